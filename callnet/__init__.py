@@ -1,0 +1,1 @@
+"""callnet: a self-hosted server for one-to-one video calls."""

@@ -1,0 +1,107 @@
+"""The nouns that everyone in callnet speaks of: devices, rooms, reasons, and how a call came out."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from enum import StrEnum
+from typing import Final, NamedTuple, NewType, TypeAlias
+
+from msgspec import Struct
+
+PHONE_MAX: Final = 32
+"""The longest phone number that callnet looks at, in characters."""
+
+DEVICE_ID_MAX: Final = 50
+"""The longest device id, in characters (protocol §1, errorCode 5)."""
+
+EVERY_DEVICE: Final = "*"
+"""The device id that rings all devices of a phone (protocol §2.1)."""
+
+
+class DeviceAddress(NamedTuple):
+    """Where a frame goes: one device of one phone, or ``*`` for all of them."""
+
+    phone: str
+    device_id: str
+
+    def covers(self, other: DeviceAddress) -> bool:
+        """Tell whether a call to this address may ring ``other``."""
+        return self.phone == other.phone and self.device_id in (other.device_id, EVERY_DEVICE)
+
+
+RoomId = NewType("RoomId", str)
+"""The id of a call's room: 32 lowercase hex digits, 128 random bits (protocol §2.2)."""
+
+_ROOM_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def new_room_id() -> RoomId:
+    """Draw a fresh room id."""
+    return RoomId(secrets.token_hex(16))
+
+
+def is_room_id(text: str) -> bool:
+    """Tell whether ``text`` is well formed as the room id of a call."""
+    return _ROOM_ID.fullmatch(text) is not None
+
+
+def mask_phone(phone: str) -> str:
+    """Hide the middle of a phone number, for the log: ``136****4967``."""
+    return f"{phone[:3]}****{phone[-4:]}" if len(phone) > 7 else "****"
+
+
+class Reason(StrEnum):
+    """Why a call failed or ended, in the words of the wire (protocol §2.1, §2.3)."""
+
+    INVALID = "invalid"
+    SELF = "self"
+    OFFLINE = "offline"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    RATE_LIMITED = "rate_limited"
+    SHUTTING_DOWN = "shutting_down"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+    REFUSED = "refused"
+    HANGUP = "hangup"
+    CANCELLED = "cancelled"
+    CONNECTION_LOST = "connection_lost"
+    ANSWERED_ELSEWHERE = "answered_elsewhere"
+    REFUSED_ELSEWHERE = "refused_elsewhere"
+    MOVED = "moved"
+    REPLACED = "replaced"
+    ABANDONED = "abandoned"
+    TOO_LONG = "too_long"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+class Accepted(Struct, frozen=True):
+    """The call was answered by ``callee``; both meet in ``room``."""
+
+    room: RoomId
+    callee: DeviceAddress
+
+
+class Refused(Struct, frozen=True):
+    """The call was refused; ``asked`` is the address as the caller gave it."""
+
+    room: RoomId
+    asked: DeviceAddress
+    reason: Reason
+
+
+class Failed(Struct, frozen=True):
+    """The call came to nothing; ``asked`` is the address as the caller gave it."""
+
+    asked: DeviceAddress
+    reason: Reason
+
+
+class Withdrawn(Struct, frozen=True):
+    """The caller itself ended the ringing, so nobody is to be told (protocol §2.1)."""
+
+
+Outcome: TypeAlias = Accepted | Refused | Failed | Withdrawn
+"""How a call came out for its caller."""

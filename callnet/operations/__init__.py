@@ -1,0 +1,1 @@
+"""What an operator lives with: certificates and start-up files."""

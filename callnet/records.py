@@ -1,0 +1,169 @@
+"""What is remembered of the living: devices, calls, and the seats of rooms, as versioned records.
+
+A record never changes: who decides something writes a new one with the next version. The stores keep
+these records (:class:`callnet.interfaces.ICallStore`); the rules in :mod:`callnet.calls` decide on them.
+All times are seconds on the store's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+
+from callnet.model import DeviceAddress, Reason, RoomId
+
+
+class CallState(StrEnum):
+    """The life of a call (protocol §2.4)."""
+
+    RINGING = "ringing"
+    ACTIVE = "active"
+    OVER = "over"
+
+
+class DeviceRecord(Struct, frozen=True, gc=False):
+    """A device that is connected, or was a moment ago."""
+
+    address: DeviceAddress
+    version: int
+    node: str
+    """The node that holds the device's socket."""
+    generation: int
+    """Which of the device's connections is meant: a greater one is newer."""
+    connected: bool
+    heard_at: float | None
+    """When anything was last received from the connection before the present one; ``None``: not known."""
+    lost_at: float | None
+    """When the socket went away; ``None`` while it is connected."""
+    room: RoomId | None
+    """The newest call that this device was put in. It is *in* that call only if the call's record says so."""
+    previous: RoomId | None
+    """The call before that one."""
+    due: float | None
+    """When this record must be looked at again."""
+
+
+class CallRecord(Struct, frozen=True):
+    """One call, from ringing until it is forgotten. The record is the call."""
+
+    room: RoomId
+    version: int
+    state: CallState
+    caller: DeviceAddress
+    asked: DeviceAddress
+    """The address as the caller gave it; its device may be ``*``."""
+    rung: tuple[DeviceAddress, ...]
+    """Every device that this call rings or rang, fixed when it was placed."""
+    ringing: tuple[DeviceAddress, ...]
+    """Those that still ring."""
+    placed_at: float
+    due: float | None
+    """When this record must be looked at again."""
+    awaited_until: float | None = None
+    """The callee has no socket just now and is waited for until then (protocol §2.4, step 7)."""
+    callee: DeviceAddress | None = None
+    """The device that accepted."""
+    answered_at: float | None = None
+    answered_by_calling: bool = False
+    """The callee accepted by calling its caller (glare), so it is owed a ``call_success`` too."""
+    signalled: bool = False
+    """Media is arranged by v2 ``signal`` messages, not by the page."""
+    reason: Reason | None = None
+    """Why the call is over."""
+    ended_at: float | None = None
+
+
+class Seat(Struct, frozen=True):
+    """One of the two seats of a page's room."""
+
+    key: str
+    """Whoever shows this key again gets this seat again."""
+    session: str
+    """The page load that sits here, 32 hex digits."""
+    node: str
+    """The node that holds the page's socket."""
+    generation: int
+    """Which of the seat's sockets is meant: a greater one is newer."""
+    empty_since: float | None
+    """When the page's socket went away; ``None`` while somebody sits here."""
+
+
+class SeatsRecord(Struct, frozen=True):
+    """The two seats of one room, of a call or made up by hand."""
+
+    room: RoomId
+    version: int
+    seats: tuple[Seat | None, Seat | None]
+    due: float | None
+    """When this record must be looked at again."""
+    closed: bool = False
+    """Someone hung up a room that has no call; it begins anew when both have left."""
+
+
+class Records(Struct, frozen=True):
+    """A view of the store, as much of it as was asked for. Read only."""
+
+    devices: Mapping[str, Mapping[str, DeviceRecord]]
+    """By phone, then by device id."""
+    calls: Mapping[RoomId, CallRecord]
+    seats: Mapping[RoomId, SeatsRecord]
+
+    def device(self, address: DeviceAddress) -> DeviceRecord | None:
+        """The record of one device."""
+        of_phone = self.devices.get(address.phone)
+        return None if of_phone is None else of_phone.get(address.device_id)
+
+
+class Notice(Struct, frozen=True, gc=False):
+    """Someone is to look at a call that has changed: a device, or whoever sits in the call's room."""
+
+    to: DeviceAddress
+    call: CallRecord
+
+
+class SeatNotice(Struct, frozen=True, gc=False):
+    """The page in one seat is to look at its room, which has changed."""
+
+    key: str
+    seats: SeatsRecord
+    call: CallRecord | None
+
+
+class Relay(Struct, frozen=True, gc=False):
+    """What one page says to the other, verbatim: no record keeps it."""
+
+    room: RoomId
+    key: str
+    """The seat that it goes to."""
+    sender: str
+    """The session that said it."""
+    data: bytes
+    """JSON."""
+
+
+class Displaced(Struct, frozen=True, gc=False):
+    """A newer connection of ``to`` is open; an older one than ``generation`` is to be closed."""
+
+    to: DeviceAddress
+    generation: int
+
+
+class Changes(Struct, frozen=True):
+    """What a decision comes to: new records, records to forget, and who is to be told, in order.
+
+    The version of each record here is one more than that of the record it was decided on, which must
+    still hold when this is committed (a record that is new has version 1).
+    """
+
+    devices: Sequence[DeviceRecord] = ()
+    calls: Sequence[CallRecord] = ()
+    seats: Sequence[SeatsRecord] = ()
+    forgotten: Sequence[DeviceRecord | CallRecord | SeatsRecord] = ()
+    """Records as they were read."""
+    notices: Sequence[Notice | SeatNotice | Displaced] = ()
+
+
+NOTHING = Changes()
+"""The decision that changes nothing."""

@@ -1,0 +1,1 @@
+"""What must last: accounts, devices and contacts in SQL."""

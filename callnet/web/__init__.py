@@ -1,0 +1,1 @@
+"""The HTTP edge: account service, site, and the page's room socket."""

@@ -1,0 +1,1 @@
+"""The specification of callnet, as tests. Start with ``test_seed``."""
