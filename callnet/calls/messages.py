@@ -1,0 +1,264 @@
+"""The frames of the signaling protocol, one struct each (protocol §2.1-§2.3, §2.6).
+
+:func:`decode` turns a frame of a device into one of :data:`Request`, or raises :class:`BadFrame`, which
+knows the answer that the protocol names. :func:`encode` writes what a device is told.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from callnet.model import DEVICE_ID_MAX, PHONE_MAX, DeviceAddress, Reason, RoomId, is_room_id
+
+
+class _Frame(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
+    """Every frame says in ``type`` what it is."""
+
+
+class Call(_Frame, frozen=True, tag="call"):
+    """A device calls another (§2.1)."""
+
+    to_phone: str
+    to_device_id: str
+
+
+class CalledSuccess(_Frame, frozen=True, tag="called_success"):
+    """A called device accepts (§2.2)."""
+
+    from_phone: str
+    from_device_id: str
+    room_id: str
+
+
+class CalledRefuse(_Frame, frozen=True, tag="called_refuse"):
+    """A called device refuses (§2.2)."""
+
+    from_phone: str
+    from_device_id: str
+    room_id: str
+
+
+class CallingHangup(_Frame, frozen=True, tag="calling_hangup"):
+    """A party ends a call; without ``room_id`` a caller cancels its own (§2.3)."""
+
+    notified_phone: str
+    notified_device_id: str
+    room_id: str = ""
+
+
+Request: TypeAlias = Call | CalledSuccess | CalledRefuse | CallingHangup
+"""What a base client may send."""
+
+
+class CallSuccess(_Frame, frozen=True, tag="call_success"):
+    """The callee accepted (§2.1)."""
+
+    to_phone: str
+    to_device_id: str
+    room_id: RoomId
+    page: str
+
+
+class CallRefuse(_Frame, frozen=True, tag="call_refuse"):
+    """The callee refused (§2.1)."""
+
+    to_phone: str
+    to_device_id: str
+    room_id: RoomId
+    reason: Reason
+
+
+class CallFailed(_Frame, frozen=True, tag="call_failed"):
+    """The call came to nothing (§2.1). It has no ``room_id``."""
+
+    to_phone: str
+    to_device_id: str
+    reason: Reason
+    message: str
+
+
+class Called(_Frame, frozen=True, tag="called"):
+    """A device is being rung (§2.2). ``expires_in``: seconds of ringing left."""
+
+    from_phone: str
+    from_device_id: str
+    room_id: RoomId
+    expires_in: int
+    page: str
+
+
+class CallingBeHangup(_Frame, frozen=True, tag="calling_be_hangup"):
+    """Stops the ringing, ends the call (§2.3)."""
+
+    fire_phone: str
+    fire_device_id: str
+    room_id: str
+    reason: Reason
+
+
+class ErrorFrame(_Frame, frozen=True, tag="error", omit_defaults=False, kw_only=True):
+    """The answer to a frame that breaks the protocol (§2.6)."""
+
+    error_code: int = msgspec.field(default=2, name="errorCode")
+    error_name: str = msgspec.field(default="ERROR_CODE_DATA_INVALID", name="errorCodeName")
+    message: str
+
+
+Message: TypeAlias = CallSuccess | CallRefuse | CallFailed | Called | CallingBeHangup | ErrorFrame
+"""What a base client may be sent."""
+
+
+class BadFrame(Exception):
+    """A frame that breaks the protocol; ``answer`` is what its sender is told (§2.6)."""
+
+    def __init__(self, answer: CallFailed | ErrorFrame, unknown_type: bool = False) -> None:
+        super().__init__(answer.message)
+        self.answer = answer
+        self.unknown_type = unknown_type
+
+
+FAILURES: Final = {
+    Reason.INVALID: "the call was not understood",
+    Reason.SELF: "a device cannot call itself",
+    Reason.OFFLINE: "the device is not online",
+    Reason.BUSY: "the device is in another call",
+    Reason.NO_ANSWER: "nobody answered",
+    Reason.SHUTTING_DOWN: "the server is stopping",
+    Reason.UNAVAILABLE: "the device cannot be reached just now",
+    Reason.INTERNAL: "internal error",
+}
+"""``message`` of a ``call_failed``, by its reason."""
+
+encode = msgspec.json.Encoder().encode
+
+_decode = msgspec.json.Decoder(Request).decode
+_FIELDS: Final[dict[str, tuple[tuple[str, int], ...]]] = {
+    "call": (("to_phone", PHONE_MAX), ("to_device_id", DEVICE_ID_MAX)),
+    "called_success": (("from_phone", PHONE_MAX), ("from_device_id", DEVICE_ID_MAX), ("room_id", 32)),
+    "called_refuse": (("from_phone", PHONE_MAX), ("from_device_id", DEVICE_ID_MAX), ("room_id", 32)),
+    "calling_hangup": (("notified_phone", PHONE_MAX), ("notified_device_id", DEVICE_ID_MAX), ("room_id", 32)),
+}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def page_path(room: RoomId) -> str:
+    """The path of the 1-to-1 page of a room (§3)."""
+    return f"/static/demo/direct_chat.html?room_id={room}"
+
+
+def call_failed(asked: DeviceAddress, reason: Reason) -> CallFailed:
+    """The failure of a call to ``asked``."""
+    return CallFailed(asked.phone, asked.device_id, reason, FAILURES.get(reason, reason.value))
+
+
+def decode(payload: bytes) -> Request:
+    """Read one frame of a device.
+
+    :raises BadFrame: it is not JSON, not an object, of unknown type, lacks a field, or a field is no
+        acceptable value.
+    """
+    # The words of the decoder's own errors quote the frame, so a bad one is looked at again.
+    try:
+        frame: Request = _decode(payload)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise _explain(payload) from None
+    if (payload.count(b'"type"') == 1 and b"\\" not in payload) or not _has_two_types(payload):
+        if type(frame) is Call:
+            if _is_name(frame.to_phone, PHONE_MAX) and _is_name(frame.to_device_id, DEVICE_ID_MAX):
+                return frame
+        elif _is_answerable(frame):
+            return frame
+    raise _explain(payload)
+
+
+def _is_name(text: str, longest: int) -> bool:
+    return 0 < len(text) <= longest and not has_control_characters(text)
+
+
+def _is_answerable(frame: CalledSuccess | CalledRefuse | CallingHangup) -> bool:
+    """Tell whether the fields of an answer or a hang-up are well formed; its names may be empty."""
+    if type(frame) is CallingHangup:
+        phone, device_id = frame.notified_phone, frame.notified_device_id
+        if not frame.room_id:
+            return _is_text(phone, PHONE_MAX) and _is_text(device_id, DEVICE_ID_MAX)
+    else:
+        phone, device_id = frame.from_phone, frame.from_device_id
+    return is_room_id(frame.room_id) and _is_text(phone, PHONE_MAX) and _is_text(device_id, DEVICE_ID_MAX)
+
+
+def _is_text(text: str, longest: int) -> bool:
+    return len(text) <= longest and not has_control_characters(text)
+
+
+def has_control_characters(text: str) -> bool:
+    """Tell whether ``text`` holds a C0 or C1 control character or DEL."""
+    return not text.isprintable() and _CONTROL.search(text) is not None
+
+
+def _has_two_types(payload: bytes) -> bool:
+    """Tell whether ``type`` stands twice in the object itself, escaped spellings included."""
+    pairs: list[tuple[str, Any]] = []
+
+    def keep(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        pairs[:] = found
+        return {}
+
+    try:
+        json.loads(payload, object_pairs_hook=keep)
+    except (ValueError, RecursionError):
+        return True
+    return sum(key == "type" for key, _ in pairs) > 1
+
+
+def _error(message: str, unknown_type: bool = False) -> BadFrame:
+    return BadFrame(ErrorFrame(message=message), unknown_type)
+
+
+def _explain(payload: bytes) -> BadFrame:
+    """Find out what is wrong with a frame, in words that quote nothing of it."""
+    try:
+        frame = msgspec.json.decode(payload)
+    except RecursionError:
+        return _error("the frame is nested too deeply")
+    except (msgspec.MsgspecError, UnicodeError):
+        return _error("the frame is not JSON")
+    if not isinstance(frame, dict):
+        return _error("the frame must be a JSON object")
+    kind = frame.get("type", UNSET)
+    if not isinstance(kind, str):
+        return _error("type is missing" if kind is UNSET else "type must be a string")
+    if _has_two_types(payload):
+        return _error("type stands twice")
+    if kind not in _FIELDS:
+        return _error("type is not known", unknown_type=True)
+    message = next(filter(None, (_complaint(kind, frame, name, longest) for name, longest in _FIELDS[kind])), "")
+    if kind == "call":
+        phone, device_id = (_echo(frame.get(name), longest) for name, longest in _FIELDS["call"])
+        return BadFrame(CallFailed(phone, device_id, Reason.INVALID, message))
+    return _error(message)
+
+
+def _echo(value: object, longest: int) -> str:
+    return value if isinstance(value, str) and _is_text(value, longest) else ""
+
+
+def _complaint(kind: str, frame: dict[str, Any], name: str, longest: int) -> str | None:
+    value: object | UnsetType = frame.get(name, UNSET)
+    if value is UNSET:
+        return None if (kind, name) == ("calling_hangup", "room_id") else f"{kind}: {name} is missing"
+    if not isinstance(value, str):
+        return f"{kind}: {name} must be a string"
+    if name == "room_id":
+        if is_room_id(value) or (kind == "calling_hangup" and not value):
+            return None
+        return f"{kind}: room_id must be 32 lowercase hex digits"
+    if len(value) > longest:
+        return f"{kind}: {name} is longer than {longest} characters"
+    if has_control_characters(value):
+        return f"{kind}: {name} has control characters"
+    return f"{kind}: {name} is empty" if kind == "call" and not value else None
