@@ -1,24 +1,231 @@
-"""The settings as a tree of frozen structs."""
+"""The settings as a tree of frozen structs, read from one TOML file and a few environment variables.
+
+``etc/callnet.toml`` describes every setting for operators. What is wrong raises :class:`StartError` with one
+line that names the file, the key and what is allowed; no value is ever repeated, since it may be a secret.
+"""
 
 from __future__ import annotations
 
-from msgspec import Struct
+import os
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from callnet import endpoints, toml
+from callnet.errors import StartError
+
+_MONTH = 31 * 86400.0
+SIGNING_KEY_MIN = 32
+"""The shortest key that signs tokens, in bytes (RFC 7518 §3.2)."""
+
+Duration = Annotated[float, Meta(ge=0, le=_MONTH)]
+"""Seconds; 0 is allowed."""
+PositiveDuration = Annotated[float, Meta(ge=0.1, le=_MONTH)]
+"""Seconds."""
+Origin = Annotated[
+    str, Meta(pattern=r"\A[a-z][a-z0-9+.-]*://[^/\s]+\Z", description="an origin such as https://phones.example.org")
+]
 
 
-class CallSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long the phases of a call last, in seconds (protocol §2.4)."""
+class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who has an account."""
 
-    ring_time: float = 45.0
-    grace: float = 30.0
-    longest: float = 12 * 3600.0
-    unseated_limit: float = 600.0
-    """No seat was taken this long after the accept; 0 = never."""
-    adhoc_rooms: bool = True
-    """Whether the page may be opened with a room that is no call's."""
+    enrolment: Literal["open"] = "open"
+    """``open``: a first login makes the account and the device."""
+    open_enrolment_on_network: bool = False
+    """Whether enrolment ``open`` may be offered on other addresses than loopback."""
+    phone_format: Annotated[str, Meta(min_length=1, description="cn-mobile, or a regular expression")] = "cn-mobile"
 
 
 class TokenSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Tokens that a login answers with (protocol §1)."""
 
-    lifetime: int = 7 * 86400
+    lifetime: Annotated[int, Meta(ge=60, le=10 * 366 * 86400)] = 7 * 86400
     """Seconds."""
+    signing_key_file: str = ""
+    """Made on first start if it is missing."""
+    signing_key: str = ""
+    """The key itself; the file is not looked at then."""
+
+
+class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where accounts and contacts are kept."""
+
+    url: str = ""
+    """As SQLAlchemy writes it. It may hold a password: never log it."""
+    upgrade_on_start: bool = True
+
+
+class CallSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long the phases of a call last, in seconds (protocol §2.4)."""
+
+    ring_time: PositiveDuration = 45.0
+    grace: PositiveDuration = 30.0
+    longest: PositiveDuration = 12 * 3600.0
+    unseated_limit: Duration = 600.0
+    """No seat was taken this long after the accept; 0 = never."""
+    adhoc_rooms: bool = True
+    """Whether the page may be opened with a room that is no call's."""
+
+
+class Listener(Struct, frozen=True, forbid_unknown_fields=True):
+    """One address that a service is offered on."""
+
+    endpoint: str
+    tls: bool = False
+
+
+class SiteListener(Listener, frozen=True, forbid_unknown_fields=True):
+    """The same for the site: a browser gives a camera only to pages that came over TLS."""
+
+    tls: bool = True
+
+
+class ListenerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The addresses of each service."""
+
+    account: tuple[Listener, ...] = (Listener("tcp:8083:interface=127.0.0.1"),)
+    signaling: tuple[Listener, ...] = (Listener("tcp:8082:interface=127.0.0.1"),)
+    site: tuple[SiteListener, ...] = (SiteListener("tcp:8080:interface=127.0.0.1"),)
+
+    def keyed(self) -> Iterator[tuple[str, Listener]]:
+        """Each listener with its key path, such as ``listeners.site[0]``."""
+        for name in self.__struct_fields__:
+            for index, listener in enumerate(getattr(self, name)):
+                yield f"listeners.{name}[{index}]", listener
+
+
+class TlsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The certificate of every listener with ``tls``; without one callnet signs its own."""
+
+    certificate: str = ""
+    """PEM file: the server's certificate, then the intermediate ones."""
+    private_key: str = ""
+    """PEM file."""
+
+
+class SiteSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The site with the page."""
+
+    hsts: Annotated[int, Meta(ge=0, le=10 * 366 * 86400)] = 0
+    """``max-age`` of Strict-Transport-Security in seconds; 0: the header is not sent."""
+
+
+class SignalingSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The devices' WebSocket."""
+
+    allowed_origins: tuple[Origin, ...] = ()
+    """Web pages that may open it; empty: all."""
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be set. As :func:`load` returns it, no path and no URL is empty but those of ``[tls]``."""
+
+    state_dir: str = ""
+    accounts: AccountSettings = AccountSettings()
+    tokens: TokenSettings = TokenSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    calls: CallSettings = CallSettings()
+    listeners: ListenerSettings = ListenerSettings()
+    tls: TlsSettings = TlsSettings()
+    site: SiteSettings = SiteSettings()
+    signaling: SignalingSettings = SignalingSettings()
+
+
+def load(path: str | None, environ: Mapping[str, str]) -> Settings:
+    """Read the settings.
+
+    :param path: the TOML file; ``None``: the one that ``CALLNET_CONFIG`` names, or all defaults.
+    :param environ: ``CALLNET_STATE_DIR``, ``CALLNET_DATABASE_URL`` and ``CALLNET_SIGNING_KEY`` go before the file.
+    :raises StartError: the file cannot be read, or a setting is wrong.
+    """
+    path = path or environ.get("CALLNET_CONFIG") or None
+    settings = Settings() if path is None else toml.decode(_read(path), Settings, path)
+    try:
+        _check(settings)
+    except StartError as error:
+        raise StartError(f"{path}: {error}") from None
+    return _complete(settings, environ)
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise StartError(f"{path}: the settings cannot be read: {error.strerror}") from None
+
+
+def _check(settings: Settings) -> None:
+    """Refuse what no single key shows to be wrong."""
+    listeners = tuple(settings.listeners.keyed())
+    if not listeners:
+        raise StartError("listeners: at least one of account, signaling and site needs an address")
+    for key, listener in listeners:
+        wrong = endpoints.objection(listener.endpoint)
+        if wrong:
+            raise StartError(f"{key}.endpoint {listener.endpoint!r}: {wrong}")
+        _check_exposure(settings.accounts, key, listener)
+    tls = settings.tls
+    if bool(tls.certificate) != bool(tls.private_key):
+        raise StartError("tls.certificate and tls.private_key must be set together")
+    if settings.site.hsts and not tls.certificate:
+        raise StartError(
+            "site.hsts needs a certificate of your own in tls.certificate:"
+            " it binds every port of the name, and browsers then let nobody past a self-signed one"
+        )
+    if settings.tokens.signing_key:
+        _check_signing_key(settings.tokens.signing_key, "tokens.signing_key")
+
+
+def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> None:
+    if accounts.open_enrolment_on_network or endpoints.is_local(listener.endpoint):
+        return
+    raise StartError(
+        f"{key}.endpoint {listener.endpoint!r} is open to the network, and with accounts.enrolment"
+        ' = "open" whoever knows a phone number and a device id can be that device:'
+        " add :interface=127.0.0.1, or set accounts.open_enrolment_on_network = true"
+    )
+
+
+def _check_signing_key(key: str, name: str) -> None:
+    if len(key.encode()) < SIGNING_KEY_MIN:
+        raise StartError(f"{name} must be at least {SIGNING_KEY_MIN} bytes long")
+
+
+def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """Put the environment's values in, and the defaults that depend on the state directory."""
+    state_dir = os.path.abspath(environ.get("CALLNET_STATE_DIR") or settings.state_dir or _default_state_dir(environ))
+    signing_key = environ.get("CALLNET_SIGNING_KEY", "")
+    if signing_key:
+        _check_signing_key(signing_key, "CALLNET_SIGNING_KEY")
+    tokens, database, tls = settings.tokens, settings.database, settings.tls
+    return replace(
+        settings,
+        state_dir=state_dir,
+        tokens=replace(
+            tokens,
+            signing_key_file=os.path.abspath(tokens.signing_key_file or os.path.join(state_dir, "signing.key")),
+            signing_key=signing_key or tokens.signing_key,
+        ),
+        database=replace(
+            database,
+            url=environ.get("CALLNET_DATABASE_URL") or database.url or f"sqlite:///{state_dir}/callnet.db",
+        ),
+        tls=replace(
+            tls,
+            certificate=tls.certificate and os.path.abspath(tls.certificate),
+            private_key=tls.private_key and os.path.abspath(tls.private_key),
+        ),
+    )
+
+
+def _default_state_dir(environ: Mapping[str, str]) -> str:
+    """The directory that systemd made for the service, or the user's own."""
+    given = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return given
+    home = environ.get("HOME") or os.path.expanduser("~")
+    return os.path.join(environ.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state"), "callnet")
