@@ -1,0 +1,95 @@
+# `make run` starts callnet, `make test` tests it; `make` alone lists the rest.
+
+# The Python to use: 3.11 or newer.
+PYTHON ?= python3
+# The address that `make run` listens on.
+HOST ?= 127.0.0.1
+# Which proofs `make acceptance` gives, all by default; further options for its runner.
+NAME ?=
+OPTIONS ?=
+
+# What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
+TEST_PACKAGES = chromium fonts-wqy-zenhei postgresql
+ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) debootstrap git make python3-venv curl
+
+VENV = .venv
+BIN = $(VENV)/bin
+FROM_WHEELS = $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
+THE_PROJECT = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+# A virtual environment that another Python made is made again.
+MADE_BY := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+RUNTIME = $(VENV)/runtime-on-$(MADE_BY)
+DEVELOPMENT = $(VENV)/development-on-$(MADE_BY)
+
+.PHONY: help run test lint format bench acceptance lock clean
+
+help:
+	@echo 'make run          start callnet on this machine (HOST=0.0.0.0: for everyone who can reach it)'
+	@echo 'make test         run all tests; installs what they need when run as root'
+	@echo 'make lint         check format, style and types'
+	@echo 'make format       put the sources in order'
+	@echo 'make bench        measure speed and memory'
+	@echo 'make acceptance   prove on the whole what the tests prove of the parts (make acceptance calls: one proof)'
+	@echo 'make lock         write the lock files anew from pyproject.toml'
+	@echo 'make clean        remove everything that the above have made'
+	@echo 'PYTHON=python3.13 after any of them names the Python to use, 3.11 or newer.'
+
+$(RUNTIME): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "callnet needs Python 3.11 or newer: make PYTHON=…")'
+	@echo 'Setting up $(VENV) with Python $(MADE_BY) …'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(FROM_WHEELS) --requirement requirements.lock
+	@$(THE_PROJECT)
+	@touch $@
+
+$(DEVELOPMENT): $(RUNTIME) requirements-dev.lock
+	@$(FROM_WHEELS) --requirement requirements-dev.lock
+	@touch $@
+
+run: $(RUNTIME)
+	@exec $(BIN)/twistd --nodaemon --pidfile= callnet
+
+test: test-packages $(DEVELOPMENT)
+	@$(BIN)/python -m twisted.trial tests
+
+.PHONY: test-packages acceptance-packages
+test-packages:
+	@tools/debian-packages $(TEST_PACKAGES)
+
+lint: $(DEVELOPMENT)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(DEVELOPMENT)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(DEVELOPMENT)
+	@$(BIN)/python -m bench
+
+# The words after `make acceptance` are names of proofs.
+ifeq (acceptance,$(firstword $(MAKECMDGOALS)))
+NAME := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS)) $(NAME)
+.PHONY: $(NAME)
+$(filter-out acceptance,$(MAKECMDGOALS)): acceptance
+	@:
+endif
+acceptance: acceptance-packages $(DEVELOPMENT)
+	@$(BIN)/python -m acceptance $(NAME) $(OPTIONS)
+
+acceptance-packages:
+	@tools/debian-packages $(ACCEPTANCE_PACKAGES)
+
+# The tool that writes the lock files is not in them: no version of it is better than another.
+LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' build/lock/bin/uv pip compile --quiet --upgrade --universal \
+	--python-version 3.11 --only-binary :all: --generate-hashes pyproject.toml
+lock:
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(LOCK) --group build --output-file requirements.lock
+	@$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis twisted/plugins/dropin.cache
+	find callnet tests bench acceptance twisted -name __pycache__ -prune -exec rm -rf {} +
