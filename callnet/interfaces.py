@@ -49,10 +49,15 @@ class IAccounts(Interface):
 class IContacts(Interface):
     """Whom each phone may see in its list."""
 
-    def contacts_of(phone: str) -> Deferred[Sequence[Contact]]:
-        """One entry for each device of each contact, by phone, then by device id.
+    def contacts_of(
+        phone: str, after: DeviceAddress | None = None, limit: int | None = None
+    ) -> Deferred[Sequence[Contact]]:
+        """One entry for each device of each contact, by phone, then by device id, in the order of Unicode.
 
         A contact without a device has no entry.
+
+        :param after: leave out the entries up to this one; it need not be there any more.
+        :param limit: at most so many entries; ``None``: all.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """

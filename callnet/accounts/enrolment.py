@@ -1,0 +1,78 @@
+"""Which phones and device ids may log in (protocol §1, errorCodes 3 and 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+import phonenumbers
+
+from callnet.errors import StartError
+from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX
+
+PhoneRule: TypeAlias = Callable[[str], bool]
+"""Tells whether a text is an acceptable phone number. It takes any text, and never raises."""
+
+_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and lone surrogates, which are in no UTF-8 and which a database refuses."""
+
+_CN_MOBILE = re.compile(r"1[0-9]{10}")
+_E164 = re.compile(r"\+[1-9][0-9]{1,14}")
+
+
+def is_plain_text(text: str, longest: int) -> bool:
+    """Tell whether ``text`` has at most ``longest`` characters and no control characters."""
+    return len(text) <= longest and _UNSPEAKABLE.search(text) is None
+
+
+def is_device_id(text: str) -> bool:
+    """Tell whether ``text`` may name a device."""
+    return text not in ("", EVERY_DEVICE) and is_plain_text(text, DEVICE_ID_MAX)
+
+
+def is_well_formed_phone(text: str) -> bool:
+    """Tell whether ``text`` may be a phone number by some rule or other."""
+    return text != "" and is_plain_text(text, PHONE_MAX)
+
+
+def is_cn_mobile(text: str) -> bool:
+    """Tell whether ``text`` is 11 digits beginning with 1."""
+    return _CN_MOBILE.fullmatch(text) is not None
+
+
+def is_e164(text: str) -> bool:
+    """Tell whether ``text`` is a number in E.164's own form: ``+``, country code, number, and no more.
+
+    It must have a length that its country uses. Whether the range is in use is not asked: ranges
+    are opened faster than the library learns of them.
+    """
+    if _E164.fullmatch(text) is None:
+        return False
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return False
+    if not phonenumbers.is_possible_number(number):
+        return False
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) == text
+
+
+def phone_rule(phone_format: str) -> PhoneRule:
+    """Make the rule that the setting ``phone_format`` asks for.
+
+    :param phone_format: ``cn-mobile``, ``e164``, or a regular expression that must match all of the
+        number; its classes such as ``\\d`` are those of ASCII.
+    :raises StartError: it is none of these.
+    """
+    if phone_format == "cn-mobile":
+        return is_cn_mobile
+    if phone_format == "e164":
+        return is_e164
+    try:
+        pattern = re.compile(phone_format, re.ASCII)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise StartError(
+            f"accounts.phone_format: neither cn-mobile nor e164 nor a regular expression: {error}"
+        ) from None
+    return lambda text: is_well_formed_phone(text) and pattern.fullmatch(text) is not None
