@@ -47,7 +47,12 @@ $(DEVELOPMENT): $(RUNTIME) requirements-dev.lock
 	@touch $@
 
 run: $(RUNTIME)
+ifneq ($(HOST),127.0.0.1)
+	@tools/settings-for '$(HOST)' >$(VENV)/run.toml
+	@CALLNET_CONFIG=$(VENV)/run.toml exec $(BIN)/twistd --nodaemon --pidfile= callnet
+else
 	@exec $(BIN)/twistd --nodaemon --pidfile= callnet
+endif
 
 test: test-packages $(DEVELOPMENT)
 	@$(BIN)/python -m twisted.trial tests
