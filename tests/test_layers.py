@@ -46,7 +46,7 @@ def imports_of(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.module is not None, f"{path}: a relative import"
+            assert not node.level, f"{path}: a relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
