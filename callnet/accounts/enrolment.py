@@ -59,10 +59,10 @@ def is_e164(text: str) -> bool:
 
 
 def phone_rule(phone_format: str) -> PhoneRule:
-    """Make the rule that the setting ``phone_format`` asks for.
+    r"""Make the rule that the setting ``phone_format`` asks for.
 
     :param phone_format: ``cn-mobile``, ``e164``, or a regular expression that must match all of the
-        number; its classes such as ``\\d`` are those of ASCII.
+        number; its classes such as ``\d`` are those of ASCII.
     :raises StartError: it is none of these.
     """
     if phone_format == "cn-mobile":

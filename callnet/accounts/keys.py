@@ -74,4 +74,3 @@ def _read_private(file: Path, setting: str) -> bytes:
         if mode & 0o077:
             raise StartError(f"{setting}: {file} is open to others (mode {mode:04o}); chmod 600 it")
         return stream.read(_LARGEST)
-
