@@ -1,0 +1,184 @@
+"""A database, SQLite or PostgreSQL, and what must be said to each so that both behave alike.
+
+Everything here blocks: the daemon calls it in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url
+from sqlalchemy import exc as sql_errors
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import StaticPool
+
+from callnet.errors import StartError, Unavailable
+from callnet.storage import schema
+
+_WRITES = "callnet_writes"
+"""The execution option of connections whose transactions write."""
+
+_BUSY_TIMEOUT = 10.0
+"""How long a process waits for another that writes to the same SQLite file, in seconds."""
+
+_POSTGRESQL_THREADS: Final = 4
+
+_POSTGRESQL_TIMEOUTS = {
+    "connect_timeout": "3",
+    "tcp_user_timeout": "5000",
+    "options": "-c statement_timeout=5000",
+}
+"""In the words of libpq, unless the URL has its own: no thread may wait forever for a host that is gone."""
+
+_AWAY = (sql_errors.OperationalError, sql_errors.InterfaceError, sql_errors.TimeoutError)
+
+
+class Database:
+    """A database.
+
+    :param url: as SQLAlchemy writes it, ``sqlite:///FILE`` or ``postgresql://…``.
+    :raises StartError: it is no such URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _parse(url)
+        self._is_sqlite = self._url.drivername == "sqlite+pysqlite"
+        self._engine = self._sqlite_engine() if self._is_sqlite else self._postgresql_engine()
+        # A statement that reads is a transaction of its own: it costs no BEGIN and no ROLLBACK.
+        self._reading = (
+            self._engine if self._is_sqlite else self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
+        self._writing = self._engine.execution_options(**{_WRITES: True})
+
+    @property
+    def threads(self) -> int:
+        """How many threads make sense. SQLite is fastest, and never meets a lock, with one."""
+        return 1 if self._is_sqlite else _POSTGRESQL_THREADS
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Read, each statement for itself.
+
+        :raises Unavailable: the database cannot be reached.
+        """
+        with _translated(), self._reading.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Do a transaction: all of it, or after an error nothing.
+
+        :raises Unavailable: the database cannot be reached.
+        """
+        with _translated(), self._writing.begin() as connection:
+            yield connection
+
+    def upgrade(self) -> None:
+        """Bring the schema up to date. Two processes may do so at once.
+
+        :raises StartError: the database cannot be reached, or needs newer code.
+        """
+        with self._at_start(), self.write() as connection:
+            schema.upgrade(connection)
+
+    def check(self) -> None:
+        """Make sure that this code may use the schema as it is.
+
+        :raises StartError: the database cannot be reached, or has another schema.
+        """
+        with self._at_start(), self.read() as connection:
+            schema.check(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def insert_missing(self, table: Table) -> Insert:
+        """An ``INSERT`` that leaves a row alone that is there already."""
+        return self._insert(table).on_conflict_do_nothing()
+
+    def insert_or_replace(self, table: Table) -> Insert:
+        """An ``INSERT`` that gives a row that is there already its other columns anew."""
+        insert = self._insert(table)
+        key = table.primary_key.columns
+        others = {column.name: insert.excluded[column.name] for column in table.columns if column not in key.values()}
+        return insert.on_conflict_do_update(index_elements=list(key), set_=others)
+
+    def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        return sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
+
+    def _sqlite_engine(self) -> Engine:
+        in_memory = self._url.database in (None, "", ":memory:")
+        engine = create_engine(
+            self._url,
+            hide_parameters=True,
+            connect_args={"timeout": _BUSY_TIMEOUT, "check_same_thread": False},
+            **({"poolclass": StaticPool} if in_memory else {}),
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _postgresql_engine(self) -> Engine:
+        timeouts = {name: value for name, value in _POSTGRESQL_TIMEOUTS.items() if name not in self._url.query}
+        return create_engine(
+            self._url.update_query_dict(timeouts),
+            hide_parameters=True,  # an error must not carry phones into the log
+            pool_size=_POSTGRESQL_THREADS,
+            pool_pre_ping=True,
+            pool_timeout=5,
+        )
+
+    @contextmanager
+    def _at_start(self) -> Iterator[None]:
+        try:
+            yield
+        except (Unavailable, sql_errors.DBAPIError) as error:
+            name = f"{self._url.database}: " if self._is_sqlite else ""
+            raise StartError(f"{schema.SETTING}: {name}{_cause(error)}") from None
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except _AWAY as error:
+        raise Unavailable("the database cannot be reached") from error
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of what the driver said."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _parse(text: str) -> URL:
+    try:
+        url = make_url(text)
+        backend = url.get_backend_name()
+    except (sql_errors.ArgumentError, ValueError):
+        raise StartError(
+            f"{schema.SETTING}: this is not a URL such as sqlite:///FILE or postgresql://HOST/NAME"
+        ) from None
+    if backend == "sqlite":
+        return url.set(drivername="sqlite+pysqlite")
+    if backend == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    raise StartError(f"{schema.SETTING}: it must begin with sqlite: or postgresql:")
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The module sqlite3 would begin transactions by itself, too late, and never with IMMEDIATE.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads before it writes fails beside another writer, whatever the busy timeout.
+    if connection.get_execution_options().get(_WRITES):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
