@@ -26,13 +26,17 @@ class Account(Struct, frozen=True):
     devices: int
 
 
-def add(database: Database, pairs: Iterable[Pair]) -> None:
-    """Put pairs in, all or none. A pair that is there already gets the new name."""
-    rows = [{"owner": pair.owner, "contact": pair.contact, "name": pair.name} for pair in pairs]
-    if not rows:
-        return
+def add(database: Database, pairs: Iterable[Pair], missing: Iterable[Pair] = ()) -> None:
+    """Put pairs in, all or none.
+
+    :param pairs: one that is there already gets the new name.
+    :param missing: one that is there already keeps its name.
+    """
     with database.write() as connection:
-        connection.execute(database.insert_or_replace(contact), rows)
+        for insert, some in ((database.insert_or_replace(contact), pairs), (database.insert_missing(contact), missing)):
+            rows = [{"owner": pair.owner, "contact": pair.contact, "name": pair.name} for pair in some]
+            if rows:
+                connection.execute(insert, rows)
 
 
 def remove(database: Database, owner: str, other: str) -> bool:

@@ -1,0 +1,85 @@
+"""``callnet contact``: who sees whom in its contact list."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+import click
+
+from callnet.accounts.enrolment import is_plain_text, phone_rule
+from callnet.commands import contact_csv
+from callnet.commands.common import CommandError, opened, require_phones, settings_of
+from callnet.storage import contacts
+from callnet.storage.contacts import Pair
+from callnet.storage.tables import CONTACT_NAME_MAX
+
+_CSV = click.File("r", encoding="utf-8-sig")
+
+
+@click.group()
+def contact() -> None:
+    """Who sees whom in its contact list."""
+
+
+@contact.command()
+@click.argument("owner")
+@click.argument("other")
+@click.option("--name", help="What OWNER calls OTHER.")
+@click.option("--both", is_flag=True, help="Put OWNER in the list of OTHER too.")
+@click.pass_context
+def add(context: click.Context, owner: str, other: str, name: str | None, both: bool) -> None:
+    """Put the phone OTHER in the list of the phone OWNER."""
+    settings = settings_of(context)
+    require_phones(settings, owner, other)
+    if name is not None and not is_plain_text(name, CONTACT_NAME_MAX):
+        raise CommandError(f"a name has at most {CONTACT_NAME_MAX} characters, and no control characters")
+    named = [] if name is None else [Pair(owner, other, name)]
+    missing = [Pair(owner, other)] if name is None else []
+    if both:
+        missing.append(Pair(other, owner))
+    with opened(settings) as database:
+        contacts.add(database, named, missing)
+
+
+@contact.command()
+@click.argument("owner")
+@click.argument("other")
+@click.pass_context
+def remove(context: click.Context, owner: str, other: str) -> None:
+    """Take the phone OTHER out of the list of the phone OWNER."""
+    with opened(settings_of(context)) as database:
+        if not contacts.remove(database, owner, other):
+            raise CommandError("there is no such contact")
+
+
+@contact.command("list")
+@click.argument("owner", required=False)
+@click.pass_context
+def list_(context: click.Context, owner: str | None) -> None:
+    """Show the list of the phone OWNER, or all lists: owner, contact, name."""
+    with opened(settings_of(context)) as database:
+        for pair in contacts.pairs_of(database, owner):
+            click.echo("  ".join(filter(None, (pair.owner, pair.contact, pair.name))))
+
+
+@contact.command("import")
+@click.argument("file", type=_CSV)
+@click.pass_context
+def import_(context: click.Context, file: TextIO) -> None:
+    """Put all pairs of a CSV FILE in (- is the standard input), or none if any row is wrong.
+
+    Its first line is: owner,contact,name. A pair that is there already gets the name that the file says.
+    """
+    settings = settings_of(context)
+    pairs = contact_csv.read(file, phone_rule(settings.accounts.phone_format))
+    with opened(settings) as database:
+        contacts.add(database, pairs)
+    click.echo(f"{len(pairs)} contacts imported", err=True)
+
+
+@contact.command()
+@click.pass_context
+def export(context: click.Context) -> None:
+    """Write all lists as CSV, as import reads them, to the standard output."""
+    with opened(settings_of(context)) as database:
+        contact_csv.write(click.get_text_stream("stdout", encoding="utf-8"), contacts.pairs_of(database, None))
