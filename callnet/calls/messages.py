@@ -168,7 +168,7 @@ def decode(payload: bytes) -> Request:
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise _explain(payload) from None
     if (payload.count(b'"type"') == 1 and b"\\" not in payload) or not _has_two_types(payload):
-        if type(frame) is Call:
+        if isinstance(frame, Call):
             if _is_name(frame.to_phone, PHONE_MAX) and _is_name(frame.to_device_id, DEVICE_ID_MAX):
                 return frame
         elif _is_answerable(frame):
@@ -182,7 +182,7 @@ def _is_name(text: str, longest: int) -> bool:
 
 def _is_answerable(frame: CalledSuccess | CalledRefuse | CallingHangup) -> bool:
     """Tell whether the fields of an answer or a hang-up are well formed; its names may be empty."""
-    if type(frame) is CallingHangup:
+    if isinstance(frame, CallingHangup):
         phone, device_id = frame.notified_phone, frame.notified_device_id
         if not frame.room_id:
             return _is_text(phone, PHONE_MAX) and _is_text(device_id, DEVICE_ID_MAX)

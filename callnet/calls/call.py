@@ -1,0 +1,239 @@
+"""The rules of a call: (records, event, now) → (changes, reply). Pure.
+
+Every line of protocol §2.3 and §2.4 is here (when: ``times``; in which words: ``telling``; the page's seats:
+``seats``) and nowhere else.
+
+========================================  =======================================  ===========================
+event                                     RINGING                                  ACTIVE
+========================================  =======================================  ===========================
+accept by a rung device                   ACTIVE; caller, other rung devices told  no effect
+refuse by a rung device                   OVER refused; the same                   no effect
+hang-up by the caller                     OVER cancelled; rung devices told        OVER hangup; other told
+hang-up by a rung device                  as refuse                                OVER hangup; other told
+ring time passes                          OVER no_answer; all told                 --
+caller gone longer than the grace         OVER cancelled; rung devices told        OVER connection_lost
+callee gone                               rings on; ``called`` when it is back     the same
+caller calls someone else                 OVER cancelled; rung devices told        OVER replaced; other told
+a callee calls someone else               leaves; the last one refuses (busy)      the same
+the call is too old                       --                                       OVER too_long; both told
+seats or unseated limit                   --                                       OVER abandoned; both told
+revoked                                   caller: cancelled, callee: refuses       OVER revoked; other told
+the operator ends it                      OVER shutting_down; all told             the same
+========================================  =======================================  ===========================
+
+OVER answers every event with no change; what its sender is told is in :func:`_late`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+
+from callnet.calls import events, seats
+from callnet.calls.draft import Draft, parties
+from callnet.calls.moves import accept, leave, refuse
+from callnet.calls.place import Ringing, place
+from callnet.calls.telling import Missed, decided_at, ending_reason
+from callnet.calls.times import REMEMBERED, UNHEARD, unseated_at
+from callnet.config import CallSettings
+from callnet.model import DeviceAddress, Outcome, Reason
+from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Records
+
+
+class TooLate(Struct, frozen=True):
+    """The reply to an acceptance of a call that is over for its sender (§2.3)."""
+
+    reason: Reason
+
+
+class NotYours(Struct, frozen=True):
+    """The reply to a frame that names another's live call (§2.3)."""
+
+
+class Attached(Struct, frozen=True):
+    """The reply to a new connection: its generation, and what to send first (§2.4)."""
+
+    generation: int
+    missed: Missed
+
+
+Reply: TypeAlias = TooLate | NotYours | Attached | Ringing | Outcome | seats.SeatReply | None
+
+
+class Decision(Struct, frozen=True):
+    """What an event comes to: changes to commit, and what its sender is told once they are committed."""
+
+    changes: Changes
+    reply: Reply
+
+
+def decide(records: Records, event: events.Event, now: float, settings: CallSettings) -> Decision:
+    """Apply the rules to one event. ``records`` hold at least what the event's phones and rooms name."""
+    draft = Draft(records, now, settings)
+    reply = _RULES[type(event)](draft, event)
+    return Decision(draft.finish(), reply)
+
+
+def _late(call: CallRecord | None, device: DeviceAddress) -> TooLate | NotYours | None:
+    """What a frame is answered that names a call its sender is not in; ``None`` if the sender is in it."""
+    if call is None:
+        return TooLate(Reason.EXPIRED)
+    if device in parties(call):
+        return None
+    if call.state is CallState.OVER or device in call.rung:
+        return TooLate(ending_reason(call, device))
+    return NotYours()
+
+
+def _answer(draft: Draft, event: events.Answer) -> Reply:
+    call = draft.call(event.room)
+    late = _late(call, event.device)
+    if late is not None or call is None:
+        return late if event.accepted or isinstance(late, NotYours) else None
+    if event.device in call.ringing:
+        if event.accepted:
+            accept(draft, call, event.device)
+        else:
+            refuse(draft, call, event.device)
+    return None
+
+
+def _hang_up(draft: Draft, event: events.HangUp) -> Reply:
+    call = draft.call(event.room)
+    late = _late(call, event.device)
+    if late is not None or call is None:
+        return late if isinstance(late, NotYours) else None
+    leave(draft, call, event.device, Reason.HANGUP, Reason.REFUSED)
+    return None
+
+
+def _cancel(draft: Draft, event: events.Cancel) -> Reply:
+    call = draft.call_of(event.device)
+    if call is None or call.caller != event.device or call.asked.phone != event.phone:
+        return None
+    answered = call.state is CallState.ACTIVE
+    leave(draft, call, event.device, Reason.HANGUP, Reason.REFUSED)
+    if answered:
+        draft.tell(call, event.device)
+    return None
+
+
+def _connected(draft: Draft, event: events.Connected) -> Attached:
+    old = draft.device(event.device)
+    if old is None:
+        draft.put_device(
+            DeviceRecord(event.device, 0, event.node, 1, True, None, None, None, None, None),
+        )
+        return Attached(1, Missed(None, None))
+    heard_at = event.heard_at if event.heard_at is not None else None if old.connected else old.heard_at
+    missed = _missed(draft, old, draft.now - UNHEARD if heard_at is None else heard_at)
+    new = draft.put_device(
+        old, node=event.node, generation=old.generation + 1, connected=True, heard_at=None, lost_at=None
+    )
+    if old.connected:
+        draft.displace(new)
+    call = draft.call_of(event.device)
+    if call is not None and call.awaited_until is not None and event.device in call.ringing:
+        draft.put_call(call, awaited_until=None)
+    return Attached(new.generation, missed)
+
+
+def _missed(draft: Draft, device: DeviceRecord, since: float) -> Missed:
+    """The newest ending that the device may have missed, and its present call if it must be told of it."""
+    address = device.address
+    endings = [
+        (moment, call)
+        for call in map(draft.call, (device.previous, device.room))
+        if call is not None and (moment := decided_at(call, address)) is not None and moment > since
+    ]
+    present = draft.call_of(address)
+    if present is not None and present.state is CallState.ACTIVE:
+        called = present.caller == address or present.answered_by_calling
+        if not (called and present.answered_at is not None and present.answered_at > since):
+            present = None
+    return Missed(max(endings, key=lambda ending: ending[0])[1] if endings else None, present)
+
+
+def _disconnected(draft: Draft, event: events.Disconnected) -> None:
+    device = draft.device(event.device)
+    if device is not None and device.connected and device.generation == event.generation:
+        draft.put_device(device, connected=False, lost_at=draft.now, heard_at=event.heard_at)
+
+
+def _device_due(draft: Draft, event: events.DeviceDue) -> None:
+    device = draft.device(event.device)
+    if device is None or device.due is None or device.due > draft.now:
+        return
+    call = draft.call_of(event.device)
+    if call is not None and (call.state is CallState.ACTIVE or call.caller == event.device):
+        leave(draft, call, event.device, Reason.CONNECTION_LOST, Reason.REFUSED)
+    if call is not None or draft.call(device.room) or draft.call(device.previous):
+        draft.put_device(device)
+    else:
+        draft.forget(device)
+
+
+def _call_due(draft: Draft, event: events.CallDue) -> None:
+    call = draft.call(event.room)
+    if call is None or call.due is None or call.due > draft.now:
+        return
+    if call.state is CallState.RINGING:
+        rings = call.placed_at + draft.settings.ring_time > draft.now
+        draft.tell(draft.end(call, Reason.OFFLINE if rings else Reason.NO_ANSWER), call.caller, *call.ringing)
+    elif call.state is CallState.ACTIVE and call.answered_at is not None:
+        unseated = unseated_at(call, draft.seats(call.room), draft.settings)
+        if call.answered_at + draft.settings.longest <= draft.now:
+            draft.tell(draft.end(call, Reason.TOO_LONG), *parties(call))
+        elif unseated is not None and unseated <= draft.now:
+            draft.tell(draft.end(call, Reason.ABANDONED), *parties(call))
+        else:
+            draft.put_call(call)
+    elif call.ended_at is not None and call.ended_at + REMEMBERED <= draft.now:
+        draft.forget(call)
+        if (seats_record := draft.seats(call.room)) is not None:
+            draft.forget(seats_record)
+
+
+def _revoked(draft: Draft, event: events.Revoked) -> None:
+    call = draft.call_of(event.device)
+    if call is not None:
+        leave(draft, call, event.device, Reason.REVOKED, Reason.REFUSED)
+
+
+def _stopped(draft: Draft, event: events.Stopped) -> None:
+    call = draft.call(event.room)
+    if call is not None and call.state is not CallState.OVER:
+        draft.tell(draft.end(call, Reason.SHUTTING_DOWN), *parties(call))
+
+
+def _signalled(draft: Draft, event: events.Signalled) -> None:
+    call = draft.call(event.room)
+    if call is not None and call.state is CallState.ACTIVE and not call.signalled and event.device in parties(call):
+        draft.put_call(call, signalled=True)
+
+
+def missed_by(call: CallRecord) -> tuple[DeviceAddress, ...]:
+    """The devices whose history gets a row ``missed``: a ring that nobody answered or refused (§2.4)."""
+    unanswered = call.state is CallState.OVER and call.callee is None
+    return call.rung if unanswered and call.reason not in (Reason.REFUSED, Reason.BUSY) else ()
+
+
+_RULES: Final[dict[type, Callable[[Draft, Any], Reply]]] = {
+    events.Place: place,
+    events.Answer: _answer,
+    events.HangUp: _hang_up,
+    events.Cancel: _cancel,
+    events.Connected: _connected,
+    events.Disconnected: _disconnected,
+    events.Revoked: _revoked,
+    events.Signalled: _signalled,
+    events.Stopped: _stopped,
+    events.DeviceDue: _device_due,
+    events.CallDue: _call_due,
+    events.SeatsDue: seats.due,
+    events.SeatTaken: seats.take,
+    events.SeatEmptied: seats.empty,
+    events.PageHungUp: seats.hang_up,
+}

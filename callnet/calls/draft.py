@@ -1,0 +1,133 @@
+"""A decision in the making: the records as read, and on top of them what the rules changed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from callnet.calls.times import call_due, device_due, seats_due
+from callnet.config import CallSettings
+from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.records import (
+    NOTHING,
+    CallRecord,
+    CallState,
+    Changes,
+    DeviceRecord,
+    Displaced,
+    Notice,
+    Records,
+    SeatNotice,
+    SeatsRecord,
+)
+
+
+def parties(call: CallRecord) -> tuple[DeviceAddress, ...]:
+    """Everyone who is in ``call`` just now: its caller, and whoever rings or has answered."""
+    if call.state is CallState.RINGING:
+        return (call.caller, *call.ringing)
+    if call.state is CallState.ACTIVE and call.callee is not None:
+        return (call.caller, call.callee)
+    return ()
+
+
+def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
+    """Whom ``device`` talks to in ``call``: for the caller the callee, for everyone else the caller."""
+    return (call.callee or call.asked) if device == call.caller else call.caller
+
+
+class Draft:
+    """Collects the changes of one decision. Each record is raised by one version however often it changes."""
+
+    __slots__ = ("_calls", "_devices", "_displaced", "_forgotten", "_records", "_seats", "_told", "now", "settings")
+
+    def __init__(self, records: Records, now: float, settings: CallSettings) -> None:
+        self._records: Final = records
+        self.now: Final = now
+        self.settings: Final = settings
+        self._devices: dict[DeviceAddress, DeviceRecord] = {}
+        self._calls: dict[RoomId, CallRecord] = {}
+        self._seats: dict[RoomId, SeatsRecord] = {}
+        self._forgotten: list[DeviceRecord | CallRecord | SeatsRecord] = []
+        self._told: list[tuple[DeviceAddress, RoomId]] = []
+        self._displaced: list[Displaced] = []
+
+    def device(self, address: DeviceAddress) -> DeviceRecord | None:
+        """The record of a device as it now stands."""
+        return self._devices.get(address) or self._records.device(address)
+
+    def devices_of(self, phone: str) -> list[DeviceRecord]:
+        """Every device of a phone, by device id."""
+        return [self._devices.get(r.address, r) for _, r in sorted(self._records.devices.get(phone, {}).items())]
+
+    def call(self, room: RoomId | None) -> CallRecord | None:
+        """The call of a room as it now stands."""
+        return None if room is None else self._calls.get(room) or self._records.calls.get(room)
+
+    def seats(self, room: RoomId) -> SeatsRecord | None:
+        """The seats of a room as they now stand."""
+        return self._seats.get(room) or self._records.seats.get(room)
+
+    def call_of(self, address: DeviceAddress) -> CallRecord | None:
+        """The call that a device is in, ringing or active."""
+        device = self.device(address)
+        call = None if device is None else self.call(device.room)
+        return call if call is not None and address in parties(call) else None
+
+    def put_device(self, device: DeviceRecord, **changed: Any) -> DeviceRecord:
+        """Change a device's record."""
+        version = device.version if device.address in self._devices else device.version + 1
+        self._devices[device.address] = record = replace(device, version=version, **changed)
+        return record
+
+    def put_call(self, call: CallRecord, **changed: Any) -> CallRecord:
+        """Change a call's record."""
+        version = call.version if call.room in self._calls else call.version + 1
+        self._calls[call.room] = record = replace(call, version=version, **changed)
+        return record
+
+    def put_seats(self, record: SeatsRecord, **changed: Any) -> SeatsRecord:
+        """Change the seats of a room."""
+        version = record.version if record.room in self._seats else record.version + 1
+        self._seats[record.room] = record = replace(record, version=version, **changed)
+        return record
+
+    def end(self, call: CallRecord, reason: Reason) -> CallRecord:
+        """Let a call be over."""
+        return self.put_call(call, state=CallState.OVER, reason=reason, ended_at=self.now, ringing=())
+
+    def forget(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
+        """Let a record be removed. It must be as it was read."""
+        self._forgotten.append(record)
+
+    def tell(self, call: CallRecord, *devices: DeviceAddress) -> None:
+        """Have devices look at a call, in this order, after those already named."""
+        self._told.extend((device, call.room) for device in devices)
+
+    def displace(self, device: DeviceRecord) -> None:
+        """Have older sockets of a device closed, on whichever node."""
+        self._displaced.append(Displaced(device.address, device.generation))
+
+    def finish(self) -> Changes:
+        """The changes, with the times at which their records must be looked at again."""
+        for room in self._calls:
+            if room not in self._seats and (untouched := self._records.seats.get(room)) is not None:
+                self.put_seats(untouched)
+        if not (self._devices or self._calls or self._seats or self._forgotten):
+            return NOTHING
+        for room, call in self._calls.items():
+            self._calls[room] = replace(call, due=call_due(call, self.seats(room), self.settings))
+        devices = [replace(d, due=device_due(d, self.now, self.settings)) for d in self._devices.values()]
+        seats = [replace(s, due=seats_due(s, self.call(s.room))) for s in self._seats.values()]
+        notices: list[Notice | SeatNotice | Displaced] = [
+            Notice(device, self._calls[room]) for device, room in self._told
+        ]
+        notices += self._displaced
+        notices += [
+            SeatNotice(seat.key, record, self.call(record.room))
+            for record in seats
+            for seat in record.seats
+            if seat is not None and seat.empty_since is None
+        ]
+        return Changes(devices, list(self._calls.values()), seats, self._forgotten, notices)

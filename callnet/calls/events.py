@@ -1,0 +1,152 @@
+"""What may happen to a call, a device or a seat. The rules decide what comes of it.
+
+Each event names the phones and rooms whose records it is decided on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from callnet.model import DeviceAddress, RoomId
+
+
+class _Event(Struct, frozen=True, gc=False):
+    def phones(self) -> Collection[str]:
+        """Phones whose devices must be read, with the calls that they name."""
+        return ()
+
+    def rooms(self) -> Collection[RoomId]:
+        """Rooms whose call and seats must be read."""
+        return ()
+
+
+class _DeviceEvent(_Event, frozen=True):
+    device: DeviceAddress
+
+    def phones(self) -> Collection[str]:
+        return (self.device.phone,)
+
+
+class _RoomEvent(_Event, frozen=True):
+    room: RoomId
+
+    def rooms(self) -> Collection[RoomId]:
+        return (self.room,)
+
+
+class Place(_Event, frozen=True):
+    """``caller`` calls ``target`` (protocol §2.1); ``room`` is a fresh id, should it come to ringing."""
+
+    caller: DeviceAddress
+    target: DeviceAddress
+    room: RoomId
+
+    def phones(self) -> Collection[str]:
+        """Both sides."""
+        return (self.caller.phone, self.target.phone)
+
+
+class Answer(_RoomEvent, frozen=True):
+    """``device`` accepts or refuses the call in ``room`` (§2.2)."""
+
+    device: DeviceAddress
+    accepted: bool
+
+
+class HangUp(_RoomEvent, frozen=True):
+    """``device`` hangs up (§2.3)."""
+
+    device: DeviceAddress
+
+
+class Cancel(_DeviceEvent, frozen=True):
+    """``device`` ends its own call to ``phone``, whose room it may not know (§2.3)."""
+
+    phone: str
+
+
+class Connected(_DeviceEvent, frozen=True):
+    """``device`` has a new socket on ``node``.
+
+    ``heard_at``: when anything was last received on the socket that it displaces on this node;
+    ``None`` if there is none.
+    """
+
+    node: str
+    heard_at: float | None
+
+
+class Disconnected(_DeviceEvent, frozen=True):
+    """The socket of that ``generation`` is gone; something was last received on it at ``heard_at``."""
+
+    generation: int
+    heard_at: float
+
+
+class Revoked(_DeviceEvent, frozen=True):
+    """The token of ``device`` was revoked, it logged out or was removed."""
+
+
+class Signalled(_RoomEvent, frozen=True):
+    """``device`` sent a v2 ``signal`` in its call (§2.5)."""
+
+    device: DeviceAddress
+
+
+class Stopped(_RoomEvent, frozen=True):
+    """The operator ends the call."""
+
+
+class DeviceDue(_DeviceEvent, frozen=True):
+    """The time of a device's record has come."""
+
+
+class CallDue(_RoomEvent, frozen=True):
+    """The time of a call's record has come."""
+
+
+class SeatsDue(_RoomEvent, frozen=True):
+    """The time of a room's seats has come."""
+
+
+class SeatTaken(_RoomEvent, frozen=True):
+    """A page on ``node`` wants a seat: page load ``session``, which shows ``key`` (docs/room-socket.md)."""
+
+    key: str
+    session: str
+    node: str
+
+
+class SeatEmptied(_RoomEvent, frozen=True):
+    """The page socket of that ``generation`` in the seat of ``key`` is gone."""
+
+    key: str
+    generation: int
+
+
+class PageHungUp(_RoomEvent, frozen=True):
+    """Whoever sits in the seat of ``key`` pressed hang up."""
+
+    key: str
+
+
+Event: TypeAlias = (
+    Place
+    | Answer
+    | HangUp
+    | Cancel
+    | Connected
+    | Disconnected
+    | Revoked
+    | Signalled
+    | Stopped
+    | DeviceDue
+    | CallDue
+    | SeatsDue
+    | SeatTaken
+    | SeatEmptied
+    | PageHungUp
+)

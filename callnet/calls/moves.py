@@ -1,0 +1,40 @@
+"""The three ways a call changes hands: it is accepted, it is refused, somebody leaves it."""
+
+from __future__ import annotations
+
+from callnet.calls.draft import Draft, other_party
+from callnet.model import DeviceAddress, Reason
+from callnet.records import CallRecord, CallState
+
+
+def accept(draft: Draft, call: CallRecord, callee: DeviceAddress, by_calling: bool = False) -> None:
+    """Let ``callee`` accept ``call``; the caller and the other rung devices are told."""
+    others = [device for device in call.ringing if device != callee]
+    call = draft.put_call(
+        call,
+        state=CallState.ACTIVE,
+        callee=callee,
+        answered_at=draft.now,
+        answered_by_calling=by_calling,
+        ringing=(),
+        awaited_until=None,
+    )
+    draft.tell(call, call.caller, *others)
+
+
+def refuse(draft: Draft, call: CallRecord, device: DeviceAddress, reason: Reason = Reason.REFUSED) -> None:
+    """Let a rung device refuse for all; the caller and the other rung devices are told."""
+    draft.tell(draft.end(call, reason), call.caller, *(other for other in call.ringing if other != device))
+
+
+def leave(draft: Draft, call: CallRecord, device: DeviceAddress, active: Reason, refusal: Reason) -> None:
+    """Let ``device`` leave a call that it is in.
+
+    ``active``: the reason if the call was answered; ``refusal``: if a rung device leaves.
+    """
+    if call.state is CallState.ACTIVE:
+        draft.tell(draft.end(call, active), other_party(call, device))
+    elif device == call.caller:
+        draft.tell(draft.end(call, Reason.CANCELLED), *call.ringing)
+    else:
+        refuse(draft, call, device, refusal)

@@ -1,0 +1,103 @@
+"""Placing a call: the seven steps in which a ``call`` is judged (protocol §2.4).
+
+Step 1 up to ``self`` is the edge's; step 5, the policies, has no rule yet.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from callnet.calls.draft import Draft, other_party
+from callnet.calls.events import Place
+from callnet.calls.moves import accept, leave
+from callnet.calls.times import SECOND_TAP
+from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn
+from callnet.records import CallRecord, CallState, DeviceRecord
+
+
+class Ringing(Struct, frozen=True):
+    """The reply to a call that rings: its outcome is to be waited for."""
+
+    room: RoomId
+
+
+def place(draft: Draft, event: Place) -> Outcome | Ringing:
+    """Judge a call, in the order of §2.4."""
+    caller = draft.device(event.caller)
+    if caller is None:
+        return Failed(event.target, Reason.UNAVAILABLE)
+    if event.target == event.caller:
+        return Failed(event.target, Reason.SELF)
+    own = draft.call_of(event.caller)
+    if own is not None:
+        outcome = _meet(draft, own, event)
+        if outcome is not None:
+            return outcome
+        leave(draft, own, event.caller, Reason.REPLACED, Reason.BUSY)
+        caller = draft.put_device(caller, room=None)
+    rung = _free_devices(draft, event)
+    if isinstance(rung, Reason):
+        return _call_again(draft, caller, own, event) or Failed(event.target, rung)
+    return _ring(draft, caller, rung, event, None)
+
+
+def _meet(draft: Draft, own: CallRecord, event: Place) -> Outcome | None:
+    """Steps 2 and 3: the call concerns the one that its sender is in already."""
+    caller, target = event.caller, event.target
+    if own.state is CallState.RINGING:
+        if own.caller == caller:
+            return Withdrawn() if own.asked == target else None
+        if target.covers(own.caller):
+            accept(draft, own, caller, by_calling=True)
+            return Accepted(own.room, own.caller)
+        return None
+    other = other_party(own, caller)
+    tapped_twice = own.answered_at is not None and draft.now - own.answered_at <= SECOND_TAP
+    return Accepted(own.room, other) if tapped_twice and target.covers(other) else None
+
+
+def _free_devices(draft: Draft, event: Place) -> list[DeviceRecord] | Reason:
+    """Steps 6 and 7: the devices to ring, or why there is none."""
+    if event.target.device_id != EVERY_DEVICE:
+        device = draft.device(event.target)
+        if draft.call_of(event.target) is not None:
+            return Reason.BUSY
+        return [device] if device is not None and device.connected else Reason.OFFLINE
+    online = [d for d in draft.devices_of(event.target.phone) if d.connected and d.address != event.caller]
+    free = [device for device in online if draft.call_of(device.address) is None]
+    return free or (Reason.BUSY if online else Reason.OFFLINE)
+
+
+def _call_again(draft: Draft, caller: DeviceRecord, own: CallRecord | None, event: Place) -> Ringing | None:
+    """Step 7, call again after a drop: the other party of the call just replaced is waited for in its grace."""
+    if own is None or own.state is not CallState.ACTIVE:
+        return None
+    other = draft.device(other_party(own, event.caller))
+    if other is None or other.lost_at is None or not event.target.covers(other.address):
+        return None
+    grace_ends = other.lost_at + draft.settings.grace
+    return _ring(draft, caller, [other], event, grace_ends) if grace_ends > draft.now else None
+
+
+def _ring(
+    draft: Draft, caller: DeviceRecord, rung: list[DeviceRecord], event: Place, awaited_until: float | None
+) -> Ringing:
+    addresses: tuple[DeviceAddress, ...] = tuple(device.address for device in rung)
+    call = draft.put_call(
+        CallRecord(
+            room=event.room,
+            version=0,
+            state=CallState.RINGING,
+            caller=event.caller,
+            asked=event.target,
+            rung=addresses,
+            ringing=addresses,
+            placed_at=draft.now,
+            due=None,
+            awaited_until=awaited_until,
+        )
+    )
+    for device in (caller, *rung):
+        draft.put_device(device, room=event.room, previous=device.room)
+    draft.tell(call, *addresses)
+    return Ringing(event.room)

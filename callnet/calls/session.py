@@ -1,0 +1,195 @@
+"""One connected device: its frames in, its frames out."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from callnet.calls.call import NotYours, TooLate
+from callnet.calls.messages import (
+    BadFrame,
+    Call,
+    CalledRefuse,
+    CalledSuccess,
+    CallingHangup,
+    ErrorFrame,
+    Message,
+    Request,
+    call_failed,
+    decode,
+    encode,
+)
+from callnet.calls.rooms import RoomManager
+from callnet.calls.telling import answer, be_hangup, news
+from callnet.errors import Unavailable
+from callnet.interfaces import IPeer
+from callnet.model import DeviceAddress, Outcome, Reason, RoomId
+from callnet.records import CallRecord
+
+_REMEMBERED_ROOMS: Final = 4
+
+log = Logger()
+
+
+class Dialect(Struct, frozen=True):
+    """What a client speaks, as far as it makes a difference."""
+
+    bad_frames_a_minute: int
+    """More of them close the socket (protocol §2.6)."""
+
+
+BASE: Final = Dialect(bad_frames_a_minute=120)
+"""Knows the seed's messages only. It may have habits of its own, so unknown types do not count."""
+
+
+class Session:
+    """A device on its newest connection, or on one that is about to be closed for a newer one."""
+
+    __slots__ = (
+        "_acted",
+        "_bad_frames",
+        "_bad_since",
+        "_clock",
+        "_dialect",
+        "_peer",
+        "_rooms",
+        "_told_of_types",
+        "address",
+        "generation",
+    )
+
+    def __init__(
+        self, address: DeviceAddress, rooms: RoomManager, peer: IPeer, clock: IReactorTime, dialect: Dialect
+    ) -> None:
+        self.address: Final = address
+        self.generation = 0
+        self._rooms = rooms
+        self._peer = peer
+        self._clock = clock
+        self._dialect = dialect
+        self._acted: dict[RoomId, int] | None = None
+        self._bad_frames = 0
+        self._bad_since = -inf
+        self._told_of_types = False
+
+    # From the socket
+
+    def opened(self) -> None:
+        """Attach the device."""
+        self._rooms.attach(self.address, self).addErrback(self._give_up)
+
+    def closed(self) -> None:
+        """Detach the device."""
+        self._rooms.detach(self.address, self).addErrback(_log_unless_unavailable)
+
+    def received(self, payload: bytes) -> None:
+        """Take one frame."""
+        try:
+            frame = decode(payload)
+        except BadFrame as bad:
+            self._bad_frame(bad)
+            return
+        if isinstance(frame, Call):
+            target = DeviceAddress(frame.to_phone, frame.to_device_id)
+            self._rooms.call(self.address, target).addCallbacks(self._answer, self._fail, errbackArgs=(target,))
+        elif isinstance(frame, CallingHangup):
+            self._hang_up(frame).addErrback(_log_unless_unavailable)
+        else:
+            answered = self._rooms.answer(self.address, RoomId(frame.room_id), isinstance(frame, CalledSuccess))
+            answered.addCallback(self._late_answer, frame).addErrback(_log_unless_unavailable)
+
+    def _hang_up(self, frame: CallingHangup) -> Deferred[None]:
+        if not frame.room_id:
+            return self._rooms.cancel(self.address, frame.notified_phone)
+        return self._rooms.hang_up(self.address, RoomId(frame.room_id)).addCallback(self._not_yours, frame)
+
+    # From the room manager
+
+    def told(self, call: CallRecord) -> None:
+        """Say what is new about a call, unless something newer was acted on."""
+        if not self._is_news(call):
+            return
+        message = news(call, self.address, self._clock.seconds(), self._rooms.settings.ring_time)
+        if message is not None:
+            self._send(message)
+
+    def awaits(self, outcome: Deferred[Outcome]) -> None:
+        """Wait for the outcome of a call that was placed on an earlier connection."""
+        outcome.addCallback(self._answer)
+
+    def displaced(self) -> None:
+        """Close: a newer connection of the device is open."""
+        self._peer.close(4409, "connected elsewhere")
+
+    def heard_at(self) -> float:
+        """When anything was last received from the device."""
+        return self._peer.heard_at()
+
+    # To the socket
+
+    def _send(self, message: Message) -> None:
+        self._peer.send(encode(message))
+
+    def _answer(self, outcome: Outcome) -> None:
+        message = answer(outcome)
+        if message is not None:
+            self._send(message)
+
+    def _fail(self, failure: Failure, target: DeviceAddress) -> None:
+        reason = Reason.UNAVAILABLE if failure.check(Unavailable) else Reason.INTERNAL
+        _log_unless_unavailable(failure)
+        self._send(call_failed(target, reason))
+
+    def _late_answer(self, late: TooLate | NotYours | None, frame: CalledSuccess | CalledRefuse) -> None:
+        if isinstance(late, TooLate):
+            fire = DeviceAddress(frame.from_phone, frame.from_device_id)
+            self._send(be_hangup(fire, frame.room_id, late.reason))
+        else:
+            self._not_yours(late, frame)
+
+    def _not_yours(self, late: NotYours | None, frame: Request) -> None:
+        if late is not None:
+            kind = frame.__struct_config__.tag
+            self._bad_frame(BadFrame(ErrorFrame(message=f"{kind}: room_id is of another's call")))
+
+    def _is_news(self, call: CallRecord) -> bool:
+        acted = self._acted
+        if acted is None:
+            acted = self._acted = {}
+        if call.version <= acted.get(call.room, 0):
+            return False
+        acted.pop(call.room, None)
+        acted[call.room] = call.version
+        if len(acted) > _REMEMBERED_ROOMS:
+            del acted[next(iter(acted))]
+        return True
+
+    def _bad_frame(self, bad: BadFrame) -> None:
+        """Answer a frame that breaks the protocol; too many of them close the socket (protocol §2.6)."""
+        if bad.unknown_type:
+            if not self._told_of_types:
+                self._told_of_types = True
+                self._send(bad.answer)
+            return
+        self._send(bad.answer)
+        now = self._clock.seconds()
+        if now - self._bad_since >= 60.0:
+            self._bad_since, self._bad_frames = now, 0
+        self._bad_frames += 1
+        if self._bad_frames > self._dialect.bad_frames_a_minute:
+            self._peer.close(4400, "too many bad frames")
+
+    def _give_up(self, failure: Failure) -> None:
+        _log_unless_unavailable(failure)
+        self._peer.close(1011, "try again")
+
+
+def _log_unless_unavailable(failure: Failure) -> None:
+    if not failure.check(Unavailable):
+        log.failure("handling a device", failure)

@@ -1,0 +1,112 @@
+"""What is said about a call, read off its record: to a device, and to whoever waits for its outcome."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from msgspec import Struct
+
+from callnet.calls.draft import other_party
+from callnet.calls.messages import (
+    Called,
+    CallFailed,
+    CallingBeHangup,
+    CallRefuse,
+    CallSuccess,
+    Message,
+    call_failed,
+    page_path,
+)
+from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
+from callnet.records import CallRecord, CallState
+
+_REFUSALS = (Reason.REFUSED, Reason.BUSY)
+_BY_THE_CALLER = (Reason.CANCELLED,)
+
+
+class Missed(Struct, frozen=True):
+    """What a device that is back may have missed (protocol §2.4)."""
+
+    ended: CallRecord | None
+    """The call whose ending it must be told first."""
+    present: CallRecord | None
+    """The call that it is in and must be told of, or whose outcome it waits for."""
+
+
+def outcome_of(call: CallRecord) -> Outcome | None:
+    """How a call came out for its caller; ``None`` while it rings."""
+    if call.callee is not None:
+        return Accepted(call.room, call.callee)
+    if call.state is CallState.RINGING or call.reason is None:
+        return None
+    if call.reason in _REFUSALS:
+        return Refused(call.room, call.asked, call.reason)
+    return Withdrawn() if call.reason in _BY_THE_CALLER else Failed(call.asked, call.reason)
+
+
+def answer(outcome: Outcome) -> CallSuccess | CallRefuse | CallFailed | None:
+    """The frame that tells a caller the outcome (§2.1)."""
+    match outcome:
+        case Accepted(room, callee):
+            return CallSuccess(callee.phone, callee.device_id, room, page_path(room))
+        case Refused(room, asked, reason):
+            return CallRefuse(asked.phone, asked.device_id, room, reason)
+        case Failed(asked, reason):
+            return call_failed(asked, reason)
+        case Withdrawn():
+            return None
+
+
+def be_hangup(fire: DeviceAddress, room: str, reason: Reason) -> CallingBeHangup:
+    """The frame that stops the ringing and ends calls (§2.3); ``fire``: the other party."""
+    return CallingBeHangup(fire.phone, fire.device_id, room, reason)
+
+
+def news(call: CallRecord, device: DeviceAddress, now: float, ring_time: float) -> Message | None:
+    """What ``device`` is told of ``call`` as it stands, if anything.
+
+    A caller hears the outcome by its waiter; this is for everyone else, for what comes after the
+    outcome, and for a caller that is back.
+    """
+    if call.state is CallState.RINGING:
+        return _called(call, now, ring_time) if device in call.ringing else None
+    if call.state is CallState.ACTIVE and not _lost_fork(call, device):
+        owed = device == call.caller or call.answered_by_calling
+        return answer(Accepted(call.room, other_party(call, device))) if owed else None
+    if device == call.caller and call.callee is None:
+        outcome = outcome_of(call)
+        return None if outcome is None else answer(outcome)
+    if decided_at(call, device) is None:
+        return None
+    return be_hangup(other_party(call, device), call.room, ending_reason(call, device))
+
+
+def ending_reason(call: CallRecord, device: DeviceAddress) -> Reason:
+    """Why a call is over for ``device``, in the words of ``calling_be_hangup`` (§2.3)."""
+    if _lost_fork(call, device):
+        return Reason.ANSWERED_ELSEWHERE
+    if call.reason is None:
+        return Reason.REPLACED  # it still rings others; this device left it by calling someone
+    return {Reason.REFUSED: Reason.REFUSED_ELSEWHERE, Reason.OFFLINE: Reason.EXPIRED}.get(call.reason, call.reason)
+
+
+def decided_at(call: CallRecord, device: DeviceAddress) -> float | None:
+    """When it was decided what ends ``call`` for ``device``; ``None`` if there is nothing to tell it."""
+    if _lost_fork(call, device):
+        return call.answered_at
+    if call.state is not CallState.OVER:
+        return None
+    if call.callee is None:
+        silent = _BY_THE_CALLER if device == call.caller else (Reason.OFFLINE,)
+        if call.reason in silent:
+            return None
+    return call.ended_at
+
+
+def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
+    return call.callee is not None and device not in (call.callee, call.caller)
+
+
+def _called(call: CallRecord, now: float, ring_time: float) -> Called:
+    left = ceil(max(call.placed_at + ring_time - now, 0.0))
+    return Called(call.caller.phone, call.caller.device_id, call.room, left, page_path(call.room))

@@ -1,0 +1,73 @@
+"""When a record must be looked at again: every deadline of the protocol, read off the records."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from callnet.config import CallSettings
+from callnet.records import CallRecord, CallState, DeviceRecord, SeatsRecord
+
+REMEMBERED: Final = 120.0
+"""How long a call that is over is remembered, in seconds (protocol §2.3)."""
+
+UNHEARD: Final = 60.0
+"""How far back a device may have missed something when it is not known when it was last heard (§2.4)."""
+
+SECOND_TAP: Final = 2.0
+"""Calling the other party again so soon after the accept is an impatient second tap (§2.4)."""
+
+SEAT_KEPT: Final = 10.0
+"""How long an empty seat is kept for its key (docs/room-socket.md)."""
+
+BOTH_SEATS_EMPTY: Final = 30.0
+"""A call whose seats have been empty that long is abandoned (§2.4)."""
+
+ONE_SEAT_EMPTY: Final = 120.0
+"""A call of which one of two seats has been empty that long is abandoned (§2.4)."""
+
+
+def call_due(call: CallRecord, seats: SeatsRecord | None, settings: CallSettings) -> float | None:
+    """When something must happen to ``call`` by itself."""
+    if call.state is CallState.RINGING:
+        rings_until = call.placed_at + settings.ring_time
+        return rings_until if call.awaited_until is None else min(rings_until, call.awaited_until)
+    if call.state is CallState.ACTIVE and call.answered_at is not None:
+        too_long = call.answered_at + settings.longest
+        unseated = unseated_at(call, seats, settings)
+        return too_long if unseated is None else min(too_long, unseated)
+    return None if call.ended_at is None else call.ended_at + REMEMBERED
+
+
+def unseated_at(call: CallRecord, seats: SeatsRecord | None, settings: CallSettings) -> float | None:
+    """When an active call is abandoned because nobody came to its room, if it ever is."""
+    if call.answered_at is None or call.signalled or seats is not None or not settings.unseated_limit:
+        return None
+    return call.answered_at + settings.unseated_limit
+
+
+def device_due(device: DeviceRecord, now: float, settings: CallSettings) -> float | None:
+    """When a device that is gone loses its call, or is looked at to be forgotten."""
+    if device.lost_at is None:
+        return None
+    grace_ends = device.lost_at + settings.grace
+    return grace_ends if grace_ends > now else now + REMEMBERED / 2
+
+
+def seats_due(seats: SeatsRecord, call: CallRecord | None) -> float | None:
+    """When the seats of a room must be looked at: to give one up, or to end a call that was left."""
+    if call is None:
+        emptied = [seat.empty_since for seat in seats.seats if seat is not None and seat.empty_since is not None]
+        return min(emptied) + SEAT_KEPT if emptied else None
+    return abandoned_at(seats, call) if call.state is CallState.ACTIVE else None
+
+
+def abandoned_at(seats: SeatsRecord, call: CallRecord) -> float | None:
+    """When an active call is over because its seats are empty (§2.4), if they are."""
+    taken = [seat for seat in seats.seats if seat is not None]
+    emptied = [max(seat.empty_since, call.answered_at or 0.0) for seat in taken if seat.empty_since is not None]
+    limits = []
+    if taken and len(emptied) == len(taken):
+        limits.append(max(emptied) + BOTH_SEATS_EMPTY)
+    if len(taken) == len(seats.seats) and emptied:
+        limits.append(min(emptied) + ONE_SEAT_EMPTY)
+    return min(limits) if limits else None

@@ -1,0 +1,50 @@
+"""Makes the sockets of devices (protocol §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from twisted.internet.interfaces import IReactorTime
+
+from callnet.calls.rooms import RoomManager
+from callnet.calls.session import BASE, Session
+from callnet.interfaces import IPeer
+from callnet.model import DeviceAddress
+from callnet.signaling.peer import Peer
+from callnet.websocket import ServerSocketFactory
+
+LONGEST_FRAME: Final = 16 * 1024
+"""Bytes in a frame of a device."""
+
+
+class SignalingFactory(ServerSocketFactory):
+    """Serves ``/socket.io``.
+
+    ``authenticate`` turns a token into the address of its device, or raises
+    :class:`callnet.errors.TokenInvalid`. ``allowed_origins``: if there are any, a browser's page must come
+    from one of them (``https://host``); WebViews, which say ``null`` or ``file:`` or nothing, always pass.
+    """
+
+    def __init__(
+        self,
+        rooms: RoomManager,
+        authenticate: Callable[[str], DeviceAddress],
+        clock: IReactorTime,
+        allowed_origins: Sequence[str] = (),
+    ) -> None:
+        super().__init__(Peer, clock, LONGEST_FRAME)
+        self.authenticate: Final = authenticate
+        self._rooms = rooms
+        self._allowed_origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+
+    def allows_origin(self, origin: str | None) -> bool:
+        """Tell whether a page of this ``Origin`` may open a socket."""
+        if not self._allowed_origins or not origin:
+            return True
+        return origin == "null" or urlsplit(origin).scheme == "file" or origin.lower() in self._allowed_origins
+
+    def session(self, address: DeviceAddress, peer: IPeer) -> Session:
+        """Make the session of a device that was admitted."""
+        return Session(address, self._rooms, peer, self.clock, BASE)
