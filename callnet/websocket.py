@@ -100,9 +100,7 @@ class ServerSocket(WebSocketServerProtocol):
     def send(self, payload: bytes) -> None:
         """Send one text frame. Nothing happens if the socket is closing."""
         if self.state == self.STATE_OPEN:
-            length = len(payload)
-            header = bytes((0x81, length)) if length < 126 else b"\x81\x7e" + length.to_bytes(2, "big")
-            self.transport.write(header + payload)
+            self.transport.write(_text_header(len(payload)) + payload)
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket with a code of RFC 6455 or of protocol §2 and a few ASCII words."""
@@ -128,7 +126,7 @@ class ServerSocket(WebSocketServerProtocol):
         if self.state == self.STATE_CONNECTING and len(self.data) + len(data) > HANDSHAKE_BYTES:
             self.failHandshake("", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             return
-        super().dataReceived(data)
+        self._dataReceived(data)  # what Autobahn's own method does after it has worked out what to log
 
     def onConnect(self, request: ConnectionRequest) -> None:
         """Answer a handshake; nothing that goes wrong here may be told to the client."""
@@ -280,6 +278,13 @@ class ServerSocketFactory(WebSocketServerFactory):
         for socket in list(self.sockets):
             socket.look(now)
         self._sweep = self.clock.callLater(SWEEP_EVERY, self._look)
+
+
+def _text_header(length: int) -> bytes:
+    """Begin a whole text frame from a server (RFC 6455 §5.2)."""
+    if length < 126:
+        return bytes((0x81, length))
+    return b"\x81\x7e" + length.to_bytes(2, "big") if length < 65536 else b"\x81\x7f" + length.to_bytes(8, "big")
 
 
 def header(request: ConnectionRequest, name: str) -> str | None:

@@ -1,0 +1,130 @@
+"""One page at the door of a room, or in a seat of it: its frames in, its frames out (docs/room-socket.md)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Raw
+from msgspec.json import Encoder
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from callnet.calls.page_messages import (
+    BadPageFrame,
+    Hangup,
+    Join,
+    PageMessage,
+    PeerPage,
+    Pong,
+    RefusedSeat,
+    RelayFrom,
+    RelayTo,
+    Room,
+    decode_page,
+    is_room_name,
+)
+from callnet.calls.rooms import RoomManager
+from callnet.calls.seats import NoSeat, RoomOver, RoomView, SeatReply, view
+from callnet.errors import Unavailable
+from callnet.interfaces import IPeer
+from callnet.model import RoomId
+from callnet.records import CallRecord, Relay, SeatsRecord
+
+log = Logger()
+
+_encode = Encoder().encode
+
+
+class PageSession:
+    """A page. It has no seat until it has joined, and again none when it is gone."""
+
+    def __init__(self, rooms: RoomManager, peer: IPeer) -> None:
+        self._rooms: Final = rooms
+        self._peer: Final = peer
+        self.generation = 0
+        self._joined: Join | None = None
+        self._view: RoomView | None = None
+        self._version = 0
+
+    # From the socket
+
+    def received(self, payload: bytes) -> None:
+        """Take one frame. One that is none of the page's closes the socket: the page is ours."""
+        try:
+            frame = decode_page(payload)
+        except BadPageFrame:
+            self._peer.close(4400, "bad frame")
+            return
+        joined = self._joined
+        if isinstance(frame, Join):
+            self._join(frame)
+        elif joined is None:
+            self._peer.close(4400, "join first")
+        elif isinstance(frame, RelayTo):
+            self._relay(joined, frame)
+        elif isinstance(frame, Hangup):
+            self._rooms.page_hung_up(RoomId(joined.room_id), joined.key).addErrback(self._failed)
+        else:
+            self._send(Pong())
+
+    def closed(self) -> None:
+        """Give the seat up."""
+        if self._joined is not None:
+            self._rooms.leave_seat(RoomId(self._joined.room_id), self._joined.key, self).addErrback(self._failed)
+
+    def _join(self, frame: Join) -> None:
+        if self._joined is not None:
+            self._peer.close(4400, "joined already")
+            return
+        if not is_room_name(frame.room_id):
+            self._refuse("invalid")
+            return
+        self._joined = frame
+        seat = self._rooms.take_seat(RoomId(frame.room_id), frame.key, frame.session, self)
+        seat.addCallbacks(self._seated, self._failed)
+
+    def _seated(self, reply: SeatReply) -> None:
+        if isinstance(reply, NoSeat):
+            self._refuse(reply.reason)
+        elif isinstance(reply, RoomOver):
+            self._send(Room("ended", reply.reason, None))
+
+    def _relay(self, joined: Join, frame: RelayTo) -> None:
+        peer = None if self._view is None else self._view.peer
+        if peer is not None and peer.session == frame.to:
+            self._rooms.relay(Relay(RoomId(joined.room_id), peer.key, joined.session, bytes(frame.data)))
+
+    # From the room manager
+
+    def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
+        """Say how the room now is, unless something newer was said or it looks the same."""
+        if self._joined is None or seats.version <= self._version:
+            return
+        self._version = seats.version
+        seen = view(seats, call, self._joined.key)
+        if seen != self._view:
+            self._view = seen
+            peer = None if seen.peer is None else PeerPage(seen.peer.session, seen.peer.empty_since is None)
+            self._send(Room(seen.state, seen.reason, peer))
+
+    def relayed(self, sender: str, data: bytes) -> None:
+        """Hand over what the other page said."""
+        self._send(RelayFrom(sender, Raw(data)))
+
+    def displaced(self) -> None:
+        """Close: a newer socket holds the seat."""
+        self._peer.close(4409, "opened elsewhere")
+
+    # To the socket
+
+    def _send(self, message: PageMessage) -> None:
+        self._peer.send(_encode(message))
+
+    def _refuse(self, reason: str) -> None:
+        self._send(RefusedSeat(reason))
+        self._peer.close(4403, "no seat")
+
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(Unavailable):
+            log.failure("handling a page", failure)
+        self._peer.close(1011, "try again")

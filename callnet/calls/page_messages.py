@@ -1,0 +1,102 @@
+"""The frames of the page's room socket, one struct each (docs/room-socket.md)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from callnet.calls.messages import has_control_characters
+
+ROOM_ID_MAX: Final = 64
+
+_Id: TypeAlias = Annotated[str, Meta(min_length=32, max_length=32, pattern=r"\A[0-9a-f]{32}\Z")]
+
+
+class _Frame(Struct, frozen=True, tag_field="type"):
+    """Every frame says in ``type`` what it is."""
+
+
+class Join(_Frame, frozen=True, tag="join"):
+    """The page wants a seat."""
+
+    room_id: Annotated[str, Meta(max_length=1024)]
+    key: _Id
+    session: _Id
+
+
+class RelayTo(_Frame, frozen=True, tag="relay"):
+    """Something for the other page."""
+
+    to: _Id
+    data: Raw
+
+
+class Hangup(_Frame, frozen=True, tag="hangup"):
+    """Someone pressed hang up."""
+
+
+class Ping(_Frame, frozen=True, tag="ping"):
+    """The page asks whether the socket lives."""
+
+
+PageRequest: TypeAlias = Join | RelayTo | Hangup | Ping
+
+
+class PeerPage(Struct, frozen=True):
+    """The page in the other seat."""
+
+    session: str
+    present: bool
+
+
+class Room(_Frame, frozen=True, tag="room"):
+    """The whole state of the room."""
+
+    state: str
+    reason: str
+    peer: PeerPage | None
+
+
+class RelayFrom(_Frame, frozen=True, tag="relay"):
+    """Something from the other page."""
+
+    sender: str = msgspec.field(name="from")
+    data: Raw
+
+
+class RefusedSeat(_Frame, frozen=True, tag="refused"):
+    """There is no seat."""
+
+    reason: str
+
+
+class Pong(_Frame, frozen=True, tag="pong"):
+    """The socket lives."""
+
+
+PageMessage: TypeAlias = Room | RelayFrom | RefusedSeat | Pong
+
+_decode = msgspec.json.Decoder(PageRequest).decode
+
+
+class BadPageFrame(Exception):
+    """A frame that is none of the page's."""
+
+
+def decode_page(payload: bytes) -> PageRequest:
+    """Read one frame of a page.
+
+    :raises BadPageFrame: it is none of :data:`PageRequest`.
+    """
+    try:
+        frame: PageRequest = _decode(payload)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise BadPageFrame from None
+    return frame
+
+
+def is_room_name(text: str) -> bool:
+    """Tell whether a page may ask for a room of this name, be it a call's or made up by hand."""
+    return 0 < len(text) <= ROOM_ID_MAX and not has_control_characters(text)

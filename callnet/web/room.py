@@ -1,0 +1,60 @@
+"""The page's room socket (docs/room-socket.md): translates between Autobahn and the page's session."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from autobahn.websocket.types import ConnectionRequest
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from callnet.calls.page import PageSession
+from callnet.calls.rooms import RoomManager
+from callnet.interfaces import IPeer
+from callnet.websocket import Refused, ServerSocket, ServerSocketFactory, header
+
+LONGEST_FRAME: Final = 64 * 1024
+"""Bytes in a frame of a page."""
+
+
+@implementer(IPeer)
+class RoomSocket(ServerSocket):
+    """A page's socket."""
+
+    if TYPE_CHECKING:
+        factory: RoomSocketFactory
+    session: PageSession
+
+    def admit(self, request: ConnectionRequest) -> None:
+        """Let in only pages that this site itself has served."""
+        if request.path != "/room":
+            raise Refused(HTTPStatus.NOT_FOUND)
+        origin = urlsplit(request.origin or "")
+        if origin.scheme not in ("https", "http") or origin.netloc.lower() != (header(request, "host") or "").lower():
+            raise Refused(HTTPStatus.FORBIDDEN)
+        self.session = self.factory.session(self)
+
+    def opened(self) -> None:
+        """Wait for the page to join."""
+
+    def received(self, payload: bytes) -> None:
+        """Hand a frame to the session."""
+        self.session.received(payload)
+
+    def gone(self) -> None:
+        """Let the page be gone."""
+        self.session.closed()
+
+
+class RoomSocketFactory(ServerSocketFactory):
+    """Serves ``/room`` of the site."""
+
+    def __init__(self, rooms: RoomManager, clock: IReactorTime) -> None:
+        super().__init__(RoomSocket, clock, LONGEST_FRAME)
+        self._rooms = rooms
+
+    def session(self, peer: IPeer) -> PageSession:
+        """Make the session of a page."""
+        return PageSession(self._rooms, peer)
