@@ -323,7 +323,10 @@ class RoomManager:
 
     async def _act_on_due(self) -> None:
         for record in await self._store.due(self._clock.seconds()):
-            await self._settle(_due_event(record))
+            decision = await self._settle(_due_event(record))
+            for call in decision.changes.calls:
+                if call.ended_at is not None:
+                    log.info("a call ended by itself: {reason}", reason=call.reason.value if call.reason else "")
 
 
 def _due_event(record: DeviceRecord | CallRecord | SeatsRecord) -> events.Event:

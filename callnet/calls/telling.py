@@ -104,7 +104,7 @@ def decided_at(call: CallRecord, device: DeviceAddress) -> float | None:
 
 
 def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
-    return call.callee is not None and device not in (call.callee, call.caller)
+    return call.callee is not None and device != call.callee and device in call.rung
 
 
 def _called(call: CallRecord, now: float, ring_time: float) -> Called:
