@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TextIO
 
 import click
@@ -81,5 +82,7 @@ def import_(context: click.Context, file: TextIO) -> None:
 @click.pass_context
 def export(context: click.Context) -> None:
     """Write all lists as CSV, as import reads them, to the standard output."""
+    lines = io.StringIO()
     with opened(settings_of(context)) as database:
-        contact_csv.write(click.get_text_stream("stdout", encoding="utf-8"), contacts.pairs_of(database, None))
+        contact_csv.write(lines, contacts.pairs_of(database, None))
+    click.echo(lines.getvalue().encode(), nl=False)

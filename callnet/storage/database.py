@@ -5,8 +5,11 @@ Everything here blocks: the daemon calls it in a thread.
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url
@@ -102,22 +105,23 @@ class Database:
     def insert_or_replace(self, table: Table) -> Insert:
         """An ``INSERT`` that gives a row that is there already its other columns anew."""
         insert = self._insert(table)
-        key = table.primary_key.columns
-        others = {column.name: insert.excluded[column.name] for column in table.columns if column not in key.values()}
-        return insert.on_conflict_do_update(index_elements=list(key), set_=others)
+        others = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
+        return insert.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=others)
 
     def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         return sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
 
     def _sqlite_engine(self) -> Engine:
-        in_memory = self._url.database in (None, "", ":memory:")
+        file = self._url.database
+        in_memory = file in (None, "", ":memory:")
         engine = create_engine(
             self._url,
             hide_parameters=True,
             connect_args={"timeout": _BUSY_TIMEOUT, "check_same_thread": False},
             **({"poolclass": StaticPool} if in_memory else {}),
         )
-        event.listen(engine, "connect", _prepare_sqlite)
+        directory = None if in_memory else os.path.dirname(os.path.abspath(file or ""))
+        event.listen(engine, "connect", partial(_prepare_sqlite, directory))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
 
@@ -170,10 +174,26 @@ def _parse(text: str) -> URL:
     raise StartError(f"{schema.SETTING}: it must begin with sqlite: or postgresql:")
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+@contextmanager
+def _alone_in(directory: str) -> Iterator[None]:
+    """Wait until no other process is here.
+
+    Of two that switch a new file to WAL at once, one is told at once that it is locked, whatever the busy timeout.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _prepare_sqlite(directory: str | None, connection: Any, _record: object) -> None:
     # The module sqlite3 would begin transactions by itself, too late, and never with IMMEDIATE.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
+    if directory is not None:
+        with _alone_in(directory):
+            connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
 
