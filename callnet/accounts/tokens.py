@@ -97,7 +97,7 @@ class Tokens:
 
         :raises TokenInvalid: it is malformed, forged, expired, or says nothing of a device.
         """
-        if len(token) > TOKEN_MAX or not token.isascii():
+        if len(token) > TOKEN_MAX or not token.isascii() or "=" in token:  # PyJWT would take padding
             raise TokenInvalid("the token is malformed")
         try:
             key = self._key_of(token)
