@@ -79,10 +79,10 @@ class DeadlineChannel(HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Start the deadline at a request's first byte; unlike the base class, do not put it off at each."""
-        if self._between_requests:
-            self._between_requests = False
-            self.setTimeout(REQUEST_DEADLINE)
+        self._begin_request()
         LineReceiver.dataReceived(self, data)
+        if self.requests or self._buffer:
+            self._begin_request()  # one was answered, and some of the next came with it
 
     def headerReceived(self, line: bytes) -> bool:
         """Take one header. A ``Content-Length`` of thousands of digits is more than ``int`` takes."""
@@ -91,6 +91,16 @@ class DeadlineChannel(HTTPChannel):
         except ValueError:
             self._respondToBadRequestAndDisconnect()
             return False
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """Answer 400. The base class would go on and answer the request too, if more of it is there."""
+        super()._respondToBadRequestAndDisconnect()  # type: ignore[no-untyped-call]
+        self.lineReceived = self.rawDataReceived = _ignore  # type: ignore[method-assign, assignment]
+
+    def _begin_request(self) -> None:
+        if self._between_requests:
+            self._between_requests = False
+            self.setTimeout(REQUEST_DEADLINE)
 
     def requestDone(self, request: HTTPRequest) -> None:
         """Go back to waiting; what the base class calls the saved timeout is that for the next request."""
@@ -142,6 +152,10 @@ class CappedSite(Site):
             status=request.code,
             length=request.sentLength,
         )
+
+
+def _ignore(_data: bytes) -> None:
+    """Take what follows something that was no HTTP."""
 
 
 def _host(address: IAddress) -> str:

@@ -28,6 +28,9 @@ class ContactsRequest(Struct, frozen=True):
 
 _EXPECTED = {"limit": "a whole number from 1 to 500"}
 
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What msgspec raises for bad input: two of the three are not its own."""
+
 _Body = TypeVar("_Body", bound=Struct)
 
 
@@ -38,25 +41,31 @@ def decode_body(body: bytes, kind: type[_Body]) -> _Body:
     """
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise DataInvalid(_complaint(body, kind)) from None
+    except _UNDECODABLE:
+        return _convert(_fields(body), kind)
 
 
-def _complaint(body: bytes, kind: type[Struct]) -> str:
-    """Say what is wrong with a body that was refused."""
+def _fields(body: bytes) -> dict[str, Any]:
+    """Decode a body that was refused, without asking what it holds."""
     try:
         fields: Any = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return "the body is not JSON in UTF-8"
+    except _UNDECODABLE:
+        raise DataInvalid("the body is not JSON in UTF-8") from None
     if not isinstance(fields, dict):
-        return "the body is not a JSON object"
+        raise DataInvalid("the body is not a JSON object")
+    return fields
+
+
+def _convert(fields: dict[str, Any], kind: type[_Body]) -> _Body:
+    """Take the fields all the same if only an earlier one of duplicate keys was wrong; else say what is wrong."""
     for field in msgspec.structs.fields(kind):
-        if field.encode_name not in fields:
+        name = field.encode_name
+        if name not in fields:
             if field.required:
-                return f"{field.encode_name} is missing"
+                raise DataInvalid(f"{name} is missing")
             continue
         try:
-            msgspec.convert(fields[field.encode_name], field.type)
+            msgspec.convert(fields[name], field.type)
         except msgspec.ValidationError:
-            return f"{field.encode_name} must be {_EXPECTED.get(field.encode_name, 'a string')}"
-    return "the body is not what this call expects"
+            raise DataInvalid(f"{name} must be {_EXPECTED.get(name, 'a string')}") from None
+    return msgspec.convert(fields, kind)
