@@ -238,11 +238,11 @@ class ServerSocketFactory(WebSocketServerFactory):
         if self._sweep is None:
             self._sweep = self.clock.callLater(SWEEP_EVERY, self._look)
 
-    def resource(self) -> IResource:
-        """Make a web resource that upgrades to these sockets. Nobody else may have started the factory."""
+    def web_resource(self) -> IResource:
+        """Make a web resource that upgrades to these sockets. (Autobahn has an attribute ``resource`` of its own.)"""
         self.startFactory()
-        resource: IResource = WebSocketResource(self)
-        return resource
+        made: IResource = WebSocketResource(self)
+        return made
 
     def shut_down(self) -> Deferred[None]:
         """Open no more sockets, close all with 1001. Fires when they are gone, after 5 s at the latest."""
