@@ -36,7 +36,9 @@ class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """``open``: a first login makes the account and the device."""
     open_enrolment_on_network: bool = False
     """Whether enrolment ``open`` may be offered on other addresses than loopback."""
-    phone_format: Annotated[str, Meta(min_length=1, description="cn-mobile, or a regular expression")] = "cn-mobile"
+    phone_format: Annotated[str, Meta(min_length=1, description="cn-mobile, e164, or a regular expression")] = (
+        "cn-mobile"
+    )
 
 
 class TokenSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,8 +178,6 @@ def _check(settings: Settings) -> None:
             "site.hsts needs a certificate of your own in tls.certificate:"
             " it binds every port of the name, and browsers then let nobody past a self-signed one"
         )
-    if settings.tokens.signing_key:
-        _check_signing_key(settings.tokens.signing_key, "tokens.signing_key")
 
 
 def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> None:
@@ -190,17 +190,9 @@ def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> 
     )
 
 
-def _check_signing_key(key: str, name: str) -> None:
-    if len(key.encode()) < SIGNING_KEY_MIN:
-        raise StartError(f"{name} must be at least {SIGNING_KEY_MIN} bytes long")
-
-
 def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """Put the environment's values in, and the defaults that depend on the state directory."""
     state_dir = os.path.abspath(environ.get("CALLNET_STATE_DIR") or settings.state_dir or _default_state_dir(environ))
-    signing_key = environ.get("CALLNET_SIGNING_KEY", "")
-    if signing_key:
-        _check_signing_key(signing_key, "CALLNET_SIGNING_KEY")
     tokens, database, tls = settings.tokens, settings.database, settings.tls
     return replace(
         settings,
@@ -208,7 +200,7 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
         tokens=replace(
             tokens,
             signing_key_file=os.path.abspath(tokens.signing_key_file or os.path.join(state_dir, "signing.key")),
-            signing_key=signing_key or tokens.signing_key,
+            signing_key=environ.get("CALLNET_SIGNING_KEY") or tokens.signing_key,
         ),
         database=replace(
             database,

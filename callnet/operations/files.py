@@ -1,16 +1,18 @@
-"""Files that hold secrets: made once, complete or not at all, and readable by their owner alone."""
+"""What callnet writes to disk: secrets are readable by their owner alone, and nobody ever sees half of a file."""
 
 from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from callnet.errors import StartError
 
 PRIVATE = 0o600
 PUBLIC = 0o644
 _PRIVATE_DIRECTORY = 0o700
-_FOR_OTHERS = 0o007
+_PRIVATE_MASK = 0o077
 
 
 def make_private_directory(path: str, setting: str) -> None:
@@ -19,48 +21,35 @@ def make_private_directory(path: str, setting: str) -> None:
     :raises StartError: it cannot be made, or what is there is no directory to write in.
     """
     try:
-        os.makedirs(path, mode=_PRIVATE_DIRECTORY, exist_ok=True)
+        with private():
+            os.makedirs(path, mode=_PRIVATE_DIRECTORY, exist_ok=True)
     except OSError as error:
         raise StartError(f"{setting}: the directory {path} cannot be made: {error.strerror}") from None
     if not os.access(path, os.W_OK | os.X_OK):
-        raise StartError(f"{setting}: {path} is not a directory that this user may write in")
-
-
-def create(path: str, data: bytes, mode: int) -> bool:
-    """Make a file, unless there is one; tell whether it was made. Nobody ever sees half of it."""
-    draft = _draft(path, data, mode)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return False
-    finally:
-        os.unlink(draft)
-    return True
+        raise StartError(f"{setting}: this user may not write in {path}")
 
 
 def overwrite(path: str, data: bytes, mode: int) -> None:
-    """Make a file, in place of the one that may be there. Nobody ever sees half of it."""
-    os.rename(_draft(path, data, mode), path)
-
-
-def read_secret(path: str) -> bytes:
-    """Read a file that must not be readable by everyone.
-
-    :raises StartError: it is.
-    :raises OSError: it cannot be read.
-    """
-    with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_mode & _FOR_OTHERS:
-            raise StartError(f"{path} may be read by everyone on this machine: chmod 600 {path}")
-        return file.read()
-
-
-def _draft(path: str, data: bytes, mode: int) -> str:
+    """Make a file, in place of the one that may be there."""
     draft = f"{path}.{secrets.token_hex(4)}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    return draft
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        os.rename(draft, path)
+    except OSError:
+        os.unlink(draft)
+        raise
+
+
+@contextmanager
+def private() -> Iterator[None]:
+    """Let files that others make in here, such as a database, be for this user alone."""
+    before = os.umask(_PRIVATE_MASK)
+    try:
+        yield
+    finally:
+        os.umask(before)

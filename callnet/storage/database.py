@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import StaticPool
 
 from callnet.errors import StartError, Unavailable
+from callnet.operations import files
 from callnet.storage import schema
 
 _WRITES = "callnet_writes"
@@ -48,6 +49,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = _parse(url)
         self._is_sqlite = self._url.drivername == "sqlite+pysqlite"
+        self.in_memory: Final = self._is_sqlite and self._url.database in (None, "", ":memory:")
         self._engine = self._sqlite_engine() if self._is_sqlite else self._postgresql_engine()
         # A statement that reads is a transaction of its own: it costs no BEGIN and no ROLLBACK.
         self._reading = (
@@ -112,15 +114,13 @@ class Database:
         return sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
 
     def _sqlite_engine(self) -> Engine:
-        file = self._url.database
-        in_memory = file in (None, "", ":memory:")
         engine = create_engine(
             self._url,
             hide_parameters=True,
             connect_args={"timeout": _BUSY_TIMEOUT, "check_same_thread": False},
-            **({"poolclass": StaticPool} if in_memory else {}),
+            **({"poolclass": StaticPool} if self.in_memory else {}),
         )
-        directory = None if in_memory else os.path.dirname(os.path.abspath(file or ""))
+        directory = None if self.in_memory else os.path.dirname(os.path.abspath(self._url.database or ""))
         event.listen(engine, "connect", partial(_prepare_sqlite, directory))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -138,7 +138,8 @@ class Database:
     @contextmanager
     def _at_start(self) -> Iterator[None]:
         try:
-            yield
+            with files.private():  # SQLite makes its file when it is first asked for
+                yield
         except (Unavailable, sql_errors.DBAPIError) as error:
             name = f"{self._url.database}: " if self._is_sqlite else ""
             raise StartError(f"{schema.SETTING}: {name}{_cause(error)}") from None

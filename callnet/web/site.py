@@ -1,0 +1,138 @@
+"""The TLS site: the page and its files, the page's room socket, the account service and the devices' socket.
+
+Every answer carries the headers that keep a page to its own site: it may load and reach nothing else, no
+other page may show it in a frame, and only it may ask for the camera and the microphone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.web import http
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request
+from twisted.web.static import File
+from twisted.web.util import Redirect
+
+from callnet.web.http import CappedSite
+
+PAGE: Final = "/static/demo/direct_chat.html"
+"""The path of the 1-to-1 page (protocol §3)."""
+
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(self), microphone=(self), geolocation=(), payment=(), usb=()",
+}
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "media-src 'self' blob: mediastream:; connect-src 'self'{sockets}; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".mp3": "audio/mpeg",
+    ".ogg": "audio/ogg",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+"""Ours alone: what the machine's own table says differs from one to the next."""
+
+
+class Site(CappedSite):
+    """Serves the site.
+
+    :param hsts: ``max-age`` of Strict-Transport-Security in seconds; 0: the header is not sent.
+    """
+
+    def __init__(self, root: IResource, clock: IReactorTime, hsts: int) -> None:
+        super().__init__(root, clock)
+        self._headers = dict(_HEADERS)
+        if hsts:
+            self._headers["Strict-Transport-Security"] = f"max-age={hsts}"
+
+    def getResourceFor(self, request: Request) -> IResource:
+        """Find what answers a request, and give the answer its headers."""
+        headers = request.responseHeaders
+        for name, value in self._headers.items():
+            headers.setRawHeaders(name, [value])
+        headers.setRawHeaders("Content-Security-Policy", [_policy(request.getHeader("host"))])
+        return super().getResourceFor(request)
+
+
+def root(accounts: IResource, signaling: IResource, room: IResource, static: str) -> IResource:
+    """Put the parts of the site in their places.
+
+    :param static: the directory of the files under ``/static/``.
+    """
+    top = _Nothing()
+    top.putChild(b"", Redirect(PAGE.encode()))
+    top.putChild(b"static", StaticFiles(static))
+    top.putChild(b"account", accounts)
+    top.putChild(b"getContactPersons", accounts)
+    top.putChild(b"socket.io", signaling)
+    top.putChild(b"room", room)
+    return top
+
+
+class _Nothing(Resource):
+    """What is not there."""
+
+    def getChild(self, path: bytes, request: Request) -> IResource:  # noqa: ARG002
+        return _Nothing()
+
+    def render(self, request: Request) -> bytes:
+        request.setResponseCode(http.NOT_FOUND)
+        request.setHeader("Content-Type", "text/plain; charset=utf-8")
+        return b"There is nothing here.\n"
+
+
+class StaticFiles(File):
+    """Files that a browser keeps and asks about again each time. Directories are not listed."""
+
+    contentTypes = _TYPES
+    contentEncodings: dict[str, str] = {}  # noqa: RUF012
+    childNotFound = _Nothing()  # type: ignore[assignment]  # any resource will do
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, defaultType="application/octet-stream")
+
+    def createSimilarFile(self, path: str) -> StaticFiles:
+        """The same for a path further down."""
+        return StaticFiles(path)
+
+    def directoryListing(self) -> IResource:
+        """There is none."""
+        return self.childNotFound
+
+    def render_GET(self, request: Request) -> bytes | int:
+        """Answer with the file, or say that what the browser has is still right."""
+        self.restat(False)
+        if self.isfile():
+            request.setHeader("Cache-Control", "no-cache")
+            tag = f'"{self.getModificationTime():.6f}-{self.getsize()}"'
+            if request.setETag(tag.encode("ascii")) is http.CACHED:
+                return b""
+            if request.requestHeaders.hasHeader("If-None-Match"):
+                # An older file may have taken the place of a newer one, after a downgrade.
+                request.requestHeaders.removeHeader("If-Modified-Since")
+        answer: bytes | int = super().render_GET(request)  # type: ignore[no-untyped-call]
+        return answer
+
+    render_HEAD = render_GET
+
+
+def _policy(host: str | None) -> str:
+    """The policy of a page. Older browsers do not take ``'self'`` to mean the site's own sockets too."""
+    return _POLICY.format(sockets=f" wss://{host}" if host and _HOST.fullmatch(host) else "")
