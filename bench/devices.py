@@ -1,0 +1,194 @@
+"""The devices of the generator: sockets that call, answer and hang up, and check every frame."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import msgspec
+
+from bench.wire import CLOSE, PING, PONG, TEXT, FrameReader, client_frame, sign_token, upgrade_request
+from callnet.model import DeviceAddress, is_room_id
+
+KEY: Final = b"bench-key-bench-key-bench-key-00"
+"""Signs the tokens; the references know it, and callnet is given it."""
+
+TOKEN_LIFETIME: Final = 86400
+
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+
+
+class LoadError(Exception):
+    """The server did something that it may not do; no figure would mean anything."""
+
+
+def address_of(number: int) -> DeviceAddress:
+    """The device with this number."""
+    return DeviceAddress(f"138{number:08d}", f"dev{number:06d}")
+
+
+class Device(asyncio.Protocol):
+    """One socket of a device that nobody is expected to call."""
+
+    def __init__(self, number: int, port: int) -> None:
+        self.address: Final = address_of(number)
+        self.opened: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
+        self.error: Exception | None = None
+        """What went wrong with it."""
+        self._port = port
+        self._transport: asyncio.Transport
+        self._head = b""
+        self._is_upgraded = False
+        self._reader = FrameReader()
+        self._is_done = False
+
+    def abort(self) -> None:
+        """Cut the connection with a reset, which leaves no socket waiting behind."""
+        self._is_done = True
+        sock: socket.socket = self._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self._transport.abort()
+
+    def send(self, payload: bytes) -> None:
+        """Send a text frame."""
+        self._transport.write(client_frame(payload))
+
+    def received(self, frame: dict[str, Any]) -> None:
+        """Take a frame.
+
+        :raises LoadError: it should not have come.
+        """
+        raise LoadError(f"an idle device was sent {frame}")
+
+    def failed(self, error: Exception) -> None:
+        """Come to an end because of ``error``, which :meth:`received` or the connection raised."""
+        self.error = error
+        if not self.opened.done():
+            self.opened.set_exception(error)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the handshake."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(
+            upgrade_request(self._port, sign_token(self.address, KEY, int(time.time()) + TOKEN_LIFETIME))
+        )
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the server sends."""
+        try:
+            if self._is_upgraded:
+                self._take(data)
+            else:
+                self._upgrade(data)
+        except Exception as error:  # noqa: BLE001  whatever it is, it spoils the measurement
+            self._is_done = True
+            self._transport.abort()
+            self.failed(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Complain, unless it was wanted."""
+        if not self._is_done:
+            self._is_done = True
+            self.failed(exc or LoadError("the server closed the connection"))
+
+    def _upgrade(self, data: bytes) -> None:
+        self._head += data
+        head, found, rest = self._head.partition(b"\r\n\r\n")
+        if not found:
+            return
+        if b" 101 " not in head.partition(b"\r\n")[0]:
+            raise LoadError(f"the upgrade was refused: {head[:80]!r}")
+        self._is_upgraded = True
+        self._head = b""
+        self.opened.set_result(None)
+        self._take(rest)
+
+    def _take(self, data: bytes) -> None:
+        for opcode, payload in self._reader.feed(data):
+            if opcode == TEXT:
+                self.received(msgspec.json.decode(payload))
+            elif opcode == PING:
+                self._transport.write(client_frame(payload, PONG))
+            elif opcode == CLOSE:
+                raise LoadError(f"the server closed with {int.from_bytes(payload[:2], 'big')}")
+
+
+class Callee(Device):
+    """Accepts the calls of one caller."""
+
+    def __init__(
+        self, number: int, port: int, caller: DeviceAddress, on_over: Callable[[Exception | None], None]
+    ) -> None:
+        super().__init__(number, port)
+        self.room = ""
+        self._caller = caller
+        self._on_over = on_over
+
+    def failed(self, error: Exception) -> None:
+        """Fail the pair."""
+        super().failed(error)
+        self._on_over(error)
+
+    def received(self, frame: dict[str, Any]) -> None:
+        """Accept, or take note that the call is over."""
+        room: str = frame.get("room_id", "")
+        if frame.get("type") == "called" and not self.room:
+            _expect(frame, from_phone=self._caller.phone, from_device_id=self._caller.device_id)
+            if not is_room_id(room):
+                raise LoadError(f"no room in {frame}")
+            self.room = room
+            self.send(
+                b'{"type":"called_success","from_phone":"%b","from_device_id":"%b","room_id":"%b"}'
+                % (self._caller.phone.encode(), self._caller.device_id.encode(), room.encode())
+            )
+        elif frame.get("type") == "calling_be_hangup":
+            _expect(frame, room_id=self.room, fire_phone=self._caller.phone, fire_device_id=self._caller.device_id)
+            self.room = ""
+            self._on_over(None)
+        else:
+            raise LoadError(f"a callee was sent {frame}")
+
+
+class Caller(Device):
+    """Calls one callee when it is told to, and hangs up as soon as it is answered."""
+
+    def __init__(self, number: int, port: int, on_over: Callable[[Exception | None], None]) -> None:
+        super().__init__(number, port)
+        self.callee: Callee
+        self.waited = 0.0
+        """Seconds from the last call to its ``call_success``."""
+        self._on_over = on_over
+        self._since = 0.0
+
+    def failed(self, error: Exception) -> None:
+        """Fail the pair."""
+        super().failed(error)
+        self._on_over(error)
+
+    def call(self, since: float) -> None:
+        """Call. ``since``: when the waiting began, on :func:`time.perf_counter`."""
+        to = self.callee.address
+        self._since = since
+        self.send(b'{"type":"call","to_phone":"%b","to_device_id":"%b"}' % (to.phone.encode(), to.device_id.encode()))
+
+    def received(self, frame: dict[str, Any]) -> None:
+        """Hang up the call that was answered."""
+        if frame.get("type") != "call_success" or not self._since:
+            raise LoadError(f"a caller was sent {frame}")
+        to = self.callee.address
+        _expect(frame, room_id=self.callee.room, to_phone=to.phone, to_device_id=to.device_id)
+        self.waited, self._since = time.perf_counter() - self._since, 0.0
+        self.send(
+            b'{"type":"calling_hangup","notified_phone":"%b","notified_device_id":"%b","room_id":"%b"}'
+            % (to.phone.encode(), to.device_id.encode(), self.callee.room.encode())
+        )
+
+
+def _expect(frame: dict[str, Any], **fields: str) -> None:
+    for name, value in fields.items():
+        if frame.get(name) != value:
+            raise LoadError(f"{name} is not {value!r} in {frame}")

@@ -1,0 +1,179 @@
+"""What is done to a server: calls, a storm of connections, logins."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from bench.devices import Callee, Caller, Device, LoadError, address_of
+
+STALL: Final = 30.0
+"""A server that is this many seconds late has failed."""
+
+IN_FLIGHT: Final = 64
+"""Connections that are opened at once."""
+
+LOGINS_IN_FLIGHT: Final = 8
+
+_SEED: Final = 7
+
+
+class Pairs:
+    """Devices in pairs, a caller and a callee each, that are connected."""
+
+    def __init__(self, port: int, count: int) -> None:
+        self._port = port
+        self._callers = [self._pair(2 * number) for number in range(count)]
+        self._waits: list[float] = []
+        self._next: Callable[[Caller], None]
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def connect(self) -> None:
+        """Open all sockets.
+
+        :raises LoadError: the server refused one.
+        """
+        devices = [device for caller in self._callers for device in (caller, caller.callee)]
+        await connect_all(devices, self._port)
+
+    async def call_in_turn(self, seconds: float) -> Sequence[float]:
+        """Have every caller call again as soon as its last call is over.
+
+        :return: for every call, the seconds from ``call`` to ``call_success``.
+        :raises LoadError: anything went wrong.
+        """
+        until = time.perf_counter() + seconds
+        left = len(self._callers)
+
+        def again(caller: Caller) -> None:
+            nonlocal left
+            if time.perf_counter() < until:
+                caller.call(time.perf_counter())
+                return
+            left -= 1
+            if not left:
+                self._over.set_result(None)
+
+        self._begin(again)
+        for caller in self._callers:
+            caller.call(time.perf_counter())
+        return await self._finish(seconds)
+
+    async def call_at_random(self, rate: float, seconds: float) -> Sequence[float]:
+        """Place ``rate`` calls a second at random times, however the server keeps up.
+
+        :return: for every call, the seconds from when it was due to ``call_success``.
+        :raises LoadError: anything went wrong.
+        """
+        idle, late = deque(self._callers), deque[float]()
+        placed_all = False
+
+        def end_if_over() -> None:
+            if placed_all and len(idle) == len(self._callers) and not self._over.done():
+                self._over.set_result(None)
+
+        def again(caller: Caller) -> None:
+            if late:
+                caller.call(late.popleft())
+            else:
+                idle.append(caller)
+                end_if_over()
+
+        self._begin(again)
+        draw = random.Random(_SEED)  # noqa: S311  it draws times
+        due = start = time.perf_counter()
+        while due < start + seconds:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            if idle:
+                idle.popleft().call(time.perf_counter())
+            else:
+                late.append(due)
+            due += draw.expovariate(rate)
+        placed_all = True
+        end_if_over()
+        return await self._finish(STALL)
+
+    def close(self) -> None:
+        """Cut all connections."""
+        for caller in self._callers:
+            caller.abort()
+            caller.callee.abort()
+
+    def _pair(self, number: int) -> Caller:
+        def over(error: Exception | None) -> None:
+            if error is not None:
+                if not self._over.done():
+                    self._over.set_exception(error)
+                return
+            self._waits.append(caller.waited)
+            self._next(caller)
+
+        caller = Caller(number, self._port, over)
+        caller.callee = Callee(number + 1, self._port, caller.address, over)
+        return caller
+
+    def _begin(self, again: Callable[[Caller], None]) -> None:
+        self._waits, self._next = [], again
+        self._over = asyncio.get_running_loop().create_future()
+
+    async def _finish(self, seconds: float) -> Sequence[float]:
+        try:
+            await asyncio.wait_for(self._over, seconds + STALL)
+        except TimeoutError:
+            raise LoadError("calls were lost") from None
+        return self._waits
+
+
+async def connect_all(devices: Sequence[Device], port: int) -> None:
+    """Open the sockets of these devices, some at once.
+
+    :raises LoadError: the server refused one.
+    """
+    waiting = iter(devices)
+
+    async def connect_some() -> None:
+        for device in waiting:
+            await _connect(device, port)
+
+    await asyncio.gather(*(connect_some() for _ in range(IN_FLIGHT)))
+
+
+async def _connect(device: Device, port: int) -> None:
+    await asyncio.get_running_loop().create_connection(lambda: device, "127.0.0.1", port)
+    try:
+        await asyncio.wait_for(device.opened, STALL)
+    except TimeoutError:
+        raise LoadError("an upgrade was not answered") from None
+
+
+async def log_in(port: int, count: int, devices: int) -> None:
+    """Log ``devices`` devices in, ``count`` times in all, each time on a connection of its own, as devices do.
+
+    :raises LoadError: a login failed.
+    """
+    waiting = iter(range(count))
+
+    async def log_some_in() -> None:
+        for number in waiting:
+            await asyncio.wait_for(_log_in(port, number % devices), STALL)
+
+    await asyncio.gather(*(log_some_in() for _ in range(LOGINS_IN_FLIGHT)))
+
+
+async def _log_in(port: int, number: int) -> None:
+    address = address_of(number)
+    body = json.dumps({"phone": address.phone, "device_id": address.device_id}).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"POST /account/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    if not head.startswith(b"HTTP/1.1 200 ") or not json.loads(answer).get("token"):
+        raise LoadError(f"a login failed: {head[:80]!r} {answer[:80]!r}")
