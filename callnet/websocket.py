@@ -224,6 +224,8 @@ class ServerSocketFactory(WebSocketServerFactory):
             serveFlashSocketPolicy=False,
         )
         options = {name: getattr(self, name) for name in WebSocketServerProtocol.CONFIG_ATTRS}
+        # As an attribute of a class a plain function would become a method. Every browser offers compression.
+        options["perMessageCompressionAccept"] = staticmethod(self.perMessageCompressionAccept)
         bound: Any = type(protocol.__name__, (protocol,), options)
         self.protocol = bound
         self.clock: Final = clock
