@@ -23,7 +23,7 @@ SETTING: Final = "database.url"
 
 _SCRIPTS = "callnet.storage:migrations"
 
-_ADVISORY_LOCK = 0x63616C6C6E6574
+ADVISORY_LOCK: Final = 0x63616C6C6E6574
 """``callnet``: whoever upgrades holds this lock of PostgreSQL."""
 
 
@@ -53,7 +53,7 @@ def upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # Others may take their time with it, which is no reason to fail.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
     if database_level(connection) < code_level():
         command.upgrade(_configuration(connection), "head")
     else:

@@ -1,81 +1,29 @@
-"""What every database must do: one contract, run against SQLite and against a real PostgreSQL."""
+"""What every database must do for accounts and contacts: SQLite, and a real PostgreSQL."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError, StatementError
-from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IReactorFromThreads
-from twisted.internet.utils import getProcessOutputAndValue
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 
 from callnet.errors import StartError, Unavailable
 from callnet.interfaces import Contact
 from callnet.model import DeviceAddress
-from callnet.storage import contacts, schema
+from callnet.storage import contacts
 from callnet.storage.contacts import Account, Pair
 from callnet.storage.database import Database
-from callnet.storage.sql import Run, SqlAccounts, SqlContacts
-from callnet.storage.tables import contact, schema_info
-from callnet.storage.threads import Threads
+from callnet.storage.sql import SqlAccounts
+from callnet.storage.tables import contact
 from tests import postgres
+from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
 from tests.immediate import run_at_once
-
-if TYPE_CHECKING:
-    _Base = TestCase
-else:
-    _Base = object
 
 PHONE = "13651884967"
 TV = DeviceAddress(PHONE, "tv888")
 
 
-class DatabaseContract(_Base):
+class AccountsContract(DatabaseCase):
     """Where accounts and contacts are kept."""
-
-    database: Database
-    run_: Run
-
-    def setUp(self) -> None:
-        """A new database with an up-to-date schema, whose statements are noted."""
-        self.database = Database(self.make_url())
-        self.addCleanup(self.database.close)
-        self.database.upgrade()
-        self.run_ = self.make_run()
-        self.accounts = SqlAccounts(self.database, self.run_)
-        self.contacts = SqlContacts(self.database, self.run_)
-        self.statements: list[str] = []
-        event.listen(self.database._engine, "before_cursor_execute", self._note)
-
-    def make_url(self) -> str:
-        """The URL of a new, empty database."""
-        raise NotImplementedError
-
-    def make_run(self) -> Run:
-        """What runs the database's functions."""
-        return run_at_once
-
-    def _note(self, *args: object) -> None:
-        self.statements.append(str(args[2]))
-
-    def writes(self) -> list[str]:
-        """The statements so far that were no reading."""
-        return [statement for statement in self.statements if not statement.startswith("SELECT")]
-
-    async def enrolled(self, *addresses: DeviceAddress) -> None:
-        """Let devices log in, one after the other."""
-        for address in addresses:
-            await self.accounts.enrol(address)
-
-    def check(self, test: Callable[[], object]) -> Deferred[None]:
-        """Run a test that may have to wait."""
-        return Deferred.fromCoroutine(test())  # type: ignore[arg-type]
 
     def test_first_login_makes_account_and_device(self) -> Deferred[None]:
         """A first login makes the account and the device, a second device joins the account."""
@@ -198,133 +146,13 @@ class DatabaseContract(_Base):
             connection.execute(contact.insert(), {"owner": PHONE, "contact": PHONE, "name": 1j})
         self.assertNotIn(PHONE, str(caught.exception))
 
-    def test_upgrading_twice_changes_nothing(self) -> None:
-        """A database that is up to date is left as it is."""
-        self.statements.clear()
-        self.database.upgrade()
-        self.database.check()
-        self.assertEqual([s for s in self.writes() if s.startswith(("CREATE", "INSERT", "UPDATE", "ALTER"))], [])
 
-    def test_empty_database_is_told_apart(self) -> None:
-        """A check of a new database says what to run, and does not do it."""
-        database = Database(self.make_url())
-        self.addCleanup(database.close)
-        for _ in range(2):
-            error = self.assertRaises(StartError, database.check)
-            self.assertIn("callnet database upgrade", str(error))
-
-    def test_newer_database_that_allows_this_code(self) -> None:
-        """A database with a newer schema is used, if that allows code as old as this."""
-        self.make_newer(oldest_code=schema.code_level())
-        self.database.check()
-        self.database.upgrade()
-        with self.database.read() as connection:
-            self.assertEqual(schema.database_level(connection), schema.code_level() + 1)
-
-    def test_newer_database_that_does_not(self) -> None:
-        """A database that needs newer code stops the start with a line that names the setting."""
-        self.make_newer(oldest_code=schema.code_level() + 1)
-        for method in (self.database.check, self.database.upgrade):
-            error = self.assertRaises(StartError, method)
-            self.assertIn("database.url: the database needs newer code", str(error))
-            self.assertEqual(len(str(error).splitlines()), 1)
-
-    def test_foreign_database(self) -> None:
-        """A database that belongs to another program is not touched."""
-        with self.database.write() as connection:
-            connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'ae1027a6acf'")
-        self.assertIn("not those of callnet", str(self.assertRaises(StartError, self.database.upgrade)))
-
-    def make_newer(self, oldest_code: int) -> None:
-        """Make the schema look as one of newer code."""
-        with self.database.write() as connection:
-            newer = f"{schema.code_level() + 1:04}"
-            connection.execute(text("UPDATE alembic_version SET version_num = :newer"), {"newer": newer})
-            connection.execute(schema_info.update().values(oldest_code=oldest_code))
-
-    def test_schema_is_that_of_the_tables(self) -> None:
-        """The migrations make exactly the tables that the code is written for."""
-        from alembic.autogenerate import compare_metadata
-        from alembic.runtime.migration import MigrationContext
-
-        from callnet.storage.tables import metadata
-
-        with self.database.read() as connection:
-            migration = MigrationContext.configure(connection)
-            self.assertEqual(compare_metadata(migration, metadata), [])
+class AccountsInMemory(InMemory, AccountsContract, TestCase):
+    """On SQLite in memory."""
 
 
-class SharedDatabaseContract(DatabaseContract):
-    """A database that several processes use."""
-
-    def test_two_processes_start_at_once(self) -> Deferred[None]:
-        """Processes that start at once upgrade a new database once, and all of them go on."""
-
-        async def test() -> None:
-            url = self.make_url()
-            program = "import sys; from callnet.storage.database import Database; Database(sys.argv[1]).upgrade()"
-            outcomes = await gatherResults(
-                [getProcessOutputAndValue(sys.executable, ["-c", program, url], os.environ) for _ in range(3)]
-            )
-            for output, errors, status in outcomes:
-                self.assertEqual((output, errors, status), (b"", b"", 0))
-            database = Database(url)
-            self.addCleanup(database.close)
-            database.check()
-            with database.read() as connection:
-                self.assertEqual(connection.exec_driver_sql("SELECT oldest_code FROM schema_info").all(), [(1,)])
-
-        return self.check(test)
-
-    def test_upgrade_is_all_or_nothing(self) -> None:
-        """An upgrade that is cut off leaves the database as it was."""
-        database = Database(self.make_url())
-        self.addCleanup(database.close)
-        try:
-            with database.write() as connection:
-                schema.upgrade(connection)
-                self.assertEqual(schema.database_level(connection), schema.code_level())
-                raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            pass
-        with database.read() as connection:
-            self.assertEqual(schema.database_level(connection), 0)
-            self.assertFalse(connection.dialect.has_table(connection, "account"))
-
-    def test_locked_database_is_unavailable(self) -> None:
-        """Whoever cannot get at the database in time is told that it is worth trying again."""
-        raise NotImplementedError
-
-
-class SqliteInMemory(DatabaseContract, SynchronousTestCase):
-    """SQLite in memory, at once, in this thread."""
-
-    def make_url(self) -> str:
-        """See the contract."""
-        return "sqlite://"
-
-    def check(self, test: Callable[[], object]) -> None:  # type: ignore[override]
-        """See the contract."""
-        self.successResultOf(Deferred.fromCoroutine(test()))  # type: ignore[arg-type]
-
-
-class _InThreads(SharedDatabaseContract):
-    """A database reached from real threads."""
-
-    def make_run(self) -> Run:
-        """See the contract."""
-        threads = Threads(IReactorFromThreads(global_reactor), self.database.threads)
-        threads.start()
-        self.addCleanup(threads.stop)
-        return threads.run
-
-
-class SqliteInFile(_InThreads, TestCase):
-    """SQLite in a file, with one thread."""
-
-    def make_url(self) -> str:
-        """See the contract."""
-        return f"sqlite:///{self.mktemp()}"
+class AccountsInFile(InFile, AccountsContract, TestCase):
+    """On SQLite in a file."""
 
     def test_locked_database_is_unavailable(self) -> None:
         """Whoever cannot get at the database in time is told that it is worth trying again."""
@@ -344,12 +172,8 @@ class SqliteInFile(_InThreads, TestCase):
                 self.assertEqual(connection.exec_driver_sql(f"PRAGMA {pragma}").scalar(), value)
 
 
-class Postgresql(_InThreads, TestCase):
-    """PostgreSQL, with several threads."""
-
-    def make_url(self) -> str:
-        """See the contract."""
-        return postgres.new_database_url()
+class AccountsOnPostgresql(OnPostgresql, AccountsContract, TestCase):
+    """On PostgreSQL."""
 
     def test_locked_database_is_unavailable(self) -> None:
         """Whoever cannot get at the database in time is told that it is worth trying again."""

@@ -1,0 +1,102 @@
+"""The kinds of databases that the contracts are run against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING
+
+from sqlalchemy import event
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.trial.unittest import TestCase
+
+from callnet.model import DeviceAddress
+from callnet.storage.database import Database
+from callnet.storage.sql import Run, SqlAccounts, SqlContacts
+from callnet.storage.threads import Threads
+from tests import postgres
+from tests.immediate import run_at_once
+
+if TYPE_CHECKING:
+    _Base = TestCase
+else:
+    _Base = object
+
+
+class DatabaseCase(_Base):
+    """A new database with an up-to-date schema; a mixin below says of which kind."""
+
+    database: Database
+
+    def setUp(self) -> None:
+        """A new database with an up-to-date schema, whose statements are noted."""
+        self.database = Database(self.make_url())
+        self.addCleanup(self.database.close)
+        self.database.upgrade()
+        run = self.make_run()
+        self.accounts = SqlAccounts(self.database, run)
+        self.contacts = SqlContacts(self.database, run)
+        self.statements: list[str] = []
+        event.listen(self.database._engine, "before_cursor_execute", self._note)
+
+    def make_url(self) -> str:
+        """The URL of a new, empty database."""
+        raise NotImplementedError
+
+    def make_run(self) -> Run:
+        """What runs the database's functions."""
+        return run_at_once
+
+    def _note(self, *args: object) -> None:
+        self.statements.append(str(args[2]))
+
+    def writes(self) -> list[str]:
+        """The statements so far that were no reading."""
+        return [statement for statement in self.statements if not statement.startswith("SELECT")]
+
+    async def enrolled(self, *addresses: DeviceAddress) -> None:
+        """Let devices log in, one after the other."""
+        for address in addresses:
+            await self.accounts.enrol(address)
+
+    def check(self, test: Callable[[], Coroutine[Deferred[object], object, None]]) -> Deferred[None]:
+        """Run a test that may have to wait."""
+        return Deferred.fromCoroutine(test())
+
+
+class InMemory(_Base):
+    """SQLite in memory, at once, in this thread: every Deferred has fired."""
+
+    def make_url(self) -> str:
+        """See the contract."""
+        return "sqlite://"
+
+
+class InThreads(_Base):
+    """A database reached from real threads."""
+
+    database: Database
+
+    def make_run(self) -> Run:
+        """See the contract."""
+        threads = Threads(IReactorFromThreads(global_reactor), self.database.threads)
+        threads.start()
+        self.addCleanup(threads.stop)
+        return threads.run
+
+
+class InFile(InThreads):
+    """SQLite in a file, with one thread."""
+
+    def make_url(self) -> str:
+        """See the contract."""
+        return f"sqlite:///{self.mktemp()}"
+
+
+class OnPostgresql(InThreads):
+    """PostgreSQL, with several threads."""
+
+    def make_url(self) -> str:
+        """See the contract."""
+        return postgres.new_database_url()
