@@ -1,0 +1,313 @@
+"""The settings: what may be set, what holds when nothing is, and how a mistake is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.config import Settings, load
+from callnet.errors import StartError
+
+ENVIRON: Final = {"HOME": "/home/someone"}
+EXAMPLE: Final = Path(__file__).parent.parent / "etc" / "callnet.toml"
+
+
+def setting_paths(settings: Struct, prefix: str = "") -> Iterator[str]:
+    """The key path of every setting, such as ``calls.grace``."""
+    for name in settings.__struct_fields__:
+        value = getattr(settings, name)
+        if isinstance(value, Struct):
+            yield from setting_paths(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+class FileTestCase(SynchronousTestCase):
+    """Reads settings from a file."""
+
+    def setUp(self) -> None:
+        """Begin with what every test here needs."""
+        self.path = self.mktemp()
+
+    def load(self, text: str, environ: dict[str, str] = ENVIRON) -> Settings:
+        """The settings that ``text`` makes."""
+        Path(self.path).write_text(text, encoding="utf-8")
+        return load(self.path, environ)
+
+    def refusal(self, text: str) -> str:
+        """What is said of ``text``, without the file's name, which comes first."""
+        error = str(self.assertRaises(StartError, self.load, text))
+        self.assertNotIn("\n", error)
+        file, _, rest = error.partition(": ")
+        self.assertEqual(file, self.path)
+        return rest
+
+
+class ExampleTests(FileTestCase):
+    """``etc/callnet.toml`` shows every setting, commented, with its default."""
+
+    def uncommented(self) -> str:
+        """The example with every setting in effect."""
+        return re.sub(r"^#(?=[a-z])", "", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+    def test_as_it_is_it_changes_nothing(self) -> None:
+        """As it is it changes nothing."""
+        self.assertEqual(self.load(EXAMPLE.read_text(encoding="utf-8")), load(None, ENVIRON))
+
+    def test_what_it_shows_are_the_defaults(self) -> None:
+        """What it shows are the defaults."""
+        self.assertEqual(self.load(self.uncommented()), load(None, ENVIRON))
+
+    def test_it_shows_every_setting(self) -> None:
+        """It shows every setting."""
+        shown, section = set(), ""
+        for line in self.uncommented().splitlines():
+            if heading := re.fullmatch(r"\[(\w+)\]", line):
+                section = f"{heading[1]}."
+            elif setting := re.match(r"(\w+) = ", line):
+                shown.add(section + setting[1])
+        self.assertEqual(shown, set(setting_paths(Settings())))
+
+
+class DefaultTests(SynchronousTestCase):
+    """What holds when nothing is set."""
+
+    def test_it_listens_on_loopback_alone(self) -> None:
+        """It listens on loopback alone."""
+        endpoints = [listener.endpoint for _, listener in load(None, ENVIRON).listeners.keyed()]
+        self.assertEqual(
+            endpoints,
+            ["tcp:8083:interface=127.0.0.1", "tcp:8082:interface=127.0.0.1", "tcp:8080:interface=127.0.0.1"],
+        )
+
+    def test_only_the_site_speaks_tls(self) -> None:
+        """Only the site speaks TLS."""
+        spoken = {key: listener.tls for key, listener in load(None, ENVIRON).listeners.keyed()}
+        self.assertEqual(
+            spoken, {"listeners.account[0]": False, "listeners.signaling[0]": False, "listeners.site[0]": True}
+        )
+
+    def test_everything_is_kept_in_the_state_directory_of_the_user(self) -> None:
+        """Everything is kept in the state directory of the user."""
+        settings = load(None, ENVIRON)
+        self.assertEqual(settings.state_dir, "/home/someone/.local/state/callnet")
+        self.assertEqual(settings.database.url, "sqlite:////home/someone/.local/state/callnet/callnet.db")
+        self.assertEqual(settings.tokens.signing_key_file, "/home/someone/.local/state/callnet/signing.key")
+
+    def test_xdg_state_home_goes_before_the_home_directory(self) -> None:
+        """XDG_STATE_HOME goes before the home directory."""
+        self.assertEqual(load(None, {**ENVIRON, "XDG_STATE_HOME": "/var/x"}).state_dir, "/var/x/callnet")
+
+    def test_the_directory_of_systemd_goes_before_both(self) -> None:
+        """The directory of systemd goes before both."""
+        environ = {**ENVIRON, "XDG_STATE_HOME": "/var/x", "STATE_DIRECTORY": "/var/lib/callnet:/var/lib/other"}
+        self.assertEqual(load(None, environ).state_dir, "/var/lib/callnet")
+
+
+class SourceTests(FileTestCase):
+    """Where settings come from."""
+
+    def test_the_environment_may_name_the_file(self) -> None:
+        """The environment may name the file."""
+        Path(self.path).write_text("calls.grace = 7", encoding="utf-8")
+        self.assertEqual(load(None, {"CALLNET_CONFIG": self.path}).calls.grace, 7)
+
+    def test_a_file_that_is_asked_for_goes_before_that(self) -> None:
+        """A file that is asked for goes before that."""
+        self.assertEqual(self.load("calls.grace = 8", {"CALLNET_CONFIG": "/nowhere"}).calls.grace, 8)
+
+    def test_a_file_that_cannot_be_read_is_named(self) -> None:
+        """A file that cannot be read is named."""
+        error = self.assertRaises(StartError, load, "/nowhere/callnet.toml", {})
+        self.assertEqual(str(error), "/nowhere/callnet.toml: the settings cannot be read: No such file or directory")
+
+    def test_secrets_and_the_state_directory_may_come_from_the_environment(self) -> None:
+        """Secrets and the state directory may come from the environment."""
+        settings = self.load(
+            'state_dir = "/a"\ndatabase.url = "sqlite:////b"\ntokens.signing_key = "c"',
+            {
+                "CALLNET_STATE_DIR": "/x",
+                "CALLNET_DATABASE_URL": "postgresql://y",
+                "CALLNET_SIGNING_KEY": "z" * 32,
+            },
+        )
+        self.assertEqual(
+            (settings.state_dir, settings.database.url, settings.tokens.signing_key), ("/x", "postgresql://y", "z" * 32)
+        )
+
+    def test_paths_do_not_depend_on_where_the_daemon_goes_later(self) -> None:
+        """Paths do not depend on where the daemon goes later."""
+        settings = self.load(
+            'state_dir = "s"\ntokens.signing_key_file = "k"\ntls = { certificate = "c", private_key = "p" }'
+        )
+        here = Path.cwd()
+        self.assertEqual(
+            (settings.state_dir, settings.tokens.signing_key_file, settings.tls.certificate, settings.tls.private_key),
+            tuple(str(here / name) for name in "skcp"),
+        )
+
+    def test_a_service_may_have_several_listeners_or_none(self) -> None:
+        """A service may have several listeners or none."""
+        settings = self.load(
+            'listeners.account = [{endpoint="unix:/a"}, {endpoint="unix:/b", tls=true}]\nlisteners.site = []'
+        )
+        self.assertEqual(
+            [(key, listener.endpoint) for key, listener in settings.listeners.keyed()],
+            [
+                ("listeners.account[0]", "unix:/a"),
+                ("listeners.account[1]", "unix:/b"),
+                ("listeners.signaling[0]", "tcp:8082:interface=127.0.0.1"),
+            ],
+        )
+
+
+class MistakeTests(FileTestCase):
+    """A mistake is told in one line: the file, the key, and what is allowed there."""
+
+    def test_an_unknown_key(self) -> None:
+        """An unknown key is told with those that are known there."""
+        self.assertEqual(
+            self.refusal("calls.ring_tyme = 45"),
+            "unknown key calls.ring_tyme: the keys here are ring_time, grace, longest, unseated_limit, adhoc_rooms",
+        )
+
+    def test_an_unknown_section(self) -> None:
+        """So is an unknown section."""
+        self.assertRegex(self.refusal("[call]\nring_time = 45"), r"^unknown key call: the keys here are state_dir, acc")
+
+    def test_a_wrong_type(self) -> None:
+        """A wrong type is told with the right one."""
+        for text, answer in {
+            'calls.ring_time = "45"': "calls.ring_time must be a number from 0.1 to 2678400",
+            "calls.adhoc_rooms = 1": "calls.adhoc_rooms must be true or false",
+            "calls = 1": "calls must be a table with the keys ring_time, grace, longest, unseated_limit, adhoc_rooms",
+            "tokens.lifetime = 1.5": "tokens.lifetime must be a whole number from 60 to 316224000",
+            "state_dir = 1987-01-01": "state_dir must be a string",
+            "listeners.site = 1": "listeners.site must be an array, and each entry a table with the keys endpoint, tls",
+            "listeners.site = [8080]": "listeners.site[0] must be a table with the keys endpoint, tls",
+            "listeners.site = [{}]": "listeners.site[0].endpoint is missing: it must be a string",
+            'listeners.site = [{endpoint="unix:/a", tsl=true}]': (
+                "unknown key listeners.site[0].tsl: the keys here are endpoint, tls"
+            ),
+        }.items():
+            self.assertEqual(self.refusal(text), answer)
+
+    def test_a_number_out_of_range(self) -> None:
+        """A number out of range is told with the range, and what is no number is out of every range."""
+        for value in ("0", "-1", "2678401", "inf", "nan"):
+            self.assertEqual(self.refusal(f"calls.grace = {value}"), "calls.grace must be a number from 0.1 to 2678400")
+
+    def test_a_word_that_is_none_of_the_allowed(self) -> None:
+        """A word that is none of the allowed is told with those that are."""
+        self.assertEqual(self.refusal('accounts.enrolment = "known"'), 'accounts.enrolment must be one of "open"')
+        self.assertEqual(
+            self.refusal('accounts.phone_format = ""'),
+            "accounts.phone_format must be cn-mobile, e164, or a regular expression",
+        )
+        self.assertEqual(
+            self.refusal('signaling.allowed_origins = ["phones.example.org"]'),
+            "signaling.allowed_origins[0] must be an origin such as https://phones.example.org",
+        )
+
+    def test_what_is_no_toml(self) -> None:
+        """What is no TOML is told with the place."""
+        self.assertRegex(self.refusal("calls.grace = = 7"), r"^this is not TOML: .*\(at line 1, column 15\)$")
+        self.assertRegex(self.refusal("a = " + "[" * 5000), r"^this is not TOML: ")
+
+    def test_what_is_no_utf_8(self) -> None:
+        """Nor is TOML what is no UTF-8."""
+        Path(self.path).write_bytes(b"state_dir = '\xff'")
+        error = self.assertRaises(StartError, load, self.path, {})
+        self.assertRegex(str(error), r": this is not TOML: 'utf-8' codec")
+
+    def test_a_secret_is_never_repeated(self) -> None:
+        """A secret is never repeated."""
+        for text in (
+            "database.url = {password = 'hunter2'}",
+            "database.url = 'hunter2",
+            "tokens.signing_key = ['hunter2']",
+            "database.urI = 'hunter2'",
+        ):
+            self.assertNotIn("hunter2", self.refusal(text))
+
+
+class ListenerTests(FileTestCase):
+    """Which listeners are taken."""
+
+    def refused(self, endpoint: str) -> str:
+        """What is said of an endpoint of the site."""
+        refusal = self.refusal(f"listeners.site = [{{ endpoint = '{endpoint}' }}]")
+        self.assertTrue(refusal.startswith("listeners.site[0].endpoint "), refusal)
+        return refusal
+
+    def test_those_that_only_this_machine_reaches(self) -> None:
+        """Those are taken that only this machine reaches."""
+        for endpoint in (
+            "tcp:8080:interface=127.0.0.1",
+            "tcp:port=8080:interface=127.3.2.1",
+            "tcp6:8080:interface=\\:\\:1",
+            "tcp:0:interface=127.0.0.1:backlog=5",
+            "unix:/run/callnet/site",
+        ):
+            settings = self.load(f"listeners.site = [{{ endpoint = '{endpoint}' }}]")
+            self.assertEqual(settings.listeners.site[0].endpoint, endpoint)
+
+    def test_with_open_enrolment_no_other_is_taken(self) -> None:
+        """With open enrolment no other is taken, nor one of which that is not known."""
+        for endpoint in (
+            "tcp:8080",
+            "tcp:8080:interface=0.0.0.0",
+            "tcp:8080:interface=10.0.0.5",
+            "tcp:8080:interface=example.org",
+            "tcp6:8080",
+            "systemd:domain=INET:name=site",
+        ):
+            self.assertIn("set accounts.open_enrolment_on_network = true", self.refused(endpoint))
+
+    def test_unless_the_operator_says_so(self) -> None:
+        """They are taken if the operator says so."""
+        for endpoint in ("tcp:8080", "tcp6:8080", "systemd:domain=INET:name=site"):
+            settings = self.load(
+                f"accounts.open_enrolment_on_network = true\nlisteners.site = [{{ endpoint = '{endpoint}' }}]"
+            )
+            self.assertEqual(settings.listeners.site[0].endpoint, endpoint)
+
+    def test_wrapping_endpoints_are_refused_with_the_setting_to_use(self) -> None:
+        """Wrapping endpoints are refused with the setting to use."""
+        self.assertIn("set tls = true beside it", self.refused("ssl:8080:privateKey=key.pem"))
+        self.assertIn("set tls = true beside it", self.refused("tls:8080"))
+        self.assertIn("write the endpoint without haproxy:", self.refused("haproxy:tcp:8080"))
+
+    def test_what_is_no_endpoint_is_refused(self) -> None:
+        """What is no endpoint is refused."""
+        for endpoint in ("", "8080", "tcp", "tcp:", "udp:8080", "stdio:"):
+            self.assertIn("must be an endpoint such as", self.refused(endpoint))
+
+    def test_a_port_is_a_number(self) -> None:
+        """A port is a number."""
+        for endpoint in ("tcp:http", "tcp:65536", "tcp:-1", "tcp6:٨٠"):
+            self.assertIn("the port must be a number from 0 to 65535", self.refused(endpoint))
+
+    def test_there_must_be_one(self) -> None:
+        """There must be at least one."""
+        self.assertIn("at least one", self.refusal("listeners = { account = [], signaling = [], site = [] }"))
+
+
+class TlsTests(FileTestCase):
+    """Settings that depend on each other."""
+
+    def test_a_certificate_needs_its_key(self) -> None:
+        """A certificate needs its key."""
+        for text in ("tls.certificate = 'c'", "tls.private_key = 'k'"):
+            self.assertEqual(self.refusal(text), "tls.certificate and tls.private_key must be set together")
+
+    def test_hsts_needs_a_certificate_of_ones_own(self) -> None:
+        """HSTS needs a certificate of one's own."""
+        self.assertIn("site.hsts needs a certificate of your own", self.refusal("site.hsts = 86400"))
+        settings = self.load("site.hsts = 86400\ntls = { certificate = 'c', private_key = 'k' }")
+        self.assertEqual(settings.site.hsts, 86400)
