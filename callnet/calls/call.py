@@ -105,19 +105,26 @@ def _hang_up(draft: Draft, event: events.HangUp) -> Reply:
     late = _late(call, event.device)
     if late is not None or call is None:
         return late if isinstance(late, NotYours) else None
-    leave(draft, call, event.device, Reason.HANGUP, Reason.REFUSED)
+    leave(draft, call, event.device, Reason.HANGUP)
     return None
 
 
 def _cancel(draft: Draft, event: events.Cancel) -> Reply:
     call = draft.call_of(event.device)
-    if call is None or call.caller != event.device or call.asked.phone != event.phone:
+    if call is None or not _has_called(call, event.device, event.phone):
         return None
     answered = call.state is CallState.ACTIVE
-    leave(draft, call, event.device, Reason.HANGUP, Reason.REFUSED)
+    leave(draft, call, event.device, Reason.HANGUP)
     if answered:
         draft.tell(call, event.device)
     return None
+
+
+def _has_called(call: CallRecord, device: DeviceAddress, phone: str) -> bool:
+    """Tell whether ``call`` is what ``device`` takes for its call to ``phone``."""
+    if device == call.caller:
+        return call.asked.phone == phone
+    return call.answered_by_calling and device == call.callee and call.caller.phone == phone
 
 
 def _connected(draft: Draft, event: events.Connected) -> Attached:
@@ -168,7 +175,7 @@ def _device_due(draft: Draft, event: events.DeviceDue) -> None:
         return
     call = draft.call_of(event.device)
     if call is not None and (call.state is CallState.ACTIVE or call.caller == event.device):
-        leave(draft, call, event.device, Reason.CONNECTION_LOST, Reason.REFUSED)
+        leave(draft, call, event.device, Reason.CONNECTION_LOST)
     if call is not None or draft.call(device.room) or draft.call(device.previous):
         draft.put_device(device)
     else:
@@ -199,7 +206,7 @@ def _call_due(draft: Draft, event: events.CallDue) -> None:
 def _revoked(draft: Draft, event: events.Revoked) -> None:
     call = draft.call_of(event.device)
     if call is not None:
-        leave(draft, call, event.device, Reason.REVOKED, Reason.REFUSED)
+        leave(draft, call, event.device, Reason.REVOKED)
 
 
 def _stopped(draft: Draft, event: events.Stopped) -> None:

@@ -1,4 +1,4 @@
-"""The three ways a call changes hands: it is accepted, it is refused, somebody leaves it."""
+"""The ways a call changes hands: it is accepted, it is refused, somebody leaves it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,23 @@ def refuse(draft: Draft, call: CallRecord, device: DeviceAddress, reason: Reason
     draft.tell(draft.end(call, reason), call.caller, *(other for other in call.ringing if other != device))
 
 
-def leave(draft: Draft, call: CallRecord, device: DeviceAddress, active: Reason, refusal: Reason) -> None:
-    """Let ``device`` leave a call that it is in.
+def leave(draft: Draft, call: CallRecord, device: DeviceAddress, active: Reason) -> None:
+    """Let ``device`` leave a call that it is in. ``active``: the reason if the call was answered.
 
-    ``active``: the reason if the call was answered; ``refusal``: if a rung device leaves.
+    A caller that ends its own ringing is named too, though nothing is said to it: it need wait no more.
     """
     if call.state is CallState.ACTIVE:
         draft.tell(draft.end(call, active), other_party(call, device))
     elif device == call.caller:
-        draft.tell(draft.end(call, Reason.CANCELLED), *call.ringing)
+        draft.tell(draft.end(call, Reason.CANCELLED), *call.ringing, device)
     else:
-        refuse(draft, call, device, refusal)
+        refuse(draft, call, device)
+
+
+def drop_out(draft: Draft, call: CallRecord, device: DeviceAddress) -> None:
+    """Let a rung device stop ringing for a call of its own; the last one to do so refuses."""
+    others = tuple(other for other in call.ringing if other != device)
+    if others:
+        draft.put_call(call, ringing=others)
+    else:
+        refuse(draft, call, device, Reason.BUSY)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from callnet.calls.draft import Draft, other_party
 from callnet.calls.events import Place
-from callnet.calls.moves import accept, leave
+from callnet.calls.moves import accept, drop_out, leave
 from callnet.calls.times import SECOND_TAP
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn
 from callnet.records import CallRecord, CallState, DeviceRecord
@@ -33,11 +33,15 @@ def place(draft: Draft, event: Place) -> Outcome | Ringing:
         outcome = _meet(draft, own, event)
         if outcome is not None:
             return outcome
-        leave(draft, own, event.caller, Reason.REPLACED, Reason.BUSY)
+        if event.caller in own.ringing:
+            drop_out(draft, own, event.caller)
+        else:
+            leave(draft, own, event.caller, Reason.REPLACED)
         caller = draft.put_device(caller, room=None)
     rung = _free_devices(draft, event)
     if isinstance(rung, Reason):
-        return _call_again(draft, caller, own, event) or Failed(event.target, rung)
+        again = _call_again(draft, caller, own, event) if rung is Reason.OFFLINE else None
+        return again or Failed(event.target, rung)
     return _ring(draft, caller, rung, event, None)
 
 

@@ -97,8 +97,9 @@ def decided_at(call: CallRecord, device: DeviceAddress) -> float | None:
     if call.state is not CallState.OVER:
         return None
     if call.callee is None:
-        silent = _BY_THE_CALLER if device == call.caller else (Reason.OFFLINE,)
-        if call.reason in silent:
+        # A device that was waited for until the end never heard that it was to ring.
+        silent = call.reason in _BY_THE_CALLER if device == call.caller else call.awaited_until is not None
+        if silent:
             return None
     return call.ended_at
 

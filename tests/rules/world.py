@@ -1,0 +1,341 @@
+"""A small world for the rules alone: records in dictionaries, devices that hear, and a clock that stands still."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.calls import events
+from callnet.calls.call import Attached, decide
+from callnet.calls.messages import Message, encode
+from callnet.calls.place import Ringing
+from callnet.calls.seats import RoomView, view
+from callnet.calls.telling import answer, news
+from callnet.config import CallSettings
+from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Reason, Refused, RoomId, Withdrawn
+from callnet.records import (
+    CallRecord,
+    CallState,
+    Changes,
+    DeviceRecord,
+    Displaced,
+    Notice,
+    Records,
+    SeatNotice,
+    SeatsRecord,
+)
+
+Frame = dict[str, object]
+AnyRecord = DeviceRecord | CallRecord | SeatsRecord
+
+
+class World:
+    """What the rules decide is done at once, and told to the devices that are connected."""
+
+    def __init__(self, settings: CallSettings) -> None:
+        self.settings: Final = settings
+        self.now = 1000.0
+        self.devices: dict[str, dict[str, DeviceRecord]] = {}
+        self.calls: dict[RoomId, CallRecord] = {}
+        self.seats: dict[RoomId, SeatsRecord] = {}
+        self.people: dict[DeviceAddress, Device] = {}
+        self.pages: dict[tuple[RoomId, str], Page] = {}
+        self.displaced: list[Displaced] = []
+        self._rooms = 0
+
+    def new_room(self) -> RoomId:
+        """A room id that was not used before."""
+        self._rooms += 1
+        return RoomId(f"{self._rooms:032x}")
+
+    def happen(self, event: events.Event) -> Any:
+        """Let the rules decide on an event, do what they say, and return the reply."""
+        decision = decide(Records(self.devices, self.calls, self.seats), event, self.now, self.settings)
+        self._commit(decision.changes)
+        return decision.reply
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; whatever is due happens when it is."""
+        until = self.now + seconds
+        while soon := [(record.due, record) for record in self._all() if record.due is not None and record.due <= until]:
+            self.now, record = min(soon, key=lambda pair: pair[0])
+            self.happen(due_event(record))
+            for left in self._all():
+                assert left.due is None or left.due > self.now or left != record, f"for ever due: {record}"
+        self.now = until
+
+    def _all(self) -> list[AnyRecord]:
+        devices = [record for of_phone in self.devices.values() for record in of_phone.values()]
+        return [*devices, *self.calls.values(), *self.seats.values()]
+
+    def _commit(self, changes: Changes) -> None:
+        for device in changes.devices:
+            of_phone = self.devices.setdefault(device.address.phone, {})
+            _check_version(of_phone.get(device.address.device_id), device)
+            of_phone[device.address.device_id] = device
+        for call in changes.calls:
+            _check_version(self.calls.get(call.room), call)
+            self.calls[call.room] = call
+        for seats in changes.seats:
+            _check_version(self.seats.get(seats.room), seats)
+            self.seats[seats.room] = seats
+        for old in changes.forgotten:
+            self._forget(old)
+        for notice in changes.notices:
+            self._tell(notice)
+
+    def _forget(self, old: AnyRecord) -> None:
+        if isinstance(old, DeviceRecord):
+            assert self.devices[old.address.phone].pop(old.address.device_id) is old
+        else:
+            table: dict[RoomId, Any] = self.calls if isinstance(old, CallRecord) else self.seats
+            assert table.pop(old.room) is old
+
+    def _tell(self, notice: Notice | SeatNotice | Displaced) -> None:
+        if isinstance(notice, Displaced):
+            self.displaced.append(notice)
+        elif isinstance(notice, SeatNotice):
+            self.pages[notice.seats.room, notice.key].view = view(notice.seats, notice.call, notice.key)
+        else:
+            device = self.people[notice.to]
+            if device.record.connected:
+                device.told(notice.call)
+
+
+class Device:
+    """A device in the world. It hears whatever it is told while it is connected."""
+
+    def __init__(self, world: World, phone: str, device_id: str) -> None:
+        self.address: Final = DeviceAddress(phone, device_id)
+        self.last_heard = world.now
+        self._world = world
+        self._heard: list[Frame] = []
+        world.people[self.address] = self
+
+    @property
+    def record(self) -> DeviceRecord:
+        """What the store remembers of this device."""
+        return self._world.devices[self.address.phone][self.address.device_id]
+
+    def everywhere(self) -> DeviceAddress:
+        """The address that rings every device of this phone."""
+        return DeviceAddress(self.address.phone, EVERY_DEVICE)
+
+    # What it does
+
+    def connects(self, node: str = "here", heard_at: float | None = None) -> list[Frame]:
+        """Open a socket; what the device is sent first. ``heard_at``: of the socket that this one displaces."""
+        self._heard.clear()
+        self.last_heard = self._world.now
+        attached: Attached = self._world.happen(events.Connected(self.address, node, heard_at))
+        if attached.missed.ended is not None:
+            self.told(attached.missed.ended)
+        if attached.missed.present is not None:
+            self.told(attached.missed.present)
+        return self.hears()
+
+    def loses_socket(self) -> None:
+        """Have the socket close."""
+        self._world.happen(events.Disconnected(self.address, self.record.generation, self.last_heard))
+
+    def calls(self, target: Device | DeviceAddress) -> RoomId | None:
+        """Send ``call``. Returns the room if that rings somebody."""
+        self.last_heard = self._world.now
+        address = target.address if isinstance(target, Device) else target
+        reply = self._world.happen(events.Place(self.address, address, self._world.new_room()))
+        if isinstance(reply, Ringing):
+            return reply.room
+        assert isinstance(reply, Accepted | Refused | Failed | Withdrawn)
+        self._hear(answer(reply))
+        return None
+
+    def accepts(self, room: RoomId) -> object:
+        """Send ``called_success``. Returns the reply of the rules."""
+        self.last_heard = self._world.now
+        return self._world.happen(events.Answer(room, self.address, True))
+
+    def refuses(self, room: RoomId) -> object:
+        """Send ``called_refuse``. Returns the reply of the rules."""
+        self.last_heard = self._world.now
+        return self._world.happen(events.Answer(room, self.address, False))
+
+    def hangs_up(self, room: RoomId) -> object:
+        """Send ``calling_hangup`` with a room. Returns the reply of the rules."""
+        self.last_heard = self._world.now
+        return self._world.happen(events.HangUp(room, self.address))
+
+    def cancels(self, target: Device) -> None:
+        """Send ``calling_hangup`` without a room."""
+        self.last_heard = self._world.now
+        self._world.happen(events.Cancel(self.address, target.address.phone))
+
+    def signals(self, room: RoomId) -> None:
+        """Send a v2 ``signal``."""
+        self._world.happen(events.Signalled(room, self.address))
+
+    def is_revoked(self) -> None:
+        """Have the device's token revoked."""
+        self._world.happen(events.Revoked(self.address))
+
+    # What it hears
+
+    def hears(self) -> list[Frame]:
+        """The frames that it was sent since the last time."""
+        heard, self._heard = self._heard, []
+        return heard
+
+    def told(self, call: CallRecord) -> None:
+        """Look at a call."""
+        self._hear(news(call, self.address, self._world.now, self._world.settings.ring_time))
+
+    def _hear(self, message: Message | None) -> None:
+        if message is not None:
+            self._heard.append(on_wire(message))
+
+
+class Page:
+    """A page at the door of a room, or in a seat of it."""
+
+    def __init__(self, world: World, room: RoomId, key: str) -> None:
+        self.view: RoomView | None = None
+        self._world = world
+        self._room = room
+        self._key = key
+        self._generation = 0
+        world.pages[room, key] = self
+
+    def comes(self, session: str = "s") -> Any:
+        """Ask for a seat. Returns the reply of the rules."""
+        reply = self._world.happen(events.SeatTaken(self._room, self._key, session, "here"))
+        self._generation = getattr(reply, "generation", self._generation)
+        return reply
+
+    def goes(self, generation: int | None = None) -> None:
+        """Have the socket of the page close."""
+        event = events.SeatEmptied(self._room, self._key, self._generation if generation is None else generation)
+        self._world.happen(event)
+
+    def hangs_up(self) -> None:
+        """Press the button."""
+        self._world.happen(events.PageHungUp(self._room, self._key))
+
+
+class RulesTestCase(SynchronousTestCase):
+    """Ann, Bob with a television and a pad, and Carol, all connected."""
+
+    settings = CallSettings()
+
+    def setUp(self) -> None:
+        """Connect everyone."""
+        self.world = World(self.settings)
+        self.ann = Device(self.world, "13600000001", "phone")
+        self.tv = Device(self.world, "13600000002", "tv")
+        self.pad = Device(self.world, "13600000002", "pad")
+        self.carol = Device(self.world, "13600000003", "phone")
+        for device in self.world.people.values():
+            device.connects()
+
+    def ringing(self, caller: Device, callee: Device | DeviceAddress) -> RoomId:
+        """A call that rings, everything about it heard already."""
+        room = caller.calls(callee)
+        assert room is not None
+        self.forget_heard()
+        return room
+
+    def active(self, caller: Device, callee: Device, seconds: float = 10.0) -> RoomId:
+        """A call that was answered ``seconds`` ago, everything about it heard already."""
+        room = self.ringing(caller, callee)
+        callee.accepts(room)
+        self.world.wait(seconds)
+        for device in (caller, callee):
+            device.last_heard = self.world.now
+        self.forget_heard()
+        return room
+
+    def over(self, caller: Device, callee: Device) -> RoomId:
+        """A call that was answered and hung up by its callee, everything about it heard already."""
+        room = self.active(caller, callee)
+        callee.hangs_up(room)
+        self.forget_heard()
+        return room
+
+    def forget_heard(self) -> None:
+        """Let what was heard so far be out of the way."""
+        for device in self.world.people.values():
+            device.hears()
+
+    def assert_heard(self, device: Device, *frames: Frame) -> None:
+        """``device`` heard these frames, in this order, and no more."""
+        self.assertEqual(list(frames), device.hears())
+
+    def assert_silence(self, *but: Device) -> None:
+        """Nobody was told anything, apart from ``but``."""
+        for device in self.world.people.values():
+            if device not in but:
+                self.assertEqual([], device.hears(), device.address)
+
+    def assert_call(self, room: RoomId, state: CallState, reason: Reason | None = None) -> None:
+        """The record says so."""
+        call = self.world.calls[room]
+        self.assertEqual((state, reason), (call.state, call.reason))
+
+
+def on_wire(message: Message) -> Frame:
+    """A frame as a device reads it, without the words for a person."""
+    frame: Frame = json.loads(encode(message))
+    frame.pop("message", None)
+    return frame
+
+
+def due_event(record: AnyRecord) -> events.Event:
+    """What happens when the time of a record has come."""
+    if isinstance(record, DeviceRecord):
+        return events.DeviceDue(record.address)
+    return events.CallDue(record.room) if isinstance(record, CallRecord) else events.SeatsDue(record.room)
+
+
+def called(caller: Device, room: RoomId, expires_in: int = 45) -> Frame:
+    """The frame that rings a device."""
+    phone, device_id = caller.address
+    return {
+        "type": "called",
+        "from_phone": phone,
+        "from_device_id": device_id,
+        "room_id": room,
+        "expires_in": expires_in,
+        "page": f"/static/demo/direct_chat.html?room_id={room}",
+    }
+
+
+def call_success(callee: Device, room: RoomId) -> Frame:
+    """The frame that tells a caller who has accepted."""
+    page = f"/static/demo/direct_chat.html?room_id={room}"
+    return {"type": "call_success", **_to(callee.address), "room_id": room, "page": page}
+
+
+def call_refuse(asked: Device | DeviceAddress, room: RoomId, reason: str = "refused") -> Frame:
+    """The frame that tells a caller of a refusal."""
+    return {"type": "call_refuse", **_to(asked), "room_id": room, "reason": reason}
+
+
+def call_failed(asked: Device | DeviceAddress, reason: str) -> Frame:
+    """The frame that tells a caller of a failure."""
+    return {"type": "call_failed", **_to(asked), "reason": reason}
+
+
+def be_hangup(fire: Device, room: RoomId, reason: str) -> Frame:
+    """The frame that stops the ringing and ends calls."""
+    phone, device_id = fire.address
+    fired = {"fire_phone": phone, "fire_device_id": device_id}
+    return {"type": "calling_be_hangup", **fired, "room_id": room, "reason": reason}
+
+
+def _to(asked: Device | DeviceAddress) -> Frame:
+    phone, device_id = asked.address if isinstance(asked, Device) else asked
+    return {"to_phone": phone, "to_device_id": device_id}
+
+
+def _check_version(old: AnyRecord | None, new: AnyRecord) -> None:
+    assert new.version == (0 if old is None else old.version) + 1, f"{old} was followed by {new}"
