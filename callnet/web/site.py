@@ -6,14 +6,17 @@ other page may show it in a frame, and only it may ask for the camera and the mi
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.filepath import FilePath, InsecurePath
 from twisted.web import http
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
-from twisted.web.static import File
 from twisted.web.util import Redirect
 
 from callnet.web.http import CappedSite
@@ -98,39 +101,36 @@ class _Nothing(Resource):
         return b"There is nothing here.\n"
 
 
-class StaticFiles(File):
-    """Files that a browser keeps and asks about again each time. Directories are not listed."""
+class StaticFiles(Resource):
+    """Small files, which a browser keeps and asks about again each time. Directories are not listed."""
 
-    contentTypes = _TYPES
-    contentEncodings: dict[str, str] = {}  # noqa: RUF012
-    childNotFound = _Nothing()  # type: ignore[assignment]  # any resource will do
+    isLeaf = True
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path, defaultType="application/octet-stream")
+    def __init__(self, directory: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._directory = FilePath(directory)
 
-    def createSimilarFile(self, path: str) -> StaticFiles:
-        """The same for a path further down."""
-        return StaticFiles(path)
+    def render_GET(self, request: Request) -> bytes:
+        """Answer with the file, or say that the one that the browser has is still right."""
+        try:
+            name, content = self._read(request.postpath or [])
+        except (OSError, ValueError, InsecurePath):
+            return _Nothing().render(request)
+        request.setHeader("Content-Type", _TYPES.get(os.path.splitext(name)[1], "application/octet-stream"))
+        request.setHeader("Cache-Control", "no-cache")
+        if request.setETag(b'"%s"' % sha256(content).hexdigest()[:32].encode("ascii")) is http.CACHED:
+            return b""
+        return content
 
-    def directoryListing(self) -> IResource:
-        """There is none."""
-        return self.childNotFound
+    def _read(self, segments: Sequence[bytes]) -> tuple[str, bytes]:
+        """The name and the content of the file.
 
-    def render_GET(self, request: Request) -> bytes | int:
-        """Answer with the file, or say that what the browser has is still right."""
-        self.restat(False)
-        if self.isfile():
-            request.setHeader("Cache-Control", "no-cache")
-            tag = f'"{self.getModificationTime():.6f}-{self.getsize()}"'
-            if request.setETag(tag.encode("ascii")) is http.CACHED:
-                return b""
-            if request.requestHeaders.hasHeader("If-None-Match"):
-                # An older file may have taken the place of a newer one, after a downgrade.
-                request.requestHeaders.removeHeader("If-Modified-Since")
-        answer: bytes | int = super().render_GET(request)  # type: ignore[no-untyped-call]
-        return answer
-
-    render_HEAD = render_GET
+        :raises OSError, ValueError, InsecurePath: there is none.
+        """
+        if b"" in segments:
+            raise ValueError("no file has an empty name")
+        file = self._directory.descendant([segment.decode("utf-8") for segment in segments])
+        return file.basename(), file.getContent()
 
 
 def _policy(host: str | None) -> str:
