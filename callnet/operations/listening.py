@@ -89,10 +89,16 @@ def _open(reactor: IReactorTime, key: str, listener: Listener, factory: IProtoco
         endpoint = _endpoint(reactor, listener.endpoint)
         return _now(endpoint.listen(factory))
     except CannotListenError as error:
-        cause = getattr(error.socketError, "strerror", None) or str(error.socketError)
-    except (OSError, ValueError, TypeError, LookupError) as error:
-        cause = str(error) or type(error).__name__
+        cause = _words(error.socketError)
+    except LookupError:
+        cause = "systemd has handed over no such socket"
+    except (OSError, ValueError, TypeError) as error:
+        cause = _words(error)
     raise StartError(f"{key}.endpoint {listener.endpoint!r}: {cause}") from None
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _endpoint(reactor: IReactorTime, description: str) -> IStreamServerEndpoint:

@@ -1,0 +1,355 @@
+"""The whole daemon in memory: its real parts on a reactor that does nothing by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from queue import Queue
+from typing import Any, Final, cast
+
+from twisted.application.service import IService, IServiceMaker, ServiceMaker
+from twisted.internet import reactor as installed
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs, formatEvent
+from twisted.plugin import getPlugins
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.server import Site
+
+from callnet.config import load
+from callnet.errors import StartError
+from callnet.storage.database import Database
+from callnet.tap import Daemon, IDaemonReactor, Options, compose, makeService
+from callnet.web.site import PAGE
+from tests.http_wire import HttpWire
+
+THREAD_TIME: Final = 30
+"""Seconds that the database may take on a busy machine."""
+GOING_AWAY: Final = b"\x88\x13\x03\xe9server going away"
+"""A WebSocket's close frame with 1001."""
+HANDSHAKE: Final = (
+    "GET /socket.io?token={token} HTTP/1.1\r\nHost: callnet.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+class StillReactor(MemoryReactorClock):
+    """A reactor in memory to which real threads may come back."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._from_threads: Queue[Callable[[], object]] = Queue()
+
+    def callFromThread(self, callable: Callable[..., object], *args: object, **kwargs: object) -> None:  # noqa: A002
+        """Keep a call for :meth:`take_thread`."""
+        self._from_threads.put(lambda: callable(*args, **kwargs))
+
+    def take_thread(self) -> None:
+        """Wait for what one thread has to say."""
+        self._from_threads.get(timeout=THREAD_TIME)()
+
+
+class DaemonTestCase(SynchronousTestCase):
+    """A daemon with a state directory of its own."""
+
+    def setUp(self) -> None:
+        """A directory, and a reactor."""
+        self.state_dir = self.mktemp()
+        self.reactor = StillReactor()
+
+    def compose(self, settings: str = "") -> Daemon:
+        """Make a daemon with these settings beside its state directory."""
+        path = self.mktemp()
+        Path(path).write_text(f'state_dir = "{self.state_dir}"\n{settings}', encoding="utf-8")
+        return compose(load(path, {}), cast(IDaemonReactor, self.reactor))
+
+    def refusal(self, settings: str) -> str:
+        """Why a daemon with these settings does not start."""
+        error = str(self.assertRaises(StartError, self.compose, settings))
+        self.assertNotIn("\n", error)
+        return error
+
+
+class RunningTests(DaemonTestCase):
+    """The daemon as it runs."""
+
+    def setUp(self) -> None:
+        """A daemon that has started."""
+        super().setUp()
+        self.daemon = self.compose()
+        with capturedLogs() as events:
+            self.daemon.startService()
+        self.log = "\n".join(str(formatEvent(event)) for event in events)
+        self.addCleanup(self.stop)
+
+    def stop(self) -> None:
+        """Stop it, if it runs, however its peers behave."""
+        if self.daemon.running:
+            stopped = self.daemon.stopService()
+            self.reactor.advance(10)
+            self.successResultOf(stopped)
+
+    def wire(self, port: int) -> HttpWire:
+        """Connect to what listens on a port, inside of the TLS if there is any."""
+        [factory] = [factory for at, factory, _, _ in self.reactor.tcpServers if at == port]
+        inner = factory.wrappedFactory if isinstance(factory, TLSMemoryBIOFactory) else factory
+        return HttpWire(cast(Site, inner))
+
+    def post(self, port: int, path: str, **fields: str) -> dict[str, Any]:
+        """Ask the account service, whose database works in a thread."""
+        wire = self.wire(port)
+        body = json.dumps(fields)
+        wire.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        self.reactor.take_thread()
+        (answer,) = wire.answers()
+        wire.leave()
+        return cast("dict[str, Any]", answer.json())
+
+    def device(self, port: int, device_id: str) -> HttpWire:
+        """Log a device in and open its socket."""
+        token = self.post(8083, "/account/login", phone="13651884967", device_id=device_id)["token"]
+        wire = self.wire(port)
+        wire.send(HANDSHAKE.format(token=token).encode("ascii"))
+        self.assertTrue(wire.received().startswith(b"HTTP/1.1 101 "), wire.received())
+        return wire
+
+    def test_it_listens_on_loopback_alone(self) -> None:
+        """It listens on loopback alone."""
+        self.assertEqual(
+            [(port, interface) for port, _, _, interface in self.reactor.tcpServers],
+            [(8083, "127.0.0.1"), (8082, "127.0.0.1"), (8080, "127.0.0.1")],
+        )
+
+    def test_many_may_wait_to_be_accepted(self) -> None:
+        """Many may wait to be accepted."""
+        self.assertEqual({backlog for _, _, backlog, _ in self.reactor.tcpServers}, {1024})
+
+    def test_only_the_site_speaks_tls(self) -> None:
+        """Only the site speaks TLS."""
+        tls = [port for port, factory, _, _ in self.reactor.tcpServers if isinstance(factory, TLSMemoryBIOFactory)]
+        self.assertEqual(tls, [8080])
+
+    def test_devices_log_in_on_both_ports(self) -> None:
+        """Devices log in on both ports."""
+        for port in (8083, 8080):
+            login = self.post(port, "/account/login", phone="13651884967", device_id="tv888")
+            self.assertEqual(login["errorCode"], 0)
+            contacts = self.post(port, "/getContactPersons", phone="13651884967", token=login["token"])
+            self.assertEqual(contacts["contacts"], [])
+
+    def test_devices_on_different_ports_meet(self) -> None:
+        """Devices on different ports meet."""
+        caller, callee = self.device(8082, "phone"), self.device(8080, "tv888")
+        frame = b'{"type":"call","to_phone":"13651884967","to_device_id":"tv888"}'
+        caller.send(bytes((0x81, 0x80 | len(frame), 0, 0, 0, 0)) + frame)
+        self.assertIn(b'"type":"called","from_phone":"13651884967","from_device_id":"phone"', callee.received())
+
+    def test_the_page_is_served(self) -> None:
+        """The page is served."""
+        self.assertEqual(self.wire(8080).request("GET", PAGE).status, 200)
+
+    def test_the_log_says_where_everything_is_and_what_to_try(self) -> None:
+        """The log says where everything is and what to try."""
+        for text in (
+            "is ready.",
+            ":8083\n",
+            ":8082/socket.io\n",
+            f":8080{PAGE}\n",
+            os.path.abspath(os.path.join(self.state_dir, "self-signed.crt")),
+            "callnet device 13800000002 tv --answer accept",
+        ):
+            self.assertIn(text, self.log)
+
+    def test_when_it_stops_every_device_is_told(self) -> None:
+        """When it stops every device is told."""
+        devices = [self.device(8082, "phone"), self.device(8080, "tv888")]
+        stopped = self.daemon.stopService()
+        for wire in devices:
+            self.assertTrue(wire.received().endswith(GOING_AWAY))
+        self.assertNoResult(stopped)
+        for wire in devices:
+            wire.leave()
+        self.successResultOf(stopped)
+
+    def test_devices_that_do_not_go_are_cut_after_5_seconds(self) -> None:
+        """Devices that do not go are cut after 5 seconds."""
+        stuck = self.device(8082, "phone")
+        stopped = self.daemon.stopService()
+        self.reactor.advance(4.9)
+        self.assertNoResult(stopped)
+        self.reactor.advance(0.1)
+        self.successResultOf(stopped)
+        self.assertTrue(stuck.closed)
+
+    def test_nothing_is_left_to_do_when_it_has_stopped(self) -> None:
+        """Nothing is left to do when it has stopped."""
+        for wire in (self.device(8082, "phone"), self.wire(8083), self.wire(8080)):
+            wire.leave()
+        self.stop()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class StateTests(DaemonTestCase):
+    """What a start makes, and finds again."""
+
+    def mode(self, *path: str) -> int:
+        """The permissions of something in the state directory."""
+        return os.stat(os.path.join(self.state_dir, *path)).st_mode & 0o777
+
+    def test_only_its_owner_may_look_at_it(self) -> None:
+        """Only its owner may look at it."""
+        self.compose()
+        self.assertEqual(self.mode(), 0o700)
+        for name in ("signing.key", "self-signed.key", "callnet.db"):
+            self.assertEqual(self.mode(name), 0o600, name)
+
+    def test_the_next_start_finds_it_again(self) -> None:
+        """The next start finds it again."""
+        self.compose()
+        made = {name: Path(self.state_dir, name).read_bytes() for name in ("signing.key", "self-signed.crt")}
+        self.compose()
+        self.assertEqual(made, {name: Path(self.state_dir, name).read_bytes() for name in made})
+
+    def test_no_connection_to_the_database_is_left_open_for_a_fork(self) -> None:
+        """No connection to the database is left open for a fork."""
+        self.compose()
+        self.assertEqual([name for name in os.listdir(self.state_dir) if name.startswith("callnet.db-")], [])
+
+    def test_a_key_of_the_operators_own_makes_no_file(self) -> None:
+        """A key of the operators own makes no file."""
+        self.compose(f'tokens.signing_key = "{"k" * 32}"')
+        self.assertNotIn("signing.key", os.listdir(self.state_dir))
+
+    def test_without_upgrades_an_old_database_is_refused(self) -> None:
+        """Without upgrades an old database is refused."""
+        self.assertRegex(self.refusal("database.upgrade_on_start = false"), r"^database\.url: .*database upgrade")
+        self.compose()
+        self.compose("database.upgrade_on_start = false")
+
+
+class RefusalTests(DaemonTestCase):
+    """What stops a start, and what is said of it."""
+
+    def test_a_state_directory_that_cannot_be_made(self) -> None:
+        """A state directory that cannot be made stops it."""
+        Path(self.state_dir).write_bytes(b"")
+        self.assertRegex(self.refusal(""), r"^state_dir: the directory \S+ cannot be made: File exists$")
+
+    def test_a_signing_key_that_cannot_be_read(self) -> None:
+        """A signing key that cannot be read stops it."""
+        self.assertRegex(self.refusal('tokens.signing_key_file = "/"'), r"^tokens\.signing_key_file: /: ")
+
+    def test_a_signing_key_that_is_too_short(self) -> None:
+        """So does one that is too short."""
+        self.assertRegex(self.refusal('tokens.signing_key = "short"'), r"^tokens\.signing_key: .*at least 32$")
+
+    def test_a_phone_format_that_is_none(self) -> None:
+        """So does a phone format that is none."""
+        self.assertRegex(self.refusal('accounts.phone_format = "("'), r"^accounts\.phone_format: ")
+
+    def test_a_certificate_that_cannot_be_read(self) -> None:
+        """So does a certificate that cannot be read."""
+        self.assertRegex(
+            self.refusal('tls = {certificate = "/c", private_key = "/k"}'), r"^tls\.certificate: /c cannot"
+        )
+
+    def test_a_database_in_memory(self) -> None:
+        """So does a database in memory, which would be forgotten."""
+        self.assertRegex(self.refusal('database.url = "sqlite://"'), r"^database\.url: a database in memory")
+
+    def test_a_database_that_needs_newer_code(self) -> None:
+        """So does a database that needs newer code."""
+        self.compose()
+        database = Database(f"sqlite:///{self.state_dir}/callnet.db")
+        self.addCleanup(database.close)
+        with database.write() as connection:
+            connection.exec_driver_sql("UPDATE schema_info SET oldest_code = 9999")
+        database.close()
+        self.assertRegex(self.refusal(""), r"^database\.url: the database needs newer code")
+
+    def test_an_endpoint_that_is_none(self) -> None:
+        """So does an endpoint that is none after all."""
+        refusal = self.refusal('listeners.site = [{endpoint = "tcp:8080:interface=127.0.0.1:color=red"}]')
+        self.assertRegex(refusal, r"^listeners\.site\[0\]\.endpoint 'tcp:8080:interface=127.0.0.1:color=red': ")
+
+
+class PortTests(DaemonTestCase):
+    """Listeners are opened on the real reactor here, since it alone knows what is busy."""
+
+    def setUp(self) -> None:
+        """The real reactor."""
+        super().setUp()
+        self.reactor = cast(StillReactor, installed)
+        busy = socket.socket()
+        self.addCleanup(busy.close)
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        self.port: int = busy.getsockname()[1]
+
+    def opened(self, endpoint: str) -> str:
+        """Why a listener with this endpoint cannot be opened, after others that can."""
+        free = '{ endpoint = "tcp:0:interface=127.0.0.1" }'
+        return self.refusal(
+            "accounts.open_enrolment_on_network = true\n"
+            f"listeners.account = [{free}]\nlisteners.signaling = [{free}]\n"
+            f"listeners.site = [{free}, {{ endpoint = '{endpoint}' }}]"
+        )
+
+    def test_a_busy_port_is_named_with_its_setting(self) -> None:
+        """A busy port is named with its setting, and no listener is left open."""
+        endpoint = f"tcp:{self.port}:interface=127.0.0.1"
+        self.assertEqual(self.opened(endpoint), f"listeners.site[1].endpoint '{endpoint}': Address already in use")
+
+    def test_an_address_of_another_host_too(self) -> None:
+        """So is an address that this host does not have."""
+        endpoint = "tcp:0:interface=203.0.113.1"
+        self.assertEqual(
+            self.opened(endpoint), f"listeners.site[1].endpoint '{endpoint}': Cannot assign requested address"
+        )
+
+    def test_a_socket_in_a_folder_that_is_not_there_too(self) -> None:
+        """So is a socket in a folder that is not there."""
+        self.assertEqual(
+            self.opened("unix:/nowhere/socket"),
+            "listeners.site[1].endpoint 'unix:/nowhere/socket': No such file or directory",
+        )
+
+    def test_a_socket_that_systemd_did_not_hand_over_too(self) -> None:
+        """So is a socket that systemd did not hand over."""
+        for name in ("name=x", "index=0"):
+            self.assertTrue(
+                self.opened(f"systemd:domain=INET:{name}").endswith("': systemd has handed over no such socket")
+            )
+
+
+class CommandTests(DaemonTestCase):
+    """``twistd callnet``, as far as it is ours."""
+
+    def options(self, *arguments: str) -> Options:
+        """The options of a command line."""
+        options = Options()
+        options.parseOptions(list(arguments))
+        return options
+
+    def test_twistd_knows_it(self) -> None:
+        """``twistd`` and ``twist`` know it."""
+        [maker] = [each for each in getPlugins(IServiceMaker) if each.tapname == "callnet"]
+        self.assertIs(cast(ServiceMaker, maker).makeService, makeService)
+        self.assertIs(cast(ServiceMaker, maker).options, Options)
+
+    def test_a_service_is_made(self) -> None:
+        """A service is made."""
+        path = self.mktemp()
+        Path(path).write_text(f'state_dir = "{self.state_dir}"', encoding="utf-8")
+        service = makeService(self.options("--config", path), cast(IDaemonReactor, self.reactor))
+        self.assertTrue(IService.providedBy(service))
+        self.assertEqual(IService(service).name, "callnet")
+
+    def test_what_stops_the_start_is_one_line_and_exit_status_1(self) -> None:
+        """What stops the start is one line and exit status 1."""
+        options = self.options("--config", "/nowhere")
+        refusal = self.assertRaises(SystemExit, makeService, options, self.reactor)
+        self.assertEqual(refusal.code, "callnet: /nowhere: the settings cannot be read: No such file or directory")
