@@ -82,3 +82,10 @@ class DeviceInvalid(ServiceError):
     error_code = 5
     error_name = "ERROR_CODE_DEVICE_INVALID"
     status = 200
+
+
+def root_cause(error: BaseException) -> str:
+    """The first line of what was at the bottom of an error, for the log."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).splitlines()), type(error).__name__)

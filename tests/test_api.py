@@ -10,6 +10,7 @@ from typing import Any
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.web.client import FileBodyProducer, readBody
 from twisted.web.resource import Resource
 from zope.interface import implementer
@@ -153,13 +154,17 @@ class ErrorTests(ApiTestCase):
         self.assert_error(2, LOGIN, fitting + b" ", 413)
 
     def test_database_is_away(self) -> None:
-        """While the database is away the answer is a 503 that says when to try again."""
+        """While the database is away the answer is a 503 that says when to try again, and the log says why."""
         with self.fixture.database.write() as connection:
             connection.exec_driver_sql("DROP TABLE account_device")
         token = self.fixture.tokens.issue(DeviceAddress(PHONE, "tv"))
         for path, body in ((LOGIN, {"phone": PHONE, "device_id": "tv"}), (CONTACTS, {"phone": PHONE, "token": token})):
-            answer = self.post(path, body)
+            with capturedLogs() as events:
+                answer = self.post(path, body)
             self.assertEqual((answer.status, answer.json()["errorCode"]), (503, 1))
+            (warning,) = (formatEvent(event) for event in events if event["log_level"] is LogLevel.warn)
+            self.assertIn("no such table", warning)
+            self.assertNotIn(PHONE, warning)
             self.assertGreater(int(answer.headers["retry-after"]), 0)
         self.assertEqual(self.flushLoggedErrors(), [])
 

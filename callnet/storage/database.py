@@ -17,7 +17,7 @@ from sqlalchemy import exc as sql_errors
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import StaticPool
 
-from callnet.errors import StartError, Unavailable
+from callnet.errors import StartError, Unavailable, root_cause
 from callnet.operations import files
 from callnet.storage import schema
 
@@ -140,9 +140,9 @@ class Database:
         try:
             with files.private():  # SQLite makes its file when it is first asked for
                 yield
-        except (Unavailable, sql_errors.DBAPIError) as error:
+        except (Unavailable, sql_errors.DBAPIError, OSError) as error:
             name = f"{self._url.database}: " if self._is_sqlite else ""
-            raise StartError(f"{schema.SETTING}: {name}{_cause(error)}") from None
+            raise StartError(f"{schema.SETTING}: {name}{root_cause(error)}") from None
 
 
 @contextmanager
@@ -151,13 +151,6 @@ def _translated() -> Iterator[None]:
         yield
     except _AWAY as error:
         raise Unavailable("the database cannot be reached") from error
-
-
-def _cause(error: BaseException) -> str:
-    """The first line of what the driver said."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _parse(text: str) -> URL:

@@ -12,7 +12,7 @@ from twisted.web.server import Request
 from werkzeug import exceptions
 
 from callnet.accounts.service import AccountService
-from callnet.errors import MethodNotAllowed, NotFound, ServiceError
+from callnet.errors import MethodNotAllowed, NotFound, ServiceError, Unavailable, root_cause
 from callnet.web.envelope import write_error, write_success
 from callnet.web.requests import ContactsRequest, LoginRequest, decode_body
 
@@ -60,6 +60,8 @@ class AccountApi:
             return write_error(request, MethodNotAllowed("this path does not take this method"))
         if isinstance(error, exceptions.HTTPException):
             return write_error(request, NotFound("there is no such path"))
+        if isinstance(error, Unavailable):
+            self._log.warn("An account request failed: {error}: {cause}", error=error, cause=root_cause(error))
         if isinstance(error, ServiceError):
             return write_error(request, error)
         self._log.failure("An account request failed", failure)
