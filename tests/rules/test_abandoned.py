@@ -5,7 +5,8 @@ from __future__ import annotations
 from callnet.config import CallSettings
 from callnet.model import Reason, RoomId
 from callnet.records import CallState
-from tests.rules.world import Page, RulesTestCase, be_hangup
+from tests.rules.frames import be_hangup
+from tests.rules.world import Page, RulesTestCase
 
 
 class SeatsTests(RulesTestCase):

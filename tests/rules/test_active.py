@@ -6,7 +6,8 @@ from callnet.calls import events
 from callnet.config import CallSettings
 from callnet.model import Reason
 from callnet.records import CallState
-from tests.rules.world import RulesTestCase, be_hangup, call_success, called
+from tests.rules.frames import be_hangup, call_success, called
+from tests.rules.world import RulesTestCase
 
 
 class FramesTests(RulesTestCase):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from callnet.calls.call import NotYours, TooLate
 from callnet.model import Reason, RoomId
 from callnet.records import CallState
-from tests.rules.world import Device, RulesTestCase, be_hangup, call_success
+from tests.rules.frames import be_hangup, call_success
+from tests.rules.world import Device, RulesTestCase
 
 UNKNOWN = RoomId("f" * 32)
 

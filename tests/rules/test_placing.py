@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from callnet.model import DeviceAddress, Reason
 from callnet.records import CallState
-from tests.rules.world import Device, RulesTestCase, be_hangup, call_failed, call_refuse, call_success, called
+from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
+from tests.rules.world import Device, RulesTestCase
 
 NOBODY = DeviceAddress("13600000009", "phone")
 

@@ -6,8 +6,8 @@ from callnet.calls import events
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Reason
 from callnet.records import CallState
-from tests.rules.world import Page, RulesTestCase, be_hangup, call_failed, call_refuse, call_success, called
-
+from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
+from tests.rules.world import Page, RulesTestCase
 
 NOBODY = DeviceAddress("13600000009", "phone")
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
 from callnet.calls.call import Attached, decide
-from callnet.calls.messages import Message, encode
+from callnet.calls.messages import Message
 from callnet.calls.place import Ringing
 from callnet.calls.seats import RoomView, view
 from callnet.calls.telling import answer, news
@@ -26,8 +25,8 @@ from callnet.records import (
     SeatNotice,
     SeatsRecord,
 )
+from tests.rules.frames import Frame, on_wire
 
-Frame = dict[str, object]
 AnyRecord = DeviceRecord | CallRecord | SeatsRecord
 
 
@@ -59,7 +58,9 @@ class World:
     def wait(self, seconds: float) -> None:
         """Let time pass; whatever is due happens when it is."""
         until = self.now + seconds
-        while soon := [(record.due, record) for record in self._all() if record.due is not None and record.due <= until]:
+        while soon := [
+            (record.due, record) for record in self._all() if record.due is not None and record.due <= until
+        ]:
             self.now, record = min(soon, key=lambda pair: pair[0])
             self.happen(due_event(record))
             for left in self._all():
@@ -282,59 +283,11 @@ class RulesTestCase(SynchronousTestCase):
         self.assertEqual((state, reason), (call.state, call.reason))
 
 
-def on_wire(message: Message) -> Frame:
-    """A frame as a device reads it, without the words for a person."""
-    frame: Frame = json.loads(encode(message))
-    frame.pop("message", None)
-    return frame
-
-
 def due_event(record: AnyRecord) -> events.Event:
     """What happens when the time of a record has come."""
     if isinstance(record, DeviceRecord):
         return events.DeviceDue(record.address)
     return events.CallDue(record.room) if isinstance(record, CallRecord) else events.SeatsDue(record.room)
-
-
-def called(caller: Device, room: RoomId, expires_in: int = 45) -> Frame:
-    """The frame that rings a device."""
-    phone, device_id = caller.address
-    return {
-        "type": "called",
-        "from_phone": phone,
-        "from_device_id": device_id,
-        "room_id": room,
-        "expires_in": expires_in,
-        "page": f"/static/demo/direct_chat.html?room_id={room}",
-    }
-
-
-def call_success(callee: Device, room: RoomId) -> Frame:
-    """The frame that tells a caller who has accepted."""
-    page = f"/static/demo/direct_chat.html?room_id={room}"
-    return {"type": "call_success", **_to(callee.address), "room_id": room, "page": page}
-
-
-def call_refuse(asked: Device | DeviceAddress, room: RoomId, reason: str = "refused") -> Frame:
-    """The frame that tells a caller of a refusal."""
-    return {"type": "call_refuse", **_to(asked), "room_id": room, "reason": reason}
-
-
-def call_failed(asked: Device | DeviceAddress, reason: str) -> Frame:
-    """The frame that tells a caller of a failure."""
-    return {"type": "call_failed", **_to(asked), "reason": reason}
-
-
-def be_hangup(fire: Device, room: RoomId, reason: str) -> Frame:
-    """The frame that stops the ringing and ends calls."""
-    phone, device_id = fire.address
-    fired = {"fire_phone": phone, "fire_device_id": device_id}
-    return {"type": "calling_be_hangup", **fired, "room_id": room, "reason": reason}
-
-
-def _to(asked: Device | DeviceAddress) -> Frame:
-    phone, device_id = asked.address if isinstance(asked, Device) else asked
-    return {"to_phone": phone, "to_device_id": device_id}
 
 
 def _check_version(old: AnyRecord | None, new: AnyRecord) -> None:

@@ -1,0 +1,264 @@
+"""Newest connection wins, and what a new connection is sent first (protocol §2.4)."""
+
+from __future__ import annotations
+
+from callnet.calls.events import Disconnected
+from callnet.model import Reason
+from callnet.records import CallState, Displaced
+from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
+from tests.rules.world import RulesTestCase
+
+
+class NewestConnectionTests(RulesTestCase):
+    """A device connects while it is connected."""
+
+    def test_older_socket_is_closed(self) -> None:
+        """The older socket is to be closed, on whichever node it is: each connection has a greater generation."""
+        self.tv.connects(node="there")
+        self.assertEqual([Displaced(self.tv.address, 2)], self.world.displaced)
+        self.assertEqual((2, "there", True), (self.tv.record.generation, self.tv.record.node, self.tv.record.connected))
+
+    def test_nothing_to_close(self) -> None:
+        """A device that was gone displaces nobody."""
+        self.tv.loses_socket()
+        self.tv.connects()
+        self.assertEqual([], self.world.displaced)
+        self.assertEqual(2, self.tv.record.generation)
+
+    def test_calls_live_on(self) -> None:
+        """Its calls live on in the newer one; the older one's close has no other effect."""
+        room = self.active(self.ann, self.tv)
+        self.tv.connects(heard_at=self.tv.last_heard)
+        before = self.tv.record
+        self.world.happen(self.disconnected(generation=1))
+        self.assertIs(before, self.tv.record)
+        self.world.wait(60)
+        self.assert_call(room, CallState.ACTIVE)
+        self.ann.hangs_up(room)
+        self.assert_heard(self.tv, be_hangup(self.ann, room, "hangup"))
+
+    def disconnected(self, generation: int) -> Disconnected:
+        """The end of an older connection of the television."""
+        return Disconnected(self.tv.address, generation, self.world.now)
+
+    def test_closed_twice(self) -> None:
+        """A second close of one connection does not prolong the grace."""
+        room = self.active(self.ann, self.tv)
+        self.tv.loses_socket()
+        self.world.wait(20)
+        self.tv.loses_socket()
+        self.world.wait(10)
+        self.assert_call(room, CallState.OVER, Reason.CONNECTION_LOST)
+
+    def test_stranger_is_gone(self) -> None:
+        """The close of a connection that the store knows nothing of does nothing."""
+        self.tv.loses_socket()
+        self.world.wait(31)
+        self.assertNotIn("tv", self.world.devices[self.tv.address.phone])
+        self.world.happen(self.disconnected(generation=1))
+        self.assertNotIn("tv", self.world.devices[self.tv.address.phone])
+
+
+class EndingTests(RulesTestCase):
+    """The newest message that ended a call of the device."""
+
+    def test_idle_device(self) -> None:
+        """Nothing else is sent: who has missed nothing hears nothing."""
+        self.tv.loses_socket()
+        self.assertEqual([], self.tv.connects())
+        self.assertEqual([], self.tv.connects(heard_at=self.world.now))
+
+    def test_be_hangup(self) -> None:
+        """A `calling_be_hangup` that a party may have missed comes first of all."""
+        for missing, ending in ((self.ann, self.tv), (self.tv, self.ann)):
+            room = self.active(self.ann, self.tv)
+            missing.loses_socket()
+            self.world.wait(1)
+            ending.hangs_up(room)
+            self.assertEqual([be_hangup(ending, room, "hangup")], missing.connects())
+
+    def test_call_refuse(self) -> None:
+        """So does a `call_refuse`."""
+        room = self.ringing(self.ann, self.tv)
+        self.ann.loses_socket()
+        self.world.wait(1)
+        self.tv.refuses(room)
+        self.assertEqual([call_refuse(self.tv, room)], self.ann.connects())
+
+    def test_call_failed(self) -> None:
+        """So does a `call_failed`."""
+        self.ringing(self.ann, self.tv)
+        self.world.wait(20)
+        self.ann.last_heard = self.world.now
+        self.ann.loses_socket()
+        self.world.wait(26)
+        self.assertEqual([call_failed(self.tv, "no_answer")], self.ann.connects())
+
+    def test_dead_socket(self) -> None:
+        """What was written to a socket that was dead already, though it seemed to live, may have been missed."""
+        room = self.active(self.ann, self.tv)
+        self.world.wait(1)
+        self.ann.hangs_up(room)
+        self.world.wait(20)
+        self.assertEqual([be_hangup(self.ann, room, "hangup")], self.tv.connects(heard_at=self.tv.last_heard))
+
+    def test_heard_since(self) -> None:
+        """Decided *after* anything was last received from the previous connection: not when or before it was."""
+        room = self.active(self.ann, self.tv)
+        self.ann.hangs_up(room)
+        self.tv.last_heard = self.world.now
+        self.world.wait(1)
+        self.tv.loses_socket()
+        self.assertEqual([], self.tv.connects())
+
+    def test_not_twice(self) -> None:
+        """Who was heard of after it was told is not told again."""
+        room = self.active(self.ann, self.tv)
+        self.tv.loses_socket()
+        self.world.wait(1)
+        self.ann.hangs_up(room)
+        self.assertNotEqual([], self.tv.connects())
+        self.tv.loses_socket()
+        self.world.wait(1)
+        self.assertEqual([], self.tv.connects())
+
+    def test_newest_only(self) -> None:
+        """Only the newest ending is sent, of however many."""
+        first = self.active(self.ann, self.tv)
+        self.world.wait(1)
+        self.ann.hangs_up(first)
+        self.world.wait(1)
+        second = self.ringing(self.carol, self.tv)
+        self.world.wait(1)
+        self.carol.hangs_up(second)
+        told = self.tv.connects(heard_at=self.world.now - 10)
+        self.assertEqual([be_hangup(self.carol, second, "cancelled")], told)
+
+    def test_own_cancellation(self) -> None:
+        """A caller that ended its own ringing is owed nothing, even where it is not known when it was heard."""
+        room = self.ringing(self.ann, self.tv)
+        self.ann.hangs_up(room)
+        self.world.wait(1)
+        self.assertEqual([], self.ann.connects(node="there"))
+
+    def test_call_that_was_left(self) -> None:
+        """A call that the device left for another is not told, even where it is not known when it was heard."""
+        for target in (self.tv.address, self.tv.everywhere()):
+            room = self.ringing(self.ann, target)
+            second = self.tv.calls(self.carol)
+            assert second is not None
+            self.world.wait(1)
+            self.ann.hangs_up(room)
+            self.assertEqual([], self.tv.connects(node="there"))
+            self.tv.hangs_up(second)
+
+    def test_grace_ended(self) -> None:
+        """A device that comes too late for its call learns why, as long as the call is remembered."""
+        room = self.active(self.ann, self.tv)
+        self.tv.loses_socket()
+        self.world.wait(149)
+        self.assertEqual([be_hangup(self.ann, room, "connection_lost")], self.tv.connects())
+
+    def test_forgotten(self) -> None:
+        """When calls and grace are over for long, the device comes as a new one, and nothing else is left."""
+        self.active(self.ann, self.tv)
+        for device in self.world.people.values():
+            device.loses_socket()
+        self.world.wait(300)
+        self.assertEqual(
+            [[], {}, {}], [list(filter(None, self.world.devices.values())), self.world.calls, self.world.seats]
+        )
+        self.assertEqual([], self.tv.connects())
+
+
+class UnknownTests(RulesTestCase):
+    """Where it is not known when the device was last heard: its node died."""
+
+    def test_last_minute(self) -> None:
+        """Decided in the last 60 s: sent."""
+        room = self.active(self.ann, self.tv)
+        self.ann.hangs_up(room)
+        self.world.wait(59.9)
+        self.assertEqual([be_hangup(self.ann, room, "hangup")], self.tv.connects(node="there"))
+
+    def test_before(self) -> None:
+        """Decided before that: not sent."""
+        room = self.active(self.ann, self.tv)
+        self.ann.hangs_up(room)
+        self.world.wait(60.1)
+        self.assertEqual([], self.tv.connects(node="there"))
+
+    def test_answer(self) -> None:
+        """The same goes for a `call_success`."""
+        room = self.active(self.ann, self.tv, seconds=50)
+        self.assertEqual([call_success(self.tv, room)], self.ann.connects(node="there"))
+        self.world.wait(50)
+        self.assertEqual([], self.ann.connects(node="elsewhere"))
+
+
+class PresentCallTests(RulesTestCase):
+    """The call that the device is in."""
+
+    def test_called_on_every_connection(self) -> None:
+        """`called` is sent on every new connection of a device that is being rung, missed or not."""
+        room = self.ringing(self.ann, self.tv)
+        for left in (44, 43, 42):
+            self.world.wait(1)
+            told = self.tv.connects(heard_at=self.world.now)
+            self.assertEqual([called(self.ann, room, expires_in=left)], told)
+
+    def test_answered_meanwhile(self) -> None:
+        """`call_success` is sent to a caller that was answered while it was away."""
+        room = self.ringing(self.ann, self.tv)
+        self.ann.loses_socket()
+        self.world.wait(1)
+        self.tv.accepts(room)
+        self.assertEqual([call_success(self.tv, room)], self.ann.connects())
+
+    def test_answer_was_heard(self) -> None:
+        """A caller that was heard of after the answer has seen it."""
+        self.active(self.ann, self.tv)
+        self.ann.loses_socket()
+        self.assertEqual([], self.ann.connects())
+
+    def test_callee_is_told_nothing(self) -> None:
+        """A callee that answered knows that it did."""
+        self.active(self.ann, self.tv)
+        self.assertEqual([], self.tv.connects(node="there"))
+
+    def test_callee_that_called(self) -> None:
+        """A callee that accepted by calling is a caller that was answered."""
+        room = self.ringing(self.ann, self.tv)
+        self.world.wait(1)
+        self.tv.calls(self.ann)
+        self.assertEqual([call_success(self.ann, room)], self.tv.connects(node="there"))
+        self.world.wait(1)
+        self.tv.last_heard = self.world.now
+        self.assertEqual([], self.tv.connects(heard_at=self.tv.last_heard))
+
+    def test_caller_of_a_ringing_call(self) -> None:
+        """A caller whose call still rings is told nothing until it is answered."""
+        self.ringing(self.ann, self.tv)
+        self.assertEqual([], self.ann.connects(node="there"))
+
+    def test_order(self) -> None:
+        """In this order: the newest ending of a call, then, for the present call, `called`."""
+        first = self.active(self.ann, self.tv)
+        self.world.wait(1)
+        self.ann.hangs_up(first)
+        second = self.ringing(self.carol, self.tv)
+        told = self.tv.connects(heard_at=self.tv.last_heard)
+        self.assertEqual([be_hangup(self.ann, first, "hangup"), called(self.carol, second)], told)
+
+    def test_order_for_a_caller(self) -> None:
+        """... or `call_success`: a call was accepted by calling while the end of the last one went unheard."""
+        first = self.ringing(self.carol, self.ann)
+        self.ann.accepts(first)
+        self.world.wait(1)
+        self.carol.hangs_up(first)
+        self.world.wait(1)
+        second = self.ringing(self.ann, self.tv)
+        self.world.wait(1)
+        self.tv.accepts(second)
+        told = self.ann.connects(node="there")
+        self.assertEqual([be_hangup(self.carol, first, "hangup"), call_success(self.tv, second)], told)
