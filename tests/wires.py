@@ -1,0 +1,339 @@
+"""A whole server on a clock, and devices and pages that speak RFC 6455 to it over wires in memory.
+
+Nothing here is a stand-in for anything of ours: the sockets are Autobahn's, the tokens real. What a client
+sends is made byte by byte, so that a test can send what no client library would.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IAddress
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from callnet.accounts.tokens import Key, Tokens
+from callnet.calls.rooms import RoomManager
+from callnet.cluster.memory import MemoryBus, MemoryCallStore
+from callnet.config import CallSettings
+from callnet.model import DeviceAddress
+from callnet.signaling.factory import SignalingFactory
+from callnet.web.room import RoomSocketFactory
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+
+ANSWERED: Final = 512
+"""No message to a base client has so many bytes (protocol §2)."""
+
+_PEER: Final = IPv4Address("TCP", "192.0.2.7", 4711)
+_MASK: Final = b"\x37\xfa\x21\x3d"
+_STEP: Final = 0.25
+
+
+class ServerFactory(Protocol):
+    """What takes connections."""
+
+    def buildProtocol(self, addr: IAddress, /) -> Any:
+        """Make the protocol of one connection."""
+
+
+class Transport(StringTransport):
+    """The server's end of a wire. As with a real one, a connection ends later than it is closed."""
+
+    protocol: Any
+    ended_by: type[Exception] | None = None
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Nothing waits here."""
+
+    def write(self, data: bytes) -> None:
+        """Take bytes for the client."""
+        if self.ended_by is not ConnectionAborted:
+            super().write(data)  # type: ignore[no-untyped-call]
+
+    def loseConnection(self) -> None:
+        """Close, after all that was written has gone out."""
+        self.disconnecting = True
+        self.ended_by = self.ended_by or ConnectionDone
+
+    def abortConnection(self) -> None:
+        """Close at once."""
+        self.disconnecting = True
+        self.ended_by = ConnectionAborted
+
+    def unregisterProducer(self) -> None:
+        """Forget the producer; a real transport does not mind if there is none."""
+        self.producer = self.streaming = None
+
+    def resumeProducing(self) -> None:
+        """Read again; a real transport does not mind if it is closing."""
+        self.producerState = "producing"
+
+    def pauseProducing(self) -> None:
+        """Read no more for now."""
+        self.producerState = "paused"
+
+
+class Frame(Struct, frozen=True):
+    """One frame that the server sent."""
+
+    fin: bool
+    opcode: int
+    payload: bytes
+
+
+class Wire:
+    """The client's end of a connection: the handshake as text, then frames."""
+
+    def __init__(self, factory: ServerFactory) -> None:
+        self.transport = Transport(peerAddress=_PEER)
+        self.transport.protocol = factory.buildProtocol(_PEER)
+        self.transport.protocol.makeConnection(self.transport)
+        self.answers_close = True
+        self.answers_ping = True
+        self.frames: list[Frame] = []
+        self.head = ""
+        """The answer to the handshake, with its headers."""
+        self.close_code: int | None = None
+        self.lost = False
+        """The connection is gone."""
+        self.reads = True
+        self._unsent = b""
+        self._unread = b""
+        self._closed = False
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status that answered the handshake, once it has."""
+        return int(self.head.split(" ", 2)[1]) if self.head else None
+
+    @property
+    def open(self) -> bool:
+        """Whether the server has upgraded the connection and not begun to close it."""
+        return self.status == 101 and self.close_code is None and not self.lost
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._unsent += data
+
+    def handshake(self, path: str, headers: Mapping[str, str | None] | None = None, method: str = "GET") -> None:
+        """Ask for the upgrade. A header that is ``None`` is left out."""
+        fields = {
+            "Host": "callnet.test",
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version": "13",
+            **(headers or {}),
+        }
+        lines = [f"{name}: {value}" for name, value in fields.items() if value is not None]
+        self.send("\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode("latin-1"))
+
+    def frame(self, opcode: int, payload: bytes = b"", fin: bool = True) -> None:
+        """Send one frame."""
+        self.send(client_frame(opcode, payload, fin))
+
+    def leave(self) -> None:
+        """Let the connection break."""
+        if not self.lost:
+            self.lost = True
+            self.transport.protocol.connectionLost(Failure(ConnectionLost()))
+
+    def move(self) -> bool:
+        """Carry what is under way; tell whether there was anything."""
+        if self.lost:
+            return False
+        moved = self._deliver() | self._take()
+        if self.transport.ended_by is not None and not self.lost:
+            self.lost = moved = True
+            self.transport.protocol.connectionLost(Failure(self.transport.ended_by()))
+        return moved
+
+    def _deliver(self) -> bool:
+        if not self._unsent or self.transport.producerState != "producing" or self.transport.ended_by is not None:
+            return False
+        data, self._unsent = self._unsent, b""
+        self.transport.protocol.dataReceived(data)
+        return True
+
+    def _take(self) -> bool:
+        if not self.reads:
+            return False
+        data = self.transport.value()
+        self.transport.clear()
+        self._unread += data
+        if not self.head and b"\r\n\r\n" in self._unread:
+            head, _, self._unread = self._unread.partition(b"\r\n\r\n")
+            self.head = head.decode("ascii")
+        while self.status == 101 and (found := _cut(self._unread)) is not None:
+            frame, self._unread = found
+            self._got(frame)
+        return bool(data)
+
+    def _got(self, frame: Frame) -> None:
+        assert not self._closed, f"after its close frame the server sent {frame}"
+        if frame.opcode == CLOSE:
+            self._closed = True
+            self.close_code = int.from_bytes(frame.payload[:2], "big") or 1005
+            if self.answers_close:
+                self.frame(CLOSE, frame.payload[:2])
+        elif frame.opcode == PING and self.answers_ping:
+            self.frame(PONG, frame.payload)
+        self.frames.append(frame)
+
+
+class Device:
+    """A device, or a page, that speaks JSON over its wire."""
+
+    def __init__(self, world: World, wire: Wire, longest: int) -> None:
+        self._world = world
+        self._longest = longest
+        self._heard = 0
+        self.wire: Final = wire
+
+    @property
+    def close_code(self) -> int | None:
+        """The code with which the server has closed the socket."""
+        return self.wire.close_code
+
+    def say(self, kind: str, **fields: Any) -> None:
+        """Send a message."""
+        self.say_raw(json.dumps({"type": kind, **fields}).encode("ascii"))
+
+    def say_raw(self, payload: bytes, opcode: int = TEXT) -> None:
+        """Send one message, whatever it says."""
+        self.wire.frame(opcode, payload)
+        self._world.settle()
+
+    def leave(self) -> None:
+        """Let the connection break."""
+        self.wire.leave()
+        self._world.settle()
+
+    def heard(self) -> list[dict[str, Any]]:
+        """Every message since this was last asked: each in a frame of its own, without newlines, not too long."""
+        new, self._heard = self.wire.frames[self._heard :], len(self.wire.frames)
+        messages = []
+        for frame in new:
+            if frame.opcode in (CLOSE, PING, PONG):
+                continue
+            assert frame.opcode == TEXT, frame
+            assert frame.fin, frame
+            assert b"\n" not in frame.payload, frame
+            assert len(frame.payload) < self._longest, frame
+            messages.append(json.loads(frame.payload))
+        return messages
+
+    def hears(self) -> dict[str, Any]:
+        """The only message since this was last asked."""
+        (message,) = self.heard()
+        assert isinstance(message, dict)
+        return message
+
+
+class World:
+    """A server that nobody is connected to yet."""
+
+    def __init__(self, settings: CallSettings | None = None, allowed_origins: Sequence[str] = ()) -> None:
+        self.clock = Clock()
+        self.bus = MemoryBus()
+        self.store = MemoryCallStore(self.bus)
+        self.tokens = Tokens([Key.of(b"k" * 32)], 7 * 86400, self.clock.seconds, split_user_name=True)
+        self.rooms = RoomManager(self.store, self.bus, self.clock, settings or CallSettings())
+        self.signaling = SignalingFactory(self.rooms, self.tokens.verify, self.clock, allowed_origins)
+        self.pages = RoomSocketFactory(self.rooms, self.clock)
+        self.wires: list[Wire] = []
+        self.rooms.start()
+        self.signaling.startFactory()
+        self.pages.startFactory()
+
+    def connect(self, factory: ServerFactory | None = None) -> Wire:
+        """Open a connection to the devices' listener, or to another one, and say nothing yet."""
+        wire = Wire(factory or self.signaling)
+        self.wires.append(wire)
+        return wire
+
+    def ask(
+        self,
+        path: str,
+        headers: Mapping[str, str | None] | None = None,
+        factory: ServerFactory | None = None,
+        method: str = "GET",
+    ) -> Wire:
+        """Open a connection and ask for the upgrade."""
+        wire = self.connect(factory)
+        wire.handshake(path, headers, method)
+        self.settle()
+        return wire
+
+    def device(self, phone: str, device_id: str, factory: ServerFactory | None = None) -> Device:
+        """Log a device in and connect it."""
+        token = self.tokens.issue(DeviceAddress(phone, device_id))
+        wire = self.ask(f"/socket.io?token={token}", factory=factory)
+        assert wire.status == 101, wire.head
+        return Device(self, wire, ANSWERED)
+
+    def page(self, factory: ServerFactory | None = None) -> Device:
+        """Open the socket of a page."""
+        wire = self.ask("/room", {"Origin": "https://callnet.test"}, factory or self.pages)
+        assert wire.status == 101, wire.head
+        return Device(self, wire, 65536 + 200)
+
+    def settle(self) -> None:
+        """Carry everything that is under way on any wire."""
+        while any(wire.move() for wire in self.wires):
+            pass
+
+    def advance(self, seconds: float) -> None:
+        """Let time go by, in small steps."""
+        for _ in range(int(seconds / _STEP)):
+            self.clock.advance(_STEP)
+            self.settle()
+
+    def stop(self) -> None:
+        """Stop the server: nothing may be left that wants to happen."""
+        self.signaling.shut_down()
+        self.pages.shut_down()
+        self.settle()
+        self.clock.advance(5)
+        self.settle()
+        self.rooms.stop()
+        assert not self.clock.getDelayedCalls(), self.clock.getDelayedCalls()
+        assert not self.signaling.sockets, self.signaling.sockets
+        assert not self.pages.sockets, self.pages.sockets
+
+
+def client_frame(opcode: int, payload: bytes = b"", fin: bool = True, mask: bytes = _MASK) -> bytes:
+    """Write one masked frame (RFC 6455 §5.2)."""
+    size = len(payload)
+    if size < 126:
+        length = bytes((0x80 | size,))
+    elif size < 65536:
+        length = b"\xfe" + size.to_bytes(2, "big")
+    else:
+        length = b"\xff" + size.to_bytes(8, "big")
+    key = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
+    masked = (int.from_bytes(payload, "big") ^ key).to_bytes(size, "big")
+    return bytes((fin << 7 | opcode,)) + length + mask + masked
+
+
+def _cut(data: bytes) -> tuple[Frame, bytes] | None:
+    """Take the first frame off what the server has sent."""
+    if len(data) < 2:
+        return None
+    assert not data[0] & 0x70, "a reserved bit is set"
+    assert not data[1] & 0x80, "a frame of a server is masked"
+    size, begin = data[1], 2
+    if size >= 126:
+        begin = 4 if size == 126 else 10
+        size = int.from_bytes(data[2:begin], "big")
+    if len(data) < begin + size:
+        return None
+    frame = Frame(bool(data[0] & 0x80), data[0] & 0x0F, data[begin : begin + size])
+    return frame, data[begin + size :]
