@@ -65,7 +65,7 @@ class TokenTests(SynchronousTestCase):
     """Tokens that the generator signs itself."""
 
     def test_tokens_are_as_good_as_those_of_a_login(self) -> None:
-        """callnet with the same key takes them, until they expire."""
+        """A callnet with the same key takes them, until they expire."""
         token = sign_token(address_of(7), KEY, expires=1000)
         self.assertEqual(address_of(7), Tokens([Key.of(KEY)], 60, lambda: 999.0).verify(token))
         with self.assertRaises(TokenInvalid):

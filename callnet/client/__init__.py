@@ -7,13 +7,19 @@
     device = await connect("ws://127.0.0.1:8082/socket.io", token, reactor, on_frame=print)
     answer = await device.call("13651884968", "phone1")
 
-Whatever waits answers with a Deferred. Whatever goes wrong is a :class:`ClientError`, or an error of
-Twisted's from below it (the name does not resolve, nobody listens, the certificate is not trusted).
+Whatever waits answers with a Deferred, and whatever goes wrong is a :class:`ClientError`.
 """
 
 from callnet.client.account import Account, ContactRow
 from callnet.client.device import Device, connect
-from callnet.client.errors import AccountError, CallWithdrawn, ClientError, ConnectionClosed, UpgradeRefused
+from callnet.client.errors import (
+    AccountError,
+    CallWithdrawn,
+    ClientError,
+    ConnectionClosed,
+    Unreachable,
+    UpgradeRefused,
+)
 from callnet.client.frames import CallAnswer, CloseReason, Frame
 from callnet.client.trust import certificate_trust, no_trust, public_trust
 
@@ -28,6 +34,7 @@ __all__ = [
     "ContactRow",
     "Device",
     "Frame",
+    "Unreachable",
     "UpgradeRefused",
     "certificate_trust",
     "connect",

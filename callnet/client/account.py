@@ -14,7 +14,7 @@ from twisted.web.client import Agent, FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IPolicyForHTTPS
 
-from callnet.client.errors import AccountError
+from callnet.client.errors import AccountError, unreachable
 from callnet.client.trust import public_trust
 
 TIMEOUT: Final = 30
@@ -66,8 +66,10 @@ class Account:
 
         :return: a Deferred with the whole answer, whose ``errorCode`` is 0.
         :raises AccountError: (the Deferred) it is not, or the answer is not JSON.
+        :raises Unreachable: (the Deferred) there was no answer.
         """
-        return Deferred.fromCoroutine(self._post(path, fields)).addTimeout(TIMEOUT, self._reactor)
+        answer = Deferred.fromCoroutine(self._post(path, fields)).addTimeout(TIMEOUT, self._reactor)
+        return answer.addErrback(unreachable)
 
     async def _post(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         response = await self._agent.request(

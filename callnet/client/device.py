@@ -16,7 +16,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 
-from callnet.client.errors import CallWithdrawn, ConnectionClosed, UpgradeRefused
+from callnet.client.errors import CallWithdrawn, ConnectionClosed, UpgradeRefused, unreachable
 from callnet.client.frames import (
     Call,
     CallAnswer,
@@ -61,12 +61,14 @@ def connect(
     :param on_sent: is called with every frame that goes out.
     :return: a Deferred with the device.
     :raises UpgradeRefused: (the Deferred) the server did not open the WebSocket.
+    :raises Unreachable: (the Deferred) there is no way to the server.
     """
     socket = _Socket(reactor)
     factory = _Factory(f"{url}?token={quote(token, safe='')}", socket)
     if endpoint is None:
         endpoint = _endpoint(factory, reactor, trust or public_trust())
-    return Deferred.fromCoroutine(_open(endpoint, factory, socket, Device(socket, on_frame, on_sent)))
+    device = Deferred.fromCoroutine(_open(endpoint, factory, socket, Device(socket, on_frame, on_sent)))
+    return device.addErrback(unreachable)
 
 
 def _endpoint(factory: _Factory, reactor: IReactorTime, trust: IPolicyForHTTPS) -> IStreamClientEndpoint:
@@ -238,12 +240,12 @@ class _Socket(WebSocketClientProtocol):
     transport: ITCPTransport
     received: Callable[[bytes], None]
     lost: Callable[[CloseReason], None]
+    _lost_because: Failure
 
     def __init__(self, reactor: IReactorTime) -> None:
         super().__init__()
         self._reactor = reactor
         self._cutting: IDelayedCall | None = None
-        self._lost_because = ""
         self.opened: Deferred[None] = Deferred(lambda _: self.cut())
 
     def cut(self) -> None:
@@ -268,7 +270,7 @@ class _Socket(WebSocketClientProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
         if self._cutting is not None and self._cutting.active():
             self._cutting.cancel()
-        self._lost_because = reason.getErrorMessage()
+        self._lost_because = reason
         super().connectionLost(reason)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: ARG002, N802, N803
@@ -276,5 +278,5 @@ class _Socket(WebSocketClientProtocol):
             self.lost(CloseReason(self.remoteCloseCode or 1006, self.remoteCloseReason or ""))
         else:
             _, _, text = self.http_status_line.partition(" ")
-            status = int(text[:3]) if text[:3].isdecimal() else None
-            self.opened.errback(UpgradeRefused(status, text or self._lost_because))
+            status = text[:3]
+            self.opened.errback(UpgradeRefused(int(status), text) if status.isdecimal() else self._lost_because)

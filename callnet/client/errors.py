@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from OpenSSL.SSL import Error as TlsError
+from service_identity import VerificationError
+from twisted.internet import defer, error
+from twisted.python.failure import Failure
+from twisted.web.client import PartialDownloadError, RequestTransmissionFailed, ResponseFailed
+
 from callnet.client.frames import CloseReason
 from callnet.errors import CallnetError
 
@@ -24,11 +32,23 @@ class AccountError(ClientError):
 
 
 class UpgradeRefused(ClientError):
-    """The server did not open the WebSocket. ``status`` is that of its HTTP answer, ``None`` without one."""
+    """The server did not open the WebSocket. ``status`` is that of its HTTP answer."""
 
-    def __init__(self, status: int | None, text: str) -> None:
+    def __init__(self, status: int, text: str) -> None:
         super().__init__(f"the signaling service refused the connection: {text}")
         self.status = status
+
+
+class Unreachable(ClientError):
+    """There is no way to the server: its name, its port, its certificate, or its silence.
+
+    ``is_untrusted``: it is the certificate.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        self.is_untrusted = isinstance(cause, (TlsError, VerificationError))
+        why = "its certificate is not trusted" if self.is_untrusted else str(cause) or type(cause).__name__
+        super().__init__(f"the server cannot be reached: {why}")
 
 
 class ConnectionClosed(ClientError):
@@ -41,3 +61,25 @@ class ConnectionClosed(ClientError):
 
 class CallWithdrawn(ClientError):
     """The caller itself ended its ringing, or called someone else: the server sends no answer (protocol §2.1)."""
+
+
+_NETWORK: Final = (
+    defer.TimeoutError,
+    error.ConnectError,
+    error.ConnectionClosed,
+    error.DNSLookupError,
+    PartialDownloadError,
+    RequestTransmissionFailed,
+    ResponseFailed,
+    TlsError,
+    VerificationError,
+)
+
+
+def unreachable(failure: Failure) -> Failure:
+    """Turn the errors of the network, which come from many layers, into :class:`Unreachable`; an errback."""
+    failure.trap(*_NETWORK)
+    cause = failure.value
+    while reasons := getattr(cause, "reasons", None):
+        cause = reasons[0].value
+    return Failure(Unreachable(cause))

@@ -1,0 +1,150 @@
+"""``callnet device``: a whole base client in the terminal."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import click
+from msgspec import Struct
+from OpenSSL.SSL import Error as TlsError
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import react
+from twisted.python.failure import Failure
+from twisted.web.iweb import IPolicyForHTTPS
+
+from callnet.client import Account, ClientError, Unreachable, certificate_trust, connect, no_trust, public_trust
+from callnet.commands.handset import Answering, Handset
+from callnet.commands.terminal import Terminal
+from callnet.model import DeviceAddress
+
+
+class _Servers(Struct, frozen=True):
+    account: str
+    signaling: str
+    site: str
+    trust: IPolicyForHTTPS
+
+
+@click.command()
+@click.argument("phone")
+@click.argument("device_id")
+@click.option("--call", "callee", nargs=2, metavar="PHONE DEVICE_ID", help="Call this device; * is all of the phone's.")
+@click.option(
+    "--answer",
+    "answering",
+    type=click.Choice(["accept", "refuse", "ask"]),
+    default="ask",
+    show_default=True,
+    help="What to do when it rings.",
+)
+@click.option("--server", metavar="URL", help="A site that serves everything, such as https://calls.example.org:8080.")
+@click.option("--account-url", metavar="URL", help="The account service.  [default: http://127.0.0.1:8083]")
+@click.option("--signaling-url", metavar="URL", help="The signaling service.  [default: ws://127.0.0.1:8082]")
+@click.option("--site-url", metavar="URL", help="The site, for the page of a call.  [default: https://127.0.0.1:8080]")
+@click.option(
+    "--certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Trust this PEM certificate alone.",
+)
+@click.option("--insecure", is_flag=True, help="Trust whoever answers.")
+def device(
+    phone: str,
+    device_id: str,
+    callee: tuple[str, str] | None,
+    answering: Answering,
+    certificate: Path | None,
+    insecure: bool,
+    **urls: str | None,
+) -> None:
+    """Be a device: log in, show every frame, ring, answer, hang up.
+
+    Ctrl-C ends the call, or the ringing; when there is none, it leaves. With --call the command ends with
+    that call: with status 0 if it was answered, else 1.
+    """
+    servers = _servers(_trust(certificate, insecure), **urls)
+    react(_main, (DeviceAddress(phone, device_id), DeviceAddress(*callee) if callee else None, answering, servers))
+
+
+def _trust(certificate: Path | None, insecure: bool) -> IPolicyForHTTPS:
+    if certificate is not None and insecure:
+        raise click.UsageError("--certificate and --insecure exclude each other")
+    if certificate is not None:
+        try:
+            return certificate_trust(certificate.read_bytes())
+        except (OSError, TlsError):
+            raise click.BadParameter(f"{certificate} is not a certificate in PEM") from None
+    return no_trust() if insecure else public_trust()
+
+
+def _servers(
+    trust: IPolicyForHTTPS,
+    server: str | None,
+    account_url: str | None,
+    signaling_url: str | None,
+    site_url: str | None,
+) -> _Servers:
+    signaling = signaling_url or server or "ws://127.0.0.1:8082"
+    parts = urlsplit(signaling)
+    if parts.scheme not in ("ws", "wss", "http", "https"):
+        raise click.BadParameter(f"{signaling!r} is no ws:// or wss:// URL")
+    path = parts.path if parts.path.strip("/") else "/socket.io"
+    return _Servers(
+        account_url or server or "http://127.0.0.1:8083",
+        urlunsplit((parts.scheme.replace("http", "ws"), parts.netloc, path, "", "")),
+        site_url or server or "https://127.0.0.1:8080",
+        trust,
+    )
+
+
+def _main(
+    reactor: Any, address: DeviceAddress, callee: DeviceAddress | None, answering: Answering, servers: _Servers
+) -> Deferred[None]:
+    terminal = Terminal()
+    handset = Handset(terminal.write, reactor, servers.site, answering, callee)
+    terminal.open(reactor, handset if answering == "ask" else None)
+    running = Deferred.fromCoroutine(_be_device(reactor, address, servers, handset, terminal))
+    _on_interrupt(reactor, running.cancel)
+    return running.addErrback(_explain).addCallback(_exit)
+
+
+async def _be_device(
+    reactor: Any, address: DeviceAddress, servers: _Servers, handset: Handset, terminal: Terminal
+) -> int:
+    try:
+        account = Account(servers.account, reactor, trust=servers.trust)
+        token = await account.login(*address)
+        device = await connect(
+            servers.signaling, token, reactor, trust=servers.trust, on_frame=handset.received, on_sent=handset.sent
+        )
+        _on_interrupt(reactor, handset.interrupted)
+        status = await handset.run(device)
+        await device.close()
+        return status
+    finally:
+        await terminal.close()
+
+
+def _on_interrupt(reactor: Any, act: Callable[[], object]) -> None:
+    """Have Ctrl-C do this. The reactor leaves a handler alone that was there before it ran."""
+    signal.signal(signal.SIGINT, lambda *_: reactor.callFromThread(act))
+
+
+def _explain(failure: Failure) -> int:
+    """Say in one line why there is no device."""
+    failure.trap(CancelledError, ClientError)
+    if not failure.check(CancelledError):
+        hint = " (see --certificate and --insecure)" if _is_distrust(failure.value) else ""
+        click.echo(f"callnet device: {failure.value}{hint}", err=True)
+    return 1
+
+
+def _is_distrust(error: BaseException) -> bool:
+    return isinstance(error, Unreachable) and error.is_untrusted
+
+
+def _exit(status: int) -> None:
+    raise SystemExit(status)

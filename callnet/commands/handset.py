@@ -1,0 +1,215 @@
+"""A base device for a person: what it shows, and what it does at a frame, a key and Ctrl-C.
+
+It is ``idle``, it is ``calling`` (its own call is not answered yet), ``rung`` by someone, or ``talking``.
+
+=================== ================ ================== =================== ===================
+event               idle             calling            rung                talking
+=================== ================ ================== =================== ===================
+``called``          rung             –                  rung by this one    rung by this one
+be_hangup, its room –                –                  idle                idle: over
+be_hangup, another  –                –                  –                   –
+answer to the call  –                talking, or over   –                   –
+``y``, ``n``        –                –                  talking; idle       –
+Ctrl-C              over             over, cancelled    idle, refused       idle, hung up: over
+connection lost     over             over               over                over
+=================== ================ ================== =================== ===================
+
+A handset that was told to call someone is done when that call is over. Any other goes on after a call and
+is done at Ctrl-C, or when its connection is lost. Answers that a caller's ringing may cross (glare,
+protocol §2.4) are the server's business, so whoever is calling answers nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Final, Literal
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from callnet.client import CallAnswer, CallWithdrawn, CloseReason, ConnectionClosed, Device, Frame
+from callnet.model import DeviceAddress
+
+Answering = Literal["accept", "refuse", "ask"]
+"""What a handset does when it is rung."""
+
+_BELL: Final = "\a"
+_PAGE: Final = "/static/demo/direct_chat.html?room_id="
+
+
+class Handset:
+    """One device. ``show`` shows a line to the person; ``site`` is the origin of the page."""
+
+    def __init__(
+        self,
+        show: Callable[[str], None],
+        clock: IReactorTime,
+        site: str,
+        answering: Answering,
+        callee: DeviceAddress | None,
+    ) -> None:
+        self._show = show
+        self._clock = clock
+        self._site = site.rstrip("/")
+        self._answering = answering
+        self._callee = callee
+        self._device: Device
+        self._is_calling = False
+        self._ringing: Frame | None = None
+        self._talking: tuple[DeviceAddress, str] | None = None
+        self._was_answered = False
+        self._has_reader = True
+        self._done: Deferred[int] = Deferred()
+
+    def run(self, device: Device) -> Deferred[int]:
+        """Be this device.
+
+        :return: a Deferred with the exit status: 1 if the call was not answered or the connection was lost.
+        """
+        self._device = device
+        device.when_closed().addCallback(self._closed)
+        if self._callee is not None:
+            self._is_calling = True
+            device.call(*self._callee).addCallbacks(self._answered, self._unanswered)
+        else:
+            self._note("waiting for calls; Ctrl-C leaves")
+        return self._done
+
+    # From the socket
+
+    def sent(self, payload: bytes) -> None:
+        """Show a frame that goes out."""
+        self._show_frame("→", payload)
+
+    def received(self, frame: Frame) -> None:
+        """Show a frame that came in, and act on it."""
+        self._show_frame("←", frame.raw)
+        if frame.type == "called" and not self._is_calling:
+            self._ring(frame)
+        elif frame.type == "calling_be_hangup":
+            self._be_hung_up(frame)
+
+    def _ring(self, called: Frame) -> None:
+        if self._talking is not None:
+            self._end("the server rings anew")
+        self._ringing = called
+        if self._answering != "ask":
+            self._answer(called, self._answering == "accept")
+        elif self._has_reader:
+            self._note(f"{_BELL}{_name(called.sender)} is calling: accept? [y/n]")
+        else:
+            self._note(f"{_BELL}{_name(called.sender)} is calling, but there is no input to answer from (see --answer)")
+
+    def _be_hung_up(self, frame: Frame) -> None:
+        if self._ringing is not None and self._ringing.room_id == frame.room_id:
+            self._ringing = None
+            self._note(f"stopped ringing{_because(frame.text('reason'))}")
+        elif self._talking is not None and self._talking[1] == frame.room_id:
+            self._end(f"{_name(frame.sender)} hung up{_because(frame.text('reason'))}")
+
+    def _answered(self, answer: CallAnswer) -> None:
+        self._is_calling = False
+        if answer.accepted:
+            self._was_answered = True
+            self._talk(answer.to, answer.room_id)
+            return
+        what = "refused the call" if answer.outcome == "call_refuse" else "was not reached"
+        self._note(f"{_name(answer.to)} {what}{_because(answer.reason)}")
+        self._finish(1)
+
+    def _unanswered(self, failure: Failure) -> None:
+        failure.trap(CallWithdrawn, ConnectionClosed)
+        self._is_calling = False
+        self._finish(1)
+
+    def _closed(self, close: CloseReason) -> None:
+        if not self._done.called:
+            self._note(f"the connection was closed: {close.code} {close.reason}".rstrip())
+            self._finish(1)
+
+    # From the person
+
+    def typed(self, line: str) -> None:
+        """Take a line that the person typed."""
+        key = line.strip().lower()
+        if self._ringing is None or self._answering != "ask":
+            return
+        if key in ("y", "yes"):
+            self._answer(self._ringing, True)
+        elif key in ("n", "no"):
+            self._answer(self._ringing, False)
+        else:
+            self._note("y accepts, n refuses")
+
+    def deaf(self) -> None:
+        """Know that the person can type nothing any more."""
+        self._has_reader = False
+
+    def interrupted(self) -> None:
+        """End what is going on; if nothing is, leave."""
+        if self._is_calling:
+            self._say(self._device.cancel)
+        elif self._ringing is not None:
+            self._answer(self._ringing, False)
+        elif self._talking is not None:
+            peer, room_id = self._talking
+            self._say(lambda: self._device.hang_up(peer, room_id))
+            self._end("hung up")
+        else:
+            self._finish(0)
+
+    def _answer(self, called: Frame, accepts: bool) -> None:
+        self._ringing = None
+        if accepts:
+            self._say(lambda: self._device.accept(called))
+            self._talk(called.sender, called.room_id)
+        else:
+            self._say(lambda: self._device.refuse(called))
+            self._note("refused")
+
+    def _say(self, what: Callable[[], None]) -> None:
+        # On a connection that is about to be lost nothing can be said; its end will be noticed.
+        with suppress(ConnectionClosed):
+            what()
+
+    # What changes
+
+    def _talk(self, peer: DeviceAddress, room_id: str) -> None:
+        self._talking = (peer, room_id)
+        self._note(f"in a call with {_name(peer)}; Ctrl-C hangs up; its page:\n{self._site}{_PAGE}{room_id}")
+
+    def _end(self, why: str) -> None:
+        self._talking = None
+        self._note(f"the call is over: {why}")
+        if self._callee is not None:
+            self._finish(0 if self._was_answered else 1)
+
+    def _finish(self, status: int) -> None:
+        if not self._done.called:
+            self._done.callback(status)
+
+    def _note(self, text: str) -> None:
+        self._show(f"{self._now()} · {text}")
+
+    def _show_frame(self, arrow: str, payload: bytes) -> None:
+        self._show(f"{self._now()} {arrow} {_printable(payload)}")
+
+    def _now(self) -> str:
+        return f"{datetime.fromtimestamp(self._clock.seconds()):%H:%M:%S.%f}"[:-3]  # noqa: DTZ006  the person's own time
+
+
+def _printable(payload: bytes) -> str:
+    """A frame in one line that does nothing to the terminal."""
+    text = payload.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _name(address: DeviceAddress) -> str:
+    return _printable(f"{address.phone} {address.device_id}".encode())
+
+
+def _because(reason: str) -> str:
+    return f" ({_printable(reason.encode())})" if reason else ""
