@@ -20,24 +20,29 @@ class Turns:
 
     def take(self, owner: object, work: Callable[[], Coroutine[Any, Any, T]]) -> Deferred[T]:
         """Do ``work`` after all that ``owner`` brought before. Fires with what comes of it."""
-        waiting = self._waiting.get(owner)
-        if waiting is not None:
-            mine: Deferred[T] = Deferred()
-            waiting.append((work, mine))
-            return mine
-        done = Deferred.fromCoroutine(work())
-        if not done.called:
+        if owner not in self._waiting:
+            done = Deferred.fromCoroutine(work())
+            if done.called:
+                return done
             self._waiting[owner] = deque()
-            done.addBoth(self._next, owner)
-        return done
+            return self._hand_over(done, Deferred(), owner)
+        mine: Deferred[T] = Deferred()
+        self._waiting[owner].append((work, mine))
+        return mine
 
-    def _next(self, result: T, owner: object) -> T:
+    def _hand_over(self, done: Deferred[T], mine: Deferred[T], owner: object) -> Deferred[T]:
+        """Let what comes of ``done`` be known by ``mine`` before the next in line begins."""
+        done.chainDeferred(mine)
+        done.addCallback(lambda _: self._go_on(owner))
+        return mine
+
+    def _go_on(self, owner: object) -> None:
         waiting = self._waiting[owner]
-        if waiting:
+        while waiting:
             work, mine = waiting.popleft()
             done = Deferred.fromCoroutine(work())
-            done.addBoth(self._next, owner)
+            if not done.called:
+                self._hand_over(done, mine, owner)
+                return
             done.chainDeferred(mine)
-        else:
-            del self._waiting[owner]
-        return result
+        del self._waiting[owner]
