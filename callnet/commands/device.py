@@ -142,7 +142,7 @@ def _explain(failure: Failure) -> int:
     return 1
 
 
-def _is_distrust(error: BaseException) -> bool:
+def _is_distrust(error: BaseException | None) -> bool:
     return isinstance(error, Unreachable) and error.is_untrusted
 
 

@@ -1,0 +1,101 @@
+"""Clients and servers that meet over wires in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.testing import MemoryReactorClock
+from twisted.test.iosim import ConnectionCompleter, IOPump
+from twisted.trial.unittest import SynchronousTestCase
+from txaio import tx
+
+from callnet.client import Device, Frame, connect
+
+PORT = 8082
+
+
+class ScriptedServer(WebSocketServerFactory):
+    """A signaling service that does what a test tells it to."""
+
+    def __init__(self) -> None:
+        WebSocketServerFactory.__init__(self)
+        self.protocol = _Scripted
+        self.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0)
+        self.refusal = 0
+        """The HTTP status that refuses the next upgrade."""
+        self.answers_close = True
+        self.requests: list[ConnectionRequest] = []
+        self.heard: list[bytes] = []
+        self.socket: _Scripted
+
+    def say(self, kind: str, **fields: Any) -> None:
+        """Send a message."""
+        self.say_raw(json.dumps({"type": kind, **fields}).encode())
+
+    def say_raw(self, payload: bytes) -> None:
+        """Send any text."""
+        self.socket.sendMessage(payload)
+
+
+class _Scripted(WebSocketServerProtocol):
+    factory: ScriptedServer
+
+    def onConnect(self, request: ConnectionRequest) -> None:
+        self.factory.requests.append(request)
+        self.factory.socket = self
+        if self.factory.refusal:
+            raise ConnectionDeny(self.factory.refusal)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: ARG002
+        self.factory.heard.append(payload)
+
+    def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
+        return super().onCloseFrame(code, reasonRaw) if self.factory.answers_close else None
+
+
+class ClientCase(SynchronousTestCase):
+    """A server listens in memory; nobody is connected yet."""
+
+    def setUp(self) -> None:
+        """Start."""
+        self.reactor = MemoryReactorClock()
+        self.patch(tx.config, "loop", self.reactor)  # where Autobahn looks for a clock
+        self.pumps: list[IOPump] = []
+        self.addCleanup(lambda: self.assertEqual([], self.reactor.getDelayedCalls()))
+
+    def listen(self, factory: IProtocolFactory) -> None:
+        """Serve."""
+        self.reactor.listenTCP(PORT, factory)
+
+    def connect(
+        self,
+        token: str = "a.b.c",
+        on_frame: Callable[[Frame], object] | None = None,
+        on_sent: Callable[[bytes], object] | None = None,
+    ) -> Deferred[Device]:
+        """Connect a client; everything that the server answers at once has been read."""
+        connected = connect(
+            "ws://callnet.test/socket.io",
+            token,
+            self.reactor,
+            endpoint=TCP4ClientEndpoint(self.reactor, "192.0.2.1", PORT),
+            on_frame=on_frame,
+            on_sent=on_sent,
+        )
+        pump = ConnectionCompleter(self.reactor).succeedOnce()
+        assert pump is not None
+        self.pumps.append(pump)
+        self.settle()
+        return connected
+
+    def settle(self) -> None:
+        """Carry everything that is under way."""
+        while any(pump.pump() for pump in self.pumps):
+            pass
