@@ -76,7 +76,7 @@ class ClientCase(SynchronousTestCase):
 
     def connect(
         self,
-        token: str = "a.b.c",
+        token: str,
         on_frame: Callable[[Frame], object] | None = None,
         on_sent: Callable[[bytes], object] | None = None,
     ) -> Deferred[Device]:

@@ -54,7 +54,7 @@ class ConnectTests(ClientCase):
         server = ScriptedServer()
         server.refusal = 401
         self.listen(server)
-        error = self.failureResultOf(self.connect(), UpgradeRefused).value
+        error = self.failureResultOf(self.connect("a.b.c"), UpgradeRefused).value
         self.assertEqual(401, error.status)
         self.assertIn("401", str(error))
 
@@ -70,12 +70,12 @@ class ConnectTests(ClientCase):
     def test_connection_lost_during_the_handshake(self) -> None:
         """A server that drops the connection instead of an answer could not be reached."""
         self.listen(Factory.forProtocol(_Dropping))
-        self.failureResultOf(self.connect(), Unreachable)
+        self.failureResultOf(self.connect("a.b.c"), Unreachable)
 
     def test_silent_server(self) -> None:
         """A server that never answers the handshake is given up after a while."""
         self.listen(Factory.forProtocol(Protocol))
-        connected = self.connect()
+        connected = self.connect("a.b.c")
         self.reactor.advance(OPEN_TIMEOUT - 1)
         self.assertNoResult(connected)
         self.reactor.advance(1)
