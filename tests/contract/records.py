@@ -1,0 +1,120 @@
+"""Records for the contracts of stores and buses, and a receiver that can be waited for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from callnet.interfaces import BusMessage
+from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.records import CallRecord, CallState, DeviceRecord, Seat, SeatsRecord
+
+ANN = DeviceAddress("13600000001", "phone")
+TV = DeviceAddress("13600000002", "tv")
+PAD = DeviceAddress("13600000002", "pad")
+NODE = "here"
+"""The node that the store and the bus are on, and that all records name."""
+
+
+def room_number(number: int) -> RoomId:
+    """A room id."""
+    return RoomId(f"{number:032x}")
+
+
+def device(address: DeviceAddress = ANN, version: int = 1, **fields: Any) -> DeviceRecord:
+    """A device that is connected and was in no call yet."""
+    given: dict[str, Any] = {
+        "node": NODE,
+        "generation": 1,
+        "connected": True,
+        "heard_at": None,
+        "lost_at": None,
+        "room": None,
+        "previous": None,
+        "due": None,
+    }
+    return DeviceRecord(address, version, **(given | fields))
+
+
+def gone(address: DeviceAddress = ANN, version: int = 1, **fields: Any) -> DeviceRecord:
+    """A device with nothing left unsaid."""
+    given: dict[str, Any] = {
+        "generation": 7,
+        "connected": False,
+        "heard_at": 998.5,
+        "lost_at": 1000.25,
+        "room": room_number(2),
+        "previous": room_number(1),
+        "due": 1030.25,
+    }
+    return device(address, version, **(given | fields))
+
+
+def ringing(number: int = 1, version: int = 1, due: float | None = 1045.0) -> CallRecord:
+    """A call from Ann that rings two devices."""
+    return CallRecord(
+        room=room_number(number),
+        version=version,
+        state=CallState.RINGING,
+        caller=ANN,
+        asked=DeviceAddress(TV.phone, "*"),
+        rung=(PAD, TV),
+        ringing=(PAD, TV),
+        placed_at=1000.0,
+        due=due,
+        awaited_until=1029.5,
+    )
+
+
+def over(number: int = 1, version: int = 2, due: float | None = 1220.5) -> CallRecord:
+    """A call with nothing left unsaid."""
+    return CallRecord(
+        room=room_number(number),
+        version=version,
+        state=CallState.OVER,
+        caller=ANN,
+        asked=TV,
+        rung=(TV,),
+        ringing=(),
+        placed_at=1000.0,
+        due=due,
+        callee=TV,
+        answered_at=1010.125,
+        answered_by_calling=True,
+        signalled=True,
+        reason=Reason.TOO_LONG,
+        ended_at=1100.5,
+    )
+
+
+def seats(number: int = 1, version: int = 1, due: float | None = None, closed: bool = False) -> SeatsRecord:
+    """Red sits in the first seat, and blue has just left the second."""
+    red = Seat("red", "r1", NODE, 1, None)
+    blue = Seat("blue", "b1", NODE, 2, 1000.75)
+    return SeatsRecord(room_number(number), version, (red, blue), due, closed)
+
+
+class Receiver:
+    """Keeps what came over a bus. Whatever is sent may take its time."""
+
+    def __init__(self) -> None:
+        self._messages: list[BusMessage] = []
+        self._wanted: tuple[int, Deferred[list[BusMessage]]] | None = None
+
+    def __call__(self, message: BusMessage) -> None:
+        """Take a message."""
+        self._messages.append(message)
+        self._look()
+
+    def first(self, number: int) -> Deferred[list[BusMessage]]:
+        """All that has come, as soon as it is at least so many."""
+        wanted: Deferred[list[BusMessage]] = Deferred()
+        self._wanted = (number, wanted)
+        self._look()
+        return wanted
+
+    def _look(self) -> None:
+        if self._wanted is not None and len(self._messages) >= self._wanted[0]:
+            wanted, self._wanted = self._wanted[1], None
+            wanted.callback(list(self._messages))
