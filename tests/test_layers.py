@@ -15,7 +15,7 @@ MOST_LINES: Final = 350
 LAYERS: Final = (
     {"model", "errors", "turn"},
     {"records", "endpoints", "toml"},
-    {"interfaces", "config", "client"},
+    {"interfaces", "config", "client", "websocket"},
     {"accounts", "calls", "operations"},
     {"web", "signaling", "storage", "cluster"},
     {"commands"},

@@ -1,0 +1,1 @@
+"""Proofs on the whole: real daemons, real sockets, real newcomers. ``python -m acceptance --help`` tells more."""

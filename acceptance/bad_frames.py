@@ -1,0 +1,154 @@
+"""Bad frames for the signaling service, each with the answers that the protocol allows (§2, §2.6)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any, Final
+
+from msgspec import Struct
+
+from acceptance.bad_values import BAD_STRINGS, HUGE, WRONG_TYPES, mutated, spoilt, with_field
+from acceptance.wire import BINARY, PING, TEXT, Closed, Refused, WebSocket, frame
+
+NOBODY: Final = {"phone": "19911111111", "device_id": "nobody"}
+ROOM: Final = "0123456789abcdef0123456789abcdef"
+PROBE: Final = frame(TEXT, json.dumps({"type": "call", "to_phone": "19922222222", "to_device_id": "probe"}).encode())
+"""A good call, to see whether the connection still works."""
+
+GOOD: Final[tuple[Mapping[str, Any], ...]] = (
+    {"type": "call", "to_phone": NOBODY["phone"], "to_device_id": NOBODY["device_id"]},
+    {"type": "called_success", "from_phone": NOBODY["phone"], "from_device_id": "nobody", "room_id": ROOM},
+    {"type": "called_refuse", "from_phone": NOBODY["phone"], "from_device_id": "nobody", "room_id": ROOM},
+    {"type": "calling_hangup", "notified_phone": NOBODY["phone"], "notified_device_id": "nobody", "room_id": ROOM},
+)
+
+INVALID: Final = "call_failed invalid"
+ERROR: Final = "error 2"
+SILENCE: Final = "silence"
+CLOSED_FOR_NONSENSE: Final = frozenset({"closed 1002", "closed 1003", "closed 1006", "closed 1007", "closed 1009"})
+
+MEDDLING: Final = frozenset({ERROR, SILENCE, "calling_be_hangup hangup"})
+"""The last two: the call was over before the frame came."""
+
+
+class Case(Struct, frozen=True):
+    """Bytes to send, and the answers that are right."""
+
+    name: str
+    sent: bytes
+    right: frozenset[str]
+
+
+def cases() -> Iterator[Case]:
+    """Every bad frame that the protocol names an answer for."""
+    for good in GOOD:
+        wrong = INVALID if good["type"] == "call" else ERROR
+        for field in good:
+            yield from _of_field(good, field, ERROR if field == "type" else wrong)
+        for name, data in spoilt(good):
+            right = {ERROR, wrong, "closed 1007"} if "type" in json.dumps(good) else {ERROR}
+            yield Case(f"{good['type']}: {name}", frame(TEXT, data), frozenset(right))
+        twice = json.dumps(good).encode().replace(b"{", b'{"type": "call", ', 1)
+        yield Case(f"{good['type']}: two types", frame(TEXT, twice), frozenset({ERROR, INVALID}))
+    yield from _of_the_transport()
+
+
+def _of_field(good: Mapping[str, Any], field: str, wrong: str) -> Iterator[Case]:
+    kind = good["type"]
+    for name, value in {**WRONG_TYPES, **BAD_STRINGS, "empty": ""}.items():
+        right = {wrong}
+        if kind == "calling_hangup" and field == "room_id" and name in ("empty", "missing"):
+            right = {SILENCE}  # it cancels a call
+        elif kind != "call" and field != "room_id" and name == "empty":
+            right = {ERROR, SILENCE, "calling_be_hangup expired"}  # such names route nothing
+        yield Case(f"{kind} {field}: {name}", frame(TEXT, with_field(good, field, value)), frozenset(right))
+    huge = with_field(good, field, "1" * HUGE)
+    yield Case(f"{kind} {field}: 10 MB", frame(TEXT, huge), frozenset({"closed 1009", "closed 1006"}))
+
+
+def _of_the_transport() -> Iterator[Case]:
+    good = json.dumps(GOOD[0]).encode()
+    halves = frame(TEXT, good[:20], fin=False), frame(0, good[20:])
+    offline, nonsense = frozenset({"call_failed offline"}), CLOSED_FOR_NONSENSE
+    yield Case("in two fragments", halves[0] + halves[1], offline)
+    yield Case("a ping between fragments", halves[0] + frame(PING, b"x") + halves[1], offline)
+    bytewise = b"".join(frame(0, good[i : i + 1], fin=i == len(good) - 1) for i in range(1, len(good)))
+    yield Case("a fragment a byte", frame(TEXT, good[:1], fin=False) + bytewise, offline)
+    yield Case("binary", frame(BINARY, good), frozenset({"closed 1003"}))
+    yield Case("no text at all", frame(TEXT, b""), frozenset({ERROR}))
+    yield Case("a header that promises 10 MB", frame(TEXT, b"1" * HUGE)[:14], frozenset({"closed 1009"}))
+    endless = frame(TEXT, b" " * 4000, fin=False) + frame(0, b" " * 4000, fin=False) * 20
+    yield Case("fragments without end", endless, frozenset({"closed 1009", "closed 1006"}))
+    yield Case("not masked", frame(TEXT, good, masked=False), nonsense)
+    yield Case("an unknown opcode", frame(5, good), nonsense)
+    yield Case("reserved bits", bytes([0xF1]) + frame(TEXT, good)[1:], nonsense)
+    yield Case("a continuation of nothing", frame(0, good), nonsense)
+    yield Case("a text within a fragmented text", halves[0] + frame(TEXT, good), nonsense)
+    yield Case("a fragmented ping", frame(PING, b"x", fin=False), nonsense)
+    yield Case("a long ping", frame(PING, b"x" * 126), nonsense)
+    yield Case("a close code that is not allowed", bytes([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xED]), nonsense)
+    yield Case("a close frame of one byte", bytes([0x88, 0x81, 0, 0, 0, 0, 0x03]), nonsense)
+    yield Case("invalid UTF-8", frame(TEXT, b"\xff\xfe"), nonsense | {ERROR})
+
+
+def into_a_call_of_others(room: str, random: Random) -> Case:
+    """An answer or a hang-up of somebody who has no part in the call of ``room``."""
+    fields = {**random.choice(GOOD[1:]), "room_id": room}
+    return Case(f"{fields['type']} in a room of others", frame(TEXT, json.dumps(fields).encode()), MEDDLING)
+
+
+async def try_case(port: int, case: Case, token: str) -> str | None:
+    """Send a frame on a connection of its own. Returns what is wrong with the answer, if anything."""
+    got = await _answer_to(port, token, case.sent)
+    return None if got in case.right else f"{case.name}: {got}, not {' or '.join(sorted(case.right))}"
+
+
+async def try_random(port: int, random: Random, token: str) -> str | None:
+    """Send a frame after an accident: afterwards the connection works, or was closed for a good reason."""
+    good = json.dumps(random.choice(GOOD)).encode()
+    match random.randrange(4):
+        case 0:
+            sent = mutated(frame(TEXT, good), random)
+        case 1:
+            sent = random.randbytes(random.randint(1, 300))
+        case _:
+            sent = frame(TEXT, mutated(good, random))
+    got = await _answer_to(port, token, sent, patience=1)
+    fine = got in CLOSED_FOR_NONSENSE or not got.startswith("closed")
+    return None if fine else f"{got} after {sent!r}"
+
+
+async def try_token(port: int, token: str) -> str | None:
+    """Knock with a token that is none. Returns what is wrong with the answer, if anything."""
+    try:
+        socket = await WebSocket.open(port, token)
+    except Refused as refused:
+        # 431: the request is longer than any with a token of ours.
+        fine = refused.status == 401 or (refused.status == 431 and len(token) > 8000)
+        return None if fine else f"a bad token got HTTP {refused.status}"
+    socket.drop()
+    return "a bad token was let in"
+
+
+async def _answer_to(port: int, token: str, sent: bytes, patience: float = 10) -> str:
+    """What comes first of an answer, the end of the connection, and the answer to the call that is sent after."""
+    socket = await WebSocket.open(port, token)
+    try:
+        socket.write(sent + PROBE)
+        async with asyncio.timeout(patience):
+            heard = json.loads(await socket.hear())
+        if heard.get("to_device_id") == "probe":
+            return SILENCE
+        detail = heard.get("reason", heard.get("errorCode", ""))
+        return f"{heard.get('type')} {detail}".strip()
+    except Closed as closed:
+        return f"closed {closed.code}"
+    except ConnectionError:
+        return "closed 1006"
+    except TimeoutError:
+        return "no answer"  # what was sent last took the call that came after for its own continuation
+    finally:
+        socket.drop()

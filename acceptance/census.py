@@ -1,0 +1,59 @@
+"""A daemon that tells on request what it holds: ``python -m acceptance.census FILE OPTIONS-OF-TWISTD…``.
+
+It is twistd and callnet as they are, with one thing more: at SIGUSR2 it writes to FILE how many objects of
+callnet's classes live, and how much their containers hold. So a proof can see that a daemon, after
+everyone has left, holds what it held before anyone came.
+"""
+
+from __future__ import annotations
+
+import collections
+import gc
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+from twisted.scripts import twistd
+
+
+def held() -> Iterator[tuple[str, int]]:
+    """Name and size of everything that callnet's living objects hold, and one for each of the objects."""
+    for thing in gc.get_objects():
+        kind = type(thing)
+        module = kind.__module__
+        if not (isinstance(module, str) and module.startswith("callnet.")):
+            continue
+        name = f"{module}.{kind.__qualname__}"
+        yield name, 1
+        for attribute, value in getattr(thing, "__dict__", {}).items():
+            if isinstance(value, (dict, list, set, collections.deque)):
+                yield f"{name}.{attribute}", len(value)
+
+
+def write_census(path: str) -> None:
+    """Count what is held, and put the result where ``path`` says, at once and whole."""
+    gc.collect()
+    census: collections.Counter[str] = collections.Counter()
+    for name, size in held():
+        census[name] += size
+    with open(f"{path}.new", "w") as file:
+        json.dump(census, file)
+    os.replace(f"{path}.new", path)
+
+
+def main() -> None:
+    """Take the first argument as the census's file, and be twistd with the others."""
+    path = sys.argv.pop(1)
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        write_census(path)
+
+    signal.signal(signal.SIGUSR2, on_signal)
+    twistd.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""A callnet daemon in a process of its own, on ports of its own, in a folder that goes with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from acceptance.proof import ROOT
+
+START_LIMIT: Final = 60.0
+"""Seconds within which a daemon must serve."""
+
+STOP_LIMIT: Final = 10.0
+"""Seconds within which a daemon must end after SIGTERM."""
+
+LISTENERS: Final = """
+[listeners]
+account = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
+signaling = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
+site = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
+"""
+
+_URLS: Final = {
+    "account": re.compile(r"http://(?:localhost|127\.0\.0\.1):([0-9]+)"),
+    "signaling": re.compile(r"ws://(?:localhost|127\.0\.0\.1):([0-9]+)"),
+    "site": re.compile(r"https://(?:localhost|127\.0\.0\.1):([0-9]+)"),
+}
+# "2026-11-25T00:41:09+0000 [callnet.tap#warn] …"
+_LEVEL: Final = re.compile(r"^\S+ \[[^\]]*#(warn|error|critical)\]|^Traceback|Unhandled", re.MULTILINE)
+
+
+class Daemon(Struct, frozen=True):
+    """A daemon that serves."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    ports: Mapping[str, int]
+    """By service: account, signaling, site."""
+
+    def log(self) -> str:
+        """What it has logged so far."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def complaints(self) -> list[str]:
+        """Lines of its log above info."""
+        return complaints(self.log())
+
+    def census(self) -> dict[str, int]:
+        """Count what it holds (see :mod:`acceptance.census`)."""
+        path = self.folder / "census"
+        path.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR2)
+        wait_for(path.exists, 10, "the census")
+        counted: dict[str, int] = json.loads(path.read_text())
+        return counted
+
+    def memory(self) -> int:
+        """Its resident memory, in KiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.findall(r"^VmRSS:\s+([0-9]+)", status, re.MULTILINE)[0])
+
+    def files(self) -> int:
+        """How many files and sockets it has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+def complaints(log: str) -> list[str]:
+    """Lines of a log that are above info."""
+    return [line for line in log.splitlines() if _LEVEL.search(line)]
+
+
+def wait_for(happened: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait until the function ``happened`` says so.
+
+    :raises TimeoutError: it does not within ``seconds``.
+    """
+    until = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > until:
+            raise TimeoutError(f"{what} did not come within {seconds:.0f} s")
+        time.sleep(0.05)
+
+
+@contextmanager
+def running(settings: str) -> Iterator[Daemon]:
+    """Run a daemon with these settings (TOML, without listeners) until the block ends, then stop it.
+
+    :raises TimeoutError: it does not serve in time, or does not stop in time.
+    """
+    with tempfile.TemporaryDirectory(prefix="callnet-proof-") as name:
+        folder = Path(name)
+        (folder / "callnet.toml").write_text(f'state_dir = "{folder}/state"\n{settings}{LISTENERS}')
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "acceptance.census", str(folder / "census"), "--nodaemon", "--pidfile="),
+                    *("callnet", "--config", str(folder / "callnet.toml")),
+                ],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield Daemon(process, folder, _ports(process, folder / "log"))
+        finally:
+            stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Have a process end by SIGTERM.
+
+    :raises subprocess.TimeoutExpired: it had to be killed.
+    """
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(STOP_LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
+def _ports(process: subprocess.Popen[bytes], log: Path) -> dict[str, int]:
+    """The ports that the daemon printed, once it has printed them all."""
+
+    def printed() -> dict[str, int]:
+        text = log.read_text(errors="replace")
+        return {name: int(found[1]) for name, url in _URLS.items() if (found := url.search(text))}
+
+    def served() -> bool:
+        if process.poll() is not None:
+            raise ChildProcessError(f"the daemon ended: {log.read_text(errors='replace')[-2000:]}")
+        return len(printed()) == len(_URLS)
+
+    wait_for(served, START_LIMIT, "the daemon")
+    return printed()
