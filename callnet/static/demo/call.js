@@ -40,7 +40,7 @@ export class Call {
   /** When it first did, and when the search for the other page began; performance.now() or null. */
   flowedAt = null;
   connectingAt = null;
-  /** Why the visit is over: "" while it is not, "own" if this side hung up, else the server's reason. */
+  /** Why the visit is over: "" while it is not, "own" or "theirs" for who hung up, else the server's reason. */
   over = "";
   overAt = null;
 
@@ -166,7 +166,7 @@ export class Call {
     if (note.bye) {
       // The other side may have lost the server: this one tells it, too.
       this.#room.hangUp();
-      this.#finish("hangup");
+      this.#finish("theirs");
     } else {
       this.other = { isMuted: note.isMuted === true, isCameraOff: note.isCameraOff === true };
       this.#handlers.changed();

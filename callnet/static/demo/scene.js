@@ -49,8 +49,10 @@ function scene(state, title, hint, actions = []) {
 }
 
 function overScene(call) {
-  const isOfCall = OF_A_CALL.test(call.roomId);
-  return { ...scene("ended", "ended", "", isOfCall ? ["other_room"] : ["again", "other_room"]), ended: call.over };
+  if (OF_A_CALL.test(call.roomId)) return { ...scene("ended", "ended", "", ["other_room"]), ended: call.over };
+  // Of a call the server cannot say who hung up: it may have been a device of this side.
+  const ended = call.over === "hangup" ? "theirs" : call.over;
+  return { ...scene("ended", "ended", "", ["again", "other_room"]), ended };
 }
 
 function refusalScene(refusal) {

@@ -45,7 +45,8 @@ const ENGLISH = {
   },
   ended: {
     own: "You hung up.",
-    hangup: "The other person hung up.",
+    theirs: "The other person hung up.",
+    hangup: "It was hung up.",
     refused: "The call was declined.",
     cancelled: "The caller gave up.",
     no_answer: "Nobody answered.",
@@ -139,7 +140,8 @@ const CHINESE = {
   },
   ended: {
     own: "您已挂断。",
-    hangup: "对方已挂断。",
+    theirs: "对方已挂断。",
+    hangup: "通话已挂断。",
     refused: "对方已拒绝。",
     cancelled: "对方已取消呼叫。",
     no_answer: "无人接听。",

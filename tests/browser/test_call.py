@@ -1,0 +1,229 @@
+"""Two browsers at the page: they see and hear each other, whatever happens in between (protocol §3)."""
+
+from __future__ import annotations
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import blockingCallFromThread
+
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase
+from tests.browser.visitor import Stage, Visitor
+
+ROOM = "blue-house"
+
+
+def meet(stage: Stage) -> tuple[Visitor, Visitor]:
+    """Two visitors who are connected; the first has the red camera, the second the blue."""
+    red, blue = stage.pair()
+    red.enter(ROOM)
+    blue.enter(ROOM)
+    for visitor in (red, blue):
+        visitor.await_state("connected")
+    return red, blue
+
+
+class CallTests(BrowserCase):
+    """Two visitors of one room."""
+
+    def assert_see_each_other(self, red: Visitor, blue: Visitor) -> None:
+        """Each sees the other's camera, moving, at times nobody has chosen."""
+        red.await_colour(Camera.BLUE)
+        blue.await_colour(Camera.RED)
+        for _ in range(2):
+            for visitor, expected in ((red, Camera.BLUE), (blue, Camera.RED)):
+                visitor.wait_a_while()
+                self.assertIs(visitor.colour_seen(), expected)
+        self.assertTrue(red.sees_movement())
+        self.assertTrue(blue.sees_movement())
+
+    def assert_hears(self, visitor: Visitor) -> None:
+        """Sound comes in."""
+        before = visitor.audio_packets()
+        visitor.wait(500)
+        self.assertGreater(visitor.audio_packets(), before)
+
+    def test_picture_and_sound(self) -> Deferred[None]:
+        """Whoever opens the page with the same room sees and hears the other, and one hangs up for both."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            self.assert_see_each_other(red, blue)
+            self.assert_hears(red)
+            self.assert_hears(blue)
+            self.assertIs(red.colour_seen("local"), Camera.RED)
+            red.press("hangup")
+            for visitor in (red, blue):
+                visitor.await_state("ended")
+            self.assertIn("You hung up.", red.text("hint"))
+            self.assertIn("The other person hung up.", blue.text("hint"))
+            self.assertEqual(blue.page.evaluate("document.getElementById('local').srcObject"), None)
+            for visitor in (red, blue):
+                visitor.press("action")
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+            self.assert_see_each_other(red, blue)
+
+        return self.play(story)
+
+    def test_form(self) -> Deferred[None]:
+        """Without a room in its address the page asks for one, and takes no bad one."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            for visitor in (red, blue):
+                visitor.visit()
+                visitor.await_state("idle")
+            red.press("join")
+            self.assertEqual(red.text("room-problem"), "Please enter 1 to 64 characters.")
+            for visitor in (red, blue):
+                visitor.page.fill("input#room-id", f" {ROOM} ")
+                visitor.page.keyboard.press("Enter")
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+            self.assert_see_each_other(red, blue)
+
+        return self.play(story)
+
+    def test_reload(self) -> Deferred[None]:
+        """A reload in mid-call takes its own seat back, and the other page takes up the call by itself."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            for visitor in (red, blue, red):
+                visitor.page.reload()
+                for either in (red, blue):
+                    either.await_state("connected")
+                self.assert_see_each_other(red, blue)
+
+        return self.play(story)
+
+    def test_third_visitor(self) -> Deferred[None]:
+        """A third visitor reads that the room is full, and gets in when a seat is free."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            third = stage.visitor(blue.page.context.browser or stage.browser(None))
+            third.enter(ROOM)
+            third.await_state("full")
+            self.assertEqual(third.text("title"), "This room is full")
+            self.assertEqual(third.page.evaluate("document.getElementById('local').srcObject"), None)
+            red.page.close()
+            blue.await_state("reconnecting")
+            third.await_state("connected")
+            blue.await_state("connected")
+
+        return self.play(story)
+
+    def test_same_seat_twice(self) -> Deferred[None]:
+        """A tab that was duplicated takes the seat over; the older one says so and can take it back."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            first = stage.visitor(browser)
+            first.enter(ROOM)
+            first.await_state("waiting")
+            kept = first.page.evaluate("Object.entries(sessionStorage)")
+            second = stage.visitor(browser)
+            second.page.add_init_script(f"for (const [name, key] of {kept!r}) sessionStorage.setItem(name, key);")
+            second.enter(ROOM)
+            second.await_state("waiting")
+            first.await_state("error", "taken")
+            first.press("action")
+            first.await_state("waiting")
+            second.await_state("error", "taken")
+
+        return self.play(story)
+
+    def test_switches(self) -> Deferred[None]:
+        """Mute and camera off reach the other side, which reads of both."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            self.assert_see_each_other(red, blue)
+            blue.press("camera")
+            red.page.wait_for_selector("#remote-off")
+            self.assertEqual(blue.text("camera-label"), "Start camera")
+            blue.press("mute")
+            red.page.wait_for_selector("#notice:has-text('microphone is off')")
+            blue.press("camera")
+            blue.press("mute")
+            red.page.wait_for_selector("#remote-off", state="hidden")
+            self.assert_see_each_other(red, blue)
+
+        return self.play(story)
+
+    def test_broken_connection(self) -> Deferred[None]:
+        """A connection that breaks is built anew by the side that offers, whichever side it broke on."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            for visitor in (red, blue):
+                visitor.page.evaluate("window.connections.at(-1).close()")
+                for either in (red, blue):
+                    either.await_state("reconnecting")
+                for either in (red, blue):
+                    either.await_state("connected")
+                self.assert_see_each_other(red, blue)
+
+        return self.play(story)
+
+    def test_remote_control(self) -> Deferred[None]:
+        """Arrows and OK are enough: they reach every button."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            focused = "document.activeElement.id"
+            for key, expected in (("ArrowRight", "mute"), ("ArrowRight", "camera"), ("ArrowDown", "hangup")):
+                red.page.keyboard.press(key)
+                self.assertEqual(red.page.evaluate(focused), expected)
+            red.page.keyboard.press("ArrowRight")
+            self.assertEqual(red.page.evaluate(focused), "hangup")
+            red.page.keyboard.press("Enter")
+            blue.await_state("ended")
+            self.assertEqual(blue.page.evaluate(focused), "action")
+
+        return self.play(story)
+
+    def test_server_away(self) -> Deferred[None]:
+        """While the server is away the call goes on, and whoever hangs up ends it for both."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            blockingCallFromThread(reactor, self.daemon.stop)
+            for visitor in (red, blue):
+                visitor.page.wait_for_selector("#notice:has-text('The call goes on')")
+                visitor.complaints.clear()  # the browser reports each try
+            self.assert_see_each_other(red, blue)
+            red.press("hangup")
+            blue.await_state("ended")
+            for visitor in (red, blue):
+                visitor.complaints.clear()
+
+        return self.play(story)
+
+
+class PermissionTests(BrowserCase):
+    """Visitors who are not allowed to use the camera, or have none."""
+
+    def test_refused(self) -> Deferred[None]:
+        """Whoever refuses the camera reads what to do, and may go on without: they see and hear the other."""
+
+        def story(stage: Stage) -> None:
+            shy = stage.visitor(stage.browser(None, refuse=True))
+            red = stage.visitor(stage.browser(Camera.RED))
+            shy.enter(ROOM)
+            shy.await_state("error", "refused")
+            self.assertIn("Allow both for this page", shy.text("hint"))
+            shy.press("action")
+            shy.await_state("error", "refused")
+            shy.press("second-action")
+            shy.await_state("waiting")
+            red.enter(ROOM)
+            for visitor in (shy, red):
+                visitor.await_state("connected")
+            shy.await_colour(Camera.RED)
+            self.assertIn("watching only", shy.text("notice"))
+            self.assertTrue(red.is_visible("remote-off"))
+
+        return self.play(story)

@@ -1,0 +1,86 @@
+"""The whole story: two devices log in, one rings, the other answers, both open the page, one hangs up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.threads import blockingCallFromThread
+
+from callnet.client import Account, CallAnswer, Device, Frame, connect
+from callnet.model import DeviceAddress
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase
+from tests.browser.visitor import Stage
+
+TELEVISION: Final = DeviceAddress("13651884967", "tv888")
+TELEPHONE: Final = DeviceAddress("13651884968", "phone1")
+
+reactor: Any = installed
+
+
+class StoryTests(BrowserCase):
+    """A call between two devices that meet in the page."""
+
+    async def connect(self, address: DeviceAddress, on_frame: Callable[[Frame], object] | None = None) -> Device:
+        """Log a device in and connect it."""
+        token = await Account(self.daemon.account_url, reactor).login(*address)
+        device = await connect(self.daemon.signaling_url, token, reactor, on_frame=on_frame)
+        self.addCleanup(device.close)
+        return device
+
+    async def ring(self) -> tuple[Frame, Deferred[CallAnswer]]:
+        """Let the television call the telephone; what the telephone hears, and the answer to come."""
+        self.heard: DeferredQueue[Frame] = DeferredQueue()
+        self.television = await self.connect(TELEVISION)
+        self.telephone = await self.connect(TELEPHONE, on_frame=self.heard.put)
+        answer = self.television.call(*TELEPHONE)
+        return await self.heard.get(), answer
+
+    def test_call(self) -> Deferred[None]:
+        """Two devices that know only the seed's protocol meet in the page until one hangs up by signaling."""
+
+        def story(stage: Stage) -> None:
+            called, answer = in_reactor(lambda: Deferred.fromCoroutine(self.ring()))
+            self.assertEqual((called.type, called.sender), ("called", TELEVISION))
+            red, blue = stage.pair()
+            blue.enter(called.room_id)
+            blue.await_state("waiting")
+            in_reactor(lambda: self.telephone.accept(called))
+            self.assertEqual(in_reactor(lambda: answer).room_id, called.room_id)
+            red.enter(called.room_id)
+            for visitor, other in ((red, Camera.BLUE), (blue, Camera.RED)):
+                visitor.await_state("connected")
+                visitor.await_colour(other)
+            in_reactor(lambda: self.telephone.hang_up(TELEVISION, called.room_id))
+            for visitor in (red, blue):
+                visitor.await_state("ended")
+                self.assertIn("It was hung up.", visitor.text("hint"))
+            red.page.reload()
+            red.await_state("ended")
+
+        return self.play(story)
+
+    def test_hang_up_on_the_page(self) -> Deferred[None]:
+        """Who hangs up on the page ends the call, and the devices are told."""
+
+        def story(stage: Stage) -> None:
+            called, answer = in_reactor(lambda: Deferred.fromCoroutine(self.ring()))
+            in_reactor(lambda: self.telephone.accept(called))
+            in_reactor(lambda: answer)
+            visitor = stage.visitor(stage.browser(None))
+            visitor.enter(called.room_id)
+            visitor.await_state("waiting")
+            visitor.press("hangup")
+            visitor.await_state("ended")
+            frame = in_reactor(self.heard.get)
+            self.assertEqual((frame.type, frame.room_id), ("calling_be_hangup", called.room_id))
+
+        return self.play(story)
+
+
+def in_reactor(function: Callable[[], Any]) -> Any:
+    """Call ``function`` in the reactor's thread, and wait for what it comes to."""
+    return blockingCallFromThread(reactor, function)

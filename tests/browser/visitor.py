@@ -1,0 +1,187 @@
+"""A person at the page, in a browser of their own. Everything here blocks: it runs in a thread."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+from tests.browser.camera import Camera
+
+CHROMIUM: Final = shutil.which("chromium") or "/usr/bin/chromium"
+PAGE: Final = "/static/demo/direct_chat.html"
+LAPTOP: Final = (1366, 768)
+PATIENCE: Final = 30_000
+"""Milliseconds in which a page must get into a state, on a machine that is busy with other tests."""
+
+_FLAGS: Final = (
+    "--no-sandbox",  # which root does not have
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--mute-audio",
+    "--ignore-certificate-errors",
+    "--use-fake-device-for-media-stream",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+)
+
+_REMEMBER_CONNECTIONS: Final = """
+    window.connections = [];
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+        constructor(...options) { super(...options); window.connections.push(this); }
+    };
+"""
+
+_LOOK: Final = """(id) => {
+    const video = document.getElementById(id);
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [48, 27];
+    const context = canvas.getContext("2d");
+    context.drawImage(video, 0, 0, 48, 27);
+    return Array.from(context.getImageData(0, 0, 48, 27).data);
+}"""
+
+_AUDIO_PACKETS: Final = """async () => {
+    const reports = Array.from(await window.connections.at(-1).getStats()).map(([, report]) => report);
+    return reports.find(({type, kind}) => type === "inbound-rtp" && kind === "audio")?.packetsReceived ?? 0;
+}"""
+
+
+class Visitor:
+    """One page in a browser profile of its own."""
+
+    def __init__(self, page: Page, site_url: str) -> None:
+        self.page: Final = page
+        self.complaints: Final[list[str]] = []
+        """What the page threw and what the browser's policy refused it."""
+        self._url = site_url + PAGE
+        page.set_default_timeout(PATIENCE)
+        page.add_init_script(_REMEMBER_CONNECTIONS)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+
+    def visit(self, query: str = "") -> None:
+        """Open the page."""
+        self.page.goto(self._url + query)
+
+    def enter(self, room_id: str) -> None:
+        """Open the page for a room."""
+        self.visit(f"?room_id={room_id}")
+
+    def press(self, element_id: str) -> None:
+        """Press a button."""
+        self.page.click(f"button#{element_id}")
+
+    def await_state(self, state: str, scene: str = "") -> None:
+        """Wait until the page is in a state (protocol §3), if it is to be so in a certain scene of it."""
+        self.page.wait_for_selector(f'body[data-call-state="{state}"]' + (f'[data-scene="{scene}"]' if scene else ""))
+
+    @property
+    def state(self) -> str:
+        """The state of the page (protocol §3)."""
+        return self.page.get_attribute("body", "data-call-state") or ""
+
+    def text(self, element_id: str) -> str:
+        """What is to be read there."""
+        return self.page.inner_text(f"#{element_id}")
+
+    def is_visible(self, element_id: str) -> bool:
+        """Whether that is to be seen."""
+        return self.page.is_visible(f"#{element_id}")
+
+    def wait(self, milliseconds: float) -> None:
+        """Let time pass in the page."""
+        self.page.wait_for_timeout(milliseconds)
+
+    def wait_a_while(self) -> None:
+        """Let a time pass that nobody has chosen."""
+        self.wait(random.uniform(50, 600))  # noqa: S311
+
+    def colour_seen(self, video: str = "remote") -> Camera | None:
+        """Whose camera is painted in a video; ``None``: neither's."""
+        red, _, blue = self._mean(self._pixels(video))
+        if abs(red - blue) < 25:
+            return None
+        return Camera.RED if red > blue else Camera.BLUE
+
+    def await_colour(self, colour: Camera) -> None:
+        """Wait until that camera is painted in the remote video: the first frame comes after ``connected``."""
+        for _ in range(50):
+            if self.colour_seen() is colour:
+                return
+            self.wait(100)
+        raise AssertionError(f"no {colour.name} picture: {self._mean(self._pixels('remote'))}")
+
+    def sees_movement(self) -> bool:
+        """Whether what is painted changes within a second."""
+        pictures = []
+        for _ in range(6):
+            pictures.append(self._pixels("remote"))
+            self.wait(random.uniform(120, 200))  # noqa: S311
+        changes = [
+            sum(abs(a - b) for a, b in zip(one, other, strict=True)) > 5_000
+            for one, other in zip(pictures, pictures[1:], strict=False)
+        ]
+        return sum(changes) >= 3
+
+    def audio_packets(self) -> int:
+        """How many packets of sound have come over the present connection."""
+        return int(self.page.evaluate(_AUDIO_PACKETS))
+
+    def _pixels(self, video: str) -> Sequence[int]:
+        pixels: Sequence[int] = self.page.evaluate(_LOOK, video)
+        return pixels
+
+    @staticmethod
+    def _mean(pixels: Sequence[int]) -> tuple[float, float, float]:
+        count = len(pixels) // 4
+        red, green, blue = (sum(pixels[part::4]) / count for part in range(3))
+        return red, green, blue
+
+
+class Stage:
+    """The browsers of one test."""
+
+    def __init__(self, playwright: Playwright, site_url: str, directory: Path) -> None:
+        self._playwright = playwright
+        self._site_url = site_url
+        self._directory = directory
+        self._visitors: list[Visitor] = []
+
+    def browser(self, camera: Camera | None, *, refuse: bool = False) -> Browser:
+        """Start a browser.
+
+        :param camera: ``None``: the camera's picture does not matter.
+        :param refuse: answers every question for the camera and the microphone with no.
+        """
+        flags = [*_FLAGS, "--use-fake-ui-for-media-stream" + ("=deny" if refuse else "")]
+        if camera is not None:
+            flags.append(f"--use-file-for-fake-video-capture={camera.record(self._directory)}")
+        return self._playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+
+    def visitor(self, browser: Browser, language: str = "en-US", size: tuple[int, int] = LAPTOP, **options: Any) -> Visitor:
+        """A new visitor, who shares nothing with the others."""
+        viewport = {"width": size[0], "height": size[1]}
+        context = browser.new_context(locale=language, viewport=viewport, ignore_https_errors=True, **options)  # type: ignore[arg-type]
+        visitor = Visitor(context.new_page(), self._site_url)
+        self._visitors.append(visitor)
+        return visitor
+
+    def pair(self) -> tuple[Visitor, Visitor]:
+        """Two visitors in browsers of their own, the first with the red camera, the second with the blue."""
+        return self.visitor(self.browser(Camera.RED)), self.visitor(self.browser(Camera.BLUE))
+
+    def complaints(self) -> Sequence[str]:
+        """What went wrong in any page."""
+        return [complaint for visitor in self._visitors for complaint in visitor.complaints]
+
+
+@contextmanager
+def stage(site_url: str, directory: Path) -> Iterator[Stage]:
+    """Browsers for one test; all are closed in the end."""
+    with ExitStack() as stack:
+        yield Stage(stack.enter_context(sync_playwright()), site_url, directory)
