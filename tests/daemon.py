@@ -34,10 +34,10 @@ signaling = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 site = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 """
 
-_BIN: Final = os.path.dirname(sys.executable)
-TWISTD: Final = (os.path.join(_BIN, "twistd"), "--nodaemon", "--pidfile=", "callnet")
+BIN: Final = os.path.dirname(sys.executable)
+TWISTD: Final = (os.path.join(BIN, "twistd"), "--nodaemon", "--pidfile=", "callnet")
 
-_URLS: Final = re.compile(
+URLS: Final = re.compile(
     r"is ready\.\n\s+accounts +(?P<account>\S+)\n\s+signaling +(?P<signaling>\S+)\n\s+page +(?P<site>https://[^/\s]+)\S*\n"
 )
 
@@ -127,7 +127,7 @@ class _Process(ProcessProtocol):
 
     def outReceived(self, data: bytes) -> None:
         self.output += data
-        urls = _URLS.search(self.output.decode("utf-8", "replace"))
+        urls = URLS.search(self.output.decode("utf-8", "replace"))
         if urls and not self.ready.called:
             self.ready.callback(urls)
 

@@ -1,0 +1,290 @@
+"""The daemon as a process: started in each way there is, used over real sockets, stopped by SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet import reactor as installed
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+
+from callnet.client import Account, Device, certificate_trust, connect
+from callnet.storage.database import Database
+from tests.daemon import BIN, LISTENERS, STOP_TIME, TWISTD, URLS, Daemon
+
+ROOT: Final = Path(__file__).parent.parent.parent
+TWIST: Final = (os.path.join(BIN, "twist"), "--log-format=text", "callnet")
+TAC: Final = (os.path.join(BIN, "twistd"), "--pidfile=", "-ny", str(ROOT / "callnet.tac"))
+FORKING: Final = (os.path.join(BIN, "twistd"), "callnet")
+PHONE: Final = "13651884967"
+
+reactor: Any = installed
+
+
+def run(daemon: Daemon, command: Sequence[str]) -> Deferred[tuple[bytes, bytes, int]]:
+    """Run a command that is to come to an end by itself, as ``daemon`` would be started."""
+    ended: Deferred[tuple[bytes, bytes, int]] = getProcessOutputAndValue(
+        command[0], command[1:], daemon.environ, daemon.directory, reactor
+    )
+    return ended
+
+
+class ForkingDaemon(Daemon):
+    """A daemon that `twistd` leaves behind in the background."""
+
+    _pid = 0
+
+    @property
+    def pid(self) -> int:
+        """The process, which is no child of ours."""
+        return self._pid
+
+    @property
+    def log(self) -> str:
+        """Its log file."""
+        return Path(self.directory, "twistd.log").read_text(encoding="utf-8")
+
+    def start(self) -> Deferred[None]:
+        """Start it; fires when `twistd` has gone into the background."""
+        return Deferred.fromCoroutine(self._start())
+
+    async def _start(self) -> None:
+        self.write_settings()
+        out, err, status = await run(self, FORKING)
+        assert (out, err, status) == (b"", b"", 0), (out, err, status)
+        self._pid = int(Path(self.directory, "twistd.pid").read_text(encoding="ascii"))
+        urls = URLS.search(self.log)
+        assert urls, self.log
+        self._note(urls)
+
+    def stop(self) -> Deferred[None]:
+        """Send SIGTERM; fires when the process is gone."""
+        if not self._pid:
+            return super().stop()
+        pid, self._pid = self._pid, 0
+        end = ProcessEnd(pid)
+        os.kill(pid, signal.SIGTERM)
+        return end.reached.addTimeout(STOP_TIME, reactor)
+
+
+class ProcessEnd(FileDescriptor):
+    """Notes when a process that is no child of ours ends (pidfd_open(2))."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(reactor)
+        self._descriptor = os.pidfd_open(pid)
+        self.reached: Deferred[None] = Deferred(lambda _: os.kill(pid, signal.SIGKILL))
+        self.startReading()
+
+    def fileno(self) -> int:
+        """What is readable when the process has ended."""
+        return self._descriptor
+
+    def doRead(self) -> None:
+        """It has."""
+        self.stopReading()
+        os.close(self._descriptor)
+        if not self.reached.called:
+            self.reached.callback(None)
+
+
+class LifeMixin:
+    """The life of a daemon, however it was started."""
+
+    def make(self, directory: str) -> Daemon:
+        """The daemon to test."""
+        raise NotImplementedError
+
+    async def test_it_serves_and_tells_everyone_when_it_stops(self) -> None:
+        """Devices log in, connect and call each other on the plain ports and on the site; SIGTERM tells them 1001."""
+        case: Any = self
+        daemon = self.make(case.mktemp())
+        case.addCleanup(daemon.stop)
+        await daemon.start()
+        trust = certificate_trust(Path(daemon.certificate).read_bytes())
+        plain = Account(daemon.account_url, reactor)
+        secure = Account(daemon.site_url, reactor, trust=trust)
+        case.assertEqual(await plain.contacts(PHONE, await secure.login(PHONE, "tv")), [])
+
+        called: Deferred[str] = Deferred()
+        caller: Device = await connect(daemon.signaling_url, await plain.login(PHONE, "phone"), reactor)
+        callee: Device = await connect(
+            daemon.site_url.replace("https:", "wss:") + "/socket.io",
+            await secure.login(PHONE, "tv"),
+            reactor,
+            trust=trust,
+            on_frame=lambda frame: called.callback(frame.type),
+        )
+        caller.call(PHONE, "tv").addErrback(lambda _: None)
+        case.assertEqual(await called, "called")
+
+        closed = gatherResults([caller.when_closed(), callee.when_closed()])
+        await daemon.stop()
+        case.assertEqual([reason.code for reason in await closed], [1001, 1001])
+        case.assertNotIn("Traceback", daemon.log)
+        case.assertNotIn(PHONE, daemon.log)
+
+
+class TwistdTests(LifeMixin, TestCase):
+    """``twistd -n callnet``."""
+
+    def make(self, directory: str) -> Daemon:
+        """The daemon to test."""
+        return Daemon(directory)
+
+
+class TwistTests(LifeMixin, TestCase):
+    """``twist callnet``."""
+
+    def make(self, directory: str) -> Daemon:
+        """The daemon to test."""
+        return Daemon(directory, command=TWIST)
+
+
+class TacTests(LifeMixin, TestCase):
+    """``twistd -ny callnet.tac``."""
+
+    def make(self, directory: str) -> Daemon:
+        """The daemon to test."""
+        return Daemon(directory, command=TAC)
+
+
+class ForkingTests(LifeMixin, TestCase):
+    """``twistd callnet``, which goes into the background."""
+
+    def make(self, directory: str) -> Daemon:
+        """The daemon to test."""
+        return ForkingDaemon(directory)
+
+
+class StuckTests(TestCase):
+    """Peers that do not go."""
+
+    async def test_sigterm_ends_it_all_the_same(self) -> None:
+        """Sockets that say nothing, send half a request, or never answer a close frame do not keep the process."""
+        daemon = Daemon(self.mktemp())
+        self.addCleanup(daemon.stop)
+        await daemon.start()
+        token = await Account(daemon.account_url, reactor).login(PHONE, "tv")
+        handshake = (
+            f"GET /socket.io?token={token} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        for url, data in (
+            (daemon.account_url, ""),
+            (daemon.account_url, "POST /account/login HTTP/1.1\r\nContent-Length: 9\r\n\r\nx"),
+            (daemon.signaling_url, ""),
+            (daemon.signaling_url, "GET /socket.io"),
+            (daemon.site_url, ""),
+        ):
+            self.send(url, data)
+        stuck = self.send(daemon.signaling_url, handshake)
+        stuck.recv(1)  # the socket is upgraded
+        await daemon.stop()
+        self.assertNotIn("Traceback", daemon.log)
+
+    def send(self, url: str, data: str) -> socket.socket:
+        """Connect to where a URL leads, and send this."""
+        _, host, port = re.split(r"://|:", url.split("/socket.io")[0])
+        peer = socket.create_connection((host, int(port)), timeout=30)
+        self.addCleanup(peer.close)
+        peer.sendall(data.encode("ascii"))
+        return peer
+
+
+class FirstStartTests(TestCase):
+    """A start with nothing there, and the next."""
+
+    async def test_what_the_first_makes_the_second_uses(self) -> None:
+        """The first start makes a key for its owner alone and a certificate; tokens outlive a restart."""
+        daemon = Daemon(self.mktemp())
+        self.addCleanup(daemon.stop)
+        await daemon.start()
+        made = {name: Path(daemon.state_dir, name) for name in ("signing.key", "self-signed.key", "self-signed.crt")}
+        self.assertEqual(
+            {name: oct(path.stat().st_mode & 0o777) for name, path in made.items()},
+            {"signing.key": "0o600", "self-signed.key": "0o600", "self-signed.crt": "0o644"},
+        )
+        content = {name: path.read_bytes() for name, path in made.items()}
+        token = await Account(daemon.account_url, reactor).login(PHONE, "tv")
+        await daemon.stop()
+
+        again = Daemon(daemon.directory)
+        self.addCleanup(again.stop)
+        await again.start()
+        self.assertEqual({name: path.read_bytes() for name, path in made.items()}, content)
+        self.assertEqual(await Account(again.account_url, reactor).contacts(PHONE, token), [])
+
+
+class RefusalTests(TestCase):
+    """What stops a start is one line on stderr, with exit status 1 and without a traceback, however it was started."""
+
+    def setUp(self) -> None:
+        """A daemon that nobody has started."""
+        self.daemon = Daemon(self.mktemp())
+
+    async def refusals(self, settings: str = "", listeners: str = LISTENERS) -> str:
+        """The line that all four ways to start end with."""
+        daemon = Daemon(self.daemon.directory, settings, listeners=listeners)
+        daemon.write_settings()
+        answers = set()
+        for command in (TWISTD, TWIST, TAC, FORKING):
+            out, err, status = await run(daemon, command)
+            self.assertEqual((out, status), (b"", 1), command)
+            answers.add(err.decode())
+        [answer] = answers
+        self.assertRegex(answer, r"\Acallnet: [^\n]+\n\Z")
+        return answer.removeprefix("callnet: ").rstrip()
+
+    async def test_a_wrong_key(self) -> None:
+        """A wrong key is named."""
+        answer = await self.refusals("calls.ring_tyme = 45")
+        self.assertRegex(answer, r"^/\S+/callnet\.toml: unknown key calls\.ring_tyme: the keys here are ring_time, ")
+
+    async def test_a_wrong_type(self) -> None:
+        """A value of the wrong type is told with the right one."""
+        answer = await self.refusals('calls.ring_time = "45"')
+        self.assertRegex(answer, r"^/\S+/callnet\.toml: calls\.ring_time must be a number from 0\.1 to 2678400$")
+
+    async def test_open_enrolment_on_the_network(self) -> None:
+        """Open enrolment on other addresses than loopback is refused, unless the operator has said so."""
+        answer = await self.refusals(listeners='listeners.account = [{ endpoint = "tcp:0:interface=0.0.0.0" }]')
+        self.assertIn("listeners.account[0].endpoint 'tcp:0:interface=0.0.0.0' is open to the network", answer)
+        self.assertIn("or set accounts.open_enrolment_on_network = true", answer)
+
+    async def test_a_busy_port(self) -> None:
+        """A busy port is named with its setting."""
+        busy = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(busy.close)
+        endpoint = f"tcp:{busy.getsockname()[1]}:interface=127.0.0.1"
+        answer = await self.refusals(listeners=f'listeners.account = [{{ endpoint = "{endpoint}" }}]')
+        self.assertEqual(answer, f"listeners.account[0].endpoint '{endpoint}': Address already in use")
+
+    async def test_an_unreadable_key(self) -> None:
+        """A signing key that cannot be read, or that others may read, is named with its setting."""
+        answer = await self.refusals('tokens.signing_key_file = "/"')
+        self.assertEqual(answer, "tokens.signing_key_file: /: Is a directory")
+        key = Path(self.daemon.directory, "open.key")
+        key.write_text("k" * 64, encoding="ascii")
+        key.chmod(0o644)
+        answer = await self.refusals(f'tokens.signing_key_file = "{key}"')
+        self.assertRegex(answer, rf"^tokens\.signing_key_file: {key} is open to others")
+
+    async def test_a_newer_database(self) -> None:
+        """A database that needs newer code is left alone."""
+        os.makedirs(self.daemon.state_dir)
+        database = Database(f"sqlite:///{self.daemon.state_dir}/callnet.db")
+        self.addCleanup(database.close)
+        database.upgrade()
+        with database.write() as connection:
+            connection.exec_driver_sql("UPDATE schema_info SET oldest_code = 9999")
+        answer = await self.refusals()
+        self.assertRegex(answer, r"^database\.url: the database needs newer code: level 9999, ")
