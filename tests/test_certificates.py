@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import ssl
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -292,7 +292,7 @@ class Transported:
         """Take what the client sent; give what the server answers, an alert included."""
         if data:
             self._connection.bio_write(data)
-        with suppress(SSL.Error):
+        with contextlib.suppress(SSL.Error):
             self._connection.do_handshake()
         try:
             return self._connection.bio_read(65536)
