@@ -18,6 +18,7 @@ class QuietTestCase(SynchronousTestCase):
         """Watch the log; start a server."""
         self.secrets: list[str] = []
         """What no line of the log may hold."""
+        self._expected: tuple[type[Exception], ...] = ()
         self._events = EventLoggingObserver()
         globalLogPublisher.addObserver(self._events)
         self.addCleanup(globalLogPublisher.removeObserver, self._events)
@@ -29,9 +30,16 @@ class QuietTestCase(SynchronousTestCase):
         """Start the server that the tests of this case want."""
         return World()
 
+    def expect_error(self, kind: type[Exception]) -> None:
+        """There must be one error of this kind in the log: what a test brought about is not held against it."""
+        self.assertEqual(len(self.flushLoggedErrors(kind)), 1)
+        self._expected += (kind,)
+
     def _check_log(self) -> None:
         for event in self._events:
             text = formatEvent(event)
+            if "log_failure" in event and event["log_failure"].check(*self._expected):
+                continue
             self.assertNotIn(event["log_level"], _LOUD, f"{event['log_namespace']}: {text} {event.get('log_failure')}")
             for secret in self.secrets:
                 self.assertNotIn(secret, text)

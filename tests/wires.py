@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from msgspec import Struct
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress
@@ -25,14 +24,13 @@ from callnet.config import CallSettings
 from callnet.model import DeviceAddress
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
-
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+from tests.rfc6455 import CLOSE, PING, PONG, TEXT, Frame, client_frame, take_frame
 
 ANSWERED: Final = 512
 """No message to a base client has so many bytes (protocol §2)."""
 
 _PEER: Final = IPv4Address("TCP", "192.0.2.7", 4711)
-_MASK: Final = b"\x37\xfa\x21\x3d"
+_BUFFER: Final = 65536
 _STEP: Final = 0.25
 
 
@@ -47,15 +45,29 @@ class Transport(StringTransport):
     """The server's end of a wire. As with a real one, a connection ends later than it is closed."""
 
     protocol: Any
+    is_full = False
     ended_by: type[Exception] | None = None
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """Nothing waits here."""
 
     def write(self, data: bytes) -> None:
-        """Take bytes for the client."""
-        if self.ended_by is not ConnectionAborted:
-            super().write(data)  # type: ignore[no-untyped-call]
+        """Take bytes for the client; if it does not read, tell whoever produces them."""
+        if self.ended_by is ConnectionAborted:
+            return
+        super().write(data)  # type: ignore[no-untyped-call]
+        if len(self.value()) > _BUFFER and not self.is_full and self.producer is not None:
+            self.is_full = True
+            self.producer.pauseProducing()
+
+    def read(self) -> bytes:
+        """Let the client read all that was written."""
+        data: bytes = self.value()
+        self.clear()
+        if self.is_full and self.producer is not None:
+            self.is_full = False
+            self.producer.resumeProducing()
+        return data
 
     def loseConnection(self) -> None:
         """Close, after all that was written has gone out."""
@@ -78,14 +90,6 @@ class Transport(StringTransport):
     def pauseProducing(self) -> None:
         """Read no more for now."""
         self.producerState = "paused"
-
-
-class Frame(Struct, frozen=True):
-    """One frame that the server sent."""
-
-    fin: bool
-    opcode: int
-    payload: bytes
 
 
 class Wire:
@@ -139,6 +143,11 @@ class Wire:
         """Send one frame."""
         self.send(client_frame(opcode, payload, fin))
 
+    def take_unsent(self) -> bytes:
+        """Take back what has not gone out yet, to send it in another way."""
+        data, self._unsent = self._unsent, b""
+        return data
+
     def leave(self) -> None:
         """Let the connection break."""
         if not self.lost:
@@ -165,13 +174,12 @@ class Wire:
     def _take(self) -> bool:
         if not self.reads:
             return False
-        data = self.transport.value()
-        self.transport.clear()
+        data = self.transport.read()
         self._unread += data
         if not self.head and b"\r\n\r\n" in self._unread:
             head, _, self._unread = self._unread.partition(b"\r\n\r\n")
             self.head = head.decode("ascii")
-        while self.status == 101 and (found := _cut(self._unread)) is not None:
+        while self.status == 101 and (found := take_frame(self._unread)) is not None:
             frame, self._unread = found
             self._got(frame)
         return bool(data)
@@ -307,33 +315,3 @@ class World:
         assert not self.clock.getDelayedCalls(), self.clock.getDelayedCalls()
         assert not self.signaling.sockets, self.signaling.sockets
         assert not self.pages.sockets, self.pages.sockets
-
-
-def client_frame(opcode: int, payload: bytes = b"", fin: bool = True, mask: bytes = _MASK) -> bytes:
-    """Write one masked frame (RFC 6455 §5.2)."""
-    size = len(payload)
-    if size < 126:
-        length = bytes((0x80 | size,))
-    elif size < 65536:
-        length = b"\xfe" + size.to_bytes(2, "big")
-    else:
-        length = b"\xff" + size.to_bytes(8, "big")
-    key = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
-    masked = (int.from_bytes(payload, "big") ^ key).to_bytes(size, "big")
-    return bytes((fin << 7 | opcode,)) + length + mask + masked
-
-
-def _cut(data: bytes) -> tuple[Frame, bytes] | None:
-    """Take the first frame off what the server has sent."""
-    if len(data) < 2:
-        return None
-    assert not data[0] & 0x70, "a reserved bit is set"
-    assert not data[1] & 0x80, "a frame of a server is masked"
-    size, begin = data[1], 2
-    if size >= 126:
-        begin = 4 if size == 126 else 10
-        size = int.from_bytes(data[2:begin], "big")
-    if len(data) < begin + size:
-        return None
-    frame = Frame(bool(data[0] & 0x80), data[0] & 0x0F, data[begin : begin + size])
-    return frame, data[begin + size :]

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from callnet.model import DEVICE_ID_MAX, PHONE_MAX, DeviceAddress, Reason, RoomId, is_room_id
 
@@ -83,13 +84,13 @@ class CallFailed(_Frame, frozen=True, tag="call_failed"):
 
 
 class Called(_Frame, frozen=True, tag="called"):
-    """A device is being rung (§2.2). ``expires_in``: seconds of ringing left."""
+    """A device is being rung (§2.2). ``expires_in``: seconds of ringing left; ``page`` may be left out."""
 
     from_phone: str
     from_device_id: str
     room_id: RoomId
     expires_in: int
-    page: str
+    page: str = ""
 
 
 class CallingBeHangup(_Frame, frozen=True, tag="calling_be_hangup"):
@@ -134,8 +135,10 @@ FAILURES: Final = {
 }
 """``message`` of a ``call_failed``, by its reason."""
 
-encode = msgspec.json.Encoder().encode
+MESSAGE_BYTES: Final = 512
+"""A base client is sent no message of so many bytes (§2)."""
 
+_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Request).decode
 _FIELDS: Final[dict[str, tuple[tuple[str, int], ...]]] = {
     "call": (("to_phone", PHONE_MAX), ("to_device_id", DEVICE_ID_MAX)),
@@ -149,6 +152,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 def page_path(room: RoomId) -> str:
     """The path of the 1-to-1 page of a room (§3)."""
     return f"/static/demo/direct_chat.html?room_id={room}"
+
+
+def encode(message: Message) -> bytes:
+    """Write a message. Beside a caller's name of the greatest length there is no room for the page's path."""
+    payload = _encode(message)
+    if len(payload) >= MESSAGE_BYTES and isinstance(message, Called):
+        return _encode(replace(message, page=""))
+    return payload
 
 
 def call_failed(asked: DeviceAddress, reason: Reason) -> CallFailed:

@@ -1,30 +1,30 @@
-"""What all WebSockets of callnet have in common: limits, refusals, close codes, keep-alive, stopping.
+"""One WebSocket of callnet, of whatever kind: limits, refusals, close codes, keep-alive.
 
 Autobahn speaks the protocol; this tells it what callnet allows and keeps it quiet about what clients do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from autobahn.twisted.resource import WebSocketResource
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.resource import IResource
 
-GOING_AWAY: Final = 1001
+if TYPE_CHECKING:
+    from callnet.websocket.factory import ServerSocketFactory
+
 UNSUPPORTED_DATA: Final = 1003
 INTERNAL_ERROR: Final = 1011
 TOO_MANY_BAD_FRAMES: Final = 4400
 NO_SEAT: Final = 4403
 NO_PONG: Final = 4408
 DISPLACED: Final = 4409
+TOO_SLOW: Final = 4413
 
 HANDSHAKE_BYTES: Final = 8192
 HANDSHAKE_TIME: Final = 10.0
@@ -35,8 +35,8 @@ PING_AFTER: Final = 15.0
 """A socket that was silent for so many seconds is pinged."""
 DEAD_AFTER: Final = 25.0
 """A socket that was silent for so many seconds is closed."""
-SWEEP_EVERY: Final = 5.0
-"""Seconds between two looks at all sockets."""
+UNREAD_MAX: Final = 256 * 1024
+"""Bytes that may wait for a client that does not read, beyond those that the system holds for it."""
 
 _HANDSHAKE: Final = (
     "http_request_data",
@@ -48,6 +48,13 @@ _HANDSHAKE: Final = (
     "http_request_host",
 )
 """What Autobahn remembers of a handshake and nobody needs after it."""
+
+_REFUSAL_HEADERS: Final = {
+    405: "Allow: GET\r\n",
+    426: "Upgrade: websocket\r\n",
+    503: "Retry-After: 5\r\n",
+}
+"""What goes with a status, by its number."""
 
 log = Logger()
 
@@ -77,6 +84,10 @@ class ServerSocket(WebSocketServerProtocol):
     factory: ServerSocketFactory
     transport: Any
     message_data: Any
+    is_broken = False
+    """The client does not speak the protocol, so that nothing that follows can be understood."""
+    is_stuck = False
+    """The client does not read, and is not read from."""
 
     def admit(self, request: ConnectionRequest) -> None:
         """Look at a handshake.
@@ -101,6 +112,8 @@ class ServerSocket(WebSocketServerProtocol):
         """Send one text frame. Nothing happens if the socket is closing."""
         if self.state == self.STATE_OPEN:
             self.transport.write(_text_header(len(payload)) + payload)
+            if self.is_stuck:
+                self._count_unread(len(payload))
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket with a code of RFC 6455 or of protocol §2 and a few ASCII words."""
@@ -111,22 +124,49 @@ class ServerSocket(WebSocketServerProtocol):
         """When anything was last received, in seconds on the factory's clock."""
         return self.last_heard
 
+    # What the transport calls
+
+    def pauseProducing(self) -> None:
+        """Read no more from a client that does not read: it might be pinging without end."""
+        self.is_stuck, self.unread = True, 0
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Read again."""
+        self.is_stuck = False
+        self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """Do nothing: the connection is gone, which is said in another way too."""
+
+    def _count_unread(self, size: int) -> None:
+        self.unread += size
+        if self.unread > UNREAD_MAX:
+            self.close(TOO_SLOW, "reading too slowly")
+
     # What Autobahn calls
 
     def connectionMade(self) -> None:
         """Begin to count the time of the handshake."""
+        self.transport.unregisterProducer()  # the HTTP channel, if there was one before us
+        self.transport.registerProducer(self, True)
         self.has_opened = self.is_pinged = False
         self.last_heard = self.changed_at = self.factory.clock.seconds()
         self.factory.sockets[self] = None
         super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
-        """Note the time; refuse a handshake that is too long."""
+        """Note the time; drop what may not be kept: a handshake that is too long, what comes after the end."""
         self.last_heard = self.factory.clock.seconds()
+        if self.state == self.STATE_OPEN or self._is_to_be_taken(data):
+            self._dataReceived(data)  # what Autobahn's own method does after it has worked out what to log
+
+    def _is_to_be_taken(self, data: bytes) -> bool:
         if self.state == self.STATE_CONNECTING and len(self.data) + len(data) > HANDSHAKE_BYTES:
             self.failHandshake("", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-            return
-        self._dataReceived(data)  # what Autobahn's own method does after it has worked out what to log
+        elif self.is_broken:
+            self.dropConnection()
+        return self.state != self.STATE_CLOSED
 
     def onConnect(self, request: ConnectionRequest) -> None:
         """Answer a handshake; nothing that goes wrong here may be told to the client."""
@@ -140,10 +180,18 @@ class ServerSocket(WebSocketServerProtocol):
             log.failure("admitting a socket")
             raise ConnectionDeny(HTTPStatus.INTERNAL_SERVER_ERROR.value) from None
 
-    def failHandshake(self, reason: str, code: int = 400, responseHeaders: object = None) -> None:  # noqa: ARG002
-        """Refuse the upgrade, with the words of HTTP: Autobahn's quote what the client sent."""
-        headers = {HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After: 5\r\n", 426: "Upgrade: websocket\r\n"}
-        text = f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\n{headers.get(code, '')}"
+    def failHandshake(
+        self,
+        reason: str,  # noqa: ARG002
+        code: int = 400,
+        responseHeaders: Sequence[tuple[str, str]] | None = None,
+    ) -> None:
+        """Refuse the upgrade, with the words of HTTP: Autobahn's quote what the client sent.
+
+        :param responseHeaders: Autobahn gives the version that is spoken, if the client's is another.
+        """
+        headers = "".join(f"{name}: {value}\r\n" for name, value in responseHeaders or ())
+        text = f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\n{headers}{_REFUSAL_HEADERS.get(code, '')}"
         self.transport.write(f"{text}Content-Length: 0\r\nConnection: close\r\n\r\n".encode("ascii"))
         self.data = b""
         self.dropConnection()
@@ -154,6 +202,11 @@ class ServerSocket(WebSocketServerProtocol):
             setattr(self, name, None)
         self.has_opened = True
         self.opened()
+
+    def onMessageFrame(self, payload: Any) -> None:
+        """Keep a part of a message. Of empty ones there could be any number."""
+        if not self.failedByMe:
+            self.message_data.extend(filter(None, payload))
 
     def onMessageEnd(self) -> None:
         """Hand over a whole message."""
@@ -177,6 +230,13 @@ class ServerSocket(WebSocketServerProtocol):
         """Note when the closing handshake began."""
         self.changed_at = self.factory.clock.seconds()
         super().sendCloseFrame(code, reasonUtf8, isReply)
+
+    def _protocol_violation(self, reason: str) -> bool:
+        """Give up on a client that breaks RFC 6455. Autobahn would go on reading its bytes as frames."""
+        super()._protocol_violation(reason)
+        self.is_broken = True
+        self.data = b""
+        return True
 
     def onPong(self, payload: bytes) -> None:
         """Do nothing: that something was received has been noted."""
@@ -204,82 +264,6 @@ class ServerSocket(WebSocketServerProtocol):
                 self.sendPing()
         elif now - self.changed_at >= (HANDSHAKE_TIME if self.state == self.STATE_CONNECTING else CLOSE_TIME):
             self.transport.abortConnection()
-
-
-class ServerSocketFactory(WebSocketServerFactory):
-    """Makes sockets of one kind, watches over them with one timer, and closes them all in the end."""
-
-    def __init__(self, protocol: type[ServerSocket], clock: IReactorTime, longest_message: int) -> None:
-        super().__init__(reactor=clock)  # type: ignore[no-untyped-call]
-        self.setProtocolOptions(
-            versions=[13],
-            webStatus=False,
-            utf8validateIncoming=True,
-            maxFramePayloadSize=longest_message,
-            maxMessagePayloadSize=longest_message,
-            failByDrop=False,
-            openHandshakeTimeout=0,  # the sweep sees to both handshakes
-            closeHandshakeTimeout=0,
-            tcpNoDelay=True,
-            serveFlashSocketPolicy=False,
-        )
-        options = {name: getattr(self, name) for name in WebSocketServerProtocol.CONFIG_ATTRS}
-        # As an attribute of a class a plain function would become a method. Every browser offers compression.
-        options["perMessageCompressionAccept"] = staticmethod(self.perMessageCompressionAccept)
-        bound: Any = type(protocol.__name__, (protocol,), options)
-        self.protocol = bound
-        self.clock: Final = clock
-        self.sockets: dict[ServerSocket, None] = {}
-        self.draining = False
-        self._sweep: IDelayedCall | None = None
-        self._all_gone: Deferred[None] | None = None
-
-    def startFactory(self) -> None:
-        """Begin to watch over the sockets."""
-        super().startFactory()  # type: ignore[no-untyped-call]
-        if self._sweep is None:
-            self._sweep = self.clock.callLater(SWEEP_EVERY, self._look)
-
-    def web_resource(self) -> IResource:
-        """Make a web resource that upgrades to these sockets. (Autobahn has an attribute ``resource`` of its own.)"""
-        self.startFactory()
-        made: IResource = WebSocketResource(self)
-        return made
-
-    def shut_down(self) -> Deferred[None]:
-        """Open no more sockets, close all with 1001. Fires when they are gone, after 5 s at the latest."""
-        self.draining = True
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
-        for socket in list(self.sockets):
-            if socket.state == socket.STATE_OPEN:
-                socket.close(GOING_AWAY, "server going away")
-            elif socket.state == socket.STATE_CONNECTING:
-                socket.transport.loseConnection()
-        if not self.sockets:
-            return succeed(None)
-        gone: Deferred[None] = Deferred()
-        self._all_gone = gone
-        limit = self.clock.callLater(CLOSE_TIME, self._abort_all)
-        return gone.addCallback(lambda _: limit.cancel() if limit.active() else None)
-
-    def remove(self, socket: ServerSocket) -> None:
-        """Forget a socket that is gone."""
-        self.sockets.pop(socket, None)
-        if not self.sockets and self._all_gone is not None:
-            gone, self._all_gone = self._all_gone, None
-            gone.callback(None)
-
-    def _abort_all(self) -> None:
-        for socket in list(self.sockets):
-            socket.transport.abortConnection()
-
-    def _look(self) -> None:
-        now = self.clock.seconds()
-        for socket in list(self.sockets):
-            socket.look(now)
-        self._sweep = self.clock.callLater(SWEEP_EVERY, self._look)
 
 
 def _text_header(length: int) -> bytes:
