@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.web.client import Agent, FileBodyProducer, readBody
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IConsumer, IReactorTime
+from twisted.web.client import Agent, readBody
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IPolicyForHTTPS
+from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS
+from zope.interface import implementer
 
-from callnet.client.errors import AccountError, unreachable
+from callnet.client.errors import AccountError, in_time, unreachable
 from callnet.client.trust import public_trust
 
 TIMEOUT: Final = 30
@@ -68,15 +68,15 @@ class Account:
         :raises AccountError: (the Deferred) it is not, or the answer is not JSON.
         :raises Unreachable: (the Deferred) there was no answer.
         """
-        answer = Deferred.fromCoroutine(self._post(path, fields)).addTimeout(TIMEOUT, self._reactor)
-        return answer.addErrback(unreachable)
+        answer = Deferred.fromCoroutine(self._post(path, fields)).addErrback(unreachable)
+        return in_time(answer, TIMEOUT, self._reactor)
 
     async def _post(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         response = await self._agent.request(
             b"POST",
             f"{self._base}{path}".encode("ascii"),
             Headers({b"Content-Type": [b"application/json"]}),
-            FileBodyProducer(BytesIO(msgspec.json.encode(fields))),
+            _Body(msgspec.json.encode(fields)),
         )
         return _read_answer(response.code, response.phrase, await readBody(response))
 
@@ -97,3 +97,25 @@ def _field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:
         return msgspec.convert(answer.get(name), kind)
     except msgspec.ValidationError:
         raise AccountError(200, None, "", f"the answer has no good {name!r}") from None
+
+
+@implementer(IBodyProducer)
+class _Body:
+    """A short body, written at once."""
+
+    def __init__(self, data: bytes) -> None:
+        self.length = len(data)
+        self._data = data
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:  # noqa: N802
+        consumer.write(self._data)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        """Nothing is left to pause."""
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        """Nothing is left to resume."""
+
+    def stopProducing(self) -> None:  # noqa: N802
+        """Nothing is left to stop."""

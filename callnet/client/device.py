@@ -16,7 +16,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 
-from callnet.client.errors import CallWithdrawn, ConnectionClosed, UpgradeRefused, unreachable
+from callnet.client.errors import CallWithdrawn, ConnectionClosed, UpgradeRefused, in_time, unreachable
 from callnet.client.frames import (
     Call,
     CallAnswer,
@@ -253,7 +253,7 @@ class _Socket(WebSocketClientProtocol):
         self.transport.abortConnection()
 
     def connectionMade(self) -> None:  # noqa: N802
-        self.opened.addTimeout(OPEN_TIMEOUT, self._reactor)
+        in_time(self.opened, OPEN_TIMEOUT, self._reactor)
         super().connectionMade()
 
     def onOpen(self) -> None:  # noqa: N802

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 from OpenSSL.SSL import Error as TlsError
 from service_identity import VerificationError
 from twisted.internet import defer, error
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.client import PartialDownloadError, RequestTransmissionFailed, ResponseFailed
 
@@ -63,8 +65,9 @@ class CallWithdrawn(ClientError):
     """The caller itself ended its ringing, or called someone else: the server sends no answer (protocol §2.1)."""
 
 
+T = TypeVar("T")
+
 _NETWORK: Final = (
-    defer.TimeoutError,
     error.ConnectError,
     error.ConnectionClosed,
     error.DNSLookupError,
@@ -77,9 +80,18 @@ _NETWORK: Final = (
 
 
 def unreachable(failure: Failure) -> Failure:
-    """Turn the errors of the network, which come from many layers, into :class:`Unreachable`; an errback."""
+    """Turn the errors of the network, which come from many layers, into :class:`Unreachable`; an errback.
+
+    A cancellation stays one.
+    """
     failure.trap(*_NETWORK)
     cause = failure.value
     while reasons := getattr(cause, "reasons", None):
         cause = reasons[0].value
-    return Failure(Unreachable(cause))
+    return Failure(cause if isinstance(cause, defer.CancelledError) else Unreachable(cause))
+
+
+def in_time(answer: Deferred[T], seconds: float, reactor: IReactorTime) -> Deferred[T]:
+    """Give ``answer`` up after a while, with :class:`Unreachable`."""
+    late = Unreachable(defer.TimeoutError(f"no answer within {seconds:g} s"))
+    return answer.addTimeout(seconds, reactor, lambda _result, _seconds: Failure(late))
