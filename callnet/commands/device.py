@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import click
 from msgspec import Struct
-from OpenSSL.SSL import Error as TlsError
+from OpenSSL.crypto import Error as NoCertificate
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import react
 from twisted.python.failure import Failure
@@ -75,7 +75,7 @@ def _trust(certificate: Path | None, insecure: bool) -> IPolicyForHTTPS:
     if certificate is not None:
         try:
             return certificate_trust(certificate.read_bytes())
-        except (OSError, TlsError):
+        except (OSError, NoCertificate):
             raise click.BadParameter(f"{certificate} is not a certificate in PEM") from None
     return no_trust() if insecure else public_trust()
 

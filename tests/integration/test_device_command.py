@@ -1,0 +1,198 @@
+"""``callnet device``, as a newcomer runs it: processes with pipes for a terminal, at a daemon over real sockets."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from typing import Any, Final
+
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessDone, ProcessTerminated
+from twisted.internet.interfaces import IProcessTransport
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from tests.daemon import BIN, Daemon
+
+PHONE: Final = ("13651884967", "phone1")
+TV: Final = ("13651884968", "tv")
+LIMIT: Final = 30
+"""Seconds that anything may take on a machine that is busy with other tests."""
+
+reactor: Any = installed
+
+
+class DeviceProcess(ProcessProtocol):
+    """One ``callnet device``."""
+
+    transport: IProcessTransport
+
+    def __init__(self, daemon: Daemon, *arguments: str) -> None:
+        self.output = ""
+        self.errors = ""
+        self._status: int | None = None
+        self._waiting: list[tuple[str, Deferred[str]]] = []
+        self._ended: Deferred[int] = Deferred()
+        command = (os.path.join(BIN, "callnet"), "device", *arguments)
+        reactor.spawnProcess(self, command[0], command, daemon.environ, daemon.directory)
+
+    def shows(self, pattern: str) -> Deferred[str]:
+        """Wait until the output matches; fires with the first group, or with the whole match."""
+        shown: Deferred[str] = Deferred()
+        self._waiting.append((pattern, shown))
+        self._look()
+        return shown.addTimeout(LIMIT, reactor)
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        self.transport.writeToChild(0, f"{line}\n".encode())
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self.transport.signalProcess("INT")
+
+    def status(self) -> Deferred[int]:
+        """Wait for the end; fires with the exit status."""
+        return self._ended.addTimeout(LIMIT, reactor)
+
+    def stop(self) -> Deferred[int] | None:
+        """Make sure that it is gone."""
+        if self._status is not None:
+            return None
+        self.transport.signalProcess("KILL")
+        return self._ended
+
+    def outReceived(self, data: bytes) -> None:
+        """Take what it shows."""
+        self.output += data.decode()
+        self._look()
+
+    def errReceived(self, data: bytes) -> None:
+        """Take what it complains of."""
+        self.errors += data.decode()
+
+    def processEnded(self, reason: Failure) -> None:
+        """Note the end."""
+        ended = reason.value
+        assert isinstance(ended, (ProcessDone, ProcessTerminated))
+        self._status = -1 if ended.exitCode is None else ended.exitCode
+        for pattern, shown in self._waiting:
+            shown.errback(AssertionError(f"it ended without {pattern!r}:\n{self.output}\n{self.errors}"))
+        self._ended.callback(self._status)
+
+    def _look(self) -> None:
+        for waiting in list(self._waiting):
+            pattern, shown = waiting
+            if found := re.search(pattern, self.output):
+                self._waiting.remove(waiting)
+                shown.callback(found[found.re.groups])
+
+
+class DeviceCommandTests(TestCase):
+    """Two terminals at one daemon."""
+
+    timeout = 300
+
+    def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
+        """Start the daemon."""
+        self.daemon = Daemon(self.mktemp())
+        self.addCleanup(self.daemon.stop)
+        return self.daemon.start()
+
+    def device(self, *arguments: str) -> DeviceProcess:
+        """Start a device at the daemon's own ports."""
+        process = DeviceProcess(
+            self.daemon,
+            *arguments,
+            f"--account-url={self.daemon.account_url}",
+            f"--signaling-url={self.daemon.signaling_url}",
+            f"--site-url={self.daemon.site_url}",
+        )
+        self.addCleanup(process.stop)
+        return process
+
+    async def test_whole_call(self) -> None:
+        """One calls, the other is asked and accepts, both are shown the same page, and one hangs up."""
+        tv = self.device(*TV)
+        await tv.shows("waiting for calls")
+        phone = self.device(*PHONE, "--call", *TV)
+        await tv.shows(re.escape("is calling: accept? [y/n]"))
+        tv.type("y")
+        page = re.escape(self.daemon.site_url) + r"/static/demo/direct_chat\.html\?room_id=([0-9a-f]{32})\n"
+        self.assertEqual(await tv.shows(page), await phone.shows(page))
+        phone.interrupt()
+        await tv.shows(r"the call is over: 13651884967 phone1 hung up \(hangup\)")
+        self.assertEqual(0, await phone.status())
+        tv.interrupt()
+        self.assertEqual(0, await tv.status())
+        for process in (phone, tv):
+            self.assertEqual("", process.errors)
+            self.assertNotIn("eyJ", process.output)
+
+    async def test_refused_call(self) -> None:
+        """A call that is refused ends the command with status 1."""
+        tv = self.device(*TV, "--answer", "refuse")
+        await tv.shows("waiting for calls")
+        phone = self.device(*PHONE, "--call", TV[0], "*")
+        self.assertEqual(1, await phone.status())
+        self.assertRegex(phone.output, r"13651884968 \* refused the call")
+
+    async def test_callee_hangs_up(self) -> None:
+        """When the callee hangs up the caller is done, with status 0; the callee waits for more."""
+        tv = self.device(*TV, "--answer", "accept")
+        await tv.shows("waiting for calls")
+        phone = self.device(*PHONE, "--call", *TV)
+        await phone.shows("in a call with 13651884968 tv")
+        tv.interrupt()
+        self.assertEqual(0, await phone.status())
+        again = self.device(*PHONE, "--call", *TV)
+        await again.shows("in a call with 13651884968 tv")
+
+    async def test_interrupted_while_it_rings(self) -> None:
+        """Ctrl-C cancels the ringing; the call was not answered, so the status is 1."""
+        tv = self.device(*TV)
+        await tv.shows("waiting for calls")
+        phone = self.device(*PHONE, "--call", *TV)
+        await tv.shows("accept")
+        phone.interrupt()
+        self.assertEqual(1, await phone.status())
+        await tv.shows(r"stopped ringing \(cancelled\)")
+
+    async def test_everything_at_the_site(self) -> None:
+        """One address serves everything, over TLS, to whoever trusts its certificate."""
+        there = (*PHONE, "--call", *TV, f"--server={self.daemon.site_url}")
+        for option in ("--insecure", f"--certificate={self.daemon.certificate}"):
+            process = DeviceProcess(self.daemon, *there, option)
+            self.addCleanup(process.stop)
+            self.assertEqual(1, await process.status())
+            self.assertRegex(process.output, r"was not reached \(offline\)")
+        process = DeviceProcess(self.daemon, *there)
+        self.addCleanup(process.stop)
+        self.assertEqual(1, await process.status())
+        self.assertEqual(
+            "callnet device: the server cannot be reached: its certificate is not trusted"
+            " (see --certificate and --insecure)\n",
+            process.errors,
+        )
+
+    async def test_daemon_stops(self) -> None:
+        """A device whose server goes away says so and ends with status 1."""
+        tv = self.device(*TV)
+        await tv.shows("waiting for calls")
+        os.kill(self.daemon.pid, signal.SIGTERM)
+        await tv.shows("the connection was closed: 1001")
+        self.assertEqual(1, await tv.status())
+
+    async def test_what_cannot_work_is_said_in_one_line(self) -> None:
+        """A refused login, and options that make no sense, end the command with one line and no traceback."""
+        process = self.device("not a phone", "tv")
+        self.assertEqual(1, await process.status())
+        self.assertRegex(process.errors, r"\Acallnet device: ERROR_CODE_PHONE_INVALID: .*\n\Z")
+        for options in (("--certificate=callnet.toml",), ("--signaling-url=ftp://callnet.test",)):
+            process = DeviceProcess(self.daemon, *PHONE, *options)
+            self.addCleanup(process.stop)
+            self.assertEqual(2, await process.status())
+            self.assertNotIn("Traceback", process.errors)
