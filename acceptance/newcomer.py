@@ -9,17 +9,22 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Final
 
 from acceptance import readme
+from acceptance.browser import meet, see_each_other
 from acceptance.daemon import STOP_LIMIT, complaints, wait_for
 from acceptance.proof import ROOT, Outcome, Proof
 from acceptance.systems import System, minimal_debian, this_machine
+from tests.browser.visitor import stage
 
+SITE: Final = "https://localhost:8080"
 PORTS: Final = (8080, 8082, 8083)
 SERVES_WITHIN: Final = 60.0
 """Seconds from ``make run`` on a fresh clone to the first answer."""
@@ -33,11 +38,12 @@ NO_COMPILER: Final = {"CC": "/bin/false", "CXX": "/bin/false"}
 class Newcomer:
     """Somebody who sits at a system and does what README.md says."""
 
-    def __init__(self, system: System, name: str, counts: dict[str, object], misses: list[str]) -> None:
+    def __init__(self, system: System, name: str, counts: dict[str, object], misses: list[str], seed: int) -> None:
         self._system = system
         self._name = name
         self._counts = counts
         self._misses = misses
+        self._random = Random(seed)
 
     def tell(self, python: str) -> None:
         """The whole story, with one Python."""
@@ -49,7 +55,7 @@ class Newcomer:
             self._curl()
             self._call()
             stopping = time.monotonic()
-        self._count("seconds to stop", round(time.monotonic() - stopping, 1))
+        self._count("seconds to stop", round(time.monotonic() - stopping, 2))
         log = self._log("make").read_text(errors="replace")
         self._misses += [f"{self._name}: the daemon logged {line}" for line in complaints(log)]
 
@@ -66,27 +72,39 @@ class Newcomer:
 
     def _curl(self) -> None:
         """The two lines that log in and list contacts."""
-        lines = readme.command(README, "token=")
-        curl = self._system.run(f"cd {CLONE} && {{ {lines}\n}}", self._log("curl"))
-        curl.wait(30)
-        printed = self._log("curl").read_text()
-        answers = [json.loads(text) for text in re.findall(r"\{.*?\}(?=\s*\{|\s*$)", printed, re.DOTALL)]
-        login, contacts = answers if len(answers) == 2 else ({}, {})
-        self._expect(login.get("errorCode") == 0 and bool(login.get("token")), f"the login was answered {printed}")
-        self._expect(contacts.get("contacts") == [], f"the contacts were answered {printed}")
+        login, contacts = readme.command(README, "curl").splitlines()
+        answer = self._answer_to(login)
+        self._expect(answer.get("errorCode") == 0 and bool(answer.get("token")), f"the login was answered {answer}")
+        answer = self._answer_to(contacts.replace("TOKEN", str(answer.get("token"))))
+        self._expect(answer.get("contacts") == [], f"the contacts were answered {answer}")
+
+    def _answer_to(self, curl: str) -> dict[str, object]:
+        log = self._log("curl")
+        self._system.run(f"exec {curl.replace('curl', 'curl --silent', 1)}", log).wait(30)
+        answer: dict[str, object] = json.loads(log.read_text())
+        return answer
 
     def _call(self) -> None:
         """Two terminals: one waits and answers, the other calls and hangs up with Ctrl-C."""
         answering, calling = self._log(".venv/bin/callnet device 1"), self._log(".venv/bin/callnet device 2")
         waits, calls = (text for text in readme.commands(README) if text.startswith(".venv/bin/callnet device"))
         with self._doing(waits, answering):
-            self._await(answering, "ready", "the first device to be ready")
+            self._await(answering, "waiting for calls", "the first device to be ready")
             with self._doing(calls, calling):
                 self._await(calling, "call_success", "the call to be answered")
                 room = re.findall(r"[0-9a-f]{32}", calling.read_text())[0]
+                self._meet(room)
             self._await(answering, "calling_be_hangup", "the first device to hear of the end")
         self._expect(room in answering.read_text(), "the two devices were given different rooms")
         self._count("calls", 1)
+
+    def _meet(self, room: str) -> None:
+        """The page, opened twice with the room that was just printed."""
+        with tempfile.TemporaryDirectory(prefix="callnet-cameras-") as folder, stage(SITE, Path(folder)) as browsers:
+            red, blue = meet(browsers, room, self._random)
+            wrong = see_each_other(red, blue, self._random)
+            self._expect(wrong is None, f"the page: {wrong}")
+            self._count("pages that saw the other's moving picture", 0 if wrong else 2)
 
     @contextmanager
     def _doing(self, command: str, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
@@ -128,7 +146,7 @@ def _answers(port: int) -> bool:
     return True
 
 
-def prove(_brief: bool, _seed: int) -> Outcome:
+def prove(_brief: bool, seed: int) -> Outcome:
     """The story on this machine with two Pythons, and on a minimal Debian."""
     counts: dict[str, object] = {}
     misses: list[str] = []
@@ -141,9 +159,9 @@ def prove(_brief: bool, _seed: int) -> Outcome:
             misses.append(f"this machine has no {python}")
             continue
         with this_machine() as system:
-            Newcomer(system, f"here, {python}", counts, misses).tell(python)
+            Newcomer(system, f"here, {python}", counts, misses, seed).tell(python)
     with minimal_debian(readme.command(README, "apt-get install")) as system:
-        Newcomer(system, "minimal Debian 13", counts, misses).tell("python3")
+        Newcomer(system, "minimal Debian 13", counts, misses, seed).tell("python3")
     return Outcome(counts, misses)
 
 

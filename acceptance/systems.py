@@ -37,7 +37,7 @@ class System(Struct, frozen=True):
         environment = {**passed, "HOME": inside, "PATH": PATH, "LANG": "C.UTF-8", **(variables or {})}
         with log.open("wb") as output:
             return subprocess.Popen(
-                ["chroot", f"--userspec={USER}", str(self.root), "sh", "-c", f"cd {inside} && {script}"],
+                ["/usr/sbin/chroot", f"--userspec={USER}", str(self.root), "sh", "-c", f"cd {inside} && {script}"],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
