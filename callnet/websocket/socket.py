@@ -201,7 +201,11 @@ class ServerSocket(WebSocketServerProtocol):
         for name in _HANDSHAKE:
             setattr(self, name, None)
         self.has_opened = True
-        self.opened()
+        try:
+            self.opened()
+        except Exception:  # noqa: BLE001
+            log.failure("opening a socket")
+            self.close(INTERNAL_ERROR, "internal error")
 
     def onMessageFrame(self, payload: Any) -> None:
         """Keep a part of a message. Of empty ones there could be any number."""
