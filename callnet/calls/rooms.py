@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.call import Decision, NotYours, TooLate, decide
@@ -125,16 +126,14 @@ class RoomManager:
     async def _attach(self, device: DeviceAddress, session: DeviceSession) -> None:
         older = self._devices.get(device)
         heard_at = None if older is None else older.heard_at()
-        with self._kept(device) as kept:
+        with self._kept(device):
             reply = await self._reply(events.Connected(device, self._node, heard_at))
-        session.generation = reply.generation
-        self._devices[device] = session
-        self._withdraw(device)
-        if older is not None:
-            older.displaced()
-        self._tell_missed(device, session, reply.missed)
-        for message in kept:
-            self._receive(message)
+            session.generation = reply.generation
+            self._devices[device] = session
+            self._withdraw(device)
+            if older is not None:
+                older.displaced()
+            self._tell_missed(device, session, reply.missed)
 
     def _tell_missed(self, device: DeviceAddress, session: DeviceSession, missed: Missed) -> None:
         if missed.ended is not None:
@@ -173,17 +172,17 @@ class RoomManager:
         self._waiters[room] = outcome  # before the commit: the answer may come before we hear of the commit
         try:
             reply = await self._reply(events.Place(caller, target, room))
-        except BaseException:
-            self._waiters.pop(room, None)
-            raise
-        if isinstance(reply, Ringing):
-            self._withdraw(caller)
-            self._placed[caller] = room
+        except Exception:
+            if self._waiters.pop(room, None) is not None:
+                raise
+            return  # the outcome came, though the commit of the call was never answered
+        if not isinstance(reply, Ringing):
+            del self._waiters[room]
+            outcome.callback(reply)
             return
-        del self._waiters[room]
-        if not isinstance(reply, Withdrawn):
-            self._withdraw(caller)
-        outcome.callback(reply)
+        self._withdraw(caller)
+        if room in self._waiters:
+            self._placed[caller] = room
 
     def answer(self, device: DeviceAddress, room: RoomId, accepted: bool) -> Deferred[TooLate | NotYours | None]:
         """Accept or refuse a call. Fires with what the device is to be told, if anything."""
@@ -204,17 +203,15 @@ class RoomManager:
         return self._turns.take((room, key), lambda: self._take_seat(room, key, page, session))
 
     async def _take_seat(self, room: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
-        with self._kept((room, key)) as kept:
+        with self._kept((room, key)):
             reply: SeatReply = await self._reply(events.SeatTaken(room, key, page, self._node))
-        if isinstance(reply, Seated):
-            session.generation = reply.generation
-            older = self._pages.get((room, key))
-            self._pages[room, key] = session
-            if older is not None:
-                older.displaced()
-            session.told(reply.seats, reply.call)
-            for message in kept:
-                self._receive(message)
+            if isinstance(reply, Seated):
+                session.generation = reply.generation
+                older = self._pages.get((room, key))
+                self._pages[room, key] = session
+                if older is not None:
+                    older.displaced()
+                session.told(reply.seats, reply.call)
         return reply
 
     def leave_seat(self, room: RoomId, key: str, session: SeatSession) -> Deferred[None]:
@@ -249,13 +246,15 @@ class RoomManager:
         raise Unavailable("the records change too fast")
 
     @contextmanager
-    def _kept(self, addressee: object) -> Iterator[list[BusMessage]]:
-        """Keep what comes for someone whose arrival is being committed, until it has arrived."""
+    def _kept(self, addressee: object) -> Iterator[None]:
+        """Keep what comes for someone whose arrival is being committed, until it has arrived or failed to."""
         kept = self._arriving[addressee] = []
         try:
-            yield kept
+            yield
         finally:
             del self._arriving[addressee]
+            for message in kept:
+                self._receive(message)
 
     def _wait(self, caller: DeviceAddress, room: RoomId, outcome: Deferred[Outcome]) -> Deferred[Outcome]:
         self._waiters[room] = outcome
@@ -314,7 +313,7 @@ class RoomManager:
     def _look_at_due(self) -> None:
         self._look = None
         done = Deferred.fromCoroutine(self._act_on_due())
-        done.addErrback(lambda failure: log.failure("acting on what is due", failure))
+        done.addErrback(_log_unless_unavailable)
         done.addCallback(lambda _: self._look_again())
 
     def _look_again(self) -> None:
@@ -323,10 +322,19 @@ class RoomManager:
 
     async def _act_on_due(self) -> None:
         for record in await self._store.due(self._clock.seconds()):
-            decision = await self._settle(_due_event(record))
-            for call in decision.changes.calls:
-                if call.ended_at is not None:
-                    log.info("a call ended by itself: {reason}", reason=call.reason.value if call.reason else "")
+            await Deferred.fromCoroutine(self._act_on(record)).addErrback(_log_unless_unavailable)
+
+    async def _act_on(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
+        decision = await self._settle(_due_event(record))
+        for call in decision.changes.calls:
+            if call.reason is not None:
+                log.info("a call ended by itself: {reason}", reason=call.reason.value)
+
+
+def _log_unless_unavailable(failure: Failure) -> None:
+    """Say what went wrong on the way to what is due; it is due still, and the next look tries again."""
+    if not failure.check(Unavailable):
+        log.failure("acting on what is due", failure)
 
 
 def _due_event(record: DeviceRecord | CallRecord | SeatsRecord) -> events.Event:

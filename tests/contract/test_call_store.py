@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from twisted.internet import reactor as global_reactor
+from twisted.internet.interfaces import IReactorTime
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
@@ -23,6 +25,7 @@ from callnet.records import (
     SeatsRecord,
 )
 from tests.contract.records import ANN, PAD, TV, Receiver, device, gone, over, ringing, room_number, seats
+from tests.late_store import LateCallStore
 
 if TYPE_CHECKING:
     _Base = TestCase
@@ -329,3 +332,13 @@ class MemoryCallStoreTests(CallStoreContract, PresenceContract, TestCase):
         """It is its own presence."""
         store = MemoryCallStore(MemoryBus())
         return store, store
+
+
+class LateCallStoreTests(CallStoreContract, TestCase):
+    """The tests' own store that answers late: it must be a good one to show anything."""
+
+    async def make_store(self) -> tuple[ICallStore, IBus]:
+        """Make one."""
+        bus = MemoryBus()
+        clock = IReactorTime(global_reactor)
+        return LateCallStore(MemoryCallStore(bus), lambda step: clock.callLater(0, step)), bus

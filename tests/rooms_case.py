@@ -1,0 +1,170 @@
+"""A room manager on a clock, and sessions that only remember what they were told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.calls.rooms import RoomManager
+from callnet.cluster.memory import MemoryBus, MemoryCallStore
+from callnet.config import CallSettings
+from callnet.interfaces import ICallStore
+from callnet.model import DeviceAddress, Outcome, RoomId
+from callnet.records import CallRecord, SeatsRecord
+
+ANN = DeviceAddress("13600000001", "phone")
+TV = DeviceAddress("13600000002", "tv")
+PAD = DeviceAddress("13600000002", "pad")
+CAROL = DeviceAddress("13600000003", "phone")
+EVERYWHERE = DeviceAddress("13600000002", "*")
+
+
+class RecordedSession:
+    """A connection of a device."""
+
+    def __init__(self, rooms: RoomManager, address: DeviceAddress, clock: Clock) -> None:
+        self.address: Final = address
+        self.generation = 0
+        self.calls: list[CallRecord] = []
+        """What it was told to look at."""
+        self.outcomes: list[Outcome] = []
+        """Of calls that were placed on earlier connections."""
+        self.closed = 0
+        """How often it was told that it is displaced."""
+        self.last_heard = clock.seconds()
+        self._rooms = rooms
+        self.attached: Final[Deferred[None]] = rooms.attach(address, self)
+
+    def goes(self) -> Deferred[None]:
+        """Have the socket close."""
+        return self._rooms.detach(self.address, self)
+
+    @property
+    def rooms(self) -> list[tuple[RoomId, str]]:
+        """The rooms of the calls that it was told of, each with the reason if the call was over, else its state."""
+        return [(call.room, call.reason or call.state) for call in self.calls]
+
+    def told(self, call: CallRecord) -> None:
+        """Remember the call."""
+        self.calls.append(call)
+
+    def awaits(self, outcome: Deferred[Outcome]) -> None:
+        """Wait for it."""
+        outcome.addCallback(self.outcomes.append)
+
+    def displaced(self) -> None:
+        """Count it."""
+        self.closed += 1
+
+    def heard_at(self) -> float:
+        """As the test says."""
+        return self.last_heard
+
+
+class RecordedPage:
+    """A page in its seat."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.seen: list[tuple[SeatsRecord, CallRecord | None]] = []
+        self.relays: list[tuple[str, bytes]] = []
+        self.closed = 0
+
+    def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
+        """Remember the room."""
+        self.seen.append((seats, call))
+
+    def relayed(self, sender: str, data: bytes) -> None:
+        """Remember what the other page said."""
+        self.relays.append((sender, data))
+
+    def displaced(self) -> None:
+        """Count it."""
+        self.closed += 1
+
+
+class RoomsCase(SynchronousTestCase):
+    """Two nodes over one store in memory; most tests use the first only."""
+
+    settings = CallSettings()
+
+    def setUp(self) -> None:
+        """Start both nodes, with nobody connected."""
+        self.clock = Clock()
+        self._next_turn: list[Callable[[], object]] = []
+        self.bus = MemoryBus()
+        self.memory = MemoryCallStore(self.bus)
+        self.rooms = self.make_rooms(self.make_store(), "here")
+        self.others = self.make_rooms(self.memory, "there")
+
+    def make_store(self) -> ICallStore:
+        """Make the store of the first node."""
+        return self.memory
+
+    def make_rooms(self, store: ICallStore, node: str) -> RoomManager:
+        """Make and start a node, and see that it leaves no timer behind."""
+        rooms = RoomManager(store, self.bus, self.clock, self.settings, node)
+        rooms.start()
+        return rooms
+
+    def tearDown(self) -> None:
+        """Stop both nodes: nothing is left to be done."""
+        self.pass_turns()
+        self.rooms.stop()
+        self.others.stop()
+        self.pass_turns()
+        self.assertEqual([], self.clock.getDelayedCalls())
+        self.assertEqual([], self.flushLoggedErrors())
+
+    def connect(self, address: DeviceAddress, rooms: RoomManager | None = None) -> RecordedSession:
+        """Connect a device, to the first node if nothing else is said."""
+        session = RecordedSession(rooms or self.rooms, address, self.clock)
+        self.pass_turns()
+        return session
+
+    def call(self, caller: DeviceAddress, target: DeviceAddress) -> list[Outcome]:
+        """Place a call on the first node. The list holds its outcome as soon as there is one."""
+        outcomes: list[Outcome] = []
+        self.rooms.call(caller, target).addCallback(outcomes.append)
+        self.pass_turns()
+        return outcomes
+
+    def room_of(self, session: RecordedSession) -> RoomId:
+        """The room of the newest call that a device was told of."""
+        return session.calls[-1].room
+
+    def on_next_turn(self, step: Callable[[], object]) -> None:
+        """Have something done when the next turn comes."""
+        self._next_turn.append(step)
+
+    def turn(self) -> None:
+        """Let one turn pass, and no time."""
+        steps, self._next_turn = self._next_turn, []
+        for step in steps:
+            step()
+
+    def pass_turns(self) -> None:
+        """Let turns pass until nobody waits for the next one, and no time."""
+        while self._next_turn:
+            self.turn()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        for _ in range(int(seconds * 4)):
+            self.clock.advance(0.25)
+            self.pass_turns()
+
+    def assert_nothing_waits(self, rooms: RoomManager) -> None:
+        """A node has nobody who waits for an outcome, or for a turn."""
+        self.assertEqual(({}, {}, {}), (rooms._waiters, rooms._placed, rooms._turns._waiting))
+
+    def assert_nothing_is_stored(self) -> None:
+        """Nothing is remembered of anybody."""
+        store = self.memory
+        self.assertEqual(({}, {}, {}), (store._devices, store._calls, store._seats))
+        for index in (store._devices_due, store._calls_due, store._seats_due):
+            self.assertEqual({}, index._buckets)

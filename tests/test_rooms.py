@@ -1,0 +1,343 @@
+"""The room manager: the Deferreds of who waits, deadlines, and two nodes over one store."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from callnet.calls.call import NotYours, TooLate
+from callnet.calls.seats import NoSeat, RoomOver, Seated
+from callnet.config import CallSettings
+from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
+from callnet.records import Relay
+from tests.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedPage, RoomsCase
+
+
+class OutcomeTests(RoomsCase):
+    """`call` fires with how the call came out, once that is known."""
+
+    def setUp(self) -> None:
+        """Connect everyone."""
+        super().setUp()
+        self.ann, self.tv, self.carol = map(self.connect, (ANN, TV, CAROL))
+
+    def test_accepted(self) -> None:
+        """Accepted in this room."""
+        outcomes = self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        self.assertEqual([], outcomes)
+        self.assertIsNone(self.successResultOf(self.rooms.answer(TV, room, True)))
+        self.assertEqual([Accepted(room, TV)], outcomes)
+        self.assertEqual([], self.ann.calls)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_refused(self) -> None:
+        """Refused."""
+        outcomes = self.call(ANN, EVERYWHERE)
+        room = self.room_of(self.tv)
+        self.rooms.answer(TV, room, False)
+        self.assertEqual([Refused(room, EVERYWHERE, Reason.REFUSED)], outcomes)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_at_once(self) -> None:
+        """What fails at once has failed when the Deferred is handed out."""
+        self.call(ANN, TV)
+        nobody = DeviceAddress("13600000009", "tv")
+        self.assertEqual(Failed(TV, Reason.BUSY), self.successResultOf(self.rooms.call(CAROL, TV)))
+        self.assertEqual(Failed(CAROL, Reason.SELF), self.successResultOf(self.rooms.call(CAROL, CAROL)))
+        self.assertEqual(Failed(nobody, Reason.OFFLINE), self.successResultOf(self.rooms.call(CAROL, nobody)))
+
+    def test_ring_time(self) -> None:
+        """When the ring time passes the clock ends the call, punctually to a quarter of a second."""
+        outcomes = self.call(ANN, TV)
+        self.wait(44.75)
+        self.assertEqual([], outcomes)
+        self.wait(0.5)
+        self.assertEqual([Failed(TV, Reason.NO_ANSWER)], outcomes)
+        self.assertEqual((self.room_of(self.tv), Reason.NO_ANSWER), self.tv.rooms[-1])
+        self.assert_nothing_waits(self.rooms)
+
+    def test_hangs_up(self) -> None:
+        """The caller itself ended the ringing: nobody is to be told, and nobody waits any more."""
+        outcomes = self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        self.assertIsNone(self.successResultOf(self.rooms.hang_up(ANN, room)))
+        self.assertEqual([Withdrawn()], outcomes)
+        self.assertEqual((room, Reason.CANCELLED), self.tv.rooms[-1])
+        self.assert_nothing_waits(self.rooms)
+
+    def test_cancels(self) -> None:
+        """The same without knowing the room."""
+        outcomes = self.call(ANN, TV)
+        self.rooms.cancel(ANN, TV.phone)
+        self.assertEqual([Withdrawn()], outcomes)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_accepted_meanwhile(self) -> None:
+        """A caller that cancels too late hears of the acceptance first, then of the end."""
+        outcomes = self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        self.rooms.answer(TV, room, True)
+        self.rooms.cancel(ANN, TV.phone)
+        self.assertEqual([Accepted(room, TV)], outcomes)
+        self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
+
+    def test_calls_someone_else(self) -> None:
+        """A caller that calls someone else waits for that outcome only."""
+        first = self.call(ANN, TV)
+        second = self.call(ANN, CAROL)
+        self.assertEqual(([Withdrawn()], []), (first, second))
+        self.rooms.answer(CAROL, self.room_of(self.carol), False)
+        self.assertEqual([Refused(self.room_of(self.carol), CAROL, Reason.REFUSED)], second)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_calls_nobody(self) -> None:
+        """So does one whose next call fails at once."""
+        first = self.call(ANN, TV)
+        self.call(ANN, PAD)
+        self.assertEqual([Withdrawn()], first)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_goes_on_waiting(self) -> None:
+        """A call that changes nothing, to oneself or the same one again, leaves the first waiting."""
+        first = self.call(ANN, TV)
+        self.assertEqual([Failed(ANN, Reason.SELF)], self.call(ANN, ANN))
+        self.assertEqual([Withdrawn()], self.call(ANN, TV))
+        self.assertEqual([], first)
+        room = self.room_of(self.tv)
+        self.rooms.answer(TV, room, True)
+        self.assertEqual([Accepted(room, TV)], first)
+
+    def test_glare(self) -> None:
+        """Who calls the one that rings it has both wait no longer."""
+        first = self.call(ANN, TV)
+        second = self.call(TV, ANN)
+        room = self.room_of(self.tv)
+        self.assertEqual(([Accepted(room, TV)], [Accepted(room, ANN)]), (first, second))
+        self.assert_nothing_waits(self.rooms)
+
+    def test_late_frames(self) -> None:
+        """Answers and hang-ups fire with what their sender is to be told."""
+        self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        self.assertEqual(NotYours(), self.successResultOf(self.rooms.answer(CAROL, room, True)))
+        self.assertEqual(NotYours(), self.successResultOf(self.rooms.hang_up(CAROL, room)))
+        self.rooms.hang_up(ANN, room)
+        self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(self.rooms.answer(TV, room, True)))
+        self.assertIsNone(self.successResultOf(self.rooms.hang_up(TV, room)))
+
+    def test_shutting_down(self) -> None:
+        """A node that stops answers every further call with `shutting_down`; those that ring go on."""
+        first = self.call(ANN, TV)
+        self.rooms.refuse_calls()
+        self.assertEqual([Failed(ANN, Reason.SHUTTING_DOWN)], self.call(CAROL, ANN))
+        room = self.room_of(self.tv)
+        self.rooms.answer(TV, room, True)
+        self.assertEqual([Accepted(room, TV)], first)
+
+
+class ConnectionTests(RoomsCase):
+    """Sessions come and go."""
+
+    def test_caller_is_back(self) -> None:
+        """A caller that comes back gets a new waiter; the old one is withdrawn when its socket goes."""
+        ann, tv = self.connect(ANN), self.connect(TV)
+        first = self.call(ANN, TV)
+        room = self.room_of(tv)
+        ann.goes()
+        self.assertEqual([Withdrawn()], first)
+        self.assert_nothing_waits(self.rooms)
+        back = self.connect(ANN)
+        self.rooms.answer(TV, room, True)
+        self.assertEqual([Accepted(room, TV)], back.outcomes)
+        self.assertEqual([], back.calls)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_answered_while_away(self) -> None:
+        """A caller that was answered while it was away looks at its call."""
+        ann, tv = self.connect(ANN), self.connect(TV)
+        self.call(ANN, TV)
+        room = self.room_of(tv)
+        ann.goes()
+        self.wait(1)
+        self.rooms.answer(TV, room, True)
+        back = self.connect(ANN)
+        self.assertEqual([(room, "active")], back.rooms)
+
+    def test_newest_wins(self) -> None:
+        """The older connection is closed, and its going changes nothing."""
+        self.connect(ANN)
+        old = self.connect(TV)
+        new = self.connect(TV)
+        self.assertEqual((True, 0), (old.closed > 0, new.closed))
+        outcomes = self.call(ANN, TV)
+        self.assertEqual(([], 1), (old.calls, len(new.calls)))
+        old.goes()
+        self.wait(31)
+        self.rooms.answer(TV, self.room_of(new), True)
+        self.assertEqual([Accepted(self.room_of(new), TV)], outcomes)
+
+    def test_goes_twice(self) -> None:
+        """A connection that is gone cannot go again."""
+        tv = self.connect(TV)
+        tv.goes()
+        before = self.memory._devices[TV.phone][TV.device_id]
+        tv.goes()
+        self.assertIs(before, self.memory._devices[TV.phone][TV.device_id])
+
+    def test_grace(self) -> None:
+        """A party that stays away loses its call when its grace is over."""
+        ann, tv = self.connect(ANN), self.connect(TV)
+        self.call(ANN, TV)
+        room = self.room_of(tv)
+        self.rooms.answer(TV, room, True)
+        tv.goes()
+        self.wait(29.75)
+        self.assertEqual([], ann.calls)
+        self.wait(0.5)
+        self.assertEqual([(room, Reason.CONNECTION_LOST)], ann.rooms)
+
+    def test_nothing_remains(self) -> None:
+        """When everyone is gone for long enough, nothing remains."""
+        sessions = [self.connect(address) for address in (ANN, TV, PAD, CAROL)]
+        self.call(ANN, EVERYWHERE)
+        self.rooms.answer(TV, self.room_of(sessions[1]), True)
+        self.call(CAROL, PAD)
+        for session in sessions:
+            session.goes()
+        self.wait(400)
+        self.assert_nothing_is_stored()
+        self.assert_nothing_waits(self.rooms)
+        self.assertEqual({}, self.rooms._devices)
+
+
+class TwoNodesTests(RoomsCase):
+    """What one node commits reaches the sessions of the other."""
+
+    def setUp(self) -> None:
+        """Ann is here, and the television there."""
+        super().setUp()
+        self.ann = self.connect(ANN)
+        self.tv = self.connect(TV, self.others)
+
+    def test_answer_from_another_node(self) -> None:
+        """An answer from any node fires the waiter."""
+        outcomes = self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        self.others.answer(TV, room, True)
+        self.assertEqual([Accepted(room, TV)], outcomes)
+        self.others.hang_up(TV, room)
+        self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
+
+    def test_caller_moves(self) -> None:
+        """A caller that comes back on another node waits there, and its older socket is closed here."""
+        first = self.call(ANN, TV)
+        moved = self.connect(ANN, self.others)
+        self.assertEqual((1, 0), (self.ann.closed, moved.closed))
+        self.ann.goes()
+        self.assertEqual([Withdrawn()], first)
+        self.others.answer(TV, self.room_of(self.tv), True)
+        self.assertEqual([Accepted(self.room_of(self.tv), TV)], moved.outcomes)
+        self.wait(31)
+        self.assertEqual([], self.tv.calls[1:])
+
+    def test_one_node_stops(self) -> None:
+        """Any node acts on what is due, whoever began it."""
+        self.call(ANN, TV)
+        self.rooms.stop()
+        self.wait(45.25)
+        self.assertEqual(Reason.NO_ANSWER, self.tv.calls[-1].reason)
+
+
+class SeatsTests(RoomsCase):
+    """Pages in their seats."""
+
+    def take(self, room: RoomId, key: str, session: str = "s") -> RecordedPage:
+        """Have a page come and get a seat."""
+        page = RecordedPage()
+        self.assertIsInstance(self.successResultOf(self.rooms.take_seat(room, key, session, page)), Seated)
+        return page
+
+    def sessions(self, page: RecordedPage) -> list[str]:
+        """Who sits in the room, as the page knows it."""
+        return [seat.session for seat in page.seen[-1][0].seats if seat is not None and seat.empty_since is None]
+
+    def test_two_pages(self) -> None:
+        """Each is told of the room when it comes, and whenever it changes."""
+        red = self.take(RoomId("r"), "red", "one")
+        self.assertEqual(["one"], self.sessions(red))
+        blue = self.take(RoomId("r"), "blue", "two")
+        self.assertEqual(["one", "two"], self.sessions(red))
+        self.assertEqual(["one", "two"], self.sessions(blue))
+        self.rooms.leave_seat(RoomId("r"), "blue", blue)
+        self.assertEqual(["one"], self.sessions(red))
+
+    def test_no_seat(self) -> None:
+        """Who gets no seat is told of nothing."""
+        for key in ("red", "blue"):
+            self.take(RoomId("r"), key)
+        third = RecordedPage()
+        reply = self.successResultOf(self.rooms.take_seat(RoomId("r"), "green", "s", third))
+        self.assertEqual(NoSeat("full"), reply)
+        self.rooms.page_hung_up(RoomId("r"), "red")
+        self.assertEqual([], third.seen)
+        self.rooms.leave_seat(RoomId("r"), "green", third)
+
+    def test_relay(self) -> None:
+        """What one page says goes to the seat it is for."""
+        red, blue = self.take(RoomId("r"), "red"), self.take(RoomId("r"), "blue")
+        self.rooms.relay(Relay(RoomId("r"), "red", "b", b"{}"))
+        self.rooms.relay(Relay(RoomId("r"), "green", "b", b"{}"))
+        self.assertEqual(([("b", b"{}")], []), (red.relays, blue.relays))
+
+    def test_reload(self) -> None:
+        """A reload displaces the older socket of its seat, whose going changes nothing."""
+        old = self.take(RoomId("r"), "red", "one")
+        new = self.take(RoomId("r"), "red", "two")
+        self.assertEqual((1, 0), (old.closed, new.closed))
+        self.rooms.leave_seat(RoomId("r"), "red", old)
+        self.assertEqual(["two"], self.sessions(new))
+
+    def test_call_ends(self) -> None:
+        """The end of the call reaches the pages, and the button of a page the devices."""
+        ann, tv = self.connect(ANN), self.connect(TV)
+        self.call(ANN, TV)
+        room = self.room_of(tv)
+        self.rooms.answer(TV, room, True)
+        red = self.take(room, "red")
+        self.rooms.page_hung_up(room, "red")
+        self.assertEqual([(room, Reason.HANGUP)], ann.rooms)
+        self.assertEqual((room, Reason.HANGUP), tv.rooms[-1])
+        call = red.seen[-1][1]
+        assert call is not None
+        self.assertEqual(Reason.HANGUP, call.reason)
+        reply = self.successResultOf(self.rooms.take_seat(room, "blue", "s", RecordedPage()))
+        self.assertEqual(RoomOver(Reason.HANGUP), reply)
+
+    def test_room_is_forgotten(self) -> None:
+        """A room that was left is forgotten after 10 s."""
+        red = self.take(RoomId("r"), "red")
+        self.rooms.leave_seat(RoomId("r"), "red", red)
+        self.wait(11)
+        self.assert_nothing_is_stored()
+        self.assertEqual({}, self.rooms._pages)
+
+
+class ShortTimesTests(RoomsCase):
+    """Settings other than the default."""
+
+    settings = CallSettings(ring_time=2.0, grace=1.0)
+
+    def test_settings(self) -> None:
+        """The times of the settings are the times of the calls."""
+        self.connect(ANN)
+        tv = self.connect(TV)
+        outcomes = self.call(ANN, TV)
+        self.wait(2.25)
+        self.assertEqual([Failed(TV, Reason.NO_ANSWER)], outcomes)
+        waiting: Deferred[Outcome] = self.rooms.call(ANN, TV)
+        room = self.room_of(tv)
+        self.rooms.answer(TV, room, True)
+        self.successResultOf(waiting)
+        tv.goes()
+        self.wait(1.25)
+        self.assertEqual(Reason.CONNECTION_LOST, self.memory._calls[room].reason)
