@@ -17,7 +17,6 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.plugin import getPlugins
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.server import Site
 
 from callnet.config import load
 from callnet.errors import StartError
@@ -25,15 +24,11 @@ from callnet.storage.database import Database
 from callnet.tap import Daemon, IDaemonReactor, Options, compose, makeService
 from callnet.web.site import PAGE
 from tests.http_wire import HttpWire
+from tests.rfc6455 import TEXT
+from tests.wires import Wire
 
 THREAD_TIME: Final = 30
 """Seconds that the database may take on a busy machine."""
-GOING_AWAY: Final = b"\x88\x13\x03\xe9server going away"
-"""A WebSocket's close frame with 1001."""
-HANDSHAKE: Final = (
-    "GET /socket.io?token={token} HTTP/1.1\r\nHost: callnet.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
 
 
 class StillReactor(MemoryReactorClock):
@@ -92,15 +87,14 @@ class RunningTests(DaemonTestCase):
             self.reactor.advance(10)
             self.successResultOf(stopped)
 
-    def wire(self, port: int) -> HttpWire:
-        """Connect to what listens on a port, inside of the TLS if there is any."""
+    def factory(self, port: int) -> Any:
+        """What serves a port, inside of the TLS if there is any."""
         [factory] = [factory for at, factory, _, _ in self.reactor.tcpServers if at == port]
-        inner = factory.wrappedFactory if isinstance(factory, TLSMemoryBIOFactory) else factory
-        return HttpWire(cast(Site, inner))
+        return factory.wrappedFactory if isinstance(factory, TLSMemoryBIOFactory) else factory
 
     def post(self, port: int, path: str, **fields: str) -> dict[str, Any]:
         """Ask the account service, whose database works in a thread."""
-        wire = self.wire(port)
+        wire = HttpWire(self.factory(port))
         body = json.dumps(fields)
         wire.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         self.reactor.take_thread()
@@ -108,13 +102,19 @@ class RunningTests(DaemonTestCase):
         wire.leave()
         return cast("dict[str, Any]", answer.json())
 
-    def device(self, port: int, device_id: str) -> HttpWire:
+    def device(self, port: int, device_id: str) -> Wire:
         """Log a device in and open its socket."""
         token = self.post(8083, "/account/login", phone="13651884967", device_id=device_id)["token"]
-        wire = self.wire(port)
-        wire.send(HANDSHAKE.format(token=token).encode("ascii"))
-        self.assertTrue(wire.received().startswith(b"HTTP/1.1 101 "), wire.received())
+        wire = Wire(self.factory(port))
+        wire.handshake(f"/socket.io?token={token}")
+        self.carry(wire)
+        self.assertTrue(wire.open, wire.head)
         return wire
+
+    def carry(self, *wires: Wire) -> None:
+        """Carry everything that is under way."""
+        while any(wire.move() for wire in wires):
+            pass
 
     def test_it_listens_on_loopback_alone(self) -> None:
         """It listens on loopback alone."""
@@ -143,13 +143,14 @@ class RunningTests(DaemonTestCase):
     def test_devices_on_different_ports_meet(self) -> None:
         """Devices on different ports meet."""
         caller, callee = self.device(8082, "phone"), self.device(8080, "tv888")
-        frame = b'{"type":"call","to_phone":"13651884967","to_device_id":"tv888"}'
-        caller.send(bytes((0x81, 0x80 | len(frame), 0, 0, 0, 0)) + frame)
-        self.assertIn(b'"type":"called","from_phone":"13651884967","from_device_id":"phone"', callee.received())
+        caller.frame(TEXT, b'{"type":"call","to_phone":"13651884967","to_device_id":"tv888"}')
+        self.carry(caller, callee)
+        [called] = [json.loads(frame.payload) for frame in callee.frames]
+        self.assertEqual((called["type"], called["from_device_id"]), ("called", "phone"))
 
     def test_the_page_is_served(self) -> None:
         """The page is served."""
-        self.assertEqual(self.wire(8080).request("GET", PAGE).status, 200)
+        self.assertEqual(HttpWire(self.factory(8080)).request("GET", PAGE).status, 200)
 
     def test_the_log_says_where_everything_is_and_what_to_try(self) -> None:
         """The log says where everything is and what to try."""
@@ -167,28 +168,31 @@ class RunningTests(DaemonTestCase):
         """When it stops every device is told."""
         devices = [self.device(8082, "phone"), self.device(8080, "tv888")]
         stopped = self.daemon.stopService()
-        for wire in devices:
-            self.assertTrue(wire.received().endswith(GOING_AWAY))
         self.assertNoResult(stopped)
-        for wire in devices:
-            wire.leave()
+        self.carry(*devices)
+        self.assertEqual([wire.close_code for wire in devices], [1001, 1001])
         self.successResultOf(stopped)
 
     def test_devices_that_do_not_go_are_cut_after_5_seconds(self) -> None:
         """Devices that do not go are cut after 5 seconds."""
         stuck = self.device(8082, "phone")
+        stuck.answers_close = False
         stopped = self.daemon.stopService()
+        self.carry(stuck)
         self.reactor.advance(4.9)
+        self.carry(stuck)
         self.assertNoResult(stopped)
         self.reactor.advance(0.1)
+        self.carry(stuck)
         self.successResultOf(stopped)
-        self.assertTrue(stuck.closed)
 
     def test_nothing_is_left_to_do_when_it_has_stopped(self) -> None:
         """Nothing is left to do when it has stopped."""
-        for wire in (self.device(8082, "phone"), self.wire(8083), self.wire(8080)):
-            wire.leave()
-        self.stop()
+        device = self.device(8082, "phone")
+        HttpWire(self.factory(8083)).leave()
+        stopped = self.daemon.stopService()
+        self.carry(device)
+        self.successResultOf(stopped)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
