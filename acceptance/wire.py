@@ -85,7 +85,7 @@ async def _read_all(reader: asyncio.StreamReader) -> bytes:
 
 
 def _unchunk(body: bytes) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     while True:
         size, _, body = body.partition(b"\r\n")
         length = int(size, 16)
