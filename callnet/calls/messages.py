@@ -11,7 +11,7 @@ import re
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from callnet.model import DEVICE_ID_MAX, PHONE_MAX, DeviceAddress, Reason, RoomId, is_room_id
@@ -140,12 +140,20 @@ MESSAGE_BYTES: Final = 512
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Request).decode
-_FIELDS: Final[dict[str, tuple[tuple[str, int], ...]]] = {
-    "call": (("to_phone", PHONE_MAX), ("to_device_id", DEVICE_ID_MAX)),
-    "called_success": (("from_phone", PHONE_MAX), ("from_device_id", DEVICE_ID_MAX), ("room_id", 32)),
-    "called_refuse": (("from_phone", PHONE_MAX), ("from_device_id", DEVICE_ID_MAX), ("room_id", 32)),
-    "calling_hangup": (("notified_phone", PHONE_MAX), ("notified_device_id", DEVICE_ID_MAX), ("room_id", 32)),
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_text = msgspec.json.Decoder(str).decode
+_KINDS: Final[dict[str, tuple[type[Request], dict[str, int]]]] = {
+    "call": (Call, {"to_phone": PHONE_MAX, "to_device_id": DEVICE_ID_MAX}),
+    "called_success": (CalledSuccess, {"from_phone": PHONE_MAX, "from_device_id": DEVICE_ID_MAX, "room_id": 32}),
+    "called_refuse": (CalledRefuse, {"from_phone": PHONE_MAX, "from_device_id": DEVICE_ID_MAX, "room_id": 32}),
+    "calling_hangup": (
+        CallingHangup,
+        {"notified_phone": PHONE_MAX, "notified_device_id": DEVICE_ID_MAX, "room_id": 32},
+    ),
 }
+"""By type: the struct, and its fields with the most characters that each may have."""
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What msgspec raises for bad input: two of the three are not its own."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -173,18 +181,17 @@ def decode(payload: bytes) -> Request:
     :raises BadFrame: it is not JSON, not an object, of unknown type, lacks a field, or a field is no
         acceptable value.
     """
-    # The words of the decoder's own errors quote the frame, so a bad one is looked at again.
     try:
         frame: Request = _decode(payload)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise _explain(payload) from None
+    except _UNREADABLE:
+        return _decode_carefully(payload)
     if (payload.count(b'"type"') == 1 and b"\\" not in payload) or not _has_two_types(payload):
         if isinstance(frame, Call):
             if _is_name(frame.to_phone, PHONE_MAX) and _is_name(frame.to_device_id, DEVICE_ID_MAX):
                 return frame
         elif _is_answerable(frame):
             return frame
-    raise _explain(payload)
+    return _decode_carefully(payload)
 
 
 def _is_name(text: str, longest: int) -> bool:
@@ -220,7 +227,7 @@ def _has_two_types(payload: bytes) -> bool:
         return {}
 
     try:
-        json.loads(payload, object_pairs_hook=keep)
+        json.loads(payload, object_pairs_hook=keep, strict=False, parse_int=str)  # as msgspec reads it
     except (ValueError, RecursionError):
         return True
     return sum(key == "type" for key, _ in pairs) > 1
@@ -230,46 +237,72 @@ def _error(message: str, unknown_type: bool = False) -> BadFrame:
     return BadFrame(ErrorFrame(message=message), unknown_type)
 
 
-def _explain(payload: bytes) -> BadFrame:
-    """Find out what is wrong with a frame, in words that quote nothing of it."""
-    try:
-        frame = msgspec.json.decode(payload)
-    except RecursionError:
-        return _error("the frame is nested too deeply")
-    except (msgspec.MsgspecError, UnicodeError):
-        return _error("the frame is not JSON")
-    if not isinstance(frame, dict):
-        return _error("the frame must be a JSON object")
-    kind = frame.get("type", UNSET)
-    if not isinstance(kind, str):
-        return _error("type is missing" if kind is UNSET else "type must be a string")
+def _decode_carefully(payload: bytes) -> Request:
+    """Read a frame that looks bad, field by field, and say what is wrong in words that quote nothing of it.
+
+    It may be right all the same: of duplicate keys the last counts, and the decoder stops at the first that is wrong.
+    """
+    fields = _fields(payload)
+    if "type" not in fields:
+        raise _error("type is missing")
+    tag = _text(fields["type"])
+    if tag is None:
+        raise _error("type must be a string")
     if _has_two_types(payload):
-        return _error("type stands twice")
-    if kind not in _FIELDS:
-        return _error("type is not known", unknown_type=True)
-    message = next(filter(None, (_complaint(kind, frame, name, longest) for name, longest in _FIELDS[kind])), "")
-    if kind == "call":
-        phone, device_id = (_echo(frame.get(name), longest) for name, longest in _FIELDS["call"])
-        return BadFrame(CallFailed(phone, device_id, Reason.INVALID, message))
-    return _error(message)
+        raise _error("type stands twice")
+    if tag not in _KINDS:
+        raise _error("type is not known", unknown_type=True)
+    kind, names = _KINDS[tag]
+    values = {name: _text(fields[name]) for name in names if name in fields}
+    for name, longest in names.items():
+        complaint = _complaint(tag, name, longest, values)
+        if complaint:
+            raise _refusal(tag, values, f"{tag}: {name} {complaint}")
+    return msgspec.convert(values, kind)
 
 
-def _echo(value: object, longest: int) -> str:
-    return value if isinstance(value, str) and _is_text(value, longest) else ""
+def _fields(payload: bytes) -> dict[str, Raw]:
+    try:
+        fields: dict[str, Raw] = _decode_fields(payload)
+    except msgspec.ValidationError:
+        raise _error("the frame must be a JSON object") from None
+    except RecursionError:
+        raise _error("the frame is nested too deeply") from None
+    except _UNREADABLE:
+        raise _error("the frame is not JSON") from None
+    return fields
 
 
-def _complaint(kind: str, frame: dict[str, Any], name: str, longest: int) -> str | None:
-    value: object | UnsetType = frame.get(name, UNSET)
-    if value is UNSET:
-        return None if (kind, name) == ("calling_hangup", "room_id") else f"{kind}: {name} is missing"
-    if not isinstance(value, str):
-        return f"{kind}: {name} must be a string"
+def _text(value: Raw) -> str | None:
+    try:
+        text: str = _decode_text(value)
+    except _UNREADABLE:
+        return None
+    return text
+
+
+def _refusal(tag: str, values: dict[str, str | None], message: str) -> BadFrame:
+    if tag != "call":
+        return _error(message)
+    phone, device_id = (_echo(values.get(name), longest) for name, longest in _KINDS["call"][1].items())
+    return BadFrame(CallFailed(phone, device_id, Reason.INVALID, message))
+
+
+def _echo(value: str | None, longest: int) -> str:
+    return value if value is not None and _is_text(value, longest) else ""
+
+
+def _complaint(tag: str, name: str, longest: int, values: dict[str, str | None]) -> str | None:
+    may_be_absent = (tag, name) == ("calling_hangup", "room_id")
+    if name not in values:
+        return None if may_be_absent else "is missing"
+    value = values[name]
+    if value is None:
+        return "must be a string"
     if name == "room_id":
-        if is_room_id(value) or (kind == "calling_hangup" and not value):
-            return None
-        return f"{kind}: room_id must be 32 lowercase hex digits"
+        return None if is_room_id(value) or (may_be_absent and not value) else "must be 32 lowercase hex digits"
     if len(value) > longest:
-        return f"{kind}: {name} is longer than {longest} characters"
+        return f"is longer than {longest} characters"
     if has_control_characters(value):
-        return f"{kind}: {name} has control characters"
-    return f"{kind}: {name} is empty" if kind == "call" and not value else None
+        return "has control characters"
+    return "is empty" if tag == "call" and not value else None
