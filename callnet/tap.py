@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, cast
 
@@ -73,14 +73,14 @@ class Daemon(Service):
         rooms: RoomManager,
         database: Database,
         threads: Threads,
-        greeting: str,
+        greeting: Iterable[str],
     ) -> None:
         self.listeners: Final = listeners
         self._sockets = sockets
         self._rooms = rooms
         self._database = database
         self._threads = threads
-        self._greeting = greeting
+        self._greeting = "\n".join(greeting)
 
     def startService(self) -> None:
         """Begin."""
@@ -157,7 +157,8 @@ def compose(settings: Settings, reactor: IDaemonReactor) -> Daemon:
         tls,
     )
     self_signed = None if settings.tls.certificate else os.path.join(settings.state_dir, SELF_SIGNED)
-    return Daemon(listeners, [signaling, room], rooms, database, threads, greeting(listeners, site.PAGE, self_signed))
+    hello = greeting(listeners, site.PAGE, self_signed, settings.accounts.open_enrolment_on_network)
+    return Daemon(listeners, [signaling, room], rooms, database, threads, hello)
 
 
 def _signing_key(settings: TokenSettings) -> Key:

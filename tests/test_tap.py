@@ -6,10 +6,12 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from queue import Queue
 from typing import Any, Final, cast
 
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.application.service import IService, IServiceMaker, ServiceMaker
 from twisted.internet import reactor as installed
 from twisted.internet.testing import MemoryReactorClock
@@ -20,6 +22,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.config import load
 from callnet.errors import StartError
+from callnet.operations.certificates import sign
+from callnet.operations.files import PRIVATE, PUBLIC, overwrite
 from callnet.storage.database import Database
 from callnet.tap import Daemon, IDaemonReactor, Options, compose, makeService
 from callnet.web.site import PAGE
@@ -226,6 +230,18 @@ class StateTests(DaemonTestCase):
         """A key of the operators own makes no file."""
         self.compose(f'tokens.signing_key = "{"k" * 32}"')
         self.assertNotIn("signing.key", os.listdir(self.state_dir))
+
+    def test_a_certificate_of_the_operators_own_makes_no_other(self) -> None:
+        """A certificate of the operator's own makes no other, and allows for HSTS."""
+        pair = sign(["phones.example.org"], [], datetime.now(UTC))
+        certificate, key = self.mktemp(), self.mktemp()
+        overwrite(certificate, pair.chain[0].public_bytes(Encoding.PEM), PUBLIC)
+        overwrite(key, pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), PRIVATE)
+        self.compose(f'tls = {{ certificate = "{certificate}", private_key = "{key}" }}\nsite.hsts = 86400')
+        self.assertNotIn("self-signed.crt", os.listdir(self.state_dir))
+        [site] = [factory for port, factory, _, _ in self.reactor.tcpServers if port == 8080]
+        answer = HttpWire(cast(TLSMemoryBIOFactory, site).wrappedFactory).request("GET", "/")
+        self.assertEqual(answer.headers["strict-transport-security"], "max-age=86400")
 
     def test_without_upgrades_an_old_database_is_refused(self) -> None:
         """Without upgrades an old database is refused."""

@@ -4,34 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from typing import Final
 
 from callnet.operations.listening import OpenListener
 
-_SHOWN = {
-    "account": ("accounts", "http", ""),
-    "signaling": ("signaling", "ws", "/socket.io"),
-    "site": ("page", "http", ""),
+_SHOWN: Final = {"account": ("accounts", "http"), "signaling": ("signaling", "ws"), "site": ("page", "http")}
+_DEFAULTS: Final = {
+    "account": "http://127.0.0.1:8083",
+    "signaling": "ws://127.0.0.1:8082",
+    "site": "https://127.0.0.1:8080",
 }
-_TRY = """Try it: two devices call each other in two terminals,
-  callnet device 13800000002 tv --answer accept
-  callnet device 13800000001 phone --call 13800000002 tv
-and then meet on the page, with the room id that both print."""
+"""Where ``callnet device`` looks by itself."""
 
 
-def greeting(listeners: Sequence[OpenListener], page: str, self_signed: str | None) -> str:
+def greeting(
+    listeners: Sequence[OpenListener], page: str, self_signed: str | None, open_on_network: bool
+) -> Iterator[str]:
     """The lines to show.
 
     :param page: the path of the page on the site.
     :param self_signed: the file of the certificate, if callnet signed it itself.
+    :param open_on_network: whoever reaches this host may enrol.
     """
-    return "\n".join(_lines(listeners, page, self_signed))
-
-
-def _lines(listeners: Sequence[OpenListener], page: str, self_signed: str | None) -> Iterator[str]:
     yield f"callnet {version('callnet')} is ready."
-    for listener in listeners:
-        name, scheme, path = _SHOWN[listener.service]
-        yield f"  {name:<10} {listener.url(scheme)}{page if listener.service == 'site' else path}"
+    paths = {"account": "", "signaling": "/socket.io", "site": page}
+    urls = [(listener.service, listener.url(_SHOWN[listener.service][1])) for listener in listeners]
+    for service, url in urls:
+        yield f"  {_SHOWN[service][0]:<10} {url}{paths[service]}"
     if self_signed:
         yield f"  The certificate {self_signed} is signed by callnet itself: a browser asks once whether to trust it."
-    yield _TRY
+    if open_on_network:
+        yield "  Enrolment is open: whoever reaches this host and knows a phone and a device id can be that device."
+    if {"account", "signaling"} <= dict(urls).keys():
+        options = _options(dict(reversed(urls)))
+        yield "Try it: two devices call each other in two terminals,"
+        yield f"  callnet device 13800000002 tv --answer accept{options}"
+        yield f"  callnet device 13800000001 phone --call 13800000002 tv{options}"
+        yield "and then meet on the page, with the room id that both print."
+
+
+def _options(urls: dict[str, str]) -> str:
+    """What ``callnet device`` must be told to find the services there."""
+    return "".join(f" --{service}-url {url}" for service, url in urls.items() if url != _DEFAULTS[service])

@@ -1,0 +1,104 @@
+"""What a start tells: where everything is, and what to try next."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from callnet.operations.greeting import greeting
+from callnet.operations.listening import OpenListener
+
+
+@implementer(IListeningPort)
+class Port:
+    """A port that is open at an address."""
+
+    def __init__(self, address: IAddress) -> None:
+        self._address = address
+
+    def getHost(self) -> IAddress:
+        """The address."""
+        return self._address
+
+    def startListening(self) -> None:
+        """It is open."""
+
+    def stopListening(self) -> None:
+        """It stays so."""
+
+
+def at(service: str, host: str, port: int, tls: bool = False) -> OpenListener:
+    """A listener at a TCP address."""
+    address = IPv6Address("TCP", host, port) if ":" in host else IPv4Address("TCP", host, port)
+    return OpenListener(service, tls, Port(address))
+
+
+DEFAULTS = (at("account", "127.0.0.1", 8083), at("signaling", "127.0.0.1", 8082), at("site", "127.0.0.1", 8080, True))
+
+
+class UrlTests(SynchronousTestCase):
+    """Where a listener is reached."""
+
+    def test_an_address_is_shown_as_it_is(self) -> None:
+        """An address is shown as it is, and TLS by the scheme."""
+        self.assertEqual(at("account", "10.0.0.5", 8083).url("http"), "http://10.0.0.5:8083")
+        self.assertEqual(at("signaling", "10.0.0.5", 8082, tls=True).url("ws"), "wss://10.0.0.5:8082")
+
+    def test_one_of_ipv6_stands_in_brackets(self) -> None:
+        """An address of IPv6 stands in brackets."""
+        self.assertEqual(at("account", "::1", 8083).url("http"), "http://[::1]:8083")
+
+    def test_for_all_addresses_stands_the_name_of_the_host(self) -> None:
+        """For all addresses stands the name of the host."""
+        for host in ("0.0.0.0", "::"):  # noqa: S104
+            self.assertEqual(at("account", host, 8083).url("http"), f"http://{socket.gethostname()}:8083")
+
+    def test_a_unix_socket_has_a_path(self) -> None:
+        """A UNIX socket has a path."""
+        self.assertEqual(OpenListener("account", False, Port(UNIXAddress(b"/run/x"))).url("http"), "unix:/run/x")
+
+
+class GreetingTests(SynchronousTestCase):
+    """The lines to show."""
+
+    def greet(self, *listeners: OpenListener, **facts: Any) -> str:
+        """The lines as one text."""
+        return "\n".join(greeting(listeners, "/page", **{"self_signed": None, "open_on_network": False, **facts}))
+
+    def test_every_service_has_a_line(self) -> None:
+        """Every service has a line, with the path that clients need."""
+        text = self.greet(*DEFAULTS)
+        self.assertIn("\n  accounts   http://127.0.0.1:8083\n", text)
+        self.assertIn("\n  signaling  ws://127.0.0.1:8082/socket.io\n", text)
+        self.assertIn("\n  page       https://127.0.0.1:8080/page\n", text)
+
+    def test_so_has_every_further_listener(self) -> None:
+        """So has every further listener of a service."""
+        self.assertEqual(self.greet(*DEFAULTS, at("account", "::1", 1)).count("accounts "), 2)
+
+    def test_the_devices_to_try_need_no_options(self) -> None:
+        """The devices to try need no options where everything is where they look."""
+        self.assertIn("--answer accept\n", self.greet(*DEFAULTS))
+
+    def test_elsewhere_they_are_told_where(self) -> None:
+        """Elsewhere they are told where: at the first listener of each service."""
+        text = self.greet(at("account", "127.0.0.1", 1), at("account", "127.0.0.1", 2), *DEFAULTS[1:])
+        self.assertIn("--answer accept --account-url http://127.0.0.1:1\n", text)
+
+    def test_without_plain_listeners_nothing_is_to_be_tried(self) -> None:
+        """Without listeners of their own for accounts and signaling nothing is to be tried."""
+        self.assertNotIn("Try it", self.greet(DEFAULTS[2]))
+
+    def test_a_certificate_of_its_own_is_named(self) -> None:
+        """A certificate that callnet signed is named, for whoever wants to trust it."""
+        self.assertIn("/state/self-signed.crt", self.greet(*DEFAULTS, self_signed="/state/self-signed.crt"))
+
+    def test_open_enrolment_on_the_network_is_warned_of(self) -> None:
+        """Open enrolment on the network is warned of."""
+        self.assertIn("Enrolment is open", self.greet(*DEFAULTS, open_on_network=True))
+        self.assertNotIn("Enrolment is open", self.greet(*DEFAULTS))
