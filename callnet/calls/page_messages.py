@@ -21,7 +21,7 @@ class _Frame(Struct, frozen=True, tag_field="type"):
 class Join(_Frame, frozen=True, tag="join"):
     """The page wants a seat."""
 
-    room_id: Annotated[str, Meta(max_length=1024)]
+    room_id: str
     key: _Id
     session: _Id
 
