@@ -1,0 +1,108 @@
+"""What README.md, CONTRIBUTING.md and docs/ say is true of the project as it is."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Final
+
+from click import Group
+from click.testing import CliRunner
+from twisted.trial.unittest import SynchronousTestCase
+
+from acceptance import readme
+from callnet.cli import main
+from tests.test_layers import imports_of, modules_under
+
+ROOT: Final = Path(__file__).parent.parent
+PAGES: Final = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/room-socket.md")
+
+
+def text_of(name: str) -> str:
+    """One page."""
+    return (ROOT / name).read_text()
+
+
+def requirement_names(requirements: list[str]) -> set[str]:
+    """The names of distributions, as lock files spell them."""
+    found = (re.match(r"[A-Za-z0-9._-]+", requirement) for requirement in requirements)
+    return {re.sub(r"[-_.]+", "-", name[0]).lower() for name in found if name}
+
+
+class PagesTests(SynchronousTestCase):
+    """Commands, files and links in the pages."""
+
+    def test_targets_of_make(self) -> None:
+        """Every ``make`` command in a page is a target of the Makefile."""
+        targets = set(re.findall(r"^([a-z][a-z-]*):", text_of("Makefile"), re.MULTILINE))
+        for page in PAGES:
+            for target in re.findall(r"(?:`|^)make ([a-z-]+)", text_of(page), re.MULTILINE):
+                self.assertIn(target, targets, page)
+
+    def test_links(self) -> None:
+        """Every link to a file of the project leads somewhere."""
+        for page in PAGES:
+            for link in re.findall(r"\]\(([^):#]+)\)", text_of(page)):
+                self.assertTrue((ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}")
+
+    def test_layout(self) -> None:
+        """architecture.md places every part of callnet, and names no module that is not there."""
+        layout = next(
+            block for block in text_of("docs/architecture.md").split("```") if block.startswith("\ncallnet.tac")
+        )
+        for module in re.findall(r"[a-z_]+\.py", layout):
+            self.assertTrue(list((ROOT / "callnet").rglob(module)), module)
+        for part in (ROOT / "callnet").iterdir():
+            if (part.suffix == ".py" and part.name != "__init__.py") or (part / "__init__.py").exists():
+                self.assertIn(part.name, layout)
+
+    def test_device_commands(self) -> None:
+        """The device commands of README.md are commands of ``callnet``, with options that it has."""
+        devices = [text for text in readme.commands(ROOT / "README.md") if "callnet device" in text]
+        self.assertEqual(2, len(devices))
+        assert isinstance(main, Group)
+        help_text = CliRunner().invoke(main, ["device", "--help"]).output
+        for command in devices:
+            for option in re.findall(r"--[a-z-]+", command):
+                self.assertIn(option, help_text)
+
+
+class RequirementsTests(SynchronousTestCase):
+    """``pyproject.toml`` and the lock files say the same."""
+
+    def test_locks_hold_what_is_required(self) -> None:
+        """Each requirement of the daemon is locked for it, each of development for the tests, with the same version."""
+        project = tomllib.loads(text_of("pyproject.toml"))
+        wanted = requirement_names(project["project"]["dependencies"])
+        groups = project["dependency-groups"]
+        tools = requirement_names([entry for entry in groups["dev"] if isinstance(entry, str)])
+        locked, for_tests = (
+            dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text_of(name), re.MULTILINE))
+            for name in ("requirements.lock", "requirements-dev.lock")
+        )
+        self.assertEqual(set(), wanted - locked.keys())
+        self.assertEqual(set(), tools - for_tests.keys())
+        self.assertEqual(locked, {name: version for name, version in for_tests.items() if name in locked})
+
+    def test_every_line_has_a_hash(self) -> None:
+        """No requirement is locked without hashes, and no lock names where packages come from."""
+        for name in ("requirements.lock", "requirements-dev.lock"):
+            text = text_of(name)
+            for block in re.split(r"\n(?=\S)", text):
+                if "==" in block:
+                    self.assertIn("--hash=sha256:", block)
+            self.assertNotIn("://", text)
+
+    def test_what_is_imported_is_required(self) -> None:
+        """The daemon relies on no distribution that only comes along with another."""
+        project = tomllib.loads(text_of("pyproject.toml"))
+        wanted = requirement_names(project["project"]["dependencies"])
+        brought = packages_distributions()
+        for path in modules_under("callnet"):
+            for imported in imports_of(path):
+                package = imported.split(".")[0]
+                if package != "callnet" and package not in sys.stdlib_module_names:
+                    self.assertTrue(wanted & requirement_names(brought.get(package, [])), f"{path}: {imported}")
