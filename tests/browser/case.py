@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThread
+from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.browser.visitor import Stage, stage
 from tests.daemon import Daemon
+
+reactor: Any = installed
+
+
+def in_reactor(function: Callable[[], Any]) -> Any:
+    """Call ``function`` in the reactor's thread, from a story, and wait for what it comes to."""
+    return blockingCallFromThread(reactor, function)
 
 
 class BrowserCase(TestCase):
@@ -20,7 +29,8 @@ class BrowserCase(TestCase):
     settings = ""
     """TOML for the daemon."""
 
-    def setUp(self) -> Deferred[None]:
+    def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
+        """Start the daemon."""
         self.daemon = Daemon(self.mktemp(), self.settings)
         self.addCleanup(self.daemon.stop)
         return self.daemon.start()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import blockingCallFromThread
 
 from tests.browser.camera import Camera
-from tests.browser.case import BrowserCase
+from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.visitor import Stage, Visitor
 
 ROOM = "blue-house"
@@ -190,7 +188,7 @@ class CallTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
-            blockingCallFromThread(reactor, self.daemon.stop)
+            in_reactor(self.daemon.stop)
             for visitor in (red, blue):
                 visitor.page.wait_for_selector("#notice:has-text('The call goes on')")
                 visitor.complaints.clear()  # the browser reports each try

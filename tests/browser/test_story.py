@@ -7,12 +7,11 @@ from typing import Any, Final
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, DeferredQueue
-from twisted.internet.threads import blockingCallFromThread
 
 from callnet.client import Account, CallAnswer, Device, Frame, connect
 from callnet.model import DeviceAddress
 from tests.browser.camera import Camera
-from tests.browser.case import BrowserCase
+from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.visitor import Stage
 
 TELEVISION: Final = DeviceAddress("13651884967", "tv888")
@@ -79,8 +78,3 @@ class StoryTests(BrowserCase):
             self.assertEqual((frame.type, frame.room_id), ("calling_be_hangup", called.room_id))
 
         return self.play(story)
-
-
-def in_reactor(function: Callable[[], Any]) -> Any:
-    """Call ``function`` in the reactor's thread, and wait for what it comes to."""
-    return blockingCallFromThread(reactor, function)

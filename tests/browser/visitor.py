@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 from collections.abc import Iterator, Sequence
@@ -124,7 +125,7 @@ class Visitor:
             self.wait(random.uniform(120, 200))  # noqa: S311
         changes = [
             sum(abs(a - b) for a, b in zip(one, other, strict=True)) > 5_000
-            for one, other in zip(pictures, pictures[1:], strict=False)
+            for one, other in itertools.pairwise(pictures)
         ]
         return sum(changes) >= 3
 
@@ -163,7 +164,9 @@ class Stage:
             flags.append(f"--use-file-for-fake-video-capture={camera.record(self._directory)}")
         return self._playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
 
-    def visitor(self, browser: Browser, language: str = "en-US", size: tuple[int, int] = LAPTOP, **options: Any) -> Visitor:
+    def visitor(
+        self, browser: Browser, language: str = "en-US", size: tuple[int, int] = LAPTOP, **options: Any
+    ) -> Visitor:
         """A new visitor, who shares nothing with the others."""
         viewport = {"width": size[0], "height": size[1]}
         context = browser.new_context(locale=language, viewport=viewport, ignore_https_errors=True, **options)  # type: ignore[arg-type]

@@ -196,7 +196,7 @@ function statusText(words, call, now) {
 function endedText(words, scene, call) {
   const why = words.ended[scene.ended] ?? words.ended.other;
   if (call.flowedAt === null) return why;
-  return `${why} ${words.lasted(duration(call.overAt - call.flowedAt))}`;
+  return `${why}${words.lasted(duration(call.overAt - call.flowedAt))}`;
 }
 
 /** Milliseconds as `2:03` or `1:02:03`. */

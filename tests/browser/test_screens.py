@@ -1,0 +1,179 @@
+"""Every state of the page on every screen and in both languages: nothing is cut, and the main button is in view.
+
+The screenshots go onto one contact sheet for each screen. `make screens` renews those in docs/screens.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Browser
+from twisted.internet.defer import Deferred
+
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase
+from tests.browser.layout import faults, word_faults
+from tests.browser.sheet import draw_sheet
+from tests.browser.visitor import Stage, Visitor
+
+SCREENS: Final = {"television": (1920, 1080), "laptop": (1366, 768), "phone": (390, 844)}
+SIDEWAYS: Final = (844, 390)
+"""A phone on its side is looked at, too, and has no sheet."""
+COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
+LANGUAGES: Final = ("en-US", "zh-CN")
+ROOM: Final = "blue-house"
+
+_NEVER_ANSWERED: Final = "navigator.mediaDevices.getUserMedia = () => new Promise(() => {});"
+
+_SILENT_PEER: Final = """(room) => new Promise((resolve) => {
+    const socket = new WebSocket(`wss://${location.host}/room`);
+    socket.onopen = () => socket.send(JSON.stringify(
+        { type: "join", room_id: room, key: "f".repeat(32), session: "f".repeat(32) }));
+    socket.onmessage = resolve;
+})"""
+
+
+class Photographer:
+    """Takes a picture of a visitor's page on every screen, and notes what is wrong with it."""
+
+    def __init__(self) -> None:
+        self.pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in SCREENS}
+        self.faults: list[str] = []
+
+    def take(self, visitor: Visitor, name: str, *, on_sheet: bool = True) -> None:
+        """Look at the present state on every screen."""
+        page = visitor.page
+        state = visitor.state
+        for screen, (width, height) in {**SCREENS, "sideways": SIDEWAYS}.items():
+            page.set_viewport_size({"width": width, "height": height})
+            # What moves has come to rest, and the video has been scaled.
+            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 350)))")
+            self.faults += [f"{name}, {screen}: {fault}" for fault in faults(page)]
+            if on_sheet and screen in self.pictures:
+                self.pictures[screen][name] = page.screenshot()
+            if state in ("connected", "error"):
+                self.faults += [f"{name}, {screen}: {fault}" for fault in word_faults(page)]
+        if visitor.state != state:
+            self.faults.append(f"{name}: from {state} to {visitor.state} while the pictures were taken")
+
+    def draw(self, browser: Browser, directory: Path) -> None:
+        """Write the contact sheets."""
+        directory.mkdir(parents=True, exist_ok=True)
+        for screen, pictures in self.pictures.items():
+            width, height = SCREENS[screen]
+            path = directory / f"{screen}-{width}x{height}.png"
+            draw_sheet(browser, dict(sorted(pictures.items())), COLUMNS[screen], path)
+
+
+class ScreenTests(BrowserCase):
+    """How the page looks."""
+
+    def test_states(self) -> Deferred[None]:
+        """Whatever state the page is in, all that it shows is whole and in view on every screen."""
+        directory = Path(os.environ.get("CALLNET_SCREENS") or self.mktemp())
+
+        def story(stage: Stage) -> None:
+            photographer = Photographer()
+            here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
+            shy = stage.browser(None, refuse=True)
+            for language in LANGUAGES:
+                self.tour(stage, photographer, language, here, there)
+                self.tour_of_refusals(stage, photographer, language, shy)
+            photographer.draw(here, directory.absolute())
+            self.assertEqual("\n".join(photographer.faults), "")
+
+        return self.play(story)
+
+    def test_faults_are_seen(self) -> Deferred[None]:
+        """What is cut, covered, hidden or off the screen is found."""
+        wrongs = {
+            "title.style.marginLeft = '3000px'": "#title leaves the screen",
+            "title.style.whiteSpace = 'nowrap'; title.style.width = '3rem'": "the text of #title does not fit",
+            "message.style.height = '1rem'; message.style.overflow = 'hidden'": "#hint is cut by #message",
+            "join.hidden = true": "#join is not to be seen",
+            "veil.style.zIndex = 9; veil.style.pointerEvents = 'auto'": "#join is covered",
+            "controls.hidden = false; controls.style.bottom = '50%'": "#panel and #controls overlap",
+        }
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            for wrong, fault in wrongs.items():
+                visitor.visit()
+                visitor.await_state("idle")
+                self.assertEqual(faults(visitor.page), [])
+                visitor.page.evaluate(wrong)
+                self.assertIn(fault, faults(visitor.page))
+
+        return self.play(story)
+
+    def tour(self, stage: Stage, photographer: Photographer, language: str, here: Browser, there: Browser) -> None:
+        """Take a visitor through the life of a call."""
+        visitor, other, third = stage.visitor(here, language), stage.visitor(there), stage.visitor(there, language)
+        visitor.visit()
+        visitor.await_state("idle")
+        photographer.take(visitor, f"1 idle, {language}")
+        visitor.page.fill("input#room-id", ROOM)
+        visitor.press("join")
+        visitor.await_state("waiting", "waiting")
+        photographer.take(visitor, f"2 waiting, {language}")
+        other.enter(ROOM)
+        visitor.await_state("connected")
+        other.await_state("connected")
+        visitor.await_colour(Camera.BLUE)
+        photographer.take(visitor, f"4 connected, {language}")
+        third.enter(ROOM)
+        third.await_state("full")
+        photographer.take(third, f"7 full, {language}")
+        third.visit()
+        other.press("camera")
+        other.press("mute")
+        visitor.page.wait_for_selector("#remote-off")
+        photographer.take(visitor, f"the other camera is off, {language}", on_sheet=False)
+        other.page.reload()
+        other.await_state("connected")
+        visitor.await_state("connected")
+        visitor.await_colour(Camera.BLUE)
+        other.visit()
+        visitor.await_state("reconnecting")
+        photographer.take(visitor, f"5 reconnecting, {language}")
+        other.enter(ROOM)
+        visitor.await_state("connected")
+        other.press("hangup")
+        visitor.await_state("ended")
+        photographer.take(visitor, f"6 ended, {language}")
+        other.page.evaluate(_SILENT_PEER, "silent")
+        visitor.enter("silent")
+        visitor.await_state("connecting", "connecting")
+        photographer.take(visitor, f"3 connecting, {language}")
+        visitor.page.add_init_script(_NEVER_ANSWERED)
+        visitor.enter("asking")
+        visitor.await_state("waiting", "permission")
+        photographer.take(visitor, f"asking for permission, {language}", on_sheet=False)
+        other.page.close()
+        third.page.close()
+        visitor.page.close()
+
+    def tour_of_refusals(self, stage: Stage, photographer: Photographer, language: str, shy: Browser) -> None:
+        """Take visitors to where it does not go on."""
+        visitor = stage.visitor(shy, language)
+        visitor.enter("refused")
+        visitor.await_state("error", "refused")
+        photographer.take(visitor, f"8 permission refused, {language}")
+        twin = stage.visitor(shy, language)
+        kept = visitor.page.evaluate("Object.entries(sessionStorage)")
+        twin.page.add_init_script(f"for (const [name, key] of {kept!r}) sessionStorage.setItem(name, key);")
+        twin.enter("refused")
+        visitor.await_state("error", "taken")
+        photographer.take(visitor, f"9 error, {language}")
+        twin.page.close()
+        visitor.enter("x" * 65)
+        visitor.await_state("error", "invalid")
+        photographer.take(visitor, f"invalid room, {language}", on_sheet=False)
+        visitor.enter("W" * 64)
+        visitor.await_state("error", "refused")
+        visitor.press("second-action")
+        visitor.await_state("waiting")
+        photographer.take(visitor, f"longest room without a camera, {language}", on_sheet=False)
+        visitor.page.close()
