@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any, Final, cast
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.application.service import IService, IServiceMaker, ServiceMaker
-from twisted.internet import reactor as installed
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.plugin import getPlugins
@@ -294,55 +292,6 @@ class RefusalTests(DaemonTestCase):
         """So does an endpoint that is none after all."""
         refusal = self.refusal('listeners.site = [{endpoint = "tcp:8080:interface=127.0.0.1:color=red"}]')
         self.assertRegex(refusal, r"^listeners\.site\[0\]\.endpoint 'tcp:8080:interface=127.0.0.1:color=red': ")
-
-
-class PortTests(DaemonTestCase):
-    """Listeners are opened on the real reactor here, since it alone knows what is busy."""
-
-    def setUp(self) -> None:
-        """The real reactor."""
-        super().setUp()
-        self.reactor = cast(StillReactor, installed)
-        busy = socket.socket()
-        self.addCleanup(busy.close)
-        busy.bind(("127.0.0.1", 0))
-        busy.listen()
-        self.port: int = busy.getsockname()[1]
-
-    def opened(self, endpoint: str) -> str:
-        """Why a listener with this endpoint cannot be opened, after others that can."""
-        free = '{ endpoint = "tcp:0:interface=127.0.0.1" }'
-        return self.refusal(
-            "accounts.open_enrolment_on_network = true\n"
-            f"listeners.account = [{free}]\nlisteners.signaling = [{free}]\n"
-            f"listeners.site = [{free}, {{ endpoint = '{endpoint}' }}]"
-        )
-
-    def test_a_busy_port_is_named_with_its_setting(self) -> None:
-        """A busy port is named with its setting, and no listener is left open."""
-        endpoint = f"tcp:{self.port}:interface=127.0.0.1"
-        self.assertEqual(self.opened(endpoint), f"listeners.site[1].endpoint '{endpoint}': Address already in use")
-
-    def test_an_address_of_another_host_too(self) -> None:
-        """So is an address that this host does not have."""
-        endpoint = "tcp:0:interface=203.0.113.1"
-        self.assertEqual(
-            self.opened(endpoint), f"listeners.site[1].endpoint '{endpoint}': Cannot assign requested address"
-        )
-
-    def test_a_socket_in_a_folder_that_is_not_there_too(self) -> None:
-        """So is a socket in a folder that is not there."""
-        self.assertEqual(
-            self.opened("unix:/nowhere/socket"),
-            "listeners.site[1].endpoint 'unix:/nowhere/socket': No such file or directory",
-        )
-
-    def test_a_socket_that_systemd_did_not_hand_over_too(self) -> None:
-        """So is a socket that systemd did not hand over."""
-        for name in ("name=x", "index=0"):
-            self.assertTrue(
-                self.opened(f"systemd:domain=INET:{name}").endswith("': systemd has handed over no such socket")
-            )
 
 
 class CommandTests(DaemonTestCase):
