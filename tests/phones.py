@@ -1,0 +1,110 @@
+"""Devices for tests of the heart: real sessions whose sockets only remember what was sent on them."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from msgspec import Struct
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from callnet.calls.rooms import RoomManager
+from callnet.calls.session import BASE, Session
+from callnet.interfaces import IPeer
+from callnet.model import DeviceAddress, RoomId
+
+Frame = dict[str, object]
+OUTCOMES: Final = ("call_success", "call_refuse", "call_failed")
+
+
+class Sent(Struct, frozen=True):
+    """A frame that a device sent after so many frames that it was sent."""
+
+    after: int
+    frame: Frame
+
+    def concerns(self, room: object) -> bool:
+        """Tell whether it may have taken its sender out of the call in this room."""
+        kind, named = self.frame["type"], self.frame.get("room_id", "")
+        return kind == "call" or (kind in ("calling_hangup", "called_refuse") and named in ("", room))
+
+
+@implementer(IPeer)
+class Connection:
+    """A socket of a device, and the session behind it."""
+
+    def __init__(self, address: DeviceAddress, rooms: RoomManager, clock: Clock) -> None:
+        self.address: Final = address
+        self.frames: list[Frame] = []
+        """What the device was sent."""
+        self.sent: list[Sent] = []
+        """What it sent."""
+        self.is_open = True
+        self._clock = clock
+        self._last_heard = clock.seconds()
+        self.session: Final = Session(address, rooms, self, clock, BASE)
+        self.session.opened()
+
+    def send(self, payload: bytes) -> None:
+        """See :meth:`callnet.interfaces.IPeer.send`."""
+        if self.is_open:
+            self.frames.append(json.loads(payload))
+
+    def close(self, code: int, reason: str) -> None:  # noqa: ARG002
+        """See :meth:`callnet.interfaces.IPeer.close`. The socket is gone only when it has :meth:`ended`."""
+        self.is_open = False
+
+    def heard_at(self) -> float:
+        """See :meth:`callnet.interfaces.IPeer.heard_at`."""
+        return self._last_heard
+
+    def ended(self) -> None:
+        """Let the socket be gone."""
+        self.is_open = False
+        self.session.closed()
+
+    # What the device sends
+
+    def calls(self, target: DeviceAddress) -> None:
+        """Send ``call``."""
+        self._sends(type="call", to_phone=target.phone, to_device_id=target.device_id)
+
+    def answers(self, room: RoomId, accepted: bool) -> None:
+        """Send ``called_success`` or ``called_refuse``."""
+        kind = "called_success" if accepted else "called_refuse"
+        self._sends(type=kind, from_phone="", from_device_id="", room_id=room)
+
+    def hangs_up(self, phone: str, room: str = "") -> None:
+        """Send ``calling_hangup``."""
+        self._sends(type="calling_hangup", notified_phone=phone, notified_device_id="", room_id=room)
+
+    def _sends(self, **frame: object) -> None:
+        self._last_heard = self._clock.seconds()
+        self.sent.append(Sent(len(self.frames), frame))
+        self.session.received(json.dumps(frame).encode())
+
+    # What can be said of it afterwards
+
+    def rooms_left_open(self) -> list[object]:
+        """Rooms that it was called to or put through to, and of which it neither heard nor made the end."""
+        return [
+            frame["room_id"]
+            for index, frame in enumerate(self.frames)
+            if frame["type"] in ("called", "call_success") and not self._has_left(frame["room_id"], index)
+        ]
+
+    def _has_left(self, room: object, index: int) -> bool:
+        told = any(f["type"] == "calling_be_hangup" and f["room_id"] == room for f in self.frames[index + 1 :])
+        return told or any(sent.after > index and sent.concerns(room) for sent in self.sent)
+
+    def outcomes(self) -> list[tuple[int, bool]]:
+        """For each call that it sent: how many outcomes it got, and whether it did anything else after it."""
+        found = []
+        for index, sent in enumerate(self.sent):
+            if sent.frame["type"] == "call":
+                later = [other for other in self.sent[index + 1 :] if other.frame["type"] != "called_success"]
+                end = later[0].after if later else len(self.frames)
+                number = sum(frame["type"] in OUTCOMES for frame in self.frames[sent.after : end])
+                found.append((number, bool(later)))
+        return found

@@ -1,0 +1,300 @@
+"""What holds of calls whatever happens: several devices on two nodes, at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from callnet.calls import events
+from callnet.calls.draft import parties
+from callnet.calls.rooms import RoomManager
+from callnet.cluster.memory import MemoryBus, MemoryCallStore
+from callnet.config import CallSettings
+from callnet.interfaces import ICallStore
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import CallRecord, CallState
+from tests.late_store import LateCallStore
+from tests.phones import Connection
+from tests.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedPage
+
+TIMES: Final = CallSettings(ring_time=10.0, grace=5.0, longest=60.0, unseated_limit=40.0)
+TICK: Final = 0.25
+EVERYONE: Final = (ANN, TV, PAD, CAROL)
+NOBODY: Final = DeviceAddress("13600000009", "tv")
+
+devices = st.sampled_from(EVERYONE)
+targets = st.sampled_from((*EVERYONE, EVERYWHERE, DeviceAddress(ANN.phone, "*"), NOBODY))
+choices = st.integers(0, 1_000_000)
+
+
+@implementer(ILogObserver)
+class FailureWatcher:
+    """Keeps what is logged as a failure."""
+
+    def __init__(self) -> None:
+        self.failures: list[LogEvent] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        """Look at what is logged."""
+        if "log_failure" in event:
+            self.failures.append(event)
+
+
+class Calls(RuleBasedStateMachine):
+    """Devices connect, call, answer, hang up and vanish, pages come and go, and time passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.turns: list[Callable[[], object]] = []
+        bus = MemoryBus()
+        self.memory = MemoryCallStore(bus)
+        self.nodes = [
+            RoomManager(self.make_store(), bus, self.clock, TIMES, "here"),
+            RoomManager(self.memory, bus, self.clock, TIMES, "there"),
+        ]
+        for node in self.nodes:
+            node.start()
+        self.connections: list[Connection] = []
+        self.pages: list[tuple[RoomManager, RoomId, str, RecordedPage]] = []
+        self.known: dict[RoomId, CallRecord] = {}
+        self.versions: dict[object, int] = {}
+        self.watcher = FailureWatcher()
+        globalLogPublisher.addObserver(self.watcher)
+
+    def make_store(self) -> ICallStore:
+        """Make the store of the first node."""
+        return self.memory
+
+    def connection(self, address: DeviceAddress) -> Connection | None:
+        """The open connection of a device."""
+        return next((c for c in reversed(self.connections) if c.address == address and c.is_open), None)
+
+    def room(self, choice: int) -> RoomId:
+        """A room that was heard of, or one that never was."""
+        rooms = [*self.known, RoomId("f" * 32)]
+        return rooms[choice % len(rooms)]
+
+    # What happens
+
+    @rule(address=devices, node=st.integers(0, 1))
+    def connect(self, address: DeviceAddress, node: int) -> None:
+        """A device opens a socket, be there another or not."""
+        self.connections.append(Connection(address, self.nodes[node], self.clock))
+
+    @precondition(lambda self: self.connections)
+    @rule(choice=choices)
+    def socket_ends(self, choice: int) -> None:
+        """A socket is gone, one that is open or one that was closed for another."""
+        self.connections.pop(choice % len(self.connections)).ended()
+
+    @rule(address=devices, callee=targets)
+    def call(self, address: DeviceAddress, callee: DeviceAddress) -> None:
+        """A device calls."""
+        if connection := self.connection(address):
+            connection.calls(callee)
+
+    @rule(address=devices, choice=choices, accepted=st.booleans())
+    def answer(self, address: DeviceAddress, choice: int, accepted: bool) -> None:
+        """A device answers a call, its own or not."""
+        if connection := self.connection(address):
+            connection.answers(self.room(choice), accepted)
+
+    @rule(address=devices, accepted=st.booleans())
+    def answer_ring(self, address: DeviceAddress, accepted: bool) -> None:
+        """A device answers the call that rings it."""
+        for call in self.memory._calls.values():
+            if address in call.ringing and (connection := self.connection(address)):
+                connection.answers(call.room, accepted)
+
+    @rule(address=devices, phone=devices, choice=st.none() | choices)
+    def hang_up(self, address: DeviceAddress, phone: DeviceAddress, choice: int | None) -> None:
+        """A device hangs up, with a room or without."""
+        if connection := self.connection(address):
+            connection.hangs_up(phone.phone, "" if choice is None else self.room(choice))
+
+    @rule(choice=choices, key=st.sampled_from(("red", "blue", "green")))
+    def page_comes(self, choice: int, key: str) -> None:
+        """A page asks for a seat."""
+        page, room, node = RecordedPage(), self.room(choice), self.nodes[choice % 2]
+        node.take_seat(room, key, "s", page)
+        self.pages.append((node, room, key, page))
+
+    @precondition(lambda self: self.pages)
+    @rule(choice=choices, hangs_up=st.booleans())
+    def page_goes(self, choice: int, hangs_up: bool) -> None:
+        """A page is closed, or its button is pressed."""
+        node, room, key, page = self.pages[choice % len(self.pages)]
+        if hangs_up:
+            node.page_hung_up(room, key)
+        else:
+            self.pages.pop(choice % len(self.pages))
+            node.leave_seat(room, key, page)
+
+    @rule(choice=choices)
+    def operator_ends(self, choice: int) -> None:
+        """The operator ends a call."""
+        self.nodes[1]._turns.take(self, lambda: self.nodes[1]._settle(events.Stopped(self.room(choice))))
+
+    @rule(seconds=st.sampled_from((0.25, 1.0, 2.0, 3.0, 5.25, 12.0)))
+    def wait(self, seconds: float) -> None:
+        """Time passes."""
+        for _ in range(int(seconds / TICK)):
+            self.clock.advance(TICK)
+            self.pass_turns()
+
+    def on_next_turn(self, step: Callable[[], object]) -> None:
+        """Have something done when the next turn comes."""
+        self.turns.append(step)
+
+    def pass_turns(self) -> None:
+        """Let a store that is late catch up."""
+        while self.turns:
+            self.turn()
+
+    def turn(self) -> None:
+        """Let it take one step."""
+        steps, self.turns = self.turns, []
+        for step in steps:
+            step()
+
+    # What always holds
+
+    @invariant()
+    def everyone_is_in_one_call(self) -> None:
+        """A device is in at most one live call, and its record names that one: busy means exactly that."""
+        live = [call for call in self.memory._calls.values() if call.state is not CallState.OVER]
+        busy = [(device, call.room) for call in live for device in parties(call)]
+        assert len({device for device, _ in busy}) == len(busy)
+        for device, room in busy:
+            record = self.memory._devices[device.phone][device.device_id]
+            assert record.room == room
+
+    @invariant()
+    def ringing_ends(self) -> None:
+        """A ringing call ends within its time."""
+        for call in self.memory._calls.values():
+            if call.state is CallState.RINGING:
+                assert call.ringing
+                assert self.clock.seconds() <= call.placed_at + TIMES.ring_time + TICK
+
+    @invariant()
+    def over_is_over(self) -> None:
+        """A call that is over never changes; it is remembered, then forgotten."""
+        for room, call in self.memory._calls.items():
+            known = self.known.get(room)
+            if known is not None and known.state is CallState.OVER:
+                assert call is known
+            self.known[room] = call
+        for room, call in self.known.items():
+            if room not in self.memory._calls:
+                assert call.state is CallState.OVER or self.clock.seconds() - call.placed_at > 120
+
+    @invariant()
+    def versions_rise(self) -> None:
+        """The version of a record only rises, for as long as it is remembered."""
+        versions: dict[object, int] = {("call", room): call.version for room, call in self.memory._calls.items()}
+        versions |= {("seats", room): seats.version for room, seats in self.memory._seats.items()}
+        versions |= {d.address: d.version for of_phone in self.memory._devices.values() for d in of_phone.values()}
+        for key, version in versions.items():
+            assert version >= self.versions.get(key, 0)
+        self.versions = versions
+
+    @invariant()
+    def rung_once(self) -> None:
+        """`called` is never sent twice on one connection."""
+        for connection in self.connections:
+            rooms = [frame["room_id"] for frame in connection.frames if frame["type"] == "called"]
+            assert len(rooms) == len(set(rooms))
+
+    @invariant()
+    def nothing_goes_wrong(self) -> None:
+        """Whatever comes is answered by the protocol, not by a traceback."""
+        assert not self.watcher.failures
+
+    def teardown(self) -> None:
+        """In the end everything comes to an end, everyone knows, and nothing is left behind."""
+        try:
+            self.pass_turns()
+            self.wait(75)
+            for connection in self.connections:
+                self.check_end(connection)
+            self.everyone_goes()
+            self.check_nothing_is_left()
+        finally:
+            globalLogPublisher.removeObserver(self.watcher)
+
+    def check_end(self, connection: Connection) -> None:
+        """Every call came to exactly one outcome or was ended by its caller; nobody rings or talks still."""
+        if connection.is_open:
+            assert connection.rooms_left_open() == []
+            self.check_outcomes(connection.outcomes())
+
+    def check_outcomes(self, outcomes: list[tuple[int, bool]]) -> None:
+        """Each call has one outcome, or none if its caller did something else."""
+        for number, did_more in outcomes:
+            assert number == 1 or (did_more and number == 0)
+
+    def everyone_goes(self) -> None:
+        """All sockets are closed, those of pages too, and the nodes stop in a quiet moment."""
+        for connection in self.connections:
+            connection.ended()
+        for node, room, key, page in self.pages:
+            node.leave_seat(room, key, page)
+        self.wait(260)
+        for node in self.nodes:
+            node.stop()
+
+    def check_nothing_is_left(self) -> None:
+        """Nothing is stored, nobody waits, no timer runs."""
+        assert not self.watcher.failures
+        assert not self.clock.getDelayedCalls()
+        store = self.memory
+        assert (store._devices, store._calls, store._seats) == ({}, {}, {})
+        for index in (store._devices_due, store._calls_due, store._seats_due):
+            assert index._buckets == {}
+        for node in self.nodes:
+            assert (node._waiters, node._placed, node._arriving, node._turns._waiting) == ({}, {}, {}, {})
+            assert (node._devices, node._pages) == ({}, {})
+
+
+class LateCalls(Calls):
+    """The same while the first node's store takes its time."""
+
+    def make_store(self) -> ICallStore:
+        """Make the store of the first node."""
+        return LateCallStore(self.memory, self.on_next_turn)
+
+    def check_outcomes(self, outcomes: list[tuple[int, bool]]) -> None:
+        """There are no more outcomes than calls, and the last call has one if its caller did nothing else."""
+        total = sum(number for number, _ in outcomes)
+        assert total <= len(outcomes)
+        assert total >= sum(not did_more for _, did_more in outcomes)
+
+    @rule(number=st.integers(1, 4))
+    def turns_pass(self, number: int) -> None:
+        """The store takes some steps."""
+        for _ in range(number):
+            self.turn()
+
+
+class CallsTests(SynchronousTestCase):
+    """At random, many times over."""
+
+    settings = settings(max_examples=60, stateful_step_count=40)
+
+    def test_store_that_answers_at_once(self) -> None:
+        """Two nodes in one process."""
+        run_state_machine_as_test(Calls, settings=self.settings)
+
+    def test_store_that_answers_late(self) -> None:
+        """One of the nodes is far from the store."""
+        run_state_machine_as_test(LateCalls, settings=self.settings)
