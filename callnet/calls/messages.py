@@ -178,6 +178,7 @@ def call_failed(asked: DeviceAddress, reason: Reason) -> CallFailed:
 def decode(payload: bytes) -> Request:
     """Read one frame of a device.
 
+    :param payload: valid UTF-8: the socket has seen to that, and fields that nobody reads are not looked at here.
     :raises BadFrame: it is not JSON, not an object, of unknown type, lacks a field, or a field is no
         acceptable value.
     """
@@ -227,7 +228,7 @@ def _has_two_types(payload: bytes) -> bool:
         return {}
 
     try:
-        json.loads(payload, object_pairs_hook=keep, strict=False, parse_int=str)  # as msgspec reads it
+        json.loads(payload, object_pairs_hook=keep, parse_int=str)  # as msgspec reads it
     except (ValueError, RecursionError):
         return True
     return sum(key == "type" for key, _ in pairs) > 1
