@@ -139,6 +139,10 @@ class Wire:
         lines = [f"{name}: {value}" for name, value in fields.items() if value is not None]
         self.send("\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode("latin-1"))
 
+    def begin_anew(self) -> None:
+        """Forget the answer to the request before."""
+        self.head, self._unread = "", b""
+
     def frame(self, opcode: int, payload: bytes = b"", fin: bool = True) -> None:
         """Send one frame."""
         self.send(client_frame(opcode, payload, fin))
