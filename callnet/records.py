@@ -73,6 +73,8 @@ class CallRecord(Struct, frozen=True):
     reason: Reason | None = None
     """Why the call is over."""
     ended_at: float | None = None
+    ended_by: DeviceAddress | None = None
+    """The device that refused or hung up, which need not be told."""
 
 
 class Seat(Struct, frozen=True):

@@ -105,7 +105,7 @@ def _hang_up(draft: Draft, event: events.HangUp) -> Reply:
     late = _late(call, event.device)
     if late is not None or call is None:
         return late if isinstance(late, NotYours) else None
-    leave(draft, call, event.device, Reason.HANGUP)
+    leave(draft, call, event.device, Reason.HANGUP, by=event.device)
     return None
 
 

@@ -93,9 +93,9 @@ class Draft:
         self._seats[record.room] = record = replace(record, version=version, **changed)
         return record
 
-    def end(self, call: CallRecord, reason: Reason) -> CallRecord:
-        """Let a call be over."""
-        return self.put_call(call, state=CallState.OVER, reason=reason, ended_at=self.now, ringing=())
+    def end(self, call: CallRecord, reason: Reason, by: DeviceAddress | None = None) -> CallRecord:
+        """Let a call be over. ``by``: the device that said so, if it was one."""
+        return self.put_call(call, state=CallState.OVER, reason=reason, ended_at=self.now, ended_by=by, ringing=())
 
     def forget(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
         """Let a record be removed. It must be as it was read."""

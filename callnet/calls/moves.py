@@ -24,16 +24,19 @@ def accept(draft: Draft, call: CallRecord, callee: DeviceAddress, by_calling: bo
 
 def refuse(draft: Draft, call: CallRecord, device: DeviceAddress, reason: Reason = Reason.REFUSED) -> None:
     """Let a rung device refuse for all; the caller and the other rung devices are told."""
-    draft.tell(draft.end(call, reason), call.caller, *(other for other in call.ringing if other != device))
+    draft.tell(draft.end(call, reason, device), call.caller, *(other for other in call.ringing if other != device))
 
 
-def leave(draft: Draft, call: CallRecord, device: DeviceAddress, active: Reason) -> None:
+def leave(
+    draft: Draft, call: CallRecord, device: DeviceAddress, active: Reason, by: DeviceAddress | None = None
+) -> None:
     """Let ``device`` leave a call that it is in. ``active``: the reason if the call was answered.
 
+    ``by``: ``device``, if it said so itself and knows which call it left.
     A caller that ends its own ringing is named too, though nothing is said to it: it need wait no more.
     """
     if call.state is CallState.ACTIVE:
-        draft.tell(draft.end(call, active), other_party(call, device))
+        draft.tell(draft.end(call, active, by), other_party(call, device))
     elif device == call.caller:
         draft.tell(draft.end(call, Reason.CANCELLED), *call.ringing, device)
     else:

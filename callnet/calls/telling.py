@@ -94,7 +94,7 @@ def decided_at(call: CallRecord, device: DeviceAddress) -> float | None:
     """When it was decided what ends ``call`` for ``device``; ``None`` if there is nothing to tell it."""
     if _lost_fork(call, device):
         return call.answered_at
-    if call.state is not CallState.OVER:
+    if call.state is not CallState.OVER or device == call.ended_by:
         return None
     if call.callee is None:
         # A device that was waited for until the end never heard that it was to ring.

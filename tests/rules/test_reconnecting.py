@@ -134,6 +134,21 @@ class EndingTests(RulesTestCase):
         told = self.tv.connects(heard_at=self.world.now - 10)
         self.assertEqual([be_hangup(self.carol, second, "cancelled")], told)
 
+    def test_own_ending(self) -> None:
+        """Who hung up or refused has not missed it, though it was decided after the frame that said so came."""
+        for rung in (True, False):
+            room = self.ringing(self.ann, self.tv) if rung else self.active(self.ann, self.tv)
+            self.world.wait(1)
+            came = self.world.now - 0.001
+            if rung:
+                self.tv.refuses(room)
+            else:
+                self.tv.hangs_up(room)
+            self.tv.last_heard = came
+            self.tv.loses_socket()
+            self.world.wait(1)
+            self.assertEqual([], self.tv.connects())
+
     def test_own_cancellation(self) -> None:
         """A caller that ended its own ringing is owed nothing, even where it is not known when it was heard."""
         room = self.ringing(self.ann, self.tv)

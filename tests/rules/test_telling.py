@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from callnet.calls.events import Stopped
 from callnet.calls.messages import FAILURES, encode
 from callnet.calls.telling import answer, news, outcome_of
 from callnet.model import Accepted, Failed, Reason, Refused, Withdrawn
@@ -31,12 +32,18 @@ class TellingTests(RulesTestCase):
     def test_each_knows_the_other(self) -> None:
         """`fire_*` is the other party: for the caller the callee that answered, for everyone else the caller."""
         room = self.active(self.ann, self.tv)
-        self.tv.hangs_up(room)
+        self.world.happen(Stopped(room))
         call = self.world.calls[room]
         for device, other in ((self.ann, self.tv), (self.tv, self.ann)):
             message = news(call, device.address, self.world.now, 45.0)
             assert message is not None
-            self.assertEqual(be_hangup(other, room, "hangup"), on_wire(message))
+            self.assertEqual(be_hangup(other, room, "shutting_down"), on_wire(message))
+
+    def test_who_hung_up(self) -> None:
+        """Who hung up is told nothing of it."""
+        room = self.active(self.ann, self.tv)
+        self.tv.hangs_up(room)
+        self.assertIsNone(news(self.world.calls[room], self.tv.address, self.world.now, 45.0))
 
     def test_failure(self) -> None:
         """A failure carries the address as it was asked, **no `room_id`**, and a message for a person."""
