@@ -120,6 +120,7 @@ class CappedSite(Site):
     :param body_limit: the longest body that a request may have, in bytes.
     """
 
+    noisy = False
     protocol = DeadlineChannel  # type: ignore[assignment]  # HTTP/1.1 alone: WebSockets need it
     _log = Logger(namespace="callnet.web")
 

@@ -21,6 +21,8 @@ SWEEP_EVERY: Final = 5.0
 class ServerSocketFactory(WebSocketServerFactory):
     """Makes sockets of one kind, watches over them with one timer, and closes them all in the end."""
 
+    noisy = False
+
     def __init__(self, protocol: type[ServerSocket], clock: IReactorTime, longest_message: int) -> None:
         super().__init__(reactor=clock, server="")  # type: ignore[no-untyped-call]
         self.setProtocolOptions(
