@@ -26,6 +26,9 @@ _CN_MOBILE_LENGTH = 11
 
 _ALGORITHM = "HS256"
 
+_SEED_HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+"""``{"alg":"HS256","typ":"JWT"}``, with which every token of the seed begins."""
+
 
 class Key(Struct, frozen=True):
     """A secret that tokens are signed with, and the id that tells it from others in their header."""
@@ -75,8 +78,9 @@ class Tokens:
         self._keys = {key.kid: key for key in keys}
         self._jws = jwt.PyJWS(algorithms=[_ALGORITHM])
         self._decode_claims = msgspec.json.Decoder(_Claims).decode
-        # The header of our own tokens is always the same text: no need to parse it to find the key.
+        # The header of our own tokens, and of the seed's, is always the same text: no need to parse it.
         self._headers = {self._sign(key, b"{}").partition(".")[0]: key for key in keys}
+        self._headers[_SEED_HEADER] = self._signing
 
     def issue(self, address: DeviceAddress) -> str:
         """Make a new token for a device."""

@@ -1,1 +1,0 @@
-"""See the docstring of each module."""
