@@ -21,9 +21,13 @@ class Camera(Enum):
     RED = (100, 185)
     BLUE = (170, 100)
 
+    def file(self, directory: Path) -> Path:
+        """Where :meth:`record` writes."""
+        return directory / f"{self.name.lower()}.y4m"
+
     def record(self, directory: Path) -> Path:
         """Write what this camera sees, for Chromium to play."""
-        path = directory / f"{self.name.lower()}.y4m"
+        path = self.file(directory)
         samples = WIDTH * HEIGHT // 4
         colour = b"".join(bytes([component]) * samples for component in self.value)
         with path.open("wb") as file:

@@ -88,7 +88,7 @@ class CallTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
-            for visitor in (red, blue, red):
+            for visitor in (red, blue):
                 visitor.page.reload()
                 for either in (red, blue):
                     either.await_state("connected")
@@ -166,6 +166,22 @@ class CallTests(BrowserCase):
 
         return self.play(story)
 
+    def test_sleep(self) -> Deferred[None]:
+        """A machine that slept for a while comes back to the same connection."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            with stage.asleep(Camera.BLUE):
+                red.await_state("reconnecting")
+                red.wait(3_000)  # longer than a connection may heal by itself
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+                self.assertEqual(visitor.page.evaluate("window.connections.length"), 1)
+                visitor.await_movement()
+            self.assert_see_each_other(red, blue)
+
+        return self.play(story)
+
     def test_remote_control(self) -> Deferred[None]:
         """Arrows and OK are enough: they reach every button."""
 
@@ -223,5 +239,24 @@ class PermissionTests(BrowserCase):
             shy.await_colour(Camera.RED)
             self.assertIn("watching only", shy.text("notice"))
             self.assertTrue(red.is_visible("remote-off"))
+
+        return self.play(story)
+
+
+class CallsOnlyTests(BrowserCase):
+    """A daemon that serves no rooms but those of calls."""
+
+    settings = "[calls]\nadhoc_rooms = false"
+
+    def test_unknown_room(self) -> Deferred[None]:
+        """A room that is no call's is refused, and the page offers to enter another."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.enter(ROOM)
+            visitor.await_state("error", "unknown_room")
+            visitor.press("action")
+            visitor.await_state("idle")
+            self.assertNotIn("room_id", visitor.page.url)
 
         return self.play(story)

@@ -27,6 +27,13 @@ ROOM: Final = "blue-house"
 
 _NEVER_ANSWERED: Final = "navigator.mediaDevices.getUserMedia = () => new Promise(() => {});"
 
+_NAMES_OF_WORDS: Final = """async (language) => {
+    const { wordsFor } = await import("/static/demo/words.js");
+    const names = (words) => Object.entries(words)
+        .map(([name, word]) => typeof word === "object" ? [name, names(word)] : name);
+    return names(wordsFor(language).words);
+}"""
+
 _SILENT_PEER: Final = """(room) => new Promise((resolve) => {
     const socket = new WebSocket(`wss://${location.host}/room`);
     socket.onopen = () => socket.send(JSON.stringify(
@@ -46,10 +53,10 @@ class Photographer:
         """Look at the present state on every screen."""
         page = visitor.page
         state = visitor.state
+        visitor.wait(350)  # what moves comes to rest
         for screen, (width, height) in {**SCREENS, "sideways": SIDEWAYS}.items():
             page.set_viewport_size({"width": width, "height": height})
-            # What moves has come to rest, and the video has been scaled.
-            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 350)))")
+            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
             self.faults += [f"{name}, {screen}: {fault}" for fault in faults(page)]
             if on_sheet and screen in self.pictures:
                 self.pictures[screen][name] = page.screenshot()
@@ -70,6 +77,8 @@ class Photographer:
 class ScreenTests(BrowserCase):
     """How the page looks."""
 
+    timeout = 400
+
     def test_states(self) -> Deferred[None]:
         """Whatever state the page is in, all that it shows is whole and in view on every screen."""
         directory = Path(os.environ.get("CALLNET_SCREENS") or self.mktemp())
@@ -83,6 +92,17 @@ class ScreenTests(BrowserCase):
                 self.tour_of_refusals(stage, photographer, language, shy)
             photographer.draw(here, directory.absolute())
             self.assertEqual("\n".join(photographer.faults), "")
+
+        return self.play(story)
+
+    def test_languages(self) -> Deferred[None]:
+        """What is said in one language is said in the other."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.visit()
+            english, chinese = (visitor.page.evaluate(_NAMES_OF_WORDS, language) for language in LANGUAGES)
+            self.assertEqual(english, chinese)
 
         return self.play(story)
 

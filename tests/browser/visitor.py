@@ -6,13 +6,14 @@ import itertools
 import random
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.browser.camera import Camera
+from tests.browser.sleep import asleep
 
 CHROMIUM: Final = shutil.which("chromium") or "/usr/bin/chromium"
 PAGE: Final = "/static/demo/direct_chat.html"
@@ -129,6 +130,11 @@ class Visitor:
         ]
         return sum(changes) >= 3
 
+    def await_movement(self) -> None:
+        """Wait until what is painted changes again: what piled up in a pause is sorted out first."""
+        if not any(self.sees_movement() for _ in range(20)):
+            raise AssertionError("the picture stands still")
+
     def audio_packets(self) -> int:
         """How many packets of sound have come over the present connection."""
         return int(self.page.evaluate(_AUDIO_PACKETS))
@@ -177,6 +183,10 @@ class Stage:
     def pair(self) -> tuple[Visitor, Visitor]:
         """Two visitors in browsers of their own, the first with the red camera, the second with the blue."""
         return self.visitor(self.browser(Camera.RED)), self.visitor(self.browser(Camera.BLUE))
+
+    def asleep(self, camera: Camera) -> AbstractContextManager[None]:
+        """Let the browser with this camera sleep for as long as the context lasts."""
+        return asleep(str(camera.file(self._directory)))
 
     def complaints(self) -> Sequence[str]:
         """What went wrong in any page."""
