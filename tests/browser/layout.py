@@ -84,6 +84,9 @@ _FIND_WORD_FAULTS: Final = f"""async ([mainButton, texts]) => {{
         element.hidden = text === "";
         element.textContent = text;
     }};
+    const used = ["title", "hint", "action", "second-action", "notice", "status-text"];
+    const before = used.map((id) => [id, document.getElementById(id).textContent]);
+    const restore = () => before.forEach(([id, text]) => put(id, text));
     const found = [];
     const look = () => found.push(...findFaults(mainButton).map((fault) => `${{document.body.innerText}}: ${{fault}}`));
     if (texts === "notices") {{
@@ -92,6 +95,7 @@ _FIND_WORD_FAULTS: Final = f"""async ([mainButton, texts]) => {{
             put("status-text", `${{words.title.connected}} · 10:20:30`);
             look();
         }}
+        restore();
         return found;
     }}
     for (const action of Object.values(words.action)) {{
@@ -112,9 +116,10 @@ _FIND_WORD_FAULTS: Final = f"""async ([mainButton, texts]) => {{
         put("hint", `${{reason}}${{words.lasted("10:20:30")}}`);
         look();
     }}
+    restore();
     return found;
 }}"""
-"""Puts all that the page can say where it would say it, in one go, so that the page does not change it back."""
+"""Puts all that the page can say where it would say it, in one go, so that the page does not come in between."""
 
 
 def faults(page: Page) -> Sequence[str]:

@@ -10,11 +10,11 @@ from typing import Final
 
 from playwright.sync_api import Browser
 
-WIDTH: Final = 1600
+WIDTH: Final = 2400
 """Pixels across a sheet."""
 
 _STYLE: Final = """
-    body { margin: 0; padding: 12px; display: grid; gap: 12px; background: #d9dee3; font: 15px sans-serif; }
+    body { margin: 0; padding: 12px; display: grid; gap: 12px; background: #d9dee3; font: 20px sans-serif; }
     figure { margin: 0; }
     img { display: block; width: 100%; }
     figcaption { padding: 3px 0; }
