@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from OpenSSL import SSL
+from twisted.internet.error import ConnectionLost
+
 from callnet.model import DeviceAddress
 from tests.quiet import QuietTestCase
 from tests.rfc6455 import BINARY, CLOSE, CONTINUATION, PING, TEXT, client_frame
@@ -260,6 +263,14 @@ class ResourceTests(ClosingCase):
         self.tv.wire.frame(CONTINUATION, b'"x"}')
         self.world.settle()
         self.assertEqual(self.tv.hears()["message"], "type is not known")
+
+    def test_connection_that_breaks(self) -> None:
+        """However a connection breaks, nothing of it is left."""
+        for reason in (SSL.Error(), SSL.SysCallError(-1, "Unexpected EOF"), ConnectionLost(), OSError(9, "x")):
+            self.tv.wire.leave(reason)
+            self.assertEqual(self.online(), {PHONE})
+            self.assertEqual(len(self.world.signaling.sockets), 1)
+            self.tv = self.world.device(*TV)
 
     def test_refused_but_not_gone(self) -> None:
         """Who was refused and goes on sending is not listened to."""

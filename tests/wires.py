@@ -152,11 +152,11 @@ class Wire:
         data, self._unsent = self._unsent, b""
         return data
 
-    def leave(self) -> None:
+    def leave(self, reason: Exception | None = None) -> None:
         """Let the connection break."""
         if not self.lost:
             self.lost = True
-            self.transport.protocol.connectionLost(Failure(ConnectionLost()))
+            self.transport.protocol.connectionLost(Failure(reason or ConnectionLost()))
 
     def move(self) -> bool:
         """Carry what is under way; tell whether there was anything."""
