@@ -7,6 +7,7 @@ reads its errors: by then the settings are read, the database is ready and every
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -157,7 +158,7 @@ def compose(settings: Settings, reactor: IDaemonReactor) -> Daemon:
         tls,
     )
     self_signed = None if settings.tls.certificate else os.path.join(settings.state_dir, SELF_SIGNED)
-    hello = greeting(listeners, site.PAGE, self_signed, settings.accounts.open_enrolment_on_network)
+    hello = greeting(listeners, site.PAGE, self_signed, settings.accounts.open_enrolment_on_network, sys.argv[0])
     return Daemon(listeners, [signaling, room], rooms, database, threads, hello)
 
 

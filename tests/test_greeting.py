@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
@@ -68,7 +69,8 @@ class GreetingTests(SynchronousTestCase):
 
     def greet(self, *listeners: OpenListener, **facts: Any) -> str:
         """The lines as one text."""
-        return "\n".join(greeting(listeners, "/page", **{"self_signed": None, "open_on_network": False, **facts}))
+        usual = {"self_signed": None, "open_on_network": False, "program": "twistd"}
+        return "\n".join(greeting(listeners, "/page", **{**usual, **facts}))
 
     def test_every_service_has_a_line(self) -> None:
         """Every service has a line, with the path that clients need."""
@@ -84,6 +86,14 @@ class GreetingTests(SynchronousTestCase):
     def test_the_devices_to_try_need_no_options(self) -> None:
         """The devices to try need no options where everything is where they look."""
         self.assertIn("--answer accept\n", self.greet(*DEFAULTS))
+
+    def test_the_command_is_the_one_beside_twistd(self) -> None:
+        """The command to try is the one beside the program that runs, by its path unless it is found without."""
+        folder = self.mktemp()
+        os.mkdir(folder)
+        self.assertIn("\n  callnet device", self.greet(*DEFAULTS, program=f"{folder}/twistd"))
+        with open(f"{folder}/callnet", "w", opener=lambda path, flags: os.open(path, flags, 0o700)):
+            self.assertIn(f"\n  {folder}/callnet device", self.greet(*DEFAULTS, program=f"{folder}/twistd"))
 
     def test_elsewhere_they_are_told_where(self) -> None:
         """Elsewhere they are told where: at the first listener of each service."""

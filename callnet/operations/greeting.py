@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Final
@@ -18,13 +20,14 @@ _DEFAULTS: Final = {
 
 
 def greeting(
-    listeners: Sequence[OpenListener], page: str, self_signed: str | None, open_on_network: bool
+    listeners: Sequence[OpenListener], page: str, self_signed: str | None, open_on_network: bool, program: str
 ) -> Iterator[str]:
     """The lines to show.
 
     :param page: the path of the page on the site.
     :param self_signed: the file of the certificate, if callnet signed it itself.
     :param open_on_network: whoever reaches this host may enrol.
+    :param program: how the running program was called.
     """
     yield f"callnet {version('callnet')} is ready."
     paths = {"account": "", "signaling": "/socket.io", "site": page}
@@ -36,11 +39,17 @@ def greeting(
     if open_on_network:
         yield "  Enrolment is open: whoever reaches this host and knows a phone and a device id can be that device."
     if {"account", "signaling"} <= dict(urls).keys():
-        options = _options(dict(reversed(urls)))
+        command, options = _command(program), _options(dict(reversed(urls)))
         yield "Try it: two devices call each other in two terminals,"
-        yield f"  callnet device 13800000002 tv --answer accept{options}"
-        yield f"  callnet device 13800000001 phone --call 13800000002 tv{options}"
+        yield f"  {command} device 13800000002 tv --answer accept{options}"
+        yield f"  {command} device 13800000001 phone --call 13800000002 tv{options}"
         yield "and then meet on the page, with the room id that both print."
+
+
+def _command(program: str) -> str:
+    """How to call ``callnet`` in another terminal: by its path, if it is beside ``program`` and only there."""
+    beside = os.path.join(os.path.dirname(program), "callnet")
+    return beside if os.access(beside, os.X_OK) and shutil.which("callnet") != beside else "callnet"
 
 
 def _options(urls: dict[str, str]) -> str:
