@@ -106,7 +106,7 @@ class Device:
             while True:
                 frame = json.loads(await socket.hear())
                 if socket is self.socket:
-                    self._hear(frame)
+                    self.hear(frame)
         except Closed as closed:
             if socket is self.socket:
                 self.socket = None
@@ -179,7 +179,8 @@ class Device:
 
     # Hearing
 
-    def _hear(self, frame: dict[str, Any]) -> None:
+    def hear(self, frame: dict[str, Any]) -> None:
+        """Enter what the server says into the books."""
         kind = frame.get("type")
         self._heard += 1
         self.note(f"< {json.dumps(frame)}")

@@ -1,0 +1,90 @@
+"""What the proofs of ``make acceptance`` write, and what they read off this project."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from acceptance import bad_frames, bad_http, readme
+from acceptance.bad_values import mutated
+from acceptance.daemon import complaints
+from acceptance.proof import ROOT, Outcome, Proof, report
+from acceptance.wire import TEXT, frame
+
+INFO = "2026-11-25T01:54:09+0000 [callnet.tap.Daemon#info] Received SIGINT"
+WARNING = "2026-11-25T01:54:09+0000 [callnet.tap.Daemon#warn] something"
+
+
+class ReportTests(SynchronousTestCase):
+    """The report of one run."""
+
+    def report(self, *misses: str) -> str:
+        """The report of a proof that counted three calls."""
+        outcome = Outcome({"calls": 3}, misses)
+        return report(Proof("calls", "everyone is answered", lambda _brief, _seed: outcome), outcome, True, 7, 61)
+
+    def test_met(self) -> None:
+        """It has the target, the date, the commit, the seed, the machine and what was counted."""
+        text = self.report()
+        self.assertTrue(text.startswith("calls: met (a short slice)\ntarget: everyone is answered\ndate: 20"))
+        for line in ("\ncommit: ", "\nseed: 7\n", "\nmachine: ", "\ntook: 61 s\n", "\ncalls: 3\n"):
+            self.assertIn(line, text)
+
+    def test_missed(self) -> None:
+        """It says where the target was missed."""
+        text = self.report("nobody answered")
+        self.assertTrue(text.startswith("calls: MISSED"))
+        self.assertTrue(text.endswith("\nMISSED: nobody answered\n"))
+
+
+class ComplaintTests(SynchronousTestCase):
+    """Lines of a daemon's log above info."""
+
+    def test_found(self) -> None:
+        """They are found by their level, and a traceback without any by its first line."""
+        self.assertEqual([], complaints(INFO))
+        for line in (WARNING, WARNING.replace("warn", "error"), WARNING.replace("warn", "critical"), "Traceback (most"):
+            self.assertEqual([line], complaints(f"{INFO}\n{line}\n\tmore of it\n"))
+
+
+class ReadmeTests(SynchronousTestCase):
+    """The commands that a newcomer is told to type."""
+
+    def test_each_is_there_once(self) -> None:
+        """The four things that the newcomer's proof does are in README.md, each once."""
+        for beginning in ("apt-get install", "make run", "curl"):
+            self.assertTrue(readme.command(ROOT / "README.md", beginning))
+
+    def test_a_missing_one(self) -> None:
+        """One that is not there is an error."""
+        path = Path(self.mktemp())
+        path.write_text("```sh\nmake run\n```\n")
+        self.assertEqual(["make run"], readme.commands(path))
+        self.assertRaises(LookupError, readme.command, path, "make test")
+
+
+class BadInputTests(SynchronousTestCase):
+    """What the fuzz sends."""
+
+    def test_every_case_has_a_name_of_its_own(self) -> None:
+        """A wrong answer is found again by the name of its case."""
+        for cases in (bad_http.cases(), bad_frames.cases()):
+            names = Counter(case.name for case in cases)
+            self.assertGreater(len(names), 50)
+            self.assertEqual([], [name for name, count in names.items() if count > 1])
+
+    def test_accidents_are_the_same_for_one_seed(self) -> None:
+        """What is sent depends on the seed alone."""
+        good = b'{"type": "call", "to_phone": "13800000001"}'
+        one, other = Random(5), Random(5)  # noqa: S311
+        self.assertEqual([mutated(good, one) for _ in range(99)], [mutated(good, other) for _ in range(99)])
+
+    def test_frames(self) -> None:
+        """A frame has the header of RFC 6455 §5.2 for its length."""
+        self.assertEqual(b"\x81\x82\0\0\0\0hi", frame(TEXT, b"hi"))
+        self.assertEqual(b"\x01\x02hi", frame(TEXT, b"hi", fin=False, masked=False))
+        self.assertEqual(b"\x81\xfe\x00\x7e", frame(TEXT, b"x" * 126)[:4])
+        self.assertEqual(b"\x81\xff" + (65536).to_bytes(8, "big"), frame(TEXT, b"x" * 65536)[:10])
