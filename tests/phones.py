@@ -99,12 +99,20 @@ class Connection:
         return told or any(sent.after > index and sent.concerns(room) for sent in self.sent)
 
     def outcomes(self) -> list[tuple[int, bool]]:
-        """For each call that it sent: how many outcomes it got, and whether it did anything else after it."""
+        """For each call that it sent: how many outcomes it got, and whether it did anything else after it.
+
+        A call to oneself is no call and leaves everything as it was, so it and its failure do not count.
+        """
         found = []
-        for index, sent in enumerate(self.sent):
+        actions = [sent for sent in self.sent if not self._is_idle(sent.frame)]
+        for index, sent in enumerate(actions):
             if sent.frame["type"] == "call":
-                later = [other for other in self.sent[index + 1 :] if other.frame["type"] != "called_success"]
-                end = later[0].after if later else len(self.frames)
-                number = sum(frame["type"] in OUTCOMES for frame in self.frames[sent.after : end])
+                later = actions[index + 1 :]
+                frames = self.frames[sent.after : later[0].after if later else None]
+                number = sum(f["type"] in OUTCOMES and f.get("reason") != "self" for f in frames)
                 found.append((number, bool(later)))
         return found
+
+    def _is_idle(self, frame: Frame) -> bool:
+        """Tell whether a frame leaves whoever sent it in the call that it placed."""
+        return frame["type"] == "called_success" or self.address == (frame.get("to_phone"), frame.get("to_device_id"))
