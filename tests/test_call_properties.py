@@ -151,6 +151,7 @@ class Calls(RuleBasedStateMachine):
         """Time passes."""
         for _ in range(int(seconds / TICK)):
             self.clock.advance(TICK)
+            self.versions_rise()
             self.pass_turns()
 
     def on_next_turn(self, step: Callable[[], object]) -> None:
@@ -167,6 +168,7 @@ class Calls(RuleBasedStateMachine):
         steps, self.turns = self.turns, []
         for step in steps:
             step()
+            self.versions_rise()
 
     # What always holds
 

@@ -297,6 +297,22 @@ class CallAgainTests(RulesTestCase):
         self.assertIsNone(self.ann.calls(self.tv.everywhere()))
         self.assert_heard(self.ann, call_failed(self.tv.everywhere(), "busy"))
 
+    def test_grace_is_over(self) -> None:
+        """A device whose grace is over is `offline` at once, even if nobody has acted on that yet."""
+        self.world.now += 20
+        self.assertIsNone(self.ann.calls(self.tv))
+        self.assert_call(self.first, CallState.OVER, Reason.REPLACED)
+        self.assert_heard(self.ann, call_failed(self.tv, "offline"))
+
+    def test_ringing_call(self) -> None:
+        """A device that went away while it rang is in no call that could be replaced: it is `offline`."""
+        self.tv.connects()
+        self.pad.loses_socket()
+        self.ringing(self.ann, self.tv)
+        self.tv.loses_socket()
+        self.assertIsNone(self.ann.calls(self.tv.everywhere()))
+        self.assert_heard(self.ann, call_failed(self.tv.everywhere(), "offline"))
+
     def test_busy_for_others(self) -> None:
         """While it is waited for it is in a call: others find it busy."""
         self.call_again()

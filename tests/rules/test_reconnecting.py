@@ -231,10 +231,12 @@ class PresentCallTests(RulesTestCase):
         self.assertEqual([call_success(self.tv, room)], self.ann.connects())
 
     def test_answer_was_heard(self) -> None:
-        """A caller that was heard of after the answer has seen it."""
-        self.active(self.ann, self.tv)
-        self.ann.loses_socket()
-        self.assertEqual([], self.ann.connects())
+        """A caller that was heard of when it was answered, or after that, has seen it."""
+        for seconds in (0.0, 1.0):
+            self.active(self.ann, self.tv, seconds)
+            self.ann.loses_socket()
+            self.assertEqual([], self.ann.connects())
+            self.ann.calls(self.pad)
 
     def test_callee_is_told_nothing(self) -> None:
         """A callee that answered knows that it did."""

@@ -80,6 +80,15 @@ class TypedRoomTests(SeatsTestCase):
         self.assert_meets(self.red, "g")
         self.assertEqual(NoSeat("full"), self.blue.comes("b"))
 
+    def test_who_is_told(self) -> None:
+        """Whoever is gone is not told of the room, and each socket of a seat has a greater generation."""
+        generations = [page.comes().generation for page in (self.red, self.blue, self.red, self.blue)]
+        self.assertEqual(sorted(set(generations)), generations)
+        self.blue.view = None
+        self.blue.goes()
+        self.red.comes()
+        self.assertIsNone(self.blue.view)
+
     def test_all_are_gone(self) -> None:
         """When both were away for 10 s the room is forgotten."""
         self.red.comes("r")

@@ -8,7 +8,7 @@ from callnet.calls.events import Stopped
 from callnet.calls.messages import FAILURES, encode
 from callnet.calls.telling import answer, news, outcome_of
 from callnet.model import Accepted, Failed, Reason, Refused, Withdrawn
-from tests.rules.frames import be_hangup, called, on_wire
+from tests.rules.frames import be_hangup, call_success, called, on_wire
 from tests.rules.world import RulesTestCase
 
 
@@ -28,6 +28,16 @@ class TellingTests(RulesTestCase):
         """A device that has nothing to do with a call is told nothing of it."""
         room = self.ringing(self.ann, self.tv)
         self.assertIsNone(news(self.world.calls[room], self.carol.address, self.world.now, 45.0))
+
+    def test_callee(self) -> None:
+        """A callee that accepted is told nothing of that; one that did so by calling is owed a `call_success`."""
+        room = self.active(self.ann, self.tv)
+        self.assertIsNone(news(self.world.calls[room], self.tv.address, self.world.now, 45.0))
+        room = self.ringing(self.carol, self.pad)
+        self.pad.calls(self.carol)
+        message = news(self.world.calls[room], self.pad.address, self.world.now, 45.0)
+        assert message is not None
+        self.assertEqual(call_success(self.carol, room), on_wire(message))
 
     def test_each_knows_the_other(self) -> None:
         """`fire_*` is the other party: for the caller the callee that answered, for everyone else the caller."""
