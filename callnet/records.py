@@ -101,7 +101,7 @@ class SeatsRecord(Struct, frozen=True):
     due: float | None
     """When this record must be looked at again."""
     closed: bool = False
-    """Someone hung up a room that has no call; it begins anew when both have left."""
+    """Someone hung up a room that has no call; it begins anew with whoever comes next."""
 
 
 class Records(Struct, frozen=True):
