@@ -28,6 +28,8 @@ SITE: Final = "https://localhost:8080"
 PORTS: Final = (8080, 8082, 8083)
 SERVES_WITHIN: Final = 60.0
 """Seconds from ``make run`` on a fresh clone to the first answer."""
+READY: Final = " is ready."
+"""What the daemon prints when it serves."""
 README: Final = ROOT / "README.md"
 CLONE: Final = "callnet"
 
@@ -66,9 +68,10 @@ class Newcomer:
         subprocess.run(["chown", "-R", "nobody:nogroup", str(target)], check=True)
 
     def _serves(self, daemon: subprocess.Popen[bytes]) -> bool:
+        printed = self._log("make").read_text(errors="replace")
         if daemon.poll() is not None:
-            raise ChildProcessError(f"make run ended: {self._log('make').read_text(errors='replace')[-2000:]}")
-        return all(map(_answers, PORTS))
+            raise ChildProcessError(f"make run ended: {printed[-2000:]}")
+        return READY in printed and all(map(_answers, PORTS))  # what answers there may be somebody else's
 
     def _curl(self) -> None:
         """The two lines that log in and list contacts."""
