@@ -95,8 +95,9 @@ class Connection:
         ]
 
     def _has_left(self, room: object, index: int) -> bool:
+        """A frame that names the room may cross the `called` on a slow way, and is acted on after it."""
         told = any(f["type"] == "calling_be_hangup" and f["room_id"] == room for f in self.frames[index + 1 :])
-        return told or any(sent.after > index and sent.concerns(room) for sent in self.sent)
+        return told or any(s.concerns(room) and (s.after > index or s.frame.get("room_id") == room) for s in self.sent)
 
     def outcomes(self) -> list[tuple[int, bool]]:
         """For each call that it sent: how many outcomes it got, and whether it did anything else after it.
