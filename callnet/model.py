@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple, NewType, TypeAlias
 
 from msgspec import Struct
@@ -75,6 +75,19 @@ class Reason(StrEnum):
     TOO_LONG = "too_long"
     REVOKED = "revoked"
     EXPIRED = "expired"
+
+
+class CloseCode(IntEnum):
+    """Why callnet closes a WebSocket (RFC 6455 §7.4.1, protocol §2, docs/room-socket.md)."""
+
+    GOING_AWAY = 1001
+    UNSUPPORTED_DATA = 1003
+    INTERNAL_ERROR = 1011
+    BAD_FRAMES = 4400
+    NO_SEAT = 4403
+    NO_PONG = 4408
+    DISPLACED = 4409
+    TOO_SLOW = 4413
 
 
 class Accepted(Struct, frozen=True):

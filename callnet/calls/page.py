@@ -27,7 +27,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.seats import NoSeat, RoomOver, RoomView, SeatReply, view
 from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
-from callnet.model import RoomId
+from callnet.model import CloseCode, RoomId
 from callnet.records import CallRecord, Relay, SeatsRecord
 
 log = Logger()
@@ -53,13 +53,13 @@ class PageSession:
         try:
             frame = decode_page(payload)
         except BadPageFrame:
-            self._peer.close(4400, "bad frame")
+            self._peer.close(CloseCode.BAD_FRAMES, "bad frame")
             return
         joined = self._joined
         if isinstance(frame, Join):
             self._join(frame)
         elif joined is None:
-            self._peer.close(4400, "join first")
+            self._peer.close(CloseCode.BAD_FRAMES, "join first")
         elif isinstance(frame, RelayTo):
             self._relay(joined, frame)
         elif isinstance(frame, Hangup):
@@ -74,7 +74,7 @@ class PageSession:
 
     def _join(self, frame: Join) -> None:
         if self._joined is not None:
-            self._peer.close(4400, "joined already")
+            self._peer.close(CloseCode.BAD_FRAMES, "joined already")
             return
         if not is_room_name(frame.room_id):
             self._refuse("invalid")
@@ -113,7 +113,7 @@ class PageSession:
 
     def displaced(self) -> None:
         """Close: a newer socket holds the seat."""
-        self._peer.close(4409, "opened elsewhere")
+        self._peer.close(CloseCode.DISPLACED, "opened elsewhere")
 
     # To the socket
 
@@ -122,9 +122,9 @@ class PageSession:
 
     def _refuse(self, reason: str) -> None:
         self._send(RefusedSeat(reason))
-        self._peer.close(4403, "no seat")
+        self._peer.close(CloseCode.NO_SEAT, "no seat")
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(Unavailable):
             log.failure("handling a page", failure)
-        self._peer.close(1011, "try again")
+        self._peer.close(CloseCode.INTERNAL_ERROR, "try again")

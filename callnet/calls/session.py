@@ -29,7 +29,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, be_hangup, news
 from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
-from callnet.model import DeviceAddress, Outcome, Reason, RoomId
+from callnet.model import CloseCode, DeviceAddress, Outcome, Reason, RoomId
 from callnet.records import CallRecord
 
 _REMEMBERED_ROOMS: Final = 4
@@ -125,7 +125,7 @@ class Session:
 
     def displaced(self) -> None:
         """Close: a newer connection of the device is open."""
-        self._peer.close(4409, "connected elsewhere")
+        self._peer.close(CloseCode.DISPLACED, "connected elsewhere")
 
     def heard_at(self) -> float:
         """When anything was last received from the device."""
@@ -183,11 +183,11 @@ class Session:
             self._bad_since, self._bad_frames = now, 0
         self._bad_frames += 1
         if self._bad_frames > self._dialect.bad_frames_a_minute:
-            self._peer.close(4400, "too many bad frames")
+            self._peer.close(CloseCode.BAD_FRAMES, "too many bad frames")
 
     def _give_up(self, failure: Failure) -> None:
         _log_unless_unavailable(failure)
-        self._peer.close(1011, "try again")
+        self._peer.close(CloseCode.INTERNAL_ERROR, "try again")
 
 
 def _log_unless_unavailable(failure: Failure) -> None:

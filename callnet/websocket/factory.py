@@ -10,9 +10,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.resource import IResource
 
+from callnet.model import CloseCode
 from callnet.websocket.socket import CLOSE_TIME, ServerSocket
-
-GOING_AWAY: Final = 1001
 
 SWEEP_EVERY: Final = 5.0
 """Seconds between two looks at all sockets."""
@@ -69,7 +68,7 @@ class ServerSocketFactory(WebSocketServerFactory):
             self._sweep = None
         for socket in list(self.sockets):
             if socket.state == socket.STATE_OPEN:
-                socket.close(GOING_AWAY, "server going away")
+                socket.close(CloseCode.GOING_AWAY, "server going away")
             elif socket.state == socket.STATE_CONNECTING:
                 socket.transport.loseConnection()
         if not self.sockets:

@@ -15,16 +15,10 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from callnet.model import CloseCode
+
 if TYPE_CHECKING:
     from callnet.websocket.factory import ServerSocketFactory
-
-UNSUPPORTED_DATA: Final = 1003
-INTERNAL_ERROR: Final = 1011
-TOO_MANY_BAD_FRAMES: Final = 4400
-NO_SEAT: Final = 4403
-NO_PONG: Final = 4408
-DISPLACED: Final = 4409
-TOO_SLOW: Final = 4413
 
 HANDSHAKE_BYTES: Final = 8192
 HANDSHAKE_TIME: Final = 10.0
@@ -142,7 +136,7 @@ class ServerSocket(WebSocketServerProtocol):
     def _count_unread(self, size: int) -> None:
         self.unread += size
         if self.unread > UNREAD_MAX:
-            self.close(TOO_SLOW, "reading too slowly")
+            self.close(CloseCode.TOO_SLOW, "reading too slowly")
 
     # What Autobahn calls
 
@@ -205,7 +199,7 @@ class ServerSocket(WebSocketServerProtocol):
             self.opened()
         except Exception:  # noqa: BLE001
             log.failure("opening a socket")
-            self.close(INTERNAL_ERROR, "internal error")
+            self.close(CloseCode.INTERNAL_ERROR, "internal error")
 
     def onMessageFrame(self, payload: Any) -> None:
         """Keep a part of a message. Of empty ones there could be any number."""
@@ -222,13 +216,13 @@ class ServerSocket(WebSocketServerProtocol):
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Take a message."""
         if isBinary:
-            self.close(UNSUPPORTED_DATA, "frames are text")
+            self.close(CloseCode.UNSUPPORTED_DATA, "frames are text")
             return
         try:
             self.received(payload)
         except Exception:  # noqa: BLE001
             log.failure("taking a frame")
-            self.close(INTERNAL_ERROR, "internal error")
+            self.close(CloseCode.INTERNAL_ERROR, "internal error")
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
         """Note when the closing handshake began."""
@@ -262,7 +256,7 @@ class ServerSocket(WebSocketServerProtocol):
             if silent < PING_AFTER:
                 self.is_pinged = False
             elif silent >= DEAD_AFTER:
-                self.close(NO_PONG, "no pong")
+                self.close(CloseCode.NO_PONG, "no pong")
             elif not self.is_pinged:
                 self.is_pinged = True
                 self.sendPing()
