@@ -34,6 +34,7 @@ RoomId = NewType("RoomId", str)
 """The id of a call's room: 32 lowercase hex digits, 128 random bits (protocol §2.2)."""
 
 _ROOM_ID = re.compile(r"[0-9a-f]{32}")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def new_room_id() -> RoomId:
@@ -46,9 +47,17 @@ def is_room_id(text: str) -> bool:
     return _ROOM_ID.fullmatch(text) is not None
 
 
-def mask_phone(phone: str) -> str:
-    """Hide the middle of a phone number, for the log: ``136****4967``."""
-    return f"{phone[:3]}****{phone[-4:]}" if len(phone) > 7 else "****"
+def has_control_characters(text: str) -> bool:
+    """Tell whether ``text`` holds a C0 or C1 control character, DEL, or a lone surrogate.
+
+    Such a surrogate is in no UTF-8, and a database refuses it.
+    """
+    return not text.isprintable() and _CONTROL.search(text) is not None
+
+
+def is_plain_text(text: str, longest: int) -> bool:
+    """Tell whether ``text`` has at most ``longest`` characters and no control characters."""
+    return len(text) <= longest and not has_control_characters(text)
 
 
 class Reason(StrEnum):

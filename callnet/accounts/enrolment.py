@@ -9,21 +9,13 @@ from typing import TypeAlias
 import phonenumbers
 
 from callnet.errors import StartError
-from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX
+from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, is_plain_text
 
 PhoneRule: TypeAlias = Callable[[str], bool]
 """Tells whether a text is an acceptable phone number. It takes any text, and never raises."""
 
-_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters, and lone surrogates, which are in no UTF-8 and which a database refuses."""
-
 _CN_MOBILE = re.compile(r"1[0-9]{10}")
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
-
-
-def is_plain_text(text: str, longest: int) -> bool:
-    """Tell whether ``text`` has at most ``longest`` characters and no control characters."""
-    return len(text) <= longest and _UNSPEAKABLE.search(text) is None
 
 
 def is_device_id(text: str) -> bool:

@@ -9,11 +9,11 @@ import msgspec
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from callnet.accounts.enrolment import PhoneRule, is_device_id, is_plain_text, is_well_formed_phone
+from callnet.accounts.enrolment import PhoneRule, is_device_id, is_well_formed_phone
 from callnet.accounts.tokens import Tokens
 from callnet.errors import DataInvalid, DeviceInvalid, PhoneInvalid, TokenInvalid
 from callnet.interfaces import Contact, IAccounts, IContacts, IPresence
-from callnet.model import DEVICE_ID_MAX, DeviceAddress
+from callnet.model import DEVICE_ID_MAX, DeviceAddress, is_plain_text
 
 CURSOR_MAX: Final = 512
 """The longest cursor that is looked at, in characters."""

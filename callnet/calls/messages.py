@@ -7,14 +7,22 @@ knows the answer that the protocol names. :func:`encode` writes what a device is
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from callnet.model import DEVICE_ID_MAX, PHONE_MAX, DeviceAddress, Reason, RoomId, is_room_id
+from callnet.model import (
+    DEVICE_ID_MAX,
+    PHONE_MAX,
+    DeviceAddress,
+    Reason,
+    RoomId,
+    has_control_characters,
+    is_plain_text,
+    is_room_id,
+)
 
 
 class _Frame(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
@@ -154,7 +162,6 @@ _KINDS: Final[dict[str, tuple[type[Request], dict[str, int]]]] = {
 """By type: the struct, and its fields with the most characters that each may have."""
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What msgspec raises for bad input: two of the three are not its own."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def page_path(room: RoomId) -> str:
@@ -196,7 +203,7 @@ def decode(payload: bytes) -> Request:
 
 
 def _is_name(text: str, longest: int) -> bool:
-    return 0 < len(text) <= longest and not has_control_characters(text)
+    return text != "" and is_plain_text(text, longest)
 
 
 def _is_answerable(frame: CalledSuccess | CalledRefuse | CallingHangup) -> bool:
@@ -204,19 +211,10 @@ def _is_answerable(frame: CalledSuccess | CalledRefuse | CallingHangup) -> bool:
     if isinstance(frame, CallingHangup):
         phone, device_id = frame.notified_phone, frame.notified_device_id
         if not frame.room_id:
-            return _is_text(phone, PHONE_MAX) and _is_text(device_id, DEVICE_ID_MAX)
+            return is_plain_text(phone, PHONE_MAX) and is_plain_text(device_id, DEVICE_ID_MAX)
     else:
         phone, device_id = frame.from_phone, frame.from_device_id
-    return is_room_id(frame.room_id) and _is_text(phone, PHONE_MAX) and _is_text(device_id, DEVICE_ID_MAX)
-
-
-def _is_text(text: str, longest: int) -> bool:
-    return len(text) <= longest and not has_control_characters(text)
-
-
-def has_control_characters(text: str) -> bool:
-    """Tell whether ``text`` holds a C0 or C1 control character or DEL."""
-    return not text.isprintable() and _CONTROL.search(text) is not None
+    return is_room_id(frame.room_id) and is_plain_text(phone, PHONE_MAX) and is_plain_text(device_id, DEVICE_ID_MAX)
 
 
 def _has_two_types(payload: bytes) -> bool:
@@ -290,7 +288,7 @@ def _refusal(tag: str, values: dict[str, str | None], message: str) -> BadFrame:
 
 
 def _echo(value: str | None, longest: int) -> str:
-    return value if value is not None and _is_text(value, longest) else ""
+    return value if value is not None and is_plain_text(value, longest) else ""
 
 
 def _complaint(tag: str, name: str, longest: int, values: dict[str, str | None]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from callnet.calls.messages import has_control_characters
+from callnet.model import is_plain_text
 
 ROOM_ID_MAX: Final = 64
 
@@ -99,4 +99,4 @@ def decode_page(payload: bytes) -> PageRequest:
 
 def is_room_name(text: str) -> bool:
     """Tell whether a page may ask for a room of this name, be it a call's or made up by hand."""
-    return 0 < len(text) <= ROOM_ID_MAX and not has_control_characters(text)
+    return text != "" and is_plain_text(text, ROOM_ID_MAX)

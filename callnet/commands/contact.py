@@ -7,9 +7,10 @@ from typing import TextIO
 
 import click
 
-from callnet.accounts.enrolment import is_plain_text, phone_rule
+from callnet.accounts.enrolment import phone_rule
 from callnet.commands import contact_csv
 from callnet.commands.common import CommandError, opened, require_phones, settings_of
+from callnet.model import is_plain_text
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.tables import CONTACT_NAME_MAX

@@ -6,8 +6,9 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TextIO
 
-from callnet.accounts.enrolment import PhoneRule, is_plain_text
+from callnet.accounts.enrolment import PhoneRule
 from callnet.commands.common import CommandError
+from callnet.model import is_plain_text
 from callnet.storage.contacts import Pair
 from callnet.storage.tables import CONTACT_NAME_MAX
 
