@@ -29,6 +29,9 @@ Origin = Annotated[
 ]
 
 
+Network = Annotated[str, Meta(min_length=1, description="a network such as 10.0.0.0/8, or one address")]
+
+
 class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Who has an account."""
 
@@ -60,6 +63,17 @@ class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
     upgrade_on_start: bool = True
 
 
+class RedisSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where nodes and workers meet; without it there is one process."""
+
+    url: str = ""
+    """``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``. It may hold a password: never log it."""
+    prefix: str = "callnet:"
+    """What every key and channel begins with."""
+    ca: str = ""
+    """PEM file with the authorities that ``rediss://`` trusts; empty: those of the system."""
+
+
 class CallSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How long the phases of a call last, in seconds (protocol §2.4)."""
 
@@ -77,6 +91,8 @@ class Listener(Struct, frozen=True, forbid_unknown_fields=True):
 
     endpoint: str
     tls: bool = False
+    proxy_protocol: tuple[Network, ...] = ()
+    """Networks of load balancers whose PROXY header says who the client is; if there are any, nobody else may connect."""
 
 
 class SiteListener(Listener, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +107,7 @@ class ListenerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     account: tuple[Listener, ...] = (Listener("tcp:8083:interface=127.0.0.1"),)
     signaling: tuple[Listener, ...] = (Listener("tcp:8082:interface=127.0.0.1"),)
     site: tuple[SiteListener, ...] = (SiteListener("tcp:8080:interface=127.0.0.1"),)
+    admin: tuple[Listener, ...] = (Listener("tcp:8084:interface=127.0.0.1"),)
 
     def keyed(self) -> Iterator[tuple[str, Listener]]:
         """Each listener with its key path, such as ``listeners.site[0]``."""
@@ -126,9 +143,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. As :func:`load` returns it, no path and no URL is empty but those of ``[tls]``."""
 
     state_dir: str = ""
+    workers: Annotated[int, Meta(ge=1, le=64)] | Literal["auto"] = 1
+    """How many processes serve; ``auto``: one for each core."""
     accounts: AccountSettings = AccountSettings()
     tokens: TokenSettings = TokenSettings()
     database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
     calls: CallSettings = CallSettings()
     listeners: ListenerSettings = ListenerSettings()
     tls: TlsSettings = TlsSettings()

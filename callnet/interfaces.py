@@ -6,11 +6,12 @@ ids are well formed when they come here: the edges have checked them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import (
@@ -70,28 +71,57 @@ class IPresence(Interface):
         """Those of ``addresses`` that hold a live socket."""
 
 
+class Commit(Struct, frozen=True):
+    """What came of a commit."""
+
+    held: bool
+    """Whether it was written. If not, somebody else was faster, and nothing was written or published."""
+    unreached: tuple[DeviceAddress, ...] = ()
+    """Devices that a :class:`Notice` was for and that are connected, on a node that could not be told."""
+
+
+COMMITTED: Final = Commit(True)
+OVERTAKEN: Final = Commit(False)
+
+
 class ICallStore(Interface):
     """Keeps versioned records of devices, calls and seats, and decides nothing.
 
     Who wants to change something reads, lets the rules decide, and commits; if somebody else was
     faster the commit does not happen, and one reads and decides again.
+
+    A store that is shared by nodes may be out of reach. It then goes on with the records that this node
+    knows (:attr:`Records.complete`), and takes commits that concern this node's own devices and pages
+    alone, or that end a call; the others learn of them when it is back.
     """
 
-    def read(phones: Collection[str], rooms: Collection[RoomId]) -> Deferred[Records]:
+    node: str = Attribute("""The name under which this node holds devices and pages. It may change.""")
+
+    def now() -> float:
+        """The time, in seconds on the clock of the store, which all nodes share."""
+
+    def read(phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
         """All devices of these phones, these rooms' calls and seats, and the calls and seats of every
         room that one of those devices names. The answer may hold more than was asked for.
+
+        A device or page whose node is dead is shown as gone since then.
+
+        :param fresh: if it is false and ``phones`` is empty, calls and seats may be as this node last heard
+            of them; a commit finds out.
         """
 
-    def commit(changes: Changes) -> Deferred[bool]:
+    def commit(changes: Changes) -> Deferred[Commit]:
         """Write all of ``changes`` and publish its notices, in order, if every version still holds.
 
-        Fires with ``False``, and nothing was written or published, if one does not.
+        :raises callnet.errors.Unavailable: it is not known whether it was written; or the store is out of
+            reach and this cannot do without it, and nothing was written.
         """
 
     def due(now: float) -> Deferred[Sequence[DeviceRecord | CallRecord | SeatsRecord]]:
-        """Records whose ``due`` is not after ``now``.
+        """Records whose ``due`` is not after ``now``, and that it is for this node to look at.
 
-        They are named again by a later call until a newer version of them is committed.
+        They are named again by a later call until a newer version of them is committed. A call that is
+        over is not named: the store forgets it when it is due, with the seats of its room.
         """
 
 
@@ -105,8 +135,8 @@ class IBus(Interface):
     def subscribe(receiver: Callable[[BusMessage], None]) -> None:
         """Have ``receiver`` called with what is for this node. It must not raise."""
 
-    def publish(messages: Iterable[BusMessage]) -> None:
-        """Send each message to where its addressee is."""
+    def publish(node: str, message: BusMessage) -> None:
+        """Send a message to a node, which may be this one."""
 
 
 class IPeer(Interface):

@@ -23,7 +23,7 @@ class CallState(StrEnum):
     OVER = "over"
 
 
-class DeviceRecord(Struct, frozen=True, gc=False):
+class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     """A device that is connected, or was a moment ago."""
 
     address: DeviceAddress
@@ -31,7 +31,10 @@ class DeviceRecord(Struct, frozen=True, gc=False):
     node: str
     """The node that holds the device's socket."""
     generation: int
-    """Which of the device's connections is meant: a greater one is newer."""
+    """Which of the device's connections is meant: a greater one is newer.
+
+    It is when the connection opened, in milliseconds on the store's clock, or one more than the one before.
+    """
     connected: bool
     heard_at: float | None
     """When anything was last received from the connection before the present one; ``None``: not known."""
@@ -45,7 +48,7 @@ class DeviceRecord(Struct, frozen=True, gc=False):
     """When this record must be looked at again."""
 
 
-class CallRecord(Struct, frozen=True):
+class CallRecord(Struct, frozen=True, array_like=True):
     """One call, from ringing until it is forgotten. The record is the call."""
 
     room: RoomId
@@ -77,7 +80,7 @@ class CallRecord(Struct, frozen=True):
     """The device that refused or hung up, which need not be told."""
 
 
-class Seat(Struct, frozen=True):
+class Seat(Struct, frozen=True, array_like=True):
     """One of the two seats of a page's room."""
 
     key: str
@@ -87,12 +90,12 @@ class Seat(Struct, frozen=True):
     node: str
     """The node that holds the page's socket."""
     generation: int
-    """Which of the seat's sockets is meant: a greater one is newer."""
+    """Which of the seat's sockets is meant: a greater one is newer. As of a device's connections."""
     empty_since: float | None
     """When the page's socket went away; ``None`` while somebody sits here."""
 
 
-class SeatsRecord(Struct, frozen=True):
+class SeatsRecord(Struct, frozen=True, array_like=True):
     """The two seats of one room, of a call or made up by hand."""
 
     room: RoomId
@@ -111,6 +114,8 @@ class Records(Struct, frozen=True):
     """By phone, then by device id."""
     calls: Mapping[RoomId, CallRecord]
     seats: Mapping[RoomId, SeatsRecord]
+    complete: bool = True
+    """``False``: other nodes may know more, and cannot be asked just now. These are records that this node knows."""
 
     def device(self, address: DeviceAddress) -> DeviceRecord | None:
         """The record of one device."""
@@ -118,14 +123,14 @@ class Records(Struct, frozen=True):
         return None if of_phone is None else of_phone.get(address.device_id)
 
 
-class Notice(Struct, frozen=True, gc=False):
+class Notice(Struct, frozen=True, gc=False, array_like=True, tag=True):
     """Someone is to look at a call that has changed: a device, or whoever sits in the call's room."""
 
     to: DeviceAddress
     call: CallRecord
 
 
-class SeatNotice(Struct, frozen=True, gc=False):
+class SeatNotice(Struct, frozen=True, gc=False, array_like=True, tag=True):
     """The page in one seat is to look at its room, which has changed."""
 
     key: str
@@ -133,10 +138,12 @@ class SeatNotice(Struct, frozen=True, gc=False):
     call: CallRecord | None
 
 
-class Relay(Struct, frozen=True, gc=False):
+class Relay(Struct, frozen=True, gc=False, array_like=True, tag=True):
     """What one page says to the other, verbatim: no record keeps it."""
 
     room: RoomId
+    node: str
+    """The node that holds the page's socket."""
     key: str
     """The seat that it goes to."""
     sender: str
@@ -145,10 +152,11 @@ class Relay(Struct, frozen=True, gc=False):
     """JSON."""
 
 
-class Displaced(Struct, frozen=True, gc=False):
-    """A newer connection of ``to`` is open; an older one than ``generation`` is to be closed."""
+class Displaced(Struct, frozen=True, gc=False, array_like=True, tag=True):
+    """A newer connection of ``to`` is open; one on ``node`` that is older than ``generation`` is to be closed."""
 
     to: DeviceAddress
+    node: str
     generation: int
 
 
@@ -156,7 +164,9 @@ class Changes(Struct, frozen=True):
     """What a decision comes to: new records, records to forget, and who is to be told, in order.
 
     The version of each record here is one more than that of the record it was decided on, which must
-    still hold when this is committed (a record that is new has version 1).
+    still hold when this is committed (a record that is new has version 1). A room is committed as a whole:
+    if its call is named here and its seats are not, there must be none when this is committed, and the
+    other way about.
     """
 
     devices: Sequence[DeviceRecord] = ()
@@ -164,6 +174,8 @@ class Changes(Struct, frozen=True):
     seats: Sequence[SeatsRecord] = ()
     forgotten: Sequence[DeviceRecord | CallRecord | SeatsRecord] = ()
     """Records as they were read."""
+    unchanged: Sequence[CallRecord] = ()
+    """Calls as they were read, which were relied on: those of ``seats`` and of forgotten seats."""
     notices: Sequence[Notice | SeatNotice | Displaced] = ()
 
 

@@ -138,7 +138,7 @@ def compose(settings: Settings, reactor: IDaemonReactor) -> Daemon:
     threads = Threads(reactor, database.threads)
 
     bus = MemoryBus()
-    store = MemoryCallStore(bus)
+    store = MemoryCallStore(bus, reactor)
     rooms = RoomManager(store, bus, reactor, settings.calls)
     service = AccountService(
         SqlAccounts(database, threads.run), SqlContacts(database, threads.run), store, tokens, is_phone

@@ -255,7 +255,7 @@ class World:
     def __init__(self, settings: CallSettings | None = None, allowed_origins: Sequence[str] = ()) -> None:
         self.clock = Clock()
         self.bus = MemoryBus()
-        self.store = MemoryCallStore(self.bus)
+        self.store = MemoryCallStore(self.bus, self.clock)
         self.tokens = Tokens([Key.of(b"k" * 32)], 7 * 86400, self.clock.seconds, split_user_name=True)
         self.rooms = RoomManager(self.store, self.bus, self.clock, settings or CallSettings())
         self.signaling = SignalingFactory(self.rooms, self.tokens.verify, self.clock, allowed_origins)

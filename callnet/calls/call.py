@@ -36,7 +36,7 @@ from callnet.calls.draft import Draft, parties
 from callnet.calls.moves import accept, leave, refuse
 from callnet.calls.place import Ringing, place
 from callnet.calls.telling import Missed, decided_at, ending_reason
-from callnet.calls.times import REMEMBERED, UNHEARD, unseated_at
+from callnet.calls.times import UNHEARD, unseated_at
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Outcome, Reason
 from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Records
@@ -140,7 +140,7 @@ def _connected(draft: Draft, event: events.Connected) -> Attached:
         old, node=event.node, generation=old.generation + 1, connected=True, heard_at=None, lost_at=None
     )
     if old.connected:
-        draft.displace(new)
+        draft.displace(old, new)
     call = draft.call_of(event.device)
     if call is not None and call.awaited_until is not None and event.device in call.ringing:
         draft.put_call(call, awaited_until=None)
@@ -197,10 +197,6 @@ def _call_due(draft: Draft, event: events.CallDue) -> None:
             draft.tell(draft.end(call, Reason.ABANDONED), *parties(call))
         else:
             draft.put_call(call)
-    elif call.ended_at is not None and call.ended_at + REMEMBERED <= draft.now:
-        draft.forget(call)
-        if (seats_record := draft.seats(call.room)) is not None:
-            draft.forget(seats_record)
 
 
 def _revoked(draft: Draft, event: events.Revoked) -> None:

@@ -105,9 +105,9 @@ class Draft:
         """Have devices look at a call, in this order, after those already named."""
         self._told.extend((device, call.room) for device in devices)
 
-    def displace(self, device: DeviceRecord) -> None:
-        """Have older sockets of a device closed, on whichever node."""
-        self._displaced.append(Displaced(device.address, device.generation))
+    def displace(self, older: DeviceRecord, newer: DeviceRecord) -> None:
+        """Have the socket of ``older`` closed, on the node that holds it."""
+        self._displaced.append(Displaced(newer.address, older.node, newer.generation))
 
     def finish(self) -> Changes:
         """The changes, with the times at which their records must be looked at again."""
@@ -130,4 +130,9 @@ class Draft:
             for seat in record.seats
             if seat is not None and seat.empty_since is None
         ]
-        return Changes(devices, list(self._calls.values()), seats, self._forgotten, notices)
+        unchanged = [
+            call
+            for room in {record.room for record in (*seats, *self._forgotten) if isinstance(record, SeatsRecord)}
+            if room not in self._calls and (call := self._records.calls.get(room)) is not None
+        ]
+        return Changes(devices, list(self._calls.values()), seats, self._forgotten, unchanged, notices)

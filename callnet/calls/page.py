@@ -92,7 +92,7 @@ class PageSession:
     def _relay(self, joined: Join, frame: RelayTo) -> None:
         peer = None if self._view is None else self._view.peer
         if peer is not None and peer.session == frame.to:
-            self._rooms.relay(Relay(RoomId(joined.room_id), peer.key, joined.session, bytes(frame.data)))
+            self._rooms.relay(Relay(RoomId(joined.room_id), peer.node, peer.key, joined.session, bytes(frame.data)))
 
     # From the room manager
 

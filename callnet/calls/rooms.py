@@ -82,13 +82,10 @@ class SeatSession(Protocol):
 class RoomManager:
     """Everything that happens to calls and seats on this node goes through here."""
 
-    def __init__(
-        self, store: ICallStore, bus: IBus, clock: IReactorTime, settings: CallSettings, node: str = "local"
-    ) -> None:
+    def __init__(self, store: ICallStore, bus: IBus, clock: IReactorTime, settings: CallSettings) -> None:
         self._store = store
         self._bus = bus
         self._clock = clock
-        self._node = node
         self.settings: Final = settings
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._pages: dict[tuple[RoomId, str], SeatSession] = {}
@@ -127,7 +124,7 @@ class RoomManager:
         older = self._devices.get(device)
         heard_at = None if older is None else older.heard_at()
         with self._kept(device):
-            reply = await self._reply(events.Connected(device, self._node, heard_at))
+            reply = await self._reply(events.Connected(device, self._store.node, heard_at))
             session.generation = reply.generation
             self._devices[device] = session
             self._withdraw(device)
@@ -204,7 +201,7 @@ class RoomManager:
 
     async def _take_seat(self, room: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
         with self._kept((room, key)):
-            reply: SeatReply = await self._reply(events.SeatTaken(room, key, page, self._node))
+            reply: SeatReply = await self._reply(events.SeatTaken(room, key, page, self._store.node))
             if isinstance(reply, Seated):
                 session.generation = reply.generation
                 older = self._pages.get((room, key))
@@ -229,7 +226,7 @@ class RoomManager:
 
     def relay(self, message: Relay) -> None:
         """Hand what one page said to the other, wherever it is."""
-        self._bus.publish((message,))
+        self._bus.publish(message.node, message)
 
     # The way of an event
 
@@ -240,8 +237,8 @@ class RoomManager:
         """Decide on an event and commit the decision, anew for as long as somebody else is faster."""
         for _ in range(_TRIES):
             records = await self._store.read(event.phones(), event.rooms())
-            decision = decide(records, event, self._clock.seconds(), self.settings)
-            if decision.changes is NOTHING or await self._store.commit(decision.changes):
+            decision = decide(records, event, self._store.now(), self.settings)
+            if decision.changes is NOTHING or (await self._store.commit(decision.changes)).held:
                 return decision
         raise Unavailable("the records change too fast")
 
@@ -321,7 +318,7 @@ class RoomManager:
             self._look = self._clock.callLater(_LOOK_EVERY, self._look_at_due)
 
     async def _act_on_due(self) -> None:
-        for record in await self._store.due(self._clock.seconds()):
+        for record in await self._store.due(self._store.now()):
             await Deferred.fromCoroutine(self._act_on(record)).addErrback(_log_unless_unavailable)
 
     async def _act_on(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:

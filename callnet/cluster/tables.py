@@ -1,0 +1,135 @@
+"""Records in dictionaries, and what of them is due: a whole store, or what one node knows of a shared one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, TypeVar
+
+from callnet.cluster.due import DueIndex
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Records, SeatsRecord
+
+_Roomed = TypeVar("_Roomed", CallRecord, SeatsRecord)
+Record = DeviceRecord | CallRecord | SeatsRecord
+
+
+class Tables:
+    """Devices, calls and seats. ``records`` is a live view of them: nothing is copied to be read."""
+
+    def __init__(self) -> None:
+        self.devices: Final[dict[str, dict[str, DeviceRecord]]] = {}
+        self.calls: Final[dict[RoomId, CallRecord]] = {}
+        self.seats: Final[dict[RoomId, SeatsRecord]] = {}
+        self.records: Final = Records(self.devices, self.calls, self.seats)
+        self._devices_due: DueIndex[DeviceAddress] = DueIndex()
+        self._calls_due: DueIndex[RoomId] = DueIndex()
+        self._seats_due: DueIndex[RoomId] = DueIndex()
+
+    def holds(self, changes: Changes) -> bool:
+        """Tell whether every record is still as ``changes`` were decided on."""
+        return (
+            all(_version(self.records.device(new.address)) == new.version - 1 for new in changes.devices)
+            and all(_version(self.calls.get(new.room)) == new.version - 1 for new in changes.calls)
+            and all(_version(self.seats.get(new.room)) == new.version - 1 for new in changes.seats)
+            and all(_version(self.calls.get(call.room)) == call.version for call in changes.unchanged)
+            and all(self.present(old) == old for old in changes.forgotten)
+            and self._whole(changes)
+        )
+
+    def _whole(self, changes: Changes) -> bool:
+        """Tell whether nothing is there that a room named in ``changes`` was decided on without."""
+        for call in changes.calls:
+            if call.room in self.seats and not _names(call.room, changes.seats, changes.forgotten):
+                return False
+        for seats in changes.seats:
+            if seats.room in self.calls and not _names(seats.room, changes.calls, changes.unchanged):
+                return False
+        return True
+
+    def apply(self, changes: Changes) -> None:
+        """Write what ``changes`` say."""
+        for device in changes.devices:
+            self.put_device(device)
+        for call in changes.calls:
+            self.put_call(call)
+        for seats in changes.seats:
+            self.put_seats(seats)
+        for record in changes.forgotten:
+            self.forget(record)
+
+    def present(self, record: Record) -> Record | None:
+        """The record as it now stands, if it is there."""
+        if isinstance(record, DeviceRecord):
+            return self.records.device(record.address)
+        return self.calls.get(record.room) if isinstance(record, CallRecord) else self.seats.get(record.room)
+
+    def put_device(self, new: DeviceRecord) -> None:
+        """Write a device's record."""
+        phone, device_id = new.address
+        of_phone = self.devices.get(phone)
+        if of_phone is None:
+            of_phone = self.devices[phone] = {}
+        old = of_phone.get(device_id)
+        of_phone[device_id] = new
+        if old is None or old.due != new.due:
+            self._devices_due.move(new.address, None if old is None else old.due, new.due)
+
+    def put_call(self, new: CallRecord) -> None:
+        """Write a call's record."""
+        _put(self.calls, self._calls_due, new)
+
+    def put_seats(self, new: SeatsRecord) -> None:
+        """Write the record of a room's seats."""
+        _put(self.seats, self._seats_due, new)
+
+    def forget(self, record: Record) -> None:
+        """Remove a record, whatever its version, if it is there."""
+        old = self.present(record)
+        if isinstance(old, DeviceRecord):
+            of_phone = self.devices[old.address.phone]
+            del of_phone[old.address.device_id]
+            if not of_phone:
+                del self.devices[old.address.phone]
+            self._devices_due.move(old.address, old.due, None)
+        elif isinstance(old, CallRecord):
+            del self.calls[old.room]
+            self._calls_due.move(old.room, old.due, None)
+        elif old is not None:
+            del self.seats[old.room]
+            self._seats_due.move(old.room, old.due, None)
+
+    def due(self, now: float) -> list[Record]:
+        """What is due, but calls that are over: those are forgotten, with the seats of their rooms."""
+        found: list[Record | None] = [
+            *map(self.records.device, self._devices_due.until(now)),
+            *self._calls_that_live(now),
+            *map(self.seats.get, self._seats_due.until(now)),
+        ]
+        return [record for record in found if record is not None and record.due is not None and record.due <= now]
+
+    def _calls_that_live(self, now: float) -> Iterator[CallRecord]:
+        for call in map(self.calls.__getitem__, self._calls_due.until(now)):
+            if call.state is not CallState.OVER:
+                yield call
+            elif call.due is not None and call.due <= now:
+                self.forget(call)
+                if (seats := self.seats.get(call.room)) is not None:
+                    self.forget(seats)
+
+
+def _version(record: Record | None) -> int:
+    return 0 if record is None else record.version
+
+
+def _names(room: RoomId, *records: object) -> bool:
+    return any(
+        isinstance(record, (CallRecord, SeatsRecord)) and record.room == room
+        for group in records
+        for record in group  # type: ignore[attr-defined]
+    )
+
+
+def _put(table: dict[RoomId, _Roomed], index: DueIndex[RoomId], new: _Roomed) -> None:
+    old = table.get(new.room)
+    table[new.room] = new
+    index.move(new.room, None if old is None else old.due, new.due)
