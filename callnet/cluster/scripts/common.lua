@@ -1,0 +1,109 @@
+-- What every script begins with. ARGV[1] is the prefix of all keys.
+--
+-- p:<phone>  HASH   device id -> record of the device      c:<room>  STRING  record of a call
+-- n:<node>   SET    what a node holds                      s:<room>  STRING  record of a room's seats
+-- nodes      ZSET   node -> end of its lease               due       ZSET    what is due -> when
+-- meta       HASH   run, shift, quiet, sweeper, sweeps     node:<node>       channel of a node
+--
+-- A record is its version in four bytes, then the record in msgpack, as callnet/records.py lists its fields.
+-- What a node holds and what is due are named 'd<phone>\n<device id>', 'c<room>' and 's<room>'.
+-- Times are seconds on the clock of the store: Redis' own, and a shift that lets it go on after a failover.
+local P = ARGV[1]
+local LEASE, BEAT = 3, 1
+
+local function seconds_of(field)
+    return tonumber(redis.call('HGET', P .. 'meta', field)) or 0
+end
+
+local function redis_time()
+    local time = redis.call('TIME')
+    return time[1] + time[2] / 1000000
+end
+
+local now = redis_time() + seconds_of('shift')
+
+local function unpacked(value)
+    return cmsgpack.unpack(string.sub(value, 5))
+end
+
+-- The node that holds a device's socket, if it has one.
+local function holder_of(device)
+    return device[5] and device[3] or nil
+end
+
+-- The nodes that hold the sockets of a room's pages.
+local function holders_of(seats)
+    local holders = {}
+    for i = 1, 2 do
+        local seat = seats[3][i]
+        if seat and not seat[5] then
+            holders[seat[3]] = true
+        end
+    end
+    return holders
+end
+
+-- A msgpack array of values that are msgpack already.
+local function array(values)
+    local n = #values
+    local head
+    if n < 16 then
+        head = string.char(0x90 + n)
+    else
+        head = string.char(0xdd, 0, math.floor(n / 65536) % 256, math.floor(n / 256) % 256, n % 256)
+    end
+    return head .. table.concat(values)
+end
+
+-- The records of these phones and rooms, and which of the nodes named there are dead since when.
+local function view(phones, rooms)
+    local devices, calls, seats, dead, seen, asked = {}, {}, {}, {}, {}, {}
+
+    local function look_at_node(node)
+        if asked[node] then
+            return
+        end
+        asked[node] = true
+        local lease = tonumber(redis.call('ZSCORE', P .. 'nodes', node))
+        if not lease or lease <= now then
+            dead[#dead + 1] = cmsgpack.pack({ node, lease and lease - LEASE + BEAT or now })
+        end
+    end
+
+    local function look_at_room(room)
+        if not room or seen[room] then
+            return
+        end
+        seen[room] = true
+        local call = redis.call('GET', P .. 'c:' .. room)
+        if call then
+            calls[#calls + 1] = string.sub(call, 5)
+        end
+        local of_room = redis.call('GET', P .. 's:' .. room)
+        if of_room then
+            seats[#seats + 1] = string.sub(of_room, 5)
+            for node in pairs(holders_of(unpacked(of_room))) do
+                look_at_node(node)
+            end
+        end
+    end
+
+    for _, phone in ipairs(phones) do
+        local fields = redis.call('HGETALL', P .. 'p:' .. phone)
+        for i = 2, #fields, 2 do
+            devices[#devices + 1] = string.sub(fields[i], 5)
+            local device = unpacked(fields[i])
+            local node = holder_of(device)
+            if node then
+                look_at_node(node)
+            end
+            look_at_room(device[8])
+            look_at_room(device[9])
+        end
+    end
+    for _, room in ipairs(rooms) do
+        look_at_room(room)
+    end
+    local quiet = cmsgpack.pack(seconds_of('quiet') > now)
+    return array({ array(devices), array(calls), array(seats), array(dead), quiet })
+end

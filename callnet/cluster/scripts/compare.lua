@@ -1,0 +1,28 @@
+-- Compares what a node knows. ARGV: prefix, node, {devices, rooms} in msgpack.
+--   device:  {phone, device id, version}      room:  {room, version of the call, version of the seats}
+-- Answers with a view of the phones and rooms of which any version differs, or with nothing if the node is
+-- not known here. A version is four bytes, or '' if the node knows of none.
+if not redis.call('ZSCORE', P .. 'nodes', ARGV[2]) then
+    return {}
+end
+local known = cmsgpack.unpack(ARGV[3])
+local phones, rooms = {}, {}
+
+local function differs(value, version)
+    return (value and string.sub(value, 1, 4) or '') ~= version
+end
+
+for _, device in ipairs(known[1]) do
+    if differs(redis.call('HGET', P .. 'p:' .. device[1], device[2]), device[3]) then
+        phones[#phones + 1] = device[1]
+    end
+end
+for _, room in ipairs(known[2]) do
+    if
+        differs(redis.call('GET', P .. 'c:' .. room[1]), room[2])
+        or differs(redis.call('GET', P .. 's:' .. room[1]), room[3])
+    then
+        rooms[#rooms + 1] = room[1]
+    end
+end
+return { cmsgpack.pack(phones), cmsgpack.pack(rooms), view(phones, rooms) }

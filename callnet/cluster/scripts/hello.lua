@@ -1,0 +1,23 @@
+-- Lets a node be known. ARGV: prefix, its present name, its next name, Redis' run id, whether the node knows
+-- this run ('1' or ''), the time that it expects ('' if it has no idea).
+-- Answers with the time, the end of the quiet time, and whether it may keep its present name ('1' or '').
+local old, new, run, knows_run, expected = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+if redis.call('HGET', P .. 'meta', 'run') ~= run then
+    -- Redis was started anew, or is another one that may lack the last writes, or has been emptied.
+    if expected ~= '' then
+        redis.call('HSET', P .. 'meta', 'shift', expected - redis_time())
+        now = tonumber(expected)
+    end
+    redis.call('HSET', P .. 'meta', 'run', run, 'quiet', now + 5)
+end
+local lease = tonumber(redis.call('ZSCORE', P .. 'nodes', old))
+local keeps = knows_run == '1' and lease and lease > now
+if keeps then
+    redis.call('ZADD', P .. 'nodes', now + LEASE, old)
+else
+    if lease then
+        redis.call('ZADD', P .. 'nodes', math.min(lease, now), old)
+    end
+    redis.call('ZADD', P .. 'nodes', now + LEASE, new)
+end
+return { string.format('%.6f', now), string.format('%.6f', seconds_of('quiet')), keeps and '1' or '' }

@@ -1,0 +1,7 @@
+-- Lets a node be gone. ARGV: prefix, node. What it still holds is seen to by others.
+if redis.call('EXISTS', P .. 'n:' .. ARGV[2]) == 1 then
+    redis.call('ZADD', P .. 'nodes', 'XX', now, ARGV[2])
+else
+    redis.call('ZREM', P .. 'nodes', ARGV[2])
+end
+return {}
