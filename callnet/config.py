@@ -27,9 +27,12 @@ PositiveDuration = Annotated[float, Meta(ge=0.1, le=_MONTH)]
 Origin = Annotated[
     str, Meta(pattern=r"\A[a-z][a-z0-9+.-]*://[^/\s]+\Z", description="an origin such as https://phones.example.org")
 ]
-
-
-Network = Annotated[str, Meta(min_length=1, description="a network such as 10.0.0.0/8, or one address")]
+Processes = Annotated[
+    Annotated[int, Meta(ge=1, le=64)] | Literal["auto"], Meta(description='a whole number from 1 to 64, or "auto"')
+]
+KeyPrefix = Annotated[
+    str, Meta(pattern=r"\A[A-Za-z0-9:._/-]{1,64}\Z", description="1 to 64 letters, digits, and any of : . _ / -")
+]
 
 
 class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +71,7 @@ class RedisSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     url: str = ""
     """``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``. It may hold a password: never log it."""
-    prefix: str = "callnet:"
+    prefix: KeyPrefix = "callnet:"
     """What every key and channel begins with."""
     ca: str = ""
     """PEM file with the authorities that ``rediss://`` trusts; empty: those of the system."""
@@ -91,8 +94,9 @@ class Listener(Struct, frozen=True, forbid_unknown_fields=True):
 
     endpoint: str
     tls: bool = False
-    proxy_protocol: tuple[Network, ...] = ()
-    """Networks of load balancers whose PROXY header says who the client is; if there are any, nobody else may connect."""
+    proxy_protocol: tuple[str, ...] = ()
+    """Where load balancers connect from whose PROXY header says who the client is: networks, addresses, or
+    ``unix``. If there are any, nobody else may connect."""
 
 
 class SiteListener(Listener, frozen=True, forbid_unknown_fields=True):
@@ -108,6 +112,7 @@ class ListenerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     signaling: tuple[Listener, ...] = (Listener("tcp:8082:interface=127.0.0.1"),)
     site: tuple[SiteListener, ...] = (SiteListener("tcp:8080:interface=127.0.0.1"),)
     admin: tuple[Listener, ...] = (Listener("tcp:8084:interface=127.0.0.1"),)
+    """For the operator and for what watches over callnet, not for devices."""
 
     def keyed(self) -> Iterator[tuple[str, Listener]]:
         """Each listener with its key path, such as ``listeners.site[0]``."""
@@ -140,10 +145,10 @@ class SignalingSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that can be set. As :func:`load` returns it, no path and no URL is empty but those of ``[tls]``."""
+    """Everything that can be set. As :func:`load` returns it, only what ``[tls]`` and ``[redis]`` name may be empty."""
 
     state_dir: str = ""
-    workers: Annotated[int, Meta(ge=1, le=64)] | Literal["auto"] = 1
+    workers: Processes = 1
     """How many processes serve; ``auto``: one for each core."""
     accounts: AccountSettings = AccountSettings()
     tokens: TokenSettings = TokenSettings()
@@ -160,16 +165,17 @@ def load(path: str | None, environ: Mapping[str, str]) -> Settings:
     """Read the settings.
 
     :param path: the TOML file; ``None``: the one that ``CALLNET_CONFIG`` names, or all defaults.
-    :param environ: ``CALLNET_STATE_DIR``, ``CALLNET_DATABASE_URL`` and ``CALLNET_SIGNING_KEY`` go before the file.
+    :param environ: ``CALLNET_STATE_DIR``, ``CALLNET_DATABASE_URL``, ``CALLNET_REDIS_URL`` and
+        ``CALLNET_SIGNING_KEY`` go before the file.
     :raises StartError: the file cannot be read, or a setting is wrong.
     """
     path = path or environ.get("CALLNET_CONFIG") or None
-    settings = Settings() if path is None else toml.decode(_read(path), Settings, path)
+    settings = _complete(Settings() if path is None else toml.decode(_read(path), Settings, path), environ)
     try:
         _check(settings)
     except StartError as error:
-        raise StartError(f"{path}: {error}") from None
-    return _complete(settings, environ)
+        raise StartError(f"{path}: {error}" if path else str(error)) from None
+    return settings
 
 
 def _read(path: str) -> bytes:
@@ -182,14 +188,16 @@ def _read(path: str) -> bytes:
 
 def _check(settings: Settings) -> None:
     """Refuse what no single key shows to be wrong."""
-    listeners = tuple(settings.listeners.keyed())
-    if not listeners:
+    listeners = settings.listeners
+    if not (listeners.account or listeners.signaling or listeners.site):
         raise StartError("listeners: at least one of account, signaling and site needs an address")
-    for key, listener in listeners:
-        wrong = endpoints.objection(listener.endpoint)
-        if wrong:
-            raise StartError(f"{key}.endpoint {listener.endpoint!r}: {wrong}")
+    for key, listener in listeners.keyed():
+        _check_listener(key, listener)
         _check_exposure(settings.accounts, key, listener)
+    if settings.workers != 1 and not settings.redis.url:
+        raise StartError("workers: more processes than one need redis.url: they meet there")
+    if settings.redis.ca and not settings.redis.url.startswith("rediss"):
+        raise StartError("redis.ca needs a redis.url that begins with rediss: no other speaks TLS")
     tls = settings.tls
     if bool(tls.certificate) != bool(tls.private_key):
         raise StartError("tls.certificate and tls.private_key must be set together")
@@ -200,20 +208,43 @@ def _check(settings: Settings) -> None:
         )
 
 
+def _check_listener(key: str, listener: Listener) -> None:
+    wrong = endpoints.objection(listener.endpoint)
+    if wrong:
+        raise StartError(f"{key}.endpoint {listener.endpoint!r}: {wrong}")
+    for index, network in enumerate(listener.proxy_protocol):
+        wrong = endpoints.peer_objection(listener.endpoint, network)
+        if wrong:
+            raise StartError(f"{key}.proxy_protocol[{index}] {wrong}")
+
+
 def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> None:
-    if accounts.open_enrolment_on_network or endpoints.is_local(listener.endpoint):
+    """Refuse what anybody on the network could do without a secret, unless the operator has said that it is meant."""
+    opening, remedy = "", ""
+    if listener.proxy_protocol:
+        opening, remedy = f"{key}.proxy_protocol opens it to the network", "leave it out"
+    elif not endpoints.is_local(listener.endpoint):
+        opening = f"{key}.endpoint {listener.endpoint!r} is open to the network"
+        remedy = "add :interface=127.0.0.1"
+    if not opening:
         return
-    raise StartError(
-        f"{key}.endpoint {listener.endpoint!r} is open to the network, and with accounts.enrolment"
-        ' = "open" whoever knows a phone number and a device id can be that device:'
-        " add :interface=127.0.0.1, or set accounts.open_enrolment_on_network = true"
-    )
+    if key.startswith("listeners.admin["):
+        if not listener.proxy_protocol:  # with it, nobody but the load balancers gets in
+            raise StartError(
+                f"{opening}, and nobody is asked for a key there: {remedy},"
+                " or let proxy_protocol name the load balancers that may connect"
+            )
+    elif not accounts.open_enrolment_on_network:
+        raise StartError(
+            f'{opening}, and with accounts.enrolment = "open" whoever knows a phone number and a device id'
+            f" can be that device: {remedy}, or set accounts.open_enrolment_on_network = true"
+        )
 
 
 def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """Put the environment's values in, and the defaults that depend on the state directory."""
     state_dir = os.path.abspath(environ.get("CALLNET_STATE_DIR") or settings.state_dir or _default_state_dir(environ))
-    tokens, database, tls = settings.tokens, settings.database, settings.tls
+    tokens, database, redis, tls = settings.tokens, settings.database, settings.redis, settings.tls
     return replace(
         settings,
         state_dir=state_dir,
@@ -225,6 +256,9 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
         database=replace(
             database,
             url=environ.get("CALLNET_DATABASE_URL") or database.url or f"sqlite:///{state_dir}/callnet.db",
+        ),
+        redis=replace(
+            redis, url=environ.get("CALLNET_REDIS_URL") or redis.url, ca=redis.ca and os.path.abspath(redis.ca)
         ),
         tls=replace(
             tls,

@@ -7,7 +7,7 @@ the business of the listener's other settings, so the strings that would wrap it
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 PLAIN: Final = ("tcp", "tcp6", "unix", "systemd")
@@ -15,8 +15,10 @@ PLAIN: Final = ("tcp", "tcp6", "unix", "systemd")
 _ADVICE: Final = {
     "ssl": "write tcp: and set tls = true beside it, and the certificate under [tls]",
     "tls": "write tcp: and set tls = true beside it, and the certificate under [tls]",
-    "haproxy": "write the endpoint without haproxy:; a PROXY header is not believed by this version",
+    "haproxy": "write the endpoint without it, and beside it proxy_protocol with the networks of your load balancers",
 }
+UNIX_PEERS: Final = "unix"
+"""What stands for whoever can reach a UNIX socket, where addresses stand for others."""
 _COLON = re.compile(r"(?<!\\):")
 _PORT = re.compile(r"[0-9]{1,5}")
 _PORT_MAX = 65535
@@ -34,17 +36,35 @@ def objection(endpoint: str) -> str | None:
     return None
 
 
+def peer_objection(endpoint: str, network: str) -> str | None:
+    """Say what may stand for those who connect to an endpoint, if ``network`` may not; ``None`` if it may."""
+    if _is_unix(endpoint):
+        return (
+            None if network == UNIX_PEERS else f'must be "{UNIX_PEERS}" here: whoever can reach the socket is believed'
+        )
+    try:
+        ip_network(network)
+    except ValueError:
+        return "must be a network such as 10.0.0.0/8 or fd00::/8, without bits set after its prefix, or one address"
+    return None
+
+
 def is_local(endpoint: str) -> bool:
-    """Tell whether only this machine can reach it. Of a socket that systemd hands over this is not known: no."""
-    kind, *rest = _COLON.split(endpoint)
-    if kind == "unix":
+    """Tell whether only this machine can reach it. Of most sockets that systemd hands over this is not known: no."""
+    if _is_unix(endpoint):
         return True
+    kind, *rest = _COLON.split(endpoint)
     if kind not in ("tcp", "tcp6"):
         return False
     try:
         return ip_address(_argument(rest, "interface") or "::").is_loopback
     except ValueError:
         return False
+
+
+def _is_unix(endpoint: str) -> bool:
+    kind, *rest = _COLON.split(endpoint)
+    return kind == "unix" or (kind == "systemd" and _argument(rest, "domain") == "UNIX")
 
 
 def _argument(arguments: list[str], name: str) -> str | None:

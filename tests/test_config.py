@@ -82,15 +82,13 @@ class DefaultTests(SynchronousTestCase):
         endpoints = [listener.endpoint for _, listener in load(None, ENVIRON).listeners.keyed()]
         self.assertEqual(
             endpoints,
-            ["tcp:8083:interface=127.0.0.1", "tcp:8082:interface=127.0.0.1", "tcp:8080:interface=127.0.0.1"],
+            [f"tcp:{port}:interface=127.0.0.1" for port in (8083, 8082, 8080, 8084)],
         )
 
     def test_only_the_site_speaks_tls(self) -> None:
         """Only the site speaks TLS."""
         spoken = {key: listener.tls for key, listener in load(None, ENVIRON).listeners.keyed()}
-        self.assertEqual(
-            spoken, {"listeners.account[0]": False, "listeners.signaling[0]": False, "listeners.site[0]": True}
-        )
+        self.assertEqual([key for key, is_spoken in spoken.items() if is_spoken], ["listeners.site[0]"])
 
     def test_everything_is_kept_in_the_state_directory_of_the_user(self) -> None:
         """Everything is kept in the state directory of the user."""
@@ -129,26 +127,35 @@ class SourceTests(FileTestCase):
     def test_secrets_and_the_state_directory_may_come_from_the_environment(self) -> None:
         """Secrets and the state directory may come from the environment."""
         settings = self.load(
-            'state_dir = "/a"\ndatabase.url = "sqlite:////b"\ntokens.signing_key = "c"',
+            'state_dir = "/a"\ndatabase.url = "sqlite:////b"\nredis.url = "redis://b"\ntokens.signing_key = "c"',
             {
                 "CALLNET_STATE_DIR": "/x",
                 "CALLNET_DATABASE_URL": "postgresql://y",
+                "CALLNET_REDIS_URL": "unix:///y",
                 "CALLNET_SIGNING_KEY": "z" * 32,
             },
         )
         self.assertEqual(
-            (settings.state_dir, settings.database.url, settings.tokens.signing_key), ("/x", "postgresql://y", "z" * 32)
+            (settings.state_dir, settings.database.url, settings.redis.url, settings.tokens.signing_key),
+            ("/x", "postgresql://y", "unix:///y", "z" * 32),
         )
 
     def test_paths_do_not_depend_on_where_the_daemon_goes_later(self) -> None:
         """Paths do not depend on where the daemon goes later."""
         settings = self.load(
-            'state_dir = "s"\ntokens.signing_key_file = "k"\ntls = { certificate = "c", private_key = "p" }'
+            'state_dir = "s"\ntokens.signing_key_file = "k"\ntls = { certificate = "c", private_key = "p" }\n'
+            'redis = { url = "rediss://r", ca = "a" }'
         )
-        here = Path.cwd()
+        here, tls = Path.cwd(), settings.tls
         self.assertEqual(
-            (settings.state_dir, settings.tokens.signing_key_file, settings.tls.certificate, settings.tls.private_key),
-            tuple(str(here / name) for name in "skcp"),
+            (
+                settings.state_dir,
+                settings.tokens.signing_key_file,
+                tls.certificate,
+                tls.private_key,
+                settings.redis.ca,
+            ),
+            tuple(str(here / name) for name in "skcpa"),
         )
 
     def test_a_service_may_have_several_listeners_or_none(self) -> None:
@@ -162,6 +169,7 @@ class SourceTests(FileTestCase):
                 ("listeners.account[0]", "unix:/a"),
                 ("listeners.account[1]", "unix:/b"),
                 ("listeners.signaling[0]", "tcp:8082:interface=127.0.0.1"),
+                ("listeners.admin[0]", "tcp:8084:interface=127.0.0.1"),
             ],
         )
 
@@ -178,7 +186,7 @@ class MistakeTests(FileTestCase):
 
     def test_an_unknown_section(self) -> None:
         """So is an unknown section."""
-        self.assertRegex(self.refusal("[call]\nring_time = 45"), r"^unknown key call: the keys here are state_dir, acc")
+        self.assertRegex(self.refusal("[call]\nring_time = 45"), r"^unknown key call: the keys here are state_dir, wor")
 
     def test_a_wrong_type(self) -> None:
         """A wrong type is told with the right one."""
@@ -188,11 +196,15 @@ class MistakeTests(FileTestCase):
             "calls = 1": "calls must be a table with the keys ring_time, grace, longest, unseated_limit, adhoc_rooms",
             "tokens.lifetime = 1.5": "tokens.lifetime must be a whole number from 60 to 316224000",
             "state_dir = 1987-01-01": "state_dir must be a string",
-            "listeners.site = 1": "listeners.site must be an array, and each entry a table with the keys endpoint, tls",
-            "listeners.site = [8080]": "listeners.site[0] must be a table with the keys endpoint, tls",
+            "listeners.site = 1": (
+                "listeners.site must be an array, and each entry a table with the keys endpoint, tls, proxy_protocol"
+            ),
+            "listeners.site = [8080]": (
+                "listeners.site[0] must be a table with the keys endpoint, tls, proxy_protocol"
+            ),
             "listeners.site = [{}]": "listeners.site[0].endpoint is missing: it must be a string",
             'listeners.site = [{endpoint="unix:/a", tsl=true}]': (
-                "unknown key listeners.site[0].tsl: the keys here are endpoint, tls"
+                "unknown key listeners.site[0].tsl: the keys here are endpoint, tls, proxy_protocol"
             ),
         }.items():
             self.assertEqual(self.refusal(text), answer)
@@ -230,72 +242,12 @@ class MistakeTests(FileTestCase):
         for text in (
             "database.url = {password = 'hunter2'}",
             "database.url = 'hunter2",
+            "redis.url = 1\nredis.prefix = 'hunter2'",
+            "redis = { url = 'redis://:hunter2@h', ca = 'hunter2' }",
             "tokens.signing_key = ['hunter2']",
             "database.urI = 'hunter2'",
         ):
             self.assertNotIn("hunter2", self.refusal(text))
-
-
-class ListenerTests(FileTestCase):
-    """Which listeners are taken."""
-
-    def refused(self, endpoint: str) -> str:
-        """What is said of an endpoint of the site."""
-        refusal = self.refusal(f"listeners.site = [{{ endpoint = '{endpoint}' }}]")
-        self.assertTrue(refusal.startswith("listeners.site[0].endpoint "), refusal)
-        return refusal
-
-    def test_those_that_only_this_machine_reaches(self) -> None:
-        """Those are taken that only this machine reaches."""
-        for endpoint in (
-            "tcp:8080:interface=127.0.0.1",
-            "tcp:port=8080:interface=127.3.2.1",
-            "tcp6:8080:interface=\\:\\:1",
-            "tcp:0:interface=127.0.0.1:backlog=5",
-            "unix:/run/callnet/site",
-        ):
-            settings = self.load(f"listeners.site = [{{ endpoint = '{endpoint}' }}]")
-            self.assertEqual(settings.listeners.site[0].endpoint, endpoint)
-
-    def test_with_open_enrolment_no_other_is_taken(self) -> None:
-        """With open enrolment no other is taken, nor one of which that is not known."""
-        for endpoint in (
-            "tcp:8080",
-            "tcp:8080:interface=0.0.0.0",
-            "tcp:8080:interface=10.0.0.5",
-            "tcp:8080:interface=example.org",
-            "tcp6:8080",
-            "systemd:domain=INET:name=site",
-        ):
-            self.assertIn("set accounts.open_enrolment_on_network = true", self.refused(endpoint))
-
-    def test_unless_the_operator_says_so(self) -> None:
-        """They are taken if the operator says so."""
-        for endpoint in ("tcp:8080", "tcp6:8080", "systemd:domain=INET:name=site"):
-            settings = self.load(
-                f"accounts.open_enrolment_on_network = true\nlisteners.site = [{{ endpoint = '{endpoint}' }}]"
-            )
-            self.assertEqual(settings.listeners.site[0].endpoint, endpoint)
-
-    def test_wrapping_endpoints_are_refused_with_the_setting_to_use(self) -> None:
-        """Wrapping endpoints are refused with the setting to use."""
-        self.assertIn("set tls = true beside it", self.refused("ssl:8080:privateKey=key.pem"))
-        self.assertIn("set tls = true beside it", self.refused("tls:8080"))
-        self.assertIn("write the endpoint without haproxy:", self.refused("haproxy:tcp:8080"))
-
-    def test_what_is_no_endpoint_is_refused(self) -> None:
-        """What is no endpoint is refused."""
-        for endpoint in ("", "8080", "tcp", "tcp:", "udp:8080", "stdio:"):
-            self.assertIn("must be an endpoint such as", self.refused(endpoint))
-
-    def test_a_port_is_a_number(self) -> None:
-        """A port is a number."""
-        for endpoint in ("tcp:http", "tcp:65536", "tcp:-1", "tcp6:٨٠"):
-            self.assertIn("the port must be a number from 0 to 65535", self.refused(endpoint))
-
-    def test_there_must_be_one(self) -> None:
-        """There must be at least one."""
-        self.assertIn("at least one", self.refusal("listeners = { account = [], signaling = [], site = [] }"))
 
 
 class TlsTests(FileTestCase):
@@ -311,3 +263,42 @@ class TlsTests(FileTestCase):
         self.assertIn("site.hsts needs a certificate of your own", self.refusal("site.hsts = 86400"))
         settings = self.load("site.hsts = 86400\ntls = { certificate = 'c', private_key = 'k' }")
         self.assertEqual(settings.site.hsts, 86400)
+
+
+class ManyTests(FileTestCase):
+    """Settings of many processes, and of many machines."""
+
+    def test_how_many_processes(self) -> None:
+        """There are from 1 to 64 processes, or one for each core."""
+        for value in ("0", "65", "2.0", '"2"', '"all"', "true"):
+            self.assertEqual(
+                self.refusal(f"workers = {value}"), 'workers must be a whole number from 1 to 64, or "auto"'
+            )
+
+    def test_processes_need_somewhere_to_meet(self) -> None:
+        """More than one need Redis, and where each core has one there may be more than one."""
+        for value in ("2", '"auto"'):
+            self.assertEqual(
+                self.refusal(f"workers = {value}"), "workers: more processes than one need redis.url: they meet there"
+            )
+            settings = self.load(f"workers = {value}", {**ENVIRON, "CALLNET_REDIS_URL": "unix:///r"})
+            self.assertEqual(str(settings.workers), value.strip('"'))
+
+    def test_a_prefix_of_keys(self) -> None:
+        """A prefix of keys has nothing in it that means something to Redis, or to who writes a pattern."""
+        for value in ("callnet:", "a" * 64, "eu-1/phones_v2.x:"):
+            self.assertEqual(self.load(f'redis.prefix = "{value}"').redis.prefix, value)
+        for value in ("", "a b", "{a}", "a*", "é", "a\\n", "a" * 65):
+            self.assertEqual(
+                self.refusal(f'redis.prefix = "{value}"'),
+                "redis.prefix must be 1 to 64 letters, digits, and any of : . _ / -",
+            )
+
+    def test_authorities_are_for_tls(self) -> None:
+        """Authorities are named for a Redis with TLS alone, wherever its URL is set."""
+        for url in ("redis://h", "unix:///s", ""):
+            self.assertRegex(
+                self.refusal(f'redis = {{ url = "{url}", ca = "a" }}'), r"^redis\.ca needs a redis\.url that begins"
+            )
+        for url in ("rediss://h", "rediss+sentinel://h/name"):
+            self.load('redis.ca = "a"', {**ENVIRON, "CALLNET_REDIS_URL": url})
