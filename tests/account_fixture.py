@@ -26,7 +26,7 @@ class ServiceFixture:
         self.clock = Clock()
         self.database = Database("sqlite://")
         self.database.upgrade()
-        self.store = MemoryCallStore(MemoryBus())
+        self.store = MemoryCallStore(MemoryBus(), self.clock)
         self.tokens = Tokens([Key.of(b"k" * 32)], 3600, self.clock.seconds, split_user_name=True)
         self.service = AccountService(
             SqlAccounts(self.database, run_at_once),

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
 from callnet.errors import Unavailable
-from callnet.interfaces import ICallStore
+from callnet.interfaces import Commit, ICallStore
 from callnet.model import RoomId
 from callnet.records import CallRecord, Changes, DeviceRecord, Records, SeatsRecord
 
@@ -35,19 +35,28 @@ class LateCallStore:
         self.lost_answers: deque[bool] = deque()
         """For each of the next commands that came through, whether its answer is lost."""
 
-    def read(self, phones: Collection[str], rooms: Collection[RoomId]) -> Deferred[Records]:
+    @property
+    def node(self) -> str:
+        """See :attr:`callnet.interfaces.ICallStore.node`."""
+        return self._store.node
+
+    def now(self) -> float:
+        """See :meth:`callnet.interfaces.ICallStore.now`."""
+        return self._store.now()
+
+    def read(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
 
         def copy(records: Records) -> Records:
             devices = {phone: dict(of_phone) for phone, of_phone in records.devices.items()}
-            return Records(devices, dict(records.calls), dict(records.seats))
+            return Records(devices, dict(records.calls), dict(records.seats), records.complete)
 
-        return self._late(lambda: self._store.read(phones, rooms).addCallback(copy))
+        return self._late(lambda: self._store.read(phones, rooms, fresh).addCallback(copy))
 
-    def commit(self, changes: Changes) -> Deferred[bool]:
+    def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
 
-        def commit() -> Deferred[bool]:
+        def commit() -> Deferred[Commit]:
             if self.before_commit:
                 self.before_commit.popleft()()
             return self._store.commit(changes)

@@ -10,11 +10,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls.rooms import RoomManager
-from callnet.cluster.memory import MemoryBus, MemoryCallStore
 from callnet.config import CallSettings
 from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, Outcome, RoomId
 from callnet.records import CallRecord, SeatsRecord
+from tests.nodes import Cluster, NodeBus, NodeStore
 
 ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")
@@ -96,18 +96,18 @@ class RoomsCase(SynchronousTestCase):
         """Start both nodes, with nobody connected."""
         self.clock = Clock()
         self._next_turn: list[Callable[[], object]] = []
-        self.bus = MemoryBus()
-        self.memory = MemoryCallStore(self.bus)
-        self.rooms = self.make_rooms(self.make_store(), "here")
-        self.others = self.make_rooms(self.memory, "there")
+        self.cluster = Cluster(self.clock)
+        self.tables = self.cluster.tables
+        self.rooms = self.make_rooms(self.make_store(NodeStore(self.cluster, "here")))
+        self.others = self.make_rooms(NodeStore(self.cluster, "there"))
 
-    def make_store(self) -> ICallStore:
+    def make_store(self, store: ICallStore) -> ICallStore:
         """Make the store of the first node."""
-        return self.memory
+        return store
 
-    def make_rooms(self, store: ICallStore, node: str) -> RoomManager:
+    def make_rooms(self, store: ICallStore) -> RoomManager:
         """Make and start a node, and see that it leaves no timer behind."""
-        rooms = RoomManager(store, self.bus, self.clock, self.settings, node)
+        rooms = RoomManager(store, NodeBus(self.cluster, store.node), self.clock, self.settings)
         rooms.start()
         return rooms
 
@@ -164,7 +164,7 @@ class RoomsCase(SynchronousTestCase):
 
     def assert_nothing_is_stored(self) -> None:
         """Nothing is remembered of anybody."""
-        store = self.memory
-        self.assertEqual(({}, {}, {}), (store._devices, store._calls, store._seats))
-        for index in (store._devices_due, store._calls_due, store._seats_due):
+        tables = self.tables
+        self.assertEqual(({}, {}, {}), (tables.devices, tables.calls, tables.seats))
+        for index in (tables._devices_due, tables._calls_due, tables._seats_due):
             self.assertEqual({}, index._buckets)

@@ -16,12 +16,12 @@ from zope.interface import implementer
 from callnet.calls import events
 from callnet.calls.draft import parties
 from callnet.calls.rooms import RoomManager
-from callnet.cluster.memory import MemoryBus, MemoryCallStore
 from callnet.config import CallSettings
 from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, CallState
 from tests.late_store import LateCallStore
+from tests.nodes import Cluster, NodeBus, NodeStore
 from tests.phones import Connection
 from tests.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedPage
 
@@ -55,12 +55,10 @@ class Calls(RuleBasedStateMachine):
         super().__init__()
         self.clock = Clock()
         self.turns: list[Callable[[], object]] = []
-        bus = MemoryBus()
-        self.memory = MemoryCallStore(bus)
-        self.nodes = [
-            RoomManager(self.make_store(), bus, self.clock, TIMES, "here"),
-            RoomManager(self.memory, bus, self.clock, TIMES, "there"),
-        ]
+        self.cluster = Cluster(self.clock)
+        self.tables = self.cluster.tables
+        stores = [self.make_store(NodeStore(self.cluster, "here")), NodeStore(self.cluster, "there")]
+        self.nodes = [RoomManager(store, NodeBus(self.cluster, store.node), self.clock, TIMES) for store in stores]
         for node in self.nodes:
             node.start()
         self.connections: list[Connection] = []
@@ -71,9 +69,9 @@ class Calls(RuleBasedStateMachine):
         self.watcher = FailureWatcher()
         globalLogPublisher.addObserver(self.watcher)
 
-    def make_store(self) -> ICallStore:
+    def make_store(self, store: ICallStore) -> ICallStore:
         """Make the store of the first node."""
-        return self.memory
+        return store
 
     def connection(self, address: DeviceAddress) -> Connection | None:
         """The open connection of a device."""
@@ -113,7 +111,7 @@ class Calls(RuleBasedStateMachine):
     @rule(address=devices, accepted=st.booleans())
     def answer_ring(self, address: DeviceAddress, accepted: bool) -> None:
         """A device answers the call that rings it."""
-        for call in self.memory._calls.values():
+        for call in self.tables.calls.values():
             if address in call.ringing and (connection := self.connection(address)):
                 connection.answers(call.room, accepted)
 
@@ -175,17 +173,17 @@ class Calls(RuleBasedStateMachine):
     @invariant()
     def everyone_is_in_one_call(self) -> None:
         """A device is in at most one live call, and its record names that one: busy means exactly that."""
-        live = [call for call in self.memory._calls.values() if call.state is not CallState.OVER]
+        live = [call for call in self.tables.calls.values() if call.state is not CallState.OVER]
         busy = [(device, call.room) for call in live for device in parties(call)]
         assert len({device for device, _ in busy}) == len(busy)
         for device, room in busy:
-            record = self.memory._devices[device.phone][device.device_id]
+            record = self.tables.devices[device.phone][device.device_id]
             assert record.room == room
 
     @invariant()
     def ringing_ends(self) -> None:
         """A ringing call ends within its time."""
-        for call in self.memory._calls.values():
+        for call in self.tables.calls.values():
             if call.state is CallState.RINGING:
                 assert call.ringing
                 assert self.clock.seconds() <= call.placed_at + TIMES.ring_time + TICK
@@ -193,21 +191,21 @@ class Calls(RuleBasedStateMachine):
     @invariant()
     def over_is_over(self) -> None:
         """A call that is over never changes; it is remembered, then forgotten."""
-        for room, call in self.memory._calls.items():
+        for room, call in self.tables.calls.items():
             known = self.known.get(room)
             if known is not None and known.state is CallState.OVER:
                 assert call is known
             self.known[room] = call
         for room, call in self.known.items():
-            if room not in self.memory._calls:
+            if room not in self.tables.calls:
                 assert call.state is CallState.OVER or self.clock.seconds() - call.placed_at > 120
 
     @invariant()
     def versions_rise(self) -> None:
         """The version of a record only rises, for as long as it is remembered."""
-        versions: dict[object, int] = {("call", room): call.version for room, call in self.memory._calls.items()}
-        versions |= {("seats", room): seats.version for room, seats in self.memory._seats.items()}
-        versions |= {d.address: d.version for of_phone in self.memory._devices.values() for d in of_phone.values()}
+        versions: dict[object, int] = {("call", room): call.version for room, call in self.tables.calls.items()}
+        versions |= {("seats", room): seats.version for room, seats in self.tables.seats.items()}
+        versions |= {d.address: d.version for of_phone in self.tables.devices.values() for d in of_phone.values()}
         for key, version in versions.items():
             assert version >= self.versions.get(key, 0)
         self.versions = versions
@@ -265,9 +263,9 @@ class Calls(RuleBasedStateMachine):
         """Nothing is stored, nobody waits, no timer runs."""
         assert not self.watcher.failures
         assert not self.clock.getDelayedCalls()
-        store = self.memory
-        assert (store._devices, store._calls, store._seats) == ({}, {}, {})
-        for index in (store._devices_due, store._calls_due, store._seats_due):
+        tables = self.tables
+        assert (tables.devices, tables.calls, tables.seats) == ({}, {}, {})
+        for index in (tables._devices_due, tables._calls_due, tables._seats_due):
             assert index._buckets == {}
         for node in self.nodes:
             assert (node._waiters, node._placed, node._arriving, node._turns._waiting) == ({}, {}, {}, {})
@@ -277,9 +275,9 @@ class Calls(RuleBasedStateMachine):
 class LateCalls(Calls):
     """The same while the first node's store takes its time."""
 
-    def make_store(self) -> ICallStore:
+    def make_store(self, store: ICallStore) -> ICallStore:
         """Make the store of the first node."""
-        return LateCallStore(self.memory, self.on_next_turn)
+        return LateCallStore(store, self.on_next_turn)
 
     def check_rooms(self, connection: Connection) -> None:
         """The same, for whoever never called: its call may cross the ring that it leaves by that."""

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from callnet.calls.rooms import RoomManager
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
-from callnet.interfaces import ICallStore
+from callnet.interfaces import Commit, ICallStore
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, Changes, DeviceRecord, Records, SeatsRecord
 from callnet.signaling.factory import SignalingFactory
@@ -33,12 +33,14 @@ class FailingStore:
     def __init__(self, store: ICallStore) -> None:
         self._store = store
         self.error: type[Exception] | None = None
+        self.node = store.node
+        self.now = store.now
 
-    def read(self, phones: Collection[str], rooms: Collection[RoomId]) -> Deferred[Records]:
+    def read(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
-        return fail(self.error("away")) if self.error else self._store.read(phones, rooms)
+        return fail(self.error("away")) if self.error else self._store.read(phones, rooms, fresh)
 
-    def commit(self, changes: Changes) -> Deferred[bool]:
+    def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         return fail(self.error("away")) if self.error else self._store.commit(changes)
 

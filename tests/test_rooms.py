@@ -190,9 +190,9 @@ class ConnectionTests(RoomsCase):
         """A connection that is gone cannot go again."""
         tv = self.connect(TV)
         tv.goes()
-        before = self.memory._devices[TV.phone][TV.device_id]
+        before = self.tables.devices[TV.phone][TV.device_id]
         tv.goes()
-        self.assertIs(before, self.memory._devices[TV.phone][TV.device_id])
+        self.assertIs(before, self.tables.devices[TV.phone][TV.device_id])
 
     def test_grace(self) -> None:
         """A party that stays away loses its call when its grace is over."""
@@ -253,9 +253,9 @@ class TwoNodesTests(RoomsCase):
     def test_late_displacement(self) -> None:
         """A connection is displaced by newer ones, however late that is said, and never by itself."""
         newer = self.connect(ANN)
-        self.bus.publish([Displaced(ANN, newer.generation)])
+        self.cluster.send("here", Displaced(ANN, "here", newer.generation))
         self.assertEqual(0, newer.closed)
-        self.bus.publish([Displaced(ANN, newer.generation + 1)])
+        self.cluster.send("here", Displaced(ANN, "here", newer.generation + 1))
         self.assertEqual(1, newer.closed)
 
     def test_hint_was_lost(self) -> None:
@@ -263,9 +263,9 @@ class TwoNodesTests(RoomsCase):
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
         ended = replace(
-            self.memory._calls[room], version=3, state=CallState.OVER, callee=TV, reason=Reason.HANGUP, ended_at=0.0
+            self.tables.calls[room], version=3, state=CallState.OVER, callee=TV, reason=Reason.HANGUP, ended_at=0.0
         )
-        self.bus.publish([Notice(ANN, ended)])
+        self.cluster.send("here", Notice(ANN, ended))
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
         self.others.hang_up(TV, room)
@@ -296,4 +296,4 @@ class ShortTimesTests(RoomsCase):
         self.successResultOf(waiting)
         tv.goes()
         self.wait(1.25)
-        self.assertEqual(Reason.CONNECTION_LOST, self.memory._calls[room].reason)
+        self.assertEqual(Reason.CONNECTION_LOST, self.tables.calls[room].reason)

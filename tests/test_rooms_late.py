@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from callnet.calls.call import TooLate
@@ -20,9 +21,9 @@ from tests.rooms_case import ANN, CAROL, PAD, TV, RecordedPage, RecordedSession,
 class LateCase(RoomsCase):
     """The first node's store is far away; the other node is faster."""
 
-    def make_store(self) -> ICallStore:
+    def make_store(self, store: ICallStore) -> ICallStore:
         """Make the store of the first node."""
-        self.late = LateCallStore(self.memory, self.on_next_turn)
+        self.late = LateCallStore(store, self.on_next_turn)
         return self.late
 
     def ringing(self) -> tuple[list[Outcome], RoomId]:
@@ -72,7 +73,7 @@ class OrderTests(LateCase):
         session = RecordedSession(self.rooms, TV, self.clock)
         session.goes()
         self.pass_turns()
-        self.assertFalse(self.memory._devices[TV.phone][TV.device_id].connected)
+        self.assertFalse(self.tables.devices[TV.phone][TV.device_id].connected)
         self.assertEqual({}, self.rooms._devices)
 
     def test_two_devices(self) -> None:
@@ -99,7 +100,7 @@ class RaceTests(LateCase):
         answered = self.rooms.answer(TV, room, True)
         self.pass_turns()
         self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(answered))
-        self.assertEqual(CallState.OVER, self.memory._calls[room].state)
+        self.assertEqual(CallState.OVER, self.tables.calls[room].state)
 
     def test_two_callers(self) -> None:
         """Of two callers at once exactly one gets through."""
@@ -118,7 +119,7 @@ class RaceTests(LateCase):
         of_tv: list[Outcome] = []
         self.meanwhile(lambda: self.others.call(TV, ANN).addCallback(of_tv.append))
         of_ann = self.call(ANN, TV)
-        room = next(iter(self.memory._calls))
+        room = next(iter(self.tables.calls))
         self.assertEqual(([Accepted(room, TV)], [Accepted(room, ANN)]), (of_ann, of_tv))
         self.assertEqual([], tv.calls)
 
@@ -127,10 +128,8 @@ class RaceTests(LateCase):
         _, room = self.ringing()
 
         def touch() -> None:
-            call = self.memory._calls[room]
-            self.memory._calls[room] = CallRecord(
-                call.room, call.version + 1, call.state, ANN, TV, call.rung, call.ringing, call.placed_at, call.due
-            )
+            call = self.tables.calls[room]
+            self.tables.put_call(replace(call, version=call.version + 1))
 
         self.meanwhile(*[touch] * 100)
         answered = self.rooms.answer(TV, room, True)
@@ -147,7 +146,7 @@ class RaceTests(LateCase):
         self.others.stop()
         self.wait(1)
         self.assertEqual([Accepted(room, TV)], outcomes)
-        self.assertEqual(CallState.ACTIVE, self.memory._calls[room].state)
+        self.assertEqual(CallState.ACTIVE, self.tables.calls[room].state)
 
     def test_back_just_in_time(self) -> None:
         """A device that is back just when its grace is over keeps its call."""
@@ -158,7 +157,7 @@ class RaceTests(LateCase):
         self.meanwhile(lambda: self.connect(ANN, self.others))
         self.others.stop()
         self.wait(2)
-        self.assertEqual(CallState.ACTIVE, self.memory._calls[room].state)
+        self.assertEqual(CallState.ACTIVE, self.tables.calls[room].state)
 
 
 class OvertakingTests(LateCase):
@@ -277,7 +276,7 @@ class LossTests(LateCase):
         self.assertEqual(0, self.tv.closed)
         new.goes()
         self.pass_turns()
-        self.assertTrue(self.memory._devices[TV.phone][TV.device_id].connected)
+        self.assertTrue(self.tables.devices[TV.phone][TV.device_id].connected)
 
     def test_seat(self) -> None:
         """So it is with a seat."""

@@ -173,6 +173,9 @@ def _device_due(draft: Draft, event: events.DeviceDue) -> None:
     device = draft.device(event.device)
     if device is None or device.due is None or device.due > draft.now:
         return
+    if device.lost_at is not None and device.lost_at + draft.settings.grace > draft.now:
+        draft.put_device(device)  # its node is dead, and nobody has written down yet that it is gone
+        return
     call = draft.call_of(event.device)
     if call is not None and (call.state is CallState.ACTIVE or call.caller == event.device):
         leave(draft, call, event.device, Reason.CONNECTION_LOST)

@@ -112,8 +112,8 @@ class Draft:
     def finish(self) -> Changes:
         """The changes, with the times at which their records must be looked at again."""
         for room in self._calls:
-            if room not in self._seats and (untouched := self._records.seats.get(room)) is not None:
-                self.put_seats(untouched)
+            if room not in self._seats and (seats_as_read := self._records.seats.get(room)) is not None:
+                self.put_seats(seats_as_read)
         if not (self._devices or self._calls or self._seats or self._forgotten):
             return NOTHING
         for room, call in self._calls.items():
@@ -131,8 +131,8 @@ class Draft:
             if seat is not None and seat.empty_since is None
         ]
         unchanged = [
-            call
+            as_read
             for room in {record.room for record in (*seats, *self._forgotten) if isinstance(record, SeatsRecord)}
-            if room not in self._calls and (call := self._records.calls.get(room)) is not None
+            if room not in self._calls and (as_read := self._records.calls.get(room)) is not None
         ]
         return Changes(devices, list(self._calls.values()), seats, self._forgotten, unchanged, notices)

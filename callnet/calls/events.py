@@ -6,7 +6,7 @@ Each event names the phones and rooms whose records it is decided on.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from msgspec import Struct
 
@@ -14,6 +14,9 @@ from callnet.model import DeviceAddress, RoomId
 
 
 class _Event(Struct, frozen=True, gc=False):
+    fresh: ClassVar[bool] = False
+    """Whether it must not be decided on records that may be old (:meth:`callnet.interfaces.ICallStore.read`)."""
+
     def phones(self) -> Collection[str]:
         """Phones whose devices must be read, with the calls that they name."""
         return ()
@@ -113,8 +116,12 @@ class SeatsDue(_RoomEvent, frozen=True):
 
 
 class SeatTaken(_RoomEvent, frozen=True):
-    """A page on ``node`` wants a seat: page load ``session``, which shows ``key`` (docs/room-socket.md)."""
+    """A page on ``node`` wants a seat: page load ``session``, which shows ``key`` (docs/room-socket.md).
 
+    A room that is full is full only if it is so now.
+    """
+
+    fresh: ClassVar[bool] = True
     key: str
     session: str
     node: str

@@ -236,7 +236,7 @@ class RoomManager:
     async def _settle(self, event: events.Event) -> Decision:
         """Decide on an event and commit the decision, anew for as long as somebody else is faster."""
         for _ in range(_TRIES):
-            records = await self._store.read(event.phones(), event.rooms())
+            records = await self._store.read(event.phones(), event.rooms(), event.fresh)
             decision = decide(records, event, self._store.now(), self.settings)
             if decision.changes is NOTHING or (await self._store.commit(decision.changes)).held:
                 return decision

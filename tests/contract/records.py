@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
@@ -13,8 +13,6 @@ from callnet.records import CallRecord, CallState, DeviceRecord, Seat, SeatsReco
 ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")
 PAD = DeviceAddress("13600000002", "pad")
-NODE = "here"
-"""The node that the store and the bus are on, and that all records name."""
 
 
 def room_number(number: int) -> RoomId:
@@ -22,77 +20,86 @@ def room_number(number: int) -> RoomId:
     return RoomId(f"{number:032x}")
 
 
-def device(address: DeviceAddress = ANN, version: int = 1, **fields: Any) -> DeviceRecord:
-    """A device that is connected and was in no call yet."""
-    given: dict[str, Any] = {
-        "node": NODE,
-        "generation": 1,
-        "connected": True,
-        "heard_at": None,
-        "lost_at": None,
-        "room": None,
-        "previous": None,
-        "due": None,
-    }
-    return DeviceRecord(address, version, **(given | fields))
+class Samples:
+    """Records of one node. All times are given in seconds after ``start``."""
 
+    def __init__(self, node: str = "here", start: float = 1000.0) -> None:
+        self.node: Final = node
+        self.start: Final = start
 
-def gone(address: DeviceAddress = ANN, version: int = 1, **fields: Any) -> DeviceRecord:
-    """A device with nothing left unsaid."""
-    given: dict[str, Any] = {
-        "generation": 7,
-        "connected": False,
-        "heard_at": 998.5,
-        "lost_at": 1000.25,
-        "room": room_number(2),
-        "previous": room_number(1),
-        "due": 1030.25,
-    }
-    return device(address, version, **(given | fields))
+    def at(self, seconds: float | None) -> float | None:
+        """So long after the start."""
+        return None if seconds is None else self.start + seconds
 
+    def device(
+        self, address: DeviceAddress = ANN, version: int = 1, due: float | None = None, **fields: Any
+    ) -> DeviceRecord:
+        """A device that is connected and was in no call yet."""
+        given: dict[str, Any] = {
+            "node": self.node,
+            "generation": 1,
+            "connected": True,
+            "heard_at": None,
+            "lost_at": None,
+            "room": None,
+            "previous": None,
+        }
+        return DeviceRecord(address, version, due=self.at(due), **(given | fields))
 
-def ringing(number: int = 1, version: int = 1, due: float | None = 1045.0) -> CallRecord:
-    """A call from Ann that rings two devices."""
-    return CallRecord(
-        room=room_number(number),
-        version=version,
-        state=CallState.RINGING,
-        caller=ANN,
-        asked=DeviceAddress(TV.phone, "*"),
-        rung=(PAD, TV),
-        ringing=(PAD, TV),
-        placed_at=1000.0,
-        due=due,
-        awaited_until=1029.5,
-    )
+    def gone(
+        self, address: DeviceAddress = ANN, version: int = 1, due: float | None = 30.25, **fields: Any
+    ) -> DeviceRecord:
+        """A device with nothing left unsaid."""
+        given: dict[str, Any] = {
+            "generation": 7,
+            "connected": False,
+            "heard_at": self.at(-1.5),
+            "lost_at": self.at(0.25),
+            "room": room_number(2),
+            "previous": room_number(1),
+        }
+        return self.device(address, version, due, **(given | fields))
 
+    def ringing(self, number: int = 1, version: int = 1, due: float | None = 45.0) -> CallRecord:
+        """A call from Ann that rings two devices."""
+        return CallRecord(
+            room=room_number(number),
+            version=version,
+            state=CallState.RINGING,
+            caller=ANN,
+            asked=DeviceAddress(TV.phone, "*"),
+            rung=(PAD, TV),
+            ringing=(PAD, TV),
+            placed_at=self.start,
+            due=self.at(due),
+            awaited_until=self.at(29.5),
+        )
 
-def over(number: int = 1, version: int = 2, due: float | None = 1220.5) -> CallRecord:
-    """A call with nothing left unsaid."""
-    return CallRecord(
-        room=room_number(number),
-        version=version,
-        state=CallState.OVER,
-        caller=ANN,
-        asked=TV,
-        rung=(TV,),
-        ringing=(),
-        placed_at=1000.0,
-        due=due,
-        callee=TV,
-        answered_at=1010.125,
-        answered_by_calling=True,
-        signalled=True,
-        reason=Reason.TOO_LONG,
-        ended_at=1100.5,
-    )
+    def over(self, number: int = 1, version: int = 2, due: float | None = 220.5) -> CallRecord:
+        """A call with nothing left unsaid."""
+        return CallRecord(
+            room=room_number(number),
+            version=version,
+            state=CallState.OVER,
+            caller=ANN,
+            asked=TV,
+            rung=(TV,),
+            ringing=(),
+            placed_at=self.start,
+            due=self.at(due),
+            callee=TV,
+            answered_at=self.at(10.125),
+            answered_by_calling=True,
+            signalled=True,
+            reason=Reason.TOO_LONG,
+            ended_at=self.at(100.5),
+        )
 
-
-def seats(number: int = 1, version: int = 1, due: float | None = None, closed: bool = False) -> SeatsRecord:
-    """Red sits in the first seat, and blue has just left the second."""
-    red = Seat("red", "r1", NODE, 1, None)
-    blue = Seat("blue", "b1", NODE, 2, 1000.75)
-    return SeatsRecord(room_number(number), version, (red, blue), due, closed)
+    def seats(self, number: int = 1, version: int = 1, due: float | None = None, closed: bool = False) -> SeatsRecord:
+        """Red sits in the first seat, and blue has just left the second."""
+        red = Seat("red", "r1", self.node, 1, None)
+        blue = Seat("blue", "b1", self.node, 2, self.at(0.75))
+        return SeatsRecord(room_number(number), version, (red, blue), self.at(due), closed)
 
 
 class Receiver:

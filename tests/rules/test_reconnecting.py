@@ -15,7 +15,7 @@ class NewestConnectionTests(RulesTestCase):
     def test_older_socket_is_closed(self) -> None:
         """The older socket is to be closed, on whichever node it is: each connection has a greater generation."""
         self.tv.connects(node="there")
-        self.assertEqual([Displaced(self.tv.address, 2)], self.world.displaced)
+        self.assertEqual([Displaced(self.tv.address, "here", 2)], self.world.displaced)
         self.assertEqual((2, "there", True), (self.tv.record.generation, self.tv.record.node, self.tv.record.connected))
 
     def test_nothing_to_close(self) -> None:

@@ -62,10 +62,18 @@ class World:
             (record.due, record) for record in self._all() if record.due is not None and record.due <= until
         ]:
             self.now, record = min(soon, key=lambda pair: pair[0])
-            self.happen(due_event(record))
+            self._act_on(record)
             for left in self._all():
                 assert left.due is None or left.due > self.now or left != record, f"for ever due: {record}"
         self.now = until
+
+    def _act_on(self, record: AnyRecord) -> None:
+        """A call that is over is forgotten by the store; everything else is the rules' to look at."""
+        if isinstance(record, CallRecord) and record.state is CallState.OVER:
+            del self.calls[record.room]
+            self.seats.pop(record.room, None)
+        else:
+            self.happen(due_event(record))
 
     def _all(self) -> list[AnyRecord]:
         devices = [record for of_phone in self.devices.values() for record in of_phone.values()]
