@@ -36,7 +36,7 @@ class Port:
 def at(service: str, host: str, port: int, tls: bool = False) -> OpenListener:
     """A listener at a TCP address."""
     address = IPv6Address("TCP", host, port) if ":" in host else IPv4Address("TCP", host, port)
-    return OpenListener(service, tls, Port(address))
+    return OpenListener(f"listeners.{service}[0]", tls, Port(address))
 
 
 DEFAULTS = (at("account", "127.0.0.1", 8083), at("signaling", "127.0.0.1", 8082), at("site", "127.0.0.1", 8080, True))
@@ -61,7 +61,7 @@ class UrlTests(SynchronousTestCase):
 
     def test_a_unix_socket_has_a_path(self) -> None:
         """A UNIX socket has a path."""
-        self.assertEqual(OpenListener("account", False, Port(UNIXAddress(b"/run/x"))).url("http"), "unix:/run/x")
+        self.assertEqual(OpenListener("listeners.account[0]", False, Port(UNIXAddress(b"/run/x"))).url("http"), "unix:/run/x")
 
 
 class GreetingTests(SynchronousTestCase):

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from twisted.internet import reactor as installed
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from callnet.config import Listener, ListenerSettings, SiteListener
 from callnet.errors import StartError
 from callnet.operations.certificates import ServerTls, server_context, sign
-from callnet.operations.listening import OpenListener, close_all, open_all
+from callnet.operations.listening import OpenListener, close_all, hold, let_go, open_all
 
 FREE: Final = "tcp:0:interface=127.0.0.1"
 
 reactor: Any = installed
+
+
+class Hello(Protocol):
+    """Says hello and goodbye."""
+
+    def connectionMade(self) -> None:
+        """Say both."""
+        assert self.transport is not None
+        self.transport.write(b"hello")
+        self.transport.loseConnection()
 
 
 class ListeningTestCase(TestCase):
@@ -28,11 +40,16 @@ class ListeningTestCase(TestCase):
         settings = ListenerSettings(
             account=(Listener(FREE),),
             signaling=(Listener(FREE),),
+            admin=(),
             site=tuple(SiteListener(endpoint, tls=False) for endpoint in endpoints),
         )
-        factories = {service: Factory.forProtocol(Protocol) for service in ("account", "signaling", "site")}
+        return self.open_settings(settings)
+
+    def open_settings(self, settings: ListenerSettings, **sockets: Any) -> list[OpenListener]:
+        """Open the listeners of these services; who connects is sent the word hello."""
+        factories = {service: Factory.forProtocol(Hello) for service in ("account", "signaling", "site")}
         tls = ServerTls(server_context(sign(["localhost"], [], datetime.now(UTC))))
-        listeners = list(open_all(reactor, settings, factories, tls))
+        listeners = list(open_all(reactor, settings, factories, tls, **sockets))
         self.addCleanup(close_all, listeners)
         return listeners
 
@@ -61,6 +78,87 @@ class OpenTests(ListeningTestCase):
         *_, ipv6, unix = self.open("tcp6:0:interface=\\:\\:1", f"unix:{path}")
         self.assertRegex(ipv6.url("http"), r"^http://\[::1\]:[0-9]+$")
         self.assertEqual(unix.url("http"), f"unix:{path}")
+
+
+class SharedTests(ListeningTestCase):
+    """Sockets that several processes take connections from. Here they are two listeners of one process."""
+
+    def shared(self, endpoint: str) -> tuple[list[OpenListener], list[OpenListener]]:
+        """A listener whose socket is held, and another that takes connections from the same socket."""
+        settings = ListenerSettings(account=(Listener(endpoint),), signaling=(), site=(), admin=())
+        held = self.open_settings(settings)
+        sockets = {key: os.dup(descriptor) for key, descriptor in hold(held).items()}
+        return held, self.open_settings(settings, sockets=sockets)
+
+    def connect(self, listener: OpenListener) -> socket.socket:
+        """Connect to a listener."""
+        url = listener.url("http")
+        family, address = (
+            (socket.AF_UNIX, url.removeprefix("unix:"))
+            if url.startswith("unix:")
+            else (socket.AF_INET, ("127.0.0.1", int(url.rpartition(":")[2])))
+        )
+        client = socket.socket(family)
+        self.addCleanup(client.close)
+        client.connect(address)
+        return client
+
+    async def greeting_of(self, client: socket.socket) -> bytes:
+        """What a connection is sent."""
+        return cast(bytes, await deferToThread(client.recv, 5))
+
+    async def check_life(self, endpoint: str) -> None:
+        """Have connections wait while nobody takes them; end in order."""
+        held, taking = self.shared(endpoint)
+        self.assertEqual(held[0].url("http"), taking[0].url("http"))
+        self.assertEqual(await self.greeting_of(self.connect(held[0])), b"hello")
+        await close_all(taking)
+        waiting = self.connect(held[0])
+        again = self.open_settings(
+            ListenerSettings(account=(Listener(endpoint),), signaling=(), site=(), admin=()),
+            sockets={held[0].key: os.dup(cast(Any, held[0].port).fileno())},
+        )
+        self.assertEqual(await self.greeting_of(waiting), b"hello")
+        await let_go(held)
+        await close_all(again)
+
+    async def test_tcp(self) -> None:
+        """Connections wait while nobody takes them, and whoever comes to take them does."""
+        await self.check_life(FREE)
+
+    async def test_unix(self) -> None:
+        """The same holds of UNIX sockets, whose path lasts as long as the socket is held."""
+        path = self.mktemp()
+        await self.check_life(f"unix:{path}:mode=600")
+        self.assertFalse(os.path.exists(path))
+
+    async def test_what_was_held_may_be_let_go_first(self) -> None:
+        """A socket that was held may be let go while another process still takes connections from it."""
+        held, taking = self.shared(FREE)
+        await let_go(held)
+        self.assertEqual(await self.greeting_of(self.connect(taking[0])), b"hello")
+
+    async def test_the_mode_of_a_path_stays(self) -> None:
+        """The mode of a path is that which it was opened with."""
+        path = self.mktemp()
+        self.shared(f"unix:{path}:mode=600")
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+
+    def test_services_without_a_factory_stay_closed(self) -> None:
+        """The listeners of a service that nothing serves here are left alone."""
+        tls = ServerTls(server_context(sign(["localhost"], [], datetime.now(UTC))))
+        listeners = open_all(reactor, ListenerSettings(), {}, tls)
+        self.assertEqual(listeners, [])
+
+    def test_a_descriptor_that_is_no_socket(self) -> None:
+        """A descriptor that is no socket is told with the key of its listener."""
+        settings = ListenerSettings(account=(Listener(FREE),), signaling=(), site=(), admin=())
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+        self.addCleanup(os.close, descriptor)
+        refused = self.assertRaises(
+            StartError, self.open_settings, settings, sockets={"listeners.account[0]": descriptor}
+        )
+        self.assertEqual(str(refused), f"listeners.account[0].endpoint {FREE!r}: Socket operation on non-socket")
 
 
 class RefusalTests(ListeningTestCase):

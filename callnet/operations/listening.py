@@ -1,4 +1,8 @@
-"""Opens the listeners, all or none, before anything else is promised to anyone."""
+"""Opens the listeners, all or none, before anything else is promised to anyone.
+
+Several processes may take connections from one listening socket: that of a parent whose workers it
+passed them to, or one of systemd's. Whoever of them stops takes no more; the socket itself stays open.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,15 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from msgspec import Struct
+from twisted.internet import unix
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IListeningPort,
     IOpenSSLServerConnectionCreator,
     IProtocolFactory,
     IReactorTime,
-    IStreamServerEndpoint,
 )
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -31,10 +35,15 @@ _BACKLOG: Final = 1024
 class OpenListener(Struct, frozen=True):
     """A listener that takes connections."""
 
-    service: str
-    """``account``, ``signaling`` or ``site``."""
+    key: str
+    """Its key path in the settings."""
     tls: bool
     port: IListeningPort
+
+    @property
+    def service(self) -> str:
+        """``account``, ``signaling``, ``site`` or ``admin``."""
+        return _service(self.key)
 
     def url(self, scheme: str) -> str:
         """Where it is reached, as far as one address can say so.
@@ -45,6 +54,10 @@ class OpenListener(Struct, frozen=True):
         if not hasattr(address, "port"):
             return f"unix:{address.name.decode()}"
         return f"{scheme}{'s' if self.tls else ''}://{_reachable(address.host)}:{address.port}"
+
+
+def _service(key: str) -> str:
+    return key.removeprefix("listeners.").partition("[")[0]
 
 
 def _reachable(host: str) -> str:
@@ -59,20 +72,25 @@ def open_all(
     settings: ListenerSettings,
     factories: Mapping[str, IProtocolFactory],
     tls: IOpenSSLServerConnectionCreator,
+    sockets: Mapping[str, int] | None = None,
 ) -> Sequence[OpenListener]:
-    """Open every listener of the settings.
+    """Open the listeners of the settings.
 
-    :param factories: what serves each service.
+    :param factories: what serves each service; the listeners of other services are left alone.
+    :param sockets: the descriptors of listening sockets to take connections from, by the key of the listener,
+        if they are open already; they are closed.
     :raises StartError: one cannot be opened; then none is left open.
     """
     opened: list[OpenListener] = []
     try:
         for key, listener in settings.keyed():
-            service = key.removeprefix("listeners.").partition("[")[0]
-            factory = factories[service]
+            if _service(key) not in factories:
+                continue
+            factory = factories[_service(key)]
             if listener.tls:
                 factory = TLSMemoryBIOFactory(tls, False, factory, reactor)
-            opened.append(OpenListener(service, listener.tls, _open(reactor, key, listener, factory)))
+            descriptor = None if sockets is None else sockets[key]
+            opened.append(OpenListener(key, listener.tls, _open(reactor, key, listener, factory, descriptor)))
     except StartError:
         close_all(opened)
         raise
@@ -84,10 +102,32 @@ def close_all(listeners: Sequence[OpenListener]) -> Deferred[Any]:
     return gatherResults([maybeDeferred(listener.port.stopListening) for listener in listeners])
 
 
-def _open(reactor: IReactorTime, key: str, listener: Listener, factory: IProtocolFactory) -> IListeningPort:
+def hold(listeners: Sequence[OpenListener]) -> Mapping[str, int]:
+    """Keep the sockets of listeners open for other processes, and take no connections from them here.
+
+    Answers with their descriptors, by the key of the listener.
+    """
+    held: dict[str, Any] = {listener.key: listener.port for listener in listeners}
+    for port in held.values():
+        port.stopReading()
+    return {key: port.fileno() for key, port in held.items()}
+
+
+def let_go(listeners: Sequence[OpenListener]) -> Deferred[Any]:
+    """Give up the sockets of listeners that were held. Other processes may go on with them."""
+    held: list[Any] = [listener.port for listener in listeners]
+    for port in held:
+        port.socket.close()  # stopListening alone would shut the socket down for everyone who shares it
+    return close_all(listeners)
+
+
+def _open(
+    reactor: IReactorTime, key: str, listener: Listener, factory: IProtocolFactory, descriptor: int | None
+) -> IListeningPort:
     try:
-        endpoint = _endpoint(reactor, listener.endpoint)
-        return _now(endpoint.listen(factory))
+        if descriptor is not None:
+            return _adopt(reactor, descriptor, factory)
+        return _listen(reactor, listener.endpoint, factory)
     except CannotListenError as error:
         cause = _words(error.socketError)
     except LookupError:
@@ -101,11 +141,30 @@ def _words(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _endpoint(reactor: IReactorTime, description: str) -> IStreamServerEndpoint:
+def _listen(reactor: IReactorTime, description: str, factory: IProtocolFactory) -> IListeningPort:
     if not description.startswith("systemd:") and ":backlog=" not in description:
         description += f":backlog={_BACKLOG}"
-    endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
-    return endpoint
+    endpoint = serverFromString(reactor, description)
+    if isinstance(endpoint, AdoptedStreamServerEndpoint):
+        return _adopt(reactor, endpoint.fileno, factory)
+    return _now(endpoint.listen(factory))
+
+
+def _adopt(reactor: Any, descriptor: int, factory: IProtocolFactory) -> IListeningPort:
+    """Take connections from a listening socket that others may share, in place of ``descriptor``."""
+    shared = socket.socket(fileno=descriptor)
+    shared.setblocking(False)
+    shared.set_inheritable(False)
+    if shared.family != socket.AF_UNIX:
+        port: IListeningPort = reactor.adoptStreamPort(descriptor, shared.family, factory)
+        shared.close()
+        return port
+    # Of a socket with a path adoptStreamPort would change the mode, and remove it in the end: it is not ours.
+    adopted = unix.Port(b"\0", factory, _BACKLOG, reactor=reactor)
+    adopted._preexistingSocket = shared  # noqa: SLF001
+    adopted._shouldShutdown = False  # noqa: SLF001
+    adopted.startListening()
+    return adopted
 
 
 def _now(listening: Deferred[IListeningPort]) -> IListeningPort:
