@@ -1,0 +1,281 @@
+"""The connection over which a node gives Redis its commands, kept up.
+
+This is the only module that imports txredisapi. Its protocol objects are used; its pools are not, since they
+give up for ever on some errors and let commands wait without limit. What a command costs was measured, hence:
+replies are neither decoded nor converted, a reply is taken from one deque, and no command has a timer of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+from txredisapi import HiredisProtocol, InvalidData, RedisError
+
+from callnet.cluster.redis_dial import Keeper, Reactor, answers, cause_of, dialled, endpoint_of, greet
+from callnet.cluster.redis_url import RedisTarget
+from callnet.errors import CallnetError, Unavailable
+
+REPLY_TIME: Final = 1.5
+"""Seconds after which a Redis that has not answered is taken for dead."""
+
+_NOT_THE_ONE: Final = frozenset({"READONLY", "LOADING", "MASTERDOWN", "NOAUTH"})
+"""Redis' words for: this server cannot do it, and another, or another connection, may."""
+_NOT_NOW: Final = frozenset({"OOM", "MISCONF", "NOREPLICAS", "BUSY"})
+"""Redis' words for: not now; nothing was done."""
+
+
+class ScriptFailed(CallnetError):
+    """A script did not come to its end: a mistake in it, or a command that it may not give."""
+
+
+class _Asked(Struct, frozen=True):
+    """A command that was given and not answered yet."""
+
+    answer: Deferred[Any]
+    at: float
+    command: bytes = b""
+    """What to send again if Redis has forgotten the script."""
+
+
+class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no types
+    """One connection: what is asked is answered in this order. See :class:`callnet.cluster.redis_dial.Line`."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        super().__init__(charset=None, convertNumbers=False)
+        self.gone: Deferred[None] = Deferred()
+        self.closed: Callable[[str], None] = lambda _: None
+        self._seconds = reactor.seconds
+        self._asked: deque[_Asked] = deque()
+        self._ended = False
+
+    def ask(self, *words: bytes) -> Deferred[Any]:
+        """Give a command. Fails with ``RedisError`` if it is refused, with :class:`Unavailable` if no answer comes."""
+        return self._send(command_of(words))
+
+    def abort(self, cause: str) -> None:
+        """End the connection at once: what was asked fails with :class:`Unavailable`."""
+        if self.transport is not None and not self._ended:
+            self.transport.abortConnection()
+        self._end(cause)
+
+    def look(self, now: float) -> None:
+        """Abort the connection if it has not answered for too long."""
+        if self._asked and now - self._asked[0].at >= REPLY_TIME:
+            self.abort(f"no answer in {REPLY_TIME:g} s")
+
+    def connectionMade(self) -> None:
+        """The base would log in here; :func:`greet` does."""
+        if hasattr(self.transport, "setTcpNoDelay"):
+            self.transport.setTcpNoDelay(True)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The other end has gone, or we have."""
+        self._end("closed by Redis" if reason.check(ConnectionDone) else cause_of(reason.value or reason))
+        self.gone.callback(None)
+
+    def dataReceived(self, data: bytes, unpause: bool = False) -> None:
+        """Take what came in."""
+        try:
+            super().dataReceived(data, unpause)
+        except InvalidData:
+            self.abort("this is no Redis")
+
+    def tryConvertData(self, data: Any) -> Any:
+        """Leave everything as it is."""
+        return data
+
+    def replyReceived(self, reply: Any) -> None:
+        """Hand one reply to whoever waits for it."""
+        if not self._asked:
+            self.abort(str(reply) if isinstance(reply, RedisError) else "an answer that nobody asked for")
+            return
+        asked = self._asked.popleft()
+        if isinstance(reply, Exception):
+            self._refused(asked, reply)
+        else:
+            asked.answer.callback(reply)
+
+    def _send(self, command: bytes) -> Deferred[Any]:
+        answer: Deferred[Any] = Deferred()
+        if self._ended:
+            answer.errback(away())
+        else:
+            self._asked.append(_Asked(answer, self._seconds()))
+            self.transport.write(command)
+        return answer
+
+    def _refused(self, asked: _Asked, error: Exception) -> None:
+        asked.answer.errback(error)
+
+    def _end(self, cause: str) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        asked, self._asked = self._asked, deque()
+        self.closed(cause)
+        for one in asked:
+            one.answer.errback(away())
+
+
+class Commands(Conversation):
+    """The connection on which scripts are run."""
+
+    run_id = ""
+
+    def __init__(self, reactor: Reactor, scripts: Scripts) -> None:
+        super().__init__(reactor)
+        self._scripts = scripts
+        self._held: list[_Asked] = []
+        """Commands whose script was forgotten, and those given since, until all others are answered."""
+
+    def run(self, script: str, args: Sequence[bytes]) -> Deferred[Any]:
+        """Run a script."""
+        parts = [b"*%d\r\n%b" % (len(args) + 3, self._scripts.heads[script])]
+        parts += [b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in args]
+        command = b"".join(parts)
+        answer: Deferred[Any] = Deferred()
+        asked = _Asked(answer, self._seconds(), command)
+        if self._held:
+            self._held.append(asked)
+        else:
+            self._asked.append(asked)
+            self.transport.write(command)
+        return answer
+
+    def load(self) -> Deferred[Any]:
+        """Make all scripts known."""
+        return Deferred.fromCoroutine(answers(*(self.ask(b"SCRIPT", b"LOAD", text) for text in self._scripts.texts)))
+
+    def replyReceived(self, reply: Any) -> None:
+        """The same; when the last has been answered, those follow that were held."""
+        super().replyReceived(reply)
+        if self._held and not self._asked:
+            self._run_held()
+
+    def _run_held(self) -> None:
+        held, self._held = self._held, []
+        self.load().addErrback(lambda _: None)  # the commands that follow tell
+        for one in held:
+            self._asked.append(_Asked(one.answer, one.at))
+            self.transport.write(one.command)
+
+    def _refused(self, asked: _Asked, error: Exception) -> None:
+        code = str(error).partition(" ")[0]
+        if code == "NOSCRIPT" and asked.command:
+            self._held.append(asked)
+        elif code in _NOT_THE_ONE:
+            asked.answer.errback(away())
+            self.abort(str(error))
+        elif code in _NOT_NOW:
+            asked.answer.errback(Unavailable(f"Redis refuses just now: {code}"))
+        else:
+            asked.answer.errback(ScriptFailed(str(error)))
+
+    def _end(self, cause: str) -> None:
+        self._asked.extend(self._held)
+        self._held = []
+        super()._end(cause)
+
+
+class Scripts:
+    """Lua scripts by name, as Redis is to be given them."""
+
+    def __init__(self, scripts: Mapping[str, str]) -> None:
+        self.texts: Final = tuple(text.encode() for text in scripts.values())
+        self.heads: Final = {
+            name: b"".join(map(_word, (b"EVALSHA", _sha1(text.encode()), b"0"))) for name, text in scripts.items()
+        }
+
+
+class RedisLink:
+    """The one connection over which this node gives commands, kept up.
+
+    :param scripts: what :meth:`run` can run, by name. They take no keys.
+    :param connected: called with Redis' ``run_id`` each time a new connection is ready; that changes when Redis
+        was started anew.
+    :param lost: called when that connection is gone, before whatever was under way on it fails.
+    """
+
+    def __init__(
+        self,
+        target: RedisTarget,
+        reactor: Reactor,
+        scripts: Mapping[str, str],
+        connected: Callable[[str], None],
+        lost: Callable[[], None],
+    ) -> None:
+        self._target = target
+        self._reactor = reactor
+        self._scripts = Scripts(scripts)
+        self._keeper: Keeper[Commands] = Keeper(
+            "link", reactor, self._dial, lambda line: connected(line.run_id), lost, Commands.look
+        )
+
+    @property
+    def up(self) -> bool:
+        """Whether commands can be given."""
+        return self._keeper.line is not None
+
+    @property
+    def cause(self) -> str:
+        """Why not; empty if they can."""
+        return self._keeper.cause
+
+    def start(self) -> None:
+        """Connect, now and whenever the connection is lost."""
+        self._keeper.start()
+
+    def stop(self) -> Deferred[None]:
+        """End the connection at once. Fires when nothing is left of it."""
+        return self._keeper.stop()
+
+    def drop(self) -> None:
+        """Abort the connection: something is wrong with it. It is made anew."""
+        if self._keeper.line is not None:
+            self._keeper.line.abort("given up")
+
+    def run(self, script: str, *args: bytes) -> Deferred[Any]:
+        """Run a script with ``ARGV = args``; the answer is bytes, an int, ``None`` or a list of these.
+
+        Commands are run in the order in which they are given.
+
+        :raises Unavailable: there is no connection; or it was lost before the answer, or gave none in
+            :data:`REPLY_TIME`, and it is not known whether the script has run or will.
+        :raises ScriptFailed: the script did not come to its end.
+        """
+        line = self._keeper.line
+        return fail(away()) if line is None else line.run(script, args)
+
+    async def _dial(self) -> Commands:
+        line = Commands(self._reactor, self._scripts)
+        return await dialled(endpoint_of(self._reactor, self._target, self._target.address), line, self._greet)
+
+    async def _greet(self, line: Commands) -> None:
+        select = [line.ask(b"SELECT", b"%d" % self._target.database)] if self._target.database else []
+        greeted = greet(line, self._target)
+        line.run_id, *_ = await answers(greeted, *select, line.load())
+
+
+def away() -> Unavailable:
+    """What a command fails with that cannot be given, or is not answered."""
+    return Unavailable("Redis cannot be reached")
+
+
+def _word(word: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(word), word)
+
+
+def command_of(words: Sequence[bytes]) -> bytes:
+    """A command as it is sent."""
+    return b"*%d\r\n" % len(words) + b"".join(map(_word, words))
+
+
+def _sha1(text: bytes) -> bytes:
+    return hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
