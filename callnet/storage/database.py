@@ -62,6 +62,16 @@ class Database:
         """How many threads make sense. SQLite is fastest, and never meets a lock, with one."""
         return 1 if self._is_sqlite else _POSTGRESQL_THREADS
 
+    def refuse_many_machines(self) -> None:
+        """Make sure that processes on other machines can use this database too.
+
+        :raises StartError: they cannot.
+        """
+        if self._is_sqlite:
+            raise StartError(
+                f"{schema.SETTING}: SQLite is for one machine, and redis.url names another: use PostgreSQL"
+            )
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Read, each statement for itself.

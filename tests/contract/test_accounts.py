@@ -171,6 +171,13 @@ class AccountsInFile(InFile, AccountsContract, TestCase):
             for pragma, value in (("journal_mode", "wal"), ("foreign_keys", 1), ("busy_timeout", 10000)):
                 self.assertEqual(connection.exec_driver_sql(f"PRAGMA {pragma}").scalar(), value)
 
+    def test_other_machines_cannot_use_it(self) -> None:
+        """Other machines cannot use it, and a start that needs that says what to use instead."""
+        error = self.assertRaises(StartError, self.database.refuse_many_machines)
+        self.assertEqual(
+            str(error), "database.url: SQLite is for one machine, and redis.url names another: use PostgreSQL"
+        )
+
 
 class AccountsOnPostgresql(OnPostgresql, AccountsContract, TestCase):
     """On PostgreSQL."""
@@ -184,6 +191,10 @@ class AccountsOnPostgresql(OnPostgresql, AccountsContract, TestCase):
             with self.assertRaises(Unavailable), self.database.write() as connection:
                 connection.exec_driver_sql("SET LOCAL statement_timeout = 50")
                 connection.execute(contact.delete())
+
+    def test_other_machines_can_use_it(self) -> None:
+        """Other machines can use it."""
+        self.database.refuse_many_machines()
 
     def test_server_restarts(self) -> Deferred[None]:
         """A connection that the server has cut costs no request: it is replaced before it is used."""
