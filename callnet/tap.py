@@ -25,7 +25,9 @@ from callnet.accounts.keys import key_from_secret, load_or_make_signing_key
 from callnet.accounts.service import AccountService
 from callnet.accounts.tokens import Key, Tokens
 from callnet.calls.rooms import RoomManager
-from callnet.cluster.memory import MemoryBus, MemoryCallStore
+from callnet.cluster import redis_url
+from callnet.cluster.membership import Membership
+from callnet.cluster.memory import open_alone
 from callnet.config import DatabaseSettings, Settings, TokenSettings, load
 from callnet.errors import StartError
 from callnet.operations import certificates, files
@@ -72,6 +74,7 @@ class Daemon(Service):
         listeners: Sequence[OpenListener],
         sockets: Sequence[ServerSocketFactory],
         rooms: RoomManager,
+        cluster: Membership,
         database: Database,
         threads: Threads,
         greeting: Iterable[str],
@@ -79,6 +82,7 @@ class Daemon(Service):
         self.listeners: Final = listeners
         self._sockets = sockets
         self._rooms = rooms
+        self._cluster = cluster
         self._database = database
         self._threads = threads
         self._greeting = "\n".join(greeting)
@@ -87,6 +91,7 @@ class Daemon(Service):
         """Begin."""
         super().startService()  # type: ignore[no-untyped-call]
         self._threads.start()
+        self._cluster.start()
         self._rooms.start()
         self._log.info("{greeting}", greeting=self._greeting)
 
@@ -101,6 +106,7 @@ class Daemon(Service):
         await gatherResults([sockets.shut_down() for sockets in self._sockets])
         await closed
         self._rooms.stop()
+        await self._cluster.stop()
         self._threads.stop()
         self._database.close()
 
@@ -137,11 +143,10 @@ def compose(settings: Settings, reactor: IDaemonReactor) -> Daemon:
     database = _database(settings.database)
     threads = Threads(reactor, database.threads)
 
-    bus = MemoryBus()
-    store = MemoryCallStore(bus, reactor)
-    rooms = RoomManager(store, bus, reactor, settings.calls)
+    cluster = _cluster(settings, reactor)
+    rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls)
     service = AccountService(
-        SqlAccounts(database, threads.run), SqlContacts(database, threads.run), store, tokens, is_phone
+        SqlAccounts(database, threads.run), SqlContacts(database, threads.run), cluster.presence, tokens, is_phone
     )
     accounts = AccountApi(service).resource()
     signaling = SignalingFactory(rooms, tokens.verify, reactor, settings.signaling.allowed_origins)
@@ -159,7 +164,17 @@ def compose(settings: Settings, reactor: IDaemonReactor) -> Daemon:
     )
     self_signed = None if settings.tls.certificate else os.path.join(settings.state_dir, SELF_SIGNED)
     hello = greeting(listeners, site.PAGE, self_signed, settings.accounts.open_enrolment_on_network, sys.argv[0])
-    return Daemon(listeners, [signaling, room], rooms, database, threads, hello)
+    return Daemon(listeners, [signaling, room], rooms, cluster, database, threads, hello)
+
+
+def _cluster(settings: Settings, reactor: IDaemonReactor) -> Membership:
+    """This node alone, or as one of many that meet over Redis."""
+    if not settings.redis.url:
+        return open_alone(reactor)
+    target = redis_url.parse(settings.redis)
+    from callnet.cluster.over_redis import open_shared  # importing txredisapi installs a reactor
+
+    return open_shared(target, settings.redis.prefix, reactor, settings.calls)
 
 
 def _signing_key(settings: TokenSettings) -> Key:

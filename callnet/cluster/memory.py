@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from callnet.cluster.membership import Membership
 from callnet.cluster.tables import Record, Tables
 from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
@@ -76,3 +77,10 @@ class MemoryCallStore:
         """See :meth:`callnet.interfaces.IPresence.online`."""
         found = ((address, self._tables.records.device(address)) for address in addresses)
         return succeed(frozenset(address for address, record in found if record is not None and record.connected))
+
+
+def open_alone(clock: IReactorTime) -> Membership:
+    """Make the store and the bus of a node that is alone."""
+    bus = MemoryBus()
+    store = MemoryCallStore(bus, clock)
+    return Membership(store, store, bus, lambda: None, lambda: succeed(None), lambda: None)

@@ -1,7 +1,7 @@
 -- Renews a node's lease. ARGV: prefix, node, how much of what is due the node would look at.
--- Answers with nothing if the node is not known or its lease is over, else with the time, the end of the
--- quiet time, and what it is to look at: '' or {members, view} in msgpack. One node at a time looks at what
--- no other has seen to for a second, and at what dead nodes held.
+-- Answers with nothing if the node is not known or its lease is over, else with the time and what it is to
+-- look at: '' or {members, view} in msgpack. One node at a time looks at what no other has seen to for a
+-- second, and at what dead nodes held; nobody does in the quiet time.
 local node, most = ARGV[2], tonumber(ARGV[3])
 local lease = tonumber(redis.call('ZSCORE', P .. 'nodes', node))
 if not lease or lease <= now then
@@ -78,4 +78,4 @@ local found = ''
 if #members > 0 then
     found = array({ array(members), view(phones, rooms) })
 end
-return { string.format('%.6f', now), string.format('%.6f', seconds_of('quiet')), found }
+return { string.format('%.6f', now), found }

@@ -1,6 +1,6 @@
 -- Lets a node be known. ARGV: prefix, its present name, its next name, Redis' run id, whether the node knows
 -- this run ('1' or ''), the time that it expects ('' if it has no idea).
--- Answers with the time, the end of the quiet time, and whether it may keep its present name ('1' or '').
+-- Answers with the time, and whether it may keep its present name ('1' or '').
 local old, new, run, knows_run, expected = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 if redis.call('HGET', P .. 'meta', 'run') ~= run then
     -- Redis was started anew, or is another one that may lack the last writes, or has been emptied.
@@ -20,4 +20,4 @@ else
     end
     redis.call('ZADD', P .. 'nodes', now + LEASE, new)
 end
-return { string.format('%.6f', now), string.format('%.6f', seconds_of('quiet')), keeps and '1' or '' }
+return { string.format('%.6f', now), keeps and '1' or '' }

@@ -1,0 +1,205 @@
+"""Brings what a node knows and what the shared store says together again, after they were apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from msgspec.structs import replace
+
+from callnet.calls.announcing import Mine, announce
+from callnet.cluster.copies import Copies, everyone_in
+from callnet.cluster.questions import Questions
+from callnet.cluster.shared_clock import SharedClock
+from callnet.config import CallSettings
+from callnet.errors import Unavailable
+from callnet.interfaces import BusMessage
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import (
+    NOTHING,
+    CallRecord,
+    Changes,
+    DeviceRecord,
+    Displaced,
+    Notice,
+    Records,
+    SeatNotice,
+    SeatsRecord,
+)
+
+_AT_ONCE: Final = 50
+"""Devices in one commit."""
+_COMPARED_AT_ONCE: Final = 500
+_TRIES: Final = 20
+_LOOK_AGAIN: Final = 60.0
+"""Seconds until a device is looked at again that could not be forgotten without the shared store."""
+
+
+class Announcer:
+    """Keeps account of what this node changed without the shared store, and announces it.
+
+    :param deliver: takes what the devices and pages of this node are to be told.
+    """
+
+    def __init__(
+        self,
+        copies: Copies,
+        questions: Questions,
+        time: SharedClock,
+        settings: CallSettings,
+        deliver: Callable[[BusMessage], None],
+    ) -> None:
+        self._copies = copies
+        self._questions = questions
+        self._time = time
+        self._settings = settings
+        self._deliver = deliver
+        self._devices: dict[DeviceAddress, None] = {}
+        self._rooms: dict[RoomId, None] = {}
+
+    # What is to be announced
+
+    def commit_alone(self, changes: Changes) -> None:
+        """Take over changes that the shared store does not know of yet."""
+        devices = [record for record in changes.forgotten if isinstance(record, DeviceRecord)]
+        rooms = [record for record in changes.forgotten if not isinstance(record, DeviceRecord)]
+        # A device that is forgotten could not be announced to be gone.
+        kept = [replace(device, version=device.version + 1, due=self._time.now() + _LOOK_AGAIN) for device in devices]
+        self._copies.apply(replace(changes, devices=[*changes.devices, *kept], forgotten=rooms))
+        self._devices.update((device.address, None) for device in (*changes.devices, *kept))
+        self._rooms.update((record.room, None) for record in (*changes.calls, *changes.seats, *rooms))
+
+    def add_all(self) -> None:
+        """Let everything that is known here be announced."""
+        self._devices.update((device.address, None) for device in self._copies.devices())
+        self._rooms.update((room, None) for room in self._copies.rooms())
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to announce."""
+        return not (self._devices or self._rooms)
+
+    async def announce_some(self, node: str) -> None:
+        """Announce a part of what is left, as a node of that name, and tell this node's own what it lacked.
+
+        :raises Unavailable: the shared store did not answer; it may be announced again.
+        """
+        devices, rooms = self._take()
+        try:
+            await self._announce(node, devices, rooms)
+        except BaseException:
+            self._devices.update(dict.fromkeys(devices))
+            self._rooms.update(dict.fromkeys(rooms))
+            raise
+
+    def _take(self) -> tuple[list[DeviceAddress], list[RoomId]]:
+        devices = list(islice(self._devices, _AT_ONCE))
+        rooms = dict.fromkeys(islice(self._rooms, _AT_ONCE))
+        for address in devices:
+            del self._devices[address]
+            device = self._copies.records.device(address)
+            if device is not None:
+                rooms.update((room, None) for room in (device.room, device.previous) if room is not None)
+        for room in rooms:
+            self._rooms.pop(room, None)
+        return devices, list(rooms)
+
+    async def _announce(self, node: str, devices: Collection[DeviceAddress], rooms: Collection[RoomId]) -> None:
+        phones = {address.phone for address in (*devices, *self._parties(rooms))}
+        for _ in range(_TRIES):
+            records = await self._questions.read(phones, rooms)
+            if records is None:
+                raise Unavailable("this node is not known any more")
+            changes = announce(records, self._mine(devices, rooms), node, self._time.now(), self._settings)
+            if changes is NOTHING or (await self._questions.commit(changes, records)).startswith(b"+"):
+                self._adopt(_with(records, changes), phones, rooms)
+                return
+        raise Unavailable("the records change too fast")
+
+    def _parties(self, rooms: Iterable[RoomId]) -> Iterator[DeviceAddress]:
+        for call in map(self._copies.records.calls.get, rooms):
+            if call is not None:
+                yield from everyone_in(call)
+
+    def _mine(self, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> Mine:
+        known = self._copies.records
+        return Mine(
+            [device for device in map(known.device, devices) if device is not None],
+            [call for call in map(known.calls.get, rooms) if call is not None],
+            [seats for seats in map(known.seats.get, rooms) if seats is not None],
+        )
+
+    # What this node lacks
+
+    async def compare(self) -> bool:
+        """Look for what has changed unheard, and tell this node's own. Tells whether this node is known still.
+
+        :raises Unavailable: the shared store did not answer.
+        """
+        devices, rooms = self._copies.devices(), self._copies.rooms()
+        for start in range(0, max(len(devices), len(rooms)), _COMPARED_AT_ONCE):
+            part = slice(start, start + _COMPARED_AT_ONCE)
+            found = await self._questions.compare(devices[part], rooms[part], self._copies.records)
+            if found is None:
+                return False
+            self._adopt(found.records, found.phones, found.rooms)
+        return True
+
+    def _adopt(self, records: Records, phones: Collection[str], rooms: Collection[RoomId]) -> None:
+        """Take over what was read or announced, and tell this node's own what is new in it."""
+        changed = {address.phone for address in self._devices}
+        phones = [phone for phone in phones if phone not in changed]
+        news = [*self._news_of_devices(records, phones), *self._news_of_calls(records)]
+        seated = list(self._news_of_seats(records))
+        self._copies.see(records, phones, [room for room in rooms if room not in self._rooms])
+        messages: list[BusMessage] = [*news, *seated]
+        for message in messages:
+            self._deliver(message)
+
+    def _news_of_devices(self, records: Records, phones: Iterable[str]) -> Iterator[Displaced]:
+        for phone in phones:
+            for mine in self._copies.records.devices.get(phone, {}).values():
+                now = records.device(mine.address)
+                if now is not None and now.generation > mine.generation:
+                    yield Displaced(mine.address, mine.node, now.generation)
+
+    def _news_of_calls(self, records: Records) -> Iterator[Notice]:
+        for call in sorted(records.calls.values(), key=lambda call: call.placed_at):
+            for address in everyone_in(call):
+                device = self._copies.records.device(address)
+                if device is not None and self._is_news(call, device):
+                    yield Notice(address, call)
+
+    def _is_news(self, call: CallRecord, device: DeviceRecord) -> bool:
+        known = self._copies.records.calls.get(call.room)
+        if known is not None:
+            return known.version < call.version
+        # What ended before the device came was told, or needed not to be, when it came.
+        return call.ended_at is None or call.ended_at * 1000 > device.generation
+
+    def _news_of_seats(self, records: Records) -> Iterator[SeatNotice]:
+        for seats in records.seats.values():
+            known: SeatsRecord | None = self._copies.records.seats.get(seats.room)
+            if known is None or known.version >= seats.version:
+                continue
+            for seat in known.seats:
+                if seat is not None and seat.empty_since is None and self._copies.is_here(seat.node):
+                    yield SeatNotice(seat.key, seats, records.calls.get(seats.room))
+
+
+def _with(records: Records, changes: Changes) -> Records:
+    """The records as they are after the changes."""
+    devices = {phone: dict(of_phone) for phone, of_phone in records.devices.items()}
+    for device in changes.devices:
+        devices.setdefault(device.address.phone, {})[device.address.device_id] = device
+    calls = {**records.calls, **{call.room: call for call in changes.calls}}
+    seats = {**records.seats, **{record.room: record for record in changes.seats}}
+    for gone in changes.forgotten:
+        if isinstance(gone, DeviceRecord):
+            devices[gone.address.phone].pop(gone.address.device_id, None)
+        elif isinstance(gone, CallRecord):
+            calls.pop(gone.room, None)
+        else:
+            seats.pop(gone.room, None)
+    return Records(devices, calls, seats, records.complete)

@@ -1,0 +1,191 @@
+"""What one node knows of the shared store: its own devices and pages, and the calls that they are in.
+
+A copy may be old, and a commit finds out. The copies are enough to decide what a device of this node
+answers, to act on deadlines punctually, and to go on when the shared store is out of reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Final
+
+from msgspec.structs import replace
+
+from callnet.cluster.tables import Record, Tables
+from callnet.interfaces import BusMessage
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import (
+    CallRecord,
+    CallState,
+    Changes,
+    DeviceRecord,
+    Displaced,
+    Notice,
+    Records,
+    SeatNotice,
+    SeatsRecord,
+)
+
+
+class Copies:
+    """Copies of records.
+
+    :param is_own: tells whether a node name is, or was, this node's.
+    """
+
+    def __init__(self, is_own: Callable[[str], bool]) -> None:
+        self._is_own = is_own
+        self._tables: Final = Tables()
+        self.records: Final = self._tables.records
+        """All of them, live."""
+        self.alone: Final = Records(self.records.devices, self.records.calls, self.records.seats, False)
+        """The same, as records that others may know more about."""
+
+    # What they are
+
+    def devices(self) -> list[DeviceRecord]:
+        """Every device of this node."""
+        return [device for of_phone in self.records.devices.values() for device in of_phone.values()]
+
+    def rooms(self) -> list[RoomId]:
+        """Every room of which there is anything."""
+        return list({**self.records.calls, **self.records.seats})
+
+    def knows(self, rooms: Iterable[RoomId]) -> bool:
+        """Tell whether these rooms are known."""
+        return all(room in self.records.calls or room in self.records.seats for room in rooms)
+
+    def is_here(self, node: str) -> bool:
+        """Tell whether a node name is, or was, this node's."""
+        return self._is_own(node)
+
+    def has_device(self, address: DeviceAddress) -> bool:
+        """Tell whether a device is this node's."""
+        return self.records.device(address) is not None
+
+    def is_wanted(self, call: CallRecord) -> bool:
+        """Tell whether a call concerns a device or a page of this node."""
+        parties = (call.caller, *call.rung)
+        return any(map(self.has_device, parties)) or self._has_seat(self.records.seats.get(call.room))
+
+    def is_ours(self, record: Record) -> bool:
+        """Tell whether nobody on another node has a say in a record, so that it may be changed without asking."""
+        if isinstance(record, DeviceRecord):
+            return self._is_own(record.node)
+        if isinstance(record, CallRecord):
+            return record.state is CallState.OVER or all(map(self.has_device, (record.caller, *record.rung)))
+        return all(seat is None or self._is_own(seat.node) for seat in record.seats)
+
+    def _has_seat(self, seats: SeatsRecord | None) -> bool:
+        return seats is not None and any(seat is not None and self._is_own(seat.node) for seat in seats.seats)
+
+    # How they change
+
+    def holds(self, changes: Changes) -> bool:
+        """Tell whether the copies are as ``changes`` were decided on."""
+        return self._tables.holds(changes)
+
+    def apply(self, changes: Changes) -> None:
+        """Take over what was committed here."""
+        for record in changes.forgotten:
+            self._tables.forget(record)
+        for device in changes.devices:
+            self._put_device(device)
+        self._put_rooms(changes.calls, changes.seats)
+
+    def drop(self, changes: Changes) -> None:
+        """Forget the rooms of changes that were not committed since the copies were old."""
+        for record in (*changes.calls, *changes.seats, *changes.unchanged, *changes.forgotten):
+            if not isinstance(record, DeviceRecord):
+                self.drop_room(record.room)
+
+    def drop_room(self, room: RoomId) -> None:
+        """Forget what is known of a room."""
+        for record in (self.records.calls.get(room), self.records.seats.get(room)):
+            if record is not None:
+                self._tables.forget(record)
+
+    def see(self, records: Records, phones: Iterable[str], rooms: Iterable[RoomId]) -> None:
+        """Take over what was read: all of these phones and rooms."""
+        for phone in phones:
+            read = records.devices.get(phone, {})
+            for device in list(self.records.devices.get(phone, {}).values()):
+                if device.address.device_id not in read:
+                    self._lose_device(device)
+            for device in read.values():
+                self._put_device(device)
+        for room in rooms:
+            if room not in records.calls and room not in records.seats:
+                self.drop_room(room)
+        self._put_rooms(records.calls.values(), records.seats.values())
+
+    def hear(self, message: BusMessage) -> None:
+        """Take over what another node published."""
+        if isinstance(message, Notice):
+            self._hear_of_call(message.to, message.call)
+        elif isinstance(message, SeatNotice):
+            self._put_rooms(() if message.call is None else (message.call,), (message.seats,))
+        elif isinstance(message, Displaced):
+            device = self.records.device(message.to)
+            if device is not None and device.generation < message.generation:
+                self._lose_device(device)
+
+    def _hear_of_call(self, to: DeviceAddress, call: CallRecord) -> None:
+        self._put_call(call)
+        device = self.records.device(to)
+        if device is not None and device.room != call.room and call.state is CallState.RINGING and to in call.ringing:
+            # What the node that placed the call has written into the device's record.
+            new = replace(device, version=device.version + 1, room=call.room, previous=device.room)
+            self._tables.put_device(new)
+
+    def due(self, now: float) -> list[Record]:
+        """What is due; calls that are over are forgotten then."""
+        return self._tables.due(now)
+
+    def _put_device(self, device: DeviceRecord) -> None:
+        if self._is_own(device.node):
+            self._tables.put_device(device)
+        elif (old := self.records.device(device.address)) is not None:
+            self._lose_device(old)
+
+    def _lose_device(self, device: DeviceRecord) -> None:
+        self._tables.forget(device)
+        for room in (device.room, device.previous):
+            call = None if room is None else self.records.calls.get(room)
+            if call is not None and not self.is_wanted(call):
+                self.drop_room(call.room)
+
+    def _put_rooms(self, calls: Collection[CallRecord], seats: Collection[SeatsRecord]) -> None:
+        # A call may be wanted for a seat in its room, and seats for their call.
+        for record in seats:
+            self._put_seats(record)
+        for call in calls:
+            self._put_call(call)
+        for record in seats:
+            self._put_seats(record)
+
+    def _put_call(self, call: CallRecord) -> None:
+        old = self.records.calls.get(call.room)
+        if old is not None and old.version > call.version:
+            return
+        if self.is_wanted(call):
+            self._tables.put_call(call)
+        elif old is not None:
+            self.drop_room(call.room)
+
+    def _put_seats(self, seats: SeatsRecord) -> None:
+        old = self.records.seats.get(seats.room)
+        if old is not None and old.version > seats.version:
+            return
+        if self._has_seat(seats) or seats.room in self.records.calls:
+            self._tables.put_seats(seats)
+        elif old is not None:
+            self._tables.forget(old)
+
+
+def everyone_in(call: CallRecord) -> Iterator[DeviceAddress]:
+    """Every device that a call concerns, or did."""
+    yield call.caller
+    yield from call.rung
+    if call.callee is not None and call.callee not in call.rung and call.callee != call.caller:
+        yield call.callee

@@ -1,0 +1,24 @@
+"""What a node has of its cluster, be it many nodes or itself alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+
+from callnet.interfaces import IBus, ICallStore, IPresence
+
+
+class Membership(Struct, frozen=True):
+    """The store, the bus, and how to come and go."""
+
+    store: ICallStore
+    presence: IPresence
+    bus: IBus
+    start: Callable[[], None]
+    """Join."""
+    stop: Callable[[], Deferred[None]]
+    """Leave, when the devices and pages of this node are gone."""
+    why_away: Callable[[], str | None]
+    """Says in a few words why other nodes cannot be reached, if they cannot."""

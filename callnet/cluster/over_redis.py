@@ -1,0 +1,39 @@
+"""The shared store of one node, composed: it goes over Redis, by two connections."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from callnet.cluster import scripts
+from callnet.cluster.copies import Copies
+from callnet.cluster.member import Member
+from callnet.cluster.membership import Membership
+from callnet.cluster.redis import RedisLink
+from callnet.cluster.redis_subscription import RedisSubscription
+from callnet.cluster.redis_url import RedisTarget
+from callnet.cluster.shared import SharedBus, SharedCallStore
+from callnet.config import CallSettings
+
+
+def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings: CallSettings) -> Membership:
+    """Make the store and the bus of a node that has a name of its own. Nothing is connected before it joins."""
+    name: Final = secrets.token_hex(8)
+    copies = Copies(lambda node: node.rpartition(".")[0] == name)
+    bus = SharedBus(copies)
+    member = Member(
+        lambda connected, lost: RedisLink(target, clock, scripts.load(), connected, lost),
+        lambda subscribed, lost: RedisSubscription(target, clock, bus.received, subscribed, lost),
+        prefix,
+        copies,
+        clock,
+        settings,
+        bus.deliver,
+        name,
+    )
+    bus.go_by(member)
+    store = SharedCallStore(member, copies, bus)
+    return Membership(store, store, bus, member.start, lambda: Deferred.fromCoroutine(member.stop()), member.why_away)

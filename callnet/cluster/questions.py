@@ -1,0 +1,114 @@
+"""What a node asks of the shared store, in the words of the scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from callnet.cluster import codec
+from callnet.cluster.batch import Batch, Link
+from callnet.cluster.shared_clock import SharedClock
+from callnet.cluster.tables import Record
+from callnet.interfaces import BusMessage
+from callnet.model import RoomId
+from callnet.records import Changes, DeviceRecord, Records
+
+DECISION_TIME: Final = 1.5
+"""A commit does nothing when it comes to Redis later than so many seconds after it was sent."""
+SWEPT_AT_ONCE: Final = 500
+"""Records that one beat brings of what nobody else looks at."""
+
+
+class Differences(Struct, frozen=True):
+    """Records that are not as this node knows them: all of these phones and rooms."""
+
+    phones: Sequence[str]
+    rooms: Sequence[RoomId]
+    records: Records
+
+
+class Questions:
+    """Asks. Every answer may fail with :class:`callnet.errors.Unavailable`.
+
+    :param prefix: what every key and channel begins with.
+    :param node: tells the present name of this node.
+    """
+
+    def __init__(
+        self, link: Link, prefix: str, node: Callable[[], str], clock: IReactorTime, time: SharedClock
+    ) -> None:
+        self._link = link
+        self._prefix = prefix.encode()
+        self._node = node
+        self._clock = clock
+        self._time = time
+        self._reads = Batch(link, "read", self._head, clock)
+        self._commits = Batch(link, "commit", self._head, clock)
+
+    @property
+    def unanswered(self) -> int:
+        """How many reads and commits are on their way."""
+        return self._reads.unanswered + self._commits.unanswered
+
+    def read(self, phones: Collection[str], rooms: Collection[RoomId]) -> Deferred[Records | None]:
+        """Fires with the records; ``None``: this node is not known."""
+        return self._reads.ask(codec.encode_question(phones, rooms)).addCallback(_records_or_nothing)
+
+    def commit(self, changes: Changes, read: Records | None = None) -> Deferred[bytes]:
+        """Fires with what ``commit.lua`` answers.
+
+        :param read: what was read, if the versions of ``changes`` do not just follow those.
+        """
+        return self._commits.ask(codec.encode_changes(changes, self._time.now() + DECISION_TIME, read))
+
+    async def hello(self, old: str, new: str, run: str, knows_run: bool) -> bool:
+        """Introduce the node, which is called ``old``, or ``new`` if that is not known here any more.
+
+        Tells whether it keeps the old name.
+        """
+        asked_at = self._clock.seconds()
+        expected = f"{self._time.now():.6f}" if self._time.is_set else ""
+        arguments = (old, new, run, "1" if knows_run else "", expected)
+        now, keeps = await self._link.run("hello", self._prefix, *map(str.encode, arguments))
+        self._time.set(float(now), asked_at)
+        return bool(keeps)
+
+    async def beat(self) -> Sequence[Record] | None:
+        """Renew the lease. Tells what this node is to look at; ``None``: it is not known, or its lease was over."""
+        asked_at = self._clock.seconds()
+        answer = await self._link.run("beat", *self._head(), str(SWEPT_AT_ONCE).encode())
+        if not answer:
+            return None
+        now, swept = answer
+        self._time.set(float(now), asked_at)
+        return codec.decode_swept(swept) if swept else ()
+
+    async def compare(
+        self, devices: Sequence[DeviceRecord], rooms: Sequence[RoomId], records: Records
+    ) -> Differences | None:
+        """Tell what of these is not as ``records`` have it. ``None``: this node is not known."""
+        answer = await self._link.run("compare", *self._head(), codec.encode_known(devices, rooms, records))
+        if not answer:
+            return None
+        phones, differing, view = answer
+        names = [RoomId(room) for room in codec.decode_names(differing)]
+        return Differences(codec.decode_names(phones), names, codec.decode_view(view))
+
+    def publish(self, node: str, message: BusMessage) -> Deferred[object]:
+        """Hand a message to a node. Whether it came there is not known."""
+        return self._link.run("publish", self._prefix, node.encode(), codec.encode(message))
+
+    def leave(self) -> Deferred[object]:
+        """Say that this node is gone."""
+        return self._link.run("leave", *self._head())
+
+    def _head(self) -> tuple[bytes, bytes]:
+        return self._prefix, self._node().encode()
+
+
+def _records_or_nothing(view: bytes) -> Records | None:
+    return codec.decode_view(view) if view else None

@@ -1,0 +1,161 @@
+"""The store and the bus that nodes share, over Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from callnet.cluster.codec import decode_messages
+from callnet.cluster.copies import Copies
+from callnet.cluster.member import Member
+from callnet.cluster.tables import Record
+from callnet.errors import Unavailable
+from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import Changes, DeviceRecord, Displaced, Notice, Records, SeatNotice
+
+log = Logger()
+
+
+@implementer(IBus)
+class SharedBus:
+    """Carries messages over Redis to other nodes, and without it within this one."""
+
+    def __init__(self, copies: Copies) -> None:
+        self._copies = copies
+        self._receivers: list[Callable[[BusMessage], None]] = []
+        self._member: Member | None = None
+
+    def go_by(self, member: Member) -> None:
+        """Send what is for other nodes by this member of the cluster."""
+        self._member = member
+
+    def subscribe(self, receiver: Callable[[BusMessage], None]) -> None:
+        """See :meth:`callnet.interfaces.IBus.subscribe`."""
+        self._receivers.append(receiver)
+
+    def publish(self, node: str, message: BusMessage) -> None:
+        """See :meth:`callnet.interfaces.IBus.publish`."""
+        if self._copies.is_here(node):
+            self.deliver(message)
+        elif self._member is not None and self._member.joined:
+            self._member.questions.publish(node, message).addErrback(_log_unless_unavailable)
+
+    def deliver(self, message: BusMessage) -> None:
+        """Hand a message to the receivers of this node."""
+        for receiver in self._receivers:
+            receiver(message)
+
+    def received(self, payload: bytes) -> None:
+        """Take what came from another node."""
+        for message in decode_messages(payload):
+            self._copies.hear(message)
+            self.deliver(message)
+
+
+@implementer(ICallStore, IPresence)
+class SharedCallStore:
+    """Records in Redis, and copies here of those that concern this node."""
+
+    def __init__(self, member: Member, copies: Copies, bus: SharedBus) -> None:
+        self._member = member
+        self._copies = copies
+        self._bus = bus
+
+    @property
+    def node(self) -> str:
+        """See :attr:`callnet.interfaces.ICallStore.node`."""
+        return self._member.node
+
+    def now(self) -> float:
+        """See :meth:`callnet.interfaces.ICallStore.now`."""
+        return self._member.time.now()
+
+    def read(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
+        """See :meth:`callnet.interfaces.ICallStore.read`."""
+        if self._member.joined:
+            if not phones and not fresh and self._copies.knows(rooms):
+                return succeed(self._copies.records)
+            return self._member.questions.read(phones, rooms).addCallback(self._seen, phones, rooms)
+        if self._member.time.is_set:
+            return succeed(self._copies.alone)
+        return Deferred.fromCoroutine(self._read_when_joined(phones, rooms))
+
+    async def _read_when_joined(self, phones: Collection[str], rooms: Collection[RoomId]) -> Records:
+        await self._member.when_joined()
+        return await self.read(phones, rooms)
+
+    def _seen(self, records: Records | None, phones: Collection[str], rooms: Collection[RoomId]) -> Records:
+        if records is None:
+            self._member.is_unknown()
+            return self._copies.alone
+        self._copies.see(records, phones, rooms)
+        return records
+
+    def commit(self, changes: Changes) -> Deferred[Commit]:
+        """See :meth:`callnet.interfaces.ICallStore.commit`."""
+        if self._member.joined:
+            return self._member.questions.commit(changes).addCallback(self._answered, changes)
+        return Deferred.fromCoroutine(self._commit_alone(changes))
+
+    def _answered(self, answer: bytes, changes: Changes) -> Commit:
+        if not answer.startswith(b"+"):
+            if answer in (b"", b"stale"):
+                self._member.is_unknown()
+            self._copies.drop(changes)
+            return OVERTAKEN
+        self._copies.apply(changes)
+        unreached = []
+        for told, notice in zip(answer[1:].decode(), changes.notices, strict=True):
+            if told == "l":
+                self._bus.deliver(notice)
+            elif told == "0" and isinstance(notice, Notice):
+                unreached.append(notice.to)
+        return Commit(True, tuple(unreached)) if unreached else COMMITTED
+
+    async def _commit_alone(self, changes: Changes) -> Commit:
+        if not self._copies.holds(changes):
+            return OVERTAKEN
+        records: list[Record] = [*changes.devices, *changes.calls, *changes.seats]
+        if not all(map(self._copies.is_ours, records)):
+            raise Unavailable("this concerns other nodes, and the shared store is away")
+        self._member.commit_alone(changes)
+        for notice in changes.notices:
+            if self._is_here(notice):
+                self._bus.deliver(notice)
+        return COMMITTED
+
+    def _is_here(self, notice: Notice | SeatNotice | Displaced) -> bool:
+        if isinstance(notice, Notice):
+            return self._copies.has_device(notice.to)
+        if isinstance(notice, Displaced):
+            return self._member.is_own(notice.node)
+        return any(
+            seat is not None and seat.key == notice.key and self._member.is_own(seat.node)
+            for seat in notice.seats.seats
+        )
+
+    def due(self, now: float) -> Deferred[Sequence[Record]]:
+        """See :meth:`callnet.interfaces.ICallStore.due`."""
+        return succeed([*self._copies.due(now), *self._member.take_swept()])
+
+    def online(self, addresses: Collection[DeviceAddress]) -> Deferred[frozenset[DeviceAddress]]:
+        """See :meth:`callnet.interfaces.IPresence.online`."""
+        phones = {address.phone for address in addresses}
+        if not phones:
+            return succeed(frozenset())
+        return self.read(phones, ()).addCallback(_online, addresses)
+
+
+def _online(records: Records, addresses: Collection[DeviceAddress]) -> frozenset[DeviceAddress]:
+    found: list[tuple[DeviceAddress, DeviceRecord | None]] = [(one, records.device(one)) for one in addresses]
+    return frozenset(address for address, record in found if record is not None and record.connected)
+
+
+def _log_unless_unavailable(failure: Failure) -> None:
+    if not failure.check(Unavailable):
+        log.failure("publishing", failure)
