@@ -91,7 +91,7 @@ class DueContract(StoreCase):
     async def test_due_until_it_changes(self) -> None:
         """They are named again by a later call until a newer version of them is committed."""
         store, of = await self.start()
-        await self.assert_commits(store, Changes(calls=[of.ringing(1, due=45.0)]))
+        await self.assert_commits(store, Changes([of.device(ANN)], [of.ringing(1, due=45.0)]))
         for now in (45.0, 45.0, 45.5, 46.0, 8000.0):
             self.assertEqual({of.ringing(1)}, await self.due(store, now))
         await self.assert_commits(store, Changes(calls=[of.ringing(1, version=2, due=8120.0)]))

@@ -62,7 +62,7 @@ local function write_room(change, old)
     if kind == 's' then
         local before = old and holders_of(unpacked(old)) or {}
         local after = {}
-        for _, holder in ipairs(change[7]) do
+        for _, holder in ipairs(change[7] or {}) do
             after[holder] = true
             if not before[holder] then
                 hold(holder, member, true)
