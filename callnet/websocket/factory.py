@@ -40,6 +40,7 @@ class ServerSocketFactory(WebSocketServerFactory):
         options = {name: getattr(self, name) for name in WebSocketServerProtocol.CONFIG_ATTRS}
         # As an attribute of a class a plain function would become a method. Every browser offers compression.
         options["perMessageCompressionAccept"] = staticmethod(self.perMessageCompressionAccept)
+        options["longest_short"] = min(protocol.longest_short, longest_message)
         bound: Any = type(protocol.__name__, (protocol,), options)
         self.protocol = bound
         self.clock: Final = clock

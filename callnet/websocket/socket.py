@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.model import CloseCode
+from callnet.websocket.frames import SHORT, take_text, text_header
 
 if TYPE_CHECKING:
     from callnet.websocket.factory import ServerSocketFactory
@@ -78,6 +79,8 @@ class ServerSocket(WebSocketServerProtocol):
     factory: ServerSocketFactory
     transport: Any
     message_data: Any
+    longest_short = SHORT
+    """The most bytes of a text that need not go Autobahn's way."""
     is_broken = False
     """The client does not speak the protocol, so that nothing that follows can be understood."""
     is_stuck = False
@@ -105,7 +108,7 @@ class ServerSocket(WebSocketServerProtocol):
     def send(self, payload: bytes) -> None:
         """Send one text frame. Nothing happens if the socket is closing."""
         if self.state == self.STATE_OPEN:
-            self.transport.write(_text_header(len(payload)) + payload)
+            self.transport.write(text_header(len(payload)) + payload)
             if self.is_stuck:
                 self._count_unread(len(payload))
 
@@ -152,8 +155,22 @@ class ServerSocket(WebSocketServerProtocol):
     def dataReceived(self, data: bytes) -> None:
         """Note the time; drop what may not be kept: a handshake that is too long, what comes after the end."""
         self.last_heard = self.factory.clock.seconds()
-        if self.state == self.STATE_OPEN or self._is_to_be_taken(data):
-            self._dataReceived(data)  # what Autobahn's own method does after it has worked out what to log
+        if self.state == self.STATE_OPEN:
+            if self.current_frame is None and not self.data and not self.inside_message:
+                data = self._take_texts(data)
+                if not data:
+                    return
+        elif not self._is_to_be_taken(data):
+            return
+        self._dataReceived(data)  # what Autobahn's own method does after it has worked out what to log
+
+    def _take_texts(self, data: bytes) -> bytes:
+        """Hand over the short texts that ``data`` begins with; answer the rest, which is for Autobahn."""
+        start = 0
+        while self.state == self.STATE_OPEN and (found := take_text(data, start, self.longest_short)) is not None:
+            payload, start = found
+            self.onMessage(payload, False)
+        return data[start:] if start else data
 
     def _is_to_be_taken(self, data: bytes) -> bool:
         if self.state == self.STATE_CONNECTING and len(self.data) + len(data) > HANDSHAKE_BYTES:
@@ -262,13 +279,6 @@ class ServerSocket(WebSocketServerProtocol):
                 self.sendPing()
         elif now - self.changed_at >= (HANDSHAKE_TIME if self.state == self.STATE_CONNECTING else CLOSE_TIME):
             self.transport.abortConnection()
-
-
-def _text_header(length: int) -> bytes:
-    """Begin a whole text frame from a server (RFC 6455 §5.2)."""
-    if length < 126:
-        return bytes((0x81, length))
-    return b"\x81\x7e" + length.to_bytes(2, "big") if length < 65536 else b"\x81\x7f" + length.to_bytes(8, "big")
 
 
 def header(request: ConnectionRequest, name: str) -> str | None:
