@@ -93,6 +93,15 @@ class Draft:
         self._seats[record.room] = record = replace(record, version=version, **changed)
         return record
 
+    def adopt(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
+        """Take a record as it is, with its version: somebody else has decided on it."""
+        if isinstance(record, DeviceRecord):
+            self._devices[record.address] = record
+        elif isinstance(record, CallRecord):
+            self._calls[record.room] = record
+        else:
+            self._seats[record.room] = record
+
     def end(self, call: CallRecord, reason: Reason, by: DeviceAddress | None = None) -> CallRecord:
         """Let a call be over. ``by``: the device that said so, if it was one."""
         return self.put_call(call, state=CallState.OVER, reason=reason, ended_at=self.now, ended_by=by, ringing=())
@@ -121,7 +130,7 @@ class Draft:
         devices = [replace(d, due=device_due(d, self.now, self.settings)) for d in self._devices.values()]
         seats = [replace(s, due=seats_due(s, self.call(s.room))) for s in self._seats.values()]
         notices: list[Notice | SeatNotice | Displaced] = [
-            Notice(device, self._calls[room]) for device, room in self._told
+            Notice(device, self._calls.get(room) or self._records.calls[room]) for device, room in self._told
         ]
         notices += self._displaced
         notices += [

@@ -1,0 +1,149 @@
+"""Announcing: what a node knows, merged into what the shared store says. Pure, like all rules.
+
+A node announces when the store was away, came back empty or without its last writes, or took the node for
+dead. Of two stories about one thing the later one is believed: a call goes from RINGING by ACTIVE to OVER and
+never back, and of two connections the younger one is the device's.
+
+=============  ==================================================================================
+a call         the later state; of two that are in one state the higher version. One that the store
+               has forgotten by itself is over
+a device       the greater generation; equal ones are one connection, which its node knows best
+its calls      one that lives, then the newest
+contradiction  a device in two calls keeps the answered one, else the newer: the other one is over
+a seat         the greater generation; one that somebody else has taken is lost
+=============  ==================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from callnet.calls.draft import Draft, parties
+from callnet.calls.merging import everyone, later_call, later_device, merged_seats, newest_rooms
+from callnet.calls.times import REMEMBERED
+from callnet.config import CallSettings
+from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Records, SeatsRecord
+
+NOBODY: Final = ""
+"""The node of a device that no node has spoken of yet."""
+
+
+class Mine(Struct, frozen=True):
+    """What a node knows by itself, or a part of it."""
+
+    names: Collection[str]
+    """The names under which it has held what is in here."""
+    devices: Sequence[DeviceRecord]
+    """Those that are connected to it, and those that were a moment ago. None of those in ``calls`` may be left out."""
+    calls: Sequence[CallRecord]
+    """Their calls, and those of its pages."""
+    seats: Sequence[SeatsRecord]
+    """The rooms of its pages and of these calls."""
+
+    def phones(self) -> set[str]:
+        """Phones whose devices must be read before this is announced, with the rooms that they name."""
+        concerned = (address for call in self.calls for address in parties(call))
+        return {device.address.phone for device in self.devices} | {address.phone for address in concerned}
+
+    def rooms(self) -> set[RoomId]:
+        """Rooms whose calls and seats must be read besides."""
+        named = (room for device in self.devices for room in (device.room, device.previous) if room is not None)
+        return {*named, *(call.room for call in self.calls), *(record.room for record in self.seats)}
+
+
+def announce(records: Records, mine: Mine, node: str, now: float, settings: CallSettings) -> Changes:
+    """Merge what a node knows into what the store says.
+
+    The version of a record in the answer is greater than that of ``records`` and not less than that of
+    ``mine``. Where the store knows better nothing is changed: whoever announces compares what it holds with
+    what the store says afterwards, and has its sessions look at what is newer.
+
+    :param records: read afresh, the phones and rooms of ``mine``. Not :attr:`~Records.complete`: the store has
+        lost its memory, and other nodes have not announced themselves yet.
+    :param node: the name under which the devices and pages are held from now on.
+    """
+    calls = dict(records.calls)
+    adopted = [call for one in mine.calls if (call := _believed(records, one, mine, now)) is not None]
+    calls.update((call.room, call) for call in adopted)
+    draft = Draft(Records(records.devices, calls, records.seats), now, settings)
+    _end_contradictions(draft, calls.values())
+    for call in adopted:
+        if draft.call(call.room) is call:
+            draft.adopt(call)
+        if call.room in records.calls:
+            draft.tell(call, *everyone(call))
+    for device in mine.devices:
+        _announce_device(draft, records.device(device.address), device, node)
+    for call in calls.values():
+        _seat_in_call(draft, call.room)
+    for seats in mine.seats:
+        merged = merged_seats(records.seats.get(seats.room), seats, mine.names, node)
+        if merged is not None:
+            draft.adopt(merged)
+    return draft.finish()
+
+
+def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> CallRecord | None:
+    """The call as it is to be written, if it is to be."""
+    stored = records.calls.get(mine.room)
+    if stored is not None:
+        return later_call(stored, mine)
+    if mine.state is CallState.OVER:
+        return mine if mine.ended_at is not None and mine.ended_at + REMEMBERED > now else None
+    held = {device.address for device in known.devices}
+    if records.complete and not held.issuperset(parties(mine)):
+        return replace(
+            mine,
+            version=mine.version + 1,
+            state=CallState.OVER,
+            ringing=(),
+            reason=Reason.CONNECTION_LOST,
+            ended_at=now,
+        )
+    return mine
+
+
+def _end_contradictions(draft: Draft, calls: Iterable[CallRecord]) -> None:
+    """End calls until no device is in two: answered ones go before ringing ones, newer before older."""
+    live = [call for call in calls if call.state is not CallState.OVER]
+    busy: set[DeviceAddress] = set()
+    for call in sorted(live, key=lambda c: (c.state is CallState.ACTIVE, c.placed_at, c.room), reverse=True):
+        if busy.isdisjoint(parties(call)):
+            busy.update(parties(call))
+        else:
+            reason = Reason.REPLACED if call.state is CallState.ACTIVE else Reason.BUSY
+            draft.tell(draft.end(call, reason), *everyone(call))
+
+
+def _announce_device(draft: Draft, stored: DeviceRecord | None, mine: DeviceRecord, node: str) -> None:
+    if stored is None:
+        lost_at = mine.lost_at
+        if lost_at is not None and lost_at + draft.settings.grace <= draft.now:
+            return
+    elif stored.generation > mine.generation:
+        return
+    room, previous = newest_rooms(draft.call, stored, mine)
+    new = later_device(stored, replace(mine, node=node, room=room, previous=previous))
+    if new is None:
+        return
+    draft.adopt(new)
+    if stored is not None and stored.connected and stored.generation < mine.generation:
+        draft.displace(stored, new)
+
+
+def _seat_in_call(draft: Draft, room: RoomId) -> None:
+    """Let the records of all who are in a call name it; who has none is waited for as if it had just gone."""
+    call = draft.call(room)
+    for address in () if call is None else parties(call):
+        device = draft.device(address)
+        if device is None:
+            draft.adopt(DeviceRecord(address, 1, NOBODY, 0, False, None, draft.now, room, None, None))
+        elif draft.call_of(address) is None:
+            draft.put_device(device, room=room, previous=device.room or device.previous)
+            if call is not None:
+                draft.tell(call, address)

@@ -1,0 +1,106 @@
+"""Two stories about one thing, the store's and a node's: which one is believed (see ``announcing``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from math import inf
+from typing import Final
+
+from msgspec.structs import replace
+
+from callnet.calls.draft import parties
+from callnet.calls.telling import decided_at
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import CallRecord, CallState, DeviceRecord, Seat, SeatsRecord
+
+_LIFE: Final = {CallState.RINGING: 0, CallState.ACTIVE: 1, CallState.OVER: 2}
+
+_Seats = tuple[Seat | None, Seat | None]
+
+
+def everyone(call: CallRecord) -> tuple[DeviceAddress, ...]:
+    """All who have had to do with a call, each once."""
+    callee = () if call.callee is None else (call.callee,)
+    return tuple(dict.fromkeys((call.caller, *call.rung, *callee)))
+
+
+def later_call(stored: CallRecord, mine: CallRecord) -> CallRecord | None:
+    """What the store is to hold of a call that both know; ``None``: what it holds.
+
+    Where both have the same version and differ, somebody has to be told: the version is raised.
+    """
+    mine_is, stored_is = _age(mine), _age(stored)
+    if stored.state is CallState.OVER or mine_is < stored_is or replace(mine, due=stored.due) == stored:
+        return None
+    if mine_is > stored_is:
+        return replace(mine, version=max(mine.version, stored.version + 1))
+    return replace(min(stored, mine, key=_first_answered), version=stored.version + 1)
+
+
+def _age(call: CallRecord) -> tuple[int, int]:
+    return _LIFE[call.state], call.version
+
+
+def _first_answered(call: CallRecord) -> tuple[float, DeviceAddress, tuple[DeviceAddress, ...]]:
+    return call.answered_at or 0.0, call.callee or call.caller, call.ringing
+
+
+def later_device(stored: DeviceRecord | None, mine: DeviceRecord) -> DeviceRecord | None:
+    """What the store is to hold of a device whose newest connection this node has; ``None``: what it holds."""
+    if stored is None:
+        return mine
+    if replace(mine, version=stored.version, due=stored.due) == stored:
+        return None
+    return replace(mine, version=max(mine.version, stored.version + 1))
+
+
+def newest_rooms(
+    known: Callable[[RoomId], CallRecord | None], stored: DeviceRecord | None, mine: DeviceRecord
+) -> tuple[RoomId | None, RoomId | None]:
+    """The newest two of the calls that a device was put in: one that lives comes first."""
+    named = [mine.room, mine.previous, *(() if stored is None else (stored.room, stored.previous))]
+    rooms = sorted({room for room in named if room}, key=lambda room: _newness(known(room), mine.address, room))
+    return (*reversed(rooms[-2:]), None, None)[:2]
+
+
+def _newness(call: CallRecord | None, device: DeviceAddress, room: RoomId) -> tuple[bool, float, RoomId]:
+    if call is None:
+        return False, -inf, room
+    return device in parties(call), decided_at(call, device) or call.placed_at, room
+
+
+def merged_seats(
+    stored: SeatsRecord | None, mine: SeatsRecord, names: Collection[str], node: str
+) -> SeatsRecord | None:
+    """What the store is to hold of the seats of a room; ``None``: what it holds.
+
+    :param names: those of the node that says so, which from now on goes by ``node``.
+    """
+    held = [seat and replace(seat, node=node if seat.node in names else seat.node) for seat in mine.seats]
+    if stored is None:
+        return replace(mine, seats=(held[0], held[1]))
+    own = [seat for seat in held if seat is not None and seat.node == node]
+    seats: list[Seat | None] = [_newer_seat(seat, held, own) for seat in stored.seats]
+    taken = {seat.key for seat in seats if seat is not None}
+    for seat in own:
+        free = _free_seat(seats)
+        if seat.key not in taken and seat.empty_since is None and free is not None:
+            seats[free] = seat
+    new = replace(stored, seats=(seats[0], seats[1]), closed=stored.closed or mine.closed)
+    return None if new == stored else replace(new, version=max(stored.version, mine.version) + 1)
+
+
+def _newer_seat(stored: Seat | None, held: list[Seat | None], own: list[Seat]) -> Seat | None:
+    """Of two sockets of one seat the newer one; if it is the same, its own node knows best."""
+    if stored is None:
+        return None
+    mine = next((seat for seat in held if seat is not None and seat.key == stored.key), None)
+    if mine is None or mine.generation < stored.generation:
+        return stored
+    return mine if mine.generation > stored.generation or mine in own else stored
+
+
+def _free_seat(seats: list[Seat | None]) -> int | None:
+    """Where one may sit: an empty seat, best one that nobody has left."""
+    empty = [(seat is not None, i) for i, seat in enumerate(seats) if seat is None or seat.empty_since is not None]
+    return min(empty)[1] if empty else None

@@ -1,0 +1,195 @@
+"""What a node says when it comes back to a store that knows less than the node, or more (see ``announcing``)."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from callnet.calls.announcing import NOBODY
+from callnet.calls.times import REMEMBERED
+from callnet.model import Reason
+from callnet.records import NOTHING, CallRecord, CallState, DeviceRecord, Displaced, SeatsRecord
+from tests.rules.announcing_case import (
+    ANN,
+    FIRST,
+    NODE,
+    NOW,
+    PAD,
+    SECOND,
+    THERE,
+    TV,
+    AnnouncingCase,
+    active,
+    device,
+    gone,
+    over,
+    ringing,
+    seat,
+)
+
+
+class EmptyStoreTests(AnnouncingCase):
+    """The store has lost everything: what the node knows is written as it is, and nobody notices."""
+
+    def test_live_call(self) -> None:
+        """A call and its devices, by the node's new name."""
+        call = active(FIRST, ANN, TV)
+        changes = self.announce([device(ANN, room=FIRST), device(TV, room=FIRST)], [call])
+        self.assertEqual({FIRST: call}, self.tables.calls)
+        self.assertEqual(device(ANN, room=FIRST, node=NODE), self.device(ANN))
+        self.assertEqual([], list(changes.notices))
+
+    def test_call_that_is_over(self) -> None:
+        """The end of a call is remembered for the rest of its time, so that nobody brings it back."""
+        self.announce(calls=[over(FIRST, ANN, TV), over(SECOND, ANN, TV, ended_at=NOW - REMEMBERED)])
+        self.assertEqual({FIRST: over(FIRST, ANN, TV)}, self.tables.calls)
+
+    def test_devices_that_are_gone(self) -> None:
+        """Who is in the grace is waited for still; who was gone for longer is forgotten."""
+        self.announce([gone(ANN, NOW - 20), gone(TV, NOW - 30)])
+        ann = self.device(ANN)
+        self.assertEqual((False, NOW - 20, NOW + 10), (ann.connected, ann.lost_at, ann.due))
+        self.assertIsNone(self.tables.records.device(TV))
+
+    def test_other_party(self) -> None:
+        """A party that no node has spoken of yet has its grace, in which its node may, or it comes back itself."""
+        self.announce([device(ANN, room=FIRST)], [active(FIRST, ANN, TV)])
+        expected = DeviceRecord(TV, 1, NOBODY, 0, False, None, NOW, FIRST, None, NOW + 30)
+        self.assertEqual(expected, self.device(TV))
+
+    def test_who_was_rung(self) -> None:
+        """The same goes for whoever still rings, and for nobody else."""
+        self.announce([device(ANN, room=FIRST)], [ringing(FIRST, ANN, TV, PAD, ringing=(PAD,))])
+        self.assertEqual({"pad"}, set(self.tables.devices[TV.phone]))
+
+    def test_seats(self) -> None:
+        """A room, its own seats by the node's new name."""
+        empty = seat("blue", THERE, empty_since=NOW - 1)
+        self.announce(seats=[SeatsRecord(FIRST, 4, (seat("red"), empty), None)])
+        self.assertEqual(SeatsRecord(FIRST, 4, (seat("red", NODE), empty), NOW + 9), self.tables.seats[FIRST])
+
+
+class KeptMemoryTests(AnnouncingCase):
+    """The store has lost nothing; it was this node that was cut off, for so long that its calls were forgotten."""
+
+    lost_its_memory = False
+
+    def test_forgotten_call(self) -> None:
+        """A call with someone elsewhere that the store does not know any more is over."""
+        changes = self.announce([device(ANN, room=FIRST)], [active(FIRST, ANN, TV)])
+        call = self.tables.calls[FIRST]
+        self.assertEqual((CallState.OVER, Reason.CONNECTION_LOST, NOW), (call.state, call.reason, call.ended_at))
+        self.assertEqual(3, call.version)
+        self.assertEqual([], list(changes.notices))
+
+    def test_call_of_its_own(self) -> None:
+        """One between devices of this node may have begun while it was cut off, and goes on."""
+        call = ringing(FIRST, ANN, TV)
+        self.announce([device(ANN, room=FIRST), device(TV, room=FIRST)], [call])
+        self.assertEqual({FIRST: call}, self.tables.calls)
+
+
+class CallTests(AnnouncingCase):
+    """The store and the node both know a call."""
+
+    def believed(self, stored: CallRecord, mine: CallRecord) -> CallRecord:
+        """What the store holds after the node has announced."""
+        self.stored(device(ANN, node=NODE, room=FIRST), device(TV, node=THERE, room=FIRST), stored)
+        changes = self.announce([device(ANN, room=FIRST)], [mine])
+        believed = self.tables.calls[FIRST]
+        self.assert_told(changes, *([] if believed is stored else [(ANN, FIRST), (TV, FIRST)]))
+        return believed
+
+    def test_stored_is_over(self) -> None:
+        """OVER beats all: what is over in the store stays so, whatever the versions."""
+        stored = over(FIRST, ANN, TV)
+        for mine in (active(FIRST, ANN, TV, version=9), over(FIRST, ANN, TV, version=9, reason=Reason.TOO_LONG)):
+            self.assertIs(stored, self.believed(stored, mine))
+
+    def test_mine_is_over(self) -> None:
+        """So it is the other way about."""
+        mine = over(FIRST, ANN, TV)
+        self.assertEqual(mine, self.believed(active(FIRST, ANN, TV), mine))
+        self.assertEqual(replace(mine, version=10), self.believed(active(FIRST, ANN, TV, version=9), mine))
+
+    def test_answered(self) -> None:
+        """A call that was answered does not ring again, whatever the versions."""
+        mine = active(FIRST, ANN, TV)
+        self.assertEqual(mine, self.believed(ringing(FIRST, ANN, TV), mine))
+        self.assertEqual(replace(mine, version=6), self.believed(ringing(FIRST, ANN, TV, version=5), mine))
+        stored = active(FIRST, ANN, TV)
+        self.assertIs(stored, self.believed(stored, ringing(FIRST, ANN, TV, version=5)))
+
+    def test_versions(self) -> None:
+        """Else the higher version is believed."""
+        mine = active(FIRST, ANN, TV, version=4, signalled=True, due=NOW - 5 + self.settings.longest)
+        self.assertEqual(mine, self.believed(active(FIRST, ANN, TV), mine))
+        stored = active(FIRST, ANN, TV, version=5)
+        self.assertIs(stored, self.believed(stored, mine))
+
+    def test_same(self) -> None:
+        """Where both say the same there is nothing to do."""
+        stored = active(FIRST, ANN, TV)
+        self.assertIs(stored, self.believed(stored, replace(stored, due=None)))
+
+    def test_two_answers(self) -> None:
+        """Of two answers, each of which one side has heard of, the first counts, and everybody is told."""
+        fork = ringing(FIRST, ANN, TV, PAD, version=2, state=CallState.ACTIVE, ringing=())
+        first = replace(fork, callee=TV, answered_at=NOW - 3, due=NOW + 597)
+        second = replace(fork, callee=PAD, answered_at=NOW - 2)
+        for stored, mine in ((first, second), (second, first)):
+            self.setUp()
+            self.stored(device(ANN, node=NODE, room=FIRST), device(TV, room=FIRST), device(PAD, room=FIRST), stored)
+            changes = self.announce([device(ANN, room=FIRST)], [mine])
+            self.assertEqual(replace(first, version=3), self.tables.calls[FIRST])
+            self.assert_told(changes, (ANN, FIRST), (TV, FIRST), (PAD, FIRST))
+
+
+class DeviceTests(AnnouncingCase):
+    """The store and the node both know a device."""
+
+    def believed(self, stored: DeviceRecord, mine: DeviceRecord) -> DeviceRecord:
+        """What the store holds after the node has announced."""
+        self.stored(stored)
+        self.changes = self.announce([mine])
+        return self.device(ANN)
+
+    def test_younger_there(self) -> None:
+        """Of two connections the younger one is the device's: the store's."""
+        stored = device(ANN, node=THERE, generation=7001)
+        self.assertIs(stored, self.believed(stored, device(ANN)))
+        self.assertIs(NOTHING, self.changes)
+
+    def test_younger_here(self) -> None:
+        """... or this node's: then the older one is to be closed."""
+        mine = device(ANN)
+        self.assertEqual(
+            replace(mine, node=NODE, version=6),
+            self.believed(device(ANN, node=THERE, generation=6999, version=5), mine),
+        )
+        self.assertEqual([Displaced(ANN, THERE, 7000)], list(self.changes.notices))
+
+    def test_younger_here_and_nobody_there(self) -> None:
+        """... if it is connected."""
+        self.believed(gone(ANN, NOW - 5, generation=6999), device(ANN))
+        self.assertEqual([], list(self.changes.notices))
+
+    def test_taken_for_dead(self) -> None:
+        """A device that the store shows as gone since its node was taken for dead is there still."""
+        self.believed(gone(ANN, NOW - 5, version=4), device(ANN))
+        self.assertEqual(device(ANN, node=NODE, version=5), self.device(ANN))
+
+    def test_lost_meanwhile(self) -> None:
+        """One that went away while the store was away is gone since then, be it in its grace or not."""
+        for ago in (10, 40):
+            self.believed(device(ANN), gone(ANN, NOW - ago))
+            self.assertEqual((False, NOW - ago), (self.device(ANN).connected, self.device(ANN).lost_at))
+
+    def test_same(self) -> None:
+        """Where both say the same there is nothing to do."""
+        self.believed(device(ANN, node=NODE, version=5), device(ANN))
+        self.assertIs(NOTHING, self.changes)
+
+    def test_version(self) -> None:
+        """The version is greater than the stored one, and not less than the node's."""
+        self.assertEqual(9, self.believed(device(ANN, version=3, node=THERE), device(ANN, version=9)).version)
+        self.assertEqual(13, self.believed(device(ANN, version=12, node=THERE), device(ANN, version=9)).version)

@@ -1,0 +1,213 @@
+"""Calls that contradict each other, and the seats of rooms, when a node announces what it knows."""
+
+from __future__ import annotations
+
+from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Seat, SeatsRecord
+from tests.rules.announcing_case import (
+    ANN,
+    CAROL,
+    FIRST,
+    NODE,
+    NOW,
+    PAD,
+    SECOND,
+    THERE,
+    THIRD,
+    TV,
+    AnnouncingCase,
+    active,
+    device,
+    gone,
+    over,
+    ringing,
+    seat,
+)
+
+
+class RoomsOfDevicesTests(AnnouncingCase):
+    """The calls that a device was put in, as the store and the node know them."""
+
+    def rooms(self, stored: DeviceRecord, mine: DeviceRecord, *calls: CallRecord) -> tuple[str | None, str | None]:
+        """The rooms that its record names after the node has announced."""
+        self.stored(stored, *calls)
+        self.announce([mine])
+        return self.device(ANN).room, self.device(ANN).previous
+
+    def test_live_call_first(self) -> None:
+        """A call that lives goes before newer ones that are over."""
+        self.assertEqual(
+            (FIRST, SECOND),
+            self.rooms(
+                device(ANN, room=SECOND, previous=THIRD),
+                device(ANN, room=FIRST),
+                active(FIRST, ANN, TV, placed_at=NOW - 100),
+                over(SECOND, ANN, CAROL, ended_at=NOW - 1),
+                over(THIRD, ANN, CAROL, ended_at=NOW - 2),
+            ),
+        )
+
+    def test_newest(self) -> None:
+        """Of those that are over the newest go first; what is not known any more goes last."""
+        calls = [over(FIRST, ANN, TV, ended_at=NOW - 3), over(SECOND, ANN, TV, ended_at=NOW - 1)]
+        found = self.rooms(device(ANN, room=FIRST, previous=THIRD), device(ANN, room=SECOND), *calls)
+        self.assertEqual((SECOND, FIRST), found)
+        found = self.rooms(device(ANN, room=THIRD), device(ANN, room=FIRST))
+        self.assertEqual((FIRST, THIRD), found)
+
+    def test_none(self) -> None:
+        """Who was in no call names none."""
+        self.assertEqual((None, None), self.rooms(device(ANN), device(ANN)))
+
+    def test_came_back_elsewhere(self) -> None:
+        """A device that came back on another node, which knew nothing of its call, is put in it again, and told."""
+        self.stored(device(TV, node=THERE, generation=8000, previous=THIRD))
+        changes = self.announce([device(ANN, room=FIRST), gone(TV, NOW - 5, room=FIRST)], [active(FIRST, ANN, TV)])
+        expected = device(TV, node=THERE, generation=8000, room=FIRST, previous=THIRD, version=4)
+        self.assertEqual(expected, self.device(TV))
+        self.assert_told(changes, (TV, FIRST))
+
+    def test_gone_elsewhere(self) -> None:
+        """So is one that was there and is gone again."""
+        self.stored(gone(TV, NOW - 1, node=THERE, generation=8000))
+        self.announce([device(ANN, room=FIRST)], [active(FIRST, ANN, TV)])
+        self.assertEqual((FIRST, NOW + 29), (self.device(TV).room, self.device(TV).due))
+
+
+class ContradictionTests(AnnouncingCase):
+    """A device is in two calls: the node and the store did not know of each other."""
+
+    def clash(self, stored: CallRecord, mine: CallRecord) -> Changes:
+        """The television is in a call that the store knows, and in one with Ann, who is on this node."""
+        self.stored(
+            device(TV, node=THERE, room=SECOND, generation=8000), device(CAROL, node=THERE, room=SECOND), stored
+        )
+        changes = self.announce([device(ANN, room=FIRST)], [mine])
+        for address in (ANN, TV, CAROL):
+            record = self.device(address)
+            live = [call.room for call in self.tables.calls.values() if call.state is not CallState.OVER]
+            self.assertIn(record.room, live if address == TV else (FIRST, SECOND))
+        return changes
+
+    def assert_ended(self, room: RoomId, reason: Reason, version: int) -> None:
+        """This call is over."""
+        call = self.tables.calls[room]
+        self.assertEqual(
+            (CallState.OVER, reason, NOW, version, None, ()),
+            (call.state, call.reason, call.ended_at, call.version, call.ended_by, call.ringing),
+        )
+
+    def test_answered_beats_ringing(self) -> None:
+        """The answered call stays, though the other one is newer; the ringing one ends as `busy`."""
+        changes = self.clash(active(SECOND, CAROL, TV), ringing(FIRST, ANN, TV, placed_at=NOW - 1))
+        self.assert_ended(FIRST, Reason.BUSY, version=2)
+        self.assert_told(changes, (ANN, FIRST), (TV, FIRST))
+
+    def test_ringing_is_beaten(self) -> None:
+        """The same the other way about."""
+        changes = self.clash(ringing(SECOND, CAROL, TV, placed_at=NOW - 1), active(FIRST, ANN, TV))
+        self.assert_ended(SECOND, Reason.BUSY, version=2)
+        self.assert_told(changes, (CAROL, SECOND), (TV, SECOND), (TV, FIRST))
+
+    def test_newer_beats_older(self) -> None:
+        """Of two answered ones the one that was placed later stays; the other ends as `replaced`."""
+        self.clash(active(SECOND, CAROL, TV, placed_at=NOW - 20), active(FIRST, ANN, TV))
+        self.assert_ended(SECOND, Reason.REPLACED, version=3)
+        self.setUp()
+        self.clash(active(SECOND, CAROL, TV), active(FIRST, ANN, TV, placed_at=NOW - 20))
+        self.assert_ended(FIRST, Reason.REPLACED, version=3)
+
+    def test_same_moment(self) -> None:
+        """Whichever node speaks first: the same one stays."""
+        self.clash(ringing(SECOND, CAROL, TV), ringing(FIRST, ANN, TV))
+        self.assert_ended(FIRST, Reason.BUSY, version=2)
+
+    def test_fork(self) -> None:
+        """A fork ends with one device of it; the others are told too."""
+        fork = ringing(FIRST, ANN, TV, PAD, asked=DeviceAddress(TV.phone, "*"))
+        changes = self.clash(active(SECOND, CAROL, TV), fork)
+        self.assert_ended(FIRST, Reason.BUSY, version=2)
+        self.assert_told(changes, (ANN, FIRST), (TV, FIRST), (PAD, FIRST))
+
+    def test_newer_version_of_mine(self) -> None:
+        """A call that is ended by this has a version that nobody has acted on."""
+        self.stored(ringing(FIRST, ANN, TV, version=4))
+        self.clash(active(SECOND, CAROL, TV), ringing(FIRST, ANN, TV, version=7))
+        self.assert_ended(FIRST, Reason.BUSY, version=8)
+
+
+class SeatsTests(AnnouncingCase):
+    """The store and the node both know a room."""
+
+    def believed(self, stored: tuple[Seat | None, Seat | None], mine: tuple[Seat | None, Seat | None]) -> SeatsRecord:
+        """What the store holds after the node has announced."""
+        self.stored(SeatsRecord(FIRST, 5, stored, None))
+        self.announce(seats=[SeatsRecord(FIRST, 7, mine, None)])
+        return self.tables.seats[FIRST]
+
+    def assert_seats(self, record: SeatsRecord, *seats: Seat | None) -> None:
+        """These are in the room."""
+        self.assertEqual(seats, record.seats)
+
+    def test_same_socket(self) -> None:
+        """What the store shows as empty since the node was taken for dead is taken still."""
+        record = self.believed((seat("red", empty_since=NOW - 5), None), (seat("red"), None))
+        self.assert_seats(record, seat("red", NODE), None)
+        self.assertEqual(8, record.version)
+
+    def test_left_meanwhile(self) -> None:
+        """A page that went away while the store was away is gone since then."""
+        record = self.believed((seat("red", NODE), None), (seat("red", empty_since=0.0), None))
+        self.assert_seats(record, seat("red", NODE, empty_since=0.0), None)
+
+    def test_newer_there(self) -> None:
+        """Of two sockets of one seat the newer one has it: the store's."""
+        stored = seat("red", THERE, generation=7001)
+        record = self.believed((stored, None), (seat("red"), None))
+        self.assertEqual(SeatsRecord(FIRST, 5, (stored, None), None), record)
+
+    def test_newer_here(self) -> None:
+        """... or this node's, or one that this node has heard of."""
+        record = self.believed(
+            (seat("red", THERE, generation=6999), seat("blue", THERE)),
+            (seat("red"), seat("blue", THERE, generation=7001)),
+        )
+        self.assert_seats(record, seat("red", NODE), seat("blue", THERE, generation=7001))
+
+    def test_others_know_better(self) -> None:
+        """What this node remembers of others' seats counts for nothing."""
+        stored = (seat("red", THERE, empty_since=NOW - 1), None)
+        record = self.believed(stored, (seat("red", THERE), seat("blue", THERE)))
+        self.assertEqual(SeatsRecord(FIRST, 5, stored, None), record)
+
+    def test_seat_of_its_own(self) -> None:
+        """A page that the store knows nothing of sits down where nobody is: best where nobody was."""
+        self.assert_seats(
+            self.believed((seat("blue", THERE), None), (seat("red"), None)), seat("blue", THERE), seat("red", NODE)
+        )
+        left = seat("blue", THERE, empty_since=0.0)
+        self.assert_seats(self.believed((left, None), (seat("red"), None)), left, seat("red", NODE))
+        self.assert_seats(
+            self.believed((left, seat("green", THERE)), (seat("red"), None)), seat("red", NODE), seat("green", THERE)
+        )
+
+    def test_no_seat(self) -> None:
+        """If the room is full by now its seat is lost, and so is one that is empty."""
+        full = (seat("blue", THERE), seat("green", THERE))
+        self.assertEqual(SeatsRecord(FIRST, 5, full, None), self.believed(full, (seat("red"), None)))
+        half = (seat("blue", THERE), None)
+        record = self.believed(half, (seat("red", empty_since=NOW - 1), None))
+        self.assertEqual(SeatsRecord(FIRST, 5, half, None), record)
+
+    def test_closed(self) -> None:
+        """A room that either has closed is closed."""
+        self.stored(SeatsRecord(FIRST, 5, (seat("red", NODE), None), None))
+        self.announce(seats=[SeatsRecord(FIRST, 5, (seat("red"), None), None, closed=True)])
+        self.assertTrue(self.tables.seats[FIRST].closed)
+
+    def test_room_of_a_call(self) -> None:
+        """The seats of a call's room are looked at when the call is to be."""
+        self.stored(active(FIRST, ANN, TV), SeatsRecord(FIRST, 5, (seat("red", empty_since=NOW - 5), None), NOW))
+        changes = self.announce(seats=[SeatsRecord(FIRST, 5, (seat("red", empty_since=NOW - 4), None), None)])
+        self.assertEqual(NOW + 26, self.tables.seats[FIRST].due)
+        self.assertEqual([active(FIRST, ANN, TV)], list(changes.unchanged))
