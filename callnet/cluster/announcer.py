@@ -9,7 +9,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from callnet.calls.announcing import Mine, announce
-from callnet.cluster.copies import Copies, everyone_in
+from callnet.calls.merging import everyone
+from callnet.cluster.copies import Copies
 from callnet.cluster.questions import Questions
 from callnet.cluster.shared_clock import SharedClock
 from callnet.config import CallSettings
@@ -106,28 +107,27 @@ class Announcer:
         return devices, list(rooms)
 
     async def _announce(self, node: str, devices: Collection[DeviceAddress], rooms: Collection[RoomId]) -> None:
-        phones = {address.phone for address in (*devices, *self._parties(rooms))}
         for _ in range(_TRIES):
-            records = await self._questions.read(phones, rooms)
+            mine = self._mine(node, devices, rooms)
+            phones = mine.phones()
+            records = await self._questions.read(phones, mine.rooms())
             if records is None:
                 raise Unavailable("this node is not known any more")
-            changes = announce(records, self._mine(devices, rooms), node, self._time.now(), self._settings)
+            changes = announce(records, mine, node, self._time.now(), self._settings)
             if changes is NOTHING or (await self._questions.commit(changes, records)).startswith(b"+"):
-                self._adopt(_with(records, changes), phones, rooms)
+                self._adopt(_with(records, changes), phones, mine.rooms())
                 return
         raise Unavailable("the records change too fast")
 
-    def _parties(self, rooms: Iterable[RoomId]) -> Iterator[DeviceAddress]:
-        for call in map(self._copies.records.calls.get, rooms):
-            if call is not None:
-                yield from everyone_in(call)
-
-    def _mine(self, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> Mine:
+    def _mine(self, node: str, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> Mine:
         known = self._copies.records
+        seats = [record for record in map(known.seats.get, rooms) if record is not None]
+        sat_in = {seat.node for record in seats for seat in record.seats if seat is not None}
         return Mine(
+            {node, *filter(self._copies.is_here, sat_in)},
             [device for device in map(known.device, devices) if device is not None],
             [call for call in map(known.calls.get, rooms) if call is not None],
-            [seats for seats in map(known.seats.get, rooms) if seats is not None],
+            seats,
         )
 
     # What this node lacks
@@ -166,7 +166,7 @@ class Announcer:
 
     def _news_of_calls(self, records: Records) -> Iterator[Notice]:
         for call in sorted(records.calls.values(), key=lambda call: call.placed_at):
-            for address in everyone_in(call):
+            for address in everyone(call):
                 device = self._copies.records.device(address)
                 if device is not None and self._is_news(call, device):
                     yield Notice(address, call)

@@ -6,7 +6,7 @@ answers, to act on deadlines punctually, and to go on when the shared store is o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -181,11 +181,3 @@ class Copies:
             self._tables.put_seats(seats)
         elif old is not None:
             self._tables.forget(old)
-
-
-def everyone_in(call: CallRecord) -> Iterator[DeviceAddress]:
-    """Every device that a call concerns, or did."""
-    yield call.caller
-    yield from call.rung
-    if call.callee is not None and call.callee not in call.rung and call.callee != call.caller:
-        yield call.callee

@@ -1,0 +1,165 @@
+"""Nodes with devices: real sessions, real room managers, a real Redis; only the sockets are the tests' own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from zope.interface import implementer
+
+from callnet.calls.rooms import RoomManager
+from callnet.calls.session import BASE, Session
+from callnet.cluster.membership import Membership
+from callnet.cluster.over_redis import open_shared
+from callnet.cluster.redis_url import parse
+from callnet.config import CallSettings, RedisSettings
+from callnet.interfaces import IPeer
+from callnet.model import DeviceAddress
+from tests.cluster.wire import Wire
+from tests.redis_server import RedisServer
+from tests.shared_nodes import SharedNodes, reactor
+
+ANN = DeviceAddress("13600000001", "phone")
+TV = DeviceAddress("13600000002", "tv")
+PAD = DeviceAddress("13600000002", "pad")
+CAROL = DeviceAddress("13600000003", "phone")
+
+GRACE = 2.0
+RING_TIME = 4.0
+BOUND = 5.0
+"""Seconds after the grace in which those are told whose peer's node has died."""
+
+
+class Node:
+    """One node, and the wire that it has to Redis."""
+
+    def __init__(self, server: RedisServer, prefix: str, settings: CallSettings) -> None:
+        self.wire = Wire(server.socket)
+        target = parse(RedisSettings(url=self.wire.url, prefix=prefix))
+        self.member: Membership = open_shared(target, prefix, reactor, settings)
+        self.rooms = RoomManager(self.member.store, self.member.bus, reactor, settings)
+        self.member.start()
+        self.rooms.start()
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether it can be reached by other nodes."""
+        return self.member.why_away() is None
+
+    async def die(self) -> None:
+        """End as a process does that is killed: nobody is told, and nothing is tidied up."""
+        self.rooms.stop()
+        await self.wire.close()
+
+    async def stop(self) -> None:
+        """End, in order or after :meth:`die`."""
+        self.rooms.stop()
+        await self.member.stop()
+        await self.wire.close()
+
+
+@implementer(IPeer)
+class Phone:
+    """A device's connection to a node. It answers nothing by itself."""
+
+    def __init__(self, address: DeviceAddress, node: Node) -> None:
+        self.address = address
+        self.frames: list[dict[str, Any]] = []
+        self.closed: list[int] = []
+        self.session = Session(address, node.rooms, self, reactor, BASE)
+        self.session.opened()
+
+    # What the session calls
+
+    def send(self, payload: bytes) -> None:
+        """Remember a frame."""
+        self.frames.append(json.loads(payload))
+
+    def close(self, code: int, reason: str) -> None:  # noqa: ARG002
+        """Remember why; the socket is gone then."""
+        if not self.closed:
+            self.closed.append(code)
+            self.session.closed()
+
+    def heard_at(self) -> float:
+        """Just now."""
+        return float(reactor.seconds())
+
+    # What the test does
+
+    def goes(self) -> None:
+        """Have the socket close."""
+        self.close(1000, "")
+
+    def says(self, **frame: str) -> None:
+        """Send a frame."""
+        self.session.received(json.dumps(frame).encode())
+
+    def calls(self, target: DeviceAddress) -> None:
+        """Call a device."""
+        self.says(type="call", to_phone=target.phone, to_device_id=target.device_id)
+
+    def accepts(self) -> None:
+        """Accept the newest call that it was told of."""
+        called = self.last("called")
+        self.says(
+            type="called_success",
+            from_phone=called["from_phone"],
+            from_device_id=called["from_device_id"],
+            room_id=called["room_id"],
+        )
+
+    def hangs_up(self, room: str) -> None:
+        """End a call."""
+        self.says(type="calling_hangup", notified_phone="1", notified_device_id="1", room_id=room)
+
+    # What the test asks
+
+    @property
+    def told(self) -> list[str]:
+        """The types of all frames that it got, with the reason where there is one."""
+        return [":".join(filter(None, (frame["type"], frame.get("reason")))) for frame in self.frames]
+
+    def last(self, kind: str) -> dict[str, Any]:
+        """The newest frame of a type."""
+        return next(frame for frame in reversed(self.frames) if frame["type"] == kind)
+
+
+class ClusterCase(SharedNodes):
+    """A test with nodes and devices. Grace and ring time are short."""
+
+    settings = CallSettings(ring_time=RING_TIME, grace=GRACE)
+
+    def setUp(self) -> None:
+        """Begin with an empty cluster that is not new."""
+        super().setUp()
+        self.know_the_run()
+        self.running: list[Node] = []
+        self.addCleanup(lambda: gatherResults([Deferred.fromCoroutine(node.stop()) for node in self.running]))
+
+    async def start(self) -> Node:
+        """Start a node, which has joined."""
+        node = Node(self.server, self.prefix, self.settings)
+        self.running.append(node)
+        await self.until(lambda: node.is_joined)
+        return node
+
+    async def phone(self, address: DeviceAddress, node: Node) -> Phone:
+        """Connect a device."""
+        phone = Phone(address, node)
+        await self.until(lambda: phone.session.generation)
+        return phone
+
+    async def hears(self, phone: Phone, told: str) -> dict[str, Any]:
+        """Wait until a device was told something; the frame."""
+        await self.until(lambda: told in phone.told)
+        return phone.frames[phone.told.index(told)]
+
+    async def talk(self, caller: Phone, callee: Phone) -> str:
+        """Have two devices in a call; its room."""
+        caller.calls(callee.address)
+        await self.hears(callee, "called")
+        callee.accepts()
+        frame = await self.hears(caller, "call_success")
+        return str(frame["room_id"])

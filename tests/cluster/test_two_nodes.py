@@ -1,0 +1,130 @@
+"""Two nodes are as good as one."""
+
+from __future__ import annotations
+
+from callnet.model import CloseCode
+from tests.cluster.case import ANN, CAROL, PAD, TV, ClusterCase
+
+
+class TwoNodesTests(ClusterCase):
+    """Whatever node a device is connected to, it is called and calls as if there were one."""
+
+    async def test_call(self) -> None:
+        """A call is placed, answered and ended across nodes."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        room = await self.talk(ann, tv)
+        tv.hangs_up(room)
+        frame = await self.hears(ann, "calling_be_hangup:hangup")
+        self.assertEqual(
+            (TV.phone, TV.device_id, room), (frame["fire_phone"], frame["fire_device_id"], frame["room_id"])
+        )
+        self.assertEqual(["called"], tv.told)
+
+    async def test_refused(self) -> None:
+        """A refusal comes back across nodes."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        ann.calls(TV)
+        called = await self.hears(tv, "called")
+        tv.says(type="called_refuse", from_phone=ANN.phone, from_device_id=ANN.device_id, room_id=called["room_id"])
+        await self.hears(ann, "call_refuse:refused")
+
+    async def test_busy(self) -> None:
+        """Of two callers on two nodes exactly one gets through."""
+        here, there = await self.start(), await self.start()
+        ann, carol = await self.phone(ANN, here), await self.phone(CAROL, there)
+        tv = await self.phone(TV, there)
+        ann.calls(TV)
+        carol.calls(TV)
+        await self.until(lambda: "call_failed:busy" in ann.told + carol.told)
+        await self.hears(tv, "called")
+        self.assertEqual(1, len(ann.told) + len(carol.told))
+        self.assertEqual(["called"], tv.told)
+
+    async def test_glare(self) -> None:
+        """Two that call each other from two nodes at the same moment meet in one room."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        ann.calls(TV)
+        tv.calls(ANN)
+        rooms = {(await self.hears(phone, "call_success"))["room_id"] for phone in (ann, tv)}
+        self.assertEqual(1, len(rooms))
+
+    async def test_every_device(self) -> None:
+        """All devices of a phone ring, wherever they are; the first to accept wins and the others are told."""
+        here, there = await self.start(), await self.start()
+        ann, tv, pad = await self.phone(ANN, here), await self.phone(TV, here), await self.phone(PAD, there)
+        ann.says(type="call", to_phone=TV.phone, to_device_id="*")
+        await self.hears(tv, "called")
+        await self.hears(pad, "called")
+        pad.accepts()
+        self.assertEqual(PAD.device_id, (await self.hears(ann, "call_success"))["to_device_id"])
+        await self.hears(tv, "calling_be_hangup:answered_elsewhere")
+
+    async def test_newest_connection_wins(self) -> None:
+        """A device that connects to another node has its older connection closed, and keeps its call."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        room = await self.talk(ann, tv)
+        again = await self.phone(ANN, there)
+        await self.until(lambda: ann.closed)
+        self.assertEqual([CloseCode.DISPLACED], ann.closed)
+        tv.hangs_up(room)
+        await self.hears(again, "calling_be_hangup:hangup")
+        self.assertEqual(["call_success"], ann.told)
+
+    async def test_rung_on_another_node(self) -> None:
+        """A device that is rung, loses its connection and comes back on another node is told again."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        tv.goes()
+        back = await self.phone(TV, here)
+        await self.hears(back, "called")
+        back.accepts()
+        await self.hears(ann, "call_success")
+
+    async def test_caller_on_another_node(self) -> None:
+        """A caller that comes back on another node while it rings hears of the answer there."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        ann.goes()
+        back = await self.phone(ANN, there)
+        tv.accepts()
+        await self.hears(back, "call_success")
+        self.assertEqual([], ann.told)
+
+    async def test_no_answer(self) -> None:
+        """A ring that nobody answers ends for both."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        ann.calls(TV)
+        await self.hears(ann, "call_failed:no_answer")
+        await self.hears(tv, "calling_be_hangup:no_answer")
+
+    async def test_lost(self) -> None:
+        """Who does not come back within the grace has its call ended for the other."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        await self.talk(ann, tv)
+        tv.goes()
+        await self.hears(ann, "calling_be_hangup:connection_lost")
+
+    async def test_nothing_is_left(self) -> None:
+        """When all have gone and their calls are forgotten, nothing is left of them but the living nodes."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        tv.hangs_up(await self.talk(ann, tv))
+        await self.hears(ann, "calling_be_hangup:hangup")
+        self.assertIn(f"n:{here.member.store.node}", self.keys())
+        ann.goes()
+        tv.goes()
+        await self.until(lambda: not [key for key in self.keys() if key.startswith("n:")])
+        await here.stop()
+        await there.stop()
+        self.running.clear()
+        self.assertNotIn("nodes", self.keys())

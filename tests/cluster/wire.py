@@ -1,0 +1,122 @@
+"""A wire between a node and Redis that can be cut, healed, and made to carry nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+
+reactor: Any = installed
+
+
+class Wire(Factory):
+    """Listens on a free port, and carries what comes there to the socket of a server."""
+
+    noisy = False
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._ends: set[_End] = set()
+        self._is_cut = False
+        self._is_silent = False
+        self._port = reactor.listenTCP(0, self, interface="127.0.0.1")
+        self.url = f"redis://127.0.0.1:{self._port.getHost().port}"
+
+    def cut(self) -> None:
+        """Break all connections, and every one that is tried from now on."""
+        self._is_cut = True
+        for end in list(self._ends):
+            end.abort()
+
+    def silence(self) -> None:
+        """Carry nothing any more, in either direction; nobody is told."""
+        self._is_silent = True
+        for end in self._ends:
+            end.pause()
+
+    def heal(self) -> None:
+        """Carry again; connections that said nothing meanwhile go on with what they have to say."""
+        self._is_cut = self._is_silent = False
+        for end in self._ends:
+            end.resume()
+
+    def close(self) -> Deferred[Any]:
+        """Break everything, and listen no more."""
+        self.cut()
+        stopped: Deferred[Any] = self._port.stopListening()
+        return stopped
+
+    def buildProtocol(self, addr: object) -> Protocol | None:  # type: ignore[override]  # noqa: ARG002
+        """Take a connection."""
+        if self._is_cut:
+            return None
+        end = _End(self)
+        end.other = _End(self, end)
+        UNIXClientEndpoint(reactor, self._path).connect(Factory.forProtocol(lambda: end.other)).addErrback(
+            lambda _: end.abort()
+        )
+        return end
+
+    def opened(self, end: _End) -> None:
+        """Take note of an end."""
+        self._ends.add(end)
+        if self._is_silent:
+            end.pause()
+        if self._is_cut:
+            end.abort()
+
+    def closed(self, end: _End) -> None:
+        """Forget an end."""
+        self._ends.discard(end)
+
+
+class _End(Protocol):
+    transport: Any
+
+    def __init__(self, wire: Wire, other: _End | None = None) -> None:
+        self._wire = wire
+        self._waiting = b""
+        self.other = other
+
+    def connectionMade(self) -> None:
+        self._wire.opened(self)
+        self.transport.write(self._waiting)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.other is not None:
+            self.other.carry(data)
+
+    def carry(self, data: bytes) -> None:
+        if self.transport is None:
+            self._waiting += data
+        else:
+            self.transport.write(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._wire.closed(self)
+        if self.other is not None:
+            other, self.other = self.other, None
+            other.other = None
+            if reason.check(ConnectionDone):
+                other.leave()
+            else:
+                other.abort()
+
+    def leave(self) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+    def pause(self) -> None:
+        self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        self.transport.resumeProducing()
