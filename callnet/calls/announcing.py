@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from callnet.calls.draft import Draft, parties
 from callnet.calls.merging import everyone, later_call, later_device, merged_seats, newest_rooms
+from callnet.calls.moves import leave
 from callnet.calls.times import REMEMBERED
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
@@ -72,13 +73,17 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
     calls.update((call.room, call) for call in adopted)
     draft = Draft(Records(records.devices, calls, records.seats), now, settings)
     _end_contradictions(draft, calls.values())
+    newest = [(device, records.device(device.address)) for device in mine.devices]
+    newest = [(device, stored) for device, stored in newest if stored is None or stored.generation <= device.generation]
+    for device, stored in newest:
+        _end_if_left(draft, stored, device)
     for call in adopted:
         if draft.call(call.room) is call:
             draft.adopt(call)
         if call.room in records.calls:
             draft.tell(call, *everyone(call))
-    for device in mine.devices:
-        _announce_device(draft, records.device(device.address), device, node)
+    for device, stored in newest:
+        _announce_device(draft, stored, device, node)
     for call in calls.values():
         _seat_in_call(draft, call.room)
     for seats in mine.seats:
@@ -120,14 +125,24 @@ def _end_contradictions(draft: Draft, calls: Iterable[CallRecord]) -> None:
             draft.tell(draft.end(call, reason), *everyone(call))
 
 
-def _announce_device(draft: Draft, stored: DeviceRecord | None, mine: DeviceRecord, node: str) -> None:
-    if stored is None:
-        lost_at = mine.lost_at
-        if lost_at is not None and lost_at + draft.settings.grace <= draft.now:
-            return
-    elif stored.generation > mine.generation:
+def _end_if_left(draft: Draft, stored: DeviceRecord | None, device: DeviceRecord) -> None:
+    """End the call of a device whose grace is over."""
+    call = draft.call(newest_rooms(draft.call, stored, device)[0])
+    if call is None or device.address not in parties(call) or not _is_lost(draft, device):
         return
+    if call.state is CallState.ACTIVE or call.caller == device.address:
+        leave(draft, call, device.address, Reason.CONNECTION_LOST)
+
+
+def _is_lost(draft: Draft, device: DeviceRecord) -> bool:
+    return device.lost_at is not None and device.lost_at + draft.settings.grace <= draft.now
+
+
+def _announce_device(draft: Draft, stored: DeviceRecord | None, mine: DeviceRecord, node: str) -> None:
     room, previous = newest_rooms(draft.call, stored, mine)
+    call = draft.call(room)
+    if stored is None and _is_lost(draft, mine) and (call is None or mine.address not in parties(call)):
+        return
     new = later_device(stored, replace(mine, node=node, room=room, previous=previous))
     if new is None:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Seat, SeatsRecord
+from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Notice, Seat, SeatsRecord
 from tests.rules.announcing_case import (
     ANN,
     CAROL,
@@ -66,6 +66,21 @@ class RoomsOfDevicesTests(AnnouncingCase):
         expected = device(TV, node=THERE, generation=8000, room=FIRST, previous=THIRD, version=4)
         self.assertEqual(expected, self.device(TV))
         self.assert_told(changes, (TV, FIRST))
+
+    def test_grace_is_over(self) -> None:
+        """A device whose grace has ended before this loses its call; one that still rings goes on ringing."""
+        self.stored(device(TV, node=THERE, generation=8000, room=FIRST))
+        for call, reason in (
+            (active(FIRST, ANN, TV), Reason.CONNECTION_LOST),
+            (active(FIRST, TV, ANN), Reason.CONNECTION_LOST),
+            (ringing(FIRST, ANN, TV), Reason.CANCELLED),
+        ):
+            changes = self.announce([gone(ANN, NOW - 30, room=FIRST)], [call])
+            ended = self.tables.calls.pop(FIRST)
+            self.assertEqual((reason, call.version + 1), (ended.reason, ended.version))
+            self.assertIn(Notice(TV, ended), changes.notices)
+        self.announce([gone(ANN, NOW - 30, room=FIRST)], [ringing(FIRST, TV, ANN)])
+        self.assertEqual((CallState.RINGING, FIRST), (self.tables.calls[FIRST].state, self.device(ANN).room))
 
     def test_gone_elsewhere(self) -> None:
         """So is one that was there and is gone again."""

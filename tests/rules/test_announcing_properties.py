@@ -1,0 +1,208 @@
+"""What holds of announcing whatever happened: two nodes were apart, the store has lost something, both come back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.calls import events
+from callnet.calls.announcing import Mine, announce
+from callnet.calls.call import decide
+from callnet.calls.draft import parties
+from callnet.calls.merging import everyone
+from callnet.cluster.tables import Tables
+from callnet.config import CallSettings
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import NOTHING, CallState, Changes, DeviceRecord, Records
+
+HELD: Final = {
+    DeviceAddress("13600000001", "phone"): "a.1",
+    DeviceAddress("13600000002", "pad"): "a.1",
+    DeviceAddress("13600000002", "tv"): "b.1",
+    DeviceAddress("13600000003", "phone"): "b.1",
+}
+EVERYONE: Final = tuple(HELD)
+FORK: Final = DeviceAddress("13600000002", "*")
+TIMES: Final = CallSettings()
+SOON: Final = 1020.0
+"""Within the grace of all who are gone."""
+LATE: Final = 1060.0
+"""After it; no call is forgotten yet."""
+
+Step = tuple[str, int, int]
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(("call", "call", "answer", "answer", "refuse", "hang_up", "connect", "disconnect")),
+        st.integers(0, 3),
+        st.integers(0, 4),
+    ),
+    max_size=12,
+)
+times = st.sampled_from((SOON, LATE))
+
+
+class Story:
+    """What happens to the devices, as one who holds these records would have it."""
+
+    def __init__(self, prefix: str, now: float = 1000.0) -> None:
+        self.tables: Final = Tables()
+        self._prefix = prefix
+        self._now = now
+        self._rooms = 0
+
+    def goes_on(self, story: Sequence[Step], own: str = "") -> None:
+        """Let more happen: if a node is named, only what it may decide alone."""
+        for step in story:
+            self._now += 0.25
+            event = self._event(step)
+            if event is not None:
+                changes = decide(self.tables.records, event, self._now, TIMES).changes
+                if not own or self._concerns(changes, own):
+                    self.tables.apply(changes)
+
+    def _event(self, step: Step) -> events.Event | None:
+        kind, who, whom = step
+        device, target = EVERYONE[who], (*EVERYONE, FORK)[whom]
+        record = self.tables.records.device(device)
+        if kind == "connect":
+            return events.Connected(device, HELD[device], None)
+        if record is None:
+            return None
+        if kind == "disconnect":
+            return events.Disconnected(device, record.generation, self._now)
+        if kind == "call":
+            self._rooms += 1
+            return events.Place(device, target, RoomId(f"{self._prefix}{self._rooms:031x}"))
+        if record.room is None:
+            return None
+        if kind == "hang_up":
+            return events.HangUp(record.room, device)
+        return events.Answer(record.room, device, kind == "answer")
+
+    def _concerns(self, changes: Changes, node: str) -> bool:
+        """Tell whether no other node has a say in this."""
+        calls = [call for call in changes.calls if call.state is not CallState.OVER]
+        devices = [record.address for record in changes.devices]
+        return all(HELD[address] == node for address in (*devices, *(one for call in calls for one in everyone(call))))
+
+    def copy(self, prefix: str = "", node: str = "") -> Story:
+        """The same records; if a node is named, only what that one holds."""
+        other = Story(prefix or self._prefix, self._now)
+        for of_phone in self.tables.devices.values():
+            for device in of_phone.values():
+                if node in ("", device.node):
+                    other.tables.put_device(device)
+        for call in self.tables.calls.values():
+            if not node or any(HELD[address] == node for address in everyone(call)):
+                other.tables.put_call(call)
+        return other
+
+    def mine(self, node: str) -> Mine:
+        """What the node whose copies these are announces."""
+        devices = [device for of_phone in self.tables.devices.values() for device in of_phone.values()]
+        return Mine([node], devices, list(self.tables.calls.values()), [])
+
+
+def apart(stored: Sequence[Step], before: Sequence[Step], after: Sequence[Step], alone: Sequence[Step]) -> list[Story]:
+    """What the store was left with, and what each of two nodes knows."""
+    story = Story("c")
+    story.goes_on([("connect", number, 0) for number in range(4)])
+    story.goes_on(stored)
+    store = story.copy()
+    story.goes_on(before)
+    first = story.copy("a", "a.1")
+    story.goes_on(after)
+    second = story.copy("b", "b.1")
+    first.goes_on(alone, "a.1")
+    second.goes_on(alone, "b.1")
+    return [store, first, second]
+
+
+def comes_back(store: Story, node: Story, name: str, now: float, complete: bool = False) -> None:
+    """Let a node announce what it knows, and check what always holds then."""
+    known = store.tables
+    before = Records({**known.devices}, {**known.calls}, {}, complete)
+    mine = node.mine(name)
+    new_name = name.replace(".1", ".2")
+    changes = announce(replace(known.records, complete=complete), mine, new_name, now, TIMES)
+    check_versions(before, mine, changes)
+    known.apply(changes)
+    for call in before.calls.values():
+        assert call.state is not CallState.OVER or known.calls[call.room] is call
+    for call in mine.calls:
+        assert call.state is not CallState.OVER or known.calls[call.room].state is CallState.OVER
+    check_consistency(known)
+    assert announce(replace(known.records, complete=complete), mine, new_name, now, TIMES) is NOTHING
+
+
+def check_versions(before: Records, mine: Mine, changes: Changes) -> None:
+    """What is written is newer than what was stored, and not older than what was known."""
+    known = {call.room: call.version for call in mine.calls}
+    for call in changes.calls:
+        stored = before.calls.get(call.room)
+        assert call.version > (0 if stored is None else stored.version)
+        assert call.version >= known.get(call.room, 0)
+    devices = {record.address: record.version for record in mine.devices}
+    for record in changes.devices:
+        old: DeviceRecord | None = before.device(record.address)
+        assert record.version > (0 if old is None else old.version)
+        assert record.version >= devices.get(record.address, 0)
+
+
+def check_consistency(tables: Tables) -> None:
+    """A device is in at most one live call, and its record names that one."""
+    busy = [(party, call.room) for call in tables.calls.values() for party in parties(call)]
+    assert len({party for party, _ in busy}) == len(busy)
+    for party, room in busy:
+        record = tables.records.device(party)
+        assert record is not None
+        assert record.room == room
+
+
+def live(store: Story) -> set[tuple[RoomId, CallState]]:
+    """The calls that live."""
+    return {(call.room, call.state) for call in store.tables.calls.values() if call.state is not CallState.OVER}
+
+
+class AnnouncingProperties(SynchronousTestCase):
+    """At random, many times over."""
+
+    @settings(max_examples=300)
+    @given(steps, steps, steps, steps, times, st.booleans())
+    def test_store_that_lags(
+        self, stored: list[Step], before: list[Step], after: list[Step], alone: list[Step], now: float, complete: bool
+    ) -> None:
+        """The store has not the last writes, or has them and the nodes have not."""
+        store, first, second = apart(stored, before, after, alone)
+        for nodes in ((first, second), (second, first)):
+            tried = store.copy()
+            for node in nodes:
+                comes_back(tried, node, "a.1" if node is first else "b.1", now, complete)
+
+    @settings(max_examples=300)
+    @given(steps, steps, steps)
+    def test_empty_store(self, before: list[Step], after: list[Step], alone: list[Step]) -> None:
+        """The store is empty: whichever node comes back first, the same calls live."""
+        _, first, second = apart([], before, after, alone)
+        one, other = Story("d"), Story("d")
+        comes_back(one, first, "a.1", SOON)
+        comes_back(one, second, "b.1", SOON)
+        comes_back(other, second, "b.1", SOON)
+        comes_back(other, first, "a.1", SOON)
+        self.assertEqual(live(one), live(other))
+
+    @settings(max_examples=100)
+    @given(steps)
+    def test_nothing_is_lost(self, before: list[Step]) -> None:
+        """A call that both nodes know survives, whatever the store has lost."""
+        store, first, second = apart([], before, [], [])
+        known = live(first) | live(second)
+        for lost in (store, Story("d")):
+            comes_back(lost, first, "a.1", SOON)
+            comes_back(lost, second, "b.1", SOON)
+            self.assertEqual(known, live(lost))
