@@ -123,10 +123,12 @@ class Announcer:
         known = self._copies.records
         seats = [record for record in map(known.seats.get, rooms) if record is not None]
         sat_in = {seat.node for record in seats for seat in record.seats if seat is not None}
+        calls = [call for call in map(known.calls.get, rooms) if call is not None]
+        concerned = dict.fromkeys((*devices, *(address for call in calls for address in everyone(call))))
         return Mine(
             {node, *filter(self._copies.is_here, sat_in)},
-            [device for device in map(known.device, devices) if device is not None],
-            [call for call in map(known.calls.get, rooms) if call is not None],
+            [device for device in map(known.device, concerned) if device is not None],
+            calls,
             seats,
         )
 
