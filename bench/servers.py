@@ -31,6 +31,7 @@ tokens.signing_key_file = "{folder}/signing.key"
 listeners.account = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
 listeners.signaling = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
 listeners.site = []
+listeners.admin = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
 """
 
 _PORTS: Final = {

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, cast
 
-from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from msgspec import Struct
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IProtocolFactory, IReactorFromThreads, IReactorTime
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python import usage
 
@@ -28,26 +30,36 @@ from callnet.calls.rooms import RoomManager
 from callnet.cluster import redis_url
 from callnet.cluster.membership import Membership
 from callnet.cluster.memory import open_alone
+from callnet.cluster.redis_check import reachable
 from callnet.config import DatabaseSettings, Settings, TokenSettings, load
+from callnet.daemon import Daemon
 from callnet.errors import StartError
 from callnet.operations import certificates, files
 from callnet.operations.certificates import SELF_SIGNED, ServerTls, server_context
 from callnet.operations.greeting import greeting
-from callnet.operations.listening import OpenListener, close_all, open_all
+from callnet.operations.listening import ADMIN, OpenListener, open_all
+from callnet.operations.metrics import Family, of_sockets
+from callnet.operations.observed import Observed
+from callnet.operations.readiness import Question, Readiness, Remembered
 from callnet.signaling.factory import SignalingFactory
 from callnet.storage.database import Database
 from callnet.storage.sql import SqlAccounts, SqlContacts
 from callnet.storage.threads import Threads
+from callnet.supervision.supervisor import Supervisor, Workers
+from callnet.supervision.worker import IParentReactor
 from callnet.web import site
+from callnet.web.admin import AdminApi, AdminSite
 from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
 from callnet.web.room import RoomSocketFactory
-from callnet.websocket import ServerSocketFactory
 
+SERVED: Final = ("account", "signaling", "site")
+"""The services that workers offer."""
+_log = Logger()
 _STATIC: Final = os.path.join(os.path.dirname(callnet.__file__), "static")
 
 
-class IDaemonReactor(IReactorTime, IReactorFromThreads):
+class IDaemonReactor(IParentReactor, IReactorFromThreads):
     """What the daemon needs of a reactor, apart from the listening that its endpoints do."""
 
 
@@ -61,54 +73,6 @@ class Options(usage.Options):
         "A server for one-to-one video calls. Without any settings it listens on this machine alone"
         " and keeps what it needs in ~/.local/state/callnet."
     )
-
-
-class Daemon(Service):
-    """Everything that runs. Its listeners are open already; connections are taken when the reactor runs."""
-
-    name = "callnet"
-    _log = Logger()
-
-    def __init__(
-        self,
-        listeners: Sequence[OpenListener],
-        sockets: Sequence[ServerSocketFactory],
-        rooms: RoomManager,
-        cluster: Membership,
-        database: Database,
-        threads: Threads,
-        greeting: Iterable[str],
-    ) -> None:
-        self.listeners: Final = listeners
-        self._sockets = sockets
-        self._rooms = rooms
-        self._cluster = cluster
-        self._database = database
-        self._threads = threads
-        self._greeting = "\n".join(greeting)
-
-    def startService(self) -> None:
-        """Begin."""
-        super().startService()  # type: ignore[no-untyped-call]
-        self._threads.start()
-        self._cluster.start()
-        self._rooms.start()
-        self._log.info("{greeting}", greeting=self._greeting)
-
-    def stopService(self) -> Deferred[None]:
-        """Take no more connections, tell every device and page, and fire when all are gone (5 s at most)."""
-        super().stopService()  # type: ignore[no-untyped-call]
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> None:
-        self._rooms.refuse_calls()
-        closed = close_all(self.listeners)
-        await gatherResults([sockets.shut_down() for sockets in self._sockets])
-        await closed
-        self._rooms.stop()
-        await self._cluster.stop()
-        self._threads.stop()
-        self._database.close()
 
 
 def makeService(options: Options, reactor: IDaemonReactor | None = None) -> IService:
@@ -126,11 +90,40 @@ def makeService(options: Options, reactor: IDaemonReactor | None = None) -> ISer
         raise SystemExit(f"callnet: {error}") from None
 
 
-def compose(settings: Settings, reactor: IDaemonReactor) -> Daemon:
-    """Make the daemon that the settings ask for.
+def compose(settings: Settings, reactor: IDaemonReactor) -> Daemon | Supervisor:
+    """Make the daemon that the settings ask for: one process that serves, or the parent of several that do.
 
     :raises StartError: it cannot start.
     """
+    basis = _basis(settings)
+    redis = redis_url.parse(settings.redis) if settings.redis.url else None
+    _prepare_database(settings.database, one_machine=redis is None or redis.is_local)
+    if redis is not None and (cause := reachable(redis)):
+        raise StartError(f"redis.url: {cause}")
+    count = len(os.sched_getaffinity(0)) if settings.workers == "auto" else settings.workers
+    if count > 1:
+        return _compose_parent(settings, reactor, basis, count)
+    return _compose_node(settings, reactor, basis, None)
+
+
+def compose_worker(settings: Settings, reactor: IDaemonReactor, sockets: Mapping[str, int]) -> Daemon:
+    """Make what one worker runs. Its parent has seen to the database and the listening sockets.
+
+    :param sockets: the descriptors of these sockets, by the key of the listener.
+    :raises StartError: it cannot start.
+    """
+    return _compose_node(settings, reactor, _basis(settings), sockets)
+
+
+class _Basis(Struct, frozen=True):
+    """What is read before anything is opened."""
+
+    tokens: Tokens
+    is_phone: Callable[[str], bool]
+    tls: ServerTls
+
+
+def _basis(settings: Settings) -> _Basis:
     files.make_private_directory(settings.state_dir, "state_dir")
     tokens = Tokens(
         [_signing_key(settings.tokens)],
@@ -139,32 +132,95 @@ def compose(settings: Settings, reactor: IDaemonReactor) -> Daemon:
         split_user_name=settings.accounts.phone_format == "cn-mobile",
     )
     is_phone = phone_rule(settings.accounts.phone_format)
-    tls = ServerTls(server_context(_certificate(settings)))
-    database = _database(settings.database)
-    threads = Threads(reactor, database.threads)
+    return _Basis(tokens, is_phone, ServerTls(server_context(_certificate(settings))))
 
+
+def _compose_node(
+    settings: Settings, reactor: IDaemonReactor, basis: _Basis, sockets: Mapping[str, int] | None
+) -> Daemon:
+    """Make a node: by itself, or with the ``sockets`` of a parent, which has the operator's listener."""
+    database = Database(settings.database.url)
+    threads = Threads(reactor, database.threads)
     cluster = _cluster(settings, reactor)
     rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls)
     service = AccountService(
-        SqlAccounts(database, threads.run), SqlContacts(database, threads.run), cluster.presence, tokens, is_phone
+        SqlAccounts(database, threads.run),
+        SqlContacts(database, threads.run),
+        cluster.presence,
+        basis.tokens,
+        basis.is_phone,
     )
     accounts = AccountApi(service).resource()
-    signaling = SignalingFactory(rooms, tokens.verify, reactor, settings.signaling.allowed_origins)
+    signaling = SignalingFactory(rooms, basis.tokens.verify, reactor, settings.signaling.allowed_origins)
     room = RoomSocketFactory(rooms, reactor)
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
-    listeners = open_all(
+    readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
+    observed = Observed(readiness.report, lambda: succeed(_families(signaling, room)))
+    factories: dict[str, IProtocolFactory] = {
+        "account": CappedSite(accounts, reactor),
+        "signaling": signaling,
+        "site": site.Site(pages, reactor, settings.site.hsts),
+    }
+    if sockets is None:
+        factories[ADMIN] = AdminSite(AdminApi(observed).resource(), reactor)
+    listeners = open_all(reactor, settings.listeners, factories, basis.tls, sockets)
+    return Daemon(
+        listeners,
+        [signaling, room],
+        rooms,
+        cluster,
+        database,
+        threads,
+        readiness,
+        observed,
+        _greeting(settings, listeners) if sockets is None else (),
+        lambda: _renew_certificate(settings, basis.tls),
         reactor,
-        settings.listeners,
-        {
-            "account": CappedSite(accounts, reactor),
-            "signaling": signaling,
-            "site": site.Site(pages, reactor, settings.site.hsts),
-        },
-        tls,
     )
+
+
+def _compose_parent(settings: Settings, reactor: IDaemonReactor, basis: _Basis, count: int) -> Supervisor:
+    """Make the parent of workers, which opens the listeners for them and serves the operator's alone."""
+    workers = Workers(count, settings, reactor)
+    factories: dict[str, IProtocolFactory] = dict.fromkeys(SERVED, Factory())
+    factories[ADMIN] = AdminSite(AdminApi(workers.observed).resource(), reactor)
+    listeners = open_all(reactor, settings.listeners, factories, basis.tls)
+    return Supervisor(
+        workers,
+        listeners,
+        _greeting(settings, listeners),
+        lambda: _renew_certificate(settings, basis.tls),
+        reactor,
+    )
+
+
+def _greeting(settings: Settings, listeners: Sequence[OpenListener]) -> Iterator[str]:
     self_signed = None if settings.tls.certificate else os.path.join(settings.state_dir, SELF_SIGNED)
-    hello = greeting(listeners, site.PAGE, self_signed, settings.accounts.open_enrolment_on_network, sys.argv[0])
-    return Daemon(listeners, [signaling, room], rooms, cluster, database, threads, hello)
+    return greeting(listeners, site.PAGE, self_signed, settings.accounts.open_enrolment_on_network, sys.argv[0])
+
+
+def _readiness(
+    settings: Settings, cluster: Membership, ping: Callable[[], Deferred[None]], clock: IReactorTime
+) -> Readiness:
+    questions: dict[str, Question] = {"database": Remembered(lambda: ping().addCallback(lambda _: None), clock)}
+    if settings.redis.url:
+        questions["redis"] = cluster.why_away
+    return Readiness(questions, clock)
+
+
+def _families(signaling: SignalingFactory, room: RoomSocketFactory) -> Sequence[Family]:
+    return [of_sockets({"device": len(signaling.sockets), "page": len(room.sockets)})]
+
+
+def _renew_certificate(settings: Settings, tls: ServerTls) -> bool:
+    """Read the certificate again, for connections that come from now on. If it is no good, the old one stays."""
+    try:
+        tls.renew(server_context(_certificate(settings)))
+    except StartError as error:
+        _log.error("the certificate stays as it was: {error}", error=error)
+        return False
+    _log.info("the certificate was read again")
+    return True
 
 
 def _cluster(settings: Settings, reactor: IDaemonReactor) -> Membership:
@@ -189,9 +245,11 @@ def _certificate(settings: Settings) -> certificates.Pair:
     return certificates.self_signed(settings.state_dir, datetime.now(UTC))
 
 
-def _database(settings: DatabaseSettings) -> Database:
-    """The database, ready for use, and not connected: a connection must not be there when `twistd` forks."""
+def _prepare_database(settings: DatabaseSettings, one_machine: bool) -> None:
+    """Make it ready for use, and leave no connection behind: there must be none when `twistd` forks."""
     database = Database(settings.url)
+    if not one_machine:
+        database.refuse_many_machines()
     if database.in_memory:
         raise StartError("database.url: a database in memory is for tests alone; name a file")
     try:
@@ -201,4 +259,3 @@ def _database(settings: DatabaseSettings) -> Database:
             database.check()
     finally:
         database.close()
-    return database

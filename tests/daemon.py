@@ -32,6 +32,7 @@ LISTENERS: Final = """
 account = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 signaling = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 site = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
+admin = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 """
 
 BIN: Final = os.path.dirname(sys.executable)
@@ -39,6 +40,7 @@ TWISTD: Final = (os.path.join(BIN, "twistd"), "--nodaemon", "--pidfile=", "calln
 
 URLS: Final = re.compile(
     r"is ready\.\n\s+accounts +(?P<account>\S+)\n\s+signaling +(?P<signaling>\S+)\n\s+page +(?P<site>https://[^/\s]+)\S*\n"
+    r"\s+admin +(?P<admin>http://[^/\s]+)\S*\n"
 )
 
 reactor: Any = installed
@@ -68,6 +70,8 @@ class Daemon:
         """Such as ``ws://127.0.0.1:8082/socket.io``."""
         self.site_url = ""
         """Such as ``https://127.0.0.1:8080``."""
+        self.admin_url = ""
+        """Such as ``http://127.0.0.1:8084``."""
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -109,6 +113,7 @@ class Daemon:
 
     def _note(self, urls: re.Match[str]) -> None:
         self.account_url, self.signaling_url, self.site_url = urls["account"], urls["signaling"], urls["site"]
+        self.admin_url = urls["admin"]
 
 
 class _Process(ProcessProtocol):

@@ -40,6 +40,7 @@ def at(service: str, host: str, port: int, tls: bool = False) -> OpenListener:
 
 
 DEFAULTS = (at("account", "127.0.0.1", 8083), at("signaling", "127.0.0.1", 8082), at("site", "127.0.0.1", 8080, True))
+ADMIN = at("admin", "127.0.0.1", 8084)
 
 
 class UrlTests(SynchronousTestCase):
@@ -61,7 +62,9 @@ class UrlTests(SynchronousTestCase):
 
     def test_a_unix_socket_has_a_path(self) -> None:
         """A UNIX socket has a path."""
-        self.assertEqual(OpenListener("listeners.account[0]", False, Port(UNIXAddress(b"/run/x"))).url("http"), "unix:/run/x")
+        self.assertEqual(
+            OpenListener("listeners.account[0]", False, Port(UNIXAddress(b"/run/x"))).url("http"), "unix:/run/x"
+        )
 
 
 class GreetingTests(SynchronousTestCase):
@@ -74,10 +77,11 @@ class GreetingTests(SynchronousTestCase):
 
     def test_every_service_has_a_line(self) -> None:
         """Every service has a line, with the path that clients need."""
-        text = self.greet(*DEFAULTS)
+        text = self.greet(*DEFAULTS, ADMIN)
         self.assertIn("\n  accounts   http://127.0.0.1:8083\n", text)
         self.assertIn("\n  signaling  ws://127.0.0.1:8082/socket.io\n", text)
         self.assertIn("\n  page       https://127.0.0.1:8080/page\n", text)
+        self.assertIn("\n  admin      http://127.0.0.1:8084/readyz\n", text)
 
     def test_so_has_every_further_listener(self) -> None:
         """So has every further listener of a service."""
@@ -94,6 +98,10 @@ class GreetingTests(SynchronousTestCase):
         self.assertIn("\n  callnet device", self.greet(*DEFAULTS, program=f"{folder}/twistd"))
         with open(f"{folder}/callnet", "w", opener=lambda path, flags: os.open(path, flags, 0o700)):
             self.assertIn(f"\n  {folder}/callnet device", self.greet(*DEFAULTS, program=f"{folder}/twistd"))
+
+    def test_what_devices_do_not_look_for_is_no_option(self) -> None:
+        """The operator's listener is none of what devices must be told."""
+        self.assertIn("--answer accept\n", self.greet(*DEFAULTS, at("admin", "127.0.0.1", 1)))
 
     def test_elsewhere_they_are_told_where(self) -> None:
         """Elsewhere they are told where: at the first listener of each service."""

@@ -17,10 +17,11 @@ LAYERS: Final = (
     {"records", "endpoints", "toml"},
     {"interfaces", "config", "client", "websocket"},
     {"accounts", "calls", "operations"},
-    {"web", "signaling", "storage", "cluster"},
-    {"commands"},
+    {"web", "signaling", "storage", "cluster", "supervision"},
+    {"commands", "daemon"},
     {"cli"},
     {"tap"},
+    {"worker"},
 )
 """The parts of callnet, lowest first. A part imports itself and the parts of lower layers, nothing else."""
 
@@ -108,7 +109,7 @@ class LayersTests(SynchronousTestCase):
         """Whoever is run as a program picks the reactor, and hands it to everyone else."""
         for path in modules_under("callnet"):
             if REACTOR in imports_of(path):
-                self.assertTrue(is_within(name_of(path), {"callnet.tap", "callnet.commands"}), name_of(path))
+                self.assertTrue(is_within(name_of(path), {"callnet.tap", "callnet.worker", "callnet.commands"}), name_of(path))
 
     def test_plugin_only_declares(self) -> None:
         """The plugin imports nothing of callnet: twistd loads every plugin there is, to list them."""

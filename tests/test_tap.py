@@ -19,11 +19,12 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.config import load
+from callnet.daemon import Daemon
 from callnet.errors import StartError
 from callnet.operations.certificates import sign
 from callnet.operations.files import PRIVATE, PUBLIC, overwrite
 from callnet.storage.database import Database
-from callnet.tap import Daemon, IDaemonReactor, Options, compose, makeService
+from callnet.tap import IDaemonReactor, Options, compose, makeService
 from callnet.web.site import PAGE
 from tests.http_wire import HttpWire
 from tests.rfc6455 import TEXT
@@ -61,7 +62,7 @@ class DaemonTestCase(SynchronousTestCase):
         """Make a daemon with these settings beside its state directory."""
         path = self.mktemp()
         Path(path).write_text(f'state_dir = "{self.state_dir}"\n{settings}', encoding="utf-8")
-        return compose(load(path, {}), cast(IDaemonReactor, self.reactor))
+        return cast(Daemon, compose(load(path, {}), cast(IDaemonReactor, self.reactor)))
 
     def refusal(self, settings: str) -> str:
         """Why a daemon with these settings does not start."""
@@ -122,7 +123,7 @@ class RunningTests(DaemonTestCase):
         """It listens on loopback alone."""
         self.assertEqual(
             [(port, interface) for port, _, _, interface in self.reactor.tcpServers],
-            [(8083, "127.0.0.1"), (8082, "127.0.0.1"), (8080, "127.0.0.1")],
+            [(8083, "127.0.0.1"), (8082, "127.0.0.1"), (8080, "127.0.0.1"), (8084, "127.0.0.1")],
         )
 
     def test_many_may_wait_to_be_accepted(self) -> None:

@@ -71,13 +71,20 @@ class ServerTls:
     def __init__(self, context: SSL.Context) -> None:
         self._context = context
 
+    def renew(self, context: SSL.Context) -> None:
+        """Give this one to connections that come from now on; those that there are keep theirs."""
+        self._context = context
+
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: ARG002, N802, N803
         """A server's side of one connection."""
         return SSL.Connection(self._context)
 
 
 def server_context(pair: Pair) -> SSL.Context:
-    """How a server with this certificate speaks TLS."""
+    """How a server with this certificate speaks TLS.
+
+    :raises StartError: OpenSSL does not take the certificate.
+    """
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(_CIPHERS)
@@ -85,10 +92,13 @@ def server_context(pair: Pair) -> SSL.Context:
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_alpn_select_callback(lambda _, offered: _ALPN if _ALPN in offered else SSL.NO_OVERLAPPING_PROTOCOLS)
-    context.use_certificate(pair.chain[0])
-    for certificate in pair.chain[1:]:
-        context.add_extra_chain_cert(certificate)
-    context.use_privatekey(pair.key)
+    try:
+        context.use_certificate(pair.chain[0])
+        for certificate in pair.chain[1:]:
+            context.add_extra_chain_cert(certificate)
+        context.use_privatekey(pair.key)
+    except SSL.Error as error:
+        raise StartError(f"tls.certificate: OpenSSL does not take it: {error.args[0][0][-1]}") from None
     return context
 
 

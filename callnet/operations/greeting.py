@@ -10,7 +10,12 @@ from typing import Final
 
 from callnet.operations.listening import OpenListener
 
-_SHOWN: Final = {"account": ("accounts", "http"), "signaling": ("signaling", "ws"), "site": ("page", "http")}
+_SHOWN: Final = {
+    "account": ("accounts", "http"),
+    "signaling": ("signaling", "ws"),
+    "site": ("page", "http"),
+    "admin": ("admin", "http"),
+}
 _DEFAULTS: Final = {
     "account": "http://127.0.0.1:8083",
     "signaling": "ws://127.0.0.1:8082",
@@ -30,7 +35,7 @@ def greeting(
     :param program: how the running program was called.
     """
     yield f"callnet {version('callnet')} is ready."
-    paths = {"account": "", "signaling": "/socket.io", "site": page}
+    paths = {"account": "", "signaling": "/socket.io", "site": page, "admin": "/readyz"}
     urls = [(listener.service, listener.url(_SHOWN[listener.service][1])) for listener in listeners]
     for service, url in urls:
         yield f"  {_SHOWN[service][0]:<10} {url}{paths[service]}"
@@ -54,4 +59,8 @@ def _command(program: str) -> str:
 
 def _options(urls: dict[str, str]) -> str:
     """What ``callnet device`` must be told to find the services there."""
-    return "".join(f" --{service}-url {url}" for service, url in urls.items() if url != _DEFAULTS[service])
+    return "".join(
+        f" --{service}-url {urls[service]}"
+        for service, default in _DEFAULTS.items()
+        if urls.get(service, default) != default
+    )

@@ -27,6 +27,10 @@ from twisted.python.failure import Failure
 
 from callnet.config import Listener, ListenerSettings
 from callnet.errors import StartError
+from callnet.operations.proxied import Proxied
+
+ADMIN: Final = "admin"
+"""The service of the operator's listeners."""
 
 _BACKLOG: Final = 1024
 """Connections that may wait to be accepted, unless the endpoint says otherwise: after a restart all come at once."""
@@ -89,6 +93,8 @@ def open_all(
             factory = factories[_service(key)]
             if listener.tls:
                 factory = TLSMemoryBIOFactory(tls, False, factory, reactor)
+            if listener.proxy_protocol:
+                factory = Proxied(factory, listener.proxy_protocol, reactor)
             descriptor = None if sockets is None else sockets[key]
             opened.append(OpenListener(key, listener.tls, _open(reactor, key, listener, factory, descriptor)))
     except StartError:
@@ -146,13 +152,15 @@ def _listen(reactor: IReactorTime, description: str, factory: IProtocolFactory) 
         description += f":backlog={_BACKLOG}"
     endpoint = serverFromString(reactor, description)
     if isinstance(endpoint, AdoptedStreamServerEndpoint):
-        return _adopt(reactor, endpoint.fileno, factory)
+        return _adopt(reactor, endpoint.fileno, factory, endpoint.addressFamily)
     return _now(endpoint.listen(factory))
 
 
-def _adopt(reactor: Any, descriptor: int, factory: IProtocolFactory) -> IListeningPort:
+def _adopt(reactor: Any, descriptor: int, factory: IProtocolFactory, family: int | None = None) -> IListeningPort:
     """Take connections from a listening socket that others may share, in place of ``descriptor``."""
     shared = socket.socket(fileno=descriptor)
+    if family not in (None, shared.family):
+        raise ValueError(f"the domain of the socket is {shared.family.name.removeprefix('AF_')}")
     shared.setblocking(False)
     shared.set_inheritable(False)
     if shared.family != socket.AF_UNIX:

@@ -72,6 +72,14 @@ class Database:
                 f"{schema.SETTING}: SQLite is for one machine, and redis.url names another: use PostgreSQL"
             )
 
+    def ping(self) -> None:
+        """Make sure that it answers.
+
+        :raises Unavailable: the database cannot be reached.
+        """
+        with self.read() as connection:
+            connection.exec_driver_sql("SELECT 1")
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Read, each statement for itself.

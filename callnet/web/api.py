@@ -7,13 +7,13 @@ from msgspec.structs import asdict
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from twisted.web.resource import IResource, Resource
-from twisted.web.server import Request
+from twisted.web.resource import IResource
 from werkzeug import exceptions
 
 from callnet.accounts.service import AccountService
 from callnet.errors import MethodNotAllowed, NotFound, ServiceError, Unavailable, root_cause
 from callnet.web.envelope import write_error, write_success
+from callnet.web.paths import WholePath
 from callnet.web.requests import ContactsRequest, LoginRequest, decode_body
 
 
@@ -32,7 +32,7 @@ class AccountApi:
         It looks at the whole path, wherever it was put: as the root of a site, or as its children
         ``account`` and ``getContactPersons`` beside others.
         """
-        return _WholePath(self._app.resource())
+        return WholePath(self._app.resource())
 
     @_app.route("/account/login", methods=["POST"])
     async def login(self, request: IRequest) -> bytes:
@@ -66,25 +66,3 @@ class AccountApi:
             return write_error(request, error)
         self._log.failure("An account request failed", failure)
         return write_error(request, ServiceError("internal error"))
-
-
-class _WholePath(Resource):
-    """Has Klein see the whole path of a request, and nothing that it would stumble over."""
-
-    isLeaf = True
-
-    def __init__(self, klein: IResource) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._klein = klein
-
-    def render(self, request: Request) -> bytes | int:
-        segments = [*(request.prepath or ()), *(request.postpath or ())]
-        try:
-            b"/".join(segments).decode("utf-8")
-        except UnicodeDecodeError:
-            return write_error(request, NotFound("there is no such path"))  # Klein would log a traceback
-        request.prepath, request.postpath = [], segments
-        # No route depends on the host, and some that a client can name are an exception to Klein.
-        request.requestHeaders.setRawHeaders(b"host", [b"callnet"])
-        rendered: bytes | int = self._klein.render(request)
-        return rendered

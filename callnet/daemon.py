@@ -1,0 +1,87 @@
+"""One process that serves devices, as a service of Twisted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+
+from callnet.calls.rooms import RoomManager
+from callnet.cluster.membership import Membership
+from callnet.operations.listening import ADMIN, OpenListener, close_all
+from callnet.operations.observed import Observed
+from callnet.operations.readiness import Readiness
+from callnet.operations.signals import on_hangup
+from callnet.storage.database import Database
+from callnet.storage.threads import Threads
+from callnet.websocket import ServerSocketFactory
+
+
+class Daemon(Service):
+    """Everything that serves. Its listeners are open already; connections are taken when the reactor runs.
+
+    :param readiness: it is told when connections are taken.
+    :param reload: called at SIGHUP.
+    """
+
+    name = "callnet"
+    _log = Logger()
+
+    def __init__(
+        self,
+        listeners: Sequence[OpenListener],
+        sockets: Sequence[ServerSocketFactory],
+        rooms: RoomManager,
+        cluster: Membership,
+        database: Database,
+        threads: Threads,
+        readiness: Readiness,
+        observed: Observed,
+        greeting: Iterable[str],
+        reload: Callable[[], object],
+        reactor: IReactorFromThreads,
+    ) -> None:
+        self.listeners: Final = listeners
+        self.observed: Final = observed
+        self.reload: Final = reload
+        self._sockets = sockets
+        self._rooms = rooms
+        self._cluster = cluster
+        self._database = database
+        self._threads = threads
+        self._readiness = readiness
+        self._greeting = "\n".join(greeting)
+        self._reactor = reactor
+
+    def startService(self) -> None:
+        """Begin."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._leave_hangups = on_hangup(self._reactor, self.reload)
+        self._threads.start()
+        self._cluster.start()
+        self._rooms.start()
+        self._readiness.open()
+        if self._greeting:
+            self._log.info("{greeting}", greeting=self._greeting)
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more connections, tell every device and page, and fire when all are gone (5 s at most)."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._leave_hangups()
+        self._readiness.drain()
+        self._rooms.refuse_calls()
+        closed = close_all([each for each in self.listeners if each.service != ADMIN])
+        await gatherResults([sockets.shut_down() for sockets in self._sockets])
+        await closed
+        self._rooms.stop()
+        await self._cluster.stop()
+        await close_all([each for each in self.listeners if each.service == ADMIN])
+        self._threads.stop()
+        self._database.close()

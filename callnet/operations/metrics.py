@@ -1,0 +1,106 @@
+"""What is counted, as numbers that workers can send to their parent, and as Prometheus reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Protocol
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from callnet.model import Reason
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""What :func:`as_text` writes."""
+
+
+class Sample(Struct, frozen=True, array_like=True):
+    """One number."""
+
+    label: str
+    """The value of the family's label; empty if the family has none."""
+    value: float
+
+
+class Family(Struct, frozen=True, array_like=True):
+    """Numbers of one kind."""
+
+    name: str
+    """For a counter without the ``_total`` that Prometheus wants after it."""
+    help: str
+    samples: Sequence[Sample]
+    label: str = ""
+    """The name of the label that tells the samples apart, if there is one."""
+    counter: bool = True
+    """Whether it only ever grows; else it shows how things are now."""
+
+
+class CallCounts(Protocol):
+    """What has happened to calls on this node since it started."""
+
+    placed: int
+    answered: int
+    failed: dict[Reason, int]
+    ended: dict[Reason, int]
+
+
+def of_calls(calls: CallCounts) -> Sequence[Family]:
+    """What has happened to calls."""
+    return (
+        Family("callnet_calls_placed", "Calls that began to ring.", [Sample("", calls.placed)]),
+        Family("callnet_calls_answered", "Calls that were accepted.", [Sample("", calls.answered)]),
+        Family("callnet_calls_failed", "Calls that failed or were refused.", _by_reason(calls.failed), "reason"),
+        Family("callnet_calls_ended", "Calls that ended after they were accepted.", _by_reason(calls.ended), "reason"),
+    )
+
+
+def of_sockets(sockets: Mapping[str, int]) -> Family:
+    """How many sockets there are now, by the kind of who holds them."""
+    samples = [Sample(kind, number) for kind, number in sockets.items()]
+    return Family("callnet_sockets", "WebSockets that are open.", samples, "kind", counter=False)
+
+
+def _by_reason(counted: Mapping[Reason, int]) -> Sequence[Sample]:
+    return [Sample(reason.value, number) for reason, number in sorted(counted.items())]
+
+
+def counters(of: Iterable[Family]) -> Sequence[Family]:
+    """Those that only ever grow."""
+    return [family for family in of if family.counter]
+
+
+def total(nodes: Iterable[Sequence[Family]]) -> Sequence[Family]:
+    """The sums of the same families of several nodes."""
+    shapes: dict[str, Family] = {}
+    sums: dict[str, dict[str, float]] = {}
+    for family in (family for node in nodes for family in node):
+        shapes.setdefault(family.name, family)
+        summed = sums.setdefault(family.name, {})
+        for sample in family.samples:
+            summed[sample.label] = summed.get(sample.label, 0) + sample.value
+    return [
+        Family(name, shape.help, [Sample(*each) for each in sorted(sums[name].items())], shape.label, shape.counter)
+        for name, shape in shapes.items()
+    ]
+
+
+def as_text(of: Iterable[Family]) -> bytes:
+    """Write families as Prometheus reads them."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(of))
+    return generate_latest(registry)
+
+
+class _Families(Collector):
+    def __init__(self, of: Iterable[Family]) -> None:
+        self._families = of
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._families:
+            kind = CounterMetricFamily if family.counter else GaugeMetricFamily
+            metric = kind(family.name, family.help, labels=[family.label] if family.label else [])
+            for sample in family.samples:
+                metric.add_metric([sample.label] if family.label else [], sample.value)
+            yield metric

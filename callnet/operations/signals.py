@@ -1,0 +1,24 @@
+"""SIGHUP, which asks a daemon to look again at what it has read."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorFromThreads
+
+
+def on_hangup(reactor: IReactorFromThreads, act: Callable[[], object]) -> Callable[[], None]:
+    """Have ``act`` called in the reactor at each SIGHUP, until the answer is called.
+
+    In a terminal nothing is changed: there SIGHUP says that the terminal is gone, which ends the process.
+    """
+    if os.isatty(0):
+        return lambda: None
+    before = signal.signal(signal.SIGHUP, lambda _number, _frame: reactor.callFromThread(act))
+    return lambda: _restore(before)
+
+
+def _restore(handler: object) -> None:
+    signal.signal(signal.SIGHUP, handler)  # type: ignore[arg-type]

@@ -1,0 +1,102 @@
+"""What the parent and its workers say to each other over pipes: a JSON object a line.
+
+========================  ================  ====================================================
+descriptor of the worker  direction         carries
+========================  ================  ====================================================
+:data:`ORDERS`            parent → worker   :class:`Start` first, then :class:`Ask` and :class:`Reload`
+:data:`LOG`               worker → parent   :class:`LogLine`
+:data:`COMPLAINTS`        worker → parent   what Python itself or a library has to complain of
+:data:`ANSWERS`           worker → parent   :class:`Serving` once, then :class:`Answer`
+:data:`SOCKETS` and more  –                 the listening sockets
+========================  ================  ====================================================
+
+A worker whose :data:`ORDERS` come to an end has lost its parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from callnet.config import Settings
+from callnet.operations.metrics import Family
+from callnet.operations.readiness import Report
+
+ORDERS: Final = 0
+LOG: Final = 1
+COMPLAINTS: Final = 2
+ANSWERS: Final = 3
+SOCKETS: Final = 4
+
+
+class Start(Struct, frozen=True):
+    """How the worker is to serve."""
+
+    settings: Settings
+    """As the parent read them when it started, whatever the file says by now."""
+    sockets: Mapping[str, int]
+    """The descriptors of the listening sockets, by the key of the listener."""
+
+
+class Ask(Struct, frozen=True, tag=True):
+    """Ask for the readiness, or for what was counted."""
+
+    number: int
+    what: Literal["report", "families"]
+
+
+class Reload(Struct, frozen=True, tag=True):
+    """Read the certificate again."""
+
+
+class Serving(Struct, frozen=True, tag=True):
+    """The worker takes connections."""
+
+
+class Answer(Struct, frozen=True, tag=True):
+    """The answer to the :class:`Ask` of the same number."""
+
+    number: int
+    report: Report | None = None
+    families: Sequence[Family] = ()
+
+
+class LogLine(Struct, frozen=True, array_like=True):
+    """An event of the log."""
+
+    level: str
+    system: str
+    """The part of the program that it comes from."""
+    text: str
+
+
+def encode(message: Start | Ask | Reload | Serving | Answer | LogLine) -> bytes:
+    """One line."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+decode_start: Final = msgspec.json.Decoder(Start).decode
+decode_order: Final = msgspec.json.Decoder(Ask | Reload).decode
+decode_answer: Final = msgspec.json.Decoder(Serving | Answer).decode
+decode_log_line: Final = msgspec.json.Decoder(LogLine).decode
+
+
+class Lines:
+    """Puts lines together that come in pieces."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The lines that are complete, without their ends."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        yield from lines
+
+    def end(self) -> Iterator[bytes]:
+        """What was left behind without an end."""
+        rest, self._rest = self._rest, b""
+        if rest:
+            yield rest

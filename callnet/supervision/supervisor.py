@@ -1,0 +1,126 @@
+"""The parent: it holds the listening sockets and the operator's listener, and serves no device itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+
+from callnet.config import Settings
+from callnet.operations.listening import ADMIN, OpenListener, close_all, hold, let_go
+from callnet.operations.metrics import Family, total
+from callnet.operations.observed import Observed
+from callnet.operations.readiness import DRAINING, Check, Report, report_of
+from callnet.operations.signals import on_hangup
+from callnet.supervision.worker import IParentReactor, Worker
+
+
+class Workers:
+    """All workers.
+
+    :param settings: what they serve by.
+    """
+
+    def __init__(self, count: int, settings: Settings, reactor: IParentReactor) -> None:
+        self.observed: Final = Observed(self._report, self._families)
+        self._count = count
+        self._settings = settings
+        self._reactor = reactor
+        self._workers: Sequence[Worker] = ()
+        self._awaited: Callable[[], None] | None = None
+        self._stopping = False
+
+    def start(self, sockets: Mapping[str, int], all_serve: Callable[[], None]) -> None:
+        """Start them.
+
+        :param sockets: the listening sockets that they share, by the key of the listener.
+        :param all_serve: called once, when all of them take connections for the first time.
+        """
+        self._awaited = all_serve
+        self._workers = [
+            Worker(number, self._settings, sockets, self._one_serves, self._reactor)
+            for number in range(1, self._count + 1)
+        ]
+        for worker in self._workers:
+            worker.start()
+
+    def reload(self) -> None:
+        """Have all of them read the certificate again."""
+        for worker in self._workers:
+            worker.reload()
+
+    def stop(self) -> Deferred[None]:
+        """End them; fires when all are gone."""
+        self._stopping = True
+        return gatherResults([worker.stop() for worker in self._workers]).addCallback(lambda _: None)
+
+    def _one_serves(self) -> None:
+        if self._awaited is not None and all(worker.serving for worker in self._workers):
+            all_serve, self._awaited = self._awaited, None
+            all_serve()
+
+    def _report(self) -> Deferred[Report]:
+        return gatherResults([worker.look() for worker in self._workers]).addCallback(self._sum_up)
+
+    def _sum_up(self, looks: Iterable[tuple[Check, Report | None]]) -> Report:
+        checks = {"listeners": Check(False, DRAINING) if self._stopping else Check(True)}
+        reports: dict[str, Report] = {}
+        for number, (check, report) in enumerate(looks, 1):
+            checks[f"worker {number}"] = check
+            if report is not None:
+                reports[str(number)] = report
+        return report_of(checks, reports)
+
+    def _families(self) -> Deferred[Sequence[Family]]:
+        return gatherResults([worker.families() for worker in self._workers]).addCallback(total)
+
+
+class Supervisor(Service):
+    """The parent of workers.
+
+    :param listeners: what is open; the workers take connections from all but the operator's.
+    :param reload: called at SIGHUP; if it answers false, the workers are left alone.
+    """
+
+    name = "callnet"
+    _log = Logger()
+
+    def __init__(
+        self,
+        workers: Workers,
+        listeners: Sequence[OpenListener],
+        greeting: Iterable[str],
+        reload: Callable[[], bool],
+        reactor: IReactorFromThreads,
+    ) -> None:
+        self._workers = workers
+        self._served = [each for each in listeners if each.service != ADMIN]
+        self._own = [each for each in listeners if each.service == ADMIN]
+        self._greeting = "\n".join(greeting)
+        self._reload = reload
+        self._reactor = reactor
+        self._sockets = hold(self._served)
+
+    def startService(self) -> None:
+        """Start the workers."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._ignore_hangups = on_hangup(self._reactor, self._reload_all)
+        self._workers.start(self._sockets, lambda: self._log.info("{greeting}", greeting=self._greeting))
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more connections, and fire when all workers are gone."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._ignore_hangups()
+        await gatherResults([let_go(self._served), self._workers.stop()])
+        await close_all(self._own)
+
+    def _reload_all(self) -> None:
+        if self._reload():
+            self._workers.reload()

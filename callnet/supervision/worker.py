@@ -1,0 +1,153 @@
+"""One worker as it goes on from process to process: a new one takes the place of one that died."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from twisted.internet import defer
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorProcess, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from callnet.config import Settings
+from callnet.operations.metrics import Family, counters, total
+from callnet.operations.readiness import Check, Report
+from callnet.supervision.messages import ANSWERS, COMPLAINTS, LOG, ORDERS, SOCKETS, Start
+from callnet.supervision.process import ANSWER_LIMIT, Gone, WorkerProcess
+
+PROGRAM: Final = (sys.executable, "-P", "-m", "callnet.worker")
+
+FIRST_PAUSE: Final = 0.1
+"""Seconds between the end of a process and the start of the next; doubled for each that dies young."""
+LONGEST_PAUSE: Final = 10.0
+OLD_AGE: Final = 60.0
+"""Seconds that a process must have lived for its end to be no sign that the next will die as well."""
+STOP_LIMIT: Final = 7.0
+"""Seconds that a process may take to stop: its devices have 5 of them."""
+
+
+class IParentReactor(IReactorTime, IReactorProcess):
+    """What a parent needs of a reactor."""
+
+
+class Worker:
+    """Keeps one process running.
+
+    :param settings: what each of its processes serves by.
+    :param sockets: the listening sockets that it takes connections from, by the key of the listener.
+    :param serves: called whenever a process begins to take connections.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        number: int,
+        settings: Settings,
+        sockets: Mapping[str, int],
+        serves: Callable[[], None],
+        reactor: IParentReactor,
+    ) -> None:
+        self.number: Final = number
+        self.serving = False
+        """Whether a process takes connections."""
+        self._serves = serves
+        self._reactor = reactor
+        self._descriptors = dict(enumerate(sockets.values(), SOCKETS))
+        self._orders = Start(settings, dict(zip(sockets, self._descriptors, strict=True)))
+        self._process: WorkerProcess | None = None
+        self._why = ""
+        self._born = 0.0
+        self._pause = FIRST_PAUSE
+        self._next: IDelayedCall | None = None
+        self._gone: Deferred[None] | None = None
+        self._counted: Sequence[Family] = ()
+        self._counted_before: Sequence[Family] = ()
+
+    def start(self) -> None:
+        """Start a process, and another whenever it ends."""
+        self._next = None
+        self._why = "it is starting"
+        self._born = self._reactor.seconds()
+        self._process = WorkerProcess(f"worker {self.number}", self._orders, self._begins, self._ended)
+        pipes = {ORDERS: "w", LOG: "r", COMPLAINTS: "r", ANSWERS: "r"}
+        try:
+            self._reactor.spawnProcess(
+                self._process, PROGRAM[0], PROGRAM, env=None, childFDs={**pipes, **self._descriptors}
+            )
+        except OSError as error:
+            self._ended(f"could not be started: {error.strerror}")
+
+    def stop(self) -> Deferred[None]:
+        """End its process, and start no other. Fires when it is gone."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        if self._process is None:
+            return succeed(None)
+        self._gone = gone = Deferred[None]()
+        self._process.kill("TERM")
+        limit = self._reactor.callLater(STOP_LIMIT, self._end_it)
+        return gone.addCallback(lambda _: limit.cancel() if limit.active() else None)
+
+    def reload(self) -> None:
+        """Have its process read the certificate again."""
+        if self._process is not None:
+            self._process.reload()
+
+    def look(self) -> Deferred[tuple[Check, Report | None]]:
+        """Whether devices may be sent to it, and what it says itself, if it answers."""
+        if self._process is None or not self.serving:
+            return succeed((Check(False, self._why), None))
+        return self._process.report(self._reactor).addCallbacks(_check, _no_answer)
+
+    def families(self) -> Deferred[Sequence[Family]]:
+        """What its processes have counted, those that ended included, as far as it was asked for."""
+        if self._process is None or not self.serving:
+            return succeed(self._counted_before)
+        return self._process.families(self._reactor).addCallbacks(self._note, self._as_noted)
+
+    def _note(self, counted: Sequence[Family]) -> Sequence[Family]:
+        self._counted = counted
+        return total([counted, self._counted_before])
+
+    def _as_noted(self, failure: Failure) -> Sequence[Family]:
+        failure.trap(Gone, defer.TimeoutError)
+        return total([counters(self._counted), self._counted_before])
+
+    def _begins(self) -> None:
+        self.serving = True
+        self._serves()
+
+    def _ended(self, how: str) -> None:
+        self.serving = False
+        self._process = None
+        self._counted, self._counted_before = (), total([counters(self._counted), self._counted_before])
+        if self._gone is not None:
+            self._gone.callback(None)
+            return
+        if self._reactor.seconds() - self._born >= OLD_AGE:
+            self._pause = FIRST_PAUSE
+        self._why = f"it {how}"
+        self._log.warn(
+            "worker {number} {how}; the next starts in {pause:g} s", number=self.number, how=how, pause=self._pause
+        )
+        self._next = self._reactor.callLater(self._pause, self.start)
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+
+    def _end_it(self) -> None:
+        if self._process is not None:
+            self._log.warn("worker {number} does not stop: it is killed", number=self.number)
+            self._process.kill("KILL")
+
+
+def _check(report: Report) -> tuple[Check, Report | None]:
+    return Check(report.ready, "" if report.ready else "it is not ready"), report
+
+
+def _no_answer(failure: Failure) -> tuple[Check, Report | None]:
+    failure.trap(Gone, defer.TimeoutError)
+    return Check(False, f"it does not answer within {ANSWER_LIMIT:g} s"), None

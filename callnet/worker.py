@@ -1,0 +1,112 @@
+"""The program of one worker process: ``python -m callnet.worker``, as its parent starts it.
+
+See :mod:`callnet.supervision.messages` for the pipes that it must find.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import ITransport
+from twisted.internet.protocol import connectionDone
+from twisted.internet.stdio import StandardIO
+from twisted.logger import ILogObserver, LogEvent, Logger, eventAsText, globalLogBeginner
+from twisted.protocols.basic import LineOnlyReceiver
+from twisted.python.failure import Failure
+from zope.interface import provider
+
+from callnet.daemon import Daemon
+from callnet.errors import StartError
+from callnet.supervision import messages
+from callnet.supervision.messages import ANSWERS, LOG, ORDERS, Answer, Ask, LogLine, Serving
+from callnet.tap import compose_worker
+
+_log = Logger()
+
+
+def main() -> None:
+    """Serve until SIGTERM comes, or the end of the parent."""
+    from twisted.internet import reactor
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent too, which then says SIGTERM
+    globalLogBeginner.beginLoggingTo([_write_log])
+    with open(ORDERS, "rb", buffering=0, closefd=False) as orders:
+        line = orders.readline()
+    if not line:
+        sys.exit(1)
+    start = messages.decode_start(line)
+    try:
+        daemon = compose_worker(start.settings, reactor, start.sockets)  # type: ignore[arg-type]
+    except StartError as error:
+        _log.error("{error}", error=error)
+        sys.exit(1)
+    _run(daemon, reactor)
+
+
+def _run(daemon: Daemon, reactor: Any) -> None:
+    def stop() -> None:
+        if daemon.running:
+            reactor.stop()
+
+    reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
+    reactor.callWhenRunning(StandardIO, Orders(daemon, stop), ORDERS, ANSWERS, reactor)
+    daemon.startService()
+    # Twisted's own handler would complain of a second SIGTERM, and systemd sends one to every process there is.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: reactor.callFromThread(stop))
+    reactor.run(installSignalHandlers=False)
+
+
+class Orders(LineOnlyReceiver):
+    """Does what the parent says. When the parent is gone, the worker goes too."""
+
+    transport: ITransport
+    delimiter = b"\n"
+
+    def __init__(self, daemon: Daemon, stop: Callable[[], None]) -> None:
+        self._daemon = daemon
+        self._stop = stop
+
+    def connectionMade(self) -> None:
+        """The reactor runs, so that the listeners take connections."""
+        self._say(Serving())
+
+    def lineReceived(self, line: bytes) -> None:
+        """Do one thing."""
+        order = messages.decode_order(line)
+        if isinstance(order, Ask):
+            self._answer(order)
+        else:
+            self._daemon.reload()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002
+        """Stop."""
+        self._stop()
+
+    def _answer(self, ask: Ask) -> None:
+        observed = self._daemon.observed
+        if ask.what == "report":
+            observed.report().addCallback(lambda report: self._say(Answer(ask.number, report=report)))
+        else:
+            observed.families().addCallback(lambda families: self._say(Answer(ask.number, families=families)))
+
+    def _say(self, message: Serving | Answer) -> None:
+        self.transport.write(messages.encode(message))
+
+
+@provider(ILogObserver)
+def _write_log(event: LogEvent) -> None:
+    """Hand an event of the log to the parent, at once: the next may be the last."""
+    text = eventAsText(event, includeTimestamp=False, includeSystem=False)
+    system = event.get("log_system") or event.get("log_namespace", "-")
+    line = LogLine(event["log_level"].name, system, text)
+    data = memoryview(messages.encode(line))
+    while data:
+        data = data[os.write(LOG, data) :]
+
+
+if __name__ == "__main__":
+    main()
