@@ -130,15 +130,13 @@ def _has_called(call: CallRecord, device: DeviceAddress, phone: str) -> bool:
 def _connected(draft: Draft, event: events.Connected) -> Attached:
     old = draft.device(event.device)
     if old is None:
-        draft.put_device(
-            DeviceRecord(event.device, 0, event.node, 1, True, None, None, None, None, None),
-        )
-        return Attached(1, Missed(None, None))
+        generation = draft.next_generation(0)
+        draft.put_device(DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None))
+        return Attached(generation, Missed(None, None))
     heard_at = event.heard_at if event.heard_at is not None else None if old.connected else old.heard_at
     missed = _missed(draft, old, draft.now - UNHEARD if heard_at is None else heard_at)
-    new = draft.put_device(
-        old, node=event.node, generation=old.generation + 1, connected=True, heard_at=None, lost_at=None
-    )
+    generation = draft.next_generation(old.generation)
+    new = draft.put_device(old, node=event.node, generation=generation, connected=True, heard_at=None, lost_at=None)
     if old.connected:
         draft.displace(old, new)
     call = draft.call_of(event.device)

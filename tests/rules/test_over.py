@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from callnet.calls import events
 from callnet.calls.call import TooLate
 from callnet.calls.seats import NoSeat, RoomOver
 from callnet.config import CallSettings
 from callnet.model import Reason, RoomId
+from callnet.records import CallState
 from tests.rules.world import RulesTestCase
 
 UNKNOWN = RoomId("f" * 32)
@@ -103,3 +106,16 @@ class EarlyTests(RulesTestCase):
         for event in (events.CallDue(room), events.DeviceDue(self.ann.address), events.SeatsDue(room)):
             self.world.happen(event)
         self.assertEqual(before, (self.world.calls, [d.record for d in self.world.people.values()]))
+
+    def test_node_that_died(self) -> None:
+        """A device that is found to be gone since its node died loses its call when its grace is over, not before."""
+        room = self.active(self.ann, self.tv)
+        found = replace(self.ann.record, connected=False, lost_at=self.world.now - 4, due=self.world.now)
+        self.world.devices[self.ann.address.phone][self.ann.address.device_id] = found
+        self.world.happen(events.DeviceDue(self.ann.address))
+        self.assertEqual(replace(found, version=found.version + 1, due=self.world.now + 26), self.ann.record)
+        self.assert_silence()
+        self.world.wait(25.9)
+        self.assert_call(room, CallState.ACTIVE)
+        self.world.wait(0.1)
+        self.assert_call(room, CallState.OVER, Reason.CONNECTION_LOST)

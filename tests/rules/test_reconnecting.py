@@ -13,24 +13,36 @@ class NewestConnectionTests(RulesTestCase):
     """A device connects while it is connected."""
 
     def test_older_socket_is_closed(self) -> None:
-        """The older socket is to be closed, on whichever node it is: each connection has a greater generation."""
+        """The older socket is to be closed, on the node where it is."""
         self.tv.connects(node="there")
-        self.assertEqual([Displaced(self.tv.address, "here", 2)], self.world.displaced)
-        self.assertEqual((2, "there", True), (self.tv.record.generation, self.tv.record.node, self.tv.record.connected))
+        self.assertEqual([Displaced(self.tv.address, "here", self.tv.record.generation)], self.world.displaced)
+        self.assertEqual(("there", True), (self.tv.record.node, self.tv.record.connected))
+
+    def test_generations(self) -> None:
+        """Each connection has a greater generation: the time at which it opened, in milliseconds, or one more."""
+        self.assertEqual(1_000_000, self.tv.record.generation)
+        self.tv.connects()
+        self.assertEqual(1_000_001, self.tv.record.generation)
+        self.world.wait(2.5)
+        self.tv.connects()
+        self.assertEqual(1_002_500, self.tv.record.generation)
+        self.world.now -= 60
+        self.tv.loses_socket()
+        self.tv.connects()
+        self.assertEqual(1_002_501, self.tv.record.generation)
 
     def test_nothing_to_close(self) -> None:
         """A device that was gone displaces nobody."""
         self.tv.loses_socket()
         self.tv.connects()
         self.assertEqual([], self.world.displaced)
-        self.assertEqual(2, self.tv.record.generation)
 
     def test_calls_live_on(self) -> None:
         """Its calls live on in the newer one; the older one's close has no other effect."""
         room = self.active(self.ann, self.tv)
         self.tv.connects(heard_at=self.tv.last_heard)
         before = self.tv.record
-        self.world.happen(self.disconnected(generation=1))
+        self.world.happen(self.disconnected(before.generation - 1))
         self.assertIs(before, self.tv.record)
         self.world.wait(60)
         self.assert_call(room, CallState.ACTIVE)

@@ -84,6 +84,8 @@ class TypedRoomTests(SeatsTestCase):
         """Whoever is gone is not told of the room, and each socket of a seat has a greater generation."""
         generations = [page.comes().generation for page in (self.red, self.blue, self.red, self.blue)]
         self.assertEqual(sorted(set(generations)), generations)
+        self.world.wait(1)
+        self.assertEqual(1_001_000, self.red.comes().generation)
         self.blue.view = None
         self.blue.goes()
         self.red.comes()
