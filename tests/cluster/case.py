@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from callnet.calls.rooms import RoomManager
@@ -137,6 +138,16 @@ class ClusterCase(SharedNodes):
         self.know_the_run()
         self.running: list[Node] = []
         self.addCleanup(lambda: gatherResults([Deferred.fromCoroutine(node.stop()) for node in self.running]))
+
+    def own_server(self) -> RedisServer:
+        """A server that no other test uses, which may be treated badly."""
+        server = RedisServer(self.flavour)
+        self.addCleanup(server.close)
+        return server
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass in which nothing may happen."""
+        await deferLater(reactor, seconds)
 
     async def start(self) -> Node:
         """Start a node, which has joined."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -22,6 +22,7 @@ class Wire(Factory):
     def __init__(self, path: str) -> None:
         self._path = path
         self._ends: set[_End] = set()
+        self._waiting: list[Deferred[None]] = []
         self._is_cut = False
         self._is_silent = False
         self._port = reactor.listenTCP(0, self, interface="127.0.0.1")
@@ -46,10 +47,18 @@ class Wire(Factory):
             end.resume()
 
     def close(self) -> Deferred[Any]:
-        """Break everything, and listen no more."""
+        """Break everything, and listen no more. Fires when nothing is left of it."""
+        gone: Deferred[None] = Deferred()
+        self._waiting.append(gone)
         self.cut()
-        stopped: Deferred[Any] = self._port.stopListening()
-        return stopped
+        self._tell_if_gone()
+        return gatherResults([maybeDeferred(self._port.stopListening), gone])
+
+    def _tell_if_gone(self) -> None:
+        if not self._ends:
+            waiting, self._waiting = self._waiting, []
+            for gone in waiting:
+                gone.callback(None)
 
     def buildProtocol(self, addr: object) -> Protocol | None:  # type: ignore[override]  # noqa: ARG002
         """Take a connection."""
@@ -73,6 +82,7 @@ class Wire(Factory):
     def closed(self, end: _End) -> None:
         """Forget an end."""
         self._ends.discard(end)
+        self._tell_if_gone()
 
 
 class _End(Protocol):

@@ -1,0 +1,276 @@
+"""What devices see while nodes, wires and Redis die and come back."""
+
+from __future__ import annotations
+
+from callnet.model import CloseCode
+from tests.cluster.case import ANN, BOUND, CAROL, GRACE, TV, ClusterCase, Node, Phone, reactor
+
+CAROL_TV = CAROL._replace(device_id="tv")
+
+
+class DeadNodesTests(ClusterCase):
+    """A node is killed: its calls are kept for those who come back, and ended for the others."""
+
+    async def test_peer_is_told(self) -> None:
+        """Who was in a call with a device of the dead node is told within the grace and five seconds."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        await self.talk(ann, tv)
+        died = reactor.seconds()
+        await there.die()
+        await self.hears(ann, "calling_be_hangup:connection_lost")
+        took = reactor.seconds() - died
+        self.assertGreater(took, GRACE - 1)
+        self.assertLess(took, GRACE + BOUND)
+
+    async def test_back_on_another_node(self) -> None:
+        """A device of the dead node that comes back elsewhere within the grace keeps its call."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        room = await self.talk(ann, tv)
+        await there.die()
+        back = await self.phone(TV, here)
+        carol = await self.phone(CAROL, here)
+        carol.calls(TV)
+        await self.hears(carol, "call_failed:busy")
+        await self.pass_time(GRACE + BOUND)
+        self.assertEqual(["call_success"], ann.told)
+        back.hangs_up(room)
+        await self.hears(ann, "calling_be_hangup:hangup")
+
+    async def test_nobody_is_left_busy(self) -> None:
+        """Nothing outlives the dead node: no presence, no call, no busy mark."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
+        await self.talk(ann, tv)
+        dead = there.member.store.node
+        await there.die()
+        carol = await self.phone(CAROL, here)
+        await self.until(lambda: f"n:{dead}" not in self.keys())
+        carol.calls(TV)
+        await self.until(lambda: carol.told)
+        self.assertIn(carol.told[0], ("call_failed:busy", "call_failed:offline"))
+        await self.pass_time(GRACE)
+        carol.calls(TV)
+        await self.hears(carol, "call_failed:offline")
+
+    async def test_caller_died(self) -> None:
+        """A ring whose caller was on the dead node ends when the caller does not come back."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, there), await self.phone(TV, here)
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        await there.die()
+        await self.until(lambda: len(tv.told) > 1)
+        self.assertIn(tv.told[1], ("calling_be_hangup:cancelled", "calling_be_hangup:no_answer"))
+
+    async def test_all_in_order(self) -> None:
+        """A node that stops in order leaves nothing for the others to find out."""
+        here, there = await self.start(), await self.start()
+        tv = await self.phone(TV, there)
+        carol = await self.phone(CAROL, here)
+        tv.goes()
+        await there.stop()
+        self.running.remove(there)
+        carol.calls(TV)
+        await self.hears(carol, "call_failed:offline")
+        self.assertEqual("1", self.server.cli("ZCARD", f"{self.prefix}nodes"))
+
+
+class LostMessagesTests(ClusterCase):
+    """A message that was published and did not come is no loss: the records are read again."""
+
+    async def test_subscriber_is_killed(self) -> None:
+        """However often the subscriptions are cut, every ring, answer and ending comes in the end."""
+        self.server = self.own_server()
+        self.know_the_run()
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        for _ in range(20):
+            ann.frames.clear()
+            tv.frames.clear()
+            self.cut_subscriptions()
+            ann.calls(TV)
+            await self.hears(tv, "called")
+            self.cut_subscriptions()
+            tv.accepts()
+            self.cut_subscriptions()
+            room = (await self.hears(ann, "call_success"))["room_id"]
+            tv.hangs_up(room)
+            self.cut_subscriptions()
+            await self.hears(ann, "calling_be_hangup:hangup")
+            self.assertEqual(["called"], tv.told)
+
+    def cut_subscriptions(self) -> None:
+        """Kill every connection that is subscribed."""
+        self.server.cli("CLIENT", "KILL", "TYPE", "pubsub")
+
+
+class RedisAwayTests(ClusterCase):
+    """Redis cannot be reached: calls go on, and one node goes on by itself."""
+
+    def setUp(self) -> None:
+        """Begin with a server that may be treated badly."""
+        super().setUp()
+        self.server = self.own_server()
+        self.know_the_run()
+
+    async def with_a_call(self) -> tuple[Node, Node, Phone, Phone, str]:
+        """Two nodes, and a call across them."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        return here, there, ann, tv, await self.talk(ann, tv)
+
+    async def calls_meanwhile(self, here: Node) -> None:
+        """A call inside a node works; one to another node fails within two seconds."""
+        carol, set_top = await self.phone(CAROL, here), await self.phone(CAROL_TV, here)
+        began = reactor.seconds()
+        carol.calls(TV)
+        await self.hears(carol, "call_failed:unavailable")
+        self.assertLess(reactor.seconds() - began, 2.0)
+        set_top.hangs_up(await self.talk(carol, set_top))
+        await self.hears(carol, "calling_be_hangup:hangup")
+
+    async def back_again(self, here: Node, there: Node) -> None:
+        """Within five seconds everything is announced."""
+        back = reactor.seconds()
+        await self.until(lambda: here.is_joined and there.is_joined)
+        self.assertLess(reactor.seconds() - back, 5.0)
+
+    async def test_killed(self) -> None:
+        """Redis is killed and comes back empty: the call across nodes was never in danger, nobody reconnects."""
+        here, there, ann, tv, room = await self.with_a_call()
+        self.server.kill()
+        await self.until(lambda: not here.is_joined and not there.is_joined)
+        await self.calls_meanwhile(here)
+        self.server.restart()
+        await self.back_again(here, there)
+        await self.pass_time(GRACE + BOUND)
+        self.assertEqual([["call_success"], ["called"], [], []], [ann.told, tv.told, ann.closed, tv.closed])
+        tv.hangs_up(room)
+        await self.hears(ann, "calling_be_hangup:hangup")
+
+    async def test_ended_while_away(self) -> None:
+        """Who hangs up while Redis is away has hung up: the other is told when it is back."""
+        here, there, ann, tv, room = await self.with_a_call()
+        self.server.kill()
+        await self.until(lambda: not here.is_joined and not there.is_joined)
+        tv.hangs_up(room)
+        self.server.restart()
+        await self.back_again(here, there)
+        await self.hears(ann, "calling_be_hangup:hangup")
+        ann.calls(TV)
+        await self.hears(tv, "called")
+
+    async def test_emptied(self) -> None:
+        """Redis is emptied: every node notices, and announces everything again."""
+        here, there, ann, tv, room = await self.with_a_call()
+        names = here.member.store.node, there.member.store.node
+        self.server.flush()
+        await self.until(lambda: here.member.store.node != names[0] and there.member.store.node != names[1])
+        await self.back_again(here, there)
+        carol = await self.phone(CAROL, here)
+        carol.calls(TV)
+        await self.hears(carol, "call_failed:busy")
+        tv.hangs_up(room)
+        await self.hears(ann, "calling_be_hangup:hangup")
+        self.assertEqual([[], []], [ann.closed, tv.closed])
+
+    async def test_hangs(self) -> None:
+        """Redis stands still for a while: the same, and what was asked of it meanwhile is not done late."""
+        here, there, ann, tv, room = await self.with_a_call()
+        carol = await self.phone(CAROL, there)
+        self.server.stop()
+        began = reactor.seconds()
+        carol.calls(CAROL_TV)
+        await self.hears(carol, "call_failed:unavailable")
+        self.assertLess(reactor.seconds() - began, 2.0)
+        await self.calls_meanwhile(here)
+        self.server.resume()
+        await self.back_again(here, there)
+        await self.pass_time(GRACE)
+        self.assertEqual([["call_success"], ["called"]], [ann.told, tv.told])
+        tv.hangs_up(room)
+        await self.hears(ann, "calling_be_hangup:hangup")
+
+    async def test_no_ghost_rings(self) -> None:
+        """A call that was placed when Redis stood still rings nobody after its caller was told that it failed."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        self.server.stop()
+        ann.calls(TV)
+        await self.hears(ann, "call_failed:unavailable")
+        self.server.resume()
+        await self.back_again(here, there)
+        await self.pass_time(1.0)
+        self.assertNotEqual("called", (tv.told or [""])[-1])
+        ann.frames.clear()
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        self.assertEqual([], ann.told)
+
+
+class CutOffTests(ClusterCase):
+    """The wire of one node is cut."""
+
+    async def test_for_a_moment(self) -> None:
+        """A node that is back before its lease is over keeps its name, and nothing was noticed."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        room = await self.talk(ann, tv)
+        name = there.member.store.node
+        there.wire.cut()
+        await self.until(lambda: not there.is_joined)
+        there.wire.heal()
+        await self.until(lambda: there.is_joined)
+        self.assertEqual(name, there.member.store.node)
+        ann.hangs_up(room)
+        await self.hears(tv, "calling_be_hangup:hangup")
+
+    async def test_nobody_listens(self) -> None:
+        """A call to a device whose node cannot be told fails within two seconds, and rings nobody later."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        there.wire.cut()
+        await self.until(lambda: not there.is_joined)
+        began = reactor.seconds()
+        ann.calls(TV)
+        await self.hears(ann, "call_failed:unavailable")
+        self.assertLess(reactor.seconds() - began, 2.0)
+        there.wire.heal()
+        await self.until(lambda: there.is_joined)
+        await self.pass_time(0.5)
+        self.assertNotEqual("called", (tv.told or [""])[-1])
+
+    async def test_for_too_long(self) -> None:
+        """A node that is cut off for longer than lease and grace is dead to the others; on its return its
+        devices are told which calls are over, and can be called again without connecting anew.
+        """
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        await self.talk(ann, tv)
+        name = there.member.store.node
+        there.wire.silence()
+        await self.hears(ann, "calling_be_hangup:connection_lost")
+        self.assertEqual(["called"], tv.told)
+        there.wire.heal()
+        await self.hears(tv, "calling_be_hangup:connection_lost")
+        self.assertNotEqual(name, there.member.store.node)
+        self.assertEqual([], tv.closed)
+        ann.calls(TV)
+        await self.until(lambda: tv.told[-1] == "called")
+
+    async def test_moved_while_cut_off(self) -> None:
+        """A device that went from a node that is cut off to another is not called back by the return of the first."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        room = await self.talk(ann, tv)
+        there.wire.cut()
+        await self.until(lambda: not there.is_joined)
+        moved = await self.phone(TV, here)
+        there.wire.heal()
+        await self.until(lambda: tv.closed)
+        self.assertEqual([CloseCode.DISPLACED], tv.closed)
+        self.assertEqual([], moved.closed)
+        ann.hangs_up(room)
+        await self.hears(moved, "calling_be_hangup:hangup")
