@@ -21,16 +21,19 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 Flavour = Literal["redis", "valkey"]
-FLAVOURS: Final[tuple[Flavour, ...]] = ("redis", "valkey")
+Certificate = tuple[str, str]
+"""The PEM files with a certificate and with its key."""
 
 USER: Final = "callnet"
-PASSWORD: Final = "a +:@/%41?#ü"
-"""What the server asks for with ``acl``: an URL must write much of it in another way."""
+PASSWORD: Final = "a+:@%41?#ü"
+"""What a server asks for with ``acl``: much of it is written otherwise in an URL."""
+_RIGHTS: Final = "resetchannels ~* &* +@all -@dangerous +info"
+"""No more than callnet needs."""
 
 _START_TIME: Final = 30
 """Seconds that a start may take on a busy machine."""
 _PORTS: Final = range(20000, 32000)
-"""No connection is given one of these by itself, so that a server that comes back finds its own free."""
+"""No connection is given one of these by itself, so a server that comes back finds its own free."""
 
 _shared: dict[Flavour, RedisServer] = {}
 _prefixes = (f"test{number}:" for number in itertools.count())
@@ -53,9 +56,9 @@ class RedisServer:
     """One server, which runs from the start.
 
     :param tcp: it listens on a free port of loopback, IPv4 and IPv6; without it there is only a Unix socket.
-    :param certificate: PEM files with its certificate and key: the port then speaks TLS, and only that.
-    :param acl: it asks for :data:`USER` and :data:`PASSWORD`, and gives that user no more than callnet needs.
-    :param options: more of what may stand in ``redis.conf``, such as ``("maxclients", "10")``.
+    :param certificate: its port speaks TLS, and only that.
+    :param acl: it asks for :data:`USER` and :data:`PASSWORD`, by which one may do no more than callnet needs.
+    :param settings: more of what may stand in ``redis.conf``, such as ``("maxclients", "10")``.
     """
 
     def __init__(
@@ -63,21 +66,26 @@ class RedisServer:
         flavour: Flavour,
         *,
         tcp: bool = False,
-        certificate: tuple[str, str] | None = None,
+        certificate: Certificate | None = None,
         acl: bool = False,
-        options: Sequence[tuple[str, str]] = (),
+        settings: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.flavour: Final = flavour
-        self.directory: Final = Path(tempfile.mkdtemp(prefix=f"callnet-{flavour}-"))
-        self.socket: Final = str(self.directory / "socket")
-        self.port: int = free_port() if tcp or certificate else 0
-        self._acl = acl
-        self._options = [*options]
-        if certificate:
-            self._options += [("tls-port", str(self.port)), ("tls-cert-file", certificate[0])]
-            self._options += [("tls-key-file", certificate[1]), ("tls-auth-clients", "no")]
+        self.port: Final = free_port() if tcp or certificate else 0
+        """0: it has none."""
         self._scheme = "rediss" if certificate else "redis"
-        self._process = self._start()
+        self._login = f"{USER}:{quote(PASSWORD, safe='')}@" if acl else ""
+        self._directory = Path(tempfile.mkdtemp(prefix=f"callnet-{flavour}-"))
+        self._settings = [
+            *(tls_settings(self.port, certificate) if certificate else [("port", str(self.port))]),
+            ("bind", "127.0.0.1 ::1"),
+            ("save", '""'),
+            ("repl-diskless-sync-delay", "0"),
+            *([("user", "default off"), ("user", f'{USER} on ">{PASSWORD}" {_RIGHTS}')] if acl else []),
+            ("user", f"{_ADMINISTRATOR} on nopass ~* &* +@all"),
+            *settings,
+        ]
+        self._process, self._socket = self._start()
 
     @property
     def pid(self) -> int:
@@ -86,22 +94,18 @@ class RedisServer:
 
     def url(self, host: str = "127.0.0.1") -> str:
         """The server as the setting ``redis.url``: its port if it has one, else its socket."""
-        login = f"{USER}:{quote(PASSWORD, safe='')}@" if self._acl else ""
-        return f"{self._scheme}://{login}{host}:{self.port}" if self.port else self.socket_url()
+        return f"{self._scheme}://{self._login}{host}:{self.port}" if self.port else self.socket_url()
 
     def socket_url(self) -> str:
         """The same by its socket, which it always has."""
-        login = f"{USER}:{quote(PASSWORD, safe='')}@" if self._acl else ""
-        return f"unix://{login}{self.socket}"
+        return f"unix://{self._login}{self._socket}"
 
     def cli(self, *words: str) -> str:
-        """Give a command as an administrator; what it answers, as ``redis-cli`` prints it to a pipe."""
-        login = ["--user", USER, "--pass", PASSWORD, "--no-auth-warning"] if self._acl else []
-        command = [f"{self.flavour}-cli", "-s", self.socket, *login, *words]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        """Give a command as an administrator; the answer is as ``redis-cli`` writes it to a pipe."""
+        return command(self.flavour, self._socket, "--user", _ADMINISTRATOR, "--pass", "-", *words)
 
     def flush(self) -> None:
-        """Forget everything, and the scripts."""
+        """Have it forget all keys and scripts."""
         self.cli("FLUSHALL")
         self.cli("SCRIPT", "FLUSH")
 
@@ -119,50 +123,60 @@ class RedisServer:
         self._process.wait()
 
     def restart(self) -> None:
-        """Start it at the same place, empty, after killing it if it runs."""
+        """Start it at the same place, empty; it is killed first if it runs."""
         self.kill()
-        self._process = self._start()
+        self._process, _ = self._start()
 
     def replica_of(self, master: RedisServer | None) -> None:
-        """Make it a replica of another server with a port; of none: make it a master."""
+        """Make it a replica of a server that has a port; of none: make it a master."""
         where = ("127.0.0.1", str(master.port)) if master is not None else ("NO", "ONE")
         self.cli("REPLICAOF", *where)
 
     def close(self) -> None:
         """Kill it and remove all of it."""
         self.kill()
-        shutil.rmtree(self.directory)
+        shutil.rmtree(self._directory)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        settings = [
-            ("port", "0" if self._scheme == "rediss" else str(self.port)),
-            ("bind", "127.0.0.1 ::1"),
-            ("unixsocket", self.socket),
-            ("dir", str(self.directory)),
-            ("logfile", str(self.directory / "log")),
-            ("save", ""),
-            ("appendonly", "no"),
-            ("repl-diskless-sync-delay", "0"),
-            *self._options,
-        ]
-        text = "".join(f'{name} "{value}"\n' if name != "bind" else f"{name} {value}\n" for name, value in settings)
-        return launched(self.flavour, self.directory, text + (_ACL if self._acl else ""), self.socket)
+    def _start(self) -> tuple[subprocess.Popen[bytes], str]:
+        return launched(self.flavour, self._directory, self._settings)
 
 
-_RIGHTS: Final = "resetchannels ~* &* +@all -@dangerous +info"
-_ACL: Final = f'user default off\nuser {USER} on ">{PASSWORD}" {_RIGHTS}\n'
+_ADMINISTRATOR: Final = "administrator"
 
 
-def launched(flavour: Flavour, directory: Path, settings: str, path: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start a server with these settings; it is back when it takes connections at its socket."""
-    file = directory / f"{flavour}.conf"
-    file.write_text(settings, encoding="utf-8")
-    Path(path).unlink(missing_ok=True)
+def tls_settings(port: int, certificate: Certificate) -> list[tuple[str, str]]:
+    """How a server speaks TLS and nothing else on a port, and to the servers that it connects to itself."""
+    file, key = certificate
+    return [
+        ("port", "0"),
+        ("tls-port", str(port)),
+        ("tls-cert-file", file),
+        ("tls-key-file", key),
+        ("tls-ca-cert-file", file),
+        ("tls-auth-clients", "no"),
+        ("tls-replication", "yes"),
+    ]
+
+
+def command(flavour: Flavour, path: str, *words: str) -> str:
+    """Give a command to the server with this socket."""
+    line = [f"{flavour}-cli", "-s", path, "--no-auth-warning", *words]
+    return subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def launched(
+    flavour: Flavour, directory: Path, settings: Sequence[tuple[str, str]], *arguments: str
+) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a server; it and its socket are back when it takes connections there."""
+    path, log, file = directory / "socket", directory / "log", directory / "conf"
+    path.unlink(missing_ok=True)
+    everything = (*settings, ("unixsocket", str(path)), ("dir", str(directory)), ("logfile", str(log)))
+    file.write_text("".join(f"{name} {value}\n" for name, value in everything), encoding="utf-8")
     # It ends when this process does, however that ends.
-    command = ["setpriv", "--pdeathsig", "KILL", f"{flavour}-server", str(file), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=directory)
+    line = ["setpriv", "--pdeathsig", "KILL", f"{flavour}-server", str(file), *arguments]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=directory)
     until = time.monotonic() + _START_TIME
-    while not _answers(path):
+    while not _is_open(path):
         try:
             process.wait(0.02)
         except subprocess.TimeoutExpired:
@@ -170,19 +184,9 @@ def launched(flavour: Flavour, directory: Path, settings: str, path: str, *argum
                 continue
         process.kill()
         assert process.stdout is not None
-        log = directory / "log"
-        said = process.stdout.read().decode() + (log.read_text() if log.exists() else "")
+        said = process.stdout.read().decode() + (log.read_text(encoding="utf-8") if log.exists() else "")
         raise RuntimeError(f"{flavour}-server did not start:\n{said}")
-    return process
-
-
-def _answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
-    return True
+    return process, str(path)
 
 
 def free_port() -> int:
@@ -195,3 +199,12 @@ def free_port() -> int:
                 continue
             return port
     raise RuntimeError("every port is taken")
+
+
+def _is_open(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True

@@ -18,8 +18,10 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from txredisapi import HiredisProtocol, InvalidData, RedisError
 
-from callnet.cluster.redis_dial import Keeper, Reactor, answers, cause_of, dialled, endpoint_of, greet
+from callnet.cluster.redis_dial import Keeper
+from callnet.cluster.redis_line import NotUsable, Reactor, Refused, Way, answers, cause_of, code_of, greet, pack
 from callnet.cluster.redis_url import RedisTarget
+from callnet.cluster.sentinel import BySentinels, Direct
 from callnet.errors import CallnetError, Unavailable
 
 REPLY_TIME: Final = 1.5
@@ -40,12 +42,13 @@ class _Asked(Struct, frozen=True):
 
     answer: Deferred[Any]
     at: float
-    command: bytes = b""
-    """What to send again if Redis has forgotten the script."""
+    script: bytes = b""
+    """The command that runs a script, to be sent again if Redis has forgotten that."""
+    is_last_try: bool = False
 
 
 class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no types
-    """One connection: what is asked is answered in this order. See :class:`callnet.cluster.redis_dial.Line`."""
+    """One connection: what is asked is answered in this order. See :class:`callnet.cluster.redis_line.Line`."""
 
     def __init__(self, reactor: Reactor) -> None:
         super().__init__(charset=None, convertNumbers=False)
@@ -54,10 +57,11 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
         self._seconds = reactor.seconds
         self._asked: deque[_Asked] = deque()
         self._ended = False
+        self._cause = ""
 
     def ask(self, *words: bytes) -> Deferred[Any]:
-        """Give a command. Fails with ``RedisError`` if it is refused, with :class:`Unavailable` if no answer comes."""
-        return self._send(command_of(words))
+        """Give a command; see :class:`callnet.cluster.redis_line.Line`."""
+        return self._send(pack(words))
 
     def abort(self, cause: str) -> None:
         """End the connection at once: what was asked fails with :class:`Unavailable`."""
@@ -98,30 +102,30 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
             return
         asked = self._asked.popleft()
         if isinstance(reply, Exception):
-            self._refused(asked, reply)
+            self._refused(asked, Refused(str(reply)))
         else:
             asked.answer.callback(reply)
 
     def _send(self, command: bytes) -> Deferred[Any]:
         answer: Deferred[Any] = Deferred()
         if self._ended:
-            answer.errback(away())
+            answer.errback(_away(self._cause))
         else:
             self._asked.append(_Asked(answer, self._seconds()))
             self.transport.write(command)
         return answer
 
-    def _refused(self, asked: _Asked, error: Exception) -> None:
+    def _refused(self, asked: _Asked, error: Refused) -> None:
         asked.answer.errback(error)
 
     def _end(self, cause: str) -> None:
         if self._ended:
             return
-        self._ended = True
+        self._ended, self._cause = True, cause
         asked, self._asked = self._asked, deque()
         self.closed(cause)
         for one in asked:
-            one.answer.errback(away())
+            one.answer.errback(_away(cause))
 
 
 class Commands(Conversation):
@@ -137,9 +141,7 @@ class Commands(Conversation):
 
     def run(self, script: str, args: Sequence[bytes]) -> Deferred[Any]:
         """Run a script."""
-        parts = [b"*%d\r\n%b" % (len(args) + 3, self._scripts.heads[script])]
-        parts += [b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in args]
-        command = b"".join(parts)
+        command = pack((b"EVALSHA", self._scripts.hashes[script], b"0", *args))
         answer: Deferred[Any] = Deferred()
         asked = _Asked(answer, self._seconds(), command)
         if self._held:
@@ -163,16 +165,18 @@ class Commands(Conversation):
         held, self._held = self._held, []
         self.load().addErrback(lambda _: None)  # the commands that follow tell
         for one in held:
-            self._asked.append(_Asked(one.answer, one.at))
-            self.transport.write(one.command)
+            self._asked.append(_Asked(one.answer, one.at, one.script, is_last_try=True))
+            self.transport.write(one.script)
 
-    def _refused(self, asked: _Asked, error: Exception) -> None:
-        code = str(error).partition(" ")[0]
-        if code == "NOSCRIPT" and asked.command:
+    def _refused(self, asked: _Asked, error: Refused) -> None:
+        code = code_of(error)
+        if not asked.script:
+            super()._refused(asked, error)
+        elif code == "NOSCRIPT" and not asked.is_last_try:
             self._held.append(asked)
         elif code in _NOT_THE_ONE:
-            asked.answer.errback(away())
-            self.abort(str(error))
+            asked.answer.errback(_away(code))
+            self.abort(code)
         elif code in _NOT_NOW:
             asked.answer.errback(Unavailable(f"Redis refuses just now: {code}"))
         else:
@@ -189,9 +193,7 @@ class Scripts:
 
     def __init__(self, scripts: Mapping[str, str]) -> None:
         self.texts: Final = tuple(text.encode() for text in scripts.values())
-        self.heads: Final = {
-            name: b"".join(map(_word, (b"EVALSHA", _sha1(text.encode()), b"0"))) for name, text in scripts.items()
-        }
+        self.hashes: Final = {name: _sha1(text.encode()) for name, text in scripts.items()}
 
 
 class RedisLink:
@@ -212,10 +214,15 @@ class RedisLink:
         lost: Callable[[], None],
     ) -> None:
         self._target = target
-        self._reactor = reactor
-        self._scripts = Scripts(scripts)
+        texts = Scripts(scripts)
         self._keeper: Keeper[Commands] = Keeper(
-            "link", reactor, self._dial, lambda line: connected(line.run_id), lost, Commands.look
+            "link",
+            reactor,
+            way_to(target, reactor),
+            lambda: Commands(reactor, texts),
+            self._greet,
+            lambda line: connected(line.run_id),
+            lost,
         )
 
     @property
@@ -251,30 +258,26 @@ class RedisLink:
         :raises ScriptFailed: the script did not come to its end.
         """
         line = self._keeper.line
-        return fail(away()) if line is None else line.run(script, args)
-
-    async def _dial(self) -> Commands:
-        line = Commands(self._reactor, self._scripts)
-        return await dialled(endpoint_of(self._reactor, self._target, self._target.address), line, self._greet)
+        return fail(_away(self.cause)) if line is None else line.run(script, args)
 
     async def _greet(self, line: Commands) -> None:
+        greeted = Deferred.fromCoroutine(greet(line, self._target))
         select = [line.ask(b"SELECT", b"%d" % self._target.database)] if self._target.database else []
-        greeted = greet(line, self._target)
         line.run_id, *_ = await answers(greeted, *select, line.load())
 
 
-def away() -> Unavailable:
-    """What a command fails with that cannot be given, or is not answered."""
-    return Unavailable("Redis cannot be reached")
+def way_to(target: RedisTarget, reactor: Reactor) -> Way:
+    """How to get to this Redis."""
+    if target.sentinels:
+        return BySentinels(target, reactor, lambda: Conversation(reactor))
+    return Direct(target, reactor)
 
 
-def _word(word: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(word), word)
-
-
-def command_of(words: Sequence[bytes]) -> bytes:
-    """A command as it is sent."""
-    return b"*%d\r\n" % len(words) + b"".join(map(_word, words))
+def _away(cause: str) -> Unavailable:
+    """What a command fails with that cannot be given, or is not answered; the cause is for the log."""
+    error = Unavailable("Redis cannot be reached")
+    error.__cause__ = NotUsable(cause)
+    return error
 
 
 def _sha1(text: bytes) -> bytes:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
-from callnet.cluster.redis import REPLY_TIME, Conversation, command_of
-from callnet.cluster.redis_dial import Keeper, Reactor, dialled, endpoint_of, greet
+from callnet.cluster.redis import REPLY_TIME, Conversation, way_to
+from callnet.cluster.redis_dial import Keeper
+from callnet.cluster.redis_line import Reactor, greet, pack
 from callnet.cluster.redis_url import RedisTarget
 
 _PING_EVERY: Final = 1.0
 """Seconds."""
-_PING: Final = command_of([b"PING"])
+_PING: Final = pack((b"PING",))
 
 
 class Messages(Conversation):
@@ -32,9 +32,9 @@ class Messages(Conversation):
     def follow(self, channel: bytes) -> None:
         """Go over to another channel."""
         left, self._channel = self._channel, channel
-        commands = command_of((b"SUBSCRIBE", channel))
+        commands = pack((b"SUBSCRIBE", channel))
         if left and left != channel:
-            commands += command_of((b"UNSUBSCRIBE", left))
+            commands += pack((b"UNSUBSCRIBE", left))
         self.transport.write(commands)
 
     def look(self, now: float) -> None:
@@ -80,11 +80,15 @@ class RedisSubscription:
         lost: Callable[[], None],
     ) -> None:
         self._target = target
-        self._reactor = reactor
-        self._make = partial(Messages, reactor, received, subscribed)
         self._channel = b""
         self._keeper: Keeper[Messages] = Keeper(
-            "subscription", reactor, self._dial, lambda line: line.follow(self._channel), lost, Messages.look
+            "subscription",
+            reactor,
+            way_to(target, reactor),
+            lambda: Messages(reactor, received, subscribed),
+            self._greet,
+            lambda line: line.follow(self._channel),
+            lost,
         )
 
     @property
@@ -106,9 +110,6 @@ class RedisSubscription:
     def stop(self) -> Deferred[None]:
         """End the connection. Fires when nothing is left of it."""
         return self._keeper.stop()
-
-    async def _dial(self) -> Messages:
-        return await dialled(endpoint_of(self._reactor, self._target, self._target.address), self._make(), self._greet)
 
     async def _greet(self, line: Messages) -> None:
         await greet(line, self._target)

@@ -21,6 +21,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Struct
 
 from callnet.config import RedisSettings
@@ -29,7 +30,10 @@ from callnet.errors import StartError
 REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 _SETTING: Final = "redis.url"
-_HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?")
+_LABEL: Final = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST: Final = re.compile(
+    rf"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>{_LABEL}(?:\.{_LABEL})*\.?))(?::(?P<port>[0-9]{{1,5}}))?"
+)
 _DATABASE: Final = re.compile("[0-9]{1,6}")
 
 
@@ -71,7 +75,7 @@ class RedisTarget(Struct, frozen=True):
     """The name by which the Sentinels know it."""
     tls: bool = False
     authorities: bytes = b""
-    """Certificates in PEM form of those whom TLS trusts; empty: those of the system."""
+    """Certificates in PEM form, and nothing else, of those whom TLS trusts; empty: those of the system."""
     login: Login = Login()
     sentinel_login: Login = Login()
     database: int = 0
@@ -219,7 +223,7 @@ def _authorities(path: str) -> bytes:
     except OSError as error:
         raise StartError(f"redis.ca: {path} cannot be read: {error.strerror}") from None
     try:
-        x509.load_pem_x509_certificates(pem)
+        found = x509.load_pem_x509_certificates(pem)
     except ValueError:
         raise StartError(f"redis.ca: {path} holds no certificates in PEM form") from None
-    return pem
+    return b"".join(one.public_bytes(Encoding.PEM) for one in found)
