@@ -45,8 +45,10 @@ class Sentinels:
 
     def close(self) -> None:
         """Kill all of them and remove what they wrote."""
-        for one in (*self._sentinels, *self.servers):
-            one.close()
+        for sentinel in self._sentinels:
+            sentinel.close()
+        for server in self.servers:
+            server.close()
 
     def _settings(self, port: int) -> list[tuple[str, str]]:
         master, replica = self.servers

@@ -136,16 +136,18 @@ class Commands(Conversation):
     def __init__(self, reactor: Reactor, scripts: Scripts) -> None:
         super().__init__(reactor)
         self._scripts = scripts
-        self._held: list[_Asked] = []
-        """Commands whose script was forgotten, and those given since, until all others are answered."""
+        self._forgotten: list[_Asked] = []
+        """Commands whose script Redis has forgotten. They are run again when all others are answered,"""
+        self._later: list[_Asked] = []
+        """and then those that were given meanwhile."""
 
     def run(self, script: str, args: Sequence[bytes]) -> Deferred[Any]:
         """Run a script."""
         command = pack((b"EVALSHA", self._scripts.hashes[script], b"0", *args))
         answer: Deferred[Any] = Deferred()
         asked = _Asked(answer, self._seconds(), command)
-        if self._held:
-            self._held.append(asked)
+        if self._forgotten:
+            self._later.append(asked)
         else:
             self._asked.append(asked)
             self.transport.write(command)
@@ -156,26 +158,26 @@ class Commands(Conversation):
         return Deferred.fromCoroutine(answers(*(self.ask(b"SCRIPT", b"LOAD", text) for text in self._scripts.texts)))
 
     def replyReceived(self, reply: Any) -> None:
-        """The same; when the last has been answered, those follow that were held."""
+        """The same; and see :attr:`_forgotten`."""
         super().replyReceived(reply)
-        if self._held and not self._asked:
-            self._run_held()
+        if self._forgotten and not self._asked:
+            self._run_again()
 
-    def _run_held(self) -> None:
-        held, self._held = self._held, []
+    def _run_again(self) -> None:
+        again = self._forgotten + self._later
+        self._forgotten, self._later = [], []
         self.load().addErrback(lambda _: None)  # the commands that follow tell
-        for one in held:
-            self._asked.append(_Asked(one.answer, one.at, one.script, is_last_try=True))
-            self.transport.write(one.script)
+        self._asked.extend(again)
+        self.transport.writeSequence([asked.script for asked in again])
 
     def _refused(self, asked: _Asked, error: Refused) -> None:
         code = code_of(error)
         if not asked.script:
             super()._refused(asked, error)
         elif code == "NOSCRIPT" and not asked.is_last_try:
-            self._held.append(asked)
+            self._forgotten.append(_Asked(asked.answer, asked.at, asked.script, is_last_try=True))
         elif code in _NOT_THE_ONE:
-            asked.answer.errback(_away(code))
+            self._asked.appendleft(asked)
             self.abort(code)
         elif code in _NOT_NOW:
             asked.answer.errback(Unavailable(f"Redis refuses just now: {code}"))
@@ -183,8 +185,8 @@ class Commands(Conversation):
             asked.answer.errback(ScriptFailed(str(error)))
 
     def _end(self, cause: str) -> None:
-        self._asked.extend(self._held)
-        self._held = []
+        self._asked.extend(self._forgotten + self._later)
+        self._forgotten, self._later = [], []
         super()._end(cause)
 
 

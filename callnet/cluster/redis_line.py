@@ -21,7 +21,7 @@ from twisted.internet.endpoints import (
     UNIXClientEndpoint,
     wrapClientTLS,
 )
-from twisted.internet.interfaces import IAddress, IProtocol, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 
@@ -96,10 +96,10 @@ class _Once(Factory):
 
     noisy = False
 
-    def __init__(self, protocol: IProtocol) -> None:
+    def __init__(self, protocol: object) -> None:
         self._protocol = protocol
 
-    def buildProtocol(self, addr: IAddress) -> IProtocol:  # noqa: ARG002
+    def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: ARG002
         return self._protocol
 
 
@@ -107,7 +107,7 @@ async def dialled(
     endpoint: IStreamClientEndpoint, line: L, greet: Callable[[L], Coroutine[Deferred[Any], Any, None]]
 ) -> L:
     """Connect ``line`` and greet; if that fails or is cancelled nothing is left of it."""
-    await endpoint.connect(_Once(line))  # type: ignore[arg-type]  # a Line is made a protocol by txredisapi
+    await endpoint.connect(_Once(line))
     try:
         await greet(line)
     except Exception as error:
@@ -145,7 +145,7 @@ async def answers(*asked: Deferred[Any]) -> list[Any]:
     try:
         return await gatherResults(asked, consumeErrors=True)
     except FirstError as error:
-        raise error.subFailure.value from None
+        raise error.subFailure.value or error from None
 
 
 async def log_in(line: Line, login: Login) -> None:

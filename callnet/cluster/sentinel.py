@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred, DeferredList, gatherResults, succeed
@@ -93,8 +93,8 @@ class BySentinels:
             Deferred.fromCoroutine(sentinel.ask()).addTimeout(_ANSWER_TIME, self._reactor)
             for sentinel in self._sentinels
         ]
-        answered = await DeferredList(asked, consumeErrors=True)
-        found = [answer for succeeded, answer in answered if succeeded]
+        answered: list[tuple[bool, Any]] = await DeferredList(asked, consumeErrors=True)
+        found: list[_Master] = [answer for succeeded, answer in answered if succeeded]
         if not found:
             causes = {cause_of(failure.value) for _, failure in answered}
             raise NotUsable(f"no Sentinel knows where {self._target.service} is: {'; '.join(sorted(causes))}")
