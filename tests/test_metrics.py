@@ -1,0 +1,92 @@
+"""What is counted: as Prometheus reads it, and the sums of several nodes."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from prometheus_client.parser import text_string_to_metric_families
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.model import Reason
+from callnet.operations.metrics import Family, Sample, as_text, counters, of_calls, of_sockets, total
+
+
+class Counts(Struct):
+    """What has happened to calls."""
+
+    placed: int
+    answered: int
+    failed: dict[Reason, int]
+    ended: dict[Reason, int]
+
+
+ONE = [*of_calls(Counts(7, 4, {Reason.BUSY: 2}, {Reason.HANGUP: 3})), of_sockets({"device": 5, "page": 1})]
+OTHER = [*of_calls(Counts(1, 1, {Reason.BUSY: 1, Reason.OFFLINE: 9}, {})), of_sockets({"device": 2, "page": 0})]
+
+
+def read(text: bytes) -> dict[tuple[str, str], float]:
+    """The numbers in a text, by their name and the value of their label."""
+    return {
+        (sample.name, "".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+class TextTests(SynchronousTestCase):
+    """The text that Prometheus reads."""
+
+    def test_every_number_is_there(self) -> None:
+        """Every number is there under its name, and with its reason or kind."""
+        self.assertEqual(
+            read(as_text(ONE)),
+            {
+                ("callnet_calls_placed_total", ""): 7,
+                ("callnet_calls_answered_total", ""): 4,
+                ("callnet_calls_failed_total", "busy"): 2,
+                ("callnet_calls_ended_total", "hangup"): 3,
+                ("callnet_sockets", "device"): 5,
+                ("callnet_sockets", "page"): 1,
+            },
+        )
+
+    def test_labels_have_names(self) -> None:
+        """What tells numbers of one name apart has a name itself."""
+        text = as_text(ONE).decode()
+        self.assertIn('callnet_calls_failed_total{reason="busy"} 2.0\n', text)
+        self.assertIn('callnet_sockets{kind="device"} 5.0\n', text)
+
+    def test_what_only_grows_is_a_counter(self) -> None:
+        """What only grows is a counter, and what comes and goes a gauge."""
+        text = as_text(ONE).decode()
+        self.assertIn("# TYPE callnet_calls_placed_total counter\n", text)
+        self.assertIn("# TYPE callnet_sockets gauge\n", text)
+
+
+class SumTests(SynchronousTestCase):
+    """The sums of several nodes."""
+
+    def test_numbers_with_the_same_label_are_added(self) -> None:
+        """Numbers with the same name and label are added; what only one node has is kept."""
+        self.assertEqual(
+            read(as_text(total([ONE, OTHER]))),
+            {
+                ("callnet_calls_placed_total", ""): 8,
+                ("callnet_calls_answered_total", ""): 5,
+                ("callnet_calls_failed_total", "busy"): 3,
+                ("callnet_calls_failed_total", "offline"): 9,
+                ("callnet_calls_ended_total", "hangup"): 3,
+                ("callnet_sockets", "device"): 7,
+                ("callnet_sockets", "page"): 1,
+            },
+        )
+
+    def test_a_family_stays_what_it_is(self) -> None:
+        """A sum is of the same kind as what was added, which may be nothing."""
+        self.assertEqual(total([ONE]), ONE)
+        self.assertEqual(total([]), [])
+        self.assertEqual(total([ONE, []]), ONE)
+
+    def test_counters_can_be_told_from_the_rest(self) -> None:
+        """What only grows can be told from the rest: it counts even if the node is gone."""
+        gauge, counter = Family("g", "", [Sample("", 1)], counter=False), Family("c", "", [Sample("", 1)])
+        self.assertEqual(counters([gauge, counter]), [counter])
