@@ -51,9 +51,9 @@ class RedisCase(TestCase):
         link.start()
         return link
 
-    def subscription(self, url: str, channel: str) -> Subscription:
+    def subscription(self, url: str, channel: str, ca: str = "") -> Subscription:
         """A subscription, which has been started."""
-        subscription = Subscription(target(url))
+        subscription = Subscription(target(url, ca))
         self.addCleanup(subscription.stop)
         subscription.start(channel)
         return subscription

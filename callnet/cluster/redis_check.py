@@ -26,7 +26,10 @@ _MEANING: Final = {
 
 
 class _Unusable(CallnetError):
-    """Redis answers, and cannot be worked with."""
+    """What answers is no Redis, or does not know what it must."""
+
+
+_ERRORS: Final = (OSError, hiredis.ReplyError, _Unusable)
 
 
 def reachable(target: RedisTarget) -> str | None:
@@ -47,7 +50,7 @@ def reachable(target: RedisTarget) -> str | None:
                 redis.ask("SELECT", str(target.database))
             if b"role:master" not in redis.ask("INFO", "replication"):
                 return f"{place}: it is a replica"
-    except (OSError, _Unusable) as error:
+    except _ERRORS as error:
         return f"{place}: {_cause(error)}"
     return None
 
@@ -61,7 +64,7 @@ def _master(target: RedisTarget, until: float) -> Address:
             with closing(_Conversation(target, sentinel, time.monotonic() + share)) as conversation:
                 conversation.log_in(target.sentinel_login)
                 found = conversation.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", target.service)
-        except (OSError, _Unusable) as error:
+        except _ERRORS as error:
             failure = error
         else:
             if found is not None:
@@ -85,13 +88,17 @@ class _Conversation:
     def log_in(self, login: Login) -> None:
         """Say who we are, if that is asked for."""
         if login.command:
-            self.ask(*login.command)
+            try:
+                self.ask(*login.command)
+            except hiredis.ReplyError as error:  # the rest of it may repeat the password
+                raise hiredis.ReplyError(f"{_code(error)} to the login") from None
 
     def ask(self, *words: str | bytes) -> Any:
         """Give a command.
 
         :raises OSError: the connection does not hold, or there is no answer in time.
-        :raises _Unusable: the answer is an error; the text never repeats what was asked.
+        :raises hiredis.ReplyError: the answer is an error.
+        :raises _Unusable: this cannot be Redis.
         """
         self._socket.settimeout(self._left())
         self._socket.sendall(pack(words))
@@ -102,8 +109,7 @@ class _Conversation:
         except hiredis.ProtocolError:
             raise _Unusable("this is no Redis") from None
         if isinstance(reply, hiredis.ReplyError):
-            code = str(reply).partition(" ")[0]
-            raise _Unusable(_MEANING.get(code, f"{words[0]!s} is answered with the error {code}"))
+            raise reply
         return reply
 
     def _connected(self, target: RedisTarget, address: Address | None) -> socket.socket:
@@ -137,7 +143,13 @@ def _closed() -> bytes:
     raise _Unusable("it closed the connection")
 
 
+def _code(error: hiredis.ReplyError) -> str:
+    return str(error).partition(" ")[0]
+
+
 def _cause(error: Exception) -> str:
+    if isinstance(error, hiredis.ReplyError):
+        return _MEANING.get(_code(error), f"it answers {error}")
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):

@@ -110,15 +110,15 @@ class Keeper(Generic[L]):
     def _failed(self, error: Exception) -> None:
         self.cause = cause_of(error)
         if not self._stopped:
-            self._say(f"away: {self.cause}")
             self._try_again(random.uniform(*_RETRY))  # noqa: S311  it hides nothing
+            self._say(f"away: {self.cause}")
 
     def _closed(self, cause: str) -> None:
         self._cancel_timer()
         self.line, self.cause = None, cause
-        self._say(f"lost: {cause}")
         settled = self._reactor.seconds() - self._since >= _SETTLED
         self._try_again(0 if settled else random.uniform(*_RETRY))  # noqa: S311
+        self._say(f"lost: {cause}")
         self._lost()
 
     def _try_again(self, delay: float) -> None:

@@ -145,7 +145,8 @@ async def answers(*asked: Deferred[Any]) -> list[Any]:
     try:
         return await gatherResults(asked, consumeErrors=True)
     except FirstError as error:
-        raise error.subFailure.value or error from None
+        first = error.subFailure.value or error
+    raise first  # as it is: its cause is what the log tells
 
 
 async def log_in(line: Line, login: Login) -> None:

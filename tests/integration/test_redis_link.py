@@ -201,11 +201,13 @@ class Faults(_Base):
 
     async def test_a_node_that_stood_still_itself_reads_before_it_judges(self) -> None:
         """If Redis has answered meanwhile, nothing is lost."""
-        server = self.server()
+        server, other = self.server(), self.link(shared(self.flavour).url())
         link = self.link(server.url())
-        await link.runs.get()
+        await gatherResults([link.runs.get(), other.runs.get()])
+        server.stop()
         answer = link.run("echo", b"x")
-        await deferLater(reactor, 0, deferLater, reactor, 0)  # it is on its way
+        await other.run("echo")  # the first is on its way now
+        server.resume()
         stand_still(REPLY_TIME + 0.5)
         self.assertEqual(await answer, [b"x"])
         self.assertTrue(link.up)
