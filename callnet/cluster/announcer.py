@@ -152,11 +152,10 @@ class Announcer:
         """Take over what was read or announced, and tell this node's own what is new in it."""
         changed = {address.phone for address in self._devices}
         phones = [phone for phone in phones if phone not in changed]
-        news = [*self._news_of_devices(records, phones), *self._news_of_calls(records)]
-        seated = list(self._news_of_seats(records))
+        news: list[BusMessage] = [*self._news_of_devices(records, phones), *self._news_of_calls(records)]
+        news += self._news_of_seats(records)
         self._copies.see(records, phones, [room for room in rooms if room not in self._rooms])
-        messages: list[BusMessage] = [*news, *seated]
-        for message in messages:
+        for message in news:
             self._deliver(message)
 
     def _news_of_devices(self, records: Records, phones: Iterable[str]) -> Iterator[Displaced]:

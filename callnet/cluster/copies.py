@@ -113,11 +113,18 @@ class Copies:
                 if device.address.device_id not in read:
                     self._lose_device(device)
             for device in read.values():
-                self._put_device(device)
+                self._put_device(self._with_its_socket(device))
         for room in rooms:
             if room not in records.calls and room not in records.seats:
                 self.drop_room(room)
         self._put_rooms(records.calls.values(), records.seats.values())
+
+    def _with_its_socket(self, read: DeviceRecord) -> DeviceRecord:
+        """The record of a device that others took for gone, if its socket is here: nobody knows that better."""
+        known = self.records.device(read.address)
+        if read.connected or known is None or not known.connected or known.generation != read.generation:
+            return read
+        return replace(read, node=known.node, connected=True, heard_at=known.heard_at, lost_at=None, due=None)
 
     def hear(self, message: BusMessage) -> None:
         """Take over what another node published."""

@@ -242,6 +242,11 @@ class Member:
             if not listening.called:
                 listening.callback(None)
         elif missed:
+            self.has_missed_something()
+
+    def has_missed_something(self) -> None:
+        """Look for what was published and did not come."""
+        if self.joined:
             comparing = Deferred.fromCoroutine(self._compare())
             comparing.addErrback(self._cannot_join, self._attempt)
 

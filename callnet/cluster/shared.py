@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from msgspec import MsgspecError
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -52,7 +53,14 @@ class SharedBus:
 
     def received(self, payload: bytes) -> None:
         """Take what came from another node."""
-        for message in decode_messages(payload):
+        try:
+            messages = decode_messages(payload)
+        except MsgspecError:
+            log.warn("a message of another node cannot be read; what it was about is looked up")
+            if self._member is not None:
+                self._member.has_missed_something()
+            return
+        for message in messages:
             self._copies.hear(message)
             self.deliver(message)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
@@ -32,11 +32,20 @@ BOUND = 5.0
 """Seconds after the grace in which those are told whose peer's node has died."""
 
 
+class Place(Protocol):
+    """What a device's connection needs of its node."""
+
+    clock: Any
+    rooms: RoomManager
+
+
 class Node:
     """One node, and the wire that it has to Redis."""
 
+    clock = reactor
+
     def __init__(self, server: RedisServer, prefix: str, settings: CallSettings) -> None:
-        self.wire = Wire(server.socket)
+        self.wire = Wire(parse(RedisSettings(url=server.socket_url())).path)
         target = parse(RedisSettings(url=self.wire.url, prefix=prefix))
         self.member: Membership = open_shared(target, prefix, reactor, settings)
         self.rooms = RoomManager(self.member.store, self.member.bus, reactor, settings)
@@ -64,11 +73,12 @@ class Node:
 class Phone:
     """A device's connection to a node. It answers nothing by itself."""
 
-    def __init__(self, address: DeviceAddress, node: Node) -> None:
+    def __init__(self, address: DeviceAddress, node: Place) -> None:
         self.address = address
         self.frames: list[dict[str, Any]] = []
         self.closed: list[int] = []
-        self.session = Session(address, node.rooms, self, reactor, BASE)
+        self._clock = node.clock
+        self.session = Session(address, node.rooms, self, node.clock, BASE)
         self.session.opened()
 
     # What the session calls
@@ -85,7 +95,7 @@ class Phone:
 
     def heard_at(self) -> float:
         """Just now."""
-        return float(reactor.seconds())
+        return float(self._clock.seconds())
 
     # What the test does
 

@@ -101,6 +101,16 @@ class LostMessagesTests(ClusterCase):
             await self.hears(ann, "calling_be_hangup:hangup")
             self.assertEqual(["called"], tv.told)
 
+    async def test_unreadable(self) -> None:
+        """A message that cannot be read is as good as lost: what it may have been about is looked up."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        channel = f"{self.prefix}node:{there.member.store.node}"
+        for garbage in ("", "x", "\x91\x01", '{"type":"called"}'):
+            self.assertEqual("1", self.server.cli("PUBLISH", channel, garbage))
+        await self.talk(ann, tv)
+        self.assertEqual([[], []], [ann.closed, tv.closed])
+
     def cut_subscriptions(self) -> None:
         """Kill every connection that is subscribed."""
         self.server.cli("CLIENT", "KILL", "TYPE", "pubsub")
