@@ -16,7 +16,7 @@ from typing import Final, cast
 from msgspec import Struct
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IProtocolFactory, IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python import usage
@@ -44,7 +44,7 @@ from callnet.operations.readiness import Question, Readiness, Remembered
 from callnet.signaling.factory import SignalingFactory
 from callnet.storage.database import Database
 from callnet.storage.sql import SqlAccounts, SqlContacts
-from callnet.storage.threads import Threads
+from callnet.storage.threads import IThreadsReactor, Threads
 from callnet.supervision.supervisor import Supervisor, Workers
 from callnet.supervision.worker import IParentReactor
 from callnet.web import site
@@ -59,7 +59,7 @@ _log = Logger()
 _STATIC: Final = os.path.join(os.path.dirname(callnet.__file__), "static")
 
 
-class IDaemonReactor(IParentReactor, IReactorFromThreads):
+class IDaemonReactor(IParentReactor, IThreadsReactor):
     """What the daemon needs of a reactor, apart from the listening that its endpoints do."""
 
 
@@ -140,7 +140,7 @@ def _compose_node(
 ) -> Daemon:
     """Make a node: by itself, or with the ``sockets`` of a parent, which has the operator's listener."""
     database = Database(settings.database.url)
-    threads = Threads(reactor, database.threads)
+    threads = Threads(reactor, database.threads, database.give_up)
     cluster = _cluster(settings, reactor)
     rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls)
     service = AccountService(

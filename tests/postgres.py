@@ -12,6 +12,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -20,44 +21,41 @@ import psycopg
 
 _INSTALLATIONS = Path("/usr/lib/postgresql")
 _USER = "postgres"
-_names = (f"test_{number}" for number in itertools.count())
-_server: _Server | None = None
+_shared: Server | None = None
 
 
 def new_database_url() -> str:
-    """Make an empty database; it goes when the test run ends."""
-    global _server  # noqa: PLW0603  one server for the whole run
-    if _server is None:
-        _server = _Server(_newest_binaries())
-        atexit.register(_server.stop)
-    name = next(_names)
-    with psycopg.connect(_server.dsn("postgres"), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    return _server.url(name)
+    """Make an empty database on the server that the tests share; it goes when the test run ends."""
+    global _shared  # noqa: PLW0603  one server for the whole run
+    if _shared is None:
+        _shared = Server()
+        atexit.register(_shared.remove)
+    return _shared.new_database_url()
 
 
 def terminate_connections() -> None:
-    """Have the server cut every connection, as it does when an administrator restarts it."""
-    assert _server is not None
-    with psycopg.connect(_server.dsn("postgres"), autocommit=True) as connection:
+    """Have the shared server cut every connection, as it does when an administrator restarts it."""
+    assert _shared is not None
+    with _shared.connect("postgres") as connection:
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test_%'")
 
 
-class _Server:
+class Server:
     """One running server and its directory."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self) -> None:
+        self._binaries = _newest_binaries()
         self._directory = Path(tempfile.mkdtemp(prefix="callnet-pg-"))
+        self._names = (f"test_{number}" for number in itertools.count())
         self._prefix = ["setpriv", "--pdeathsig", "QUIT"]  # it ends when this process does, however that ends
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             user = pwd.getpwnam(_USER)
             os.chown(self._directory, user.pw_uid, user.pw_gid)
             self._prefix += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-        data = self._directory / "data"
         initdb: list[str | Path] = [
-            binaries / "initdb",
+            self._binaries / "initdb",
             "-D",
-            data,
+            self._data,
             "-U",
             _USER,
             "-A",
@@ -69,23 +67,26 @@ class _Server:
         # A locale whose order is not that of code points shows what relies on the default collation.
         locale = ["--locale-provider=icu", "--icu-locale=und", "--locale=C"]
         subprocess.run([*self._prefix, *initdb, *locale], check=True, stdout=subprocess.DEVNULL, cwd="/")
-        self._process = self._start(binaries, data)
+        self.start()
 
-    def dsn(self, name: str) -> str:
-        """How psycopg reaches a database of this server."""
-        return f"host={self._directory} user={_USER} dbname={name}"
+    @property
+    def _data(self) -> Path:
+        return self._directory / "data"
 
-    def url(self, name: str) -> str:
-        """The same as the setting ``database.url``."""
+    def new_database_url(self) -> str:
+        """Make an empty database; it is told as the setting ``database.url`` tells it."""
+        name = next(self._names)
+        with self.connect("postgres") as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
         return f"postgresql://{_USER}@/{name}?host={self._directory}"
 
-    def stop(self) -> None:
-        """Stop the server at once and remove all of it."""
-        self._process.terminate()
-        self._process.communicate()
-        shutil.rmtree(self._directory)
+    def connect(self, name: str) -> psycopg.Connection[tuple[object, ...]]:
+        """Connect to a database, without transactions."""
+        dsn = f"host={self._directory} user={_USER} dbname={name}"
+        return psycopg.connect(dsn, autocommit=True)
 
-    def _start(self, binaries: Path, data: Path) -> subprocess.Popen[str]:
+    def start(self) -> None:
+        """Start it, or start it again."""
         options = {
             "listen_addresses": "",
             "unix_socket_directories": str(self._directory),
@@ -94,19 +95,44 @@ class _Server:
             "shared_buffers": "16MB",
         }
         settings = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
-        process = subprocess.Popen(
-            [*self._prefix, binaries / "postgres", "-D", data, *settings],
+        self._process = subprocess.Popen(
+            [*self._prefix, self._binaries / "postgres", "-D", self._data, *settings],
             stderr=subprocess.PIPE,
             text=True,
             cwd="/",
         )
-        assert process.stderr is not None
+        assert self._process.stderr is not None
         said = []
-        for line in process.stderr:
+        for line in self._process.stderr:
             said.append(line)
             if "ready to accept connections" in line:
-                return process
+                return
         raise RuntimeError("PostgreSQL did not start:\n" + "".join(said))
+
+    def crash(self) -> None:
+        """Stop it at once, as if it had crashed; nothing of its data is lost."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.communicate()
+
+    def pause(self) -> None:
+        """Let it hang: it answers nobody, and keeps every connection."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def remove(self) -> None:
+        """Stop it at once and remove all of it."""
+        if self._process.poll() is None:
+            self.resume()
+            self.crash()
+        shutil.rmtree(self._directory)
+
+    def _signal(self, number: signal.Signals) -> None:
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        for pid in (self._process.pid, *map(int, children.split())):
+            os.kill(pid, number)
 
 
 def _newest_binaries() -> Path:

@@ -10,8 +10,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from threading import Event
 from typing import Any, Final
 
+from psycopg import OperationalError
 from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url
 from sqlalchemy import exc as sql_errors
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,6 +22,7 @@ from sqlalchemy.pool import StaticPool
 from callnet.errors import StartError, Unavailable, root_cause
 from callnet.operations import files
 from callnet.storage import schema
+from callnet.storage.postgresql import PatientConnection
 
 _WRITES = "callnet_writes"
 """The execution option of connections whose transactions write."""
@@ -49,6 +52,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = _parse(url)
         self._is_sqlite = self._url.drivername == "sqlite+pysqlite"
+        self._given_up = Event()
         self.in_memory: Final = self._is_sqlite and self._url.database in (None, "", ":memory:")
         self._engine = self._sqlite_engine() if self._is_sqlite else self._postgresql_engine()
         # A statement that reads is a transaction of its own: it costs no BEGIN and no ROLLBACK.
@@ -104,6 +108,9 @@ class Database:
         :raises StartError: the database cannot be reached, or needs newer code.
         """
         with self._at_start(), self.write() as connection:
+            driver = connection.connection.driver_connection
+            if isinstance(driver, PatientConnection):
+                driver.is_patient = True  # others may be upgrading, or have much to do
             schema.upgrade(connection)
 
     def check(self) -> None:
@@ -113,6 +120,10 @@ class Database:
         """
         with self._at_start(), self.read() as connection:
             schema.check(connection)
+
+    def give_up(self) -> None:
+        """Let nobody wait for a server any more: what is being asked of it fails, and nothing more is asked."""
+        self._given_up.set()
 
     def close(self) -> None:
         """Close all connections."""
@@ -145,13 +156,22 @@ class Database:
 
     def _postgresql_engine(self) -> Engine:
         timeouts = {name: value for name, value in _POSTGRESQL_TIMEOUTS.items() if name not in self._url.query}
-        return create_engine(
+        engine = create_engine(
             self._url.update_query_dict(timeouts),
             hide_parameters=True,  # an error must not carry phones into the log
             pool_size=_POSTGRESQL_THREADS,
             pool_pre_ping=True,
             pool_timeout=5,
         )
+        event.listen(engine, "do_connect", self._connect)
+        return engine
+
+    def _connect(self, _dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
+        if self._given_up.is_set():
+            raise OperationalError("nobody waits for it any more")
+        connection = PatientConnection.connect(*arguments, **options)
+        connection.given_up = self._given_up
+        return connection
 
     @contextmanager
     def _at_start(self) -> Iterator[None]:

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, Final, NoReturn, ParamSpec, TypeVar, cast
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFromThreads
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.python.threadpool import ThreadPool
+
+from callnet.errors import Unavailable
+
+LIMIT: Final = 5.0
+"""Seconds that anybody waits."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+class IThreadsReactor(IReactorFromThreads, IReactorTime):
+    """What threads need of a reactor."""
 
 
 class Threads:
     """A few threads.
 
     :param size: how many; see :attr:`Database.threads`.
+    :param give_up: has those who wait in a thread for somebody else come back soon; see :meth:`Database.give_up`.
     """
 
-    def __init__(self, reactor: IReactorFromThreads, size: int) -> None:
+    def __init__(self, reactor: IThreadsReactor, size: int, give_up: Callable[[], None]) -> None:
         self._reactor = reactor
+        self._give_up = give_up
+        self._stopping = False
         self._pool = ThreadPool(minthreads=size, maxthreads=size, name="database")
 
     def start(self) -> None:
@@ -29,9 +40,32 @@ class Threads:
         self._pool.start()
 
     def stop(self) -> None:
-        """Wait until what was asked for is done, and end the threads."""
+        """Begin nothing more, wait until what was begun is done or has failed, and end the threads."""
+        self._stopping = True
+        self._give_up()
         self._pool.stop()
 
     def run(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
-        """Call ``function`` in a thread. Cancelling the Deferred gives up its result, not the call."""
-        return deferToThreadPool(self._reactor, self._pool, function, *args, **kwargs)
+        """Call ``function`` in a thread. What nobody waits for any more is not begun.
+
+        :raises Unavailable: it was not done in time; if it was begun it may still be done.
+        """
+        if self._stopping:
+            return fail(Unavailable("the database is not asked any more"))
+        outcome: Deferred[_T] = Deferred()
+
+        def work() -> _T:
+            if outcome.called or self._stopping:
+                raise Unavailable("the database is not asked any more")
+            return function(*args, **kwargs)
+
+        def done(is_success: bool, result: object) -> None:
+            deliver = outcome.callback if is_success else outcome.errback
+            self._reactor.callFromThread(deliver, cast(Any, result))
+
+        self._pool.callInThreadWithCallback(done, work)
+        return outcome.addTimeout(LIMIT, self._reactor, _too_late)
+
+
+def _too_late(_result: object, _timeout: float) -> NoReturn:
+    raise Unavailable("the database does not answer in time")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import event
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import TestCase
 
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.sql import Run, SqlAccounts, SqlContacts
-from callnet.storage.threads import Threads
+from callnet.storage.threads import IThreadsReactor, Threads
 from tests import postgres
 from tests.immediate import run_at_once
 
@@ -80,7 +80,8 @@ class InThreads(_Base):
 
     def make_run(self) -> Run:
         """See the contract."""
-        threads = Threads(IReactorFromThreads(global_reactor), self.database.threads)
+        reactor = cast(IThreadsReactor, global_reactor)
+        threads = Threads(reactor, self.database.threads, self.database.give_up)
         threads.start()
         self.addCleanup(threads.stop)
         return threads.run
@@ -91,7 +92,7 @@ class InFile(InThreads):
 
     def make_url(self) -> str:
         """See the contract."""
-        return f"sqlite:///{self.mktemp()}"
+        return f"sqlite:///{os.path.abspath(self.mktemp())}"
 
 
 class OnPostgresql(InThreads):

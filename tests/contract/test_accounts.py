@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 from sqlalchemy.exc import IntegrityError, StatementError
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from callnet.errors import StartError, Unavailable
@@ -15,6 +20,7 @@ from callnet.storage.database import Database
 from callnet.storage.sql import SqlAccounts
 from callnet.storage.tables import contact
 from tests import postgres
+from tests.contract import writer
 from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
 from tests.immediate import run_at_once
 
@@ -147,11 +153,41 @@ class AccountsContract(DatabaseCase):
         self.assertNotIn(PHONE, str(caught.exception))
 
 
+class SharedAccountsContract(AccountsContract):
+    """A database that several processes use."""
+
+    processes = 4
+    rounds = 15
+    root = str(Path(__file__).parent.parent.parent)
+
+    def test_several_processes_at_once(self) -> Deferred[None]:
+        """Processes that start, write and end again and again, all at once, all succeed, and nothing is lost."""
+
+        async def test() -> None:
+            url = self.make_url()
+            outcomes = await gatherResults(
+                [
+                    getProcessOutputAndValue(
+                        sys.executable, ["-m", writer.__name__, url, name, str(self.rounds)], os.environ, self.root
+                    )
+                    for name in "abcd"[: self.processes]
+                ]
+            )
+            self.assertEqual(outcomes, [(b"", b"", 0)] * self.processes)
+            database = Database(url)
+            self.addCleanup(database.close)
+            devices = {each.phone: each.devices for each in contacts.accounts(database)}
+            self.assertEqual(devices.pop(writer.SHARED), self.processes * self.rounds + 1)
+            self.assertEqual(list(devices.values()), [1] * (self.processes * self.rounds))
+
+        return self.check(test)
+
+
 class AccountsInMemory(InMemory, AccountsContract, TestCase):
     """On SQLite in memory."""
 
 
-class AccountsInFile(InFile, AccountsContract, TestCase):
+class AccountsInFile(InFile, SharedAccountsContract, TestCase):
     """On SQLite in a file."""
 
     def test_locked_database_is_unavailable(self) -> None:
@@ -179,7 +215,7 @@ class AccountsInFile(InFile, AccountsContract, TestCase):
         )
 
 
-class AccountsOnPostgresql(OnPostgresql, AccountsContract, TestCase):
+class AccountsOnPostgresql(OnPostgresql, SharedAccountsContract, TestCase):
     """On PostgreSQL."""
 
     def test_locked_database_is_unavailable(self) -> None:

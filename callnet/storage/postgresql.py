@@ -1,0 +1,51 @@
+"""Connections to PostgreSQL that do not wait for ever.
+
+The server ends a statement that takes too long (``statement_timeout``), and the kernel a connection whose other end
+is gone (``tcp_user_timeout``). Neither helps if the server's processes hang while its kernel goes on to answer.
+"""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+
+SILENCE_MAX: Final = 6.0
+"""How long a server may say nothing while it is asked for something, in seconds: a little longer than a statement may
+take, so that a server that lives says itself why."""
+
+_EVERY: Final = 0.1
+"""How often somebody who waits looks around, in seconds."""
+
+_T = TypeVar("_T")
+
+
+class PatientConnection(psycopg.Connection[Any]):
+    """A connection that is closed, with an error, if the server is silent for too long, or nobody wants to wait."""
+
+    given_up: Event
+    """Set when nobody wants to wait any more."""
+    is_patient: bool = False
+    """Whether the server may take its time."""
+
+    def wait(self, gen: PQGen[_T], interval: float = _EVERY, timeout: float | None = None) -> _T:
+        """Wait until the server has done what ``gen`` asks it for."""
+        return super().wait(self._watched(gen, interval), interval, timeout)
+
+    def _watched(self, gen: PQGen[_T], interval: float) -> PQGen[_T]:
+        """``gen``, as long as there is hope: when nothing has come for ``interval`` seconds it is sent a zero."""
+        silent = 0.0
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                silent = 0.0 if ready else silent + interval
+                if silent and (self.given_up.is_set() or (silent > SILENCE_MAX and not self.is_patient)):
+                    self.close()
+                    raise psycopg.OperationalError("the server does not answer")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
