@@ -1,53 +1,59 @@
-"""``python -m bench``: measures callnet beside the references and prints a table."""
+"""``python -m bench``: measures callnet in every way to run it, beside the references, and prints tables."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import math
 import os
 import platform
 import re
 import resource
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import click
-from msgspec import Struct
 
-from bench.devices import Device
-from bench.figures import Figures, percentile, table, typical, verdicts
-from bench.load import Pairs, connect_all, log_in
-from bench.servers import ROOT, Contender, Server, contenders
+from bench.figures import BESIDE_OTHERS, MANY_NODES, Figures, Limit, table, typical
+from bench.measures import Plan, measure
+from bench.servers import ALONE, ROOT, WAYS, Contender, references
 
 RESULTS: Final = ROOT / "bench" / "results" / "latest.txt"
 
+QUICK: Final = Plan(rounds=1, seconds=1.0, connections=500, logins=200, known_devices=50)
 
-class Plan(Struct, frozen=True):
-    """How much is done."""
-
-    rounds: int = 5
-    pairs: int = 32
-    seconds: float = 3.0
-    rate: int = 200
-    """Calls a second while the waiting is measured."""
-    connections: int = 5000
-    logins: int = 2000
-    known_devices: int = 200
-
-
-QUICK = Plan(rounds=1, seconds=1.0, connections=500, logins=200, known_devices=50)
+WITH_REDIS, TWO_NODES, TWO_WORKERS = (way.name for way in WAYS[1:])
+LIMITS: Final = (
+    Limit(
+        "a call in one process, not more than before there was Redis, ≤ 1.06 × plain Autobahn",
+        "call",
+        ALONE.name,
+        1.06,
+        "Autobahn",
+    ),
+    Limit("a connection, the same, ≤ 0.68 × plain Autobahn", "connection", ALONE.name, 0.68, "Autobahn"),
+    Limit("an idle socket ≤ 12 KiB", "memory", ALONE.name, 12.0),
+    Limit("a call within one node with Redis ≤ 300 µs", "call", WITH_REDIS, 300.0),
+    Limit("a call between two nodes ≤ 1.4 × within one", "call", TWO_NODES, 1.4, WITH_REDIS),
+    Limit("a connection with Redis ≤ 1.2 × without", "connection", WITH_REDIS, 1.2, ALONE.name),
+    Limit("a connection in a storm over two workers ≤ 1.1 × over one", "connection", TWO_WORKERS, 1.1, WITH_REDIS),
+    Limit("what a page says to the other with Redis ≤ 1.1 × without", "relay", WITH_REDIS, 1.1, ALONE.name),
+    *(Limit(f"call → called at half load, {way.name}: p99 < 15 ms", "rung", way.name, 15.0) for way in WAYS),
+)
 
 
 @click.command()
 @click.option(
-    "--references", type=click.Path(path_type=Path), default=ROOT.parent / "shared" / "bench", show_default=True
+    "--references",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=ROOT.parent / "shared" / "bench",
+    show_default=True,
+    help="Where the servers to compare with are.",
 )
-@click.option("--quick", is_flag=True, help="A few seconds, to see that it works; the figures are rough.")
-def main(references: Path, quick: bool) -> None:
-    """Measure one callnet process on one core, beside the references if they are there.
+@click.option("--quick", is_flag=True, help="A minute, to see that it works; the figures are rough.")
+def main(folder: Path, quick: bool) -> None:
+    """Measure callnet on one core, in one process and in several, beside the references if they are there.
 
     Ends with 0 when a limit is missed; with 1 when a server does something that it may not do.
     """
@@ -55,61 +61,31 @@ def main(references: Path, quick: bool) -> None:
     plan = QUICK if quick else Plan()
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[1:] or cores)
+    others = references(folder)
+    contenders: list[Contender] = [*WAYS, *others]
     measured: dict[str, list[Figures]] = {}
     for number in range(plan.rounds):
-        for contender in contenders(references):
+        for contender in contenders:
             click.echo(f"round {number + 1} of {plan.rounds}: {contender.name}", err=True)
-            measured.setdefault(contender.name, []).append(asyncio.run(_measure(contender, plan, cores[0])))
-    results = {name: typical(rounds) for name, rounds in measured.items()}
-    report = f"{_circumstances(plan)}\n\n{table(results, plan.rate)}\n\n{verdicts(results, 'Autobahn')}\n"
+            measured.setdefault(contender.name, []).append(asyncio.run(measure(contender, plan, cores[0])))
+    report = _report({name: typical(rounds) for name, rounds in measured.items()}, plan)
     click.echo(report, nl=False)
     if not quick:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(report)
 
 
-async def _measure(contender: Contender, plan: Plan, core: int) -> Figures:
-    with contender.running(core) as server:
-        connection, memory = await _measure_connections(server, plan)
-    with contender.running(core) as server:
-        call, waits = await _measure_calls(server, plan)
-        login = await _measure_logins(server, plan) if "account" in server.ports else math.nan
-    return Figures(call, connection, login, memory, percentile(waits, 0.5) * 1e3, percentile(waits, 0.99) * 1e3)
-
-
-async def _measure_calls(server: Server, plan: Plan) -> tuple[float, Sequence[float]]:
-    pairs = Pairs(server.ports["signaling"], plan.pairs)
-    await pairs.connect()
-    await pairs.call_in_turn(plan.seconds / 5)
-    before = server.cpu()
-    calls = len(await pairs.call_in_turn(plan.seconds))
-    used = server.cpu() - before
-    waits = await pairs.call_at_random(plan.rate, plan.seconds)
-    pairs.close()
-    return used / calls * 1e6, waits
-
-
-async def _measure_connections(server: Server, plan: Plan) -> tuple[float, float]:
-    port = server.ports["signaling"]
-    first = [Device(number, port) for number in range(plan.connections, plan.connections + 100)]
-    await connect_all(first, port)  # what a server loads or makes only once is not to be counted
-    memory, cpu = server.memory(), server.cpu()
-    devices = [Device(number, port) for number in range(plan.connections)]
-    await connect_all(devices, port)
-    cpu, memory = server.cpu() - cpu, server.memory() - memory
-    for device in first + devices:
-        if device.error is not None:
-            raise device.error
-        device.abort()
-    return cpu / plan.connections * 1e6, memory / plan.connections
-
-
-async def _measure_logins(server: Server, plan: Plan) -> float:
-    port = server.ports["account"]
-    await log_in(port, plan.known_devices, plan.known_devices)
-    before = server.cpu()
-    await log_in(port, plan.logins, plan.known_devices)
-    return (server.cpu() - before) / plan.logins * 1e6
+def _report(results: dict[str, Figures], plan: Plan) -> str:
+    ways = {way.name: results[way.name] for way in WAYS}
+    beside = {name: one for name, one in results.items() if name == ALONE.name or name not in ways}
+    labels = {field: label.format(rate=plan.rate) for field, label in BESIDE_OTHERS.items()}
+    parts = (
+        _circumstances(plan),
+        table(beside, labels, [(ALONE.name, name) for name in beside if name != ALONE.name]),
+        table(ways, MANY_NODES, [(WITH_REDIS, ALONE.name), (TWO_NODES, WITH_REDIS), (TWO_WORKERS, WITH_REDIS)]),
+        "\n".join(limit.verdict(results) for limit in LIMITS),
+    )
+    return "\n\n".join(parts) + "\n"
 
 
 def _allow_many_files() -> None:
@@ -126,7 +102,8 @@ def _circumstances(plan: Plan) -> str:
     return (
         f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, commit {commit.stdout.strip() or 'unknown'}\n"
         f"{os.cpu_count()} × {model[1] if model else platform.machine()}, Python {platform.python_version()}\n"
-        f"one process on one core; {plan.rounds} rounds, the servers in turn: medians; of p50 and p99 the best round"
+        f"all nodes on one core, Redis and the devices on the other; {plan.rounds} rounds, the servers in turn:"
+        " medians; of the waiting the best round"
     )
 
 

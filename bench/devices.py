@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 import msgspec
+from msgspec import Struct
 
 from bench.wire import CLOSE, PING, PONG, TEXT, FrameReader, client_frame, sign_token, upgrade_request
 from callnet.model import DeviceAddress, is_room_id
@@ -26,25 +27,42 @@ class LoadError(Exception):
     """The server did something that it may not do; no figure would mean anything."""
 
 
+class Waits(Struct, frozen=True):
+    """Seconds from a ``call``: to the callee's ``called``, and to the caller's ``call_success``."""
+
+    called: float
+    success: float
+
+
 def address_of(number: int) -> DeviceAddress:
     """The device with this number."""
     return DeviceAddress(f"138{number:08d}", f"dev{number:06d}")
 
 
-class Device(asyncio.Protocol):
-    """One socket of a device that nobody is expected to call."""
+class Client(asyncio.Protocol):
+    """One socket of whatever kind. ``port``: of the server that it connects to."""
 
-    def __init__(self, number: int, port: int) -> None:
-        self.address: Final = address_of(number)
+    def __init__(self, port: int) -> None:
+        self.port: Final = port
         self.opened: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
         self.error: Exception | None = None
         """What went wrong with it."""
-        self._port = port
         self._transport: asyncio.Transport
         self._head = b""
         self._is_upgraded = False
         self._reader = FrameReader()
         self._is_done = False
+
+    def request(self) -> bytes:
+        """The handshake."""
+        raise NotImplementedError
+
+    def received(self, frame: dict[str, Any]) -> None:
+        """Take a frame.
+
+        :raises LoadError: it should not have come.
+        """
+        raise NotImplementedError
 
     def abort(self) -> None:
         """Cut the connection with a reset, which leaves no socket waiting behind."""
@@ -57,13 +75,6 @@ class Device(asyncio.Protocol):
         """Send a text frame."""
         self._transport.write(client_frame(payload))
 
-    def received(self, frame: dict[str, Any]) -> None:
-        """Take a frame.
-
-        :raises LoadError: it should not have come.
-        """
-        raise LoadError(f"an idle device was sent {frame}")
-
     def failed(self, error: Exception) -> None:
         """Come to an end because of ``error``, which :meth:`received` or the connection raised."""
         self.error = error
@@ -73,9 +84,7 @@ class Device(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(
-            upgrade_request(self._port, sign_token(self.address, KEY, int(time.time()) + TOKEN_LIFETIME))
-        )
+        self._transport.write(self.request())
 
     def data_received(self, data: bytes) -> None:
         """Take what the server sends."""
@@ -117,12 +126,30 @@ class Device(asyncio.Protocol):
                 raise LoadError(f"the server closed with {int.from_bytes(payload[:2], 'big')}")
 
 
+class Device(Client):
+    """A device that nobody is expected to call."""
+
+    def __init__(self, number: int, port: int) -> None:
+        super().__init__(port)
+        self.address: Final = address_of(number)
+
+    def request(self) -> bytes:
+        """Open the socket of a device."""
+        token = sign_token(self.address, KEY, int(time.time()) + TOKEN_LIFETIME)
+        return upgrade_request(f"/socket.io?token={token}", self.port)
+
+    def received(self, frame: dict[str, Any]) -> None:
+        """Complain.
+
+        :raises LoadError: always.
+        """
+        raise LoadError(f"an idle device was sent {frame}")
+
+
 class Callee(Device):
     """Accepts the calls of one caller."""
 
-    def __init__(
-        self, number: int, port: int, caller: DeviceAddress, on_over: Callable[[Exception | None], None]
-    ) -> None:
+    def __init__(self, number: int, port: int, caller: Caller, on_over: Callable[[Exception | None], None]) -> None:
         super().__init__(number, port)
         self.room = ""
         self._caller = caller
@@ -135,18 +162,20 @@ class Callee(Device):
 
     def received(self, frame: dict[str, Any]) -> None:
         """Accept, or take note that the call is over."""
+        caller = self._caller.address
         room: str = frame.get("room_id", "")
         if frame.get("type") == "called" and not self.room:
-            _expect(frame, from_phone=self._caller.phone, from_device_id=self._caller.device_id)
+            _expect(frame, from_phone=caller.phone, from_device_id=caller.device_id)
             if not is_room_id(room):
                 raise LoadError(f"no room in {frame}")
             self.room = room
+            self._caller.rings()
             self.send(
                 b'{"type":"called_success","from_phone":"%b","from_device_id":"%b","room_id":"%b"}'
-                % (self._caller.phone.encode(), self._caller.device_id.encode(), room.encode())
+                % (caller.phone.encode(), caller.device_id.encode(), room.encode())
             )
         elif frame.get("type") == "calling_be_hangup":
-            _expect(frame, room_id=self.room, fire_phone=self._caller.phone, fire_device_id=self._caller.device_id)
+            _expect(frame, room_id=self.room, fire_phone=caller.phone, fire_device_id=caller.device_id)
             self.room = ""
             self._on_over(None)
         else:
@@ -159,10 +188,10 @@ class Caller(Device):
     def __init__(self, number: int, port: int, on_over: Callable[[Exception | None], None]) -> None:
         super().__init__(number, port)
         self.callee: Callee
-        self.waited = 0.0
-        """Seconds from the last call to its ``call_success``."""
+        self.waited = Waits(0.0, 0.0)
+        """What the last call that was answered had waited."""
         self._on_over = on_over
-        self._since = 0.0
+        self._since = self._rung_after = 0.0
 
     def failed(self, error: Exception) -> None:
         """Fail the pair."""
@@ -175,13 +204,17 @@ class Caller(Device):
         self._since = since
         self.send(b'{"type":"call","to_phone":"%b","to_device_id":"%b"}' % (to.phone.encode(), to.device_id.encode()))
 
+    def rings(self) -> None:
+        """Take note that the callee is rung."""
+        self._rung_after = time.perf_counter() - self._since
+
     def received(self, frame: dict[str, Any]) -> None:
         """Hang up the call that was answered."""
         if frame.get("type") != "call_success" or not self._since:
             raise LoadError(f"a caller was sent {frame}")
         to = self.callee.address
         _expect(frame, room_id=self.callee.room, to_phone=to.phone, to_device_id=to.device_id)
-        self.waited, self._since = time.perf_counter() - self._since, 0.0
+        self.waited, self._since = Waits(self._rung_after, time.perf_counter() - self._since), 0.0
         self.send(
             b'{"type":"calling_hangup","notified_phone":"%b","notified_device_id":"%b","room_id":"%b"}'
             % (to.phone.encode(), to.device_id.encode(), self.callee.room.encode())

@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from math import nan
 from typing import Final
 
 from msgspec import Struct
 
-CALL_LIMIT: Final = 1.3
-"""CPU of a call, as a multiple of what the plain Autobahn reference takes."""
-
-MEMORY_LIMIT: Final = 12.0
-"""KiB for each idle socket."""
-
 
 class Figures(Struct, frozen=True):
-    """What was measured of one server, or what is typical of several times. ``login`` is NaN for a reference."""
+    """What was measured of one server, or what is typical of several times. NaN: that it is not measured.
 
-    call: float
+    CPU is that of all nodes together, without the store's.
+    """
+
+    call: float = nan
     """CPU of a whole call, µs."""
-    connection: float
+    connection: float = nan
     """CPU of a connection whose token is checked, µs."""
-    login: float
+    login: float = nan
     """CPU of the login of a known device, µs."""
-    memory: float
+    memory: float = nan
     """KiB for each idle socket."""
-    p50: float
+    p50: float = nan
     """From ``call`` to ``call_success``, half of the calls, ms."""
-    p99: float
+    p99: float = nan
     """The same, all but one in a hundred."""
+    rung: float = nan
+    """From ``call`` to ``called`` at half of the load that the nodes can bear, all but one in a hundred, ms."""
+    relay: float = nan
+    """CPU of what one page says to the other, µs."""
+    store_call: float = nan
+    """CPU of Redis for a whole call, µs."""
+    store_connection: float = nan
+    """CPU of Redis for a connection, µs."""
 
 
-LABELS: Final = {
+WAITS: Final = ("p50", "p99", "rung")
+"""Figures that whoever else uses the machine only makes worse."""
+
+BESIDE_OTHERS: Final = {
     "call": "CPU of a whole call (3 frames in, 3 out), µs",
     "connection": "CPU of a connection, token checked, µs",
     "login": "CPU of a login, known device, µs",
@@ -41,6 +50,41 @@ LABELS: Final = {
     "p50": "call → call_success at {rate} calls/s, p50, ms",
     "p99": "call → call_success at {rate} calls/s, p99, ms",
 }
+"""What is compared with other servers."""
+
+MANY_NODES: Final = {
+    "call": "CPU of a whole call, all nodes together, µs",
+    "connection": "CPU of a connection, all nodes together, µs",
+    "relay": "CPU of what a page says to the other, µs",
+    "memory": "memory of an idle socket, KiB",
+    "rung": "call → called at half load, p99, ms",
+    "store_call": "beside it: CPU of Redis for a call, µs",
+    "store_connection": "beside it: CPU of Redis for a connection, µs",
+}
+"""What is compared between ways to run callnet."""
+
+
+class Limit(Struct, frozen=True):
+    """What a figure of one server may be at most: so much, or so many times that of another server."""
+
+    text: str
+    figure: str
+    server: str
+    most: float
+    reference: str = ""
+
+    def verdict(self, measured: Mapping[str, Figures]) -> str:
+        """Whether it is kept."""
+        return f"{self.text}: {self._mark(measured)}"
+
+    def _mark(self, measured: Mapping[str, Figures]) -> str:
+        missing = [name for name in (self.server, self.reference) if name and name not in measured]
+        if missing:
+            return f"not measured, {' and '.join(missing)} is not there"
+        value = getattr(measured[self.server], self.figure)
+        if self.reference:
+            value /= getattr(measured[self.reference], self.figure)
+        return f"{'met' if value <= self.most else 'MISSED'} ({value:.2f})"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -54,50 +98,32 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def typical(rounds: Sequence[Figures]) -> Figures:
-    """The median of each figure, and of the waiting the best: whoever else uses the machine only makes it longer."""
+    """The median of each figure, and of the waiting the best."""
     return Figures(
         *(
-            (min if name in ("p50", "p99") else statistics.median)(getattr(one, name) for one in rounds)
+            (min if name in WAITS else statistics.median)(getattr(one, name) for one in rounds)
             for name in Figures.__struct_fields__
         )
     )
 
 
-def table(measured: Mapping[str, Figures], rate: int) -> str:
-    """The figures of all servers side by side; the first is the one that is compared with the others."""
-    names = list(measured)
-    ratios = [f"{names[0]} : {name}" for name in names[1:]]
-    lines = [_row("", names, ratios)]
-    for field, label in LABELS.items():
-        figures = [getattr(one, field) for one in measured.values()]
-        compared = [f"{figures[0] / figure:.2f}" if figure else "–" for figure in figures[1:]]
-        lines.append(_row(label.format(rate=rate), [_number(figure) for figure in figures], map(_or_dash, compared)))
+def table(measured: Mapping[str, Figures], labels: Mapping[str, str], ratios: Sequence[tuple[str, str]]) -> str:
+    """The figures of all servers side by side.
+
+    :param labels: what each figure is called; those that are not named are left out.
+    :param ratios: pairs of servers, one to be divided by the other; those that are not there are left out.
+    """
+    pairs = [(one, other) for one, other in ratios if one in measured and other in measured]
+    heads = [*measured, *(f"{one} : {other}" for one, other in pairs)]
+    widths = [max(len(head) + 3, 10) for head in heads]
+    lines = [_row("", heads, widths)]
+    for field, label in labels.items():
+        figures = {name: getattr(one, field) for name, one in measured.items()}
+        compared = [f"{figures[one] / figures[other]:.2f}" if figures[other] else "–" for one, other in pairs]
+        lines.append(_row(label, [*(f"{figure:.1f}" for figure in figures.values()), *compared], widths))
     return "\n".join(lines)
 
 
-def verdicts(measured: Mapping[str, Figures], reference: str) -> str:
-    """Whether the limits are kept."""
-    ours = next(iter(measured.values()))
-    if reference in measured:
-        ratio = ours.call / measured[reference].call
-        call = f"{_mark(ratio <= CALL_LIMIT)} ({ratio:.2f})"
-    else:
-        call = "not measured, the reference is not there"
-    memory = f"{_mark(ours.memory <= MEMORY_LIMIT)} ({ours.memory:.1f})"
-    return f"≤ {CALL_LIMIT} × the plain Autobahn reference: {call}\n≤ {MEMORY_LIMIT:.0f} KiB per idle socket: {memory}"
-
-
-def _mark(is_met: bool) -> str:
-    return "met" if is_met else "MISSED"
-
-
-def _number(figure: float) -> str:
-    return "–" if math.isnan(figure) else f"{figure:.1f}"
-
-
-def _or_dash(text: str) -> str:
-    return "–" if text == "nan" else text
-
-
-def _row(label: str, cells: Sequence[str], ratios: Iterable[str]) -> str:
-    return f"{label:<52}" + "".join(f"{cell:>11}" for cell in cells) + "".join(f"{cell:>20}" for cell in ratios)
+def _row(label: str, cells: Sequence[str], widths: Sequence[int]) -> str:
+    shown = ("–" if cell == "nan" else cell for cell in cells)
+    return f"{label:<52}" + "".join(f"{cell:>{width}}" for cell, width in zip(shown, widths, strict=True))

@@ -7,10 +7,10 @@ import json
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from bench.devices import Callee, Caller, Device, LoadError, address_of
+from bench.devices import Callee, Caller, Client, LoadError, Waits, address_of
 
 STALL: Final = 30.0
 """A server that is this many seconds late has failed."""
@@ -24,12 +24,14 @@ _SEED: Final = 7
 
 
 class Pairs:
-    """Devices in pairs, a caller and a callee each, that are connected."""
+    """Devices in pairs, a caller and a callee each, that are connected.
 
-    def __init__(self, port: int, count: int) -> None:
-        self._port = port
-        self._callers = [self._pair(2 * number) for number in range(count)]
-        self._waits: list[float] = []
+    Callers connect to the first of ``ports``, callees to the last.
+    """
+
+    def __init__(self, ports: Sequence[int], count: int) -> None:
+        self._callers = [self._pair(2 * number, ports) for number in range(count)]
+        self._waits: list[Waits] = []
         self._next: Callable[[Caller], None]
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -38,13 +40,12 @@ class Pairs:
 
         :raises LoadError: the server refused one.
         """
-        devices = [device for caller in self._callers for device in (caller, caller.callee)]
-        await connect_all(devices, self._port)
+        await connect_all([device for caller in self._callers for device in (caller, caller.callee)])
 
-    async def call_in_turn(self, seconds: float) -> Sequence[float]:
+    async def call_in_turn(self, seconds: float) -> Sequence[Waits]:
         """Have every caller call again as soon as its last call is over.
 
-        :return: for every call, the seconds from ``call`` to ``call_success``.
+        :return: what every call has waited.
         :raises LoadError: anything went wrong.
         """
         until = time.perf_counter() + seconds
@@ -64,10 +65,10 @@ class Pairs:
             caller.call(time.perf_counter())
         return await self._finish(seconds)
 
-    async def call_at_random(self, rate: float, seconds: float) -> Sequence[float]:
+    async def call_at_random(self, rate: float, seconds: float) -> Sequence[Waits]:
         """Place ``rate`` calls a second at random times, however the server keeps up.
 
-        :return: for every call, the seconds from when it was due to ``call_success``.
+        :return: what every call has waited since it was due.
         :raises LoadError: anything went wrong.
         """
         idle, late = deque(self._callers), deque[float]()
@@ -104,7 +105,7 @@ class Pairs:
             caller.abort()
             caller.callee.abort()
 
-    def _pair(self, number: int) -> Caller:
+    def _pair(self, number: int, ports: Sequence[int]) -> Caller:
         def over(error: Exception | None) -> None:
             if error is not None:
                 if not self._over.done():
@@ -113,15 +114,15 @@ class Pairs:
             self._waits.append(caller.waited)
             self._next(caller)
 
-        caller = Caller(number, self._port, over)
-        caller.callee = Callee(number + 1, self._port, caller.address, over)
+        caller = Caller(number, ports[0], over)
+        caller.callee = Callee(number + 1, ports[-1], caller, over)
         return caller
 
     def _begin(self, again: Callable[[Caller], None]) -> None:
         self._waits, self._next = [], again
         self._over = asyncio.get_running_loop().create_future()
 
-    async def _finish(self, seconds: float) -> Sequence[float]:
+    async def _finish(self, seconds: float) -> Sequence[Waits]:
         try:
             await asyncio.wait_for(self._over, seconds + STALL)
         except TimeoutError:
@@ -129,24 +130,24 @@ class Pairs:
         return self._waits
 
 
-async def connect_all(devices: Sequence[Device], port: int) -> None:
-    """Open the sockets of these devices, some at once.
+async def connect_all(clients: Iterable[Client]) -> None:
+    """Open these sockets, some at once.
 
     :raises LoadError: the server refused one.
     """
-    waiting = iter(devices)
+    waiting = iter(clients)
 
     async def connect_some() -> None:
-        for device in waiting:
-            await _connect(device, port)
+        for client in waiting:
+            await _connect(client)
 
     await asyncio.gather(*(connect_some() for _ in range(IN_FLIGHT)))
 
 
-async def _connect(device: Device, port: int) -> None:
-    await asyncio.get_running_loop().create_connection(lambda: device, "127.0.0.1", port)
+async def _connect(client: Client) -> None:
+    await asyncio.get_running_loop().create_connection(lambda: client, "127.0.0.1", client.port)
     try:
-        await asyncio.wait_for(device.opened, STALL)
+        await asyncio.wait_for(client.opened, STALL)
     except TimeoutError:
         raise LoadError("an upgrade was not answered") from None
 

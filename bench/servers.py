@@ -1,24 +1,25 @@
-"""The servers that are measured: callnet as the daemon that it is, and the references."""
+"""The servers that are measured: callnet as the daemon that it is, alone and as many, and the references."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from bench.devices import KEY, LoadError
+from tests.redis_server import RedisServer, free_port
 
 ROOT: Final = Path(__file__).parent.parent
 
@@ -28,88 +29,139 @@ START_LIMIT: Final = 60.0
 _SETTINGS: Final = """
 state_dir = "{folder}/state"
 tokens.signing_key_file = "{folder}/signing.key"
-listeners.account = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
-listeners.signaling = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
-listeners.site = []
-listeners.admin = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
+listeners.account = [{{ endpoint = "tcp:{account}:interface=127.0.0.1" }}]
+listeners.signaling = [{{ endpoint = "tcp:{signaling}:interface=127.0.0.1" }}]
+listeners.site = [{{ endpoint = "tcp:{site}:interface=127.0.0.1", tls = false }}]
+listeners.admin = [{{ endpoint = "tcp:{admin}:interface=127.0.0.1" }}]
+workers = {workers}
+redis.url = "{redis}"
 """
 
-_PORTS: Final = {
-    "account": re.compile(r"\bhttp://[^\s/]+:([0-9]+)"),
-    "signaling": re.compile(r"\bws://[^\s/]+:([0-9]+)"),
-}
+_SHOWN: Final = 4000
+"""Characters of a server's log that are shown if it fails."""
+
+_SERVICES: Final = ("account", "signaling", "site", "admin")
 
 
 class Server(Struct, frozen=True):
-    """A server that runs."""
+    """A server that runs, be it in one process or in many."""
 
-    pid: int
-    ports: Mapping[str, int]
-    """``signaling``, and with callnet ``account``."""
+    nodes: Sequence[int]
+    """The processes that serve."""
+    ports: Sequence[Mapping[str, int]]
+    """``signaling``, and with callnet all others: for each of its machines, so to speak."""
+    store: int | None = None
+    """The process of Redis."""
 
     def cpu(self) -> float:
-        """Seconds of CPU that it has used, all threads together."""
-        tasks = Path(f"/proc/{self.pid}/task")
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+        """Seconds of CPU that its nodes have used, all threads together."""
+        return sum(_cpu(pid) for pid in self.nodes)
+
+    def store_cpu(self) -> float:
+        """The same of Redis; NaN if there is none."""
+        return float("nan") if self.store is None else _cpu(self.store)
 
     def memory(self) -> int:
-        """Its proportional set size, in KiB."""
-        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        return int(re.findall(r"^Pss:\s+([0-9]+)", rollup, re.MULTILINE)[0])
+        """The proportional set size of its nodes, in KiB."""
+        return sum(_memory(pid) for pid in self.nodes)
+
+    def ports_of(self, service: str) -> Sequence[int]:
+        """Where this service is, on each machine."""
+        return [ports[service] for ports in self.ports]
 
 
-class Contender(Struct, frozen=True):
-    """A kind of server. ``script`` is empty for callnet."""
+class Contender(Protocol):
+    """A kind of server."""
 
-    name: str
-    interpreter: str
-    script: str = ""
+    @property
+    def name(self) -> str:
+        """What it is called in the tables."""
 
-    @contextmanager
-    def running(self, core: int) -> Iterator[Server]:
+    def running(self, core: int) -> AbstractContextManager[Server]:
         """Run it on one core until the block ends.
 
         :raises LoadError: it does not serve.
         """
-        with tempfile.TemporaryDirectory(prefix="callnet-bench-") as name:
-            folder = Path(name)
-            command, ports = self._prepare(folder)
-            with (folder / "log").open("wb") as log:
-                process = subprocess.Popen(
-                    ["taskset", "--cpu-list", str(core), *command],
-                    cwd=ROOT,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, "CALLNET_SIGNING_KEY": ""},
-                )
-            try:
-                yield Server(process.pid, _wait(process, folder / "log", ports))
-            finally:
-                process.send_signal(signal.SIGTERM)
-                process.wait(START_LIMIT)
-
-    def _prepare(self, folder: Path) -> tuple[Sequence[str], Mapping[str, int]]:
-        """The command, and the ports if it does not choose them itself."""
-        if self.script:
-            port = _free_port()
-            return (self.interpreter, self.script, str(port), KEY.decode()), {"signaling": port}
-        (folder / "callnet.toml").write_text(_SETTINGS.format(folder=folder))
-        (folder / "signing.key").touch(0o600)
-        (folder / "signing.key").write_bytes(KEY)
-        twistd = (str(Path(self.interpreter).with_name("twistd")), "--nodaemon", "--pidfile=", "callnet")
-        return (self.interpreter, *twistd, "--config", str(folder / "callnet.toml")), {}
 
 
-def contenders(references: Path) -> Sequence[Contender]:
-    """callnet, and the references that are there and can run."""
-    found = [Contender("callnet", sys.executable)]
-    autobahn = references / "reference_autobahn.py"
+class Reference(Struct, frozen=True):
+    """A server to compare with."""
+
+    name: str
+    interpreter: str
+    script: str
+
+    @contextmanager
+    def running(self, core: int) -> Iterator[Server]:
+        """See :class:`Contender`."""
+        port = free_port()
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callnet-bench-")))
+            log = folder / "log"
+            process = stack.enter_context(_process(core, log, self.interpreter, self.script, str(port), KEY.decode()))
+            _wait(process, lambda: "ready" in log.read_text(errors="replace"))
+            yield Server([process.pid], [{"signaling": port}])
+
+
+class Callnet(Struct, frozen=True):
+    """callnet in one of the ways in which it can be run: in one process, or in several that meet over Redis."""
+
+    name: str
+    machines: int = 1
+    workers: int = 1
+    """On each machine."""
+    redis: bool = False
+
+    @contextmanager
+    def running(self, core: int) -> Iterator[Server]:
+        """See :class:`Contender`."""
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callnet-bench-")))
+            store = RedisServer("redis") if self.redis else None
+            if store is not None:
+                stack.callback(store.close)
+            (folder / "signing.key").touch(0o600)
+            (folder / "signing.key").write_bytes(KEY)
+            ports = [{service: free_port() for service in _SERVICES} for _ in range(self.machines)]
+            parents = [
+                stack.enter_context(self._machine(core, folder, number, of_machine, store))
+                for number, of_machine in enumerate(ports)
+            ]
+            nodes = [node for parent in parents for node in (_children(parent) if self.workers > 1 else [parent])]
+            yield Server(nodes, ports, None if store is None else store.pid)
+
+    @contextmanager
+    def _machine(
+        self, core: int, folder: Path, number: int, ports: Mapping[str, int], store: RedisServer | None
+    ) -> Iterator[int]:
+        redis = "" if store is None else store.socket_url()
+        config, log = folder / f"callnet{number}.toml", folder / f"log{number}"
+        config.write_text(_SETTINGS.format(folder=folder, workers=self.workers, redis=redis, **ports))
+        twistd = (str(Path(sys.executable).with_name("twistd")), "--nodaemon", "--pidfile=", "callnet")
+        with _process(core, log, sys.executable, *twistd, "--config", str(config)) as process:
+            _wait(process, lambda: _is_ready(ports["admin"]))
+            yield process.pid
+
+
+ALONE: Final = Callnet("callnet")
+WAYS: Final = (
+    ALONE,
+    Callnet("Redis", redis=True),
+    Callnet("2 nodes", machines=2, redis=True),
+    Callnet("2 workers", workers=2, redis=True),
+)
+"""The ways to run callnet."""
+
+
+def references(folder: Path) -> Sequence[Reference]:
+    """The references that are there and can run."""
+    found = []
+    autobahn = folder / "reference_autobahn.py"
     if autobahn.exists():
-        found.append(Contender("Autobahn", sys.executable, str(autobahn)))
-    node, script = shutil.which("node"), references / "reference_node.js"
+        found.append(Reference("Autobahn", sys.executable, str(autobahn)))
+    node, script = shutil.which("node"), folder / "reference_node.js"
     if node and script.exists() and _has_ws(node, script.parent):
-        found.append(Contender("Node", node, str(script)))
+        found.append(Reference("Node", node, str(script)))
     return found
 
 
@@ -118,23 +170,59 @@ def _has_ws(node: str, folder: Path) -> bool:
     return found.returncode == 0
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+@contextmanager
+def _process(core: int, log: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["taskset", "--cpu-list", str(core), *command],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "CALLNET_SIGNING_KEY": ""},
+        )
+    try:
+        yield process
+    except LoadError as error:
+        _end(process)
+        raise LoadError(f"{error}\n{log.name}: {log.read_text(errors='replace')[-_SHOWN:]}") from error
+    finally:
+        _end(process)
 
 
-def _wait(process: subprocess.Popen[bytes], log: Path, ports: Mapping[str, int]) -> Mapping[str, int]:
-    """Wait until it says that it serves, and where."""
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    process.wait(START_LIMIT)
+
+
+def _wait(process: subprocess.Popen[bytes], is_ready: Callable[[], bool]) -> None:
     until = time.monotonic() + START_LIMIT
     while time.monotonic() < until and process.poll() is None:
-        text = log.read_text(errors="replace")
-        if ports:
-            if "ready" in text:
-                return ports
-        else:
-            printed = {name: int(found[1]) for name, url in _PORTS.items() if (found := url.search(text))}
-            if len(printed) == len(_PORTS):
-                return printed
+        if is_ready():
+            return
         time.sleep(0.05)
-    raise LoadError(f"the server does not serve: {log.read_text(errors='replace')[-2000:]}")
+    raise LoadError("the server does not serve")
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=START_LIMIT) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def _children(parent: int) -> Sequence[int]:
+    return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def _cpu(pid: int) -> float:
+    tasks = Path(f"/proc/{pid}/task")
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+
+
+def _memory(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    raise LoadError("no memory is used at all")

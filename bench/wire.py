@@ -64,10 +64,12 @@ class FrameReader:
         self._rest = data[start:]
 
 
-def upgrade_request(port: int, token: str) -> bytes:
-    """The handshake of a device."""
+def upgrade_request(target: str, port: int, origin: bool = False) -> bytes:
+    """The handshake of a device; with ``origin`` that of a page that this server has served."""
+    host = f"127.0.0.1:{port}"
+    from_page = f"Origin: http://{host}\r\n" if origin else ""
     return (
-        f"GET /socket.io?token={token} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+        f"GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n{from_page}"
         "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode("ascii")
 

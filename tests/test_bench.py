@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
+from bench.__main__ import LIMITS
 from bench.devices import KEY, address_of
-from bench.figures import Figures, percentile, table, typical, verdicts
+from bench.figures import Figures, Limit, percentile, table, typical
+from bench.servers import WAYS
 from bench.wire import CLOSE, PING, TEXT, FrameReader, WireError, client_frame, sign_token
 from callnet.accounts.tokens import Key, Tokens
 from callnet.errors import TokenInvalid
 
 GOOD = Figures(call=100.0, connection=200.0, login=400.0, memory=8.0, p50=0.5, p99=2.0)
-REFERENCE = Figures(call=160.0, connection=300.0, login=math.nan, memory=10.5, p50=0.4, p99=1.0)
+REFERENCE = Figures(call=160.0, connection=300.0, memory=10.5, p50=0.4, p99=1.0)
 
 
 def unmask(frame: bytes, header: int) -> bytes:
@@ -83,33 +86,49 @@ class FiguresTests(SynchronousTestCase):
 
     def test_one_bad_round_spoils_nothing(self) -> None:
         """The median of each figure counts, of the waiting the best; a figure that nobody has stays unknown."""
-        rounds = [GOOD, Figures(900.0, 100.0, 400.0, 9.0, 0.5, 90.0), Figures(101.0, 210.0, 410.0, 8.5, 0.6, 3.0)]
-        self.assertEqual(Figures(101.0, 200.0, 400.0, 8.5, 0.5, 2.0), typical(rounds))
+        rounds = [GOOD, replace(GOOD, call=900.0, p99=90.0), replace(GOOD, call=101.0, p99=1.5)]
+        middle = typical(rounds)
+        self.assertEqual((101.0, 400.0, 1.5), (middle.call, middle.login, middle.p99))
         self.assertTrue(math.isnan(typical([REFERENCE]).login))
 
     def test_table_sets_servers_side_by_side(self) -> None:
-        """Every figure has a row, with the ratio to each reference; what is not known is a dash."""
-        lines = table({"callnet": GOOD, "Autobahn": REFERENCE}, rate=200).splitlines()
-        self.assertEqual(7, len(lines))
+        """Every figure has a row, with the ratios that are asked for; what is not known is a dash."""
+        labels = {"call": "CPU of a call", "login": "CPU of a login"}
+        ratios = [("callnet", "Autobahn"), ("callnet", "Node")]
+        lines = table({"callnet": GOOD, "Autobahn": REFERENCE}, labels, ratios).splitlines()
+        self.assertEqual(3, len(lines))
+        self.assertEqual(["callnet", "Autobahn", "callnet", ":", "Autobahn"], lines[0].split())
         self.assertEqual(["100.0", "160.0", "0.62"], lines[1].split()[-3:])
-        self.assertEqual(["400.0", "–", "–"], lines[3].split()[-3:])
-        self.assertIn("at 200 calls/s", lines[5])
+        self.assertEqual(["400.0", "–", "–"], lines[2].split()[-3:])
+        self.assertEqual(1, len({len(line) for line in lines}))
 
-    def test_limits_that_are_kept_are_met(self) -> None:
-        """Both limits are marked, with the figure."""
-        self.assertEqual(
-            "≤ 1.3 × the plain Autobahn reference: met (0.62)\n≤ 12 KiB per idle socket: met (8.0)",
-            verdicts({"callnet": GOOD, "Autobahn": REFERENCE}, "Autobahn"),
-        )
 
-    def test_limits_that_are_not_kept_are_missed(self) -> None:
-        """A limit that is not kept is said loudly."""
-        slow = Figures(210.0, 200.0, 400.0, 12.1, 0.5, 2.0)
-        self.assertEqual(
-            "≤ 1.3 × the plain Autobahn reference: MISSED (1.31)\n≤ 12 KiB per idle socket: MISSED (12.1)",
-            verdicts({"callnet": slow, "Autobahn": REFERENCE}, "Autobahn"),
-        )
+class LimitTests(SynchronousTestCase):
+    """Whether limits are kept."""
 
-    def test_without_the_reference_nothing_is_claimed(self) -> None:
-        """Where the reference is not there, its limit is neither met nor missed."""
-        self.assertIn("not measured", verdicts({"callnet": GOOD}, "Autobahn"))
+    def test_figure(self) -> None:
+        """A limit of one figure is met or loudly missed, with the figure."""
+        limit = Limit("memory ≤ 12 KiB", "memory", "callnet", 12.0)
+        self.assertEqual("memory ≤ 12 KiB: met (8.00)", limit.verdict({"callnet": GOOD}))
+        self.assertEqual("memory ≤ 12 KiB: MISSED (12.10)", limit.verdict({"callnet": replace(GOOD, memory=12.1)}))
+
+    def test_ratio(self) -> None:
+        """A limit of the ratio to another server too."""
+        limit = Limit("call", "call", "callnet", 1.3, "Autobahn")
+        self.assertEqual("call: met (0.62)", limit.verdict({"callnet": GOOD, "Autobahn": REFERENCE}))
+        slow = replace(GOOD, call=210.0)
+        self.assertEqual("call: MISSED (1.31)", limit.verdict({"callnet": slow, "Autobahn": REFERENCE}))
+
+    def test_nothing_is_claimed(self) -> None:
+        """Where one of the two is not there, or was not measured, the limit is not met."""
+        limit = Limit("call", "call", "callnet", 1.3, "Autobahn")
+        self.assertEqual("call: not measured, Autobahn is not there", limit.verdict({"callnet": GOOD}))
+        unknown = {"callnet": GOOD, "Autobahn": Figures()}
+        self.assertEqual("call: MISSED (nan)", limit.verdict(unknown))
+
+    def test_limits_name_what_is_measured(self) -> None:
+        """Each limit of a run is of a figure that there is, and of a way to run callnet."""
+        for limit in LIMITS:
+            self.assertIn(limit.figure, Figures.__struct_fields__)
+            self.assertIn(limit.server, [way.name for way in WAYS])
+            self.assertIn(limit.reference, ["", "Autobahn", *(way.name for way in WAYS)])

@@ -9,7 +9,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bench.devices import Callee, Caller, Device, LoadError, address_of
+from bench.devices import Callee, Caller, Client, Device, LoadError, address_of
+from bench.pages import Page
 from bench.wire import CLOSE, PING, PONG
 
 ROOM = "0123456789abcdef0123456789abcdef"
@@ -25,9 +26,9 @@ HANG_UP = {
 
 
 class Line(asyncio.Transport):
-    """The server's end of a connection of one device."""
+    """The server's end of a connection of one device, or one page."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Client) -> None:
         super().__init__()
         self.written: list[bytes] = []
         self.aborted = False
@@ -73,7 +74,7 @@ class PairCase(SynchronousTestCase):
 
         async def run() -> None:
             caller = Caller(0, 8082, ends.append)
-            caller.callee = Callee(1, 8082, caller.address, ends.append)
+            caller.callee = Callee(1, 8082, caller, ends.append)
             test(caller, Line(caller), Line(caller.callee))
 
         asyncio.run(run())
@@ -101,7 +102,8 @@ class CallTests(PairCase):
             notified = {"notified_phone": CALLEE.phone, "notified_device_id": CALLEE.device_id, "room_id": ROOM}
             self.assertEqual([{"type": "calling_hangup", **notified}], at_caller.heard())
             at_callee.say(HANG_UP)
-            self.assertGreater(caller.waited, 0)
+            self.assertGreater(caller.waited.called, 0)
+            self.assertGreater(caller.waited.success, caller.waited.called)
 
         self.assertEqual([None], self.with_pair(call))
 
@@ -207,3 +209,47 @@ class ConnectionTests(SynchronousTestCase):
             return device.error
 
         self.assertIsInstance(asyncio.run(say()), LoadError)
+
+
+class PageTests(SynchronousTestCase):
+    """The two pages of a room."""
+
+    def with_page(self, test: Callable[[Page, Line], None]) -> list[Exception | None]:
+        """Run a test with a page that has met the other one; what it heard."""
+        heard: list[Exception | None] = []
+
+        async def run() -> None:
+            page = Page(8080, "bench", "a" * 32, "b" * 32, lambda _, error: heard.append(error))
+            line = Line(page)
+            page.join()
+            join = {"type": "join", "room_id": "bench", "key": "a" * 32, "session": "a" * 32}
+            self.assertEqual([join], line.heard())
+            for state in ("waiting", "meeting", "meeting"):
+                self.assertFalse(page.meets.done() and state == "waiting")
+                line.say({"type": "room", "state": state, "reason": "", "peer": None})
+            self.assertTrue(page.meets.done())
+            test(page, line)
+
+        asyncio.run(run())
+        return heard
+
+    def test_meeting(self) -> None:
+        """A page speaks to the other by its name, and hears what that one says."""
+
+        def talk(page: Page, line: Line) -> None:
+            page.speak()
+            (said,) = line.heard()
+            self.assertEqual(("relay", "b" * 32), (said["type"], said["to"]))
+            line.say({"type": "relay", "from": "b" * 32, "data": said["data"]})
+
+        self.assertEqual([None], self.with_page(talk))
+
+    def test_frames_that_should_not_come(self) -> None:
+        """What a stranger says, a room that has ended, a refusal: each is an error."""
+        for frame in (
+            {"type": "relay", "from": "c" * 32, "data": {}},
+            {"type": "room", "state": "ended", "reason": "expired", "peer": None},
+            {"type": "refused", "reason": "full"},
+        ):
+            (error,) = self.with_page(lambda _page, line, frame=frame: line.say(frame))  # type: ignore[misc]
+            self.assertIsInstance(error, LoadError)

@@ -1,0 +1,130 @@
+"""What is measured of a server, and how."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bench.devices import Device
+from bench.figures import Figures, percentile
+from bench.load import Pairs, connect_all, log_in
+from bench.pages import Rooms
+from bench.servers import Contender, Server
+
+_CALMING: Final = 0.3
+"""Seconds after which nothing is left to do for devices that have just connected, or are just gone."""
+
+
+class Plan(Struct, frozen=True):
+    """How much is done."""
+
+    rounds: int = 5
+    pairs: int = 32
+    rooms: int = 32
+    seconds: float = 3.0
+    rate: int = 200
+    """Calls a second while the waiting is measured, for the comparison with other servers."""
+    connections: int = 5000
+    logins: int = 2000
+    known_devices: int = 200
+
+
+class Cost(Struct, frozen=True):
+    """CPU of one thing, µs: that of the nodes, and that of Redis (NaN if there is none)."""
+
+    nodes: float
+    store: float
+
+
+class _Meter:
+    """CPU from now on."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._nodes, self._store = server.cpu(), server.store_cpu()
+
+    def cost(self, count: int) -> Cost:
+        """What one of ``count`` things has cost since."""
+        nodes, store = self._server.cpu() - self._nodes, self._server.store_cpu() - self._store
+        return Cost(nodes / count * 1e6, store / count * 1e6)
+
+
+async def measure(contender: Contender, plan: Plan, core: int) -> Figures:
+    """Measure a server once; it is started anew for calls, so that one thing does not spoil the other.
+
+    :raises LoadError: it did something that it may not do.
+    """
+    with contender.running(core) as server:
+        connection, memory = await _connections(server, plan)
+        await asyncio.sleep(_CALMING)
+    with contender.running(core) as server:
+        figures = await _calls(server, plan)
+        if "account" in server.ports[0] and server.store is None:
+            figures = replace(figures, login=await _logins(server, plan))
+        if "site" in server.ports[0]:
+            figures = replace(figures, relay=await _relays(server, plan))
+        await asyncio.sleep(_CALMING)
+    return replace(figures, connection=connection.nodes, store_connection=connection.store, memory=memory)
+
+
+async def _calls(server: Server, plan: Plan) -> Figures:
+    pairs = Pairs(server.ports_of("signaling"), plan.pairs)
+    await pairs.connect()
+    await asyncio.sleep(_CALMING)
+    await pairs.call_in_turn(plan.seconds / 5)
+    meter = _Meter(server)
+    cost = meter.cost(len(await pairs.call_in_turn(plan.seconds)))
+    waits = await pairs.call_at_random(plan.rate, plan.seconds)
+    half = await pairs.call_at_random(0.5e6 / cost.nodes, plan.seconds)
+    pairs.close()
+    return Figures(
+        call=cost.nodes,
+        store_call=cost.store,
+        p50=_milliseconds([wait.success for wait in waits], 0.5),
+        p99=_milliseconds([wait.success for wait in waits], 0.99),
+        rung=_milliseconds([wait.called for wait in half], 0.99),
+    )
+
+
+def _milliseconds(waits: Sequence[float], share: float) -> float:
+    return percentile(waits, share) * 1e3
+
+
+async def _connections(server: Server, plan: Plan) -> tuple[Cost, float]:
+    ports = cycle(server.ports_of("signaling"))
+    first = [Device(number, next(ports)) for number in range(plan.connections, plan.connections + 100)]
+    await connect_all(first)  # what a server loads or makes only once is not to be counted
+    await asyncio.sleep(_CALMING)
+    meter, memory = _Meter(server), server.memory()
+    devices = [Device(number, next(ports)) for number in range(plan.connections)]
+    await connect_all(devices)
+    await asyncio.sleep(_CALMING)
+    cost, memory = meter.cost(plan.connections), server.memory() - memory
+    for device in first + devices:
+        if device.error is not None:
+            raise device.error
+        device.abort()
+    return cost, memory / plan.connections
+
+
+async def _logins(server: Server, plan: Plan) -> float:
+    (port,) = server.ports_of("account")
+    await log_in(port, plan.known_devices, plan.known_devices)
+    meter = _Meter(server)
+    await log_in(port, plan.logins, plan.known_devices)
+    return meter.cost(plan.logins).nodes
+
+
+async def _relays(server: Server, plan: Plan) -> float:
+    rooms = Rooms(server.ports_of("site"), plan.rooms)
+    await rooms.connect()
+    await rooms.talk(plan.seconds / 5)
+    meter = _Meter(server)
+    cost = meter.cost(await rooms.talk(plan.seconds))
+    rooms.close()
+    return cost.nodes

@@ -1,0 +1,49 @@
+"""What ``make bench`` does, in a few moments for each way to run callnet."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bench.figures import Figures
+from bench.measures import Plan, measure
+from bench.servers import WAYS
+
+MOMENT = Plan(rounds=1, pairs=4, rooms=4, seconds=0.2, rate=20, connections=50, logins=10, known_devices=5)
+
+
+class RunTests(SynchronousTestCase):
+    """Every way to run callnet bears the load; how fast it is does not matter here."""
+
+    def measured(self, name: str) -> Figures:
+        """Measure the way of that name."""
+        (way,) = [way for way in WAYS if way.name == name]
+        return asyncio.run(measure(way, MOMENT, min(os.sched_getaffinity(0))))
+
+    def assert_measured(self, figures: Figures, *unknown: str) -> None:
+        """Every figure is known but these."""
+        self.assertEqual(
+            set(unknown),
+            {name for name in Figures.__struct_fields__ if not math.isfinite(getattr(figures, name))},
+        )
+        self.assertGreater(figures.call, 0)
+        self.assertGreater(figures.connection, 0)
+
+    def test_one_process(self) -> None:
+        """One process has no store beside it."""
+        self.assert_measured(self.measured("callnet"), "store_call", "store_connection")
+
+    def test_redis(self) -> None:
+        """One node with Redis."""
+        self.assert_measured(self.measured("Redis"), "login")
+
+    def test_two_nodes(self) -> None:
+        """Two nodes: every call is between them."""
+        self.assert_measured(self.measured("2 nodes"), "login")
+
+    def test_two_workers(self) -> None:
+        """Two workers of one parent, which is not counted."""
+        self.assert_measured(self.measured("2 workers"), "login")
