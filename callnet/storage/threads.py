@@ -67,5 +67,5 @@ class Threads:
         return outcome.addTimeout(LIMIT, self._reactor, _too_late)
 
 
-def _too_late(_result: object, _timeout: float) -> NoReturn:
-    raise Unavailable("the database does not answer in time")
+def _too_late(_result: object, seconds: float) -> NoReturn:
+    raise Unavailable("the database cannot be reached") from TimeoutError(f"no answer within {seconds:g} s")

@@ -1,0 +1,114 @@
+"""PostgreSQL is away, or hangs: who is logged in goes on, and who wants to log in is told to try again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import treq
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.trial.unittest import TestCase
+
+from callnet.client import Account, AccountError, ClientError, Frame, connect
+from callnet.storage.threads import LIMIT
+from tests.daemon import Daemon
+from tests.postgres import Server
+
+PHONE = "13651884967"
+BUSY = 3.0
+"""Seconds that a busy machine may take beside what is measured."""
+
+reactor: Any = installed
+
+
+class AwayTests(TestCase):
+    """A daemon and its own PostgreSQL."""
+
+    async def begin(self) -> None:
+        """Start both, and log two devices in."""
+        self.server = Server()
+        self.addCleanup(self.server.remove)
+        url = self.server.new_database_url()
+        self.daemon = Daemon(self.mktemp(), f'database.url = "{url}"')
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+        self.account = Account(self.daemon.account_url, reactor)
+        self.tokens = {name: await self.account.login(PHONE, name) for name in ("tv", "phone")}
+
+    async def call(self) -> None:
+        """Connect the two with the tokens that they have, and have one call the other; all of it takes no time."""
+        begin = reactor.seconds()
+        called: Deferred[Frame] = Deferred()
+        callee = await connect(self.daemon.signaling_url, self.tokens["tv"], reactor, on_frame=called.callback)
+        caller = await connect(self.daemon.signaling_url, self.tokens["phone"], reactor)
+        answer = caller.call(PHONE, "tv")
+        callee.accept(await called)
+        self.assertEqual((await answer).frame.type, "call_success")
+        self.assertLess(reactor.seconds() - begin, BUSY)
+
+    async def refused(self, longest: float) -> None:
+        """A new device is told to try again, within so many seconds."""
+        begin = reactor.seconds()
+        response = await treq.post(
+            f"{self.daemon.account_url}/account/login",
+            json={"phone": PHONE, "device_id": "new"},
+            reactor=reactor,
+            persistent=False,
+        )
+        answer = json.loads(await response.content())
+        self.assertLess(reactor.seconds() - begin, longest + BUSY)
+        self.assertEqual((response.code, response.headers.getRawHeaders("Retry-After")), (503, ["5"]))
+        self.assertEqual((answer["errorCode"], answer["errorCodeName"]), (1, "ERROR_CODE_INTERNAL_ERROR"))
+
+    async def admin(self, path: str) -> int:
+        """The status of an answer to the operator."""
+        response = await treq.get(f"{self.daemon.admin_url}{path}", reactor=reactor, persistent=False)
+        await response.content()
+        return int(response.code)
+
+    def threads(self) -> int:
+        """How many threads the daemon has."""
+        return len(list(Path(f"/proc/{self.daemon.pid}/task").iterdir()))
+
+    async def test_it_crashes_and_comes_back(self) -> None:
+        """Without it devices connect and call; logins are told at once to try again, and succeed when it is back."""
+        await self.begin()
+        self.server.crash()
+        await self.refused(0)
+        await self.call()
+        error: Any = await self.assertFailure(self.account.contacts(PHONE, self.tokens["tv"]), AccountError)
+        self.assertEqual((error.status, error.code), (503, 1))
+        self.assertEqual((await self.admin("/healthz"), await self.admin("/readyz")), (200, 503))
+        self.server.start()
+        await gatherResults([self.account.login(PHONE, name) for name in ("tv", "phone", "new", "newer", "newest")])
+        self.assertNotIn("Traceback", self.daemon.log)
+        self.assertNotIn(PHONE, self.daemon.log)
+
+    async def test_it_hangs_and_goes_on(self) -> None:
+        """While it hangs, logins are told to try again after 5 s, however many there are, and calls do not wait."""
+        await self.begin()
+        threads = self.threads()
+        self.server.pause()
+        refused = gatherResults([Deferred.fromCoroutine(self.refused(LIMIT)) for _ in range(20)])
+        await self.call()
+        self.assertEqual((await self.admin("/healthz"), await self.admin("/readyz")), (200, 503))
+        await refused
+        self.assertLessEqual(self.threads(), max(threads, 8))
+        self.server.resume()
+        await self.account.login(PHONE, "new")
+        self.assertNotIn("Traceback", self.daemon.log)
+
+    async def test_it_hangs_and_the_daemon_is_stopped(self) -> None:
+        """A daemon that waits for it ends in time."""
+        await self.begin()
+        self.server.pause()
+        logins = (self.account.login(PHONE, f"new{number}") for number in range(20))
+        waiting = gatherResults([self.assertFailure(login, ClientError) for login in logins])
+        await self.admin("/readyz")  # it asks the database too
+        begin = reactor.seconds()
+        await self.daemon.stop()
+        self.assertLess(reactor.seconds() - begin, BUSY)
+        await waiting
+        self.assertNotIn("Traceback", self.daemon.log)
