@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import signal
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from tests.redis_server import Certificate, Flavour, RedisServer, command, free_port, launched, tls_settings
 
@@ -21,10 +24,12 @@ class Sentinels:
     """A master, a replica of it, and three Sentinels that know each other.
 
     :param certificate: all of them speak TLS, and only that.
+    :param password: what the Sentinels ask for; Redis itself does not.
     """
 
-    def __init__(self, flavour: Flavour, *, certificate: Certificate | None = None) -> None:
+    def __init__(self, flavour: Flavour, *, certificate: Certificate | None = None, password: str = "") -> None:
         self._tls = certificate
+        self._password = password
         self.servers: Final = tuple(RedisServer(flavour, tcp=True, certificate=certificate) for _ in range(2))
         """The master of the beginning, then the replica."""
         master, replica = self.servers
@@ -36,12 +41,27 @@ class Sentinels:
 
     def url(self) -> str:
         """The master, wherever it is, as the setting ``redis.url``."""
+        query = f"?sentinel_password={quote(self._password)}" if self._password else ""
         hosts = ",".join(f"127.0.0.1:{port}" for port in self._ports)
-        return f"redis{'s' if self._tls else ''}+sentinel://{hosts}/{SERVICE}"
+        return f"redis{'s' if self._tls else ''}+sentinel://{hosts}/{SERVICE}{query}"
 
     def fail_over(self) -> None:
         """Have a Sentinel make the replica the master, though nothing is wrong; it answers when it has begun."""
         self._sentinels[0].cli("SENTINEL", "FAILOVER", SERVICE)
+
+    def stop(self, *which: int) -> None:
+        """Have Sentinels stand still (SIGSTOP), of the three."""
+        for number in which:
+            self._sentinels[number].signal(signal.SIGSTOP)
+
+    def resume(self, *which: int) -> None:
+        """Have them go on after :meth:`stop`."""
+        for number in which:
+            self._sentinels[number].signal(signal.SIGCONT)
+
+    def restart(self, which: int) -> None:
+        """Have one begin again with what it knew first: the master of the beginning."""
+        self._sentinels[which].restart()
 
     def close(self) -> None:
         """Kill all of them and remove what they wrote."""
@@ -61,6 +81,7 @@ class Sentinels:
             ("sentinel", f"down-after-milliseconds {SERVICE} {DOWN_AFTER}"),
             ("sentinel", f"failover-timeout {SERVICE} 10000"),
             ("sentinel", f"known-replica {SERVICE} 127.0.0.1 {replica.port}"),
+            *([("requirepass", self._password)] if self._password else []),
             *(("sentinel", f"known-sentinel {SERVICE} 127.0.0.1 {other} {name}") for other, name in others),
         ]
 
@@ -70,11 +91,23 @@ class _Sentinel:
 
     def __init__(self, flavour: Flavour, settings: list[tuple[str, str]]) -> None:
         self._flavour = flavour
+        self._settings = settings
         self._directory = Path(tempfile.mkdtemp(prefix=f"callnet-{flavour}-sentinel-"))
-        self._process, self._socket = launched(flavour, self._directory, settings, "--sentinel")
+        self._process, self._socket = self._start()
 
     def cli(self, *words: str) -> str:
         return command(self._flavour, self._socket, *words)
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def restart(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._process, _ = self._start()
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], str]:
+        return launched(self._flavour, self._directory, self._settings, "--sentinel")
 
     def close(self) -> None:
         self._process.kill()

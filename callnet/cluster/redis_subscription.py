@@ -12,7 +12,7 @@ from callnet.cluster.redis_dial import Keeper
 from callnet.cluster.redis_line import Reactor, greet, pack
 from callnet.cluster.redis_url import RedisTarget
 
-_PING_EVERY: Final = 1.0
+PING_EVERY: Final = 1.0
 """Seconds."""
 _PING: Final = pack((b"PING",))
 
@@ -44,7 +44,7 @@ class Messages(Conversation):
         elif now - self._unanswered_since >= REPLY_TIME:
             self.abort(f"no answer in {REPLY_TIME:g} s")
             return
-        if now - self._pinged >= _PING_EVERY:
+        if now - self._pinged >= PING_EVERY:
             self._pinged = now
             self.transport.write(_PING)
             if self._unanswered_since is None:
