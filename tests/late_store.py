@@ -34,6 +34,8 @@ class LateCallStore:
         """For each of the next commands, whether it is lost on its way."""
         self.lost_answers: deque[bool] = deque()
         """For each of the next commands that came through, whether its answer is lost."""
+        self.is_away = False
+        """Whether every command is lost."""
 
     @property
     def node(self) -> str:
@@ -73,7 +75,7 @@ class LateCallStore:
         return answer
 
     def _do(self, command: Callable[[], Deferred[T]], answer: Deferred[T]) -> None:
-        if self.lost_commands and self.lost_commands.popleft():
+        if self.is_away or (self.lost_commands and self.lost_commands.popleft()):
             self._next_turn(lambda: answer.errback(Unavailable("the store is away")))
             return
         done = maybeDeferred(command)

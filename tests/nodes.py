@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from callnet.cluster.tables import Tables
-from callnet.interfaces import OVERTAKEN, BusMessage, Commit, IBus, ICallStore
+from callnet.calls.merging import everyone
+from callnet.cluster.tables import Record, Tables
+from callnet.errors import Unavailable
+from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, Changes, DeviceRecord, Displaced, Notice, Records, SeatNotice, SeatsRecord
+from callnet.records import (
+    CallRecord,
+    CallState,
+    Changes,
+    DeviceRecord,
+    Displaced,
+    Notice,
+    Records,
+    SeatNotice,
+    SeatsRecord,
+)
 
 
 class Cluster:
@@ -21,6 +33,8 @@ class Cluster:
     def __init__(self, clock: IReactorTime) -> None:
         self.tables: Final = Tables()
         self.clock: Final = clock
+        self.shift = 0.0
+        """How far the clock of the store is ahead of that of the nodes, in seconds."""
         self.listening: Final[dict[str, list[Callable[[BusMessage], None]]]] = {}
 
     def send(self, node: str, message: BusMessage) -> bool:
@@ -50,15 +64,30 @@ class NodeBus:
 
 @implementer(ICallStore)
 class NodeStore:
-    """One node's way to the records. It answers at once."""
+    """One node's way to the records. It answers at once.
+
+    The node can be cut off: then it has only what concerns itself, nobody hears of what it does, and it of nobody.
+    """
 
     def __init__(self, cluster: Cluster, node: str) -> None:
-        self.node: Final = node
+        self.node = node
         self._cluster = cluster
+        self._cut_off: CutOff | None = None
+
+    def is_cut_off(self) -> None:
+        """Cut the node off."""
+        if self._cut_off is None:
+            self._cut_off = CutOff(self._cluster, self.node)
+
+    def is_back(self) -> None:
+        """Let the node be one of many again: everyone is told of what they missed."""
+        if self._cut_off is not None:
+            cut_off, self._cut_off = self._cut_off, None
+            cut_off.ends()
 
     def now(self) -> float:
         """See :meth:`callnet.interfaces.ICallStore.now`."""
-        return self._cluster.clock.seconds()
+        return self._cluster.clock.seconds() + self._cluster.shift
 
     def read(
         self,
@@ -67,6 +96,8 @@ class NodeStore:
         fresh: bool = False,  # noqa: ARG002
     ) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
+        if self._cut_off is not None:
+            return succeed(self._cut_off.records())
         return succeed(self._cluster.tables.records)
 
     def commit(self, changes: Changes) -> Deferred[Commit]:
@@ -74,6 +105,8 @@ class NodeStore:
         tables = self._cluster.tables
         if not tables.holds(changes):
             return succeed(OVERTAKEN)
+        if self._cut_off is not None:
+            return self._cut_off.commit(changes)
         tables.apply(changes)
         unreached = [notice.to for notice in changes.notices if not self._tell(notice) and isinstance(notice, Notice)]
         return succeed(Commit(True, tuple(unreached)))
@@ -95,6 +128,87 @@ class NodeStore:
         device = self._cluster.tables.records.device(address)
         return device.node if device is not None and device.connected else None
 
-    def due(self, now: float) -> Deferred[Sequence[DeviceRecord | CallRecord | SeatsRecord]]:
+    def due(self, now: float) -> Deferred[Sequence[Record]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""
-        return succeed(self._cluster.tables.due(now))
+        due = self._cluster.tables.due(now)
+        return succeed(due if self._cut_off is None else list(filter(self._cut_off.knows, due)))
+
+
+class CutOff:
+    """The time in which a node is alone. What it does is written down at once, but nobody is told."""
+
+    def __init__(self, cluster: Cluster, node: str) -> None:
+        self._cluster = cluster
+        self._node = node
+        self._ears = cluster.listening.pop(node, [])
+        self._devices = self._own_devices()
+        self._calls = dict(cluster.tables.calls)
+        self._seats = dict(cluster.tables.seats)
+
+    def _own_devices(self) -> dict[DeviceAddress, DeviceRecord]:
+        devices = self._cluster.tables.devices
+        return {r.address: r for of_phone in devices.values() for r in of_phone.values() if r.node == self._node}
+
+    def _is_own(self, address: DeviceAddress) -> bool:
+        record = self._cluster.tables.records.device(address)
+        return record is not None and record.node == self._node
+
+    def knows(self, record: Record) -> bool:
+        """Tell whether a record concerns this node."""
+        if isinstance(record, DeviceRecord):
+            return record.node == self._node
+        if isinstance(record, SeatsRecord):
+            return any(seat is not None and seat.node == self._node for seat in record.seats)
+        return any(map(self._is_own, everyone(record)))
+
+    def records(self) -> Records:
+        """The records that concern this node."""
+        tables = self._cluster.tables
+        devices: dict[str, dict[str, DeviceRecord]] = {}
+        for record in self._own_devices().values():
+            devices.setdefault(record.address.phone, {})[record.address.device_id] = record
+        rooms = {call.room for call in tables.calls.values() if self.knows(call)}
+        rooms |= {seats.room for seats in tables.seats.values() if self.knows(seats)}
+        calls = {room: tables.calls[room] for room in rooms if room in tables.calls}
+        return Records(devices, calls, {room: tables.seats[room] for room in rooms if room in tables.seats}, False)
+
+    def commit(self, changes: Changes) -> Deferred[Commit]:
+        """Take changes that concern nobody else; tell those who are here."""
+        records: list[Record] = [*changes.devices, *changes.calls, *changes.seats]
+        if not all(map(self._is_alone_in, records)):
+            return fail(Unavailable("this concerns other nodes"))
+        self._cluster.tables.apply(changes)
+        for notice in changes.notices:
+            if isinstance(notice, SeatNotice) or self._is_own(notice.to):
+                self._hear(notice)
+        return succeed(COMMITTED)
+
+    def _is_alone_in(self, record: Record) -> bool:
+        if isinstance(record, DeviceRecord):
+            return record.node == self._node
+        if isinstance(record, CallRecord):
+            return record.state is CallState.OVER or all(map(self._is_own, everyone(record)))
+        return all(seat is None or seat.node == self._node for seat in record.seats)
+
+    def _hear(self, message: BusMessage) -> None:
+        for ear in self._ears:
+            ear(message)
+
+    def ends(self) -> None:
+        """Tell everybody what has changed meanwhile."""
+        tables = self._cluster.tables
+        self._cluster.listening[self._node] = self._ears
+        for old in self._devices.values():
+            now = tables.records.device(old.address)
+            if now is not None and now.node != self._node:
+                self._hear(Displaced(old.address, self._node, now.generation))
+        for call in list(tables.calls.values()):
+            if self._calls.get(call.room) is not call:
+                for address in everyone(call):
+                    device = tables.records.device(address)
+                    if device is not None and device.connected:
+                        self._cluster.send(device.node, Notice(address, call))
+        for seats in list(tables.seats.values()):
+            for seat in seats.seats:
+                if seat is not None and self._seats.get(seats.room) is not seats:
+                    self._cluster.send(seat.node, SeatNotice(seat.key, seats, tables.calls.get(seats.room)))

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.calls import events
 from callnet.calls.rooms import RoomManager
 from callnet.config import CallSettings
 from callnet.interfaces import ICallStore
@@ -37,11 +38,11 @@ class RecordedSession:
         """How often it was told that it is displaced."""
         self.last_heard = clock.seconds()
         self._rooms = rooms
-        self.attached: Final[Deferred[None]] = rooms.attach(address, self)
+        self.attached: Final[Deferred[None]] = rooms.attach(self)
 
     def goes(self) -> Deferred[None]:
         """Have the socket close."""
-        return self._rooms.detach(self.address, self)
+        return self._rooms.detach(self)
 
     @property
     def rooms(self) -> list[tuple[RoomId, str]]:
@@ -51,6 +52,9 @@ class RecordedSession:
     def told(self, call: CallRecord) -> None:
         """Remember the call."""
         self.calls.append(call)
+
+    def knows(self, call: CallRecord) -> None:
+        """Nothing is said twice by these."""
 
     def awaits(self, outcome: Deferred[Outcome]) -> None:
         """Wait for it."""
@@ -96,6 +100,7 @@ class RoomsCase(SynchronousTestCase):
         """Start both nodes, with nobody connected."""
         self.clock = Clock()
         self._next_turn: list[Callable[[], object]] = []
+        self.connected: list[RecordedSession] = []
         self.cluster = Cluster(self.clock)
         self.tables = self.cluster.tables
         self.rooms = self.make_rooms(self.make_store(NodeStore(self.cluster, "here")))
@@ -123,13 +128,22 @@ class RoomsCase(SynchronousTestCase):
     def connect(self, address: DeviceAddress, rooms: RoomManager | None = None) -> RecordedSession:
         """Connect a device, to the first node if nothing else is said."""
         session = RecordedSession(rooms or self.rooms, address, self.clock)
+        self.connected.append(session)
         self.pass_turns()
         return session
+
+    def newest(self, address: DeviceAddress) -> RecordedSession:
+        """The newest connection of a device."""
+        return next(session for session in reversed(self.connected) if session.address == address)
+
+    def elsewhere(self, event: events.Event) -> None:
+        """Have something happen on the other node, be the device there or not."""
+        Deferred.fromCoroutine(self.others._decisions.settle(event))
 
     def call(self, caller: DeviceAddress, target: DeviceAddress) -> list[Outcome]:
         """Place a call on the first node. The list holds its outcome as soon as there is one."""
         outcomes: list[Outcome] = []
-        self.rooms.call(caller, target).addCallback(outcomes.append)
+        self.rooms.call(self.newest(caller), target).addCallback(outcomes.append)
         self.pass_turns()
         return outcomes
 
@@ -160,7 +174,9 @@ class RoomsCase(SynchronousTestCase):
 
     def assert_nothing_waits(self, rooms: RoomManager) -> None:
         """A node has nobody who waits for an outcome, or for a turn."""
-        self.assertEqual(({}, {}, {}), (rooms._waiters, rooms._placed, rooms._turns._waiting))
+        waiters = rooms._waiters
+        self.assertEqual(({}, {}, {}), (waiters._waiting, waiters._placed, rooms._turns._waiting))
+        self.assertEqual((0, []), (len(rooms._retries), rooms._retries._pauses))
 
     def assert_nothing_is_stored(self) -> None:
         """Nothing is remembered of anybody."""

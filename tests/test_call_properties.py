@@ -8,6 +8,7 @@ from typing import Final
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -57,7 +58,8 @@ class Calls(RuleBasedStateMachine):
         self.turns: list[Callable[[], object]] = []
         self.cluster = Cluster(self.clock)
         self.tables = self.cluster.tables
-        stores = [self.make_store(NodeStore(self.cluster, "here")), NodeStore(self.cluster, "there")]
+        self.first = NodeStore(self.cluster, "here")
+        stores = [self.make_store(self.first), NodeStore(self.cluster, "there")]
         self.nodes = [RoomManager(store, NodeBus(self.cluster, store.node), self.clock, TIMES) for store in stores]
         for node in self.nodes:
             node.start()
@@ -142,7 +144,7 @@ class Calls(RuleBasedStateMachine):
     @rule(choice=choices)
     def operator_ends(self, choice: int) -> None:
         """The operator ends a call."""
-        self.nodes[1]._turns.take(self, lambda: self.nodes[1]._settle(events.Stopped(self.room(choice))))
+        Deferred.fromCoroutine(self.nodes[1]._decisions.settle(events.Stopped(self.room(choice))))
 
     @rule(seconds=st.sampled_from((0.25, 1.0, 2.0, 3.0, 5.25, 12.0)))
     def wait(self, seconds: float) -> None:
@@ -268,8 +270,10 @@ class Calls(RuleBasedStateMachine):
         for index in (tables._devices_due, tables._calls_due, tables._seats_due):
             assert index._buckets == {}
         for node in self.nodes:
-            assert (node._waiters, node._placed, node._arriving, node._turns._waiting) == ({}, {}, {}, {})
-            assert (node._devices, node._pages) == ({}, {})
+            waiters, pages = node._waiters, node._pages
+            assert (waiters._waiting, waiters._placed, node._turns._waiting) == ({}, {}, {})
+            assert (node._devices, node._arrivals._kept) == ({}, {})
+            assert (pages._seated, pages._arrivals._kept) == ({}, {})
 
 
 class LateCalls(Calls):

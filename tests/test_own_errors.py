@@ -57,6 +57,7 @@ class StoreTests(QuietTestCase):
         super().setUp()
         self.store = FailingStore(self.world.store)
         self.rooms = RoomManager(self.store, self.world.bus, self.world.clock, CallSettings())
+        self.addCleanup(self.rooms.stop)
         self.signaling = SignalingFactory(self.rooms, self.world.tokens.verify, self.world.clock)
         self.tv = self.world.device(*TV, self.signaling)
         self.phone = self.world.device(*PHONE, self.signaling)
@@ -84,25 +85,42 @@ class StoreTests(QuietTestCase):
         self.assertEqual(self.phone.hears()["type"], "called")
 
     def test_answering(self) -> None:
-        """An answer or a hang-up that cannot be carried out is not answered, and may be sent again."""
+        """An answer waits; after 5 s its device is told that the call is lost, and that is done in the end."""
         self.tv.say("call", to_phone=PHONE.phone, to_device_id=PHONE.device_id)
         room = self.phone.hears()["room_id"]
-        answer = {"from_phone": TV.phone, "from_device_id": TV.device_id, "room_id": room}
         self.store.error = Unavailable
+        answer = {"from_phone": TV.phone, "from_device_id": TV.device_id, "room_id": room}
         self.phone.say("called_success", **answer)
-        self.phone.say("called_refuse", **answer)
-        self.tv.say("calling_hangup", notified_phone=PHONE.phone, notified_device_id=PHONE.device_id)
-        self.phone.say("calling_hangup", notified_phone=TV.phone, notified_device_id=TV.device_id, room_id=room)
-        self.store.error = None
+        self.world.advance(5)
         self.assertEqual(self.phone.heard() + self.tv.heard(), [])
-        self.phone.say("called_success", **answer)
-        self.assertEqual(self.tv.hears()["type"], "call_success")
+        self.world.advance(1)
+        self.assertEqual(self.phone.hears()["reason"], "connection_lost")
+        self.store.error = None
+        self.world.advance(1)
+        self.assertEqual(self.tv.hears()["type"], "call_refuse")
+        self.assertEqual(self.phone.heard(), [])
+
+    def test_hanging_up(self) -> None:
+        """A hang-up is done in the end."""
+        self.tv.say("call", to_phone=PHONE.phone, to_device_id=PHONE.device_id)
+        self.phone.heard()
+        self.store.error = Unavailable
+        self.tv.say("calling_hangup", notified_phone=PHONE.phone, notified_device_id=PHONE.device_id)
+        self.world.advance(3)
+        self.store.error = None
+        self.world.advance(1)
+        self.assertEqual(self.phone.hears()["reason"], "cancelled")
+        self.assertEqual(self.tv.heard(), [])
 
     def test_leaving(self) -> None:
         """A device may go away all the same."""
         self.store.error = Unavailable
         self.tv.leave()
         self.assertEqual(len(self.signaling.sockets), 1)
+        self.store.error = None
+        self.world.advance(1)
+        self.phone.say("call", to_phone=TV.phone, to_device_id=TV.device_id)
+        self.assertEqual(self.phone.hears()["reason"], "offline")
 
     def test_page(self) -> None:
         """A page that can be given no seat is sent away with 1011; it tries again."""

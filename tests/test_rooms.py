@@ -25,7 +25,7 @@ class OutcomeTests(RoomsCase):
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
         self.assertEqual([], outcomes)
-        self.assertIsNone(self.successResultOf(self.rooms.answer(TV, room, True)))
+        self.assertIsNone(self.successResultOf(self.rooms.answer(self.newest(TV), room, True)))
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([], self.ann.calls)
         self.assert_nothing_waits(self.rooms)
@@ -34,17 +34,17 @@ class OutcomeTests(RoomsCase):
         """Refused."""
         outcomes = self.call(ANN, EVERYWHERE)
         room = self.room_of(self.tv)
-        self.rooms.answer(TV, room, False)
+        self.rooms.answer(self.newest(TV), room, False)
         self.assertEqual([Refused(room, EVERYWHERE, Reason.REFUSED)], outcomes)
         self.assert_nothing_waits(self.rooms)
 
     def test_at_once(self) -> None:
         """What fails at once has failed when the Deferred is handed out."""
         self.call(ANN, TV)
-        nobody = DeviceAddress("13600000009", "tv")
-        self.assertEqual(Failed(TV, Reason.BUSY), self.successResultOf(self.rooms.call(CAROL, TV)))
-        self.assertEqual(Failed(CAROL, Reason.SELF), self.successResultOf(self.rooms.call(CAROL, CAROL)))
-        self.assertEqual(Failed(nobody, Reason.OFFLINE), self.successResultOf(self.rooms.call(CAROL, nobody)))
+        nobody, carol = DeviceAddress("13600000009", "tv"), self.newest(CAROL)
+        self.assertEqual(Failed(TV, Reason.BUSY), self.successResultOf(self.rooms.call(carol, TV)))
+        self.assertEqual(Failed(CAROL, Reason.SELF), self.successResultOf(self.rooms.call(carol, CAROL)))
+        self.assertEqual(Failed(nobody, Reason.OFFLINE), self.successResultOf(self.rooms.call(carol, nobody)))
 
     def test_ring_time(self) -> None:
         """When the ring time passes the clock ends the call, punctually to a quarter of a second."""
@@ -60,7 +60,7 @@ class OutcomeTests(RoomsCase):
         """The caller itself ended the ringing: nobody is to be told, and nobody waits any more."""
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
-        self.assertIsNone(self.successResultOf(self.rooms.hang_up(ANN, room)))
+        self.assertIsNone(self.successResultOf(self.rooms.hang_up(self.newest(ANN), room)))
         self.assertEqual([Withdrawn()], outcomes)
         self.assertEqual((room, Reason.CANCELLED), self.tv.rooms[-1])
         self.assert_nothing_waits(self.rooms)
@@ -68,7 +68,7 @@ class OutcomeTests(RoomsCase):
     def test_cancels(self) -> None:
         """The same without knowing the room."""
         outcomes = self.call(ANN, TV)
-        self.rooms.cancel(ANN, TV.phone)
+        self.rooms.cancel(self.newest(ANN), TV.phone)
         self.assertEqual([Withdrawn()], outcomes)
         self.assert_nothing_waits(self.rooms)
 
@@ -76,8 +76,8 @@ class OutcomeTests(RoomsCase):
         """A caller that cancels too late hears of the acceptance first, then of the end."""
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
-        self.rooms.answer(TV, room, True)
-        self.rooms.cancel(ANN, TV.phone)
+        self.rooms.answer(self.newest(TV), room, True)
+        self.rooms.cancel(self.newest(ANN), TV.phone)
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
 
@@ -86,7 +86,7 @@ class OutcomeTests(RoomsCase):
         first = self.call(ANN, TV)
         second = self.call(ANN, CAROL)
         self.assertEqual(([Withdrawn()], []), (first, second))
-        self.rooms.answer(CAROL, self.room_of(self.carol), False)
+        self.rooms.answer(self.newest(CAROL), self.room_of(self.carol), False)
         self.assertEqual([Refused(self.room_of(self.carol), CAROL, Reason.REFUSED)], second)
         self.assert_nothing_waits(self.rooms)
 
@@ -104,7 +104,7 @@ class OutcomeTests(RoomsCase):
         self.assertEqual([Withdrawn()], self.call(ANN, TV))
         self.assertEqual([], first)
         room = self.room_of(self.tv)
-        self.rooms.answer(TV, room, True)
+        self.rooms.answer(self.newest(TV), room, True)
         self.assertEqual([Accepted(room, TV)], first)
 
     def test_glare(self) -> None:
@@ -119,11 +119,12 @@ class OutcomeTests(RoomsCase):
         """Answers and hang-ups fire with what their sender is to be told."""
         self.call(ANN, TV)
         room = self.room_of(self.tv)
-        self.assertEqual(NotYours(), self.successResultOf(self.rooms.answer(CAROL, room, True)))
-        self.assertEqual(NotYours(), self.successResultOf(self.rooms.hang_up(CAROL, room)))
-        self.rooms.hang_up(ANN, room)
-        self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(self.rooms.answer(TV, room, True)))
-        self.assertIsNone(self.successResultOf(self.rooms.hang_up(TV, room)))
+        self.assertEqual(NotYours(), self.successResultOf(self.rooms.answer(self.newest(CAROL), room, True)))
+        self.assertEqual(NotYours(), self.successResultOf(self.rooms.hang_up(self.newest(CAROL), room)))
+        self.rooms.hang_up(self.newest(ANN), room)
+        tv = self.newest(TV)
+        self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(self.rooms.answer(tv, room, True)))
+        self.assertIsNone(self.successResultOf(self.rooms.hang_up(tv, room)))
 
     def test_shutting_down(self) -> None:
         """A node that stops answers every further call with `shutting_down`; those that ring go on."""
@@ -131,7 +132,7 @@ class OutcomeTests(RoomsCase):
         self.rooms.refuse_calls()
         self.assertEqual([Failed(ANN, Reason.SHUTTING_DOWN)], self.call(CAROL, ANN))
         room = self.room_of(self.tv)
-        self.rooms.answer(TV, room, True)
+        self.rooms.answer(self.newest(TV), room, True)
         self.assertEqual([Accepted(room, TV)], first)
 
 
@@ -147,7 +148,7 @@ class ConnectionTests(RoomsCase):
         self.assertEqual([Withdrawn()], first)
         self.assert_nothing_waits(self.rooms)
         back = self.connect(ANN)
-        self.rooms.answer(TV, room, True)
+        self.rooms.answer(self.newest(TV), room, True)
         self.assertEqual([Accepted(room, TV)], back.outcomes)
         self.assertEqual([], back.calls)
         self.assert_nothing_waits(self.rooms)
@@ -159,7 +160,7 @@ class ConnectionTests(RoomsCase):
         first = self.call(ANN, TV)
         new = self.connect(ANN)
         self.assertEqual([Withdrawn()], first)
-        self.rooms.answer(TV, self.room_of(tv), False)
+        self.rooms.answer(self.newest(TV), self.room_of(tv), False)
         self.assertEqual([Refused(self.room_of(tv), TV, Reason.REFUSED)], new.outcomes)
 
     def test_answered_while_away(self) -> None:
@@ -169,7 +170,7 @@ class ConnectionTests(RoomsCase):
         room = self.room_of(tv)
         ann.goes()
         self.wait(1)
-        self.rooms.answer(TV, room, True)
+        self.rooms.answer(self.newest(TV), room, True)
         back = self.connect(ANN)
         self.assertEqual([(room, "active")], back.rooms)
 
@@ -183,7 +184,7 @@ class ConnectionTests(RoomsCase):
         self.assertEqual(([], 1), (old.calls, len(new.calls)))
         old.goes()
         self.wait(31)
-        self.rooms.answer(TV, self.room_of(new), True)
+        self.rooms.answer(self.newest(TV), self.room_of(new), True)
         self.assertEqual([Accepted(self.room_of(new), TV)], outcomes)
 
     def test_goes_twice(self) -> None:
@@ -199,7 +200,7 @@ class ConnectionTests(RoomsCase):
         ann, tv = self.connect(ANN), self.connect(TV)
         self.call(ANN, TV)
         room = self.room_of(tv)
-        self.rooms.answer(TV, room, True)
+        self.rooms.answer(self.newest(TV), room, True)
         tv.goes()
         self.wait(29.75)
         self.assertEqual([], ann.calls)
@@ -210,7 +211,7 @@ class ConnectionTests(RoomsCase):
         """When everyone is gone for long enough, nothing remains."""
         sessions = [self.connect(address) for address in (ANN, TV, PAD, CAROL)]
         self.call(ANN, EVERYWHERE)
-        self.rooms.answer(TV, self.room_of(sessions[1]), True)
+        self.rooms.answer(self.newest(TV), self.room_of(sessions[1]), True)
         self.call(CAROL, PAD)
         for session in sessions:
             session.goes()
@@ -233,9 +234,9 @@ class TwoNodesTests(RoomsCase):
         """An answer from any node fires the waiter."""
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
-        self.others.answer(TV, room, True)
+        self.others.answer(self.newest(TV), room, True)
         self.assertEqual([Accepted(room, TV)], outcomes)
-        self.others.hang_up(TV, room)
+        self.others.hang_up(self.newest(TV), room)
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
 
     def test_caller_moves(self) -> None:
@@ -245,7 +246,7 @@ class TwoNodesTests(RoomsCase):
         self.assertEqual((1, 0), (self.ann.closed, moved.closed))
         self.ann.goes()
         self.assertEqual([Withdrawn()], first)
-        self.others.answer(TV, self.room_of(self.tv), True)
+        self.others.answer(self.newest(TV), self.room_of(self.tv), True)
         self.assertEqual([Accepted(self.room_of(self.tv), TV)], moved.outcomes)
         self.wait(31)
         self.assertEqual([], self.tv.calls[1:])
@@ -268,7 +269,7 @@ class TwoNodesTests(RoomsCase):
         self.cluster.send("here", Notice(ANN, ended))
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
-        self.others.hang_up(TV, room)
+        self.others.hang_up(self.newest(TV), room)
 
     def test_one_node_stops(self) -> None:
         """Any node acts on what is due, whoever began it."""
@@ -290,9 +291,9 @@ class ShortTimesTests(RoomsCase):
         outcomes = self.call(ANN, TV)
         self.wait(2.25)
         self.assertEqual([Failed(TV, Reason.NO_ANSWER)], outcomes)
-        waiting: Deferred[Outcome] = self.rooms.call(ANN, TV)
+        waiting: Deferred[Outcome] = self.rooms.call(self.newest(ANN), TV)
         room = self.room_of(tv)
-        self.rooms.answer(TV, room, True)
+        self.rooms.answer(self.newest(TV), room, True)
         self.successResultOf(waiting)
         tv.goes()
         self.wait(1.25)

@@ -84,8 +84,8 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
             draft.tell(call, *everyone(call))
     for device, stored in newest:
         _announce_device(draft, stored, device, node)
-    for call in calls.values():
-        _seat_in_call(draft, call.room)
+    for one in mine.calls:  # of other calls the parties were not read
+        _seat_in_call(draft, one.room)
     for seats in mine.seats:
         merged = merged_seats(records.seats.get(seats.room), seats, mine.names, node)
         if merged is not None:

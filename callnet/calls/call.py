@@ -19,6 +19,8 @@ the call is too old                       --                                    
 seats or unseated limit                   --                                       OVER abandoned; both told
 revoked                                   caller: cancelled, callee: refuses       OVER revoked; other told
 the operator ends it                      OVER shutting_down; all told             the same
+a device gave up                          caller: cancelled, callee: leaves        OVER connection_lost; both told
+no rung device can be told                rings again, then OVER unavailable       --
 ========================================  =======================================  ===========================
 
 OVER answers every event with no change; what its sender is told is in :func:`_late`.
@@ -33,12 +35,13 @@ from msgspec import Struct
 
 from callnet.calls import events, seats
 from callnet.calls.draft import Draft, parties
-from callnet.calls.moves import accept, leave, refuse
+from callnet.calls.moves import accept, drop_out, leave, refuse
 from callnet.calls.place import Ringing, place
 from callnet.calls.telling import Missed, decided_at, ending_reason
 from callnet.calls.times import UNHEARD, unseated_at
 from callnet.config import CallSettings
-from callnet.model import DeviceAddress, Outcome, Reason
+from callnet.errors import Unavailable
+from callnet.model import DeviceAddress, Outcome, Reason, RoomId
 from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Records
 
 
@@ -70,7 +73,10 @@ class Decision(Struct, frozen=True):
 
 
 def decide(records: Records, event: events.Event, now: float, settings: CallSettings) -> Decision:
-    """Apply the rules to one event. ``records`` hold at least what the event's phones and rooms name."""
+    """Apply the rules to one event. ``records`` hold at least what the event's phones and rooms name.
+
+    :raises callnet.errors.Unavailable: ``records`` are not complete, and this cannot be decided without the rest.
+    """
     draft = Draft(records, now, settings)
     reply = _RULES[type(event)](draft, event)
     return Decision(draft.finish(), reply)
@@ -87,8 +93,16 @@ def _late(call: CallRecord | None, device: DeviceAddress) -> TooLate | NotYours 
     return NotYours()
 
 
+def _known(draft: Draft, room: RoomId) -> CallRecord | None:
+    """The call of a room, or ``None`` if it has none for certain."""
+    call = draft.call(room)
+    if call is None and not draft.complete:
+        raise Unavailable("only other nodes know this room")
+    return call
+
+
 def _answer(draft: Draft, event: events.Answer) -> Reply:
-    call = draft.call(event.room)
+    call = _known(draft, event.room)
     late = _late(call, event.device)
     if late is not None or call is None:
         return late if event.accepted or isinstance(late, NotYours) else None
@@ -101,7 +115,7 @@ def _answer(draft: Draft, event: events.Answer) -> Reply:
 
 
 def _hang_up(draft: Draft, event: events.HangUp) -> Reply:
-    call = draft.call(event.room)
+    call = _known(draft, event.room)
     late = _late(call, event.device)
     if late is not None or call is None:
         return late if isinstance(late, NotYours) else None
@@ -110,7 +124,9 @@ def _hang_up(draft: Draft, event: events.HangUp) -> Reply:
 
 
 def _cancel(draft: Draft, event: events.Cancel) -> Reply:
-    call = draft.call_of(event.device)
+    device, call = draft.device(event.device), draft.call_of(event.device)
+    if device is None or device.generation > event.generation:
+        return None
     if call is None or not _has_called(call, event.device, event.phone):
         return None
     answered = call.state is CallState.ACTIVE
@@ -125,6 +141,30 @@ def _has_called(call: CallRecord, device: DeviceAddress, phone: str) -> bool:
     if device == call.caller:
         return call.asked.phone == phone
     return call.answered_by_calling and device == call.callee and call.caller.phone == phone
+
+
+def _gave_up(draft: Draft, event: events.GaveUp) -> None:
+    call = _known(draft, event.room)
+    if call is None or event.device not in parties(call):
+        return
+    if call.state is CallState.ACTIVE:
+        draft.tell(draft.end(call, Reason.CONNECTION_LOST), *parties(call))
+    elif event.device == call.caller:
+        leave(draft, call, event.device, Reason.CANCELLED)
+    else:
+        drop_out(draft, call, event.device)
+
+
+def _rang_in_vain(draft: Draft, event: events.RangInVain) -> None:
+    call = draft.call(event.room)
+    if call is not None and call.state is CallState.RINGING and call.version == event.version:
+        draft.tell(draft.put_call(call), *call.ringing)
+
+
+def _unreachable(draft: Draft, event: events.Unreachable) -> None:
+    call = draft.call(event.room)
+    if call is not None and call.state is CallState.RINGING and call.version == event.version:
+        draft.tell(draft.end(call, Reason.UNAVAILABLE), call.caller, *call.ringing)
 
 
 def _connected(draft: Draft, event: events.Connected) -> Attached:
@@ -231,6 +271,9 @@ _RULES: Final[dict[type, Callable[[Draft, Any], Reply]]] = {
     events.Cancel: _cancel,
     events.Connected: _connected,
     events.Disconnected: _disconnected,
+    events.GaveUp: _gave_up,
+    events.RangInVain: _rang_in_vain,
+    events.Unreachable: _unreachable,
     events.Revoked: _revoked,
     events.Signalled: _signalled,
     events.Stopped: _stopped,

@@ -40,10 +40,22 @@ def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
 class Draft:
     """Collects the changes of one decision. Each record is raised by one version however often it changes."""
 
-    __slots__ = ("_calls", "_devices", "_displaced", "_forgotten", "_records", "_seats", "_told", "now", "settings")
+    __slots__ = (
+        "_calls",
+        "_devices",
+        "_displaced",
+        "_forgotten",
+        "_records",
+        "_seats",
+        "_told",
+        "complete",
+        "now",
+        "settings",
+    )
 
     def __init__(self, records: Records, now: float, settings: CallSettings) -> None:
         self._records: Final = records
+        self.complete: Final = records.complete
         self.now: Final = now
         self.settings: Final = settings
         self._devices: dict[DeviceAddress, DeviceRecord] = {}
@@ -143,9 +155,11 @@ class Draft:
             for seat in record.seats
             if seat is not None and seat.empty_since is None
         ]
-        unchanged = [
-            as_read
-            for room in {record.room for record in (*seats, *self._forgotten) if isinstance(record, SeatsRecord)}
-            if room not in self._calls and (as_read := self._records.calls.get(room)) is not None
-        ]
+        unchanged = self._relied_on() if seats or self._forgotten else ()
         return Changes(devices, list(self._calls.values()), seats, self._forgotten, unchanged, notices)
+
+    def _relied_on(self) -> list[CallRecord]:
+        """Calls that are left as they are while the seats of their rooms change."""
+        forgotten = (record.room for record in self._forgotten if isinstance(record, SeatsRecord))
+        rooms = {*self._seats, *forgotten} - self._calls.keys()
+        return [call for room in rooms if (call := self._records.calls.get(room)) is not None]

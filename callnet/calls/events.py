@@ -41,11 +41,15 @@ class _RoomEvent(_Event, frozen=True):
 
 
 class Place(_Event, frozen=True):
-    """``caller`` calls ``target`` (protocol §2.1); ``room`` is a fresh id, should it come to ringing."""
+    """``caller`` calls ``target`` (protocol §2.1); ``room`` is a fresh id, should it come to ringing.
+
+    If a newer connection of the caller than that of ``generation`` is open, nothing happens.
+    """
 
     caller: DeviceAddress
     target: DeviceAddress
     room: RoomId
+    generation: int
 
     def phones(self) -> Collection[str]:
         """Both sides."""
@@ -66,9 +70,13 @@ class HangUp(_RoomEvent, frozen=True):
 
 
 class Cancel(_DeviceEvent, frozen=True):
-    """``device`` ends its own call to ``phone``, whose room it may not know (§2.3)."""
+    """``device`` ends its own call to ``phone``, whose room it may not know (§2.3).
+
+    If a newer connection of it than that of ``generation`` is open, nothing happens.
+    """
 
     phone: str
+    generation: int
 
 
 class Connected(_DeviceEvent, frozen=True):
@@ -87,6 +95,24 @@ class Disconnected(_DeviceEvent, frozen=True):
 
     generation: int
     heard_at: float
+
+
+class GaveUp(_RoomEvent, frozen=True):
+    """``device`` was told that what it asked for in a call cannot be done just now: it takes no part any more."""
+
+    device: DeviceAddress
+
+
+class RangInVain(_RoomEvent, frozen=True):
+    """No node that holds a device which the call rings could be told, when the call had that ``version``."""
+
+    version: int
+
+
+class Unreachable(_RoomEvent, frozen=True):
+    """... nor could it when the call was rung again."""
+
+    version: int
 
 
 class Revoked(_DeviceEvent, frozen=True):
@@ -147,6 +173,9 @@ Event: TypeAlias = (
     | Cancel
     | Connected
     | Disconnected
+    | GaveUp
+    | RangInVain
+    | Unreachable
     | Revoked
     | Signalled
     | Stopped

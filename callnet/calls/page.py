@@ -24,7 +24,7 @@ from callnet.calls.page_messages import (
     is_room_name,
 )
 from callnet.calls.rooms import RoomManager
-from callnet.calls.seats import NoSeat, RoomOver, RoomView, SeatReply, view
+from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, SeatReply, view
 from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode, RoomId
@@ -101,6 +101,9 @@ class PageSession:
         if self._joined is None or seats.version <= self._version:
             return
         self._version = seats.version
+        if not any(seat is not None and seat.key == self._joined.key for seat in seats.seats):
+            self._refuse(FULL)  # the store had lost its memory, and others were faster
+            return
         seen = view(seats, call, self._joined.key)
         if seen != self._view:
             self._view = seen

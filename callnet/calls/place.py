@@ -1,6 +1,6 @@
 """Placing a call: the seven steps in which a ``call`` is judged (protocol §2.4).
 
-Step 1 up to ``self`` is the edge's; step 5, the policies, has no rule yet.
+Of step 1 ``self`` and ``unavailable`` are here; step 5, the policies, has no rule yet.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from callnet.calls.draft import Draft, other_party
 from callnet.calls.events import Place
 from callnet.calls.moves import accept, drop_out, leave
 from callnet.calls.times import SECOND_TAP
+from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn
 from callnet.records import CallRecord, CallState, DeviceRecord
 
@@ -22,17 +23,24 @@ class Ringing(Struct, frozen=True):
 
 
 def place(draft: Draft, event: Place) -> Outcome | Ringing:
-    """Judge a call, in the order of §2.4."""
+    """Judge a call, in the order of §2.4; ``unavailable`` is judged where it is known that it makes a difference.
+
+    :raises callnet.errors.Unavailable: only other nodes know whether the target has a socket.
+    """
     caller = draft.device(event.caller)
     if caller is None:
         return Failed(event.target, Reason.UNAVAILABLE)
+    if caller.generation > event.generation:
+        return Withdrawn()
     if event.target == event.caller:
         return Failed(event.target, Reason.SELF)
     own = draft.call_of(event.caller)
+    outcome = None if own is None else _meet(draft, own, event)
+    if outcome is not None:
+        return outcome
+    if not draft.complete:
+        _require_known(draft, event.target)
     if own is not None:
-        outcome = _meet(draft, own, event)
-        if outcome is not None:
-            return outcome
         if event.caller in own.ringing:
             drop_out(draft, own, event.caller)
         else:
@@ -43,6 +51,11 @@ def place(draft: Draft, event: Place) -> Outcome | Ringing:
         again = _call_again(draft, caller, own, event) if rung is Reason.OFFLINE else None
         return again or Failed(event.target, rung)
     return _ring(draft, caller, rung, event, None)
+
+
+def _require_known(draft: Draft, target: DeviceAddress) -> None:
+    if not any(device.connected and target.covers(device.address) for device in draft.devices_of(target.phone)):
+        raise Unavailable("only other nodes know this phone")
 
 
 def _meet(draft: Draft, own: CallRecord, event: Place) -> Outcome | None:

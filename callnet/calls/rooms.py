@@ -1,82 +1,43 @@
-"""The room manager: reads records, lets the rules decide, commits, and reaches whoever is to be told.
+"""The room manager: what devices and pages ask for is decided and committed, and whoever is to be told is reached.
 
 The record in the store is the call; a Deferred here is only this node's waiter on it. Whatever ends a
 call or answers it, on whichever node, is committed there and comes here as a notice, which fires it.
+
+What one device asks for is done in the order in which it asked, and only on its newest connection. While the
+store is away a call fails at once, an answer waits a little, and what takes somebody out of a call or a
+seat is kept and done when the store is back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IReactorTime
 
 from callnet.calls import events
-from callnet.calls.call import Decision, NotYours, TooLate, decide
+from callnet.calls.arrivals import Arrivals
+from callnet.calls.call import Attached, NotYours, TooLate
+from callnet.calls.counts import CallCounts
+from callnet.calls.deadlines import Deadlines
+from callnet.calls.decisions import Decisions, InDoubt
+from callnet.calls.pages import Pages
 from callnet.calls.place import Ringing
-from callnet.calls.seats import Seated, SeatReply
+from callnet.calls.retries import AGAIN, Retries
+from callnet.calls.ringing import RingingAgain
+from callnet.calls.seats import SeatReply
+from callnet.calls.sessions import DeviceSession, SeatSession
 from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.turns import Turns
+from callnet.calls.waiters import Waiters
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import BusMessage, IBus, ICallStore
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
-from callnet.records import (
-    NOTHING,
-    CallRecord,
-    CallState,
-    DeviceRecord,
-    Displaced,
-    Notice,
-    Relay,
-    SeatNotice,
-    SeatsRecord,
-)
+from callnet.records import CallRecord, CallState, Displaced, Notice, Relay
 
-_TRIES: Final = 20
-"""How often a decision is made anew because somebody else was faster."""
-
-_LOOK_EVERY: Final = 0.25
-"""How often the store is asked for what is due, in seconds."""
-
-log = Logger()
-
-
-class DeviceSession(Protocol):
-    """What the room manager needs of a connected device."""
-
-    generation: int
-
-    def told(self, call: CallRecord) -> None:
-        """Have the device look at a call that has changed."""
-
-    def awaits(self, outcome: Deferred[Outcome]) -> None:
-        """Have the device wait for the outcome of a call that it placed on an earlier connection."""
-
-    def displaced(self) -> None:
-        """A newer connection of the device is open."""
-
-    def heard_at(self) -> float:
-        """When anything was last received from the device."""
-
-
-class SeatSession(Protocol):
-    """What the room manager needs of a page in its seat."""
-
-    generation: int
-
-    def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
-        """Have the page look at its room, which has changed."""
-
-    def relayed(self, sender: str, data: bytes) -> None:
-        """Hand over what the other page said."""
-
-    def displaced(self) -> None:
-        """A newer socket holds the seat."""
+_ANSWER_TRIES: Final = 11
+"""How often an answer is tried while the store is away: for 5 s."""
 
 
 class RoomManager:
@@ -87,254 +48,249 @@ class RoomManager:
         self._bus = bus
         self._clock = clock
         self.settings: Final = settings
-        self._devices: dict[DeviceAddress, DeviceSession] = {}
-        self._pages: dict[tuple[RoomId, str], SeatSession] = {}
-        self._waiters: dict[RoomId, Deferred[Outcome]] = {}
-        self._placed: dict[DeviceAddress, RoomId] = {}
-        self._arriving: dict[object, list[BusMessage]] = {}
+        self._decisions = Decisions(store, settings)
+        self._retries = Retries(clock, self._decisions.settle)
+        self._decisions.on_unreached = RingingAgain(self._decisions, self._retries).unreached
+        self._deadlines = Deadlines(store, self._decisions, clock)
         self._turns = Turns()
-        self._look: IDelayedCall | None = None
-        self._running = False
+        self._devices: dict[DeviceAddress, DeviceSession] = {}
+        self._waiters = Waiters()
+        self._arrivals: Arrivals[Notice] = Arrivals(self._notice)
+        self._pages = Pages(store, self._decisions, self._retries, self._turns)
         self._refusing = False
         bus.subscribe(self._receive)
 
+    @property
+    def counts(self) -> CallCounts:
+        """What has become of calls on this node."""
+        return self._decisions.counts
+
+    def now(self) -> float:
+        """The time on the clock of the store, on which all records are."""
+        return self._store.now()
+
     def start(self) -> None:
         """Begin to act on what is due."""
-        self._running = True
-        self._look_again()
+        self._deadlines.start()
 
     def refuse_calls(self) -> None:
         """Answer every further call with ``shutting_down``."""
         self._refusing = True
 
     def stop(self) -> None:
-        """Act on what is due no more."""
-        self._running = False
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
+        """Act on what is due no more, and on nothing that was to be tried again."""
+        self._deadlines.stop()
+        self._retries.stop()
 
-    # Devices
+    # Devices come and go
 
-    def attach(self, device: DeviceAddress, session: DeviceSession) -> Deferred[None]:
-        """Let ``session`` be the newest connection of ``device``, and tell it what the device may have missed."""
-        return self._turns.take(device, lambda: self._attach(device, session))
+    def attach(self, session: DeviceSession) -> Deferred[None]:
+        """Let ``session`` be the newest connection of its device, and tell it what the device may have missed.
 
-    async def _attach(self, device: DeviceAddress, session: DeviceSession) -> None:
+        :raises Unavailable: the store cannot be reached, and the device is not connected.
+        """
+        return self._turns.take(session.address, lambda: self._attach(session))
+
+    async def _attach(self, session: DeviceSession) -> None:
+        device = session.address
         older = self._devices.get(device)
-        heard_at = None if older is None else older.heard_at()
-        with self._kept(device):
-            reply = await self._reply(events.Connected(device, self._store.node, heard_at))
+        heard_at = None if older is None else self._heard_at(older)
+        with self._arrivals.arriving(device):
+            try:
+                reply: Any = (await self._decisions.settle(events.Connected(device, self._store.node, heard_at))).reply
+            except InDoubt as doubt:
+                self._attached_in_doubt(device, older, doubt.decision.reply)
+                raise
             session.generation = reply.generation
             self._devices[device] = session
-            self._withdraw(device)
+            self._waiters.withdraw(device)
             if older is not None:
                 older.displaced()
-            self._tell_missed(device, session, reply.missed)
+            self._tell_missed(session, reply.missed)
 
-    def _tell_missed(self, device: DeviceAddress, session: DeviceSession, missed: Missed) -> None:
+    def _attached_in_doubt(self, device: DeviceAddress, older: DeviceSession | None, reply: object) -> None:
+        """Let nobody be connected where it is not known which connection is the newest."""
+        if isinstance(reply, Attached):
+            self._retries.keep(events.Disconnected(device, reply.generation, self._store.now()))
+        if older is not None:
+            older.displaced()
+
+    def _tell_missed(self, session: DeviceSession, missed: Missed) -> None:
         if missed.ended is not None:
             session.told(missed.ended)
         if missed.present is not None:
-            if missed.present.caller == device and outcome_of(missed.present) is None:
-                session.awaits(self._wait(device, missed.present.room, Deferred()))
+            if missed.present.caller == session.address and outcome_of(missed.present) is None:
+                outcome: Deferred[Outcome] = Deferred()
+                self._waiters.expect(missed.present.room, outcome)
+                self._waiters.placed(session.address, missed.present.room)
+                session.awaits(outcome)
             else:
                 session.told(missed.present)
 
-    def detach(self, device: DeviceAddress, session: DeviceSession) -> Deferred[None]:
+    def detach(self, session: DeviceSession) -> Deferred[None]:
         """Take notice that the socket of ``session`` is gone."""
-        return self._turns.take(device, lambda: self._detach(device, session))
+        return self._turns.take(session.address, lambda: self._detach(session))
 
-    async def _detach(self, device: DeviceAddress, session: DeviceSession) -> None:
-        if self._devices.get(device) is session:
-            del self._devices[device]
-            self._withdraw(device)
-            await self._settle(events.Disconnected(device, session.generation, session.heard_at()))
+    async def _detach(self, session: DeviceSession) -> None:
+        if self._is_newest(session):
+            del self._devices[session.address]
+            self._waiters.withdraw(session.address)
+            await self._settle_or_keep(
+                events.Disconnected(session.address, session.generation, self._heard_at(session))
+            )
 
-    def call(self, caller: DeviceAddress, target: DeviceAddress) -> Deferred[Outcome]:
+    def _is_newest(self, session: DeviceSession) -> bool:
+        return self._devices.get(session.address) is session
+
+    def _heard_at(self, session: DeviceSession) -> float:
+        """When the device was last heard, on the clock of the store."""
+        return session.heard_at() + (self._store.now() - self._clock.seconds())
+
+    # What devices ask for
+
+    def call(self, session: DeviceSession, target: DeviceAddress) -> Deferred[Outcome]:
         """Place a call. Fires with its outcome, at once or when it is known.
 
-        :raises Unavailable: the store cannot be reached; nothing rings.
+        :raises Unavailable: the store cannot be reached; nothing rings, or not for long.
         """
         outcome: Deferred[Outcome] = Deferred()
         if self._refusing:
-            outcome.callback(Failed(target, Reason.SHUTTING_DOWN))
-            return outcome
-        placed = self._turns.take(caller, lambda: self._place(caller, target, outcome))
-        placed.addErrback(outcome.errback)
+            self._tell_outcome(outcome, Failed(target, Reason.SHUTTING_DOWN))
+        else:
+            placed = self._turns.take(session.address, lambda: self._place(session, target, outcome))
+            placed.addErrback(outcome.errback)
         return outcome
 
-    async def _place(self, caller: DeviceAddress, target: DeviceAddress, outcome: Deferred[Outcome]) -> None:
-        room = new_room_id()
-        self._waiters[room] = outcome  # before the commit: the answer may come before we hear of the commit
+    async def _place(self, session: DeviceSession, target: DeviceAddress, outcome: Deferred[Outcome]) -> None:
+        if not self._is_newest(session):
+            outcome.callback(Withdrawn())
+            return
+        caller, room = session.address, new_room_id()
+        self._retries.forget((events.Cancel, caller))
+        self._waiters.expect(room, outcome)
         try:
-            reply = await self._reply(events.Place(caller, target, room))
-        except Exception:
-            if self._waiters.pop(room, None) is not None:
+            reply: Any = (await self._decisions.settle(events.Place(caller, target, room, session.generation))).reply
+        except Exception as error:
+            if self._waiters.not_placed(room):
+                self._call_failed(events.GaveUp(room, caller), error)
                 raise
             return  # the outcome came, though the commit of the call was never answered
-        if not isinstance(reply, Ringing):
-            del self._waiters[room]
-            outcome.callback(reply)
-            return
-        self._withdraw(caller)
-        if room in self._waiters:
-            self._placed[caller] = room
+        if isinstance(reply, Ringing):
+            self._waiters.placed(caller, room)
+        else:
+            self._waiters.not_placed(room)
+            self._tell_outcome(outcome, reply)
 
-    def answer(self, device: DeviceAddress, room: RoomId, accepted: bool) -> Deferred[TooLate | NotYours | None]:
+    def _call_failed(self, gave_up: events.GaveUp, error: Exception) -> None:
+        if isinstance(error, InDoubt):
+            self._retries.keep(gave_up)
+        self.counts.failed[Reason.UNAVAILABLE if isinstance(error, Unavailable) else Reason.INTERNAL] += 1
+
+    def _tell_outcome(self, outcome: Deferred[Outcome], how: Outcome) -> None:
+        self.counts.told(how)
+        outcome.callback(how)
+
+    def answer(self, session: DeviceSession, room: RoomId, accepted: bool) -> Deferred[TooLate | NotYours | None]:
         """Accept or refuse a call. Fires with what the device is to be told, if anything."""
-        return self._turns.take(device, lambda: self._reply(events.Answer(room, device, accepted)))
+        return self._turns.take(session.address, lambda: self._answer(session, room, accepted))
 
-    def hang_up(self, device: DeviceAddress, room: RoomId) -> Deferred[NotYours | None]:
-        """End a call that ``device`` is in. Fires with what the device is to be told, if anything."""
-        return self._turns.take(device, lambda: self._reply(events.HangUp(room, device)))
+    async def _answer(self, session: DeviceSession, room: RoomId, accepted: bool) -> Any:
+        if not self._is_newest(session):
+            return None
+        device = session.address
+        gave_up = events.GaveUp(room, device)
+        if self._retries.keeps((events.Answer, device), gave_up):
+            self._retries.forget((events.Answer, device))
+        for _ in range(_ANSWER_TRIES):
+            try:
+                return (await self._decisions.settle(events.Answer(room, device, accepted))).reply
+            except Unavailable:
+                await self._retries.pause(AGAIN)
+        self._retries.keep(gave_up, (events.Answer, device))
+        return TooLate(Reason.CONNECTION_LOST) if accepted else None
 
-    def cancel(self, device: DeviceAddress, phone: str) -> Deferred[None]:
-        """End the call that ``device`` placed to ``phone``, if there is one."""
-        return self._turns.take(device, lambda: self._reply(events.Cancel(device, phone)))
+    def hang_up(self, session: DeviceSession, room: RoomId) -> Deferred[NotYours | None]:
+        """End a call that the device is in. Fires with what the device is to be told, if anything."""
+        return self._turns.take(session.address, lambda: self._end(session, events.HangUp(room, session.address)))
+
+    def cancel(self, session: DeviceSession, phone: str) -> Deferred[None]:
+        """End the call that the device placed to ``phone``, if there is one."""
+        return self._turns.take(
+            session.address, lambda: self._end(session, events.Cancel(session.address, phone, session.generation))
+        )
+
+    async def _end(self, session: DeviceSession, event: events.HangUp | events.Cancel) -> Any:
+        if self._is_newest(session):
+            return await self._settle_or_keep(event, (type(event), session.address))
+        return None
+
+    async def _settle_or_keep(self, event: events.Event, key: object = None) -> Any:
+        """What comes of an event, at once or as soon as the store is back."""
+        try:
+            return (await self._decisions.settle(event)).reply
+        except Unavailable:
+            self._retries.keep(event, key)
+            return None
 
     # Pages
 
     def take_seat(self, room: RoomId, key: str, page: str, session: SeatSession) -> Deferred[SeatReply]:
-        """Give the page load ``page`` a seat. If it gets one, ``session`` is told of the room from now on."""
-        return self._turns.take((room, key), lambda: self._take_seat(room, key, page, session))
+        """Give the page load ``page`` a seat. If it gets one, ``session`` is told of the room from now on.
 
-    async def _take_seat(self, room: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
-        with self._kept((room, key)):
-            reply: SeatReply = await self._reply(events.SeatTaken(room, key, page, self._store.node))
-            if isinstance(reply, Seated):
-                session.generation = reply.generation
-                older = self._pages.get((room, key))
-                self._pages[room, key] = session
-                if older is not None:
-                    older.displaced()
-                session.told(reply.seats, reply.call)
-        return reply
+        :raises Unavailable: the store cannot be reached, and nobody sits there.
+        """
+        return self._pages.take(room, key, page, session)
 
     def leave_seat(self, room: RoomId, key: str, session: SeatSession) -> Deferred[None]:
         """Take notice that the socket of a page in its seat is gone."""
-        return self._turns.take((room, key), lambda: self._leave_seat(room, key, session))
-
-    async def _leave_seat(self, room: RoomId, key: str, session: SeatSession) -> None:
-        if self._pages.get((room, key)) is session:
-            del self._pages[room, key]
-            await self._settle(events.SeatEmptied(room, key, session.generation))
+        return self._pages.leave(room, key, session)
 
     def page_hung_up(self, room: RoomId, key: str) -> Deferred[None]:
-        """End the call, or the meeting, of a page's room."""
-        return self._turns.take((room, key), lambda: self._reply(events.PageHungUp(room, key)))
+        """End the call, or the meeting, of a page's room.
+
+        :raises Unavailable: the store cannot be reached, and nothing has ended.
+        """
+        return self._pages.hung_up(room, key)
 
     def relay(self, message: Relay) -> None:
         """Hand what one page said to the other, wherever it is."""
         self._bus.publish(message.node, message)
 
-    # The way of an event
-
-    async def _reply(self, event: events.Event) -> Any:
-        return (await self._settle(event)).reply
-
-    async def _settle(self, event: events.Event) -> Decision:
-        """Decide on an event and commit the decision, anew for as long as somebody else is faster."""
-        for _ in range(_TRIES):
-            records = await self._store.read(event.phones(), event.rooms(), event.fresh)
-            decision = decide(records, event, self._store.now(), self.settings)
-            if decision.changes is NOTHING or (await self._store.commit(decision.changes)).held:
-                return decision
-        raise Unavailable("the records change too fast")
-
-    @contextmanager
-    def _kept(self, addressee: object) -> Iterator[None]:
-        """Keep what comes for someone whose arrival is being committed, until it has arrived or failed to."""
-        kept = self._arriving[addressee] = []
-        try:
-            yield
-        finally:
-            del self._arriving[addressee]
-            for message in kept:
-                self._receive(message)
-
-    def _wait(self, caller: DeviceAddress, room: RoomId, outcome: Deferred[Outcome]) -> Deferred[Outcome]:
-        self._waiters[room] = outcome
-        self._placed[caller] = room
-        return outcome
-
-    def _withdraw(self, caller: DeviceAddress) -> None:
-        """Let nobody wait any more for the outcome of the call that ``caller`` placed."""
-        room = self._placed.pop(caller, None)
-        waiter = None if room is None else self._waiters.pop(room, None)
-        if waiter is not None:
-            waiter.callback(Withdrawn())
+    # What comes over the bus
 
     def _receive(self, message: BusMessage) -> None:
-        """Act on what came over the bus."""
         if isinstance(message, Notice):
-            if message.to in self._arriving:
-                self._arriving[message.to].append(message)
-            else:
-                self._notice(message.to, message.call)
+            if not self._arrivals.keep(message.to, message):
+                self._notice(message)
         elif isinstance(message, Displaced):
             session = self._devices.get(message.to)
             if session is not None and session.generation < message.generation:
                 session.displaced()
         else:
-            self._receive_for_page(message)
+            self._pages.receive(message)
 
-    def _notice(self, device: DeviceAddress, call: CallRecord) -> None:
-        if device == call.caller and call.room in self._waiters:
-            outcome = outcome_of(call)
-            if outcome is None:
-                return
-            if self._placed.get(device) == call.room:
-                del self._placed[device]
-            self._waiters.pop(call.room).callback(outcome)
-            if call.callee is None or call.state is not CallState.OVER:
-                return
+    def _notice(self, notice: Notice) -> None:
+        device, call = notice.to, notice.call
         session = self._devices.get(device)
+        if device == call.caller:
+            if call.room in self._waiters:
+                self._fire(call, session)
+                return
+            if self._retries and self._retries.keeps(events.GaveUp(call.room, device)):
+                return  # it was told that this call has failed
         if session is not None:
             session.told(call)
 
-    def _receive_for_page(self, message: SeatNotice | Relay) -> None:
-        room = message.room if isinstance(message, Relay) else message.seats.room
-        kept = self._arriving.get((room, message.key))
-        if kept is not None:
-            kept.append(message)
+    def _fire(self, call: CallRecord, session: DeviceSession | None) -> None:
+        """Have the caller's waiter know of the outcome, and the caller of what came after it."""
+        outcome = outcome_of(call)
+        if outcome is None:
             return
-        page = self._pages.get((room, message.key))
-        if page is None:
+        self.counts.told(outcome)
+        self._waiters.fire(call.caller, call.room, outcome)
+        if session is None:
             return
-        if isinstance(message, Relay):
-            page.relayed(message.sender, message.data)
+        if call.callee is None or call.state is not CallState.OVER:
+            session.knows(call)
         else:
-            page.told(message.seats, message.call)
-
-    def _look_at_due(self) -> None:
-        self._look = None
-        done = Deferred.fromCoroutine(self._act_on_due())
-        done.addErrback(_log_unless_unavailable)
-        done.addCallback(lambda _: self._look_again())
-
-    def _look_again(self) -> None:
-        if self._running:
-            self._look = self._clock.callLater(_LOOK_EVERY, self._look_at_due)
-
-    async def _act_on_due(self) -> None:
-        for record in await self._store.due(self._store.now()):
-            await Deferred.fromCoroutine(self._act_on(record)).addErrback(_log_unless_unavailable)
-
-    async def _act_on(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
-        decision = await self._settle(_due_event(record))
-        for call in decision.changes.calls:
-            if call.reason is not None:
-                log.info("a call ended by itself: {reason}", reason=call.reason.value)
-
-
-def _log_unless_unavailable(failure: Failure) -> None:
-    """Say what went wrong on the way to what is due; it is due still, and the next look tries again."""
-    if not failure.check(Unavailable):
-        log.failure("acting on what is due", failure)
-
-
-def _due_event(record: DeviceRecord | CallRecord | SeatsRecord) -> events.Event:
-    if isinstance(record, DeviceRecord):
-        return events.DeviceDue(record.address)
-    return events.CallDue(record.room) if isinstance(record, CallRecord) else events.SeatsDue(record.room)
+            session.told(call)

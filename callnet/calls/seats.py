@@ -15,6 +15,7 @@ from callnet.calls.draft import Draft, parties
 from callnet.calls.events import PageHungUp, SeatEmptied, SeatsDue, SeatTaken
 from callnet.calls.telling import ending_reason
 from callnet.calls.times import SEAT_KEPT, abandoned_at
+from callnet.errors import Unavailable
 from callnet.model import Reason
 from callnet.records import CallRecord, CallState, Seat, SeatsRecord
 
@@ -74,9 +75,12 @@ def take(draft: Draft, event: SeatTaken) -> SeatReply:
     call = draft.call(event.room)
     if call is not None and call.state is CallState.OVER:
         return RoomOver(ending_reason(call, call.caller))
+    known = draft.seats(event.room)
+    if call is None and known is None and not draft.complete:
+        raise Unavailable("only other nodes know this room")
     if call is None and not draft.settings.adhoc_rooms:
         return NoSeat(UNKNOWN_ROOM)
-    record = draft.seats(event.room) or SeatsRecord(event.room, 0, (None, None), None)
+    record = known or SeatsRecord(event.room, 0, (None, None), None)
     taken: tuple[Seat | None, Seat | None] = (None, None) if record.closed else record.seats
     index = _choose(taken, event.key, draft.now)
     if index is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -17,6 +17,8 @@ from callnet.calls.messages import (
     Call,
     CalledRefuse,
     CalledSuccess,
+    CallFailed,
+    CallingBeHangup,
     CallingHangup,
     ErrorFrame,
     Message,
@@ -33,6 +35,10 @@ from callnet.model import CloseCode, DeviceAddress, Outcome, Reason, RoomId
 from callnet.records import CallRecord
 
 _REMEMBERED_ROOMS: Final = 4
+
+_Acted: TypeAlias = tuple[int, type[Message] | None]
+"""The version of a call that was acted on, and what the device was told last of it."""
+_NEVER: Final[_Acted] = (0, None)
 
 log = Logger()
 
@@ -73,7 +79,7 @@ class Session:
         self._peer = peer
         self._clock = clock
         self._dialect = dialect
-        self._acted: dict[RoomId, int] | None = None
+        self._acted: dict[RoomId, _Acted] | None = None
         self._bad_frames = 0
         self._bad_since = -inf
         self._told_of_types = False
@@ -82,11 +88,11 @@ class Session:
 
     def opened(self) -> None:
         """Attach the device."""
-        self._rooms.attach(self.address, self).addErrback(self._give_up)
+        self._rooms.attach(self).addErrback(self._give_up)
 
     def closed(self) -> None:
         """Detach the device."""
-        self._rooms.detach(self.address, self).addErrback(_log_unless_unavailable)
+        self._rooms.detach(self).addErrback(_log_unless_unavailable)
 
     def received(self, payload: bytes) -> None:
         """Take one frame."""
@@ -97,27 +103,36 @@ class Session:
             return
         if isinstance(frame, Call):
             target = DeviceAddress(frame.to_phone, frame.to_device_id)
-            self._rooms.call(self.address, target).addCallbacks(self._answer, self._fail, errbackArgs=(target,))
+            self._rooms.call(self, target).addCallbacks(self._answer, self._fail, errbackArgs=(target,))
         elif isinstance(frame, CallingHangup):
             self._hang_up(frame).addErrback(_log_unless_unavailable)
         else:
-            answered = self._rooms.answer(self.address, RoomId(frame.room_id), isinstance(frame, CalledSuccess))
+            answered = self._rooms.answer(self, RoomId(frame.room_id), isinstance(frame, CalledSuccess))
             answered.addCallback(self._late_answer, frame).addErrback(_log_unless_unavailable)
 
     def _hang_up(self, frame: CallingHangup) -> Deferred[None]:
         if not frame.room_id:
-            return self._rooms.cancel(self.address, frame.notified_phone)
-        return self._rooms.hang_up(self.address, RoomId(frame.room_id)).addCallback(self._not_yours, frame)
+            return self._rooms.cancel(self, frame.notified_phone)
+        return self._rooms.hang_up(self, RoomId(frame.room_id)).addCallback(self._not_yours, frame)
 
     # From the room manager
 
     def told(self, call: CallRecord) -> None:
-        """Say what is new about a call, unless something newer was acted on."""
-        if not self._is_news(call):
+        """Say what is new about a call, unless something newer was acted on, or the same was said already."""
+        version, said = self._acted_on(call.room)
+        if call.version <= version:
             return
-        message = news(call, self.address, self._clock.seconds(), self._rooms.settings.ring_time)
-        if message is not None:
+        message = news(call, self.address, self._rooms.now(), self._rooms.settings.ring_time)
+        if message is None:
+            self._remember(call.room, call.version, said)
+            return
+        self._remember(call.room, call.version, type(message))
+        if said is not type(message):
             self._send(message)
+
+    def knows(self, call: CallRecord) -> None:
+        """Take note that the device has been told of a call as it now is."""
+        self._remember(call.room, call.version, self._acted_on(call.room)[1])
 
     def awaits(self, outcome: Deferred[Outcome]) -> None:
         """Wait for the outcome of a call that was placed on an earlier connection."""
@@ -139,6 +154,8 @@ class Session:
     def _answer(self, outcome: Outcome) -> None:
         message = answer(outcome)
         if message is not None:
+            if not isinstance(message, CallFailed):
+                self._remember(RoomId(message.room_id), self._acted_on(RoomId(message.room_id))[0], type(message))
             self._send(message)
 
     def _fail(self, failure: Failure, target: DeviceAddress) -> None:
@@ -148,8 +165,9 @@ class Session:
 
     def _late_answer(self, late: TooLate | NotYours | None, frame: CalledSuccess | CalledRefuse) -> None:
         if isinstance(late, TooLate):
-            fire = DeviceAddress(frame.from_phone, frame.from_device_id)
-            self._send(be_hangup(fire, frame.room_id, late.reason))
+            fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), RoomId(frame.room_id)
+            self._remember(room, self._acted_on(room)[0], CallingBeHangup)
+            self._send(be_hangup(fire, room, late.reason))
         else:
             self._not_yours(late, frame)
 
@@ -158,17 +176,17 @@ class Session:
             kind = frame.__struct_config__.tag
             self._bad_frame(BadFrame(ErrorFrame(message=f"{kind}: room_id is of another's call")))
 
-    def _is_news(self, call: CallRecord) -> bool:
+    def _acted_on(self, room: RoomId) -> _Acted:
+        return _NEVER if self._acted is None else self._acted.get(room, _NEVER)
+
+    def _remember(self, room: RoomId, version: int, said: type[Message] | None) -> None:
         acted = self._acted
         if acted is None:
             acted = self._acted = {}
-        if call.version <= acted.get(call.room, 0):
-            return False
-        acted.pop(call.room, None)
-        acted[call.room] = call.version
+        acted.pop(room, None)
+        acted[room] = version, said
         if len(acted) > _REMEMBERED_ROOMS:
             del acted[next(iter(acted))]
-        return True
 
     def _bad_frame(self, bad: BadFrame) -> None:
         """Answer a frame that breaks the protocol; too many of them close the socket (protocol §2.6)."""

@@ -22,6 +22,12 @@ from callnet.records import CallRecord, CallState
 
 _REFUSALS = (Reason.REFUSED, Reason.BUSY)
 _BY_THE_CALLER = (Reason.CANCELLED,)
+_TO_OTHERS = {
+    Reason.REFUSED: Reason.REFUSED_ELSEWHERE,
+    Reason.OFFLINE: Reason.EXPIRED,
+    Reason.UNAVAILABLE: Reason.EXPIRED,
+}
+"""The reasons that ``calling_be_hangup`` has other words for."""
 
 
 class Missed(Struct, frozen=True):
@@ -87,7 +93,7 @@ def ending_reason(call: CallRecord, device: DeviceAddress) -> Reason:
         return Reason.ANSWERED_ELSEWHERE
     if call.reason is None:
         return Reason.REPLACED  # it still rings others; this device left it by calling someone
-    return {Reason.REFUSED: Reason.REFUSED_ELSEWHERE, Reason.OFFLINE: Reason.EXPIRED}.get(call.reason, call.reason)
+    return _TO_OTHERS.get(call.reason, call.reason)
 
 
 def decided_at(call: CallRecord, device: DeviceAddress) -> float | None:

@@ -81,6 +81,16 @@ def seat(key: str, node: str = BEFORE, **fields: Any) -> Seat:
     return Seat(key, node=node, **(given | fields))
 
 
+def read_for(tables: Tables, mine: Mine, complete: bool) -> Records:
+    """No more than what a node reads before it announces."""
+    devices = {phone: dict(of_phone) for phone in mine.phones() if (of_phone := tables.devices.get(phone))}
+    rooms = {*mine.rooms()}
+    for of_phone in devices.values():
+        rooms.update(room for device in of_phone.values() for room in (device.room, device.previous) if room)
+    calls = {room: call for room in rooms if (call := tables.calls.get(room))}
+    return Records(devices, calls, {room: seats for room in rooms if (seats := tables.seats.get(room))}, complete)
+
+
 class AnnouncingCase(SynchronousTestCase):
     """A store, and a node that comes back to it."""
 
@@ -116,9 +126,7 @@ class AnnouncingCase(SynchronousTestCase):
 
     def once(self, mine: Mine) -> Changes:
         """What the store would be told."""
-        known = self.tables
-        records = Records(known.devices, known.calls, known.seats, not self.lost_its_memory)
-        return announce(records, mine, NODE, NOW, self.settings)
+        return announce(read_for(self.tables, mine, not self.lost_its_memory), mine, NODE, NOW, self.settings)
 
     def device(self, address: DeviceAddress) -> DeviceRecord:
         """What the store now says of a device."""

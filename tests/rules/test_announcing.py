@@ -10,6 +10,7 @@ from callnet.model import Reason
 from callnet.records import NOTHING, CallRecord, CallState, DeviceRecord, Displaced, SeatsRecord
 from tests.rules.announcing_case import (
     ANN,
+    CAROL,
     FIRST,
     NODE,
     NOW,
@@ -55,6 +56,13 @@ class EmptyStoreTests(AnnouncingCase):
         self.announce([device(ANN, room=FIRST)], [active(FIRST, ANN, TV)])
         expected = DeviceRecord(TV, 1, NOBODY, 0, False, None, NOW, FIRST, None, NOW + 30)
         self.assertEqual(expected, self.device(TV))
+
+    def test_calls_of_others(self) -> None:
+        """A call that others of the same phone are in is none of the node's business, whoever its parties are."""
+        carol, pad = device(CAROL, node=THERE, room=FIRST), device(PAD, node=THERE, room=FIRST)
+        self.stored(carol, pad, active(FIRST, CAROL, PAD))
+        changes = self.announce([device(TV)])
+        self.assertEqual([device(TV, node=NODE)], list(changes.devices))
 
     def test_who_was_rung(self) -> None:
         """The same goes for whoever still rings, and for nobody else."""

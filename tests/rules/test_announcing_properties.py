@@ -7,7 +7,6 @@ from typing import Final
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
@@ -19,6 +18,7 @@ from callnet.cluster.tables import Tables
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import NOTHING, CallState, Changes, DeviceRecord, Records
+from tests.rules.announcing_case import read_for
 
 HELD: Final = {
     DeviceAddress("13600000001", "phone"): "a.1",
@@ -77,7 +77,7 @@ class Story:
             return events.Disconnected(device, record.generation, self._now)
         if kind == "call":
             self._rooms += 1
-            return events.Place(device, target, RoomId(f"{self._prefix}{self._rooms:031x}"))
+            return events.Place(device, target, RoomId(f"{self._prefix}{self._rooms:031x}"), record.generation)
         if record.room is None:
             return None
         if kind == "hang_up":
@@ -129,7 +129,7 @@ def comes_back(store: Story, node: Story, name: str, now: float, complete: bool 
     before = Records({**known.devices}, {**known.calls}, {}, complete)
     mine = node.mine(name)
     new_name = name.replace(".1", ".2")
-    changes = announce(replace(known.records, complete=complete), mine, new_name, now, TIMES)
+    changes = announce(read_for(known, mine, complete), mine, new_name, now, TIMES)
     check_versions(before, mine, changes)
     known.apply(changes)
     for call in before.calls.values():
@@ -137,7 +137,7 @@ def comes_back(store: Story, node: Story, name: str, now: float, complete: bool 
     for call in mine.calls:
         assert call.state is not CallState.OVER or known.calls[call.room].state is CallState.OVER
     check_consistency(known)
-    assert announce(replace(known.records, complete=complete), mine, new_name, now, TIMES) is NOTHING
+    assert announce(read_for(known, mine, complete), mine, new_name, now, TIMES) is NOTHING
 
 
 def check_versions(before: Records, mine: Mine, changes: Changes) -> None:

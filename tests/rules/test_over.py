@@ -30,11 +30,15 @@ class OverTests(RulesTestCase):
             yield events.Answer(room, device, True), late
             yield events.Answer(room, device, False), None
             yield events.HangUp(room, device), None
-            yield events.Cancel(device, self.tv.address.phone), None
+            yield events.Cancel(device, self.tv.address.phone, self.tv.generation), None
+            yield events.GaveUp(room, device), None
             yield events.Signalled(room, device), None
             yield events.Revoked(device), None
             yield events.DeviceDue(device), None
         yield events.Stopped(room), None
+        for version in (1, 2, 3):
+            yield events.RangInVain(room, version), None
+            yield events.Unreachable(room, version), None
         yield events.CallDue(room), None
         yield events.SeatsDue(room), None
         yield events.SeatTaken(room, "a", "s", "here"), seat
@@ -85,7 +89,7 @@ class DeviceGoneTests(RulesTestCase):
         self.world.wait(31)
         self.assertNotIn("phone", self.world.devices[self.ann.address.phone])
         for event in (
-            events.Cancel(self.ann.address, self.tv.address.phone),
+            events.Cancel(self.ann.address, self.tv.address.phone, self.ann.generation),
             events.Revoked(self.ann.address),
             events.DeviceDue(self.ann.address),
             events.Disconnected(self.ann.address, 1, self.world.now),

@@ -42,6 +42,8 @@ class World:
         self.people: dict[DeviceAddress, Device] = {}
         self.pages: dict[tuple[RoomId, str], Page] = {}
         self.displaced: list[Displaced] = []
+        self.complete = True
+        """Whether nobody knows more than these records."""
         self._rooms = 0
 
     def new_room(self) -> RoomId:
@@ -51,7 +53,8 @@ class World:
 
     def happen(self, event: events.Event) -> Any:
         """Let the rules decide on an event, do what they say, and return the reply."""
-        decision = decide(Records(self.devices, self.calls, self.seats), event, self.now, self.settings)
+        records = Records(self.devices, self.calls, self.seats, self.complete)
+        decision = decide(records, event, self.now, self.settings)
         self._commit(decision.changes)
         return decision.reply
 
@@ -119,6 +122,7 @@ class Device:
     def __init__(self, world: World, phone: str, device_id: str) -> None:
         self.address: Final = DeviceAddress(phone, device_id)
         self.last_heard = world.now
+        self.generation = 0
         self._world = world
         self._heard: list[Frame] = []
         world.people[self.address] = self
@@ -139,6 +143,7 @@ class Device:
         self._heard.clear()
         self.last_heard = self._world.now
         attached: Attached = self._world.happen(events.Connected(self.address, node, heard_at))
+        self.generation = attached.generation
         if attached.missed.ended is not None:
             self.told(attached.missed.ended)
         if attached.missed.present is not None:
@@ -153,7 +158,7 @@ class Device:
         """Send ``call``. Returns the room if that rings somebody."""
         self.last_heard = self._world.now
         address = target.address if isinstance(target, Device) else target
-        reply = self._world.happen(events.Place(self.address, address, self._world.new_room()))
+        reply = self._world.happen(events.Place(self.address, address, self._world.new_room(), self.generation))
         if isinstance(reply, Ringing):
             return reply.room
         assert isinstance(reply, Accepted | Refused | Failed | Withdrawn)
@@ -178,7 +183,7 @@ class Device:
     def cancels(self, target: Device) -> None:
         """Send ``calling_hangup`` without a room."""
         self.last_heard = self._world.now
-        self._world.happen(events.Cancel(self.address, target.address.phone))
+        self._world.happen(events.Cancel(self.address, target.address.phone, self.generation))
 
     def signals(self, room: RoomId) -> None:
         """Send a v2 ``signal``."""

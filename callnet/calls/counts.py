@@ -1,0 +1,41 @@
+"""What has become of calls, as far as this node had to do with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from callnet.calls import events
+from callnet.model import Failed, Outcome, Reason, Refused
+from callnet.records import CallRecord, CallState
+
+
+class CallCounts:
+    """Since the start of this node. What one node has counted no other counts too."""
+
+    def __init__(self) -> None:
+        self.placed = 0
+        """Calls that rang because a device of this node placed them."""
+        self.answered = 0
+        """Calls that were accepted by a device of this node."""
+        self.failed: Final[Counter[Reason]] = Counter()
+        """Calls whose callers were told here that they failed or were refused, whether they ever rang or not."""
+        self.ended: Final[Counter[Reason]] = Counter()
+        """Calls that were ended here, those that were never answered among them."""
+
+    def committed(self, event: events.Event, calls: Sequence[CallRecord]) -> None:
+        """Count what an event has come to."""
+        for call in calls:
+            if call.state is CallState.OVER:
+                if call.reason is not None:
+                    self.ended[call.reason] += 1
+            elif call.state is CallState.RINGING:
+                self.placed += call.version == 1
+            elif isinstance(event, (events.Answer, events.Place)):
+                self.answered += 1
+
+    def told(self, outcome: Outcome) -> None:
+        """Count what a caller is told."""
+        if isinstance(outcome, (Failed, Refused)):
+            self.failed[outcome.reason] += 1

@@ -1,0 +1,76 @@
+"""Deadlines: the one timer that looks at what is due."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from callnet.calls import events
+from callnet.calls.decisions import Decisions
+from callnet.errors import Unavailable
+from callnet.interfaces import ICallStore
+from callnet.records import CallRecord, DeviceRecord, SeatsRecord
+
+_LOOK_EVERY: Final = 0.25
+"""How often the store is asked for what is due, in seconds."""
+
+log = Logger()
+
+
+class Deadlines:
+    """Has the rules decide on whatever is due."""
+
+    def __init__(self, store: ICallStore, decisions: Decisions, clock: IReactorTime) -> None:
+        self._store = store
+        self._decisions = decisions
+        self._clock = clock
+        self._look: IDelayedCall | None = None
+        self._running = False
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._running = True
+        self._look_again()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._running = False
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+    def _look_again(self) -> None:
+        if self._running:
+            self._look = self._clock.callLater(_LOOK_EVERY, self._look_at_due)
+
+    def _look_at_due(self) -> None:
+        self._look = None
+        done = Deferred.fromCoroutine(self._act_on_due())
+        done.addErrback(_log_unless_unavailable)
+        done.addCallback(lambda _: self._look_again())
+
+    async def _act_on_due(self) -> None:
+        for record in await self._store.due(self._store.now()):
+            await Deferred.fromCoroutine(self._act_on(record)).addErrback(_log_unless_unavailable)
+
+    async def _act_on(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
+        decision = await self._decisions.settle(_due_event(record))
+        for call in decision.changes.calls:
+            if call.reason is not None:
+                log.info("a call ended by itself: {reason}", reason=call.reason.value)
+
+
+def _log_unless_unavailable(failure: Failure) -> None:
+    """Say what went wrong on the way to what is due; it is due still, and the next look tries again."""
+    if not failure.check(Unavailable):
+        log.failure("acting on what is due", failure)
+
+
+def _due_event(record: DeviceRecord | CallRecord | SeatsRecord) -> events.Event:
+    if isinstance(record, DeviceRecord):
+        return events.DeviceDue(record.address)
+    return events.CallDue(record.room) if isinstance(record, CallRecord) else events.SeatsDue(record.room)

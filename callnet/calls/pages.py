@@ -1,0 +1,99 @@
+"""The pages of this node in their seats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from callnet.calls import events
+from callnet.calls.arrivals import Arrivals
+from callnet.calls.decisions import Decisions, InDoubt
+from callnet.calls.retries import Retries
+from callnet.calls.seats import Seated, SeatReply
+from callnet.calls.sessions import SeatSession
+from callnet.calls.turns import Turns
+from callnet.errors import Unavailable
+from callnet.interfaces import ICallStore
+from callnet.model import RoomId
+from callnet.records import Relay, SeatNotice
+
+
+class Pages:
+    """Whoever has a seat, and those who want one."""
+
+    def __init__(self, store: ICallStore, decisions: Decisions, retries: Retries, turns: Turns) -> None:
+        self._store = store
+        self._decisions = decisions
+        self._retries = retries
+        self._turns = turns
+        self._seated: dict[tuple[RoomId, str], SeatSession] = {}
+        self._arrivals: Arrivals[SeatNotice | Relay] = Arrivals(self._deliver)
+
+    def take(self, room: RoomId, key: str, page: str, session: SeatSession) -> Deferred[SeatReply]:
+        """Give the page load ``page`` a seat. If it gets one, ``session`` is told of the room from now on."""
+        return self._turns.take((room, key), lambda: self._take(room, key, page, session))
+
+    async def _take(self, room: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
+        with self._arrivals.arriving((room, key)):
+            reply: SeatReply = await self._reply(events.SeatTaken(room, key, page, self._store.node))
+            if isinstance(reply, Seated):
+                session.generation = reply.generation
+                older = self._seated.get((room, key))
+                self._seated[room, key] = session
+                if older is not None:
+                    older.displaced()
+                session.told(reply.seats, reply.call)
+        return reply
+
+    async def _reply(self, event: events.SeatTaken) -> Any:
+        try:
+            return (await self._decisions.settle(event)).reply
+        except InDoubt as doubt:
+            if isinstance(doubt.decision.reply, Seated):
+                self._give_up(event.room, event.key, doubt.decision.reply.generation)
+            raise
+
+    def _give_up(self, room: RoomId, key: str, generation: int) -> None:
+        """Let nobody sit where it is not known who does."""
+        self._retries.keep(events.SeatEmptied(room, key, generation))
+        older = self._seated.get((room, key))
+        if older is not None:
+            older.displaced()
+
+    def leave(self, room: RoomId, key: str, session: SeatSession) -> Deferred[None]:
+        """Take notice that the socket of a page in its seat is gone."""
+        return self._turns.take((room, key), lambda: self._leave(room, key, session))
+
+    async def _leave(self, room: RoomId, key: str, session: SeatSession) -> None:
+        if self._seated.get((room, key)) is not session:
+            return
+        del self._seated[room, key]
+        event = events.SeatEmptied(room, key, session.generation)
+        try:
+            await self._decisions.settle(event)
+        except Unavailable:
+            self._retries.keep(event)
+
+    def hung_up(self, room: RoomId, key: str) -> Deferred[None]:
+        """End the call, or the meeting, of a page's room."""
+        return self._turns.take((room, key), lambda: self._hung_up(room, key))
+
+    async def _hung_up(self, room: RoomId, key: str) -> None:
+        await self._decisions.settle(events.PageHungUp(room, key))
+
+    def receive(self, message: SeatNotice | Relay) -> None:
+        """Hand a message to the page that it is for."""
+        room = message.room if isinstance(message, Relay) else message.seats.room
+        if not self._arrivals.keep((room, message.key), message):
+            self._deliver(message)
+
+    def _deliver(self, message: SeatNotice | Relay) -> None:
+        room = message.room if isinstance(message, Relay) else message.seats.room
+        page = self._seated.get((room, message.key))
+        if page is None:
+            return
+        if isinstance(message, Relay):
+            page.relayed(message.sender, message.data)
+        else:
+            page.told(message.seats, message.call)

@@ -1,0 +1,51 @@
+"""Calls that nobody could be told of: the nodes of all whom they ring do not listen, or are dead."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from callnet.calls import events
+from callnet.calls.decisions import Decisions
+from callnet.calls.retries import Retries
+from callnet.errors import Unavailable
+from callnet.model import DeviceAddress
+from callnet.records import CallRecord, CallState, Changes
+
+_PAUSE: Final = 1.2
+"""Seconds until such a call rings again: a node that had lost its subscription may have it back. A caller is told
+of the failure within 2 s, and what is kept to be tried again has its turn after half a second."""
+
+log = Logger()
+
+
+class RingingAgain:
+    """Rings once more, then gives up."""
+
+    def __init__(self, decisions: Decisions, retries: Retries) -> None:
+        self._decisions = decisions
+        self._retries = retries
+
+    def unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
+        """Take note of those whom a commit could not tell."""
+        for call in changes.calls:
+            if call.state is CallState.RINGING and set(addresses).issuperset(call.ringing):
+                if call.version == 1:
+                    Deferred.fromCoroutine(self._ring_again(call)).addErrback(_log_unless_unavailable)
+                else:
+                    self._retries.keep(events.Unreachable(call.room, call.version))
+
+    async def _ring_again(self, call: CallRecord) -> None:
+        await self._retries.pause(_PAUSE)
+        try:
+            await self._decisions.settle(events.RangInVain(call.room, call.version))
+        except Unavailable:
+            self._retries.keep(events.Unreachable(call.room, call.version))
+
+
+def _log_unless_unavailable(failure: Failure) -> None:
+    if not failure.check(Unavailable):
+        log.failure("ringing again", failure)

@@ -1,0 +1,50 @@
+"""What the room manager needs of whoever is connected: devices, and pages in their seats."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from callnet.model import DeviceAddress, Outcome
+from callnet.records import CallRecord, SeatsRecord
+
+
+class DeviceSession(Protocol):
+    """A connected device."""
+
+    @property
+    def address(self) -> DeviceAddress:
+        """Which device it is."""
+
+    generation: int
+
+    def told(self, call: CallRecord) -> None:
+        """Have the device look at a call that has changed."""
+
+    def knows(self, call: CallRecord) -> None:
+        """Take note that the device has been told of a call as it now is, in another way."""
+
+    def awaits(self, outcome: Deferred[Outcome]) -> None:
+        """Have the device wait for the outcome of a call that it placed on an earlier connection."""
+
+    def displaced(self) -> None:
+        """A newer connection of the device is open."""
+
+    def heard_at(self) -> float:
+        """When anything was last received from the device, in seconds on this node's own clock."""
+
+
+class SeatSession(Protocol):
+    """A page in its seat."""
+
+    generation: int
+
+    def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
+        """Have the page look at its room, which has changed."""
+
+    def relayed(self, sender: str, data: bytes) -> None:
+        """Hand over what the other page said."""
+
+    def displaced(self) -> None:
+        """A newer socket holds the seat."""

@@ -1,0 +1,46 @@
+"""Who on this node waits for the outcome of a call."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from callnet.model import DeviceAddress, Outcome, RoomId, Withdrawn
+
+
+class Waiters:
+    """At most one for each call, and for each caller."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[RoomId, Deferred[Outcome]] = {}
+        self._placed: dict[DeviceAddress, RoomId] = {}
+
+    def __contains__(self, room: RoomId) -> bool:
+        """Tell whether somebody waits for the outcome of the call in a room."""
+        return room in self._waiting
+
+    def expect(self, room: RoomId, outcome: Deferred[Outcome]) -> None:
+        """Let ``outcome`` wait for a call that is being placed: the answer may come before that is known."""
+        self._waiting[room] = outcome
+
+    def placed(self, caller: DeviceAddress, room: RoomId) -> None:
+        """Take note that the call was placed, by ``caller``, who waits for this one only."""
+        self.withdraw(caller)
+        if room in self._waiting:
+            self._placed[caller] = room
+
+    def not_placed(self, room: RoomId) -> bool:
+        """Take note that it was not. Tells whether anybody waits still."""
+        return self._waiting.pop(room, None) is not None
+
+    def fire(self, caller: DeviceAddress, room: RoomId, outcome: Outcome) -> None:
+        """Tell whoever waits for the call of ``caller`` in a room."""
+        if self._placed.get(caller) == room:
+            del self._placed[caller]
+        self._waiting.pop(room).callback(outcome)
+
+    def withdraw(self, caller: DeviceAddress) -> None:
+        """Let nobody wait any more for the outcome of the call that ``caller`` placed."""
+        room = self._placed.pop(caller, None)
+        waiter = None if room is None else self._waiting.pop(room, None)
+        if waiter is not None:
+            waiter.callback(Withdrawn())

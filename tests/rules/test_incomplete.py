@@ -1,0 +1,243 @@
+"""Records that are not complete: what only other nodes can know is not decided, and nothing changes."""
+
+from __future__ import annotations
+
+from callnet.calls import events
+from callnet.calls.call import NotYours, TooLate
+from callnet.calls.seats import Seated
+from callnet.errors import Unavailable
+from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.records import CallState
+from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
+from tests.rules.world import Device, Page, RulesTestCase
+
+UNKNOWN = RoomId("f" * 32)
+STRANGER = DeviceAddress("13600000009", "phone")
+
+
+class IncompleteCase(RulesTestCase):
+    """Other nodes may know more."""
+
+    def setUp(self) -> None:
+        """Cut the node off."""
+        super().setUp()
+        self.world.complete = False
+
+    def assert_unavailable(self, event: events.Event) -> None:
+        """It cannot be decided, and nothing changes."""
+        world = self.world
+        devices = {phone: dict(of_phone) for phone, of_phone in world.devices.items()}
+        before = (devices, dict(world.calls), dict(world.seats))
+        self.assertRaises(Unavailable, world.happen, event)
+        self.assertEqual(before, (world.devices, world.calls, world.seats))
+        self.assert_silence()
+
+    def place(self, caller: Device, target: DeviceAddress) -> events.Place:
+        """A call of the newest connection of a device."""
+        return events.Place(caller.address, target, self.world.new_room(), caller.generation)
+
+
+class PlacingTests(IncompleteCase):
+    """`unavailable` is judged before anything is left."""
+
+    def test_known_device(self) -> None:
+        """A device that is connected and known can be called."""
+        room = self.ann.calls(self.tv)
+        assert room is not None
+        self.assert_heard(self.tv, called(self.ann, room))
+
+    def test_unknown_device(self) -> None:
+        """One that is not known may be connected elsewhere."""
+        self.assert_unavailable(self.place(self.ann, STRANGER))
+        self.assert_unavailable(self.place(self.ann, DeviceAddress(self.tv.address.phone, "watch")))
+        self.assert_unavailable(self.place(self.ann, DeviceAddress(STRANGER.phone, "*")))
+
+    def test_device_that_is_gone(self) -> None:
+        """One that is gone may have come back elsewhere."""
+        self.tv.loses_socket()
+        self.assert_unavailable(self.place(self.ann, self.tv.address))
+
+    def test_every_device(self) -> None:
+        """Of all devices of a phone those that are known ring."""
+        self.tv.loses_socket()
+        room = self.ann.calls(self.tv.everywhere())
+        assert room is not None
+        self.assert_heard(self.pad, called(self.ann, room))
+
+    def test_nothing_is_left(self) -> None:
+        """The call that the sender is in goes on."""
+        self.active(self.ann, self.tv)
+        self.assert_unavailable(self.place(self.ann, STRANGER))
+        self.ringing(self.carol, self.pad)
+        self.assert_unavailable(self.place(self.pad, STRANGER))
+        self.assert_unavailable(self.place(self.carol, STRANGER))
+
+    def test_own_call(self) -> None:
+        """What concerns the sender's own call needs nobody else: the same call again, a second tap, glare."""
+        room = self.ringing(self.ann, self.tv)
+        self.tv.loses_socket()
+        self.assertIsNone(self.ann.calls(self.tv))
+        self.assert_silence()
+        self.tv.connects()
+        self.tv.accepts(room)
+        self.tv.loses_socket()
+        self.forget_heard()
+        self.assertIsNone(self.ann.calls(self.tv))
+        self.assert_heard(self.ann, call_success(self.tv, room))
+        room = self.ringing(self.carol, self.pad)
+        self.carol.loses_socket()
+        self.assertIsNone(self.pad.calls(self.carol))
+        self.assert_call(room, CallState.ACTIVE)
+
+    def test_oneself(self) -> None:
+        """A call to oneself needs nobody else either."""
+        self.assertIsNone(self.ann.calls(self.ann))
+        self.assert_heard(self.ann, call_failed(self.ann, "self"))
+
+
+class RoomTests(IncompleteCase):
+    """Frames and pages that name a room."""
+
+    def test_unknown_room(self) -> None:
+        """Who answers or hangs up there may be in a call that only others know."""
+        for event in (
+            events.Answer(UNKNOWN, self.tv.address, True),
+            events.Answer(UNKNOWN, self.tv.address, False),
+            events.HangUp(UNKNOWN, self.tv.address),
+            events.GaveUp(UNKNOWN, self.tv.address),
+            events.SeatTaken(UNKNOWN, "red", "s", "here"),
+        ):
+            self.assert_unavailable(event)
+
+    def test_known_room(self) -> None:
+        """In a room that is known everything goes on."""
+        room = self.ringing(self.ann, self.tv)
+        self.assertIsInstance(self.carol.accepts(room), NotYours)
+        self.assertIsNone(self.tv.accepts(room))
+        self.assertIsInstance(Page(self.world, room, "red").comes(), Seated)
+        self.tv.hangs_up(room)
+        self.assertEqual(TooLate(Reason.HANGUP), self.tv.accepts(room))
+
+    def test_known_seats(self) -> None:
+        """So it does in a made-up room of which the seats are known."""
+        red, blue = Page(self.world, UNKNOWN, "red"), Page(self.world, UNKNOWN, "blue")
+        self.world.complete = True
+        red.comes()
+        self.world.complete = False
+        self.assertIsInstance(blue.comes(), Seated)
+
+    def test_cancel(self) -> None:
+        """Who cancels a call that is not known is answered by silence."""
+        self.ann.cancels(self.tv)
+        self.assert_silence()
+
+
+class DisplacedTests(RulesTestCase):
+    """A frame that was sent on an older connection than the newest one."""
+
+    def test_call(self) -> None:
+        """It places no call, and leaves none."""
+        room = self.ringing(self.ann, self.tv)
+        older = self.ann.generation
+        self.ann.connects(node="there")
+        before = dict(self.world.calls)
+        for target in (self.carol.address, self.tv.address, self.ann.address):
+            self.world.happen(events.Place(self.ann.address, target, self.world.new_room(), older))
+        self.world.happen(events.Cancel(self.ann.address, self.tv.address.phone, older))
+        self.assertEqual(before, self.world.calls)
+        self.assert_silence()
+        self.ann.cancels(self.tv)
+        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
+
+    def test_store_that_lags(self) -> None:
+        """A store that has not heard of this connection yet is no reason to refuse it."""
+        self.ann.generation += 1
+        self.assertIsNotNone(self.ann.calls(self.tv))
+
+    def test_stranger(self) -> None:
+        """A device that has no record cancels nothing."""
+        self.world.happen(events.Cancel(STRANGER, self.tv.address.phone, 1))
+        self.assert_silence()
+
+
+class GaveUpTests(RulesTestCase):
+    """A device was told that what it asked for cannot be done: it takes no part in the call any more."""
+
+    def gives_up(self, device: Device, room: RoomId) -> None:
+        """Let it be so."""
+        self.world.happen(events.GaveUp(room, device.address))
+
+    def test_caller_of_a_ringing_call(self) -> None:
+        """The ringing ends as if it had cancelled."""
+        room = self.ringing(self.ann, self.tv)
+        self.gives_up(self.ann, room)
+        self.assert_heard(self.tv, be_hangup(self.ann, room, "cancelled"))
+        self.assert_silence(self.tv)
+
+    def test_rung_device(self) -> None:
+        """It leaves the ringing; the last to leave is a refusal."""
+        room = self.ringing(self.ann, self.tv.everywhere())
+        self.gives_up(self.tv, room)
+        self.assert_call(room, CallState.RINGING)
+        self.assert_silence()
+        self.gives_up(self.pad, room)
+        self.assert_heard(self.ann, call_refuse(self.tv.everywhere(), room, "busy"))
+        self.assert_silence(self.ann)
+
+    def test_answered_call(self) -> None:
+        """It is over, and both are told."""
+        for device in (self.ann, self.tv):
+            room = self.active(self.ann, self.tv)
+            self.gives_up(device, room)
+            self.assert_heard(self.ann, be_hangup(self.tv, room, "connection_lost"))
+            self.assert_heard(self.tv, be_hangup(self.ann, room, "connection_lost"))
+
+    def test_stranger(self) -> None:
+        """Who is not in the call has no part in it to give up."""
+        room = self.ringing(self.ann, self.tv)
+        self.gives_up(self.carol, room)
+        self.gives_up(self.carol, UNKNOWN)
+        self.assert_call(room, CallState.RINGING)
+
+
+class UnreachedTests(RulesTestCase):
+    """No node that holds a device which a call rings could be told."""
+
+    def happens(self, kind: type[events.RangInVain | events.Unreachable], room: RoomId) -> None:
+        """Let it be found out, of the call as it now is."""
+        self.world.happen(kind(room, self.world.calls[room].version))
+
+    def test_rings_again(self) -> None:
+        """All devices that still ring are told again."""
+        room = self.ringing(self.ann, self.tv.everywhere())
+        self.happens(events.RangInVain, room)
+        self.assertEqual(2, self.world.calls[room].version)
+        self.assert_heard(self.tv, called(self.ann, room))
+        self.assert_heard(self.pad, called(self.ann, room))
+        self.assert_silence()
+
+    def test_fails(self) -> None:
+        """In vain: the call has failed; whoever hears of it late hears that it is over."""
+        room = self.ringing(self.ann, self.tv)
+        self.happens(events.Unreachable, room)
+        self.assert_call(room, CallState.OVER, Reason.UNAVAILABLE)
+        self.assert_heard(self.ann, call_failed(self.tv, "unavailable"))
+        self.assert_heard(self.tv, be_hangup(self.ann, room, "expired"))
+
+    def test_answered(self) -> None:
+        """A call that was answered meanwhile has reached somebody."""
+        room = self.active(self.ann, self.tv)
+        for kind in (events.RangInVain, events.Unreachable):
+            self.happens(kind, room)
+        self.assert_call(room, CallState.ACTIVE)
+        self.assert_silence()
+
+    def test_changed(self) -> None:
+        """So has one that a device has left."""
+        room = self.ringing(self.ann, self.tv.everywhere())
+        self.tv.calls(self.carol)
+        self.forget_heard()
+        before = self.world.calls[room]
+        for event in (events.RangInVain(room, 1), events.Unreachable(room, 1)):
+            self.world.happen(event)
+        self.assertIs(before, self.world.calls[room])

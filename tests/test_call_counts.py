@@ -1,0 +1,108 @@
+"""What a node counts of calls."""
+
+from __future__ import annotations
+
+from callnet.calls import events
+from callnet.model import Reason
+from tests.late_case import AwayCase
+from tests.rooms_case import ANN, CAROL, PAD, TV, RoomsCase
+
+
+class CountsTests(RoomsCase):
+    """Ann and Carol are here, and the television there."""
+
+    def setUp(self) -> None:
+        """Connect everyone."""
+        super().setUp()
+        self.ann, self.carol = self.connect(ANN), self.connect(CAROL)
+        self.tv = self.connect(TV, self.others)
+
+    def counted(self) -> list[tuple[int, int, dict[Reason, int], dict[Reason, int]]]:
+        """What either node has counted: placed, answered, failed, ended."""
+        both = (self.rooms.counts, self.others.counts)
+        return [(counts.placed, counts.answered, counts.failed, counts.ended) for counts in both]
+
+    def test_nothing(self) -> None:
+        """Who only comes and goes counts for nothing."""
+        self.assertEqual([(0, 0, {}, {})] * 2, self.counted())
+
+    def test_answered(self) -> None:
+        """A call counts where it is placed, where it is answered, and where it is ended."""
+        self.call(ANN, TV)
+        self.others.answer(self.tv, self.room_of(self.tv), True)
+        self.assertEqual([(1, 0, {}, {}), (0, 1, {}, {})], self.counted())
+        self.elsewhere(events.Signalled(self.room_of(self.tv), ANN))
+        self.rooms.hang_up(self.ann, self.room_of(self.tv))
+        self.assertEqual([(1, 0, {}, {Reason.HANGUP: 1}), (0, 1, {}, {})], self.counted())
+
+    def test_failed(self) -> None:
+        """A call that failed counts where its caller is told, whether it ever rang or not."""
+        self.call(ANN, TV)
+        self.call(CAROL, TV)
+        self.call(CAROL, PAD)
+        self.others.answer(self.tv, self.room_of(self.tv), False)
+        self.assertEqual(
+            [
+                (1, 0, {Reason.BUSY: 1, Reason.OFFLINE: 1, Reason.REFUSED: 1}, {}),
+                (0, 0, {}, {Reason.REFUSED: 1}),
+            ],
+            self.counted(),
+        )
+
+    def test_cancelled(self) -> None:
+        """Who ends its own ringing is told of no failure."""
+        self.call(ANN, TV)
+        self.rooms.cancel(self.ann, TV.phone)
+        self.assertEqual((1, 0, {}, {Reason.CANCELLED: 1}), self.counted()[0])
+
+    def test_glare(self) -> None:
+        """Two who call each other have placed one call, and answered it."""
+        self.call(ANN, TV)
+        self.others.call(self.tv, ANN)
+        self.assertEqual([(1, 0, {}, {}), (0, 1, {}, {})], self.counted())
+
+    def test_leaving(self) -> None:
+        """A call that is left for another one counts as ended, and one that goes on ringing as nothing."""
+        self.call(ANN, TV)
+        self.call(ANN, TV)
+        self.call(ANN, CAROL)
+        self.assertEqual((2, 0, {}, {Reason.CANCELLED: 1}), self.counted()[0])
+
+    def test_no_answer(self) -> None:
+        """A call that ends by itself counts once, on the node that ended it."""
+        self.call(ANN, TV)
+        self.wait(46)
+        self.assertEqual(1, self.rooms.counts.failed[Reason.NO_ANSWER])
+        ended = [counts.ended[Reason.NO_ANSWER] for counts in (self.rooms.counts, self.others.counts)]
+        self.assertEqual(1, sum(ended))
+
+    def test_shutting_down(self) -> None:
+        """So does a call that a node refused since it stops."""
+        self.rooms.refuse_calls()
+        self.call(ANN, TV)
+        self.assertEqual((0, 0, {Reason.SHUTTING_DOWN: 1}, {}), self.counted()[0])
+
+
+class FaultCountsTests(AwayCase):
+    """Something is wrong on our side."""
+
+    def test_unavailable(self) -> None:
+        """A call that failed since the store was away."""
+        self.connect(ANN)
+        self.goes_away()
+        self.assert_unavailable(self.rooms.call(self.newest(ANN), TV))
+        self.assertEqual({Reason.UNAVAILABLE: 1}, self.rooms.counts.failed)
+
+    def test_internal(self) -> None:
+        """One that met a fault."""
+        self.connect(ANN)
+        self.connect(TV)
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        self.late.before_commit.append(fail)
+        outcome = self.rooms.call(self.newest(ANN), TV)
+        self.pass_turns()
+        self.failureResultOf(outcome, ZeroDivisionError)
+        self.assertEqual({Reason.INTERNAL: 1}, self.rooms.counts.failed)
