@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Final
 
 from msgspec.structs import replace
+from twisted.logger import Logger
 
 from callnet.calls.announcing import Mine, announce
 from callnet.calls.merging import everyone
@@ -35,6 +36,9 @@ _COMPARED_AT_ONCE: Final = 500
 _TRIES: Final = 20
 _LOOK_AGAIN: Final = 60.0
 """Seconds until a device is looked at again that could not be forgotten without the shared store."""
+
+
+log = Logger()
 
 
 class Announcer:
@@ -88,7 +92,8 @@ class Announcer:
         """
         devices, rooms = self._take()
         try:
-            await self._announce(node, devices, rooms)
+            if not await self._announce(node, devices, rooms):
+                await self._announce_one_by_one(node, devices, rooms)
         except BaseException:
             self._devices.update(dict.fromkeys(devices))
             self._rooms.update(dict.fromkeys(rooms))
@@ -99,14 +104,24 @@ class Announcer:
         rooms = dict.fromkeys(islice(self._rooms, _AT_ONCE))
         for address in devices:
             del self._devices[address]
-            device = self._copies.records.device(address)
-            if device is not None:
-                rooms.update((room, None) for room in (device.room, device.previous) if room is not None)
+            rooms.update(dict.fromkeys(self._rooms_of(address)))
         for room in rooms:
             self._rooms.pop(room, None)
         return devices, list(rooms)
 
-    async def _announce(self, node: str, devices: Collection[DeviceAddress], rooms: Collection[RoomId]) -> None:
+    def _rooms_of(self, address: DeviceAddress) -> list[RoomId]:
+        device = self._copies.records.device(address)
+        return [] if device is None else [room for room in (device.room, device.previous) if room is not None]
+
+    async def _announce_one_by_one(self, node: str, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
+        """Announce what could not be announced together, so that nothing keeps the rest of the node away."""
+        parts = [([address], self._rooms_of(address)) for address in devices] + [([], [room]) for room in rooms]
+        for some_devices, some_rooms in parts:
+            if not await self._announce(node, some_devices, some_rooms):
+                log.error("a part of what this node knows cannot be announced")
+
+    async def _announce(self, node: str, devices: Collection[DeviceAddress], rooms: Collection[RoomId]) -> bool:
+        """Announce these, and tell whether it was possible."""
         for _ in range(_TRIES):
             mine = self._mine(node, devices, rooms)
             phones = mine.phones()
@@ -116,8 +131,8 @@ class Announcer:
             changes = announce(records, mine, node, self._time.now(), self._settings)
             if changes is NOTHING or (await self._questions.commit(changes, records)).startswith(b"+"):
                 self._adopt(_with(records, changes), phones, mine.rooms())
-                return
-        raise Unavailable("the records change too fast")
+                return True
+        return False
 
     def _mine(self, node: str, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> Mine:
         known = self._copies.records

@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 from callnet.cluster.announcer import Announcer
 from callnet.cluster.batch import Link
 from callnet.cluster.copies import Copies
-from callnet.cluster.questions import Questions
+from callnet.cluster.questions import SWEPT_AT_ONCE, Questions
 from callnet.cluster.shared_clock import SharedClock
 from callnet.cluster.tables import Record
 from callnet.config import CallSettings
@@ -36,6 +36,8 @@ from callnet.records import Changes
 
 BEAT_EVERY: Final = 1.0
 """Seconds between two heartbeats; a node is dead after three without any (scripts/common.lua)."""
+MORE_AFTER: Final = 0.2
+"""Seconds after which a heartbeat follows that brings more of what was too much for one."""
 _JOIN_TIME: Final = 2.0
 """Seconds to wait for a subscription, or for the first time that this node has joined."""
 
@@ -258,7 +260,14 @@ class Member:
     def take_swept(self) -> list[Record]:
         """What this node is to look at since no other does; it is named once."""
         swept, self._swept = self._swept, []
+        if len(swept) >= SWEPT_AT_ONCE:
+            self._beat_again(MORE_AFTER)
         return swept
+
+    def _beat_again(self, after: float) -> None:
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = self._clock.callLater(after, self._beat_now)
 
     def _beat_now(self) -> None:
         self._beat = self._clock.callLater(BEAT_EVERY, self._beat_now)

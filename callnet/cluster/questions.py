@@ -19,7 +19,7 @@ from callnet.records import Changes, DeviceRecord, Records
 
 DECISION_TIME: Final = 1.5
 """A commit does nothing when it comes to Redis later than so many seconds after it was sent."""
-SWEPT_AT_ONCE: Final = 500
+SWEPT_AT_ONCE: Final = 1000
 """Records that one beat brings of what nobody else looks at."""
 
 
