@@ -7,7 +7,7 @@ from typing import Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from callnet.calls.rooms import RoomManager
@@ -17,8 +17,11 @@ from callnet.operations.observed import Observed
 from callnet.operations.readiness import Readiness
 from callnet.operations.signals import on_hangup
 from callnet.storage.database import Database
-from callnet.storage.threads import Threads
+from callnet.storage.threads import IThreadsReactor, Threads
 from callnet.websocket import ServerSocketFactory
+
+_LOOK_AGAIN: Final = 0.1
+"""Seconds between two looks at whether the other nodes are reached, at a start."""
 
 
 class Daemon(Service):
@@ -43,7 +46,7 @@ class Daemon(Service):
         observed: Observed,
         greeting: Iterable[str],
         reload: Callable[[], object],
-        reactor: IReactorFromThreads,
+        reactor: IThreadsReactor,
     ) -> None:
         self.listeners: Final = listeners
         self.observed: Final = observed
@@ -56,6 +59,7 @@ class Daemon(Service):
         self._readiness = readiness
         self._greeting = "\n".join(greeting)
         self._reactor = reactor
+        self._greets: IDelayedCall | None = None
 
     def startService(self) -> None:
         """Begin."""
@@ -66,14 +70,24 @@ class Daemon(Service):
         self._rooms.start()
         self._readiness.open()
         if self._greeting:
-            self._log.info("{greeting}", greeting=self._greeting)
+            self._greet()
 
     def stopService(self) -> Deferred[None]:
         """Take no more connections, tell every device and page, and fire when all are gone (5 s at most)."""
         super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
+    def _greet(self) -> None:
+        """Greet, as soon as what the greeting asks to try can work."""
+        self._greets = None
+        if self._cluster.why_away() is None:
+            self._log.info("{greeting}", greeting=self._greeting)
+        else:
+            self._greets = self._reactor.callLater(_LOOK_AGAIN, self._greet)
+
     async def _stop(self) -> None:
+        if self._greets is not None:
+            self._greets.cancel()
         self._leave_hangups()
         self._readiness.drain()
         self._rooms.refuse_calls()

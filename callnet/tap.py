@@ -182,7 +182,7 @@ def _compose_node(
 def _compose_parent(settings: Settings, reactor: IDaemonReactor, basis: _Basis, count: int) -> Supervisor:
     """Make the parent of workers, which opens the listeners for them and serves the operator's alone."""
     workers = Workers(count, settings, reactor)
-    factories: dict[str, IProtocolFactory] = dict.fromkeys(SERVED, Factory())
+    factories: dict[str, IProtocolFactory] = dict.fromkeys(SERVED, _Held())
     factories[ADMIN] = AdminSite(AdminApi(workers.observed).resource(), reactor)
     listeners = open_all(reactor, settings.listeners, factories, basis.tls)
     return Supervisor(
@@ -192,6 +192,12 @@ def _compose_parent(settings: Settings, reactor: IDaemonReactor, basis: _Basis, 
         lambda: _renew_certificate(settings, basis.tls),
         reactor,
     )
+
+
+class _Held(Factory):
+    """Stands for what the workers serve."""
+
+    noisy = False
 
 
 def _greeting(settings: Settings, listeners: Sequence[OpenListener]) -> Iterator[str]:

@@ -52,10 +52,16 @@ class Daemon:
     :param directory: its home, which is made if it is missing; what it writes goes there.
     :param settings: TOML, beside the listeners.
     :param command: how it is started; its settings come by ``CALLNET_CONFIG``.
+    :param descriptors: further files that it is to find open, by the number that they have there.
     """
 
     def __init__(
-        self, directory: str, settings: str = "", command: Sequence[str] = TWISTD, listeners: str = LISTENERS
+        self,
+        directory: str,
+        settings: str = "",
+        command: Sequence[str] = TWISTD,
+        listeners: str = LISTENERS,
+        descriptors: Mapping[int, int] | None = None,
     ) -> None:
         self.directory: Final = os.path.abspath(directory)
         self.state_dir: Final = os.path.join(self.directory, "state")
@@ -63,6 +69,7 @@ class Daemon:
         self._settings = settings
         self._listeners = listeners
         self._command = command
+        self._descriptors = descriptors or {}
         self._process: _Process | None = None
         self.account_url = ""
         """Such as ``http://127.0.0.1:8083``."""
@@ -103,13 +110,21 @@ class Daemon:
         """Start it; fires when it serves."""
         self.write_settings()
         self._process = process = _Process()
-        reactor.spawnProcess(process, self._command[0], self._command, self.environ, self.directory)
+        descriptors = {0: "w", 1: "r", 2: "r", **self._descriptors}
+        reactor.spawnProcess(
+            process, self._command[0], self._command, self.environ, self.directory, childFDs=descriptors
+        )
         return process.ready.addTimeout(START_TIME, reactor).addCallback(self._note)
 
     def stop(self) -> Deferred[None]:
         """Send SIGTERM; fires when the process is gone, and fails if that takes too long."""
         process = self._process
         return succeed(None) if process is None or process.ended else process.stop()
+
+    def said(self, pattern: str) -> Deferred[re.Match[str]]:
+        """Fires when its log has something like this, after what was asked for before."""
+        assert self._process is not None
+        return self._process.said(re.compile(pattern)).addTimeout(START_TIME, reactor)
 
     def _note(self, urls: re.Match[str]) -> None:
         self.account_url, self.signaling_url, self.site_url = urls["account"], urls["signaling"], urls["site"]
@@ -121,9 +136,11 @@ class _Process(ProcessProtocol):
 
     def __init__(self) -> None:
         self.output = b""
+        self._looked_at = 0
+        self._wanted: list[tuple[re.Pattern[str], Deferred[re.Match[str]]]] = []
         self.pid = 0
         self.ended = False
-        self.ready: Deferred[re.Match[str]] = Deferred()
+        self.ready: Deferred[re.Match[str]] = self.said(URLS)
         self._waiting: list[Deferred[None]] = []
 
     def connectionMade(self) -> None:
@@ -132,9 +149,24 @@ class _Process(ProcessProtocol):
 
     def outReceived(self, data: bytes) -> None:
         self.output += data
-        urls = URLS.search(self.output.decode("utf-8", "replace"))
-        if urls and not self.ready.called:
-            self.ready.callback(urls)
+        self._look()
+
+    def said(self, pattern: re.Pattern[str]) -> Deferred[re.Match[str]]:
+        """Fires when it has said something like this."""
+        found: Deferred[re.Match[str]] = Deferred(lambda _: self._wanted.remove((pattern, found)))
+        self._wanted.append((pattern, found))
+        self._look()
+        return found
+
+    def _look(self) -> None:
+        while self._wanted:
+            pattern, found = self._wanted[0]
+            match = pattern.search(self.output.decode("utf-8", "replace"), self._looked_at)
+            if match is None:
+                return
+            self._looked_at = match.end()
+            self._wanted.pop(0)
+            found.callback(match)
 
     def errReceived(self, data: bytes) -> None:
         self.outReceived(data)

@@ -38,12 +38,18 @@ class Family(Struct, frozen=True, array_like=True):
 
 
 class CallCounts(Protocol):
-    """What has happened to calls on this node since it started."""
+    """What has become of calls, as far as this node had to do with it, since it started."""
 
     placed: int
     answered: int
-    failed: dict[Reason, int]
-    ended: dict[Reason, int]
+
+    @property
+    def failed(self) -> Mapping[Reason, int]:
+        """Those whose callers were told so here, by what they were told."""
+
+    @property
+    def ended(self) -> Mapping[Reason, int]:
+        """Those that were ended here."""
 
 
 def of_calls(calls: CallCounts) -> Sequence[Family]:
@@ -51,8 +57,18 @@ def of_calls(calls: CallCounts) -> Sequence[Family]:
     return (
         Family("callnet_calls_placed", "Calls that began to ring.", [Sample("", calls.placed)]),
         Family("callnet_calls_answered", "Calls that were accepted.", [Sample("", calls.answered)]),
-        Family("callnet_calls_failed", "Calls that failed or were refused.", _by_reason(calls.failed), "reason"),
-        Family("callnet_calls_ended", "Calls that ended after they were accepted.", _by_reason(calls.ended), "reason"),
+        Family(
+            "callnet_calls_failed",
+            "Calls that failed or were refused, whether they rang or not.",
+            _by_reason(calls.failed),
+            "reason",
+        ),
+        Family(
+            "callnet_calls_ended",
+            "Calls that came to an end after they began to ring.",
+            _by_reason(calls.ended),
+            "reason",
+        ),
     )
 
 

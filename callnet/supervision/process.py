@@ -34,14 +34,14 @@ class WorkerProcess(ProcessProtocol):
 
     :param name: what its lines in the log begin with.
     :param start: how it is to serve.
-    :param serves: called when it takes connections.
+    :param serves: called with its number when it takes connections.
     :param ended: called when it is gone, with how it came to its end.
     """
 
     transport: IProcessTransport
 
     def __init__(
-        self, name: str, start: messages.Start, serves: Callable[[], None], ended: Callable[[str], None]
+        self, name: str, start: messages.Start, serves: Callable[[int], None], ended: Callable[[str], None]
     ) -> None:
         self._name = name
         self._start = start
@@ -117,7 +117,7 @@ class WorkerProcess(ProcessProtocol):
     def _answer(self, line: bytes) -> None:
         answer = messages.decode_answer(line)
         if not isinstance(answer, Answer):
-            self._serves()
+            self._serves(self.transport.pid)
         elif (asked := self._asked.pop(answer.number, None)) is not None:
             asked.callback(answer)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads
 from twisted.logger import Logger
 
 from callnet.config import Settings
@@ -17,6 +17,9 @@ from callnet.operations.observed import Observed
 from callnet.operations.readiness import DRAINING, Check, Report, report_of
 from callnet.operations.signals import on_hangup
 from callnet.supervision.worker import IParentReactor, Worker
+
+_LOOK_AGAIN: Final = 0.1
+"""Seconds between two looks at whether all workers are ready, at a start."""
 
 
 class Workers:
@@ -31,22 +34,19 @@ class Workers:
         self._settings = settings
         self._reactor = reactor
         self._workers: Sequence[Worker] = ()
-        self._awaited: Callable[[], None] | None = None
+        self._look: IDelayedCall | None = None
         self._stopping = False
 
-    def start(self, sockets: Mapping[str, int], all_serve: Callable[[], None]) -> None:
+    def start(self, sockets: Mapping[str, int], all_ready: Callable[[], None]) -> None:
         """Start them.
 
         :param sockets: the listening sockets that they share, by the key of the listener.
-        :param all_serve: called once, when all of them take connections for the first time.
+        :param all_ready: called once, when all of them are ready for the first time.
         """
-        self._awaited = all_serve
-        self._workers = [
-            Worker(number, self._settings, sockets, self._one_serves, self._reactor)
-            for number in range(1, self._count + 1)
-        ]
+        self._workers = [Worker(number, self._settings, sockets, self._reactor) for number in range(1, self._count + 1)]
         for worker in self._workers:
             worker.start()
+        self._look_later(all_ready)
 
     def reload(self) -> None:
         """Have all of them read the certificate again."""
@@ -56,12 +56,23 @@ class Workers:
     def stop(self) -> Deferred[None]:
         """End them; fires when all are gone."""
         self._stopping = True
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
         return gatherResults([worker.stop() for worker in self._workers]).addCallback(lambda _: None)
 
-    def _one_serves(self) -> None:
-        if self._awaited is not None and all(worker.serving for worker in self._workers):
-            all_serve, self._awaited = self._awaited, None
-            all_serve()
+    def _look_later(self, all_ready: Callable[[], None]) -> None:
+        self._look = self._reactor.callLater(_LOOK_AGAIN, self._look_at_all, all_ready)
+
+    def _look_at_all(self, all_ready: Callable[[], None]) -> None:
+        self._look = None
+        self._report().addCallback(self._looked, all_ready)
+
+    def _looked(self, report: Report, all_ready: Callable[[], None]) -> None:
+        if report.ready:
+            all_ready()
+        elif not self._stopping:
+            self._look_later(all_ready)
 
     def _report(self) -> Deferred[Report]:
         return gatherResults([worker.look() for worker in self._workers]).addCallback(self._sum_up)

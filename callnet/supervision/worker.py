@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from twisted.internet import defer
@@ -38,23 +38,13 @@ class Worker:
 
     :param settings: what each of its processes serves by.
     :param sockets: the listening sockets that it takes connections from, by the key of the listener.
-    :param serves: called whenever a process begins to take connections.
     """
 
     _log = Logger()
 
-    def __init__(
-        self,
-        number: int,
-        settings: Settings,
-        sockets: Mapping[str, int],
-        serves: Callable[[], None],
-        reactor: IParentReactor,
-    ) -> None:
-        self.number: Final = number
-        self.serving = False
-        """Whether a process takes connections."""
-        self._serves = serves
+    def __init__(self, number: int, settings: Settings, sockets: Mapping[str, int], reactor: IParentReactor) -> None:
+        self._number = number
+        self._serving = False
         self._reactor = reactor
         self._descriptors = dict(enumerate(sockets.values(), SOCKETS))
         self._orders = Start(settings, dict(zip(sockets, self._descriptors, strict=True)))
@@ -72,7 +62,7 @@ class Worker:
         self._next = None
         self._why = "it is starting"
         self._born = self._reactor.seconds()
-        self._process = WorkerProcess(f"worker {self.number}", self._orders, self._begins, self._ended)
+        self._process = WorkerProcess(f"worker {self._number}", self._orders, self._begins, self._ended)
         pipes = {ORDERS: "w", LOG: "r", COMPLAINTS: "r", ANSWERS: "r"}
         try:
             self._reactor.spawnProcess(
@@ -100,13 +90,13 @@ class Worker:
 
     def look(self) -> Deferred[tuple[Check, Report | None]]:
         """Whether devices may be sent to it, and what it says itself, if it answers."""
-        if self._process is None or not self.serving:
+        if self._process is None or not self._serving:
             return succeed((Check(False, self._why), None))
         return self._process.report(self._reactor).addCallbacks(_check, _no_answer)
 
     def families(self) -> Deferred[Sequence[Family]]:
         """What its processes have counted, those that ended included, as far as it was asked for."""
-        if self._process is None or not self.serving:
+        if self._process is None or not self._serving:
             return succeed(self._counted_before)
         return self._process.families(self._reactor).addCallbacks(self._note, self._as_noted)
 
@@ -118,12 +108,12 @@ class Worker:
         failure.trap(Gone, defer.TimeoutError)
         return total([counters(self._counted), self._counted_before])
 
-    def _begins(self) -> None:
-        self.serving = True
-        self._serves()
+    def _begins(self, pid: int) -> None:
+        self._serving = True
+        self._log.info("worker {number} serves: process {pid}", number=self._number, pid=pid)
 
     def _ended(self, how: str) -> None:
-        self.serving = False
+        self._serving = False
         self._process = None
         self._counted, self._counted_before = (), total([counters(self._counted), self._counted_before])
         if self._gone is not None:
@@ -133,14 +123,14 @@ class Worker:
             self._pause = FIRST_PAUSE
         self._why = f"it {how}"
         self._log.warn(
-            "worker {number} {how}; the next starts in {pause:g} s", number=self.number, how=how, pause=self._pause
+            "worker {number} {how}; the next starts in {pause:g} s", number=self._number, how=how, pause=self._pause
         )
         self._next = self._reactor.callLater(self._pause, self.start)
         self._pause = min(LONGEST_PAUSE, 2 * self._pause)
 
     def _end_it(self) -> None:
         if self._process is not None:
-            self._log.warn("worker {number} does not stop: it is killed", number=self.number)
+            self._log.warn("worker {number} does not stop: it is killed", number=self._number)
             self._process.kill("KILL")
 
 

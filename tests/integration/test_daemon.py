@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
-from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
@@ -19,6 +18,7 @@ from twisted.trial.unittest import TestCase
 from callnet.client import Account, Device, certificate_trust, connect
 from callnet.storage.database import Database
 from tests.daemon import BIN, LISTENERS, STOP_TIME, TWISTD, URLS, Daemon
+from tests.processes import ProcessEnd
 
 ROOT: Final = Path(__file__).parent.parent.parent
 TWIST: Final = (os.path.join(BIN, "twist"), "--log-format=text", "callnet")
@@ -73,27 +73,6 @@ class ForkingDaemon(Daemon):
         end = ProcessEnd(pid)
         os.kill(pid, signal.SIGTERM)
         return end.reached.addTimeout(STOP_TIME, reactor)
-
-
-class ProcessEnd(FileDescriptor):
-    """Notes when a process that is no child of ours ends (pidfd_open(2))."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(reactor)
-        self._descriptor = os.pidfd_open(pid)
-        self.reached: Deferred[None] = Deferred(lambda _: os.kill(pid, signal.SIGKILL))
-        self.startReading()
-
-    def fileno(self) -> int:
-        """What is readable when the process has ended."""
-        return self._descriptor
-
-    def doRead(self) -> None:
-        """It has."""
-        self.stopReading()
-        os.close(self._descriptor)
-        if not self.reached.called:
-            self.reached.callback(None)
 
 
 class LifeMixin:

@@ -1,0 +1,304 @@
+"""Several processes on one set of sockets: workers under a parent, and processes that systemd started."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+from twisted.web.client import Agent, readBody
+
+from callnet.client import Account, connect
+from callnet.operations.certificates import sign
+from tests.daemon import BIN, LISTENERS, STOP_TIME, Daemon
+from tests.integration.test_daemon import LifeMixin
+from tests.processes import ProcessEnd, state_of, stopped
+from tests.redis_server import new_prefix, shared
+
+PHONE: Final = "13651884967"
+
+reactor: Any = installed
+
+
+async def get(url: str) -> tuple[int, bytes]:
+    """Status and body of what is there."""
+    response = await Agent(reactor).request(b"GET", url.encode("ascii"))
+    return response.code, await readBody(response)
+
+
+def with_workers(directory: str, settings: str = "") -> Daemon:
+    """A daemon with two workers."""
+    redis = f'redis = {{ url = "{shared("redis").url()}", prefix = "{new_prefix()}" }}'
+    return Daemon(directory, f"workers = 2\n{redis}\n{settings}")
+
+
+def workers_of(daemon: Daemon) -> list[int]:
+    """The processes of its workers, by their number."""
+    return [int(pid) for _, pid in sorted(dict(re.findall(r"worker (\d) serves: process (\d+)", daemon.log)).items())]
+
+
+class LifeTests(LifeMixin, TestCase):
+    """The life of a daemon with workers is that of any other."""
+
+    def make(self, directory: str) -> Daemon:
+        """The daemon to test."""
+        return with_workers(directory)
+
+
+class WorkersTestCase(TestCase):
+    """A daemon with two workers."""
+
+    settings = ""
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        """Start it."""
+        self.daemon = with_workers(self.mktemp(), self.settings)
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+        self.account = Account(self.daemon.account_url, reactor)
+
+    async def readiness(self) -> tuple[int, dict[str, Any]]:
+        """What the operator is told."""
+        status, body = await get(f"{self.daemon.admin_url}/readyz")
+        return status, json.loads(body)
+
+    async def become_ready(self) -> None:
+        """Ask until it is ready."""
+        while (await self.readiness())[0] != 200:
+            pass
+
+
+class ServingTests(WorkersTestCase):
+    """What they do for devices and operators."""
+
+    async def test_devices_of_different_workers_call_each_other(self) -> None:
+        """Devices of different workers call each other."""
+        await self.become_ready()
+        one, other = workers_of(self.daemon)
+        tokens = [await self.account.login(PHONE, device) for device in ("tv", "phone")]
+        called: Deferred[str] = Deferred()
+        with stopped(one):
+            callee = await connect(
+                self.daemon.signaling_url, tokens[0], reactor, on_frame=lambda frame: called.callback(frame.type)
+            )
+        with stopped(other):
+            caller = await connect(self.daemon.signaling_url, tokens[1], reactor)
+        caller.call(PHONE, "tv").addErrback(lambda _: None)
+        self.assertEqual(await called, "called")
+
+        status, body = await get(f"{self.daemon.admin_url}/metrics")
+        self.assertEqual(status, 200)
+        self.assertIn(b'callnet_sockets{kind="device"} 2.0\n', body)
+        closed = gatherResults([caller.when_closed(), callee.when_closed()])
+        await self.daemon.stop()
+        self.assertEqual([reason.code for reason in await closed], [1001, 1001])
+
+    async def test_the_log_has_a_line_of_each(self) -> None:
+        """What a worker logs stands in the log of the parent, with its number and its level."""
+        await self.account.login(PHONE, "tv")
+        await self.daemon.said(r"\[callnet\.web\.http\.CappedSite#info\] worker [12]: \S+ POST /account/login 200")
+
+    async def test_no_secret_is_in_the_arguments(self) -> None:
+        """Where Redis is and everything else that is set is in no argument of a process."""
+        for pid in workers_of(self.daemon):
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            self.assertEqual(arguments[1:-1], [b"-P", b"-m", b"callnet.worker"])
+
+
+class DeathTests(WorkersTestCase):
+    """What comes of it when one of the processes dies."""
+
+    async def test_who_is_killed_is_back(self) -> None:
+        """Killed workers are back; meanwhile connections wait, and the operator is told."""
+        await self.become_ready()
+        before = workers_of(self.daemon)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        login = self.account.login(PHONE, "tv")
+        status, report = await self.readiness()
+        self.assertEqual(status, 503)
+        self.assertEqual(report["ready"], False)
+        self.assertEqual(await get(f"{self.daemon.admin_url}/healthz"), (200, b'{"status":"ok"}'))
+        await login
+        await self.become_ready()
+        after = workers_of(self.daemon)
+        self.assertEqual(len({*before, *after}), 4)
+        self.assertEqual(self.daemon.log.count("was ended by SIGKILL; the next starts in 0.1 s"), 2)
+        self.assertEqual(self.daemon.log.count("is ready."), 1)
+
+        os.kill(after[0], signal.SIGKILL)
+        await self.daemon.said(r"worker 1 was ended by SIGKILL; the next starts in 0\.2 s")
+
+    async def test_who_does_not_answer_is_told(self) -> None:
+        """The operator is told of a worker that does not answer, and the other goes on serving."""
+        await self.become_ready()
+        with stopped(workers_of(self.daemon)[0]):
+            status, report = await self.readiness()
+            self.assertEqual(status, 503)
+            self.assertEqual(report["checks"]["worker 1"], {"ok": False, "why": "it does not answer within 1 s"})
+            self.assertEqual(report["workers"]["2"]["ready"], True)
+            await self.account.login(PHONE, "tv")
+
+    async def test_sigterm_ends_all(self) -> None:
+        """SIGTERM ends all of them in time, even one that does nothing any more."""
+        workers = workers_of(self.daemon)
+        with stopped(workers[0]):
+            await self.daemon.stop()
+        self.assertEqual([state_of(pid) for pid in workers], ["", ""])
+        self.assertIn("worker 1 does not stop: it is killed", self.daemon.log)
+
+    async def test_sigterm_for_everyone_is_no_error(self) -> None:
+        """SIGTERM for every process there is, as systemd may send it, is no error."""
+        workers = workers_of(self.daemon)
+        ends = [ProcessEnd(pid).reached for pid in workers]
+        for pid in workers:
+            os.kill(pid, signal.SIGTERM)
+        await self.daemon.stop()
+        await gatherResults(ends)
+        self.assertNotIn("Traceback", self.daemon.log)
+
+    async def test_when_the_parent_is_killed_the_workers_go(self) -> None:
+        """When the parent is killed the workers stop in order: devices are told, and the sockets are closed."""
+        device = await connect(self.daemon.signaling_url, await self.account.login(PHONE, "tv"), reactor)
+        ends = [ProcessEnd(pid).reached.addTimeout(STOP_TIME, reactor) for pid in workers_of(self.daemon)]
+        os.kill(self.daemon.pid, signal.SIGKILL)
+        self.assertEqual((await device.when_closed()).code, 1001)
+        await gatherResults(ends)
+        port = int(self.daemon.account_url.rpartition(":")[2])
+        self.assertRaises(ConnectionRefusedError, socket.create_connection, ("127.0.0.1", port))
+
+
+class CertificateMixin:
+    """SIGHUP has the certificate read again, in one process or in several."""
+
+    def make(self, directory: str, settings: str) -> Daemon:
+        """The daemon to test."""
+        raise NotImplementedError
+
+    def write(self, *names: str) -> list[bytes]:
+        """Make certificates for these names and the key of the last; answers with the certificates."""
+        made = [sign([name], [], datetime.now(UTC)) for name in names]
+        Path(self.files, "crt").write_bytes(made[0].chain[0].public_bytes(Encoding.PEM))
+        Path(self.files, "key").write_bytes(
+            made[-1].key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+        return [each.chain[0].public_bytes(Encoding.DER) for each in made]
+
+    async def shown(self, daemon: Daemon) -> bytes:
+        """The certificate that a new connection is shown."""
+        port = int(daemon.site_url.rpartition(":")[2])
+
+        def look() -> bytes:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            with context.wrap_socket(socket.create_connection(("127.0.0.1", port))) as client:
+                return client.getpeercert(binary_form=True) or b""
+
+        return await deferToThread(look)
+
+    async def test_sighup_renews_the_certificate(self) -> None:
+        """After SIGHUP new connections are shown the new certificate; a wrong pair changes nothing."""
+        case: Any = self
+        self.files = os.path.abspath(case.mktemp())
+        os.mkdir(self.files)
+        settings = f'tls = {{ certificate = "{self.files}/crt", private_key = "{self.files}/key" }}\n'
+        [old] = self.write("old")
+        daemon = self.make(case.mktemp(), settings)
+        case.addCleanup(daemon.stop)
+        await daemon.start()
+        case.assertEqual(await self.shown(daemon), old)
+
+        [new] = self.write("new")
+        os.kill(daemon.pid, signal.SIGHUP)
+        await self.renewed(daemon)
+        case.assertEqual([await self.shown(daemon) for _ in range(4)], [new] * 4)
+
+        self.write("one", "another")
+        os.kill(daemon.pid, signal.SIGHUP)
+        line = await daemon.said(r"the certificate stays as it was: tls\.private_key: \S+ is not the key of .*\n")
+        case.assertEqual([await self.shown(daemon) for _ in range(4)], [new] * 4)
+        case.assertNotIn("again", daemon.log[line.start() :])
+
+    async def renewed(self, daemon: Daemon) -> None:
+        """Wait until every process has read it."""
+        raise NotImplementedError
+
+
+class OneCertificateTests(CertificateMixin, TestCase):
+    """One process."""
+
+    def make(self, directory: str, settings: str) -> Daemon:
+        """The daemon to test."""
+        return Daemon(directory, settings)
+
+    async def renewed(self, daemon: Daemon) -> None:
+        """Wait until it has read it."""
+        await daemon.said("the certificate was read again")
+
+
+class ManyCertificatesTests(CertificateMixin, TestCase):
+    """A parent and its workers."""
+
+    def make(self, directory: str, settings: str) -> Daemon:
+        """The daemon to test."""
+        return with_workers(directory, settings)
+
+    async def renewed(self, daemon: Daemon) -> None:
+        """Wait until all have read it."""
+        for _ in range(3):
+            await daemon.said("the certificate was read again")
+
+
+class SystemdTests(TestCase):
+    """Processes to which systemd hands the same listening sockets (sd_listen_fds(3)), as etc/callnet@.service does."""
+
+    def make(self, sockets: dict[str, socket.socket]) -> Daemon:
+        """One of them."""
+        numbered = dict(enumerate((each.fileno() for each in sockets.values()), 3))
+        environment = f"LISTEN_PID=$$ LISTEN_FDS={len(sockets)} LISTEN_FDNAMES={':'.join(sockets)}"
+        command = f"{environment} exec {BIN}/twistd --nodaemon --pidfile= callnet"
+        listeners = re.sub(r'"tcp:0:interface=127.0.0.1"', "NAME", LISTENERS)
+        for name in ("account", "signaling"):
+            listeners = listeners.replace("NAME", f'"systemd:domain=INET:name={name}"', 1)
+        daemon = Daemon(
+            self.mktemp(),
+            "accounts.open_enrolment_on_network = true",
+            ("/bin/sh", "-c", command),
+            listeners.replace("NAME", '"tcp:0:interface=127.0.0.1"'),
+            numbered,
+        )
+        self.addCleanup(daemon.stop)
+        return daemon
+
+    async def test_both_serve(self) -> None:
+        """Both take connections from the sockets, and either goes on when the other stops."""
+        sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in ("account", "signaling")}
+        for each in sockets.values():
+            self.addCleanup(each.close)
+        one, other = self.make(sockets), self.make(sockets)
+        await gatherResults([one.start(), other.start()])
+        self.assertEqual(one.account_url, other.account_url)
+        account = Account(one.account_url, reactor)
+        with stopped(one.pid):
+            await account.login(PHONE, "tv")
+        with stopped(other.pid):
+            device = await connect(one.signaling_url, await account.login(PHONE, "tv"), reactor)
+        await other.stop()
+        await account.login(PHONE, "tv")
+        closed = device.when_closed()
+        self.assertFalse(closed.called)
+        await one.stop()
+        self.assertEqual((await closed).code, 1001)
+        waiting = socket.create_connection(sockets["account"].getsockname())
+        self.addCleanup(waiting.close)
