@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -30,12 +30,13 @@ LISTENERS: Final = """
 account = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 signaling = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 site = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
+admin = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 """
 
 _URLS: Final = {
-    "account": re.compile(r"http://(?:localhost|127\.0\.0\.1):([0-9]+)"),
-    "signaling": re.compile(r"ws://(?:localhost|127\.0\.0\.1):([0-9]+)"),
-    "site": re.compile(r"https://(?:localhost|127\.0\.0\.1):([0-9]+)"),
+    "account": re.compile(r"^\s+accounts\s+https?://[^/\s]+:([0-9]+)", re.MULTILINE),
+    "signaling": re.compile(r"^\s+signaling\s+wss?://[^/\s]+:([0-9]+)", re.MULTILINE),
+    "site": re.compile(r"^\s+page\s+https?://[^/\s]+:([0-9]+)", re.MULTILINE),
 }
 # "2026-11-25T00:41:09+0000 [callnet.tap#warn] …"
 _LEVEL: Final = re.compile(r"^\S+ \[[^\]]*#(warn|error|critical)\]|^Traceback|Unhandled", re.MULTILINE)
@@ -101,22 +102,33 @@ def running(settings: str) -> Iterator[Daemon]:
     """
     with tempfile.TemporaryDirectory(prefix="callnet-proof-") as name:
         folder = Path(name)
-        (folder / "callnet.toml").write_text(f'state_dir = "{folder}/state"\n{settings}{LISTENERS}')
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "acceptance.census", str(folder / "census"), "--nodaemon", "--pidfile="),
-                    *("callnet", "--config", str(folder / "callnet.toml")),
-                ],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        process = launch(folder, f'state_dir = "{folder}/state"\n{settings}{LISTENERS}')
         try:
-            yield Daemon(process, folder, _ports(process, folder / "log"))
+            yield Daemon(process, folder, ports(process, folder / "log"))
         finally:
             stop(process)
+
+
+def launch(
+    folder: Path, settings: str, program: Sequence[str] = ("acceptance.census",), before: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """Start a daemon whose settings, log and census are in ``folder``; it does not serve yet.
+
+    :param program: the module that is run, and its first arguments.
+    :param before: a command that runs it, such as ``ip netns exec …``.
+    """
+    (folder / "callnet.toml").write_text(settings)
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(
+            [
+                *(*before, sys.executable, "-m", *program, str(folder / "census"), "--nodaemon", "--pidfile="),
+                *("callnet", "--config", str(folder / "callnet.toml")),
+            ],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -134,8 +146,12 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         raise
 
 
-def _ports(process: subprocess.Popen[bytes], log: Path) -> dict[str, int]:
-    """The ports that the daemon printed, once it has printed them all."""
+def ports(process: subprocess.Popen[bytes], log: Path) -> dict[str, int]:
+    """The ports that the daemon printed, once it has printed them all.
+
+    :raises TimeoutError: it does not serve in time.
+    :raises ChildProcessError: it ended.
+    """
 
     def printed() -> dict[str, int]:
         text = log.read_text(errors="replace")

@@ -56,9 +56,9 @@ class Answer(Struct, frozen=True):
         return value
 
 
-async def exchange(port: int, request: bytes) -> Answer:
+async def exchange(port: int, request: bytes, host: str = HOST) -> Answer:
     """Send the bytes of an HTTP request that asks for the connection to be closed, and read the answer."""
-    reader, writer = await asyncio.open_connection(HOST, port)
+    reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(request)
         async with asyncio.timeout(PATIENCE):
@@ -103,18 +103,32 @@ def request(path: str, body: bytes, method: str = "POST") -> bytes:
     ).encode() + body
 
 
-async def post(port: int, path: str, fields: dict[str, Any]) -> dict[str, Any]:
+async def post(port: int, path: str, fields: dict[str, Any], host: str = HOST) -> dict[str, Any]:
     """Ask the account service, and return the answer's fields."""
-    return (await exchange(port, request(path, json.dumps(fields).encode()))).json()
+    return (await exchange(port, request(path, json.dumps(fields).encode()), host)).json()
 
 
-async def login(port: int, phone: str, device_id: str) -> str:
+async def login(port: int, phone: str, device_id: str, host: str = HOST) -> str:
     """Log a device in and return its token."""
-    answer = await post(port, "/account/login", {"phone": phone, "device_id": device_id})
+    answer = await post(port, "/account/login", {"phone": phone, "device_id": device_id}, host)
     token = answer.get("token")
     if answer.get("errorCode") != 0 or not isinstance(token, str):
         raise ValueError(f"no token in {answer}")
     return token
+
+
+async def _handshake(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, authority: str, origin: str
+) -> int:
+    """Ask for a WebSocket; returns the HTTP status."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    from_origin = f"Origin: {origin}\r\n" if origin else ""
+    writer.write(
+        f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\n{from_origin}"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    head = await reader.readuntil(b"\r\n\r\n")
+    return int(head.split(b" ")[1])
 
 
 class WebSocket:
@@ -123,25 +137,32 @@ class WebSocket:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self.frames = 0
+        """How many frames came, pongs too."""
 
     @classmethod
-    async def open(cls, port: int, token: str) -> Self:
+    async def open(cls, port: int, token: str, host: str = HOST) -> Self:
         """Open the signaling socket.
 
         :raises Refused: the server answered with something else than 101.
         """
-        reader, writer = await asyncio.open_connection(HOST, port)
-        key = base64.b64encode(os.urandom(16)).decode()
-        writer.write(
-            f"GET /socket.io?token={quote(token)} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
-        async with asyncio.timeout(PATIENCE):
-            head = await reader.readuntil(b"\r\n\r\n")
-        status = int(head.split(b" ")[1])
-        if status != 101:
+        return await cls.upgrade(port, f"/socket.io?token={quote(token)}", host)
+
+    @classmethod
+    async def upgrade(cls, port: int, path: str, host: str = HOST, origin: str = "") -> Self:
+        """Open any WebSocket.
+
+        :raises Refused: the server answered with something else than 101.
+        """
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                status = await _handshake(reader, writer, path, f"{host}:{port}", origin)
+            if status != 101:
+                raise Refused(status)
+        except BaseException:
             writer.transport.abort()
-            raise Refused(status)
+            raise
         return cls(reader, writer)
 
     def say(self, **fields: Any) -> None:
@@ -164,6 +185,7 @@ class WebSocket:
         try:
             while True:
                 opcode, payload = await self._read_frame()
+                self.frames += 1
                 if opcode in (TEXT, BINARY):
                     return payload
                 if opcode == CLOSE:
@@ -184,6 +206,10 @@ class WebSocket:
         elif length == 127:
             (length,) = struct.unpack("!Q", await self._reader.readexactly(8))
         return first & 0x0F, await self._reader.readexactly(length)
+
+    def ping(self) -> None:
+        """Ask whether the other end lives."""
+        self.write(frame(PING, b""))
 
     def close(self, code: int = 1000) -> None:
         """Say that this is the end, and leave."""

@@ -1,0 +1,254 @@
+"""What the devices of a cluster asked for, heard and believed, and when: facts, no judgement.
+
+All times are seconds on the monotonic clock of the harness. A node is named by its number.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from math import inf
+from typing import Final, Literal
+
+from msgspec import Struct, field
+
+from acceptance.ledger import Address
+
+EVERY: Final = "*"
+NOTES: Final = 120
+"""So much is remembered of what each device said and heard."""
+
+
+class Spell(Struct):
+    """One connection of a device, or an attempt to get one."""
+
+    node: int
+    start: float
+    end: float = inf
+    code: int | None = None
+    """The close code, if it was not the device that left."""
+
+
+class Answer(Struct, frozen=True):
+    """What a caller was told of its call."""
+
+    kind: Literal["call_success", "call_refuse", "call_failed"]
+    reason: str
+    at: float
+
+
+class Withdrawal(Struct, frozen=True):
+    """A caller gave its call up."""
+
+    how: Literal["cancelled", "replaced", "away", "cut off", "ended"]
+    """``away``: it was gone longer than the grace. ``cut off``: its connection broke with the call in it,
+    and nothing was ever heard of it. ``ended``: the call was over before the caller heard that it began."""
+    at: float
+
+
+class Ring(Struct):
+    """One ``called`` on one connection, until it stopped."""
+
+    device: Address
+    connection: int
+    start: float
+    end: float = inf
+    how: str = ""
+    """What stopped it: what the device did, or ``told`` and the reason."""
+
+
+class Part(Struct):
+    """How long a device believed to be in a call."""
+
+    start: float
+    end: float = inf
+    how: str = ""
+    """How it ended: ``hang up``, ``called another``, ``away``, ``undone`` (its accept never arrived), or
+    ``told`` and the reason."""
+
+
+class Attempt(Struct, eq=False):
+    """A call that a device placed, and the rooms it came to."""
+
+    number: int
+    caller: Address
+    target: Address
+    at: float
+    answer: Answer | None = None
+    withdrawal: Withdrawal | None = None
+    stories: list[Story] = field(default_factory=list)
+
+    def closed_at(self) -> float:
+        """When its caller was no longer waiting."""
+        ends = [part.at for part in (self.answer, self.withdrawal) if part is not None]
+        return min(ends, default=inf)
+
+    def covers(self, device: Address) -> bool:
+        """Tell whether this call may ring ``device``."""
+        return self.target.phone == device.phone and self.target.device_id in (device.device_id, EVERY)
+
+    def over_at(self) -> float:
+        """When nobody was concerned with it any more."""
+        return max(self.closed_at(), *(story.over_at() for story in self.stories), 0)
+
+
+class Story(Struct, eq=False):
+    """All that was seen of one room."""
+
+    room: str
+    caller: Address
+    attempts: list[Attempt] = field(default_factory=list)
+    """The call that it is, and a second one if two devices called each other."""
+    rings: list[Ring] = field(default_factory=list)
+    parts: dict[Address, list[Part]] = field(default_factory=dict)
+    named: Address | None = None
+    """The callee that ``call_success`` named to the caller."""
+
+    def over_at(self) -> float:
+        """When the last ring had stopped and the last party had left."""
+        parts = [part.end for own in self.parts.values() for part in own]
+        return max(0, *(ring.end for ring in self.rings), *parts, 0)
+
+
+class Sight(Struct, frozen=True):
+    """Something that must not be, seen by a device at once."""
+
+    kind: str
+    who: Address
+    since: float
+    at: float
+    what: str
+
+
+class Books:
+    """The books of the whole fleet."""
+
+    def __init__(self) -> None:
+        self.spells: Final[defaultdict[Address, list[Spell]]] = defaultdict(list)
+        self.attempts: Final[list[Attempt]] = []
+        """Those that are not settled yet (see :meth:`settled`)."""
+        self.stories: Final[dict[str, Story]] = {}
+        self.sights: Final[list[Sight]] = []
+        self.placed = 0
+        self._notes: Final[defaultdict[Address, deque[tuple[float, str]]]] = defaultdict(lambda: deque(maxlen=NOTES))
+        self._last: dict[tuple[Address, str], Attempt] = {}
+        self._engaged: Final[defaultdict[Address, list[Attempt]]] = defaultdict(list)
+
+    # What devices write down
+
+    def place(self, caller: Address, target: Address, at: float) -> Attempt:
+        """``caller`` sends a call."""
+        self.placed += 1
+        attempt = Attempt(self.placed, caller, target, at)
+        self.attempts.append(attempt)
+        self._last[caller, target.phone] = attempt
+        self._engaged[caller].append(attempt)
+        return attempt
+
+    def rung(self, device: Address, caller: Address, room: str, connection: int, at: float) -> Ring | None:
+        """``device`` is rung. Returns ``None`` if no call of ``caller`` can be the cause."""
+        story = self._story(room, caller, device)
+        if story is None:
+            return None
+        ring = Ring(device, connection, at)
+        story.rings.append(ring)
+        for attempt in story.attempts:
+            self._concern(device, attempt)
+        return ring
+
+    def succeeded(self, attempt: Attempt, named: Address, room: str, at: float) -> None:
+        """The caller is told that ``named`` accepted."""
+        attempt.answer = Answer("call_success", "", at)
+        story = self.stories.get(room)
+        if story is None:
+            story = self.stories[room] = Story(room, attempt.caller)
+        if story not in attempt.stories:
+            self._link(attempt, story)
+        if story.caller == attempt.caller:
+            story.named = named
+
+    def joined(self, device: Address, room: str, at: float) -> Part | None:
+        """``device`` believes to be in the call of ``room`` from now on."""
+        story = self.stories.get(room)
+        if story is None:
+            return None
+        part = Part(at)
+        story.parts.setdefault(device, []).append(part)
+        return part
+
+    def seen(self, kind: str, who: Address, at: float, what: str, since: float | None = None) -> None:
+        """Something that must not be. ``since``: how long its cause may lie back."""
+        self.sights.append(Sight(kind, who, at if since is None else since, at, what))
+
+    def note(self, who: Address, at: float, what: str) -> None:
+        """Remember what was said and heard, should it turn out to be wrong later."""
+        self._notes[who].append((at, what))
+
+    def notes(self, who: Address, since: float, until: float) -> list[str]:
+        """What a device said and heard in between, as far as it is remembered."""
+        return [f"{at:.2f} {what}" for at, what in self._notes[who] if since <= at <= until]
+
+    def _story(self, room: str, caller: Address, device: Address) -> Story | None:
+        story = self.stories.get(room)
+        if story is not None:
+            return story
+        attempt = self._last.get((caller, device.phone))
+        if attempt is None or not attempt.covers(device):
+            return None
+        story = self.stories[room] = Story(room, caller)
+        self._link(attempt, story)
+        if attempt not in self.attempts:
+            self.attempts.append(attempt)  # it had been settled, and is not over after all
+        return story
+
+    def _link(self, attempt: Attempt, story: Story) -> None:
+        attempt.stories.append(story)
+        story.attempts.append(attempt)
+
+    def _concern(self, device: Address, attempt: Attempt) -> None:
+        """``device`` has to do with a call that it did not place."""
+        if attempt not in self._engaged[device][-3:]:
+            self._engaged[device].append(attempt)
+
+    # What a judge asks
+
+    def nodes(self, device: Address, since: float, until: float) -> frozenset[int]:
+        """The nodes that ``device`` was at, or tried, at some time in between."""
+        return frozenset(spell.node for spell in self.spells[device] if spell.start <= until and spell.end >= since)
+
+    def away(self, device: Address, since: float, until: float) -> float:
+        """The longest time in between for which ``device`` had no connection, in seconds."""
+        latest, longest = since, 0.0
+        for spell in self._connections(device):
+            if spell.end < since:
+                continue
+            if spell.start > until:
+                break
+            longest = max(longest, spell.start - latest)
+            latest = max(latest, spell.end)
+        return max(longest, until - latest)
+
+    def changes(self, device: Address, since: float, until: float) -> bool:
+        """Tell whether ``device`` came or went in between."""
+        return any(since <= at <= until for spell in self._connections(device) for at in (spell.start, spell.end))
+
+    def _connections(self, device: Address) -> Iterator[Spell]:
+        return (spell for spell in self.spells[device] if spell.end > spell.start)
+
+    def engaged(self, device: Address, since: float, until: float, apart_from: Attempt) -> bool:
+        """Tell whether ``device`` called, was rung or was in a call at some time in between."""
+        for attempt in self._engaged[device]:
+            if attempt is apart_from:
+                continue
+            if attempt.at <= until and attempt.over_at() >= since:
+                return True
+        return False
+
+    def settled(self, before: float) -> Iterator[Attempt]:
+        """Take out of the books every call that nobody has been concerned with since ``before``."""
+        for attempt in list(self.attempts):
+            if attempt.over_at() < before:
+                self.attempts.remove(attempt)
+                for story in attempt.stories:
+                    self.stories.pop(story.room, None)
+                yield attempt

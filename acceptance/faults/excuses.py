@@ -1,0 +1,148 @@
+"""What the injector did, and which problem a fault of its kind excuses: its own node, link or Redis, in its window.
+
+Everything that no fault excuses is lost. So is whoever is stuck for too long after the last fault that concerns it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from math import inf
+from typing import Final
+
+from msgspec import Struct
+
+from acceptance.faults.audit import Problem, Wrong
+from acceptance.faults.books import Books
+from acceptance.faults.bounds import ANNOUNCED, BEAT, COMMAND, GRACE, LEASE, QUIET, STUCK, TOLD
+
+JUST_BEFORE: Final = COMMAND + 0.5
+"""What was written so shortly before a loss may be lost: it may not have been carried out yet."""
+
+
+class Kind(StrEnum):
+    """The faults."""
+
+    NODE_KILLED = "node killed"
+    NODE_STOPPED_SHORT = "node stopped, shorter than its lease"
+    NODE_STOPPED_LONG = "node stopped, longer than its lease"
+    REDIS_KILLED = "Redis killed, back empty"
+    REDIS_STOPPED = "Redis stopped"
+    REDIS_FLUSHED = "Redis emptied"
+    LINK_CUT_SHORT = "link cut, shorter than the lease"
+    LINK_CUT_LONG = "link cut, longer than the lease"
+    LINK_CUT_LONGER = "link cut, longer than lease and grace"
+    LINK_FROZEN = "link frozen"
+    SUBSCRIBERS_KILLED = "subscribers killed"
+    FAILOVER = "failover to a replica that lacks the last writes"
+
+
+REDIS: Final = frozenset({Kind.REDIS_KILLED, Kind.REDIS_STOPPED, Kind.REDIS_FLUSHED, Kind.FAILOVER})
+LOSING: Final = frozenset({Kind.REDIS_KILLED, Kind.REDIS_FLUSHED, Kind.FAILOVER})
+"""After these Redis has forgotten something."""
+STOPPED: Final = frozenset({Kind.NODE_STOPPED_SHORT, Kind.NODE_STOPPED_LONG})
+CUT: Final = frozenset({Kind.LINK_CUT_SHORT, Kind.LINK_CUT_LONG, Kind.LINK_CUT_LONGER, Kind.LINK_FROZEN})
+EVERY_KIND: Final = frozenset(Kind)
+
+RECOVERY: Final = {
+    Kind.NODE_KILLED: GRACE + 5.0,
+    Kind.NODE_STOPPED_SHORT: TOLD,
+    Kind.NODE_STOPPED_LONG: ANNOUNCED,
+    Kind.REDIS_KILLED: ANNOUNCED + QUIET,
+    Kind.REDIS_STOPPED: ANNOUNCED,
+    Kind.REDIS_FLUSHED: ANNOUNCED + QUIET,
+    Kind.LINK_CUT_SHORT: ANNOUNCED,
+    Kind.LINK_CUT_LONG: ANNOUNCED,
+    Kind.LINK_CUT_LONGER: ANNOUNCED,
+    Kind.LINK_FROZEN: ANNOUNCED,
+    Kind.SUBSCRIBERS_KILLED: ANNOUNCED,
+    Kind.FAILOVER: ANNOUNCED + QUIET,
+}
+"""For so long after a fault has ended its consequences may be seen."""
+
+EXCUSES: Final = {
+    Wrong.FAILED: EVERY_KIND,
+    Wrong.UNANSWERED: EVERY_KIND,
+    Wrong.LATE: EVERY_KIND,
+    Wrong.LOST_LATE: EVERY_KIND - {Kind.NODE_KILLED},
+    Wrong.CUT: STOPPED | {Kind.NODE_KILLED},
+    Wrong.ENDED: EVERY_KIND - {Kind.SUBSCRIBERS_KILLED},
+    Wrong.GHOST: LOSING,
+    Wrong.DISCONNECTED: STOPPED | {Kind.NODE_KILLED},
+    Wrong.TURNED_AWAY: EVERY_KIND,
+    Wrong.UNHEARD: EVERY_KIND,
+    Wrong.REPEATED: EVERY_KIND,
+    Wrong.SLOW: STOPPED,
+    Wrong.TWICE: frozenset(),
+    Wrong.STRANGE: frozenset(),
+}
+LASTING: Final = frozenset({Wrong.UNANSWERED, Wrong.LATE})
+"""Nobody may be in such a state for longer than :data:`STUCK`, whatever happened."""
+
+
+class Fault(Struct):
+    """Something that the injector did."""
+
+    kind: Kind
+    node: int | None
+    """Which node it hit; ``None``: all of them."""
+    start: float
+    end: float = inf
+    unsettled_from: float = inf
+    """What was written since then may be lost; with a fault that loses nothing, never."""
+
+    def over(self) -> float:
+        """When its consequences must be over."""
+        return self.end + RECOVERY[self.kind]
+
+    def severs(self) -> bool:
+        """Tell whether it made the others end the calls of the node that it hit."""
+        beyond = self.end - self.start > LEASE + GRACE - BEAT - 0.5
+        return self.kind in STOPPED | CUT and beyond
+
+
+def judge(problem: Problem, faults: Iterable[Fault], books: Books) -> Fault | None:
+    """The fault that excuses ``problem``; ``None``: it is lost."""
+    near = [fault for fault in faults if _hit(fault, problem, books)]
+    if problem.wrong in LASTING and problem.until - _last_end(problem, near) > STUCK:
+        return None
+    for fault in near:
+        if fault.kind in EXCUSES[problem.wrong] and _in_window(problem, fault) and _ended(problem, fault, books):
+            return fault
+    return None
+
+
+def _hit(fault: Fault, problem: Problem, books: Books) -> bool:
+    """Tell whether ``fault`` hit a node that a party was at when it began, or came to."""
+    if fault.node is None:
+        return True
+    since = min(fault.start, problem.since) - JUST_BEFORE
+    return any(fault.node in books.nodes(who, since, problem.until) for who in problem.who)
+
+
+def _last_end(problem: Problem, faults: Sequence[Fault]) -> float:
+    """When the last fault that concerns a problem had ended; when it began, if there was none since."""
+    ends = [min(fault.end, problem.until) for fault in faults if fault.start < problem.until]
+    return max([problem.since, *ends])
+
+
+def _in_window(problem: Problem, fault: Fault) -> bool:
+    """Tell whether the cause of ``problem`` may lie in the window of ``fault``."""
+    start = min(fault.start, fault.unsettled_from)
+    return start - 0.2 <= problem.since + problem.bound and fault.over() >= problem.since
+
+
+def _ended(problem: Problem, fault: Fault, books: Books) -> bool:
+    """Tell whether ``fault`` may have ended an active call: what is known to both nodes survives nearly everything.
+
+    It does not survive when its node is out of reach for longer than lease and grace, or when a party
+    moves while nobody can be told of it.
+    """
+    if problem.wrong is not Wrong.ENDED:
+        return True
+    if fault.severs():
+        return True
+    if problem.settled >= min(fault.start, fault.unsettled_from) - JUST_BEFORE:
+        return True
+    moved = any(books.changes(who, fault.start - GRACE, fault.over()) for who in problem.who)
+    return moved and fault.kind in REDIS | CUT

@@ -1,0 +1,104 @@
+"""The nodes of a cluster: real daemons that are killed, stopped and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from acceptance.daemon import Daemon, launch, ports, stop
+from acceptance.faults.bounds import GRACE, RING_TIME
+from acceptance.faults.line import Door
+
+HONEST: Final = ("acceptance.census",)
+"""The program of a node as it is."""
+
+
+class Shared:
+    """What all nodes have in common: accounts, the key that signs tokens, and their settings."""
+
+    def __init__(self, folder: Path, program: Sequence[str] = HONEST) -> None:
+        self.folder: Final = folder
+        self.program: Final = program
+
+    def settings(self, number: int, redis: str, host: str = "127.0.0.1") -> str:
+        """The settings of one node, in TOML. ``redis``: the URL; empty: there is no Redis."""
+        state = self.folder / f"node{number}"
+        return f"""
+state_dir = "{state}"
+[database]
+url = "sqlite:///{self.folder}/accounts.db"
+[tokens]
+signing_key_file = "{self.folder}/signing.key"
+[redis]
+url = "{redis}"
+[accounts]
+open_enrolment_on_network = true
+[calls]
+ring_time = {RING_TIME}
+grace = {GRACE}
+unseated_limit = 0
+[listeners]
+account = [{{ endpoint = "tcp:0:interface={host}" }}]
+signaling = [{{ endpoint = "tcp:0:interface={host}" }}]
+site = [{{ endpoint = "tcp:0:interface={host}", tls = false }}]
+admin = [{{ endpoint = "unix:{state}/admin" }}]
+"""
+
+
+class Node:
+    """One node through all its lives."""
+
+    def __init__(self, number: int, shared: Shared, redis: str) -> None:
+        self.number: Final = number
+        self.admin: Final = shared.folder / f"node{number}" / "admin"
+        self.door: Final = Door(number, 0, 0, 0)
+        self.lives: Final[list[Daemon]] = []
+        self.running = False
+        self._shared = shared
+        self._settings = shared.settings(number, redis)
+
+    async def start(self) -> None:
+        """Start, and wait until it serves."""
+        folder = self._shared.folder / f"node{self.number}-{len(self.lives)}"
+        folder.mkdir()
+        process = launch(folder, self._settings, self._shared.program)
+        self.lives.append(Daemon(process, folder, {}))
+        found = await asyncio.to_thread(ports, process, folder / "log")
+        self.door.account, self.door.signaling, self.door.site = (
+            found["account"],
+            found["signaling"],
+            found["site"],
+        )
+        self.running = True
+
+    @property
+    def life(self) -> Daemon:
+        """The present life."""
+        return self.lives[-1]
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.running = False
+        self.life.process.kill()
+        self.life.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the process a signal."""
+        self.life.process.send_signal(number)
+
+    async def stop(self) -> None:
+        """End in order.
+
+        :raises subprocess.TimeoutExpired: it had to be killed.
+        """
+        self.running = False
+        if self.lives:
+            self.signal(signal.SIGCONT)
+            await asyncio.to_thread(stop, self.life.process)
+
+    def logs(self) -> str:
+        """What it has logged in all its lives."""
+        return "".join(life.log() for life in self.lives)

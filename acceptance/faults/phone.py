@@ -1,0 +1,237 @@
+"""A base client that writes down what it asks, hears and believes (:mod:`acceptance.faults.books`)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from typing import Any, Final, Literal
+
+from acceptance.faults.books import Answer, Attempt, Part, Ring, Withdrawal
+from acceptance.faults.bounds import CLEARLY_AWAY, GRACE, RING_TIME, TOLD
+from acceptance.faults.line import Line
+from acceptance.ledger import Address
+
+IN_DOUBT: Final = 2.0
+"""What was said so shortly before the connection broke may not have been heard, in seconds."""
+CROSSING: Final = 1.5
+"""What was under way when the device called somebody comes within this, in seconds."""
+REMEMBERED: Final = 40
+"""Of so many rooms a device knows that it has heard of them."""
+
+
+class Phone(Line):
+    """One device, and what it believes."""
+
+    attempt: Attempt | None = None
+    """The call that it waits for the answer to."""
+    room: str | None = None
+    """The room of the call that it is in."""
+    peer: Address | None = None
+    part: Part | None = None
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.rings: Final[dict[str, tuple[Ring, Address]]] = {}
+        self._known: Final[OrderedDict[str, None]] = OrderedDict()
+        self._asked: Final[dict[str, Attempt]] = {}
+        """The newest call to each phone."""
+        self._hung_up: tuple[float, str, Address] | None = None
+
+    # Saying
+
+    def call(self, target: Address) -> None:
+        """Place a call, leaving everything else; a call to whoever rings this device answers that."""
+        now = time.monotonic()
+        for room, (_, caller) in list(self.rings.items()):
+            self._stop(room, "accepted" if caller == target else "called another", now)
+        self._leave_call("called another", now)
+        self.give_up("replaced", now)
+        self.attempt = self._asked[target.phone] = self.books.place(self.address, target, now)
+        self.say(type="call", to_phone=target.phone, to_device_id=target.device_id)
+
+    def answer(self, room: str, accept: bool) -> None:
+        """Accept or refuse what rings."""
+        now, caller = time.monotonic(), self.rings[room][1]
+        self._stop(room, "accepted" if accept else "refused", now)
+        if accept:
+            self._enter(room, caller, now)
+        kind = "called_success" if accept else "called_refuse"
+        self.say(type=kind, from_phone=caller.phone, from_device_id=caller.device_id, room_id=room)
+
+    def hang_up(self) -> None:
+        """End the call that this device is in."""
+        if self.room is not None and self.peer is not None:
+            now = time.monotonic()
+            self._hung_up = (now, self.room, self.peer)
+            self._say_hang_up(self.room, self.peer)
+            self._leave_call("hang up", now)
+
+    def cancel(self, how: Literal["cancelled", "cut off"] = "cancelled") -> None:
+        """Give up the call that was placed."""
+        if self.attempt is not None:
+            self._say_hang_up("", self.attempt.target)
+            self.give_up(how, time.monotonic())
+
+    def _say_hang_up(self, room: str, other: Address) -> None:
+        self.say(type="calling_hangup", notified_phone=other.phone, notified_device_id=other.device_id, room_id=room)
+
+    # Believing
+
+    def give_up(self, how: Literal["cancelled", "replaced", "away", "cut off", "ended"], at: float) -> None:
+        """Wait no more for the answer to a call."""
+        if self.attempt is not None:
+            self.attempt.withdrawal = Withdrawal(how, at)
+            self.attempt = None
+
+    def _enter(self, room: str, peer: Address, at: float) -> None:
+        self._leave_call("called another", at)
+        self.room, self.peer, self.part = room, peer, self.books.joined(self.address, room, at)
+
+    def _leave_call(self, how: str, at: float) -> None:
+        if self.part is not None:
+            self.part.end, self.part.how = at, how
+        self.room = self.peer = self.part = None
+
+    def _stop(self, room: str, how: str, at: float) -> None:
+        ring, _ = self.rings.pop(room)
+        ring.end, ring.how = at, how
+
+    # Coming and going
+
+    def moving(self) -> None:
+        """What rings on the old connection rings there no more."""
+        now = time.monotonic()
+        for room in list(self.rings):
+            self._stop(room, "away", now)
+        if self.attempt is not None:
+            # A node that stands still may never hear of it, and nobody else will answer.
+            self.background(self._see_whether_it_rings(self.attempt, RING_TIME + TOLD))
+
+    def came_back(self) -> None:
+        """Say again what may not have been heard, and leave what must be over."""
+        if self.lost_at is None:
+            return
+        now = time.monotonic()
+        hung_up = self._hung_up
+        if self.broke and hung_up is not None and hung_up[0] > self.lost_at - IN_DOUBT:
+            self.background(self._say_hang_up_again(hung_up[1], hung_up[2]))
+        if now - self.lost_at > CLEARLY_AWAY:
+            self._leave_everything(min(now, self.lost_at + GRACE))
+        elif self.attempt is not None and self.broke and self.attempt.at > self.lost_at - IN_DOUBT:
+            self.background(self._see_whether_it_rings(self.attempt, IN_DOUBT))
+
+    def _leave_everything(self, at: float) -> None:
+        if self.room is not None and self.peer is not None:
+            self.background(self._say_hang_up_again(self.room, self.peer))
+            self._leave_call("away", at)
+        if self.attempt is not None:
+            self.background(self._say_hang_up_again("", self.attempt.target))
+            self.give_up("away", at)
+
+    async def _say_hang_up_again(self, room: str, other: Address) -> None:
+        await asyncio.sleep(0.2)  # what we missed comes first
+        if room or self.attempt is None:
+            self._say_hang_up(room, other)
+
+    async def _see_whether_it_rings(self, attempt: Attempt, patience: float) -> None:
+        await asyncio.sleep(patience)
+        if self.attempt is attempt and not attempt.stories:
+            self.cancel("cut off")
+
+    def slow(self) -> float:
+        """Longer than the grace, for sure."""
+        return GRACE * self.random.uniform(1.6, 2.5)
+
+    # Hearing
+
+    def hear(self, frame: dict[str, Any]) -> None:
+        """Take a frame of the server."""
+        now = time.monotonic()
+        match frame.get("type"):
+            case "called":
+                self._on_called(Address(frame["from_phone"], frame["from_device_id"]), frame["room_id"], now)
+            case "call_success":
+                self._on_success(Address(frame["to_phone"], frame["to_device_id"]), frame["room_id"], now)
+            case "call_refuse" | "call_failed" as kind:
+                target = Address(frame["to_phone"], frame["to_device_id"])
+                self._on_no(kind, target, str(frame.get("reason")), now)
+            case "calling_be_hangup":
+                fire = Address(frame["fire_phone"], frame["fire_device_id"])
+                self._on_be_hangup(fire, frame["room_id"], str(frame.get("reason")), now)
+            case _:
+                self._strange(f"was sent {frame}", now)
+
+    def _strange(self, what: str, at: float) -> None:
+        self.books.seen("strange", self.address, at, what)
+
+    def _on_called(self, caller: Address, room: str, at: float) -> None:
+        self._know(room)
+        if room == self.room:
+            self._leave_call("undone", at)  # our accept did not arrive
+        ring = self.books.rung(self.address, caller, room, self.connections, at)
+        if ring is None:
+            self._strange(f"is rung by {caller}, who did not call", at)
+        elif self.attempt is not None and at - self.attempt.at < CROSSING:
+            # It crossed our call, by which we leave what rings, or answer it.
+            ring.end, ring.how = at, "accepted" if self.attempt.target == caller else "called another"
+        elif room not in self.rings:
+            self.rings[room] = (ring, caller)
+        else:
+            ring.end = at  # the books see that this is one ring too many
+
+    def _on_success(self, named: Address, room: str, at: float) -> None:
+        self._know(room)
+        attempt = self._asked.get(named.phone)
+        if room == self.room:
+            return
+        if attempt is None or not attempt.covers(named):
+            self._strange(f"is given {named}, whom it did not call", at)
+        elif attempt is self.attempt:
+            self.attempt = None
+            self.rings.pop(room, None)
+            self.books.succeeded(attempt, named, room, at)
+            self._enter(room, named, at)
+        elif attempt.withdrawal is None and attempt.answer is not None and attempt.answer.kind != "call_success":
+            self._strange(f"is given {named} after it was told {attempt.answer.kind} {attempt.answer.reason}", at)
+        elif self._hung_up is not None and self._hung_up[1] == room:
+            self._say_hang_up(room, named)  # it was not heard
+
+    def _on_no(self, kind: Literal["call_refuse", "call_failed"], target: Address, reason: str, at: float) -> None:
+        attempt = self._asked.get(target.phone)
+        if attempt is None or attempt.target != target:
+            self._strange(f"is told {kind} {reason} of {target}, whom it did not call", at)
+        elif attempt is self.attempt:
+            self.attempt = None
+            attempt.answer = Answer(kind, reason, at)
+        elif attempt.answer is not None and (attempt.answer.kind, attempt.answer.reason) == (kind, reason):
+            if not self._just_back:
+                self.books.seen("repeated", self.address, at, f"{kind} {reason} of {target}")
+        elif attempt.withdrawal is None and not self._just_back:
+            self._strange(f"is told {kind} {reason} of {target}, and waits for no such thing", at)
+
+    def _on_be_hangup(self, fire: Address, room: str, reason: str, at: float) -> None:
+        if room in self.rings:
+            self._stop(room, f"told {reason}", at)
+        elif room == self.room:
+            self._leave_call(f"told {reason}", at)
+        elif self.attempt is not None and self.attempt.target.phone == fire.phone and room not in self._known:
+            self.give_up("ended", at)
+        elif room not in self._known and not self._just_back:
+            self.books.seen("unheard", self.address, at, f"{room}, {reason}")
+        self._know(room)
+
+    @property
+    def _just_back(self) -> bool:
+        """Whether this may be told of what an earlier connection missed, or heard already."""
+        return self.connections > 1 and self.heard_here <= 2
+
+    def _know(self, room: str) -> None:
+        self._known[room] = None
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    @property
+    def free(self) -> bool:
+        """Whether this device is connected and has nothing to do with any call."""
+        return self.settled and self.attempt is None and self.room is None and not self.rings

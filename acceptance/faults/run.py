@@ -1,0 +1,100 @@
+"""One run: a cluster, its devices and probes, faults in random order, and what is left when all have gone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+from typing import Final
+
+from msgspec import Struct, field
+
+from acceptance.faults.books import Books
+from acceptance.faults.cluster import Cluster, cluster
+from acceptance.faults.excuses import Fault, Kind
+from acceptance.faults.fleet import Fleet
+from acceptance.faults.injector import Injector, nothing
+from acceptance.faults.nodes import HONEST
+from acceptance.faults.probes import Probes
+from acceptance.faults.tally import Tally
+
+GAP: Final = (0.5, 3.0)
+"""Between the end of what is seen of one fault and the next one, in seconds."""
+AWAY: Final = frozenset(
+    {Kind.REDIS_KILLED, Kind.REDIS_STOPPED, Kind.LINK_CUT_LONG, Kind.LINK_CUT_LONGER, Kind.LINK_FROZEN}
+)
+"""Faults during which a node may be without Redis for long enough to try what works then."""
+AT_ONCE: Final = frozenset({Kind.SUBSCRIBERS_KILLED})
+"""Faults of which nothing is to be seen, so that nothing need be waited for."""
+
+
+class Plan(Struct, frozen=True):
+    """What is to be done in a run."""
+
+    devices: int
+    kinds: Sequence[Kind]
+    """The faults, in their order."""
+    calm: float
+    """So long nothing goes wrong at first, in seconds."""
+    forgets: bool
+    """Whether to wait until Redis has forgotten the calls that are over."""
+    program: Sequence[str] = HONEST
+
+
+class Came(Struct):
+    """What came of a run."""
+
+    counts: dict[str, object] = field(default_factory=dict)
+    misses: list[str] = field(default_factory=list)
+
+
+class Run:
+    """One run of a plan."""
+
+    def __init__(self, plan: Plan, made: Cluster, random: Random) -> None:
+        self._plan = plan
+        self._cluster = made
+        self._random = random
+        self._faults: list[Fault] = []
+        self._books = Books()
+        self._tally = Tally(self._books, self._faults)
+        doors = [node.door for node in made.nodes]
+        self._fleet = Fleet(doors, self._books, self._tally, plan.devices, random)
+        self._probes = Probes(doors, [node.admin for node in made.nodes], self._books, random)
+        self._injector = Injector(made, self._faults, random)
+
+    async def go(self) -> Came:
+        """Do it all."""
+        came = Came()
+        began = time.monotonic()
+        await self._fleet.come()
+        await self._probes.come()
+        lives = self._fleet.live()
+        await asyncio.sleep(self._plan.calm)
+        for kind in self._plan.kinds:
+            await self._fault(kind, began)
+            await asyncio.sleep(self._random.uniform(*GAP))
+        await self._fleet.rest(lives)
+        await self._fleet.prove_free()
+        await asyncio.gather(*(probe.leave() for probe in self._probes.phones))
+        await self._fleet.leave()
+        injected = Counter(fault.kind.value for fault in self._faults)
+        came.counts |= {f"faults, {kind}": count for kind, count in sorted(injected.items())}
+        came.counts |= self._tally.counts() | self._probes.promises.counts()
+        came.misses += [*self._fleet.misses(), *self._probes.promises.broken]
+        return came
+
+    async def _fault(self, kind: Kind, began: float) -> None:
+        print(f"{time.monotonic():.2f} ({time.monotonic() - began:.0f} s) {kind.value}", flush=True)
+        fault = await self._injector.inject(kind, self._probes.while_away if kind in AWAY else nothing)
+        print(f"{time.monotonic():.2f}   node {fault.node}, {fault.start:.2f} to {fault.end:.2f}", flush=True)
+        if kind not in AT_ONCE:
+            await self._probes.once_back(fault)
+
+
+async def run(plan: Plan, seed: int) -> Came:
+    """Make a cluster and do what the plan says."""
+    async with cluster(plan.program) as made:
+        return await Run(plan, made, Random(seed)).go()

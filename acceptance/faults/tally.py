@@ -1,0 +1,109 @@
+"""What came of every call: completed, failed for a reason, excused by a fault, or lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from acceptance.faults.audit import Problem, Wrong, problems
+from acceptance.faults.books import Attempt, Books, Sight
+from acceptance.faults.excuses import Fault, judge
+
+SIGHTS: Final = {
+    "disconnected": Wrong.DISCONNECTED,
+    "turned away": Wrong.TURNED_AWAY,
+    "unheard": Wrong.UNHEARD,
+    "repeated": Wrong.REPEATED,
+    "old connection": Wrong.LATE,
+}
+"""What is wrong when a device has seen such a thing; anything else is strange."""
+
+
+BEFORE: Final = 20.0
+AFTER: Final = 3.0
+"""What devices said and heard so long before and after a problem is worth reading, in seconds."""
+
+
+class Tally:
+    """Judges calls as they are settled."""
+
+    def __init__(self, books: Books, faults: Sequence[Fault]) -> None:
+        self._books = books
+        self._faults = faults
+        self._came_to: Final[dict[int, str]] = {}
+        self._seen = 0
+        self.lost: Final[list[str]] = []
+        """A line each."""
+        self.excused: Final[Counter[str]] = Counter()
+        """Calls by the fault that excuses them."""
+        self.sights: Final[Counter[str]] = Counter()
+        """Other things that a fault excuses."""
+
+    def judge(self, before: float, now: float) -> list[str]:
+        """Judge all calls that nobody has been concerned with since ``before``. Returns what was lost anew."""
+        known = len(self.lost)
+        for attempt in self._books.settled(before):
+            self._judge(attempt, now)
+        while self._seen < len(self._books.sights):
+            self._see(self._books.sights[self._seen])
+            self._seen += 1
+        return self.lost[known:]
+
+    def _judge(self, attempt: Attempt, now: float) -> None:
+        excuse: Fault | None = None
+        for problem in problems(attempt, self._books, now):
+            found = judge(problem, self._faults, self._books)
+            if found is None:
+                self._came_to[attempt.number] = "lost"
+                self.lost.append(f"call {attempt.number}: {describe(problem, self._books)}")
+            excuse = excuse or found
+        if self._came_to.get(attempt.number) == "lost":
+            return
+        if excuse is not None and attempt.number not in self._came_to:
+            self.excused[excuse.kind.value] += 1
+        self._came_to[attempt.number] = _came_to(attempt) if excuse is None else "excused by a fault"
+
+    def _see(self, sight: Sight) -> None:
+        wrong = SIGHTS.get(sight.kind, Wrong.STRANGE)
+        problem = Problem(wrong, sight.since, sight.at, 0, (sight.who,), sight.what)
+        excuse = judge(problem, self._faults, self._books)
+        if excuse is None:
+            self.lost.append(describe(problem, self._books))
+        else:
+            self.sights[f"{wrong.value}: {excuse.kind.value}"] += 1
+
+    def counts(self) -> dict[str, object]:
+        """The figures of the report."""
+        sums = Counter(self._came_to.values())
+        lines: dict[str, object] = {"calls started": self._books.placed, "calls completed": sums.pop("completed", 0)}
+        excused, lost = sums.pop("excused by a fault", 0), sums.pop("lost", 0)
+        lines |= {f"calls that came to nothing, {how}": count for how, count in sorted(sums.items())}
+        lines["calls excused by a fault"] = excused
+        lines |= {f"  {kind}": count for kind, count in sorted(self.excused.items())}
+        lines |= {f"devices excused by a fault, {what}": count for what, count in sorted(self.sights.items())}
+        lines["calls lost"] = lost
+        lines["lost in all"] = len(self.lost)
+        return lines
+
+
+def _came_to(attempt: Attempt) -> str:
+    """What came of a call that nothing was wrong with."""
+    if attempt.answer is None:
+        return attempt.withdrawal.how if attempt.withdrawal is not None else "never ended"
+    if attempt.answer.kind == "call_success":
+        return "completed"
+    return f"{attempt.answer.kind} {attempt.answer.reason}"
+
+
+def describe(problem: Problem, books: Books) -> str:
+    """A line on a problem, with where its devices were."""
+    since, until = problem.since - 1, problem.until
+    where = ", ".join(f"{who.phone}/{who.device_id} at {sorted(books.nodes(who, since, until))}" for who in problem.who)
+    line = f"{problem.wrong.value}: {problem.what} (since {problem.since:.2f} until {problem.until:.2f}; {where})"
+    notes = [
+        f"    {who.phone}/{who.device_id} {note}"
+        for who in problem.who
+        for note in books.notes(who, problem.since - BEFORE, problem.until + AFTER)
+    ]
+    return "\n".join((line, *notes))
