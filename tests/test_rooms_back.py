@@ -111,7 +111,7 @@ class ArrivalTests(AwayCase):
     def test_device(self) -> None:
         """A connection that cannot be made known is told so, and the older one hears what came meanwhile."""
         _, room = self.ringing()
-        self.late.lost_commands.append(True)
+        self.late.lost_commands.extend([True] * 3)
         new = RecordedSession(self.rooms, TV, self.clock)
         self.turn()
         self.elsewhere(events.Cancel(ANN, TV.phone, NEWEST))
@@ -123,11 +123,23 @@ class ArrivalTests(AwayCase):
         self.pass_turns()
         self.assertTrue(self.tables.devices[TV.phone][TV.device_id].connected)
 
+    def test_device_that_is_tried_again(self) -> None:
+        """A connection at the moment at which the store goes away is made known when it goes on."""
+        for lose in (lambda: self.late.lost_commands.append(True), self.lose_command, self.lose_answer):
+            tv = self.connect(TV)
+            lose()
+            new = self.connect(TV)
+            self.assertTrue(tv.closed)
+            self.assertFalse(new.closed)
+            record = self.tables.devices[TV.phone][TV.device_id]
+            self.assertEqual((True, new.generation), (record.connected, record.generation))
+
     def test_device_in_doubt(self) -> None:
         """If it is not known whether it was, then the older one is closed too, and nobody is shown as connected."""
         for lose in (self.lose_command, self.lose_answer):
             tv = self.connect(TV)
-            lose()
+            for _ in range(3):
+                lose()
             new = RecordedSession(self.rooms, TV, self.clock)
             self.assert_unavailable(new.attached)
             self.assertNotEqual(0, tv.closed)
@@ -143,7 +155,7 @@ class ArrivalTests(AwayCase):
         self.connect(TV)
         self.connect(ANN).goes()
         self.pass_turns()
-        self.late.lost_commands.append(True)
+        self.late.lost_commands.extend([True] * 3)
         new = RecordedSession(self.rooms, ANN, self.clock)
         outcome = self.rooms.call(new, TV)
         self.assert_unavailable(new.attached)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -54,8 +54,10 @@ class Deadlines:
         done.addCallback(lambda _: self._look_again())
 
     async def _act_on_due(self) -> None:
-        for record in await self._store.due(self._store.now()):
-            await Deferred.fromCoroutine(self._act_on(record)).addErrback(_log_unless_unavailable)
+        due = await self._store.due(self._store.now())
+        await DeferredList(
+            [Deferred.fromCoroutine(self._act_on(one)).addErrback(_log_unless_unavailable) for one in due]
+        )
 
     async def _act_on(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
         decision = await self._decisions.settle(_due_event(record))

@@ -36,6 +36,7 @@ from callnet.interfaces import BusMessage, IBus, ICallStore
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
 from callnet.records import CallRecord, CallState, Displaced, Notice, Relay
 
+_CONNECT_TRIES: Final = 3
 _ANSWER_TRIES: Final = 11
 """How often an answer is tried while the store is away: for 5 s."""
 
@@ -97,7 +98,7 @@ class RoomManager:
         heard_at = None if older is None else self._heard_at(older)
         with self._arrivals.arriving(device):
             try:
-                reply: Any = (await self._decisions.settle(events.Connected(device, self._store.node, heard_at))).reply
+                reply: Any = await self._connect(device, heard_at)
             except InDoubt as doubt:
                 self._attached_in_doubt(device, older, doubt.decision.reply)
                 raise
@@ -107,6 +108,15 @@ class RoomManager:
             if older is not None:
                 older.displaced()
             self._tell_missed(session, reply.missed)
+
+    async def _connect(self, device: DeviceAddress, heard_at: float | None) -> object:
+        # Whatever became of the try before: each makes a connection that is newer than all others.
+        for _ in range(_CONNECT_TRIES - 1):
+            try:
+                return (await self._decisions.settle(events.Connected(device, self._store.node, heard_at))).reply
+            except Unavailable:
+                pass  # the store was found to be away: this node goes on without it
+        return (await self._decisions.settle(events.Connected(device, self._store.node, heard_at))).reply
 
     def _attached_in_doubt(self, device: DeviceAddress, older: DeviceSession | None, reply: object) -> None:
         """Let nobody be connected where it is not known which connection is the newest."""
