@@ -70,6 +70,12 @@ class Failovers(_Base):
         node.sentinels.servers[0].kill()
         await self.assert_goes_over(node)
 
+
+class RedisFailoverTests(Failovers, RedisCase):
+    """Failovers of Redis."""
+
+    flavour = "redis"
+
     async def test_the_master_stands_still(self) -> None:
         """And when it goes on, nobody is there who takes it for the master."""
         node = await self.connected()
@@ -85,12 +91,6 @@ class Failovers(_Base):
         node = await self.connected()
         node.sentinels.fail_over()
         await self.assert_goes_over(node)
-
-
-class RedisFailoverTests(Failovers, RedisCase):
-    """Failovers of Redis."""
-
-    flavour = "redis"
 
     async def test_the_sentinels_are_away(self) -> None:
         """A connection that works is kept, and without one it is said that they are away; then they come back."""
