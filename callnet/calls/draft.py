@@ -143,7 +143,7 @@ class Draft:
             return NOTHING
         for room, call in self._calls.items():
             self._calls[room] = replace(call, due=call_due(call, self.seats(room), self.settings))
-        devices = [replace(d, due=device_due(d, self.now, self.settings)) for d in self._devices.values()]
+        devices = [replace(d, due=self._device_due(d)) for d in self._devices.values()]
         seats = [replace(s, due=seats_due(s, self.call(s.room))) for s in self._seats.values()]
         notices: list[Notice | SeatNotice | Displaced] = [
             Notice(device, self._calls.get(room) or self._records.calls[room]) for device, room in self._told
@@ -157,6 +157,11 @@ class Draft:
         ]
         unchanged = self._relied_on() if seats or self._forgotten else ()
         return Changes(devices, list(self._calls.values()), seats, self._forgotten, unchanged, notices)
+
+    def _device_due(self, device: DeviceRecord) -> float | None:
+        if device.lost_at is None:
+            return None
+        return device_due(device, self.call_of(device.address) is not None, self.now, self.settings)
 
     def _relied_on(self) -> list[CallRecord]:
         """Calls that are left as they are while the seats of their rooms change."""

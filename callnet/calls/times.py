@@ -45,12 +45,12 @@ def unseated_at(call: CallRecord, seats: SeatsRecord | None, settings: CallSetti
     return call.answered_at + settings.unseated_limit
 
 
-def device_due(device: DeviceRecord, now: float, settings: CallSettings) -> float | None:
-    """When a device that is gone loses its call, or is looked at to be forgotten."""
+def device_due(device: DeviceRecord, in_call: bool, now: float, settings: CallSettings) -> float | None:
+    """When a device that is gone loses its call, or is looked at to be forgotten, which is not urgent."""
     if device.lost_at is None:
         return None
     grace_ends = device.lost_at + settings.grace
-    return grace_ends if grace_ends > now else now + REMEMBERED / 2
+    return grace_ends if in_call and grace_ends > now else max(grace_ends, now + REMEMBERED / 2)
 
 
 def seats_due(seats: SeatsRecord, call: CallRecord | None) -> float | None:

@@ -48,7 +48,7 @@ class EmptyStoreTests(AnnouncingCase):
         """Who is in the grace is waited for still; who was gone for longer is forgotten."""
         self.announce([gone(ANN, NOW - 20), gone(TV, NOW - 30)])
         ann = self.device(ANN)
-        self.assertEqual((False, NOW - 20, NOW + 10), (ann.connected, ann.lost_at, ann.due))
+        self.assertEqual((False, NOW - 20, NOW + 60), (ann.connected, ann.lost_at, ann.due))
         self.assertIsNone(self.tables.records.device(TV))
 
     def test_other_party(self) -> None:

@@ -86,7 +86,7 @@ class DeviceGoneTests(RulesTestCase):
     def test_no_record(self) -> None:
         """They change nothing."""
         self.ann.loses_socket()
-        self.world.wait(31)
+        self.world.wait(61)
         self.assertNotIn("phone", self.world.devices[self.ann.address.phone])
         for event in (
             events.Cancel(self.ann.address, self.tv.address.phone, self.ann.generation),

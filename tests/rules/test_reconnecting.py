@@ -65,7 +65,7 @@ class NewestConnectionTests(RulesTestCase):
     def test_stranger_is_gone(self) -> None:
         """The close of a connection that the store knows nothing of does nothing."""
         self.tv.loses_socket()
-        self.world.wait(31)
+        self.world.wait(61)
         self.assertNotIn("tv", self.world.devices[self.tv.address.phone])
         self.world.happen(self.disconnected(generation=1))
         self.assertNotIn("tv", self.world.devices[self.tv.address.phone])
