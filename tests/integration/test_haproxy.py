@@ -26,6 +26,7 @@ from callnet.client import Account, Device, Frame, certificate_trust, connect
 from callnet.operations.certificates import sign
 from callnet.web.site import PAGE
 from tests.daemon import STOP_TIME, Daemon
+from tests.processes import ProcessEnd
 from tests.redis_server import RedisServer
 
 SAMPLE: Final = Path(__file__).parent.parent.parent / "etc" / "haproxy.cfg"
@@ -205,8 +206,10 @@ class NodesTests(TestCase):
         """When a node is killed its devices are told at once, and everybody is served by the other one."""
         await self.begin()
         devices = [await self.device(f"tv{number}") for number in range(4)]
+        end = ProcessEnd(self.nodes["a"].pid)
         told = DeferredList([device.when_closed() for device in devices], fireOnOneCallback=True)
         os.kill(self.nodes["a"].pid, signal.SIGKILL)
+        await end.reached
         await told
         again = [await self.device(f"new{number}") for number in range(4)]
         self.assertEqual([device.when_closed().called for device in devices].count(True), 2)
