@@ -22,7 +22,7 @@ from twisted.web.client import Agent, readBody
 from callnet.client import Account, connect
 from callnet.operations.certificates import sign
 from tests.daemon import BIN, LISTENERS, STOP_TIME, Daemon
-from tests.integration.test_daemon import LifeMixin
+from tests.integration.test_daemon import LifeMixin, ring
 from tests.processes import ProcessEnd, state_of, stopped
 from tests.redis_server import new_prefix, shared
 
@@ -94,7 +94,7 @@ class ServingTests(WorkersTestCase):
             )
         with stopped(other):
             caller = await connect(self.daemon.signaling_url, tokens[1], reactor)
-        caller.call(PHONE, "tv").addErrback(lambda _: None)
+        ring(caller, called)
         self.assertEqual(await called, "called")
 
         status, body = await get(f"{self.daemon.admin_url}/metrics")
