@@ -82,6 +82,11 @@ def complaints(log: str) -> list[str]:
     return [line for line in log.splitlines() if _LEVEL.search(line)]
 
 
+def errors(log: str) -> list[str]:
+    """Lines of a log that are above a warning."""
+    return [line for line in complaints(log) if "#warn]" not in line]
+
+
 def wait_for(happened: Callable[[], bool], seconds: float, what: str) -> None:
     """Wait until the function ``happened`` says so.
 

@@ -72,11 +72,12 @@ EXCUSES: Final = {
     Wrong.TURNED_AWAY: EVERY_KIND,
     Wrong.UNHEARD: EVERY_KIND,
     Wrong.REPEATED: EVERY_KIND,
+    Wrong.PAGE: EVERY_KIND,
     Wrong.SLOW: STOPPED,
     Wrong.TWICE: frozenset(),
     Wrong.STRANGE: frozenset(),
 }
-LASTING: Final = frozenset({Wrong.UNANSWERED, Wrong.LATE})
+LASTING: Final = frozenset({Wrong.UNANSWERED, Wrong.LATE, Wrong.PAGE})
 """Nobody may be in such a state for longer than :data:`STUCK`, whatever happened."""
 
 

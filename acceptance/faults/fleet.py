@@ -11,6 +11,7 @@ from typing import Final
 from acceptance.faults.books import Books
 from acceptance.faults.bounds import STUCK, TOLD
 from acceptance.faults.line import Door
+from acceptance.faults.page import Pages
 from acceptance.faults.people import Person, Society
 from acceptance.faults.phone import Phone
 from acceptance.faults.tally import Tally
@@ -43,14 +44,15 @@ class Fleet:
         """By how much the harness itself was late at worst."""
         addresses: list[Address] = []
         while len(addresses) < size:
-            phone = f"138{len(addresses):08d}"
-            addresses += [Address(phone, f"dev{index}") for index in range(random.choice((1, 1, 1, 2, 3)))]
+            number = f"138{len(addresses):08d}"
+            addresses += [Address(number, f"dev{index}") for index in range(random.choice((1, 1, 1, 2, 3)))]
         self.phones: Final = [
             Phone(address, doors, books, Random(random.getrandbits(64)), random.random() < LOOKING)
             for address in addresses[:size]
         ]
         for phone in self.phones:
             phone.slow_to_return = random.random() < SLOW
+        self.pages: Final = Pages(self.phones, doors, books, random)
         self._background: list[asyncio.Task[None]] = []
 
     async def come(self) -> None:
@@ -59,7 +61,7 @@ class Fleet:
             some = self.phones[first : first + AT_ONCE]
             await asyncio.gather(*(phone.log_in() for phone in some))
             await asyncio.gather(*(phone.connect() for phone in some))
-        self._background = [asyncio.create_task(work) for work in (self._look(), self._judge())]
+        self._background = [asyncio.create_task(work) for work in (self._look(), self._judge(), self.pages.look())]
 
     def live(self) -> list[asyncio.Task[None]]:
         """Let everyone call everyone until :meth:`rest`."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from random import Random
 from typing import Final
 
@@ -39,31 +40,21 @@ class Injector:
 
     async def inject(self, kind: Kind, during: During = nothing) -> Fault:
         """Do it, and undo it. Returns the fault when it is over."""
-        match kind:
-            case Kind.NODE_KILLED:
-                return await self._kill_node()
-            case Kind.NODE_STOPPED_SHORT:
-                return await self._stop_node(kind, self._random.uniform(*SHORT))
-            case Kind.NODE_STOPPED_LONG:
-                return await self._stop_node(kind, self._random.uniform(LONG[0], LONGER[1]))
-            case Kind.REDIS_KILLED:
-                return await self._kill_redis(during)
-            case Kind.REDIS_STOPPED:
-                return await self._stop_redis(during)
-            case Kind.REDIS_FLUSHED:
-                return await self._command(kind, "FLUSHALL")
-            case Kind.SUBSCRIBERS_KILLED:
-                return await self._command(kind, "CLIENT", "KILL", "TYPE", "pubsub")
-            case Kind.LINK_CUT_SHORT:
-                return await self._cut_link(kind, self._random.uniform(*SHORT), during)
-            case Kind.LINK_CUT_LONG:
-                return await self._cut_link(kind, self._random.uniform(*LONG), during)
-            case Kind.LINK_CUT_LONGER:
-                return await self._cut_link(kind, self._random.uniform(*LONGER), during)
-            case Kind.LINK_FROZEN:
-                return await self._freeze_link(during)
-            case _:
-                raise ValueError(kind)
+        number = self._random.randrange(len(self._cluster.nodes))
+        ways: Mapping[Kind, Callable[[], Awaitable[Fault]]] = {
+            Kind.NODE_KILLED: lambda: self._kill_node(number),
+            Kind.NODE_STOPPED_SHORT: lambda: self._stop_node(kind, number, SHORT),
+            Kind.NODE_STOPPED_LONG: lambda: self._stop_node(kind, number, (LONG[0], LONGER[1])),
+            Kind.REDIS_KILLED: lambda: self._kill_redis(during),
+            Kind.REDIS_STOPPED: lambda: self._stop_redis(during),
+            Kind.REDIS_FLUSHED: lambda: self._command(kind, "FLUSHALL"),
+            Kind.SUBSCRIBERS_KILLED: lambda: self._command(kind, "CLIENT", "KILL", "TYPE", "pubsub"),
+            Kind.LINK_CUT_SHORT: lambda: self._cut_link(kind, number, SHORT, during),
+            Kind.LINK_CUT_LONG: lambda: self._cut_link(kind, number, LONG, during),
+            Kind.LINK_CUT_LONGER: lambda: self._cut_link(kind, number, LONGER, during),
+            Kind.LINK_FROZEN: lambda: self._freeze_link(number, during),
+        }
+        return await ways[kind]()
 
     def _begin(self, kind: Kind, node: int | None, loses: float | None = None) -> Fault:
         now = time.monotonic()
@@ -75,8 +66,8 @@ class Injector:
         fault.end = time.monotonic()
         return fault
 
-    async def _kill_node(self) -> Fault:
-        node = self._random.choice(self._cluster.nodes)
+    async def _kill_node(self, number: int) -> Fault:
+        node = self._cluster.nodes[number]
         fault = self._begin(Kind.NODE_KILLED, node.number)
         node.kill()
         self._over(fault)
@@ -84,11 +75,11 @@ class Injector:
         await node.start()
         return fault
 
-    async def _stop_node(self, kind: Kind, seconds: float) -> Fault:
-        node = self._random.choice(self._cluster.nodes)
+    async def _stop_node(self, kind: Kind, number: int, seconds: tuple[float, float]) -> Fault:
+        node = self._cluster.nodes[number]
         fault = self._begin(kind, node.number)
         node.signal(signal.SIGSTOP)
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(self._random.uniform(*seconds))
         node.signal(signal.SIGCONT)
         return self._over(fault)
 
@@ -111,16 +102,14 @@ class Injector:
         await self._cluster.redis.ask(*command)
         return self._over(fault)
 
-    async def _cut_link(self, kind: Kind, seconds: float, during: During) -> Fault:
-        number = self._random.randrange(len(self._cluster.links))
+    async def _cut_link(self, kind: Kind, number: int, seconds: tuple[float, float], during: During) -> Fault:
         fault = self._begin(kind, number)
         self._cluster.links[number].cut()
-        await self._last(fault, seconds, during)
+        await self._last(fault, self._random.uniform(*seconds), during)
         self._cluster.links[number].heal()
         return self._over(fault)
 
-    async def _freeze_link(self, during: During) -> Fault:
-        number = self._random.randrange(len(self._cluster.links))
+    async def _freeze_link(self, number: int, during: During) -> Fault:
         kinds = self._random.choice((BOTH, BOTH, {COMMANDS}, {SUBSCRIBER}))
         fault = self._begin(Kind.LINK_FROZEN, number)
         self._cluster.links[number].freeze(kinds)
@@ -132,8 +121,6 @@ class Injector:
         """Let a fault last, and try something meanwhile."""
         until = time.monotonic() + seconds
         trying = asyncio.ensure_future(during(fault))
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(trying, max(0.0, until - time.monotonic()))
-        except TimeoutError:
-            pass
         await asyncio.sleep(max(0.0, until - time.monotonic()))

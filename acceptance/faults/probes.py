@@ -11,12 +11,12 @@ from random import Random
 from typing import Final
 
 from acceptance.faults.books import Books
-from acceptance.faults.bounds import ANNOUNCED, COMMAND, SLACK, TOLD, UNAVAILABLE
+from acceptance.faults.bounds import ANNOUNCED, COMMAND, SLACK, UNAVAILABLE
 from acceptance.faults.excuses import Fault, Kind
 from acceptance.faults.line import Door
+from acceptance.faults.operator import ask
 from acceptance.faults.phone import Phone
 from acceptance.ledger import Address
-from acceptance.wire import request
 
 AT_EACH: Final = 3
 """So many probes stay at each node."""
@@ -129,7 +129,7 @@ class Probes:
     async def once_back(self, fault: Fault) -> None:
         """After the return of Redis, a link or a node: calls between all nodes work again within 5 s."""
         if fault.kind is Kind.NODE_KILLED:
-            await self._until(lambda: all(phone.settled for phone in self.phones), time.monotonic() + ANNOUNCED)
+            await self._all_are_back(time.monotonic() + ANNOUNCED)
         began = fault.end if fault.kind is not Kind.NODE_KILLED else time.monotonic()
         until = began + ANNOUNCED + SLACK
         pairs = [
@@ -161,30 +161,8 @@ class Probes:
     async def _asked(self, number: int, path: str) -> tuple[int, str]:
         return await ask(self._admins[number], path)
 
-    async def _until(self, holds: object, until: float) -> None:
-        while callable(holds) and not holds() and time.monotonic() < until:
+    async def _all_are_back(self, until: float) -> None:
+        while not all(phone.settled for phone in self.phones):
             await asyncio.sleep(0.05)
-
-
-async def ask(admin: Path, path: str) -> tuple[int, str]:
-    """GET something of a node's admin listener; status 0: it does not answer."""
-    try:
-        async with asyncio.timeout(TOLD):
-            reader, writer = await asyncio.open_unix_connection(str(admin))
-            try:
-                writer.write(request(path, b"", "GET"))
-                raw = await reader.read(-1)
-            finally:
-                writer.transport.abort()
-    except (OSError, TimeoutError):
-        return 0, "no answer"
-    head, _, body = raw.partition(b"\r\n\r\n")
-    return int(head.split(b" ")[1]), body.decode(errors="replace")
-
-
-def series(text: str) -> dict[str, float]:
-    """What ``/metrics`` says, by name and labels."""
-    lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
-    return {name: float(value) for name, _, value in lines}
-
-
+            if time.monotonic() > until:
+                return

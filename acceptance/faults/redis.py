@@ -34,10 +34,13 @@ class RedisServer:
         """Start, and wait until it answers."""
         with (self._folder / "log").open("ab") as log:
             self.process = subprocess.Popen(  # noqa: ASYNC220  a fork that is over at once
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        async with asyncio.timeout(START_LIMIT):
-            while await self.ask("PING") != "PONG":
-                await asyncio.sleep(0.02)
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        for _ in range(int(START_LIMIT / 0.02)):
+            if await self.ask("PING") == "PONG":
+                return
+            await asyncio.sleep(0.02)
+        raise TimeoutError(f"{self._command[0]} does not answer")
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal."""

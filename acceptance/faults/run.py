@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
 from msgspec import Struct, field
 
+from acceptance.daemon import errors
+from acceptance.faults import leftover
 from acceptance.faults.books import Books
 from acceptance.faults.cluster import Cluster, cluster
 from acceptance.faults.excuses import Fault, Kind
 from acceptance.faults.fleet import Fleet
 from acceptance.faults.injector import Injector, nothing
+from acceptance.faults.metrics import Scraper
 from acceptance.faults.nodes import HONEST
 from acceptance.faults.probes import Probes
 from acceptance.faults.tally import Tally
@@ -26,6 +29,9 @@ AWAY: Final = frozenset(
     {Kind.REDIS_KILLED, Kind.REDIS_STOPPED, Kind.LINK_CUT_LONG, Kind.LINK_CUT_LONGER, Kind.LINK_FROZEN}
 )
 """Faults during which a node may be without Redis for long enough to try what works then."""
+PREFIX: Final = "callnet:"
+SHOWN: Final = 10
+"""How many lines of a kind are worth reading."""
 AT_ONCE: Final = frozenset({Kind.SUBSCRIBERS_KILLED})
 """Faults of which nothing is to be seen, so that nothing need be waited for."""
 
@@ -64,10 +70,42 @@ class Run:
         self._fleet = Fleet(doors, self._books, self._tally, plan.devices, random)
         self._probes = Probes(doors, [node.admin for node in made.nodes], self._books, random)
         self._injector = Injector(made, self._faults, random)
+        self._scraper = Scraper(made.nodes)
 
     async def go(self) -> Came:
         """Do it all."""
         came = Came()
+        before = await asyncio.to_thread(self._cluster.nodes[0].life.census)
+        scraping = asyncio.create_task(self._scraper.keep_reading())
+        try:
+            await self._live()
+        finally:
+            scraping.cancel()
+        await self._scraper.read()
+        counted = self._scraper.total()
+        injected = Counter(fault.kind.value for fault in self._faults)
+        came.counts |= {f"faults, {kind}": count for kind, count in sorted(injected.items())}
+        came.counts |= self._tally.counts() | self._probes.promises.counts() | self._tally.expected.counts(counted)
+        came.counts |= {"pages": self._fleet.pages.opened, "pages that heard the other": self._fleet.pages.met}
+        came.misses += [*self._fleet.misses(), *self._probes.promises.broken]
+        came.misses += self._tally.expected.disagreements(counted)
+        came.misses += await self._left(before)
+        return came
+
+    async def _left(self, before: Mapping[str, int]) -> list[str]:
+        """What is there still when everyone has left."""
+        brief, nodes = not self._plan.forgets, self._cluster.nodes
+        in_redis = await leftover.in_redis(self._cluster.redis, PREFIX, len(nodes), brief)
+        in_processes = await leftover.in_processes(nodes, before, brief)
+        logs = [line for node in nodes for line in errors(node.logs())]
+        return [
+            *(f"Redis still holds {line}" for line in in_redis[:SHOWN]),
+            *(f"a process still holds {line}" for line in in_processes[:SHOWN]),
+            *(f"a node logged {line}" for line in logs[:SHOWN]),
+        ]
+
+    async def _live(self) -> None:
+        """From the first device's coming to the last one's leaving."""
         began = time.monotonic()
         await self._fleet.come()
         await self._probes.come()
@@ -80,11 +118,6 @@ class Run:
         await self._fleet.prove_free()
         await asyncio.gather(*(probe.leave() for probe in self._probes.phones))
         await self._fleet.leave()
-        injected = Counter(fault.kind.value for fault in self._faults)
-        came.counts |= {f"faults, {kind}": count for kind, count in sorted(injected.items())}
-        came.counts |= self._tally.counts() | self._probes.promises.counts()
-        came.misses += [*self._fleet.misses(), *self._probes.promises.broken]
-        return came
 
     async def _fault(self, kind: Kind, began: float) -> None:
         print(f"{time.monotonic():.2f} ({time.monotonic() - began:.0f} s) {kind.value}", flush=True)

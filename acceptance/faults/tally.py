@@ -9,17 +9,21 @@ from typing import Final
 from acceptance.faults.audit import Problem, Wrong, problems
 from acceptance.faults.books import Attempt, Books, Sight
 from acceptance.faults.excuses import Fault, judge
+from acceptance.faults.metrics import Expected
 
 SIGHTS: Final = {
     "disconnected": Wrong.DISCONNECTED,
     "turned away": Wrong.TURNED_AWAY,
     "unheard": Wrong.UNHEARD,
     "repeated": Wrong.REPEATED,
+    "page": Wrong.PAGE,
     "old connection": Wrong.LATE,
 }
 """What is wrong when a device has seen such a thing; anything else is strange."""
 
 
+LOST: Final = "lost"
+EXCUSED: Final = "excused by a fault"
 BEFORE: Final = 20.0
 AFTER: Final = 3.0
 """What devices said and heard so long before and after a problem is worth reading, in seconds."""
@@ -31,6 +35,8 @@ class Tally:
     def __init__(self, books: Books, faults: Sequence[Fault]) -> None:
         self._books = books
         self._faults = faults
+        self.expected: Final = Expected(books, faults)
+        """What the servers must have counted."""
         self._came_to: Final[dict[int, str]] = {}
         self._seen = 0
         self.lost: Final[list[str]] = []
@@ -51,18 +57,24 @@ class Tally:
         return self.lost[known:]
 
     def _judge(self, attempt: Attempt, now: float) -> None:
+        known = attempt.number in self._came_to
+        self._find_out(attempt, now)
+        if not known:
+            self.expected.add(attempt, self._came_to[attempt.number] in (EXCUSED, LOST))
+
+    def _find_out(self, attempt: Attempt, now: float) -> None:
         excuse: Fault | None = None
         for problem in problems(attempt, self._books, now):
             found = judge(problem, self._faults, self._books)
             if found is None:
-                self._came_to[attempt.number] = "lost"
+                self._came_to[attempt.number] = LOST
                 self.lost.append(f"call {attempt.number}: {describe(problem, self._books)}")
             excuse = excuse or found
-        if self._came_to.get(attempt.number) == "lost":
+        if self._came_to.get(attempt.number) == LOST:
             return
         if excuse is not None and attempt.number not in self._came_to:
             self.excused[excuse.kind.value] += 1
-        self._came_to[attempt.number] = _came_to(attempt) if excuse is None else "excused by a fault"
+        self._came_to[attempt.number] = _came_to(attempt) if excuse is None else EXCUSED
 
     def _see(self, sight: Sight) -> None:
         wrong = SIGHTS.get(sight.kind, Wrong.STRANGE)
@@ -77,7 +89,7 @@ class Tally:
         """The figures of the report."""
         sums = Counter(self._came_to.values())
         lines: dict[str, object] = {"calls started": self._books.placed, "calls completed": sums.pop("completed", 0)}
-        excused, lost = sums.pop("excused by a fault", 0), sums.pop("lost", 0)
+        excused, lost = sums.pop(EXCUSED, 0), sums.pop(LOST, 0)
         lines |= {f"calls that came to nothing, {how}": count for how, count in sorted(sums.items())}
         lines["calls excused by a fault"] = excused
         lines |= {f"  {kind}": count for kind, count in sorted(self.excused.items())}

@@ -1,0 +1,77 @@
+"""What is left when everyone has gone: in Redis what is to stay, in a process what was there before, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from acceptance.faults.bounds import GRACE, LEASE, SLACK
+from acceptance.faults.nodes import Node
+from acceptance.faults.redis import RedisServer, held_for
+
+REMEMBERED: Final = 120.0
+"""A call that is over is remembered for so long, in seconds, and a device that is gone not longer."""
+FORGOTTEN: Final = GRACE + 2 * REMEMBERED
+LET_GO: Final = GRACE + LEASE + 2.0 + SLACK
+PERMANENT: Final = frozenset({"meta"})
+"""What documents itself as staying."""
+OF_THE_LIVING: Final = frozenset({"nodes"})
+"""What the nodes that live are named in."""
+KEPT: Final = ("callnet.records.", "callnet.cluster.", "callnet.model.")
+"""Classes of what is remembered for a while of those who have gone."""
+COUNTED: Final = "callnet.calls.counts."
+"""What only counts, a number for each reason that there is."""
+
+
+async def in_redis(server: RedisServer, prefix: str, nodes: int, brief: bool) -> list[str]:
+    """What Redis holds that it should not, once it has had time to forget.
+
+    ``brief``: do not wait until it has forgotten what it remembers for a while; that may still be there.
+    """
+    until = time.monotonic() + (LET_GO if brief else FORGOTTEN)
+    while True:
+        left = [line for key in await server.keys() if (line := await _is_left(server, key, prefix, nodes, brief))]
+        if not left or time.monotonic() > until:
+            return left
+        await asyncio.sleep(2)
+
+
+async def _is_left(server: RedisServer, key: str, prefix: str, nodes: int, brief: bool) -> str | None:
+    """Say what is wrong with a key that is still there, if anything is."""
+    name = key.removeprefix(prefix)
+    if name in PERMANENT:
+        return None
+    if name in OF_THE_LIVING:
+        members = int(await server.ask("ZCARD", key))
+        return None if members == nodes else f"{name} names {members} nodes, {nodes} live"
+    if brief and (name.startswith("p:") or name == "due"):
+        return None  # devices that have gone, to be forgotten later
+    if brief and name.startswith(("c:", "s:")) and await held_for(server, key) is not None:
+        return None  # a call that is over
+    return name
+
+
+async def in_processes(nodes: Sequence[Node], before: Mapping[str, int], brief: bool) -> list[str]:
+    """What the nodes hold more than before anyone came.
+
+    ``before``: the census of a node that nobody had come to yet.
+    """
+    until = time.monotonic() + LET_GO
+    while True:
+        left = [line for node in nodes for line in await asyncio.to_thread(_more, node, before, brief)]
+        if not left or time.monotonic() > until:
+            return left
+        await asyncio.sleep(2)
+
+
+def _more(node: Node, before: Mapping[str, int], brief: bool) -> list[str]:
+    grown = Counter(node.life.census())
+    grown.subtract(before)
+    return [
+        f"node {node.number}: {name} +{size}"
+        for name, size in grown.items()
+        if size > 0 and not name.startswith(COUNTED) and not (brief and name.startswith(KEPT))
+    ]
