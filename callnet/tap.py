@@ -38,7 +38,7 @@ from callnet.operations import certificates, files
 from callnet.operations.certificates import SELF_SIGNED, ServerTls, server_context
 from callnet.operations.greeting import greeting
 from callnet.operations.listening import ADMIN, OpenListener, open_all
-from callnet.operations.metrics import Family, of_sockets
+from callnet.operations.metrics import Family, of_calls, of_sockets
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Question, Readiness, Remembered
 from callnet.signaling.factory import SignalingFactory
@@ -155,7 +155,7 @@ def _compose_node(
     room = RoomSocketFactory(rooms, reactor)
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
-    observed = Observed(readiness.report, lambda: succeed(_families(signaling, room)))
+    observed = Observed(readiness.report, lambda: succeed(_families(rooms, signaling, room)))
     factories: dict[str, IProtocolFactory] = {
         "account": CappedSite(accounts, reactor),
         "signaling": signaling,
@@ -214,8 +214,9 @@ def _readiness(
     return Readiness(questions, clock)
 
 
-def _families(signaling: SignalingFactory, room: RoomSocketFactory) -> Sequence[Family]:
-    return [of_sockets({"device": len(signaling.sockets), "page": len(room.sockets)})]
+def _families(rooms: RoomManager, signaling: SignalingFactory, room: RoomSocketFactory) -> Sequence[Family]:
+    sockets = of_sockets({"device": len(signaling.sockets), "page": len(room.sockets)})
+    return [*of_calls(rooms.counts), sockets]
 
 
 def _renew_certificate(settings: Settings, tls: ServerTls) -> bool:

@@ -1,0 +1,100 @@
+"""The operator's listener of the whole daemon, in memory."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from tests.http_wire import Answer, HttpWire
+from tests.test_tap import DaemonTestCase
+from tests.wires import Wire
+
+
+class AdminTests(DaemonTestCase):
+    """What the operator is told."""
+
+    def setUp(self) -> None:
+        """A daemon that has started."""
+        super().setUp()
+        self.daemon = self.compose()
+        self.daemon.startService()
+        self.addCleanup(self.stop)
+
+    def stop(self) -> None:
+        """Stop it."""
+        if self.daemon.running:
+            self.successResultOf(self.daemon.stopService())
+
+    def factory(self, port: int) -> Any:
+        """What serves a port."""
+        [factory] = [factory for at, factory, _, _ in self.reactor.tcpServers if at == port]
+        return factory
+
+    def wire(self, port: int = 8084) -> HttpWire:
+        """A connection to one of its ports."""
+        wire = HttpWire(self.factory(port))
+        self.addCleanup(wire.leave)
+        return wire
+
+    def get(self, path: str, *, from_thread: bool = False) -> Answer:
+        """Ask for a path, for which the database may have to be asked."""
+        wire = self.wire()
+        wire.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        if from_thread:
+            self.reactor.take_thread()
+        [answer] = wire.answers()
+        return answer
+
+    def test_health(self) -> None:
+        """It is well."""
+        self.assertEqual(self.get("/healthz").json(), {"status": "ok"})
+
+    def test_readiness(self) -> None:
+        """It is ready when it takes connections and the database answers; nothing else is needed."""
+        answer = self.get("/readyz", from_thread=True)
+        checks = {"listeners": {"ok": True}, "database": {"ok": True}}
+        self.assertEqual((answer.status, answer.json()), (200, {"ready": True, "checks": checks}))
+
+    def test_a_database_that_is_away(self) -> None:
+        """It is not ready when the database does not answer, and says why."""
+        os.rename(self.state_dir, f"{self.state_dir}.away")
+        os.mkdir(self.state_dir)
+        os.mkdir(os.path.join(self.state_dir, "callnet.db"))
+        answer = self.get("/readyz", from_thread=True)
+        self.assertEqual(answer.status, 503)
+        self.assertEqual(answer.json()["checks"]["database"], {"ok": False, "why": "unable to open database file"})
+
+    def test_metrics(self) -> None:
+        """Calls and sockets are counted."""
+        text = self.get("/metrics").body.decode()
+        self.assertIn("\ncallnet_calls_placed_total 0.0\n", text)
+        self.assertIn('\ncallnet_sockets{kind="device"} 0.0\n', text)
+
+    def test_it_tells_that_it_drains(self) -> None:
+        """While it stops it tells so, and is closed last."""
+        self.get("/readyz", from_thread=True)
+        token = self.login()
+        device = Wire(self.factory(8082))
+        device.handshake(f"/socket.io?token={token}")
+        while device.move():
+            pass
+        stopped: Deferred[Any] = self.daemon.stopService()
+        self.assertNoResult(stopped)
+        answer = self.get("/readyz")
+        self.assertEqual(answer.status, 503)
+        self.assertEqual(answer.json()["checks"]["listeners"], {"ok": False, "why": "draining"})
+        while device.move():
+            pass
+        self.successResultOf(stopped)
+
+    def login(self) -> str:
+        """Log a device in."""
+        wire = self.wire(8083)
+        body = '{"phone": "13651884967", "device_id": "tv888"}'
+        wire.send(f"POST /account/login HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        self.reactor.take_thread()
+        [answer] = wire.answers()
+        token: str = answer.json()["token"]
+        return token
