@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtensionOID
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
@@ -260,6 +260,27 @@ class HandshakeTests(SynchronousTestCase):
         """Who trusts another certificate does not trust this one."""
         other = sign(["localhost"], [], datetime.now(UTC))
         self.assertRaises(ssl.SSLCertVerificationError, self.shake, self.client(other))
+
+    def test_it_may_be_renewed(self) -> None:
+        """Who connects after it was renewed is shown the new one."""
+        new = sign(["localhost"], [], datetime.now(UTC))
+        self.tls.renew(server_context(new))
+        self.shake(self.client(trusted=new))
+        self.assertRaises(ssl.SSLCertVerificationError, self.shake, self.client())
+
+    def test_what_openssl_does_not_take(self) -> None:
+        """A key that is too weak for OpenSSL stops the start."""
+        key = rsa.generate_private_key(65537, 1024)  # noqa: S505
+        certificate = (
+            x509.CertificateBuilder(self.pair.chain[0].subject, self.pair.chain[0].issuer)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(NOW)
+            .not_valid_after(NOW + timedelta(days=1))
+            .sign(key, hashes.SHA256())
+        )
+        refused = self.assertRaises(StartError, server_context, Pair([certificate], key))
+        self.assertEqual(str(refused), "tls.certificate: OpenSSL does not take it: ee key too small")
 
     def test_intermediate_certificates_are_sent(self) -> None:
         """Intermediate certificates are sent."""

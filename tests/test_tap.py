@@ -289,6 +289,15 @@ class RefusalTests(DaemonTestCase):
         database.close()
         self.assertRegex(self.refusal(""), r"^database\.url: the database needs newer code")
 
+    def test_a_redis_that_is_not_there(self) -> None:
+        """So does a Redis that is not there."""
+        refusal = self.refusal('redis.url = "unix:///nowhere/redis"')
+        self.assertEqual(refusal, "redis.url: /nowhere/redis: No such file or directory")
+
+    def test_sqlite_with_a_redis_for_many_machines(self) -> None:
+        """So does SQLite with a Redis that other machines may share."""
+        self.assertRegex(self.refusal('redis.url = "redis://192.0.2.1"'), r"^database\.url: SQLite is for one machine")
+
     def test_an_endpoint_that_is_none(self) -> None:
         """So does an endpoint that is none after all."""
         refusal = self.refusal('listeners.site = [{endpoint = "tcp:8080:interface=127.0.0.1:color=red"}]')
