@@ -175,7 +175,7 @@ class Changes(Struct, frozen=True):
     forgotten: Sequence[DeviceRecord | CallRecord | SeatsRecord] = ()
     """Records as they were read."""
     unchanged: Sequence[CallRecord] = ()
-    """Calls as they were read, which were relied on: those of ``seats`` and of forgotten seats."""
+    """Calls as they were read, which were relied on: those of ``seats`` and of forgotten seats, and others."""
     notices: Sequence[Notice | SeatNotice | Displaced] = ()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from callnet.calls import events
 from callnet.calls.call import TooLate
 from callnet.calls.seats import Seated
-from callnet.model import Accepted, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
+from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
 from callnet.records import CallRecord, CallState
 from tests.late_case import NEWEST, LateCase
 from tests.rooms_case import ANN, CAROL, TV, RecordedPage, RecordedSession
@@ -145,20 +145,39 @@ class OvertakingTests(LateCase):
         self.pass_turns()
         self.assert_nothing_waits(self.rooms)
 
+    def arriving(self, address: DeviceAddress) -> RecordedSession:
+        """A device whose arrival was just committed; its node has not heard of that yet."""
+        new = RecordedSession(self.rooms, address, self.clock)
+        for _ in range(3):
+            self.turn()
+        return new
+
     def test_ring_during_an_arrival(self) -> None:
         """What comes for a device while its arrival is being committed is handed to the new session, after the rest."""
         _, room = self.ringing()
-        self.late.before_commit.append(lambda: self.elsewhere(events.Cancel(ANN, TV.phone, NEWEST)))
-        new = self.connect(TV)
+        new = self.arriving(TV)
+        self.elsewhere(events.Cancel(ANN, TV.phone, NEWEST))
+        self.pass_turns()
         self.assertEqual([(room, "ringing"), (room, Reason.CANCELLED)], new.rooms)
         self.assertEqual([(room, "ringing")], self.tv.rooms)
 
     def test_answer_during_an_arrival(self) -> None:
         """A caller that comes back just when it is answered hears of the answer."""
         _, room = self.ringing()
-        self.late.before_commit.append(lambda: self.elsewhere(events.Answer(room, TV, False)))
-        new = self.connect(ANN)
+        new = self.arriving(ANN)
+        self.elsewhere(events.Answer(room, TV, False))
+        self.pass_turns()
         self.assertEqual([Refused(room, TV, Reason.REFUSED)], new.outcomes)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_before_an_arrival(self) -> None:
+        """What happens before its arrival is committed is a part of what it missed."""
+        _, room = self.ringing()
+        self.late.before_commit.append(lambda: self.elsewhere(events.Answer(room, TV, False)))
+        self.assertEqual([(room, Reason.REFUSED)], self.connect(ANN).rooms)
+        _, room = self.ringing()
+        self.late.before_commit.append(lambda: self.elsewhere(events.Cancel(ANN, TV.phone, NEWEST)))
+        self.assertEqual([(room, Reason.CANCELLED)], self.connect(TV).rooms)
         self.assert_nothing_waits(self.rooms)
 
     def test_seat(self) -> None:

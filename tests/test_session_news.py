@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.model import RoomId
+from callnet.model import Reason, RoomId
 from callnet.records import CallRecord, CallState, Notice, SeatNotice
 from tests.late_case import AwayCase
 from tests.phones import Connection
@@ -55,6 +55,16 @@ class SaidOnceTests(RoomsCase):
         self.look_again(replace(call, ringing=(PAD,)))
         self.look_again(call, 2)
         self.assertEqual(["called"], self.kinds(self.tv))
+
+    def test_after_the_end(self) -> None:
+        """After the end of a call nothing more is told of it, though others may have ended it in other words."""
+        call = self.ring()
+        ended = replace(call, state=CallState.OVER, reason=Reason.NO_ANSWER, ringing=(), ended_at=1.0)
+        self.look_again(ended)
+        self.look_again(replace(ended, reason=Reason.REFUSED), 2)
+        self.look_again(replace(ended, callee=TV, answered_at=0.5), 3)
+        self.assertEqual(["call_failed"], self.kinds(self.ann))
+        self.assertEqual(["called", "calling_be_hangup"], self.kinds(self.tv))
 
     def test_call_success(self) -> None:
         """So it is with `call_success`, and with the end of the ringing for who was too late."""

@@ -174,6 +174,7 @@ def _connected(draft: Draft, event: events.Connected) -> Attached:
         draft.put_device(DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None))
         return Attached(generation, Missed(None, None))
     heard_at = event.heard_at if event.heard_at is not None else None if old.connected else old.heard_at
+    draft.rely_on(old.room, old.previous)
     missed = _missed(draft, old, draft.now - UNHEARD if heard_at is None else heard_at)
     generation = draft.next_generation(old.generation)
     new = draft.put_device(old, node=event.node, generation=generation, connected=True, heard_at=None, lost_at=None)
@@ -216,7 +217,7 @@ def _device_due(draft: Draft, event: events.DeviceDue) -> None:
         return
     call = draft.call_of(event.device)
     if call is not None and (call.state is CallState.ACTIVE or call.caller == event.device):
-        leave(draft, call, event.device, Reason.CONNECTION_LOST)
+        leave(draft, call, event.device, Reason.CONNECTION_LOST, absent=True)
     if call is not None or draft.call(device.room) or draft.call(device.previous):
         draft.put_device(device)
     else:

@@ -46,6 +46,7 @@ class Draft:
         "_displaced",
         "_forgotten",
         "_records",
+        "_relied",
         "_seats",
         "_told",
         "complete",
@@ -62,6 +63,7 @@ class Draft:
         self._calls: dict[RoomId, CallRecord] = {}
         self._seats: dict[RoomId, SeatsRecord] = {}
         self._forgotten: list[DeviceRecord | CallRecord | SeatsRecord] = []
+        self._relied: list[RoomId] = []
         self._told: list[tuple[DeviceAddress, RoomId]] = []
         self._displaced: list[Displaced] = []
 
@@ -130,6 +132,10 @@ class Draft:
         """Have devices look at a call, in this order, after those already named."""
         self._told.extend((device, call.room) for device in devices)
 
+    def rely_on(self, *rooms: RoomId | None) -> None:
+        """Decide only if the calls of these rooms, where there are any, are as they were read."""
+        self._relied.extend(room for room in rooms if room is not None and room in self._records.calls)
+
     def displace(self, older: DeviceRecord, newer: DeviceRecord) -> None:
         """Have the socket of ``older`` closed, on the node that holds it."""
         self._displaced.append(Displaced(newer.address, older.node, newer.generation))
@@ -155,7 +161,7 @@ class Draft:
             for seat in record.seats
             if seat is not None and seat.empty_since is None
         ]
-        unchanged = self._relied_on() if seats or self._forgotten else ()
+        unchanged = self._relied_on() if seats or self._forgotten or self._relied else ()
         return Changes(devices, list(self._calls.values()), seats, self._forgotten, unchanged, notices)
 
     def _device_due(self, device: DeviceRecord) -> float | None:
@@ -164,7 +170,7 @@ class Draft:
         return device_due(device, self.call_of(device.address) is not None, self.now, self.settings)
 
     def _relied_on(self) -> list[CallRecord]:
-        """Calls that are left as they are while the seats of their rooms change."""
+        """Calls that are left as they are, though something was decided on them."""
         forgotten = (record.room for record in self._forgotten if isinstance(record, SeatsRecord))
-        rooms = {*self._seats, *forgotten} - self._calls.keys()
+        rooms = {*self._seats, *forgotten, *self._relied} - self._calls.keys()
         return [call for room in rooms if (call := self._records.calls.get(room)) is not None]

@@ -29,12 +29,32 @@ def later_call(stored: CallRecord, mine: CallRecord) -> CallRecord | None:
 
     Where both have the same version and differ, somebody has to be told: the version is raised.
     """
+    if _is_unanswered_end(stored) and mine.callee is not None:
+        return _ended_though_answered(stored, mine)
+    if _is_unanswered_end(mine) and stored.state is CallState.ACTIVE:
+        return _ended_though_answered(mine, stored)
     mine_is, stored_is = _age(mine), _age(stored)
     if stored.state is CallState.OVER or mine_is < stored_is or replace(mine, due=stored.due) == stored:
         return None
     if mine_is > stored_is:
         return replace(mine, version=max(mine.version, stored.version + 1))
     return replace(min(stored, mine, key=_first_answered), version=stored.version + 1)
+
+
+def _is_unanswered_end(call: CallRecord) -> bool:
+    return call.state is CallState.OVER and call.callee is None
+
+
+def _ended_though_answered(ended: CallRecord, answered: CallRecord) -> CallRecord:
+    """A call that one node ended unanswered and another had answered: it is over, and both its parties were in it."""
+    return replace(
+        ended,
+        version=max(ended.version, answered.version) + 1,
+        callee=answered.callee,
+        answered_at=answered.answered_at,
+        answered_by_calling=answered.answered_by_calling,
+        ended_by=None,
+    )
 
 
 def _age(call: CallRecord) -> tuple[int, int]:

@@ -28,17 +28,23 @@ def refuse(draft: Draft, call: CallRecord, device: DeviceAddress, reason: Reason
 
 
 def leave(
-    draft: Draft, call: CallRecord, device: DeviceAddress, active: Reason, by: DeviceAddress | None = None
+    draft: Draft,
+    call: CallRecord,
+    device: DeviceAddress,
+    active: Reason,
+    by: DeviceAddress | None = None,
+    absent: bool = False,
 ) -> None:
     """Let ``device`` leave a call that it is in. ``active``: the reason if the call was answered.
 
     ``by``: ``device``, if it said so itself and knows which call it left.
+    ``absent``: it was not heard of for too long.
     A caller that ends its own ringing is named too, though nothing is said to it: it need wait no more.
     """
     if call.state is CallState.ACTIVE:
         draft.tell(draft.end(call, active, by), other_party(call, device))
     elif device == call.caller:
-        draft.tell(draft.end(call, Reason.CANCELLED), *call.ringing, device)
+        draft.tell(draft.end(call, Reason.CANCELLED, None if absent else device), *call.ringing, device)
     else:
         refuse(draft, call, device)
 

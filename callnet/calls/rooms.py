@@ -275,6 +275,9 @@ class RoomManager:
         elif isinstance(message, Displaced):
             session = self._devices.get(message.to)
             if session is not None and session.generation < message.generation:
+                # What it has sent before is not done any more: the device may have gone on elsewhere.
+                del self._devices[message.to]
+                self._waiters.withdraw(message.to)
                 session.displaced()
         else:
             self._pages.receive(message)

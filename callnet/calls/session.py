@@ -32,13 +32,13 @@ from callnet.calls.telling import answer, be_hangup, news
 from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode, DeviceAddress, Outcome, Reason, RoomId
-from callnet.records import CallRecord
+from callnet.records import CallRecord, CallState
 
 _REMEMBERED_ROOMS: Final = 4
 
-_Acted: TypeAlias = tuple[int, type[Message] | None]
-"""The version of a call that was acted on, and what the device was told last of it."""
-_NEVER: Final[_Acted] = (0, None)
+_Acted: TypeAlias = tuple[int, type[Message] | None, bool]
+"""The version of a call that was acted on, what the device was told last of it, and whether that was its end."""
+_NEVER: Final[_Acted] = (0, None, False)
 
 log = Logger()
 
@@ -119,20 +119,20 @@ class Session:
 
     def told(self, call: CallRecord) -> None:
         """Say what is new about a call, unless something newer was acted on, or the same was said already."""
-        version, said = self._acted_on(call.room)
+        version, said, ended = self._acted_on(call.room)
         if call.version <= version:
             return
-        message = news(call, self.address, self._rooms.now(), self._rooms.settings.ring_time)
+        message = None if ended else news(call, self.address, self._rooms.now(), self._rooms.settings.ring_time)
         if message is None:
-            self._remember(call.room, call.version, said)
+            self._remember(call.room, call.version, said, ended)
             return
-        self._remember(call.room, call.version, type(message))
+        self._remember(call.room, call.version, type(message), call.state is CallState.OVER)
         if said is not type(message):
             self._send(message)
 
     def knows(self, call: CallRecord) -> None:
         """Take note that the device has been told of a call as it now is."""
-        self._remember(call.room, call.version, self._acted_on(call.room)[1])
+        self._remember(call.room, call.version, self._acted_on(call.room)[1], call.state is CallState.OVER)
 
     def awaits(self, outcome: Deferred[Outcome]) -> None:
         """Wait for the outcome of a call that was placed on an earlier connection."""
@@ -155,7 +155,7 @@ class Session:
         message = answer(outcome)
         if message is not None:
             if not isinstance(message, CallFailed):
-                self._remember(RoomId(message.room_id), self._acted_on(RoomId(message.room_id))[0], type(message))
+                self._has_said(RoomId(message.room_id), type(message))
             self._send(message)
 
     def _fail(self, failure: Failure, target: DeviceAddress) -> None:
@@ -166,7 +166,7 @@ class Session:
     def _late_answer(self, late: TooLate | NotYours | None, frame: CalledSuccess | CalledRefuse) -> None:
         if isinstance(late, TooLate):
             fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), RoomId(frame.room_id)
-            self._remember(room, self._acted_on(room)[0], CallingBeHangup)
+            self._has_said(room, CallingBeHangup)
             self._send(be_hangup(fire, room, late.reason))
         else:
             self._not_yours(late, frame)
@@ -179,12 +179,16 @@ class Session:
     def _acted_on(self, room: RoomId) -> _Acted:
         return _NEVER if self._acted is None else self._acted.get(room, _NEVER)
 
-    def _remember(self, room: RoomId, version: int, said: type[Message] | None) -> None:
+    def _has_said(self, room: RoomId, said: type[Message]) -> None:
+        version, _, ended = self._acted_on(room)
+        self._remember(room, version, said, ended)
+
+    def _remember(self, room: RoomId, version: int, said: type[Message] | None, ended: bool) -> None:
         acted = self._acted
         if acted is None:
             acted = self._acted = {}
         acted.pop(room, None)
-        acted[room] = version, said
+        acted[room] = version, said, ended
         if len(acted) > _REMEMBERED_ROOMS:
             del acted[next(iter(acted))]
 

@@ -47,7 +47,10 @@ def outcome_of(call: CallRecord) -> Outcome | None:
         return None
     if call.reason in _REFUSALS:
         return Refused(call.room, call.asked, call.reason)
-    return Withdrawn() if call.reason in _BY_THE_CALLER else Failed(call.asked, call.reason)
+    if call.reason in _BY_THE_CALLER:
+        # A caller that others took for gone may be there still, on a node that they could not reach.
+        return Failed(call.asked, Reason.UNAVAILABLE) if call.ended_by is None else Withdrawn()
+    return Failed(call.asked, call.reason)
 
 
 def answer(outcome: Outcome) -> CallSuccess | CallRefuse | CallFailed | None:

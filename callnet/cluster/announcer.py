@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from typing import Final
 
@@ -23,11 +23,7 @@ from callnet.records import (
     CallRecord,
     Changes,
     DeviceRecord,
-    Displaced,
-    Notice,
     Records,
-    SeatNotice,
-    SeatsRecord,
 )
 
 _AT_ONCE: Final = 50
@@ -167,41 +163,8 @@ class Announcer:
         """Take over what was read or announced, and tell this node's own what is new in it."""
         changed = {address.phone for address in self._devices}
         phones = [phone for phone in phones if phone not in changed]
-        news: list[BusMessage] = [*self._news_of_devices(records, phones), *self._news_of_calls(records)]
-        news += self._news_of_seats(records)
-        self._copies.see(records, phones, [room for room in rooms if room not in self._rooms])
-        for message in news:
+        for message in self._copies.see(records, phones, [room for room in rooms if room not in self._rooms]):
             self._deliver(message)
-
-    def _news_of_devices(self, records: Records, phones: Iterable[str]) -> Iterator[Displaced]:
-        for phone in phones:
-            for mine in self._copies.records.devices.get(phone, {}).values():
-                now = records.device(mine.address)
-                if now is not None and now.generation > mine.generation:
-                    yield Displaced(mine.address, mine.node, now.generation)
-
-    def _news_of_calls(self, records: Records) -> Iterator[Notice]:
-        for call in sorted(records.calls.values(), key=lambda call: call.placed_at):
-            for address in everyone(call):
-                device = self._copies.records.device(address)
-                if device is not None and self._is_news(call, device):
-                    yield Notice(address, call)
-
-    def _is_news(self, call: CallRecord, device: DeviceRecord) -> bool:
-        known = self._copies.records.calls.get(call.room)
-        if known is not None:
-            return known.version < call.version
-        # What ended before the device came was told, or needed not to be, when it came.
-        return call.ended_at is None or call.ended_at * 1000 > device.generation
-
-    def _news_of_seats(self, records: Records) -> Iterator[SeatNotice]:
-        for seats in records.seats.values():
-            known: SeatsRecord | None = self._copies.records.seats.get(seats.room)
-            if known is None or known.version >= seats.version:
-                continue
-            for seat in known.seats:
-                if seat is not None and seat.empty_since is None and self._copies.is_here(seat.node):
-                    yield SeatNotice(seat.key, seats, records.calls.get(seats.room))
 
 
 def _with(records: Records, changes: Changes) -> Records:

@@ -170,7 +170,8 @@ class _Rooms:
         changes: list[tuple[Any, ...]] = []
         for room in {**self._calls, **self._seats, **self._gone_calls, **self._gone_seats}:
             changes += (self._call(room), self._of_seats(room))
-        return changes
+            self._unchanged.pop(room, None)
+        return changes + [("c", room, _version_of(call)) for room, call in self._unchanged.items()]
 
     def _call(self, room: RoomId) -> tuple[Any, ...]:
         new = self._calls.get(room)

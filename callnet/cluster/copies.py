@@ -6,11 +6,12 @@ answers, to act on deadlines punctually, and to go on when the shared store is o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
+from callnet.calls.merging import everyone
 from callnet.cluster.tables import Record, Tables
 from callnet.interfaces import BusMessage
 from callnet.model import DeviceAddress, RoomId
@@ -36,6 +37,7 @@ class Copies:
     def __init__(self, is_own: Callable[[str], bool]) -> None:
         self._is_own = is_own
         self._tables: Final = Tables()
+        self._old: set[RoomId] = set()
         self.records: Final = self._tables.records
         """All of them, live."""
         self.alone: Final = Records(self.records.devices, self.records.calls, self.records.seats, False)
@@ -52,8 +54,10 @@ class Copies:
         return list({**self.records.calls, **self.records.seats})
 
     def knows(self, rooms: Iterable[RoomId]) -> bool:
-        """Tell whether these rooms are known."""
-        return all(room in self.records.calls or room in self.records.seats for room in rooms)
+        """Tell whether these rooms are known, and not known to be old."""
+        return all(
+            room not in self._old and (room in self.records.calls or room in self.records.seats) for room in rooms
+        )
 
     def is_here(self, node: str) -> bool:
         """Tell whether a node name is, or was, this node's."""
@@ -91,22 +95,24 @@ class Copies:
             self._tables.forget(record)
         for device in changes.devices:
             self._put_device(device)
-        self._put_rooms(changes.calls, changes.seats)
+        self._put_rooms((*changes.unchanged, *changes.calls), changes.seats)
 
-    def drop(self, changes: Changes) -> None:
-        """Forget the rooms of changes that were not committed since the copies were old."""
+    def distrust(self, changes: Changes) -> None:
+        """Take the rooms of changes that were not committed for old: they are to be read again."""
         for record in (*changes.calls, *changes.seats, *changes.unchanged, *changes.forgotten):
             if not isinstance(record, DeviceRecord):
-                self.drop_room(record.room)
+                self._old.add(record.room)
 
     def drop_room(self, room: RoomId) -> None:
         """Forget what is known of a room."""
+        self._old.discard(room)
         for record in (self.records.calls.get(room), self.records.seats.get(room)):
             if record is not None:
                 self._tables.forget(record)
 
-    def see(self, records: Records, phones: Iterable[str], rooms: Iterable[RoomId]) -> None:
-        """Take over what was read: all of these phones and rooms."""
+    def see(self, records: Records, phones: Collection[str], rooms: Collection[RoomId]) -> Sequence[BusMessage]:
+        """Take over what was read, all of these phones and rooms; what the node's own are to be told of it."""
+        news = list(self._news(records, phones))
         for phone in phones:
             read = records.devices.get(phone, {})
             for device in list(self.records.devices.get(phone, {}).values()):
@@ -117,7 +123,36 @@ class Copies:
         for room in rooms:
             if room not in records.calls and room not in records.seats:
                 self.drop_room(room)
+        self._old.difference_update(rooms, records.calls, records.seats)
         self._put_rooms(records.calls.values(), records.seats.values())
+        return news
+
+    def _news(self, records: Records, phones: Iterable[str]) -> Iterator[BusMessage]:
+        """What was published and did not come, or has not come yet."""
+        for phone in phones:
+            for mine in self.records.devices.get(phone, {}).values():
+                now = records.device(mine.address)
+                if now is not None and now.generation > mine.generation:
+                    yield Displaced(mine.address, mine.node, now.generation)
+        for call in records.calls.values():
+            known = self.records.calls.get(call.room)
+            if known is None or known.version < call.version:
+                yield from (Notice(device.address, call) for device in self._concerned(call, known is None))
+        for seats in records.seats.values():
+            known_seats = self.records.seats.get(seats.room)
+            if known_seats is not None and known_seats.version < seats.version:
+                yield from self._news_of_seats(known_seats, seats, records.calls.get(seats.room))
+
+    def _concerned(self, call: CallRecord, unknown: bool) -> Iterator[DeviceRecord]:
+        for device in filter(None, map(self.records.device, everyone(call))):
+            # What there was before the device came was told, or needed not to be, when it came.
+            if not unknown or call.placed_at * 1000 >= device.generation:
+                yield device
+
+    def _news_of_seats(self, known: SeatsRecord, seats: SeatsRecord, call: CallRecord | None) -> Iterator[SeatNotice]:
+        for seat in known.seats:
+            if seat is not None and seat.empty_since is None and self._is_own(seat.node):
+                yield SeatNotice(seat.key, seats, call)
 
     def _with_its_socket(self, read: DeviceRecord) -> DeviceRecord:
         """The record of a device that others took for gone, if its socket is here: nobody knows that better."""

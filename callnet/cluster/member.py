@@ -36,10 +36,8 @@ from callnet.records import Changes
 
 BEAT_EVERY: Final = 1.0
 """Seconds between two heartbeats; a node is dead after three without any (scripts/common.lua)."""
-MORE_AFTER: Final = 0.2
-"""Seconds after which a heartbeat follows that brings more of what was too much for one."""
 _JOIN_TIME: Final = 2.0
-"""Seconds to wait for a subscription, or for the first time that this node has joined."""
+"""Seconds to wait for a subscription, or until this node has joined."""
 
 log = Logger()
 
@@ -91,6 +89,7 @@ class Member:
         self._run: str | None = None
         self._known_run: str | None = None
         self._attempt = 0
+        self._joining_since = 0.0
         self._is_subscribing = False
         self._listens_to: str | None = None
         self._waiting_to_listen: Deferred[None] | None = None
@@ -145,12 +144,16 @@ class Member:
         self._clock.callLater(seconds, paused.callback, None)
         return paused
 
+    @property
+    def is_joining(self) -> bool:
+        """Whether it is worth waiting until this node has joined."""
+        if self.joined or not self.time.is_set:
+            return not self.joined
+        return self._link.up and self._clock.seconds() - self._joining_since < _JOIN_TIME
+
     def when_joined(self) -> Deferred[None]:
-        """Fires when this node has joined, now or for the first time; fails with ``Unavailable`` if it does not."""
+        """Fires when this node has joined; fails with ``Unavailable`` if it does not."""
         joined: Deferred[None] = Deferred()
-        if self.joined:
-            joined.callback(None)
-            return joined
         self._waiting_to_join.append(joined)
         return self._in_time(joined)
 
@@ -179,10 +182,17 @@ class Member:
     def _lost(self) -> None:
         self._attempt += 1
         self.joined = False
+        for joined in self._take_waiting():
+            joined.errback(Unavailable("Redis cannot be reached"))
+
+    def _take_waiting(self) -> list[Deferred[None]]:
+        waiting, self._waiting_to_join = self._waiting_to_join, []
+        return [joined for joined in waiting if not joined.called]
 
     def _join_again(self) -> None:
         self._attempt += 1
         self.joined = False
+        self._joining_since = self._clock.seconds()
         joining = Deferred.fromCoroutine(self._join(self._attempt))
         joining.addErrback(self._cannot_join, self._attempt)
 
@@ -210,8 +220,7 @@ class Member:
         if attempt != self._attempt:
             return
         self.joined = True
-        waiting, self._waiting_to_join = self._waiting_to_join, []
-        for joined in waiting:
+        for joined in self._take_waiting():
             joined.callback(None)
         await self._compare()
 
@@ -260,14 +269,9 @@ class Member:
     def take_swept(self) -> list[Record]:
         """What this node is to look at since no other does; it is named once."""
         swept, self._swept = self._swept, []
-        if len(swept) >= SWEPT_AT_ONCE:
-            self._beat_again(MORE_AFTER)
+        if len(swept) >= SWEPT_AT_ONCE and self._beat is not None:
+            self._beat.reset(0)  # there is more
         return swept
-
-    def _beat_again(self, after: float) -> None:
-        if self._beat is not None:
-            self._beat.cancel()
-            self._beat = self._clock.callLater(after, self._beat_now)
 
     def _beat_now(self) -> None:
         self._beat = self._clock.callLater(BEAT_EVERY, self._beat_now)

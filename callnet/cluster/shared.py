@@ -89,32 +89,45 @@ class SharedCallStore:
             if not phones and not fresh and self._copies.knows(rooms):
                 return succeed(self._copies.records)
             return self._member.questions.read(phones, rooms).addCallback(self._seen, phones, rooms)
-        if self._member.time.is_set:
-            return succeed(self._copies.alone)
-        return Deferred.fromCoroutine(self._read_when_joined(phones, rooms))
+        if self._member.is_joining:
+            return Deferred.fromCoroutine(self._read_when_joined(phones, rooms))
+        return succeed(self._copies.alone)
 
     async def _read_when_joined(self, phones: Collection[str], rooms: Collection[RoomId]) -> Records:
-        await self._member.when_joined()
-        return await self.read(phones, rooms)
+        """Read when it is known what has become of this node's devices meanwhile, or that this cannot be known."""
+        try:
+            await self._member.when_joined()
+        except Unavailable:
+            if not self._member.time.is_set:
+                raise
+            return self._copies.alone
+        return await self.read(phones, rooms, fresh=True)
 
-    def _seen(self, records: Records | None, phones: Collection[str], rooms: Collection[RoomId]) -> Records:
+    def _seen(
+        self, records: Records | None, phones: Collection[str], rooms: Collection[RoomId]
+    ) -> Records | Deferred[Records]:
         if records is None:
             self._member.is_unknown()
-            return self._copies.alone
-        self._copies.see(records, phones, rooms)
+            return self.read(phones, rooms)
+        for message in self._copies.see(records, phones, rooms):
+            self._bus.deliver(message)
         return records
 
     def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         if self._member.joined:
             return self._member.questions.commit(changes).addCallback(self._answered, changes)
+        if self._member.is_joining:
+            return succeed(
+                OVERTAKEN
+            )  # what it was decided on may have changed; reading it again takes until it is known
         return Deferred.fromCoroutine(self._commit_alone(changes))
 
     def _answered(self, answer: bytes, changes: Changes) -> Commit:
         if not answer.startswith(b"+"):
             if answer in (b"", b"stale"):
                 self._member.is_unknown()
-            self._copies.drop(changes)
+            self._copies.distrust(changes)
             return OVERTAKEN
         self._copies.apply(changes)
         unreached = []

@@ -119,6 +119,15 @@ class CallTests(AnnouncingCase):
         self.assertEqual(mine, self.believed(active(FIRST, ANN, TV), mine))
         self.assertEqual(replace(mine, version=10), self.believed(active(FIRST, ANN, TV, version=9), mine))
 
+    def test_ended_though_answered(self) -> None:
+        """A call that one node ended unanswered and another had answered is over, and both were in it."""
+        answered = active(FIRST, ANN, TV)
+        unanswered = replace(over(FIRST, ANN, TV, version=4, ended_by=TV), callee=None, answered_at=None)
+        expected = over(FIRST, ANN, TV, version=5, ended_by=None)
+        self.assertEqual(expected, self.believed(unanswered, answered))
+        self.assertEqual(expected, self.believed(answered, unanswered))
+        self.assertEqual(expected, self.believed(unanswered, over(FIRST, ANN, TV, reason=Reason.TOO_LONG)))
+
     def test_answered(self) -> None:
         """A call that was answered does not ring again, whatever the versions."""
         mine = active(FIRST, ANN, TV)

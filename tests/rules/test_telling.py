@@ -55,6 +55,22 @@ class TellingTests(RulesTestCase):
         self.tv.hangs_up(room)
         self.assertIsNone(news(self.world.calls[room], self.tv.address, self.world.now, 45.0))
 
+    def test_caller_that_was_taken_for_gone(self) -> None:
+        """A caller whose ringing ended by its absence, and that is there after all, is told `unavailable`; one
+        that ended it itself is told nothing.
+        """
+        room = self.ringing(self.ann, self.tv)
+        self.ann.loses_socket()
+        self.world.wait(31)
+        call = self.world.calls[room]
+        self.assertEqual(Reason.CANCELLED, call.reason)
+        message = news(call, self.ann.address, self.world.now, 45.0)
+        assert message is not None
+        self.assertEqual("unavailable", on_wire(message)["reason"])
+        room = self.ringing(self.carol, self.tv)
+        self.carol.cancels(self.tv)
+        self.assertIsNone(news(self.world.calls[room], self.carol.address, self.world.now, 45.0))
+
     def test_failure(self) -> None:
         """A failure carries the address as it was asked, **no `room_id`**, and a message for a person."""
         for reason, words in FAILURES.items():

@@ -1,15 +1,15 @@
 -- Renews a node's lease. ARGV: prefix, node, how much of what is due the node would look at.
 -- Answers with nothing if the node is not known or its lease is over, else with the time and what it is to
--- look at: '' or {members, view} in msgpack. One node at a time looks at what no other has seen to for a
--- second, and at what dead nodes held; nobody does in the quiet time.
+-- look at: '' or {members, view} in msgpack. That is what no other has seen to for a second, which any node
+-- may take, and what dead nodes held, which one node at a time does; nothing in the quiet time.
 local node, most = ARGV[2], tonumber(ARGV[3])
-local lease = tonumber(redis.call('ZSCORE', P .. 'nodes', node))
-if not lease or lease <= now then
+if not is_known(node) then
     return {}
 end
 redis.call('ZADD', P .. 'nodes', now + LEASE, node)
 
 local members, phones, rooms = {}, {}, {}
+local LOOKED_AT = 4 * most
 
 local function add(member)
     members[#members + 1] = cmsgpack.pack(member)
@@ -20,26 +20,40 @@ local function add(member)
     end
 end
 
-local function is_held_by(holder, member)
-    if string.sub(member, 1, 1) == 'd' then
-        local phone, id = string.match(member, '^d(.-)\n(.*)$')
-        local device = redis.call('HGET', P .. 'p:' .. phone, id)
-        return device and holder_of(unpacked(device)) == holder
+local function is_remembered(room)
+    return room and redis.call('EXISTS', P .. 'c:' .. room) == 1
+end
+
+-- Tells whether anybody need look at what a dead node held. Of a device that names no call nothing is known
+-- but that it was connected, and it is forgotten here: of a big node most are so.
+local function is_left(dead, member)
+    if string.sub(member, 1, 1) ~= 'd' then
+        local seats = redis.call('GET', P .. 's:' .. string.sub(member, 2))
+        return seats and holders_of(unpacked(seats))[dead]
     end
-    local seats = redis.call('GET', P .. 's:' .. string.sub(member, 2))
-    return seats and holders_of(unpacked(seats))[holder]
+    local phone, id = string.match(member, '^d(.-)\n(.*)$')
+    local value = redis.call('HGET', P .. 'p:' .. phone, id)
+    local device = value and unpacked(value)
+    if not device or holder_of(device) ~= dead then
+        return false
+    end
+    if is_remembered(device[8]) or is_remembered(device[9]) then
+        return true
+    end
+    redis.call('HDEL', P .. 'p:' .. phone, id)
+    return false
 end
 
 local function bury(dead)
-    local held = redis.call('SRANDMEMBER', P .. 'n:' .. dead, most)
+    local held = redis.call('SRANDMEMBER', P .. 'n:' .. dead, LOOKED_AT)
     if #held == 0 then
         redis.call('ZREM', P .. 'nodes', dead)
     end
     for _, member in ipairs(held) do
-        if is_held_by(dead, member) then
-            add(member)
-        else
+        if not is_left(dead, member) then
             redis.call('SREM', P .. 'n:' .. dead, member)
+        elseif #members < most then
+            add(member)
         end
     end
 end
@@ -53,7 +67,19 @@ local function is_there(member)
     return redis.call('EXISTS', P .. kind .. ':' .. name) == 1
 end
 
-local function sweep()
+-- Takes what nobody has acted on for a second: whoever takes it has two before it is another's.
+local function take_due()
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', now - 1, 'LIMIT', 0, most)) do
+        if is_there(member) then
+            redis.call('ZADD', P .. 'due', now + 1, member)
+            add(member)
+        else
+            redis.call('ZREM', P .. 'due', member)
+        end
+    end
+end
+
+local function bury_dead()
     local sweeper = redis.call('HGET', P .. 'meta', 'sweeper')
     if sweeper ~= node and seconds_of('sweeps') > now then
         return
@@ -62,17 +88,11 @@ local function sweep()
     for _, dead in ipairs(redis.call('ZRANGEBYSCORE', P .. 'nodes', '-inf', now, 'LIMIT', 0, 4)) do
         bury(dead)
     end
-    for _, member in ipairs(redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', now - 1, 'LIMIT', 0, most)) do
-        if is_there(member) then
-            add(member)
-        else
-            redis.call('ZREM', P .. 'due', member)
-        end
-    end
 end
 
 if seconds_of('quiet') <= now then
-    sweep()
+    take_due()
+    bury_dead()
 end
 local found = ''
 if #members > 0 then

@@ -9,7 +9,7 @@
 -- Answers each set with '+' and a letter for each notice: l: it is for this node; 1: sent; 0: sent, and
 -- nobody was there; -: the device is not connected. Or with: overtaken, late, stale.
 local node = ARGV[2]
-local known = redis.call('ZSCORE', P .. 'nodes', node)
+local known = is_known(node)
 local outbox, told_by_set = {}, {}
 
 local function version_of(value)

@@ -22,6 +22,12 @@ end
 
 local now = redis_time() + seconds_of('shift')
 
+-- Whether a node may decide: whose lease is over may have been taken for dead, and must make itself known first.
+local function is_known(node)
+    local lease = tonumber(redis.call('ZSCORE', P .. 'nodes', node))
+    return lease and lease > now
+end
+
 local function unpacked(value)
     return cmsgpack.unpack(string.sub(value, 5))
 end

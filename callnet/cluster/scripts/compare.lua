@@ -2,7 +2,7 @@
 --   device:  {phone, device id, version}      room:  {room, version of the call, version of the seats}
 -- Answers with a view of the phones and rooms of which any version differs, or with nothing if the node is
 -- not known here. A version is four bytes, or '' if the node knows of none.
-if not redis.call('ZSCORE', P .. 'nodes', ARGV[2]) then
+if not is_known(ARGV[2]) then
     return {}
 end
 local known = cmsgpack.unpack(ARGV[3])

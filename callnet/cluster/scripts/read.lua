@@ -1,6 +1,6 @@
 -- Reads records. ARGV: prefix, node, then for each question {phones, rooms} in msgpack.
 -- Answers each with a view, or all with nothing if the node is not known here.
-if not redis.call('ZSCORE', P .. 'nodes', ARGV[2]) then
+if not is_known(ARGV[2]) then
     return {}
 end
 local answers = {}
