@@ -9,7 +9,7 @@ NAME ?=
 OPTIONS ?=
 
 # What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
-TEST_PACKAGES = chromium fonts-wqy-zenhei haproxy postgresql redis-server valkey-server
+TEST_PACKAGES = chromium fonts-wqy-zenhei haproxy postgresql redis-server valkey-server systemd
 ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) debootstrap git make python3-venv curl
 
 VENV = .venv

@@ -18,7 +18,7 @@ from callnet.cli import main
 from tests.test_layers import imports_of, modules_under
 
 ROOT: Final = Path(__file__).parent.parent
-PAGES: Final = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/room-socket.md")
+PAGES: Final = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/room-socket.md", "docs/operating.md")
 
 
 def text_of(name: str) -> str:
