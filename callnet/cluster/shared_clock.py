@@ -6,7 +6,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-_CLOSE_ENOUGH: Final = 0.02
+_CLOSE_ENOUGH: Final = 0.002
 """Seconds by which the estimate may be off before it is corrected: time should not jump about."""
 
 
