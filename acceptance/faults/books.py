@@ -118,6 +118,8 @@ class Sight(Struct, frozen=True):
     since: float
     at: float
     what: str
+    bound: float
+    others: tuple[Address, ...]
 
 
 class Books:
@@ -176,9 +178,24 @@ class Books:
         story.parts.setdefault(device, []).append(part)
         return part
 
-    def seen(self, kind: str, who: Address, at: float, what: str, since: float | None = None) -> None:
-        """Something that must not be. ``since``: how long its cause may lie back."""
-        self.sights.append(Sight(kind, who, at if since is None else since, at, what))
+    def seen(
+        self,
+        kind: str,
+        who: Address,
+        at: float,
+        what: str,
+        *,
+        since: float | None = None,
+        bound: float = 0.0,
+        others: tuple[Address, ...] = (),
+    ) -> None:
+        """Something that must not be.
+
+        :param since: how long its cause may lie back.
+        :param bound: for how long after that it would have been in order.
+        :param others: who else had to do with it.
+        """
+        self.sights.append(Sight(kind, who, at if since is None else since, at, what, bound, others))
 
     def note(self, who: Address, at: float, what: str) -> None:
         """Remember what was said and heard, should it turn out to be wrong later."""

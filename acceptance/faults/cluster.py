@@ -1,4 +1,4 @@
-"""Three nodes on one Redis, each with a link of its own to it."""
+"""Three nodes on one Redis, each with a link of its own to it, or on one that Sentinels watch over."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from acceptance.faults.bounds import QUIET
 from acceptance.faults.links import Link
 from acceptance.faults.nodes import HONEST, Node, Shared
-from acceptance.faults.redis import RedisServer
+from acceptance.faults.servers import Alone, Store, Watched, socket_of
 
 NODES: Final = 3
 
@@ -20,18 +20,21 @@ NODES: Final = 3
 class Cluster:
     """Everything that serves."""
 
-    def __init__(self, folder: Path, program: Sequence[str] = HONEST) -> None:
-        self.redis: Final = RedisServer(folder / "redis")
-        self.links: Final = [Link(self.redis.socket) for _ in range(NODES)]
-        self.nodes: list[Node] = []
-        self._shared = Shared(folder, program)
+    def __init__(self, shared: Shared, store: Alone | Watched) -> None:
+        self.store: Final[Store] = store
+        self.watched: Final = store if isinstance(store, Watched) else None
+        self.links: Final = [Link(socket_of(store.server)) for _ in range(NODES if isinstance(store, Alone) else 0)]
+        self.nodes: Final[list[Node]] = []
+        self._shared = shared
 
     async def start(self) -> None:
         """Start everything, and wait until it serves."""
-        await self.redis.start()
-        for number, link in enumerate(self.links):
+        for link in self.links:
             await link.open()
-            self.nodes.append(Node(number, self._shared, f"redis://127.0.0.1:{link.port}"))
+        urls = [f"redis://127.0.0.1:{link.port}" for link in self.links]
+        if self.watched is not None:
+            urls = [self.watched.sentinels.url()] * NODES
+        self.nodes.extend(Node(number, self._shared, url) for number, url in enumerate(urls))
         await asyncio.gather(*(node.start() for node in self.nodes))
         await asyncio.sleep(QUIET)  # this is a new run of Redis
 
@@ -42,14 +45,14 @@ class Cluster:
         await asyncio.gather(*(node.stop() for node in self.nodes))
         for link in self.links:
             await link.close()
-        self.redis.kill()
+        self.store.close()
 
 
 @asynccontextmanager
-async def cluster(program: Sequence[str] = HONEST) -> AsyncIterator[Cluster]:
+async def cluster(program: Sequence[str] = HONEST, sentinels: bool = False) -> AsyncIterator[Cluster]:
     """A cluster for as long as the block lasts."""
     with TemporaryDirectory(prefix="callnet-faults-") as folder:
-        made = Cluster(Path(folder), program)
+        made = Cluster(Shared(Path(folder), program), Watched() if sentinels else Alone())
         try:
             await made.start()
             yield made

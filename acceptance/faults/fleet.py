@@ -122,7 +122,9 @@ class Fleet:
         starts += [] if phone.part is None else [phone.part.start]
         state = f"waits for {phone.attempt and phone.attempt.target}, in {phone.room}, rung for {list(phone.rings)}"
         since = min(starts, default=None)
-        self.books.seen("quiet", phone.address, time.monotonic(), f"is not free when all is quiet: {state}", since)
+        self.books.seen(
+            "quiet", phone.address, time.monotonic(), f"is not free when all is quiet: {state}", since=since
+        )
 
     def _wrong(self, phone: Phone, what: str) -> None:
         self.books.seen("quiet", phone.address, time.monotonic(), what)

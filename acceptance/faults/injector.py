@@ -14,6 +14,7 @@ from acceptance.faults.bounds import BEAT, GRACE, LEASE
 from acceptance.faults.cluster import Cluster
 from acceptance.faults.excuses import Fault, Kind
 from acceptance.faults.links import BOTH, COMMANDS, SUBSCRIBER
+from acceptance.faults.servers import ask
 
 SHORT: Final = (0.2, LEASE - BEAT - 0.3)
 """A node or link is away for so long, and its lease does not end."""
@@ -21,6 +22,8 @@ LONG: Final = (LEASE + 0.5, LEASE + GRACE - BEAT - 0.7)
 """Its lease ends, and its devices are still within the grace."""
 LONGER: Final = (LEASE + GRACE + 1.0, LEASE + GRACE + 5.0)
 REDIS_AWAY: Final = (0.5, 4.0)
+HELD_BACK: Final = (0.2, 3.0)
+"""What was written in so long before a failover is lost."""
 
 During = Callable[[Fault], Awaitable[None]]
 """What is tried while a fault lasts."""
@@ -53,6 +56,7 @@ class Injector:
             Kind.LINK_CUT_LONG: lambda: self._cut_link(kind, number, LONG, during),
             Kind.LINK_CUT_LONGER: lambda: self._cut_link(kind, number, LONGER, during),
             Kind.LINK_FROZEN: lambda: self._freeze_link(number, during),
+            Kind.FAILOVER: lambda: self._fail_over(during),
         }
         return await ways[kind]()
 
@@ -85,21 +89,21 @@ class Injector:
 
     async def _kill_redis(self, during: During) -> Fault:
         fault = self._begin(Kind.REDIS_KILLED, None)
-        self._cluster.redis.kill()
+        self._cluster.store.server.kill()
         await self._last(fault, self._random.uniform(*REDIS_AWAY), during)
-        await self._cluster.redis.start()
+        self._cluster.store.server.restart()
         return self._over(fault)
 
     async def _stop_redis(self, during: During) -> Fault:
         fault = self._begin(Kind.REDIS_STOPPED, None)
-        self._cluster.redis.signal(signal.SIGSTOP)
+        self._cluster.store.server.stop()
         await self._last(fault, self._random.uniform(*REDIS_AWAY), during)
-        self._cluster.redis.signal(signal.SIGCONT)
+        self._cluster.store.server.resume()
         return self._over(fault)
 
     async def _command(self, kind: Kind, *command: str) -> Fault:
         fault = self._begin(kind, None)
-        await self._cluster.redis.ask(*command)
+        await ask(self._cluster.store.server, *command)
         return self._over(fault)
 
     async def _cut_link(self, kind: Kind, number: int, seconds: tuple[float, float], during: During) -> Fault:
@@ -116,6 +120,24 @@ class Injector:
         await self._last(fault, self._random.uniform(SHORT[0], LONGER[1]), during if kinds == BOTH else nothing)
         self._cluster.links[number].heal()
         return self._over(fault)
+
+    async def _fail_over(self, during: During) -> Fault:
+        watched = self._cluster.watched
+        if watched is None:
+            raise ValueError("nobody watches over this Redis")
+        held_back = time.monotonic()
+        await watched.hold_back()
+        await asyncio.sleep(self._random.uniform(*HELD_BACK))
+        fault = self._begin(Kind.FAILOVER, None, held_back)
+        trying = asyncio.ensure_future(during(fault))
+        await watched.fail_over()
+        trying.cancel()
+        return self._over(fault)
+
+    async def make_whole(self, kind: Kind) -> None:
+        """Prepare for the next fault of this kind."""
+        if kind is Kind.FAILOVER and self._cluster.watched is not None:
+            await self._cluster.watched.bring_back()
 
     async def _last(self, fault: Fault, seconds: float, during: During) -> None:
         """Let a fault last, and try something meanwhile."""

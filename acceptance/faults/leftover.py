@@ -10,7 +10,8 @@ from typing import Final
 
 from acceptance.faults.bounds import GRACE, LEASE, SLACK
 from acceptance.faults.nodes import Node
-from acceptance.faults.redis import RedisServer, held_for
+from acceptance.faults.servers import ask, held_for, keys
+from tests.redis_server import RedisServer
 
 REMEMBERED: Final = 120.0
 """A call that is over is remembered for so long, in seconds, and a device that is gone not longer."""
@@ -33,7 +34,7 @@ async def in_redis(server: RedisServer, prefix: str, nodes: int, brief: bool) ->
     """
     until = time.monotonic() + (LET_GO if brief else FORGOTTEN)
     while True:
-        left = [line for key in await server.keys() if (line := await _is_left(server, key, prefix, nodes, brief))]
+        left = [line for key in await keys(server) if (line := await _is_left(server, key, prefix, nodes, brief))]
         if not left or time.monotonic() > until:
             return left
         await asyncio.sleep(2)
@@ -45,7 +46,7 @@ async def _is_left(server: RedisServer, key: str, prefix: str, nodes: int, brief
     if name in PERMANENT:
         return None
     if name in OF_THE_LIVING:
-        members = int(await server.ask("ZCARD", key))
+        members = int(await ask(server, "ZCARD", key))
         return None if members == nodes else f"{name} names {members} nodes, {nodes} live"
     if brief and (name.startswith("p:") or name == "due"):
         return None  # devices that have gone, to be forgotten later

@@ -26,13 +26,20 @@ PINGED_EVERY: Final = 2.0
 class Page:
     """One page of one call, of the party that opened it."""
 
-    def __init__(self, room: str, part: Part, doors: Sequence[Door], books: Books, random: Random) -> None:
+    def __init__(
+        self, room: str, part: Part, owner: Address, doors: Sequence[Door], books: Books, random: Random
+    ) -> None:
+        self.owner: Final = owner
         self.room: Final = room
         self.part: Final = part
         self.address: Final = Address("page", secrets.token_hex(4))
+        self.here_since = time.monotonic()
+        """When its socket was opened."""
         self.ended_at: float | None = None
         self.met: str | None = None
         """The other page."""
+        self.refused = False
+        """An earlier page of the same device has the seat still."""
         self.relayed = False
         """The other page has said something."""
         self._doors = doors
@@ -52,6 +59,7 @@ class Page:
                     self._socket = await WebSocket.upgrade(
                         door.site, "/room", door.host, f"http://{door.host}:{door.site}"
                     )
+                self.here_since = time.monotonic()
                 await self._hear(self._socket)
             except (OSError, TimeoutError, Refused, Closed, EOFError, IndexError) as error:
                 self._books.note(self.address, time.monotonic(), f"{type(error).__name__} {error}")
@@ -78,6 +86,8 @@ class Page:
                 socket.say(type="relay", to=self.met, data="hello")
             case "room", "ended":
                 self.ended_at = self.ended_at or time.monotonic()
+            case "refused", _:
+                self.refused = True
             case "relay", _:
                 self.relayed = True
 
@@ -125,23 +135,23 @@ class Pages:
         if room is None or part is None or int(room[:2], 16) >= SEATED:
             return
         if all(page.part is not part for page in self._open):
-            page = Page(room, part, self._doors, self._books, self._random)
+            page = Page(room, part, phone.address, self._doors, self._books, self._random)
             self._open[page] = asyncio.create_task(page.sit())
             self.opened += 1
 
     def _is_done(self, page: Page) -> bool:
         """Look at a page, and tell whether nothing more is to be seen of it."""
         now, end = time.monotonic(), page.part.end
-        if page.part.how == "undone":
+        if page.part.how == "undone" or page.refused:
             return True
         if page.ended_at is None:
             return now > end + STUCK + 2 * TOLD and self._wrong(page, end, now, "was not told of the end")
-        if page.ended_at - end > TOLD:
+        if page.ended_at - max(end, page.here_since) > TOLD:
             return self._wrong(page, end, page.ended_at, "was told late of the end")
         other = self._other(page)
-        if other is not None and now - max(page.part.start, other.part.start) > 2 * TOLD and not page.relayed:
-            since = max(page.part.start, other.part.start)
-            return self._wrong(page, since, now, "did not hear the other page")
+        since = max(page.here_since, page.here_since if other is None else other.here_since)
+        if other is not None and min(end, other.part.end) - since > TOLD and not page.relayed:
+            return self._wrong(page, since, since + TOLD, "did not hear the other page")
         self.met += page.relayed
         return True
 
@@ -149,5 +159,7 @@ class Pages:
         return next((other for other in self._open if other.room == page.room and other is not page), None)
 
     def _wrong(self, page: Page, since: float, until: float, what: str) -> bool:
-        self._books.seen("page", page.address, until, f"{what} of {page.room}", since)
+        others = tuple({page.owner, *(other.address for other in self._open if other.room == page.room)})
+        what = f"{what} of {page.room}"
+        self._books.seen("page", page.address, until, what, since=since, bound=TOLD, others=others)
         return True

@@ -26,7 +26,7 @@ from acceptance.faults.tally import Tally
 GAP: Final = (0.5, 3.0)
 """Between the end of what is seen of one fault and the next one, in seconds."""
 AWAY: Final = frozenset(
-    {Kind.REDIS_KILLED, Kind.REDIS_STOPPED, Kind.LINK_CUT_LONG, Kind.LINK_CUT_LONGER, Kind.LINK_FROZEN}
+    {Kind.REDIS_KILLED, Kind.REDIS_STOPPED, Kind.LINK_CUT_LONG, Kind.LINK_CUT_LONGER, Kind.LINK_FROZEN, Kind.FAILOVER}
 )
 """Faults during which a node may be without Redis for long enough to try what works then."""
 PREFIX: Final = "callnet:"
@@ -47,6 +47,8 @@ class Plan(Struct, frozen=True):
     forgets: bool
     """Whether to wait until Redis has forgotten the calls that are over."""
     program: Sequence[str] = HONEST
+    sentinels: bool = False
+    """Whether Redis is watched over by Sentinels; then there are no links to cut."""
 
 
 class Came(Struct):
@@ -95,7 +97,7 @@ class Run:
     async def _left(self, before: Mapping[str, int]) -> list[str]:
         """What is there still when everyone has left."""
         brief, nodes = not self._plan.forgets, self._cluster.nodes
-        in_redis = await leftover.in_redis(self._cluster.redis, PREFIX, len(nodes), brief)
+        in_redis = await leftover.in_redis(self._cluster.store.server, PREFIX, len(nodes), brief)
         in_processes = await leftover.in_processes(nodes, before, brief)
         logs = [line for node in nodes for line in errors(node.logs())]
         return [
@@ -125,9 +127,10 @@ class Run:
         print(f"{time.monotonic():.2f}   node {fault.node}, {fault.start:.2f} to {fault.end:.2f}", flush=True)
         if kind not in AT_ONCE:
             await self._probes.once_back(fault)
+        await self._injector.make_whole(kind)
 
 
 async def run(plan: Plan, seed: int) -> Came:
     """Make a cluster and do what the plan says."""
-    async with cluster(plan.program) as made:
+    async with cluster(plan.program, plan.sentinels) as made:
         return await Run(plan, made, Random(seed)).go()

@@ -78,7 +78,7 @@ class Tally:
 
     def _see(self, sight: Sight) -> None:
         wrong = SIGHTS.get(sight.kind, Wrong.STRANGE)
-        problem = Problem(wrong, sight.since, sight.at, 0, (sight.who,), sight.what)
+        problem = Problem(wrong, sight.since, sight.at, sight.bound, (sight.who, *sight.others), sight.what)
         excuse = judge(problem, self._faults, self._books)
         if excuse is None:
             self.lost.append(describe(problem, self._books))
