@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,10 @@ from typing import Any
 from twisted.internet import reactor as installed
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
+from twisted.internet.inotify import INotify
+from twisted.python.filepath import FilePath
+
+from tests.daemon import START_TIME
 
 reactor: Any = installed
 
@@ -35,6 +40,23 @@ class ProcessEnd(FileDescriptor):
         os.close(self._descriptor)
         if not self.reached.called:
             self.reached.callback(None)
+
+
+def written(path: str, pattern: re.Pattern[str]) -> Deferred[re.Match[str]]:
+    """Fires when a file that another process writes has something like this (inotify(7))."""
+    found: Deferred[re.Match[str]] = Deferred()
+    notifier = INotify(reactor)
+
+    def look(*_changed: object) -> None:
+        match = pattern.search(Path(path).read_text(encoding="utf-8"))
+        if match and not found.called:
+            notifier.loseConnection()
+            found.callback(match)
+
+    notifier.startReading()
+    notifier.watch(FilePath(path), callbacks=[look])
+    look()
+    return found.addTimeout(START_TIME, reactor)
 
 
 @contextmanager

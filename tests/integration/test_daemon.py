@@ -18,7 +18,7 @@ from twisted.trial.unittest import TestCase
 from callnet.client import Account, Device, certificate_trust, connect
 from callnet.storage.database import Database
 from tests.daemon import BIN, LISTENERS, STOP_TIME, TWISTD, URLS, Daemon
-from tests.processes import ProcessEnd
+from tests.processes import ProcessEnd, written
 
 ROOT: Final = Path(__file__).parent.parent.parent
 TWIST: Final = (os.path.join(BIN, "twist"), "--log-format=text", "callnet")
@@ -53,7 +53,7 @@ class ForkingDaemon(Daemon):
         return Path(self.directory, "twistd.log").read_text(encoding="utf-8")
 
     def start(self) -> Deferred[None]:
-        """Start it; fires when `twistd` has gone into the background."""
+        """Start it; fires when `twistd` has gone into the background, and what it left there serves."""
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
@@ -61,9 +61,7 @@ class ForkingDaemon(Daemon):
         out, err, status = await run(self, FORKING)
         assert (out, err, status) == (b"", b"", 0), (out, err, status)
         self._pid = int(Path(self.directory, "twistd.pid").read_text(encoding="ascii"))
-        urls = URLS.search(self.log)
-        assert urls, self.log
-        self._note(urls)
+        self._note(await written(os.path.join(self.directory, "twistd.log"), URLS))
 
     def stop(self) -> Deferred[None]:
         """Send SIGTERM; fires when the process is gone."""

@@ -22,7 +22,7 @@ from twisted.web.client import Agent, readBody
 from callnet.client import Account, connect
 from callnet.operations.certificates import sign
 from tests.daemon import BIN, LISTENERS, STOP_TIME, Daemon
-from tests.integration.test_daemon import LifeMixin, ring
+from tests.integration.test_daemon import ForkingDaemon, LifeMixin, ring
 from tests.processes import ProcessEnd, state_of, stopped
 from tests.redis_server import new_prefix, shared
 
@@ -37,10 +37,10 @@ async def get(url: str) -> tuple[int, bytes]:
     return response.code, await readBody(response)
 
 
-def with_workers(directory: str, settings: str = "") -> Daemon:
+def with_workers(directory: str, settings: str = "", kind: type[Daemon] = Daemon) -> Daemon:
     """A daemon with two workers."""
     redis = f'redis = {{ url = "{shared("redis").url()}", prefix = "{new_prefix()}" }}'
-    return Daemon(directory, f"workers = 2\n{redis}\n{settings}")
+    return kind(directory, f"workers = 2\n{redis}\n{settings}")
 
 
 def workers_of(daemon: Daemon) -> list[int]:
@@ -54,6 +54,14 @@ class LifeTests(LifeMixin, TestCase):
     def make(self, directory: str) -> Daemon:
         """The daemon to test."""
         return with_workers(directory)
+
+
+class BackgroundTests(LifeMixin, TestCase):
+    """The same in the background."""
+
+    def make(self, directory: str) -> Daemon:
+        """The daemon to test."""
+        return with_workers(directory, kind=ForkingDaemon)
 
 
 class WorkersTestCase(TestCase):

@@ -1,0 +1,79 @@
+"""SIGHUP, sent to this very process."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+from collections.abc import Callable
+from typing import Any, cast
+
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.operations.signals import on_hangup
+
+
+class Reactor:
+    """Keeps what it is to do for :meth:`turn`."""
+
+    def __init__(self) -> None:
+        self._calls: list[Callable[[], object]] = []
+
+    def callFromThread(self, call: Callable[[], object]) -> None:
+        """Keep a call."""
+        self._calls.append(call)
+
+    def turn(self) -> None:
+        """Do what was kept."""
+        calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+
+class HangupTests(SynchronousTestCase):
+    """What SIGHUP does."""
+
+    def setUp(self) -> None:
+        """Whatever a test changes of this process is changed back."""
+        before = signal.signal(signal.SIGHUP, lambda _number, _frame: self.seen.append("as before"))
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        self.seen: list[str] = []
+        self.reactor = Reactor()
+        standard_input = os.dup(0)
+        self.addCleanup(os.close, standard_input)
+        self.addCleanup(os.dup2, standard_input, 0)
+
+    def listen(self, standard_input: int) -> Callable[[], None]:
+        """Have SIGHUP noted, with this as the standard input."""
+        os.dup2(standard_input, 0)
+        os.close(standard_input)
+        return on_hangup(cast(IReactorFromThreads, cast(Any, self.reactor)), lambda: self.seen.append("acted"))
+
+    def test_it_is_acted_on_in_the_reactor(self) -> None:
+        """It is acted on in the reactor, each time, and not in the midst of something else."""
+        self.listen(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+        self.assertEqual(self.seen, [])
+        self.reactor.turn()
+        self.assertEqual(self.seen, ["acted", "acted"])
+
+    def test_in_the_end_all_is_as_before(self) -> None:
+        """In the end it does again what it did before."""
+        leave = self.listen(os.open(os.devnull, os.O_RDONLY))
+        leave()
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.reactor.turn()
+        self.assertEqual(self.seen, ["as before"])
+
+    def test_in_a_terminal_nothing_is_changed(self) -> None:
+        """In a terminal it means that the terminal is gone, so nothing is changed."""
+        master, terminal = pty.openpty()
+        self.addCleanup(os.close, master)
+        leave = self.listen(terminal)
+        os.kill(os.getpid(), signal.SIGHUP)
+        leave()
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.reactor.turn()
+        self.assertEqual(self.seen, ["as before", "as before"])
