@@ -1,0 +1,149 @@
+"""A problem is excused by a fault that hit its own node, link or Redis, in that fault's window; else it is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from acceptance.faults.audit import Problem, Wrong
+from acceptance.faults.books import Answer
+from acceptance.faults.bounds import ANNOUNCED, GRACE, LEASE, STUCK
+from acceptance.faults.excuses import EXCUSES, RECOVERY, Fault, Kind, judge
+from acceptance.faults.tally import Tally
+from tests.faults.ledger import ANNE, BERT, END, Writer
+
+
+def problem(wrong: Wrong, since: float, until: float | None = None, **more: Any) -> Problem:
+    """Something that is wrong with a call of Anne, at node 0, to Bert, at node 1."""
+    return Problem(wrong, since, since if until is None else until, more.pop("bound", 0), (ANNE, BERT), "", **more)
+
+
+class JudgeTests(SynchronousTestCase):
+    """One problem and one fault."""
+
+    def setUp(self) -> None:
+        """Anne at node 0, Bert at node 1, Carl at node 2."""
+        self.writer = Writer()
+
+    def excused(self, wrong: Problem, *faults: Fault) -> bool:
+        """Whether one of the faults excuses a problem."""
+        return judge(wrong, faults, self.writer.books) is not None
+
+    def test_its_own_node(self) -> None:
+        """A fault of a node excuses what concerns a device of that node, and no other."""
+        for node, excuses in ((0, True), (1, True), (2, False), (None, True)):
+            fault = Fault(Kind.LINK_CUT_LONG, node, 10, 14)
+            self.assertEqual(excuses, self.excused(problem(Wrong.FAILED, 12), fault), node)
+
+    def test_its_window(self) -> None:
+        """It excuses what happens from its beginning until its consequences must be over."""
+        fault = Fault(Kind.LINK_CUT_LONG, 0, 10, 14)
+        for at, excuses in ((9, False), (10, True), (14 + ANNOUNCED, True), (14.1 + ANNOUNCED, False)):
+            self.assertEqual(excuses, self.excused(problem(Wrong.FAILED, at), fault), at)
+
+    def test_a_node_left_before(self) -> None:
+        """A device that left a node before its fault has nothing to do with that."""
+        self.writer.gone(ANNE, 5, 5.1)
+        self.assertFalse(self.excused(problem(Wrong.FAILED, 12), Fault(Kind.LINK_CUT_LONG, 0, 10, 14)))
+
+    def test_nothing_excuses_it(self) -> None:
+        """No fault excuses a second ring on one connection, nor a message that the protocol does not know."""
+        for wrong in (Wrong.TWICE, Wrong.STRANGE):
+            for kind in Kind:
+                self.assertFalse(self.excused(problem(wrong, 12), Fault(kind, None, 10, 14)), (wrong, kind))
+
+    def test_ghosts(self) -> None:
+        """A ghost is excused only where Redis has forgotten something: not when it stood still."""
+        for kind, excuses in ((Kind.FAILOVER, True), (Kind.REDIS_STOPPED, False), (Kind.NODE_STOPPED_LONG, False)):
+            self.assertEqual(excuses, self.excused(problem(Wrong.GHOST, 12), Fault(kind, None, 10, 14)), kind)
+
+    def test_stuck(self) -> None:
+        """Nobody may be stuck for longer than ring time and grace after the last fault that concerns it."""
+        fault = Fault(Kind.REDIS_STOPPED, None, 10, 14)
+        self.assertTrue(self.excused(problem(Wrong.LATE, 12, 14 + STUCK), fault))
+        self.assertFalse(self.excused(problem(Wrong.LATE, 12, 14.1 + STUCK), fault))
+        self.assertTrue(
+            self.excused(problem(Wrong.LATE, 12, 14.1 + STUCK), fault, Fault(Kind.LINK_CUT_LONG, 1, 15, 16))
+        )
+
+    def test_an_active_call_survives(self) -> None:
+        """A call that was known to both nodes survives Redis; one that was just answered may not."""
+        fault = Fault(Kind.REDIS_KILLED, None, 10, 14, unsettled_from=10)
+        self.assertFalse(self.excused(problem(Wrong.ENDED, 12, settled=5), fault))
+        self.assertTrue(self.excused(problem(Wrong.ENDED, 12, settled=9), fault))
+
+    def test_an_active_call_of_a_node_that_is_cut_off(self) -> None:
+        """It does not survive a node that is out of reach for longer than lease and grace, and does a shorter time."""
+        for seconds, excuses in ((LEASE, False), (LEASE + GRACE + 1, True)):
+            fault = Fault(Kind.LINK_FROZEN, 0, 10, 10 + seconds)
+            self.assertEqual(excuses, self.excused(problem(Wrong.ENDED, 12, settled=5), fault), seconds)
+
+    def test_an_active_call_whose_party_moves(self) -> None:
+        """Nor need it survive when a party moves to another node of which nobody can be told."""
+        self.writer.gone(ANNE, 11, 11.5)
+        fault = Fault(Kind.REDIS_STOPPED, None, 10, 14)
+        self.assertTrue(self.excused(problem(Wrong.ENDED, 16, settled=5), fault))
+
+    def test_a_failover_that_loses_the_last_writes(self) -> None:
+        """What was written since the replica heard nothing more may be lost, and no sooner."""
+        fault = Fault(Kind.FAILOVER, None, 12, 16, unsettled_from=10)
+        self.assertTrue(self.excused(problem(Wrong.FAILED, 10.5), fault))
+        self.assertFalse(self.excused(problem(Wrong.ENDED, 14, settled=5), fault))
+
+    def test_every_kind_has_a_time_to_recover(self) -> None:
+        """For each fault it is said when its consequences are over, and for each problem what may excuse it."""
+        self.assertEqual(set(Kind), set(RECOVERY))
+        self.assertEqual(set(Wrong), set(EXCUSES))
+
+
+class TallyTests(SynchronousTestCase):
+    """What came of all calls."""
+
+    def setUp(self) -> None:
+        """No faults yet."""
+        self.writer = Writer()
+        self.faults: list[Fault] = []
+        self.tally = Tally(self.writer.books, self.faults)
+
+    def counted(self) -> dict[str, object]:
+        """The figures, when everything is judged."""
+        self.tally.judge(END, END)
+        return self.tally.counts()
+
+    def test_completed(self) -> None:
+        """A call that nothing is wrong with is completed, or came to nothing for its reason."""
+        self.writer.talk(10, 20)
+        self.writer.books.place(BERT, ANNE, 40).answer = Answer("call_failed", "busy", 40.1)
+        self.writer.call(39).answer = Answer("call_failed", "no_answer", 45)
+        self.writer.ring(39, 45, "told no_answer", "another room")
+        counted = self.counted()
+        self.assertEqual((3, 1, 0), (counted["calls started"], counted["calls completed"], counted["calls lost"]))
+        self.assertEqual(1, counted["calls that came to nothing, call_failed busy"])
+
+    def test_lost_or_excused(self) -> None:
+        """A call that went wrong is lost, unless a fault excuses it."""
+        self.writer.failed(10, "internal")
+        self.faults.append(Fault(Kind.LINK_CUT_LONG, 0, 50, 54))
+        self.writer.failed(52, "internal")
+        counted = self.counted()
+        self.assertEqual((1, 1), (counted["calls lost"], counted["calls excused by a fault"]))
+        self.assertEqual(1, len(self.tally.lost))
+
+    def test_what_a_device_saw(self) -> None:
+        """What must not be and is no call's is lost too."""
+        self.writer.books.seen("strange", ANNE, 10, "was sent an error")
+        self.writer.books.seen("disconnected", ANNE, 10, "1006 by node 0")
+        self.faults.append(Fault(Kind.NODE_KILLED, 0, 10, 10))
+        self.counted()
+        self.assertEqual(1, len(self.tally.lost))
+
+    def test_a_ghost_of_a_call_long_settled(self) -> None:
+        """A ring for a call that was settled long ago is noticed."""
+        self.writer.failed(10, "unavailable")
+        self.faults.append(Fault(Kind.REDIS_STOPPED, None, 9, 11))
+        self.tally.judge(40, 40)
+        self.assertEqual([], self.tally.lost)
+        self.writer.ring(50, 55, "accepted")
+        self.counted()
+        self.assertEqual(1, len(self.tally.lost))
