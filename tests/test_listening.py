@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from twisted.internet import reactor as installed
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from callnet.config import Listener, ListenerSettings, SiteListener
@@ -137,6 +138,14 @@ class SharedTests(ListeningTestCase):
         held, taking = self.shared(FREE)
         await let_go(held)
         self.assertEqual(await self.greeting_of(self.connect(taking[0])), b"hello")
+
+    async def test_no_line_of_the_log_holds_what_is_no_text(self) -> None:
+        """The log has no NUL in it, which stands for a path that is not ours to remove."""
+        with capturedLogs() as events:
+            held, taking = self.shared(f"unix:{self.mktemp()}")
+            await close_all(taking)
+            await let_go(held)
+        self.assertNotIn("\0", "".join(str(formatEvent(event)) for event in events))
 
     async def test_the_mode_of_a_path_stays(self) -> None:
         """The mode of a path is that which it was opened with."""

@@ -167,12 +167,22 @@ def _adopt(reactor: Any, descriptor: int, factory: IProtocolFactory, family: int
         port: IListeningPort = reactor.adoptStreamPort(descriptor, shared.family, factory)
         shared.close()
         return port
-    # Of a socket with a path adoptStreamPort would change the mode, and remove it in the end: it is not ours.
-    adopted = unix.Port(b"\0", factory, _BACKLOG, reactor=reactor)
-    adopted._preexistingSocket = shared  # noqa: SLF001
-    adopted._shouldShutdown = False  # noqa: SLF001
+    adopted = _AdoptedUnixPort(shared, factory, reactor)
     adopted.startListening()
     return adopted
+
+
+class _AdoptedUnixPort(unix.Port):
+    """Leaves the path of its socket alone: Twisted's own would change its mode, and remove it in the end."""
+
+    _shouldShutdown = False
+
+    def __init__(self, shared: socket.socket, factory: IProtocolFactory, reactor: Any) -> None:
+        super().__init__(b"\0", factory, _BACKLOG, reactor=reactor)
+        self._preexistingSocket = shared
+
+    def _logConnectionLostMsg(self) -> None:
+        """Say nothing: what stands for the path is no text."""
 
 
 def _now(listening: Deferred[IListeningPort]) -> IListeningPort:
