@@ -33,6 +33,7 @@ class Kind(StrEnum):
     LINK_CUT_LONG = "link cut, longer than the lease"
     LINK_CUT_LONGER = "link cut, longer than lease and grace"
     LINK_FROZEN = "link frozen"
+    SUBSCRIBER_CUT = "subscriber's link cut"
     SUBSCRIBERS_KILLED = "subscribers killed"
     FAILOVER = "failover to a replica that lacks the last writes"
 
@@ -55,6 +56,7 @@ RECOVERY: Final = {
     Kind.LINK_CUT_LONG: ANNOUNCED,
     Kind.LINK_CUT_LONGER: ANNOUNCED,
     Kind.LINK_FROZEN: ANNOUNCED,
+    Kind.SUBSCRIBER_CUT: ANNOUNCED,
     Kind.SUBSCRIBERS_KILLED: ANNOUNCED,
     Kind.FAILOVER: ANNOUNCED + QUIET,
 }
@@ -65,8 +67,8 @@ EXCUSES: Final = {
     Wrong.UNANSWERED: EVERY_KIND,
     Wrong.LATE: EVERY_KIND,
     Wrong.LOST_LATE: EVERY_KIND - {Kind.NODE_KILLED},
-    Wrong.CUT: STOPPED | {Kind.NODE_KILLED},
-    Wrong.ENDED: EVERY_KIND - {Kind.SUBSCRIBERS_KILLED},
+    Wrong.CUT: STOPPED | CUT | REDIS | {Kind.NODE_KILLED},
+    Wrong.ENDED: EVERY_KIND - {Kind.SUBSCRIBERS_KILLED, Kind.SUBSCRIBER_CUT},
     Wrong.GHOST: LOSING,
     Wrong.DISCONNECTED: STOPPED | {Kind.NODE_KILLED},
     Wrong.TURNED_AWAY: EVERY_KIND,

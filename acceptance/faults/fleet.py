@@ -14,7 +14,7 @@ from acceptance.faults.line import Door
 from acceptance.faults.page import Pages
 from acceptance.faults.people import Person, Society
 from acceptance.faults.phone import Phone
-from acceptance.faults.tally import Tally
+from acceptance.faults.tally import Say, Tally
 from acceptance.ledger import Address
 
 PAUSE: Final = 1.0
@@ -35,7 +35,8 @@ LATE_BY: Final = 0.5
 class Fleet:
     """All devices of a run."""
 
-    def __init__(self, doors: Sequence[Door], books: Books, tally: Tally, size: int, random: Random) -> None:
+    def __init__(self, doors: Sequence[Door], books: Books, tally: Tally, size: int, random: Random, say: Say) -> None:
+        self._say = say
         self.books: Final = books
         self.tally: Final = tally
         self._random = random
@@ -89,8 +90,7 @@ class Fleet:
         while True:
             await asyncio.sleep(JUDGED_EVERY)
             now = time.monotonic()
-            for line in self.tally.judge(now - SETTLED, now):
-                print(f"LOST {line}", flush=True)
+            self.tally.judge(now - SETTLED, now, self._say)
 
     async def prove_free(self) -> None:
         """Have each device call the next one, and be answered: nobody may be left busy, deaf or in a call."""
@@ -135,9 +135,7 @@ class Fleet:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await asyncio.gather(*(phone.leave() for phone in self.phones))
-        now = time.monotonic()
-        for line in self.tally.judge(float("inf"), now):
-            print(f"LOST {line}", flush=True)
+        self.tally.judge(float("inf"), time.monotonic(), self._say)
 
     def misses(self) -> list[str]:
         """Whatever makes this run worthless, or shows that something is wrong."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from random import Random
 from typing import Final
@@ -56,6 +56,7 @@ class Injector:
             Kind.LINK_CUT_LONG: lambda: self._cut_link(kind, number, LONG, during),
             Kind.LINK_CUT_LONGER: lambda: self._cut_link(kind, number, LONGER, during),
             Kind.LINK_FROZEN: lambda: self._freeze_link(number, during),
+            Kind.SUBSCRIBER_CUT: lambda: self._cut_link(kind, number, SHORT, nothing, {SUBSCRIBER}),
             Kind.FAILOVER: lambda: self._fail_over(during),
         }
         return await ways[kind]()
@@ -106,9 +107,11 @@ class Injector:
         await ask(self._cluster.store.server, *command)
         return self._over(fault)
 
-    async def _cut_link(self, kind: Kind, number: int, seconds: tuple[float, float], during: During) -> Fault:
+    async def _cut_link(
+        self, kind: Kind, number: int, seconds: tuple[float, float], during: During, which: Collection[str] = BOTH
+    ) -> Fault:
         fault = self._begin(kind, number)
-        self._cluster.links[number].cut()
+        self._cluster.links[number].cut(which)
         await self._last(fault, self._random.uniform(*seconds), during)
         self._cluster.links[number].heal()
         return self._over(fault)

@@ -16,6 +16,7 @@ from acceptance.faults.excuses import Fault, Kind
 from acceptance.faults.line import Door
 from acceptance.faults.operator import ask
 from acceptance.faults.phone import Phone
+from acceptance.faults.tally import Say
 from acceptance.ledger import Address
 
 AT_EACH: Final = 3
@@ -28,7 +29,8 @@ SUCCESS: Final = "success"
 class Promises:
     """What was promised, how often it was tried, and when it did not hold."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Say) -> None:
+        self._say = say
         self.kept: Final[Counter[str]] = Counter()
         self.broken: Final[list[str]] = []
         self.longest: Final[dict[str, float]] = {}
@@ -39,7 +41,7 @@ class Promises:
             self.kept[promise] += 1
         else:
             self.broken.append(f"{promise}: {otherwise}")
-            print(f"BROKEN {self.broken[-1]}", flush=True)
+            self._say(f"BROKEN {self.broken[-1]}")
 
     def took(self, what: str, seconds: float) -> None:
         """Note how long something took."""
@@ -56,8 +58,8 @@ class Promises:
 class Probes:
     """Some devices at each node. They never leave it by themselves."""
 
-    def __init__(self, doors: Sequence[Door], admins: Sequence[Path], books: Books, random: Random) -> None:
-        self.promises: Final = Promises()
+    def __init__(self, doors: Sequence[Door], admins: Sequence[Path], books: Books, random: Random, say: Say) -> None:
+        self.promises: Final = Promises(say)
         self._admins = admins
         self._probes: Final = [
             [

@@ -46,6 +46,8 @@ class Plan(Struct, frozen=True):
     """So long nothing goes wrong at first, in seconds."""
     forgets: bool
     """Whether to wait until Redis has forgotten the calls that are over."""
+    shown: bool = True
+    """Whether to print what is done and lost as it happens."""
     program: Sequence[str] = HONEST
     sentinels: bool = False
     """Whether Redis is watched over by Sentinels; then there are no links to cut."""
@@ -69,8 +71,8 @@ class Run:
         self._books = Books()
         self._tally = Tally(self._books, self._faults)
         doors = [node.door for node in made.nodes]
-        self._fleet = Fleet(doors, self._books, self._tally, plan.devices, random)
-        self._probes = Probes(doors, [node.admin for node in made.nodes], self._books, random)
+        self._fleet = Fleet(doors, self._books, self._tally, plan.devices, random, self._say)
+        self._probes = Probes(doors, [node.admin for node in made.nodes], self._books, random, self._say)
         self._injector = Injector(made, self._faults, random)
         self._scraper = Scraper(made.nodes)
 
@@ -121,10 +123,14 @@ class Run:
         await asyncio.gather(*(probe.leave() for probe in self._probes.phones))
         await self._fleet.leave()
 
+    def _say(self, line: str) -> None:
+        if self._plan.shown:
+            print(line, flush=True)
+
     async def _fault(self, kind: Kind, began: float) -> None:
-        print(f"{time.monotonic():.2f} ({time.monotonic() - began:.0f} s) {kind.value}", flush=True)
+        self._say(f"{time.monotonic():.2f} ({time.monotonic() - began:.0f} s) {kind.value}")
         fault = await self._injector.inject(kind, self._probes.while_away if kind in AWAY else nothing)
-        print(f"{time.monotonic():.2f}   node {fault.node}, {fault.start:.2f} to {fault.end:.2f}", flush=True)
+        self._say(f"{time.monotonic():.2f}   node {fault.node}, {fault.start:.2f} to {fault.end:.2f}")
         if kind not in AT_ONCE:
             await self._probes.once_back(fault)
         await self._injector.make_whole(kind)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from acceptance.faults.audit import Problem, Wrong, problems
 from acceptance.faults.books import Attempt, Books, Sight
 from acceptance.faults.excuses import Fault, judge
 from acceptance.faults.metrics import Expected
+
+Say = Callable[[str], None]
+"""Shows a line to whoever watches the run."""
 
 SIGHTS: Final = {
     "disconnected": Wrong.DISCONNECTED,
@@ -46,15 +49,16 @@ class Tally:
         self.sights: Final[Counter[str]] = Counter()
         """Other things that a fault excuses."""
 
-    def judge(self, before: float, now: float) -> list[str]:
-        """Judge all calls that nobody has been concerned with since ``before``. Returns what was lost anew."""
+    def judge(self, before: float, now: float, say: Say) -> None:
+        """Judge all calls that nobody has been concerned with since ``before``, and say what was lost anew."""
         known = len(self.lost)
         for attempt in self._books.settled(before):
             self._judge(attempt, now)
         while self._seen < len(self._books.sights):
             self._see(self._books.sights[self._seen])
             self._seen += 1
-        return self.lost[known:]
+        for line in self.lost[known:]:
+            say(f"LOST {line}")
 
     def _judge(self, attempt: Attempt, now: float) -> None:
         known = attempt.number in self._came_to

@@ -105,10 +105,11 @@ class TallyTests(SynchronousTestCase):
         self.writer = Writer()
         self.faults: list[Fault] = []
         self.tally = Tally(self.writer.books, self.faults)
+        self.said: list[str] = []
 
     def counted(self) -> dict[str, object]:
         """The figures, when everything is judged."""
-        self.tally.judge(END, END)
+        self.tally.judge(END, END, self.said.append)
         return self.tally.counts()
 
     def test_completed(self) -> None:
@@ -128,7 +129,8 @@ class TallyTests(SynchronousTestCase):
         self.writer.failed(52, "internal")
         counted = self.counted()
         self.assertEqual((1, 1), (counted["calls lost"], counted["calls excused by a fault"]))
-        self.assertEqual(1, len(self.tally.lost))
+        self.assertEqual([f"LOST {line}" for line in self.tally.lost], self.said)
+        self.assertEqual(1, len(self.said))
 
     def test_what_a_device_saw(self) -> None:
         """What must not be and is no call's is lost too."""
@@ -142,7 +144,7 @@ class TallyTests(SynchronousTestCase):
         """A ring for a call that was settled long ago is noticed."""
         self.writer.failed(10, "unavailable")
         self.faults.append(Fault(Kind.REDIS_STOPPED, None, 9, 11))
-        self.tally.judge(40, 40)
+        self.tally.judge(40, 40, self.said.append)
         self.assertEqual([], self.tally.lost)
         self.writer.ring(50, 55, "accepted")
         self.counted()

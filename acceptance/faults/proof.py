@@ -1,0 +1,92 @@
+"""The whole proof: a run without faults, one with all of them, one with failovers, and three that must fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+from typing import Final
+
+from acceptance.faults.excuses import Kind
+from acceptance.faults.run import Plan, run
+from acceptance.proof import Outcome, Proof
+
+DEVICES: Final = 200
+FEWER: Final = 120
+EACH: Final = 20
+"""So often every fault is done."""
+SUBSCRIBERS_KILLED: Final = 100
+IN_A_SLICE: Final = 6
+SHOWN: Final = 20
+"""How many misses are worth reading."""
+
+ON_ONE_REDIS: Final = tuple(kind for kind in Kind if kind is not Kind.FAILOVER)
+MUST_FAIL: Final[Mapping[str, Sequence[Kind]]] = {
+    "epoch": (Kind.NODE_STOPPED_LONG, Kind.REDIS_STOPPED, Kind.LINK_FROZEN),
+    "reread": (Kind.SUBSCRIBER_CUT,),
+    "sweep": (Kind.NODE_KILLED,),
+}
+"""The safeguards that are taken out, with the faults that they are for."""
+TRIES: Final = 12
+"""So many faults a suite has to find that a safeguard is missing."""
+
+
+def kinds(random: Random, brief: bool) -> list[Kind]:
+    """Which faults to do, in which order."""
+    if brief:
+        return random.sample(ON_ONE_REDIS, IN_A_SLICE)
+    every: list[Kind] = [kind for kind in ON_ONE_REDIS for _ in range(EACH)]
+    every += [Kind.SUBSCRIBERS_KILLED] * (SUBSCRIBERS_KILLED - EACH)
+    random.shuffle(every)
+    return every
+
+
+def without(safeguard: str) -> Plan:
+    """A run that must be seen to fail."""
+    faults = [kind for _ in range(TRIES) for kind in MUST_FAIL[safeguard]][:TRIES]
+    program = ("acceptance.faults.sabotaged", safeguard)
+    return Plan(DEVICES, faults, calm=5, forgets=False, shown=False, program=program)
+
+
+def plans(random: Random, brief: bool) -> dict[str, Plan]:
+    """What is to be run and must be met, by what it is called."""
+    if brief:
+        return {"a slice": Plan(FEWER, kinds(random, brief), calm=8, forgets=False)}
+    return {
+        "without faults": Plan(DEVICES, (), calm=60, forgets=True),
+        "with faults": Plan(DEVICES, kinds(random, brief), calm=10, forgets=True),
+        "with Sentinels": Plan(DEVICES, [Kind.FAILOVER] * EACH, calm=10, forgets=True, sentinels=True),
+    }
+
+
+def prove(brief: bool, seed: int) -> Outcome:
+    """Everything, which takes most of an hour; or a minute and a half of it."""
+    random = Random(seed)
+    counts: dict[str, object] = {}
+    misses: list[str] = []
+    for name, plan in plans(random, brief).items():
+        print(f"== {name}", flush=True)
+        came = asyncio.run(run(plan, random.getrandbits(32)))
+        counts |= {f"{name}: {what}": count for what, count in came.counts.items()}
+        misses += [f"{name}: {miss.splitlines()[0]}" for miss in came.misses[:SHOWN]]
+    for safeguard in () if brief else MUST_FAIL:
+        print(f"== without {safeguard}, which must be seen to fail", flush=True)
+        came = asyncio.run(run(without(safeguard), random.getrandbits(32)))
+        counts[f"with {safeguard} taken out: calls lost"] = came.counts["calls lost"]
+        counts[f"with {safeguard} taken out: found"] = _first(came.misses)
+        if not came.misses:
+            misses.append(f"{safeguard} was taken out, and nothing was found to be wrong")
+    return Outcome(counts, misses)
+
+
+def _first(misses: Iterable[str]) -> str:
+    return next((miss.splitlines()[0] for miss in misses), "nothing")
+
+
+PROOF: Final = Proof(
+    "faults",
+    "no call is lost: each that goes wrong is excused by a fault that hit its own node, link or Redis in that fault's"
+    " window, nobody is stuck for longer than ring time and grace, all promises hold, the servers' numbers agree,"
+    " at the end nothing is held; and runs with a safeguard taken out are seen to fail",
+    prove,
+)
