@@ -19,7 +19,7 @@ from callnet.model import DeviceAddress
 TOKEN_MAX: Final = 2048
 """The longest token that is looked at, in characters; ours have about 300."""
 
-_CLOCK_SKEW = 60.0
+_CLOCK_SKEW = 3600.0
 """How far the clock of the node that issued a token may be ahead of ours, in seconds."""
 
 _CN_MOBILE_LENGTH = 11
