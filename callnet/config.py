@@ -196,8 +196,6 @@ def _check(settings: Settings) -> None:
         _check_exposure(settings.accounts, key, listener)
     if settings.workers != 1 and not settings.redis.url:
         raise StartError("workers: more processes than one need redis.url: they meet there")
-    if settings.redis.ca and not settings.redis.url.startswith("rediss"):
-        raise StartError("redis.ca needs a redis.url that begins with rediss: no other speaks TLS")
     tls = settings.tls
     if bool(tls.certificate) != bool(tls.private_key):
         raise StartError("tls.certificate and tls.private_key must be set together")

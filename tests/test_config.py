@@ -243,7 +243,6 @@ class MistakeTests(FileTestCase):
             "database.url = {password = 'hunter2'}",
             "database.url = 'hunter2",
             "redis.url = 1\nredis.prefix = 'hunter2'",
-            "redis = { url = 'redis://:hunter2@h', ca = 'hunter2' }",
             "tokens.signing_key = ['hunter2']",
             "database.urI = 'hunter2'",
         ):
@@ -293,12 +292,3 @@ class ManyTests(FileTestCase):
                 self.refusal(f'redis.prefix = "{value}"'),
                 "redis.prefix must be 1 to 64 letters, digits, and any of : . _ / -",
             )
-
-    def test_authorities_are_for_tls(self) -> None:
-        """Authorities are named for a Redis with TLS alone, wherever its URL is set."""
-        for url in ("redis://h", "unix:///s", ""):
-            self.assertRegex(
-                self.refusal(f'redis = {{ url = "{url}", ca = "a" }}'), r"^redis\.ca needs a redis\.url that begins"
-            )
-        for url in ("rediss://h", "rediss+sentinel://h/name"):
-            self.load('redis.ca = "a"', {**ENVIRON, "CALLNET_REDIS_URL": url})
