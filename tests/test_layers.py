@@ -109,7 +109,8 @@ class LayersTests(SynchronousTestCase):
         """Whoever is run as a program picks the reactor, and hands it to everyone else."""
         for path in modules_under("callnet"):
             if REACTOR in imports_of(path):
-                self.assertTrue(is_within(name_of(path), {"callnet.tap", "callnet.worker", "callnet.commands"}), name_of(path))
+                programs = {"callnet.tap", "callnet.worker", "callnet.commands"}
+                self.assertTrue(is_within(name_of(path), programs), name_of(path))
 
     def test_plugin_only_declares(self) -> None:
         """The plugin imports nothing of callnet: twistd loads every plugin there is, to list them."""
