@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -159,7 +160,7 @@ class Member:
 
     def _in_time(self, waiting: Deferred[None]) -> Deferred[None]:
         def too_late(failure: Failure) -> None:
-            failure.trap(TimeoutError)
+            failure.trap(defer.TimeoutError)
             raise Unavailable("the shared store does not answer")
 
         return waiting.addTimeout(_JOIN_TIME, self._clock).addErrback(too_late)
