@@ -48,6 +48,10 @@ class AwayCase(LateCase):
         self.late.is_away = False
         self.wait(seconds)
 
+    def lose_read(self) -> None:
+        """Let the next read never come through."""
+        self.late.lost_commands.append(True)
+
     def lose_command(self) -> None:
         """Let the next commit never come through."""
         self.late.lost_commands.extend([False, True])

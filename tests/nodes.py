@@ -36,10 +36,14 @@ class Cluster:
         self.shift = 0.0
         """How far the clock of the store is ahead of that of the nodes, in seconds."""
         self.listening: Final[dict[str, list[Callable[[BusMessage], None]]]] = {}
+        self.displaced: Final[list[Displaced]] = []
+        """Those whose nodes could not be told."""
 
     def send(self, node: str, message: BusMessage) -> bool:
         """Hand a message to a node. Tells whether anybody listens there."""
         receivers = self.listening.get(node, [])
+        if not receivers and isinstance(message, Displaced):
+            self.displaced.append(message)
         for receiver in receivers:
             receiver(message)
         return bool(receivers)
@@ -141,13 +145,8 @@ class CutOff:
         self._cluster = cluster
         self._node = node
         self._ears = cluster.listening.pop(node, [])
-        self._devices = self._own_devices()
         self._calls = dict(cluster.tables.calls)
         self._seats = dict(cluster.tables.seats)
-
-    def _own_devices(self) -> dict[DeviceAddress, DeviceRecord]:
-        devices = self._cluster.tables.devices
-        return {r.address: r for of_phone in devices.values() for r in of_phone.values() if r.node == self._node}
 
     def _is_own(self, address: DeviceAddress) -> bool:
         record = self._cluster.tables.records.device(address)
@@ -164,9 +163,10 @@ class CutOff:
     def records(self) -> Records:
         """The records that concern this node."""
         tables = self._cluster.tables
-        devices: dict[str, dict[str, DeviceRecord]] = {}
-        for record in self._own_devices().values():
-            devices.setdefault(record.address.phone, {})[record.address.device_id] = record
+        devices = {
+            phone: {record.address.device_id: record for record in of_phone.values() if self.knows(record)}
+            for phone, of_phone in tables.devices.items()
+        }
         rooms = {call.room for call in tables.calls.values() if self.knows(call)}
         rooms |= {seats.room for seats in tables.seats.values() if self.knows(seats)}
         calls = {room: tables.calls[room] for room in rooms if room in tables.calls}
@@ -198,10 +198,9 @@ class CutOff:
         """Tell everybody what has changed meanwhile."""
         tables = self._cluster.tables
         self._cluster.listening[self._node] = self._ears
-        for old in self._devices.values():
-            now = tables.records.device(old.address)
-            if now is not None and now.node != self._node:
-                self._hear(Displaced(old.address, self._node, now.generation))
+        for displaced in self._cluster.displaced:
+            if displaced.node == self._node:
+                self._hear(displaced)
         for call in list(tables.calls.values()):
             if self._calls.get(call.room) is not call:
                 for address in everyone(call):

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -18,6 +19,7 @@ from callnet.calls import events
 from callnet.calls.draft import parties
 from callnet.calls.rooms import RoomManager
 from callnet.config import CallSettings
+from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, CallState
@@ -34,6 +36,11 @@ NOBODY: Final = DeviceAddress("13600000009", "tv")
 devices = st.sampled_from(EVERYONE)
 targets = st.sampled_from((*EVERYONE, EVERYWHERE, DeviceAddress(ANN.phone, "*"), NOBODY))
 choices = st.integers(0, 1_000_000)
+
+
+def unless_unavailable(failure: Failure) -> None:
+    """What a page's socket is closed for, to try again."""
+    failure.trap(Unavailable)
 
 
 @implementer(ILogObserver)
@@ -127,7 +134,7 @@ class Calls(RuleBasedStateMachine):
     def page_comes(self, choice: int, key: str) -> None:
         """A page asks for a seat."""
         page, room, node = RecordedPage(), self.room(choice), self.nodes[choice % 2]
-        node.take_seat(room, key, "s", page)
+        node.take_seat(room, key, "s", page).addErrback(unless_unavailable)
         self.pages.append((node, room, key, page))
 
     @precondition(lambda self: self.pages)
@@ -136,7 +143,7 @@ class Calls(RuleBasedStateMachine):
         """A page is closed, or its button is pressed."""
         node, room, key, page = self.pages[choice % len(self.pages)]
         if hangs_up:
-            node.page_hung_up(room, key)
+            node.page_hung_up(room, key).addErrback(unless_unavailable)
         else:
             self.pages.pop(choice % len(self.pages))
             node.leave_seat(room, key, page)
@@ -289,19 +296,24 @@ class LateCalls(Calls):
             super().check_rooms(connection)
 
     def check_outcomes(self, outcomes: list[tuple[int, bool]]) -> None:
-        """There are no more outcomes than calls, apart from one that an earlier connection left to this one.
-
-        The last call has an outcome if its caller did nothing else.
-        """
-        total = sum(number for number, _ in outcomes)
-        assert total <= len(outcomes) + 1
-        assert total >= sum(not did_more for _, did_more in outcomes)
+        """See :func:`check_total`."""
+        check_total(outcomes)
 
     @rule(number=st.integers(1, 4))
     def turns_pass(self, number: int) -> None:
         """The store takes some steps."""
         for _ in range(number):
             self.turn()
+
+
+def check_total(outcomes: list[tuple[int, bool]]) -> None:
+    """There are no more outcomes than calls, apart from one that an earlier connection left to this one.
+
+    The last call has an outcome if its caller did nothing else.
+    """
+    total = sum(number for number, _ in outcomes)
+    assert total <= len(outcomes) + 1
+    assert total >= sum(not did_more for _, did_more in outcomes)
 
 
 class CallsTests(SynchronousTestCase):

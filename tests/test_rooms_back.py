@@ -125,7 +125,7 @@ class ArrivalTests(AwayCase):
 
     def test_device_that_is_tried_again(self) -> None:
         """A connection at the moment at which the store goes away is made known when it goes on."""
-        for lose in (lambda: self.late.lost_commands.append(True), self.lose_command, self.lose_answer):
+        for lose in (self.lose_read, self.lose_command, self.lose_answer):
             tv = self.connect(TV)
             lose()
             new = self.connect(TV)
@@ -149,6 +149,15 @@ class ArrivalTests(AwayCase):
             self.assertFalse(self.tables.devices[TV.phone][TV.device_id].connected)
             self.assert_nothing_waits(self.rooms)
             self.assertEqual({}, self.rooms._devices)
+
+    def test_device_in_doubt_and_then_away(self) -> None:
+        """The doubt stays if the store is found to be away when it is tried again."""
+        self.lose_answer()
+        self.late.lost_commands.extend([False, False, True, True])
+        self.assert_unavailable(RecordedSession(self.rooms, TV, self.clock).attached)
+        self.assertTrue(self.tables.devices[TV.phone][TV.device_id].connected)
+        self.is_back()
+        self.assertFalse(self.tables.devices[TV.phone][TV.device_id].connected)
 
     def test_frames_of_one_that_failed(self) -> None:
         """What it asks for meanwhile is not done."""

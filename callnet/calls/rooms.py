@@ -97,11 +97,7 @@ class RoomManager:
         older = self._devices.get(device)
         heard_at = None if older is None else self._heard_at(older)
         with self._arrivals.arriving(device):
-            try:
-                reply: Any = await self._connect(device, heard_at)
-            except InDoubt as doubt:
-                self._attached_in_doubt(device, older, doubt.decision.reply)
-                raise
+            reply: Any = await self._connect(device, older, heard_at)
             session.generation = reply.generation
             self._devices[device] = session
             self._waiters.withdraw(device)
@@ -109,20 +105,27 @@ class RoomManager:
                 older.displaced()
             self._tell_missed(session, reply.missed)
 
-    async def _connect(self, device: DeviceAddress, heard_at: float | None) -> object:
+    async def _connect(self, device: DeviceAddress, older: DeviceSession | None, heard_at: float | None) -> object:
         # Whatever became of the try before: each makes a connection that is newer than all others.
-        for _ in range(_CONNECT_TRIES - 1):
+        doubts: list[object] = []
+        failure = Unavailable()
+        for _ in range(_CONNECT_TRIES):
             try:
                 return (await self._decisions.settle(events.Connected(device, self._store.node, heard_at))).reply
-            except Unavailable:
-                pass  # the store was found to be away: this node goes on without it
-        return (await self._decisions.settle(events.Connected(device, self._store.node, heard_at))).reply
+            except InDoubt as doubt:
+                failure = doubt
+                doubts.append(doubt.decision.reply)
+            except Unavailable as unavailable:
+                failure = unavailable  # the store was found to be away: next time this node goes on without it
+        self._attached_in_doubt(device, older, doubts)
+        raise failure
 
-    def _attached_in_doubt(self, device: DeviceAddress, older: DeviceSession | None, reply: object) -> None:
+    def _attached_in_doubt(self, device: DeviceAddress, older: DeviceSession | None, replies: list[object]) -> None:
         """Let nobody be connected where it is not known which connection is the newest."""
-        if isinstance(reply, Attached):
-            self._retries.keep(events.Disconnected(device, reply.generation, self._store.now()))
-        if older is not None:
+        for reply in replies:
+            if isinstance(reply, Attached):
+                self._retries.keep(events.Disconnected(device, reply.generation, self._store.now()))
+        if replies and older is not None:
             older.displaced()
 
     def _tell_missed(self, session: DeviceSession, missed: Missed) -> None:
