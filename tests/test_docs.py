@@ -15,10 +15,18 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance import readme
 from callnet.cli import main
+from callnet.config import load
 from tests.test_layers import imports_of, modules_under
 
 ROOT: Final = Path(__file__).parent.parent
-PAGES: Final = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/room-socket.md", "docs/operating.md")
+PAGES: Final = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/room-socket.md",
+    "docs/operating.md",
+    "docs/many-machines.md",
+)
 
 
 def text_of(name: str) -> str:
@@ -58,6 +66,14 @@ class PagesTests(SynchronousTestCase):
         for part in (ROOT / "callnet").iterdir():
             if (part.suffix == ".py" and part.name != "__init__.py") or (part / "__init__.py").exists():
                 self.assertIn(part.name, layout)
+
+    def test_settings(self) -> None:
+        """The settings that pages show are settings, which callnet would take."""
+        for page in PAGES:
+            for shown in re.findall(r"^```toml\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL):
+                path = self.mktemp()
+                Path(path).write_text(shown, encoding="utf-8")
+                load(path, {"CALLNET_REDIS_URL": "redis://127.0.0.1"})
 
     def test_device_commands(self) -> None:
         """The device commands of README.md are commands of ``callnet``, with options that it has."""

@@ -23,6 +23,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 
 from callnet.client import Account, Device, Frame, certificate_trust, connect
+from callnet.config import load
 from callnet.operations.certificates import sign
 from callnet.web.site import PAGE
 from tests.daemon import STOP_TIME, Daemon
@@ -130,6 +131,20 @@ class SampleTests(TestCase):
             ["haproxy", "-c", "-dW", "-q", "-f", SAMPLE], check=False, capture_output=True, text=True
         )
         self.assertEqual((checked.returncode, checked.stdout, checked.stderr), (0, "", ""))
+
+    def test_connections_to_a_machine_that_is_gone_end(self) -> None:
+        """Each server of clients has ``tcp-ut`` in its line: HAProxy does not take it from ``default-server``."""
+        servers = re.findall(r"^ +server .* track .*$", SAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
+        self.assertEqual(len(servers), 2 * len(NODES) * len(SERVICES))
+        self.assertEqual([line for line in servers if " tcp-ut 15s " not in line], [])
+
+    def test_callnet_takes_what_it_shows_of_its_settings(self) -> None:
+        """The settings of a node that it shows are settings."""
+        shown = re.findall(r"^#     (\[listeners\]\n(?:#     .*\n)+)", SAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
+        path = self.mktemp()
+        text = re.sub(r"^#     ", "", shown[0], flags=re.MULTILINE)
+        Path(path).write_text(f"accounts.open_enrolment_on_network = true\n{text}", encoding="utf-8")
+        self.assertEqual(len(list(load(path, {}).listeners.keyed())), 5)
 
 
 class NodesTests(TestCase):
