@@ -12,10 +12,10 @@ import traceback
 
 import click
 
-from acceptance import browser, calls, fuzz, newcomer
+from acceptance import browser, calls, fuzz, newcomer, scale
 from acceptance.proof import ROOT, Outcome, Proof, report
 
-PROOFS = {proof.name: proof for proof in (newcomer.PROOF, calls.PROOF, fuzz.PROOF, browser.PROOF)}
+PROOFS = {proof.name: proof for proof in (newcomer.PROOF, calls.PROOF, fuzz.PROOF, browser.PROOF, scale.PROOF)}
 
 
 def give(proof: Proof, brief: bool, seed: int) -> bool:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from acceptance.faults.audit import Problem, Wrong
 from acceptance.faults.books import Books
-from acceptance.faults.bounds import ANNOUNCED, BEAT, COMMAND, GRACE, LEASE, QUIET, STUCK, TOLD
+from acceptance.faults.bounds import ANNOUNCED, BEAT, COMMAND, GRACE, LEASE, QUIET, SLACK, STUCK, TOLD
 
 JUST_BEFORE: Final = COMMAND + 0.5
 """What was written so shortly before a loss may be lost: it may not have been carried out yet."""
@@ -56,8 +56,8 @@ RECOVERY: Final = {
     Kind.LINK_CUT_LONG: ANNOUNCED,
     Kind.LINK_CUT_LONGER: ANNOUNCED,
     Kind.LINK_FROZEN: ANNOUNCED,
-    Kind.SUBSCRIBER_CUT: ANNOUNCED,
-    Kind.SUBSCRIBERS_KILLED: ANNOUNCED,
+    Kind.SUBSCRIBER_CUT: TOLD,
+    Kind.SUBSCRIBERS_KILLED: TOLD,
     Kind.FAILOVER: ANNOUNCED + QUIET,
 }
 """For so long after a fault has ended its consequences may be seen."""
@@ -80,7 +80,7 @@ EXCUSES: Final = {
     Wrong.STRANGE: frozenset(),
 }
 LASTING: Final = frozenset({Wrong.UNANSWERED, Wrong.LATE, Wrong.PAGE})
-"""Nobody may be in such a state for longer than :data:`STUCK`, whatever happened."""
+"""Nobody may be in such a state when the consequences of every fault must be over, or :data:`STUCK` is."""
 
 
 class Fault(Struct):
@@ -107,7 +107,7 @@ class Fault(Struct):
 def judge(problem: Problem, faults: Iterable[Fault], books: Books) -> Fault | None:
     """The fault that excuses ``problem``; ``None``: it is lost."""
     near = [fault for fault in faults if _hit(fault, problem, books)]
-    if problem.wrong in LASTING and problem.until - _last_end(problem, near) > STUCK:
+    if problem.wrong in LASTING and problem.until > _last_moment(problem, near):
         return None
     for fault in near:
         if fault.kind in EXCUSES[problem.wrong] and _in_window(problem, fault) and _ended(problem, fault, books):
@@ -123,10 +123,14 @@ def _hit(fault: Fault, problem: Problem, books: Books) -> bool:
     return any(fault.node in books.nodes(who, since, problem.until) for who in problem.who)
 
 
-def _last_end(problem: Problem, faults: Sequence[Fault]) -> float:
-    """When the last fault that concerns a problem had ended; when it began, if there was none since."""
-    ends = [min(fault.end, problem.until) for fault in faults if fault.start < problem.until]
-    return max([problem.since, *ends])
+def _last_moment(problem: Problem, faults: Sequence[Fault]) -> float:
+    """When everybody must have been told, after the last fault that concerns a problem."""
+    moments = [
+        min(fault.end, problem.until) + min(RECOVERY[fault.kind] + SLACK, STUCK)
+        for fault in faults
+        if fault.start < problem.until
+    ]
+    return max([problem.since + problem.bound, *moments])
 
 
 def _in_window(problem: Problem, fault: Fault) -> bool:

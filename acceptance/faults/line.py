@@ -22,6 +22,8 @@ DIAL: Final = 1.5
 """A node that does not let a device in within this is given up, in seconds."""
 DEAF: Final = 2.5
 """A node that does not answer pings for so long is given up by devices that look."""
+SLOWER: Final = 3
+"""Who takes long to come back to a dead node takes so much longer than who goes away for long."""
 TRY_AGAIN: Final = 1011
 ARRIVING: Final = 3.0
 """A node that cannot take a device in says so within this, in seconds."""
@@ -203,7 +205,7 @@ class Line:
     async def _come_back(self, node: int | None) -> None:
         await asyncio.sleep(self.random.uniform(0.05, 0.5))
         if self.slow_to_return:
-            await asyncio.sleep(self.slow())
+            await asyncio.sleep(SLOWER * self.slow())
         await self.connect(node)
 
     def slow(self) -> float:

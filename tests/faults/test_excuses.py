@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.faults.audit import Problem, Wrong
 from acceptance.faults.books import Answer
-from acceptance.faults.bounds import ANNOUNCED, GRACE, LEASE, STUCK
+from acceptance.faults.bounds import ANNOUNCED, GRACE, LEASE, SLACK, STUCK
 from acceptance.faults.excuses import EXCUSES, RECOVERY, Fault, Kind, judge
 from acceptance.faults.tally import Tally
 from tests.faults.ledger import ANNE, BERT, END, Writer
@@ -59,13 +59,18 @@ class JudgeTests(SynchronousTestCase):
             self.assertEqual(excuses, self.excused(problem(Wrong.GHOST, 12), Fault(kind, None, 10, 14)), kind)
 
     def test_stuck(self) -> None:
-        """Nobody may be stuck for longer than ring time and grace after the last fault that concerns it."""
-        fault = Fault(Kind.REDIS_STOPPED, None, 10, 14)
+        """Nobody may be stuck still when the consequences of the last fault that concerns it must be over."""
+        fault, other = Fault(Kind.REDIS_STOPPED, None, 10, 14), Fault(Kind.LINK_CUT_LONG, 1, 15, 16)
+        last = 14 + ANNOUNCED + SLACK
+        self.assertTrue(self.excused(problem(Wrong.LATE, 12, last), fault))
+        self.assertFalse(self.excused(problem(Wrong.LATE, 12, last + 0.1), fault))
+        self.assertTrue(self.excused(problem(Wrong.LATE, 12, last + 0.1), fault, other))
+
+    def test_stuck_though_redis_has_forgotten_something(self) -> None:
+        """Nor for longer than ring time and grace after Redis has forgotten something."""
+        fault = Fault(Kind.REDIS_KILLED, None, 10, 14)
         self.assertTrue(self.excused(problem(Wrong.LATE, 12, 14 + STUCK), fault))
         self.assertFalse(self.excused(problem(Wrong.LATE, 12, 14.1 + STUCK), fault))
-        self.assertTrue(
-            self.excused(problem(Wrong.LATE, 12, 14.1 + STUCK), fault, Fault(Kind.LINK_CUT_LONG, 1, 15, 16))
-        )
 
     def test_an_active_call_survives(self) -> None:
         """A call that was known to both nodes survives Redis; one that was just answered may not."""

@@ -1,0 +1,170 @@
+"""A thousand nodes in simulated time: what a call costs does not grow with their number, and the dead are seen to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from random import Random
+from typing import Final
+
+from msgspec import Struct
+
+from acceptance.proof import Outcome, Proof
+from acceptance.scale_life import BOUND, SETTINGS, Life
+from tests.cluster.costs import Cost, cost_of
+from tests.cluster.crowd import Crowd
+from tests.cluster.simulated import World
+from tests.redis_server import RedisServer
+
+LIMIT: Final = 1.1
+"""What a call costs among many nodes, at most so many times what it costs on one or between two."""
+DEVICES: Final = 20
+"""On each node."""
+AT_ONCE: Final = 64
+
+FIGURES: Final[Mapping[str, str]] = {
+    "round_trips": "round trips",
+    "commands": "commands in scripts",
+    "messages": "messages",
+    "sent": "bytes to Redis",
+    "received": "bytes from Redis",
+    "records": "records read",
+}
+"""What is counted, and how the report calls it."""
+
+
+class Plan(Struct, frozen=True):
+    """How much is done."""
+
+    nodes: Sequence[int]
+    calls: int
+    """Of each kind that is counted."""
+    seconds: int
+    """Of the cluster's life, while nodes die."""
+    big: tuple[int, int]
+    """Devices of a node that dies, and how many of them are in calls."""
+
+
+FULL: Final = Plan((1, 2, 10, 100, 1000), 200, 120, (100_000, 5_000))
+BRIEF: Final = Plan((1, 2, 10, 100), 20, 30, (5_000, 250))
+
+
+class Scale:
+    """The proof, and what was found so far."""
+
+    def __init__(self, server: RedisServer, plan: Plan, random: Random) -> None:
+        self._server = server
+        self._plan = plan
+        self._random = random
+        self._reference: dict[str, Cost] = {}
+        self.counts: Final[dict[str, object]] = {}
+        self.misses: Final[list[str]] = []
+
+    def grow(self) -> None:
+        """Count what calls and heartbeats cost, on ever more nodes, and again after some of these have died."""
+        for nodes in self._plan.nodes:
+            name = f"{nodes} node{'s' if nodes > 1 else ''}"
+            crowd = self._crowd(nodes)
+            for across in (False, True)[: min(nodes, 2)]:
+                self._count(name, crowd, across)
+            beats = cost_of(crowd.world, partial(crowd.world.pass_time, 10))
+            self.counts[f"{name}: commands in a heartbeat"] = round(beats.commands / beats.round_trips, 2)
+            self._expect(beats.round_trips == 10 * nodes, f"{name}: {beats.round_trips} heartbeats in 10 s")
+            if nodes >= 10:
+                life = Life(crowd, self._random)
+                life.go_on(self._plan.seconds)
+                self.counts.update({f"{name}: {what}": count for what, count in life.counts().items()})
+                self.misses.extend(f"{name}: {miss}" for miss in life.misses())
+                self._count(f"{name}, after that", crowd, across=True)
+            crowd.world.close()
+
+    def weigh(self) -> None:
+        """Measure what Redis computes for connections, calls and heartbeats."""
+        crowd, count = self._crowd(10), 10 * self._plan.calls
+        node = crowd.world.nodes[0]
+        self._weigh("a connection", crowd.world, count, lambda: [crowd.connect(node, 1) for _ in range(count)])
+        for where, across in (("inside a node", False), ("across nodes", True)):
+            pairs = crowd.pairs(count, across)
+            self._weigh(
+                f"a call {where}", crowd.world, count, lambda pairs=pairs: [crowd.whole_calls([pair]) for pair in pairs]
+            )  # type: ignore[misc]
+        full = [crowd.pairs(AT_ONCE, across=True) for _ in range(count // AT_ONCE)]
+        self._weigh(
+            f"a connection, {AT_ONCE} at once", crowd.world, count, lambda: [crowd.connect(node, AT_ONCE) for _ in full]
+        )
+        self._weigh(
+            f"a call across nodes, {AT_ONCE} at once",
+            crowd.world,
+            count,
+            lambda: [crowd.whole_calls(pairs) for pairs in full],
+        )
+        self._weigh("a heartbeat", crowd.world, 10 * 60, lambda: crowd.world.pass_time(60))
+        crowd.world.close()
+
+    def bury(self) -> None:
+        """Let a node die that has so many devices that they cannot be seen to at once."""
+        devices, in_calls = self._plan.big
+        crowd = Crowd(self._server, 2, 0, self._random, SETTINGS)
+        big, other = crowd.world.nodes
+        phones = [phone for _ in range(devices // 1000) for phone in crowd.connect(big, 1000)]
+        peers = [phone for _ in range(in_calls // 50) for phone in crowd.connect(other, 50)]
+        pairs = list(zip(peers, self._random.sample(phones, in_calls), strict=True))
+        for start in range(0, in_calls, 1000):
+            crowd.talk(pairs[start : start + 1000])
+        told = crowd.time_to_tell([big], peers)
+        name = f"a node with {devices} devices dies, {in_calls} in calls, one node is left"
+        self.counts[f"{name}: seconds until the last peer is told"] = told[-1]
+        self._expect(told[-1] <= BOUND, f"{name}: the last peer was told after {told[-1]} s")
+        crowd.world.close()
+
+    def _crowd(self, nodes: int) -> Crowd:
+        return Crowd(self._server, nodes, DEVICES, self._random, SETTINGS)
+
+    def _count(self, name: str, crowd: Crowd, across: bool) -> None:
+        where = f"a call {'across nodes' if across else 'inside a node'}"
+        total = sum(crowd.cost_of_calls(self._plan.calls, across), Cost({}, 0, 0, 0, 0, 0))
+        reference = self._reference.setdefault(where, total)
+        told = []
+        for what, words in FIGURES.items():
+            average, least = (getattr(cost, what) / self._plan.calls for cost in (total, reference))
+            told.append(f"{average:g} {words}")
+            self._expect(average <= LIMIT * least, f"{name}: {where} takes {average:g} {words}, not {least:g}")
+        self.counts[f"{name}: {where}"] = ", ".join(told)
+
+    def _weigh(self, what: str, world: World, count: int, action: Callable[[], object]) -> None:
+        before = _computed(world)
+        action()
+        self.counts[f"Redis computes for {what}, µs"] = round((_computed(world) - before) / count * 1e6)
+
+    def _expect(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            self.misses.append(otherwise)
+
+
+def _computed(world: World) -> float:
+    """Seconds of a core that Redis has used."""
+    text = world.redis.ask(b"INFO", b"cpu").decode()
+    figures = dict(line.split(":") for line in text.splitlines() if ":" in line)
+    return float(figures["used_cpu_sys"]) + float(figures["used_cpu_user"])
+
+
+def prove(brief: bool, seed: int) -> Outcome:
+    """On up to a thousand nodes, or a hundred."""
+    server = RedisServer("redis")
+    scale = Scale(server, BRIEF if brief else FULL, Random(seed))
+    try:
+        scale.grow()
+        scale.weigh()
+        scale.bury()
+    finally:
+        server.close()
+    return Outcome(scale.counts, scale.misses)
+
+
+PROOF: Final = Proof(
+    "scale",
+    f"in simulated time over a real Redis, a call among 1000 nodes takes at most {LIMIT} times the round trips, commands,"
+    " messages, bytes and records that it takes on one node or between two; when nodes die, their peers are told within"
+    f" {BOUND:g} s, and nothing of the dead is left",
+    prove,
+)
