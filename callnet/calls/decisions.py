@@ -10,9 +10,9 @@ from callnet.calls.call import Decision, decide
 from callnet.calls.counts import CallCounts
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
-from callnet.interfaces import ICallStore
+from callnet.interfaces import Commit, ICallStore
 from callnet.model import DeviceAddress
-from callnet.records import NOTHING, Changes
+from callnet.records import NOTHING, Changes, Records
 
 _TRIES: Final = 20
 """How often a decision is made anew because somebody else was faster."""
@@ -43,13 +43,20 @@ class Decisions:
         """
         store = self._store
         for _ in range(_TRIES):
-            records = await store.read(event.phones(), event.rooms(), event.fresh)
+            # To wait for what is there already would cost a twentieth of a call.
+            reading = store.read(event.phones(), event.rooms(), event.fresh)
+            records = reading.result if reading.called else None
+            if not isinstance(records, Records):
+                records = await reading
             decision = decide(records, event, store.now(), self._settings)
             changes = decision.changes
             if changes is NOTHING:
                 return decision
             try:
-                commit = await store.commit(changes)
+                committing = store.commit(changes)
+                commit = committing.result if committing.called else None
+                if not isinstance(commit, Commit):
+                    commit = await committing
             except Unavailable as error:
                 if records.complete:
                     raise InDoubt(decision) from error

@@ -142,32 +142,38 @@ class Draft:
 
     def finish(self) -> Changes:
         """The changes, with the times at which their records must be looked at again."""
-        for room in self._calls:
+        for room in self._calls if self._records.seats else ():
             if room not in self._seats and (seats_as_read := self._records.seats.get(room)) is not None:
                 self.put_seats(seats_as_read)
         if not (self._devices or self._calls or self._seats or self._forgotten):
             return NOTHING
         for room, call in self._calls.items():
             self._calls[room] = replace(call, due=call_due(call, self.seats(room), self.settings))
-        devices = [replace(d, due=self._device_due(d)) for d in self._devices.values()]
-        seats = [replace(s, due=seats_due(s, self.call(s.room))) for s in self._seats.values()]
+        devices = [self._with_due(device) for device in self._devices.values()]
         notices: list[Notice | SeatNotice | Displaced] = [
             Notice(device, self._calls.get(room) or self._records.calls[room]) for device, room in self._told
         ]
         notices += self._displaced
-        notices += [
-            SeatNotice(seat.key, record, self.call(record.room))
-            for record in seats
-            for seat in record.seats
-            if seat is not None and seat.empty_since is None
-        ]
+        seats = self._finish_seats(notices) if self._seats else ()
         unchanged = self._relied_on() if seats or self._forgotten or self._relied else ()
         return Changes(devices, list(self._calls.values()), seats, self._forgotten, unchanged, notices)
 
-    def _device_due(self, device: DeviceRecord) -> float | None:
+    def _with_due(self, device: DeviceRecord) -> DeviceRecord:
         if device.lost_at is None:
-            return None
-        return device_due(device, self.call_of(device.address) is not None, self.now, self.settings)
+            return device if device.due is None else replace(device, due=None)
+        in_call = self.call_of(device.address) is not None
+        return replace(device, due=device_due(device, in_call, self.now, self.settings))
+
+    def _finish_seats(self, notices: list[Notice | SeatNotice | Displaced]) -> list[SeatsRecord]:
+        """The seats, too; whoever sits there is told."""
+        finished = [replace(seats, due=seats_due(seats, self.call(seats.room))) for seats in self._seats.values()]
+        notices += [
+            SeatNotice(seat.key, seats, self.call(seats.room))
+            for seats in finished
+            for seat in seats.seats
+            if seat is not None and seat.empty_since is None
+        ]
+        return finished
 
     def _relied_on(self) -> list[CallRecord]:
         """Calls that are left as they are, though something was decided on them."""

@@ -10,6 +10,7 @@ seat is kept and done when the store is back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -49,6 +50,8 @@ class RoomManager:
         self._bus = bus
         self._clock = clock
         self.settings: Final = settings
+        self.now: Final[Callable[[], float]] = store.now
+        """The time on the clock of the store, on which all records are."""
         self._decisions = Decisions(store, settings)
         self._retries = Retries(clock, self._decisions.settle)
         self._decisions.on_unreached = RingingAgain(self._decisions, self._retries).unreached
@@ -65,10 +68,6 @@ class RoomManager:
     def counts(self) -> CallCounts:
         """What has become of calls on this node."""
         return self._decisions.counts
-
-    def now(self) -> float:
-        """The time on the clock of the store, on which all records are."""
-        return self._store.now()
 
     def start(self) -> None:
         """Begin to act on what is due."""
@@ -148,9 +147,11 @@ class RoomManager:
         if self._is_newest(session):
             del self._devices[session.address]
             self._waiters.withdraw(session.address)
-            await self._settle_or_keep(
-                events.Disconnected(session.address, session.generation, self._heard_at(session))
-            )
+            event = events.Disconnected(session.address, session.generation, self._heard_at(session))
+            try:
+                await self._decisions.settle(event)
+            except Unavailable:
+                self._retries.keep(event)
 
     def _is_newest(self, session: DeviceSession) -> bool:
         return self._devices.get(session.address) is session
@@ -212,12 +213,14 @@ class RoomManager:
             return None
         device = session.address
         gave_up = events.GaveUp(room, device)
-        if self._retries.keeps((events.Answer, device), gave_up):
+        if self._retries and self._retries.keeps((events.Answer, device), gave_up):
             self._retries.forget((events.Answer, device))
         for _ in range(_ANSWER_TRIES):
             try:
                 return (await self._decisions.settle(events.Answer(room, device, accepted))).reply
             except Unavailable:
+                if self._turns.is_awaited(device):
+                    break  # the device has something else to ask for
                 await self._retries.pause(AGAIN)
         self._retries.keep(gave_up, (events.Answer, device))
         return TooLate(Reason.CONNECTION_LOST) if accepted else None
@@ -233,16 +236,12 @@ class RoomManager:
         )
 
     async def _end(self, session: DeviceSession, event: events.HangUp | events.Cancel) -> Any:
-        if self._is_newest(session):
-            return await self._settle_or_keep(event, (type(event), session.address))
-        return None
-
-    async def _settle_or_keep(self, event: events.Event, key: object = None) -> Any:
-        """What comes of an event, at once or as soon as the store is back."""
+        if not self._is_newest(session):
+            return None
         try:
             return (await self._decisions.settle(event)).reply
         except Unavailable:
-            self._retries.keep(event, key)
+            self._retries.keep(event, (type(event), session.address))
             return None
 
     # Pages
@@ -306,7 +305,7 @@ class RoomManager:
         self._waiters.fire(call.caller, call.room, outcome)
         if session is None:
             return
-        if call.callee is None or call.state is not CallState.OVER:
+        if call.callee is None:
             session.knows(call)
-        else:
+        elif call.state is CallState.OVER:
             session.told(call)

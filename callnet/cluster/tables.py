@@ -27,10 +27,19 @@ class Tables:
 
     def holds(self, changes: Changes) -> bool:
         """Tell whether every record is still as ``changes`` were decided on."""
+        for device in changes.devices:
+            if _version(self.records.device(device.address)) != device.version - 1:
+                return False
+        for call in changes.calls:
+            if _version(self.calls.get(call.room)) != call.version - 1:
+                return False
+        if changes.seats or changes.unchanged or changes.forgotten:
+            return self._room_holds(changes)
+        return not self.seats or self._whole(changes)
+
+    def _room_holds(self, changes: Changes) -> bool:
         return (
-            all(_version(self.records.device(new.address)) == new.version - 1 for new in changes.devices)
-            and all(_version(self.calls.get(new.room)) == new.version - 1 for new in changes.calls)
-            and all(_version(self.seats.get(new.room)) == new.version - 1 for new in changes.seats)
+            all(_version(self.seats.get(new.room)) == new.version - 1 for new in changes.seats)
             and all(_version(self.calls.get(call.room)) == call.version for call in changes.unchanged)
             and all(self.present(old) == old for old in changes.forgotten)
             and self._whole(changes)
