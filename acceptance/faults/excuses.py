@@ -29,6 +29,7 @@ class Kind(StrEnum):
     REDIS_KILLED = "Redis killed, back empty"
     REDIS_STOPPED = "Redis stopped"
     REDIS_FLUSHED = "Redis emptied"
+    REDIS_CUT_OFF = "Redis out of everyone's reach"
     LINK_CUT_SHORT = "link cut, shorter than the lease"
     LINK_CUT_LONG = "link cut, longer than the lease"
     LINK_CUT_LONGER = "link cut, longer than lease and grace"
@@ -38,7 +39,7 @@ class Kind(StrEnum):
     FAILOVER = "failover to a replica that lacks the last writes"
 
 
-REDIS: Final = frozenset({Kind.REDIS_KILLED, Kind.REDIS_STOPPED, Kind.REDIS_FLUSHED, Kind.FAILOVER})
+REDIS: Final = frozenset({Kind.REDIS_KILLED, Kind.REDIS_STOPPED, Kind.REDIS_FLUSHED, Kind.REDIS_CUT_OFF, Kind.FAILOVER})
 LOSING: Final = frozenset({Kind.REDIS_KILLED, Kind.REDIS_FLUSHED, Kind.FAILOVER})
 """After these Redis has forgotten something."""
 STOPPED: Final = frozenset({Kind.NODE_STOPPED_SHORT, Kind.NODE_STOPPED_LONG})
@@ -52,6 +53,7 @@ RECOVERY: Final = {
     Kind.REDIS_KILLED: ANNOUNCED + QUIET,
     Kind.REDIS_STOPPED: ANNOUNCED,
     Kind.REDIS_FLUSHED: ANNOUNCED + QUIET,
+    Kind.REDIS_CUT_OFF: ANNOUNCED,
     Kind.LINK_CUT_SHORT: ANNOUNCED,
     Kind.LINK_CUT_LONG: ANNOUNCED,
     Kind.LINK_CUT_LONGER: ANNOUNCED,

@@ -50,6 +50,7 @@ class Injector:
             Kind.NODE_STOPPED_LONG: lambda: self._stop_node(kind, number, (LONG[0], LONGER[1])),
             Kind.REDIS_KILLED: lambda: self._kill_redis(during),
             Kind.REDIS_STOPPED: lambda: self._stop_redis(during),
+            Kind.REDIS_CUT_OFF: lambda: self._cut_off_redis(during),
             Kind.REDIS_FLUSHED: lambda: self._command(kind, "FLUSHALL"),
             Kind.SUBSCRIBERS_KILLED: lambda: self._command(kind, "CLIENT", "KILL", "TYPE", "pubsub"),
             Kind.LINK_CUT_SHORT: lambda: self._cut_link(kind, number, SHORT, during),
@@ -100,6 +101,15 @@ class Injector:
         self._cluster.store.server.stop()
         await self._last(fault, self._random.uniform(*REDIS_AWAY), during)
         self._cluster.store.server.resume()
+        return self._over(fault)
+
+    async def _cut_off_redis(self, during: During) -> Fault:
+        fault = self._begin(Kind.REDIS_CUT_OFF, None)
+        for link in self._cluster.links:
+            link.cut()
+        await self._last(fault, self._random.uniform(SHORT[0], LONGER[1]), during)
+        for link in self._cluster.links:
+            link.heal()
         return self._over(fault)
 
     async def _command(self, kind: Kind, *command: str) -> Fault:

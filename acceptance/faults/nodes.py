@@ -11,6 +11,7 @@ from typing import Final
 from acceptance.daemon import Daemon, launch, ports, stop
 from acceptance.faults.bounds import GRACE, RING_TIME
 from acceptance.faults.line import Door
+from acceptance.wire import HOST
 
 HONEST: Final = ("acceptance.census",)
 """The program of a node as it is."""
@@ -19,17 +20,18 @@ HONEST: Final = ("acceptance.census",)
 class Shared:
     """What all nodes have in common: accounts, the key that signs tokens, and their settings."""
 
-    def __init__(self, folder: Path, program: Sequence[str] = HONEST) -> None:
+    def __init__(self, folder: Path, program: Sequence[str] = HONEST, database: str = "") -> None:
         self.folder: Final = folder
         self.program: Final = program
+        self._database = database or f"sqlite:///{folder}/accounts.db"
 
-    def settings(self, number: int, redis: str, host: str = "127.0.0.1") -> str:
+    def settings(self, number: int, redis: str, host: str) -> str:
         """The settings of one node, in TOML. ``redis``: the URL; empty: there is no Redis."""
         state = self.folder / f"node{number}"
         return f"""
 state_dir = "{state}"
 [database]
-url = "sqlite:///{self.folder}/accounts.db"
+url = "{self._database}"
 [tokens]
 signing_key_file = "{self.folder}/signing.key"
 [redis]
@@ -51,20 +53,21 @@ admin = [{{ endpoint = "unix:{state}/admin" }}]
 class Node:
     """One node through all its lives."""
 
-    def __init__(self, number: int, shared: Shared, redis: str) -> None:
+    def __init__(self, number: int, shared: Shared, redis: str, host: str = HOST, before: Sequence[str] = ()) -> None:
         self.number: Final = number
         self.admin: Final = shared.folder / f"node{number}" / "admin"
-        self.door: Final = Door(number, 0, 0, 0)
+        self.door: Final = Door(number, 0, 0, 0, host)
         self.lives: Final[list[Daemon]] = []
         self.running = False
         self._shared = shared
-        self._settings = shared.settings(number, redis)
+        self._before = before
+        self._settings = shared.settings(number, redis, host)
 
     async def start(self) -> None:
         """Start, and wait until it serves."""
         folder = self._shared.folder / f"node{self.number}-{len(self.lives)}"
         folder.mkdir()
-        process = launch(folder, self._settings, self._shared.program)
+        process = launch(folder, self._settings, self._shared.program, self._before)
         self.lives.append(Daemon(process, folder, {}))
         found = await asyncio.to_thread(ports, process, folder / "log")
         self.door.account, self.door.signaling, self.door.site = (

@@ -159,7 +159,7 @@ class Pages:
         return next((other for other in self._open if other.room == page.room and other is not page), None)
 
     def _wrong(self, page: Page, since: float, until: float, what: str) -> bool:
-        others = tuple({page.owner, *(other.address for other in self._open if other.room == page.room)})
+        others = tuple(other.address for other in self._open if other.room == page.room and other is not page)
         what = f"{what} of {page.room}"
-        self._books.seen("page", page.address, until, what, since=since, bound=TOLD, others=others)
+        self._books.seen("page", page.address, until, what, since=since, bound=TOLD, others=(page.owner, *others))
         return True

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from random import Random
 from typing import Final
 
+from acceptance.faults.cluster import Cluster, linked, watched
 from acceptance.faults.excuses import Kind
 from acceptance.faults.run import Plan, run
 from acceptance.proof import Outcome, Proof
@@ -44,18 +46,17 @@ def kinds(random: Random, brief: bool) -> list[Kind]:
 def without(safeguard: str) -> Plan:
     """A run that must be seen to fail."""
     faults = [kind for _ in range(TRIES) for kind in MUST_FAIL[safeguard]][:TRIES]
-    program = ("acceptance.faults.sabotaged", safeguard)
-    return Plan(DEVICES, faults, calm=5, forgets=False, shown=False, program=program)
+    return Plan(DEVICES, faults, calm=5, forgets=False, shown=False)
 
 
-def plans(random: Random, brief: bool) -> dict[str, Plan]:
-    """What is to be run and must be met, by what it is called."""
+def plans(random: Random, brief: bool) -> dict[str, tuple[Plan, AbstractAsyncContextManager[Cluster]]]:
+    """What is to be run and must be met, and on what, by what it is called."""
     if brief:
-        return {"a slice": Plan(FEWER, kinds(random, brief), calm=8, forgets=False)}
+        return {"a slice": (Plan(FEWER, kinds(random, brief), calm=8, forgets=False), linked())}
     return {
-        "without faults": Plan(DEVICES, (), calm=60, forgets=True),
-        "with faults": Plan(DEVICES, kinds(random, brief), calm=10, forgets=True),
-        "with Sentinels": Plan(DEVICES, [Kind.FAILOVER] * EACH, calm=10, forgets=True, sentinels=True),
+        "without faults": (Plan(DEVICES, (), calm=60, forgets=True), linked()),
+        "with faults": (Plan(DEVICES, kinds(random, brief), calm=10, forgets=True), linked()),
+        "with Sentinels": (Plan(DEVICES, [Kind.FAILOVER] * EACH, calm=10, forgets=True), watched()),
     }
 
 
@@ -64,14 +65,16 @@ def prove(brief: bool, seed: int) -> Outcome:
     random = Random(seed)
     counts: dict[str, object] = {}
     misses: list[str] = []
-    for name, plan in plans(random, brief).items():
+    for name, (plan, cluster) in plans(random, brief).items():
         print(f"== {name}", flush=True)
-        came = asyncio.run(run(plan, random.getrandbits(32)))
+        came = asyncio.run(run(plan, random.getrandbits(32), cluster))
         counts |= {f"{name}: {what}": count for what, count in came.counts.items()}
         misses += [f"{name}: {miss.splitlines()[0]}" for miss in came.misses[:SHOWN]]
     for safeguard in () if brief else MUST_FAIL:
         print(f"== without {safeguard}, which must be seen to fail", flush=True)
-        came = asyncio.run(run(without(safeguard), random.getrandbits(32)))
+        came = asyncio.run(
+            run(without(safeguard), random.getrandbits(32), linked(("acceptance.faults.sabotaged", safeguard)))
+        )
         counts[f"with {safeguard} taken out: calls lost"] = came.counts["calls lost"]
         counts[f"with {safeguard} taken out: found"] = _first(came.misses)
         if not came.misses:

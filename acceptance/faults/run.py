@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from random import Random
 from typing import Final
 
@@ -14,19 +15,26 @@ from msgspec import Struct, field
 from acceptance.daemon import errors
 from acceptance.faults import leftover
 from acceptance.faults.books import Books
-from acceptance.faults.cluster import Cluster, cluster
+from acceptance.faults.cluster import Cluster
 from acceptance.faults.excuses import Fault, Kind
 from acceptance.faults.fleet import Fleet
 from acceptance.faults.injector import Injector, nothing
 from acceptance.faults.metrics import Scraper
-from acceptance.faults.nodes import HONEST
 from acceptance.faults.probes import Probes
 from acceptance.faults.tally import Tally
 
 GAP: Final = (0.5, 3.0)
 """Between the end of what is seen of one fault and the next one, in seconds."""
 AWAY: Final = frozenset(
-    {Kind.REDIS_KILLED, Kind.REDIS_STOPPED, Kind.LINK_CUT_LONG, Kind.LINK_CUT_LONGER, Kind.LINK_FROZEN, Kind.FAILOVER}
+    {
+        Kind.REDIS_KILLED,
+        Kind.REDIS_STOPPED,
+        Kind.REDIS_CUT_OFF,
+        Kind.LINK_CUT_LONG,
+        Kind.LINK_CUT_LONGER,
+        Kind.LINK_FROZEN,
+        Kind.FAILOVER,
+    }
 )
 """Faults during which a node may be without Redis for long enough to try what works then."""
 PREFIX: Final = "callnet:"
@@ -48,9 +56,6 @@ class Plan(Struct, frozen=True):
     """Whether to wait until Redis has forgotten the calls that are over."""
     shown: bool = True
     """Whether to print what is done and lost as it happens."""
-    program: Sequence[str] = HONEST
-    sentinels: bool = False
-    """Whether Redis is watched over by Sentinels; then there are no links to cut."""
 
 
 class Came(Struct):
@@ -136,7 +141,7 @@ class Run:
         await self._injector.make_whole(kind)
 
 
-async def run(plan: Plan, seed: int) -> Came:
-    """Make a cluster and do what the plan says."""
-    async with cluster(plan.program, plan.sentinels) as made:
+async def run(plan: Plan, seed: int, cluster: AbstractAsyncContextManager[Cluster]) -> Came:
+    """Have the cluster made, and do what the plan says."""
+    async with cluster as made:
         return await Run(plan, made, Random(seed)).go()
