@@ -113,6 +113,8 @@ class Scraper:
         self._nodes = nodes
         self._read: Final[dict[tuple[int, int], Mapping[str, float]]] = {}
         """By node and life."""
+        self.longest = 0.0
+        """The longest that a node let us wait, in seconds, but for those that were stopped or killed meanwhile."""
 
     async def keep_reading(self) -> None:
         """Until cancelled."""
@@ -126,10 +128,12 @@ class Scraper:
         await asyncio.gather(*(self._read_one(node) for node in self._nodes if node.running))
 
     async def _read_one(self, node: Node) -> None:
-        life = len(node.lives)
+        life, began = len(node.lives), time.monotonic()
         status, text = await ask(node.admin, "/metrics")
         if status == 200 and len(node.lives) == life:
             self._read[node.number, life] = series(text)
+            if node.undisturbed_since < began:
+                self.longest = max(self.longest, time.monotonic() - began)
 
     def total(self) -> Mapping[str, float]:
         """The sums over all nodes and lives."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +61,8 @@ class Node:
         self.door: Final = Door(number, 0, 0, 0, host)
         self.lives: Final[list[Daemon]] = []
         self.running = False
+        self.undisturbed_since = inf
+        """Since then it was neither stopped nor killed."""
         self._shared = shared
         self._before = before
         self._settings = shared.settings(number, redis, host)
@@ -76,6 +80,7 @@ class Node:
             found["site"],
         )
         self.running = True
+        self.undisturbed_since = time.monotonic()
 
     @property
     def life(self) -> Daemon:
@@ -90,6 +95,7 @@ class Node:
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal."""
+        self.undisturbed_since = inf if number is signal.SIGSTOP else time.monotonic()
         self.life.process.send_signal(number)
 
     async def stop(self) -> None:

@@ -95,6 +95,7 @@ class Run:
         injected = Counter(fault.kind.value for fault in self._faults)
         came.counts |= {f"faults, {kind}": count for kind, count in sorted(injected.items())}
         came.counts |= self._tally.counts() | self._probes.promises.counts() | self._tally.expected.counts(counted)
+        came.counts["longest that a node was silent, s"] = round(self._scraper.longest, 2)
         came.counts |= {"pages": self._fleet.pages.opened, "pages that heard the other": self._fleet.pages.met}
         came.misses += [*self._fleet.misses(), *self._probes.promises.broken]
         came.misses += self._tally.expected.disagreements(counted)
