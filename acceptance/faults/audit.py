@@ -115,7 +115,7 @@ def _failed(attempt: Attempt, answer: Answer, books: Books, who: tuple[Address, 
     reason, target = answer.reason, attempt.target
     rings = [ring for story in attempt.stories for ring in story.rings]
     targets = [device for device in books.spells if attempt.covers(device)] or [target]
-    if reason == "unavailable" and answer.at - attempt.at > UNAVAILABLE:
+    if reason == "unavailable" and not rings and answer.at - attempt.at > UNAVAILABLE:
         yield Problem(Wrong.SLOW, attempt.at, answer.at, UNAVAILABLE, who, f"after {answer.at - attempt.at:.1f} s")
     excused = {
         "busy": any(books.engaged(device, since, until, attempt) for device in targets),

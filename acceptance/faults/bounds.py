@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 RING_TIME: Final = 6.0
-GRACE: Final = 3.0
+GRACE: Final = 5.0
 LEASE: Final = 3.0
 """A node that has not been heard of for so long is dead to the others."""
 BEAT: Final = 1.0

@@ -14,8 +14,10 @@ from msgspec import Struct
 
 from acceptance.faults.audit import Problem, Wrong
 from acceptance.faults.books import Books
-from acceptance.faults.bounds import ANNOUNCED, BEAT, COMMAND, GRACE, LEASE, QUIET, SLACK, STUCK, TOLD
+from acceptance.faults.bounds import ANNOUNCED, COMMAND, GRACE, QUIET, SLACK, STUCK, TOLD
 
+SEVERING: Final = GRACE - 0.3
+"""A node out of reach for longer may be dead to the others: its devices are gone since its last sign of life."""
 JUST_BEFORE: Final = COMMAND + 0.5
 """What was written so shortly before a loss may be lost: it may not have been carried out yet."""
 
@@ -102,8 +104,7 @@ class Fault(Struct):
 
     def severs(self) -> bool:
         """Tell whether it made the others end the calls of the node that it hit."""
-        beyond = self.end - self.start > LEASE + GRACE - BEAT - 0.5
-        return self.kind in STOPPED | CUT and beyond
+        return self.kind in STOPPED | CUT and self.end - self.start > SEVERING
 
 
 def judge(problem: Problem, faults: Iterable[Fault], books: Books) -> Fault | None:
@@ -128,7 +129,7 @@ def _hit(fault: Fault, problem: Problem, books: Books) -> bool:
 def _last_moment(problem: Problem, faults: Sequence[Fault]) -> float:
     """When everybody must have been told, after the last fault that concerns a problem."""
     moments = [
-        min(fault.end, problem.until) + min(RECOVERY[fault.kind] + SLACK, STUCK)
+        min(fault.end, problem.until) + (STUCK if fault.kind in LOSING else RECOVERY[fault.kind] + SLACK)
         for fault in faults
         if fault.start < problem.until
     ]
@@ -153,5 +154,5 @@ def _ended(problem: Problem, fault: Fault, books: Books) -> bool:
         return True
     if problem.settled >= min(fault.start, fault.unsettled_from) - JUST_BEFORE:
         return True
-    moved = any(books.changes(who, fault.start - GRACE, fault.over()) for who in problem.who)
+    moved = any(books.changes(who, fault.start - SLACK, fault.over()) for who in problem.who)
     return moved and fault.kind in REDIS | CUT

@@ -26,6 +26,8 @@ LOOKING: Final = 0.5
 SETTLED: Final = 16.0
 """A call is judged when nobody has been concerned with it for so long: then every window that it may be in is known."""
 JUDGED_EVERY: Final = 5.0
+BACK: Final = 45.0
+"""Everyone is back within this, even who takes long to come back, in seconds."""
 AT_ONCE: Final = 10
 """How many devices log in at a time."""
 LATE_BY: Final = 0.5
@@ -74,9 +76,17 @@ class Fleet:
         """Let nobody begin anything more, and wait until everything must have come to its end."""
         self._over.set()
         await asyncio.gather(*lives)
-        for phone in self.phones:
-            phone.hang_up()
+        until = time.monotonic() + BACK
+        while not all(phone.settled for phone in self.phones) and time.monotonic() < until:
+            self._hang_up()
+            await asyncio.sleep(0.5)
+        self._hang_up()
         await asyncio.sleep(STUCK + TOLD)
+
+    def _hang_up(self) -> None:
+        for phone in self.phones:
+            if phone.settled:
+                phone.hang_up()
 
     async def _look(self) -> None:
         while True:

@@ -18,7 +18,7 @@ from acceptance.faults.servers import ask
 
 SHORT: Final = (0.2, LEASE - BEAT - 0.3)
 """A node or link is away for so long, and its lease does not end."""
-LONG: Final = (LEASE + 0.5, LEASE + GRACE - BEAT - 0.7)
+LONG: Final = (LEASE + 0.5, GRACE - 0.5)
 """Its lease ends, and its devices are still within the grace."""
 LONGER: Final = (LEASE + GRACE + 1.0, LEASE + GRACE + 5.0)
 REDIS_AWAY: Final = (0.5, 4.0)

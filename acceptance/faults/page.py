@@ -108,6 +108,7 @@ class Pages:
         self._books = books
         self._random = random
         self._open: Final[dict[Page, asyncio.Task[None]]] = {}
+        self._had: Final[set[tuple[str, Address]]] = set()
 
     async def look(self) -> None:
         """Until cancelled."""
@@ -134,7 +135,8 @@ class Pages:
         room, part = phone.room, phone.part
         if room is None or part is None or int(room[:2], 16) >= SEATED:
             return
-        if all(page.part is not part for page in self._open):
+        if (room, phone.address) not in self._had:
+            self._had.add((room, phone.address))
             page = Page(room, part, phone.address, self._doors, self._books, self._random)
             self._open[page] = asyncio.create_task(page.sit())
             self.opened += 1
@@ -150,7 +152,7 @@ class Pages:
             return self._wrong(page, end, page.ended_at, "was told late of the end")
         other = self._other(page)
         since = max(page.here_since, page.here_since if other is None else other.here_since)
-        if other is not None and min(end, other.part.end) - since > TOLD and not page.relayed:
+        if other is not None and page.ended_at - since > TOLD and not page.relayed:
             return self._wrong(page, since, since + TOLD, "did not hear the other page")
         self.met += page.relayed
         return True
