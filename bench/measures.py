@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from itertools import cycle
 from typing import Final
@@ -121,6 +122,8 @@ async def _logins(server: Server, plan: Plan) -> float:
 
 
 async def _relays(server: Server, plan: Plan) -> float:
+    if server.store is not None:
+        await asyncio.sleep(max(0.0, server.settled_at - time.monotonic()))
     rooms = Rooms(server.ports_of("site"), plan.rooms)
     await rooms.connect()
     await rooms.talk(plan.seconds / 5)

@@ -37,6 +37,9 @@ workers = {workers}
 redis.url = "{redis}"
 """
 
+_QUIET: Final = 5.5
+"""Seconds after which nodes believe that they know all that an empty Redis does not."""
+
 _SHOWN: Final = 4000
 """Characters of a server's log that are shown if it fails."""
 
@@ -52,6 +55,8 @@ class Server(Struct, frozen=True):
     """``signaling``, and with callnet all others: for each of its machines, so to speak."""
     store: int | None = None
     """The process of Redis."""
+    settled_at: float = 0.0
+    """When rooms that nobody has heard of may be made up, by ``time.monotonic``."""
 
     def cpu(self) -> float:
         """Seconds of CPU that its nodes have used, all threads together."""
@@ -128,7 +133,7 @@ class Callnet(Struct, frozen=True):
                 for number, of_machine in enumerate(ports)
             ]
             nodes = [node for parent in parents for node in (_children(parent) if self.workers > 1 else [parent])]
-            yield Server(nodes, ports, None if store is None else store.pid)
+            yield Server(nodes, ports, None if store is None else store.pid, time.monotonic() + _QUIET)
 
     @contextmanager
     def _machine(
