@@ -21,6 +21,7 @@ SHORT: Final = (0.2, LEASE - BEAT - 0.3)
 LONG: Final = (LEASE + 0.5, GRACE - 0.5)
 """Its lease ends, and its devices are still within the grace."""
 LONGER: Final = (LEASE + GRACE + 1.0, LEASE + GRACE + 5.0)
+DEAF: Final = (0.3, 4.0)
 REDIS_AWAY: Final = (0.5, 4.0)
 HELD_BACK: Final = (0.2, 3.0)
 """What was written in so long before a failover is lost."""
@@ -57,7 +58,7 @@ class Injector:
             Kind.LINK_CUT_LONG: lambda: self._cut_link(kind, number, LONG, during),
             Kind.LINK_CUT_LONGER: lambda: self._cut_link(kind, number, LONGER, during),
             Kind.LINK_FROZEN: lambda: self._freeze_link(number, during),
-            Kind.SUBSCRIBER_CUT: lambda: self._cut_link(kind, number, SHORT, nothing, {SUBSCRIBER}),
+            Kind.SUBSCRIBER_CUT: lambda: self._cut_link(kind, number, DEAF, nothing, {SUBSCRIBER}),
             Kind.FAILOVER: lambda: self._fail_over(during),
         }
         return await ways[kind]()

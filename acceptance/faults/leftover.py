@@ -23,8 +23,8 @@ OF_THE_LIVING: Final = frozenset({"nodes"})
 """What the nodes that live are named in."""
 KEPT: Final = ("callnet.records.", "callnet.cluster.", "callnet.model.")
 """Classes of what is remembered for a while of those who have gone."""
-COUNTED: Final = "callnet.calls.counts."
-"""What only counts, a number for each reason that there is."""
+COUNTED: Final = ("callnet.calls.counts.", "callnet.storage.")
+"""What only counts, a number for each reason that there is; and the database, to which a few connections are kept."""
 
 
 async def in_redis(server: RedisServer, prefix: str, nodes: int, brief: bool) -> list[str]:

@@ -22,6 +22,7 @@ from acceptance.faults.injector import Injector, nothing
 from acceptance.faults.metrics import Scraper
 from acceptance.faults.probes import Probes
 from acceptance.faults.tally import Tally
+from acceptance.proof import ROOT
 
 GAP: Final = (0.5, 3.0)
 """Between the end of what is seen of one fault and the next one, in seconds."""
@@ -40,6 +41,8 @@ AWAY: Final = frozenset(
 PREFIX: Final = "callnet:"
 SHOWN: Final = 10
 """How many lines of a kind are worth reading."""
+LOGS: Final = ROOT / "build" / "acceptance" / "nodes"
+"""Where the logs of the last run are kept."""
 AT_ONCE: Final = frozenset({Kind.SUBSCRIBERS_KILLED})
 """Faults of which nothing is to be seen, so that nothing need be waited for."""
 
@@ -107,6 +110,9 @@ class Run:
         brief, nodes = not self._plan.forgets, self._cluster.nodes
         in_redis = await leftover.in_redis(self._cluster.store.server, PREFIX, len(nodes), brief)
         in_processes = await leftover.in_processes(nodes, before, brief)
+        LOGS.mkdir(parents=True, exist_ok=True)
+        for node in nodes:
+            (LOGS / f"node{node.number}.log").write_text(node.logs())
         logs = [line for node in nodes for line in errors(node.logs())]
         return [
             *(f"Redis still holds {line}" for line in in_redis[:SHOWN]),
