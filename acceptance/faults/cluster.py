@@ -14,6 +14,7 @@ from acceptance.faults.links import BOTH, Link
 from acceptance.faults.nodes import HONEST, Node, Shared
 from acceptance.faults.servers import Alone, Store, Watched, socket_of
 from acceptance.wire import HOST
+from tests.postgres import new_database_url
 
 NODES: Final = 3
 
@@ -86,7 +87,8 @@ async def linked(program: Sequence[str] = HONEST) -> AsyncIterator[Cluster]:
 async def watched() -> AsyncIterator[Cluster]:
     """Three nodes on a Redis that Sentinels watch over."""
     with TemporaryDirectory(prefix="callnet-faults-") as folder:
-        shared, store = Shared(Path(folder)), Watched()
+        database = await asyncio.to_thread(new_database_url)
+        shared, store = Shared(Path(folder), database=database), Watched()
         nodes = [Node(number, shared, store.sentinels.url()) for number in range(NODES)]
         async with running(Cluster(store, nodes, ())) as made:
             yield made
