@@ -4,9 +4,10 @@
 state     means                                           left when
 ========  ==============================================  ==========================================
 away      Redis cannot be reached                         a connection is made: joining
-joining   what this node knows is being announced         all is announced: joined; the connection
-                                                          is lost: away
-joined    the shared store is asked; beats are sent       the connection is lost: away; this node is
+joining   what this node knows is being announced;        all is announced: joined; the connection
+          beats are sent, for that may take longer        is lost: away
+          than a lease
+joined    the shared store is asked; beats are sent,      the connection is lost: away; this node is
                                                           not known there any more: joining
 ========  ==============================================  ==========================================
 
@@ -87,6 +88,8 @@ class Member:
         self._announcer = Announcer(copies, self.questions, self.time, settings, deliver)
         self.joined = False
         """Whether the shared store can be asked."""
+        self._is_introduced = False
+        """Whether the shared store knows this node, which has a lease to renew then."""
         self._run: str | None = None
         self._known_run: str | None = None
         self._attempt = 0
@@ -131,7 +134,7 @@ class Member:
                 await self.questions.leave()
         except Unavailable:
             pass  # the others will find out by themselves
-        self.joined = False
+        self.joined = self._is_introduced = False
         self._attempt += 1
         await self._subscription.stop()
         await self._link.stop()
@@ -182,7 +185,7 @@ class Member:
 
     def _lost(self) -> None:
         self._attempt += 1
-        self.joined = False
+        self.joined = self._is_introduced = False
         for joined in self._take_waiting():
             joined.errback(Unavailable("Redis cannot be reached"))
 
@@ -192,7 +195,7 @@ class Member:
 
     def _join_again(self) -> None:
         self._attempt += 1
-        self.joined = False
+        self.joined = self._is_introduced = False
         self._joining_since = self._clock.seconds()
         joining = Deferred.fromCoroutine(self._join(self._attempt))
         joining.addErrback(self._cannot_join, self._attempt)
@@ -215,6 +218,7 @@ class Member:
         if not keeps:
             self._epoch += 1
             self._announcer.add_all()
+        self._is_introduced = True
         await self._listen()
         while attempt == self._attempt and not self._announcer.is_done:
             await self._announcer.announce_some(self.node)
@@ -276,12 +280,12 @@ class Member:
 
     def _beat_now(self) -> None:
         self._beat = self._clock.callLater(BEAT_EVERY, self._beat_now)
-        if self.joined:
+        if self._is_introduced:
             beating = Deferred.fromCoroutine(self._beat_once())
             beating.addErrback(self._cannot_join, self._attempt)
 
     async def _beat_once(self) -> None:
-        swept = await self.questions.beat()
+        swept = await self.questions.beat(sweeps=self.joined)
         if swept is None:
             self.is_unknown()
         elif self.joined:

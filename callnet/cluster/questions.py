@@ -77,10 +77,13 @@ class Questions:
         self._time.set(float(now), asked_at)
         return bool(keeps)
 
-    async def beat(self) -> Sequence[Record] | None:
-        """Renew the lease. Tells what this node is to look at; ``None``: it is not known, or its lease was over."""
+    async def beat(self, sweeps: bool) -> Sequence[Record] | None:
+        """Renew the lease. Tells what this node is to look at; ``None``: it is not known, or its lease was over.
+
+        :param sweeps: whether it can look at anything now.
+        """
         asked_at = self._clock.seconds()
-        answer = await self._link.run("beat", *self._head(), str(SWEPT_AT_ONCE).encode())
+        answer = await self._link.run("beat", *self._head(), str(SWEPT_AT_ONCE if sweeps else 0).encode())
         if not answer:
             return None
         now, swept = answer

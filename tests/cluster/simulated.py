@@ -13,10 +13,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
-from hiredis import PushNotification, Reader, pack_command
-from twisted.internet.base import DelayedCall
+from hiredis import PushNotification, Reader
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import Clock, deferLater
 
 from callnet.calls.rooms import RoomManager
 from callnet.cluster import scripts
@@ -24,6 +24,7 @@ from callnet.cluster.codec import decode_view
 from callnet.cluster.copies import Copies
 from callnet.cluster.member import Member
 from callnet.cluster.redis import Scripts
+from callnet.cluster.redis_line import pack
 from callnet.cluster.shared import SharedBus, SharedCallStore
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
@@ -51,9 +52,9 @@ class BlockingRedis:
         self.messages: Final[deque[tuple[bytes, bytes]]] = deque()
         """What was published: channel and message."""
         self.given: Final[Counter[str]] = Counter()
-        """Commands, by their name."""
-        self.sent = self.received = 0
-        """Bytes."""
+        """Commands that :meth:`ask` gave, by their name."""
+        self.sent = self.received = self.published = 0
+        """Bytes of what :meth:`run` said, of what it was answered, and of messages."""
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(server.socket_url().removeprefix("unix://"))
         self._reader = Reader(notEnoughData=BlockingRedis)
@@ -65,36 +66,42 @@ class BlockingRedis:
     def ask(self, *words: bytes) -> Any:
         """Give a command."""
         self.given[words[0].decode().lower()] += 1
-        return self._ask(words)
+        return self._ask(pack(words))[0]
 
     def run(self, script: str, args: Sequence[bytes]) -> Any:
         """Run a script."""
-        return self._ask((b"EVALSHA", self._scripts.hashes[script], b"0", *args))
-
-    def _ask(self, words: tuple[bytes, ...]) -> Any:
-        command = pack_command(words)  # type: ignore[arg-type]  # its stub takes one word only
-        self._socket.sendall(command)
+        command = pack((b"EVALSHA", self._scripts.hashes[script], b"0", *args))
+        published = self.published
+        answer, size = self._ask(command)
         self.sent += len(command)
+        self.received += size - (self.published - published)
+        return answer
+
+    def _ask(self, command: bytes) -> tuple[Any, int]:
+        """The answer, and how many bytes came."""
+        self._socket.sendall(command)
+        size = 0
         while (reply := self._next()) is BlockingRedis:
             data = self._socket.recv(1 << 16)
-            self.received += len(data)
+            size += len(data)
             self._reader.feed(data)
-        while self._next() is not BlockingRedis:
+        if self._next() is not BlockingRedis:
             raise AssertionError("an answer that nobody asked for")
         if isinstance(reply, Exception):
             raise reply
-        return reply
+        return reply, size
 
     def _next(self) -> Any:
         while isinstance(reply := self._reader.gets(), PushNotification):
             if reply[0] == b"message":
+                self.published += len(pack(tuple(reply)))
                 self.messages.append((reply[1], reply[2]))
         return reply
 
     def follow(self, channel: bytes, listens: bool = True) -> None:
         """Listen to a channel, or no more."""
         # The answer to these is a message, which would come before that to the next command.
-        self._socket.sendall(pack_command((b"SUBSCRIBE" if listens else b"UNSUBSCRIBE", channel)))  # type: ignore[arg-type]
+        self._socket.sendall(pack((b"SUBSCRIBE" if listens else b"UNSUBSCRIBE", channel)))
         self.ask(b"PING")
 
     def close(self) -> None:
@@ -109,20 +116,22 @@ class NodeClock(Clock):
         super().__init__()
         self._soon = soon
 
-    def callLater(self, when: float, what: Callable[..., object], *args: Any, **kw: Any) -> DelayedCall:
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> IDelayedCall:  # noqa: A002
         """Call something later."""
-        if not when:
+        if not delay:
             self._soon()
-        return super().callLater(when, what, *args, **kw)  # type: ignore[no-any-return]
+        return super().callLater(delay, callable, *args, **kw)
 
 
 class _Line:
     """The two connections of a node."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, clock: Clock) -> None:
         self._world = world
+        self._clock = clock
         self._channel = b""
         self.up = False
+        self.answers_after = 0.0
         self.connected: Callable[[str], None] = lambda _: None
         self.received: Callable[[bytes], None] = lambda _: None
         self.subscribed: Callable[[], None] = lambda: None
@@ -141,7 +150,8 @@ class _Line:
         """Run a script."""
         if not self.up:
             return fail(Unavailable("the node is dead"))
-        return succeed(self._world.run(script, args))
+        answer = self._world.run(script, args)
+        return deferLater(self._clock, self.answers_after, lambda: answer) if self.answers_after else succeed(answer)
 
     def drop(self) -> None:
         """Nothing is ever wrong with it."""
@@ -173,7 +183,7 @@ class SimulatedNode:
         self.clock = NodeClock(lambda: world.soon(self))
         self.clock.advance(ahead)
         self.copies = Copies(lambda node: node.rpartition(".")[0] == name)
-        self._line = line = _Line(world)
+        self._line = line = _Line(world, self.clock)
         bus = SharedBus(self.copies)
 
         def link(connected: Callable[[str], None], _lost: Callable[[], None]) -> _Line:
@@ -192,6 +202,10 @@ class SimulatedNode:
         self.rooms = RoomManager(self.store, bus, self.clock, world.settings)
         self.member.start()
         self.rooms.start()
+
+    def slow_down(self, seconds: float) -> None:
+        """Let every answer of Redis take so long from now on."""
+        self._line.answers_after = seconds
 
     def die(self) -> None:
         """End as a process does that is killed."""
@@ -262,6 +276,10 @@ class World:
         """Kill a node."""
         node.die()
         self.nodes.remove(node)
+
+    def close(self) -> None:
+        """End it all at once."""
+        self.redis.close()
 
     def _set_clock(self) -> None:
         # Redis' own clock goes on; that is made up for.

@@ -1,4 +1,4 @@
--- Renews a node's lease. ARGV: prefix, node, how much of what is due the node would look at.
+-- Renews a node's lease. ARGV: prefix, node, how much of what is due the node would look at, if anything.
 -- Answers with nothing if the node is not known or its lease is over, else with the time and what it is to
 -- look at: '' or {members, view} in msgpack. That is what no other has seen to for a second, which any node
 -- may take, and what dead nodes held, which one node at a time does; nothing in the quiet time.
@@ -90,7 +90,7 @@ local function bury_dead()
     end
 end
 
-if seconds_of('quiet') <= now then
+if most > 0 and seconds_of('quiet') <= now then
     take_due()
     bury_dead()
 end
