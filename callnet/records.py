@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -21,6 +22,9 @@ class CallState(StrEnum):
     RINGING = "ringing"
     ACTIVE = "active"
     OVER = "over"
+
+
+_LIFE: Final = {CallState.RINGING: 0, CallState.ACTIVE: 1, CallState.OVER: 2}
 
 
 class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
@@ -78,6 +82,15 @@ class CallRecord(Struct, frozen=True, array_like=True):
     ended_at: float | None = None
     ended_by: DeviceAddress | None = None
     """The device that refused or hung up, which need not be told."""
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """Of two records of one call the one with the greater age is the later one.
+
+        Within one store the version says so. A node that was cut off may have gone further in versions, but
+        a call goes from RINGING by ACTIVE to OVER and never back.
+        """
+        return _LIFE[self.state], self.version
 
 
 class Seat(Struct, frozen=True, array_like=True):

@@ -137,6 +137,18 @@ class AnswerTests(AwayCase):
         self.assertEqual([Refused(room, TV, Reason.BUSY)], outcomes)
         self.assert_nothing_waits(self.rooms)
 
+    def test_something_else(self) -> None:
+        """Who asks for something else meanwhile does not wait so long for that: it leaves the call that it answered."""
+        outcomes, room = self.ringing()
+        self.goes_away()
+        answered = self.rooms.answer(self.tv, room, True)
+        called = self.rooms.call(self.tv, CAROL)
+        self.wait(0.75)
+        self.assertEqual(TooLate(Reason.CONNECTION_LOST), self.successResultOf(answered))
+        self.assert_unavailable(called)
+        self.is_back()
+        self.assertEqual([Refused(room, TV, Reason.BUSY)], outcomes)
+
     def test_refusal(self) -> None:
         """Who refused need not be told."""
         outcomes, room = self.ringing()

@@ -16,7 +16,7 @@ a seat         the greater generation; one that somebody else has taken is lost
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -82,6 +82,8 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
             draft.adopt(call)
         if call.room in records.calls:
             draft.tell(call, *everyone(call))
+        else:
+            draft.tell(call, *_moved_before_the_end(records, mine, call))
     for device, stored in newest:
         _announce_device(draft, stored, device, node)
     for one in mine.calls:  # of other calls the parties were not read
@@ -91,6 +93,16 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
         if merged is not None:
             draft.adopt(merged)
     return draft.finish()
+
+
+def _moved_before_the_end(records: Records, mine: Mine, call: CallRecord) -> Iterator[DeviceAddress]:
+    """Who was in a call that only this node knew of, and had gone to another node when it ended."""
+    ended_at = 0.0 if call.ended_at is None else call.ended_at * 1000
+    for device in mine.devices:
+        stored = records.device(device.address)
+        newer = 0 if stored is None else stored.generation
+        if device.generation < newer <= ended_at and device.address in everyone(call):
+            yield device.address
 
 
 def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> CallRecord | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from math import inf
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -12,8 +11,6 @@ from callnet.calls.draft import parties
 from callnet.calls.telling import decided_at
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, CallState, DeviceRecord, Seat, SeatsRecord
-
-_LIFE: Final = {CallState.RINGING: 0, CallState.ACTIVE: 1, CallState.OVER: 2}
 
 _Seats = tuple[Seat | None, Seat | None]
 
@@ -33,7 +30,7 @@ def later_call(stored: CallRecord, mine: CallRecord) -> CallRecord | None:
         return _ended_though_answered(stored, mine)
     if _is_unanswered_end(mine) and stored.state is CallState.ACTIVE:
         return _ended_though_answered(mine, stored)
-    mine_is, stored_is = _age(mine), _age(stored)
+    mine_is, stored_is = mine.age, stored.age
     if stored.state is CallState.OVER or mine_is < stored_is or replace(mine, due=stored.due) == stored:
         return None
     if mine_is > stored_is:
@@ -55,10 +52,6 @@ def _ended_though_answered(ended: CallRecord, answered: CallRecord) -> CallRecor
         answered_by_calling=answered.answered_by_calling,
         ended_by=None,
     )
-
-
-def _age(call: CallRecord) -> tuple[int, int]:
-    return _LIFE[call.state], call.version
 
 
 def _first_answered(call: CallRecord) -> tuple[float, DeviceAddress, tuple[DeviceAddress, ...]]:
@@ -107,7 +100,10 @@ def merged_seats(
         if seat.key not in taken and seat.empty_since is None and free is not None:
             seats[free] = seat
     new = replace(stored, seats=(seats[0], seats[1]), closed=stored.closed or mine.closed)
-    return None if new == stored else replace(new, version=max(stored.version, mine.version) + 1)
+    # Pages were told of the seats as the node knew them: what they are told next must be newer.
+    if new == stored and mine.version <= stored.version:
+        return None
+    return replace(new, version=max(stored.version, mine.version) + 1)
 
 
 def _newer_seat(stored: Seat | None, held: list[Seat | None], own: list[Seat]) -> Seat | None:

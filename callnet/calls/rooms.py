@@ -215,11 +215,11 @@ class RoomManager:
         gave_up = events.GaveUp(room, device)
         if self._retries and self._retries.keeps((events.Answer, device), gave_up):
             self._retries.forget((events.Answer, device))
-        for _ in range(_ANSWER_TRIES):
+        for tried in range(_ANSWER_TRIES):
             try:
                 return (await self._decisions.settle(events.Answer(room, device, accepted))).reply
             except Unavailable:
-                if self._turns.is_awaited(device):
+                if tried and self._turns.is_awaited(device):
                     break  # the device has something else to ask for
                 await self._retries.pause(AGAIN)
         self._retries.keep(gave_up, (events.Answer, device))

@@ -32,13 +32,15 @@ from callnet.calls.telling import answer, be_hangup, news
 from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode, DeviceAddress, Outcome, Reason, RoomId
-from callnet.records import CallRecord, CallState
+from callnet.records import CallRecord
 
 _REMEMBERED_ROOMS: Final = 4
 
-_Acted: TypeAlias = tuple[int, type[Message] | None, bool]
-"""The version of a call that was acted on, what the device was told last of it, and whether that was its end."""
-_NEVER: Final[_Acted] = (0, None, False)
+_Acted: TypeAlias = tuple[tuple[int, int], type[Message] | None]
+"""The age of a call as it was acted on, and what the device was told last of it."""
+_NEVER: Final[_Acted] = ((-1, 0), None)
+_OVER: Final = (2, 0)
+"""The least age of a call that is over."""
 
 log = Logger()
 
@@ -119,20 +121,19 @@ class Session:
 
     def told(self, call: CallRecord) -> None:
         """Say what is new about a call, unless something newer was acted on, or the same was said already."""
-        version, said, ended = self._acted_on(call.room)
-        if call.version <= version:
+        acted, said = self._acted_on(call.room)
+        if call.age <= acted:
             return
-        message = None if ended else news(call, self.address, self._rooms.now(), self._rooms.settings.ring_time)
-        if message is None:
-            self._remember(call.room, call.version, said, ended)
-            return
-        self._remember(call.room, call.version, type(message), call.state is CallState.OVER)
-        if said is not type(message):
+        had_ended = acted >= _OVER
+        message = None if had_ended else news(call, self.address, self._rooms.now(), self._rooms.settings.ring_time)
+        saying = said if message is None else type(message)
+        self._remember(call.room, call.age, saying)
+        if message is not None and said is not saying:
             self._send(message)
 
     def knows(self, call: CallRecord) -> None:
         """Take note that the device has been told of a call as it now is."""
-        self._remember(call.room, call.version, self._acted_on(call.room)[1], call.state is CallState.OVER)
+        self._remember(call.room, call.age, self._acted_on(call.room)[1])
 
     def awaits(self, outcome: Deferred[Outcome]) -> None:
         """Wait for the outcome of a call that was placed on an earlier connection."""
@@ -180,15 +181,14 @@ class Session:
         return _NEVER if self._acted is None else self._acted.get(room, _NEVER)
 
     def _has_said(self, room: RoomId, said: type[Message]) -> None:
-        version, _, ended = self._acted_on(room)
-        self._remember(room, version, said, ended)
+        self._remember(room, self._acted_on(room)[0], said)
 
-    def _remember(self, room: RoomId, version: int, said: type[Message] | None, ended: bool) -> None:
+    def _remember(self, room: RoomId, age: tuple[int, int], said: type[Message] | None) -> None:
         acted = self._acted
         if acted is None:
             acted = self._acted = {}
         acted.pop(room, None)
-        acted[room] = version, said, ended
+        acted[room] = age, said
         if len(acted) > _REMEMBERED_ROOMS:
             del acted[next(iter(acted))]
 

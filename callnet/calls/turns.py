@@ -30,6 +30,10 @@ class Turns:
         self._waiting[owner].append((work, mine))
         return mine
 
+    def is_awaited(self, owner: object) -> bool:
+        """Tell whether more work of ``owner`` waits for what is being done."""
+        return bool(self._waiting.get(owner))
+
     def _hand_over(self, done: Deferred[T], mine: Deferred[T], owner: object) -> Deferred[T]:
         """Let what comes of ``done`` be known by ``mine`` before the next in line begins."""
         done.chainDeferred(mine)

@@ -136,7 +136,7 @@ class Copies:
                     yield Displaced(mine.address, mine.node, now.generation)
         for call in records.calls.values():
             known = self.records.calls.get(call.room)
-            if known is None or known.version < call.version:
+            if known is None or known.age < call.age:
                 yield from (Notice(device.address, call) for device in self._concerned(call, known is None))
         for seats in records.seats.values():
             known_seats = self.records.seats.get(seats.room)
@@ -208,7 +208,7 @@ class Copies:
 
     def _put_call(self, call: CallRecord) -> None:
         old = self.records.calls.get(call.room)
-        if old is not None and old.version > call.version:
+        if old is not None and old.age > call.age:
             return
         if self.is_wanted(call):
             self._tables.put_call(call)

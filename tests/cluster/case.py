@@ -121,6 +121,16 @@ class Phone:
             room_id=called["room_id"],
         )
 
+    def refuses(self) -> None:
+        """Refuse the newest call that it was told of."""
+        called = self.last("called")
+        self.says(
+            type="called_refuse",
+            from_phone=called["from_phone"],
+            from_device_id=called["from_device_id"],
+            room_id=called["room_id"],
+        )
+
     def hangs_up(self, room: str) -> None:
         """End a call."""
         self.says(type="calling_hangup", notified_phone="1", notified_device_id="1", room_id=room)

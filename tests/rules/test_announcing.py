@@ -44,6 +44,13 @@ class EmptyStoreTests(AnnouncingCase):
         self.announce(calls=[over(FIRST, ANN, TV), over(SECOND, ANN, TV, ended_at=NOW - REMEMBERED)])
         self.assertEqual({FIRST: over(FIRST, ANN, TV)}, self.tables.calls)
 
+    def test_caller_that_went_elsewhere(self) -> None:
+        """A caller that had gone to another node when its call ended on this one is told of the end there."""
+        call = replace(over(FIRST, ANN, TV, reason=Reason.CANCELLED), callee=None)
+        self.stored(device(ANN, node=THERE, generation=int(NOW - 2) * 1000))
+        changes = self.announce([gone(ANN, NOW - 9, generation=7000, room=FIRST), device(TV, room=FIRST)], [call])
+        self.assert_told(changes, (ANN, FIRST))
+
     def test_devices_that_are_gone(self) -> None:
         """Who is in the grace is waited for still; who was gone for longer is forgotten."""
         self.announce([gone(ANN, NOW - 20), gone(TV, NOW - 30)])

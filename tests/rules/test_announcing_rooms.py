@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from callnet.calls.times import SEAT_KEPT
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Notice, Seat, SeatsRecord
 from tests.rules.announcing_case import (
@@ -179,7 +180,7 @@ class SeatsTests(AnnouncingCase):
         """Of two sockets of one seat the newer one has it: the store's."""
         stored = seat("red", THERE, generation=7001)
         record = self.believed((stored, None), (seat("red"), None))
-        self.assertEqual(SeatsRecord(FIRST, 5, (stored, None), None), record)
+        self.assertEqual(SeatsRecord(FIRST, 8, (stored, None), None), record)
 
     def test_newer_here(self) -> None:
         """... or this node's, or one that this node has heard of."""
@@ -190,10 +191,10 @@ class SeatsTests(AnnouncingCase):
         self.assert_seats(record, seat("red", NODE), seat("blue", THERE, generation=7001))
 
     def test_others_know_better(self) -> None:
-        """What this node remembers of others' seats counts for nothing."""
+        """What this node remembers of others' seats counts for nothing, but what pages are told next must be newer."""
         stored = (seat("red", THERE, empty_since=NOW - 1), None)
         record = self.believed(stored, (seat("red", THERE), seat("blue", THERE)))
-        self.assertEqual(SeatsRecord(FIRST, 5, stored, None), record)
+        self.assertEqual(SeatsRecord(FIRST, 8, stored, NOW - 1 + SEAT_KEPT), record)
 
     def test_seat_of_its_own(self) -> None:
         """A page that the store knows nothing of sits down where nobody is: best where nobody was."""
@@ -209,10 +210,10 @@ class SeatsTests(AnnouncingCase):
     def test_no_seat(self) -> None:
         """If the room is full by now its seat is lost, and so is one that is empty."""
         full = (seat("blue", THERE), seat("green", THERE))
-        self.assertEqual(SeatsRecord(FIRST, 5, full, None), self.believed(full, (seat("red"), None)))
+        self.assertEqual(SeatsRecord(FIRST, 8, full, None), self.believed(full, (seat("red"), None)))
         half = (seat("blue", THERE), None)
         record = self.believed(half, (seat("red", empty_since=NOW - 1), None))
-        self.assertEqual(SeatsRecord(FIRST, 5, half, None), record)
+        self.assertEqual(SeatsRecord(FIRST, 8, half, None), record)
 
     def test_closed(self) -> None:
         """A room that either has closed is closed."""
