@@ -1,4 +1,7 @@
-"""The whole story: two devices log in, one rings, the other answers, both open the page, one hangs up."""
+"""The whole story: two devices log in, one rings, the other answers, both open the page, one hangs up.
+
+It is played on one node, and then with one device and its page on each of two.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from callnet.model import DeviceAddress
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.visitor import Stage
+from tests.daemon import Daemon
+from tests.redis_server import new_prefix, shared
 
 TELEVISION: Final = DeviceAddress("13651884967", "tv888")
 TELEPHONE: Final = DeviceAddress("13651884968", "phone1")
@@ -23,18 +28,26 @@ reactor: Any = installed
 class StoryTests(BrowserCase):
     """A call between two devices that meet in the page."""
 
-    async def connect(self, address: DeviceAddress, on_frame: Callable[[Frame], object] | None = None) -> Device:
+    def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
+        """Start the node of both devices."""
+        started = super().setUp()
+        self.other = self.daemon
+        return started
+
+    async def connect(
+        self, daemon: Daemon, address: DeviceAddress, on_frame: Callable[[Frame], object] | None = None
+    ) -> Device:
         """Log a device in and connect it."""
-        token = await Account(self.daemon.account_url, reactor).login(*address)
-        device = await connect(self.daemon.signaling_url, token, reactor, on_frame=on_frame)
+        token = await Account(daemon.account_url, reactor).login(*address)
+        device = await connect(daemon.signaling_url, token, reactor, on_frame=on_frame)
         self.addCleanup(device.close)
         return device
 
     async def ring(self) -> tuple[Frame, Deferred[CallAnswer]]:
         """Let the television call the telephone; what the telephone hears, and the answer to come."""
         self.heard: DeferredQueue[Frame] = DeferredQueue()
-        self.television = await self.connect(TELEVISION)
-        self.telephone = await self.connect(TELEPHONE, on_frame=self.heard.put)
+        self.television = await self.connect(self.daemon, TELEVISION)
+        self.telephone = await self.connect(self.other, TELEPHONE, on_frame=self.heard.put)
         answer = self.television.call(*TELEPHONE)
         return await self.heard.get(), answer
 
@@ -44,7 +57,7 @@ class StoryTests(BrowserCase):
         def story(stage: Stage) -> None:
             called, answer = in_reactor(lambda: Deferred.fromCoroutine(self.ring()))
             self.assertEqual((called.type, called.sender), ("called", TELEVISION))
-            red, blue = stage.pair()
+            red, blue = stage.pair(self.other.site_url)
             blue.enter(called.room_id)
             blue.await_state("waiting")
             in_reactor(lambda: self.telephone.accept(called))
@@ -78,3 +91,19 @@ class StoryTests(BrowserCase):
             self.assertEqual((frame.type, frame.room_id), ("calling_be_hangup", called.room_id))
 
         return self.play(story)
+
+
+class TwoNodesTests(StoryTests):
+    """The same with the television and the red page on one node, the telephone and the blue page on another."""
+
+    def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
+        """Start two nodes that meet over Redis."""
+        self.settings = (
+            f'redis.url = "{shared("redis").socket_url()}"\n'
+            f'redis.prefix = "{new_prefix()}"\n'
+            'tokens.signing_key = "the key of these two nodes and of no other one"\n'
+        )
+        started = super().setUp()
+        self.other = Daemon(self.mktemp(), self.settings)
+        self.addCleanup(self.other.stop)
+        return started.addCallback(lambda _: self.other.start())

@@ -171,18 +171,30 @@ class Stage:
         return self._playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
 
     def visitor(
-        self, browser: Browser, language: str = "en-US", size: tuple[int, int] = LAPTOP, **options: Any
+        self,
+        browser: Browser,
+        language: str = "en-US",
+        size: tuple[int, int] = LAPTOP,
+        site_url: str | None = None,
+        **options: Any,
     ) -> Visitor:
-        """A new visitor, who shares nothing with the others."""
+        """A new visitor, who shares nothing with the others.
+
+        :param site_url: ``None``: the site of the stage.
+        """
         viewport = {"width": size[0], "height": size[1]}
         context = browser.new_context(locale=language, viewport=viewport, ignore_https_errors=True, **options)  # type: ignore[arg-type]
-        visitor = Visitor(context.new_page(), self._site_url)
+        visitor = Visitor(context.new_page(), site_url or self._site_url)
         self._visitors.append(visitor)
         return visitor
 
-    def pair(self) -> tuple[Visitor, Visitor]:
-        """Two visitors in browsers of their own, the first with the red camera, the second with the blue."""
-        return self.visitor(self.browser(Camera.RED)), self.visitor(self.browser(Camera.BLUE))
+    def pair(self, second_site_url: str | None = None) -> tuple[Visitor, Visitor]:
+        """Two visitors in browsers of their own, the first with the red camera, the second with the blue.
+
+        :param second_site_url: where the second one goes; ``None``: the site of the stage.
+        """
+        red, blue = self.browser(Camera.RED), self.browser(Camera.BLUE)
+        return self.visitor(red), self.visitor(blue, site_url=second_site_url)
 
     def asleep(self, camera: Camera) -> AbstractContextManager[None]:
         """Let the browser with this camera sleep for as long as the context lasts."""
