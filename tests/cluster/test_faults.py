@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from callnet.model import CloseCode
-from tests.cluster.case import ANN, BOUND, CAROL, GRACE, TV, ClusterCase, Node, Phone, reactor
+from tests.cluster.case import ANN, BOUND, CAROL, GRACE, TV, ClusterCase, Node, Phone
+from tests.shared_nodes import reactor
 
 CAROL_TV = CAROL._replace(device_id="tv")
 

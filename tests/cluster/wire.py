@@ -60,7 +60,7 @@ class Wire(Factory):
             for gone in waiting:
                 gone.callback(None)
 
-    def buildProtocol(self, addr: object) -> Protocol | None:  # type: ignore[override]  # noqa: ARG002
+    def buildProtocol(self, addr: object) -> Protocol | None:  # noqa: ARG002
         """Take a connection."""
         if self._is_cut:
             return None

@@ -1,0 +1,176 @@
+"""What calls, connections and heartbeats cost Redis is what docs/scaling.md says."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.cluster import scripts
+from callnet.cluster.redis import Scripts
+from callnet.model import DeviceAddress
+from tests.cluster.case import ANN, TV, ClusterCase, Phone
+from tests.cluster.costs import AT_ONCE, MANY, Cost, bytes_held, costs, table
+from tests.redis_server import Flavour, shared
+
+DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "scaling.md"
+TOLERANCE: Final = 0.1
+"""What is measured in bytes may be off by so much of what the document says."""
+PLACES: Final = ("", ", across nodes")
+
+
+def rows(document: str) -> dict[str, list[str]]:
+    """The cells of all tables of a document, by their first."""
+    lines = [line.strip("| ").split(" | ") for line in document.splitlines() if line.startswith("| ")]
+    return {cells[0]: cells[1:] for cells in lines}
+
+
+def is_near(told: str, measured: float) -> bool:
+    """Tell whether a number of bytes is about what the document says."""
+    return abs(int(told) - measured) <= TOLERANCE * measured
+
+
+@cache
+def counted(flavour: Flavour) -> Mapping[str, Cost]:
+    """What everything costs, counted once."""
+    return costs(shared(flavour))
+
+
+class RedisCostsTests(SynchronousTestCase):
+    """What is counted with nobody racing."""
+
+    flavour: Flavour = "redis"
+
+    def setUp(self) -> None:
+        """Count, once."""
+        self.found = counted(self.flavour)
+
+    def test_call(self) -> None:
+        """A whole call takes four round trips, wherever its devices are: one to read and three to commit."""
+        for where in PLACES:
+            placed, answered, ended = (self.found[f"call is {how}{where}"] for how in ("placed", "answered", "hung up"))
+            self.assertEqual({"read": 1, "commit": 1}, placed.scripts)
+            self.assertEqual({"commit": 1}, answered.scripts)
+            self.assertEqual({"commit": 1}, ended.scripts)
+
+    def test_other_ends(self) -> None:
+        """However else a call ends, that takes one round trip."""
+        for what in ("refused", "not answered in time"):
+            for where in PLACES:
+                self.assertEqual({"commit": 1}, self.found[f"call is {what}{where}"].scripts)
+
+    def test_messages(self) -> None:
+        """A commit publishes what other nodes must know, once; inside a node nothing is published."""
+        for what, cost in self.found.items():
+            if what.startswith("call is"):
+                self.assertEqual(int(what.endswith(PLACES[1])), cost.messages, what)
+                self.assertNotIn("publish", cost.scripts)
+
+    def test_heartbeat(self) -> None:
+        """A heartbeat is one round trip and costs the same however many devices the node has."""
+        sweeping = self.found["heartbeat of the one that sweeps"]
+        self.assertEqual({"beat": 1}, sweeping.scripts)
+        self.assertEqual({"beat": 1}, self.found["heartbeat of a node"].scripts)
+        self.assertEqual(sweeping, self.found[f"the same with {MANY} devices"])
+
+    def test_at_once(self) -> None:
+        """Devices that connect in one turn of the reactor share their round trips."""
+        one, many = self.found["device connects"], self.found[f"{AT_ONCE} devices connect at once"]
+        self.assertEqual({"read": 1, "commit": 1}, one.scripts)
+        self.assertEqual(one.scripts, many.scripts)
+        self.assertLess(many.sent / AT_ONCE, one.sent / 2)
+
+    def test_relay(self) -> None:
+        """What pages say to each other costs nothing inside a node, and one message across."""
+        inside, across = (self.found[f"page says something to the other{where}"] for where in PLACES)
+        self.assertEqual(Cost({}, 0, 0, 0, 0, 0), inside)
+        self.assertEqual({"publish": 1}, across.scripts)
+        self.assertEqual(1, across.messages)
+
+    def test_document(self) -> None:
+        """The table of the document is what is counted."""
+        told, counted = rows(DOCUMENT.read_text()), rows(table(self.found))
+        for what, cells in counted.items():
+            self.assertEqual(told.get(what, [])[:3], cells[:3], f"{what}: the table should be\n{table(self.found)}")
+            for said, measured in zip(told[what][3:], cells[3:], strict=True):
+                if what != "what happens":
+                    self.assertTrue(is_near(said, int(measured)), f"{what}: {said}, not {measured}")
+
+
+class ValkeyCostsTests(RedisCostsTests):
+    """The same on Valkey."""
+
+    flavour: Flavour = "valkey"
+
+
+class MemoryTests(SynchronousTestCase):
+    """What Redis holds."""
+
+    def test_bytes(self) -> None:
+        """A device and a call need as much memory as the document says."""
+        told = rows(DOCUMENT.read_text())
+        for what, measured in bytes_held(shared("redis")).items():
+            [said] = told[f"one {what}"]
+            self.assertTrue(is_near(said, measured), f"{what}: {said}, not {measured}")
+
+
+class RealNodesTests(ClusterCase):
+    """The same with nodes that have connections of their own, as Redis itself reports it (MONITOR)."""
+
+    def setUp(self) -> None:
+        """Begin with a server that nobody else uses."""
+        super().setUp()
+        self.server = self.own_server()
+        self.know_the_run()
+
+    def monitor(self) -> socket.socket:
+        """Have Redis report every command."""
+        monitor = socket.socket(socket.AF_UNIX)
+        self.addCleanup(monitor.close)
+        monitor.connect(self.server.socket_url().removeprefix("unix://"))
+        monitor.sendall(b"MONITOR\r\n")
+        self.assertEqual(b"+OK\r\n", monitor.recv(5))
+        return monitor
+
+    def reported(self, monitor: socket.socket) -> Sequence[str]:
+        """The commands up to now."""
+        self.server.cli("ECHO", "that is all")
+        text = b""
+        while b'"that is all"' not in text:
+            text += monitor.recv(1 << 16)
+        return text.decode().splitlines()
+
+    def scripts_run(self, report: Sequence[str]) -> Counter[str]:
+        """Which scripts nodes ran, but for heartbeats."""
+        names = {sha.decode(): name for name, sha in Scripts(scripts.load()).hashes.items()}
+        run = Counter(names[found[1]] for line in report if (found := re.search(r'"EVALSHA" "(\w+)"', line)))
+        del run["beat"]
+        return run
+
+    async def test_call(self) -> None:
+        """A whole call across nodes is one read and three commits, and these publish all that is published."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        monitor = self.monitor()
+        tv.hangs_up(await self.talk(ann, tv))
+        await self.hears(ann, "calling_be_hangup:hangup")
+        report = self.reported(monitor)
+        self.assertEqual({"read": 1, "commit": 3}, self.scripts_run(report))
+        published = [line for line in report if '"PUBLISH"' in line]
+        self.assertEqual(3, len(published))
+        for line in published:
+            self.assertIn(" lua] ", line)
+
+    async def test_at_once(self) -> None:
+        """Devices that connect in one turn of the reactor are written by one command."""
+        node = await self.start()
+        monitor = self.monitor()
+        phones = [Phone(DeviceAddress(f"{13600000000 + number}", "phone"), node) for number in range(AT_ONCE)]
+        await self.until(lambda: all(phone.session.generation for phone in phones))
+        self.assertEqual({"read": 1, "commit": 1}, self.scripts_run(self.reported(monitor)))
