@@ -10,7 +10,7 @@ OPTIONS ?=
 
 # What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
 TEST_PACKAGES = chromium fonts-wqy-zenhei haproxy postgresql redis-server valkey-server systemd
-ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) debootstrap git make python3-venv curl
+ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) curl debootstrap faketime git iproute2 make python3-venv
 
 VENV = .venv
 BIN = $(VENV)/bin

@@ -12,10 +12,12 @@ import traceback
 
 import click
 
-from acceptance import browser, calls, fuzz, newcomer, scale
+from acceptance import browser, calls, fuzz, newcomer, partition, scale
+from acceptance.faults import proof as faults
 from acceptance.proof import ROOT, Outcome, Proof, report
 
-PROOFS = {proof.name: proof for proof in (newcomer.PROOF, calls.PROOF, fuzz.PROOF, browser.PROOF, scale.PROOF)}
+MODULES = (newcomer, calls, fuzz, browser, scale, faults, partition)
+PROOFS: dict[str, Proof] = {module.PROOF.name: module.PROOF for module in MODULES}
 
 
 def give(proof: Proof, brief: bool, seed: int) -> bool:
