@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from acceptance.proof import Outcome, Proof
 from acceptance.scale_life import BOUND, SETTINGS, Life
-from tests.cluster.costs import Cost, Page, cost_of
+from tests.cluster.costs import Cost, cost_of
 from tests.cluster.crowd import Crowd, Pair
+from tests.cluster.page import Page
 from tests.cluster.simulated import World
 from tests.redis_server import RedisServer
 
@@ -98,7 +99,7 @@ class Scale:
     def _weigh_pages(self, crowd: Crowd, count: int) -> None:
         here, there = crowd.world.nodes[:2]
         rooms = [f"room {number}" for number in range(count)]
-        pages = [(Page(here, 1, room), Page(there, 2, room)) for room in rooms]
+        pages = [(Page(here, room, 1), Page(there, room, 2)) for room in rooms]
         for what, words in (
             (Page.joins, "taking a seat"),
             (Page.relays, "what a page says to one on another node"),

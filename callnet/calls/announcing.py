@@ -88,8 +88,11 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
         _announce_device(draft, stored, device, node)
     for one in mine.calls:  # of other calls the parties were not read
         _seat_in_call(draft, one.room)
+    known = {call.room: call.age for call in mine.calls}
     for seats in mine.seats:
-        merged = merged_seats(records.seats.get(seats.room), seats, mine.names, node)
+        call = draft.call(seats.room)
+        has_changed = call is not None and (call.room not in known or known[call.room] < call.age)
+        merged = merged_seats(records.seats.get(seats.room), seats, mine.names, node, has_changed)
         if merged is not None:
             draft.adopt(merged)
     return draft.finish()

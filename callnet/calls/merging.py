@@ -83,15 +83,18 @@ def _newness(call: CallRecord | None, device: DeviceAddress, room: RoomId) -> tu
 
 
 def merged_seats(
-    stored: SeatsRecord | None, mine: SeatsRecord, names: Collection[str], node: str
+    stored: SeatsRecord | None, mine: SeatsRecord, names: Collection[str], node: str, call_has_changed: bool
 ) -> SeatsRecord | None:
     """What the store is to hold of the seats of a room; ``None``: what it holds.
 
+    Pages were told of the room as the node knew it: where anything has changed, the version is greater than that.
+
     :param names: those of the node that says so, which from now on goes by ``node``.
+    :param call_has_changed: the node does not know the room's call as it now is.
     """
     held = [seat and replace(seat, node=node if seat.node in names else seat.node) for seat in mine.seats]
     if stored is None:
-        return replace(mine, seats=(held[0], held[1]))
+        return replace(mine, seats=(held[0], held[1]), version=mine.version + call_has_changed)
     own = [seat for seat in held if seat is not None and seat.node == node]
     seats: list[Seat | None] = [_newer_seat(seat, held, own) for seat in stored.seats]
     taken = {seat.key for seat in seats if seat is not None}
@@ -100,8 +103,7 @@ def merged_seats(
         if seat.key not in taken and seat.empty_since is None and free is not None:
             seats[free] = seat
     new = replace(stored, seats=(seats[0], seats[1]), closed=stored.closed or mine.closed)
-    # Pages were told of the seats as the node knew them: what they are told next must be newer.
-    if new == stored and mine.version <= stored.version:
+    if new == stored and mine.version + call_has_changed <= stored.version:
         return None
     return replace(new, version=max(stored.version, mine.version) + 1)
 

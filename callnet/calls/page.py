@@ -28,7 +28,7 @@ from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, SeatReply, vie
 from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode, RoomId
-from callnet.records import CallRecord, CallState, Relay, SeatsRecord
+from callnet.records import CallRecord, Relay, SeatsRecord
 
 log = Logger()
 
@@ -98,10 +98,9 @@ class PageSession:
 
     def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
         """Say how the room now is, unless something newer was said or it looks the same."""
-        ended = call is not None and call.state is CallState.OVER and self._view is not None
-        if self._joined is None or (seats.version <= self._version and not ended):
+        if self._joined is None or seats.version <= self._version:
             return
-        self._version = max(seats.version, self._version)
+        self._version = seats.version
         if not any(seat is not None and seat.key == self._joined.key for seat in seats.seats):
             self._refuse(FULL)  # the store had lost its memory, and others were faster
             return

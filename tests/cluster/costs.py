@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
-from zope.interface import implementer
 
-from callnet.calls.page import PageSession
 from callnet.calls.times import REMEMBERED
 from callnet.config import CallSettings
-from callnet.interfaces import IPeer
 from callnet.model import DeviceAddress
 from tests.cluster.case import ANN, TV, Phone
-from tests.cluster.simulated import SimulatedNode, World
+from tests.cluster.page import Page
+from tests.cluster.simulated import World
 from tests.redis_server import RedisServer
 
 PREFIX: Final = "callnet:"
@@ -98,46 +95,6 @@ def cost_of_time(world: World, seconds: float, begin: Callable[[], object]) -> C
     begin()
     world.settle()
     return cost_of(world, lambda: world.pass_time(seconds)) - idle
-
-
-@implementer(IPeer)
-class Page:
-    """A page's socket."""
-
-    def __init__(self, node: SimulatedNode, number: int, room: str = ROOM) -> None:
-        self.frames: list[dict[str, Any]] = []
-        self._session = PageSession(node.rooms, self)
-        self._key = f"{number:032x}"
-        self._room = room
-
-    def send(self, payload: bytes) -> None:
-        """Remember a frame."""
-        self.frames.append(json.loads(payload))
-
-    def close(self, code: int, reason: str) -> None:
-        """Nobody closes it."""
-        raise AssertionError(f"closed with {code}: {reason}")
-
-    def heard_at(self) -> float:
-        """Nobody asks."""
-        raise NotImplementedError
-
-    def says(self, kind: str, **frame: object) -> None:
-        """Send a frame."""
-        self._session.received(json.dumps({"type": kind, **frame}).encode())
-
-    def joins(self) -> None:
-        """Take a seat."""
-        self.says("join", room_id=self._room, key=self._key, session=self._key)
-
-    def relays(self) -> None:
-        """Say something to the other page."""
-        room = next(frame for frame in reversed(self.frames) if frame["type"] == "room")
-        self.says("relay", to=room["peer"]["session"], data={"candidate": "x" * 100})
-
-    def goes(self) -> None:
-        """Have the socket close."""
-        self._session.closed()
 
 
 def new_world(server: RedisServer, nodes: int) -> World:
@@ -227,7 +184,7 @@ def of_seats(server: RedisServer) -> Mapping[str, Cost]:
     found: dict[str, Cost] = {}
     for where, apart in (("", 0), (", across nodes", 1)):
         world = new_world(server, 2)
-        one, other = Page(world.nodes[0], 1), Page(world.nodes[apart], 2)
+        one, other = Page(world.nodes[0], ROOM, 1), Page(world.nodes[apart], ROOM, 2)
         found["page takes the first seat"] = cost_of(world, one.joins)
         found["page takes the second seat" + where] = cost_of(world, other.joins)
         found["page says something to the other" + where] = cost_of(world, one.relays)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callnet.calls.times import SEAT_KEPT
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Notice, Seat, SeatsRecord
+from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Notice, Seat, SeatNotice, SeatsRecord
 from tests.rules.announcing_case import (
     ANN,
     CAROL,
@@ -220,6 +220,17 @@ class SeatsTests(AnnouncingCase):
         self.stored(SeatsRecord(FIRST, 5, (seat("red", NODE), None), None))
         self.announce(seats=[SeatsRecord(FIRST, 5, (seat("red"), None), None, closed=True)])
         self.assertTrue(self.tables.seats[FIRST].closed)
+
+    def test_call_has_changed(self) -> None:
+        """Pages are told of a call that is not as their node knows it, even where their seats are as they were."""
+        mine = SeatsRecord(FIRST, 7, (seat("red", NODE), None), None)
+        for stored in ([], [mine]):
+            self.stored(over(FIRST, ANN, TV), *stored)
+            changes = self.announce(calls=[active(FIRST, ANN, TV)], seats=[mine])
+            self.assertEqual([8], [record.version for record in changes.seats])
+            self.assertEqual([SeatNotice("red", changes.seats[0], over(FIRST, ANN, TV))], changes.notices)
+            again = self.announce(calls=[over(FIRST, ANN, TV)], seats=changes.seats)
+            self.assertEqual((), tuple(again.seats))
 
     def test_room_of_a_call(self) -> None:
         """The seats of a call's room are looked at when the call is to be."""

@@ -1,0 +1,63 @@
+"""A page's socket at a node, and what it was told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from zope.interface import implementer
+
+from callnet.calls.page import PageSession
+from callnet.interfaces import IPeer
+from tests.cluster.case import Place
+
+
+@implementer(IPeer)
+class Page:
+    """A page that comes to a room. ``number`` tells it from the others there."""
+
+    def __init__(self, node: Place, room: str, number: int) -> None:
+        self.frames: list[dict[str, Any]] = []
+        self._session = PageSession(node.rooms, self)
+        self._key = f"{number:032x}"
+        self._room = room
+
+    # What the session calls
+
+    def send(self, payload: bytes) -> None:
+        """Remember a frame."""
+        self.frames.append(json.loads(payload))
+
+    def close(self, code: int, reason: str) -> None:
+        """Nobody closes it."""
+        raise AssertionError(f"closed with {code}: {reason}")
+
+    def heard_at(self) -> float:
+        """Nobody asks."""
+        raise NotImplementedError
+
+    # What the test does
+
+    def says(self, kind: str, **frame: object) -> None:
+        """Send a frame."""
+        self._session.received(json.dumps({"type": kind, **frame}).encode())
+
+    def joins(self) -> None:
+        """Take a seat."""
+        self.says("join", room_id=self._room, key=self._key, session=self._key)
+
+    def relays(self) -> None:
+        """Say something to the other page."""
+        room = next(frame for frame in reversed(self.frames) if frame["type"] == "room")
+        self.says("relay", to=room["peer"]["session"], data={"candidate": "x" * 100})
+
+    def goes(self) -> None:
+        """Have the socket close."""
+        self._session.closed()
+
+    # What it has seen
+
+    @property
+    def states(self) -> list[str]:
+        """How its room was, in order."""
+        return [frame["state"] for frame in self.frames if frame["type"] == "room"]

@@ -1,0 +1,82 @@
+"""What pages see while nodes, wires and Redis die and come back, wherever the devices of their call are."""
+
+from __future__ import annotations
+
+from tests.cluster.case import ANN, TV, ClusterCase, Node, Phone
+from tests.cluster.page import Page
+
+
+class PagesElsewhereTests(ClusterCase):
+    """Both pages of a call are on a node where neither of its devices is."""
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        """Begin with a call between two nodes, and its pages on a third."""
+        super().setUp()
+        self.server = self.own_server()
+        self.know_the_run()
+        self.here, self.there, self.third = await self.start(), await self.start(), await self.start()
+        self.ann, self.tv = await self.phone(ANN, self.here), await self.phone(TV, self.there)
+
+    async def meet(self, room: str) -> tuple[Page, Page]:
+        """Two pages that see each other."""
+        one, other = (Page(self.third, room, number) for number in (1, 2))
+        one.joins()
+        other.joins()
+        await self.until(lambda: one.states[-1:] == ["meeting"] == other.states[-1:])
+        return one, other
+
+    async def all_away(self) -> None:
+        """Redis dies, and every node notices."""
+        self.server.kill()
+        await self.until(lambda: not any(node.is_joined for node in self.running))
+
+    async def back(self, *nodes: Node) -> None:
+        """These nodes reach Redis again, one after the other, and announce what they know."""
+        for node in nodes:
+            node.wire.heal()
+            await self.until(lambda node=node: node.is_joined)  # type: ignore[misc]
+
+    async def ended_while_away(self, *order: Node) -> None:
+        """The call is ended while Redis is away, which comes back empty; then the nodes come back in some order."""
+        one, other = await self.meet(await self.talk(self.ann, self.tv))
+        await self.all_away()
+        self.tv.hangs_up(self.ann.last("call_success")["room_id"])
+        for node in order:
+            node.wire.cut()
+        self.server.restart()
+        await self.back(*order)
+        await self.until(lambda: one.states[-1:] == ["ended"] == other.states[-1:])
+        await self.hears(self.ann, "calling_be_hangup:hangup")
+        self.assertEqual(1, one.states.count("ended"))
+
+    async def test_ended_while_away(self) -> None:
+        """Whoever hung up while Redis was away has ended the call for the pages, whoever is back first."""
+        await self.ended_while_away(self.there, self.here, self.third)
+
+    async def test_ended_while_away_pages_first(self) -> None:
+        """The same if the node of the pages is back before that of who hung up."""
+        await self.ended_while_away(self.third, self.here, self.there)
+
+    async def test_ended_while_away_caller_first(self) -> None:
+        """The same if that of the other device is first."""
+        await self.ended_while_away(self.here, self.third, self.there)
+
+    async def test_answered_while_away(self) -> None:
+        """Pages that wait in the room of a call that rings meet when it turns out to have been answered."""
+        callee = Phone(TV, self.here)
+        await self.until(lambda: callee.session.generation)
+        self.ann.calls(TV)
+        await self.hears(callee, "called")
+        room = callee.last("called")["room_id"]
+        one, other = (Page(self.third, room, number) for number in (1, 2))
+        one.joins()
+        other.joins()
+        await self.until(lambda: one.states == ["waiting"] == other.states)
+        await self.all_away()
+        callee.accepts()
+        await self.hears(self.ann, "call_success")
+        for node in self.running:
+            node.wire.cut()
+        self.server.restart()
+        await self.back(self.here, self.third)
+        await self.until(lambda: one.states[-1:] == ["meeting"] == other.states[-1:])
