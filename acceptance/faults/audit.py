@@ -193,7 +193,9 @@ def _both(who: tuple[Address, ...], one: Part, other: Part, books: Books, now: f
         yield Problem(Wrong.LATE, min(began), settled, TOLD, who, f"the accept took {settled - min(began):.1f} s")
     ends = (min(one.end, now), min(other.end, now))
     first, last = min(ends), max(ends)
-    earlier = one if ends[0] <= ends[1] else other
+    earlier, later = (one, other) if ends[0] <= ends[1] else (other, one)
+    if later.how == "away":
+        last = max(first, last - GRACE)  # it had no connection since then
     leaver = who[0] if earlier is one else who[1]
     if last - first > TOLD:
         yield Problem(Wrong.LATE, first, last, TOLD, who, f"the end ({earlier.how}) took {last - first:.1f} s", settled)

@@ -139,6 +139,16 @@ class AuditTests(SynchronousTestCase):
         self.writer.gone(BERT, 20 - GRACE, 20)
         self.assert_wrong(attempt)
 
+    def test_the_end_while_one_is_away(self) -> None:
+        """Who is away when the other hangs up, and stays away, cannot be told."""
+        attempt = self.writer.talk(10, 20, "hang up", "away")
+        self.writer.gone(BERT, 19)
+        bert = self.writer.books.stories[ROOM].parts[BERT][0]
+        bert.end = 19 + GRACE
+        self.assert_wrong(attempt)
+        bert.end = 20 + TOLD + GRACE + 0.1
+        self.assert_wrong(attempt, Wrong.LATE)
+
     def test_a_peer_that_is_lost(self) -> None:
         """Who stays away is gone when the grace is over: the peer is told then, or within some seconds."""
         attempt = self.writer.talk(10, 20, "told connection_lost", "away")
