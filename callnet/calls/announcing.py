@@ -25,7 +25,8 @@ from msgspec.structs import replace
 from callnet.calls.draft import Draft, parties
 from callnet.calls.merging import everyone, later_call, later_device, merged_seats, newest_rooms
 from callnet.calls.moves import leave
-from callnet.calls.times import REMEMBERED
+from callnet.calls.telling import decided_at
+from callnet.calls.times import REMEMBERED, UNHEARD
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Records, SeatsRecord
@@ -86,6 +87,8 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
             draft.tell(call, *_moved_before_the_end(records, mine, call))
     for device, stored in newest:
         _announce_device(draft, stored, device, node)
+        if stored is not None and stored.generation < device.generation:
+            _tell_what_it_missed(draft, stored, device)
     for one in mine.calls:  # of other calls the parties were not read
         _seat_in_call(draft, one.room)
     known = {call.room: call.age for call in mine.calls}
@@ -164,6 +167,22 @@ def _announce_device(draft: Draft, stored: DeviceRecord | None, mine: DeviceReco
     draft.adopt(new)
     if stored is not None and stored.connected and stored.generation < mine.generation:
         draft.displace(stored, new)
+
+
+def _tell_what_it_missed(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
+    """Tell a device that came to this node while the store was away what it would have been told then (§2.4)."""
+    since, address = draft.now - UNHEARD, mine.address
+    endings = []
+    for call in filter(None, map(draft.call, (stored.previous, stored.room))):
+        if call.ended_at is not None and call.ended_at > since and call.ended_by != address:
+            was_here = call.ended_at * 1000 >= mine.generation
+            if was_here or decided_at(call, address) is not None:
+                endings.append(call)
+    if endings:
+        draft.tell(max(endings, key=lambda call: call.ended_at or 0.0), address)
+    present = draft.call_of(address)
+    if present is not None and (present.answered_at is None or present.answered_at > since):
+        draft.tell(present, address)
 
 
 def _seat_in_call(draft: Draft, room: RoomId) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from callnet.calls import events
 from callnet.calls.call import Decision, decide
 from callnet.calls.counts import CallCounts
@@ -48,6 +50,8 @@ class Decisions:
             records = reading.result if reading.called else None
             if not isinstance(records, Records):
                 records = await reading
+            if isinstance(event, events.OF_A_NODE) and event.node != store.node:
+                event = replace(event, node=store.node)
             decision = decide(records, event, store.now(), self._settings)
             changes = decision.changes
             if changes is NOTHING:

@@ -6,7 +6,7 @@ Each event names the phones and rooms whose records it is decided on.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from msgspec import Struct
 
@@ -186,3 +186,6 @@ Event: TypeAlias = (
     | SeatEmptied
     | PageHungUp
 )
+
+OF_A_NODE: Final = (Connected, SeatTaken)
+"""Events that name the node that holds a socket; it may have got another name when they are decided."""

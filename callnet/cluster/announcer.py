@@ -125,8 +125,12 @@ class Announcer:
             if records is None:
                 raise Unavailable("this node is not known any more")
             changes = announce(records, mine, node, self._time.now(), self._settings)
-            if changes is NOTHING or (await self._questions.commit(changes, records)).startswith(b"+"):
+            answer = b"+" if changes is NOTHING else await self._questions.commit(changes, records)
+            if answer.startswith(b"+"):
                 self._adopt(_with(records, changes), phones, mine.rooms())
+                for told, notice in zip(answer[1:].decode(), changes.notices, strict=True):
+                    if told == "l":
+                        self._deliver(notice)
                 return True
         return False
 

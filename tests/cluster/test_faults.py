@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from callnet.model import CloseCode
+from callnet.model import CloseCode, RoomId
 from tests.cluster.case import ANN, BOUND, CAROL, GRACE, TV, ClusterCase, Node, Phone
+from tests.cluster.page import Page
 from tests.shared_nodes import reactor
 
 CAROL_TV = CAROL._replace(device_id="tv")
@@ -285,3 +286,58 @@ class CutOffTests(ClusterCase):
         self.assertEqual([], moved.closed)
         ann.hangs_up(room)
         await self.hears(moved, "calling_be_hangup:hangup")
+
+    async def test_moved_to_it(self) -> None:
+        """A device that went to a node that is cut off is told, when that is back, that its call is over."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, here)
+        room = await self.talk(ann, tv)
+        there.wire.cut()
+        await self.until(lambda: not there.is_joined)
+        moved = await self.phone(TV, there)
+        ann.hangs_up(room)
+        await self.hears(tv, "calling_be_hangup:hangup")
+        self.assertEqual([], moved.told)
+        there.wire.heal()
+        await self.hears(moved, "calling_be_hangup:hangup")
+        self.assertEqual([CloseCode.DISPLACED], tv.closed)
+        ann.calls(TV)
+        await self.hears(moved, "called")
+
+
+class NewNameTests(ClusterCase):
+    """A node that was taken for dead goes by a new name, and whoever comes before it has noticed is known by that."""
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        """Begin with two nodes."""
+        super().setUp()
+        self.server = self.own_server()
+        self.know_the_run()
+        self.here, self.there = await self.start(), await self.start()
+
+    def take_for_dead(self) -> str:
+        """Let a node be dead to the others; its name."""
+        name = self.here.member.store.node
+        self.server.cli("ZREM", f"{self.prefix}nodes", name)
+        return name
+
+    async def test_device(self) -> None:
+        """A device."""
+        old = self.take_for_dead()
+        await self.phone(TV, self.here)
+        new = self.here.member.store.node
+        self.assertNotEqual(old, new)
+        records = await self.there.member.store.read([TV.phone], ())
+        self.assertEqual([(True, new)], [(one.connected, one.node) for one in records.devices[TV.phone].values()])
+
+    async def test_page(self) -> None:
+        """A page."""
+        room = await self.talk(await self.phone(ANN, self.there), await self.phone(TV, self.there))
+        old = self.take_for_dead()
+        page = Page(self.here, room, 1)
+        page.joins()
+        await self.until(lambda: page.states == ["waiting"])
+        new = self.here.member.store.node
+        self.assertNotEqual(old, new)
+        records = await self.there.member.store.read((), [RoomId(room)], fresh=True)
+        self.assertEqual([new], [seat.node for seat in records.seats[RoomId(room)].seats if seat is not None])
