@@ -78,6 +78,7 @@ EXCUSES: Final = {
     Wrong.TURNED_AWAY: EVERY_KIND,
     Wrong.UNHEARD: EVERY_KIND,
     Wrong.REPEATED: EVERY_KIND,
+    Wrong.TWO_ENDS: STOPPED | CUT | REDIS,
     Wrong.PAGE: EVERY_KIND,
     Wrong.SLOW: STOPPED,
     Wrong.TWICE: frozenset(),

@@ -207,6 +207,9 @@ class Phone(Line):
         elif attempt.answer is not None and (attempt.answer.kind, attempt.answer.reason) == (kind, reason):
             if not self._just_back:
                 self.books.seen("repeated", self.address, at, f"{kind} {reason} of {target}")
+        elif attempt.answer is not None and attempt.answer.kind != "call_success":
+            told = f"{kind} {reason} of {target} after {attempt.answer.kind} {attempt.answer.reason}"
+            self.books.seen("two ends", self.address, at, told, since=attempt.answer.at, others=(target,))
         elif attempt.withdrawal is None and not self._just_back:
             self._strange(f"is told {kind} {reason} of {target}, and waits for no such thing", at)
 

@@ -19,6 +19,7 @@ SIGHTS: Final = {
     "turned away": Wrong.TURNED_AWAY,
     "unheard": Wrong.UNHEARD,
     "repeated": Wrong.REPEATED,
+    "two ends": Wrong.TWO_ENDS,
     "page": Wrong.PAGE,
     "old connection": Wrong.LATE,
 }

@@ -53,6 +53,11 @@ class JudgeTests(SynchronousTestCase):
             for kind in Kind:
                 self.assertFalse(self.excused(problem(wrong, 12), Fault(kind, None, 10, 14)), (wrong, kind))
 
+    def test_two_ends(self) -> None:
+        """A call has two ends only where nodes could not ask each other."""
+        for kind, excuses in ((Kind.REDIS_CUT_OFF, True), (Kind.LINK_FROZEN, True), (Kind.SUBSCRIBER_CUT, False)):
+            self.assertEqual(excuses, self.excused(problem(Wrong.TWO_ENDS, 12), Fault(kind, None, 10, 14)), kind)
+
     def test_ghosts(self) -> None:
         """A ghost is excused only where Redis has forgotten something: not when it stood still."""
         for kind, excuses in ((Kind.FAILOVER, True), (Kind.REDIS_STOPPED, False), (Kind.NODE_STOPPED_LONG, False)):
