@@ -97,6 +97,15 @@ class SaidOnceTests(RoomsCase):
             self.look_again(self.tables.calls[room], 0)
             self.assertEqual(before, len(self.ann.frames))
 
+    def test_hung_up(self) -> None:
+        """Who hung up is told nothing more of that call, though others may have ended it in other words."""
+        room = self.ring().room
+        self.tv.answers(room, True)
+        self.ann.hangs_up(TV.phone, room)
+        ended = self.tables.calls[room]
+        self.look_again(replace(ended, callee=None, ended_by=None, reason=Reason.NO_ANSWER))
+        self.assertEqual(["call_success"], self.kinds(self.ann))
+
     def test_end(self) -> None:
         """An end is told after the answer, once."""
         room = self.ring().room

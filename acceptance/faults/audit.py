@@ -56,6 +56,8 @@ class Problem(Struct, frozen=True):
     what: str
     settled: float = inf
     """Of an active call: when all its parties knew of it."""
+    left: bool = False
+    """Its caller left the node that it had called at before the answer came."""
 
 
 def problems(attempt: Attempt, books: Books, now: float) -> Iterator[Problem]:
@@ -86,7 +88,9 @@ def _answer(attempt: Attempt, books: Books, now: float) -> Iterator[Problem]:
     if withdrawal is not None and withdrawal.how == "cut off":
         yield Problem(Wrong.CUT, attempt.at, closed, MARGIN, who, "the call was sent, and nothing came of it")
     elif closed - attempt.at > RING_TIME + TOLD:
-        yield Problem(Wrong.UNANSWERED, attempt.at, closed, RING_TIME + TOLD, who, f"after {closed - attempt.at:.1f} s")
+        what = f"after {closed - attempt.at:.1f} s"
+        left = books.changes(attempt.caller, attempt.at, closed)
+        yield Problem(Wrong.UNANSWERED, attempt.at, closed, RING_TIME + TOLD, who, what, left=left)
     if answer is None:
         return
     if answer.kind == "call_success":
@@ -103,7 +107,8 @@ _REFUSING: Final = frozenset({"refused", "hung up", "called another"})
 
 def _success(attempt: Attempt, answer: Answer, who: tuple[Address, ...]) -> Iterator[Problem]:
     for story in attempt.stories:
-        others = [device for device in story.parts if device != attempt.caller]
+        others = {device for device in story.parts if device != attempt.caller}
+        others |= {ring.device for ring in story.rings if ring.how == "accepted"}  # by calling, and giving that up
         accepted = story.named in others or story.caller != attempt.caller
         if story.named is not None and not accepted:
             yield Problem(
@@ -116,8 +121,9 @@ def _failed(attempt: Attempt, answer: Answer, books: Books, who: tuple[Address, 
     reason, target = answer.reason, attempt.target
     rings = [ring for story in attempt.stories for ring in story.rings]
     targets = [device for device in books.spells if attempt.covers(device)] or [target]
-    if reason == "unavailable" and not rings and answer.at - attempt.at > UNAVAILABLE:
-        yield Problem(Wrong.SLOW, attempt.at, answer.at, UNAVAILABLE, who, f"after {answer.at - attempt.at:.1f} s")
+    waited = answer.at - max(attempt.at, books.connected_since(attempt.caller, answer.at))
+    if reason == "unavailable" and not rings and waited > UNAVAILABLE:
+        yield Problem(Wrong.SLOW, attempt.at, answer.at, UNAVAILABLE, who, f"after {waited:.1f} s")
     excused = {
         "busy": any(books.engaged(device, since, until, attempt) for device in targets),
         "offline": any(books.changes(device, since, until) or books.away(device, since, until) for device in targets),

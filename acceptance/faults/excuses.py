@@ -130,7 +130,9 @@ def _hit(fault: Fault, problem: Problem, books: Books) -> bool:
 def _last_moment(problem: Problem, faults: Sequence[Fault]) -> float:
     """When everybody must have been told, after the last fault that concerns a problem."""
     moments = [
-        min(fault.end, problem.until) + (STUCK if fault.kind in LOSING else RECOVERY[fault.kind] + SLACK)
+        # What nobody has written down cannot be told by another node.
+        min(fault.end, problem.until)
+        + (STUCK if fault.kind in LOSING or problem.left else RECOVERY[fault.kind] + SLACK)
         for fault in faults
         if fault.start < problem.until
     ]

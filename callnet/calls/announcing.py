@@ -6,7 +6,8 @@ never back, and of two connections the younger one is the device's.
 
 =============  ==================================================================================
 a call         the later state; of two that are in one state the higher version. One that the store
-               has forgotten by itself is over
+               has forgotten by itself is over. That nobody answered in time counts for nothing if it
+               was answered, unless the node had its caller and told it
 a device       the greater generation; equal ones are one connection, which its node knows best
 its calls      one that lives, then the newest
 contradiction  a device in two calls keeps the answered one, else the newer: the other one is over
@@ -23,7 +24,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from callnet.calls.draft import Draft, parties
-from callnet.calls.merging import everyone, later_call, later_device, merged_seats, newest_rooms
+from callnet.calls.merging import (
+    everyone,
+    is_unanswered_end,
+    later_call,
+    later_device,
+    merged_seats,
+    newest_rooms,
+)
 from callnet.calls.moves import leave
 from callnet.calls.telling import decided_at
 from callnet.calls.times import REMEMBERED, UNHEARD
@@ -86,18 +94,13 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
         else:
             draft.tell(call, *_moved_before_the_end(records, mine, call))
     for device, stored in newest:
-        _announce_device(draft, stored, device, node)
+        _announce_device(draft, stored, device, mine, node)
         if stored is not None and stored.generation < device.generation:
             _tell_what_it_missed(draft, stored, device)
-    for one in mine.calls:  # of other calls the parties were not read
-        _seat_in_call(draft, one.room)
-    known = {call.room: call.age for call in mine.calls}
-    for seats in mine.seats:
-        call = draft.call(seats.room)
-        has_changed = call is not None and (call.room not in known or known[call.room] < call.age)
-        merged = merged_seats(records.seats.get(seats.room), seats, mine.names, node, has_changed)
-        if merged is not None:
-            draft.adopt(merged)
+    for one in mine.calls:
+        if one.state is not CallState.OVER:  # of other calls the parties were not read
+            _seat_in_call(draft, one.room)
+    _announce_seats(draft, records, mine, node)
     return draft.finish()
 
 
@@ -114,11 +117,14 @@ def _moved_before_the_end(records: Records, mine: Mine, call: CallRecord) -> Ite
 def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> CallRecord | None:
     """The call as it is to be written, if it is to be."""
     stored = records.calls.get(mine.room)
+    held = {device.address for device in known.devices}
+    its_caller_knows = mine.ended_by is not None or mine.caller in held
+    if is_unanswered_end(mine) and not its_caller_knows and (stored is None or stored.callee is not None):
+        return None
     if stored is not None:
         return later_call(stored, mine)
     if mine.state is CallState.OVER:
         return mine if mine.ended_at is not None and mine.ended_at + REMEMBERED > now else None
-    held = {device.address for device in known.devices}
     if records.complete and not held.issuperset(parties(mine)):
         return replace(
             mine,
@@ -156,16 +162,17 @@ def _is_lost(draft: Draft, device: DeviceRecord) -> bool:
     return device.lost_at is not None and device.lost_at + draft.settings.grace <= draft.now
 
 
-def _announce_device(draft: Draft, stored: DeviceRecord | None, mine: DeviceRecord, node: str) -> None:
-    room, previous = newest_rooms(draft.call, stored, mine)
+def _announce_device(draft: Draft, stored: DeviceRecord | None, device: DeviceRecord, mine: Mine, node: str) -> None:
+    room, previous = newest_rooms(draft.call, stored, device)
     call = draft.call(room)
-    if stored is None and _is_lost(draft, mine) and (call is None or mine.address not in parties(call)):
+    if stored is None and _is_lost(draft, device) and (call is None or device.address not in parties(call)):
         return
-    new = later_device(stored, replace(mine, node=node, room=room, previous=previous))
+    new = later_device(stored, replace(device, node=node, room=room, previous=previous))
     if new is None:
         return
     draft.adopt(new)
-    if stored is not None and stored.connected and stored.generation < mine.generation:
+    is_younger = stored is not None and stored.generation < device.generation
+    if stored is not None and is_younger and (stored.connected or stored.node not in mine.names):
         draft.displace(stored, new)
 
 
@@ -183,6 +190,16 @@ def _tell_what_it_missed(draft: Draft, stored: DeviceRecord, mine: DeviceRecord)
     present = draft.call_of(address)
     if present is not None and (present.answered_at is None or present.answered_at > since):
         draft.tell(present, address)
+
+
+def _announce_seats(draft: Draft, records: Records, mine: Mine, node: str) -> None:
+    known = {call.room: call.age for call in mine.calls}
+    for seats in mine.seats:
+        call = draft.call(seats.room)
+        has_changed = call is not None and (call.room not in known or known[call.room] < call.age)
+        merged = merged_seats(records.seats.get(seats.room), seats, mine.names, node, has_changed)
+        if merged is not None:
+            draft.adopt(merged)
 
 
 def _seat_in_call(draft: Draft, room: RoomId) -> None:

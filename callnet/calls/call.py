@@ -170,16 +170,16 @@ def _unreachable(draft: Draft, event: events.Unreachable) -> None:
 def _connected(draft: Draft, event: events.Connected) -> Attached:
     old = draft.device(event.device)
     if old is None:
-        generation = draft.next_generation(0)
+        generation = draft.next_generation(0, event.opened_at)
         draft.put_device(DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None))
         return Attached(generation, Missed(None, None))
     heard_at = event.heard_at if event.heard_at is not None else None if old.connected else old.heard_at
     draft.rely_on(old.room, old.previous)
     missed = _missed(draft, old, draft.now - UNHEARD if heard_at is None else heard_at)
-    generation = draft.next_generation(old.generation)
+    generation = draft.next_generation(old.generation, event.opened_at)
     new = draft.put_device(old, node=event.node, generation=generation, connected=True, heard_at=None, lost_at=None)
-    if old.connected:
-        draft.displace(old, new)
+    if old.connected or old.node != event.node:
+        draft.displace(old, new)  # a node must know, too, that a device is not gone that left it
     call = draft.call_of(event.device)
     if call is not None and call.awaited_until is not None and event.device in call.ringing:
         draft.put_call(call, awaited_until=None)

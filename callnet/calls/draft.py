@@ -89,9 +89,9 @@ class Draft:
         call = None if device is None else self.call(device.room)
         return call if call is not None and address in parties(call) else None
 
-    def next_generation(self, older: int) -> int:
-        """The generation of a connection that opens now (:attr:`DeviceRecord.generation`)."""
-        return max(older + 1, int(self.now * 1000))
+    def next_generation(self, older: int, opened_at: float) -> int:
+        """The generation of a connection that opened then (:attr:`DeviceRecord.generation`)."""
+        return max(older + 1, int(opened_at * 1000))
 
     def put_device(self, device: DeviceRecord, **changed: Any) -> DeviceRecord:
         """Change a device's record."""

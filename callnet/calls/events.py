@@ -80,7 +80,7 @@ class Cancel(_DeviceEvent, frozen=True):
 
 
 class Connected(_DeviceEvent, frozen=True):
-    """``device`` has a new socket on ``node``.
+    """``device`` has a new socket on ``node``, which opened at ``opened_at``.
 
     ``heard_at``: when anything was last received on the socket that it displaces on this node;
     ``None`` if there is none.
@@ -88,6 +88,7 @@ class Connected(_DeviceEvent, frozen=True):
 
     node: str
     heard_at: float | None
+    opened_at: float
 
 
 class Disconnected(_DeviceEvent, frozen=True):

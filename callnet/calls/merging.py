@@ -26,9 +26,9 @@ def later_call(stored: CallRecord, mine: CallRecord) -> CallRecord | None:
 
     Where both have the same version and differ, somebody has to be told: the version is raised.
     """
-    if _is_unanswered_end(stored) and mine.callee is not None:
+    if is_unanswered_end(stored) and mine.callee is not None:
         return _ended_though_answered(stored, mine)
-    if _is_unanswered_end(mine) and stored.state is CallState.ACTIVE:
+    if is_unanswered_end(mine) and stored.state is CallState.ACTIVE:
         return _ended_though_answered(mine, stored)
     mine_is, stored_is = mine.age, stored.age
     if stored.state is CallState.OVER or mine_is < stored_is or replace(mine, due=stored.due) == stored:
@@ -38,7 +38,8 @@ def later_call(stored: CallRecord, mine: CallRecord) -> CallRecord | None:
     return replace(min(stored, mine, key=_first_answered), version=stored.version + 1)
 
 
-def _is_unanswered_end(call: CallRecord) -> bool:
+def is_unanswered_end(call: CallRecord) -> bool:
+    """Tell whether a call is over that nobody has answered."""
     return call.state is CallState.OVER and call.callee is None
 
 

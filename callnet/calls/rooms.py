@@ -89,14 +89,15 @@ class RoomManager:
 
         :raises Unavailable: the store cannot be reached, and the device is not connected.
         """
-        return self._turns.take(session.address, lambda: self._attach(session))
+        opened_at = self._clock.seconds()
+        return self._turns.take(session.address, lambda: self._attach(session, opened_at))
 
-    async def _attach(self, session: DeviceSession) -> None:
+    async def _attach(self, session: DeviceSession, opened_at: float) -> None:
         device = session.address
         older = self._devices.get(device)
         heard_at = None if older is None else self._heard_at(older)
         with self._arrivals.arriving(device):
-            reply: Any = await self._connect(device, older, heard_at)
+            reply: Any = await self._connect(device, older, heard_at, opened_at)
             session.generation = reply.generation
             self._devices[device] = session
             self._waiters.withdraw(device)
@@ -104,13 +105,16 @@ class RoomManager:
                 older.displaced()
             self._tell_missed(session, reply.missed)
 
-    async def _connect(self, device: DeviceAddress, older: DeviceSession | None, heard_at: float | None) -> object:
+    async def _connect(
+        self, device: DeviceAddress, older: DeviceSession | None, heard_at: float | None, opened_at: float
+    ) -> object:
         # Whatever became of the try before: each makes a connection that is newer than all others.
         doubts: list[object] = []
         failure = Unavailable()
         for _ in range(_CONNECT_TRIES):
             try:
-                return (await self._decisions.settle(events.Connected(device, self._store.node, heard_at))).reply
+                opened = events.Connected(device, self._store.node, heard_at, self._by_the_store(opened_at))
+                return (await self._decisions.settle(opened)).reply
             except InDoubt as doubt:
                 failure = doubt
                 doubts.append(doubt.decision.reply)
@@ -158,7 +162,11 @@ class RoomManager:
 
     def _heard_at(self, session: DeviceSession) -> float:
         """When the device was last heard, on the clock of the store."""
-        return session.heard_at() + (self._store.now() - self._clock.seconds())
+        return self._by_the_store(session.heard_at())
+
+    def _by_the_store(self, moment: float) -> float:
+        """A moment of this node's clock, on the clock of the store."""
+        return moment + (self._store.now() - self._clock.seconds())
 
     # What devices ask for
 

@@ -86,7 +86,8 @@ def take(draft: Draft, event: SeatTaken) -> SeatReply:
     if index is None:
         return NoSeat(FULL)
     old = taken[index]
-    generation = draft.next_generation(max((seat.generation for seat in record.seats if seat is not None), default=0))
+    older = max((seat.generation for seat in record.seats if seat is not None), default=0)
+    generation = draft.next_generation(older, draft.now)
     new = Seat(event.key, event.session, event.node, generation, None)
     record = draft.put_seats(record, seats=(new, taken[1]) if index == 0 else (taken[0], new), closed=False)
     displaced = old is not None and old.key == event.key and old.empty_since is None

@@ -115,7 +115,7 @@ class Session:
     def _hang_up(self, frame: CallingHangup) -> Deferred[None]:
         if not frame.room_id:
             return self._rooms.cancel(self, frame.notified_phone)
-        return self._rooms.hang_up(self, RoomId(frame.room_id)).addCallback(self._not_yours, frame)
+        return self._rooms.hang_up(self, RoomId(frame.room_id)).addCallback(self._hung_up, frame)
 
     # From the room manager
 
@@ -171,6 +171,13 @@ class Session:
             self._send(be_hangup(fire, room, late.reason))
         else:
             self._not_yours(late, frame)
+
+    def _hung_up(self, late: NotYours | None, frame: CallingHangup) -> None:
+        if late is None:
+            # Whatever others make of that call, this device has left it.
+            room = RoomId(frame.room_id)
+            self._remember(room, max(_OVER, self._acted_on(room)[0]), self._acted_on(room)[1])
+        self._not_yours(late, frame)
 
     def _not_yours(self, late: NotYours | None, frame: Request) -> None:
         if late is not None:

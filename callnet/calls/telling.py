@@ -78,7 +78,8 @@ def news(call: CallRecord, device: DeviceAddress, now: float, ring_time: float) 
     outcome, and for a caller that is back.
     """
     if call.state is CallState.RINGING:
-        return _called(call, now, ring_time) if device in call.ringing else None
+        rings = device in call.ringing and now < call.placed_at + ring_time
+        return _called(call, now, ring_time) if rings else None
     if call.state is CallState.ACTIVE and not _lost_fork(call, device):
         owed = device == call.caller or call.answered_by_calling
         return answer(Accepted(call.room, other_party(call, device))) if owed else None

@@ -127,12 +127,20 @@ class Announcer:
             changes = announce(records, mine, node, self._time.now(), self._settings)
             answer = b"+" if changes is NOTHING else await self._questions.commit(changes, records)
             if answer.startswith(b"+"):
-                self._adopt(_with(records, changes), phones, mine.rooms())
+                self._adopt(self._believed(mine, _with(records, changes)), phones, mine.rooms())
                 for told, notice in zip(answer[1:].decode(), changes.notices, strict=True):
                     if told == "l":
                         self._deliver(notice)
                 return True
         return False
+
+    def _believed(self, mine: Mine, records: Records) -> Records:
+        """Give up calls that go on though they are over here; the same records."""
+        for call in mine.calls:
+            now = records.calls.get(call.room)
+            if now is not None and now.age < call.age:
+                self._copies.drop_room(call.room)
+        return records
 
     def _mine(self, node: str, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> Mine:
         known = self._copies.records

@@ -6,7 +6,7 @@ answers, to act on deadlines punctually, and to go on when the shared store is o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -23,6 +23,7 @@ from callnet.records import (
     Displaced,
     Notice,
     Records,
+    Seat,
     SeatNotice,
     SeatsRecord,
 )
@@ -66,6 +67,16 @@ class Copies:
     def has_device(self, address: DeviceAddress) -> bool:
         """Tell whether a device is this node's."""
         return self.records.device(address) is not None
+
+    def was_put_in(self, address: DeviceAddress, room: RoomId) -> bool:
+        """Tell whether a device is this node's, and has had to do with a call while it was."""
+        device = self.records.device(address)
+        return device is not None and room in (device.room, device.previous)
+
+    def know_better(self, message: BusMessage) -> bool:
+        """Tell whether something later than a message is known here, which was under way for long."""
+        known = self.records.calls.get(message.call.room) if isinstance(message, Notice) else None
+        return known is not None and isinstance(message, Notice) and known.age > message.call.age
 
     def is_wanted(self, call: CallRecord) -> bool:
         """Tell whether a call concerns a device or a page of this node."""
@@ -124,7 +135,7 @@ class Copies:
             if room not in records.calls and room not in records.seats:
                 self.drop_room(room)
         self._old.difference_update(rooms, records.calls, records.seats)
-        self._put_rooms(records.calls.values(), records.seats.values())
+        self._put_rooms(records.calls.values(), [self._with_its_pages(seats) for seats in records.seats.values()])
         return news
 
     def _news(self, records: Records, phones: Iterable[str]) -> Iterator[BusMessage]:
@@ -161,12 +172,29 @@ class Copies:
             return read
         return replace(read, node=known.node, connected=True, heard_at=known.heard_at, lost_at=None, due=None)
 
+    def _with_its_pages(self, read: SeatsRecord) -> SeatsRecord:
+        """The same of pages whose sockets are here."""
+        known = self.records.seats.get(read.room)
+        if known is None:
+            return read
+        here = {seat.key: seat for seat in known.seats if seat is not None and seat.empty_since is None}
+        seats = [self._unless_it_is_here(seat, here) for seat in read.seats]
+        return replace(read, seats=(seats[0], seats[1]))
+
+    def _unless_it_is_here(self, seat: Seat | None, here: Mapping[str, Seat]) -> Seat | None:
+        if seat is None or seat.empty_since is None:
+            return seat
+        known = here.get(seat.key)
+        is_here = known is not None and known.generation == seat.generation and self._is_own(known.node)
+        return known if is_here else seat
+
     def hear(self, message: BusMessage) -> None:
         """Take over what another node published."""
         if isinstance(message, Notice):
             self._hear_of_call(message.to, message.call)
         elif isinstance(message, SeatNotice):
-            self._put_rooms(() if message.call is None else (message.call,), (message.seats,))
+            calls = () if message.call is None else (message.call,)
+            self._put_rooms(calls, (self._with_its_pages(message.seats),))
         elif isinstance(message, Displaced):
             device = self.records.device(message.to)
             if device is not None and device.generation < message.generation:

@@ -61,8 +61,9 @@ class SharedBus:
                 self._member.has_missed_something()
             return
         for message in messages:
-            self._copies.hear(message)
-            self.deliver(message)
+            if not self._copies.know_better(message):
+                self._copies.hear(message)
+                self.deliver(message)
 
 
 @implementer(ICallStore, IPresence)
@@ -152,7 +153,7 @@ class SharedCallStore:
 
     def _is_here(self, notice: Notice | SeatNotice | Displaced) -> bool:
         if isinstance(notice, Notice):
-            return self._copies.has_device(notice.to)
+            return self._copies.was_put_in(notice.to, notice.call.room)
         if isinstance(notice, Displaced):
             return self._member.is_own(notice.node)
         return any(

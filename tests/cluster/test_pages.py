@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from callnet.model import RoomId
 from tests.cluster.case import ANN, TV, ClusterCase, Node, Phone
 from tests.cluster.page import Page
 
@@ -80,3 +81,20 @@ class PagesElsewhereTests(ClusterCase):
         self.server.restart()
         await self.back(self.here, self.third)
         await self.until(lambda: one.states[-1:] == ["meeting"] == other.states[-1:])
+
+    async def test_taken_for_gone(self) -> None:
+        """A page that others took for gone, since they had not heard of its node, is there still."""
+        room = await self.talk(self.ann, self.tv)
+        one, other = Page(self.third, room, 1), Page(self.here, room, 2)
+        one.joins()
+        other.joins()
+        await self.until(lambda: one.states[-1:] == ["meeting"] == other.states[-1:])
+        await self.there.member.store.read((), [RoomId(room)], fresh=True)
+        name = self.third.member.store.node
+        self.server.flush()
+        for node in (self.there, self.here):
+            await node.member.store.read([ANN.phone], ())  # it notices, and announces what it knows
+        await self.until(lambda: self.third.member.store.node != name and self.third.is_joined)
+        await self.until(lambda: other.frames[-1]["peer"]["present"])
+        self.tv.hangs_up(room)
+        await self.until(lambda: one.states[-1:] == ["ended"] == other.states[-1:])

@@ -62,6 +62,14 @@ class AuditTests(SynchronousTestCase):
         self.writer.books.succeeded(attempt, BERT, ROOM, 11)
         self.assert_wrong(attempt, Wrong.GHOST)
 
+    def test_an_accept_that_was_given_up(self) -> None:
+        """Who accepts by calling, and cancels before it knows, has accepted."""
+        attempt = self.writer.call(10)
+        self.writer.ring(10, 11, "accepted")
+        self.writer.books.succeeded(attempt, BERT, ROOM, 11)
+        self.writer.part(ANNE, 11, 11.1, "told hangup")
+        self.assertNotIn(Wrong.GHOST, [problem.wrong for problem in self.writer.problems(attempt)])
+
     def test_rung_twice(self) -> None:
         """A device is rung once on one connection."""
         attempt = self.writer.talk(10, 20)
@@ -106,6 +114,8 @@ class AuditTests(SynchronousTestCase):
         self.assert_wrong(self.writer.failed(30, "internal"), Wrong.FAILED)
         self.assert_wrong(self.writer.failed(60, "unavailable"), Wrong.FAILED)
         self.assert_wrong(self.writer.failed(90, "unavailable", 4), Wrong.SLOW, Wrong.FAILED)
+        self.writer.gone(ANNE, 121, 123.5)
+        self.assert_wrong(self.writer.failed(120, "unavailable", 4), Wrong.FAILED)
 
     def test_told_late_of_the_accept(self) -> None:
         """The caller is told of an accept within a moment."""

@@ -53,6 +53,17 @@ class JudgeTests(SynchronousTestCase):
             for kind in Kind:
                 self.assertFalse(self.excused(problem(wrong, 12), Fault(kind, None, 10, 14)), (wrong, kind))
 
+    def test_left_before_the_answer(self) -> None:
+        """Who left a node before its call was written down may wait for as long as it may be stuck."""
+        fault = Fault(Kind.REDIS_STOPPED, None, 10, 14)
+        for left, until, excuses in (
+            (False, 14.1 + ANNOUNCED + SLACK, False),
+            (True, 13.9 + STUCK, True),
+            (True, 14.1 + STUCK, False),
+        ):
+            wrong = problem(Wrong.UNANSWERED, 12, until, left=left)
+            self.assertEqual(excuses, self.excused(wrong, fault), (left, until))
+
     def test_two_ends(self) -> None:
         """A call has two ends only where nodes could not ask each other."""
         for kind, excuses in ((Kind.REDIS_CUT_OFF, True), (Kind.LINK_FROZEN, True), (Kind.SUBSCRIBER_CUT, False)):

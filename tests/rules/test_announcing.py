@@ -135,6 +135,19 @@ class CallTests(AnnouncingCase):
         self.assertEqual(expected, self.believed(answered, unanswered))
         self.assertEqual(expected, self.believed(unanswered, over(FIRST, ANN, TV, reason=Reason.TOO_LONG)))
 
+    def test_not_answered_here(self) -> None:
+        """That nobody answered in time is nothing that a node can know of a call that others placed."""
+        for reason in (Reason.NO_ANSWER, Reason.UNAVAILABLE):
+            mine = replace(over(FIRST, ANN, TV, version=4, reason=reason), callee=None, answered_at=None)
+            for stored in ([active(FIRST, ANN, TV)], []):
+                self.setUp()
+                self.stored(device(ANN, node=THERE, room=FIRST), *stored)
+                self.announce([device(TV, room=FIRST)], [mine])
+                self.assertEqual(stored, list(self.tables.calls.values()))
+            self.stored(ringing(FIRST, ANN, TV))
+            self.announce([device(TV, room=FIRST)], [mine])
+            self.assertIs(CallState.OVER, self.tables.calls[FIRST].state)
+
     def test_answered(self) -> None:
         """A call that was answered does not ring again, whatever the versions."""
         mine = active(FIRST, ANN, TV)
@@ -193,7 +206,9 @@ class DeviceTests(AnnouncingCase):
         self.assertEqual([Displaced(ANN, THERE, 7000)], list(self.changes.notices))
 
     def test_younger_here_and_nobody_there(self) -> None:
-        """... if it is connected."""
+        """... or that node is to know that the device has not gone."""
+        self.believed(gone(ANN, NOW - 5, generation=6999, node=THERE), device(ANN))
+        self.assertEqual([Displaced(ANN, THERE, 7000)], list(self.changes.notices))
         self.believed(gone(ANN, NOW - 5, generation=6999), device(ANN))
         self.assertEqual([], list(self.changes.notices))
 

@@ -70,7 +70,7 @@ class Story:
         device, target = EVERYONE[who], (*EVERYONE, FORK)[whom]
         record = self.tables.records.device(device)
         if kind == "connect":
-            return events.Connected(device, HELD[device], None)
+            return events.Connected(device, HELD[device], None, self._now)
         if record is None:
             return None
         if kind == "disconnect":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.calls.events import Disconnected
+from callnet.calls.events import Connected, Disconnected
 from callnet.model import Reason
 from callnet.records import CallState, Displaced
 from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
@@ -36,6 +36,19 @@ class NewestConnectionTests(RulesTestCase):
         self.tv.loses_socket()
         self.tv.connects()
         self.assertEqual([], self.world.displaced)
+
+    def test_not_gone(self) -> None:
+        """A node that a device has left is to know that it is on another one."""
+        self.tv.loses_socket()
+        self.tv.connects(node="there")
+        self.assertEqual([Displaced(self.tv.address, "here", self.tv.record.generation)], self.world.displaced)
+
+    def test_opened_before(self) -> None:
+        """A connection that could not be made known at once is as old as it is."""
+        self.tv.loses_socket()
+        self.world.wait(9)
+        self.world.happen(Connected(self.tv.address, "here", None, self.world.now - 4))
+        self.assertEqual(1_005_000, self.tv.record.generation)
 
     def test_calls_live_on(self) -> None:
         """Its calls live on in the newer one; the older one's close has no other effect."""

@@ -142,7 +142,7 @@ class Device:
         """Open a socket; what the device is sent first. ``heard_at``: of the socket that this one displaces."""
         self._heard.clear()
         self.last_heard = self._world.now
-        attached: Attached = self._world.happen(events.Connected(self.address, node, heard_at))
+        attached: Attached = self._world.happen(events.Connected(self.address, node, heard_at, self._world.now))
         self.generation = attached.generation
         if attached.missed.ended is not None:
             self.told(attached.missed.ended)

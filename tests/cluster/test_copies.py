@@ -1,0 +1,94 @@
+"""What a node knows by itself is not taken from it by those who had lost sight of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.cluster.copies import Copies
+from callnet.model import RoomId
+from callnet.records import (
+    CallRecord,
+    CallState,
+    Changes,
+    DeviceRecord,
+    Displaced,
+    Notice,
+    Records,
+    Seat,
+    SeatNotice,
+    SeatsRecord,
+)
+from tests.cluster.case import ANN, TV
+
+ROOM: Final = RoomId("blue-house")
+HERE: Final = Seat("red", "page of red", "here.1", 7000, None)
+THERE: Final = Seat("blue", "page of blue", "there.1", 7001, None)
+SEATS: Final = SeatsRecord(ROOM, 3, (HERE, THERE), None)
+DEVICE: Final = DeviceRecord(ANN, 3, "here.1", 7000, True, None, None, None, None, None)
+
+
+class SocketsTests(SynchronousTestCase):
+    """Nobody knows better than a node which sockets it holds."""
+
+    def setUp(self) -> None:
+        """A device and a page are here, and the other page is elsewhere."""
+        self.copies = Copies(lambda node: node.startswith("here."))
+        self.copies.apply(Changes(devices=[DEVICE], seats=[SEATS]))
+
+    def read(self, *devices: DeviceRecord, seats: SeatsRecord) -> None:
+        """Take over what the store says."""
+        found = {device.address.phone: {device.address.device_id: device} for device in devices}
+        self.copies.see(Records(found, {}, {seats.room: seats}), list(found), [])
+
+    def seats(self) -> tuple[Seat | None, Seat | None]:
+        """The seats as they are known."""
+        return self.copies.records.seats[ROOM].seats
+
+    def test_pages(self) -> None:
+        """A page that others took for gone is there; of pages elsewhere the store is believed."""
+        gone = (replace(HERE, empty_since=5.0), replace(THERE, empty_since=5.0))
+        self.read(seats=replace(SEATS, version=4, seats=gone))
+        self.assertEqual((HERE, gone[1]), self.seats())
+        self.copies.hear(SeatNotice("red", replace(SEATS, version=5, seats=gone), None))
+        self.assertEqual((HERE, gone[1]), self.seats())
+        self.assertEqual(5, self.copies.records.seats[ROOM].version)
+
+    def test_page_that_went(self) -> None:
+        """A page that left is gone, and so is one whose seat somebody has taken over."""
+        newer = replace(HERE, generation=7002, empty_since=6.0)
+        self.read(seats=replace(SEATS, version=4, seats=(newer, THERE)))
+        self.assertEqual((newer, THERE), self.seats())
+        left = replace(HERE, empty_since=7.0)
+        self.copies.apply(Changes(seats=[replace(SEATS, version=5, seats=(left, THERE))]))
+        self.read(seats=replace(SEATS, version=6, seats=(left, None)))
+        self.assertEqual((left, None), self.seats())
+
+    def test_devices(self) -> None:
+        """So it is with devices."""
+        self.read(replace(DEVICE, version=4, connected=False, lost_at=5.0), seats=SEATS)
+        self.assertEqual(replace(DEVICE, version=4), self.copies.records.device(ANN))
+        self.read(replace(DEVICE, version=5, generation=7001, connected=False, lost_at=5.0), seats=SEATS)
+        self.assertEqual(
+            replace(DEVICE, version=5, generation=7001, connected=False, lost_at=5.0), self.copies.records.device(ANN)
+        )
+
+
+class MessagesTests(SynchronousTestCase):
+    """A message may have been under way for long."""
+
+    def test_late(self) -> None:
+        """What is later than the message is known already: it counts for nothing."""
+        copies = Copies(lambda node: node.startswith("here."))
+        call = CallRecord(
+            RoomId("1" * 32), 2, CallState.ACTIVE, ANN, TV, (TV,), (), 1.0, None, callee=TV, answered_at=2.0
+        )
+        copies.apply(Changes(devices=[replace(DEVICE, room=call.room)], calls=[call]))
+        for late in (replace(call, version=1), replace(call, state=CallState.RINGING, version=7)):
+            self.assertTrue(copies.know_better(Notice(ANN, late)))
+        for news in (call, replace(call, state=CallState.OVER), replace(call, version=3)):
+            self.assertFalse(copies.know_better(Notice(ANN, news)))
+        self.assertFalse(copies.know_better(Notice(ANN, replace(call, room=RoomId("2" * 32)))))
+        self.assertFalse(copies.know_better(Displaced(ANN, "here.1", 7001)))
