@@ -6,8 +6,8 @@ never back, and of two connections the younger one is the device's.
 
 =============  ==================================================================================
 a call         the later state; of two that are in one state the higher version. One that the store
-               has forgotten by itself is over. That nobody answered in time counts for nothing if it
-               was answered, unless the node had its caller and told it
+               has forgotten by itself is over. That it was refused, or not answered in time, counts for
+               nothing if it was answered, unless the node had its caller and told it
 a device       the greater generation; equal ones are one connection, which its node knows best
 its calls      one that lives, then the newest
 contradiction  a device in two calls keeps the answered one, else the newer: the other one is over
@@ -118,9 +118,11 @@ def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> Ca
     """The call as it is to be written, if it is to be."""
     stored = records.calls.get(mine.room)
     held = {device.address for device in known.devices}
-    its_caller_knows = mine.ended_by is not None or mine.caller in held
-    if is_unanswered_end(mine) and not its_caller_knows and (stored is None or stored.callee is not None):
-        return None
+    its_caller_knows = mine.caller in held or mine.ended_by == mine.caller
+    if is_unanswered_end(mine) and not its_caller_knows:
+        was_answered = stored is not None and stored.callee is not None
+        if was_answered or (stored is None and mine.ended_by is None):
+            return None
     if stored is not None:
         return later_call(stored, mine)
     if mine.state is CallState.OVER:

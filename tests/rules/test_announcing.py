@@ -148,6 +148,17 @@ class CallTests(AnnouncingCase):
             self.announce([device(TV, room=FIRST)], [mine])
             self.assertIs(CallState.OVER, self.tables.calls[FIRST].state)
 
+    def test_refused_here(self) -> None:
+        """One that refused what others had answered comes too late, if its node could not tell the caller."""
+        mine = replace(over(FIRST, ANN, PAD, version=4, reason=Reason.REFUSED, ended_by=PAD), callee=None)
+        stored = active(FIRST, ANN, TV)
+        self.stored(device(ANN, node=THERE, room=FIRST), device(TV, node=THERE, room=FIRST), stored)
+        self.announce([device(PAD, room=FIRST)], [mine])
+        self.assertEqual([stored], list(self.tables.calls.values()))
+        self.setUp()
+        self.announce([device(PAD, room=FIRST)], [mine])
+        self.assertEqual([mine], list(self.tables.calls.values()))
+
     def test_answered(self) -> None:
         """A call that was answered does not ring again, whatever the versions."""
         mine = active(FIRST, ANN, TV)
