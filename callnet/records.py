@@ -82,6 +82,9 @@ class CallRecord(Struct, frozen=True, array_like=True):
     ended_at: float | None = None
     ended_by: DeviceAddress | None = None
     """The device that refused or hung up, which need not be told."""
+    untold: bool = False
+    """A node ended it unanswered that could not tell its caller, and nobody has done so yet: if it was answered
+    elsewhere, that counts."""
 
     @property
     def age(self) -> tuple[int, int]:

@@ -92,7 +92,7 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
         if call.room in records.calls:
             draft.tell(call, *everyone(call))
         else:
-            draft.tell(call, *_moved_before_the_end(records, mine, call))
+            draft.tell(call, *_went_elsewhere(records, mine, call, now))
     for device, stored in newest:
         _announce_device(draft, stored, device, mine, node)
         if stored is not None and stored.generation < device.generation:
@@ -104,29 +104,39 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
     return draft.finish()
 
 
-def _moved_before_the_end(records: Records, mine: Mine, call: CallRecord) -> Iterator[DeviceAddress]:
-    """Who was in a call that only this node knew of, and had gone to another node when it ended."""
-    ended_at = 0.0 if call.ended_at is None else call.ended_at * 1000
+def _went_elsewhere(records: Records, mine: Mine, call: CallRecord, now: float) -> Iterator[DeviceAddress]:
+    """Who was in a call that only this node knew of, and may not have heard of its end before it went elsewhere."""
     for device in mine.devices:
         stored = records.device(device.address)
-        newer = 0 if stored is None else stored.generation
-        if device.generation < newer <= ended_at and device.address in everyone(call):
+        is_elsewhere = stored is not None and device.generation < stored.generation
+        if stored is not None and is_elsewhere and _may_have_missed(call, device, stored.generation, now):
             yield device.address
+
+
+def _may_have_missed(call: CallRecord, older: DeviceRecord, newer: int, now: float) -> bool:
+    """Tell whether a call ended so that its device heard nothing of it.
+
+    :param older: the connection that the end was told to, or would have been.
+    :param newer: the generation of the next one, at which nobody knew of the end.
+    """
+    if call.ended_at is None or call.ended_by == older.address or older.address not in everyone(call):
+        return False
+    since = now - UNHEARD if older.connected or older.heard_at is None else older.heard_at
+    is_told_when_back = decided_at(call, older.address) is not None
+    return call.ended_at > since and (is_told_when_back or call.ended_at * 1000 >= newer)
 
 
 def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> CallRecord | None:
     """The call as it is to be written, if it is to be."""
     stored = records.calls.get(mine.room)
     held = {device.address for device in known.devices}
-    its_caller_knows = mine.caller in held or mine.ended_by == mine.caller
-    if is_unanswered_end(mine) and not its_caller_knows:
-        was_answered = stored is not None and stored.callee is not None
-        if was_answered or (stored is None and mine.ended_by is None):
-            return None
+    caller_knows = mine.caller in held or mine.ended_by == mine.caller
     if stored is not None:
-        return later_call(stored, mine)
+        return later_call(stored, mine, caller_knows)
     if mine.state is CallState.OVER:
-        return mine if mine.ended_at is not None and mine.ended_at + REMEMBERED > now else None
+        untold = is_unanswered_end(mine) and not caller_knows
+        is_remembered = mine.ended_at is not None and mine.ended_at + REMEMBERED > now
+        return replace(mine, untold=untold) if is_remembered else None
     if records.complete and not held.issuperset(parties(mine)):
         return replace(
             mine,
@@ -180,18 +190,13 @@ def _announce_device(draft: Draft, stored: DeviceRecord | None, device: DeviceRe
 
 def _tell_what_it_missed(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
     """Tell a device that came to this node while the store was away what it would have been told then (§2.4)."""
-    since, address = draft.now - UNHEARD, mine.address
-    endings = []
-    for call in filter(None, map(draft.call, (stored.previous, stored.room))):
-        if call.ended_at is not None and call.ended_at > since and call.ended_by != address:
-            was_here = call.ended_at * 1000 >= mine.generation
-            if was_here or decided_at(call, address) is not None:
-                endings.append(call)
-    if endings:
-        draft.tell(max(endings, key=lambda call: call.ended_at or 0.0), address)
-    present = draft.call_of(address)
-    if present is not None and (present.answered_at is None or present.answered_at > since):
-        draft.tell(present, address)
+    calls = filter(None, map(draft.call, (stored.previous, stored.room)))
+    missed = [call for call in calls if _may_have_missed(call, stored, mine.generation, draft.now)]
+    if missed:
+        draft.tell(max(missed, key=lambda call: call.ended_at or 0.0), mine.address)
+    present = draft.call_of(mine.address)
+    if present is not None and (present.answered_at is None or present.answered_at > draft.now - UNHEARD):
+        draft.tell(present, mine.address)
 
 
 def _announce_seats(draft: Draft, records: Records, mine: Mine, node: str) -> None:

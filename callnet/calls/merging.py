@@ -21,11 +21,17 @@ def everyone(call: CallRecord) -> tuple[DeviceAddress, ...]:
     return tuple(dict.fromkeys((call.caller, *call.rung, *callee)))
 
 
-def later_call(stored: CallRecord, mine: CallRecord) -> CallRecord | None:
+def later_call(stored: CallRecord, mine: CallRecord, caller_knows: bool) -> CallRecord | None:
     """What the store is to hold of a call that both know; ``None``: what it holds.
 
     Where both have the same version and differ, somebody has to be told: the version is raised.
+
+    :param caller_knows: its caller has been told of the call as ``mine`` has it.
     """
+    if stored.untold:
+        return _now_told(stored, mine, caller_knows)
+    if is_unanswered_end(mine) and not caller_knows and stored.callee is not None:
+        return None
     if is_unanswered_end(stored) and mine.callee is not None:
         return _ended_though_answered(stored, mine)
     if is_unanswered_end(mine) and stored.state is CallState.ACTIVE:
@@ -41,6 +47,14 @@ def later_call(stored: CallRecord, mine: CallRecord) -> CallRecord | None:
 def is_unanswered_end(call: CallRecord) -> bool:
     """Tell whether a call is over that nobody has answered."""
     return call.state is CallState.OVER and call.callee is None
+
+
+def _now_told(untold: CallRecord, mine: CallRecord, caller_knows: bool) -> CallRecord | None:
+    """A call that was ended though its caller could not be told: unless it was answered, that is known now."""
+    version = max(untold.version, mine.version) + 1
+    if mine.callee is not None:
+        return replace(mine, version=version)
+    return replace(untold, untold=False, version=version) if caller_knows else None
 
 
 def _ended_though_answered(ended: CallRecord, answered: CallRecord) -> CallRecord:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from callnet.calls.announcing import NOBODY
 from callnet.calls.times import REMEMBERED, UNHEARD
-from callnet.model import Reason, RoomId
+from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import NOTHING, CallRecord, CallState, Changes, DeviceRecord, Displaced, SeatsRecord
 from tests.rules.announcing_case import (
     ANN,
@@ -50,6 +50,15 @@ class EmptyStoreTests(AnnouncingCase):
         self.stored(device(ANN, node=THERE, generation=int(NOW - 2) * 1000))
         changes = self.announce([gone(ANN, NOW - 9, generation=7000, room=FIRST), device(TV, room=FIRST)], [call])
         self.assert_told(changes, (ANN, FIRST))
+
+    def test_who_went_elsewhere(self) -> None:
+        """Who was gone when its call ended on this node, and came back to another one, is told there."""
+        call = replace(over(FIRST, ANN, TV, reason=Reason.NO_ANSWER), callee=None)
+        for heard_at, told in ((NOW - 3, [(ANN, FIRST)]), (NOW - 0.5, [])):
+            self.setUp()
+            self.stored(device(ANN, node=THERE, generation=int(NOW * 1000) - 100))
+            ann = replace(gone(ANN, NOW - 0.5, generation=7000, room=FIRST), heard_at=heard_at)
+            self.assert_told(self.announce([ann, device(TV, room=FIRST)], [call]), *told)
 
     def test_devices_that_are_gone(self) -> None:
         """Who is in the grace is waited for still; who was gone for longer is forgotten."""
@@ -135,29 +144,36 @@ class CallTests(AnnouncingCase):
         self.assertEqual(expected, self.believed(answered, unanswered))
         self.assertEqual(expected, self.believed(unanswered, over(FIRST, ANN, TV, reason=Reason.TOO_LONG)))
 
-    def test_not_answered_here(self) -> None:
-        """That nobody answered in time is nothing that a node can know of a call that others placed."""
-        for reason in (Reason.NO_ANSWER, Reason.UNAVAILABLE):
-            mine = replace(over(FIRST, ANN, TV, version=4, reason=reason), callee=None, answered_at=None)
-            for stored in ([active(FIRST, ANN, TV)], []):
-                self.setUp()
-                self.stored(device(ANN, node=THERE, room=FIRST), *stored)
-                self.announce([device(TV, room=FIRST)], [mine])
-                self.assertEqual(stored, list(self.tables.calls.values()))
-            self.stored(ringing(FIRST, ANN, TV))
-            self.announce([device(TV, room=FIRST)], [mine])
-            self.assertIs(CallState.OVER, self.tables.calls[FIRST].state)
+    def ended_here(self, reason: Reason, ended_by: DeviceAddress | None = None) -> CallRecord:
+        """What a node knows that had neither caller nor callee, but another device that was rung."""
+        call = over(FIRST, ANN, PAD, version=4, reason=reason, ended_by=ended_by)
+        return replace(call, callee=None, answered_at=None)
 
-    def test_refused_here(self) -> None:
-        """One that refused what others had answered comes too late, if its node could not tell the caller."""
-        mine = replace(over(FIRST, ANN, PAD, version=4, reason=Reason.REFUSED, ended_by=PAD), callee=None)
-        stored = active(FIRST, ANN, TV)
-        self.stored(device(ANN, node=THERE, room=FIRST), device(TV, node=THERE, room=FIRST), stored)
-        self.announce([device(PAD, room=FIRST)], [mine])
-        self.assertEqual([stored], list(self.tables.calls.values()))
-        self.setUp()
-        self.announce([device(PAD, room=FIRST)], [mine])
-        self.assertEqual([mine], list(self.tables.calls.values()))
+    def test_ended_where_the_caller_was_not(self) -> None:
+        """That nobody answered, or somebody refused, on a node that could not tell the caller: it comes too late."""
+        for mine in (self.ended_here(Reason.NO_ANSWER), self.ended_here(Reason.REFUSED, PAD)):
+            answered = active(FIRST, ANN, TV)
+            self.setUp()
+            self.stored(device(ANN, node=THERE, room=FIRST), device(TV, node=THERE, room=FIRST), answered)
+            self.announce([device(PAD, room=FIRST)], [mine])
+            self.assertEqual(answered, self.tables.calls[FIRST])
+
+    def test_untold(self) -> None:
+        """... unless nobody knows better; and who knows better may come later, until the caller is told."""
+        answered, rings = active(FIRST, ANN, TV), ringing(FIRST, ANN, TV)
+        for mine in (self.ended_here(Reason.NO_ANSWER), self.ended_here(Reason.REFUSED, PAD)):
+            self.setUp()
+            self.announce([device(PAD, room=FIRST)], [mine])
+            self.assertEqual(replace(mine, untold=True), self.tables.calls[FIRST])
+            self.announce([device(TV, room=FIRST)], [answered])
+            self.assertEqual(replace(answered, version=5), self.tables.calls[FIRST])
+            self.setUp()
+            self.announce([device(PAD, room=FIRST)], [mine])
+            changes = self.announce([device(ANN, room=FIRST)], [rings])
+            self.assertEqual(replace(mine, version=5), self.tables.calls[FIRST])
+            self.assert_told(changes, (ANN, FIRST), (PAD, FIRST))
+            self.announce([device(TV, room=FIRST)], [answered])
+            self.assertIs(CallState.OVER, self.tables.calls[FIRST].state)
 
     def test_answered(self) -> None:
         """A call that was answered does not ring again, whatever the versions."""

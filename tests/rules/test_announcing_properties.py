@@ -17,7 +17,7 @@ from callnet.calls.merging import everyone
 from callnet.cluster.tables import Tables
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import NOTHING, CallState, Changes, DeviceRecord, Records
+from callnet.records import NOTHING, CallRecord, CallState, Changes, DeviceRecord, Records
 from tests.rules.announcing_case import read_for
 
 HELD: Final = {
@@ -132,14 +132,20 @@ def comes_back(store: Story, node: Story, name: str, now: float, complete: bool 
     changes = announce(read_for(known, mine, complete), mine, new_name, now, TIMES)
     check_versions(before, mine, changes)
     known.apply(changes)
-    for call in before.calls.values():
+    for call in filter(is_over, before.calls.values()):
         now_is = known.calls[call.room]
-        assert call.state is not CallState.OVER or now_is is call or (call.callee is None and now_is.callee is not None)
-        assert call.state is not CallState.OVER or now_is.state is CallState.OVER
-    for call in mine.calls:
-        assert call.state is not CallState.OVER or known.calls[call.room].state is CallState.OVER
+        assert now_is is call or (call.callee is None and (now_is.callee is not None or call.untold))
+        assert is_over(now_is) or call.untold
+    for call in filter(is_over, mine.calls):
+        now_is = known.calls[call.room]
+        assert is_over(now_is) or (call.callee is None and now_is.callee is not None and HELD[call.caller] != name)
     check_consistency(known)
     assert announce(read_for(known, mine, complete), mine, new_name, now, TIMES) is NOTHING
+
+
+def is_over(call: CallRecord) -> bool:
+    """Whether a call is over."""
+    return call.state is CallState.OVER
 
 
 def check_versions(before: Records, mine: Mine, changes: Changes) -> None:
