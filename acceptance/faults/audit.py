@@ -39,7 +39,7 @@ class Wrong(StrEnum):
     SLOW = "was told late that the others are out of reach"
     UNHEARD = "was told of the end of a call that it never heard of"
     REPEATED = "was told the same again"
-    TWO_ENDS = "was told that its call failed in two ways"
+    TWO_ENDS = "was told that its call failed, after it had been told otherwise"
     PAGE = "had a page that was told late"
     STRANGE = "was told something strange"
 

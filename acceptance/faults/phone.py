@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from typing import Any, Final, Literal
 
-from acceptance.faults.books import Answer, Attempt, Part, Ring, Withdrawal
+from acceptance.faults.books import EVERY, Answer, Attempt, Part, Ring, Withdrawal
 from acceptance.faults.bounds import CLEARLY_AWAY, GRACE, RING_TIME, TOLD
 from acceptance.faults.line import Line
 from acceptance.ledger import Address
@@ -34,8 +34,8 @@ class Phone(Line):
         super().__init__(*arguments)
         self.rings: Final[dict[str, tuple[Ring, Address]]] = {}
         self._known: Final[OrderedDict[str, None]] = OrderedDict()
-        self._asked: Final[dict[str, Attempt]] = {}
-        """The newest call to each phone."""
+        self._asked: Final[dict[Address, Attempt]] = {}
+        """The newest call to each device, and to all of a phone."""
         self._hung_up: tuple[float, str, Address] | None = None
 
     # Saying
@@ -47,7 +47,7 @@ class Phone(Line):
             self._stop(room, "accepted" if caller == target else "called another", now)
         self._leave_call("called another", now)
         self.give_up("replaced", now)
-        self.attempt = self._asked[target.phone] = self.books.place(self.address, target, now)
+        self.attempt = self._asked[target] = self.books.place(self.address, target, now)
         self.say(type="call", to_phone=target.phone, to_device_id=target.device_id)
 
     def answer(self, room: str, accept: bool) -> None:
@@ -182,10 +182,11 @@ class Phone(Line):
 
     def _on_success(self, named: Address, room: str, at: float) -> None:
         self._know(room)
-        attempt = self._asked.get(named.phone)
+        asked = filter(None, (self._asked.get(named), self._asked.get(Address(named.phone, EVERY))))
+        attempt = max(asked, key=lambda one: one.number, default=None)
         if room == self.room:
             return
-        if attempt is None or not attempt.covers(named):
+        if attempt is None:
             self._strange(f"is given {named}, whom it did not call", at)
         elif attempt is self.attempt:
             self.attempt = None
@@ -198,8 +199,8 @@ class Phone(Line):
             self._say_hang_up(room, named)  # it was not heard
 
     def _on_no(self, kind: Literal["call_refuse", "call_failed"], target: Address, reason: str, at: float) -> None:
-        attempt = self._asked.get(target.phone)
-        if attempt is None or attempt.target != target:
+        attempt = self._asked.get(target)
+        if attempt is None:
             self._strange(f"is told {kind} {reason} of {target}, whom it did not call", at)
         elif attempt is self.attempt:
             self.attempt = None
@@ -207,7 +208,7 @@ class Phone(Line):
         elif attempt.answer is not None and (attempt.answer.kind, attempt.answer.reason) == (kind, reason):
             if not self._just_back:
                 self.books.seen("repeated", self.address, at, f"{kind} {reason} of {target}")
-        elif attempt.answer is not None and attempt.answer.kind != "call_success":
+        elif attempt.answer is not None:
             told = f"{kind} {reason} of {target} after {attempt.answer.kind} {attempt.answer.reason}"
             self.books.seen("two ends", self.address, at, told, since=attempt.answer.at, others=(target,))
         elif attempt.withdrawal is None and not self._just_back:

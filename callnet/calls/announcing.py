@@ -54,6 +54,8 @@ class Mine(Struct, frozen=True):
     """Their calls, and those of its pages."""
     seats: Sequence[SeatsRecord]
     """The rooms of its pages and of these calls."""
+    beside: Sequence[CallRecord] = ()
+    """Other calls that its devices name, which it announces another time."""
 
     def phones(self) -> set[str]:
         """Phones whose devices must be read before this is announced, with the rooms that they name."""
@@ -79,7 +81,7 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
     """
     calls = dict(records.calls)
     adopted = [call for one in mine.calls if (call := _believed(records, one, mine, now)) is not None]
-    calls.update((call.room, call) for call in adopted)
+    calls.update((call.room, call) for call in (*_known_besides(records, mine), *adopted))
     draft = Draft(Records(records.devices, calls, records.seats), now, settings)
     _end_contradictions(draft, calls.values())
     newest = [(device, records.device(device.address)) for device in mine.devices]
@@ -92,7 +94,7 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
         if call.room in records.calls:
             draft.tell(call, *everyone(call))
         else:
-            draft.tell(call, *_went_elsewhere(records, mine, call, now))
+            draft.tell(call, *_unaware(records, mine, call, now))
     for device, stored in newest:
         _announce_device(draft, stored, device, mine, node)
         if stored is not None and stored.generation < device.generation:
@@ -104,26 +106,46 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
     return draft.finish()
 
 
-def _went_elsewhere(records: Records, mine: Mine, call: CallRecord, now: float) -> Iterator[DeviceAddress]:
-    """Who was in a call that only this node knew of, and may not have heard of its end before it went elsewhere."""
+def _known_besides(records: Records, mine: Mine) -> Iterator[CallRecord]:
+    for call in mine.beside:
+        stored = records.calls.get(call.room)
+        later = call if stored is None else later_call(stored, call, caller_knows=True)
+        if later is not None:
+            yield later
+
+
+def _unaware(records: Records, mine: Mine, call: CallRecord, now: float) -> Iterator[DeviceAddress]:
+    """Who may not have heard of the end of a call that only this node knew of."""
     for device in mine.devices:
         stored = records.device(device.address)
-        is_elsewhere = stored is not None and device.generation < stored.generation
-        if stored is not None and is_elsewhere and _may_have_missed(call, device, stored.generation, now):
+        if stored is not None and device.generation < stored.generation:
+            if _missed_at(call, device, stored.generation, now) is not None:
+                yield device.address
+        elif _came_after(call, device, now):
             yield device.address
 
 
-def _may_have_missed(call: CallRecord, older: DeviceRecord, newer: int, now: float) -> bool:
-    """Tell whether a call ended so that its device heard nothing of it.
+def _came_after(call: CallRecord, device: DeviceRecord, now: float) -> bool:
+    """Tell whether a device came when its call was over, and nobody knew that it was the device's."""
+    moment = decided_at(call, device.address) if device.address in everyone(call) else None
+    if moment is None or not device.connected or call.room in (device.room, device.previous):
+        return False
+    return now - UNHEARD < moment < device.generation / 1000
+
+
+def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, now: float) -> float | None:
+    """When a call ended so that its device may have heard nothing of it; ``None``: it has.
 
     :param older: the connection that the end was told to, or would have been.
     :param newer: the generation of the next one, at which nobody knew of the end.
     """
     if call.ended_at is None or call.ended_by == older.address or older.address not in everyone(call):
-        return False
+        return None
+    moment = decided_at(call, older.address)
+    if moment is None and call.ended_at * 1000 >= newer:
+        moment = call.ended_at  # it was taken for gone, and was not
     since = now - UNHEARD if older.connected or older.heard_at is None else older.heard_at
-    is_told_when_back = decided_at(call, older.address) is not None
-    return call.ended_at > since and (is_told_when_back or call.ended_at * 1000 >= newer)
+    return moment if moment is not None and moment > since else None
 
 
 def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> CallRecord | None:
@@ -191,9 +213,10 @@ def _announce_device(draft: Draft, stored: DeviceRecord | None, device: DeviceRe
 def _tell_what_it_missed(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
     """Tell a device that came to this node while the store was away what it would have been told then (§2.4)."""
     calls = filter(None, map(draft.call, (stored.previous, stored.room)))
-    missed = [call for call in calls if _may_have_missed(call, stored, mine.generation, draft.now)]
-    if missed:
-        draft.tell(max(missed, key=lambda call: call.ended_at or 0.0), mine.address)
+    moments = [(_missed_at(call, stored, mine.generation, draft.now), call) for call in calls]
+    missed = [(moment, call.room, call) for moment, call in moments if moment is not None]
+    for *_, call in sorted(missed):  # it may believe that it is in either of them
+        draft.tell(call, mine.address)
     present = draft.call_of(mine.address)
     if present is not None and (present.answered_at is None or present.answered_at > draft.now - UNHEARD):
         draft.tell(present, mine.address)

@@ -34,7 +34,7 @@ from callnet.interfaces import IPeer
 from callnet.model import CloseCode, DeviceAddress, Outcome, Reason, RoomId
 from callnet.records import CallRecord
 
-_REMEMBERED_ROOMS: Final = 4
+_REMEMBERED_ROOMS: Final = 8
 
 _Acted: TypeAlias = tuple[tuple[int, int], type[Message] | None]
 """The age of a call as it was acted on, and what the device was told last of it."""

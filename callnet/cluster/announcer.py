@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from itertools import islice
+from math import inf
 from typing import Final
 
 from msgspec.structs import replace
@@ -58,6 +59,7 @@ class Announcer:
         self._deliver = deliver
         self._devices: dict[DeviceAddress, None] = {}
         self._rooms: dict[RoomId, None] = {}
+        self._apart_since = inf
 
     # What is to be announced
 
@@ -81,12 +83,14 @@ class Announcer:
         """Whether there is nothing left to announce."""
         return not (self._devices or self._rooms)
 
-    async def announce_some(self, node: str) -> None:
+    async def announce_some(self, node: str, apart_since: float) -> None:
         """Announce a part of what is left, as a node of that name, and tell this node's own what it lacked.
 
+        :param apart_since: what the others did after that was not known here.
         :raises Unavailable: the shared store did not answer; it may be announced again.
         """
         devices, rooms = self._take()
+        self._apart_since = apart_since
         try:
             if not await self._announce(node, devices, rooms):
                 await self._announce_one_by_one(node, devices, rooms)
@@ -148,12 +152,16 @@ class Announcer:
         sat_in = {seat.node for record in seats for seat in record.seats if seat is not None}
         calls = [call for call in map(known.calls.get, rooms) if call is not None]
         concerned = dict.fromkeys((*devices, *(address for call in calls for address in everyone(call))))
-        return Mine(
-            {node, *filter(self._copies.is_here, sat_in)},
-            [device for device in map(known.device, concerned) if device is not None],
-            calls,
-            seats,
-        )
+        held = [self._as_heard(device) for device in map(known.device, concerned) if device is not None]
+        named = {room: None for device in held for room in (device.room, device.previous) if room is not None}
+        beside = [known.calls[room] for room in named if room in known.calls and room not in rooms]
+        return Mine({node, *filter(self._copies.is_here, sat_in)}, held, calls, seats, beside)
+
+    def _as_heard(self, device: DeviceRecord) -> DeviceRecord:
+        """What was heard from a device while nobody here knew what it was to be told counts for nothing."""
+        if device.heard_at is None or device.heard_at <= self._apart_since:
+            return device
+        return replace(device, heard_at=self._apart_since)
 
     # What this node lacks
 

@@ -38,6 +38,9 @@ from callnet.records import Changes
 
 BEAT_EVERY: Final = 1.0
 """Seconds between two heartbeats; a node is dead after three without any (scripts/common.lua)."""
+SETTLING: Final = 1.5
+"""Seconds for which a node that has just come back does not look at what others have not seen to: they may have
+been away as well, and are about to say what they know."""
 _JOIN_TIME: Final = 2.0
 """Seconds to wait for a subscription, or until this node has joined."""
 
@@ -94,6 +97,7 @@ class Member:
         self._known_run: str | None = None
         self._attempt = 0
         self._joining_since = 0.0
+        self._joined_at = self._in_touch_at = 0.0
         self._is_subscribing = False
         self._listens_to: str | None = None
         self._waiting_to_listen: Deferred[None] | None = None
@@ -221,10 +225,11 @@ class Member:
         self._is_introduced = True
         await self._listen()
         while attempt == self._attempt and not self._announcer.is_done:
-            await self._announcer.announce_some(self.node)
+            await self._announcer.announce_some(self.node, self._in_touch_at)
         if attempt != self._attempt:
             return
         self.joined = True
+        self._joined_at = self._in_touch_at = self.time.now()
         for joined in self._take_waiting():
             joined.callback(None)
         await self._compare()
@@ -285,7 +290,10 @@ class Member:
             beating.addErrback(self._cannot_join, self._attempt)
 
     async def _beat_once(self) -> None:
-        swept = await self.questions.beat(sweeps=self.joined)
+        asked_at, joined = self.time.now(), self.joined
+        swept = await self.questions.beat(sweeps=joined and asked_at - self._joined_at >= SETTLING)
+        if joined and swept is not None:
+            self._in_touch_at = asked_at
         if swept is None:
             self.is_unknown()
         elif self.joined:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from callnet.calls.announcing import NOBODY
+from callnet.calls.announcing import NOBODY, Mine
 from callnet.calls.times import REMEMBERED, UNHEARD
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import NOTHING, CallRecord, CallState, Changes, DeviceRecord, Displaced, SeatsRecord
+from callnet.records import NOTHING, CallRecord, CallState, Changes, DeviceRecord, Displaced, Notice, SeatsRecord
 from tests.rules.announcing_case import (
     ANN,
+    BEFORE,
     CAROL,
     FIRST,
     NODE,
@@ -50,6 +51,18 @@ class EmptyStoreTests(AnnouncingCase):
         self.stored(device(ANN, node=THERE, generation=int(NOW - 2) * 1000))
         changes = self.announce([gone(ANN, NOW - 9, generation=7000, room=FIRST), device(TV, room=FIRST)], [call])
         self.assert_told(changes, (ANN, FIRST))
+
+    def test_who_came_after(self) -> None:
+        """Who came to this node when its call was over, which it was not known to be in, is told of the end."""
+        call = over(FIRST, TV, ANN, ended_at=NOW - 9)
+        for generation, room, told in (
+            (NOW * 1000 - 8000, None, [(ANN, FIRST)]),
+            (NOW * 1000 - 8000, FIRST, []),
+            (NOW * 1000 - 10000, None, []),
+        ):
+            self.setUp()
+            ann = device(ANN, generation=int(generation), room=room)
+            self.assert_told(self.announce([ann, device(TV, room=FIRST)], [call]), *told)
 
     def test_who_went_elsewhere(self) -> None:
         """Who was gone when its call ended on this node, and came back to another one, is told there."""
@@ -279,6 +292,28 @@ class CameUnknownTests(AnnouncingCase):
     def test_ended_long_ago(self) -> None:
         """... unless that was so long ago that it has heard of it."""
         self.assert_told(self.came(FIRST, over(FIRST, TV, ANN, ended_at=NOW - UNHEARD)))
+
+    def test_both_ended(self) -> None:
+        """It is told of the ends of both calls that it may have missed, in their order."""
+        first, second = over(FIRST, TV, ANN, ended_at=NOW - 9), over(SECOND, ANN, PAD, ended_at=NOW - 8)
+        self.stored(device(ANN, node=THERE, room=SECOND, previous=FIRST), first, second)
+        changes = self.announce([device(ANN, generation=int(NOW * 1000))])
+        self.assertEqual([Notice(ANN, first), Notice(ANN, second)], changes.notices[:2])
+
+    def test_beside(self) -> None:
+        """What the node knows of its other calls counts, though it announces them another time."""
+        self.stored(device(ANN, node=THERE, room=FIRST), active(FIRST, ANN, TV))
+        mine = Mine(
+            [BEFORE, NODE],
+            [device(ANN, generation=int(NOW * 1000), room=SECOND, previous=FIRST)],
+            [],
+            [],
+            [over(FIRST, ANN, TV, ended_by=ANN), active(SECOND, ANN, CAROL)],
+        )
+        changes = self.once(mine)
+        self.assertEqual([(SECOND, FIRST)], [(one.room, one.previous) for one in changes.devices])
+        self.assertEqual([], list(changes.calls))
+        self.assertEqual([SECOND], [notice.call.room for notice in changes.notices if isinstance(notice, Notice)])
 
     def test_ended_by_itself(self) -> None:
         """... or it ended it itself."""
