@@ -37,12 +37,15 @@ class Phone(Line):
         self._asked: Final[dict[Address, Attempt]] = {}
         """The newest call to each device, and to all of a phone."""
         self._hung_up: tuple[float, str, Address] | None = None
+        self._left_call: tuple[str, Address] | None = None
+        """The call that it left by calling somebody else."""
 
     # Saying
 
     def call(self, target: Address) -> None:
         """Place a call, leaving everything else; a call to whoever rings this device answers that."""
         now = time.monotonic()
+        self._left_call = None if self.room is None or self.peer is None else (self.room, self.peer)
         for room, (_, caller) in list(self.rings.items()):
             self._stop(room, "accepted" if caller == target else "called another", now)
         self._leave_call("called another", now)
@@ -205,6 +208,8 @@ class Phone(Line):
         elif attempt is self.attempt:
             self.attempt = None
             attempt.answer = Answer(kind, reason, at)
+            if reason == "unavailable" and self._left_call is not None:
+                self._say_hang_up(*self._left_call)  # nothing has changed, and it is in that call still (§2.4, step 1)
         elif attempt.answer is not None and (attempt.answer.kind, attempt.answer.reason) == (kind, reason):
             if not self._just_back:
                 self.books.seen("repeated", self.address, at, f"{kind} {reason} of {target}")

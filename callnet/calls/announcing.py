@@ -33,8 +33,8 @@ from callnet.calls.merging import (
     newest_rooms,
 )
 from callnet.calls.moves import leave
-from callnet.calls.telling import decided_at
-from callnet.calls.times import REMEMBERED, UNHEARD
+from callnet.calls.times import REMEMBERED
+from callnet.calls.unheard import tell_what_it_missed, unaware
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Records, SeatsRecord
@@ -84,9 +84,8 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
     calls.update((call.room, call) for call in (*_known_besides(records, mine), *adopted))
     draft = Draft(Records(records.devices, calls, records.seats), now, settings)
     _end_contradictions(draft, calls.values())
-    newest = [(device, records.device(device.address)) for device in mine.devices]
-    newest = [(device, stored) for device, stored in newest if stored is None or stored.generation <= device.generation]
-    for device, stored in newest:
+    both = [(device, records.device(device.address)) for device in mine.devices]
+    for device, stored in both:
         _end_if_left(draft, stored, device)
     for call in adopted:
         if draft.call(call.room) is call:
@@ -94,11 +93,11 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
         if call.room in records.calls:
             draft.tell(call, *everyone(call))
         else:
-            draft.tell(call, *_unaware(records, mine, call, now))
-    for device, stored in newest:
-        _announce_device(draft, stored, device, mine, node)
-        if stored is not None and stored.generation < device.generation:
-            _tell_what_it_missed(draft, stored, device)
+            draft.tell(call, *unaware(records, mine.devices, call, now))
+    for device, stored in both:
+        if stored is None or stored.generation <= device.generation:
+            _announce_device(draft, stored, device, mine, node)
+        tell_what_it_missed(draft, stored, device)
     for one in mine.calls:
         if one.state is not CallState.OVER:  # of other calls the parties were not read
             _seat_in_call(draft, one.room)
@@ -112,40 +111,6 @@ def _known_besides(records: Records, mine: Mine) -> Iterator[CallRecord]:
         later = call if stored is None else later_call(stored, call, caller_knows=True)
         if later is not None:
             yield later
-
-
-def _unaware(records: Records, mine: Mine, call: CallRecord, now: float) -> Iterator[DeviceAddress]:
-    """Who may not have heard of the end of a call that only this node knew of."""
-    for device in mine.devices:
-        stored = records.device(device.address)
-        if stored is not None and device.generation < stored.generation:
-            if _missed_at(call, device, stored.generation, now) is not None:
-                yield device.address
-        elif _came_after(call, device, now):
-            yield device.address
-
-
-def _came_after(call: CallRecord, device: DeviceRecord, now: float) -> bool:
-    """Tell whether a device came when its call was over, and nobody knew that it was the device's."""
-    moment = decided_at(call, device.address) if device.address in everyone(call) else None
-    if moment is None or not device.connected or call.room in (device.room, device.previous):
-        return False
-    return now - UNHEARD < moment < device.generation / 1000
-
-
-def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, now: float) -> float | None:
-    """When a call ended so that its device may have heard nothing of it; ``None``: it has.
-
-    :param older: the connection that the end was told to, or would have been.
-    :param newer: the generation of the next one, at which nobody knew of the end.
-    """
-    if call.ended_at is None or call.ended_by == older.address or older.address not in everyone(call):
-        return None
-    moment = decided_at(call, older.address)
-    if moment is None and call.ended_at * 1000 >= newer:
-        moment = call.ended_at  # it was taken for gone, and was not
-    since = now - UNHEARD if older.connected or older.heard_at is None else older.heard_at
-    return moment if moment is not None and moment > since else None
 
 
 def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> CallRecord | None:
@@ -184,7 +149,9 @@ def _end_contradictions(draft: Draft, calls: Iterable[CallRecord]) -> None:
 
 
 def _end_if_left(draft: Draft, stored: DeviceRecord | None, device: DeviceRecord) -> None:
-    """End the call of a device whose grace is over."""
+    """End the call of a device whose grace is over, unless it is elsewhere."""
+    if stored is not None and stored.generation > device.generation:
+        return
     call = draft.call(newest_rooms(draft.call, stored, device)[0])
     if call is None or device.address not in parties(call) or not _is_lost(draft, device):
         return
@@ -208,18 +175,6 @@ def _announce_device(draft: Draft, stored: DeviceRecord | None, device: DeviceRe
     is_younger = stored is not None and stored.generation < device.generation
     if stored is not None and is_younger and (stored.connected or stored.node not in mine.names):
         draft.displace(stored, new)
-
-
-def _tell_what_it_missed(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
-    """Tell a device that came to this node while the store was away what it would have been told then (§2.4)."""
-    calls = filter(None, map(draft.call, (stored.previous, stored.room)))
-    moments = [(_missed_at(call, stored, mine.generation, draft.now), call) for call in calls]
-    missed = [(moment, call.room, call) for moment, call in moments if moment is not None]
-    for *_, call in sorted(missed):  # it may believe that it is in either of them
-        draft.tell(call, mine.address)
-    present = draft.call_of(mine.address)
-    if present is not None and (present.answered_at is None or present.answered_at > draft.now - UNHEARD):
-        draft.tell(present, mine.address)
 
 
 def _announce_seats(draft: Draft, records: Records, mine: Mine, node: str) -> None:

@@ -70,8 +70,13 @@ class JudgeTests(SynchronousTestCase):
             self.assertEqual(excuses, self.excused(problem(Wrong.TWO_ENDS, 12), Fault(kind, None, 10, 14)), kind)
 
     def test_ghosts(self) -> None:
-        """A ghost is excused only where Redis has forgotten something: not when it stood still."""
-        for kind, excuses in ((Kind.FAILOVER, True), (Kind.REDIS_STOPPED, False), (Kind.NODE_STOPPED_LONG, False)):
+        """A ghost is excused where Redis has forgotten something, or nobody could say so: not when it stood still."""
+        for kind, excuses in (
+            (Kind.FAILOVER, True),
+            (Kind.LINK_CUT_LONG, True),
+            (Kind.REDIS_STOPPED, False),
+            (Kind.NODE_STOPPED_LONG, False),
+        ):
             self.assertEqual(excuses, self.excused(problem(Wrong.GHOST, 12), Fault(kind, None, 10, 14)), kind)
 
     def test_stuck(self) -> None:

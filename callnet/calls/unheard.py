@@ -1,0 +1,88 @@
+"""What devices may not have heard of while nodes were apart: ends of their calls, above all (see ``announcing``).
+
+A device that changes its node meanwhile is at one that knows nothing of its calls, and what is told to the
+one that it left reaches nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from callnet.calls.draft import Draft
+from callnet.calls.merging import everyone, newest_rooms
+from callnet.calls.telling import decided_at
+from callnet.calls.times import UNHEARD
+from callnet.model import DeviceAddress
+from callnet.records import CallRecord, DeviceRecord, Records
+
+
+def unaware(records: Records, devices: Iterable[DeviceRecord], call: CallRecord, now: float) -> Iterator[DeviceAddress]:
+    """Those of a node's devices who may not have heard of the end of a call that only this node knew of."""
+    for device in devices:
+        stored = records.device(device.address)
+        if stored is not None and device.generation < stored.generation:
+            if _missed_at(call, device, stored.generation, now) is not None:
+                yield device.address
+        elif _came_after(call, device, now):
+            yield device.address
+
+
+def tell_what_it_missed(draft: Draft, stored: DeviceRecord | None, mine: DeviceRecord) -> None:
+    """Tell a device that has been at two nodes, which did not know of each other, what only one of them knew.
+
+    :param stored: what the store said of it; if that is the younger connection it is told elsewhere.
+    """
+    if stored is None or stored.generation == mine.generation:
+        return
+    if stored.generation < mine.generation:
+        _tell_who_came(draft, stored, mine)
+    else:
+        _tell_who_went(draft, stored, mine)
+
+
+def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
+    """Tell a device that came here while the store was away what it would have been told then (§2.4)."""
+    calls = filter(None, map(draft.call, (stored.previous, stored.room)))
+    moments = [(_missed_at(call, stored, mine.generation, draft.now), call) for call in calls]
+    missed = [(moment, call.room, call) for moment, call in moments if moment is not None]
+    for *_, call in sorted(missed):  # it may believe that it is in either of them
+        draft.tell(call, mine.address)
+    present = draft.call_of(mine.address)
+    if present is not None and (present.answered_at is None or present.answered_at > draft.now - UNHEARD):
+        draft.tell(present, mine.address)
+
+
+def _tell_who_went(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
+    """Let a device that went elsewhere be known to have been in its calls here, and be told of them."""
+    rooms = newest_rooms(draft.call, stored, mine)
+    if set(rooms) == {stored.room, stored.previous}:
+        return
+    draft.put_device(stored, room=rooms[0], previous=rooms[1])
+    for call in filter(None, map(draft.call, reversed(rooms))):
+        is_new = call.room not in (stored.room, stored.previous)
+        is_missed = call.ended_at is None or _missed_at(call, mine, stored.generation, draft.now) is not None
+        if is_new and is_missed:
+            draft.tell(call, mine.address)
+
+
+def _came_after(call: CallRecord, device: DeviceRecord, now: float) -> bool:
+    """Tell whether a device came when its call was over, and nobody knew that it was the device's."""
+    moment = decided_at(call, device.address) if device.address in everyone(call) else None
+    if moment is None or not device.connected or call.room in (device.room, device.previous):
+        return False
+    return now - UNHEARD < moment < device.generation / 1000
+
+
+def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, now: float) -> float | None:
+    """When a call ended so that its device may have heard nothing of it; ``None``: it has.
+
+    :param older: the connection that the end was told to, or would have been.
+    :param newer: the generation of the next one, at which nobody knew of the end.
+    """
+    if call.ended_at is None or call.ended_by == older.address or older.address not in everyone(call):
+        return None
+    moment = decided_at(call, older.address)
+    if moment is None and call.ended_at * 1000 >= newer:
+        moment = call.ended_at  # it was taken for gone, and was not
+    since = now - UNHEARD if older.connected or older.heard_at is None else older.heard_at
+    return moment if moment is not None and moment > since else None

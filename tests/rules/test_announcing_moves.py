@@ -1,0 +1,111 @@
+"""What devices are told that went from one node to another while these were apart (see ``unheard``)."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from callnet.calls.announcing import Mine
+from callnet.calls.times import UNHEARD
+from callnet.model import Reason, RoomId
+from callnet.records import CallRecord, Changes, Notice
+from tests.rules.announcing_case import (
+    ANN,
+    BEFORE,
+    CAROL,
+    FIRST,
+    NODE,
+    NOW,
+    PAD,
+    SECOND,
+    THERE,
+    TV,
+    AnnouncingCase,
+    active,
+    device,
+    over,
+    ringing,
+)
+
+
+class WentElsewhereTests(AnnouncingCase):
+    """A device left this node for another one, which does not know what calls it was in here."""
+
+    def went(self, *calls: CallRecord) -> Changes:
+        """Announce it; these calls were here."""
+        self.stored(device(ANN, node=THERE, generation=int(NOW * 1000)))
+        return self.announce([device(ANN, room=FIRST), device(TV, room=FIRST)], calls)
+
+    def test_ended(self) -> None:
+        """It is told of their end, whoever is first to say so."""
+        call = over(FIRST, TV, ANN)
+        self.assert_told(self.went(call), (ANN, FIRST))
+        self.setUp()
+        self.stored(call)
+        self.assert_told(self.went(active(FIRST, TV, ANN)), (ANN, FIRST))
+        self.assertEqual(FIRST, self.device(ANN).room)
+
+    def test_live(self) -> None:
+        """It is in them still."""
+        self.assert_told(self.went(active(FIRST, TV, ANN)), (ANN, FIRST))
+        self.assertEqual((THERE, FIRST), (self.device(ANN).node, self.device(ANN).room))
+
+
+class CameUnknownTests(AnnouncingCase):
+    """A device came to this node while the store was away, which knows an older connection of it on another."""
+
+    lost_its_memory = False
+
+    def came(self, room: RoomId, *calls: CallRecord, opened: float = NOW - 3) -> Changes:
+        """Announce it; ``room`` is what the store says that it was put in."""
+        self.stored(device(ANN, node=THERE, room=room), device(TV, node=THERE, room=room), *calls)
+        return self.announce([device(ANN, generation=int(opened * 1000))])
+
+    def test_ended(self) -> None:
+        """It is told of the end of its call, whether that came before it connected or after."""
+        for ended_at in (NOW - 30, NOW - 1):
+            self.assert_told(self.came(FIRST, over(FIRST, TV, ANN, ended_at=ended_at)), (ANN, FIRST))
+
+    def test_ended_long_ago(self) -> None:
+        """... unless that was so long ago that it has heard of it."""
+        self.assert_told(self.came(FIRST, over(FIRST, TV, ANN, ended_at=NOW - UNHEARD)))
+
+    def test_both_ended(self) -> None:
+        """It is told of the ends of both calls that it may have missed, in their order."""
+        first, second = over(FIRST, TV, ANN, ended_at=NOW - 9), over(SECOND, ANN, PAD, ended_at=NOW - 8)
+        self.stored(device(ANN, node=THERE, room=SECOND, previous=FIRST), first, second)
+        changes = self.announce([device(ANN, generation=int(NOW * 1000))])
+        self.assertEqual([Notice(ANN, first), Notice(ANN, second)], changes.notices[:2])
+
+    def test_beside(self) -> None:
+        """What the node knows of its other calls counts, though it announces them another time."""
+        self.stored(device(ANN, node=THERE, room=FIRST), active(FIRST, ANN, TV))
+        mine = Mine(
+            [BEFORE, NODE],
+            [device(ANN, generation=int(NOW * 1000), room=SECOND, previous=FIRST)],
+            [],
+            [],
+            [over(FIRST, ANN, TV, ended_by=ANN), active(SECOND, ANN, CAROL)],
+        )
+        changes = self.once(mine)
+        self.assertEqual([(SECOND, FIRST)], [(one.room, one.previous) for one in changes.devices])
+        self.assertEqual([], list(changes.calls))
+        self.assertEqual([SECOND], [notice.call.room for notice in changes.notices if isinstance(notice, Notice)])
+
+    def test_ended_by_itself(self) -> None:
+        """... or it ended it itself."""
+        self.assert_told(self.came(FIRST, over(FIRST, TV, ANN, ended_by=ANN)))
+
+    def test_taken_for_gone(self) -> None:
+        """A caller is told of the end of its ringing if it was there meanwhile, and not if it was indeed gone."""
+        call = replace(over(FIRST, ANN, TV, reason=Reason.CANCELLED, ended_at=NOW - 2), callee=None)
+        self.assert_told(self.came(FIRST, call, opened=NOW - 3), (ANN, FIRST))
+        self.assert_told(self.came(FIRST, call, opened=NOW - 1))
+
+    def test_rung(self) -> None:
+        """A device that is rung is rung on its new connection."""
+        self.assert_told(self.came(FIRST, ringing(FIRST, TV, ANN)), (ANN, FIRST))
+
+    def test_answered(self) -> None:
+        """A caller that was answered is told, if it may not have heard of it."""
+        self.assert_told(self.came(FIRST, active(FIRST, ANN, TV)), (ANN, FIRST))
+        self.assert_told(self.came(FIRST, active(FIRST, ANN, TV, answered_at=NOW - UNHEARD)))
