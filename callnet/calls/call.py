@@ -114,6 +114,11 @@ def _answer(draft: Draft, event: events.Answer) -> Reply:
     return None
 
 
+def _late_answer(draft: Draft, event: events.LateAnswer) -> Reply:
+    device = draft.device(event.device)
+    return _answer(draft, event) if device is not None and device.generation <= event.generation else None
+
+
 def _hang_up(draft: Draft, event: events.HangUp) -> Reply:
     call = _known(draft, event.room)
     late = _late(call, event.device)
@@ -268,6 +273,7 @@ def missed_by(call: CallRecord) -> tuple[DeviceAddress, ...]:
 _RULES: Final[dict[type, Callable[[Draft, Any], Reply]]] = {
     events.Place: place,
     events.Answer: _answer,
+    events.LateAnswer: _late_answer,
     events.HangUp: _hang_up,
     events.Cancel: _cancel,
     events.Connected: _connected,

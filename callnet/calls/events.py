@@ -63,6 +63,20 @@ class Answer(_RoomEvent, frozen=True):
     accepted: bool
 
 
+class LateAnswer(Answer, frozen=True):
+    """The same, tried again when the store had been away.
+
+    If a newer connection of the device than that of ``generation`` is open, nothing happens: it is rung there.
+    """
+
+    fresh = True
+    generation: int
+
+    def phones(self) -> Collection[str]:
+        """Its own."""
+        return (self.device.phone,)
+
+
 class HangUp(_RoomEvent, frozen=True):
     """``device`` hangs up (§2.3)."""
 
@@ -170,6 +184,7 @@ class PageHungUp(_RoomEvent, frozen=True):
 Event: TypeAlias = (
     Place
     | Answer
+    | LateAnswer
     | HangUp
     | Cancel
     | Connected

@@ -223,10 +223,12 @@ class RoomManager:
         gave_up = events.GaveUp(room, device)
         if self._retries and self._retries.keeps((events.Answer, device), gave_up):
             self._retries.forget((events.Answer, device))
+        event = events.Answer(room, device, accepted)
         for tried in range(_ANSWER_TRIES):
             try:
-                return (await self._decisions.settle(events.Answer(room, device, accepted))).reply
+                return (await self._decisions.settle(event)).reply
             except Unavailable:
+                event = events.LateAnswer(room, device, accepted, session.generation)
                 if tried and self._turns.is_awaited(device):
                     break  # the device has something else to ask for
                 await self._retries.pause(AGAIN)

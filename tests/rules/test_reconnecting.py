@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.calls.events import Connected, Disconnected
+from callnet.calls.events import Connected, Disconnected, LateAnswer
 from callnet.model import Reason
 from callnet.records import CallState, Displaced
 from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
@@ -49,6 +49,16 @@ class NewestConnectionTests(RulesTestCase):
         self.world.wait(9)
         self.world.happen(Connected(self.tv.address, "here", None, self.world.now - 4))
         self.assertEqual(1_005_000, self.tv.record.generation)
+
+    def test_answer_of_an_older_one(self) -> None:
+        """An answer that could not be carried out at once is not, if the device is rung elsewhere by then."""
+        room = self.ringing(self.ann, self.tv)
+        older = self.tv.record.generation
+        self.tv.connects(node="there")
+        self.world.happen(LateAnswer(room, self.tv.address, True, older))
+        self.assert_call(room, CallState.RINGING)
+        self.world.happen(LateAnswer(room, self.tv.address, True, self.tv.record.generation))
+        self.assert_call(room, CallState.ACTIVE)
 
     def test_calls_live_on(self) -> None:
         """Its calls live on in the newer one; the older one's close has no other effect."""
