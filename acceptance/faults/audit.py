@@ -121,8 +121,8 @@ def _failed(attempt: Attempt, answer: Answer, books: Books, who: tuple[Address, 
     reason, target = answer.reason, attempt.target
     rings = [ring for story in attempt.stories for ring in story.rings]
     targets = [device for device in books.spells if attempt.covers(device)] or [target]
-    waited = answer.at - max(attempt.at, books.connected_since(attempt.caller, answer.at))
-    if reason == "unavailable" and not rings and waited > UNAVAILABLE:
+    waited, stayed = answer.at - attempt.at, not books.changes(attempt.caller, attempt.at, answer.at)
+    if reason == "unavailable" and not rings and stayed and waited > UNAVAILABLE:
         yield Problem(Wrong.SLOW, attempt.at, answer.at, UNAVAILABLE, who, f"after {waited:.1f} s")
     excused = {
         "busy": any(books.engaged(device, since, until, attempt) for device in targets),

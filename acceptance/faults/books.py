@@ -249,10 +249,6 @@ class Books:
         """Tell whether ``device`` came or went in between."""
         return any(since <= at <= until for spell in self._connections(device) for at in (spell.start, spell.end))
 
-    def connected_since(self, device: Address, at: float) -> float:
-        """When the connection was made that ``device`` had then, or had last."""
-        return max((spell.start for spell in self._connections(device) if spell.start <= at), default=at)
-
     def _connections(self, device: Address) -> Iterator[Spell]:
         return (spell for spell in self.spells[device] if spell.end > spell.start)
 
