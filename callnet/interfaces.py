@@ -100,7 +100,9 @@ class ICallStore(Interface):
     def now() -> float:
         """The time, in seconds on the clock of the store, which all nodes share."""
 
-    def read(phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
+    def read(
+        phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
+    ) -> Deferred[Records]:
         """All devices of these phones, these rooms' calls and seats, and the calls and seats of every
         room that one of those devices names. The answer may hold more than was asked for.
 
@@ -108,6 +110,7 @@ class ICallStore(Interface):
 
         :param fresh: if it is false and ``phones`` is empty, calls and seats may be as this node last heard
             of them; a commit finds out.
+        :param guess: the answer may be that nothing is known of these phones, without asking; a commit finds out.
         """
 
     def commit(changes: Changes) -> Deferred[Commit]:

@@ -46,14 +46,16 @@ class LateCallStore:
         """See :meth:`callnet.interfaces.ICallStore.now`."""
         return self._store.now()
 
-    def read(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
+    def read(
+        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
+    ) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
 
         def copy(records: Records) -> Records:
             devices = {phone: dict(of_phone) for phone, of_phone in records.devices.items()}
             return Records(devices, dict(records.calls), dict(records.seats), records.complete)
 
-        return self._late(lambda: self._store.read(phones, rooms, fresh).addCallback(copy))
+        return self._late(lambda: self._store.read(phones, rooms, fresh, guess).addCallback(copy))
 
     def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""

@@ -98,6 +98,7 @@ class NodeStore:
         phones: Collection[str],  # noqa: ARG002
         rooms: Collection[RoomId],  # noqa: ARG002
         fresh: bool = False,  # noqa: ARG002
+        guess: bool = False,  # noqa: ARG002
     ) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
         if self._cut_off is not None:

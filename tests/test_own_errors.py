@@ -36,9 +36,11 @@ class FailingStore:
         self.node = store.node
         self.now = store.now
 
-    def read(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
+    def read(
+        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
+    ) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
-        return fail(self.error("away")) if self.error else self._store.read(phones, rooms, fresh)
+        return fail(self.error("away")) if self.error else self._store.read(phones, rooms, fresh, guess)
 
     def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""

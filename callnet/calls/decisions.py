@@ -44,9 +44,11 @@ class Decisions:
         :raises Unavailable: it cannot be decided just now, or (:class:`InDoubt`) not be known whether it was.
         """
         store = self._store
+        guess = event.guess
         for _ in range(_TRIES):
             # To wait for what is there already would cost a twentieth of a call.
-            reading = store.read(event.phones(), event.rooms(), event.fresh)
+            reading = store.read(event.phones(), event.rooms(), event.fresh, guess)
+            guess = False
             records = reading.result if reading.called else None
             if not isinstance(records, Records):
                 records = await reading

@@ -16,6 +16,8 @@ from callnet.model import DeviceAddress, RoomId
 class _Event(Struct, frozen=True, gc=False):
     fresh: ClassVar[bool] = False
     """Whether it must not be decided on records that may be old (:meth:`callnet.interfaces.ICallStore.read`)."""
+    guess: ClassVar[bool] = False
+    """Whether most likely nothing is known of its phones, so that this may be tried first."""
 
     def phones(self) -> Collection[str]:
         """Phones whose devices must be read, with the calls that they name."""
@@ -100,6 +102,7 @@ class Connected(_DeviceEvent, frozen=True):
     ``None`` if there is none.
     """
 
+    guess = True
     node: str
     heard_at: float | None
     opened_at: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
 from msgspec import MsgspecError
 from twisted.internet.defer import Deferred, succeed
@@ -20,6 +21,8 @@ from callnet.model import DeviceAddress, RoomId
 from callnet.records import Changes, DeviceRecord, Displaced, Notice, Records, SeatNotice
 
 log = Logger()
+
+_NOTHING_KNOWN: Final = Records({}, {}, {})
 
 
 @implementer(IBus)
@@ -84,9 +87,13 @@ class SharedCallStore:
         """See :meth:`callnet.interfaces.ICallStore.now`."""
         return self._member.time.now()
 
-    def read(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
+    def read(
+        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
+    ) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
         if self._member.joined:
+            if guess and not any(phone in self._copies.records.devices for phone in phones):
+                return succeed(_NOTHING_KNOWN)
             if not phones and not fresh and self._copies.knows(rooms):
                 return succeed(self._copies.records)
             return self._member.questions.read(phones, rooms).addCallback(self._seen, phones, rooms)

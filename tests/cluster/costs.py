@@ -237,4 +237,5 @@ def table(found: Mapping[str, Cost]) -> str:
 
 
 def _named(scripts: Mapping[str, int]) -> str:
-    return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in scripts.items()) or "–"
+    named = sorted(scripts.items(), reverse=True)
+    return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in named) or "–"

@@ -22,6 +22,8 @@ from tests.redis_server import Flavour, shared
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "scaling.md"
 TOLERANCE: Final = 0.1
 """What is measured in bytes may be off by so much of what the document says."""
+MEMORY_TOLERANCE: Final = 0.25
+"""What Redis needs for one of many depends on how full its tables happen to be."""
 PLACES: Final = ("", ", across nodes")
 
 
@@ -31,9 +33,9 @@ def rows(document: str) -> dict[str, list[str]]:
     return {cells[0]: cells[1:] for cells in lines}
 
 
-def is_near(told: str, measured: float) -> bool:
+def is_near(told: str, measured: float, tolerance: float = TOLERANCE) -> bool:
     """Tell whether a number of bytes is about what the document says."""
-    return abs(int(told) - measured) <= TOLERANCE * measured
+    return abs(int(told) - measured) <= tolerance * measured
 
 
 @cache
@@ -80,11 +82,11 @@ class RedisCostsTests(SynchronousTestCase):
         self.assertEqual(sweeping, self.found[f"the same with {MANY} devices"])
 
     def test_at_once(self) -> None:
-        """Devices that connect in one turn of the reactor share their round trips."""
+        """A device that was not there lately is connected in one round trip, which it shares with others."""
         one, many = self.found["device connects"], self.found[f"{AT_ONCE} devices connect at once"]
-        self.assertEqual({"read": 1, "commit": 1}, one.scripts)
+        self.assertEqual({"commit": 1}, one.scripts)
         self.assertEqual(one.scripts, many.scripts)
-        self.assertLess(many.sent / AT_ONCE, one.sent / 2)
+        self.assertLess(many.sent / AT_ONCE, 0.6 * one.sent)
 
     def test_relay(self) -> None:
         """What pages say to each other costs nothing inside a node, and one message across."""
@@ -117,7 +119,7 @@ class MemoryTests(SynchronousTestCase):
         told = rows(DOCUMENT.read_text())
         for what, measured in bytes_held(shared("redis")).items():
             [said] = told[f"one {what}"]
-            self.assertTrue(is_near(said, measured), f"{what}: {said}, not {measured}")
+            self.assertTrue(is_near(said, measured, MEMORY_TOLERANCE), f"{what}: {said}, not {measured}")
 
 
 class RealNodesTests(ClusterCase):
@@ -173,4 +175,4 @@ class RealNodesTests(ClusterCase):
         monitor = self.monitor()
         phones = [Phone(DeviceAddress(f"{13600000000 + number}", "phone"), node) for number in range(AT_ONCE)]
         await self.until(lambda: all(phone.session.generation for phone in phones))
-        self.assertEqual({"read": 1, "commit": 1}, self.scripts_run(self.reported(monitor)))
+        self.assertEqual({"commit": 1}, self.scripts_run(self.reported(monitor)))
