@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.membership import Membership
+from callnet.operations.garbage import look_for_it_less_often
 from callnet.operations.listening import ADMIN, OpenListener, close_all
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Readiness
@@ -64,6 +65,7 @@ class Daemon(Service):
     def startService(self) -> None:
         """Begin."""
         super().startService()  # type: ignore[no-untyped-call]
+        look_for_it_less_often()
         self._leave_hangups = on_hangup(self._reactor, self.reload)
         self._threads.start()
         self._cluster.start()
