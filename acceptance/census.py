@@ -29,6 +29,8 @@ def held() -> Iterator[tuple[str, int]]:
         name = f"{module}.{kind.__qualname__}"
         yield name, 1
         for attribute, value in getattr(thing, "__dict__", {}).items():
+            if isinstance(value, collections.Counter):
+                continue  # it only counts
             if isinstance(value, (dict, list, set, collections.deque)):
                 yield f"{name}.{attribute}", len(value)
 

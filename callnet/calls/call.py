@@ -157,7 +157,7 @@ def _gave_up(draft: Draft, event: events.GaveUp) -> None:
     elif event.device == call.caller:
         leave(draft, call, event.device, Reason.CANCELLED)
     else:
-        drop_out(draft, call, event.device)
+        drop_out(draft, call, event.device, knows=False)
 
 
 def _rang_in_vain(draft: Draft, event: events.RangInVain) -> None:

@@ -49,10 +49,15 @@ def leave(
         refuse(draft, call, device)
 
 
-def drop_out(draft: Draft, call: CallRecord, device: DeviceAddress) -> None:
-    """Let a rung device stop ringing for a call of its own; the last one to do so refuses."""
+def drop_out(draft: Draft, call: CallRecord, device: DeviceAddress, knows: bool = True) -> None:
+    """Let a rung device stop ringing for a call of its own; the last one to do so refuses.
+
+    ``knows``: it has said so itself, and need not be told.
+    """
     others = tuple(other for other in call.ringing if other != device)
     if others:
         draft.put_call(call, ringing=others)
-    else:
+    elif knows:
         refuse(draft, call, device, Reason.BUSY)
+    else:
+        draft.tell(draft.end(call, Reason.BUSY), call.caller, device)

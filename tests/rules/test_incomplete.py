@@ -175,14 +175,15 @@ class GaveUpTests(RulesTestCase):
         self.assert_silence(self.tv)
 
     def test_rung_device(self) -> None:
-        """It leaves the ringing; the last to leave is a refusal."""
+        """It leaves the ringing; the last to leave is a refusal, of which it may have heard nothing."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.gives_up(self.tv, room)
         self.assert_call(room, CallState.RINGING)
         self.assert_silence()
         self.gives_up(self.pad, room)
         self.assert_heard(self.ann, call_refuse(self.tv.everywhere(), room, "busy"))
-        self.assert_silence(self.ann)
+        self.assert_heard(self.pad, be_hangup(self.ann, room, "busy"))
+        self.assert_silence(self.ann, self.pad)
 
     def test_answered_call(self) -> None:
         """It is over, and both are told."""
