@@ -73,6 +73,20 @@ class RaceTests(LateCase):
         """Have this happen just before the next commits, one for each."""
         self.late.before_commit.extend(happens)
 
+    def test_younger_connection(self) -> None:
+        """A connection that is made known late is closed if the device has connected elsewhere meanwhile."""
+
+        def meanwhile() -> None:
+            self.clock.advance(0.5)
+            self.elsewhere_too = self.connect(TV, self.others)
+
+        self.late.before_commit.append(meanwhile)
+        late = self.connect(TV)
+        self.assertTrue(late.closed)
+        self.assertFalse(self.elsewhere_too.closed)
+        record = self.tables.devices[TV.phone][TV.device_id]
+        self.assertEqual((True, self.elsewhere_too.generation), (record.connected, record.generation))
+
     def test_cancelled_before_the_answer(self) -> None:
         """The caller cancels: the answer is decided anew and comes too late."""
         _, room = self.ringing()

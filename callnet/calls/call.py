@@ -62,7 +62,14 @@ class Attached(Struct, frozen=True):
     missed: Missed
 
 
-Reply: TypeAlias = TooLate | NotYours | Attached | Ringing | Outcome | seats.SeatReply | None
+class Overtaken(Struct, frozen=True):
+    """The reply to a connection that could not be made known at once: a younger one has been, meanwhile."""
+
+
+_AT_ONCE: Final = 0.1
+"""Seconds in which a connection is made known, if nothing is wrong: until then it is the youngest."""
+
+Reply: TypeAlias = TooLate | NotYours | Attached | Overtaken | Ringing | Outcome | seats.SeatReply | None
 
 
 class Decision(Struct, frozen=True):
@@ -172,8 +179,11 @@ def _unreachable(draft: Draft, event: events.Unreachable) -> None:
         draft.tell(draft.end(call, Reason.UNAVAILABLE), call.caller, *call.ringing)
 
 
-def _connected(draft: Draft, event: events.Connected) -> Attached:
+def _connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
     old = draft.device(event.device)
+    is_late = draft.now - event.opened_at > _AT_ONCE
+    if old is not None and old.connected and is_late and old.generation > event.opened_at * 1000:
+        return Overtaken()
     if old is None:
         generation = draft.next_generation(0, event.opened_at)
         draft.put_device(DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None))

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from callnet.calls import events
 from callnet.calls.arrivals import Arrivals
-from callnet.calls.call import Attached, NotYours, TooLate
+from callnet.calls.call import Attached, NotYours, Overtaken, TooLate
 from callnet.calls.counts import CallCounts
 from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
@@ -98,6 +98,9 @@ class RoomManager:
         heard_at = None if older is None else self._heard_at(older)
         with self._arrivals.arriving(device):
             reply: Any = await self._connect(device, older, heard_at, opened_at)
+            if isinstance(reply, Overtaken):
+                session.displaced()
+                return
             session.generation = reply.generation
             self._devices[device] = session
             self._waiters.withdraw(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from callnet.calls.call import Overtaken
 from callnet.calls.events import Connected, Disconnected, LateAnswer
 from callnet.model import Reason
 from callnet.records import CallState, Displaced
@@ -49,6 +50,16 @@ class NewestConnectionTests(RulesTestCase):
         self.world.wait(9)
         self.world.happen(Connected(self.tv.address, "here", None, self.world.now - 4))
         self.assertEqual(1_005_000, self.tv.record.generation)
+
+    def test_overtaken(self) -> None:
+        """... and if a younger one has been made known meanwhile, that is the device's."""
+        self.world.wait(9)
+        self.tv.connects(node="there")
+        younger = self.tv.record
+        for late, counts in ((0.5, False), (0.05, True)):
+            reply = self.world.happen(Connected(self.tv.address, "here", None, self.world.now - late))
+            self.assertEqual(counts, reply != Overtaken())
+            self.assertEqual(counts, self.tv.record is not younger)
 
     def test_answer_of_an_older_one(self) -> None:
         """An answer that could not be carried out at once is not, if the device is rung elsewhere by then."""
