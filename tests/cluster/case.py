@@ -113,19 +113,16 @@ class Phone:
 
     def accepts(self) -> None:
         """Accept the newest call that it was told of."""
-        called = self.last("called")
-        self.says(
-            type="called_success",
-            from_phone=called["from_phone"],
-            from_device_id=called["from_device_id"],
-            room_id=called["room_id"],
-        )
+        self._answers("called_success")
 
     def refuses(self) -> None:
         """Refuse the newest call that it was told of."""
+        self._answers("called_refuse")
+
+    def _answers(self, kind: str) -> None:
         called = self.last("called")
         self.says(
-            type="called_refuse",
+            type=kind,
             from_phone=called["from_phone"],
             from_device_id=called["from_device_id"],
             room_id=called["room_id"],
