@@ -24,7 +24,7 @@ SHOWN: Final = 20
 
 ON_ONE_REDIS: Final = tuple(kind for kind in Kind if kind is not Kind.FAILOVER)
 MUST_FAIL: Final[Mapping[str, Sequence[Kind]]] = {
-    "epoch": (Kind.NODE_STOPPED_LONG, Kind.REDIS_STOPPED, Kind.LINK_FROZEN),
+    "epoch": (Kind.NODE_STOPPED_LONG, Kind.LINK_CUT_LONGER, Kind.LINK_FROZEN),
     "reread": (Kind.SUBSCRIBER_CUT,),
     "sweep": (Kind.NODE_KILLED,),
 }

@@ -14,20 +14,23 @@ from callnet.cluster import scripts
 from callnet.cluster.announcer import Announcer
 from callnet.cluster.member import Member
 
-STALE: Final = "    if not known then\n        return 'stale'\n    end\n"
-LATE: Final = "    if now > set[1] then\n        return 'late'\n    end\n"
+EPOCH_CHECKS: Final = (
+    ("    return lease and lease > now\n", "    return true\n"),
+    ("local keeps = knows_run == '1' and lease and lease > now\n", "local keeps = true\n"),
+)
+"""Where Redis looks whether a node may have been taken for dead, and what stands there without that."""
 
 
 def take_out_epoch() -> None:
-    """A commit is carried out whoever gave it, and whenever."""
+    """A node that was taken for dead is never told so: it goes on by its old name as if nothing had been."""
     whole = scripts.load
 
     def load() -> Mapping[str, str]:
         texts = dict(whole())
-        for check in (STALE, LATE):
-            if check not in texts["commit"]:
-                raise LookupError("commit.lua is not as it was")
-            texts["commit"] = texts["commit"].replace(check, "")
+        for check, nothing in EPOCH_CHECKS:
+            if not any(check in text for text in texts.values()):
+                raise LookupError("the scripts are not as they were")
+            texts = {name: text.replace(check, nothing) for name, text in texts.items()}
         return texts
 
     scripts.load = load
