@@ -156,7 +156,7 @@ def _end_if_left(draft: Draft, stored: DeviceRecord | None, device: DeviceRecord
     if call is None or device.address not in parties(call) or not _is_lost(draft, device):
         return
     if call.state is CallState.ACTIVE or call.caller == device.address:
-        leave(draft, call, device.address, Reason.CONNECTION_LOST)
+        leave(draft, call, device.address, Reason.CONNECTION_LOST, absent=True)
 
 
 def _is_lost(draft: Draft, device: DeviceRecord) -> bool:
@@ -165,8 +165,7 @@ def _is_lost(draft: Draft, device: DeviceRecord) -> bool:
 
 def _announce_device(draft: Draft, stored: DeviceRecord | None, device: DeviceRecord, mine: Mine, node: str) -> None:
     room, previous = newest_rooms(draft.call, stored, device)
-    call = draft.call(room)
-    if stored is None and _is_lost(draft, device) and (call is None or device.address not in parties(call)):
+    if stored is None and _is_lost(draft, device) and not (draft.call(room) or draft.call(previous)):
         return
     new = later_device(stored, replace(device, node=node, room=room, previous=previous))
     if new is None:

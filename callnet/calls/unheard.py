@@ -54,15 +54,24 @@ def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> No
 
 def _tell_who_went(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
     """Let a device that went elsewhere be known to have been in its calls here, and be told of them."""
-    rooms = newest_rooms(draft.call, stored, mine)
-    if set(rooms) == {stored.room, stored.previous}:
+    room, previous = newest_rooms(draft.call, stored, mine)
+    calls = filter(None, map(draft.call, (mine.previous, mine.room)))
+    missed = [call for call in calls if _is_missed(draft, call, stored, mine)]
+    if missed and missed[-1].room != room:
+        previous = missed[-1].room  # what it was put in elsewhere since then it has heard of
+    if {room, previous} == {stored.room, stored.previous}:
         return
-    draft.put_device(stored, room=rooms[0], previous=rooms[1])
-    for call in filter(None, map(draft.call, reversed(rooms))):
-        is_new = call.room not in (stored.room, stored.previous)
-        is_missed = call.ended_at is None or _missed_at(call, mine, stored.generation, draft.now) is not None
-        if is_new and is_missed:
+    draft.put_device(stored, room=room, previous=previous)
+    for call in missed:
+        if call.room in (room, previous):
             draft.tell(call, mine.address)
+
+
+def _is_missed(draft: Draft, call: CallRecord, stored: DeviceRecord, mine: DeviceRecord) -> bool:
+    """Tell whether a device that went elsewhere must be told there of a call that it was in here."""
+    if call.room in (stored.room, stored.previous):
+        return False
+    return call.ended_at is None or _missed_at(call, mine, stored.generation, draft.now) is not None
 
 
 def _came_after(call: CallRecord, device: DeviceRecord, now: float) -> bool:

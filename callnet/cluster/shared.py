@@ -65,8 +65,13 @@ class SharedBus:
             return
         for message in messages:
             if not self._copies.know_better(message):
-                self._copies.hear(message)
+                if not (isinstance(message, Displaced) and self._has_things_to_say()):
+                    self._copies.hear(message)
                 self.deliver(message)
+
+    def _has_things_to_say(self) -> bool:
+        """Whether there may be more to announce about a device that is elsewhere now: its calls here, above all."""
+        return self._member is not None and not self._member.joined
 
 
 @implementer(ICallStore, IPresence)

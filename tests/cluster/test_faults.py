@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from callnet.cluster.codec import encode
+from callnet.cluster.shared import SharedBus
 from callnet.model import CloseCode, RoomId
+from callnet.records import Displaced
 from tests.cluster.case import ANN, BOUND, CAROL, GRACE, TV, ClusterCase, Node, Phone
 from tests.cluster.page import Page
 from tests.shared_nodes import reactor
@@ -303,6 +306,24 @@ class CutOffTests(ClusterCase):
         self.assertEqual([CloseCode.DISPLACED], tv.closed)
         ann.calls(TV)
         await self.hears(moved, "called")
+
+    async def test_heard_of_it_before(self) -> None:
+        """A node that hears, before it has said what it knows, that a device went elsewhere says it all the same."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
+        there.wire.cut()
+        await self.until(lambda: not there.is_joined)
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        ann.goes()
+        tv.refuses()
+        moved = await self.phone(ANN, here)
+        displaced = Displaced(ANN, there.member.store.node, moved.session.generation)
+        bus = there.member.bus
+        assert isinstance(bus, SharedBus)
+        bus.received(encode([displaced]))
+        there.wire.heal()
+        await self.hears(moved, "call_refuse:refused")
 
 
 class NewNameTests(ClusterCase):

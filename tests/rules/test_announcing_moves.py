@@ -18,10 +18,12 @@ from tests.rules.announcing_case import (
     PAD,
     SECOND,
     THERE,
+    THIRD,
     TV,
     AnnouncingCase,
     active,
     device,
+    gone,
     over,
     ringing,
 )
@@ -48,6 +50,22 @@ class WentElsewhereTests(AnnouncingCase):
         """It is in them still."""
         self.assert_told(self.went(active(FIRST, TV, ANN)), (ANN, FIRST))
         self.assertEqual((THERE, FIRST), (self.device(ANN).node, self.device(ANN).room))
+
+    def test_newer_calls_there(self) -> None:
+        """... though it has been put in others since then, of which it knows."""
+        call = replace(over(FIRST, ANN, TV, reason=Reason.BUSY, ended_at=NOW - 2), callee=None)
+        self.stored(call, ringing(SECOND, CAROL, ANN), over(THIRD, PAD, ANN, ended_at=NOW - 0.5))
+        self.stored(device(ANN, node=THERE, generation=int(NOW * 1000), room=SECOND, previous=THIRD))
+        changes = self.announce([gone(ANN, NOW - 3, room=FIRST)], [ringing(FIRST, ANN, TV)])
+        self.assert_told(changes, (ANN, FIRST))
+        self.assertEqual((SECOND, FIRST), (self.device(ANN).room, self.device(ANN).previous))
+
+    def test_taken_for_gone(self) -> None:
+        """A caller whose grace is over for the node that it left is told so by the one that it went to."""
+        mine = [gone(ANN, NOW - self.settings.grace, room=FIRST), device(TV, node=THERE, room=FIRST)]
+        self.announce(mine, [ringing(FIRST, ANN, TV)])
+        self.assertEqual((Reason.CANCELLED, None), (self.tables.calls[FIRST].reason, self.tables.calls[FIRST].ended_by))
+        self.assert_told(self.announce([device(ANN, generation=int(NOW * 1000) - 5000)]), (ANN, FIRST))
 
 
 class CameUnknownTests(AnnouncingCase):
