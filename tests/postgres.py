@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -132,7 +133,8 @@ class Server:
     def _signal(self, number: signal.Signals) -> None:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         for pid in (self._process.pid, *map(int, children.split())):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # a child may have ended meanwhile
+                os.kill(pid, number)
 
 
 def _newest_binaries() -> Path:
