@@ -1,0 +1,150 @@
+"""What devices see while a node is cut off from the others and comes back, perhaps by a new name."""
+
+from __future__ import annotations
+
+from callnet.cluster.codec import encode
+from callnet.cluster.shared import SharedBus
+from callnet.model import CloseCode, RoomId
+from callnet.records import Displaced
+from tests.cluster.case import ANN, TV, ClusterCase
+from tests.cluster.page import Page
+from tests.shared_nodes import reactor
+
+
+class CutOffTests(ClusterCase):
+    """The wire of one node is cut."""
+
+    async def test_for_a_moment(self) -> None:
+        """A node that is back before its lease is over keeps its name, and nothing was noticed."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        room = await self.talk(ann, tv)
+        name = there.member.store.node
+        there.wire.cut()
+        await self.until(lambda: not there.is_joined)
+        there.wire.heal()
+        await self.until(lambda: there.is_joined)
+        self.assertEqual(name, there.member.store.node)
+        ann.hangs_up(room)
+        await self.hears(tv, "calling_be_hangup:hangup")
+
+    async def test_nobody_listens(self) -> None:
+        """A call to a device whose node cannot be told fails within two seconds, and rings nobody later."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        there.wire.cut()
+        await self.until(lambda: not there.is_joined)
+        began = reactor.seconds()
+        ann.calls(TV)
+        await self.hears(ann, "call_failed:unavailable")
+        self.assertLess(reactor.seconds() - began, 2.0)
+        there.wire.heal()
+        await self.until(lambda: there.is_joined)
+        await self.pass_time(0.5)
+        self.assertNotEqual("called", (tv.told or [""])[-1])
+
+    async def test_for_too_long(self) -> None:
+        """A node that is cut off for longer than lease and grace is dead to the others; on its return its
+        devices are told which calls are over, and can be called again without connecting anew.
+        """
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        await self.talk(ann, tv)
+        name = there.member.store.node
+        there.wire.silence()
+        await self.hears(ann, "calling_be_hangup:connection_lost")
+        self.assertEqual(["called"], tv.told)
+        there.wire.heal()
+        await self.hears(tv, "calling_be_hangup:connection_lost")
+        self.assertNotEqual(name, there.member.store.node)
+        self.assertEqual([], tv.closed)
+        ann.calls(TV)
+        await self.until(lambda: tv.told[-1] == "called")
+
+    async def test_moved_while_cut_off(self) -> None:
+        """A device that went from a node that is cut off to another is not called back by the return of the first."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        room = await self.talk(ann, tv)
+        there.wire.cut()
+        await self.until(lambda: not there.is_joined)
+        moved = await self.phone(TV, here)
+        there.wire.heal()
+        await self.until(lambda: tv.closed)
+        self.assertEqual([CloseCode.DISPLACED], tv.closed)
+        self.assertEqual([], moved.closed)
+        ann.hangs_up(room)
+        await self.hears(moved, "calling_be_hangup:hangup")
+
+    async def test_moved_to_it(self) -> None:
+        """A device that went to a node that is cut off is told, when that is back, that its call is over."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, here)
+        room = await self.talk(ann, tv)
+        there.wire.cut()
+        await self.until(lambda: not there.is_joined)
+        moved = await self.phone(TV, there)
+        ann.hangs_up(room)
+        await self.hears(tv, "calling_be_hangup:hangup")
+        self.assertEqual([], moved.told)
+        there.wire.heal()
+        await self.hears(moved, "calling_be_hangup:hangup")
+        self.assertEqual([CloseCode.DISPLACED], tv.closed)
+        ann.calls(TV)
+        await self.hears(moved, "called")
+
+    async def test_heard_of_it_before(self) -> None:
+        """A node that hears, before it has said what it knows, that a device went elsewhere says it all the same."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
+        there.wire.cut()
+        await self.until(lambda: not there.is_joined)
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        ann.goes()
+        tv.refuses()
+        moved = await self.phone(ANN, here)
+        displaced = Displaced(ANN, there.member.store.node, moved.session.generation)
+        bus = there.member.bus
+        assert isinstance(bus, SharedBus)
+        bus.received(encode([displaced]))
+        there.wire.heal()
+        await self.hears(moved, "call_refuse:refused")
+
+
+class NewNameTests(ClusterCase):
+    """A node that was taken for dead goes by a new name, and whoever comes before it has noticed is known by that."""
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        """Begin with two nodes."""
+        super().setUp()
+        self.server = self.own_server()
+        self.know_the_run()
+        self.here, self.there = await self.start(), await self.start()
+
+    def take_for_dead(self) -> str:
+        """Let a node be dead to the others; its name."""
+        name = self.here.member.store.node
+        self.server.cli("ZREM", f"{self.prefix}nodes", name)
+        return name
+
+    async def test_device(self) -> None:
+        """A device."""
+        old = self.take_for_dead()
+        await self.phone(TV, self.here)
+        new = self.here.member.store.node
+        self.assertNotEqual(old, new)
+        records = await self.there.member.store.read([TV.phone], ())
+        self.assertEqual([(True, new)], [(one.connected, one.node) for one in records.devices[TV.phone].values()])
+
+    async def test_page(self) -> None:
+        """A page."""
+        room = await self.talk(await self.phone(ANN, self.there), await self.phone(TV, self.there))
+        old = self.take_for_dead()
+        page = Page(self.here, room, 1)
+        page.joins()
+        await self.until(lambda: page.states == ["waiting"])
+        new = self.here.member.store.node
+        self.assertNotEqual(old, new)
+        records = await self.there.member.store.read((), [RoomId(room)], fresh=True)
+        self.assertEqual([new], [seat.node for seat in records.seats[RoomId(room)].seats if seat is not None])
