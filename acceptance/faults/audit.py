@@ -53,6 +53,7 @@ class Problem(Struct, frozen=True):
     bound: float
     """Up to so long after ``since`` it would have been in order."""
     who: tuple[Address, ...]
+    """The caller first, if it is a call."""
     what: str
     settled: float = inf
     """Of an active call: when all its parties knew of it."""
@@ -149,7 +150,7 @@ def _rings(attempt: Attempt, story: Story, now: float) -> Iterator[Problem]:
         stopped = min(stopped, attempt.withdrawal.at)
     seen: set[tuple[Address, int]] = set()
     for ring in story.rings:
-        who = (ring.device, attempt.caller)
+        who = (attempt.caller, ring.device)
         end = min(ring.end, now)
         if (ring.device, ring.connection) in seen:
             yield Problem(Wrong.TWICE, ring.start, ring.start, 0, who, story.room)

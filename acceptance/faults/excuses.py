@@ -73,7 +73,7 @@ EXCUSES: Final = {
     Wrong.LOST_LATE: EVERY_KIND - {Kind.NODE_KILLED},
     Wrong.CUT: STOPPED | CUT | REDIS | {Kind.NODE_KILLED},
     Wrong.ENDED: EVERY_KIND - {Kind.SUBSCRIBERS_KILLED, Kind.SUBSCRIBER_CUT},
-    Wrong.GHOST: LOSING | CUT | {Kind.REDIS_CUT_OFF},
+    Wrong.GHOST: LOSING | CUT | STOPPED | {Kind.REDIS_CUT_OFF},
     Wrong.DISCONNECTED: STOPPED | {Kind.NODE_KILLED},
     Wrong.TURNED_AWAY: EVERY_KIND,
     Wrong.UNHEARD: EVERY_KIND,
@@ -114,7 +114,8 @@ def judge(problem: Problem, faults: Iterable[Fault], books: Books) -> Fault | No
     if problem.wrong in LASTING and problem.until > _last_moment(problem, near):
         return None
     for fault in near:
-        if fault.kind in EXCUSES[problem.wrong] and _in_window(problem, fault) and _ended(problem, fault, books):
+        explains = _ended(problem, fault, books) and _unheard(problem, fault, books)
+        if fault.kind in EXCUSES[problem.wrong] and _in_window(problem, fault) and explains:
             return fault
     return None
 
@@ -143,6 +144,17 @@ def _in_window(problem: Problem, fault: Fault) -> bool:
     """Tell whether the cause of ``problem`` may lie in the window of ``fault``."""
     start = min(fault.start, fault.unsettled_from)
     return start - 0.2 <= problem.since + problem.bound and fault.over() >= problem.since
+
+
+def _unheard(problem: Problem, fault: Fault, books: Books) -> bool:
+    """Tell whether ``fault`` may have kept a caller from being heard who gave its call up.
+
+    A node that stands still hears of it when it goes on, and nobody else does.
+    """
+    if problem.wrong is not Wrong.GHOST or fault.kind not in STOPPED:
+        return True
+    caller = problem.who[0]
+    return fault.start <= problem.since <= fault.end and fault.node in books.nodes(caller, problem.since, problem.since)
 
 
 def _ended(problem: Problem, fault: Fault, books: Books) -> bool:

@@ -79,6 +79,12 @@ class JudgeTests(SynchronousTestCase):
         ):
             self.assertEqual(excuses, self.excused(problem(Wrong.GHOST, 12), Fault(kind, None, 10, 14)), kind)
 
+    def test_caller_is_not_heard(self) -> None:
+        """... unless its caller gave the call up at a node that stood still just then."""
+        for node, since, excuses in ((0, 12, True), (0, 9, False), (0, 15, False), (1, 12, False)):
+            fault = Fault(Kind.NODE_STOPPED_LONG, node, 10, 14)
+            self.assertEqual(excuses, self.excused(problem(Wrong.GHOST, since), fault), (node, since))
+
     def test_stuck(self) -> None:
         """Nobody may be stuck still when the consequences of the last fault that concerns it must be over."""
         fault, other = Fault(Kind.REDIS_STOPPED, None, 10, 14), Fault(Kind.LINK_CUT_LONG, 1, 15, 16)
