@@ -215,7 +215,8 @@ class Phone(Line):
                 self.books.seen("repeated", self.address, at, f"{kind} {reason} of {target}")
         elif attempt.answer is not None:
             told = f"{kind} {reason} of {target} after {attempt.answer.kind} {attempt.answer.reason}"
-            self.books.seen("two ends", self.address, at, told, since=attempt.answer.at, others=(target,))
+            since, bound = attempt.answer.at, at - attempt.answer.at
+            self.books.seen("two ends", self.address, at, told, since=since, bound=bound, others=(target,))
         elif attempt.withdrawal is None and not self._just_back:
             self._strange(f"is told {kind} {reason} of {target}, and waits for no such thing", at)
 

@@ -18,6 +18,7 @@ a seat         the greater generation; one that somebody else has taken is lost
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -33,7 +34,7 @@ from callnet.calls.merging import (
     newest_rooms,
 )
 from callnet.calls.moves import leave
-from callnet.calls.times import REMEMBERED
+from callnet.calls.times import REMEMBERED, UNHEARD
 from callnet.calls.unheard import tell_what_it_missed, unaware
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
@@ -56,6 +57,8 @@ class Mine(Struct, frozen=True):
     """The rooms of its pages and of these calls."""
     beside: Sequence[CallRecord] = ()
     """Other calls that its devices name, which it announces another time."""
+    apart_since: float = -inf
+    """Until then the node was in touch with the store, and its devices were told of whatever concerned them."""
 
     def phones(self) -> set[str]:
         """Phones whose devices must be read before this is announced, with the rooms that they name."""
@@ -93,7 +96,7 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
         if call.room in records.calls:
             draft.tell(call, *everyone(call))
         else:
-            draft.tell(call, *unaware(records, mine.devices, call, now))
+            draft.tell(call, *unaware(records, mine.devices, call, max(now - UNHEARD, mine.apart_since)))
     for device, stored in both:
         if stored is None or stored.generation <= device.generation:
             _announce_device(draft, stored, device, mine, node)

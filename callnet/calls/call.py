@@ -55,6 +55,10 @@ class NotYours(Struct, frozen=True):
     """The reply to a frame that names another's live call (§2.3)."""
 
 
+class NoSuchCall(Struct, frozen=True):
+    """The reply to a hang-up of a call that nobody knows of, though perhaps only just now."""
+
+
 class Attached(Struct, frozen=True):
     """The reply to a new connection: its generation, and what to send first (§2.4)."""
 
@@ -69,7 +73,7 @@ class Overtaken(Struct, frozen=True):
 _AT_ONCE: Final = 0.1
 """Seconds in which a connection is made known, if nothing is wrong: until then it is the youngest."""
 
-Reply: TypeAlias = TooLate | NotYours | Attached | Overtaken | Ringing | Outcome | seats.SeatReply | None
+Reply: TypeAlias = TooLate | NotYours | NoSuchCall | Attached | Overtaken | Ringing | Outcome | seats.SeatReply | None
 
 
 class Decision(Struct, frozen=True):
@@ -128,8 +132,10 @@ def _late_answer(draft: Draft, event: events.LateAnswer) -> Reply:
 
 def _hang_up(draft: Draft, event: events.HangUp) -> Reply:
     call = _known(draft, event.room)
+    if call is None:
+        return NoSuchCall()
     late = _late(call, event.device)
-    if late is not None or call is None:
+    if late is not None:
         return late if isinstance(late, NotYours) else None
     leave(draft, call, event.device, Reason.HANGUP, by=event.device)
     return None

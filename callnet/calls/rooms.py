@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from callnet.calls import events
 from callnet.calls.arrivals import Arrivals
-from callnet.calls.call import Attached, NotYours, Overtaken, TooLate
+from callnet.calls.call import Attached, NoSuchCall, NotYours, Overtaken, TooLate
 from callnet.calls.counts import CallCounts
 from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
@@ -30,6 +30,7 @@ from callnet.calls.seats import SeatReply
 from callnet.calls.sessions import DeviceSession, SeatSession
 from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.turns import Turns
+from callnet.calls.unknown import UnknownCalls
 from callnet.calls.waiters import Waiters
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
@@ -53,7 +54,8 @@ class RoomManager:
         self.now: Final[Callable[[], float]] = store.now
         """The time on the clock of the store, on which all records are."""
         self._decisions = Decisions(store, settings)
-        self._retries = Retries(clock, self._decisions.settle)
+        self._retries = Retries(clock, self._settle_again)
+        self._unknown = UnknownCalls(self._retries, self._decisions.settle)
         self._decisions.on_unreached = RingingAgain(self._decisions, self._retries).unreached
         self._deadlines = Deadlines(store, self._decisions, clock)
         self._turns = Turns()
@@ -240,7 +242,20 @@ class RoomManager:
 
     def hang_up(self, session: DeviceSession, room: RoomId) -> Deferred[NotYours | None]:
         """End a call that the device is in. Fires with what the device is to be told, if anything."""
-        return self._turns.take(session.address, lambda: self._end(session, events.HangUp(room, session.address)))
+        return self._turns.take(session.address, lambda: self._hang_up(session, events.HangUp(room, session.address)))
+
+    async def _hang_up(self, session: DeviceSession, event: events.HangUp) -> NotYours | None:
+        reply: NotYours | NoSuchCall | None = await self._end(session, event)
+        if isinstance(reply, NoSuchCall):
+            self._unknown.keep(event)
+            return None
+        return reply
+
+    async def _settle_again(self, event: events.Event) -> None:
+        """Settle what was kept until the store was back."""
+        decision = await self._decisions.settle(event)
+        if isinstance(event, events.HangUp) and isinstance(decision.reply, NoSuchCall):
+            self._unknown.keep(event)
 
     def cancel(self, session: DeviceSession, phone: str) -> Deferred[None]:
         """End the call that the device placed to ``phone``, if there is one."""

@@ -16,14 +16,19 @@ from callnet.model import DeviceAddress
 from callnet.records import CallRecord, DeviceRecord, Records
 
 
-def unaware(records: Records, devices: Iterable[DeviceRecord], call: CallRecord, now: float) -> Iterator[DeviceAddress]:
-    """Those of a node's devices who may not have heard of the end of a call that only this node knew of."""
+def unaware(
+    records: Records, devices: Iterable[DeviceRecord], call: CallRecord, since: float
+) -> Iterator[DeviceAddress]:
+    """Those of a node's devices who may not have heard of the end of a call that only this node knew of.
+
+    :param since: of earlier ends they have heard.
+    """
     for device in devices:
         stored = records.device(device.address)
         if stored is not None and device.generation < stored.generation:
-            if _missed_at(call, device, stored.generation, now) is not None:
+            if _missed_at(call, device, stored.generation, since) is not None:
                 yield device.address
-        elif _came_after(call, device, now):
+        elif _came_after(call, device, since):
             yield device.address
 
 
@@ -43,7 +48,8 @@ def tell_what_it_missed(draft: Draft, stored: DeviceRecord | None, mine: DeviceR
 def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
     """Tell a device that came here while the store was away what it would have been told then (§2.4)."""
     calls = filter(None, map(draft.call, (stored.previous, stored.room)))
-    moments = [(_missed_at(call, stored, mine.generation, draft.now), call) for call in calls]
+    since = draft.now - UNHEARD
+    moments = [(_missed_at(call, stored, mine.generation, since), call) for call in calls]
     missed = [(moment, call.room, call) for moment, call in moments if moment is not None]
     for *_, call in sorted(missed):  # it may believe that it is in either of them
         draft.tell(call, mine.address)
@@ -71,27 +77,30 @@ def _is_missed(draft: Draft, call: CallRecord, stored: DeviceRecord, mine: Devic
     """Tell whether a device that went elsewhere must be told there of a call that it was in here."""
     if call.room in (stored.room, stored.previous):
         return False
-    return call.ended_at is None or _missed_at(call, mine, stored.generation, draft.now) is not None
+    since = draft.now - UNHEARD
+    return call.ended_at is None or _missed_at(call, mine, stored.generation, since) is not None
 
 
-def _came_after(call: CallRecord, device: DeviceRecord, now: float) -> bool:
+def _came_after(call: CallRecord, device: DeviceRecord, since: float) -> bool:
     """Tell whether a device came when its call was over, and nobody knew that it was the device's."""
     moment = decided_at(call, device.address) if device.address in everyone(call) else None
     if moment is None or not device.connected or call.room in (device.room, device.previous):
         return False
-    return now - UNHEARD < moment < device.generation / 1000
+    return since < moment < device.generation / 1000
 
 
-def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, now: float) -> float | None:
+def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) -> float | None:
     """When a call ended so that its device may have heard nothing of it; ``None``: it has.
 
     :param older: the connection that the end was told to, or would have been.
     :param newer: the generation of the next one, at which nobody knew of the end.
+    :param since: the older one has heard of earlier ends, unless it is known when it was last heard.
     """
     if call.ended_at is None or call.ended_by == older.address or older.address not in everyone(call):
         return None
     moment = decided_at(call, older.address)
     if moment is None and call.ended_at * 1000 >= newer:
         moment = call.ended_at  # it was taken for gone, and was not
-    since = now - UNHEARD if older.connected or older.heard_at is None else older.heard_at
+    if not older.connected and older.heard_at is not None:
+        since = older.heard_at
     return moment if moment is not None and moment > since else None

@@ -155,7 +155,8 @@ class Announcer:
         held = [self._as_heard(device) for device in map(known.device, concerned) if device is not None]
         named = {room: None for device in held for room in (device.room, device.previous) if room is not None}
         beside = [known.calls[room] for room in named if room in known.calls and room not in rooms]
-        return Mine({node, *filter(self._copies.is_here, sat_in)}, held, calls, seats, beside)
+        names = {node, *filter(self._copies.is_here, sat_in)}
+        return Mine(names, held, calls, seats, beside, self._apart_since)
 
     def _as_heard(self, device: DeviceRecord) -> DeviceRecord:
         """What was heard from a device while nobody here knew what it was to be told counts for nothing."""

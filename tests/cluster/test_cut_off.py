@@ -93,6 +93,20 @@ class CutOffTests(ClusterCase):
         ann.calls(TV)
         await self.hears(moved, "called")
 
+    async def test_hung_up_elsewhere(self) -> None:
+        """A device that left a node that is cut off, in a call that only that node knows of, may hang up at another."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
+        there.wire.cut()
+        await self.until(lambda: not there.is_joined)
+        room = await self.talk(ann, tv)
+        moved = await self.phone(ANN, here)
+        moved.hangs_up(room)
+        await self.pass_time(0.2)
+        there.wire.heal()
+        await self.hears(tv, "calling_be_hangup:hangup")
+        self.assertEqual([[], [CloseCode.DISPLACED]], [moved.told, ann.closed])
+
     async def test_heard_of_it_before(self) -> None:
         """A node that hears, before it has said what it knows, that a device went elsewhere says it all the same."""
         here, there = await self.start(), await self.start()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from callnet.calls.announcing import NOBODY
+from callnet.calls.announcing import NOBODY, Mine
 from callnet.calls.times import REMEMBERED
 from callnet.model import DeviceAddress, Reason
-from callnet.records import NOTHING, CallRecord, CallState, DeviceRecord, Displaced, SeatsRecord
+from callnet.records import NOTHING, CallRecord, CallState, DeviceRecord, Displaced, Notice, SeatsRecord
 from tests.rules.announcing_case import (
     ANN,
     CAROL,
@@ -62,6 +62,14 @@ class EmptyStoreTests(AnnouncingCase):
             self.setUp()
             ann = device(ANN, generation=int(generation), room=room)
             self.assert_told(self.announce([ann, device(TV, room=FIRST)], [call]), *told)
+
+    def test_in_touch(self) -> None:
+        """... unless that was when the node and the store were in touch, so that everybody was told then."""
+        mine = [device(ANN, generation=int(NOW * 1000) - 8000), device(TV, room=FIRST)]
+        for apart_since, told in ((NOW - 8.5, set()), (NOW - 9.5, {ANN})):
+            call = over(FIRST, TV, ANN, ended_at=NOW - 9)
+            changes = self.once(Mine([NODE], mine, [call], [], apart_since=apart_since))
+            self.assertEqual(told, {notice.to for notice in changes.notices if isinstance(notice, Notice)})
 
     def test_who_went_elsewhere(self) -> None:
         """Who was gone when its call ended on this node, and came back to another one, is told there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.calls.call import NotYours, TooLate
+from callnet.calls.call import NoSuchCall, NotYours, TooLate
 from callnet.model import Reason, RoomId
 from callnet.records import CallState
 from tests.rules.frames import be_hangup, call_success
@@ -19,7 +19,7 @@ class LateFramesTestCase(RulesTestCase):
         before = dict(self.world.calls)
         self.assertEqual(accept, device.accepts(room))
         self.assertEqual(others, device.refuses(room))
-        self.assertEqual(others, device.hangs_up(room))
+        self.assertEqual(others if room in before else NoSuchCall(), device.hangs_up(room))
         self.assertEqual(before, self.world.calls)
         self.assert_silence()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.call import TooLate
+from callnet.calls.call import NoSuchCall, TooLate
 from callnet.calls.seats import NoSeat, RoomOver
 from callnet.config import CallSettings
 from callnet.model import Reason, RoomId
@@ -29,7 +29,7 @@ class OverTests(RulesTestCase):
         for device in (self.ann.address, self.tv.address):
             yield events.Answer(room, device, True), late
             yield events.Answer(room, device, False), None
-            yield events.HangUp(room, device), None
+            yield events.HangUp(room, device), None if room in self.world.calls else NoSuchCall()
             yield events.Cancel(device, self.tv.address.phone, self.tv.generation), None
             yield events.GaveUp(room, device), None
             yield events.Signalled(room, device), None

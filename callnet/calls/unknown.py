@@ -1,0 +1,68 @@
+"""Hang-ups of calls that nobody knows of here.
+
+A device may have left a node that was cut off, with a call that only that node knew of, and hang up at another
+one. The first says so when it is back, and then the call is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from callnet.calls import events
+from callnet.calls.call import Decision, NoSuchCall
+from callnet.calls.retries import Retries
+from callnet.errors import Unavailable
+from callnet.model import DeviceAddress, RoomId
+
+_PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0)
+"""Seconds between two tries: a node that was away for longer finds its calls ended."""
+
+log = Logger()
+
+
+class UnknownCalls:
+    """Of each device the newest such call, for a while.
+
+    :param settle: decides on a hang-up.
+    """
+
+    def __init__(
+        self, retries: Retries, settle: Callable[[events.HangUp], Coroutine[object, object, Decision]]
+    ) -> None:
+        self._retries = retries
+        self._settle = settle
+        self._rooms: dict[DeviceAddress, RoomId] = {}
+
+    def keep(self, hang_up: events.HangUp) -> None:
+        """Try it again for a while."""
+        is_waiting = hang_up.device in self._rooms
+        self._rooms[hang_up.device] = hang_up.room
+        if not is_waiting:
+            Deferred.fromCoroutine(self._try_again(hang_up.device)).addErrback(_log_unless_unavailable)
+
+    async def _try_again(self, device: DeviceAddress) -> None:
+        try:
+            for pause in _PAUSES:
+                await self._retries.pause(pause)
+                if not await self._is_unknown(device):
+                    break
+        finally:
+            del self._rooms[device]
+
+    async def _is_unknown(self, device: DeviceAddress) -> bool:
+        try:
+            decision = await self._settle(events.HangUp(self._rooms[device], device))
+        except Unavailable:
+            return True
+        return isinstance(decision.reply, NoSuchCall)
+
+
+def _log_unless_unavailable(failure: Failure) -> None:
+    """It stops waiting with ``Unavailable`` when the node stops."""
+    if not failure.check(Unavailable):
+        log.failure("hanging up again", failure)

@@ -1,0 +1,75 @@
+"""Hang-ups of calls that nobody knows of are tried again for a while."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.calls import events
+from callnet.calls.call import Decision, NoSuchCall
+from callnet.calls.retries import Retries
+from callnet.calls.unknown import UnknownCalls
+from callnet.errors import Unavailable
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import NOTHING
+
+ANN, TV = DeviceAddress("13600000001", "phone"), DeviceAddress("13600000002", "tv")
+BLUE, RED = RoomId("b" * 32), RoomId("e" * 32)
+
+
+class UnknownCallsTests(SynchronousTestCase):
+    """A clock, and a store that comes to know of a call when the test says so."""
+
+    def setUp(self) -> None:
+        """Nothing is known."""
+        self.clock = Clock()
+        self.tried: list[events.HangUp] = []
+        self.reply: NoSuchCall | None = NoSuchCall()
+        self.is_away = False
+        self.retries = Retries(self.clock, self.settle)
+        self.unknown = UnknownCalls(self.retries, self.settle)
+
+    async def settle(self, event: events.Event) -> Decision:
+        """Try a hang-up."""
+        assert isinstance(event, events.HangUp)
+        self.tried.append(event)
+        if self.is_away:
+            raise Unavailable("away")
+        return Decision(NOTHING, self.reply)
+
+    def wait(self, seconds: int) -> list[events.HangUp]:
+        """Let time pass; what was tried meanwhile."""
+        self.tried.clear()
+        self.clock.pump([0.25] * (4 * seconds))
+        return list(self.tried)
+
+    def assert_idle(self) -> None:
+        """Nothing waits."""
+        self.assertEqual([], self.clock.getDelayedCalls())
+        self.assertEqual({}, self.unknown._rooms)
+
+    def test_until_it_is_known(self) -> None:
+        """Whether the store is away meanwhile or not."""
+        self.unknown.keep(events.HangUp(BLUE, ANN))
+        self.assertEqual([events.HangUp(BLUE, ANN)], self.wait(2))
+        self.is_away = True
+        self.assertEqual([events.HangUp(BLUE, ANN)], self.wait(2))
+        self.is_away, self.reply = False, None
+        self.assertEqual([events.HangUp(BLUE, ANN)], self.wait(20))
+        self.assert_idle()
+
+    def test_not_for_ever(self) -> None:
+        """A room that never was costs five tries."""
+        self.unknown.keep(events.HangUp(BLUE, ANN))
+        self.assertEqual([events.HangUp(BLUE, ANN)] * 5, self.wait(60))
+        self.assert_idle()
+
+    def test_newest(self) -> None:
+        """Of each device the newest is tried, however many it names."""
+        for room in (BLUE, BLUE, RED):
+            self.unknown.keep(events.HangUp(room, ANN))
+        self.unknown.keep(events.HangUp(BLUE, TV))
+        self.assertEqual({events.HangUp(RED, ANN), events.HangUp(BLUE, TV)}, set(self.wait(1)))
+        self.assertEqual(2, len(self.tried))
+        self.retries.stop()
+        self.assert_idle()
