@@ -56,9 +56,7 @@ class Copies:
 
     def knows(self, rooms: Iterable[RoomId]) -> bool:
         """Tell whether these rooms are known, and not known to be old."""
-        return all(
-            room not in self._old and (room in self.records.calls or room in self.records.seats) for room in rooms
-        )
+        return all(room not in self._old and self._is_known(room) for room in rooms)
 
     def is_here(self, node: str) -> bool:
         """Tell whether a node name is, or was, this node's."""
@@ -111,8 +109,11 @@ class Copies:
     def distrust(self, changes: Changes) -> None:
         """Take the rooms of changes that were not committed for old: they are to be read again."""
         for record in (*changes.calls, *changes.seats, *changes.unchanged, *changes.forgotten):
-            if not isinstance(record, DeviceRecord):
+            if not isinstance(record, DeviceRecord) and self._is_known(record.room):
                 self._old.add(record.room)
+
+    def _is_known(self, room: RoomId) -> bool:
+        return room in self.records.calls or room in self.records.seats
 
     def drop_room(self, room: RoomId) -> None:
         """Forget what is known of a room."""
@@ -210,7 +211,10 @@ class Copies:
 
     def due(self, now: float) -> list[Record]:
         """What is due; calls that are over are forgotten then."""
-        return self._tables.due(now)
+        due = self._tables.due(now)
+        if self._old:
+            self._old = set(filter(self._is_known, self._old))
+        return due
 
     def _put_device(self, device: DeviceRecord) -> None:
         if self._is_own(device.node):

@@ -92,3 +92,19 @@ class MessagesTests(SynchronousTestCase):
             self.assertFalse(copies.know_better(Notice(ANN, news)))
         self.assertFalse(copies.know_better(Notice(ANN, replace(call, room=RoomId("2" * 32)))))
         self.assertFalse(copies.know_better(Displaced(ANN, "here.1", 7001)))
+
+
+class OldTests(SynchronousTestCase):
+    """Rooms of which this node has found out that others know better."""
+
+    def test_for_as_long_as_they_are_known(self) -> None:
+        """Nothing is kept of one that this node does not know, or not any more."""
+        copies = Copies(lambda node: node.startswith("here."))
+        over = CallRecord(ROOM, 2, CallState.OVER, ANN, TV, (TV,), (), 1.0, 5.0)
+        copies.distrust(Changes(calls=[over]))
+        copies.apply(Changes(devices=[replace(DEVICE, room=ROOM)], calls=[over]))
+        self.assertTrue(copies.knows([ROOM]))
+        copies.distrust(Changes(calls=[over]))
+        self.assertFalse(copies.knows([ROOM]))
+        copies.due(6.0)
+        self.assertEqual(set(), copies._old)
