@@ -48,8 +48,13 @@ def main() -> None:
 
 
 def _run(daemon: Daemon, reactor: Any) -> None:
+    stopping = False
+
     def stop() -> None:
-        if daemon.running:
+        # SIGTERM may come again, or the end of the parent with it, before the reactor has begun to shut down.
+        nonlocal stopping
+        if not stopping:
+            stopping = True
             reactor.stop()
 
     reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -174,6 +175,16 @@ class DeathTests(WorkersTestCase):
             os.kill(pid, signal.SIGTERM)
         await self.daemon.stop()
         await gatherResults(ends)
+        self.assertNotIn("Traceback", self.daemon.log)
+
+    async def test_sigterm_again_and_again_is_no_error(self) -> None:
+        """SIGTERM that comes again before the first was heeded is no error."""
+        workers = workers_of(self.daemon)
+        with suppress(ProcessLookupError):
+            for _ in range(1000):
+                for pid in workers:
+                    os.kill(pid, signal.SIGTERM)
+        await self.daemon.stop()
         self.assertNotIn("Traceback", self.daemon.log)
 
     async def test_when_the_parent_is_killed_the_workers_go(self) -> None:
