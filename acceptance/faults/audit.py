@@ -40,6 +40,7 @@ class Wrong(StrEnum):
     UNHEARD = "was told of the end of a call that it never heard of"
     REPEATED = "was told the same again"
     TWO_ENDS = "was told that its call failed, after it had been told otherwise"
+    GIVEN_LATE = "was given a call that it had been told had failed"
     PAGE = "had a page that was told late"
     STRANGE = "was told something strange"
 

@@ -79,6 +79,8 @@ EXCUSES: Final = {
     Wrong.UNHEARD: EVERY_KIND,
     Wrong.REPEATED: EVERY_KIND,
     Wrong.TWO_ENDS: STOPPED | CUT | REDIS,
+    # Its node could not hear of the answer, and then the device moved to one that had.
+    Wrong.GIVEN_LATE: STOPPED | CUT,
     Wrong.PAGE: EVERY_KIND,
     Wrong.SLOW: STOPPED,
     Wrong.TWICE: frozenset(),

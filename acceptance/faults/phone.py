@@ -197,7 +197,9 @@ class Phone(Line):
             self.books.succeeded(attempt, named, room, at)
             self._enter(room, named, at)
         elif attempt.withdrawal is None and attempt.answer is not None and attempt.answer.kind != "call_success":
-            self._strange(f"is given {named} after it was told {attempt.answer.kind} {attempt.answer.reason}", at)
+            told = f"is given {named} after it was told {attempt.answer.kind} {attempt.answer.reason}"
+            since, bound = attempt.answer.at, at - attempt.answer.at
+            self.books.seen("given late", self.address, at, told, since=since, bound=bound)
         elif self._hung_up is not None and self._hung_up[1] == room:
             self._say_hang_up(room, named)  # it was not heard
 

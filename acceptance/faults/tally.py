@@ -20,6 +20,7 @@ SIGHTS: Final = {
     "unheard": Wrong.UNHEARD,
     "repeated": Wrong.REPEATED,
     "two ends": Wrong.TWO_ENDS,
+    "given late": Wrong.GIVEN_LATE,
     "page": Wrong.PAGE,
     "old connection": Wrong.LATE,
 }

@@ -69,6 +69,11 @@ class JudgeTests(SynchronousTestCase):
         for kind, excuses in ((Kind.REDIS_CUT_OFF, True), (Kind.LINK_FROZEN, True), (Kind.SUBSCRIBER_CUT, False)):
             self.assertEqual(excuses, self.excused(problem(Wrong.TWO_ENDS, 12), Fault(kind, None, 10, 14)), kind)
 
+    def test_given_late(self) -> None:
+        """A call is given to who was told that it had failed only where a node could not hear of the answer."""
+        for kind, excuses in ((Kind.LINK_CUT_LONG, True), (Kind.NODE_STOPPED_LONG, True), (Kind.REDIS_KILLED, False)):
+            self.assertEqual(excuses, self.excused(problem(Wrong.GIVEN_LATE, 12), Fault(kind, 0, 10, 14)), kind)
+
     def test_ghosts(self) -> None:
         """A ghost is excused where Redis has forgotten something, or nobody could say so: not when it stood still."""
         for kind, excuses in (
