@@ -38,14 +38,16 @@ class Phone(Line):
         """The newest call to each device, and to all of a phone."""
         self._hung_up: tuple[float, str, Address] | None = None
         self._left_call: tuple[str, Address] | None = None
-        """The call that it left by calling somebody else."""
+        """The call that it left by calling somebody else; one that was not answered yet has no room."""
 
     # Saying
 
     def call(self, target: Address) -> None:
         """Place a call, leaving everything else; a call to whoever rings this device answers that."""
         now = time.monotonic()
-        self._left_call = None if self.room is None or self.peer is None else (self.room, self.peer)
+        self._left_call = None if self.attempt is None else ("", self.attempt.target)
+        if self.room is not None and self.peer is not None:
+            self._left_call = self.room, self.peer
         for room, (_, caller) in list(self.rings.items()):
             self._stop(room, "accepted" if caller == target else "called another", now)
         self._leave_call("called another", now)
