@@ -60,6 +60,8 @@ class Problem(Struct, frozen=True):
     """Of an active call: when all its parties knew of it."""
     left: bool = False
     """Its caller left the node that it had called at before the answer came."""
+    placed: float = -inf
+    """When its caller placed it."""
 
 
 def problems(attempt: Attempt, books: Books, now: float) -> Iterator[Problem]:
@@ -92,7 +94,7 @@ def _answer(attempt: Attempt, books: Books, now: float) -> Iterator[Problem]:
     elif closed - attempt.at > RING_TIME + TOLD:
         what = f"after {closed - attempt.at:.1f} s"
         left = books.changes(attempt.caller, attempt.at, closed)
-        yield Problem(Wrong.UNANSWERED, attempt.at, closed, RING_TIME + TOLD, who, what, left=left)
+        yield Problem(Wrong.UNANSWERED, attempt.at, closed, RING_TIME + TOLD, who, what, left=left, placed=attempt.at)
     if answer is None:
         return
     if answer.kind == "call_success":
@@ -163,7 +165,8 @@ def _rings(attempt: Attempt, story: Story, now: float) -> Iterator[Problem]:
             continue
         since = max(ring.start, min(stopped, attempt.at + RING_TIME))
         if end - since > TOLD:
-            yield Problem(Wrong.LATE, since, end, TOLD, who, f"rang on for {end - since:.1f} s, {ring.how}")
+            what = f"rang on for {end - since:.1f} s, {ring.how}"
+            yield Problem(Wrong.LATE, since, end, TOLD, who, what, placed=attempt.at)
 
 
 # Those who talk

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from acceptance.faults.audit import Problem, Wrong
 from acceptance.faults.books import Books
-from acceptance.faults.bounds import ANNOUNCED, COMMAND, GRACE, QUIET, SLACK, STUCK, TOLD
+from acceptance.faults.bounds import ANNOUNCED, COMMAND, GRACE, QUIET, RING_TIME, SLACK, STUCK, TOLD
 
 SEVERING: Final = GRACE - 0.3
 """A node out of reach for longer may be dead to the others: its devices are gone since its last sign of life."""
@@ -113,7 +113,7 @@ class Fault(Struct):
 def judge(problem: Problem, faults: Iterable[Fault], books: Books) -> Fault | None:
     """The fault that excuses ``problem``; ``None``: it is lost."""
     near = [fault for fault in faults if _hit(fault, problem, books)]
-    if problem.wrong in LASTING and problem.until > _last_moment(problem, near):
+    if problem.wrong in LASTING and problem.until > _last_moment(problem, near, books):
         return None
     for fault in near:
         explains = _ended(problem, fault, books) and _unheard(problem, fault, books)
@@ -130,16 +130,24 @@ def _hit(fault: Fault, problem: Problem, books: Books) -> bool:
     return any(fault.node in books.nodes(who, since, problem.until) for who in problem.who)
 
 
-def _last_moment(problem: Problem, faults: Sequence[Fault]) -> float:
+def _last_moment(problem: Problem, faults: Sequence[Fault], books: Books) -> float:
     """When everybody must have been told, after the last fault that concerns a problem."""
     moments = [
-        # What nobody has written down cannot be told by another node.
-        min(fault.end, problem.until)
-        + (STUCK if fault.kind in LOSING or problem.left else RECOVERY[fault.kind] + SLACK)
-        for fault in faults
-        if fault.start < problem.until
+        min(fault.end, problem.until) + _takes(problem, fault, books) for fault in faults if fault.start < problem.until
     ]
     return max([problem.since + problem.bound, *moments])
+
+
+def _takes(problem: Problem, fault: Fault, books: Books) -> float:
+    """How long after ``fault`` everybody must have been told, in seconds."""
+    if fault.kind in LOSING or problem.left:
+        return STUCK  # what nobody has written down cannot be told by another node
+    usual = RECOVERY[fault.kind] + SLACK
+    if fault.kind in STOPPED and fault.start <= problem.placed <= fault.end:
+        # What is said to a node that stands still is heard when it goes on: the call rings from then on.
+        stood_still = fault.node in books.nodes(problem.who[0], problem.placed, problem.placed)
+        return max(usual, RING_TIME + TOLD) if stood_still else usual
+    return usual
 
 
 def _in_window(problem: Problem, fault: Fault) -> bool:

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.faults.audit import Problem, Wrong
 from acceptance.faults.books import Answer
-from acceptance.faults.bounds import ANNOUNCED, GRACE, LEASE, SLACK, STUCK
+from acceptance.faults.bounds import ANNOUNCED, GRACE, LEASE, RING_TIME, SLACK, STUCK, TOLD
 from acceptance.faults.excuses import EXCUSES, RECOVERY, Fault, Kind, judge
 from acceptance.faults.tally import Tally
 from tests.faults.ledger import ANNE, BERT, END, Writer
@@ -63,6 +63,18 @@ class JudgeTests(SynchronousTestCase):
         ):
             wrong = problem(Wrong.UNANSWERED, 12, until, left=left)
             self.assertEqual(excuses, self.excused(wrong, fault), (left, until))
+
+    def test_placed_while_its_node_stood_still(self) -> None:
+        """A call that was placed at a node that stood still rings from when that goes on, and not any longer."""
+        for node, placed, until, excuses in (
+            (0, 12, 13.9 + RING_TIME + TOLD, True),
+            (0, 12, 14.1 + RING_TIME + TOLD, False),
+            (1, 12, 14.1 + ANNOUNCED + SLACK, False),
+            (0, 9, 14.1 + ANNOUNCED + SLACK, False),
+        ):
+            wrong = problem(Wrong.LATE, 14.1, until, placed=placed)
+            fault = Fault(Kind.NODE_STOPPED_LONG, node, 10, 14)
+            self.assertEqual(excuses, self.excused(wrong, fault), (node, placed, until))
 
     def test_two_ends(self) -> None:
         """A call has two ends only where nodes could not ask each other."""
