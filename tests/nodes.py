@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from callnet.calls.merging import everyone
+from callnet.calls.draft import everyone
 from callnet.cluster.tables import Record, Tables
 from callnet.errors import Unavailable
 from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore

@@ -216,7 +216,8 @@ class Phone(Line):
                 self._say_hang_up(*self._left_call)  # nothing has changed, and it is in that call still (§2.4, step 1)
         elif attempt.answer is not None and (attempt.answer.kind, attempt.answer.reason) == (kind, reason):
             if not self._just_back:
-                self.books.seen("repeated", self.address, at, f"{kind} {reason} of {target}")
+                since, told = attempt.answer.at, f"{kind} {reason} of {target}"
+                self.books.seen("repeated", self.address, at, told, since=since, bound=at - since)
         elif attempt.answer is not None:
             told = f"{kind} {reason} of {target} after {attempt.answer.kind} {attempt.answer.reason}"
             since, bound = attempt.answer.at, at - attempt.answer.at

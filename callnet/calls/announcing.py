@@ -24,9 +24,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from callnet.calls.draft import Draft, parties
+from callnet.calls.draft import Draft, everyone, parties
 from callnet.calls.merging import (
-    everyone,
     is_unanswered_end,
     later_call,
     later_device,

@@ -35,6 +35,7 @@ from msgspec import Struct
 
 from callnet.calls import events, seats
 from callnet.calls.draft import Draft, parties
+from callnet.calls.merging import newest_two
 from callnet.calls.moves import accept, drop_out, leave, refuse
 from callnet.calls.place import Ringing, place
 from callnet.calls.telling import Missed, decided_at, ending_reason
@@ -190,21 +191,31 @@ def _connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
     is_late = draft.now - event.opened_at > _AT_ONCE
     if old is not None and old.connected and is_late and old.generation > event.opened_at * 1000:
         return Overtaken()
+    if old is None and not draft.complete:
+        old = _come_from_elsewhere(draft, event)
     if old is None:
         generation = draft.next_generation(0, event.opened_at)
         draft.put_device(DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None))
         return Attached(generation, Missed(None, None))
     heard_at = event.heard_at if event.heard_at is not None else None if old.connected else old.heard_at
     draft.rely_on(old.room, old.previous)
-    missed = _missed(draft, old, draft.now - UNHEARD if heard_at is None else heard_at)
     generation = draft.next_generation(old.generation, event.opened_at)
     new = draft.put_device(old, node=event.node, generation=generation, connected=True, heard_at=None, lost_at=None)
     if old.connected or old.node != event.node:
         draft.displace(old, new)  # a node must know, too, that a device is not gone that left it
+    missed = _missed(draft, old, draft.now - UNHEARD if heard_at is None else heard_at)
     call = draft.call_of(event.device)
     if call is not None and call.awaited_until is not None and event.device in call.ringing:
         draft.put_call(call, awaited_until=None)
     return Attached(new.generation, missed)
+
+
+def _come_from_elsewhere(draft: Draft, event: events.Connected) -> DeviceRecord | None:
+    """A device that only other nodes knew of, but for the calls that it was in with somebody here."""
+    rooms = newest_two(draft.call, event.device, draft.rooms_with(event.device))
+    if rooms[0] is None:
+        return None
+    return DeviceRecord(event.device, 0, event.node, 0, False, None, draft.now, *rooms, None)
 
 
 def _missed(draft: Draft, device: DeviceRecord, since: float) -> Missed:

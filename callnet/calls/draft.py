@@ -32,6 +32,12 @@ def parties(call: CallRecord) -> tuple[DeviceAddress, ...]:
     return ()
 
 
+def everyone(call: CallRecord) -> tuple[DeviceAddress, ...]:
+    """All who have had to do with a call, each once."""
+    callee = () if call.callee is None else (call.callee,)
+    return tuple(dict.fromkeys((call.caller, *call.rung, *callee)))
+
+
 def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
     """Whom ``device`` talks to in ``call``: for the caller the callee, for everyone else the caller."""
     return (call.callee or call.asked) if device == call.caller else call.caller
@@ -88,6 +94,14 @@ class Draft:
         device = self.device(address)
         call = None if device is None else self.call(device.room)
         return call if call is not None and address in parties(call) else None
+
+    def rooms_with(self, address: DeviceAddress) -> list[RoomId]:
+        """The rooms of all calls that a device has to do with. This looks at every call that was read."""
+        return [
+            call.room
+            for call in self._records.calls.values()
+            if address in call.rung or address in (call.caller, call.callee)
+        ]
 
     def next_generation(self, older: int, opened_at: float) -> int:
         """The generation of a connection that opened then (:attr:`DeviceRecord.generation`)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from math import inf
 
 from msgspec.structs import replace
@@ -13,12 +13,6 @@ from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, CallState, DeviceRecord, Seat, SeatsRecord
 
 _Seats = tuple[Seat | None, Seat | None]
-
-
-def everyone(call: CallRecord) -> tuple[DeviceAddress, ...]:
-    """All who have had to do with a call, each once."""
-    callee = () if call.callee is None else (call.callee,)
-    return tuple(dict.fromkeys((call.caller, *call.rung, *callee)))
 
 
 def later_call(stored: CallRecord, mine: CallRecord, caller_knows: bool) -> CallRecord | None:
@@ -86,9 +80,17 @@ def newest_rooms(
     known: Callable[[RoomId], CallRecord | None], stored: DeviceRecord | None, mine: DeviceRecord
 ) -> tuple[RoomId | None, RoomId | None]:
     """The newest two of the calls that a device was put in: one that lives comes first."""
-    named = [mine.room, mine.previous, *(() if stored is None else (stored.room, stored.previous))]
-    rooms = sorted({room for room in named if room}, key=lambda room: _newness(known(room), mine.address, room))
-    return (*reversed(rooms[-2:]), None, None)[:2]
+    named = (mine.room, mine.previous, *(() if stored is None else (stored.room, stored.previous)))
+    return newest_two(known, mine.address, named)
+
+
+def newest_two(
+    known: Callable[[RoomId], CallRecord | None], device: DeviceAddress, named: Iterable[RoomId | None]
+) -> tuple[RoomId | None, RoomId | None]:
+    """The newest two of these calls, of which a device may be in one: that comes first."""
+    rooms = sorted({room for room in named if room}, key=lambda room: _newness(known(room), device, room))
+    newest, second, *_ = (*reversed(rooms), None, None)
+    return newest, second
 
 
 def _newness(call: CallRecord | None, device: DeviceAddress, room: RoomId) -> tuple[bool, float, RoomId]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from callnet.calls.draft import Draft
-from callnet.calls.merging import everyone, newest_rooms
+from callnet.calls.draft import Draft, everyone
+from callnet.calls.merging import newest_rooms
 from callnet.calls.telling import decided_at
 from callnet.calls.times import UNHEARD
 from callnet.model import DeviceAddress

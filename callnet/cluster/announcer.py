@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from twisted.logger import Logger
 
 from callnet.calls.announcing import Mine, announce
-from callnet.calls.merging import everyone
+from callnet.calls.draft import everyone
 from callnet.cluster.copies import Copies
 from callnet.cluster.questions import Questions
 from callnet.cluster.shared_clock import SharedClock

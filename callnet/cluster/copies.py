@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from callnet.calls.merging import everyone
+from callnet.calls.draft import everyone
 from callnet.cluster.tables import Record, Tables
 from callnet.interfaces import BusMessage
 from callnet.model import DeviceAddress, RoomId

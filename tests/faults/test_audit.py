@@ -159,6 +159,15 @@ class AuditTests(SynchronousTestCase):
         bert.end = 20 + TOLD + GRACE + 0.1
         self.assert_wrong(attempt, Wrong.LATE)
 
+    def test_the_end_before_one_is_back(self) -> None:
+        """Who is back after a moment is told at once: the time without a connection does not count."""
+        for gone_at, wrong in ((20 + TOLD - 1, []), (20 + TOLD + 0.1, [Wrong.LATE])):
+            self.setUp()
+            attempt = self.writer.talk(10, 20)
+            self.writer.gone(BERT, gone_at, gone_at + 2)
+            self.writer.books.stories[ROOM].parts[BERT][0].end = gone_at + 2
+            self.assert_wrong(attempt, *wrong)
+
     def test_a_peer_that_is_lost(self) -> None:
         """Who stays away is gone when the grace is over: the peer is told then, or within some seconds."""
         attempt = self.writer.talk(10, 20, "told connection_lost", "away")

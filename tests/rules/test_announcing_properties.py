@@ -12,8 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.calls import events
 from callnet.calls.announcing import Mine, announce
 from callnet.calls.call import decide
-from callnet.calls.draft import parties
-from callnet.calls.merging import everyone
+from callnet.calls.draft import everyone, parties
 from callnet.cluster.tables import Tables
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, RoomId

@@ -8,7 +8,7 @@ from callnet.calls.seats import Seated
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import CallState
-from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
+from tests.rules.frames import Frame, be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import Device, Page, RulesTestCase
 
 UNKNOWN = RoomId("f" * 32)
@@ -93,6 +93,54 @@ class PlacingTests(IncompleteCase):
         """A call to oneself needs nobody else either."""
         self.assertIsNone(self.ann.calls(self.ann))
         self.assert_heard(self.ann, call_failed(self.ann, "self"))
+
+
+class ComingTests(IncompleteCase):
+    """A device that comes from a node that cannot be asked is in the calls that this node knows it to be in."""
+
+    def comes_from_elsewhere(self, device: Device) -> list[Frame]:
+        """Let it come from a node that alone knew of it; what it is sent first."""
+        self.world.wait(1)
+        del self.world.devices[device.address.phone][device.address.device_id]
+        self.forget_heard()
+        return device.connects()
+
+    def test_its_call_is_over(self) -> None:
+        """It is told that its call is over: the other party may have hung up while nobody knew where it was."""
+        room = self.active(self.ann, self.tv)
+        self.tv.hangs_up(room)
+        self.assertEqual([be_hangup(self.tv, room, "hangup")], self.comes_from_elsewhere(self.ann))
+
+    def test_its_call_goes_on(self) -> None:
+        """It is told of the call that it is in, and can end it."""
+        room = self.active(self.ann, self.tv)
+        self.assertEqual([call_success(self.tv, room)], self.comes_from_elsewhere(self.ann))
+        self.ann.hangs_up(room)
+        self.assert_heard(self.tv, be_hangup(self.ann, room, "hangup"))
+
+    def test_it_rings(self) -> None:
+        """It is rung."""
+        room = self.ringing(self.ann, self.tv)
+        self.assertEqual([called(self.ann, room, expires_in=44)], self.comes_from_elsewhere(self.tv))
+
+    def test_a_newer_call(self) -> None:
+        """What this node knew of the device before counts for less than the call that it is in."""
+        old = self.active(self.ann, self.tv)
+        self.ann.hangs_up(old)
+        self.world.wait(1)
+        room = self.active(self.ann, self.pad)
+        record = self.ann.record
+        self.comes_from_elsewhere(self.ann)
+        self.assertEqual((room, old), (self.ann.record.room, self.ann.record.previous))
+        self.assertGreater(self.ann.record.generation, 0)
+        self.assertEqual(record.address, self.ann.record.address)
+
+    def test_a_stranger(self) -> None:
+        """A device that has no call here is connected, and that is all."""
+        self.active(self.ann, self.tv)
+        self.assertEqual([], self.comes_from_elsewhere(self.carol))
+        self.assert_silence()
+        self.assertIsNone(self.carol.record.room)
 
 
 class RoomTests(IncompleteCase):
