@@ -79,7 +79,7 @@ class Sentinels:
             ("sentinel", f"myid {self._ports[port]}"),
             ("sentinel", f"monitor {SERVICE} 127.0.0.1 {master.port} 2"),
             ("sentinel", f"down-after-milliseconds {SERVICE} {DOWN_AFTER}"),
-            ("sentinel", f"failover-timeout {SERVICE} 10000"),
+            ("sentinel", f"failover-timeout {SERVICE} 3000"),
             ("sentinel", f"known-replica {SERVICE} 127.0.0.1 {replica.port}"),
             *([("requirepass", self._password)] if self._password else []),
             *(("sentinel", f"known-sentinel {SERVICE} 127.0.0.1 {other} {name}") for other, name in others),

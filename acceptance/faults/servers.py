@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from tests.redis_server import RedisServer
 from tests.sentinels import Sentinels
 
-FAILS_OVER_WITHIN: Final = 30.0
+FAILS_OVER_WITHIN: Final = 60.0
 """Seconds that Sentinels may take."""
 NOWHERE: Final = ("127.0.0.1", "1")
 """Nobody listens there."""
