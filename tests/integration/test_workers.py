@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
 import ssl
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -180,7 +180,7 @@ class DeathTests(WorkersTestCase):
     async def test_sigterm_again_and_again_is_no_error(self) -> None:
         """SIGTERM that comes again before the first was heeded is no error."""
         workers = workers_of(self.daemon)
-        with suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):  # trial takes a name "suppress" of this module for its own
             for _ in range(1000):
                 for pid in workers:
                     os.kill(pid, signal.SIGTERM)
