@@ -134,6 +134,22 @@ class ArrivalTests(AwayCase):
             record = self.tables.devices[TV.phone][TV.device_id]
             self.assertEqual((True, new.generation), (record.connected, record.generation))
 
+    def test_device_that_is_tried_for_long(self) -> None:
+        """It does not take what its own earlier tries have written for a younger connection."""
+        self.connect(TV).goes()
+        self.wait(1)
+        for lost in (1, 2):
+            for _ in range(lost):
+                self.lose_answer()
+            self.late.before_commit.extend([lambda: self.clock.advance(0.2)] * (lost + 1))
+            new = self.connect(TV)
+            self.assertFalse(new.closed)
+            record = self.tables.devices[TV.phone][TV.device_id]
+            self.assertEqual((True, new.generation), (record.connected, record.generation))
+            new.goes()
+            self.wait(1)
+            self.assertFalse(self.tables.devices[TV.phone][TV.device_id].connected)
+
     def test_device_in_doubt(self) -> None:
         """If it is not known whether it was, then the older one is closed too, and nobody is shown as connected."""
         for lose in (self.lose_command, self.lose_answer):

@@ -189,7 +189,7 @@ def _unreachable(draft: Draft, event: events.Unreachable) -> None:
 def _connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
     old = draft.device(event.device)
     is_late = draft.now - event.opened_at > _AT_ONCE
-    if old is not None and old.connected and is_late and old.generation > event.opened_at * 1000:
+    if old is not None and old.connected and is_late and old.generation > max(event.opened_at * 1000, event.tried):
         return Overtaken()
     if old is None and not draft.complete:
         old = _come_from_elsewhere(draft, event)

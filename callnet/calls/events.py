@@ -99,13 +99,15 @@ class Connected(_DeviceEvent, frozen=True):
     """``device`` has a new socket on ``node``, which opened at ``opened_at``.
 
     ``heard_at``: when anything was last received on the socket that it displaces on this node;
-    ``None`` if there is none.
+    ``None`` if there is none. ``tried``: the generation under which an earlier try may have made it known,
+    of which nobody knows whether it did.
     """
 
     guess = True
     node: str
     heard_at: float | None
     opened_at: float
+    tried: int = 0
 
 
 class Disconnected(_DeviceEvent, frozen=True):

@@ -115,14 +115,17 @@ class RoomManager:
     ) -> object:
         # Whatever became of the try before: each makes a connection that is newer than all others.
         doubts: list[object] = []
+        tried = 0
         failure = Unavailable()
         for _ in range(_CONNECT_TRIES):
             try:
-                opened = events.Connected(device, self._store.node, heard_at, self._by_the_store(opened_at))
+                opened = events.Connected(device, self._store.node, heard_at, self._by_the_store(opened_at), tried)
                 return (await self._decisions.settle(opened)).reply
             except InDoubt as doubt:
                 failure = doubt
                 doubts.append(doubt.decision.reply)
+                if isinstance(doubt.decision.reply, Attached):
+                    tried = doubt.decision.reply.generation
             except Unavailable as unavailable:
                 failure = unavailable  # the store was found to be away: next time this node goes on without it
         self._attached_in_doubt(device, older, doubts)
