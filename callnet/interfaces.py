@@ -1,6 +1,7 @@
 """The contracts between the parts of callnet, one for each noun.
 
-Every method that may wait on another machine or thread returns a Deferred. Addresses, phones and room
+Every method that may wait on another machine or thread returns a Deferred, or what is there at once if that
+is the rule (:data:`callnet.soon.Soon`). Addresses, phones and room
 ids are well formed when they come here: the edges have checked them.
 """
 
@@ -25,6 +26,7 @@ from callnet.records import (
     SeatNotice,
     SeatsRecord,
 )
+from callnet.soon import Soon
 
 
 class Contact(Struct, frozen=True):
@@ -102,7 +104,7 @@ class ICallStore(Interface):
 
     def read(
         phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Deferred[Records]:
+    ) -> Soon[Records]:
         """All devices of these phones, these rooms' calls and seats, and the calls and seats of every
         room that one of those devices names. The answer may hold more than was asked for.
 
@@ -113,7 +115,7 @@ class ICallStore(Interface):
         :param guess: the answer may be that nothing is known of these phones, without asking; a commit finds out.
         """
 
-    def commit(changes: Changes) -> Deferred[Commit]:
+    def commit(changes: Changes) -> Soon[Commit]:
         """Write all of ``changes`` and publish its notices, in order, if every version still holds.
 
         :raises callnet.errors.Unavailable: it is not known whether it was written; or the store is out of

@@ -51,21 +51,22 @@ class LateCallStore:
     ) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
 
-        def copy(records: Records) -> Records:
+        async def read() -> Records:
+            records = await self._store.read(phones, rooms, fresh, guess)
             devices = {phone: dict(of_phone) for phone, of_phone in records.devices.items()}
             return Records(devices, dict(records.calls), dict(records.seats), records.complete)
 
-        return self._late(lambda: self._store.read(phones, rooms, fresh, guess).addCallback(copy))
+        return self._late(lambda: Deferred.fromCoroutine(read()))
 
     def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
 
-        def commit() -> Deferred[Commit]:
+        async def commit() -> Commit:
             if self.before_commit:
                 self.before_commit.popleft()()
-            return self._store.commit(changes)
+            return await self._store.commit(changes)
 
-        return self._late(commit)
+        return self._late(lambda: Deferred.fromCoroutine(commit()))
 
     def due(self, now: float) -> Deferred[Sequence[DeviceRecord | CallRecord | SeatsRecord]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""

@@ -25,6 +25,7 @@ from callnet.records import (
     SeatNotice,
     SeatsRecord,
 )
+from callnet.soon import Ready, Soon
 
 
 class Cluster:
@@ -99,22 +100,22 @@ class NodeStore:
         rooms: Collection[RoomId],  # noqa: ARG002
         fresh: bool = False,  # noqa: ARG002
         guess: bool = False,  # noqa: ARG002
-    ) -> Deferred[Records]:
+    ) -> Soon[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
         if self._cut_off is not None:
-            return succeed(self._cut_off.records())
-        return succeed(self._cluster.tables.records)
+            return Ready(self._cut_off.records())
+        return Ready(self._cluster.tables.records)
 
-    def commit(self, changes: Changes) -> Deferred[Commit]:
+    def commit(self, changes: Changes) -> Soon[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         tables = self._cluster.tables
         if not tables.holds(changes):
-            return succeed(OVERTAKEN)
+            return Ready(OVERTAKEN)
         if self._cut_off is not None:
             return self._cut_off.commit(changes)
         tables.apply(changes)
         unreached = [notice.to for notice in changes.notices if not self._tell(notice) and isinstance(notice, Notice)]
-        return succeed(Commit(True, tuple(unreached)))
+        return Ready(Commit(True, tuple(unreached)))
 
     def _tell(self, notice: Notice | SeatNotice | Displaced) -> bool:
         """Send a notice to the node that its addressee is on, if it is on any; tell whether it has reached that."""

@@ -15,6 +15,8 @@ from callnet.config import CallSettings
 from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, Outcome, RoomId
 from callnet.records import CallRecord, SeatsRecord
+from callnet.soon import or_else
+from tests.later import later
 from tests.nodes import Cluster, NodeBus, NodeStore
 
 ANN = DeviceAddress("13600000001", "phone")
@@ -38,11 +40,11 @@ class RecordedSession:
         """How often it was told that it is displaced."""
         self.last_heard = clock.seconds()
         self._rooms = rooms
-        self.attached: Final[Deferred[None]] = rooms.attach(self)
+        self.attached: Final[Deferred[None]] = later(rooms.attach(self))
 
     def goes(self) -> Deferred[None]:
         """Have the socket close."""
-        return self._rooms.detach(self)
+        return later(self._rooms.detach(self))
 
     @property
     def rooms(self) -> list[tuple[RoomId, str]]:
@@ -56,9 +58,9 @@ class RecordedSession:
     def knows(self, call: CallRecord) -> None:
         """Nothing is said twice by these."""
 
-    def awaits(self, outcome: Deferred[Outcome]) -> None:
-        """Wait for it."""
-        outcome.addCallback(self.outcomes.append)
+    def answered(self, outcome: Outcome) -> None:
+        """Remember it."""
+        self.outcomes.append(outcome)
 
     def displaced(self) -> None:
         """Count it."""
@@ -143,9 +145,15 @@ class RoomsCase(SynchronousTestCase):
     def call(self, caller: DeviceAddress, target: DeviceAddress) -> list[Outcome]:
         """Place a call on the first node. The list holds its outcome as soon as there is one."""
         outcomes: list[Outcome] = []
-        self.rooms.call(self.newest(caller), target).addCallback(outcomes.append)
+        self.place(self.newest(caller), target).addCallback(outcomes.append)
         self.pass_turns()
         return outcomes
+
+    def place(self, session: RecordedSession, target: DeviceAddress) -> Deferred[Outcome]:
+        """Place a call on the first node and wait for its outcome."""
+        outcome: Deferred[Outcome] = Deferred()
+        or_else(self.rooms.call(session, target, outcome.callback), outcome.errback)
+        return outcome
 
     def room_of(self, session: RecordedSession) -> RoomId:
         """The room of the newest call that a device was told of."""

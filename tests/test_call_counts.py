@@ -58,7 +58,7 @@ class CountsTests(RoomsCase):
     def test_glare(self) -> None:
         """Two who call each other have placed one call, and answered it."""
         self.call(ANN, TV)
-        self.others.call(self.tv, ANN)
+        self.others.call(self.tv, ANN, lambda _: None)
         self.assertEqual([(1, 0, {}, {}), (0, 1, {}, {})], self.counted())
 
     def test_leaving(self) -> None:
@@ -90,7 +90,7 @@ class FaultCountsTests(AwayCase):
         """A call that failed since the store was away."""
         self.connect(ANN)
         self.goes_away()
-        self.assert_unavailable(self.rooms.call(self.newest(ANN), TV))
+        self.assert_unavailable(self.place(self.newest(ANN), TV))
         self.assertEqual({Reason.UNAVAILABLE: 1}, self.rooms.counts.failed)
 
     def test_internal(self) -> None:
@@ -102,7 +102,7 @@ class FaultCountsTests(AwayCase):
             raise ZeroDivisionError
 
         self.late.before_commit.append(fail)
-        outcome = self.rooms.call(self.newest(ANN), TV)
+        outcome = self.place(self.newest(ANN), TV)
         self.pass_turns()
         self.failureResultOf(outcome, ZeroDivisionError)
         self.assertEqual({Reason.INTERNAL: 1}, self.rooms.counts.failed)

@@ -23,6 +23,7 @@ from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, CallState
+from callnet.soon import or_else
 from tests.late_store import LateCallStore
 from tests.nodes import Cluster, NodeBus, NodeStore
 from tests.phones import Connection
@@ -134,7 +135,7 @@ class Calls(RuleBasedStateMachine):
     def page_comes(self, choice: int, key: str) -> None:
         """A page asks for a seat."""
         page, room, node = RecordedPage(), self.room(choice), self.nodes[choice % 2]
-        node.take_seat(room, key, "s", page).addErrback(unless_unavailable)
+        or_else(node.take_seat(room, key, "s", page), unless_unavailable)
         self.pages.append((node, room, key, page))
 
     @precondition(lambda self: self.pages)
@@ -143,7 +144,7 @@ class Calls(RuleBasedStateMachine):
         """A page is closed, or its button is pressed."""
         node, room, key, page = self.pages[choice % len(self.pages)]
         if hangs_up:
-            node.page_hung_up(room, key).addErrback(unless_unavailable)
+            or_else(node.page_hung_up(room, key), unless_unavailable)
         else:
             self.pages.pop(choice % len(self.pages))
             node.leave_seat(room, key, page)

@@ -13,9 +13,9 @@ ROOT: Final = Path(__file__).parent.parent
 MOST_LINES: Final = 350
 
 LAYERS: Final = (
-    {"model", "errors", "turn"},
-    {"records", "endpoints", "toml"},
-    {"interfaces", "config", "client", "websocket"},
+    {"model", "errors", "soon", "short_path"},
+    {"records", "endpoints", "toml", "at_once"},
+    {"interfaces", "config", "client", "websocket", "turn"},
     {"accounts", "calls", "operations"},
     {"web", "signaling", "storage", "cluster", "supervision"},
     {"commands", "daemon"},

@@ -9,6 +9,7 @@ from callnet.calls.call import NotYours, TooLate
 from callnet.config import CallSettings
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
 from callnet.records import CallState, Displaced, Notice
+from tests.later import later
 from tests.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase
 
 
@@ -25,7 +26,7 @@ class OutcomeTests(RoomsCase):
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
         self.assertEqual([], outcomes)
-        self.assertIsNone(self.successResultOf(self.rooms.answer(self.newest(TV), room, True)))
+        self.assertIsNone(self.successResultOf(later(self.rooms.answer(self.newest(TV), room, True))))
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([], self.ann.calls)
         self.assert_nothing_waits(self.rooms)
@@ -42,9 +43,9 @@ class OutcomeTests(RoomsCase):
         """What fails at once has failed when the Deferred is handed out."""
         self.call(ANN, TV)
         nobody, carol = DeviceAddress("13600000009", "tv"), self.newest(CAROL)
-        self.assertEqual(Failed(TV, Reason.BUSY), self.successResultOf(self.rooms.call(carol, TV)))
-        self.assertEqual(Failed(CAROL, Reason.SELF), self.successResultOf(self.rooms.call(carol, CAROL)))
-        self.assertEqual(Failed(nobody, Reason.OFFLINE), self.successResultOf(self.rooms.call(carol, nobody)))
+        self.assertEqual(Failed(TV, Reason.BUSY), self.successResultOf(self.place(carol, TV)))
+        self.assertEqual(Failed(CAROL, Reason.SELF), self.successResultOf(self.place(carol, CAROL)))
+        self.assertEqual(Failed(nobody, Reason.OFFLINE), self.successResultOf(self.place(carol, nobody)))
 
     def test_ring_time(self) -> None:
         """When the ring time passes the clock ends the call, punctually to a quarter of a second."""
@@ -60,7 +61,7 @@ class OutcomeTests(RoomsCase):
         """The caller itself ended the ringing: nobody is to be told, and nobody waits any more."""
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
-        self.assertIsNone(self.successResultOf(self.rooms.hang_up(self.newest(ANN), room)))
+        self.assertIsNone(self.successResultOf(later(self.rooms.hang_up(self.newest(ANN), room))))
         self.assertEqual([Withdrawn()], outcomes)
         self.assertEqual((room, Reason.CANCELLED), self.tv.rooms[-1])
         self.assert_nothing_waits(self.rooms)
@@ -119,12 +120,12 @@ class OutcomeTests(RoomsCase):
         """Answers and hang-ups fire with what their sender is to be told."""
         self.call(ANN, TV)
         room = self.room_of(self.tv)
-        self.assertEqual(NotYours(), self.successResultOf(self.rooms.answer(self.newest(CAROL), room, True)))
-        self.assertEqual(NotYours(), self.successResultOf(self.rooms.hang_up(self.newest(CAROL), room)))
+        self.assertEqual(NotYours(), self.successResultOf(later(self.rooms.answer(self.newest(CAROL), room, True))))
+        self.assertEqual(NotYours(), self.successResultOf(later(self.rooms.hang_up(self.newest(CAROL), room))))
         self.rooms.hang_up(self.newest(ANN), room)
         tv = self.newest(TV)
-        self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(self.rooms.answer(tv, room, True)))
-        self.assertIsNone(self.successResultOf(self.rooms.hang_up(tv, room)))
+        self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(later(self.rooms.answer(tv, room, True))))
+        self.assertIsNone(self.successResultOf(later(self.rooms.hang_up(tv, room))))
 
     def test_shutting_down(self) -> None:
         """A node that stops answers every further call with `shutting_down`; those that ring go on."""
@@ -291,7 +292,7 @@ class ShortTimesTests(RoomsCase):
         outcomes = self.call(ANN, TV)
         self.wait(2.25)
         self.assertEqual([Failed(TV, Reason.NO_ANSWER)], outcomes)
-        waiting: Deferred[Outcome] = self.rooms.call(self.newest(ANN), TV)
+        waiting: Deferred[Outcome] = self.place(self.newest(ANN), TV)
         room = self.room_of(tv)
         self.rooms.answer(self.newest(TV), room, True)
         self.successResultOf(waiting)

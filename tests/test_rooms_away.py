@@ -9,6 +9,7 @@ from callnet.errors import Unavailable
 from callnet.model import Accepted, Reason, Refused
 from callnet.records import CallState
 from tests.late_case import AwayCase
+from tests.later import later
 from tests.rooms_case import ANN, CAROL, TV
 
 
@@ -20,7 +21,7 @@ class CallTests(AwayCase):
         self.connect(ANN)
         tv = self.connect(TV)
         self.late.lost_commands.append(True)
-        self.assert_unavailable(self.rooms.call(self.newest(ANN), TV))
+        self.assert_unavailable(self.place(self.newest(ANN), TV))
         self.assertEqual([], tv.calls)
         self.assert_nothing_waits(self.rooms)
         self.assertEqual([], self.call(ANN, TV))
@@ -31,7 +32,7 @@ class CallTests(AwayCase):
         self.connect(ANN)
         tv = self.connect(TV)
         self.lose_command()
-        self.assert_unavailable(self.rooms.call(self.newest(ANN), TV))
+        self.assert_unavailable(self.place(self.newest(ANN), TV))
         self.wait(0.75)
         self.assertEqual([], tv.calls)
         self.assert_nothing_waits(self.rooms)
@@ -40,7 +41,7 @@ class CallTests(AwayCase):
         """A call whose commit is not answered, and that rings, is taken back as soon as the store answers."""
         ann, tv = self.connect(ANN), self.connect(TV)
         self.lose_answer()
-        self.assert_unavailable(self.rooms.call(self.newest(ANN), TV))
+        self.assert_unavailable(self.place(self.newest(ANN), TV))
         room = self.room_of(tv)
         self.goes_away()
         self.wait(5)
@@ -54,7 +55,7 @@ class CallTests(AwayCase):
         """If it is answered before that its caller, who was told that it failed, hears nothing of the answer."""
         ann, tv = self.connect(ANN), self.connect(TV, self.others)
         self.lose_answer()
-        self.assert_unavailable(self.rooms.call(self.newest(ANN), TV))
+        self.assert_unavailable(self.place(self.newest(ANN), TV))
         room = self.room_of(tv)
         self.others.answer(tv, room, True)
         self.assertEqual([], ann.calls)
@@ -68,7 +69,7 @@ class CallTests(AwayCase):
         self.connect(ANN)
         tv, carol = self.connect(TV), self.connect(CAROL)
         self.lose_answer()
-        self.assert_unavailable(self.rooms.call(self.newest(ANN), TV))
+        self.assert_unavailable(self.place(self.newest(ANN), TV))
         outcomes = self.call(ANN, CAROL)
         self.wait(1)
         self.assertEqual(Reason.CANCELLED, tv.rooms[-1][1])
@@ -81,7 +82,7 @@ class CallTests(AwayCase):
         self.connect(ANN)
         tv = self.connect(TV, self.others)
         self.lose_answer()
-        outcome = self.rooms.call(self.newest(ANN), TV)
+        outcome = self.place(self.newest(ANN), TV)
         for _ in range(3):
             self.turn()
         self.others.answer(tv, self.room_of(tv), True)
@@ -96,7 +97,7 @@ class CallTests(AwayCase):
         self.connect(ANN)
         carol = self.connect(CAROL)
         self.late.lost_commands.append(True)
-        failed, outcome = self.rooms.call(self.newest(ANN), TV), self.rooms.call(self.newest(ANN), CAROL)
+        failed, outcome = self.place(self.newest(ANN), TV), self.place(self.newest(ANN), CAROL)
         self.assert_unavailable(failed)
         self.assertNoResult(outcome)
         self.assertEqual("ringing", carol.rooms[-1][1])
@@ -110,8 +111,8 @@ class AnswerTests(AwayCase):
         for lose in (self.lose_command, self.lose_answer):
             outcomes, room = self.ringing()
             lose()
-            answered = self.rooms.answer(self.tv, room, True)
-            hung_up = self.rooms.hang_up(self.tv, room)
+            answered = later(self.rooms.answer(self.tv, room, True))
+            hung_up = later(self.rooms.hang_up(self.tv, room))
             self.pass_turns()
             self.wait(0.25)
             self.assertNoResult(hung_up)
@@ -127,7 +128,7 @@ class AnswerTests(AwayCase):
         """Then the device is told that the call is lost, and takes no part in it any more when the store is back."""
         outcomes, room = self.ringing()
         self.goes_away()
-        answered = self.rooms.answer(self.tv, room, True)
+        answered = later(self.rooms.answer(self.tv, room, True))
         self.wait(5.25)
         self.assertNoResult(answered)
         self.wait(0.5)
@@ -141,8 +142,8 @@ class AnswerTests(AwayCase):
         """Who asks for something else meanwhile does not wait so long for that: it leaves the call that it answered."""
         outcomes, room = self.ringing()
         self.goes_away()
-        answered = self.rooms.answer(self.tv, room, True)
-        called = self.rooms.call(self.tv, CAROL)
+        answered = later(self.rooms.answer(self.tv, room, True))
+        called = self.place(self.tv, CAROL)
         self.wait(0.75)
         self.assertEqual(TooLate(Reason.CONNECTION_LOST), self.successResultOf(answered))
         self.assert_unavailable(called)
@@ -153,7 +154,7 @@ class AnswerTests(AwayCase):
         """Who refused need not be told."""
         outcomes, room = self.ringing()
         self.goes_away()
-        answered = self.rooms.answer(self.tv, room, False)
+        answered = later(self.rooms.answer(self.tv, room, False))
         self.wait(6)
         self.assertIsNone(self.successResultOf(answered))
         self.is_back()
@@ -191,8 +192,8 @@ class AnswerTests(AwayCase):
         """A node that stops waits no longer."""
         _, room = self.ringing()
         self.goes_away()
-        answered = self.rooms.answer(self.tv, room, True)
+        answered = later(self.rooms.answer(self.tv, room, True))
         self.wait(1)
         self.rooms.stop()
         self.failureResultOf(answered, Unavailable)
-        self.assert_unavailable(self.rooms.answer(self.tv, room, True))
+        self.assert_unavailable(later(self.rooms.answer(self.tv, room, True)))

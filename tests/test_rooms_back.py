@@ -10,6 +10,7 @@ from callnet.calls import events
 from callnet.calls.seats import NoSeat, Seated
 from callnet.model import Failed, Reason, RoomId, Withdrawn
 from tests.late_case import NEWEST, AwayCase
+from tests.later import later
 from tests.rooms_case import ANN, CAROL, PAD, TV, RecordedPage, RecordedSession
 
 
@@ -20,7 +21,7 @@ class EndingTests(AwayCase):
         """A hang-up."""
         outcomes, room = self.ringing()
         self.goes_away()
-        self.assertIsNone(self.result_of(self.rooms.hang_up(self.ann, room)))
+        self.assertIsNone(self.result_of(later(self.rooms.hang_up(self.ann, room))))
         self.wait(3)
         self.assertEqual([], outcomes)
         self.is_back()
@@ -32,7 +33,7 @@ class EndingTests(AwayCase):
         """A cancelled call."""
         outcomes, room = self.ringing()
         self.goes_away()
-        self.assertIsNone(self.result_of(self.rooms.cancel(self.ann, TV.phone)))
+        self.assertIsNone(self.result_of(later(self.rooms.cancel(self.ann, TV.phone))))
         self.is_back()
         self.assertEqual([Withdrawn()], outcomes)
         self.assertEqual((room, Reason.CANCELLED), self.tv.rooms[-1])
@@ -94,7 +95,7 @@ class EndingTests(AwayCase):
         self.rooms.take_seat(RoomId("r"), "red", "one", page)
         self.pass_turns()
         self.goes_away()
-        self.assertIsNone(self.result_of(self.rooms.leave_seat(RoomId("r"), "red", page)))
+        self.assertIsNone(self.result_of(later(self.rooms.leave_seat(RoomId("r"), "red", page))))
         self.is_back()
         self.wait(11)
         self.assertEqual({}, self.tables.seats)
@@ -182,7 +183,7 @@ class ArrivalTests(AwayCase):
         self.pass_turns()
         self.late.lost_commands.extend([True] * 3)
         new = RecordedSession(self.rooms, ANN, self.clock)
-        outcome = self.rooms.call(new, TV)
+        outcome = self.place(new, TV)
         self.assert_unavailable(new.attached)
         self.assertEqual(Withdrawn(), self.successResultOf(outcome))
 
@@ -190,11 +191,11 @@ class ArrivalTests(AwayCase):
         """So it is with a seat."""
         page = RecordedPage()
         self.late.lost_commands.append(True)
-        self.assert_unavailable(self.rooms.take_seat(RoomId("r"), "red", "one", page))
+        self.assert_unavailable(later(self.rooms.take_seat(RoomId("r"), "red", "one", page)))
         self.assertEqual({}, self.rooms._pages._seated)
         for key in ("red", "blue"):
             self.others.take_seat(RoomId("r"), key, key, RecordedPage())
-        refused = self.rooms.take_seat(RoomId("r"), "green", "three", page)
+        refused = later(self.rooms.take_seat(RoomId("r"), "green", "three", page))
         self.pass_turns()
         self.assertEqual(NoSeat("full"), self.successResultOf(refused))
         self.assertEqual([], page.seen)
@@ -205,7 +206,7 @@ class ArrivalTests(AwayCase):
         self.rooms.take_seat(RoomId("r"), "red", "one", older)
         self.pass_turns()
         self.lose_answer()
-        self.assert_unavailable(self.rooms.take_seat(RoomId("r"), "red", "two", page))
+        self.assert_unavailable(later(self.rooms.take_seat(RoomId("r"), "red", "two", page)))
         self.assertEqual(1, older.closed)
         self.rooms.leave_seat(RoomId("r"), "red", older)
         self.wait(11)
@@ -216,10 +217,10 @@ class ArrivalTests(AwayCase):
         """A page that came to a full room when the store was away leaves nothing behind."""
         for key in ("red", "blue"):
             self.assertIsInstance(
-                self.successResultOf(self.others.take_seat(RoomId("r"), key, key, RecordedPage())), Seated
+                self.successResultOf(later(self.others.take_seat(RoomId("r"), key, key, RecordedPage()))), Seated
             )
         self.late.lost_answers.append(True)
-        self.assert_unavailable(self.rooms.take_seat(RoomId("r"), "green", "three", RecordedPage()))
+        self.assert_unavailable(later(self.rooms.take_seat(RoomId("r"), "green", "three", RecordedPage())))
         self.assert_nothing_waits(self.rooms)
 
 

@@ -10,6 +10,7 @@ from callnet.calls.seats import Seated
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
 from callnet.records import CallRecord, CallState
 from tests.late_case import NEWEST, LateCase
+from tests.later import later
 from tests.rooms_case import ANN, CAROL, TV, RecordedPage, RecordedSession
 
 
@@ -20,7 +21,7 @@ class OrderTests(LateCase):
         """A call that is cancelled at once rings and stops."""
         self.connect(ANN)
         tv = self.connect(TV)
-        outcome = self.rooms.call(self.newest(ANN), TV)
+        outcome = self.place(self.newest(ANN), TV)
         self.rooms.cancel(self.newest(ANN), TV.phone)
         self.pass_turns()
         self.assertEqual(Withdrawn(), self.successResultOf(outcome))
@@ -33,7 +34,7 @@ class OrderTests(LateCase):
         self.connect(ANN)
         tv, carol = self.connect(TV), self.connect(CAROL)
         targets = [TV, CAROL] * 5
-        outcomes = [self.rooms.call(self.newest(ANN), target) for target in targets]
+        outcomes = [self.place(self.newest(ANN), target) for target in targets]
         self.pass_turns()
         self.assertEqual([Withdrawn()] * 9, [self.successResultOf(outcome) for outcome in outcomes[:-1]])
         self.assertNoResult(outcomes[-1])
@@ -60,7 +61,7 @@ class OrderTests(LateCase):
         """Two devices of this node that call each other at once are put through to each other."""
         self.connect(ANN)
         tv = self.connect(TV)
-        both = [self.rooms.call(self.newest(ANN), TV), self.rooms.call(self.newest(TV), ANN)]
+        both = [self.place(self.newest(ANN), TV), self.place(self.newest(TV), ANN)]
         self.pass_turns()
         room = self.room_of(tv)
         self.assertEqual([Accepted(room, TV), Accepted(room, ANN)], [self.successResultOf(one) for one in both])
@@ -91,7 +92,7 @@ class RaceTests(LateCase):
         """The caller cancels: the answer is decided anew and comes too late."""
         _, room = self.ringing()
         self.meanwhile(lambda: self.elsewhere(events.Cancel(ANN, TV.phone, NEWEST)))
-        answered = self.rooms.answer(self.newest(TV), room, True)
+        answered = later(self.rooms.answer(self.newest(TV), room, True))
         self.pass_turns()
         self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(answered))
         self.assertEqual(CallState.OVER, self.tables.calls[room].state)
@@ -101,7 +102,7 @@ class RaceTests(LateCase):
         self.connect(ANN)
         tv = self.connect(TV)
         self.connect(CAROL, self.others)
-        self.meanwhile(lambda: self.others.call(self.newest(CAROL), TV))
+        self.meanwhile(lambda: self.others.call(self.newest(CAROL), TV, lambda _: None))
         self.assertEqual([Failed(TV, Reason.BUSY)], self.call(ANN, TV))
         self.assertEqual([CAROL], [call.caller for call in tv.calls])
         self.assert_nothing_waits(self.rooms)
@@ -111,7 +112,7 @@ class RaceTests(LateCase):
         self.connect(ANN)
         tv = self.connect(TV, self.others)
         of_tv: list[Outcome] = []
-        self.meanwhile(lambda: self.others.call(self.newest(TV), ANN).addCallback(of_tv.append))
+        self.meanwhile(lambda: self.others.call(self.newest(TV), ANN, of_tv.append))
         of_ann = self.call(ANN, TV)
         room = next(iter(self.tables.calls))
         self.assertEqual(([Accepted(room, TV)], [Accepted(room, ANN)]), (of_ann, of_tv))
@@ -152,7 +153,7 @@ class OvertakingTests(LateCase):
                 self.elsewhere(events.Answer(call.room, TV, True))
 
         tv = AnsweringSession(self.others, TV, self.clock)
-        outcome = self.rooms.call(self.newest(ANN), TV)
+        outcome = self.place(self.newest(ANN), TV)
         for _ in range(3):
             self.turn()  # read, answered, committed: not yet answered
         self.assertEqual(Accepted(self.room_of(tv), TV), self.successResultOf(outcome))
@@ -197,7 +198,7 @@ class OvertakingTests(LateCase):
     def test_seat(self) -> None:
         """What comes for a page while its seat is being taken is handed to it, after the rest."""
         page, other = RecordedPage(), RecordedPage()
-        taken = self.rooms.take_seat(RoomId("r"), "red", "one", page)
+        taken = later(self.rooms.take_seat(RoomId("r"), "red", "one", page))
         for _ in range(3):
             self.turn()
         self.others.take_seat(RoomId("r"), "blue", "two", other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from callnet.calls.seats import NoSeat, RoomOver, Seated
 from callnet.model import Reason, RoomId
 from callnet.records import Relay
+from tests.later import later
 from tests.rooms_case import ANN, TV, RecordedPage, RoomsCase
 
 
@@ -14,7 +15,7 @@ class SeatsTests(RoomsCase):
     def take(self, room: RoomId, key: str, session: str = "s") -> RecordedPage:
         """Have a page come and get a seat."""
         page = RecordedPage()
-        self.assertIsInstance(self.successResultOf(self.rooms.take_seat(room, key, session, page)), Seated)
+        self.assertIsInstance(self.successResultOf(later(self.rooms.take_seat(room, key, session, page))), Seated)
         return page
 
     def sessions(self, page: RecordedPage) -> list[str]:
@@ -36,7 +37,7 @@ class SeatsTests(RoomsCase):
         for key in ("red", "blue"):
             self.take(RoomId("r"), key)
         third = RecordedPage()
-        reply = self.successResultOf(self.rooms.take_seat(RoomId("r"), "green", "s", third))
+        reply = self.successResultOf(later(self.rooms.take_seat(RoomId("r"), "green", "s", third)))
         self.assertEqual(NoSeat("full"), reply)
         self.rooms.page_hung_up(RoomId("r"), "red")
         self.assertEqual([], third.seen)
@@ -70,7 +71,7 @@ class SeatsTests(RoomsCase):
         call = red.seen[-1][1]
         assert call is not None
         self.assertEqual(Reason.HANGUP, call.reason)
-        reply = self.successResultOf(self.rooms.take_seat(room, "blue", "s", RecordedPage()))
+        reply = self.successResultOf(later(self.rooms.take_seat(room, "blue", "s", RecordedPage())))
         self.assertEqual(RoomOver(Reason.HANGUP), reply)
 
     def test_room_is_forgotten(self) -> None:

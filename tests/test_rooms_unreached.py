@@ -70,7 +70,7 @@ class UnreachedTests(RoomsCase):
         """A device that cannot hear is in no hurry to leave: if it calls somebody the call goes on without it."""
         self.connect(CAROL, self.others)
         outcomes = self.call(ANN, EVERYWHERE)
-        self.others.call(self.tv, CAROL)
+        self.others.call(self.tv, CAROL, lambda _: None)
         self.wait(5)
         self.assertEqual([], outcomes)
 
@@ -145,15 +145,15 @@ class NewestConnectionTests(RoomsCase):
         """... though its socket is open still: no call, no answer, no end."""
         old, tv = self.connect(ANN), self.connect(TV)
         new = self.connect(ANN)
-        self.assertEqual(Withdrawn(), self.successResultOf(self.rooms.call(old, TV)))
+        self.assertEqual(Withdrawn(), self.successResultOf(self.place(old, TV)))
         self.assertEqual([], tv.calls)
         outcomes = self.call(ANN, TV)
         room = self.room_of(tv)
         self.rooms.cancel(old, TV.phone)
         self.rooms.hang_up(old, room)
         self.assertEqual([], outcomes)
-        self.rooms.call(tv, CAROL)
-        self.rooms.call(tv, ANN)
+        self.place(tv, CAROL)
+        self.place(tv, ANN)
         ring = self.room_of(new)
         self.rooms.answer(old, ring, True)
         self.assertEqual(CallState.RINGING, self.tables.calls[ring].state)
@@ -166,7 +166,7 @@ class NewestConnectionTests(RoomsCase):
         self.cluster.listening["here"] = ears
         self.assertEqual(0, old.closed)
         outcomes: list[Outcome] = []
-        self.rooms.call(old, TV).addCallback(outcomes.append)
+        self.place(old, TV).addCallback(outcomes.append)
         self.assertEqual([Withdrawn()], outcomes)
         self.assertEqual([], tv.calls)
 

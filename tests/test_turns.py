@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls.turns import Turns
+from tests.later import later
 
 
 class TurnsTests(SynchronousTestCase):
@@ -30,7 +31,7 @@ class TurnsTests(SynchronousTestCase):
             self.log.append(f"{name} ended")
             return result
 
-        return self.turns.take(owner, work).addCallback(ended)
+        return later(self.turns.take(owner, work)).addCallback(ended)
 
     def test_without_waiting(self) -> None:
         """Work that never waits is done when it is asked for."""

@@ -12,9 +12,9 @@ from callnet.calls.call import Decision, decide
 from callnet.calls.counts import CallCounts
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
-from callnet.interfaces import Commit, ICallStore
+from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress
-from callnet.records import NOTHING, Changes, Records
+from callnet.records import NOTHING, Changes
 
 _TRIES: Final = 20
 """How often a decision is made anew because somebody else was faster."""
@@ -46,12 +46,8 @@ class Decisions:
         store = self._store
         guess = event.guess
         for _ in range(_TRIES):
-            # To wait for what is there already would cost a twentieth of a call.
-            reading = store.read(event.phones(), event.rooms(), event.fresh, guess)
+            records = await store.read(event.phones(), event.rooms(), event.fresh, guess)
             guess = False
-            records = reading.result if reading.called else None
-            if not isinstance(records, Records):
-                records = await reading
             if isinstance(event, events.OF_A_NODE) and event.node != store.node:
                 event = replace(event, node=store.node)
             decision = decide(records, event, store.now(), self._settings)
@@ -59,10 +55,7 @@ class Decisions:
             if changes is NOTHING:
                 return decision
             try:
-                committing = store.commit(changes)
-                commit = committing.result if committing.called else None
-                if not isinstance(commit, Commit):
-                    commit = await committing
+                commit = await store.commit(changes)
             except Unavailable as error:
                 if records.complete:
                     raise InDoubt(decision) from error

@@ -163,7 +163,10 @@ class Draft:
             return NOTHING
         for room, call in self._calls.items():
             self._calls[room] = replace(call, due=call_due(call, self.seats(room), self.settings))
-        devices = [self._with_due(device) for device in self._devices.values()]
+        devices = [
+            device if device.lost_at is None and device.due is None else self._with_due(device)
+            for device in self._devices.values()
+        ]
         notices: list[Notice | SeatNotice | Displaced] = [
             Notice(device, self._calls.get(room) or self._records.calls[room]) for device, room in self._told
         ]

@@ -195,26 +195,27 @@ def decode(payload: bytes) -> Request:
         return _decode_carefully(payload)
     if (payload.count(b'"type"') == 1 and b"\\" not in payload) or not _has_two_types(payload):
         if isinstance(frame, Call):
-            if _is_name(frame.to_phone, PHONE_MAX) and _is_name(frame.to_device_id, DEVICE_ID_MAX):
+            if frame.to_phone and frame.to_device_id and _are_names(frame.to_phone, frame.to_device_id):
                 return frame
         elif _is_answerable(frame):
             return frame
     return _decode_carefully(payload)
 
 
-def _is_name(text: str, longest: int) -> bool:
-    return text != "" and is_plain_text(text, longest)
+def _are_names(phone: str, device_id: str) -> bool:
+    """Tell whether both are beyond doubt well formed, or empty."""
+    return (
+        len(phone) <= PHONE_MAX and len(device_id) <= DEVICE_ID_MAX and phone.isprintable() and device_id.isprintable()
+    )
 
 
 def _is_answerable(frame: CalledSuccess | CalledRefuse | CallingHangup) -> bool:
-    """Tell whether the fields of an answer or a hang-up are well formed; its names may be empty."""
-    if isinstance(frame, CallingHangup):
-        phone, device_id = frame.notified_phone, frame.notified_device_id
-        if not frame.room_id:
-            return is_plain_text(phone, PHONE_MAX) and is_plain_text(device_id, DEVICE_ID_MAX)
-    else:
-        phone, device_id = frame.from_phone, frame.from_device_id
-    return is_room_id(frame.room_id) and is_plain_text(phone, PHONE_MAX) and is_plain_text(device_id, DEVICE_ID_MAX)
+    """Tell whether the fields of an answer or a hang-up are beyond doubt well formed; its names may be empty."""
+    if not isinstance(frame, CallingHangup):
+        return is_room_id(frame.room_id) and _are_names(frame.from_phone, frame.from_device_id)
+    if frame.room_id and not is_room_id(frame.room_id):
+        return False
+    return _are_names(frame.notified_phone, frame.notified_device_id)
 
 
 def _has_two_types(payload: bytes) -> bool:

@@ -24,11 +24,12 @@ from callnet.calls.page_messages import (
     is_room_name,
 )
 from callnet.calls.rooms import RoomManager
-from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, SeatReply, view
+from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, view
 from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode, RoomId
 from callnet.records import CallRecord, Relay, SeatsRecord
+from callnet.soon import begin, or_else
 
 log = Logger()
 
@@ -63,14 +64,14 @@ class PageSession:
         elif isinstance(frame, RelayTo):
             self._relay(joined, frame)
         elif isinstance(frame, Hangup):
-            self._rooms.page_hung_up(RoomId(joined.room_id), joined.key).addErrback(self._failed)
+            or_else(self._rooms.page_hung_up(RoomId(joined.room_id), joined.key), self._failed)
         else:
             self._send(Pong())
 
     def closed(self) -> None:
         """Give the seat up."""
         if self._joined is not None:
-            self._rooms.leave_seat(RoomId(self._joined.room_id), self._joined.key, self).addErrback(self._failed)
+            or_else(self._rooms.leave_seat(RoomId(self._joined.room_id), self._joined.key, self), self._failed)
 
     def _join(self, frame: Join) -> None:
         if self._joined is not None:
@@ -80,10 +81,10 @@ class PageSession:
             self._refuse("invalid")
             return
         self._joined = frame
-        seat = self._rooms.take_seat(RoomId(frame.room_id), frame.key, frame.session, self)
-        seat.addCallbacks(self._seated, self._failed)
+        or_else(begin(self._take_seat(frame)), self._failed)
 
-    def _seated(self, reply: SeatReply) -> None:
+    async def _take_seat(self, frame: Join) -> None:
+        reply = await self._rooms.take_seat(RoomId(frame.room_id), frame.key, frame.session, self)
         if isinstance(reply, NoSeat):
             self._refuse(reply.reason)
         elif isinstance(reply, RoomOver):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
-
 from callnet.calls import events
 from callnet.calls.arrivals import Arrivals
 from callnet.calls.decisions import Decisions, InDoubt
@@ -17,6 +15,7 @@ from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore
 from callnet.model import RoomId
 from callnet.records import Relay, SeatNotice
+from callnet.soon import Soon
 
 
 class Pages:
@@ -30,7 +29,7 @@ class Pages:
         self._seated: dict[tuple[RoomId, str], SeatSession] = {}
         self._arrivals: Arrivals[SeatNotice | Relay] = Arrivals(self._deliver)
 
-    def take(self, room: RoomId, key: str, page: str, session: SeatSession) -> Deferred[SeatReply]:
+    def take(self, room: RoomId, key: str, page: str, session: SeatSession) -> Soon[SeatReply]:
         """Give the page load ``page`` a seat. If it gets one, ``session`` is told of the room from now on."""
         return self._turns.take((room, key), lambda: self._take(room, key, page, session))
 
@@ -61,7 +60,7 @@ class Pages:
         if older is not None:
             older.displaced()
 
-    def leave(self, room: RoomId, key: str, session: SeatSession) -> Deferred[None]:
+    def leave(self, room: RoomId, key: str, session: SeatSession) -> Soon[None]:
         """Take notice that the socket of a page in its seat is gone."""
         return self._turns.take((room, key), lambda: self._leave(room, key, session))
 
@@ -75,7 +74,7 @@ class Pages:
         except Unavailable:
             self._retries.keep(event)
 
-    def hung_up(self, room: RoomId, key: str) -> Deferred[None]:
+    def hung_up(self, room: RoomId, key: str) -> Soon[None]:
         """End the call, or the meeting, of a page's room."""
         return self._turns.take((room, key), lambda: self._hung_up(room, key))
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from callnet.calls import events
@@ -31,12 +30,13 @@ from callnet.calls.sessions import DeviceSession, SeatSession
 from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.turns import Turns
 from callnet.calls.unknown import UnknownCalls
-from callnet.calls.waiters import Waiters
+from callnet.calls.waiters import Told, Waiters
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import BusMessage, IBus, ICallStore
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
 from callnet.records import CallRecord, CallState, Displaced, Notice, Relay
+from callnet.soon import Soon
 
 _CONNECT_TRIES: Final = 3
 _ANSWER_TRIES: Final = 11
@@ -86,7 +86,7 @@ class RoomManager:
 
     # Devices come and go
 
-    def attach(self, session: DeviceSession) -> Deferred[None]:
+    def attach(self, session: DeviceSession) -> Soon[None]:
         """Let ``session`` be the newest connection of its device, and tell it what the device may have missed.
 
         :raises Unavailable: the store cannot be reached, and the device is not connected.
@@ -144,14 +144,12 @@ class RoomManager:
             session.told(missed.ended)
         if missed.present is not None:
             if missed.present.caller == session.address and outcome_of(missed.present) is None:
-                outcome: Deferred[Outcome] = Deferred()
-                self._waiters.expect(missed.present.room, outcome)
+                self._waiters.expect(missed.present.room, session.answered)
                 self._waiters.placed(session.address, missed.present.room)
-                session.awaits(outcome)
             else:
                 session.told(missed.present)
 
-    def detach(self, session: DeviceSession) -> Deferred[None]:
+    def detach(self, session: DeviceSession) -> Soon[None]:
         """Take notice that the socket of ``session`` is gone."""
         return self._turns.take(session.address, lambda: self._detach(session))
 
@@ -178,26 +176,23 @@ class RoomManager:
 
     # What devices ask for
 
-    def call(self, session: DeviceSession, target: DeviceAddress) -> Deferred[Outcome]:
-        """Place a call. Fires with its outcome, at once or when it is known.
+    def call(self, session: DeviceSession, target: DeviceAddress, told: Told) -> Soon[None]:
+        """Place a call. ``told`` is called once with its outcome, now or when it is known, if this does not raise.
 
         :raises Unavailable: the store cannot be reached; nothing rings, or not for long.
         """
-        outcome: Deferred[Outcome] = Deferred()
-        if self._refusing:
-            self._tell_outcome(outcome, Failed(target, Reason.SHUTTING_DOWN))
-        else:
-            placed = self._turns.take(session.address, lambda: self._place(session, target, outcome))
-            placed.addErrback(outcome.errback)
-        return outcome
+        return self._turns.take(session.address, lambda: self._place(session, target, told))
 
-    async def _place(self, session: DeviceSession, target: DeviceAddress, outcome: Deferred[Outcome]) -> None:
+    async def _place(self, session: DeviceSession, target: DeviceAddress, told: Told) -> None:
+        if self._refusing:
+            self._tell_outcome(told, Failed(target, Reason.SHUTTING_DOWN))
+            return
         if not self._is_newest(session):
-            outcome.callback(Withdrawn())
+            told(Withdrawn())
             return
         caller, room = session.address, new_room_id()
         self._retries.forget((events.Cancel, caller))
-        self._waiters.expect(room, outcome)
+        self._waiters.expect(room, told)
         try:
             reply: Any = (await self._decisions.settle(events.Place(caller, target, room, session.generation))).reply
         except Exception as error:
@@ -209,19 +204,19 @@ class RoomManager:
             self._waiters.placed(caller, room)
         else:
             self._waiters.not_placed(room)
-            self._tell_outcome(outcome, reply)
+            self._tell_outcome(told, reply)
 
     def _call_failed(self, gave_up: events.GaveUp, error: Exception) -> None:
         if isinstance(error, InDoubt):
             self._retries.keep(gave_up)
         self.counts.failed[Reason.UNAVAILABLE if isinstance(error, Unavailable) else Reason.INTERNAL] += 1
 
-    def _tell_outcome(self, outcome: Deferred[Outcome], how: Outcome) -> None:
-        self.counts.told(how)
-        outcome.callback(how)
+    def _tell_outcome(self, told: Told, outcome: Outcome) -> None:
+        self.counts.told(outcome)
+        told(outcome)
 
-    def answer(self, session: DeviceSession, room: RoomId, accepted: bool) -> Deferred[TooLate | NotYours | None]:
-        """Accept or refuse a call. Fires with what the device is to be told, if anything."""
+    def answer(self, session: DeviceSession, room: RoomId, accepted: bool) -> Soon[TooLate | NotYours | None]:
+        """Accept or refuse a call. Answers with what the device is to be told, if anything."""
         return self._turns.take(session.address, lambda: self._answer(session, room, accepted))
 
     async def _answer(self, session: DeviceSession, room: RoomId, accepted: bool) -> Any:
@@ -243,8 +238,8 @@ class RoomManager:
         self._retries.keep(gave_up, (events.Answer, device))
         return TooLate(Reason.CONNECTION_LOST) if accepted else None
 
-    def hang_up(self, session: DeviceSession, room: RoomId) -> Deferred[NotYours | None]:
-        """End a call that the device is in. Fires with what the device is to be told, if anything."""
+    def hang_up(self, session: DeviceSession, room: RoomId) -> Soon[NotYours | None]:
+        """End a call that the device is in. Answers with what the device is to be told, if anything."""
         return self._turns.take(session.address, lambda: self._hang_up(session, events.HangUp(room, session.address)))
 
     async def _hang_up(self, session: DeviceSession, event: events.HangUp) -> NotYours | None:
@@ -260,7 +255,7 @@ class RoomManager:
         if isinstance(event, events.HangUp) and isinstance(decision.reply, NoSuchCall):
             self._unknown.keep(event)
 
-    def cancel(self, session: DeviceSession, phone: str) -> Deferred[None]:
+    def cancel(self, session: DeviceSession, phone: str) -> Soon[None]:
         """End the call that the device placed to ``phone``, if there is one."""
         return self._turns.take(
             session.address, lambda: self._end(session, events.Cancel(session.address, phone, session.generation))
@@ -277,18 +272,18 @@ class RoomManager:
 
     # Pages
 
-    def take_seat(self, room: RoomId, key: str, page: str, session: SeatSession) -> Deferred[SeatReply]:
+    def take_seat(self, room: RoomId, key: str, page: str, session: SeatSession) -> Soon[SeatReply]:
         """Give the page load ``page`` a seat. If it gets one, ``session`` is told of the room from now on.
 
         :raises Unavailable: the store cannot be reached, and nobody sits there.
         """
         return self._pages.take(room, key, page, session)
 
-    def leave_seat(self, room: RoomId, key: str, session: SeatSession) -> Deferred[None]:
+    def leave_seat(self, room: RoomId, key: str, session: SeatSession) -> Soon[None]:
         """Take notice that the socket of a page in its seat is gone."""
         return self._pages.leave(room, key, session)
 
-    def page_hung_up(self, room: RoomId, key: str) -> Deferred[None]:
+    def page_hung_up(self, room: RoomId, key: str) -> Soon[None]:
         """End the call, or the meeting, of a page's room.
 
         :raises Unavailable: the store cannot be reached, and nothing has ended.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import Final, TypeAlias
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -33,6 +33,7 @@ from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode, DeviceAddress, Outcome, Reason, RoomId
 from callnet.records import CallRecord
+from callnet.soon import begin, or_else
 
 _REMEMBERED_ROOMS: Final = 8
 
@@ -90,11 +91,11 @@ class Session:
 
     def opened(self) -> None:
         """Attach the device."""
-        self._rooms.attach(self).addErrback(self._give_up)
+        or_else(self._rooms.attach(self), self._give_up)
 
     def closed(self) -> None:
         """Detach the device."""
-        self._rooms.detach(self).addErrback(_log_unless_unavailable)
+        or_else(self._rooms.detach(self), _log_unless_unavailable)
 
     def received(self, payload: bytes) -> None:
         """Take one frame."""
@@ -105,17 +106,21 @@ class Session:
             return
         if isinstance(frame, Call):
             target = DeviceAddress(frame.to_phone, frame.to_device_id)
-            self._rooms.call(self, target).addCallbacks(self._answer, self._fail, errbackArgs=(target,))
+            or_else(self._rooms.call(self, target, self.answered), partial(self._fail, target))
         elif isinstance(frame, CallingHangup):
-            self._hang_up(frame).addErrback(_log_unless_unavailable)
+            or_else(begin(self._hang_up(frame)), _log_unless_unavailable)
         else:
-            answered = self._rooms.answer(self, RoomId(frame.room_id), isinstance(frame, CalledSuccess))
-            answered.addCallback(self._late_answer, frame).addErrback(_log_unless_unavailable)
+            or_else(begin(self._answer_call(frame)), _log_unless_unavailable)
 
-    def _hang_up(self, frame: CallingHangup) -> Deferred[None]:
+    async def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:
+        late = await self._rooms.answer(self, RoomId(frame.room_id), isinstance(frame, CalledSuccess))
+        self._late_answer(late, frame)
+
+    async def _hang_up(self, frame: CallingHangup) -> None:
         if not frame.room_id:
-            return self._rooms.cancel(self, frame.notified_phone)
-        return self._rooms.hang_up(self, RoomId(frame.room_id)).addCallback(self._hung_up, frame)
+            await self._rooms.cancel(self, frame.notified_phone)
+            return
+        self._hung_up(await self._rooms.hang_up(self, RoomId(frame.room_id)), frame)
 
     # From the room manager
 
@@ -135,9 +140,13 @@ class Session:
         """Take note that the device has been told of a call as it now is."""
         self._remember(call.room, call.age, self._acted_on(call.room)[1])
 
-    def awaits(self, outcome: Deferred[Outcome]) -> None:
-        """Wait for the outcome of a call that was placed on an earlier connection."""
-        outcome.addCallback(self._answer)
+    def answered(self, outcome: Outcome) -> None:
+        """Say how a call came out that the device has placed."""
+        message = answer(outcome)
+        if message is not None:
+            if not isinstance(message, CallFailed):
+                self._has_said(RoomId(message.room_id), type(message))
+            self._send(message)
 
     def displaced(self) -> None:
         """Close: a newer connection of the device is open."""
@@ -152,14 +161,7 @@ class Session:
     def _send(self, message: Message) -> None:
         self._peer.send(encode(message))
 
-    def _answer(self, outcome: Outcome) -> None:
-        message = answer(outcome)
-        if message is not None:
-            if not isinstance(message, CallFailed):
-                self._has_said(RoomId(message.room_id), type(message))
-            self._send(message)
-
-    def _fail(self, failure: Failure, target: DeviceAddress) -> None:
+    def _fail(self, target: DeviceAddress, failure: Failure) -> None:
         reason = Reason.UNAVAILABLE if failure.check(Unavailable) else Reason.INTERNAL
         _log_unless_unavailable(failure)
         self._send(call_failed(target, reason))

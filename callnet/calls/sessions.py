@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
-
 from callnet.model import DeviceAddress, Outcome
 from callnet.records import CallRecord, SeatsRecord
 
@@ -25,8 +23,8 @@ class DeviceSession(Protocol):
     def knows(self, call: CallRecord) -> None:
         """Take note that the device has been told of a call as it now is, in another way."""
 
-    def awaits(self, outcome: Deferred[Outcome]) -> None:
-        """Have the device wait for the outcome of a call that it placed on an earlier connection."""
+    def answered(self, outcome: Outcome) -> None:
+        """Tell the device how a call came out that it has placed, be it on an earlier connection."""
 
     def displaced(self) -> None:
         """A newer connection of the device is open."""

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
 
+from callnet.soon import Ready, Soon, begin
+
 T = TypeVar("T")
 _Turn: TypeAlias = tuple[Callable[[], Coroutine[Any, Any, Any]], Deferred[Any]]
 
@@ -18,11 +20,11 @@ class Turns:
     def __init__(self) -> None:
         self._waiting: dict[object, deque[_Turn]] = {}
 
-    def take(self, owner: object, work: Callable[[], Coroutine[Any, Any, T]]) -> Deferred[T]:
-        """Do ``work`` after all that ``owner`` brought before. Fires with what comes of it."""
+    def take(self, owner: object, work: Callable[[], Coroutine[Any, Any, T]]) -> Soon[T]:
+        """Do ``work`` after all that ``owner`` brought before. Answers with what comes of it."""
         if owner not in self._waiting:
-            done = Deferred.fromCoroutine(work())
-            if done.called:
+            done = begin(work())
+            if isinstance(done, Ready) or done.called:
                 return done
             self._waiting[owner] = deque()
             return self._hand_over(done, Deferred(), owner)
@@ -44,9 +46,12 @@ class Turns:
         waiting = self._waiting[owner]
         while waiting:
             work, mine = waiting.popleft()
-            done = Deferred.fromCoroutine(work())
-            if not done.called:
+            done = begin(work())
+            if isinstance(done, Ready):
+                mine.callback(done.value)
+            elif done.called:
+                done.chainDeferred(mine)
+            else:
                 self._hand_over(done, mine, owner)
                 return
-            done.chainDeferred(mine)
         del self._waiting[owner]

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from collections.abc import Callable
+from typing import TypeAlias
 
 from callnet.model import DeviceAddress, Outcome, RoomId, Withdrawn
+
+Told: TypeAlias = Callable[[Outcome], object]
+"""Takes the outcome of a call."""
 
 
 class Waiters:
     """At most one for each call, and for each caller."""
 
     def __init__(self) -> None:
-        self._waiting: dict[RoomId, Deferred[Outcome]] = {}
+        self._waiting: dict[RoomId, Told] = {}
         self._placed: dict[DeviceAddress, RoomId] = {}
 
     def __contains__(self, room: RoomId) -> bool:
         """Tell whether somebody waits for the outcome of the call in a room."""
         return room in self._waiting
 
-    def expect(self, room: RoomId, outcome: Deferred[Outcome]) -> None:
-        """Let ``outcome`` wait for a call that is being placed: the answer may come before that is known."""
-        self._waiting[room] = outcome
+    def expect(self, room: RoomId, told: Told) -> None:
+        """Let ``told`` be called once with the outcome of a call that is being placed; that may come before it is."""
+        self._waiting[room] = told
 
     def placed(self, caller: DeviceAddress, room: RoomId) -> None:
         """Take note that the call was placed, by ``caller``, who waits for this one only."""
@@ -36,11 +40,11 @@ class Waiters:
         """Tell whoever waits for the call of ``caller`` in a room."""
         if self._placed.get(caller) == room:
             del self._placed[caller]
-        self._waiting.pop(room).callback(outcome)
+        self._waiting.pop(room)(outcome)
 
     def withdraw(self, caller: DeviceAddress) -> None:
         """Let nobody wait any more for the outcome of the call that ``caller`` placed."""
         room = self._placed.pop(caller, None)
-        waiter = None if room is None else self._waiting.pop(room, None)
-        if waiter is not None:
-            waiter.callback(Withdrawn())
+        told = None if room is None else self._waiting.pop(room, None)
+        if told is not None:
+            told(Withdrawn())

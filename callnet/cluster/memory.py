@@ -1,4 +1,4 @@
-"""The records and the bus of a single process. Every Deferred has fired when it is handed out."""
+"""The records and the bus of a single process. Everything is there at once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from callnet.cluster.tables import Record, Tables
 from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import Changes, Records
+from callnet.soon import Ready, Soon
 
 NODE: Final = "local"
 """The only node."""
+
+_COMMITTED: Final = Ready(COMMITTED)
+_OVERTAKEN: Final = Ready(OVERTAKEN)
 
 
 @implementer(IBus)
@@ -46,6 +50,7 @@ class MemoryCallStore:
         self._bus = bus
         self._clock = clock
         self._tables = Tables()
+        self._everything = Ready(self._tables.records)
 
     def now(self) -> float:
         """See :meth:`callnet.interfaces.ICallStore.now`."""
@@ -57,18 +62,18 @@ class MemoryCallStore:
         rooms: Collection[RoomId],  # noqa: ARG002
         fresh: bool = False,  # noqa: ARG002
         guess: bool = False,  # noqa: ARG002
-    ) -> Deferred[Records]:
+    ) -> Soon[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
-        return succeed(self._tables.records)
+        return self._everything
 
-    def commit(self, changes: Changes) -> Deferred[Commit]:
+    def commit(self, changes: Changes) -> Soon[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         if not self._tables.holds(changes):
-            return succeed(OVERTAKEN)
+            return _OVERTAKEN
         self._tables.apply(changes)
         for notice in changes.notices:
             self._bus.publish(NODE, notice)
-        return succeed(COMMITTED)
+        return _COMMITTED
 
     def due(self, now: float) -> Deferred[Sequence[Record]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""

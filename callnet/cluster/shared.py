@@ -19,6 +19,7 @@ from callnet.errors import Unavailable
 from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import Changes, DeviceRecord, Displaced, Notice, Records, SeatNotice
+from callnet.soon import Ready, Soon, begin
 
 log = Logger()
 
@@ -94,17 +95,17 @@ class SharedCallStore:
 
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Deferred[Records]:
+    ) -> Soon[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
         if self._member.joined:
             if guess and not any(phone in self._copies.records.devices for phone in phones):
-                return succeed(_NOTHING_KNOWN)
+                return Ready(_NOTHING_KNOWN)
             if not phones and not fresh and self._copies.knows(rooms):
-                return succeed(self._copies.records)
+                return Ready(self._copies.records)
             return self._member.questions.read(phones, rooms).addCallback(self._seen, phones, rooms)
         if self._member.is_joining:
             return Deferred.fromCoroutine(self._read_when_joined(phones, rooms))
-        return succeed(self._copies.alone)
+        return Ready(self._copies.alone)
 
     async def _read_when_joined(self, phones: Collection[str], rooms: Collection[RoomId]) -> Records:
         """Read when it is known what has become of this node's devices meanwhile, or that this cannot be known."""
@@ -116,25 +117,26 @@ class SharedCallStore:
             return self._copies.alone
         return await self.read(phones, rooms, fresh=True)
 
+    async def _read_again(self, phones: Collection[str], rooms: Collection[RoomId]) -> Records:
+        return await self.read(phones, rooms)
+
     def _seen(
         self, records: Records | None, phones: Collection[str], rooms: Collection[RoomId]
     ) -> Records | Deferred[Records]:
         if records is None:
             self._member.is_unknown()
-            return self.read(phones, rooms)
+            return Deferred.fromCoroutine(self._read_again(phones, rooms))
         for message in self._copies.see(records, phones, rooms):
             self._bus.deliver(message)
         return records
 
-    def commit(self, changes: Changes) -> Deferred[Commit]:
+    def commit(self, changes: Changes) -> Soon[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         if self._member.joined:
             return self._member.questions.commit(changes).addCallback(self._answered, changes)
         if self._member.is_joining:
-            return succeed(
-                OVERTAKEN
-            )  # what it was decided on may have changed; reading it again takes until it is known
-        return Deferred.fromCoroutine(self._commit_alone(changes))
+            return Ready(OVERTAKEN)  # what it was decided on may have changed; reading it again takes until it is known
+        return begin(self._commit_alone(changes))
 
     def _answered(self, answer: bytes, changes: Changes) -> Commit:
         if not answer.startswith(b"+"):
@@ -182,12 +184,12 @@ class SharedCallStore:
         phones = {address.phone for address in addresses}
         if not phones:
             return succeed(frozenset())
-        return self.read(phones, ()).addCallback(_online, addresses)
+        return Deferred.fromCoroutine(self._online(phones, addresses))
 
-
-def _online(records: Records, addresses: Collection[DeviceAddress]) -> frozenset[DeviceAddress]:
-    found: list[tuple[DeviceAddress, DeviceRecord | None]] = [(one, records.device(one)) for one in addresses]
-    return frozenset(address for address, record in found if record is not None and record.connected)
+    async def _online(self, phones: Collection[str], addresses: Collection[DeviceAddress]) -> frozenset[DeviceAddress]:
+        records = await self.read(phones, ())
+        found: list[tuple[DeviceAddress, DeviceRecord | None]] = [(one, records.device(one)) for one in addresses]
+        return frozenset(address for address, record in found if record is not None and record.connected)
 
 
 def _log_unless_unavailable(failure: Failure) -> None:
