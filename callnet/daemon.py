@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from callnet import at_once, short_path
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.membership import Membership
 from callnet.operations.garbage import look_for_it_less_often
@@ -19,6 +20,7 @@ from callnet.operations.readiness import Readiness
 from callnet.operations.signals import on_hangup
 from callnet.storage.database import Database
 from callnet.storage.threads import IThreadsReactor, Threads
+from callnet.turn import shorten
 from callnet.websocket import ServerSocketFactory
 
 _LOOK_AGAIN: Final = 0.1
@@ -66,6 +68,9 @@ class Daemon(Service):
         """Begin."""
         super().startService()  # type: ignore[no-untyped-call]
         look_for_it_less_often()
+        shorten(self._reactor)
+        if short_path.ON and not at_once.IS_TRIED:
+            self._log.warn("this version of Twisted is not known to callnet: it writes to sockets the general way")
         self._leave_hangups = on_hangup(self._reactor, self.reload)
         self._threads.start()
         self._cluster.start()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
-from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
@@ -16,8 +15,9 @@ from callnet.interfaces import Commit, ICallStore
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, Changes, DeviceRecord, Records, SeatsRecord
 from callnet.signaling.factory import SignalingFactory
+from callnet.soon import Soon
 from callnet.web.room import RoomSocketFactory
-from callnet.websocket import ServerSocket, ServerSocketFactory
+from callnet.websocket import Opening, ServerSocket, ServerSocketFactory
 from tests.quiet import QuietTestCase
 from tests.rfc6455 import TEXT
 
@@ -38,11 +38,11 @@ class FailingStore:
 
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Deferred[Records]:
+    ) -> Soon[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
         return fail(self.error("away")) if self.error else self._store.read(phones, rooms, fresh, guess)
 
-    def commit(self, changes: Changes) -> Deferred[Commit]:
+    def commit(self, changes: Changes) -> Soon[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         return fail(self.error("away")) if self.error else self._store.commit(changes)
 
@@ -139,7 +139,7 @@ class FaultySocket(ServerSocket):
 
     fault = ""
 
-    def admit(self, request: ConnectionRequest) -> None:  # noqa: ARG002
+    def admit(self, opening: Opening) -> None:  # noqa: ARG002
         """Fail if this is to fail."""
         self._fail("admit")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from autobahn.websocket.types import ConnectionRequest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.websocket import ServerSocket, ServerSocketFactory
+from callnet.websocket import Opening, ServerSocket, ServerSocketFactory
 from callnet.websocket.frames import take_text
 from tests.rfc6455 import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame
 from tests.wires import Transport, Wire
@@ -28,7 +27,7 @@ class ListeningSocket(ServerSocket):
 
     heard: list[bytes]
 
-    def admit(self, request: ConnectionRequest) -> None:
+    def admit(self, opening: Opening) -> None:
         """Let anybody in."""
 
     def opened(self) -> None:

@@ -271,3 +271,50 @@ class TokenProperties(SynchronousTestCase):
         """The token of any device that can exist names that device."""
         address = DeviceAddress(phone, device_id)
         self.assertEqual(self.tokens.verify(self.tokens.issue(address)), address)
+
+
+class GeneralTokens(Tokens):
+    """Tokens of which PyJWT reads every one."""
+
+    def __init__(self, keys: list[Key]) -> None:
+        super().__init__(keys, 3600, lambda: NOW)
+        self._headers = {}
+
+
+class LibraryTests(SynchronousTestCase):
+    """Tokens with a header of ours are checked as PyJWT would have checked them."""
+
+    def setUp(self) -> None:
+        """Two who go by the same keys, of whom one leaves everything to PyJWT."""
+        keys = [Key.of(SECRET), Key.of(OLD_SECRET)]
+        self.tokens, self.library = Tokens(keys, 3600, lambda: NOW), GeneralTokens(keys)
+        seeds = [
+            forge(CLAIMS),
+            forge(CLAIMS, OLD_SECRET),
+            forge({"exp": NOW + 60}),
+            forge([]),
+            forge(CLAIMS, alg="HS384"),
+        ]
+        self.made = [self.tokens.issue(TV), Tokens(keys[1:], 3600, lambda: NOW).issue(TV), *seeds]
+
+    def verdict(self, tokens: Tokens, token: str) -> DeviceAddress | None:
+        """Whose it is, if it is accepted."""
+        try:
+            return tokens.verify(token)
+        except TokenInvalid:
+            return None
+
+    def test_made_tokens(self) -> None:
+        """They agree on every token that was made by somebody, and on what is issued."""
+        for token in self.made:
+            self.assertEqual(self.verdict(self.library, token), self.verdict(self.tokens, token), token)
+        self.assertEqual(TV, self.library.verify(self.tokens.issue(TV)))
+
+    @given(st.integers(0, 6), st.integers(0, 400), st.integers(0, 3), st.text("aZ0-_.=+/", max_size=3))
+    def test_changed_tokens(self, which: int, at: int, left_out: int, put_in: str) -> None:
+        """They agree on every token that was changed, but that a signature has one spelling only."""
+        made = self.made[which]
+        token = made[:at] + put_in + made[at + left_out :]
+        verdict = self.verdict(self.tokens, token)
+        if verdict is not None or token[:-1] != made[:-1]:
+            self.assertEqual(self.verdict(self.library, token), verdict, token)

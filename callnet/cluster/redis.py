@@ -18,6 +18,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from txredisapi import HiredisProtocol, InvalidData, RedisError
 
+from callnet.at_once import write
 from callnet.cluster.redis_dial import Keeper
 from callnet.cluster.redis_line import NotUsable, Reactor, Refused, Way, answers, cause_of, code_of, greet, pack
 from callnet.cluster.redis_url import RedisTarget
@@ -112,7 +113,7 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
             answer.errback(_away(self._cause))
         else:
             self._asked.append(_Asked(answer, self._seconds()))
-            self.transport.write(command)
+            write(self.transport, command)
         return answer
 
     def _refused(self, asked: _Asked, error: Refused) -> None:
@@ -150,7 +151,7 @@ class Commands(Conversation):
             self._later.append(asked)
         else:
             self._asked.append(asked)
-            self.transport.write(command)
+            write(self.transport, command)
         return answer
 
     def load(self) -> Deferred[Any]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from autobahn.websocket.types import ConnectionRequest
 from zope.interface import implementer
 
 from callnet.calls.session import Session
 from callnet.errors import TokenInvalid
 from callnet.interfaces import IPeer
-from callnet.websocket import Refused, ServerSocket, header
+from callnet.websocket import Opening, Refused, ServerSocket
 
 if TYPE_CHECKING:
     from callnet.signaling.factory import SignalingFactory
@@ -26,15 +25,15 @@ class Peer(ServerSocket):
     factory: SignalingFactory
     session: Session
 
-    def admit(self, request: ConnectionRequest) -> None:
+    def admit(self, opening: Opening) -> None:
         """Check path, origin and token, in this order."""
         factory = self.factory
-        if request.path not in ("/socket.io", "/socket.io/"):
+        if opening.path not in ("/socket.io", "/socket.io/"):
             raise Refused(HTTPStatus.NOT_FOUND)
-        if not factory.allows_origin(request.origin):
+        if not factory.allows_origin(opening.headers.get("origin")):
             raise Refused(HTTPStatus.FORBIDDEN)
         try:
-            address = factory.authenticate(_token(request))
+            address = factory.authenticate(_token(opening))
         except TokenInvalid:
             raise Refused(HTTPStatus.UNAUTHORIZED) from None
         self.session = factory.session(address, self)
@@ -52,9 +51,9 @@ class Peer(ServerSocket):
         self.session.closed()
 
 
-def _token(request: ConnectionRequest) -> str:
-    tokens = request.params.get("token")
+def _token(opening: Opening) -> str:
+    tokens = opening.params.get("token")
     if tokens:
-        return str(tokens[0])
-    authorization = header(request, "authorization") or ""
+        return tokens[0]
+    authorization = opening.headers.get("authorization", "")
     return authorization[len(_BEARER) :].strip() if authorization.lower().startswith(_BEARER) else ""

@@ -6,14 +6,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from callnet.calls.page import PageSession
 from callnet.calls.rooms import RoomManager
 from callnet.interfaces import IPeer
-from callnet.websocket import Refused, ServerSocket, ServerSocketFactory, header
+from callnet.websocket import Opening, Refused, ServerSocket, ServerSocketFactory
 
 LONGEST_FRAME: Final = 64 * 1024
 """Bytes in a frame of a page."""
@@ -27,12 +26,12 @@ class RoomSocket(ServerSocket):
         factory: RoomSocketFactory
     session: PageSession
 
-    def admit(self, request: ConnectionRequest) -> None:
+    def admit(self, opening: Opening) -> None:
         """Let in only pages that this site itself has served."""
-        if request.path != "/room":
+        if opening.path != "/room":
             raise Refused(HTTPStatus.NOT_FOUND)
-        origin = urlsplit(request.origin or "")
-        if origin.scheme not in ("https", "http") or origin.netloc.lower() != (header(request, "host") or "").lower():
+        origin = urlsplit(opening.headers.get("origin", ""))
+        if origin.scheme not in ("https", "http") or origin.netloc.lower() != opening.headers.get("host", "").lower():
             raise Refused(HTTPStatus.FORBIDDEN)
         self.session = self.factory.session(self)
 

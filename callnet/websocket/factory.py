@@ -10,11 +10,14 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.resource import IResource
 
+from callnet import short_path
 from callnet.model import CloseCode
 from callnet.websocket.socket import CLOSE_TIME, ServerSocket
 
 SWEEP_EVERY: Final = 5.0
 """Seconds between two looks at all sockets."""
+GENERAL: Final = {"longest_short": -1, "reads_plain": False}
+"""A socket with these attributes leaves everything to Autobahn."""
 
 
 class ServerSocketFactory(WebSocketServerFactory):
@@ -37,11 +40,12 @@ class ServerSocketFactory(WebSocketServerFactory):
             serveFlashSocketPolicy=False,
             allowNullOrigin=True,  # who may come from where is the business of ``admit``
         )
-        options = {name: getattr(self, name) for name in WebSocketServerProtocol.CONFIG_ATTRS}
-        # As an attribute of a class a plain function would become a method. Every browser offers compression.
-        options["perMessageCompressionAccept"] = staticmethod(self.perMessageCompressionAccept)
-        options["longest_short"] = min(protocol.longest_short, longest_message)
-        bound: Any = type(protocol.__name__, (protocol,), options)
+        shared = _state_of_new(self)
+        if short_path.ON:
+            shared["longest_short"] = min(protocol.longest_short, longest_message)
+        else:
+            shared |= GENERAL
+        bound: Any = type(protocol.__name__, (protocol,), shared)
         self.protocol = bound
         self.clock: Final = clock
         self.sockets: dict[ServerSocket, None] = {}
@@ -100,3 +104,23 @@ class ServerSocketFactory(WebSocketServerFactory):
         for socket in list(self.sockets):
             socket.look(now)
         self._sweep = self.clock.callLater(SWEEP_EVERY, self._look)
+
+
+_ITS_OWN: Final = frozenset({"factory", "is_open", "is_closed", "utf8validator"})
+"""What a connection has for itself."""
+
+
+def _state_of_new(factory: WebSocketServerFactory) -> dict[str, Any]:
+    """What Autobahn gives to each new connection, be it an option or where it begins, as attributes of a class.
+
+    Nothing that several connections could change is among it: what is no plain value is only counted or kept
+    there by methods of Autobahn that callnet does without.
+    """
+    new: Any = WebSocketServerProtocol()
+    new.factory = factory
+    new._connectionMade()  # noqa: SLF001  there is no other way to ask
+    factory.countConnections = 0
+    state = {name: value for name, value in vars(new).items() if name not in _ITS_OWN}
+    # As an attribute of a class a plain function would become a method. Every browser offers compression.
+    state["perMessageCompressionAccept"] = staticmethod(factory.perMessageCompressionAccept)
+    return state | {"websocket_version": 13, "inside_message": False, "current_frame": None}

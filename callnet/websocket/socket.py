@@ -6,17 +6,23 @@ Autobahn speaks the protocol; this tells it what callnet allows and keeps it qui
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from autobahn.websocket.utf8validator import Utf8Validator
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from callnet.at_once import write
 from callnet.model import CloseCode
 from callnet.websocket.frames import SHORT, take_text, text_header
+from callnet.websocket.handshake import Opening, read_plain
 
 if TYPE_CHECKING:
     from callnet.websocket.factory import ServerSocketFactory
@@ -33,7 +39,7 @@ DEAD_AFTER: Final = 25.0
 UNREAD_MAX: Final = 256 * 1024
 """Bytes that may wait for a client that does not read, beyond those that the system holds for it."""
 
-_HANDSHAKE: Final = (
+_LONG_GONE: Final = (
     "http_request_data",
     "http_response_data",
     "http_status_line",
@@ -81,12 +87,20 @@ class ServerSocket(WebSocketServerProtocol):
     message_data: Any
     longest_short = SHORT
     """The most bytes of a text that need not go Autobahn's way."""
+    reads_plain = True
+    """Whether a handshake that is in order need not go Autobahn's way."""
+    has_opened = False
+    is_pinged = False
     is_broken = False
     """The client does not speak the protocol, so that nothing that follows can be understood."""
     is_stuck = False
     """The client does not read, and is not read from."""
 
-    def admit(self, request: ConnectionRequest) -> None:
+    def __init__(self) -> None:
+        # What Autobahn gives to each of its connections is in the class (:mod:`callnet.websocket.factory`).
+        pass
+
+    def admit(self, opening: Opening) -> None:
         """Look at a handshake.
 
         :raises Refused: the socket may not be opened.
@@ -108,7 +122,7 @@ class ServerSocket(WebSocketServerProtocol):
     def send(self, payload: bytes) -> None:
         """Send one text frame. Nothing happens if the socket is closing."""
         if self.state == self.STATE_OPEN:
-            self.transport.write(text_header(len(payload)) + payload)
+            write(self.transport, text_header(len(payload)) + payload)
             if self.is_stuck:
                 self._count_unread(len(payload))
 
@@ -141,16 +155,34 @@ class ServerSocket(WebSocketServerProtocol):
         if self.unread > UNREAD_MAX:
             self.close(CloseCode.TOO_SLOW, "reading too slowly")
 
+    # What Autobahn gives to each connection, and few of ours need
+
+    @cached_property
+    def is_open(self) -> Deferred[None]:
+        """Nobody waits for it."""
+        return Deferred()
+
+    @cached_property
+    def is_closed(self) -> Deferred[object]:
+        """Nobody waits for it."""
+        return Deferred()
+
+    @cached_property
+    def utf8validator(self) -> Utf8Validator:  # type: ignore[override]
+        """Reads the texts that go Autobahn's way."""
+        return Utf8Validator()
+
     # What Autobahn calls
 
     def connectionMade(self) -> None:
-        """Begin to count the time of the handshake."""
-        self.transport.unregisterProducer()  # the HTTP channel, if there was one before us
-        self.transport.registerProducer(self, True)
-        self.has_opened = self.is_pinged = False
+        """Begin to count the time of the handshake. Autobahn's own method gives each what the class has."""
+        transport = self.transport
+        transport.unregisterProducer()  # the HTTP channel, if there was one before us
+        transport.registerProducer(self, True)
+        with suppress(AttributeError, OSError):  # it is no TCP
+            transport.setTcpNoDelay(True)
         self.last_heard = self.changed_at = self.factory.clock.seconds()
         self.factory.sockets[self] = None
-        super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
         """Note the time; drop what may not be kept: a handshake that is too long, what comes after the end."""
@@ -160,7 +192,7 @@ class ServerSocket(WebSocketServerProtocol):
                 data = self._take_texts(data)
                 if not data:
                     return
-        elif not self._is_to_be_taken(data):
+        elif not self._is_to_be_taken(data) or (self.reads_plain and self._opens(data)):
             return
         self._dataReceived(data)  # what Autobahn's own method does after it has worked out what to log
 
@@ -179,17 +211,40 @@ class ServerSocket(WebSocketServerProtocol):
             self.dropConnection()
         return self.state != self.STATE_CLOSED
 
+    def _opens(self, data: bytes) -> bool:
+        """Answer the handshake that ``data`` begins with; tell whether that was done."""
+        plain = None if self.data or self.state != self.STATE_CONNECTING else read_plain(data)
+        if plain is None:
+            return False
+        refusal = self._refusal(plain.opening)
+        if refusal is not None:
+            self.failHandshake("", refusal)
+            return True
+        write(self.transport, plain.answer())
+        self.state = self.STATE_OPEN
+        self._onOpen()
+        if len(data) > plain.length:
+            self.dataReceived(data[plain.length :])
+        return True
+
     def onConnect(self, request: ConnectionRequest) -> None:
-        """Answer a handshake; nothing that goes wrong here may be told to the client."""
+        """Answer a handshake that Autobahn has read."""
+        refusal = self._refusal(Opening(request.path, request.params, request.headers))
+        if refusal is not None:
+            raise ConnectionDeny(refusal.value)
+
+    def _refusal(self, opening: Opening) -> HTTPStatus | None:
+        """Why a socket may not be opened. Nothing that goes wrong here may be told to the client."""
+        if self.factory.draining:
+            return HTTPStatus.SERVICE_UNAVAILABLE
         try:
-            if self.factory.draining:
-                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE)
-            self.admit(request)
+            self.admit(opening)
         except Refused as refused:
-            raise ConnectionDeny(refused.status.value) from None
+            return refused.status
         except Exception:  # noqa: BLE001
             log.failure("admitting a socket")
-            raise ConnectionDeny(HTTPStatus.INTERNAL_SERVER_ERROR.value) from None
+            return HTTPStatus.INTERNAL_SERVER_ERROR
+        return None
 
     def failHandshake(
         self,
@@ -207,10 +262,10 @@ class ServerSocket(WebSocketServerProtocol):
         self.data = b""
         self.dropConnection()
 
-    def onOpen(self) -> None:
-        """Forget the handshake, which held a token, and begin."""
-        for name in _HANDSHAKE:
-            setattr(self, name, None)
+    def _onOpen(self) -> None:
+        """Forget the handshake, which held a token, and begin. Autobahn's own method looks for certificates."""
+        for name in _LONG_GONE:
+            self.__dict__.pop(name, None)
         self.has_opened = True
         try:
             self.opened()
@@ -256,10 +311,14 @@ class ServerSocket(WebSocketServerProtocol):
     def onPong(self, payload: bytes) -> None:
         """Do nothing: that something was received has been noted."""
 
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:  # noqa: ARG002
+        """Write what Autobahn has made: it would count and log it, too."""
+        write(self.transport, data)
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002
-        """Come to an end."""
+        """Come to an end. Autobahn's own method looks for timers that it does not have, and for words to log."""
         self.factory.remove(self)
-        super().connectionLost(connectionDone)  # it wants the reason for its log, and stumbles over some of TLS
+        self.state = self.STATE_CLOSED
         if self.has_opened:
             self.has_opened = False
             self.gone()
@@ -279,9 +338,3 @@ class ServerSocket(WebSocketServerProtocol):
                 self.sendPing()
         elif now - self.changed_at >= (HANDSHAKE_TIME if self.state == self.STATE_CONNECTING else CLOSE_TIME):
             self.transport.abortConnection()
-
-
-def header(request: ConnectionRequest, name: str) -> str | None:
-    """A header of a handshake, by its lower-case name."""
-    value: Any = request.headers.get(name)
-    return None if value is None else str(value)

@@ -1,0 +1,99 @@
+"""The opening handshake of RFC 6455 §4.2 as nearly every client sends it, read in one go.
+
+Whatever is out of the ordinary is left to Autobahn, which also knows how to answer it.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from hashlib import sha1
+from typing import Final
+from urllib.parse import parse_qs
+
+from msgspec import Struct
+
+_REQUEST: Final = re.compile(r"GET (/(?!/)[^\s#;?]*)(?:\?([^\s#]*))? HTTP/1\.1")
+_ONE_TOKEN: Final = re.compile(r"token=([\w.-]+)", re.ASCII)
+"""A query in which nothing is escaped."""
+_HOST: Final = re.compile(r"(?:[^:\s\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_ORIGIN: Final = re.compile(r"null|file://|https?://[a-z0-9.-]*[a-z0-9](?::[0-9]{1,4})?")
+_KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")
+_CONNECTIONS: Final = frozenset({"upgrade", "keep-alive, upgrade"})
+_EXTENSIONS: Final = frozenset({"permessage-deflate", "permessage-deflate; client_max_window_bits"})
+"""What browsers offer, and what is not accepted."""
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class Opening(Struct, frozen=True):
+    """What a client asks for: as much of its handshake as anybody looks at."""
+
+    path: str
+    params: Mapping[str, Sequence[str]]
+    """The query, unescaped."""
+    headers: Mapping[str, str]
+    """By their names in lower case."""
+
+
+class PlainHandshake(Struct, frozen=True):
+    """A handshake that is complete and in order."""
+
+    opening: Opening
+    key: str
+    length: int
+    """Bytes."""
+
+    def answer(self) -> bytes:
+        """What accepts it."""
+        accept = b64encode(sha1(self.key.encode("ascii") + _GUID, usedforsecurity=False).digest())
+        return (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+        )
+
+
+def read_plain(data: bytes) -> PlainHandshake | None:
+    """Read the handshake that ``data`` begins with; ``None`` if it is none, not all there, or unusual in any way."""
+    end = data.find(b"\r\n\r\n")
+    head = data[: max(end, 0)]
+    if not head.isascii():
+        return None
+    first, *lines = head.decode("ascii").split("\r\n")
+    asked = _REQUEST.fullmatch(first)
+    headers = _read_headers(lines)
+    if asked is None or headers is None or not _is_plain(headers):
+        return None
+    path, query = asked.groups()
+    return PlainHandshake(Opening(path, _read_query(query or ""), headers), headers["sec-websocket-key"], end + 4)
+
+
+def _read_headers(lines: Sequence[str]) -> dict[str, str] | None:
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        if not (name and value and line.isprintable()):
+            return None
+        headers[name.strip().lower()] = value.strip()
+    return headers if len(headers) == len(lines) else None
+
+
+def _is_plain(headers: Mapping[str, str]) -> bool:
+    get = headers.get
+    origin, offer = get("origin"), get("sec-websocket-extensions")
+    return (
+        get("upgrade", "").lower() == "websocket"
+        and get("connection", "").lower() in _CONNECTIONS
+        and get("sec-websocket-version") == "13"
+        and "sec-websocket-protocol" not in headers
+        and _KEY.fullmatch(get("sec-websocket-key", "")) is not None
+        and _HOST.fullmatch(get("host", "")) is not None
+        and (origin is None or _ORIGIN.fullmatch(origin) is not None)
+        and (offer is None or offer in _EXTENSIONS)
+    )
+
+
+def _read_query(query: str) -> Mapping[str, Sequence[str]]:
+    token = _ONE_TOKEN.fullmatch(query)
+    return parse_qs(query) if token is None else {"token": [token[1]]}
