@@ -1,4 +1,8 @@
-"""Many small questions in one command: what is asked in one turn of the reactor goes to Redis together."""
+"""Many small questions in one command: what is asked in one turn of the reactor goes to Redis together.
+
+What is asked while a command is on its way waits for its answer, and goes together then. So the more there is to ask,
+the more goes in one command, whose price is mostly its own; and where there is little, nothing waits.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +52,7 @@ class Batch:
         self._head = head
         self._clock = clock
         self._waiting: _Waiting = []
+        self._is_asking = False
         self.unanswered = 0
         """How many questions are on their way, or about to be."""
 
@@ -57,26 +62,32 @@ class Batch:
         :raises callnet.errors.Unavailable: there was no answer; whether the question was looked at is not known.
         """
         answer: Deferred[bytes] = Deferred()
-        if not self._waiting:
+        if not self._is_asking:
+            self._is_asking = True
             self._clock.callLater(0, self._send)
         self._waiting.append((question, answer))
         self.unanswered += 1
         return answer
 
     def _send(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        head = self._head()
-        for start in range(0, len(waiting), _MOST):
-            asked = waiting[start : start + _MOST]
-            answers = self._link.run(self._script, *head, *[question for question, _ in asked])
-            answers.addCallbacks(self._answered, self._failed, callbackArgs=(asked,), errbackArgs=(asked,))
+        asked, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        answers = self._link.run(self._script, *self._head(), *[question for question, _ in asked])
+        answers.addCallbacks(self._answered, self._failed, callbackArgs=(asked,), errbackArgs=(asked,))
 
     def _answered(self, answers: list[bytes], asked: _Waiting) -> None:
         self.unanswered -= len(asked)
         for index, (_, waiting) in enumerate(asked):
             waiting.callback(answers[index] if answers else b"")
+        self._go_on()
 
     def _failed(self, failure: Failure, asked: _Waiting) -> None:
         self.unanswered -= len(asked)
         for _, waiting in asked:
             waiting.errback(failure)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._waiting:
+            self._send()
+        else:
+            self._is_asking = False
