@@ -12,11 +12,11 @@ import traceback
 
 import click
 
-from acceptance import browser, calls, fuzz, newcomer, partition, scale
+from acceptance import browser, calls, fuzz, newcomer, partition, scale, streams
 from acceptance.faults import proof as faults
 from acceptance.proof import ROOT, Outcome, Proof, report
 
-MODULES = (newcomer, calls, fuzz, browser, scale, faults, partition)
+MODULES = (newcomer, calls, fuzz, streams, browser, scale, faults, partition)
 PROOFS: dict[str, Proof] = {module.PROOF.name: module.PROOF for module in MODULES}
 
 

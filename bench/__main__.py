@@ -14,16 +14,44 @@ from typing import Final
 
 import click
 
+from bench.callload import build
 from bench.figures import BESIDE_OTHERS, MANY_NODES, Figures, Limit, table, typical
+from bench.figures import OVER_TLS as TLS_FIGURES
 from bench.measures import Plan, measure
-from bench.servers import ALONE, ROOT, WAYS, Contender, references
+from bench.servers import ALONE, OVER_TLS, ROOT, SETTINGS, WAYS, Contender, references
 
 RESULTS: Final = ROOT / "bench" / "results" / "latest.txt"
 
-QUICK: Final = Plan(rounds=1, seconds=1.0, connections=500, logins=200, known_devices=50)
+QUICK: Final = Plan(
+    rounds=1,
+    seconds=1.0,
+    connections=500,
+    connections_over_tls=200,
+    beside=(100, 2000),
+    logins=200,
+    known_devices=50,
+)
 
 WITH_REDIS, TWO_NODES, TWO_WORKERS = (way.name for way in WAYS[1:])
+NODE: Final = "Node"
+NODE_OVER_TLS: Final = "Node over TLS"
 LIMITS: Final = (
+    Limit("a call ≤ 1.25 × Node", "call", ALONE.name, 1.25, NODE, goal=1.05),
+    Limit("a call over TLS ≤ 1.8 × Node", "call", OVER_TLS.name, 1.8, NODE_OVER_TLS, goal=1.4),
+    Limit("a connection ≤ 0.5 × Node", "connection", ALONE.name, 0.5, NODE, goal=0.35),
+    Limit("an idle socket ≤ 5.5 KiB", "memory", ALONE.name, 5.5, goal=4.5),
+    Limit("an idle socket over TLS ≤ 42 KiB", "memory", OVER_TLS.name, 42, goal=38),
+    Limit("call → call_success at 6000 calls/s, p99 ≤ 1 × Node", "busy", ALONE.name, 1.0, NODE, goal=0.5),
+    Limit("a login of a known device ≤ 400 µs", "login", ALONE.name, 400, goal=330),
+    Limit(
+        "a call beside 19000 idle devices ≤ 1.1 × beside 1000",
+        "beside_many",
+        ALONE.name,
+        1.1,
+        ALONE.name,
+        goal=1.05,
+        compared="beside_few",
+    ),
     Limit(
         "a call in one process, not more than before there was Redis, ≤ 1.06 × plain Autobahn",
         "call",
@@ -32,7 +60,6 @@ LIMITS: Final = (
         "Autobahn",
     ),
     Limit("a connection, the same, ≤ 0.68 × plain Autobahn", "connection", ALONE.name, 0.68, "Autobahn"),
-    Limit("an idle socket ≤ 12 KiB", "memory", ALONE.name, 12.0),
     Limit("a call within one node with Redis ≤ 300 µs", "call", WITH_REDIS, 300.0),
     Limit("a call between two nodes ≤ 1.4 × within one", "call", TWO_NODES, 1.4, WITH_REDIS),
     Limit("a connection with Redis ≤ 1.2 × without", "connection", WITH_REDIS, 1.2, ALONE.name),
@@ -62,12 +89,13 @@ def main(folder: Path, quick: bool) -> None:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[1:] or cores)
     others = references(folder)
-    contenders: list[Contender] = [*WAYS, *others]
+    contenders: list[Contender] = [*WAYS, OVER_TLS, *others]
+    callload = build(folder)
     measured: dict[str, list[Figures]] = {}
     for number in range(plan.rounds):
         for contender in contenders:
             click.echo(f"round {number + 1} of {plan.rounds}: {contender.name}", err=True)
-            measured.setdefault(contender.name, []).append(asyncio.run(measure(contender, plan, cores[0])))
+            measured.setdefault(contender.name, []).append(asyncio.run(measure(contender, plan, cores[0], callload)))
     report = _report({name: typical(rounds) for name, rounds in measured.items()}, plan)
     click.echo(report, nl=False)
     if not quick:
@@ -77,13 +105,20 @@ def main(folder: Path, quick: bool) -> None:
 
 def _report(results: dict[str, Figures], plan: Plan) -> str:
     ways = {way.name: results[way.name] for way in WAYS}
-    beside = {name: one for name, one in results.items() if name == ALONE.name or name not in ways}
-    labels = {field: label.format(rate=plan.rate) for field, label in BESIDE_OTHERS.items()}
+    over_tls = {name: one for name, one in results.items() if name in (OVER_TLS.name, NODE_OVER_TLS)}
+    beside = {name: one for name, one in results.items() if name == ALONE.name or name not in (*ways, *over_tls)}
+    few, many = plan.beside
+    labels = {
+        field: label.format(rate=plan.rate, busy=plan.busy, few=few, many=many)
+        for field, label in BESIDE_OTHERS.items()
+    }
     parts = (
         _circumstances(plan),
         table(beside, labels, [(ALONE.name, name) for name in beside if name != ALONE.name]),
+        table(over_tls, TLS_FIGURES, [(OVER_TLS.name, NODE_OVER_TLS)]),
         table(ways, MANY_NODES, [(WITH_REDIS, ALONE.name), (TWO_NODES, WITH_REDIS), (TWO_WORKERS, WITH_REDIS)]),
         "\n".join(limit.verdict(results) for limit in LIMITS),
+        f"{SETTINGS.relative_to(ROOT)}:\n{SETTINGS.read_text().rstrip()}",
     )
     return "\n\n".join(parts) + "\n"
 

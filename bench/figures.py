@@ -33,13 +33,23 @@ class Figures(Struct, frozen=True):
     """From ``call`` to ``called`` at half of the load that the nodes can bear, all but one in a hundred, ms."""
     relay: float = nan
     """CPU of what one page says to the other, µs."""
+    busy: float = nan
+    """From ``call`` to ``call_success`` at a load that keeps the server busy, all but one in a hundred, ms."""
+    saturated_calls: float = nan
+    """Calls a second of a server that never waits for its clients."""
+    saturated_call: float = nan
+    """CPU of one of those, µs."""
+    beside_few: float = nan
+    """CPU of a whole call beside few idle devices, µs."""
+    beside_many: float = nan
+    """The same beside many."""
     store_call: float = nan
     """CPU of Redis for a whole call, µs."""
     store_connection: float = nan
     """CPU of Redis for a connection, µs."""
 
 
-WAITS: Final = ("p50", "p99", "rung")
+WAITS: Final = ("p50", "p99", "rung", "busy")
 """Figures that whoever else uses the machine only makes worse."""
 
 BESIDE_OTHERS: Final = {
@@ -49,8 +59,21 @@ BESIDE_OTHERS: Final = {
     "memory": "memory of an idle socket, KiB",
     "p50": "call → call_success at {rate} calls/s, p50, ms",
     "p99": "call → call_success at {rate} calls/s, p99, ms",
+    "busy": "call → call_success at {busy} calls/s, p99, ms (callload)",
+    "saturated_calls": "calls a second at saturation (callload)",
+    "saturated_call": "CPU of a call at saturation, µs (callload)",
+    "beside_few": "CPU of a call beside {few} idle devices, µs",
+    "beside_many": "CPU of a call beside {many} idle devices, µs",
 }
 """What is compared with other servers."""
+
+OVER_TLS: Final = {
+    "call": "CPU of a whole call, µs",
+    "connection": "CPU of a connection and its handshakes, µs",
+    "memory": "memory of an idle socket, KiB",
+    "saturated_call": "CPU of a call at saturation, µs (callload)",
+}
+"""What is compared between servers that are reached over TLS."""
 
 MANY_NODES: Final = {
     "call": "CPU of a whole call, all nodes together, µs",
@@ -65,13 +88,17 @@ MANY_NODES: Final = {
 
 
 class Limit(Struct, frozen=True):
-    """What a figure of one server may be at most: so much, or so many times that of another server."""
+    """What a figure of one server may be at most: so much, or so many times a figure of another, or of its own."""
 
     text: str
     figure: str
     server: str
     most: float
     reference: str = ""
+    goal: float = nan
+    """What it should be at most."""
+    compared: str = ""
+    """The figure of the reference, if it is another one."""
 
     def verdict(self, measured: Mapping[str, Figures]) -> str:
         """Whether it is kept."""
@@ -83,8 +110,12 @@ class Limit(Struct, frozen=True):
             return f"not measured, {' and '.join(missing)} is not there"
         value = getattr(measured[self.server], self.figure)
         if self.reference:
-            value /= getattr(measured[self.reference], self.figure)
-        return f"{'met' if value <= self.most else 'MISSED'} ({value:.2f})"
+            value /= getattr(measured[self.reference], self.compared or self.figure)
+        if math.isnan(value):
+            return "not measured"
+        if value > self.most:
+            return f"MISSED ({value:.2f})"
+        return f"met ({value:.2f})" if not value > self.goal else f"met ({value:.2f}), the goal of {self.goal:g} is not"
 
 
 def percentile(values: Sequence[float], share: float) -> float:

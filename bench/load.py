@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -22,15 +23,21 @@ LOGINS_IN_FLIGHT: Final = 8
 
 _SEED: Final = 7
 
+_BELIEVING: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_BELIEVING.check_hostname, _BELIEVING.verify_mode = False, ssl.CERT_NONE
+
 
 class Pairs:
     """Devices in pairs, a caller and a callee each, that are connected.
 
     Callers connect to the first of ``ports``, callees to the last.
+
+    :param first: the number of the first device. Who has called before is told of the end of its last call again.
     """
 
-    def __init__(self, ports: Sequence[int], count: int) -> None:
-        self._callers = [self._pair(2 * number, ports) for number in range(count)]
+    def __init__(self, ports: Sequence[int], count: int, tls: bool = False, first: int = 0) -> None:
+        self._tls = tls
+        self._callers = [self._pair(first + 2 * number, ports) for number in range(count)]
         self._waits: list[Waits] = []
         self._next: Callable[[Caller], None]
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -40,7 +47,7 @@ class Pairs:
 
         :raises LoadError: the server refused one.
         """
-        await connect_all([device for caller in self._callers for device in (caller, caller.callee)])
+        await connect_all([device for caller in self._callers for device in (caller, caller.callee)], self._tls)
 
     async def call_in_turn(self, seconds: float) -> Sequence[Waits]:
         """Have every caller call again as soon as its last call is over.
@@ -130,8 +137,8 @@ class Pairs:
         return self._waits
 
 
-async def connect_all(clients: Iterable[Client]) -> None:
-    """Open these sockets, some at once.
+async def connect_all(clients: Iterable[Client], tls: bool = False) -> None:
+    """Open these sockets, some at once. Over TLS whatever certificate the server shows is believed.
 
     :raises LoadError: the server refused one.
     """
@@ -139,13 +146,13 @@ async def connect_all(clients: Iterable[Client]) -> None:
 
     async def connect_some() -> None:
         for client in waiting:
-            await _connect(client)
+            await _connect(client, _BELIEVING if tls else None)
 
     await asyncio.gather(*(connect_some() for _ in range(IN_FLIGHT)))
 
 
-async def _connect(client: Client) -> None:
-    await asyncio.get_running_loop().create_connection(lambda: client, "127.0.0.1", client.port)
+async def _connect(client: Client, tls: ssl.SSLContext | None) -> None:
+    await asyncio.get_running_loop().create_connection(lambda: client, "127.0.0.1", client.port, ssl=tls)
     try:
         await asyncio.wait_for(client.opened, STALL)
     except TimeoutError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import signal
@@ -14,11 +15,14 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from string import Template
 from typing import Final, Protocol
 
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from msgspec import Struct
 
 from bench.devices import KEY, LoadError
+from callnet.operations.certificates import sign
 from tests.redis_server import RedisServer, free_port
 
 ROOT: Final = Path(__file__).parent.parent
@@ -26,16 +30,8 @@ ROOT: Final = Path(__file__).parent.parent
 START_LIMIT: Final = 60.0
 """Seconds within which a server must serve."""
 
-_SETTINGS: Final = """
-state_dir = "{folder}/state"
-tokens.signing_key_file = "{folder}/signing.key"
-listeners.account = [{{ endpoint = "tcp:{account}:interface=127.0.0.1" }}]
-listeners.signaling = [{{ endpoint = "tcp:{signaling}:interface=127.0.0.1" }}]
-listeners.site = [{{ endpoint = "tcp:{site}:interface=127.0.0.1", tls = false }}]
-listeners.admin = [{{ endpoint = "tcp:{admin}:interface=127.0.0.1" }}]
-workers = {workers}
-redis.url = "{redis}"
-"""
+SETTINGS: Final = ROOT / "bench" / "callnet.toml"
+"""How callnet is run."""
 
 _QUIET: Final = 5.5
 """Seconds after which nodes believe that they know all that an empty Redis does not."""
@@ -55,6 +51,8 @@ class Server(Struct, frozen=True):
     """``signaling``, and with callnet all others: for each of its machines, so to speak."""
     store: int | None = None
     """The process of Redis."""
+    tls: bool = False
+    """Whether devices reach it over TLS."""
     settled_at: float = 0.0
     """When rooms that nobody has heard of may be made up, by ``time.monotonic``."""
 
@@ -82,6 +80,10 @@ class Contender(Protocol):
     def name(self) -> str:
         """What it is called in the tables."""
 
+    @property
+    def tls(self) -> bool:
+        """Whether devices reach it over TLS."""
+
     def running(self, core: int) -> AbstractContextManager[Server]:
         """Run it on one core until the block ends.
 
@@ -95,6 +97,7 @@ class Reference(Struct, frozen=True):
     name: str
     interpreter: str
     script: str
+    tls: bool = False
 
     @contextmanager
     def running(self, core: int) -> Iterator[Server]:
@@ -103,9 +106,12 @@ class Reference(Struct, frozen=True):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callnet-bench-")))
             log = folder / "log"
-            process = stack.enter_context(_process(core, log, self.interpreter, self.script, str(port), KEY.decode()))
+            command = [self.interpreter, self.script, str(port), KEY.decode()]
+            if self.tls:
+                command.append(_write_certificate(folder))
+            process = stack.enter_context(_process(core, log, *command))
             _wait(process, lambda: "ready" in log.read_text(errors="replace"))
-            yield Server([process.pid], [{"signaling": port}])
+            yield Server([process.pid], [{"signaling": port}], tls=self.tls)
 
 
 class Callnet(Struct, frozen=True):
@@ -116,6 +122,7 @@ class Callnet(Struct, frozen=True):
     workers: int = 1
     """On each machine."""
     redis: bool = False
+    tls: bool = False
 
     @contextmanager
     def running(self, core: int) -> Iterator[Server]:
@@ -133,7 +140,7 @@ class Callnet(Struct, frozen=True):
                 for number, of_machine in enumerate(ports)
             ]
             nodes = [node for parent in parents for node in (_children(parent) if self.workers > 1 else [parent])]
-            yield Server(nodes, ports, None if store is None else store.pid, time.monotonic() + _QUIET)
+            yield Server(nodes, ports, None if store is None else store.pid, self.tls, time.monotonic() + _QUIET)
 
     @contextmanager
     def _machine(
@@ -141,7 +148,11 @@ class Callnet(Struct, frozen=True):
     ) -> Iterator[int]:
         redis = "" if store is None else store.socket_url()
         config, log = folder / f"callnet{number}.toml", folder / f"log{number}"
-        config.write_text(_SETTINGS.format(folder=folder, workers=self.workers, redis=redis, **ports))
+        tls = str(self.tls).lower()
+        settings = Template(SETTINGS.read_text()).substitute(
+            folder=folder, workers=self.workers, redis=redis, tls=tls, **ports
+        )
+        config.write_text(settings)
         twistd = (str(Path(sys.executable).with_name("twistd")), "--nodaemon", "--pidfile=", "callnet")
         with _process(core, log, sys.executable, *twistd, "--config", str(config)) as process:
             _wait(process, lambda: _is_ready(ports["admin"]))
@@ -156,6 +167,7 @@ WAYS: Final = (
     Callnet("2 workers", workers=2, redis=True),
 )
 """The ways to run callnet."""
+OVER_TLS: Final = Callnet("callnet over TLS", tls=True)
 
 
 def references(folder: Path) -> Sequence[Reference]:
@@ -166,8 +178,17 @@ def references(folder: Path) -> Sequence[Reference]:
         found.append(Reference("Autobahn", sys.executable, str(autobahn)))
     node, script = shutil.which("node"), folder / "reference_node.js"
     if node and script.exists() and _has_ws(node, script.parent):
-        found.append(Reference("Node", node, str(script)))
+        found += [Reference("Node", node, str(script)), Reference("Node over TLS", node, str(script), tls=True)]
     return found
+
+
+def _write_certificate(folder: Path) -> str:
+    """Make a certificate as callnet makes its own; answers with the path of both files without their ends."""
+    made = sign(["127.0.0.1"], [], dt.datetime.now(dt.UTC))
+    prefix = folder / "reference"
+    prefix.with_suffix(".crt").write_bytes(made.chain[0].public_bytes(Encoding.PEM))
+    prefix.with_suffix(".key").write_bytes(made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return str(prefix)
 
 
 def _has_ws(node: str, folder: Path) -> bool:

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bench.__main__ import LIMITS
 from bench.devices import KEY, address_of
 from bench.figures import Figures, Limit, percentile, table, typical
-from bench.servers import WAYS
+from bench.servers import OVER_TLS, WAYS
 from bench.wire import CLOSE, PING, TEXT, FrameReader, WireError, client_frame, sign_token
 from callnet.accounts.tokens import Key, Tokens
 from callnet.errors import TokenInvalid
@@ -119,16 +119,31 @@ class LimitTests(SynchronousTestCase):
         slow = replace(GOOD, call=210.0)
         self.assertEqual("call: MISSED (1.31)", limit.verdict({"callnet": slow, "Autobahn": REFERENCE}))
 
+    def test_goal(self) -> None:
+        """A limit may have a goal beside it, which is told where it is not reached."""
+        limit = Limit("call", "call", "callnet", 1.3, "Autobahn", goal=0.6)
+        self.assertEqual(
+            "call: met (0.62), the goal of 0.6 is not", limit.verdict({"callnet": GOOD, "Autobahn": REFERENCE})
+        )
+        fast = replace(GOOD, call=90.0)
+        self.assertEqual("call: met (0.56)", limit.verdict({"callnet": fast, "Autobahn": REFERENCE}))
+
+    def test_two_figures_of_one_server(self) -> None:
+        """A limit of the ratio to another figure."""
+        limit = Limit("waits", "p99", "callnet", 5.0, "callnet", compared="p50")
+        self.assertEqual("waits: met (4.00)", limit.verdict({"callnet": GOOD}))
+
     def test_nothing_is_claimed(self) -> None:
         """Where one of the two is not there, or was not measured, the limit is not met."""
         limit = Limit("call", "call", "callnet", 1.3, "Autobahn")
         self.assertEqual("call: not measured, Autobahn is not there", limit.verdict({"callnet": GOOD}))
         unknown = {"callnet": GOOD, "Autobahn": Figures()}
-        self.assertEqual("call: MISSED (nan)", limit.verdict(unknown))
+        self.assertEqual("call: not measured", limit.verdict(unknown))
 
     def test_limits_name_what_is_measured(self) -> None:
         """Each limit of a run is of a figure that there is, and of a way to run callnet."""
         for limit in LIMITS:
             self.assertIn(limit.figure, Figures.__struct_fields__)
-            self.assertIn(limit.server, [way.name for way in WAYS])
-            self.assertIn(limit.reference, ["", "Autobahn", *(way.name for way in WAYS)])
+            self.assertIn(limit.server, [way.name for way in (*WAYS, OVER_TLS)])
+            self.assertIn(limit.reference, ["", "Autobahn", "Node", "Node over TLS", *(way.name for way in WAYS)])
+            self.assertIn(limit.compared or limit.figure, Figures.__struct_fields__)

@@ -10,9 +10,24 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bench.figures import Figures
 from bench.measures import Plan, measure
-from bench.servers import WAYS
+from bench.servers import OVER_TLS, WAYS
 
-MOMENT = Plan(rounds=1, pairs=4, rooms=4, seconds=0.2, rate=20, connections=50, logins=10, known_devices=5)
+MOMENT = Plan(
+    rounds=1,
+    pairs=4,
+    rooms=4,
+    seconds=0.2,
+    rate=20,
+    connections=50,
+    connections_over_tls=20,
+    beside=(5, 20),
+    logins=10,
+    known_devices=5,
+)
+
+BESIDE = ("beside_few", "beside_many")
+BY_CALLLOAD = ("busy", "saturated_calls", "saturated_call")
+"""What only the generator in C can find out."""
 
 
 class RunTests(SynchronousTestCase):
@@ -20,7 +35,7 @@ class RunTests(SynchronousTestCase):
 
     def measured(self, name: str) -> Figures:
         """Measure the way of that name."""
-        (way,) = [way for way in WAYS if way.name == name]
+        (way,) = [way for way in (*WAYS, OVER_TLS) if way.name == name]
         return asyncio.run(measure(way, MOMENT, min(os.sched_getaffinity(0))))
 
     def assert_measured(self, figures: Figures, *unknown: str) -> None:
@@ -34,16 +49,21 @@ class RunTests(SynchronousTestCase):
 
     def test_one_process(self) -> None:
         """One process has no store beside it."""
-        self.assert_measured(self.measured("callnet"), "store_call", "store_connection")
+        self.assert_measured(self.measured("callnet"), *BY_CALLLOAD, "store_call", "store_connection")
+
+    def test_over_tls(self) -> None:
+        """One process that is reached over TLS."""
+        unknown = ("login", "relay", *BESIDE, *BY_CALLLOAD, "store_call", "store_connection")
+        self.assert_measured(self.measured("callnet over TLS"), *unknown)
 
     def test_redis(self) -> None:
         """One node with Redis."""
-        self.assert_measured(self.measured("Redis"), "login")
+        self.assert_measured(self.measured("Redis"), "login", *BESIDE, *BY_CALLLOAD)
 
     def test_two_nodes(self) -> None:
         """Two nodes: every call is between them."""
-        self.assert_measured(self.measured("2 nodes"), "login")
+        self.assert_measured(self.measured("2 nodes"), "login", *BESIDE, *BY_CALLLOAD)
 
     def test_two_workers(self) -> None:
         """Two workers of one parent, which is not counted."""
-        self.assert_measured(self.measured("2 workers"), "login")
+        self.assert_measured(self.measured("2 workers"), "login", *BESIDE, *BY_CALLLOAD)
