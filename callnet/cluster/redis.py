@@ -113,7 +113,8 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
             answer.errback(_away(self._cause))
         else:
             self._asked.append(_Asked(answer, self._seconds()))
-            write(self.transport, command)
+            # Not at once: a Redis that takes no more clients says so and closes, and that is to be read first.
+            self.transport.write(command)
         return answer
 
     def _refused(self, asked: _Asked, error: Refused) -> None:
