@@ -16,16 +16,15 @@ from typing import Any
 from twisted.internet.epollreactor import EPollReactor
 from twisted.logger import Logger
 
-import twisted
 from callnet import short_path
-from callnet.at_once import TRIED_WITH
+from callnet.at_once import IS_TRIED
 
 log = Logger()
 
 
 def shorten(reactor: Any) -> None:
     """Shorten the turns of a reactor, if it is one of those that are known."""
-    if short_path.ON and twisted.__version__ in TRIED_WITH and type(reactor) is EPollReactor:
+    if short_path.ON and IS_TRIED and type(reactor) is EPollReactor:
         reactor.doIteration = partial(_turn, reactor)  # type: ignore[method-assign]
 
 

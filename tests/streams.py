@@ -14,13 +14,11 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from callnet.model import DeviceAddress
 from callnet.websocket.factory import GENERAL
 from tests.rfc6455 import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame
+from tests.rooms_case import ANN, TV
 from tests.wires import Wire, World
 
-ANN: Final = DeviceAddress("13600000001", "phone")
-TV: Final = DeviceAddress("13600000002", "tv")
 MADE_UP: Final = b"fedcba9876543210" * 2
 THE_ROOM: Final = b"0000000000000000" * 2
 """Stands in a frame for the room that was named last."""

@@ -170,6 +170,10 @@ class Phone(Line):
     def _strange(self, what: str, at: float) -> None:
         self.books.seen("strange", self.address, at, what)
 
+    def _told_otherwise(self, kind: str, answer: Answer, at: float, what: str, *others: Address) -> None:
+        """Something was said of a call that had been answered: its cause may lie as far back as that."""
+        self.books.seen(kind, self.address, at, what, since=answer.at, bound=at - answer.at, others=others)
+
     def _on_called(self, caller: Address, room: str, at: float) -> None:
         self._know(room)
         if room == self.room:
@@ -199,9 +203,8 @@ class Phone(Line):
             self.books.succeeded(attempt, named, room, at)
             self._enter(room, named, at)
         elif attempt.withdrawal is None and attempt.answer is not None and attempt.answer.kind != "call_success":
-            told = f"is given {named} after it was told {attempt.answer.kind} {attempt.answer.reason}"
-            since, bound = attempt.answer.at, at - attempt.answer.at
-            self.books.seen("given late", self.address, at, told, since=since, bound=bound)
+            what = f"is given {named} after it was told {attempt.answer.kind} {attempt.answer.reason}"
+            self._told_otherwise("given late", attempt.answer, at, what)
         elif self._hung_up is not None and self._hung_up[1] == room:
             self._say_hang_up(room, named)  # it was not heard
 
@@ -216,12 +219,10 @@ class Phone(Line):
                 self._say_hang_up(*self._left_call)  # nothing has changed, and it is in that call still (§2.4, step 1)
         elif attempt.answer is not None and (attempt.answer.kind, attempt.answer.reason) == (kind, reason):
             if not self._just_back:
-                since, told = attempt.answer.at, f"{kind} {reason} of {target}"
-                self.books.seen("repeated", self.address, at, told, since=since, bound=at - since)
+                self._told_otherwise("repeated", attempt.answer, at, f"{kind} {reason} of {target}")
         elif attempt.answer is not None:
-            told = f"{kind} {reason} of {target} after {attempt.answer.kind} {attempt.answer.reason}"
-            since, bound = attempt.answer.at, at - attempt.answer.at
-            self.books.seen("two ends", self.address, at, told, since=since, bound=bound, others=(target,))
+            what = f"{kind} {reason} of {target} after {attempt.answer.kind} {attempt.answer.reason}"
+            self._told_otherwise("two ends", attempt.answer, at, what, target)
         elif attempt.withdrawal is None and not self._just_back:
             self._strange(f"is told {kind} {reason} of {target}, and waits for no such thing", at)
 

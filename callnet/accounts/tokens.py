@@ -28,8 +28,6 @@ _CN_MOBILE_LENGTH = 11
 
 _ALGORITHM = "HS256"
 
-_HASH = "sha256"
-
 _SEED_HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
 """``{"alg":"HS256","typ":"JWT"}``, with which every token of the seed begins."""
 
@@ -67,7 +65,7 @@ def _to_base64(data: bytes) -> str:
 
 
 def _signature(signed: str, key: Key) -> str:
-    return _to_base64(hmac.digest(key.secret, signed.encode("ascii"), _HASH))
+    return _to_base64(hmac.digest(key.secret, signed.encode("ascii"), hashlib.sha256))
 
 
 class Tokens:

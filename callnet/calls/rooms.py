@@ -1,7 +1,7 @@
 """The room manager: what devices and pages ask for is decided and committed, and whoever is to be told is reached.
 
-The record in the store is the call; a Deferred here is only this node's waiter on it. Whatever ends a
-call or answers it, on whichever node, is committed there and comes here as a notice, which fires it.
+The record in the store is the call; who waits here is only told of it. Whatever ends a call or answers it,
+on whichever node, is committed there and comes here as a notice, which tells the waiter.
 
 What one device asks for is done in the order in which it asked, and only on its newest connection. While the
 store is away a call fails at once, an answer waits a little, and what takes somebody out of a call or a
