@@ -34,7 +34,7 @@ from callnet.calls.merging import (
 )
 from callnet.calls.moves import leave
 from callnet.calls.times import REMEMBERED, UNHEARD
-from callnet.calls.unheard import tell_what_it_missed, unaware
+from callnet.calls.unheard import let_it_be_missed, tell_what_it_missed, unaware
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Records, SeatsRecord
@@ -61,7 +61,7 @@ class Mine(Struct, frozen=True):
 
     def phones(self) -> set[str]:
         """Phones whose devices must be read before this is announced, with the rooms that they name."""
-        concerned = (address for call in self.calls for address in parties(call))
+        concerned = (address for call in self.calls for address in everyone(call))
         return {device.address.phone for device in self.devices} | {address.phone for address in concerned}
 
     def rooms(self) -> set[RoomId]:
@@ -100,6 +100,8 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
         if stored is None or stored.generation <= device.generation:
             _announce_device(draft, stored, device, mine, node)
         tell_what_it_missed(draft, stored, device)
+    for call in adopted:
+        let_it_be_missed(draft, call, node)
     for one in mine.calls:
         if one.state is not CallState.OVER:  # of other calls the parties were not read
             _seat_in_call(draft, one.room)

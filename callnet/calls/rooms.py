@@ -97,7 +97,7 @@ class RoomManager:
     async def _attach(self, session: DeviceSession, opened_at: float) -> None:
         device = session.address
         older = self._devices.get(device)
-        heard_at = None if older is None else self._heard_at(older)
+        heard_at = None if older is None else older.heard_at()
         with self._arrivals.arriving(device):
             reply: Any = await self._connect(device, older, heard_at, opened_at)
             if isinstance(reply, Overtaken):
@@ -157,7 +157,7 @@ class RoomManager:
         if self._is_newest(session):
             del self._devices[session.address]
             self._waiters.withdraw(session.address)
-            event = events.Disconnected(session.address, session.generation, self._heard_at(session))
+            event = events.Disconnected(session.address, session.generation, session.heard_at())
             try:
                 await self._decisions.settle(event)
             except Unavailable:
@@ -165,10 +165,6 @@ class RoomManager:
 
     def _is_newest(self, session: DeviceSession) -> bool:
         return self._devices.get(session.address) is session
-
-    def _heard_at(self, session: DeviceSession) -> float:
-        """When the device was last heard, on the clock of the store."""
-        return self._by_the_store(session.heard_at())
 
     def _by_the_store(self, moment: float) -> float:
         """A moment of this node's clock, on the clock of the store."""
@@ -331,7 +327,7 @@ class RoomManager:
         self._waiters.fire(call.caller, call.room, outcome)
         if session is None:
             return
-        if call.callee is None:
-            session.knows(call)
-        elif call.state is CallState.OVER:
+        if call.callee is not None and call.state is CallState.OVER:
             session.told(call)
+        else:
+            session.knows(call)

@@ -28,7 +28,8 @@ from callnet.calls.messages import (
     encode,
 )
 from callnet.calls.rooms import RoomManager
-from callnet.calls.telling import answer, be_hangup, news
+from callnet.calls.telling import answer, be_hangup, news, told_from
+from callnet.calls.times import JUST_BEFORE, UNHEARD
 from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode, DeviceAddress, Outcome, Reason, RoomId
@@ -69,6 +70,7 @@ class Session:
         "_peer",
         "_rooms",
         "_told_of_types",
+        "_unsure",
         "address",
         "generation",
     )
@@ -86,6 +88,7 @@ class Session:
         self._bad_frames = 0
         self._bad_since = -inf
         self._told_of_types = False
+        self._unsure: tuple[float, float] | None = None
 
     # From the socket
 
@@ -135,10 +138,12 @@ class Session:
         self._remember(call.room, call.age, saying)
         if message is not None and said is not saying:
             self._send(message)
+            self._must_be_heard(call)
 
     def knows(self, call: CallRecord) -> None:
         """Take note that the device has been told of a call as it now is."""
         self._remember(call.room, call.age, self._acted_on(call.room)[1])
+        self._must_be_heard(call)
 
     def answered(self, outcome: Outcome) -> None:
         """Say how a call came out that the device has placed."""
@@ -153,8 +158,13 @@ class Session:
         self._peer.close(CloseCode.DISPLACED, "connected elsewhere")
 
     def heard_at(self) -> float:
-        """When anything was last received from the device."""
-        return self._peer.heard_at()
+        """When anything was last received from the device, or earlier: what was decided until then it has heard.
+
+        What was told since then may have got lost on its way, be it the answer to what was received.
+        """
+        heard, unsure = self._peer.heard_at(), self._unsure
+        by_the_store = heard + self._rooms.now() - self._clock.seconds()
+        return by_the_store if unsure is None or heard > unsure[0] else min(by_the_store, unsure[1])
 
     # To the socket
 
@@ -171,6 +181,7 @@ class Session:
             fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), RoomId(frame.room_id)
             self._has_said(room, CallingBeHangup)
             self._send(be_hangup(fire, room, late.reason))
+            self._unsure = self._peer.heard_at(), self._rooms.now() - UNHEARD
         else:
             self._not_yours(late, frame)
 
@@ -185,6 +196,12 @@ class Session:
         if late is not None:
             kind = frame.__struct_config__.tag
             self._bad_frame(BadFrame(ErrorFrame(message=f"{kind}: room_id is of another's call")))
+
+    def _must_be_heard(self, call: CallRecord) -> None:
+        """Take note of when that was decided which the device has just been told of a call."""
+        decided = told_from(call, self.address)
+        if decided is not None:
+            self._unsure = self._peer.heard_at(), decided - JUST_BEFORE
 
     def _acted_on(self, room: RoomId) -> _Acted:
         return _NEVER if self._acted is None else self._acted.get(room, _NEVER)

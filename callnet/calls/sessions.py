@@ -30,7 +30,10 @@ class DeviceSession(Protocol):
         """A newer connection of the device is open."""
 
     def heard_at(self) -> float:
-        """When anything was last received from the device, in seconds on this node's own clock."""
+        """Until when the device has heard of all that was decided, in seconds on the clock of the store.
+
+        That is when anything was last received from it, or earlier.
+        """
 
 
 class SeatSession(Protocol):

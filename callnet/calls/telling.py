@@ -114,6 +114,11 @@ def decided_at(call: CallRecord, device: DeviceAddress) -> float | None:
     return call.ended_at
 
 
+def told_from(call: CallRecord, device: DeviceAddress) -> float | None:
+    """When it was decided what :func:`news` says of ``call``; ``None`` if it says nothing that must be heard."""
+    return call.answered_at if call.state is CallState.ACTIVE else decided_at(call, device)
+
+
 def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
     return call.callee is not None and device != call.callee and device in call.rung
 

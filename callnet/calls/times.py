@@ -13,6 +13,9 @@ REMEMBERED: Final = 120.0
 UNHEARD: Final = 60.0
 """How far back a device may have missed something when it is not known when it was last heard (§2.4)."""
 
+JUST_BEFORE: Final = 0.001
+"""Seconds before a decision at which a device has not heard of it yet."""
+
 SECOND_TAP: Final = 2.0
 """Calling the other party again so soon after the accept is an impatient second tap (§2.4)."""
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from callnet.calls.draft import Draft, everyone
 from callnet.calls.merging import newest_rooms
-from callnet.calls.telling import decided_at
-from callnet.calls.times import UNHEARD
+from callnet.calls.telling import decided_at, told_from
+from callnet.calls.times import JUST_BEFORE, UNHEARD
 from callnet.model import DeviceAddress
 from callnet.records import CallRecord, DeviceRecord, Records
 
@@ -43,6 +43,15 @@ def tell_what_it_missed(draft: Draft, stored: DeviceRecord | None, mine: DeviceR
         _tell_who_came(draft, stored, mine)
     else:
         _tell_who_went(draft, stored, mine)
+
+
+def let_it_be_missed(draft: Draft, call: CallRecord, node: str) -> None:
+    """Have devices that are nowhere just now told when they are back what only ``node`` knew, however long ago."""
+    for device in filter(None, map(draft.device, everyone(call))):
+        decided = told_from(call, device.address)
+        heard = None if device.connected or device.node == node else device.heard_at
+        if decided is not None and heard is not None and heard >= decided:
+            draft.put_device(device, heard_at=decided - JUST_BEFORE)
 
 
 def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:

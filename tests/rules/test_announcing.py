@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from callnet.calls import events
 from callnet.calls.announcing import NOBODY, Mine
+from callnet.calls.call import Attached, decide
 from callnet.calls.times import REMEMBERED
 from callnet.model import DeviceAddress, Reason
 from callnet.records import NOTHING, CallRecord, CallState, DeviceRecord, Displaced, Notice, SeatsRecord
@@ -79,6 +81,19 @@ class EmptyStoreTests(AnnouncingCase):
             self.stored(device(ANN, node=THERE, generation=int(NOW * 1000) - 100))
             ann = replace(gone(ANN, NOW - 0.5, generation=7000, room=FIRST), heard_at=heard_at)
             self.assert_told(self.announce([ann, device(TV, room=FIRST)], [call]), *told)
+
+    def test_who_is_nowhere(self) -> None:
+        """Who was last heard on another node after a call of its had ended on this one is told when it is back."""
+        ended = over(FIRST, ANN, TV, ended_at=NOW - 4)
+        for room, heard_at, told in ((FIRST, NOW - 2, True), (FIRST, NOW - 5, True), (None, NOW - 2, False)):
+            for stored in ([active(FIRST, ANN, TV)], []):
+                self.setUp()
+                ann = gone(ANN, NOW - 1, node=THERE, room=room, previous=None)
+                self.stored(replace(ann, heard_at=heard_at), *stored)
+                self.announce([device(TV, room=FIRST)], [ended])
+                back = decide(self.tables.records, events.Connected(ANN, THERE, None, NOW), NOW, self.settings)
+                assert isinstance(back.reply, Attached)
+                self.assertEqual(self.tables.calls[FIRST] if told else None, back.reply.missed.ended)
 
     def test_devices_that_are_gone(self) -> None:
         """Who is in the grace is waited for still; who was gone for longer is forgotten."""
