@@ -43,7 +43,8 @@ from callnet.operations.observed import Observed
 from callnet.operations.readiness import Question, Readiness, Remembered
 from callnet.signaling.factory import SignalingFactory
 from callnet.storage.database import Database
-from callnet.storage.sql import SqlAccounts, SqlContacts
+from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.sql import SqlContacts
 from callnet.storage.threads import IThreadsReactor, Threads
 from callnet.supervision.supervisor import Supervisor, Workers
 from callnet.supervision.worker import IParentReactor
@@ -144,7 +145,7 @@ def _compose_node(
     cluster = _cluster(settings, reactor)
     rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls)
     service = AccountService(
-        SqlAccounts(database, threads.run),
+        SqlAccounts(database, threads.run, reactor),
         SqlContacts(database, threads.run),
         cluster.presence,
         basis.tokens,

@@ -11,7 +11,8 @@ from callnet.cluster.memory import MemoryBus, MemoryCallStore
 from callnet.model import DeviceAddress
 from callnet.records import Changes, DeviceRecord
 from callnet.storage.database import Database
-from callnet.storage.sql import SqlAccounts, SqlContacts
+from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.sql import SqlContacts
 from tests.immediate import run_at_once
 
 PHONE = "13651884967"
@@ -29,7 +30,7 @@ class ServiceFixture:
         self.store = MemoryCallStore(MemoryBus(), self.clock)
         self.tokens = Tokens([Key.of(b"k" * 32)], 3600, self.clock.seconds, split_user_name=True)
         self.service = AccountService(
-            SqlAccounts(self.database, run_at_once),
+            SqlAccounts(self.database, run_at_once, self.clock),
             SqlContacts(self.database, run_at_once),
             self.store,
             self.tokens,

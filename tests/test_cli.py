@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.cli import main
@@ -20,7 +21,7 @@ from callnet.commands.common import CommandError
 from callnet.model import DeviceAddress
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
-from callnet.storage.sql import SqlAccounts
+from callnet.storage.enrolling import SqlAccounts
 from tests.immediate import run_at_once
 
 A, B, C = "13651884967", "13651884968", "13651884969"
@@ -174,7 +175,7 @@ class AccountTests(CommandTestCase):
         self.assertEqual(self.run_("account", "list"), "")
         database = Database(self.url)
         self.addCleanup(database.close)
-        accounts = SqlAccounts(database, run_at_once)
+        accounts = SqlAccounts(database, run_at_once, Clock())
         for address in (DeviceAddress(B, "x"), DeviceAddress(A, "tv"), DeviceAddress(A, "pad")):
             self.successResultOf(accounts.enrol(address))
         self.assertEqual(self.run_("account", "list"), f"{A}  2\n{B}  1\n")

@@ -14,7 +14,8 @@ from callnet.accounts.service import AccountService
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
-from callnet.storage.sql import SqlAccounts, SqlContacts
+from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.sql import SqlContacts
 from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
 from tests.http_wire import HttpWire
@@ -44,7 +45,7 @@ class SeedTestCase(QuietTestCase):
         self.addCleanup(database.close)
         database.upgrade()
         service = AccountService(
-            SqlAccounts(database, run_at_once),
+            SqlAccounts(database, run_at_once, self.world.clock),
             SqlContacts(database, run_at_once),
             self.world.store,
             self.world.tokens,

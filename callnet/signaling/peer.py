@@ -49,6 +49,7 @@ class Peer(ServerSocket):
     def gone(self) -> None:
         """Let the device be gone."""
         self.session.closed()
+        del self.session  # which knows this socket
 
 
 def _token(opening: Opening) -> str:

@@ -1,18 +1,18 @@
-"""Accounts and contacts in the database, for the daemon: its statements run where ``run`` runs them."""
+"""Contact lists in the database, for the daemon: its statements run where ``run`` runs them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, Protocol, TypeVar
 
-from sqlalchemy import Select, bindparam, select, tuple_
+from sqlalchemy import Select, select, tuple_
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.interfaces import Contact, IAccounts, IContacts
+from callnet.interfaces import Contact, IContacts
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
-from callnet.storage.tables import account, account_device, contact
+from callnet.storage.tables import account_device, contact
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -23,33 +23,6 @@ class Run(Protocol):
 
     def __call__(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
         """Call ``function``; the Deferred fires with what it returns or raises."""
-
-
-_known_device = select(1).where(
-    account_device.c.phone == bindparam("phone"), account_device.c.device_id == bindparam("device_id")
-)
-
-
-@implementer(IAccounts)
-class SqlAccounts:
-    """The accounts in a database."""
-
-    def __init__(self, database: Database, run: Run) -> None:
-        self._database = database
-        self._run = run
-
-    def enrol(self, address: DeviceAddress) -> Deferred[None]:
-        """See :meth:`IAccounts.enrol`."""
-        return self._run(self._enrol, address)
-
-    def _enrol(self, address: DeviceAddress) -> None:
-        row = {"phone": address.phone, "device_id": address.device_id}
-        with self._database.read() as connection:
-            if connection.execute(_known_device, row).first() is not None:
-                return
-        with self._database.write() as connection:
-            connection.execute(self._database.insert_missing(account), {"phone": address.phone})
-            connection.execute(self._database.insert_missing(account_device), row)
 
 
 @implementer(IContacts)

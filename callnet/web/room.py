@@ -45,6 +45,7 @@ class RoomSocket(ServerSocket):
     def gone(self) -> None:
         """Let the page be gone."""
         self.session.closed()
+        del self.session  # which knows this socket
 
 
 class RoomSocketFactory(ServerSocketFactory):

@@ -322,6 +322,9 @@ class ServerSocket(WebSocketServerProtocol):
         if self.has_opened:
             self.has_opened = False
             self.gone()
+        # Neither is freed by itself while it knows the other, nor while a Deferred has fired with it.
+        self.__dict__.pop("is_closed", None)
+        del self.transport
 
     # What the factory's sweep asks
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, cast
 from sqlalchemy import event
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
-from callnet.storage.sql import Run, SqlAccounts, SqlContacts
+from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.sql import Run, SqlContacts
 from callnet.storage.threads import IThreadsReactor, Threads
 from tests import postgres
 from tests.immediate import run_at_once
@@ -35,7 +37,8 @@ class DatabaseCase(_Base):
         self.addCleanup(self.database.close)
         self.database.upgrade()
         run = self.make_run()
-        self.accounts = SqlAccounts(self.database, run)
+        self.clock = Clock()
+        self.accounts = SqlAccounts(self.database, run, self.clock)
         self.contacts = SqlContacts(self.database, run)
         self.statements: list[str] = []
         event.listen(self.database._engine, "before_cursor_execute", self._note)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from twisted.internet.task import Clock
+
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
-from callnet.storage.sql import SqlAccounts
+from callnet.storage.enrolling import SqlAccounts
 from tests.immediate import run_at_once
 
 SHARED = "13651884967"
@@ -21,8 +23,8 @@ def write(url: str, name: str, rounds: int) -> None:
         database = Database(url)
         database.upgrade()
         database.close()
-        accounts = SqlAccounts(database, run_at_once)
         for phone, device in ((f"{name}{number}", "tv"), (SHARED, f"{name}{number}"), (SHARED, "tv")):
+            accounts = SqlAccounts(database, run_at_once, Clock())  # which knows none of them
             failures: list[object] = []
             accounts.enrol(DeviceAddress(phone, device)).addErrback(failures.append)
             assert not failures, failures
