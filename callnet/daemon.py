@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from callnet import at_once, short_path
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.membership import Membership
-from callnet.operations.garbage import look_for_it_less_often
+from callnet.operations.garbage import Garbage
 from callnet.operations.listening import ADMIN, OpenListener, close_all
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Readiness
@@ -55,6 +55,7 @@ class Daemon(Service):
         self.observed: Final = observed
         self.reload: Final = reload
         self._sockets = sockets
+        self._garbage = Garbage(lambda: sum(len(factory.sockets) for factory in sockets))
         self._rooms = rooms
         self._cluster = cluster
         self._database = database
@@ -67,7 +68,7 @@ class Daemon(Service):
     def startService(self) -> None:
         """Begin."""
         super().startService()  # type: ignore[no-untyped-call]
-        look_for_it_less_often()
+        self._garbage.begin()
         shorten(self._reactor)
         if short_path.ON and not at_once.IS_TRIED:
             self._log.warn("this version of Twisted is not known to callnet: it writes to sockets the general way")
@@ -106,3 +107,4 @@ class Daemon(Service):
         await close_all([each for each in self.listeners if each.service == ADMIN])
         self._threads.stop()
         self._database.close()
+        self._garbage.end()

@@ -6,6 +6,7 @@ from OpenSSL import SSL
 from twisted.internet.error import ConnectionLost
 
 from callnet.model import DeviceAddress
+from callnet.websocket import factory
 from tests.quiet import QuietTestCase
 from tests.rfc6455 import BINARY, CLOSE, CONTINUATION, PING, TEXT, client_frame
 from tests.wires import Device
@@ -158,6 +159,33 @@ class CloseCodeTests(ClosingCase):
         self.world.advance(6)
         self.assert_closed(self.tv, 4408)
         self.assertEqual(self.online(), {PHONE})
+
+    def test_server_that_stood_still(self) -> None:
+        """Who could not be heard since the server stood still is not taken for silent, whenever that was."""
+        for ping_answered in (True, False):
+            for before in range(0, 40, 2):
+                self.setUp()
+                self.world.advance(before / 2)
+                if not ping_answered:
+                    for _ in range(20):
+                        self.world.clock.advance(0.25)  # what is sent now comes when the server goes on
+                self.world.clock.advance(27)
+                self.world.advance(120)
+                self.assertTrue(self.tv.wire.open, (ping_answered, before))
+
+    def test_many(self) -> None:
+        """Of thousands of sockets only some are looked at in one go, and yet each is pinged and closed in time."""
+        self.patch(factory, "SWEPT_AT_ONCE", 7)
+        devices = [self.world.device(f"136{number:08d}", "tv") for number in range(50)]
+        for device in devices[::2]:
+            device.wire.answers_ping = False
+        most = 0
+        for _ in range(4 * 40):
+            before = sum(device.close_code is not None for device in devices)
+            self.world.advance(0.25)
+            most = max(most, sum(device.close_code is not None for device in devices) - before)
+        self.assertEqual([4408, None] * 25, [device.close_code for device in devices])
+        self.assertLessEqual(most, 7)
 
     def test_dead_path(self) -> None:
         """A socket behind a dead path is cut soon after it was closed in vain."""

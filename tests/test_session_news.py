@@ -62,9 +62,19 @@ class SaidOnceTests(RoomsCase):
         ended = replace(call, state=CallState.OVER, reason=Reason.NO_ANSWER, ringing=(), ended_at=1.0)
         self.look_again(ended)
         self.look_again(replace(ended, reason=Reason.REFUSED), 2)
-        self.look_again(replace(ended, callee=TV, answered_at=0.5), 3)
         self.assertEqual(["call_failed"], self.kinds(self.ann))
+        self.look_again(replace(ended, callee=TV, answered_at=0.5), 3)
         self.assertEqual(["called", "calling_be_hangup"], self.kinds(self.tv))
+
+    def test_answered_elsewhere(self) -> None:
+        """... but that it is over, for a caller that was told that it failed and may have been put through before."""
+        call = self.ring()
+        ended = replace(call, state=CallState.OVER, reason=Reason.NO_ANSWER, ringing=(), ended_at=1.0)
+        self.look_again(ended)
+        answered = replace(ended, callee=TV, answered_at=0.5)
+        self.look_again(answered, 2)
+        self.look_again(answered, 3)
+        self.assertEqual(["call_failed", "calling_be_hangup"], self.kinds(self.ann))
 
     def test_call_success(self) -> None:
         """So it is with `call_success`, and with the end of the ringing for who was too late."""

@@ -132,8 +132,9 @@ class Session:
         acted, said = self._acted_on(call.room)
         if call.age <= acted:
             return
-        had_ended = acted >= _OVER
-        message = None if had_ended else news(call, self.address, self._rooms.now(), self._rooms.settings.ring_time)
+        # A caller that was told that nobody answered may have been put through on another connection.
+        is_news = acted < _OVER or (call.callee is not None and self.address == call.caller)
+        message = news(call, self.address, self._rooms.now(), self._rooms.settings.ring_time) if is_news else None
         saying = said if message is None else type(message)
         self._remember(call.room, call.age, saying)
         if message is not None and said is not saying:
@@ -164,7 +165,9 @@ class Session:
         """
         heard, unsure = self._peer.heard_at(), self._unsure
         by_the_store = heard + self._rooms.now() - self._clock.seconds()
-        return by_the_store if unsure is None or heard > unsure[0] else min(by_the_store, unsure[1])
+        if unsure is None or heard > unsure[0] or by_the_store <= unsure[1]:
+            return by_the_store
+        return unsure[1] - JUST_BEFORE
 
     # To the socket
 
@@ -189,7 +192,7 @@ class Session:
         if late is None:
             # Whatever others make of that call, this device has left it.
             room = RoomId(frame.room_id)
-            self._remember(room, max(_OVER, self._acted_on(room)[0]), self._acted_on(room)[1])
+            self._remember(room, max(_OVER, self._acted_on(room)[0]), CallingBeHangup)
         self._not_yours(late, frame)
 
     def _not_yours(self, late: NotYours | None, frame: Request) -> None:
@@ -201,7 +204,7 @@ class Session:
         """Take note of when that was decided which the device has just been told of a call."""
         decided = told_from(call, self.address)
         if decided is not None:
-            self._unsure = self._peer.heard_at(), decided - JUST_BEFORE
+            self._unsure = self._peer.heard_at(), decided
 
     def _acted_on(self, room: RoomId) -> _Acted:
         return _NEVER if self._acted is None else self._acted.get(room, _NEVER)

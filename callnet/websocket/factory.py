@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+from math import ceil
 from typing import Any, Final
 
 from autobahn.twisted.resource import WebSocketResource
@@ -15,7 +18,11 @@ from callnet.model import CloseCode
 from callnet.websocket.socket import CLOSE_TIME, ServerSocket
 
 SWEEP_EVERY: Final = 5.0
-"""Seconds between two looks at all sockets."""
+"""Seconds in which every socket is looked at once."""
+_LATE: Final = 2.5
+"""A look that comes so many seconds late says nothing about anybody's silence."""
+SWEPT_AT_ONCE: Final = 500
+"""Sockets that are looked at in one go: to look at twenty thousand would keep everybody waiting."""
 GENERAL: Final = {"longest_short": -1, "reads_plain": False}
 """A socket with these attributes leaves everything to Autobahn."""
 
@@ -51,13 +58,17 @@ class ServerSocketFactory(WebSocketServerFactory):
         self.sockets: dict[ServerSocket, None] = {}
         self.draining = False
         self._sweep: IDelayedCall | None = None
+        self._round: Iterator[ServerSocket] = iter(())
+        self._goes_left = 0
+        self._pause = SWEEP_EVERY
+        self._looks_at = 0.0
         self._all_gone: Deferred[None] | None = None
 
     def startFactory(self) -> None:
         """Begin to watch over the sockets."""
         super().startFactory()  # type: ignore[no-untyped-call]
         if self._sweep is None:
-            self._sweep = self.clock.callLater(SWEEP_EVERY, self._look)
+            self._look_in(SWEEP_EVERY)
 
     def web_resource(self) -> IResource:
         """Make a web resource that upgrades to these sockets. Autobahn has a ``resource`` of its own."""
@@ -100,10 +111,23 @@ class ServerSocketFactory(WebSocketServerFactory):
             gone.callback(None)
 
     def _look(self) -> None:
+        if not self._goes_left:
+            sockets = list(self.sockets)
+            self._round = iter(sockets)
+            self._goes_left = max(1, ceil(len(sockets) / SWEPT_AT_ONCE))
+            self._pause = SWEEP_EVERY / self._goes_left
+        self._goes_left -= 1
         now = self.clock.seconds()
-        for socket in list(self.sockets):
-            socket.look(now)
-        self._sweep = self.clock.callLater(SWEEP_EVERY, self._look)
+        # Who stood still has heard nobody, and may have much to read before it knows who was silent.
+        is_late = now - self._looks_at > _LATE
+        for socket in islice(self._round, SWEPT_AT_ONCE):
+            if socket in self.sockets and not is_late:
+                socket.look(now)
+        self._look_in(self._pause)
+
+    def _look_in(self, pause: float) -> None:
+        self._looks_at = self.clock.seconds() + pause
+        self._sweep = self.clock.callLater(pause, self._look)
 
 
 _ITS_OWN: Final = frozenset({"factory", "is_open", "is_closed", "utf8validator"})

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from http import HTTPStatus
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
@@ -35,7 +36,9 @@ CLOSE_TIME: Final = 5.0
 PING_AFTER: Final = 15.0
 """A socket that was silent for so many seconds is pinged."""
 DEAD_AFTER: Final = 25.0
-"""A socket that was silent for so many seconds is closed."""
+"""A socket that was silent for so many seconds is closed ..."""
+PONG_TIME: Final = 8.0
+"""... if it had so many of them to answer a ping."""
 UNREAD_MAX: Final = 256 * 1024
 """Bytes that may wait for a client that does not read, beyond those that the system holds for it."""
 
@@ -90,7 +93,8 @@ class ServerSocket(WebSocketServerProtocol):
     reads_plain = True
     """Whether a handshake that is in order need not go Autobahn's way."""
     has_opened = False
-    is_pinged = False
+    pinged_at = -inf
+    """When it was last asked for a sign of life."""
     is_broken = False
     """The client does not speak the protocol, so that nothing that follows can be understood."""
     is_stuck = False
@@ -333,11 +337,11 @@ class ServerSocket(WebSocketServerProtocol):
         if self.state == self.STATE_OPEN:
             silent = now - self.last_heard
             if silent < PING_AFTER:
-                self.is_pinged = False
-            elif silent >= DEAD_AFTER:
-                self.close(CloseCode.NO_PONG, "no pong")
-            elif not self.is_pinged:
-                self.is_pinged = True
+                return
+            if self.pinged_at <= self.last_heard:
+                self.pinged_at = now
                 self.sendPing()
+            elif silent >= DEAD_AFTER and now - self.pinged_at >= PONG_TIME:
+                self.close(CloseCode.NO_PONG, "no pong")
         elif now - self.changed_at >= (HANDSHAKE_TIME if self.state == self.STATE_CONNECTING else CLOSE_TIME):
             self.transport.abortConnection()
