@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
+from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred
 
+from callnet.calls import deadlines
 from callnet.calls.call import NotYours, TooLate
 from callnet.config import CallSettings
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
@@ -278,6 +282,35 @@ class TwoNodesTests(RoomsCase):
         self.rooms.stop()
         self.wait(45.25)
         self.assertEqual(Reason.NO_ANSWER, self.tv.calls[-1].reason)
+
+
+class ManyDeadlinesTests(RoomsCase):
+    """What is due when thousands are gone at once."""
+
+    def test_in_parts(self) -> None:
+        """Only some of it is done before others have their turn, and all of it in the same second."""
+        self.patch(deadlines, "_AT_ONCE", 10)
+        self.others.stop()
+        pairs = [
+            [self.connect(DeviceAddress(f"136{number:08d}", device)) for device in ("tv", "pad")]
+            for number in range(35)
+        ]
+        for caller, callee in pairs:
+            self.place(caller, callee.address)
+            self.rooms.answer(callee, self.room_of(callee), True)
+            caller.goes()
+        ended: list[int] = []
+        later = self.clock.callLater
+
+        def noted(delay: float, *rest: Any) -> DelayedCall:
+            if delay == 0:
+                ended.append(sum(callee.rooms[-1][1] == Reason.CONNECTION_LOST for _, callee in pairs))
+            return later(delay, *rest)
+
+        self.patch(self.clock, "callLater", noted)
+        self.wait(31)
+        self.assertEqual([10, 20, 30], ended)
+        self.assertTrue(all(callee.rooms[-1][1] == Reason.CONNECTION_LOST for _, callee in pairs))
 
 
 class ShortTimesTests(RoomsCase):
