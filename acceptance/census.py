@@ -37,6 +37,7 @@ def held() -> Iterator[tuple[str, int]]:
 
 def write_census(path: str) -> None:
     """Count what is held, and put the result where ``path`` says, at once and whole."""
+    gc.unfreeze()  # what has settled is not shown else
     gc.collect()
     census: collections.Counter[str] = collections.Counter()
     for name, size in held():

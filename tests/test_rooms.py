@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec.structs import replace
-from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 
 from callnet.calls import deadlines
 from callnet.calls.call import NotYours, TooLate
@@ -302,7 +302,7 @@ class ManyDeadlinesTests(RoomsCase):
         ended: list[int] = []
         later = self.clock.callLater
 
-        def noted(delay: float, *rest: Any) -> DelayedCall:
+        def noted(delay: float, *rest: Any) -> IDelayedCall:
             if delay == 0:
                 ended.append(sum(callee.rooms[-1][1] == Reason.CONNECTION_LOST for _, callee in pairs))
             return later(delay, *rest)
