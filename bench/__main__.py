@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Final
 
 import click
+from msgspec.structs import replace
 
 from bench.callload import build
 from bench.figures import BESIDE_OTHERS, MANY_NODES, Figures, Limit, table, typical
 from bench.figures import OVER_TLS as TLS_FIGURES
 from bench.measures import Plan, measure
 from bench.servers import ALONE, OVER_TLS, ROOT, SETTINGS, WAYS, Contender, references
+from bench.stalls import longest_event
 
 RESULTS: Final = ROOT / "bench" / "results" / "latest.txt"
 
@@ -30,8 +32,11 @@ QUICK: Final = Plan(
     beside=(100, 2000),
     logins=200,
     known_devices=50,
+    forgotten=5.0,
 )
 
+STALLING: Final = WAYS[:2]
+"""The ways to run callnet of which it is found out how long they keep anybody waiting."""
 WITH_REDIS, TWO_NODES, TWO_WORKERS = (way.name for way in WAYS[1:])
 NODE: Final = "Node"
 NODE_OVER_TLS: Final = "Node over TLS"
@@ -42,6 +47,7 @@ LIMITS: Final = (
     Limit("an idle socket ≤ 5.5 KiB", "memory", ALONE.name, 5.5, goal=4.5),
     Limit("an idle socket over TLS ≤ 42 KiB", "memory", OVER_TLS.name, 42, goal=38),
     Limit("call → call_success at 6000 calls/s, p99 ≤ 1 × Node", "busy", ALONE.name, 1.0, NODE, goal=0.5),
+    *(Limit(f"{way.name}: no event takes more than 5 ms of CPU", "stall", way.name, 5.0) for way in STALLING),
     Limit("a login of a known device ≤ 400 µs", "login", ALONE.name, 400, goal=330),
     Limit(
         "a call beside 19000 idle devices ≤ 1.1 × beside 1000",
@@ -96,7 +102,12 @@ def main(folder: Path, quick: bool) -> None:
         for contender in contenders:
             click.echo(f"round {number + 1} of {plan.rounds}: {contender.name}", err=True)
             measured.setdefault(contender.name, []).append(asyncio.run(measure(contender, plan, cores[0], callload)))
-    report = _report({name: typical(rounds) for name, rounds in measured.items()}, plan)
+    results = {name: typical(rounds) for name, rounds in measured.items()}
+    for way in STALLING:
+        click.echo(f"what keeps others waiting: {way.name}", err=True)
+        stall = asyncio.run(longest_event(way, plan, cores[0]))
+        results[way.name] = replace(results[way.name], stall=stall)
+    report = _report(results, plan)
     click.echo(report, nl=False)
     if not quick:
         RESULTS.parent.mkdir(exist_ok=True)

@@ -43,6 +43,8 @@ class Figures(Struct, frozen=True):
     """CPU of a whole call beside few idle devices, µs."""
     beside_many: float = nan
     """The same beside many."""
+    stall: float = nan
+    """The longest that one event has taken, ms of CPU."""
     store_call: float = nan
     """CPU of Redis for a whole call, µs."""
     store_connection: float = nan
@@ -64,6 +66,7 @@ BESIDE_OTHERS: Final = {
     "saturated_call": "CPU of a call at saturation, µs (callload)",
     "beside_few": "CPU of a call beside {few} idle devices, µs",
     "beside_many": "CPU of a call beside {many} idle devices, µs",
+    "stall": "longest that one event has kept all others waiting, ms of CPU",
 }
 """What is compared with other servers."""
 
@@ -81,6 +84,7 @@ MANY_NODES: Final = {
     "relay": "CPU of what a page says to the other, µs",
     "memory": "memory of an idle socket, KiB",
     "rung": "call → called at half load, p99, ms",
+    "stall": "longest that one event has kept all others waiting, ms of CPU",
     "store_call": "beside it: CPU of Redis for a call, µs",
     "store_connection": "beside it: CPU of Redis for a connection, µs",
 }

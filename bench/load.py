@@ -9,7 +9,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from bench.devices import Callee, Caller, Client, LoadError, Waits, address_of
 
@@ -175,13 +175,25 @@ async def log_in(port: int, count: int, devices: int) -> None:
 
 async def _log_in(port: int, number: int) -> None:
     address = address_of(number)
-    body = json.dumps({"phone": address.phone, "device_id": address.device_id}).encode()
+    answer = await ask(port, "/account/login", phone=address.phone, device_id=address.device_id)
+    if not answer.get("token"):
+        raise LoadError("a login failed: there is no token")
+
+
+async def ask(port: int, path: str, **fields: str) -> dict[str, Any]:
+    """Ask the account service for something, on a connection of its own.
+
+    :raises LoadError: it does not say that all is well.
+    """
+    body = json.dumps(fields).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(
-        b"POST /account/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (path.encode(), len(body), body)
     )
-    head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
+    head, _, text = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
-    if not head.startswith(b"HTTP/1.1 200 ") or not json.loads(answer).get("token"):
-        raise LoadError(f"a login failed: {head[:80]!r} {answer[:80]!r}")
+    if not head.startswith(b"HTTP/1.1 200 "):
+        raise LoadError(f"{path} failed: {head[:80]!r} {text[:80]!r}")
+    answer: dict[str, Any] = json.loads(text)
+    return answer

@@ -40,6 +40,8 @@ class Plan(Struct, frozen=True):
     """Calls a second that keep a server busy."""
     logins: int = 2000
     known_devices: int = 200
+    forgotten: float = 65.0
+    """Seconds after which nothing is left to do for devices that are gone."""
 
 
 class Cost(Struct, frozen=True):

@@ -55,6 +55,8 @@ class Server(Struct, frozen=True):
     """Whether devices reach it over TLS."""
     settled_at: float = 0.0
     """When rooms that nobody has heard of may be made up, by ``time.monotonic``."""
+    folder: Path | None = None
+    """Where callnet has what it needs: ``state``, and ``events0`` if it is watched (:mod:`bench.watched`)."""
 
     def cpu(self) -> float:
         """Seconds of CPU that its nodes have used, all threads together."""
@@ -123,6 +125,7 @@ class Callnet(Struct, frozen=True):
     """On each machine."""
     redis: bool = False
     tls: bool = False
+    watched: bool = False
 
     @contextmanager
     def running(self, core: int) -> Iterator[Server]:
@@ -140,7 +143,9 @@ class Callnet(Struct, frozen=True):
                 for number, of_machine in enumerate(ports)
             ]
             nodes = [node for parent in parents for node in (_children(parent) if self.workers > 1 else [parent])]
-            yield Server(nodes, ports, None if store is None else store.pid, self.tls, time.monotonic() + _QUIET)
+            yield Server(
+                nodes, ports, None if store is None else store.pid, self.tls, time.monotonic() + _QUIET, folder
+            )
 
     @contextmanager
     def _machine(
@@ -153,8 +158,11 @@ class Callnet(Struct, frozen=True):
             folder=folder, workers=self.workers, redis=redis, tls=tls, **ports
         )
         config.write_text(settings)
-        twistd = (str(Path(sys.executable).with_name("twistd")), "--nodaemon", "--pidfile=", "callnet")
-        with _process(core, log, sys.executable, *twistd, "--config", str(config)) as process:
+        program = [str(Path(sys.executable).with_name("twistd"))]
+        if self.watched:
+            program = ["-m", "bench.watched", str(folder / f"events{number}")]
+        twistd = (*program, "--nodaemon", "--pidfile=", "callnet", "--config", str(config))
+        with _process(core, log, sys.executable, *twistd) as process:
             _wait(process, lambda: _is_ready(ports["admin"]))
             yield process.pid
 

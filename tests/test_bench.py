@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,6 +15,7 @@ from bench.__main__ import LIMITS
 from bench.devices import KEY, address_of
 from bench.figures import Figures, Limit, percentile, table, typical
 from bench.servers import OVER_TLS, WAYS
+from bench.watched import read, watch
 from bench.wire import CLOSE, PING, TEXT, FrameReader, WireError, client_frame, sign_token
 from callnet.accounts.tokens import Key, Tokens
 from callnet.errors import TokenInvalid
@@ -147,3 +152,52 @@ class LimitTests(SynchronousTestCase):
             self.assertIn(limit.server, [way.name for way in (*WAYS, OVER_TLS)])
             self.assertIn(limit.reference, ["", "Autobahn", "Node", "Node over TLS", *(way.name for way in WAYS)])
             self.assertIn(limit.compared or limit.figure, Figures.__struct_fields__)
+
+
+class FakeReactor:
+    """Has what is watched of a reactor; everything happens at once."""
+
+    def __init__(self) -> None:
+        self.handled: list[object] = []
+
+    def _doReadOrWrite(self, selectable: object, *_: object) -> None:
+        busy(0.003 if isinstance(selectable, str) else 0.0)
+        self.handled.append(selectable)
+
+    def callLater(self, delay: float, function: Callable[..., object], *args: object) -> object:
+        """Call it at once."""
+        return delay, function(*args)
+
+    def callFromThread(self, function: Callable[..., object], *args: object) -> None:
+        """Call it at once."""
+        function(*args)
+
+
+def busy(seconds: float) -> float:
+    """Use so much CPU."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+    return seconds
+
+
+class WatchedTests(SynchronousTestCase):
+    """What took long is written down."""
+
+    def test_events(self) -> None:
+        """Every kind of event is measured, does what it did, and is named if it took long."""
+        reactor: Any = FakeReactor()
+        path = Path(self.mktemp())
+        with path.open("w", buffering=1) as file:
+            watch(reactor, file.write)
+            for selectable in ("slow", 7):
+                reactor._doReadOrWrite(selectable, 0, 0)
+            self.assertEqual((4, 0.002), reactor.callLater(4, busy, 0.002))
+            self.assertEqual((4, 0.0), reactor.callLater(4, busy, 0.0))
+            reactor.callFromThread(busy, 0.001)
+        self.assertEqual(["slow", 7], reactor.handled)
+        events = read(path)
+        self.assertEqual(["str", "busy", "busy"], [event.name for event in events])
+        for event, least in zip(events, (0.003, 0.002, 0.001), strict=True):
+            self.assertGreaterEqual(event.took, least)
+            self.assertLessEqual(event.at, time.monotonic())

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bench.figures import Figures
 from bench.measures import Plan, measure
 from bench.servers import OVER_TLS, WAYS
+from bench.stalls import longest_event
 
 MOMENT = Plan(
     rounds=1,
@@ -23,9 +24,10 @@ MOMENT = Plan(
     beside=(5, 20),
     logins=10,
     known_devices=5,
+    forgotten=0.5,
 )
 
-BESIDE = ("beside_few", "beside_many")
+BESIDE = ("beside_few", "beside_many", "stall")
 BY_CALLLOAD = ("busy", "saturated_calls", "saturated_call")
 """What only the generator in C can find out."""
 
@@ -49,7 +51,12 @@ class RunTests(SynchronousTestCase):
 
     def test_one_process(self) -> None:
         """One process has no store beside it."""
-        self.assert_measured(self.measured("callnet"), *BY_CALLLOAD, "store_call", "store_connection")
+        self.assert_measured(self.measured("callnet"), "stall", *BY_CALLLOAD, "store_call", "store_connection")
+
+    def test_stalls(self) -> None:
+        """What one event takes is known, with Redis as well."""
+        for way in WAYS[:2]:
+            self.assertLess(0, asyncio.run(longest_event(way, MOMENT, min(os.sched_getaffinity(0)))))
 
     def test_over_tls(self) -> None:
         """One process that is reached over TLS."""
