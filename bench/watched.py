@@ -7,9 +7,10 @@ nobody else is served; and a noisy neighbour makes no difference to this.
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
@@ -72,12 +73,27 @@ def watch(reactor: Any, note: Callable[[str], object]) -> None:
     reactor.callFromThread = of_calls(reactor.callFromThread, 0)
 
 
+def watch_garbage(note: Callable[[str], object]) -> None:
+    """The same of each time that garbage is looked for, which is a part of some event."""
+    begun = 0.0
+
+    def looked(phase: str, found: Mapping[str, int]) -> None:
+        nonlocal begun
+        if phase == "start":
+            begun = time.thread_time()
+        elif (took := time.thread_time() - begun) >= NOTABLE:
+            note(f"{time.monotonic():.3f} {took:.6f} garbage of generation {found['generation']}, {found['collected']} found\n")
+
+    gc.callbacks.append(looked)
+
+
 def main() -> None:
     """Take the first argument as the file, and be twistd with the others."""
     with open(sys.argv.pop(1), "w", buffering=1) as file:
         from twisted.internet import reactor
 
         watch(reactor, file.write)
+        watch_garbage(file.write)
         twistd.run()
 
 

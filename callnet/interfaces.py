@@ -7,7 +7,7 @@ ids are well formed when they come here: the edges have checked them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -122,8 +122,10 @@ class ICallStore(Interface):
             reach and this cannot do without it, and nothing was written.
         """
 
-    def due(now: float) -> Deferred[Sequence[DeviceRecord | CallRecord | SeatsRecord]]:
+    def due(now: float) -> Deferred[Iterable[DeviceRecord | CallRecord | SeatsRecord]]:
         """Records whose ``due`` is not after ``now``, and that it is for this node to look at.
+
+        There may be very many: each is looked up only when the answer is read as far as that.
 
         They are named again by a later call until a newer version of them is committed. A call that is
         over is not named: the store forgets it when it is due, with the seats of its room.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -68,7 +68,7 @@ class LateCallStore:
 
         return self._late(lambda: Deferred.fromCoroutine(commit()))
 
-    def due(self, now: float) -> Deferred[Sequence[DeviceRecord | CallRecord | SeatsRecord]]:
+    def due(self, now: float) -> Deferred[Iterable[DeviceRecord | CallRecord | SeatsRecord]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""
         return self._late(lambda: self._store.due(now))
 

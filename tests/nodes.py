@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -134,7 +134,7 @@ class NodeStore:
         device = self._cluster.tables.records.device(address)
         return device.node if device is not None and device.connected else None
 
-    def due(self, now: float) -> Deferred[Sequence[Record]]:
+    def due(self, now: float) -> Deferred[Iterable[Record]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""
         due = self._cluster.tables.due(now)
         return succeed(due if self._cut_off is None else list(filter(self._cut_off.knows, due)))

@@ -41,6 +41,7 @@ class GarbageTests(SynchronousTestCase):
         self.addCleanup(gc.set_threshold, *gc.get_threshold())
         gc.set_threshold(700, 10, 10)
         self.living = 0
+        self.kept: list[list[int]] = []
         self.garbage = Garbage(lambda: self.living)
         self.garbage.begin()
         self.addCleanup(gc.unfreeze)
@@ -49,7 +50,7 @@ class GarbageTests(SynchronousTestCase):
     def settled(self) -> int:
         """Make and keep so many objects that Python looks at the young ones; how many have settled since."""
         before = gc.get_freeze_count()
-        self.kept = [[number] for number in range(2 * YOUNG)]
+        self.kept += [[number] for number in range(2 * YOUNG)]
         return gc.get_freeze_count() - before
 
     def test_less_often(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred, fail
@@ -46,7 +46,7 @@ class FailingStore:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         return fail(self.error("away")) if self.error else self._store.commit(changes)
 
-    def due(self, now: float) -> Deferred[Sequence[DeviceRecord | CallRecord | SeatsRecord]]:
+    def due(self, now: float) -> Deferred[Iterable[DeviceRecord | CallRecord | SeatsRecord]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""
         return fail(self.error("away")) if self.error else self._store.due(now)
 

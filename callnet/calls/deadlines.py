@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -56,18 +57,13 @@ class Deadlines:
         done.addCallback(lambda _: self._look_again())
 
     async def _act_on_due(self) -> None:
-        due = await self._store.due(self._store.now())
-        for start in range(0, len(due), _AT_ONCE):
-            if start:
-                await self._turn()
-                if not self._running:
-                    return
+        due = iter(await self._store.due(self._store.now()))
+        while self._running and (some := list(islice(due, _AT_ONCE))):
             await DeferredList(
-                [
-                    Deferred.fromCoroutine(self._act_on(one)).addErrback(_log_unless_unavailable)
-                    for one in due[start : start + _AT_ONCE]
-                ]
+                [Deferred.fromCoroutine(self._act_on(one)).addErrback(_log_unless_unavailable) for one in some]
             )
+            if len(some) == _AT_ONCE:
+                await self._turn()
 
     def _turn(self) -> Deferred[None]:
         """Fires in the next turn of the reactor."""

@@ -209,12 +209,11 @@ class Copies:
             new = replace(device, version=device.version + 1, room=call.room, previous=device.room)
             self._tables.put_device(new)
 
-    def due(self, now: float) -> list[Record]:
+    def due(self, now: float) -> Iterator[Record]:
         """What is due; calls that are over are forgotten then."""
-        due = self._tables.due(now)
+        yield from self._tables.due(now)
         if self._old:
             self._old = set(filter(self._is_known, self._old))
-        return due
 
     def _put_device(self, device: DeviceRecord) -> None:
         if self._is_own(device.node):

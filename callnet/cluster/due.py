@@ -12,34 +12,36 @@ class DueIndex(Generic[K]):
     """Keys in buckets of one second each. Moving a key and finding nothing due are cheap."""
 
     def __init__(self) -> None:
-        self._buckets: dict[int, set[K]] = {}
-        self._first = 0
+        self._buckets: dict[int, dict[K, float]] = {}
+        self._to_come = 0
+        """The first second that has not begun."""
+        self._begun: dict[int, None] = {}
+        """The seconds before it of which there are buckets."""
 
     def move(self, key: K, old: float | None, new: float | None) -> None:
         """Let ``key`` be due at ``new`` (seconds; ``None``: never), and no longer at ``old``."""
         if old is not None:
             number = int(old)
-            for candidate in (number, self._first):
-                bucket = self._buckets.get(candidate)
-                if bucket is not None and key in bucket:
-                    bucket.remove(key)
-                    if not bucket:
-                        del self._buckets[candidate]
-                    break
+            bucket = self._buckets.get(number)
+            if bucket is not None and bucket.pop(key, None) is not None and not bucket:
+                del self._buckets[number]
+                self._begun.pop(number, None)
         if new is not None:
-            self._buckets.setdefault(max(int(new), self._first), set()).add(key)
+            number = int(new)
+            bucket = self._buckets.get(number)
+            if bucket is None:
+                bucket = self._buckets[number] = {}
+                if number < self._to_come:
+                    self._begun[number] = None
+            bucket[key] = new
 
     def until(self, now: float) -> list[K]:
-        """Keys that are due at ``now`` or within the same second; who is named may have to wait still."""
-        last = int(now)
-        found: set[K] = set()
-        if last - self._first > len(self._buckets):
-            numbers = [number for number in self._buckets if number <= last]
+        """Keys that are due at ``now``."""
+        end = int(now) + 1
+        if end - self._to_come > len(self._buckets):
+            seconds = [number for number in self._buckets if self._to_come <= number < end]
         else:
-            numbers = [number for number in range(self._first, last + 1) if number in self._buckets]
-        for number in numbers:
-            found |= self._buckets.pop(number)
-        self._first = max(self._first, last)
-        if found:
-            self._buckets[self._first] = found
-        return list(found)
+            seconds = [number for number in range(self._to_come, end) if number in self._buckets]
+        self._begun.update(dict.fromkeys(seconds))
+        self._to_come = max(self._to_come, end)
+        return [key for number in self._begun for key, due in self._buckets[number].items() if due <= now]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -75,7 +75,7 @@ class MemoryCallStore:
             self._bus.publish(NODE, notice)
         return _COMMITTED
 
-    def due(self, now: float) -> Deferred[Sequence[Record]]:
+    def due(self, now: float) -> Deferred[Iterable[Record]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""
         return succeed(self._tables.due(now))
 

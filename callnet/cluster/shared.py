@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable
+from itertools import chain
 from typing import Final
 
 from msgspec import MsgspecError
@@ -175,9 +176,9 @@ class SharedCallStore:
             for seat in notice.seats.seats
         )
 
-    def due(self, now: float) -> Deferred[Sequence[Record]]:
+    def due(self, now: float) -> Deferred[Iterable[Record]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""
-        return succeed([*self._copies.due(now), *self._member.take_swept()])
+        return succeed(chain(self._copies.due(now), self._member.take_swept()))
 
     def online(self, addresses: Collection[DeviceAddress]) -> Deferred[frozenset[DeviceAddress]]:
         """See :meth:`callnet.interfaces.IPresence.online`."""

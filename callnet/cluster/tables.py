@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final, TypeVar
 
 from callnet.cluster.due import DueIndex
@@ -107,23 +108,25 @@ class Tables:
             del self.seats[old.room]
             self._seats_due.move(old.room, old.due, None)
 
-    def due(self, now: float) -> list[Record]:
-        """What is due, but calls that are over: those are forgotten, with the seats of their rooms."""
-        found: list[Record | None] = [
-            *map(self.records.device, self._devices_due.until(now)),
-            *self._calls_that_live(now),
-            *map(self.seats.get, self._seats_due.until(now)),
-        ]
-        return [record for record in found if record is not None and record.due is not None and record.due <= now]
+    def due(self, now: float) -> Iterator[Record]:
+        """What is due, as it is when its turn comes, but calls that are over.
 
-    def _calls_that_live(self, now: float) -> Iterator[CallRecord]:
-        for call in map(self.calls.__getitem__, self._calls_due.until(now)):
-            if call.state is not CallState.OVER:
-                yield call
-            elif call.due is not None and call.due <= now:
-                self.forget(call)
-                if (seats := self.seats.get(call.room)) is not None:
+        Those are forgotten when it is theirs, with the seats of their rooms.
+        """
+        found: Iterator[Record | None] = chain(
+            map(self.records.device, self._devices_due.until(now)),
+            map(self.calls.get, self._calls_due.until(now)),
+            map(self.seats.get, self._seats_due.until(now)),
+        )
+        for record in found:
+            if record is None or record.due is None or record.due > now:
+                continue
+            if isinstance(record, CallRecord) and record.state is CallState.OVER:
+                self.forget(record)
+                if (seats := self.seats.get(record.room)) is not None:
                     self.forget(seats)
+            else:
+                yield record
 
 
 def _version(record: Record | None) -> int:

@@ -14,14 +14,14 @@ import gc
 from collections.abc import Callable
 from typing import Final
 
-YOUNG: Final = 10_000
+YOUNG: Final = 5000
 """Objects more than were freed, after which the young ones are looked at."""
-_MIDDLE: Final = 5
+_MIDDLE: Final = 2
 """So many times that, the middle-aged ones too."""
 _OLD: Final = 50
 """And so many times that, all that have not settled; Python itself sees to it that this is not done for a few."""
 
-SETTLES: Final = 500
+SETTLES: Final = 100
 """So many devices and pages more than ever before, and what there is has settled."""
 
 

@@ -21,7 +21,7 @@ SWEEP_EVERY: Final = 5.0
 """Seconds in which every socket is looked at once."""
 _LATE: Final = 2.5
 """A look that comes so many seconds late says nothing about anybody's silence."""
-SWEPT_AT_ONCE: Final = 500
+SWEPT_AT_ONCE: Final = 200
 """Sockets that are looked at in one go: to look at twenty thousand would keep everybody waiting."""
 GENERAL: Final = {"longest_short": -1, "reads_plain": False}
 """A socket with these attributes leaves everything to Autobahn."""
