@@ -82,7 +82,8 @@ def watch_garbage(note: Callable[[str], object]) -> None:
         if phase == "start":
             begun = time.thread_time()
         elif (took := time.thread_time() - begun) >= NOTABLE:
-            note(f"{time.monotonic():.3f} {took:.6f} garbage of generation {found['generation']}, {found['collected']} found\n")
+            what = f"garbage of generation {found['generation']}, {found['collected']} found"
+            note(f"{time.monotonic():.3f} {took:.6f} {what}\n")
 
     gc.callbacks.append(looked)
 

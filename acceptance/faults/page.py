@@ -19,6 +19,8 @@ from acceptance.wire import Closed, Refused, WebSocket
 
 SEATED: Final = 0x20
 """So many of 256 calls have pages."""
+WITHOUT_IT: Final = frozenset({"undone", "told answered_elsewhere"})
+"""A device that accepted in vain is told so, and the call of the room may go on: its page is told nothing."""
 LOOKED_AT_EVERY: Final = 0.25
 PINGED_EVERY: Final = 2.0
 
@@ -144,7 +146,7 @@ class Pages:
     def _is_done(self, page: Page) -> bool:
         """Look at a page, and tell whether nothing more is to be seen of it."""
         now, end = time.monotonic(), page.part.end
-        if page.part.how == "undone" or page.refused:
+        if page.part.how in WITHOUT_IT or page.refused:
             return True
         if page.ended_at is None:
             return now > end + STUCK + 2 * TOLD and self._wrong(page, end, now, "was not told of the end")

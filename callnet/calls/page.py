@@ -33,6 +33,9 @@ from callnet.soon import begin, or_else
 
 log = Logger()
 
+_NONE: Final = (-1, 0)
+"""The age of a call that is not there."""
+
 _encode = Encoder().encode
 
 
@@ -45,7 +48,7 @@ class PageSession:
         self.generation = 0
         self._joined: Join | None = None
         self._view: RoomView | None = None
-        self._version = 0
+        self._version = 0, _NONE
 
     # From the socket
 
@@ -99,9 +102,10 @@ class PageSession:
 
     def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
         """Say how the room now is, unless something newer was said or it looks the same."""
-        if self._joined is None or seats.version <= self._version:
+        version = seats.version, _NONE if call is None else call.age
+        if self._joined is None or version <= self._version:
             return
-        self._version = seats.version
+        self._version = version
         if not any(seat is not None and seat.key == self._joined.key for seat in seats.seats):
             self._refuse(FULL)  # the store had lost its memory, and others were faster
             return

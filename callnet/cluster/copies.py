@@ -39,6 +39,7 @@ class Copies:
         self._is_own = is_own
         self._tables: Final = Tables()
         self._old: set[RoomId] = set()
+        self._changed: dict[RoomId, None] = {}
         self.records: Final = self._tables.records
         """All of them, live."""
         self.alone: Final = Records(self.records.devices, self.records.calls, self.records.seats, False)
@@ -137,7 +138,7 @@ class Copies:
                 self.drop_room(room)
         self._old.difference_update(rooms, records.calls, records.seats)
         self._put_rooms(records.calls.values(), [self._with_its_pages(seats) for seats in records.seats.values()])
-        return news
+        return [*news, *self.news_of_pages()]
 
     def _news(self, records: Records, phones: Iterable[str]) -> Iterator[BusMessage]:
         """What was published and did not come, or has not come yet."""
@@ -165,6 +166,18 @@ class Copies:
         for seat in known.seats:
             if seat is not None and seat.empty_since is None and self._is_own(seat.node):
                 yield SeatNotice(seat.key, seats, call)
+
+    def news_of_pages(self) -> Sequence[SeatNotice]:
+        """What this node's pages are to look at since their calls have changed; it is named once.
+
+        Who changed a call may not have known of its pages: the store had lost its memory, or was away.
+        """
+        if not self._changed:
+            return ()
+        changed, self._changed = self._changed, {}
+        rooms = filter(None, map(self.records.seats.get, changed))
+        calls = self.records.calls
+        return [notice for seats in rooms for notice in self._news_of_seats(seats, seats, calls.get(seats.room))]
 
     def _with_its_socket(self, read: DeviceRecord) -> DeviceRecord:
         """The record of a device that others took for gone, if its socket is here: nobody knows that better."""
@@ -243,6 +256,8 @@ class Copies:
             return
         if self.is_wanted(call):
             self._tables.put_call(call)
+            if old is not None and old.age < call.age and call.room in self.records.seats:
+                self._changed[call.room] = None
         elif old is not None:
             self.drop_room(call.room)
 

@@ -70,6 +70,12 @@ class SharedBus:
                 if not (isinstance(message, Displaced) and self._has_things_to_say()):
                     self._copies.hear(message)
                 self.deliver(message)
+        self.tell_pages()
+
+    def tell_pages(self) -> None:
+        """Have pages look at their calls that have changed, should nobody else have told them."""
+        for notice in self._copies.news_of_pages():
+            self.deliver(notice)
 
     def _has_things_to_say(self) -> bool:
         """Whether there may be more to announce about a device that is elsewhere now: its calls here, above all."""
@@ -152,6 +158,7 @@ class SharedCallStore:
                 self._bus.deliver(notice)
             elif told == "0" and isinstance(notice, Notice):
                 unreached.append(notice.to)
+        self._bus.tell_pages()
         return Commit(True, tuple(unreached)) if unreached else COMMITTED
 
     async def _commit_alone(self, changes: Changes) -> Commit:
@@ -164,6 +171,7 @@ class SharedCallStore:
         for notice in changes.notices:
             if self._is_here(notice):
                 self._bus.deliver(notice)
+        self._bus.tell_pages()
         return COMMITTED
 
     def _is_here(self, notice: Notice | SeatNotice | Displaced) -> bool:

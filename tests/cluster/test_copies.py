@@ -76,6 +76,39 @@ class SocketsTests(SynchronousTestCase):
         )
 
 
+class NewsTests(SynchronousTestCase):
+    """What this node's own are to look at."""
+
+    def setUp(self) -> None:
+        """A page here, and one elsewhere, are in the room of a call of others."""
+        self.copies = Copies(lambda node: node.startswith("here."))
+        self.call = CallRecord(ROOM, 2, CallState.ACTIVE, ANN, TV, (TV,), (), 1.0, None, callee=TV, answered_at=2.0)
+        self.over = replace(self.call, version=3, state=CallState.OVER, ended_at=3.0)
+        self.copies.apply(Changes(calls=[self.call], seats=[SEATS]))
+
+    def test_call_of_pages(self) -> None:
+        """However a node learns that a call has changed: its pages are to look at it, once."""
+        expected = [SeatNotice("red", SEATS, self.over)]
+        self.assertEqual(expected, self.copies.see(Records({}, {ROOM: self.over}, {ROOM: SEATS}), [], []))
+        self.assertEqual([], list(self.copies.news_of_pages()))
+        for heard in (True, False):
+            self.setUp()
+            if heard:
+                self.copies.hear(Notice(ANN, self.over))
+            else:
+                self.copies.apply(Changes(calls=[self.over]))
+            self.assertEqual(expected, self.copies.news_of_pages())
+            self.assertEqual([], list(self.copies.news_of_pages()))
+
+    def test_nothing_new(self) -> None:
+        """They are not if it has not, or if their room is gone meanwhile."""
+        self.copies.hear(Notice(ANN, self.call))
+        self.assertEqual([], list(self.copies.news_of_pages()))
+        self.copies.hear(Notice(ANN, self.over))
+        self.copies.drop_room(ROOM)
+        self.assertEqual([], list(self.copies.news_of_pages()))
+
+
 class MessagesTests(SynchronousTestCase):
     """A message may have been under way for long."""
 
@@ -106,5 +139,5 @@ class OldTests(SynchronousTestCase):
         self.assertTrue(copies.knows([ROOM]))
         copies.distrust(Changes(calls=[over]))
         self.assertFalse(copies.knows([ROOM]))
-        copies.due(6.0)
+        self.assertEqual([], list(copies.due(6.0)))
         self.assertEqual(set(), copies._old)

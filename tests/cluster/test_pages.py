@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from callnet.cluster.codec import encode
 from callnet.model import RoomId
+from callnet.records import Notice
 from tests.cluster.case import ANN, TV, ClusterCase, Node, Phone
 from tests.cluster.page import Page
 
@@ -61,6 +65,20 @@ class PagesElsewhereTests(ClusterCase):
     async def test_ended_while_away_caller_first(self) -> None:
         """The same if that of the other device is first."""
         await self.ended_while_away(self.here, self.third, self.there)
+
+    async def test_heard_of_before_announcing(self) -> None:
+        """So has it for pages whose node hears of the end before it has told the store, which is empty, of them."""
+        room = await self.talk(self.ann, self.tv)
+        page = Page(self.here, room, 1)
+        page.joins()
+        await self.until(lambda: page.states[-1:] == ["waiting"])
+        await self.all_away()
+        self.tv.hangs_up(room)
+        over = next(iter((await self.there.member.store.read((), [RoomId(room)])).calls.values()))
+        bus: Any = self.here.member.bus
+        bus.received(encode([Notice(ANN, over)]))
+        self.assertEqual(["waiting", "ended"], page.states)
+        self.assertIn("calling_be_hangup:hangup", self.ann.told)
 
     async def test_answered_while_away(self) -> None:
         """Pages that wait in the room of a call that rings meet when it turns out to have been answered."""
