@@ -138,7 +138,7 @@ class RunningTests(DaemonTestCase):
     def test_devices_log_in_on_both_ports(self) -> None:
         """Devices log in on both ports."""
         for port in (8083, 8080):
-            login = self.post(port, "/account/login", phone="13651884967", device_id="tv888")
+            login = self.post(port, "/account/login", phone="13651884967", device_id=f"tv on {port}")
             self.assertEqual(login["errorCode"], 0)
             contacts = self.post(port, "/getContactPersons", phone="13651884967", token=login["token"])
             self.assertEqual(contacts["contacts"], [])

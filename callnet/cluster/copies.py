@@ -106,6 +106,7 @@ class Copies:
         for device in changes.devices:
             self._put_device(device)
         self._put_rooms((*changes.unchanged, *changes.calls), changes.seats)
+        self._were_told(changes.seats)
 
     def distrust(self, changes: Changes) -> None:
         """Take the rooms of changes that were not committed for old: they are to be read again."""
@@ -179,6 +180,11 @@ class Copies:
         calls = self.records.calls
         return [notice for seats in rooms for notice in self._news_of_seats(seats, seats, calls.get(seats.room))]
 
+    def _were_told(self, rooms: Iterable[SeatsRecord]) -> None:
+        """Take note that the pages of these are told anyhow, by whoever changed the call."""
+        for seats in rooms:
+            self._changed.pop(seats.room, None)
+
     def _with_its_socket(self, read: DeviceRecord) -> DeviceRecord:
         """The record of a device that others took for gone, if its socket is here: nobody knows that better."""
         known = self.records.device(read.address)
@@ -209,6 +215,7 @@ class Copies:
         elif isinstance(message, SeatNotice):
             calls = () if message.call is None else (message.call,)
             self._put_rooms(calls, (self._with_its_pages(message.seats),))
+            self._were_told((message.seats,))
         elif isinstance(message, Displaced):
             device = self.records.device(message.to)
             if device is not None and device.generation < message.generation:
