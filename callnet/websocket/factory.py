@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import OrderedDict
 from itertools import islice
-from math import ceil
 from typing import Any, Final
 
 from autobahn.twisted.resource import WebSocketResource
@@ -55,12 +54,9 @@ class ServerSocketFactory(WebSocketServerFactory):
         bound: Any = type(protocol.__name__, (protocol,), shared)
         self.protocol = bound
         self.clock: Final = clock
-        self.sockets: dict[ServerSocket, None] = {}
+        self.sockets: OrderedDict[ServerSocket, None] = OrderedDict()
         self.draining = False
         self._sweep: IDelayedCall | None = None
-        self._round: Iterator[ServerSocket] = iter(())
-        self._goes_left = 0
-        self._pause = SWEEP_EVERY
         self._looks_at = 0.0
         self._all_gone: Deferred[None] | None = None
 
@@ -111,19 +107,17 @@ class ServerSocketFactory(WebSocketServerFactory):
             gone.callback(None)
 
     def _look(self) -> None:
-        if not self._goes_left:
-            sockets = list(self.sockets)
-            self._round = iter(sockets)
-            self._goes_left = max(1, ceil(len(sockets) / SWEPT_AT_ONCE))
-            self._pause = SWEEP_EVERY / self._goes_left
-        self._goes_left -= 1
         now = self.clock.seconds()
         # Who stood still has heard nobody, and may have much to read before it knows who was silent.
         is_late = now - self._looks_at > _LATE
-        for socket in islice(self._round, SWEPT_AT_ONCE):
-            if socket in self.sockets and not is_late:
+        # To copy all of them, or to leave a copy, would take as long as to look at them: they go round in a circle.
+        some = list(islice(self.sockets, SWEPT_AT_ONCE))
+        pause = SWEEP_EVERY * len(some) / len(self.sockets) if some else SWEEP_EVERY
+        for socket in some:
+            self.sockets.move_to_end(socket)
+            if not is_late:
                 socket.look(now)
-        self._look_in(self._pause)
+        self._look_in(pause)
 
     def _look_in(self, pause: float) -> None:
         self._looks_at = self.clock.seconds() + pause
