@@ -55,7 +55,7 @@ class Daemon(Service):
         self.observed: Final = observed
         self.reload: Final = reload
         self._sockets = sockets
-        self._garbage = Garbage(lambda: sum(len(factory.sockets) for factory in sockets))
+        self._garbage = Garbage(lambda: sum(len(factory.sockets) for factory in sockets), reactor)
         self._rooms = rooms
         self._cluster = cluster
         self._database = database

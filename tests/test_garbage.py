@@ -13,7 +13,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, wrapClientTLS
 from twisted.internet.ssl import CertificateOptions
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -23,7 +23,7 @@ from callnet.cluster.memory import MemoryBus, MemoryCallStore
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress
 from callnet.operations.certificates import sign
-from callnet.operations.garbage import SETTLES, YOUNG, Garbage
+from callnet.operations.garbage import CALM, MINUTE, SETTLES, YOUNG, Garbage
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
 from callnet.websocket import ServerSocketFactory
@@ -42,7 +42,8 @@ class GarbageTests(SynchronousTestCase):
         gc.set_threshold(700, 10, 10)
         self.living = 0
         self.kept: list[list[int]] = []
-        self.garbage = Garbage(lambda: self.living)
+        self.clock = Clock()
+        self.garbage = Garbage(lambda: self.living, self.clock)
         self.garbage.begin()
         self.addCleanup(gc.unfreeze)
         self.addCleanup(self.garbage.end)
@@ -55,9 +56,26 @@ class GarbageTests(SynchronousTestCase):
 
     def test_less_often(self) -> None:
         """It looks less often than it would by itself, and does not cease to."""
-        young, _, old = gc.get_threshold()
-        self.assertTrue(700 < young < 20_000 and old > 10, gc.get_threshold())
+        young, middle, old = gc.get_threshold()
+        self.assertTrue(700 < young < 20_000 and middle < 10 < old, gc.get_threshold())
         self.assertTrue(gc.isenabled())
+
+    def test_old(self) -> None:
+        """All that has not settled is looked at every five minutes in which not many devices came or went."""
+        looked: list[int] = []
+
+        def note(phase: str, found: dict[str, int]) -> None:
+            if phase == "stop" and found["generation"] == 2:
+                looked.append(self.living)
+
+        gc.callbacks.append(note)
+        self.addCleanup(gc.callbacks.remove, note)
+        for minute, living in enumerate([0, CALM, 0, CALM, 1, 2, 2 * CALM, *range(2 * CALM, 2 * CALM + 10)]):
+            self.living = living
+            self.clock.advance(MINUTE)
+            if looked[-1:] == [living]:
+                looked[-1] = -minute
+        self.assertEqual([-4, -11, -16], looked)
 
     def test_growth(self) -> None:
         """What there is settles whenever some hundred devices more than ever are connected, and at no other time."""
@@ -74,7 +92,7 @@ class GarbageTests(SynchronousTestCase):
 
     def test_end(self) -> None:
         """A daemon that has ended watches no more."""
-        other = Garbage(lambda: 10**6)
+        other = Garbage(lambda: 10**6, self.clock)
         other.begin()
         other.end()
         self.assertEqual(0, self.settled())

@@ -18,7 +18,7 @@ from callnet.records import CallRecord, DeviceRecord, SeatsRecord
 
 _LOOK_EVERY: Final = 0.25
 """How often the store is asked for what is due, in seconds."""
-_AT_ONCE: Final = 100
+_AT_ONCE: Final = 50
 """So much is acted on before others have their turn: after a power cut thousands are due together."""
 
 log = Logger()

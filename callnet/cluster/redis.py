@@ -25,6 +25,8 @@ from callnet.cluster.redis_url import RedisTarget
 from callnet.cluster.sentinel import BySentinels, Direct
 from callnet.errors import CallnetError, Unavailable
 
+READ_AT_ONCE: Final = 16 * 1024
+"""Bytes: when thousands of devices come or go together the answers are handled in parts."""
 REPLY_TIME: Final = 1.5
 """Seconds after which a Redis that has not answered is taken for dead."""
 
@@ -77,6 +79,7 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
 
     def connectionMade(self) -> None:
         """The base would log in here; :func:`greet` does."""
+        self.transport.bufferSize = READ_AT_ONCE
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
 

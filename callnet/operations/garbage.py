@@ -5,7 +5,8 @@ Python looks at the young ones after every 700. That was a tenth of a connection
 
 Looking at all objects of twenty thousand devices takes a good part of a second, in which nobody is served. So those
 that have settled are put where nobody looks any more. A socket that ends is freed all the same, since nothing
-that belongs to it refers to itself then (``tests/test_garbage.py``).
+that belongs to it refers to itself then (``tests/test_garbage.py``). All others are looked at when it has been
+calm for a while: after thousands of devices have come or gone there is much of them for some minutes.
 """
 
 from __future__ import annotations
@@ -14,15 +15,22 @@ import gc
 from collections.abc import Callable
 from typing import Final
 
-YOUNG: Final = 5000
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+
+YOUNG: Final = 3000
 """Objects more than were freed, after which the young ones are looked at."""
 _MIDDLE: Final = 2
 """So many times that, the middle-aged ones too."""
-_OLD: Final = 50
-"""And so many times that, all that have not settled; Python itself sees to it that this is not done for a few."""
+_NEVER: Final = 1_000_000_000
 
 SETTLES: Final = 100
 """So many devices and pages more than ever before, and what there is has settled."""
+MINUTE: Final = 60.0
+CALM: Final = 500
+"""Not more devices and pages than that come or go in a calm minute."""
+CALM_MINUTES: Final = 5
+"""After so many of them all that has not settled is looked at."""
 
 
 class Garbage:
@@ -31,19 +39,25 @@ class Garbage:
     :param living: how many devices and pages are connected.
     """
 
-    def __init__(self, living: Callable[[], int]) -> None:
+    def __init__(self, living: Callable[[], int], clock: IReactorTime) -> None:
         self._living = living
         self._settled = 0
+        self._living_before = 0
+        self._calm_minutes = 0
+        self._minutes = LoopingCall(self._minute_passed)
+        self._minutes.clock = clock
 
     def begin(self) -> None:
         """Set the limits for the whole process. What it consists of has settled."""
-        gc.set_threshold(YOUNG, _MIDDLE, _OLD)
+        gc.set_threshold(YOUNG, _MIDDLE, _NEVER)
         gc.collect()
         gc.freeze()
         gc.callbacks.append(self._looked)
+        self._minutes.start(MINUTE, now=False)
 
     def end(self) -> None:
         """Watch no more."""
+        self._minutes.stop()
         gc.callbacks.remove(self._looked)
 
     def _looked(self, phase: str, _: object) -> None:
@@ -51,3 +65,10 @@ class Garbage:
         if phase == "stop" and self._living() >= self._settled + SETTLES:
             self._settled = self._living()
             gc.freeze()
+
+    def _minute_passed(self) -> None:
+        before, self._living_before = self._living_before, self._living()
+        self._calm_minutes = self._calm_minutes + 1 if abs(self._living_before - before) <= CALM else 0
+        if self._calm_minutes == CALM_MINUTES:
+            self._calm_minutes = 0
+            gc.collect()
