@@ -14,8 +14,8 @@ from acceptance.ledger import Address
 
 IN_DOUBT: Final = 2.0
 """What was said so shortly before the connection broke may not have been heard, in seconds."""
-CROSSING: Final = 1.5
-"""What was under way when the device called somebody comes within this, in seconds."""
+CROSSING: Final = 3.5
+"""What was under way when the device called somebody comes within this, in seconds: its node may stand still."""
 REMEMBERED: Final = 40
 """Of so many rooms a device knows that it has heard of them."""
 
