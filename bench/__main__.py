@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import os
-import platform
-import re
-import resource
-import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +11,7 @@ import click
 from msgspec.structs import replace
 
 from bench.callload import build
+from bench.circumstances import REFERENCES, allow_many_files, circumstances
 from bench.figures import BESIDE_OTHERS, MANY_NODES, Figures, Limit, table, typical
 from bench.figures import OVER_TLS as TLS_FIGURES
 from bench.measures import Plan, measure
@@ -80,7 +76,7 @@ LIMITS: Final = (
     "--references",
     "folder",
     type=click.Path(path_type=Path),
-    default=ROOT.parent / "shared" / "bench",
+    default=REFERENCES,
     show_default=True,
     help="Where the servers to compare with are.",
 )
@@ -90,7 +86,7 @@ def main(folder: Path, quick: bool) -> None:
 
     Ends with 0 when a limit is missed; with 1 when a server does something that it may not do.
     """
-    _allow_many_files()
+    allow_many_files()
     plan = QUICK if quick else Plan()
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[1:] or cores)
@@ -124,7 +120,10 @@ def _report(results: dict[str, Figures], plan: Plan) -> str:
         for field, label in BESIDE_OTHERS.items()
     }
     parts = (
-        _circumstances(plan),
+        circumstances(
+            f"all nodes on one core, Redis and the devices on the other; {plan.rounds} rounds, the servers in turn:"
+            " medians; of the waiting the best round"
+        ),
         table(beside, labels, [(ALONE.name, name) for name in beside if name != ALONE.name]),
         table(over_tls, TLS_FIGURES, [(OVER_TLS.name, NODE_OVER_TLS)]),
         table(ways, MANY_NODES, [(WITH_REDIS, ALONE.name), (TWO_NODES, WITH_REDIS), (TWO_WORKERS, WITH_REDIS)]),
@@ -132,25 +131,6 @@ def _report(results: dict[str, Figures], plan: Plan) -> str:
         f"{SETTINGS.relative_to(ROOT)}:\n{SETTINGS.read_text().rstrip()}",
     )
     return "\n\n".join(parts) + "\n"
-
-
-def _allow_many_files() -> None:
-    """Raise the limit of open files as far as allowed; the servers inherit it."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _circumstances(plan: Plan) -> str:
-    model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return (
-        f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, commit {commit.stdout.strip() or 'unknown'}\n"
-        f"{os.cpu_count()} × {model[1] if model else platform.machine()}, Python {platform.python_version()}\n"
-        f"all nodes on one core, Redis and the devices on the other; {plan.rounds} rounds, the servers in turn:"
-        " medians; of the waiting the best round"
-    )
 
 
 if __name__ == "__main__":

@@ -49,6 +49,14 @@ def saturate(program: Path, server: Server, seconds: float) -> Saturated:
     return Saturated(float(told["calls_s"]), float(told["srv_us_per_call"]))
 
 
+def storm(program: Path, server: Server, connections: int) -> float:
+    """Open so many connections; the CPU of one, µs.
+
+    :raises LoadError: the server did something that it may not do.
+    """
+    return float(_run(program, server, "-m", "storm", "-n", str(connections))["srv_us_per_conn"])
+
+
 def wait_at(program: Path, server: Server, rate: int, seconds: float) -> float:
     """Place ``rate`` calls a second; answers with the p99 of call → call_success since the call was due, in ms.
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+from collections.abc import Sequence
 
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from bench.figures import Figures
+from bench.load import Pairs
 from bench.measures import Plan, measure
-from bench.servers import OVER_TLS, WAYS
+from bench.servers import ALONE, OVER_TLS, WAYS
 from bench.stalls import longest_event
+from bench.without import STEPS
 
 MOMENT = Plan(
     rounds=1,
@@ -52,6 +56,20 @@ class RunTests(SynchronousTestCase):
     def test_one_process(self) -> None:
         """One process has no store beside it."""
         self.assert_measured(self.measured("callnet"), "stall", *BY_CALLLOAD, "store_call", "store_connection")
+
+    def test_without_a_step(self) -> None:
+        """So does callnet without any one of the steps that make it fast."""
+        for step in STEPS:
+            way = replace(ALONE, program=("-m", "bench.without", step))
+            with way.running(min(os.sched_getaffinity(0))) as server:
+                asyncio.run(self.call(server.ports_of("signaling")))
+
+    async def call(self, ports: Sequence[int]) -> None:
+        """Have devices call each other for a moment."""
+        pairs = Pairs(ports, 2)
+        await pairs.connect()
+        self.assertGreater(len(await pairs.call_in_turn(0.05)), 0)
+        pairs.close()
 
     def test_stalls(self) -> None:
         """What one event takes is known, with Redis as well."""

@@ -144,7 +144,8 @@ class Draft:
 
     def tell(self, call: CallRecord, *devices: DeviceAddress) -> None:
         """Have devices look at a call, in this order, after those already named."""
-        self._told.extend((device, call.room) for device in devices)
+        for device in devices:
+            self._told.append((device, call.room))
 
     def rely_on(self, *rooms: RoomId | None) -> None:
         """Decide only if the calls of these rooms, where there are any, are as they were read."""
