@@ -33,6 +33,8 @@ START_LIMIT: Final = 60.0
 SETTINGS: Final = ROOT / "bench" / "callnet.toml"
 """How callnet is run."""
 
+_TWISTD: Final = str(Path(sys.executable).with_name("twistd"))
+
 _QUIET: Final = 5.5
 """Seconds after which nodes believe that they know all that an empty Redis does not."""
 
@@ -56,7 +58,7 @@ class Server(Struct, frozen=True):
     settled_at: float = 0.0
     """When rooms that nobody has heard of may be made up, by ``time.monotonic``."""
     folder: Path | None = None
-    """Where callnet has what it needs: ``state``, and ``events0`` if it is watched (:mod:`bench.watched`)."""
+    """Where callnet has what it needs: ``state``, for one."""
 
     def cpu(self) -> float:
         """Seconds of CPU that its nodes have used, all threads together."""
@@ -125,7 +127,8 @@ class Callnet(Struct, frozen=True):
     """On each machine."""
     redis: bool = False
     tls: bool = False
-    watched: bool = False
+    program: tuple[str, ...] = ()
+    """What is run in place of twistd, for Python; ``{folder}`` is put in."""
 
     @contextmanager
     def running(self, core: int) -> Iterator[Server]:
@@ -158,9 +161,7 @@ class Callnet(Struct, frozen=True):
             folder=folder, workers=self.workers, redis=redis, tls=tls, **ports
         )
         config.write_text(settings)
-        program = [str(Path(sys.executable).with_name("twistd"))]
-        if self.watched:
-            program = ["-m", "bench.watched", str(folder / f"events{number}")]
+        program = [word.format(folder=folder) for word in self.program or (_TWISTD,)]
         twistd = (*program, "--nodaemon", "--pidfile=", "callnet", "--config", str(config))
         with _process(core, log, sys.executable, *twistd) as process:
             _wait(process, lambda: _is_ready(ports["admin"]))

@@ -29,7 +29,8 @@ async def longest_event(way: Callnet, plan: Plan, core: int) -> float:
 
     :raises LoadError: the server did something that it may not do.
     """
-    with replace(way, watched=True).running(core) as server:
+    watching = replace(way, program=("-m", "bench.watched", "{folder}/events"))
+    with watching.running(core) as server:
         assert server.folder is not None
         begun = time.monotonic()
         ((signaling,), (account,)) = (server.ports_of(service) for service in ("signaling", "account"))
@@ -44,7 +45,7 @@ async def longest_event(way: Callnet, plan: Plan, core: int) -> float:
             device.abort()
         pairs.close()
         await asyncio.sleep(plan.forgotten)
-        events = watched.read(server.folder / "events0")
+        events = watched.read(server.folder / "events")
     return max((event.took for event in events if event.at >= begun), default=0.0) * 1e3
 
 
