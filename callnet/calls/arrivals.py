@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 M = TypeVar("M")
@@ -19,16 +18,9 @@ class Arrivals(Generic[M]):
         self._receive = receive
         self._kept: dict[Hashable, list[M]] = {}
 
-    @contextmanager
-    def arriving(self, addressee: Hashable) -> Iterator[None]:
-        """Keep what comes for ``addressee``."""
-        kept = self._kept[addressee] = []
-        try:
-            yield
-        finally:
-            del self._kept[addressee]
-            for message in kept:
-                self._receive(message)
+    def arriving(self, addressee: Hashable) -> _Arriving[M]:
+        """Keep what comes for ``addressee`` until the block ends."""
+        return _Arriving(self._kept, addressee, self._receive)
 
     def keep(self, addressee: Hashable, message: M) -> bool:
         """Keep a message if ``addressee`` is arriving; tell whether that is so."""
@@ -37,3 +29,21 @@ class Arrivals(Generic[M]):
             return False
         kept.append(message)
         return True
+
+
+class _Arriving(Generic[M]):
+    """One arrival. A generator would take as long as all the rest of it."""
+
+    __slots__ = ("_addressee", "_kept", "_receive")
+
+    def __init__(self, kept: dict[Hashable, list[M]], addressee: Hashable, receive: Callable[[M], None]) -> None:
+        self._kept = kept
+        self._addressee = addressee
+        self._receive = receive
+
+    def __enter__(self) -> None:
+        self._kept[self._addressee] = []
+
+    def __exit__(self, *_: object) -> None:
+        for message in self._kept.pop(self._addressee):
+            self._receive(message)

@@ -6,7 +6,7 @@ Whatever is out of the ordinary is left to Autobahn, which also knows how to ans
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from typing import Final
@@ -47,7 +47,7 @@ class PlainHandshake(Struct, frozen=True):
 
     def answer(self) -> bytes:
         """What accepts it."""
-        accept = b64encode(sha1(self.key.encode("ascii") + _GUID, usedforsecurity=False).digest())
+        accept = b2a_base64(sha1(self.key.encode("ascii") + _GUID, usedforsecurity=False).digest(), newline=False)
         return (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
