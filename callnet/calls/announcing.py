@@ -10,7 +10,8 @@ a call         the later state; of two that are in one state the higher version.
                nothing if it was answered, unless the node had its caller and told it
 a device       the greater generation; equal ones are one connection, which its node knows best
 its calls      one that lives, then the newest
-contradiction  a device in two calls keeps the answered one, else the newer: the other one is over
+contradiction  a device in two calls keeps the answered one, unless it placed the other one since,
+               else the newer: the other one is over
 a seat         the greater generation; one that somebody else has taken is lost
 =============  ==================================================================================
 """
@@ -141,10 +142,22 @@ def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> Ca
 
 
 def _end_contradictions(draft: Draft, calls: Iterable[CallRecord]) -> None:
-    """End calls until no device is in two: answered ones go before ringing ones, newer before older."""
+    """End calls until no device is in two: answered ones go before ringing ones, newer before older.
+
+    Who has placed a call since it was in an answered one has left that.
+    """
     live = [call for call in calls if call.state is not CallState.OVER]
+    placed: dict[DeviceAddress, float] = {}
+    for call in live:
+        placed[call.caller] = max(call.placed_at, placed.get(call.caller, -inf))
+
+    def rank(call: CallRecord) -> tuple[bool, float, RoomId]:
+        answered_at = call.answered_at if call.state is CallState.ACTIVE else None
+        stays = answered_at is not None and all(placed.get(one, -inf) <= answered_at for one in parties(call))
+        return stays, call.placed_at, call.room
+
     busy: set[DeviceAddress] = set()
-    for call in sorted(live, key=lambda c: (c.state is CallState.ACTIVE, c.placed_at, c.room), reverse=True):
+    for call in sorted(live, key=rank, reverse=True):
         if busy.isdisjoint(parties(call)):
             busy.update(parties(call))
         else:

@@ -125,6 +125,25 @@ class ContradictionTests(AnnouncingCase):
         self.assert_ended(SECOND, Reason.BUSY, version=2)
         self.assert_told(changes, (CAROL, SECOND), (TV, SECOND), (TV, FIRST))
 
+    def test_left_by_calling(self) -> None:
+        """A device that placed a call after the other one was answered has left that: it ends as `replaced`."""
+        self.stored(device(TV, node=THERE, room=SECOND), device(CAROL, node=THERE, room=SECOND))
+        self.stored(active(SECOND, CAROL, TV, placed_at=NOW - 9, answered_at=NOW - 5))
+        mine = [device(TV, generation=8000, room=FIRST), device(ANN, room=FIRST)]
+        changes = self.announce(mine, [ringing(FIRST, TV, ANN, placed_at=NOW - 4)])
+        self.assert_ended(SECOND, Reason.REPLACED, version=3)
+        self.assertIs(CallState.RINGING, self.tables.calls[FIRST].state)
+        self.assertEqual((FIRST, SECOND), (self.device(TV).room, self.device(TV).previous))
+        self.assertIn(Notice(CAROL, self.tables.calls[SECOND]), changes.notices)
+
+    def test_rung_before_the_answer(self) -> None:
+        """... but not by a call that it placed before it."""
+        self.stored(device(TV, node=THERE, room=SECOND), device(CAROL, node=THERE, room=SECOND))
+        self.stored(active(SECOND, CAROL, TV, placed_at=NOW - 9, answered_at=NOW - 5))
+        mine = [device(TV, generation=8000, room=FIRST), device(ANN, room=FIRST)]
+        self.announce(mine, [ringing(FIRST, TV, ANN, placed_at=NOW - 6)])
+        self.assert_ended(FIRST, Reason.BUSY, version=2)
+
     def test_newer_beats_older(self) -> None:
         """Of two answered ones the one that was placed later stays; the other ends as `replaced`."""
         self.clash(active(SECOND, CAROL, TV, placed_at=NOW - 20), active(FIRST, ANN, TV))
