@@ -25,7 +25,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from callnet.calls.draft import Draft, everyone, parties
+from callnet.calls.draft import Draft, concerned, everyone, parties
 from callnet.calls.merging import (
     is_unanswered_end,
     later_call,
@@ -90,11 +90,12 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
     both = [(device, records.device(device.address)) for device in mine.devices]
     for device, stored in both:
         _end_if_left(draft, stored, device)
+    known_here = {call.room: call for call in mine.calls}
     for call in adopted:
         if draft.call(call.room) is call:
             draft.adopt(call)
         if call.room in records.calls:
-            draft.tell(call, *everyone(call))
+            draft.tell(call, *concerned(call, records.calls[call.room], known_here[call.room]))
         else:
             draft.tell(call, *unaware(records, mine.devices, call, max(now - UNHEARD, mine.apart_since)))
     for device, stored in both:

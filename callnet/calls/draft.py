@@ -38,6 +38,17 @@ def everyone(call: CallRecord) -> tuple[DeviceAddress, ...]:
     return tuple(dict.fromkeys((call.caller, *call.rung, *callee)))
 
 
+def concerned(call: CallRecord, *known: CallRecord | None) -> tuple[DeviceAddress, ...]:
+    """Those for whom a call may be another than it was ``known`` to be.
+
+    For devices that rang for it when it was answered it was over then, and of that they were told.
+    """
+    callees = [None if one is None else one.callee for one in (call, *known)]
+    if None in callees:
+        return everyone(call)
+    return tuple(dict.fromkeys((call.caller, *filter(None, callees))))
+
+
 def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
     """Whom ``device`` talks to in ``call``: for the caller the callee, for everyone else the caller."""
     return (call.callee or call.asked) if device == call.caller else call.caller

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from callnet.calls.draft import everyone
+from callnet.calls.draft import concerned
 from callnet.cluster.tables import Record, Tables
 from callnet.interfaces import BusMessage
 from callnet.model import DeviceAddress, RoomId
@@ -151,16 +151,16 @@ class Copies:
         for call in records.calls.values():
             known = self.records.calls.get(call.room)
             if known is None or known.age < call.age:
-                yield from (Notice(device.address, call) for device in self._concerned(call, known is None))
+                yield from (Notice(device.address, call) for device in self._concerned(call, known))
         for seats in records.seats.values():
             known_seats = self.records.seats.get(seats.room)
             if known_seats is not None and known_seats.version < seats.version:
                 yield from self._news_of_seats(known_seats, seats, records.calls.get(seats.room))
 
-    def _concerned(self, call: CallRecord, unknown: bool) -> Iterator[DeviceRecord]:
-        for device in filter(None, map(self.records.device, everyone(call))):
+    def _concerned(self, call: CallRecord, known: CallRecord | None) -> Iterator[DeviceRecord]:
+        for device in filter(None, map(self.records.device, concerned(call, known))):
             # What there was before the device came was told, or needed not to be, when it came.
-            if not unknown or call.placed_at * 1000 >= device.generation:
+            if known is not None or call.placed_at * 1000 >= device.generation:
                 yield device
 
     def _news_of_seats(self, known: SeatsRecord, seats: SeatsRecord, call: CallRecord | None) -> Iterator[SeatNotice]:

@@ -21,7 +21,7 @@ from callnet.records import (
     SeatNotice,
     SeatsRecord,
 )
-from tests.cluster.case import ANN, TV
+from tests.cluster.case import ANN, PAD, TV
 
 ROOM: Final = RoomId("blue-house")
 HERE: Final = Seat("red", "page of red", "here.1", 7000, None)
@@ -85,6 +85,17 @@ class NewsTests(SynchronousTestCase):
         self.call = CallRecord(ROOM, 2, CallState.ACTIVE, ANN, TV, (TV,), (), 1.0, None, callee=TV, answered_at=2.0)
         self.over = replace(self.call, version=3, state=CallState.OVER, ended_at=3.0)
         self.copies.apply(Changes(calls=[self.call], seats=[SEATS]))
+
+    def test_call_that_was_answered_elsewhere(self) -> None:
+        """A device that rang for a call is told that somebody else answered, and nothing more when that is over."""
+        ann = replace(DEVICE, room=ROOM)
+        rings = replace(self.call, state=CallState.RINGING, caller=PAD, rung=(ANN, TV), ringing=(ANN, TV), callee=None)
+        answered = replace(rings, state=CallState.ACTIVE, callee=TV, answered_at=2.0, ringing=(), version=3)
+        over = replace(answered, state=CallState.OVER, ended_at=3.0, version=4)
+        for known, told in ((rings, [Notice(ANN, over)]), (answered, [])):
+            copies = Copies(lambda node: node.startswith("here."))
+            copies.apply(Changes(devices=[ann], calls=[known]))
+            self.assertEqual(told, copies.see(Records({}, {ROOM: over}, {}), [], []))
 
     def test_call_of_pages(self) -> None:
         """However a node learns that a call has changed: its pages are to look at it, once."""
