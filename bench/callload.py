@@ -18,6 +18,10 @@ from bench.servers import ROOT, Server
 _BUILT: Final = ROOT / "build" / "bench" / "callload"
 
 
+_OTHERS: Final = "1000000"
+"""The first device of a load that comes after another one: who has called before is told of the end of that again."""
+
+
 class Saturated(Struct, frozen=True):
     """What a server does that never waits for its clients."""
 
@@ -62,7 +66,8 @@ def wait_at(program: Path, server: Server, rate: int, seconds: float) -> float:
 
     :raises LoadError: the server did something that it may not do.
     """
-    told = _run(program, server, "-m", "rate", "-r", str(rate), "-k", "512", "-d", _whole(seconds))
+    load = ("-r", str(rate), "-k", "512", "-d", _whole(seconds))
+    told = _run(program, server, "-m", "rate", "-b", _OTHERS, *load)
     return float(told["p99_us"]) / 1e3
 
 
