@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from bench.devices import KEY, LoadError
 from callnet.operations.certificates import sign
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, free_port, free_ports
 
 ROOT: Final = Path(__file__).parent.parent
 
@@ -140,7 +140,8 @@ class Callnet(Struct, frozen=True):
                 stack.callback(store.close)
             (folder / "signing.key").touch(0o600)
             (folder / "signing.key").write_bytes(KEY)
-            ports = [{service: free_port() for service in _SERVICES} for _ in range(self.machines)]
+            free = iter(free_ports(len(_SERVICES) * self.machines))
+            ports = [{service: next(free) for service in _SERVICES} for _ in range(self.machines)]
             parents = [
                 stack.enter_context(self._machine(core, folder, number, of_machine, store))
                 for number, of_machine in enumerate(ports)

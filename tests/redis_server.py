@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
@@ -191,14 +192,24 @@ def launched(
 
 def free_port() -> int:
     """A port of loopback on which nothing listens."""
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("every port is taken")
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """So many of them, each another one."""
+    free = list(islice(filter(_is_free, random.sample(_PORTS, len(_PORTS))), count))
+    if len(free) < count:
+        raise RuntimeError("every port is taken")
+    return free
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _is_open(path: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from tests.redis_server import Certificate, Flavour, RedisServer, command, free_port, launched, tls_settings
+from tests.redis_server import Certificate, Flavour, RedisServer, command, free_ports, launched, tls_settings
 
 SERVICE: Final = "callnet"
 DOWN_AFTER: Final = 1000
@@ -36,7 +36,7 @@ class Sentinels:
         replica.replica_of(master)
         if master.cli("WAIT", "1", str(_REPLICATION_TIME)) != "1":
             raise RuntimeError("the replica does not replicate")
-        self._ports = {free_port(): secrets.token_hex(20) for _ in range(3)}
+        self._ports = {port: secrets.token_hex(20) for port in free_ports(3)}
         self._sentinels = [_Sentinel(flavour, self._settings(port)) for port in self._ports]
 
     def url(self) -> str:
