@@ -16,7 +16,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
@@ -197,7 +196,7 @@ def free_port() -> int:
 
 def free_ports(count: int) -> list[int]:
     """So many of them, each another one."""
-    free = list(islice(filter(_is_free, random.sample(_PORTS, len(_PORTS))), count))
+    free = list(itertools.islice(filter(_is_free, random.sample(_PORTS, len(_PORTS))), count))
     if len(free) < count:
         raise RuntimeError("every port is taken")
     return free
