@@ -105,6 +105,14 @@ class EnrollingTests(SynchronousTestCase):
         self.later.step()
         self.successResultOf(again)
 
+    def test_away_for_one_device(self) -> None:
+        """So is everyone who waits for the same device, whether it was being looked up already or not."""
+        asked = self.enrol(*[TV] * 5)
+        self.later.troubles.append(Unavailable("away"))
+        self.later.step()
+        for one in asked:
+            self.failureResultOf(one, Unavailable)
+
     def test_one_that_cannot_be_written(self) -> None:
         """What is wrong with one of them is not told to the others."""
         first, *asked = self.enrol(*MANY[:4])

@@ -74,14 +74,15 @@ class SqlAccounts:
                 waiter.callback(None)
 
     def _failed(self, failure: Failure, asked: dict[DeviceAddress, list[Deferred[None]]]) -> None:
+        failed = list(asked.values())
         if failure.check(Unavailable):
-            asked |= self._waiting  # they would only wait as long once more
+            failed += self._waiting.values()  # they would only wait as long once more
             self._waiting = {}
         elif len(asked) > 1:
             for address, waiters in asked.items():  # it is the fault of one of them
                 self._enrol({address: waiters})
             return
-        for waiters in asked.values():
+        for waiters in failed:
             for waiter in waiters:
                 waiter.errback(failure)
 
