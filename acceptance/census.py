@@ -18,7 +18,6 @@ from types import FrameType
 
 from twisted.scripts import twistd
 
-
 REMEMBERED = frozenset({"callnet.storage.enrolling._Known._since"})
 """What is meant to outlive everyone for a while; that it is bounded is tested for each."""
 
