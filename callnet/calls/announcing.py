@@ -62,8 +62,8 @@ class Mine(Struct, frozen=True):
 
     def phones(self) -> set[str]:
         """Phones whose devices must be read before this is announced, with the rooms that they name."""
-        concerned = (address for call in self.calls for address in everyone(call))
-        return {device.address.phone for device in self.devices} | {address.phone for address in concerned}
+        had_to_do = (address for call in self.calls for address in everyone(call))
+        return {device.address.phone for device in self.devices} | {address.phone for address in had_to_do}
 
     def rooms(self) -> set[RoomId]:
         """Rooms whose calls and seats must be read besides."""
@@ -105,7 +105,7 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
     for call in adopted:
         let_it_be_missed(draft, call, node)
     for one in mine.calls:
-        if one.state is not CallState.OVER:  # of other calls the parties were not read
+        if one.state is not CallState.OVER:  # of other calls not all who are in them by now were read
             _seat_in_call(draft, one.room)
     _announce_seats(draft, records, mine, node)
     return draft.finish()
