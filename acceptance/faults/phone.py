@@ -205,8 +205,12 @@ class Phone(Line):
         elif attempt.withdrawal is None and attempt.answer is not None and attempt.answer.kind != "call_success":
             what = f"is given {named} after it was told {attempt.answer.kind} {attempt.answer.reason}"
             self._told_otherwise("given late", attempt.answer, at, what)
-        elif self._hung_up is not None and self._hung_up[1] == room:
+        elif (self._hung_up is not None and self._hung_up[1] == room) or self._withdrew_earlier(attempt):
             self._say_hang_up(room, named)  # it was not heard
+
+    def _withdrew_earlier(self, attempt: Attempt) -> bool:
+        """Tell whether a call was given up on an earlier connection, with which that may have got lost."""
+        return attempt.withdrawal is not None and self.spell is not None and attempt.withdrawal.at < self.spell.start
 
     def _on_no(self, kind: Literal["call_refuse", "call_failed"], target: Address, reason: str, at: float) -> None:
         attempt = self._asked.get(target)
