@@ -110,9 +110,9 @@ class Fault(Struct):
         return self.kind in STOPPED | CUT and self.end - self.start > SEVERING
 
 
-def judge(problem: Problem, faults: Iterable[Fault], books: Books) -> Fault | None:
+def judge(problem: Problem, faults: Sequence[Fault], books: Books) -> Fault | None:
     """The fault that excuses ``problem``; ``None``: it is lost."""
-    near = [fault for fault in faults if _hit(fault, problem, books)]
+    near = [fault for fault in faults if _hit(fault, problem, faults, books)]
     if problem.wrong in LASTING and problem.until > _last_moment(problem, near, books):
         return None
     for fault in near:
@@ -122,12 +122,18 @@ def judge(problem: Problem, faults: Iterable[Fault], books: Books) -> Fault | No
     return None
 
 
-def _hit(fault: Fault, problem: Problem, books: Books) -> bool:
+def _hit(fault: Fault, problem: Problem, faults: Iterable[Fault], books: Books) -> bool:
     """Tell whether ``fault`` hit a node that a party was at when it began, or came to."""
     if fault.node is None:
         return True
     since = min(fault.start, problem.since) - JUST_BEFORE
-    return any(fault.node in books.nodes(who, since, problem.until) for who in problem.who)
+    left = [since] + [
+        # Who leaves a node that stands still has left it, for all that it knows, when it goes on.
+        stop.start
+        for stop in faults
+        if stop.kind in STOPPED and stop.node == fault.node and stop.start < since <= stop.end
+    ]
+    return any(fault.node in books.nodes(who, min(left), problem.until) for who in problem.who)
 
 
 def _last_moment(problem: Problem, faults: Sequence[Fault], books: Books) -> float:

@@ -47,6 +47,16 @@ class JudgeTests(SynchronousTestCase):
         self.writer.gone(ANNE, 5, 5.1)
         self.assertFalse(self.excused(problem(Wrong.FAILED, 12), Fault(Kind.LINK_CUT_LONG, 0, 10, 14)))
 
+    def test_a_node_left_while_it_stood_still(self) -> None:
+        """A device that left a node which stood still has, for all that the node knows, left it afterwards."""
+        self.writer.gone(ANNE, 6, 6.1)
+        late = problem(Wrong.LATE, 9, 16)
+        stop, cut = Fault(Kind.NODE_STOPPED_LONG, 0, 5, 8.5), Fault(Kind.LINK_CUT_LONG, 0, 10, 14)
+        self.assertFalse(self.excused(late, cut))
+        self.assertTrue(self.excused(late, stop, cut))
+        self.assertFalse(self.excused(late, Fault(Kind.NODE_STOPPED_LONG, 0, 5, 6.9), cut))
+        self.assertFalse(self.excused(late, Fault(Kind.NODE_STOPPED_LONG, 1, 5, 8.5), cut))
+
     def test_nothing_excuses_it(self) -> None:
         """No fault excuses a second ring on one connection, nor a message that the protocol does not know."""
         for wrong in (Wrong.TWICE, Wrong.STRANGE):
