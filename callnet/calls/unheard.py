@@ -84,7 +84,7 @@ def _tell_who_went(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> No
 
 def _is_missed(draft: Draft, call: CallRecord, stored: DeviceRecord, mine: DeviceRecord) -> bool:
     """Tell whether a device that went elsewhere must be told there of a call that it was in here."""
-    if call.room in (stored.room, stored.previous):
+    if call.room in (stored.room, stored.previous) or _rang_before(call, mine.address, stored.generation):
         return False
     since = draft.now - UNHEARD
     return call.ended_at is None or _missed_at(call, mine, stored.generation, since) is not None
@@ -98,6 +98,16 @@ def _came_after(call: CallRecord, device: DeviceRecord, since: float) -> bool:
     return since < moment < device.generation / 1000
 
 
+def _rang_before(call: CallRecord, device: DeviceAddress, generation: int) -> bool:
+    """Tell whether somebody else had answered a call that a device was to ring for when it connected.
+
+    On that connection it does not ring for it, and perhaps it never did: its node was apart.
+    """
+    if call.answered_at is None or device in (call.caller, call.callee):
+        return False
+    return call.answered_at * 1000 < generation
+
+
 def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) -> float | None:
     """When a call ended so that its device may have heard nothing of it; ``None``: it has.
 
@@ -106,6 +116,8 @@ def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) 
     :param since: the older one has heard of earlier ends, unless it is known when it was last heard.
     """
     if call.ended_at is None or call.ended_by == older.address or older.address not in everyone(call):
+        return None
+    if _rang_before(call, older.address, newer):
         return None
     moment = decided_at(call, older.address)
     if moment is None and call.ended_at * 1000 >= newer:
