@@ -59,6 +59,8 @@ class Announcer:
         self._deliver = deliver
         self._devices: dict[DeviceAddress, None] = {}
         self._rooms: dict[RoomId, None] = {}
+        self._one_by_one = 0
+        """So many times one device is announced, or one room, and no more."""
         self._apart_since = inf
 
     # What is to be announced
@@ -89,19 +91,37 @@ class Announcer:
         :param apart_since: what the others did after that was not known here.
         :raises Unavailable: the shared store did not answer; it may be announced again.
         """
-        devices, rooms = self._take()
+        is_single = self._one_by_one > 0
+        devices, rooms = self._take_one() if is_single else self._take()
         self._apart_since = apart_since
         try:
-            if not await self._announce(node, devices, rooms):
-                await self._announce_one_by_one(node, devices, rooms)
+            is_done = await self._announce(node, devices, rooms)
         except BaseException:
-            self._devices.update(dict.fromkeys(devices))
-            self._rooms.update(dict.fromkeys(rooms))
+            self._put_back(devices, rooms)
             raise
+        self._one_by_one = max(0, self._one_by_one - 1)
+        if is_done:
+            return
+        if is_single:
+            log.error("a part of what this node knows cannot be announced")
+        else:  # that shall not keep the rest of it away
+            self._put_back(devices, rooms)
+            self._one_by_one = len(devices) + len(rooms)
+
+    def _put_back(self, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
+        self._devices = dict.fromkeys(devices) | self._devices
+        self._rooms = dict.fromkeys(rooms) | self._rooms
+
+    def _take_one(self) -> tuple[list[DeviceAddress], list[RoomId]]:
+        """A device with its rooms, or a room of none of those."""
+        devices = list(islice(self._devices, 1))
+        return self._taken(devices, [] if devices else islice(self._rooms, 1))
 
     def _take(self) -> tuple[list[DeviceAddress], list[RoomId]]:
-        devices = list(islice(self._devices, _AT_ONCE))
-        rooms = dict.fromkeys(islice(self._rooms, _AT_ONCE))
+        return self._taken(list(islice(self._devices, _AT_ONCE)), islice(self._rooms, _AT_ONCE))
+
+    def _taken(self, devices: list[DeviceAddress], some: Iterable[RoomId]) -> tuple[list[DeviceAddress], list[RoomId]]:
+        rooms = dict.fromkeys(some)
         for address in devices:
             del self._devices[address]
             rooms.update(dict.fromkeys(self._rooms_of(address)))
@@ -112,13 +132,6 @@ class Announcer:
     def _rooms_of(self, address: DeviceAddress) -> list[RoomId]:
         device = self._copies.records.device(address)
         return [] if device is None else [room for room in (device.room, device.previous) if room is not None]
-
-    async def _announce_one_by_one(self, node: str, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
-        """Announce what could not be announced together, so that nothing keeps the rest of the node away."""
-        parts = [([address], self._rooms_of(address)) for address in devices] + [([], [room]) for room in rooms]
-        for some_devices, some_rooms in parts:
-            if not await self._announce(node, some_devices, some_rooms):
-                log.error("a part of what this node knows cannot be announced")
 
     async def _announce(self, node: str, devices: Collection[DeviceAddress], rooms: Collection[RoomId]) -> bool:
         """Announce these, and tell whether it was possible."""
@@ -181,9 +194,15 @@ class Announcer:
         return True
 
     def _adopt(self, records: Records, phones: Collection[str], rooms: Collection[RoomId]) -> None:
-        """Take over what was read or announced, and tell this node's own what is new in it."""
+        """Take over what was read or announced, and tell this node's own what is new in it.
+
+        What this node has yet to say of other rooms and devices it does not forget for what the others say.
+        """
         changed = {address.phone for address in self._devices}
         phones = [phone for phone in phones if phone not in changed]
+        calls = {room: call for room, call in records.calls.items() if room not in self._rooms}
+        seats = {room: record for room, record in records.seats.items() if room not in self._rooms}
+        records = Records(records.devices, calls, seats, records.complete)
         for message in self._copies.see(records, phones, [room for room in rooms if room not in self._rooms]):
             self._deliver(message)
 

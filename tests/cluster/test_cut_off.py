@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from callnet.cluster.codec import encode
 from callnet.cluster.shared import SharedBus
-from callnet.model import CloseCode, RoomId
+from callnet.model import CloseCode, DeviceAddress, RoomId
 from callnet.records import Displaced
-from tests.cluster.case import ANN, TV, ClusterCase
+from tests.cluster.case import ANN, CAROL, PAD, TV, ClusterCase
 from tests.cluster.page import Page
 from tests.shared_nodes import reactor
 
@@ -27,6 +27,25 @@ class CutOffTests(ClusterCase):
         self.assertEqual(name, there.member.store.node)
         ann.hangs_up(room)
         await self.hears(tv, "calling_be_hangup:hangup")
+
+    async def test_one_thing_cannot_be_announced(self) -> None:
+        """What cannot be announced, since the store is damaged there, keeps nothing else away."""
+        here, there = await self.start(), await self.start()
+        ann, tv, pad = [await self.phone(device, here) for device in (ANN, TV, PAD)]
+        room = await self.talk(ann, tv)
+        here.wire.cut()
+        await self.until(lambda: not here.is_joined)
+        damage = "redis.call('SETRANGE', KEYS[1], 0, string.char(9, 9, 9, 9))"
+        self.server.cli("EVAL", damage, "1", f"{self.prefix}c:{room}")
+        ann.hangs_up(room)
+        carol = await self.phone(CAROL, here)
+        here.wire.heal()
+        other = await self.phone(DeviceAddress("13600000009", "phone"), there)
+        await self.until(lambda: here.is_joined)
+        for phone in (carol, pad):
+            other.calls(phone.address)
+            await self.hears(phone, "called")
+            phone.refuses()
 
     async def test_nobody_listens(self) -> None:
         """A call to a device whose node cannot be told fails within two seconds, and rings nobody later."""

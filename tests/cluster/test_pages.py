@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from callnet.cluster import announcer
 from callnet.cluster.codec import encode
 from callnet.model import RoomId
 from callnet.records import Notice
-from tests.cluster.case import ANN, TV, ClusterCase, Node, Phone
+from tests.cluster.case import ANN, CAROL, TV, ClusterCase, Node, Phone
 from tests.cluster.page import Page
 
 
@@ -115,4 +116,26 @@ class PagesElsewhereTests(ClusterCase):
         await self.until(lambda: self.third.member.store.node != name and self.third.is_joined)
         await self.until(lambda: other.frames[-1]["peer"]["present"])
         self.tv.hangs_up(room)
+        await self.until(lambda: one.states[-1:] == ["ended"] == other.states[-1:])
+
+
+class OnePageApartTests(ClusterCase):
+    """Two devices call each other on a node that is apart; one page comes to it there, the other elsewhere."""
+
+    async def test_seats_that_are_announced_later(self) -> None:
+        """Both keep their seats, and meet when the nodes do, in whatever order these are told of calls and rooms."""
+        self.patch(announcer, "_AT_ONCE", 1)
+        here, there = await self.start(), await self.start()
+        carol, ann, tv = [await self.phone(device, here) for device in (CAROL, ANN, TV)]
+        here.wire.cut()
+        await self.until(lambda: not here.is_joined)
+        carol.hangs_up(await self.talk(carol, ann))  # so that Ann, and her room, are looked at when Carol is announced
+        room = await self.talk(ann, tv)
+        one, other = Page(here, room, 1), Page(there, room, 2)
+        one.joins()
+        other.joins()
+        await self.until(lambda: one.states == ["waiting"] == other.states)
+        here.wire.heal()
+        await self.until(lambda: one.states[-1:] == ["meeting"] == other.states[-1:])
+        ann.hangs_up(room)
         await self.until(lambda: one.states[-1:] == ["ended"] == other.states[-1:])
