@@ -63,9 +63,25 @@ class UnheardTests(RoomsCase):
         self.ann.hangs_up(TV.phone)
         self.wait(2)
         self.tv.answers(room, True)
-        self.wait(1)
+        self.wait(1.1)
         self.tv.hangs_up(ANN.phone, room)
         self.assertEqual([], self.back(self.tv))
+
+    def test_crossing(self) -> None:
+        """What is received right after that was sent before it came, be it a close frame: it is told again.
+
+        What comes a second later was not.
+        """
+        for seconds, told in ((0.0, [HUNG_UP]), (0.9, [HUNG_UP]), (1.1, [])):
+            room = self.ring()
+            self.tv.answers(room, True)
+            self.wait(2)
+            self.ann.hangs_up(TV.phone, room)
+            self.wait(seconds)
+            self.tv.hangs_up("", "f" * 32)
+            self.assertEqual(told, self.back(self.tv), seconds)
+            self.tearDown()
+            self.setUp()
 
     def test_told_late(self) -> None:
         """An end that comes from another node later than what was received last, be the socket open still or not."""

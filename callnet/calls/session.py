@@ -29,7 +29,7 @@ from callnet.calls.messages import (
 )
 from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, be_hangup, news, told_from
-from callnet.calls.times import JUST_BEFORE, UNHEARD
+from callnet.calls.times import CROSSING, JUST_BEFORE, UNHEARD
 from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode, DeviceAddress, Outcome, Reason, RoomId
@@ -88,7 +88,7 @@ class Session:
         self._bad_frames = 0
         self._bad_since = -inf
         self._told_of_types = False
-        self._unsure: tuple[float, float] | None = None
+        self._unsure: tuple[float, float, float] | None = None
 
     # From the socket
 
@@ -161,13 +161,16 @@ class Session:
     def heard_at(self) -> float:
         """When anything was last received from the device, or earlier: what was decided until then it has heard.
 
-        What was told since then may have got lost on its way, be it the answer to what was received.
+        What was told since then may have got lost on its way, be it the answer to what was received; and what was
+        received right after it was told may have been sent before it came.
         """
         heard, unsure = self._peer.heard_at(), self._unsure
         by_the_store = heard + self._rooms.now() - self._clock.seconds()
-        if unsure is None or heard > unsure[0] or by_the_store <= unsure[1]:
+        if unsure is None:
             return by_the_store
-        return unsure[1] - JUST_BEFORE
+        heard_before, decided, told = unsure
+        has_heard = heard > heard_before and by_the_store - told >= CROSSING
+        return by_the_store if has_heard else min(by_the_store, decided - JUST_BEFORE)
 
     # To the socket
 
@@ -184,7 +187,8 @@ class Session:
             fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), RoomId(frame.room_id)
             self._has_said(room, CallingBeHangup)
             self._send(be_hangup(fire, room, late.reason))
-            self._unsure = self._peer.heard_at(), self._rooms.now() - UNHEARD
+            now = self._rooms.now()
+            self._unsure = self._peer.heard_at(), now - UNHEARD, now
         else:
             self._not_yours(late, frame)
 
@@ -204,7 +208,7 @@ class Session:
         """Take note of when that was decided which the device has just been told of a call."""
         decided = told_from(call, self.address)
         if decided is not None:
-            self._unsure = self._peer.heard_at(), decided
+            self._unsure = self._peer.heard_at(), decided, self._rooms.now()
 
     def _acted_on(self, room: RoomId) -> _Acted:
         return _NEVER if self._acted is None else self._acted.get(room, _NEVER)

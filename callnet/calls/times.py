@@ -16,6 +16,9 @@ UNHEARD: Final = 60.0
 JUST_BEFORE: Final = 0.001
 """Seconds before a decision at which a device has not heard of it yet."""
 
+CROSSING: Final = 1.0
+"""Seconds in which what a device says may cross what it is told."""
+
 SECOND_TAP: Final = 2.0
 """Calling the other party again so soon after the accept is an impatient second tap (§2.4)."""
 
