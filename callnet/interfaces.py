@@ -102,6 +102,9 @@ class ICallStore(Interface):
     def now() -> float:
         """The time, in seconds on the clock of the store, which all nodes share."""
 
+    def heard_until() -> float:
+        """Until when this node has surely heard of all that others decided about its devices, by the same clock."""
+
     def read(
         phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
     ) -> Soon[Records]:

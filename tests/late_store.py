@@ -46,6 +46,10 @@ class LateCallStore:
         """See :meth:`callnet.interfaces.ICallStore.now`."""
         return self._store.now()
 
+    def heard_until(self) -> float:
+        """See :meth:`callnet.interfaces.ICallStore.heard_until`."""
+        return self._store.heard_until()
+
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
     ) -> Deferred[Records]:

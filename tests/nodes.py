@@ -94,6 +94,10 @@ class NodeStore:
         """See :meth:`callnet.interfaces.ICallStore.now`."""
         return self._cluster.clock.seconds() + self._cluster.shift
 
+    def heard_until(self) -> float:
+        """See :meth:`callnet.interfaces.ICallStore.heard_until`."""
+        return self.now()
+
     def read(
         self,
         phones: Collection[str],  # noqa: ARG002

@@ -36,6 +36,10 @@ class FailingStore:
         self.node = store.node
         self.now = store.now
 
+    def heard_until(self) -> float:
+        """See :meth:`callnet.interfaces.ICallStore.heard_until`."""
+        return self._store.heard_until()
+
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
     ) -> Soon[Records]:

@@ -97,7 +97,7 @@ class RoomManager:
     async def _attach(self, session: DeviceSession, opened_at: float) -> None:
         device = session.address
         older = self._devices.get(device)
-        heard_at = None if older is None else older.heard_at()
+        heard_at = None if older is None else self._heard_at(older)
         with self._arrivals.arriving(device):
             reply: Any = await self._connect(device, older, heard_at, opened_at)
             if isinstance(reply, Overtaken):
@@ -157,11 +157,15 @@ class RoomManager:
         if self._is_newest(session):
             del self._devices[session.address]
             self._waiters.withdraw(session.address)
-            event = events.Disconnected(session.address, session.generation, session.heard_at())
+            event = events.Disconnected(session.address, session.generation, self._heard_at(session))
             try:
                 await self._decisions.settle(event)
             except Unavailable:
                 self._retries.keep(event)
+
+    def _heard_at(self, session: DeviceSession) -> float:
+        """Until when the device has heard of all that was decided: not of what this node has not heard of."""
+        return min(session.heard_at(), self._store.heard_until())
 
     def _is_newest(self, session: DeviceSession) -> bool:
         return self._devices.get(session.address) is session

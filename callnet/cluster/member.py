@@ -50,6 +50,10 @@ log = Logger()
 class Subscription(Protocol):
     """What is needed of the connection that receives what is published for this node."""
 
+    @property
+    def heard_at(self) -> float:
+        """When anything was last received, in seconds on this node's clock."""
+
     def start(self, channel: str) -> None:
         """Begin to listen."""
 
@@ -100,6 +104,9 @@ class Member:
         self._joined_at = self._in_touch_at = 0.0
         self._is_subscribing = False
         self._listens_to: str | None = None
+        self._deaf_since: float | None = None
+        """What was published after that may have been missed, and has not been looked for yet."""
+        self._losses = 0
         self._waiting_to_listen: Deferred[None] | None = None
         self._waiting_to_join: list[Deferred[None]] = []
         self._swept: list[Record] = []
@@ -113,6 +120,19 @@ class Member:
     def is_own(self, node: str) -> bool:
         """Tell whether a name is, or was, this node's."""
         return node.rpartition(".")[0] == self._name
+
+    def heard_until(self) -> float:
+        """See :meth:`callnet.interfaces.ICallStore.heard_until`.
+
+        While the shared store is away nothing happens to this node's devices but what is decided here; of what
+        the others decide meanwhile account is taken when this node announces what it knows.
+        """
+        if not self.joined:
+            return self.time.now()
+        return self._subscription_heard_at() if self._deaf_since is None else self._deaf_since
+
+    def _subscription_heard_at(self) -> float:
+        return self.time.now() - (self._clock.seconds() - self._subscription.heard_at)
 
     def start(self) -> None:
         """Begin to join."""
@@ -236,8 +256,11 @@ class Member:
 
     async def _compare(self) -> None:
         """Find out what was said while nobody listened."""
+        losses = self._losses
         if not await self._announcer.compare():
             self.is_unknown()
+        elif losses == self._losses and self._listens_to is not None:
+            self._deaf_since = None
 
     # Listening
 
@@ -273,6 +296,9 @@ class Member:
 
     def _unsubscribed(self) -> None:
         self._listens_to = None
+        self._losses += 1
+        if self._deaf_since is None:
+            self._deaf_since = self._subscription_heard_at()
 
     # The heartbeat
 

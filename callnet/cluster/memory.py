@@ -56,6 +56,10 @@ class MemoryCallStore:
         """See :meth:`callnet.interfaces.ICallStore.now`."""
         return self._clock.seconds()
 
+    def heard_until(self) -> float:
+        """See :meth:`callnet.interfaces.ICallStore.heard_until`. Nobody else decides anything."""
+        return self._clock.seconds()
+
     def read(
         self,
         phones: Collection[str],  # noqa: ARG002

@@ -20,9 +20,16 @@ _PING: Final = pack((b"PING",))
 class Messages(Conversation):
     """The connection on which published messages come in."""
 
-    def __init__(self, reactor: Reactor, received: Callable[[bytes], None], subscribed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        received: Callable[[bytes], None],
+        subscribed: Callable[[], None],
+        heard: Callable[[], None],
+    ) -> None:
         super().__init__(reactor)
         self._received = received
+        self._note = heard
         self._subscribed = subscribed
         self._channel = b""
         self._heard = False
@@ -53,6 +60,7 @@ class Messages(Conversation):
     def replyReceived(self, reply: Any) -> None:
         """Hand a message over."""
         self._heard = True
+        self._note()
         if not isinstance(reply, list):
             super().replyReceived(reply)
         elif reply[0] == b"message":
@@ -81,15 +89,21 @@ class RedisSubscription:
     ) -> None:
         self._target = target
         self._channel = b""
+        self._reactor = reactor
+        self.heard_at = reactor.seconds()
+        """When anything was last received, in seconds on the reactor's clock."""
         self._keeper: Keeper[Messages] = Keeper(
             "subscription",
             reactor,
             way_to(target, reactor),
-            lambda: Messages(reactor, received, subscribed),
+            lambda: Messages(reactor, received, subscribed, self._heard),
             self._greet,
             lambda line: line.follow(self._channel),
             lost,
         )
+
+    def _heard(self) -> None:
+        self.heard_at = self._reactor.seconds()
 
     @property
     def cause(self) -> str:

@@ -100,6 +100,10 @@ class SharedCallStore:
         """See :meth:`callnet.interfaces.ICallStore.now`."""
         return self._member.time.now()
 
+    def heard_until(self) -> float:
+        """See :meth:`callnet.interfaces.ICallStore.heard_until`."""
+        return self._member.heard_until()
+
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
     ) -> Soon[Records]:

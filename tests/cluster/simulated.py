@@ -159,6 +159,11 @@ class _Line:
 
     # The subscription
 
+    @property
+    def heard_at(self) -> float:
+        """What is published comes at once."""
+        return float(self._clock.seconds())
+
     def follow(self, channel: str) -> None:
         """Listen to a channel."""
         self._world.listen(self._channel, None)

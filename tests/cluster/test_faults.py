@@ -101,6 +101,24 @@ class LostMessagesTests(ClusterCase):
             await self.hears(ann, "calling_be_hangup:hangup")
             self.assertEqual(["called"], tv.told)
 
+    async def test_gone_before_it_was_told(self) -> None:
+        """A device that its node could not tell of something, and that is gone when it can, is told on its return."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        here.wire.deafen()
+        await self.until(lambda: not here.is_joined)
+        tv.accepts()
+        await self.pass_time(0.3)
+        ann.goes()
+        await self.pass_time(0.3)
+        here.wire.heal()
+        await self.until(lambda: here.is_joined)
+        self.assertEqual([], ann.told)
+        again = await self.phone(ANN, here)
+        await self.hears(again, "call_success")
+
     async def test_unreadable(self) -> None:
         """A message that cannot be read is as good as lost: what it may have been about is looked up."""
         here, there = await self.start(), await self.start()

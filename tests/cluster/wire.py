@@ -25,6 +25,7 @@ class Wire(Factory):
         self._waiting: list[Deferred[None]] = []
         self._is_cut = False
         self._is_silent = False
+        self._is_deaf = False
         self._port = reactor.listenTCP(0, self, interface="127.0.0.1")
         self.url = f"redis://127.0.0.1:{self._port.getHost().port}"
 
@@ -34,6 +35,21 @@ class Wire(Factory):
         for end in list(self._ends):
             end.abort()
 
+    def deafen(self) -> None:
+        """Break all connections on which the node listens, and every one that is tried from now on."""
+        self._is_deaf = True
+        for end in list(self._ends):
+            if end.listens:
+                end.abort()
+
+    def takes(self, end: _End, data: bytes) -> bool:
+        """Tell whether something that the node says is carried."""
+        end.listens = end.listens or b"SUBSCRIBE" in data
+        if end.listens and self._is_deaf:
+            end.abort()
+            return False
+        return True
+
     def silence(self) -> None:
         """Carry nothing any more, in either direction; nobody is told."""
         self._is_silent = True
@@ -42,7 +58,7 @@ class Wire(Factory):
 
     def heal(self) -> None:
         """Carry again; connections that said nothing meanwhile go on with what they have to say."""
-        self._is_cut = self._is_silent = False
+        self._is_cut = self._is_silent = self._is_deaf = False
         for end in self._ends:
             end.resume()
 
@@ -92,13 +108,14 @@ class _End(Protocol):
         self._wire = wire
         self._waiting = b""
         self.other = other
+        self.listens = False
 
     def connectionMade(self) -> None:
         self._wire.opened(self)
         self.transport.write(self._waiting)
 
     def dataReceived(self, data: bytes) -> None:
-        if self.other is not None:
+        if self.other is not None and self._wire.takes(self, data):
             self.other.carry(data)
 
     def carry(self, data: bytes) -> None:
