@@ -123,7 +123,7 @@ def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> Ca
     """The call as it is to be written, if it is to be."""
     stored = records.calls.get(mine.room)
     held = {device.address for device in known.devices}
-    caller_knows = mine.caller in held or mine.ended_by == mine.caller
+    caller_knows = mine.ended_by == mine.caller or any(_was_here_at_the_end(mine, one) for one in known.devices)
     if stored is not None:
         return later_call(stored, mine, caller_knows)
     if mine.state is CallState.OVER:
@@ -140,6 +140,13 @@ def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> Ca
             ended_at=now,
         )
     return mine
+
+
+def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
+    """Tell whether a device is a call's caller, and was told here of its end."""
+    if device.address != call.caller:
+        return False
+    return device.lost_at is None or (call.ended_at is not None and device.lost_at > call.ended_at)
 
 
 def _end_contradictions(draft: Draft, calls: Iterable[CallRecord]) -> None:

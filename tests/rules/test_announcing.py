@@ -193,6 +193,17 @@ class CallTests(AnnouncingCase):
             self.announce([device(PAD, room=FIRST)], [mine])
             self.assertEqual(answered, self.tables.calls[FIRST])
 
+    def test_ended_when_the_caller_was_gone(self) -> None:
+        """So does what a node decided on when its caller had left it, who may have been answered elsewhere."""
+        for lost_at, state in ((NOW - 2, CallState.ACTIVE), (NOW - 0.5, CallState.OVER)):
+            self.setUp()
+            answered = active(FIRST, ANN, TV)
+            self.stored(device(ANN, node=THERE, generation=9000, room=FIRST), device(TV, node=THERE, room=FIRST))
+            self.stored(answered)
+            mine = self.ended_here(Reason.CANCELLED)  # a second ago
+            self.announce([gone(ANN, lost_at, room=FIRST), device(PAD, room=FIRST)], [mine])
+            self.assertIs(state, self.tables.calls[FIRST].state)
+
     def test_untold(self) -> None:
         """... unless nobody knows better; and who knows better may come later, until the caller is told."""
         answered, rings = active(FIRST, ANN, TV), ringing(FIRST, ANN, TV)
