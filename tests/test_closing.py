@@ -110,6 +110,7 @@ class CloseCodeTests(ClosingCase):
         """A newer connection of a device closes the older one with 4409, and the call lives on in the newer one."""
         room = self.talk()
         newer = self.world.device(*TV)
+        self.assertEqual(newer.hears()["type"], "call_success")  # the older one has said nothing since it was told so
         self.assert_closed(self.tv, 4409, rest=2)
         self.world.advance(60)
         self.assertEqual(self.phone.heard(), [])
