@@ -15,6 +15,12 @@ from acceptance.wire import exchange, request
 
 LOGIN: Final[Mapping[str, Any]] = {"phone": "13911111111", "device_id": "fuzz"}
 CONTACTS: Final[Mapping[str, Any]] = {"phone": "13911111111", "token": "a.b.c"}
+CHANGE: Final[Mapping[str, Any]] = {"contact_phone": "13911111111", "token": "a.b.c"}
+CALLS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "/account/login": LOGIN,
+    "/getContactPersons": CONTACTS,
+    **dict.fromkeys((f"/contacts/{change}" for change in ("add", "remove", "block", "unblock")), CHANGE),
+}
 
 PHONE, TOKEN, DEVICE = 3, 4, 5
 """Which code says that a field's value is not acceptable."""
@@ -30,8 +36,9 @@ class Case(Struct, frozen=True):
 
 def cases() -> Iterator[Case]:
     """Every bad request that has one right answer."""
-    yield from _of("/account/login", LOGIN, {"phone": PHONE, "device_id": DEVICE})
-    yield from _of("/getContactPersons", CONTACTS, {"phone": TOKEN, "token": TOKEN})
+    for call, good in CALLS.items():
+        codes = {"phone": PHONE, "device_id": DEVICE} if good is LOGIN else dict.fromkeys(good, TOKEN)
+        yield from _of(call, good, codes)
     for path in ("/", "/account", "/account/login/", "/account//login", "/../etc/passwd", "/%00", "/%ff%fe"):
         yield Case(f"path {path}", request(path, b"{}"), frozenset({(404, 2)}))
     for method in ("GET", "PUT", "DELETE", "BREW"):
@@ -71,7 +78,7 @@ async def try_case(port: int, case: Case) -> str | None:
 
 async def try_random(port: int, random: Random) -> str | None:
     """Send a request after an accident: whatever the answer, it is not the server's fault (500)."""
-    path, good = random.choice((("/account/login", LOGIN), ("/getContactPersons", CONTACTS)))
+    path, good = random.choice(list(CALLS.items()))
     whole = random.random() < 0.5
     body = json.dumps(good).encode()
     data = mutated(request(path, body), random) if whole else request(path, mutated(body, random))

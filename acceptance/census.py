@@ -18,7 +18,13 @@ from types import FrameType
 
 from twisted.scripts import twistd
 
-REMEMBERED = frozenset({"callnet.storage.enrolling._Known._since"})
+REMEMBERED = frozenset(
+    {
+        "callnet.accounts.policies.Policies._known",
+        "callnet.operations.limits.Limiter._free_at",
+        "callnet.storage.enrolling._Known._since",
+    }
+)
 """What is meant to outlive everyone for a while; that it is bounded is tested for each."""
 
 

@@ -53,7 +53,8 @@ async def _list_contacts(database: Path, port: int, plan: Plan) -> None:
     """Have a device ask for a list with all that have logged in."""
     owner = address_of(0)
     opened = Database(f"sqlite:///{database}")
-    contacts.add(opened, [Pair(owner.phone, address_of(number).phone) for number in range(plan.known_devices)])
+    everybody = [Pair(owner.phone, address_of(number).phone) for number in range(plan.known_devices)]
+    contacts.add(opened, everybody, time.time())
     opened.close()
     login = await ask(port, "/account/login", phone=owner.phone, device_id=owner.device_id)
     for _ in range(_LISTS):

@@ -20,10 +20,18 @@ _MONTH = 31 * 86400.0
 SIGNING_KEY_MIN = 32
 """The shortest key that signs tokens, in bytes (RFC 7518 §3.2)."""
 
+WEBHOOK_SECRET_MIN = 32
+"""The shortest secret that signs requests to the operator's programs, in characters."""
+TOKEN_LIFETIME_MAX = 10 * 366 * 86400
+"""The longest that tokens may be valid, in seconds."""
+
 Duration = Annotated[float, Meta(ge=0, le=_MONTH)]
 """Seconds; 0 is allowed."""
 PositiveDuration = Annotated[float, Meta(ge=0.1, le=_MONTH)]
 """Seconds."""
+WebhookUrl = Annotated[
+    str, Meta(pattern=r"\A(https?://[!-~]+)?\Z", description="a URL that begins with https:// or http://")
+]
 Origin = Annotated[
     str, Meta(pattern=r"\A[a-z][a-z0-9+.-]*://[^/\s]+\Z", description="an origin such as https://phones.example.org")
 ]
@@ -35,11 +43,27 @@ KeyPrefix = Annotated[
 ]
 
 
+class OtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who sends one-time codes to phones, where enrolment is ``otp``."""
+
+    url: WebhookUrl = ""
+    """Gets a POST for each code."""
+    secret: str = ""
+    """Signs the requests, and makes what the database keeps of a code useless to others."""
+    text: Annotated[str, Meta(max_length=500, pattern=r"\{code\}", description="a text with {code} in it")] = (
+        "Your code is {code}. It is valid for 5 minutes."
+    )
+
+
 class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Who has an account."""
 
-    enrolment: Literal["open"] = "open"
-    """``open``: a first login makes the account and the device."""
+    enrolment: Literal["open", "known", "otp"] = "open"
+    """``open``: a first login makes the account and the device; ``known``: only those may log in that the
+    operator has made; ``otp``: a new device needs a code that is sent to the phone."""
+    otp: OtpSettings = OtpSettings()
+    who_may_call: Literal["anyone", "contacts"] = "anyone"
+    """``anyone``: everybody whom the callee has not blocked; ``contacts``: of these, whom the callee lists."""
     open_enrolment_on_network: bool = False
     """Whether enrolment ``open`` may be offered on other addresses than loopback."""
     phone_format: Annotated[str, Meta(min_length=1, description="cn-mobile, e164, or a regular expression")] = (
@@ -50,12 +74,21 @@ class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class TokenSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Tokens that a login answers with (protocol §1)."""
 
-    lifetime: Annotated[int, Meta(ge=60, le=10 * 366 * 86400)] = 7 * 86400
+    lifetime: Annotated[int, Meta(ge=60, le=TOKEN_LIFETIME_MAX)] = 7 * 86400
     """Seconds."""
     signing_key_file: str = ""
     """Made on first start if it is missing."""
     signing_key: str = ""
     """The key itself; the file is not looked at then."""
+
+
+class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How often something may be tried (0: any number of times); each node counts by itself."""
+
+    logins_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 120
+    """Of an IPv6 address its /64 counts; loopback addresses do not count at all."""
+    logins_a_minute_of_a_phone: Annotated[int, Meta(ge=0)] = 30
+    codes_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 20
 
 
 class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -152,6 +185,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """How many processes serve; ``auto``: one for each core."""
     accounts: AccountSettings = AccountSettings()
     tokens: TokenSettings = TokenSettings()
+    limits: LimitSettings = LimitSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     calls: CallSettings = CallSettings()
@@ -196,6 +230,8 @@ def _check(settings: Settings) -> None:
         _check_exposure(settings.accounts, key, listener)
     if settings.workers != 1 and not settings.redis.url:
         raise StartError("workers: more processes than one need redis.url: they meet there")
+    if settings.accounts.enrolment == "otp":
+        _check_otp(settings.accounts.otp)
     tls = settings.tls
     if bool(tls.certificate) != bool(tls.private_key):
         raise StartError("tls.certificate and tls.private_key must be set together")
@@ -204,6 +240,13 @@ def _check(settings: Settings) -> None:
             "site.hsts needs a certificate of your own in tls.certificate:"
             " it binds every port of the name, and browsers then let nobody past a self-signed one"
         )
+
+
+def _check_otp(otp: OtpSettings) -> None:
+    if not otp.url:
+        raise StartError('accounts.otp.url must name who sends the codes: accounts.enrolment is "otp"')
+    if len(otp.secret) < WEBHOOK_SECRET_MIN:
+        raise StartError(f"accounts.otp.secret must have at least {WEBHOOK_SECRET_MIN} characters")
 
 
 def _check_listener(key: str, listener: Listener) -> None:
@@ -232,7 +275,7 @@ def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> 
                 f"{opening}, and nobody is asked for a key there: {remedy},"
                 " or let proxy_protocol name the load balancers that may connect"
             )
-    elif not accounts.open_enrolment_on_network:
+    elif accounts.enrolment == "open" and not accounts.open_enrolment_on_network:
         raise StartError(
             f'{opening}, and with accounts.enrolment = "open" whoever knows a phone number and a device id'
             f" can be that device: {remedy}, or set accounts.open_enrolment_on_network = true"

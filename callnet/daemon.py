@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
@@ -11,13 +11,14 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from callnet import at_once, short_path
+from callnet.accounts.news import News
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.membership import Membership
 from callnet.operations.garbage import Garbage
 from callnet.operations.listening import ADMIN, OpenListener, close_all
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Readiness
-from callnet.operations.signals import on_hangup
+from callnet.operations.signals import Renewals, on_hangup
 from callnet.storage.database import Database
 from callnet.storage.threads import IThreadsReactor, Threads
 from callnet.turn import shorten
@@ -27,11 +28,18 @@ _LOOK_AGAIN: Final = 0.1
 """Seconds between two looks at whether the other nodes are reached, at a start."""
 
 
+class Stoppable(Protocol):
+    """Something that waits for others, and is told to do so no more."""
+
+    def stop(self) -> None:
+        """Wait no more."""
+
+
 class Daemon(Service):
     """Everything that serves. Its listeners are open already; connections are taken when the reactor runs.
 
     :param readiness: it is told when connections are taken.
-    :param reload: called at SIGHUP.
+    :param renewals: what is read again at SIGHUP.
     """
 
     name = "callnet"
@@ -45,21 +53,25 @@ class Daemon(Service):
         cluster: Membership,
         database: Database,
         threads: Threads,
+        news: News,
+        impatient: Sequence[Stoppable],
         readiness: Readiness,
         observed: Observed,
         greeting: Iterable[str],
-        reload: Callable[[], object],
+        renewals: Renewals,
         reactor: IThreadsReactor,
     ) -> None:
         self.listeners: Final = listeners
         self.observed: Final = observed
-        self.reload: Final = reload
+        self.renewals: Final = renewals
         self._sockets = sockets
         self._garbage = Garbage(lambda: sum(len(factory.sockets) for factory in sockets), reactor)
         self._rooms = rooms
         self._cluster = cluster
         self._database = database
         self._threads = threads
+        self.news: Final = news
+        self._impatient = impatient
         self._readiness = readiness
         self._greeting = "\n".join(greeting)
         self._reactor = reactor
@@ -72,18 +84,28 @@ class Daemon(Service):
         shorten(self._reactor)
         if short_path.ON and not at_once.IS_TRIED:
             self._log.warn("this version of Twisted is not known to callnet: it writes to sockets the general way")
-        self._leave_hangups = on_hangup(self._reactor, self.reload)
+        self._leave_hangups = on_hangup(self._reactor, lambda: self.reload(self.renewals))
         self._threads.start()
+        self.news.start()
         self._cluster.start()
         self._rooms.start()
-        self._readiness.open()
-        if self._greeting:
-            self._greet()
+        self.news.begun.addCallback(lambda _: self._open())
+
+    def reload(self, what: Iterable[str]) -> None:
+        """Read these things again."""
+        for name in what:
+            self.renewals[name]()
 
     def stopService(self) -> Deferred[None]:
         """Take no more connections, tell every device and page, and fire when all are gone (5 s at most)."""
         super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
+
+    def _open(self) -> None:
+        """Let devices be sent here: it is known who may not come in."""
+        self._readiness.open()
+        if self._greeting:
+            self._greet()
 
     def _greet(self) -> None:
         """Greet, as soon as what the greeting asks to try can work."""
@@ -105,6 +127,9 @@ class Daemon(Service):
         self._rooms.stop()
         await self._cluster.stop()
         await close_all([each for each in self.listeners if each.service == ADMIN])
+        self.news.stop()
+        for each in self._impatient:
+            each.stop()
         self._threads.stop()
         self._database.close()
         self._garbage.end()

@@ -23,7 +23,7 @@ class ServiceError(CallnetError):
     error_code: ClassVar[int] = 1
     error_name: ClassVar[str] = "ERROR_CODE_INTERNAL_ERROR"
     status: ClassVar[int] = 500
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
     """Seconds after which a client may try again, for the ``Retry-After`` header."""
 
 
@@ -81,6 +81,29 @@ class DeviceInvalid(ServiceError):
 
     error_code = 5
     error_name = "ERROR_CODE_DEVICE_INVALID"
+    status = 200
+
+
+class RateLimited(ServiceError):
+    """Too many tries.
+
+    :param retry_after: seconds.
+    """
+
+    error_code = 6
+    error_name = "ERROR_CODE_RATE_LIMITED"
+    status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CodeInvalid(ServiceError):
+    """The one-time code is missing, wrong or spent."""
+
+    error_code = 7
+    error_name = "ERROR_CODE_CODE_INVALID"
     status = 200
 
 

@@ -15,6 +15,15 @@ PHONE_MAX: Final = 32
 DEVICE_ID_MAX: Final = 50
 """The longest device id, in characters (protocol §1, errorCode 5)."""
 
+CONTACT_NAME_MAX: Final = 64
+"""The longest name of a contact, in characters."""
+
+CONTACTS_MAX: Final = 1000
+"""The most contacts that a list has which devices add to."""
+
+BLOCKED_MAX: Final = 1000
+"""The most phones that a phone may have its devices block."""
+
 EVERY_DEVICE: Final = "*"
 """The device id that rings all devices of a phone (protocol §2.1)."""
 
@@ -93,6 +102,7 @@ class CloseCode(IntEnum):
     UNSUPPORTED_DATA = 1003
     INTERNAL_ERROR = 1011
     BAD_FRAMES = 4400
+    TOKEN_INVALID = 4401
     NO_SEAT = 4403
     NO_PONG = 4408
     DISPLACED = 4409

@@ -27,6 +27,24 @@ class CallState(StrEnum):
 _LIFE: Final = {CallState.RINGING: 0, CallState.ACTIVE: 1, CallState.OVER: 2}
 
 
+class Policy(Struct, frozen=True, gc=False, array_like=True):
+    """Who may call a phone, beside its own devices."""
+
+    blocked: frozenset[str] = frozenset()
+    """These phones may not."""
+    only: frozenset[str] | None = None
+    """Nobody but these may; ``None``: everybody else may."""
+
+    def allows(self, phone: str) -> bool:
+        """Tell whether a phone may call."""
+        return phone not in self.blocked and (self.only is None or phone in self.only)
+
+
+ANYONE: Final = Policy()
+NOBODY: Final = Policy(only=frozenset())
+"""What holds for a phone of which it is not known who may call it."""
+
+
 class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     """A device that is connected, or was a moment ago."""
 
@@ -50,6 +68,12 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     """The call before that one."""
     due: float | None
     """When this record must be looked at again."""
+    policy: Policy = ANYONE
+    """Who may call its phone."""
+
+    def may_be_called_by(self, phone: str) -> bool:
+        """Tell whether the devices of a phone may call this one, and see whether it is there."""
+        return phone == self.address.phone or self.policy.allows(phone)
 
 
 class CallRecord(Struct, frozen=True, array_like=True):

@@ -20,31 +20,47 @@ from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python import usage
+from twisted.web.client import Agent
 
 import callnet
+from callnet.accounts.codes import Codes
+from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.keys import key_from_secret, load_or_make_signing_key
-from callnet.accounts.service import AccountService
-from callnet.accounts.tokens import Key, Tokens
+from callnet.accounts.keys import key_from_secret, load_keys, load_or_make_keys
+from callnet.accounts.logins import Logins
+from callnet.accounts.news import News
+from callnet.accounts.policies import Policies
+from callnet.accounts.revocations import Revocations
+from callnet.accounts.ring import KeyRing
+from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.cluster import redis_url
 from callnet.cluster.membership import Membership
 from callnet.cluster.memory import open_alone
 from callnet.cluster.redis_check import reachable
-from callnet.config import DatabaseSettings, Settings, TokenSettings, load
+from callnet.config import AccountSettings, DatabaseSettings, Settings, TokenSettings, load
 from callnet.daemon import Daemon
 from callnet.errors import StartError
+from callnet.interfaces import IPresence
 from callnet.operations import certificates, files
 from callnet.operations.certificates import SELF_SIGNED, ServerTls, server_context
 from callnet.operations.greeting import greeting
+from callnet.operations.limits import LoginLimits
 from callnet.operations.listening import ADMIN, OpenListener, open_all
 from callnet.operations.metrics import Family, of_calls, of_sockets
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Question, Readiness, Remembered
+from callnet.operations.signals import Renewals
+from callnet.operations.webhooks import ANSWER_TIME, Webhook
 from callnet.signaling.factory import SignalingFactory
+from callnet.storage.changes import SqlChanges
+from callnet.storage.codes import SqlCodes
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
-from callnet.storage.sql import SqlContacts
+from callnet.storage.listing import SqlContacts
+from callnet.storage.policies import SqlPolicies
+from callnet.storage.revoking import SqlRevocations
+from callnet.storage.sql import Run
 from callnet.storage.threads import IThreadsReactor, Threads
 from callnet.supervision.supervisor import Supervisor, Workers
 from callnet.supervision.worker import IParentReactor
@@ -54,6 +70,8 @@ from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
 from callnet.web.room import RoomSocketFactory
 
+CODE_PAUSES: Final = (1.0, 3.0, 10.0)
+"""Seconds before each further try to have a one-time code sent."""
 SERVED: Final = ("account", "signaling", "site")
 """The services that workers offer."""
 _log = Logger()
@@ -120,20 +138,23 @@ class _Basis(Struct, frozen=True):
     """What is read before anything is opened."""
 
     tokens: Tokens
+    revocations: Revocations
     is_phone: Callable[[str], bool]
     tls: ServerTls
 
 
 def _basis(settings: Settings) -> _Basis:
     files.make_private_directory(settings.state_dir, "state_dir")
+    revocations = Revocations()
     tokens = Tokens(
-        [_signing_key(settings.tokens)],
+        _keys(settings.tokens),
         settings.tokens.lifetime,
         time.time,
+        revocations,
         split_user_name=settings.accounts.phone_format == "cn-mobile",
     )
     is_phone = phone_rule(settings.accounts.phone_format)
-    return _Basis(tokens, is_phone, ServerTls(server_context(_certificate(settings))))
+    return _Basis(tokens, revocations, is_phone, ServerTls(server_context(_certificate(settings))))
 
 
 def _compose_node(
@@ -143,17 +164,14 @@ def _compose_node(
     database = Database(settings.database.url)
     threads = Threads(reactor, database.threads, database.give_up)
     cluster = _cluster(settings, reactor)
-    rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls)
-    service = AccountService(
-        SqlAccounts(database, threads.run, reactor),
-        SqlContacts(database, threads.run),
-        cluster.presence,
-        basis.tokens,
-        basis.is_phone,
-    )
-    accounts = AccountApi(service).resource()
+    people = _people(settings, reactor, basis, database, threads.run, cluster.presence)
+    rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls, people.policies)
+    accounts = AccountApi(people.logins, people.lists, LoginLimits(settings.limits, reactor.seconds)).resource()
     signaling = SignalingFactory(rooms, basis.tokens.verify, reactor, settings.signaling.allowed_origins)
     room = RoomSocketFactory(rooms, reactor)
+    people.policies.changed = rooms.orders.change_policy
+    people.news.close = lambda phones: signaling.close_revoked(phones, basis.revocations.cover)
+    people.news.leave = rooms.orders.revoke_absent
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
     observed = Observed(readiness.report, lambda: succeed(_families(rooms, signaling, room)))
@@ -172,12 +190,42 @@ def _compose_node(
         cluster,
         database,
         threads,
+        people.news,
+        [people.policies, *people.webhooks],
         readiness,
         observed,
         _greeting(settings, listeners) if sockets is None else (),
-        lambda: _renew_certificate(settings, basis.tls),
+        _renewals(settings, basis),
         reactor,
     )
+
+
+class _People(Struct, frozen=True):
+    """Who may be which device, and who may call whom."""
+
+    logins: Logins
+    lists: ContactLists
+    policies: Policies
+    news: News
+    webhooks: Sequence[Webhook]
+
+
+def _people(
+    settings: Settings, reactor: IDaemonReactor, basis: _Basis, database: Database, run: Run, presence: IPresence
+) -> _People:
+    contacts_only = settings.accounts.who_may_call == "contacts"
+    known, revoked = SqlAccounts(database, run, reactor), SqlRevocations(database, run)
+    policies = Policies(SqlPolicies(database, run, contacts_only), reactor)
+    tokens, changes = basis.tokens, SqlChanges(database, run)
+    news = News(changes, revoked, basis.revocations, reactor, tokens.now, known.forget, policies)
+    sender = _code_sender(settings.accounts, reactor)
+    codes = None
+    if sender is not None:
+        otp = settings.accounts.otp
+        codes = Codes(SqlCodes(database, run), sender.send, otp.text, otp.secret.encode(), tokens.now)
+    logins = Logins(known, revoked, policies, tokens, basis.is_phone, settings.accounts.enrolment, codes, news.look)
+    lists = ContactLists(SqlContacts(database, run, contacts_only), presence, tokens, basis.is_phone)
+    return _People(logins, lists, policies, news, [] if sender is None else [sender])
 
 
 def _compose_parent(settings: Settings, reactor: IDaemonReactor, basis: _Basis, count: int) -> Supervisor:
@@ -190,9 +238,17 @@ def _compose_parent(settings: Settings, reactor: IDaemonReactor, basis: _Basis, 
         workers,
         listeners,
         _greeting(settings, listeners),
-        lambda: _renew_certificate(settings, basis.tls),
+        _renewals(settings, basis),
         reactor,
     )
+
+
+def _code_sender(settings: AccountSettings, reactor: IDaemonReactor) -> Webhook | None:
+    """What sends one-time codes, if there are any. A code that comes too late is of no use."""
+    if settings.enrolment != "otp":
+        return None
+    agent = Agent(reactor, connectTimeout=ANSWER_TIME)
+    return Webhook(settings.otp.url, settings.otp.secret, agent, reactor, time.time, CODE_PAUSES)
 
 
 class _Held(Factory):
@@ -220,6 +276,13 @@ def _families(rooms: RoomManager, signaling: SignalingFactory, room: RoomSocketF
     return [*of_calls(rooms.counts), sockets]
 
 
+def _renewals(settings: Settings, basis: _Basis) -> Renewals:
+    renewals = {"certificate": lambda: _renew_certificate(settings, basis.tls)}
+    if not settings.tokens.signing_key:
+        renewals["keys"] = lambda: _renew_keys(settings.tokens, basis.tokens)
+    return renewals
+
+
 def _renew_certificate(settings: Settings, tls: ServerTls) -> bool:
     """Read the certificate again, for connections that come from now on. If it is no good, the old one stays."""
     try:
@@ -228,6 +291,19 @@ def _renew_certificate(settings: Settings, tls: ServerTls) -> bool:
         _log.error("the certificate stays as it was: {error}", error=error)
         return False
     _log.info("the certificate was read again")
+    return True
+
+
+def _renew_keys(settings: TokenSettings, tokens: Tokens) -> bool:
+    """Read the signing keys again. If one of the files is no good, all keys stay as they were."""
+    try:
+        ring = load_keys(settings.signing_key_file)
+    except StartError as error:
+        _log.error("the signing keys stay as they were: {error}", error=error)
+        return False
+    tokens.use(ring)
+    kid = ring.signing(tokens.now()).kid
+    _log.info("the signing keys were read: there are {count}, and {kid} signs", count=len(ring.keys), kid=kid)
     return True
 
 
@@ -241,10 +317,10 @@ def _cluster(settings: Settings, reactor: IDaemonReactor) -> Membership:
     return open_shared(target, settings.redis.prefix, reactor, settings.calls)
 
 
-def _signing_key(settings: TokenSettings) -> Key:
+def _keys(settings: TokenSettings) -> KeyRing:
     if settings.signing_key:
-        return key_from_secret(settings.signing_key.encode(), "tokens.signing_key")
-    return load_or_make_signing_key(settings.signing_key_file)
+        return KeyRing.of(key_from_secret(settings.signing_key.encode(), "tokens.signing_key"))
+    return load_or_make_keys(settings.signing_key_file)
 
 
 def _certificate(settings: Settings) -> certificates.Pair:

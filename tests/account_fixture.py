@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from twisted.internet.task import Clock
 
+from callnet.accounts.codes import Codes
+from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.service import AccountService
-from callnet.accounts.tokens import Key, Tokens
+from callnet.accounts.logins import Logins
+from callnet.accounts.news import News
+from callnet.accounts.policies import Policies
+from callnet.accounts.revocations import Revocations
+from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.tokens import Tokens
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
+from callnet.config import LimitSettings
 from callnet.model import DeviceAddress
+from callnet.operations.limits import LoginLimits
 from callnet.records import Changes, DeviceRecord
+from callnet.soon import Ready, Soon
+from callnet.storage.changes import SqlChanges
+from callnet.storage.codes import SqlCodes
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
-from callnet.storage.sql import SqlContacts
+from callnet.storage.listing import SqlContacts
+from callnet.storage.policies import SqlPolicies
+from callnet.storage.revoking import SqlRevocations
 from tests.immediate import run_at_once
+from tests.wires import World
 
 PHONE = "13651884967"
 FRIEND = "13651884968"
@@ -21,21 +37,79 @@ TV = DeviceAddress(PHONE, "tv888")
 
 
 class ServiceFixture:
-    """An account service on an empty database in memory."""
+    """An account service on an empty database in memory.
 
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.database = Database("sqlite://")
+    :param world: a server whose devices it is for; ``None``: there is none.
+    :param database: that of another node.
+    :param policies: those that the world goes by.
+    """
+
+    def __init__(
+        self,
+        enrolment: Literal["open", "known", "otp"] = "open",
+        world: World | None = None,
+        database: Database | None = None,
+        policies: Policies | None = None,
+    ) -> None:
+        self.enrolment = enrolment
+        self.clock = Clock() if world is None else world.clock
+        self.database = database or Database("sqlite://")
         self.database.upgrade()
-        self.store = MemoryCallStore(MemoryBus(), self.clock)
-        self.tokens = Tokens([Key.of(b"k" * 32)], 3600, self.clock.seconds, split_user_name=True)
-        self.service = AccountService(
-            SqlAccounts(self.database, run_at_once, self.clock),
-            SqlContacts(self.database, run_at_once),
-            self.store,
-            self.tokens,
-            phone_rule("cn-mobile"),
+        self.store = MemoryCallStore(MemoryBus(), self.clock) if world is None else world.store
+        self.revocations = Revocations() if world is None else world.revocations
+        self.tokens = (
+            Tokens(KeyRing.of(Key.of(b"k" * 32)), 3600, self.clock.seconds, self.revocations, split_user_name=True)
+            if world is None
+            else world.tokens
         )
+        self.accounts = SqlAccounts(self.database, run_at_once, self.clock)
+        self.closed: list[str] = []
+        """The phones of which sockets were to be closed."""
+        self.left: list[DeviceAddress] = []
+        """The devices that were to leave their calls."""
+        self.policies = policies or Policies(SqlPolicies(self.database, run_at_once, contacts_only=False), self.clock)
+        revoked = SqlRevocations(self.database, run_at_once)
+        self.news = News(
+            SqlChanges(self.database, run_at_once),
+            revoked,
+            self.revocations,
+            self.clock,
+            self.clock.seconds,
+            self.accounts.forget,
+            self.policies,
+        )
+        self.news.close = self.closed.extend
+        self.news.leave = self._leave
+        if world is not None:
+            self.news.close = lambda phones: world.signaling.close_revoked(phones, self.revocations.cover)
+            self.news.leave = world.rooms.orders.revoke_absent
+        self.sent: list[tuple[str, str]] = []
+        """The codes that were sent, each with its phone."""
+        codes = Codes(
+            SqlCodes(self.database, run_at_once),
+            lambda _, sent: self.sent.append((str(sent["phone"]), str(sent["code"]))),
+            "{code}",
+            b"s" * 32,
+            self.clock.seconds,
+        )
+        is_phone = phone_rule("cn-mobile")
+        self.logins = Logins(
+            self.accounts,
+            revoked,
+            self.policies,
+            self.tokens,
+            is_phone,
+            enrolment,
+            codes if enrolment == "otp" else None,
+            self.news.look,
+        )
+        self.limits = LoginLimits(LimitSettings(), self.clock.seconds)
+        self.contacts = SqlContacts(self.database, run_at_once)
+        self.lists = ContactLists(self.contacts, self.store, self.tokens, is_phone)
+
+    def _leave(self, device: DeviceAddress) -> Soon[None]:
+        self.left.append(device)
+        return Ready(None)
 
     def put_online(self, address: DeviceAddress) -> None:
         """Let a device hold a socket."""

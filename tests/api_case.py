@@ -10,14 +10,22 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.service import AccountService
+from callnet.accounts.contact_lists import ContactLists
+from callnet.accounts.logins import Logins
 from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
-from tests.account_fixture import PHONE, ServiceFixture
+from tests.account_fixture import FRIEND, PHONE, ServiceFixture
 from tests.http_wire import Answer, HttpWire
 
 LOGIN = "/account/login"
 CONTACTS = "/getContactPersons"
+REFRESH = "/account/refresh"
+LOGOUT = "/account/logout"
+ADD = "/contacts/add"
+REMOVE = "/contacts/remove"
+BLOCK = "/contacts/block"
+UNBLOCK = "/contacts/unblock"
+CHANGES = (ADD, REMOVE, BLOCK, UNBLOCK)
 MARK = "s3cret-m4rk"
 """What no answer and no line of the log may repeat."""
 
@@ -28,6 +36,8 @@ NAMES = {
     3: "ERROR_CODE_PHONE_INVALID",
     4: "ERROR_CODE_TOKEN_INVALID",
     5: "ERROR_CODE_DEVICE_INVALID",
+    6: "ERROR_CODE_RATE_LIMITED",
+    7: "ERROR_CODE_CODE_INVALID",
 }
 
 
@@ -38,11 +48,11 @@ class ApiTestCase(SynchronousTestCase):
         """A service that nobody has used."""
         self.fixture = ServiceFixture()
         self.addCleanup(self.fixture.database.close)
-        self.serve(self.fixture.service)
+        self.serve(self.fixture.logins, self.fixture.lists)
 
-    def serve(self, service: AccountService) -> None:
-        """Serve ``service`` on a new connection."""
-        self.wire = HttpWire(CappedSite(AccountApi(service).resource(), Clock()))
+    def serve(self, logins: Logins, lists: ContactLists) -> None:
+        """Serve these on a new connection."""
+        self.wire = HttpWire(CappedSite(AccountApi(logins, lists, self.fixture.limits).resource(), Clock()))
 
     def post(self, path: str, body: bytes | dict[str, Any], *headers: str) -> Answer:
         """Ask, and check what holds for every answer."""
@@ -69,7 +79,7 @@ class ApiTestCase(SynchronousTestCase):
         for event in events:
             self.assertEqual(event["log_level"], LogLevel.info, formatEvent(event))
             self.assertNotIn("log_failure", event)
-            for secret in (MARK, PHONE, "eyJ"):
+            for secret in (MARK, PHONE, FRIEND, "eyJ"):
                 self.assertNotIn(secret, formatEvent(event))
 
     def assert_error(self, code: int, path: str, body: bytes | dict[str, Any], status: int = 200) -> None:

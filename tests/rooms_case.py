@@ -18,6 +18,7 @@ from callnet.records import CallRecord, SeatsRecord
 from callnet.soon import or_else
 from tests.later import later
 from tests.nodes import Cluster, NodeBus, NodeStore
+from tests.open_policies import OPEN
 
 ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")
@@ -115,7 +116,7 @@ class RoomsCase(SynchronousTestCase):
 
     def make_rooms(self, store: ICallStore) -> RoomManager:
         """Make and start a node, and see that it leaves no timer behind."""
-        rooms = RoomManager(store, NodeBus(self.cluster, store.node), self.clock, self.settings)
+        rooms = RoomManager(store, NodeBus(self.cluster, store.node), self.clock, self.settings, OPEN)
         rooms.start()
         return rooms
 

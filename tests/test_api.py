@@ -15,19 +15,21 @@ from twisted.web.client import FileBodyProducer, readBody
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
+from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.service import AccountService
-from callnet.interfaces import IAccounts
+from callnet.accounts.logins import Logins
+from callnet.interfaces import Enrolled, IAccounts
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
-from callnet.storage.sql import SqlContacts
+from callnet.storage.revoking import SqlRevocations
 from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
 from tests.account_fixture import FRIEND, PHONE
-from tests.api_case import CONTACTS, LOGIN, MARK, ApiTestCase
+from tests.api_case import ADD, CONTACTS, LOGIN, LOGOUT, MARK, REFRESH, ApiTestCase
 from tests.http_wire import HttpWire
 from tests.immediate import run_at_once
+from tests.open_policies import OPEN
 
 
 class CallsTests(ApiTestCase):
@@ -35,13 +37,59 @@ class CallsTests(ApiTestCase):
 
     def test_login(self) -> None:
         """A login answers a token and how long it is valid, and may not be cached."""
+        self.login()
         answer = self.post(LOGIN, {"phone": PHONE, "device_id": "tv888"})
         fields = answer.json()
         self.assertEqual(set(fields), {"errorCode", "errorCodeName", "message", "token", "expires_in"})
         self.assertEqual(fields["expires_in"], 3600)
-        self.assertEqual(self.fixture.tokens.verify(fields["token"]), DeviceAddress(PHONE, "tv888"))
+        self.assertEqual(self.fixture.tokens.verify(fields["token"]).device, DeviceAddress(PHONE, "tv888"))
         self.assertEqual(answer.status, 200)
         self.assertEqual(answer.headers["cache-control"], "no-store")
+
+    def test_secret(self) -> None:
+        """The login that makes a device offers a secret; who has used it once must show it from then on."""
+        body = {"phone": PHONE, "device_id": "tv888"}
+        secret = self.post(LOGIN, body).json()["device_secret"]
+        self.assertGreaterEqual(len(secret), 32)
+        answer = self.post(LOGIN, {**body, "secret": secret})
+        self.assertEqual((0, None), (answer.json()["errorCode"], answer.json().get("device_secret")))
+        for wrong in ({}, {"secret": ""}, {"secret": secret + "x"}, {"secret": None}):
+            self.assert_error(5, LOGIN, body | wrong)
+        self.assert_error(2, LOGIN, {**body, "secret": 1})
+
+    def test_refresh(self) -> None:
+        """A token is good for a new one, and both are valid then; it is in the body or in the header."""
+        token = self.login()
+        answers = [
+            self.post(REFRESH, {"token": token}),
+            self.post(REFRESH, {}, f"Authorization: Bearer {token}"),
+            self.post(REFRESH, {"token": token}, "Authorization: Bearer x"),
+        ]
+        for answer in answers:
+            self.assertEqual(set(answer.json()), {"errorCode", "errorCodeName", "message", "token", "expires_in"})
+            for valid in (token, answer.json()["token"]):
+                self.assert_error(0, CONTACTS, {"phone": PHONE, "token": valid})
+
+    def test_logout(self) -> None:
+        """A token that was logged out is no good for anything, and the device's other tokens are."""
+        token, other = self.login(), self.login()
+        self.assert_error(0, LOGOUT, {"token": token})
+        for path in (REFRESH, LOGOUT):
+            self.assert_error(4, path, {"token": token})
+        self.assert_error(4, CONTACTS, {"phone": PHONE, "token": token})
+        self.assert_error(0, CONTACTS, {"phone": PHONE, "token": other})
+
+    def test_without_a_token(self) -> None:
+        """A call that needs a token says so if there is none, and an empty one is a bad one."""
+        for path in (REFRESH, LOGOUT):
+            for body in (b"{}", b'{"token":null}', b'{"token":1}', b'{"token":[]}', b"[]", b"x", b""):
+                self.assert_error(2, path, body)
+            for header in ("", "Bearer", "Bearer ", "Basic x", "\xff"):
+                self.assertEqual(2, self.post(path, {}, f"Authorization: {header}").json()["errorCode"])
+            for bad in ("", "x", "e30.e30.", MARK):
+                self.assert_error(4, path, {"token": bad})
+                if bad:
+                    self.assertEqual(4, self.post(path, {}, f"Authorization: bearer {bad}").json()["errorCode"])
 
     def test_content_type_is_not_insisted_on(self) -> None:
         """Whatever a client says of its body, it is read as JSON."""
@@ -52,7 +100,7 @@ class CallsTests(ApiTestCase):
 
     def test_unknown_fields_are_ignored(self) -> None:
         """Fields that come with later versions do no harm."""
-        self.assert_error(0, LOGIN, {"phone": PHONE, "device_id": "tv", "secret": 1, "code": None, "x": [{}]})
+        self.assert_error(0, LOGIN, {"phone": PHONE, "device_id": "tv", "y": 1, "z": None, "x": [{}]})
 
     def test_last_duplicate_counts(self) -> None:
         """Of duplicate keys the last counts."""
@@ -65,7 +113,7 @@ class CallsTests(ApiTestCase):
     def test_contacts(self) -> None:
         """The list has one row for each device of each contact, and says who is online."""
         token = self.login()
-        contacts.add(self.fixture.database, [Pair(PHONE, FRIEND, "朋友")])
+        contacts.add(self.fixture.database, [Pair(PHONE, FRIEND, "朋友")], 0.0)
         self.assertEqual(self.post(CONTACTS, {"phone": PHONE, "token": token}).json()["contacts"], [])
         self.login(FRIEND, "b")
         self.login(FRIEND, "a")
@@ -83,7 +131,7 @@ class CallsTests(ApiTestCase):
     def test_pages(self) -> None:
         """With ``limit`` an answer has so many rows and a cursor to go on from, until the last."""
         token = self.login()
-        contacts.add(self.fixture.database, [Pair(PHONE, FRIEND)])
+        contacts.add(self.fixture.database, [Pair(PHONE, FRIEND)], 0.0)
         for name in "abc":
             self.login(FRIEND, name)
         first = self.post(CONTACTS, {"phone": PHONE, "token": token, "limit": 2}).json()
@@ -94,7 +142,9 @@ class CallsTests(ApiTestCase):
 
     def test_through_a_real_client(self) -> None:
         """Twisted's own HTTP client logs in."""
-        agent: Any = RequestTraversalAgent(AccountApi(self.fixture.service).resource())  # type: ignore[no-untyped-call]
+        agent: Any = RequestTraversalAgent(
+            AccountApi(self.fixture.logins, self.fixture.lists, self.fixture.limits).resource()
+        )  # type: ignore[no-untyped-call]
         body = FileBodyProducer(BytesIO(json.dumps({"phone": PHONE, "device_id": "tv"}).encode()), cooperator=_EAGER)
         answer = agent.request(b"POST", b"http://callnet.test/account/login", None, body)
         agent.flush()
@@ -179,38 +229,43 @@ class ErrorTests(ApiTestCase):
     def test_client_that_leaves(self) -> None:
         """A client that leaves while its answer is prepared leaves nothing behind, in the log neither."""
         for outcome in (None, RuntimeError(MARK)):
-            waiting: Deferred[None] = Deferred()
+            waiting: Deferred[Enrolled] = Deferred()
             self.serve_accounts(_BrokenAccounts(waiting))
             body = json.dumps({"phone": PHONE, "device_id": "tv"})
             self.wire.send(f"POST {LOGIN} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
             self.wire.leave()
             if outcome is None:
-                waiting.callback(None)
+                waiting.callback(Enrolled())
             else:
                 waiting.errback(outcome)
             self.assertEqual(self.flushLoggedErrors(), [])
 
     def serve_accounts(self, accounts: IAccounts) -> None:
         """Serve with accounts of another kind."""
-        found = SqlContacts(self.fixture.database, run_at_once)
-        self.serve(AccountService(accounts, found, self.fixture.store, self.fixture.tokens, phone_rule("cn-mobile")))
+        revoked = SqlRevocations(self.fixture.database, run_at_once)
+        is_phone, look = phone_rule("cn-mobile"), self.fixture.news.look
+        logins = Logins(accounts, revoked, OPEN, self.fixture.tokens, is_phone, "open", None, look)
+        self.serve(logins, self.fixture.lists)
 
 
 class MountedTests(ApiTestCase):
     """The account service beside other resources."""
 
-    def serve(self, service: AccountService) -> None:
-        """Serve it as children of a site that has others."""
-        api = AccountApi(service).resource()
+    def serve(self, logins: Logins, lists: ContactLists) -> None:
+        """Serve them as children of a site that has others."""
+        api = AccountApi(logins, lists, self.fixture.limits).resource()
         root = Resource()
         root.putChild(b"account", api)
         root.putChild(b"getContactPersons", api)
+        root.putChild(b"contacts", api)
         self.wire = HttpWire(CappedSite(root, Clock()))
 
     def test_same_paths(self) -> None:
         """The paths are the same there."""
         token = self.login()
         self.assertEqual(self.post(CONTACTS, {"phone": PHONE, "token": token}).json()["contacts"], [])
+        self.assert_error(0, ADD, {"contact_phone": FRIEND, "token": token})
+        self.assert_error(2, "/contacts/other", b"{}", 404)
         self.assert_error(2, "/account/other", b"{}", 404)
         self.assert_error(2, "/account", b"{}", 404)
 
@@ -219,10 +274,19 @@ class MountedTests(ApiTestCase):
 class _BrokenAccounts:
     """Accounts with an outcome of their own."""
 
-    def __init__(self, outcome: Deferred[None]) -> None:
+    def __init__(self, outcome: Deferred[Any]) -> None:
         self._outcome = outcome
 
-    def enrol(self, address: DeviceAddress) -> Deferred[None]:  # noqa: ARG002
+    def enrol(self, address: DeviceAddress, offer: bytes) -> Deferred[Enrolled]:  # noqa: ARG002
+        return self._outcome
+
+    def find(self, address: DeviceAddress) -> Deferred[Enrolled | None]:  # noqa: ARG002
+        return self._outcome
+
+    def claim(self, address: DeviceAddress, offered: bytes, now: float) -> Deferred[bool]:  # noqa: ARG002
+        return self._outcome
+
+    def offer(self, address: DeviceAddress, offer: bytes, now: float) -> Deferred[None]:  # noqa: ARG002
         return self._outcome
 
 

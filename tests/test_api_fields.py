@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import DataInvalid
 from callnet.storage import contacts
-from callnet.web.requests import ContactsRequest, LoginRequest, decode_body
+from callnet.web.requests import AddContactRequest, ContactRequest, ContactsRequest, LoginRequest, decode_body
 from tests.account_fixture import FRIEND, PHONE
-from tests.api_case import CONTACTS, LOGIN, MARK, ApiTestCase
+from tests.api_case import CHANGES, CONTACTS, LOGIN, MARK, ApiTestCase
 
 WRONG_TYPES = (
     "null",
@@ -32,6 +32,7 @@ WRONG_TYPES = (
 )
 CONTROLS = ("\\u0000", "\\n", "\\u001f", "\\u007f", "\\u0080", f"{MARK}\\u0000")
 NO_UTF8 = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xc0\x80")
+REQUESTS = (LoginRequest, ContactsRequest, ContactRequest, AddContactRequest)
 LONE_SURROGATES = ("\\ud800", "\\udfff", "\\ud800\\u0041", "\\udc00\\ud800")
 
 
@@ -43,12 +44,18 @@ def with_field(fields: dict[str, str], name: str, value: str | bytes) -> bytes:
 
 
 class FieldTests(ApiTestCase):
-    """Every field of both calls, with everything that it can be."""
+    """Every field of the calls, with everything that it can be."""
 
     def setUp(self) -> None:
         """A device that is logged in."""
         super().setUp()
-        self.fields = {LOGIN: {"phone": PHONE, "device_id": "tv888"}, CONTACTS: {"phone": PHONE, "token": self.login()}}
+        token = self.login()
+        change = {"contact_phone": FRIEND, "token": token}
+        self.fields = {
+            LOGIN: {"phone": PHONE, "device_id": "tv888"},
+            CONTACTS: {"phone": PHONE, "token": token},
+            **dict.fromkeys(CHANGES, change),
+        }
 
     def assert_field(self, code: int, path: str, name: str, value: str | bytes) -> None:
         """With this value of one field, in JSON, the call answers this errorCode."""
@@ -56,7 +63,8 @@ class FieldTests(ApiTestCase):
 
     def required(self) -> Iterable[tuple[str, str, int]]:
         """Each required field, and the errorCode of a string that it may not be."""
-        return [(LOGIN, "phone", 3), (LOGIN, "device_id", 5), (CONTACTS, "phone", 4), (CONTACTS, "token", 4)]
+        own = [(LOGIN, "phone", 3), (LOGIN, "device_id", 5), (CONTACTS, "phone", 4), (CONTACTS, "token", 4)]
+        return own + [(path, "contact_phone", 3) for path in CHANGES]
 
     def test_missing(self) -> None:
         """A required field that is missing is named."""
@@ -136,7 +144,7 @@ class FieldTests(ApiTestCase):
 
     def test_no_object(self) -> None:
         """A body that is no JSON object is refused."""
-        for path in (LOGIN, CONTACTS):
+        for path in self.fields:
             for body in (
                 b"",
                 b" ",
@@ -181,21 +189,21 @@ class BodyProperties(SynchronousTestCase):
         except DataInvalid as error:
             self.assertLess(len(str(error)), 80)
 
-    @given(st.binary(), st.sampled_from([LoginRequest, ContactsRequest]))
+    @given(st.binary(), st.sampled_from(REQUESTS))
     def test_any_bytes(self, body: bytes, kind: type[msgspec.Struct]) -> None:
         """No bytes are an exception to that."""
         self.assert_decoded(body, kind)
 
     @given(
         st.dictionaries(
-            st.sampled_from(["phone", "device_id", "token", "limit", "after", "x"]),
+            st.sampled_from(["phone", "device_id", "token", "limit", "after", "contact_phone", "name", "x"]),
             st.recursive(
                 st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
                 lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
                 max_leaves=5,
             ),
         ),
-        st.sampled_from([LoginRequest, ContactsRequest]),
+        st.sampled_from(REQUESTS),
     )
     def test_any_fields(self, fields: dict[str, Any], kind: type[msgspec.Struct]) -> None:
         """No fields are, and what is accepted has the fields as they were sent."""

@@ -17,7 +17,8 @@ from bench.figures import Figures, Limit, percentile, table, typical
 from bench.servers import OVER_TLS, WAYS
 from bench.watched import read, watch
 from bench.wire import CLOSE, PING, TEXT, FrameReader, WireError, client_frame, sign_token
-from callnet.accounts.tokens import Key, Tokens
+from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.tokens import Tokens
 from callnet.errors import TokenInvalid
 
 GOOD = Figures(call=100.0, connection=200.0, login=400.0, memory=8.0, p50=0.5, p99=2.0)
@@ -75,9 +76,9 @@ class TokenTests(SynchronousTestCase):
     def test_tokens_are_as_good_as_those_of_a_login(self) -> None:
         """A callnet with the same key takes them, until they expire."""
         token = sign_token(address_of(7), KEY, expires=1000)
-        self.assertEqual(address_of(7), Tokens([Key.of(KEY)], 60, lambda: 999.0).verify(token))
+        self.assertEqual(address_of(7), Tokens(KeyRing.of(Key.of(KEY)), 60, lambda: 999.0).verify(token).device)
         with self.assertRaises(TokenInvalid):
-            Tokens([Key.of(KEY)], 60, lambda: 1000.0).verify(token)
+            Tokens(KeyRing.of(Key.of(KEY)), 60, lambda: 1000.0).verify(token)
 
 
 class FiguresTests(SynchronousTestCase):

@@ -26,6 +26,7 @@ from callnet.records import CallRecord, CallState
 from callnet.soon import or_else
 from tests.late_store import LateCallStore
 from tests.nodes import Cluster, NodeBus, NodeStore
+from tests.open_policies import OPEN
 from tests.phones import Connection
 from tests.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedPage
 
@@ -68,7 +69,9 @@ class Calls(RuleBasedStateMachine):
         self.tables = self.cluster.tables
         self.first = NodeStore(self.cluster, "here")
         stores = [self.make_store(self.first), NodeStore(self.cluster, "there")]
-        self.nodes = [RoomManager(store, NodeBus(self.cluster, store.node), self.clock, TIMES) for store in stores]
+        self.nodes = [
+            RoomManager(store, NodeBus(self.cluster, store.node), self.clock, TIMES, OPEN) for store in stores
+        ]
         for node in self.nodes:
             node.start()
         self.connections: list[Connection] = []

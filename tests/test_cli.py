@@ -12,17 +12,13 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.cli import main
 from callnet.commands import contact_csv
 from callnet.commands.common import CommandError
-from callnet.model import DeviceAddress
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
-from callnet.storage.enrolling import SqlAccounts
-from tests.immediate import run_at_once
 
 A, B, C = "13651884967", "13651884968", "13651884969"
 
@@ -165,20 +161,6 @@ class ContactTests(CommandTestCase):
         for data in (b"\xff\xfe\0o", b"owner,contact,name\n1,2,\xff\n", b"owner,contact,name\n\0"):
             self.assert_one_line(self.fail_("contact", "import", "-", given=data), "line")
         self.assertIn("No such file", self.invoke("contact", "import", "/nonexistent").stderr)
-
-
-class AccountTests(CommandTestCase):
-    """``callnet account``."""
-
-    def test_list(self) -> None:
-        """All accounts are listed with the number of their devices."""
-        self.assertEqual(self.run_("account", "list"), "")
-        database = Database(self.url)
-        self.addCleanup(database.close)
-        accounts = SqlAccounts(database, run_at_once, Clock())
-        for address in (DeviceAddress(B, "x"), DeviceAddress(A, "tv"), DeviceAddress(A, "pad")):
-            self.successResultOf(accounts.enrol(address))
-        self.assertEqual(self.run_("account", "list"), f"{A}  2\n{B}  1\n")
 
 
 class DatabaseTests(CommandTestCase):

@@ -58,13 +58,13 @@ class ServiceTests(SynchronousTestCase):
         """A service that nobody has used."""
         self.fixture = ServiceFixture()
         self.addCleanup(self.fixture.database.close)
-        agent = agent_of(AccountApi(self.fixture.service).resource())
+        agent = agent_of(AccountApi(self.fixture.logins, self.fixture.lists, self.fixture.limits).resource())
         self.account = Account("http://callnet.test:8083/", Clock(), agent=agent)
 
     def test_login(self) -> None:
         """A login answers the token of that device."""
         token = self.successResultOf(self.account.login(*TV))
-        self.assertEqual(TV, self.fixture.tokens.verify(token))
+        self.assertEqual(TV, self.fixture.tokens.verify(token).device)
 
     def test_login_that_is_refused(self) -> None:
         """A refusal has the service's code, its name and its words."""
@@ -77,7 +77,7 @@ class ServiceTests(SynchronousTestCase):
         token = self.successResultOf(self.account.login(*TV))
         self.assertEqual([], self.successResultOf(self.account.contacts(PHONE, token)))
         self.successResultOf(self.account.login(FRIEND, "phone1"))
-        contacts.add(self.fixture.database, [Pair(PHONE, FRIEND, "Mum")])
+        contacts.add(self.fixture.database, [Pair(PHONE, FRIEND, "Mum")], 0.0)
         self.fixture.put_online(DeviceAddress(FRIEND, "phone1"))
         rows = self.successResultOf(self.account.contacts(PHONE, token))
         self.assertEqual([ContactRow(FRIEND, "phone1", "Mum", True)], rows)

@@ -67,7 +67,7 @@ class ExampleTests(FileTestCase):
         """It shows every setting."""
         shown, section = set(), ""
         for line in self.uncommented().splitlines():
-            if heading := re.fullmatch(r"\[(\w+)\]", line):
+            if heading := re.fullmatch(r"\[([\w.]+)\]", line):
                 section = f"{heading[1]}."
             elif setting := re.match(r"(\w+) = ", line):
                 shown.add(section + setting[1])
@@ -214,9 +214,24 @@ class MistakeTests(FileTestCase):
         for value in ("0", "-1", "2678401", "inf", "nan"):
             self.assertEqual(self.refusal(f"calls.grace = {value}"), "calls.grace must be a number from 0.1 to 2678400")
 
+    def test_codes_that_nobody_sends(self) -> None:
+        """Enrolment ``otp`` needs somebody who sends the codes, a secret, and a text that has the code in it."""
+        otp = 'accounts.enrolment = "otp"\n'
+        self.assertIn("accounts.otp.url must name", self.refusal(otp))
+        url = f'{otp}accounts.otp.url = "https://codes.example.org/"\n'
+        for secret in ("", "x" * 31):
+            self.assertIn("at least 32", self.refusal(f'{url}accounts.otp.secret = "{secret}"'))
+        whole = f'{url}accounts.otp.secret = "{"x" * 32}"\n'
+        self.assertEqual("otp", self.load(whole).accounts.enrolment)
+        self.assertIn("{code}", self.refusal(f'{whole}accounts.otp.text = "no code"'))
+        for wrong in ("ftp://x", "codes.example.org", "https://", "https://a b"):
+            self.assertIn("https://", self.refusal(f'accounts.otp.url = "{wrong}"'))
+
     def test_a_word_that_is_none_of_the_allowed(self) -> None:
         """A word that is none of the allowed is told with those that are."""
-        self.assertEqual(self.refusal('accounts.enrolment = "known"'), 'accounts.enrolment must be one of "open"')
+        self.assertEqual(
+            self.refusal('accounts.enrolment = "closed"'), 'accounts.enrolment must be one of "known", "open", "otp"'
+        )
         self.assertEqual(
             self.refusal('accounts.phone_format = ""'),
             "accounts.phone_format must be cn-mobile, e164, or a regular expression",

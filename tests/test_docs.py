@@ -26,6 +26,8 @@ PAGES: Final = (
     "docs/room-socket.md",
     "docs/operating.md",
     "docs/many-machines.md",
+    "docs/security.md",
+    "docs/webhooks.md",
 )
 
 

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import Unavailable
+from callnet.interfaces import Enrolled
 from callnet.model import DeviceAddress
 from callnet.storage import contacts, enrolling
 from callnet.storage.contacts import Account
@@ -23,6 +24,7 @@ _T = TypeVar("_T")
 
 TV = DeviceAddress("13600000002", "tv")
 MANY = [DeviceAddress(f"136{number:08d}", device) for number in range(1000) for device in ("tv", "pad")]
+OFFER = b"o" * 32
 
 
 class Later:
@@ -64,9 +66,9 @@ class EnrollingTests(SynchronousTestCase):
         self.statements: list[str] = []
         event.listen(self.database._engine, "before_cursor_execute", lambda *args: self.statements.append(args[2]))
 
-    def enrol(self, *addresses: DeviceAddress) -> list[Deferred[None]]:
+    def enrol(self, *addresses: DeviceAddress) -> list[Deferred[Enrolled]]:
         """Have devices log in."""
-        return [self.accounts.enrol(address) for address in addresses]
+        return [self.accounts.enrol(address, OFFER) for address in addresses]
 
     def test_together(self) -> None:
         """However many ask while the database is at work: some hundreds of them are one transaction."""
@@ -101,7 +103,7 @@ class EnrollingTests(SynchronousTestCase):
         for one in asked:
             self.failureResultOf(one, Unavailable)
         self.assertEqual([], self.later.steps)
-        again = self.accounts.enrol(MANY[0])
+        again = self.accounts.enrol(MANY[0], OFFER)
         self.later.step()
         self.successResultOf(again)
 
@@ -134,10 +136,10 @@ class EnrollingTests(SynchronousTestCase):
         self.enrol(TV)
         self.later.step()
         self.clock.advance(299)
-        self.successResultOf(self.accounts.enrol(TV))
+        self.successResultOf(self.accounts.enrol(TV, OFFER))
         self.assertEqual([], self.later.steps)
         self.clock.advance(1)
-        self.assertNoResult(self.accounts.enrol(TV))
+        self.assertNoResult(self.accounts.enrol(TV, OFFER))
 
     def test_not_too_many(self) -> None:
         """Only so many are remembered: the newest."""
@@ -146,5 +148,5 @@ class EnrollingTests(SynchronousTestCase):
         while self.later.steps:
             self.later.step()
         for known in MANY[2:12]:
-            self.successResultOf(self.accounts.enrol(known))
-        self.assertNoResult(self.accounts.enrol(MANY[1]))
+            self.successResultOf(self.accounts.enrol(known, OFFER))
+        self.assertNoResult(self.accounts.enrol(MANY[1], OFFER))

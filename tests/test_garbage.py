@@ -17,7 +17,8 @@ from twisted.internet.task import Clock, deferLater
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from callnet.accounts.tokens import Key, Tokens
+from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
 from callnet.config import CallSettings
@@ -27,6 +28,7 @@ from callnet.operations.garbage import CALM, MINUTE, SETTLES, YOUNG, Garbage
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
 from callnet.websocket import ServerSocketFactory
+from tests.open_policies import OPEN
 from tests.rfc6455 import CLOSE, TEXT, client_frame
 from tests.test_at_once import Once, Side
 
@@ -103,9 +105,9 @@ class SocketTests(TestCase):
 
     async def setUp(self) -> None:  # type: ignore[override]
         """Serve."""
-        self.tokens = Tokens([Key.of(b"k" * 32)], 3600, time)
+        self.tokens = Tokens(KeyRing.of(Key.of(b"k" * 32)), 3600, time)
         bus = MemoryBus()
-        rooms = RoomManager(MemoryCallStore(bus, reactor), bus, reactor, CallSettings())
+        rooms = RoomManager(MemoryCallStore(bus, reactor), bus, reactor, CallSettings(), OPEN)
         self.devices = SignalingFactory(rooms, self.tokens.verify, reactor)
         self.pages = RoomSocketFactory(rooms, reactor)
         self.ports: dict[ServerSocketFactory, Any] = {

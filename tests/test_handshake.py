@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from callnet.accounts.tokens import Key, Tokens
+from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.tokens import Tokens
 from callnet.model import DeviceAddress
 from callnet.signaling.factory import SignalingFactory
 from tests.quiet import QuietTestCase
@@ -72,7 +73,7 @@ class HandshakeTests(HandshakeCase):
 
     def test_bad_token(self) -> None:
         """A malformed, forged or altered token is answered by 401."""
-        forger = Tokens([Key.of(b"f" * 32)], 3600, self.world.clock.seconds)
+        forger = Tokens(KeyRing.of(Key.of(b"f" * 32)), 3600, self.world.clock.seconds)
         head, body, signature = self.token.split(".")
         none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0"
         for token in (

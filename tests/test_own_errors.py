@@ -18,6 +18,7 @@ from callnet.signaling.factory import SignalingFactory
 from callnet.soon import Soon
 from callnet.web.room import RoomSocketFactory
 from callnet.websocket import Opening, ServerSocket, ServerSocketFactory
+from tests.open_policies import OPEN
 from tests.quiet import QuietTestCase
 from tests.rfc6455 import TEXT
 
@@ -62,7 +63,7 @@ class StoreTests(QuietTestCase):
         """Connect two devices to a server whose store can fail."""
         super().setUp()
         self.store = FailingStore(self.world.store)
-        self.rooms = RoomManager(self.store, self.world.bus, self.world.clock, CallSettings())
+        self.rooms = RoomManager(self.store, self.world.bus, self.world.clock, CallSettings(), OPEN)
         self.addCleanup(self.rooms.stop)
         self.signaling = SignalingFactory(self.rooms, self.world.tokens.verify, self.world.clock)
         self.tv = self.world.device(*TV, self.signaling)

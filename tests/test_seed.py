@@ -9,17 +9,12 @@ import json
 import re
 from typing import Any
 
-from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.service import AccountService
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
-from callnet.storage.database import Database
-from callnet.storage.enrolling import SqlAccounts
-from callnet.storage.sql import SqlContacts
 from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
+from tests.account_fixture import ServiceFixture
 from tests.http_wire import HttpWire
-from tests.immediate import run_at_once
 from tests.quiet import QuietTestCase
 from tests.wires import ANSWERED, Device
 
@@ -41,18 +36,12 @@ class SeedTestCase(QuietTestCase):
     def setUp(self) -> None:
         """Start the account service (8083) and the media signaling service (8082)."""
         super().setUp()
-        database = Database("sqlite://")
-        self.addCleanup(database.close)
-        database.upgrade()
-        service = AccountService(
-            SqlAccounts(database, run_at_once, self.world.clock),
-            SqlContacts(database, run_at_once),
-            self.world.store,
-            self.world.tokens,
-            phone_rule("cn-mobile"),
+        fixture = ServiceFixture(world=self.world)
+        self.addCleanup(fixture.database.close)
+        self.database = fixture.database
+        self.accounts = CappedSite(
+            AccountApi(fixture.logins, fixture.lists, fixture.limits).resource(), self.world.clock
         )
-        self.database = database
-        self.accounts = CappedSite(AccountApi(service).resource(), self.world.clock)
 
     def post(self, path: str, **fields: object) -> dict[str, Any]:
         """``POST path HTTP/1.1``, ``Content-Type: application/json``; answer the JSON of the response."""
@@ -119,7 +108,7 @@ class AccountSectionTests(SeedTestCase):
 
     def test_get_contact_persons(self) -> None:
         """获取联系人: phone and token are answered by a list of phone and device_id."""
-        contacts.add(self.database, [Pair("13651884967", "13651884968")])
+        contacts.add(self.database, [Pair("13651884967", "13651884968")], 0.0)
         self.login(PHONE)
         answer = self.post("/getContactPersons", phone="13651884967", token=self.login(TV))
         self.assert_fields(answer, {"errorCode": 0, "errorCodeName": "ERROR_CODE_NONE"})

@@ -19,6 +19,7 @@ from callnet.web.api import AccountApi
 from callnet.web.room import RoomSocketFactory
 from tests.account_fixture import TV, ServiceFixture
 from tests.http_wire import Answer, HttpWire
+from tests.open_policies import OPEN
 
 PAGE: Final = "<!doctype html><title>callnet</title>"
 UPGRADE: Final = (
@@ -39,9 +40,9 @@ class SiteTestCase(SynchronousTestCase):
         self.addCleanup(fixture.database.close)
         self.token = fixture.tokens.issue(TV)
         clock = Clock()
-        rooms = RoomManager(fixture.store, MemoryBus(), clock, CallSettings())
+        rooms = RoomManager(fixture.store, MemoryBus(), clock, CallSettings(), OPEN)
         self.root = site.root(
-            AccountApi(fixture.service).resource(),
+            AccountApi(fixture.logins, fixture.lists, fixture.limits).resource(),
             SignalingFactory(rooms, fixture.tokens.verify, clock).web_resource(),
             RoomSocketFactory(rooms, clock).web_resource(),
             str(self.static),
@@ -84,10 +85,20 @@ class PlacesTests(SiteTestCase):
         self.assertEqual(login["errorCode"], 0)
         body = b'{"phone": "13651884967", "token": "%s"}' % login["token"].encode()
         self.assertEqual(self.wire.request("POST", "/getContactPersons", body).json()["contacts"], [])
+        body = b'{"contact_phone": "13651884968", "token": "%s"}' % login["token"].encode()
+        for change in ("add", "remove", "block", "unblock"):
+            self.assertEqual(self.wire.request("POST", f"/contacts/{change}", body).json()["errorCode"], 0)
 
     def test_what_the_account_service_does_not_know_is_answered_in_its_form(self) -> None:
         """What the account service does not know is answered in its form."""
-        for path in ("/account", "/account/", "/account/nothing", "/getContactPersons/nothing"):
+        for path in (
+            "/account",
+            "/account/",
+            "/account/nothing",
+            "/getContactPersons/nothing",
+            "/contacts",
+            "/contacts/nothing",
+        ):
             answer = self.wire.request("POST", path, b"{}")
             self.assertEqual((answer.status, answer.json()["errorCode"]), (404, 2), path)
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import Queue
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.application.service import IService, IServiceMaker, ServiceMaker
-from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.plugin import getPlugins
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -28,26 +25,8 @@ from callnet.tap import IDaemonReactor, Options, compose, makeService
 from callnet.web.site import PAGE
 from tests.http_wire import HttpWire
 from tests.rfc6455 import TEXT
+from tests.still_reactor import StillReactor
 from tests.wires import Wire
-
-THREAD_TIME: Final = 30
-"""Seconds that the database may take on a busy machine."""
-
-
-class StillReactor(MemoryReactorClock):
-    """A reactor in memory to which real threads may come back."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._from_threads: Queue[Callable[[], object]] = Queue()
-
-    def callFromThread(self, callable: Callable[..., object], *args: object, **kwargs: object) -> None:  # noqa: A002
-        """Keep a call for :meth:`take_thread`."""
-        self._from_threads.put(lambda: callable(*args, **kwargs))
-
-    def take_thread(self) -> None:
-        """Wait for what one thread has to say."""
-        self._from_threads.get(timeout=THREAD_TIME)()
 
 
 class DaemonTestCase(SynchronousTestCase):
@@ -70,6 +49,28 @@ class DaemonTestCase(SynchronousTestCase):
         self.assertNotIn("\n", error)
         return error
 
+    def factory(self, port: int) -> Any:
+        """What serves a port, inside of the TLS if there is any."""
+        [factory] = [factory for at, factory, _, _ in self.reactor.tcpServers if at == port]
+        return factory.wrappedFactory if isinstance(factory, TLSMemoryBIOFactory) else factory
+
+    def begin(self, daemon: Daemon) -> None:
+        """Start a daemon, and let it find out what it must know before devices are sent to it."""
+        daemon.startService()
+        while not daemon.news.begun.called:
+            self.reactor.take_thread()
+
+    def post(self, port: int, path: str, **fields: str) -> dict[str, Any]:
+        """Ask the account service, whose database works in a thread."""
+        wire = HttpWire(self.factory(port))
+        body = json.dumps(fields)
+        wire.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        while not (answers := wire.answers()):
+            self.reactor.take_thread()
+        (answer,) = answers
+        wire.leave()
+        return cast("dict[str, Any]", answer.json())
+
 
 class RunningTests(DaemonTestCase):
     """The daemon as it runs."""
@@ -79,7 +80,7 @@ class RunningTests(DaemonTestCase):
         super().setUp()
         self.daemon = self.compose()
         with capturedLogs() as events:
-            self.daemon.startService()
+            self.begin(self.daemon)
         self.log = "\n".join(str(formatEvent(event)) for event in events)
         self.addCleanup(self.stop)
 
@@ -90,21 +91,6 @@ class RunningTests(DaemonTestCase):
             self.reactor.advance(10)
             self.successResultOf(stopped)
 
-    def factory(self, port: int) -> Any:
-        """What serves a port, inside of the TLS if there is any."""
-        [factory] = [factory for at, factory, _, _ in self.reactor.tcpServers if at == port]
-        return factory.wrappedFactory if isinstance(factory, TLSMemoryBIOFactory) else factory
-
-    def post(self, port: int, path: str, **fields: str) -> dict[str, Any]:
-        """Ask the account service, whose database works in a thread."""
-        wire = HttpWire(self.factory(port))
-        body = json.dumps(fields)
-        wire.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-        self.reactor.take_thread()
-        (answer,) = wire.answers()
-        wire.leave()
-        return cast("dict[str, Any]", answer.json())
-
     def device(self, port: int, device_id: str) -> Wire:
         """Log a device in and open its socket."""
         token = self.post(8083, "/account/login", phone="13651884967", device_id=device_id)["token"]
@@ -112,6 +98,8 @@ class RunningTests(DaemonTestCase):
         wire.handshake(f"/socket.io?token={token}")
         self.carry(wire)
         self.assertTrue(wire.open, wire.head)
+        while not all(peer.session.generation for peer in self.factory(8082).sockets):
+            self.reactor.take_thread()
         return wire
 
     def carry(self, *wires: Wire) -> None:
@@ -142,6 +130,8 @@ class RunningTests(DaemonTestCase):
             self.assertEqual(login["errorCode"], 0)
             contacts = self.post(port, "/getContactPersons", phone="13651884967", token=login["token"])
             self.assertEqual(contacts["contacts"], [])
+            added = self.post(port, "/contacts/add", contact_phone="13651884968", token=login["token"])
+            self.assertEqual(added["errorCode"], 0)
 
     def test_devices_on_different_ports_meet(self) -> None:
         """Devices on different ports meet."""
@@ -196,6 +186,7 @@ class RunningTests(DaemonTestCase):
         stopped = self.daemon.stopService()
         self.carry(device)
         self.successResultOf(stopped)
+        self.reactor.take_threads()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 

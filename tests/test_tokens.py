@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.tokens import TOKEN_MAX, Key, Tokens
+from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.tokens import TOKEN_MAX, Tokens
 from callnet.errors import TokenInvalid
 from callnet.model import DEVICE_ID_MAX, DeviceAddress
 
@@ -49,8 +50,8 @@ class TokensTests(SynchronousTestCase):
         self.clock = Clock()
         self.clock.advance(NOW)
         self.key = Key.of(SECRET)
-        self.tokens = Tokens([self.key], 3600, self.clock.seconds)
-        self.splitting = Tokens([self.key], 3600, self.clock.seconds, split_user_name=True)
+        self.tokens = Tokens(KeyRing.of(self.key), 3600, self.clock.seconds)
+        self.splitting = Tokens(KeyRing.of(self.key), 3600, self.clock.seconds, split_user_name=True)
 
     def assert_refused(self, token: str, tokens: Tokens | None = None) -> None:
         """The token is refused, and the error does not repeat it."""
@@ -92,32 +93,32 @@ class TokensTests(SynchronousTestCase):
         token = self.tokens.issue(TV)
         self.assertLess(NOW + 3600, time.time())
         self.clock.advance(3599)
-        self.assertEqual(self.tokens.verify(token), TV)
+        self.assertEqual(self.tokens.verify(token).device, TV)
         self.clock.advance(1)
         self.assert_refused(token)
 
     def test_not_yet_valid(self) -> None:
         """A token from the future is refused, but for an hour, by which another node's clock may be ahead."""
         for claim in ("iat", "nbf"):
-            self.assertEqual(self.tokens.verify(forge({**CLAIMS, claim: NOW + 3600})), TV)
+            self.assertEqual(self.tokens.verify(forge({**CLAIMS, claim: NOW + 3600})).device, TV)
             self.assert_refused(forge({**CLAIMS, claim: NOW + 3601}))
 
     def test_older_key(self) -> None:
         """A token of a key that no longer signs is accepted while the key is listed."""
         old, new = Key.of(OLD_SECRET), Key.of(SECRET)
-        token = Tokens([old], 3600, self.clock.seconds).issue(TV)
-        self.assertEqual(Tokens([new, old], 3600, self.clock.seconds).verify(token), TV)
-        self.assert_refused(token, Tokens([new], 3600, self.clock.seconds))
+        token = Tokens(KeyRing.of(old), 3600, self.clock.seconds).issue(TV)
+        self.assertEqual(Tokens(KeyRing.of(old, [new]), 3600, self.clock.seconds).verify(token).device, TV)
+        self.assert_refused(token, Tokens(KeyRing.of(new), 3600, self.clock.seconds))
 
     def test_without_key_id(self) -> None:
         """A token without a key id is checked against the first key, and against no other."""
-        tokens = Tokens([Key.of(SECRET), Key.of(OLD_SECRET)], 3600, self.clock.seconds)
-        self.assertEqual(tokens.verify(forge(CLAIMS)), TV)
+        tokens = Tokens(KeyRing.of(Key.of(SECRET), [Key.of(OLD_SECRET, NOW - 1)]), 3600, self.clock.seconds)
+        self.assertEqual(tokens.verify(forge(CLAIMS)).device, TV)
         self.assert_refused(forge(CLAIMS, OLD_SECRET), tokens)
 
     def test_key_ids(self) -> None:
         """A key id in another spelling of the header is found; an unknown one, or none that is a string, is refused."""
-        self.assertEqual(self.tokens.verify(forge(CLAIMS, kid=self.key.kid, x=1)), TV)
+        self.assertEqual(self.tokens.verify(forge(CLAIMS, kid=self.key.kid, x=1)).device, TV)
         for kid in ANY_TYPE:
             self.assert_refused(forge(CLAIMS, kid=kid))
 
@@ -161,13 +162,13 @@ class TokensTests(SynchronousTestCase):
 
     def test_too_long(self) -> None:
         """A token that is too long is refused, however valid."""
-        self.assertEqual(self.tokens.verify(forge({**CLAIMS, "x": "y" * 1000})), TV)
+        self.assertEqual(self.tokens.verify(forge({**CLAIMS, "x": "y" * 1000})).device, TV)
         self.assert_refused(forge({**CLAIMS, "x": "y" * TOKEN_MAX}))
 
     def test_longest_address_fits(self) -> None:
         """The token of the longest phone and the longest device id is not too long."""
         address = DeviceAddress("+" * 32, "\U0001f4fa" * DEVICE_ID_MAX)
-        self.assertEqual(self.tokens.verify(self.tokens.issue(address)), address)
+        self.assertEqual(self.tokens.verify(self.tokens.issue(address)).device, address)
 
     def test_claims_of_wrong_types(self) -> None:
         """Claims of any other type than theirs are refused."""
@@ -203,7 +204,7 @@ class TokensTests(SynchronousTestCase):
         """The seed's sample claims name a device only where all phones have 11 digits."""
         self.clock.rightNow = 1614569875
         token = forge(SEED_TOKEN_CLAIMS)
-        self.assertEqual(self.splitting.verify(token), TV)
+        self.assertEqual(self.splitting.verify(token).device, TV)
         self.assert_refused(token)
 
     def test_user_name_that_cannot_be_split(self) -> None:
@@ -222,7 +223,7 @@ class TokensTests(SynchronousTestCase):
     def test_user_name_beside_others(self) -> None:
         """With ``phone`` or ``deviceid`` in it, a token's ``userName`` counts for nothing."""
         claims = {"userName": "13651884968x", "exp": NOW + 60}
-        self.assertEqual(self.splitting.verify(forge({**claims, "phone": TV.phone, "deviceid": "tv888"})), TV)
+        self.assertEqual(self.splitting.verify(forge({**claims, "phone": TV.phone, "deviceid": "tv888"})).device, TV)
         self.assert_refused(forge({**claims, "phone": TV.phone}), self.splitting)
         self.assert_refused(forge({**claims, "deviceid": "tv888"}), self.splitting)
 
@@ -230,7 +231,7 @@ class TokensTests(SynchronousTestCase):
 class TokenProperties(SynchronousTestCase):
     """What holds for any text."""
 
-    tokens = Tokens([Key.of(SECRET)], 3600, lambda: NOW, split_user_name=True)
+    tokens = Tokens(KeyRing.of(Key.of(SECRET)), 3600, lambda: NOW, split_user_name=True)
 
     @given(st.text() | st.binary().map(lambda data: data.decode("latin-1")))
     def test_any_text_is_refused(self, text: str) -> None:
@@ -257,7 +258,7 @@ class TokenProperties(SynchronousTestCase):
     def test_any_claim(self, value: object, claim: str) -> None:
         """Whatever a signed claim is, the token is one of a well-formed device, or refused."""
         try:
-            address = self.tokens.verify(forge({**CLAIMS, claim: value}))
+            address = self.tokens.verify(forge({**CLAIMS, claim: value})).device
         except TokenInvalid:
             return
         self.assertTrue(0 < len(address.phone) <= 32)
@@ -270,14 +271,14 @@ class TokenProperties(SynchronousTestCase):
     def test_round_trip(self, phone: str, device_id: str) -> None:
         """The token of any device that can exist names that device."""
         address = DeviceAddress(phone, device_id)
-        self.assertEqual(self.tokens.verify(self.tokens.issue(address)), address)
+        self.assertEqual(self.tokens.verify(self.tokens.issue(address)).device, address)
 
 
 class GeneralTokens(Tokens):
     """Tokens of which PyJWT reads every one."""
 
-    def __init__(self, keys: list[Key]) -> None:
-        super().__init__(keys, 3600, lambda: NOW)
+    def __init__(self, ring: KeyRing) -> None:
+        super().__init__(ring, 3600, lambda: NOW)
         self._headers = {}
 
 
@@ -286,8 +287,9 @@ class LibraryTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Two who go by the same keys, of whom one leaves everything to PyJWT."""
-        keys = [Key.of(SECRET), Key.of(OLD_SECRET)]
-        self.tokens, self.library = Tokens(keys, 3600, lambda: NOW), GeneralTokens(keys)
+        first, other = Key.of(SECRET), Key.of(OLD_SECRET, NOW)
+        ring = KeyRing.of(first, [other])
+        self.tokens, self.library = Tokens(ring, 3600, lambda: NOW), GeneralTokens(ring)
         seeds = [
             forge(CLAIMS),
             forge(CLAIMS, OLD_SECRET),
@@ -295,12 +297,12 @@ class LibraryTests(SynchronousTestCase):
             forge([]),
             forge(CLAIMS, alg="HS384"),
         ]
-        self.made = [self.tokens.issue(TV), Tokens(keys[1:], 3600, lambda: NOW).issue(TV), *seeds]
+        self.made = [self.tokens.issue(TV), Tokens(KeyRing.of(first), 3600, lambda: NOW).issue(TV), *seeds]
 
     def verdict(self, tokens: Tokens, token: str) -> DeviceAddress | None:
         """Whose it is, if it is accepted."""
         try:
-            return tokens.verify(token)
+            return tokens.verify(token).device
         except TokenInvalid:
             return None
 
@@ -308,7 +310,7 @@ class LibraryTests(SynchronousTestCase):
         """They agree on every token that was made by somebody, and on what is issued."""
         for token in self.made:
             self.assertEqual(self.verdict(self.library, token), self.verdict(self.tokens, token), token)
-        self.assertEqual(TV, self.library.verify(self.tokens.issue(TV)))
+        self.assertEqual(TV, self.library.verify(self.tokens.issue(TV)).device)
 
     @given(st.integers(0, 6), st.integers(0, 400), st.integers(0, 3), st.text("aZ0-_.=+/", max_size=3))
     def test_changed_tokens(self, which: int, at: int, left_out: int, put_in: str) -> None:

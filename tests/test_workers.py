@@ -167,11 +167,11 @@ class ReloadTests(WorkersTestCase):
     """What SIGHUP comes to."""
 
     def test_all_are_told(self) -> None:
-        """All are told to read the certificate again, those that are starting too."""
+        """All are told what to read again, those that are starting too."""
         self.first.say(Serving())
-        self.workers.reload()
+        self.workers.reload(["certificate"])
         for process in self.reactor.processes:
-            self.assertEqual(process.orders, [messages.Reload()])
+            self.assertEqual(process.orders, [messages.Reload(["certificate"])])
 
 
 class MessagesTests(SynchronousTestCase):

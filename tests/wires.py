@@ -17,13 +17,17 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from callnet.accounts.tokens import Key, Tokens
+from callnet.accounts.revocations import Revocations
+from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
 from callnet.config import CallSettings
+from callnet.interfaces import IPolicies
 from callnet.model import DeviceAddress
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
+from tests.open_policies import OPEN
 from tests.rfc6455 import CLOSE, PING, PONG, TEXT, Frame, client_frame, take_frame
 
 ANSWERED: Final = 512
@@ -252,12 +256,20 @@ class Device:
 class World:
     """A server that nobody is connected to yet."""
 
-    def __init__(self, settings: CallSettings | None = None, allowed_origins: Sequence[str] = ()) -> None:
-        self.clock = Clock()
+    def __init__(
+        self,
+        settings: CallSettings | None = None,
+        allowed_origins: Sequence[str] = (),
+        policies: IPolicies = OPEN,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock = clock or Clock()
         self.bus = MemoryBus()
         self.store = MemoryCallStore(self.bus, self.clock)
-        self.tokens = Tokens([Key.of(b"k" * 32)], 7 * 86400, self.clock.seconds, split_user_name=True)
-        self.rooms = RoomManager(self.store, self.bus, self.clock, settings or CallSettings())
+        self.revocations = Revocations()
+        ring = KeyRing.of(Key.of(b"k" * 32))
+        self.tokens = Tokens(ring, 7 * 86400, self.clock.seconds, self.revocations, split_user_name=True)
+        self.rooms = RoomManager(self.store, self.bus, self.clock, settings or CallSettings(), policies)
         self.signaling = SignalingFactory(self.rooms, self.tokens.verify, self.clock, allowed_origins)
         self.pages = RoomSocketFactory(self.rooms, self.clock)
         self.wires: list[Wire] = []

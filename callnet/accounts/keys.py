@@ -1,45 +1,98 @@
-"""The file that holds the secret which tokens are signed with."""
+"""The files with the secrets that tokens are signed with.
+
+The *first* key is in the file that the setting names. The others are in the folder beside it that is
+named after it, ``signing.key.d`` beside ``signing.key``: a file each, named by the key's id, as
+:func:`add_key` makes it. Whatever has another name there is no key, such as a file that is just being written.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated, Final
 
+import msgspec
 from jwt.algorithms import HMACAlgorithm
 from jwt.exceptions import InvalidKeyError
+from msgspec import Meta, Struct
 
-from callnet.accounts.tokens import Key
+from callnet.accounts.ring import Key, KeyRing
 from callnet.config import SIGNING_KEY_MIN
 from callnet.errors import StartError
+from callnet.operations import files
 
-_SETTING = "tokens.signing_key_file"
-_LARGEST = 64 * 1024
+_SETTING: Final = "tokens.signing_key_file"
+_LARGEST: Final = 64 * 1024
+_KID: Final = re.compile(r"[0-9a-f]{8}")
+_END_OF_TIME: Final = 253402300799
+"""The last second of the year 9999."""
 
 
-def load_or_make_signing_key(path: str | os.PathLike[str], setting: str = _SETTING) -> Key:
-    """Read the signing key, or make one on the first start.
+class _Stored(Struct, frozen=True):
+    """What a file in the folder says, in TOML."""
 
-    The whole content of the file is the secret, without one trailing line break, so an operator can
-    put the text secret of an older server there. The key's id follows from the secret.
+    secret: str
+    """In hexadecimal."""
+    signs_from: Annotated[float, Meta(gt=0, le=_END_OF_TIME)]
+    """Seconds since 1970."""
 
-    :param setting: the name of the setting that ``path`` comes from, for the error.
-    :raises StartError: the file cannot be read or made, is open to others, or is too short.
+
+def load_or_make_keys(path: str | os.PathLike[str]) -> KeyRing:
+    """Read the keys; on the first start, which is when there are none, make the first.
+
+    The whole content of the first key's file is its secret, without one trailing line break, so an operator
+    can put the text secret of an older server there. A key's id follows from its secret.
+
+    :raises StartError: a file cannot be read or made, is open to others, or holds no key.
     """
-    file = Path(path)
-    try:
-        if not file.exists():
-            _make(file)
-        content = _read_private(file, setting)
-    except OSError as error:
-        raise StartError(f"{setting}: {file}: {error.strerror}") from None
-    return key_from_secret(content.removesuffix(b"\n").removesuffix(b"\r"), f"{setting}: {file}")
+    first, others = Path(path), _read_folder(Path(path))
+    if not others and not os.path.lexists(first):
+        with _explained(first):
+            _make(first)
+    return _ring(first, others)
 
 
-def key_from_secret(secret: bytes, origin: str) -> Key:
+def load_keys(path: str | os.PathLike[str]) -> KeyRing:
+    """Read the keys.
+
+    :raises StartError: there is none; or a file cannot be read, is open to others, or holds no key.
+    """
+    return _ring(Path(path), _read_folder(Path(path)))
+
+
+def add_key(path: str | os.PathLike[str], signs_from: float) -> Key:
+    """Make another key, and its file.
+
+    :param signs_from: seconds since 1970.
+    :raises StartError: the file cannot be made.
+    """
+    key = Key.of(secrets.token_bytes(SIGNING_KEY_MIN), float(signs_from))
+    folder = _folder(Path(path))
+    files.make_private_directory(str(folder), _SETTING)
+    with _explained(folder / key.kid):
+        content = f'secret = "{key.secret.hex()}"\nsigns_from = {key.signs_from!r}\n'
+        files.overwrite(str(folder / key.kid), content.encode("ascii"), files.PRIVATE)
+    return key
+
+
+def remove_key(path: str | os.PathLike[str], key: Key) -> None:
+    """Remove the file of a key. The first, once removed, is not made again as long as there are others.
+
+    :raises StartError: it cannot be removed.
+    """
+    first = Path(path)
+    file = _folder(first) / key.kid if key.signs_from else first  # the others all begin to sign later than 1970
+    with _explained(file):
+        file.unlink()
+
+
+def key_from_secret(secret: bytes, origin: str, signs_from: float = 0.0) -> Key:
     """Make a key of a secret that an operator gave.
 
     :param origin: how the error, if any, begins: the setting and where its value came from.
@@ -51,7 +104,25 @@ def key_from_secret(secret: bytes, origin: str) -> Key:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
     except InvalidKeyError:
         raise StartError(f"{origin}: this is a public key or a certificate, not a secret") from None
-    return Key.of(secret)
+    return Key.of(secret, signs_from)
+
+
+def _folder(first: Path) -> Path:
+    return Path(f"{first}.d")
+
+
+def _ring(first: Path, others: Sequence[Key]) -> KeyRing:
+    """All keys. Without others the first must be there."""
+    is_there = not others or os.path.lexists(first)
+    return KeyRing.of(_read_first(first) if is_there else None, others)
+
+
+@contextlib.contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StartError(f"{_SETTING}: {file}: {error.strerror}") from None
 
 
 def _make(file: Path) -> None:
@@ -68,9 +139,42 @@ def _make(file: Path) -> None:
         os.unlink(draft)
 
 
-def _read_private(file: Path, setting: str) -> bytes:
-    with file.open("rb") as stream:
+def _read_first(file: Path) -> Key:
+    content = _read_private(file)
+    return key_from_secret(content.removesuffix(b"\n").removesuffix(b"\r"), f"{_SETTING}: {file}")
+
+
+def _read_folder(first: Path) -> Sequence[Key]:
+    """The other keys."""
+    folder = _folder(first)
+    if not os.path.lexists(folder):
+        return ()
+    with _explained(folder):
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        names = sorted(os.listdir(folder))
+    if mode & 0o022:
+        raise StartError(f"{_SETTING}: others may write in {folder} (mode {mode:04o}); chmod 700 it")
+    return [_read_stored(folder / name) for name in names if _KID.fullmatch(name)]
+
+
+def _read_stored(file: Path) -> Key:
+    origin = f"{_SETTING}: {file}"
+    try:
+        stored = msgspec.toml.decode(_read_private(file), type=_Stored)
+        secret = bytes.fromhex(stored.secret)
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # their texts may repeat what is in the file
+        raise StartError(
+            f"{origin}: it must have a secret in hexadecimal and signs_from in seconds since 1970"
+        ) from None
+    key = key_from_secret(secret, origin, stored.signs_from)
+    if key.kid != file.name:
+        raise StartError(f"{origin}: this is the key {key.kid}, and the file must be named so")
+    return key
+
+
+def _read_private(file: Path) -> bytes:
+    with _explained(file), file.open("rb") as stream:
         mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
         if mode & 0o077:
-            raise StartError(f"{setting}: {file} is open to others (mode {mode:04o}); chmod 600 it")
+            raise StartError(f"{_SETTING}: {file} is open to others (mode {mode:04o}); chmod 600 it")
         return stream.read(_LARGEST)

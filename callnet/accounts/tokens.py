@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import jwt
@@ -15,6 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from callnet.accounts.enrolment import is_cn_mobile, is_device_id, is_well_formed_phone
+from callnet.accounts.revocations import Revocations
+from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.token import Token
 from callnet.errors import TokenInvalid
 from callnet.model import DeviceAddress
 
@@ -30,21 +33,6 @@ _ALGORITHM = "HS256"
 
 _SEED_HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
 """``{"alg":"HS256","typ":"JWT"}``, with which every token of the seed begins."""
-
-
-class Key(Struct, frozen=True):
-    """A secret that tokens are signed with, and the id that tells it from others in their header."""
-
-    kid: str
-    secret: bytes
-
-    def __repr__(self) -> str:
-        return f"Key(kid={self.kid!r})"
-
-    @classmethod
-    def of(cls, secret: bytes) -> Key:
-        """The key with this secret. Its id follows from the secret, so that a new secret has a new id."""
-        return cls(hmac.digest(secret, b"callnet kid", hashlib.sha256).hex()[:8], secret)
 
 
 class _Claims(Struct):
@@ -71,33 +59,47 @@ def _signature(signed: str, key: Key) -> str:
 class Tokens:
     """Issues and verifies tokens.
 
-    :param keys: the first one signs, and is what a token without a ``kid`` is checked against; the
-        others are still accepted.
+    :param ring: the keys to begin with.
     :param lifetime: how long a token is valid, in seconds.
     :param now: the time, in seconds since 1970.
+    :param revocations: what is refused though it has not expired; ``None``: nothing.
     :param split_user_name: accept ``userName`` alone and split it after 11 characters, which only
         the phone rule ``cn-mobile`` allows.
     """
 
     def __init__(
-        self, keys: Sequence[Key], lifetime: int, now: Callable[[], float], split_user_name: bool = False
+        self,
+        ring: KeyRing,
+        lifetime: int,
+        now: Callable[[], float],
+        revocations: Revocations | None = None,
+        split_user_name: bool = False,
     ) -> None:
-        self.lifetime = lifetime
-        self._now = now
+        self.lifetime: Final = lifetime
+        self.now: Final = now
+        self._revocations = revocations or Revocations()
         self._split_user_name = split_user_name
-        self._signing = keys[0]
-        self._keys = {key.kid: key for key in keys}
         self._jws = jwt.PyJWS(algorithms=[_ALGORITHM])
         self._decode_claims = msgspec.json.Decoder(_Claims).decode
+        self.use(ring)
+
+    def use(self, ring: KeyRing) -> None:
+        """Go by these keys from now on. A token of a key that is not among them is no longer accepted."""
+        self._ring = ring
+        self._keys = {key.kid: key for key in ring.keys}
         # The header of our own tokens, and of the seed's, is always the same text: no need to parse it. PyJWT,
         # which takes five times as long, makes it, and reads tokens with any other.
-        headers = {self._header_of(key): key for key in keys}
-        self._own_header = next(iter(headers))
-        self._headers = headers | {_SEED_HEADER: self._signing}
+        self._headers = {self._header_of(key): key for key in ring.keys}
+        if ring.without_kid is not None:
+            self._headers[_SEED_HEADER] = ring.without_kid
+        self._choose(self.now())
 
     def issue(self, address: DeviceAddress) -> str:
         """Make a new token for a device."""
-        now = int(self._now())
+        time = self.now()
+        if time >= self._signs_until:
+            self._choose(time)
+        now = max(int(time), self._revocations.valid_from(address))
         claims = {
             "userName": address.phone + address.device_id,
             "ip": "",
@@ -110,10 +112,10 @@ class Tokens:
         signed = f"{self._own_header}.{_to_base64(msgspec.json.encode(claims))}"
         return f"{signed}.{_signature(signed, self._signing)}"
 
-    def verify(self, token: str) -> DeviceAddress:
+    def verify(self, token: str) -> Token:
         """Tell whose token this is.
 
-        :raises TokenInvalid: it is malformed, forged, expired, or says nothing of a device.
+        :raises TokenInvalid: it is malformed, forged, expired, revoked, or says nothing of a device.
         """
         if len(token) > TOKEN_MAX or not token.isascii() or "=" in token:  # PyJWT would take padding
             raise TokenInvalid("the token is malformed")
@@ -122,7 +124,17 @@ class Tokens:
         except (jwt.InvalidTokenError, binascii.Error, msgspec.MsgspecError, UnicodeError, RecursionError):
             raise TokenInvalid("the token is malformed or was not issued here") from None
         self._check_times(claims)
-        return self._identity(claims)
+        issued_at = claims.exp - self.lifetime if claims.iat is None else claims.iat
+        verified = Token(self._identity(claims), issued_at, claims.exp, claims.jti)
+        if self._revocations.cover(verified):
+            raise TokenInvalid("the token was revoked")
+        return verified
+
+    def _choose(self, now: float) -> None:
+        """Sign with the key whose turn it is."""
+        self._signing = self._ring.signing(now)
+        self._own_header = self._header_of(self._signing)
+        self._signs_until = self._ring.next_change(now)
 
     def _header_of(self, key: Key) -> str:
         return self._jws.encode(b"{}", key.secret, _ALGORITHM, {"kid": key.kid}).partition(".")[0]
@@ -141,15 +153,13 @@ class Tokens:
 
     def _key_of(self, token: str) -> Key:
         header = self._jws.get_unverified_header(token)
-        if "kid" not in header:
-            return self._signing
-        key = self._keys.get(header["kid"])
+        key = self._keys.get(header["kid"]) if "kid" in header else self._ring.without_kid
         if key is None:
             raise TokenInvalid("the token was signed with an unknown key")
         return key
 
     def _check_times(self, claims: _Claims) -> None:
-        now = self._now()
+        now = self.now()
         if claims.exp <= now:
             raise TokenInvalid("the token has expired")
         for begin in (claims.iat, claims.nbf):

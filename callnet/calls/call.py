@@ -195,12 +195,14 @@ def _connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
         old = _come_from_elsewhere(draft, event)
     if old is None:
         generation = draft.next_generation(0, event.opened_at)
-        draft.put_device(DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None))
+        unused = DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None, event.policy)
+        draft.put_device(unused)
         return Attached(generation, Missed(None, None))
     heard_at = event.heard_at if event.heard_at is not None else None if old.connected else old.heard_at
     draft.rely_on(old.room, old.previous)
     generation = draft.next_generation(old.generation, event.opened_at)
-    new = draft.put_device(old, node=event.node, generation=generation, connected=True, heard_at=None, lost_at=None)
+    there = {"node": event.node, "connected": True, "heard_at": None, "lost_at": None}
+    new = draft.put_device(old, generation=generation, policy=event.policy, **there)
     if old.connected or old.node != event.node:
         draft.displace(old, new)  # a node must know, too, that a device is not gone that left it
     missed = _missed(draft, old, draft.now - UNHEARD if heard_at is None else heard_at)
@@ -273,10 +275,18 @@ def _call_due(draft: Draft, event: events.CallDue) -> None:
             draft.put_call(call)
 
 
+def _policy_changed(draft: Draft, event: events.PolicyChanged) -> None:
+    for device in draft.devices_of(event.device.phone):
+        if device.policy != event.policy:
+            draft.put_device(device, policy=event.policy)
+
+
 def _revoked(draft: Draft, event: events.Revoked) -> None:
-    call = draft.call_of(event.device)
-    if call is not None:
-        leave(draft, call, event.device, Reason.REVOKED)
+    for device in draft.devices_of(event.device.phone):
+        is_meant = not device.connected if event.generation is None else device.generation == event.generation
+        call = draft.call_of(device.address)
+        if is_meant and call is not None and event.device.covers(device.address):
+            leave(draft, call, device.address, Reason.REVOKED)
 
 
 def _stopped(draft: Draft, event: events.Stopped) -> None:
@@ -308,6 +318,7 @@ _RULES: Final[dict[type, Callable[[Draft, Any], Reply]]] = {
     events.GaveUp: _gave_up,
     events.RangInVain: _rang_in_vain,
     events.Unreachable: _unreachable,
+    events.PolicyChanged: _policy_changed,
     events.Revoked: _revoked,
     events.Signalled: _signalled,
     events.Stopped: _stopped,

@@ -11,6 +11,7 @@ from typing import ClassVar, Final, TypeAlias
 from msgspec import Struct
 
 from callnet.model import DeviceAddress, RoomId
+from callnet.records import ANYONE, Policy
 
 
 class _Event(Struct, frozen=True, gc=False):
@@ -100,7 +101,7 @@ class Connected(_DeviceEvent, frozen=True):
 
     ``heard_at``: when anything was last received on the socket that it displaces on this node;
     ``None`` if there is none. ``tried``: the generation under which an earlier try may have made it known,
-    of which nobody knows whether it did.
+    of which nobody knows whether it did. ``policy``: who may call its phone.
     """
 
     guess = True
@@ -108,6 +109,7 @@ class Connected(_DeviceEvent, frozen=True):
     heard_at: float | None
     opened_at: float
     tried: int = 0
+    policy: Policy = ANYONE
 
 
 class Disconnected(_DeviceEvent, frozen=True):
@@ -115,6 +117,12 @@ class Disconnected(_DeviceEvent, frozen=True):
 
     generation: int
     heard_at: float
+
+
+class PolicyChanged(_DeviceEvent, frozen=True):
+    """Who may call the phone of ``device``, which may be ``*``, has changed."""
+
+    policy: Policy
 
 
 class GaveUp(_RoomEvent, frozen=True):
@@ -136,7 +144,13 @@ class Unreachable(_RoomEvent, frozen=True):
 
 
 class Revoked(_DeviceEvent, frozen=True):
-    """The token of ``device`` was revoked, it logged out or was removed."""
+    """The token of ``device`` was revoked, it logged out or was removed; ``*``: all devices of its phone.
+
+    ``generation``: that of the connection that was opened with that token; ``None``: of whatever device is not
+    connected it is taken that it was.
+    """
+
+    generation: int | None
 
 
 class Signalled(_RoomEvent, frozen=True):
@@ -197,6 +211,7 @@ Event: TypeAlias = (
     | GaveUp
     | RangInVain
     | Unreachable
+    | PolicyChanged
     | Revoked
     | Signalled
     | Stopped

@@ -1,6 +1,6 @@
 """Placing a call: the seven steps in which a ``call`` is judged (protocol §2.4).
 
-Of step 1 ``self`` and ``unavailable`` are here; step 5, the policies, has no rule yet.
+Of step 1 ``self`` and ``unavailable`` are here.
 """
 
 from __future__ import annotations
@@ -74,13 +74,16 @@ def _meet(draft: Draft, own: CallRecord, event: Place) -> Outcome | None:
 
 
 def _free_devices(draft: Draft, event: Place) -> list[DeviceRecord] | Reason:
-    """Steps 6 and 7: the devices to ring, or why there is none."""
+    """Steps 5 to 7: the devices to ring, or why there is none."""
     if event.target.device_id != EVERY_DEVICE:
         device = draft.device(event.target)
+        if device is None or not device.may_be_called_by(event.caller.phone):
+            return Reason.OFFLINE
         if draft.call_of(event.target) is not None:
             return Reason.BUSY
-        return [device] if device is not None and device.connected else Reason.OFFLINE
-    online = [d for d in draft.devices_of(event.target.phone) if d.connected and d.address != event.caller]
+        return [device] if device.connected else Reason.OFFLINE
+    allowed = (d for d in draft.devices_of(event.target.phone) if d.may_be_called_by(event.caller.phone))
+    online = [device for device in allowed if device.connected and device.address != event.caller]
     free = [device for device in online if draft.call_of(device.address) is None]
     return free or (Reason.BUSY if online else Reason.OFFLINE)
 
@@ -91,6 +94,8 @@ def _call_again(draft: Draft, caller: DeviceRecord, own: CallRecord | None, even
         return None
     other = draft.device(other_party(own, event.caller))
     if other is None or other.lost_at is None or not event.target.covers(other.address):
+        return None
+    if not other.may_be_called_by(event.caller.phone):
         return None
     grace_ends = other.lost_at + draft.settings.grace
     return _ring(draft, caller, [other], event, grace_ends) if grace_ends > draft.now else None

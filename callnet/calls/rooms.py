@@ -21,6 +21,7 @@ from callnet.calls.call import Attached, NoSuchCall, NotYours, Overtaken, TooLat
 from callnet.calls.counts import CallCounts
 from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
+from callnet.calls.orders import Orders
 from callnet.calls.pages import Pages
 from callnet.calls.place import Ringing
 from callnet.calls.retries import AGAIN, Retries
@@ -33,9 +34,9 @@ from callnet.calls.unknown import UnknownCalls
 from callnet.calls.waiters import Told, Waiters
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
-from callnet.interfaces import BusMessage, IBus, ICallStore
+from callnet.interfaces import BusMessage, IBus, ICallStore, IPolicies
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
-from callnet.records import CallRecord, CallState, Displaced, Notice, Relay
+from callnet.records import CallRecord, CallState, Displaced, Notice, Policy, Relay
 from callnet.soon import Soon
 
 _CONNECT_TRIES: Final = 3
@@ -46,8 +47,11 @@ _ANSWER_TRIES: Final = 11
 class RoomManager:
     """Everything that happens to calls and seats on this node goes through here."""
 
-    def __init__(self, store: ICallStore, bus: IBus, clock: IReactorTime, settings: CallSettings) -> None:
+    def __init__(
+        self, store: ICallStore, bus: IBus, clock: IReactorTime, settings: CallSettings, policies: IPolicies
+    ) -> None:
         self._store = store
+        self._policies = policies
         self._bus = bus
         self._clock = clock
         self.settings: Final = settings
@@ -59,6 +63,7 @@ class RoomManager:
         self._decisions.on_unreached = RingingAgain(self._decisions, self._retries).unreached
         self._deadlines = Deadlines(store, self._decisions, clock)
         self._turns = Turns()
+        self.orders: Final = Orders(self._decisions, self._retries, self._turns)
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._waiters = Waiters()
         self._arrivals: Arrivals[Notice] = Arrivals(self._notice)
@@ -96,10 +101,11 @@ class RoomManager:
 
     async def _attach(self, session: DeviceSession, opened_at: float) -> None:
         device = session.address
+        policy = await self._policies.of(device.phone)
         older = self._devices.get(device)
         heard_at = None if older is None else self._heard_at(older)
         with self._arrivals.arriving(device):
-            reply: Any = await self._connect(device, older, heard_at, opened_at)
+            reply: Any = await self._connect(device, older, heard_at, opened_at, policy)
             if isinstance(reply, Overtaken):
                 session.displaced()
                 return
@@ -111,7 +117,12 @@ class RoomManager:
             self._tell_missed(session, reply.missed)
 
     async def _connect(
-        self, device: DeviceAddress, older: DeviceSession | None, heard_at: float | None, opened_at: float
+        self,
+        device: DeviceAddress,
+        older: DeviceSession | None,
+        heard_at: float | None,
+        opened_at: float,
+        policy: Policy,
     ) -> object:
         # Whatever became of the try before: each makes a connection that is newer than all others.
         doubts: list[object] = []
@@ -119,7 +130,8 @@ class RoomManager:
         failure = Unavailable()
         for _ in range(_CONNECT_TRIES):
             try:
-                opened = events.Connected(device, self._store.node, heard_at, self._by_the_store(opened_at), tried)
+                since = self._by_the_store(opened_at)
+                opened = events.Connected(device, self._store.node, heard_at, since, tried, policy)
                 return (await self._decisions.settle(opened)).reply
             except InDoubt as doubt:
                 failure = doubt

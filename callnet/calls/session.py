@@ -154,6 +154,11 @@ class Session:
                 self._has_said(RoomId(message.room_id), type(message))
             self._send(message)
 
+    def revoked(self) -> None:
+        """Close: the token of this connection was revoked. The device leaves its call (§2.4)."""
+        or_else(self._rooms.orders.revoke(self), _log_unless_unavailable)
+        self._peer.close(CloseCode.TOKEN_INVALID, "token revoked")
+
     def displaced(self) -> None:
         """Close: a newer connection of the device is open."""
         self._peer.close(CloseCode.DISPLACED, "connected elsewhere")

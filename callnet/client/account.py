@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IConsumer, IReactorTime
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.client import Agent, readBody
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS
-from zope.interface import implementer
+from twisted.web.iweb import IAgent, IPolicyForHTTPS
 
+from callnet.client.body import Body
 from callnet.client.errors import AccountError, in_time, unreachable
 from callnet.client.trust import public_trust
 
@@ -76,7 +76,7 @@ class Account:
             b"POST",
             f"{self._base}{path}".encode("ascii"),
             Headers({b"Content-Type": [b"application/json"]}),
-            _Body(msgspec.json.encode(fields)),
+            Body(msgspec.json.encode(fields)),
         )
         return _read_answer(response.code, response.phrase, await readBody(response))
 
@@ -97,25 +97,3 @@ def _field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:
         return msgspec.convert(answer.get(name), kind)
     except msgspec.ValidationError:
         raise AccountError(200, None, "", f"the answer has no good {name!r}") from None
-
-
-@implementer(IBodyProducer)
-class _Body:
-    """A short body, written at once."""
-
-    def __init__(self, data: bytes) -> None:
-        self.length = len(data)
-        self._data = data
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:  # noqa: N802
-        consumer.write(self._data)
-        return succeed(None)
-
-    def pauseProducing(self) -> None:  # noqa: N802
-        """Nothing is left to pause."""
-
-    def resumeProducing(self) -> None:  # noqa: N802
-        """Nothing is left to resume."""
-
-    def stopProducing(self) -> None:  # noqa: N802
-        """Nothing is left to stop."""

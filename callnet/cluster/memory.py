@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from callnet.cluster.membership import Membership
-from callnet.cluster.tables import Record, Tables
+from callnet.cluster.tables import Record, Tables, seen_online
 from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import Changes, Records
@@ -83,10 +83,11 @@ class MemoryCallStore:
         """See :meth:`callnet.interfaces.ICallStore.due`."""
         return succeed(self._tables.due(now))
 
-    def online(self, addresses: Collection[DeviceAddress]) -> Deferred[frozenset[DeviceAddress]]:
+    def online(
+        self, addresses: Collection[DeviceAddress], asker: str | None = None
+    ) -> Deferred[frozenset[DeviceAddress]]:
         """See :meth:`callnet.interfaces.IPresence.online`."""
-        found = ((address, self._tables.records.device(address)) for address in addresses)
-        return succeed(frozenset(address for address, record in found if record is not None and record.connected))
+        return succeed(seen_online(self._tables.records, addresses, asker))
 
 
 def open_alone(clock: IReactorTime) -> Membership:

@@ -15,11 +15,11 @@ from zope.interface import implementer
 from callnet.cluster.codec import decode_messages
 from callnet.cluster.copies import Copies
 from callnet.cluster.member import Member
-from callnet.cluster.tables import Record
+from callnet.cluster.tables import Record, seen_online
 from callnet.errors import Unavailable
 from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import Changes, DeviceRecord, Displaced, Notice, Records, SeatNotice
+from callnet.records import Changes, Displaced, Notice, Records, SeatNotice
 from callnet.soon import Ready, Soon, begin
 
 log = Logger()
@@ -192,17 +192,19 @@ class SharedCallStore:
         """See :meth:`callnet.interfaces.ICallStore.due`."""
         return succeed(chain(self._copies.due(now), self._member.take_swept()))
 
-    def online(self, addresses: Collection[DeviceAddress]) -> Deferred[frozenset[DeviceAddress]]:
+    def online(
+        self, addresses: Collection[DeviceAddress], asker: str | None = None
+    ) -> Deferred[frozenset[DeviceAddress]]:
         """See :meth:`callnet.interfaces.IPresence.online`."""
         phones = {address.phone for address in addresses}
         if not phones:
             return succeed(frozenset())
-        return Deferred.fromCoroutine(self._online(phones, addresses))
+        return Deferred.fromCoroutine(self._online(phones, addresses, asker))
 
-    async def _online(self, phones: Collection[str], addresses: Collection[DeviceAddress]) -> frozenset[DeviceAddress]:
-        records = await self.read(phones, ())
-        found: list[tuple[DeviceAddress, DeviceRecord | None]] = [(one, records.device(one)) for one in addresses]
-        return frozenset(address for address, record in found if record is not None and record.connected)
+    async def _online(
+        self, phones: Collection[str], addresses: Collection[DeviceAddress], asker: str | None
+    ) -> frozenset[DeviceAddress]:
+        return seen_online(await self.read(phones, ()), addresses, asker)
 
 
 def _log_unless_unavailable(failure: Failure) -> None:

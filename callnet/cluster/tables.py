@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import Final, TypeVar
 
@@ -145,3 +145,11 @@ def _put(table: dict[RoomId, _Roomed], index: DueIndex[RoomId], new: _Roomed) ->
     old = table.get(new.room)
     table[new.room] = new
     index.move(new.room, None if old is None else old.due, new.due)
+
+
+def seen_online(records: Records, addresses: Collection[DeviceAddress], asker: str | None) -> frozenset[DeviceAddress]:
+    """Those of these devices that hold a live socket, as a phone that asks may see it (:class:`IPresence`)."""
+    found = filter(None, map(records.device, addresses))
+    return frozenset(
+        device.address for device in found if device.connected and (asker is None or device.may_be_called_by(asker))
+    )

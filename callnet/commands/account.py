@@ -1,11 +1,19 @@
-"""``callnet account``: who has an account."""
+"""``callnet account``: who has an account, and which devices may be its."""
 
 from __future__ import annotations
 
-import click
+import time
 
-from callnet.commands.common import opened, settings_of
-from callnet.storage import contacts
+import click
+import msgspec
+
+from callnet.accounts.enrolment import is_device_id
+from callnet.accounts.logins import new_secret, secret_hash
+from callnet.commands.common import CommandError, opened, require_phones, settings_of
+from callnet.config import TOKEN_LIFETIME_MAX
+from callnet.interfaces import Revocation
+from callnet.model import EVERY_DEVICE, DeviceAddress
+from callnet.storage import contacts, devices
 
 
 @click.group()
@@ -20,3 +28,95 @@ def list_(context: click.Context) -> None:
     with opened(settings_of(context)) as database:
         for found in contacts.accounts(database):
             click.echo(f"{found.phone}  {found.devices}")
+
+
+@account.command()
+@click.argument("phone")
+@click.argument("device_ids", metavar="[DEVICE_ID]...", nargs=-1)
+@click.pass_context
+def add(context: click.Context, phone: str, device_ids: tuple[str, ...]) -> None:
+    """Make an account and devices of it, so that they may log in where accounts.enrolment is "known"."""
+    settings = settings_of(context)
+    require_phones(settings, phone)
+    for device_id in device_ids:
+        _require_device_id(device_id)
+    with opened(settings) as database:
+        devices.provision(database, phone, device_ids, time.time())
+
+
+@account.command()
+@click.argument("phone")
+@click.argument("device_id")
+@click.option("--clear", is_flag=True, help="Let the device log in without a secret again.")
+@click.pass_context
+def secret(context: click.Context, phone: str, device_id: str, clear: bool) -> None:
+    """Give a device a new secret, without which it logs in no more, and show it. It is shown only now.
+
+    Tokens that the device has already go on to be valid: see "callnet account revoke".
+    """
+    settings = settings_of(context)
+    require_phones(settings, phone)
+    made = None if clear else new_secret()
+    with opened(settings) as database:
+        address = DeviceAddress(phone, device_id)
+        hashed = None if made is None else secret_hash(made)
+        if not devices.set_secret(database, address, hashed, time.time()):
+            raise CommandError("there is no such device; see: callnet account add")
+    if made is not None:
+        click.echo(made)
+
+
+@account.command()
+@click.argument("phone")
+@click.argument("device_id", required=False)
+@click.pass_context
+def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
+    """Refuse every token of a phone, or of one device of it, that was issued until now.
+
+    Its sockets are closed within a second or two, and it leaves its calls. It may log in again.
+    """
+    settings = settings_of(context)
+    require_phones(settings, phone)
+    if device_id is not None:
+        _require_device_id(device_id)
+    now = time.time()
+    revoked = Revocation(DeviceAddress(phone, device_id or EVERY_DEVICE), now + TOKEN_LIFETIME_MAX, before=now)
+    with opened(settings) as database:
+        if not devices.revoke(database, revoked, now):
+            raise CommandError("there is no such account or device; tokens of it, if there are any, are revoked")
+
+
+@account.command()
+@click.argument("phone")
+@click.pass_context
+def export(context: click.Context, phone: str) -> None:
+    """Show all that is kept of a phone, as JSON."""
+    settings = settings_of(context)
+    require_phones(settings, phone)
+    with opened(settings) as database:
+        found = devices.export(database, phone)
+    if found is None:
+        raise CommandError("nothing is kept of this phone")
+    click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+
+
+@account.command()
+@click.argument("phone")
+@click.confirmation_option(prompt="Remove the account, its devices and its lists?")
+@click.pass_context
+def delete(context: click.Context, phone: str) -> None:
+    """Remove all that is kept of a phone, and revoke its tokens.
+
+    What others have in their own lists stays. Its sockets are closed within a second or two.
+    """
+    settings = settings_of(context)
+    require_phones(settings, phone)
+    now = time.time()
+    with opened(settings) as database:
+        if not devices.delete(database, phone, now, now + TOKEN_LIFETIME_MAX):
+            raise CommandError("nothing is kept of this phone; tokens of it, if there are any, are revoked")
+
+
+def _require_device_id(device_id: str) -> None:
+    if not is_device_id(device_id):
+        raise CommandError(f"{device_id!r} is not an acceptable device id")

@@ -1,8 +1,9 @@
-"""``callnet contact``: who sees whom in its contact list."""
+"""``callnet contact``: who sees whom in its contact list, and who blocks whom."""
 
 from __future__ import annotations
 
 import io
+import time
 from typing import TextIO
 
 import click
@@ -10,17 +11,16 @@ import click
 from callnet.accounts.enrolment import phone_rule
 from callnet.commands import contact_csv
 from callnet.commands.common import CommandError, opened, require_phones, settings_of
-from callnet.model import is_plain_text
+from callnet.model import CONTACT_NAME_MAX, is_plain_text
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
-from callnet.storage.tables import CONTACT_NAME_MAX
 
 _CSV = click.File("r", encoding="utf-8-sig")
 
 
 @click.group()
 def contact() -> None:
-    """Who sees whom in its contact list."""
+    """Who sees whom in its contact list, and who blocks whom."""
 
 
 @contact.command()
@@ -40,7 +40,7 @@ def add(context: click.Context, owner: str, other: str, name: str | None, both: 
     if both:
         missing.append(Pair(other, owner))
     with opened(settings) as database:
-        contacts.add(database, named, missing)
+        contacts.add(database, named, time.time(), missing)
 
 
 @contact.command()
@@ -50,18 +50,48 @@ def add(context: click.Context, owner: str, other: str, name: str | None, both: 
 def remove(context: click.Context, owner: str, other: str) -> None:
     """Take the phone OTHER out of the list of the phone OWNER."""
     with opened(settings_of(context)) as database:
-        if not contacts.remove(database, owner, other):
+        if not contacts.remove(database, owner, other, time.time()):
             raise CommandError("there is no such contact")
+
+
+@contact.command()
+@click.argument("owner")
+@click.argument("phone")
+@click.pass_context
+def block(context: click.Context, owner: str, phone: str) -> None:
+    """Have the phone OWNER block PHONE, which stays in its list if it is there."""
+    settings = settings_of(context)
+    require_phones(settings, owner, phone)
+    if owner == phone:
+        raise CommandError("a phone cannot block itself")
+    with opened(settings) as database:
+        contacts.block(database, owner, phone, time.time())
+
+
+@contact.command()
+@click.argument("owner")
+@click.argument("phone")
+@click.pass_context
+def unblock(context: click.Context, owner: str, phone: str) -> None:
+    """Have the phone OWNER block PHONE no more."""
+    with opened(settings_of(context)) as database:
+        if not contacts.unblock(database, owner, phone, time.time()):
+            raise CommandError("it is not blocked")
 
 
 @contact.command("list")
 @click.argument("owner", required=False)
 @click.pass_context
 def list_(context: click.Context, owner: str | None) -> None:
-    """Show the list of the phone OWNER, or all lists: owner, contact, name."""
+    """Show the list of the phone OWNER, or all lists: owner, contact, name.
+
+    After them, for each phone that is blocked: owner, "blocks", phone.
+    """
     with opened(settings_of(context)) as database:
         for pair in contacts.pairs_of(database, owner):
             click.echo("  ".join(filter(None, (pair.owner, pair.contact, pair.name))))
+        for found in contacts.blocks_of(database, owner):
+            click.echo(f"{found.owner}  blocks  {found.phone}")
 
 
 @contact.command("import")
@@ -75,14 +105,14 @@ def import_(context: click.Context, file: TextIO) -> None:
     settings = settings_of(context)
     pairs = contact_csv.read(file, phone_rule(settings.accounts.phone_format))
     with opened(settings) as database:
-        contacts.add(database, pairs)
+        contacts.add(database, pairs, time.time())
     click.echo(f"{len(pairs)} contacts imported", err=True)
 
 
 @contact.command()
 @click.pass_context
 def export(context: click.Context) -> None:
-    """Write all lists as CSV, as import reads them, to the standard output."""
+    """Write all lists as CSV, as import reads them, to the standard output; not what is blocked."""
     lines = io.StringIO()
     with opened(settings_of(context)) as database:
         contact_csv.write(lines, contacts.pairs_of(database, None))

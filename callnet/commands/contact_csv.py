@@ -8,9 +8,8 @@ from typing import Final, TextIO
 
 from callnet.accounts.enrolment import PhoneRule
 from callnet.commands.common import CommandError
-from callnet.model import is_plain_text
+from callnet.model import CONTACT_NAME_MAX, is_plain_text
 from callnet.storage.contacts import Pair
-from callnet.storage.tables import CONTACT_NAME_MAX
 
 HEADER: Final = ["owner", "contact", "name"]
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from twisted.internet.interfaces import IReactorFromThreads
+
+Renewals: TypeAlias = Mapping[str, Callable[[], bool]]
+"""What is read again, each by its name: a call that reads it, and tells whether it was good."""
 
 
 def on_hangup(reactor: IReactorFromThreads, act: Callable[[], object]) -> Callable[[], None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from twisted.internet.interfaces import IReactorTime
 
+from callnet.accounts.token import Token
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import BASE, Session
 from callnet.interfaces import IPeer
@@ -22,15 +23,15 @@ LONGEST_FRAME: Final = 16 * 1024
 class SignalingFactory(ServerSocketFactory):
     """Serves ``/socket.io``.
 
-    ``authenticate`` turns a token into the address of its device, or raises
-    :class:`callnet.errors.TokenInvalid`. ``allowed_origins``: if there are any, a browser's page must come
+    ``authenticate`` verifies a token, or raises :class:`callnet.errors.TokenInvalid`.
+    ``allowed_origins``: if there are any, a browser's page must come
     from one of them (``https://host``); WebViews, which say ``null`` or ``file:`` or nothing, always pass.
     """
 
     def __init__(
         self,
         rooms: RoomManager,
-        authenticate: Callable[[str], DeviceAddress],
+        authenticate: Callable[[str], Token],
         clock: IReactorTime,
         allowed_origins: Sequence[str] = (),
     ) -> None:
@@ -44,6 +45,12 @@ class SignalingFactory(ServerSocketFactory):
         if not self._allowed_origins or not origin:
             return True
         return origin == "null" or urlsplit(origin).scheme == "file" or origin.lower() in self._allowed_origins
+
+    def close_revoked(self, phones: Collection[str], is_revoked: Callable[[Token], bool]) -> None:
+        """Close the sockets of devices of these phones whose tokens are revoked."""
+        for socket in list(self.sockets):
+            if isinstance(socket, Peer) and socket.is_of(phones) and is_revoked(socket.token):
+                socket.session.revoked()
 
     def session(self, address: DeviceAddress, peer: IPeer) -> Session:
         """Make the session of a device that was admitted."""

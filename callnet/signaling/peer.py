@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from zope.interface import implementer
 
+from callnet.accounts.token import Token
 from callnet.calls.session import Session
 from callnet.errors import TokenInvalid
 from callnet.interfaces import IPeer
@@ -24,6 +26,7 @@ class Peer(ServerSocket):
 
     factory: SignalingFactory
     session: Session
+    token: Token
 
     def admit(self, opening: Opening) -> None:
         """Check path, origin and token, in this order."""
@@ -33,10 +36,14 @@ class Peer(ServerSocket):
         if not factory.allows_origin(opening.headers.get("origin")):
             raise Refused(HTTPStatus.FORBIDDEN)
         try:
-            address = factory.authenticate(_token(opening))
+            self.token = factory.authenticate(_token(opening))
         except TokenInvalid:
             raise Refused(HTTPStatus.UNAUTHORIZED) from None
-        self.session = factory.session(address, self)
+        self.session = factory.session(self.token.device, self)
+
+    def is_of(self, phones: Collection[str]) -> bool:
+        """Tell whether this is the socket of a device of one of these phones."""
+        return hasattr(self, "session") and self.token.device.phone in phones
 
     def opened(self) -> None:
         """Let the device be connected."""

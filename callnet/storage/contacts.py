@@ -1,14 +1,20 @@
-"""Contact lists and accounts for the command line. Everything here blocks."""
+"""Contact lists and accounts for the command line, and for the daemon where both do the same.
+
+Nothing here returns before the database has answered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 
+from callnet.errors import DataInvalid
+from callnet.model import BLOCKED_MAX
+from callnet.storage import changes
 from callnet.storage.database import Database
-from callnet.storage.tables import account, account_device, contact
+from callnet.storage.tables import account, account_device, blocked, contact
 
 
 class Pair(Struct, frozen=True):
@@ -19,6 +25,13 @@ class Pair(Struct, frozen=True):
     name: str = ""
 
 
+class Block(Struct, frozen=True):
+    """``owner`` blocks ``phone``."""
+
+    owner: str
+    phone: str
+
+
 class Account(Struct, frozen=True):
     """A phone, and how many devices it has."""
 
@@ -26,8 +39,8 @@ class Account(Struct, frozen=True):
     devices: int
 
 
-def add(database: Database, pairs: Iterable[Pair], missing: Iterable[Pair] = ()) -> None:
-    """Put pairs in, all or none.
+def add(database: Database, pairs: Sequence[Pair], now: float, missing: Sequence[Pair] = ()) -> None:
+    """Put pairs in, all or none. How long the lists are is the operator's business.
 
     :param pairs: one that is there already gets the new name.
     :param missing: one that is there already keeps its name.
@@ -37,13 +50,49 @@ def add(database: Database, pairs: Iterable[Pair], missing: Iterable[Pair] = ())
             rows = [{"owner": pair.owner, "contact": pair.contact, "name": pair.name} for pair in some]
             if rows:
                 connection.execute(insert, rows)
+        changes.note(connection, [pair.owner for pair in (*pairs, *missing)], now)
 
 
-def remove(database: Database, owner: str, other: str) -> bool:
+def remove(database: Database, owner: str, other: str, now: float) -> bool:
     """Take a pair out; tell whether it was there."""
+    return _take_out(database, contact, owner, contact.c.contact == other, now)
+
+
+def block(database: Database, owner: str, phone: str, now: float) -> None:
+    """Have ``owner`` block a phone.
+
+    :raises DataInvalid: it is not blocked, and as many others are as may be.
+    """
+    row = blocked.c
     with database.write() as connection:
-        removed = connection.execute(contact.delete().where(contact.c.owner == owner, contact.c.contact == other))
-        return removed.rowcount > 0
+        database.take_turns(connection, owner)
+        if connection.scalar(select(row.phone).where(row.owner == owner, row.phone == phone)) is None:
+            require_room(connection, blocked, owner, BLOCKED_MAX)
+            connection.execute(blocked.insert(), {"owner": owner, "phone": phone})
+            changes.note(connection, [owner], now)
+
+
+def unblock(database: Database, owner: str, phone: str, now: float) -> bool:
+    """Have ``owner`` block a phone no more; tell whether it did."""
+    return _take_out(database, blocked, owner, blocked.c.phone == phone, now)
+
+
+def require_room(connection: Connection, table: Table, owner: str, most: int) -> None:
+    """Make sure that a list has fewer than ``most`` rows, within a transaction that has taken its turn.
+
+    :raises DataInvalid: it has not.
+    """
+    rows = connection.scalar(select(func.count()).select_from(table).where(table.c.owner == owner)) or 0
+    if rows >= most:
+        raise DataInvalid(f"the list is full: it takes {most} phones")
+
+
+def _take_out(database: Database, table: Table, owner: str, which: ColumnElement[bool], now: float) -> bool:
+    with database.write() as connection:
+        is_out = connection.execute(table.delete().where(table.c.owner == owner, which)).rowcount > 0
+        if is_out:
+            changes.note(connection, [owner], now)
+        return is_out
 
 
 def pairs_of(database: Database, owner: str | None) -> Sequence[Pair]:
@@ -53,6 +102,15 @@ def pairs_of(database: Database, owner: str | None) -> Sequence[Pair]:
         statement = statement.where(contact.c.owner == owner)
     with database.read() as connection:
         return [Pair(row.owner, row.contact, row.name) for row in connection.execute(statement)]
+
+
+def blocks_of(database: Database, owner: str | None) -> Sequence[Block]:
+    """What one phone blocks, or with ``None`` each of them, in order."""
+    statement = select(blocked).order_by(blocked.c.owner, blocked.c.phone)
+    if owner is not None:
+        statement = statement.where(blocked.c.owner == owner)
+    with database.read() as connection:
+        return [Block(row.owner, row.phone) for row in connection.execute(statement)]
 
 
 def accounts(database: Database) -> Sequence[Account]:

@@ -14,7 +14,7 @@ from threading import Event
 from typing import Any, Final
 
 from psycopg import OperationalError
-from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url, text
 from sqlalchemy import exc as sql_errors
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import StaticPool
@@ -39,7 +39,11 @@ _POSTGRESQL_TIMEOUTS = {
 }
 """In the words of libpq, unless the URL has its own: no thread may wait forever for a host that is gone."""
 
-_AWAY = (sql_errors.OperationalError, sql_errors.InterfaceError, sql_errors.TimeoutError)
+_TURNS: Final = 0x63616C6C
+"""``call``. PostgreSQL's locks for turns are pairs of numbers that begin with it, and no others are pairs."""
+_TAKE_TURNS: Final = text("SELECT pg_advisory_xact_lock(:space, hashtext(:subject))")
+
+_AWAY = (sql_errors.OperationalError, sql_errors.InterfaceError, sql_errors.TimeoutError, OSError)
 
 
 class Database:
@@ -101,6 +105,16 @@ class Database:
         """
         with _translated(), self._writing.begin() as connection:
             yield connection
+
+    def take_turns(self, connection: Connection, subject: str) -> None:
+        """Wait, within a transaction, until no other is left that takes turns at this subject.
+
+        What it counts then, nobody changes before it ends. On SQLite writers take turns anyway.
+
+        :raises Unavailable: (the transaction) the others took too long.
+        """
+        if not self._is_sqlite:
+            connection.execute(_TAKE_TURNS, {"space": _TURNS, "subject": subject})
 
     def upgrade(self) -> None:
         """Bring the schema up to date. Two processes may do so at once.
@@ -191,9 +205,9 @@ def _translated() -> Iterator[None]:
         raise Unavailable("the database cannot be reached") from error
 
 
-def _parse(text: str) -> URL:
+def _parse(given: str) -> URL:
     try:
-        url = make_url(text)
+        url = make_url(given)
         backend = url.get_backend_name()
     except (sql_errors.ArgumentError, ValueError):
         raise StartError(

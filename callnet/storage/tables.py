@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table
+from sqlalchemy import Column, Double, ForeignKey, Integer, LargeBinary, MetaData, String, Table
 
-from callnet.model import DEVICE_ID_MAX, PHONE_MAX
+from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, PHONE_MAX
 
-CONTACT_NAME_MAX: Final = 64
-"""The longest name of a contact, in characters."""
+JTI_MAX: Final = 255
+"""The longest id of a token that can be revoked, in characters."""
 
 
 def _text(longest: int) -> String:
@@ -29,6 +29,42 @@ account_device = Table(
     metadata,
     Column("phone", _text(PHONE_MAX), ForeignKey(account.c.phone), primary_key=True),
     Column("device_id", _text(DEVICE_ID_MAX), primary_key=True),
+    Column("secret", LargeBinary(32)),  # SHA-256 of the secret without which it may not log in
+    Column("offered", LargeBinary(32)),  # the same of one that it was offered and has not used yet
+)
+
+# Tokens that are refused though they have not expired: one by its id, or all that were issued before a time.
+revocation = Table(
+    "revocation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("phone", _text(PHONE_MAX), nullable=False, index=True),
+    Column("device_id", _text(DEVICE_ID_MAX), nullable=False),  # * for every device of the phone
+    Column("before", Double),  # seconds since 1970
+    Column("jti", _text(JTI_MAX)),
+    Column("expires_at", Double, nullable=False),  # from then on all these tokens have expired
+)
+
+# The newest code of each phone that was sent one in the last hour; what is kept is its keyed hash.
+one_time_code = Table(
+    "one_time_code",
+    metadata,
+    Column("phone", _text(PHONE_MAX), primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("since", Double, nullable=False),  # the hour that counts began then
+    Column("sent", Integer, nullable=False),  # so many in that hour
+)
+
+# Phones about which something has changed that nodes remember, and when: each of them looks here every second.
+change = Table(
+    "change",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("phone", _text(PHONE_MAX), nullable=False),
+    Column("at", Double, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 # Pairs of phones. Neither needs an account yet: lists may be imported before anyone logs in.
@@ -38,6 +74,14 @@ contact = Table(
     Column("owner", _text(PHONE_MAX), primary_key=True),
     Column("contact", _text(PHONE_MAX), primary_key=True),
     Column("name", _text(CONTACT_NAME_MAX), nullable=False),
+)
+
+# Pairs of phones: ``owner`` does not want to hear of ``phone``, be it a contact or not.
+blocked = Table(
+    "blocked",
+    metadata,
+    Column("owner", _text(PHONE_MAX), primary_key=True),
+    Column("phone", _text(PHONE_MAX), primary_key=True),
 )
 
 # One row. ``oldest_code`` is the level of the oldest code that may still use the schema; see ``schema.py``.

@@ -49,7 +49,10 @@ class Ask(Struct, frozen=True, tag=True):
 
 
 class Reload(Struct, frozen=True, tag=True):
-    """Read the certificate again."""
+    """Read things again, such as the certificate."""
+
+    what: Sequence[str]
+    """Their names (:data:`callnet.operations.signals.Renewals`)."""
 
 
 class Serving(Struct, frozen=True, tag=True):

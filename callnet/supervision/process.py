@@ -71,9 +71,9 @@ class WorkerProcess(ProcessProtocol):
         """
         return self._ask("families", clock).addCallback(lambda answer: answer.families)
 
-    def reload(self) -> None:
-        """Have it read the certificate again."""
-        self._tell(Reload())
+    def reload(self, what: Sequence[str]) -> None:
+        """Have it read these things again."""
+        self._tell(Reload(what))
 
     def kill(self, name: str) -> None:
         """Send it a signal, if it is still there."""

@@ -15,7 +15,7 @@ from callnet.operations.listening import ADMIN, OpenListener, close_all, hold, l
 from callnet.operations.metrics import Family, total
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import DRAINING, Check, Report, report_of
-from callnet.operations.signals import on_hangup
+from callnet.operations.signals import Renewals, on_hangup
 from callnet.supervision.worker import IParentReactor, Worker
 
 _LOOK_AGAIN: Final = 0.1
@@ -48,10 +48,10 @@ class Workers:
             worker.start()
         self._look_later(all_ready)
 
-    def reload(self) -> None:
-        """Have all of them read the certificate again."""
+    def reload(self, what: Sequence[str]) -> None:
+        """Have all of them read these things again."""
         for worker in self._workers:
-            worker.reload()
+            worker.reload(what)
 
     def stop(self) -> Deferred[None]:
         """End them; fires when all are gone."""
@@ -94,7 +94,7 @@ class Supervisor(Service):
     """The parent of workers.
 
     :param listeners: what is open; the workers take connections from all but the operator's.
-    :param reload: called at SIGHUP; if it answers false, the workers are left alone.
+    :param renewals: what is read again at SIGHUP, here first; the workers read again what was good.
     """
 
     name = "callnet"
@@ -105,14 +105,14 @@ class Supervisor(Service):
         workers: Workers,
         listeners: Sequence[OpenListener],
         greeting: Iterable[str],
-        reload: Callable[[], bool],
+        renewals: Renewals,
         reactor: IReactorFromThreads,
     ) -> None:
         self._workers = workers
         self._served = [each for each in listeners if each.service != ADMIN]
         self._own = [each for each in listeners if each.service == ADMIN]
         self._greeting = "\n".join(greeting)
-        self._reload = reload
+        self._renewals = renewals
         self._reactor = reactor
         self._sockets = hold(self._served)
 
@@ -133,5 +133,6 @@ class Supervisor(Service):
         await close_all(self._own)
 
     def _reload_all(self) -> None:
-        if self._reload():
-            self._workers.reload()
+        good = [name for name, renew in self._renewals.items() if renew()]
+        if good:
+            self._workers.reload(good)

@@ -83,10 +83,10 @@ class Worker:
         limit = self._reactor.callLater(STOP_LIMIT, self._end_it)
         return gone.addCallback(lambda _: limit.cancel() if limit.active() else None)
 
-    def reload(self) -> None:
-        """Have its process read the certificate again."""
+    def reload(self, what: Sequence[str]) -> None:
+        """Have its process read these things again."""
         if self._process is not None:
-            self._process.reload()
+            self._process.reload(what)
 
     def look(self) -> Deferred[tuple[Check, Report | None]]:
         """Whether devices may be sent to it, and what it says itself, if it answers."""

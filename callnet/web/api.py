@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from klein import Klein
 from msgspec.structs import asdict
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from werkzeug import exceptions
 
-from callnet.accounts.service import AccountService
-from callnet.errors import MethodNotAllowed, NotFound, ServiceError, Unavailable, root_cause
+from callnet.accounts.contact_lists import ContactLists
+from callnet.accounts.logins import Login, Logins
+from callnet.errors import DataInvalid, MethodNotAllowed, NotFound, ServiceError, Unavailable, root_cause
+from callnet.operations.limits import LoginLimits
 from callnet.web.envelope import write_error, write_success
 from callnet.web.paths import WholePath
-from callnet.web.requests import ContactsRequest, LoginRequest, decode_body
+from callnet.web.requests import (
+    AddContactRequest,
+    CodeRequest,
+    ContactRequest,
+    ContactsRequest,
+    LoginRequest,
+    TokenRequest,
+    bearer_token,
+    decode_body,
+)
 
 
 class AccountApi:
-    """Translates HTTP to :class:`AccountService` and back. It is to be served by a ``CappedSite``."""
+    """Translates HTTP to the services of accounts and back. It is to be served by a ``CappedSite``."""
 
     _app = Klein()
     _log = Logger(namespace="callnet.web")
 
-    def __init__(self, service: AccountService) -> None:
-        self._service = service
+    def __init__(self, logins: Logins, lists: ContactLists, limits: LoginLimits) -> None:
+        self._logins = logins
+        self._limits = limits
+        self._lists = lists
 
     def resource(self) -> IResource:
         """The account service as a resource.
 
-        It looks at the whole path, wherever it was put: as the root of a site, or as its children
-        ``account`` and ``getContactPersons`` beside others.
+        It looks at the whole path, wherever it was put: as the root of a site, or as one of its children.
         """
         return WholePath(self._app.resource())
 
@@ -38,18 +53,59 @@ class AccountApi:
     async def login(self, request: IRequest) -> bytes:
         """Log a device in."""
         asked = decode_body(request.content.read(), LoginRequest)
-        login = await self._service.login(asked.phone, asked.device_id)
-        return write_success(request, asdict(login))
+        self._limits.login(_host(request), asked.phone)
+        return _logged_in(request, await self._logins.login(asked.phone, asked.device_id, asked.secret, asked.code))
+
+    @_app.route("/account/code", methods=["POST"])
+    async def code(self, request: IRequest) -> bytes:
+        """Send a one-time code."""
+        asked = decode_body(request.content.read(), CodeRequest)
+        self._limits.code(_host(request))
+        await self._logins.send_code(asked.phone)
+        return write_success(request, {})
+
+    @_app.route("/account/refresh", methods=["POST"])
+    def refresh(self, request: IRequest) -> bytes:
+        """Give the device of a token a new one."""
+        return _logged_in(request, self._logins.refresh(_lone_token(request)))
+
+    @_app.route("/account/logout", methods=["POST"])
+    async def logout(self, request: IRequest) -> bytes:
+        """Revoke a token."""
+        await self._logins.logout(_lone_token(request))
+        return write_success(request, {})
 
     @_app.route("/getContactPersons", methods=["POST"])
     async def contacts(self, request: IRequest) -> bytes:
         """List the devices of a phone's contacts."""
         asked = decode_body(request.content.read(), ContactsRequest)
-        page = await self._service.contacts(asked.phone, asked.token, asked.limit, asked.after)
+        page = await self._lists.contacts(asked.phone, asked.token, asked.limit, asked.after)
         fields = asdict(page)
         if page.next is None:
             del fields["next"]
         return write_success(request, fields)
+
+    @_app.route("/contacts/add", methods=["POST"])
+    async def add_contact(self, request: IRequest) -> bytes:
+        """Put a phone in the caller's list, or give it another name there."""
+        asked = decode_body(request.content.read(), AddContactRequest)
+        await self._lists.add(_token(request, asked.token), asked.contact_phone, asked.name)
+        return write_success(request, {})
+
+    @_app.route("/contacts/remove", methods=["POST"])
+    async def remove_contact(self, request: IRequest) -> bytes:
+        """Take a phone out of the caller's list."""
+        return await _changed(request, self._lists.remove)
+
+    @_app.route("/contacts/block", methods=["POST"])
+    async def block_contact(self, request: IRequest) -> bytes:
+        """Have the caller's phone block another."""
+        return await _changed(request, self._lists.block)
+
+    @_app.route("/contacts/unblock", methods=["POST"])
+    async def unblock_contact(self, request: IRequest) -> bytes:
+        """Have the caller's phone block another no more."""
+        return await _changed(request, self._lists.unblock)
 
     @_app.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:
@@ -66,3 +122,34 @@ class AccountApi:
             return write_error(request, error)
         self._log.failure("An account request failed", failure)
         return write_error(request, ServiceError("internal error"))
+
+
+def _logged_in(request: IRequest, login: Login) -> bytes:
+    fields = asdict(login)
+    if login.device_secret is None:
+        del fields["device_secret"]
+    return write_success(request, fields)
+
+
+async def _changed(request: IRequest, change: Callable[[str, str], Deferred[None]]) -> bytes:
+    """Do something about one phone to the lists of the caller's."""
+    asked = decode_body(request.content.read(), ContactRequest)
+    await change(_token(request, asked.token), asked.contact_phone)
+    return write_success(request, {})
+
+
+def _lone_token(request: IRequest) -> str:
+    """The token that is all that was asked with."""
+    return _token(request, decode_body(request.content.read(), TokenRequest).token)
+
+
+def _token(request: IRequest, in_body: str | None) -> str:
+    """The token of the body, or if there is none, of the header."""
+    token = bearer_token(request) if in_body is None else in_body
+    if token is None:
+        raise DataInvalid("token is missing")
+    return token
+
+
+def _host(request: IRequest) -> str:
+    return str(getattr(request.getClientAddress(), "host", ""))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
+from twisted.web.iweb import IRequest
 
 from callnet.errors import DataInvalid
 
@@ -15,6 +17,20 @@ class LoginRequest(Struct, frozen=True):
 
     phone: str
     device_id: str
+    secret: str | None = None
+    code: str | None = None
+
+
+class CodeRequest(Struct, frozen=True):
+    """``POST /account/code``."""
+
+    phone: str
+
+
+class TokenRequest(Struct, frozen=True):
+    """Whatever is asked with a token alone, which may also be in the header ``Authorization``."""
+
+    token: str | None = None
 
 
 class ContactsRequest(Struct, frozen=True):
@@ -24,6 +40,31 @@ class ContactsRequest(Struct, frozen=True):
     token: str
     limit: Annotated[int, Meta(ge=1, le=500)] | None = None
     after: str | None = None
+
+
+class ContactRequest(Struct, frozen=True):
+    """``POST /contacts/remove``, ``/contacts/block``, ``/contacts/unblock``; the token may be in the header."""
+
+    contact_phone: str
+    token: str | None = None
+
+
+class AddContactRequest(Struct, frozen=True):
+    """``POST /contacts/add``; the token may be in the header."""
+
+    contact_phone: str
+    token: str | None = None
+    name: str | None = None
+
+
+def bearer_token(request: IRequest) -> str | None:
+    """The token of the header ``Authorization`` (RFC 6750 §2.1), if there is one."""
+    headers: Sequence[bytes] = request.requestHeaders.getRawHeaders(b"authorization", ())
+    for header in headers:
+        scheme, _, token = header.decode("latin-1").strip().partition(" ")
+        if scheme.lower() == "bearer" and token:
+            return token.lstrip(" ")
+    return None
 
 
 _EXPECTED = {"limit": "a whole number from 1 to 500"}

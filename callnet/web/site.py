@@ -84,6 +84,7 @@ def root(accounts: IResource, signaling: IResource, room: IResource, static: str
     top.putChild(b"static", StaticFiles(static))
     top.putChild(b"account", accounts)
     top.putChild(b"getContactPersons", accounts)
+    top.putChild(b"contacts", accounts)
     top.putChild(b"socket.io", signaling)
     top.putChild(b"room", room)
     return top

@@ -18,6 +18,7 @@ from callnet.config import CallSettings, RedisSettings
 from callnet.interfaces import IPeer
 from callnet.model import DeviceAddress
 from tests.cluster.wire import Wire
+from tests.open_policies import OPEN
 from tests.redis_server import RedisServer
 from tests.shared_nodes import SharedNodes, reactor
 
@@ -48,7 +49,7 @@ class Node:
         self.wire = Wire(parse(RedisSettings(url=server.socket_url())).path)
         target = parse(RedisSettings(url=self.wire.url, prefix=prefix))
         self.member: Membership = open_shared(target, prefix, reactor, settings)
-        self.rooms = RoomManager(self.member.store, self.member.bus, reactor, settings)
+        self.rooms = RoomManager(self.member.store, self.member.bus, reactor, settings, OPEN)
         self.member.start()
         self.rooms.start()
 

@@ -31,6 +31,7 @@ from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.records import Records
 from tests.cluster.case import Phone
+from tests.open_policies import OPEN
 from tests.redis_server import RedisServer
 
 STEP: Final = 0.25
@@ -204,7 +205,7 @@ class SimulatedNode:
         )
         bus.go_by(self.member)
         self.store = SharedCallStore(self.member, self.copies, bus)
-        self.rooms = RoomManager(self.store, bus, self.clock, world.settings)
+        self.rooms = RoomManager(self.store, bus, self.clock, world.settings, OPEN)
         self.member.start()
         self.rooms.start()
 

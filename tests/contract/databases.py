@@ -15,7 +15,8 @@ from twisted.trial.unittest import TestCase
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
-from callnet.storage.sql import Run, SqlContacts
+from callnet.storage.listing import SqlContacts
+from callnet.storage.sql import Run
 from callnet.storage.threads import IThreadsReactor, Threads
 from tests import postgres
 from tests.immediate import run_at_once
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     _Base = TestCase
 else:
     _Base = object
+
+
+OFFER = b"o" * 32
+"""What new devices are offered."""
 
 
 class DatabaseCase(_Base):
@@ -36,10 +41,10 @@ class DatabaseCase(_Base):
         self.database = Database(self.make_url())
         self.addCleanup(self.database.close)
         self.database.upgrade()
-        run = self.make_run()
+        self.run_there = self.make_run()
         self.clock = Clock()
-        self.accounts = SqlAccounts(self.database, run, self.clock)
-        self.contacts = SqlContacts(self.database, run)
+        self.accounts = SqlAccounts(self.database, self.run_there, self.clock)
+        self.contacts = SqlContacts(self.database, self.run_there)
         self.statements: list[str] = []
         event.listen(self.database._engine, "before_cursor_execute", self._note)
 
@@ -61,7 +66,7 @@ class DatabaseCase(_Base):
     async def enrolled(self, *addresses: DeviceAddress) -> None:
         """Let devices log in, one after the other."""
         for address in addresses:
-            await self.accounts.enrol(address)
+            await self.accounts.enrol(address, OFFER)
 
     def check(self, test: Callable[[], Coroutine[Deferred[object], object, None]]) -> Deferred[None]:
         """Run a test that may have to wait."""

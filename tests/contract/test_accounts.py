@@ -22,7 +22,7 @@ from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.tables import contact
 from tests import postgres
 from tests.contract import writer
-from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
+from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory, OnPostgresql
 from tests.immediate import run_at_once
 
 PHONE = "13651884967"
@@ -60,7 +60,7 @@ class AccountsContract(DatabaseCase):
         """The same new device may log in many times at once."""
 
         async def test() -> None:
-            await gatherResults([self.accounts.enrol(TV) for _ in range(20)])
+            await gatherResults([self.accounts.enrol(TV, OFFER) for _ in range(20)])
             self.assertEqual(contacts.accounts(self.database), [Account(PHONE, 1)])
 
         return self.check(test)
@@ -69,7 +69,7 @@ class AccountsContract(DatabaseCase):
         """A contact list has one entry for each device of each contact, and none for a contact without a device."""
 
         async def test() -> None:
-            contacts.add(self.database, [Pair("1", PHONE, "电视"), Pair("1", "13651884968"), Pair("2", "1")])
+            contacts.add(self.database, [Pair("1", PHONE, "电视"), Pair("1", "13651884968"), Pair("2", "1")], 0.0)
             await self.enrolled(TV, DeviceAddress(PHONE, "a"), DeviceAddress("1", "x"))
             found = await self.contacts.contacts_of("1")
             self.assertEqual(found, [Contact(PHONE, "a", "电视"), Contact(PHONE, "tv888", "电视")])
@@ -82,7 +82,7 @@ class AccountsContract(DatabaseCase):
 
         async def test() -> None:
             ids = ["a", "B", "é", "z", "_", "-", " ", "中", "Z", "\U0001f4fa", "\uffff", "0", "a b", "ab"]
-            contacts.add(self.database, [Pair("1", PHONE), Pair("1", "+86"), Pair("1", "08")])
+            contacts.add(self.database, [Pair("1", PHONE), Pair("1", "+86"), Pair("1", "08")], 0.0)
             await self.enrolled(*(DeviceAddress(PHONE, name) for name in ids))
             await self.enrolled(DeviceAddress("+86", "z"), DeviceAddress("08", "z"))
             found = await self.contacts.contacts_of("1")
@@ -95,7 +95,7 @@ class AccountsContract(DatabaseCase):
         """A list read in pages of any size is the list, and a page begins right after an entry that is gone."""
 
         async def test() -> None:
-            contacts.add(self.database, [Pair("1", str(phone)) for phone in range(5)])
+            contacts.add(self.database, [Pair("1", str(phone)) for phone in range(5)], 0.0)
             await self.enrolled(*(DeviceAddress(str(n), name) for n in range(5) for name in ("a", "b", "C")))
             everything = list(await self.contacts.contacts_of("1"))
             for size in (1, 2, 3, 14, 15, 16):
@@ -115,7 +115,7 @@ class AccountsContract(DatabaseCase):
 
         async def test() -> None:
             name = "\U0001f4fa" * 50
-            contacts.add(self.database, [Pair("1", PHONE, "名" * 64)])
+            contacts.add(self.database, [Pair("1", PHONE, "名" * 64)], 0.0)
             await self.enrolled(DeviceAddress(PHONE, name))
             self.assertEqual(list(await self.contacts.contacts_of("1")), [Contact(PHONE, name, "名" * 64)])
 
@@ -123,8 +123,8 @@ class AccountsContract(DatabaseCase):
 
     def test_adding_a_pair_again(self) -> None:
         """A pair that is put in again has the new name; one that is only put in where it is missing keeps its own."""
-        contacts.add(self.database, [Pair("1", "2", "old"), Pair("1", "3", "three"), Pair("1", "2", "new")])
-        contacts.add(self.database, [], [Pair("1", "3", "x"), Pair("3", "1", "y")])
+        contacts.add(self.database, [Pair("1", "2", "old"), Pair("1", "3", "three"), Pair("1", "2", "new")], 0.0)
+        contacts.add(self.database, [], 0.0, [Pair("1", "3", "x"), Pair("3", "1", "y")])
         self.assertEqual(
             contacts.pairs_of(self.database, None),
             [Pair("1", "2", "new"), Pair("1", "3", "three"), Pair("3", "1", "y")],
@@ -133,14 +133,14 @@ class AccountsContract(DatabaseCase):
     def test_all_pairs_or_none(self) -> None:
         """If one pair cannot be put in, none is."""
         bad = [Pair("1", "2"), Pair("1", None)]  # type: ignore[arg-type]
-        self.assertRaises(IntegrityError, contacts.add, self.database, bad)
+        self.assertRaises(IntegrityError, contacts.add, self.database, bad, 0.0)
         self.assertEqual(contacts.pairs_of(self.database, None), [])
 
     def test_removing_a_pair(self) -> None:
         """A pair can be taken out once; that of the other direction stays."""
-        contacts.add(self.database, [Pair("1", "2"), Pair("2", "1")])
-        self.assertTrue(contacts.remove(self.database, "1", "2"))
-        self.assertFalse(contacts.remove(self.database, "1", "2"))
+        contacts.add(self.database, [Pair("1", "2"), Pair("2", "1")], 0.0)
+        self.assertTrue(contacts.remove(self.database, "1", "2", 0.0))
+        self.assertFalse(contacts.remove(self.database, "1", "2", 0.0))
         self.assertEqual(contacts.pairs_of(self.database, "1"), [])
         self.assertEqual(contacts.pairs_of(self.database, "2"), [Pair("2", "1")])
 
@@ -251,7 +251,7 @@ class AccountsOnPostgresql(OnPostgresql, SharedAccountsContract, TestCase):
         """Without a server every request is told that it is worth trying again; a start names the setting."""
         database = Database("postgresql://nobody@/nothing?host=/nowhere")
         self.addCleanup(database.close)
-        self.failureResultOf(SqlAccounts(database, run_at_once, Clock()).enrol(TV), Unavailable)
+        self.failureResultOf(SqlAccounts(database, run_at_once, Clock()).enrol(TV, OFFER), Unavailable)
         error = self.assertRaises(StartError, database.upgrade)
         self.assertTrue(str(error).startswith("database.url: "), str(error))
         self.assertEqual(len(str(error).splitlines()), 1)

@@ -26,10 +26,10 @@ def write(url: str, name: str, rounds: int) -> None:
         for phone, device in ((f"{name}{number}", "tv"), (SHARED, f"{name}{number}"), (SHARED, "tv")):
             accounts = SqlAccounts(database, run_at_once, Clock())  # which knows none of them
             failures: list[object] = []
-            accounts.enrol(DeviceAddress(phone, device)).addErrback(failures.append)
+            accounts.enrol(DeviceAddress(phone, device), b"o" * 32).addErrback(failures.append)
             assert not failures, failures
-            contacts.add(database, [Pair(SHARED, phone, name), Pair(phone, SHARED)], [Pair(SHARED, "1", name)])
-        assert contacts.remove(database, SHARED, f"{name}{number}")
+            contacts.add(database, [Pair(SHARED, phone, name), Pair(phone, SHARED)], 0.0, [Pair(SHARED, "1", name)])
+        assert contacts.remove(database, SHARED, f"{name}{number}", 0.0)
         contacts.pairs_of(database, SHARED)
         database.close()
 

@@ -172,6 +172,27 @@ class OthersTests(RulesTestCase):
             self.assert_heard(stays, be_hangup(gone, room, "revoked"))
             self.assert_silence()
 
+    def test_an_older_connection_is_revoked(self) -> None:
+        """A device that has connected with another token since stays in its call."""
+        room = self.active(self.ann, self.tv)
+        older = self.ann.generation
+        self.ann.connects()
+        self.world.happen(events.Revoked(self.ann.address, older))
+        self.world.happen(events.Revoked(self.ann.address, None))
+        self.assert_call(room, CallState.ACTIVE)
+
+    def test_a_party_without_a_socket_is_revoked(self) -> None:
+        """A party that is waited for leaves at once, named alone or with every device of its phone."""
+        for address in (self.tv.address, self.tv.everywhere()):
+            room = self.active(self.ann, self.tv)
+            self.tv.loses_socket()
+            self.world.happen(events.Revoked(self.pad.address, None))
+            self.assert_call(room, CallState.ACTIVE)
+            self.world.happen(events.Revoked(address, None))
+            self.assert_call(room, CallState.OVER, Reason.REVOKED)
+            self.assert_heard(self.ann, be_hangup(self.tv, room, "revoked"))
+            self.tv.connects()
+
     def test_operator_ends_it(self) -> None:
         """The operator ends it: OVER `shutting_down`; both told."""
         room = self.active(self.ann, self.tv)

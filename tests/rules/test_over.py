@@ -33,7 +33,8 @@ class OverTests(RulesTestCase):
             yield events.Cancel(device, self.tv.address.phone, self.tv.generation), None
             yield events.GaveUp(room, device), None
             yield events.Signalled(room, device), None
-            yield events.Revoked(device), None
+            yield events.Revoked(device, self.tv.generation), None
+            yield events.Revoked(device, None), None
             yield events.DeviceDue(device), None
         yield events.Stopped(room), None
         for version in (1, 2, 3):
@@ -90,7 +91,7 @@ class DeviceGoneTests(RulesTestCase):
         self.assertNotIn("phone", self.world.devices[self.ann.address.phone])
         for event in (
             events.Cancel(self.ann.address, self.tv.address.phone, self.ann.generation),
-            events.Revoked(self.ann.address),
+            events.Revoked(self.ann.address, None),
             events.DeviceDue(self.ann.address),
             events.Disconnected(self.ann.address, 1, self.world.now),
         ):

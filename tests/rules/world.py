@@ -191,7 +191,7 @@ class Device:
 
     def is_revoked(self) -> None:
         """Have the device's token revoked."""
-        self._world.happen(events.Revoked(self.address))
+        self._world.happen(events.Revoked(self.address, self.generation))
 
     # What it hears
 

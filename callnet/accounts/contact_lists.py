@@ -1,0 +1,163 @@
+"""Contact lists, without HTTP (protocol §1)."""
+
+from __future__ import annotations
+
+import base64
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+
+from callnet.accounts.enrolment import PhoneRule, is_well_formed_phone
+from callnet.accounts.tokens import Tokens
+from callnet.errors import DataInvalid, PhoneInvalid, TokenInvalid
+from callnet.interfaces import Contact, IContacts, IPresence
+from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, DeviceAddress, is_plain_text
+
+CURSOR_MAX: Final = 512
+"""The longest cursor that is looked at, in characters."""
+
+
+class ContactRow(Struct, frozen=True):
+    """One device of a contact, as its owner sees it."""
+
+    phone: str
+    device_id: str
+    name: str
+    online: bool
+
+
+class ContactPage(Struct, frozen=True):
+    """Some rows of a contact list, in its order, and where the next ones begin if there are more."""
+
+    contacts: list[ContactRow]
+    next: str | None = None
+
+
+class ContactLists:
+    """Shows devices the contacts of their phone, and lets them change its lists.
+
+    The other phone is not told, and no answer tells whether it has an account.
+    """
+
+    def __init__(self, contacts: IContacts, presence: IPresence, tokens: Tokens, phone_rule: PhoneRule) -> None:
+        self._contacts = contacts
+        self._presence = presence
+        self._tokens = tokens
+        self._is_phone = phone_rule
+
+    def contacts(
+        self, phone: str, token: str, limit: int | None = None, after: str | None = None
+    ) -> Deferred[ContactPage]:
+        """The devices of the contacts of ``phone``, by phone, then by device id.
+
+        :param limit: at most so many rows; ``None``: all.
+        :param after: the ``next`` of an earlier page; the rows that follow it.
+        :raises TokenInvalid: the token is not valid, or is another phone's.
+        :raises DataInvalid: ``after`` is no such cursor.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._page(phone, token, limit, after))
+
+    async def _page(self, phone: str, token: str, limit: int | None, after: str | None) -> ContactPage:
+        if self._tokens.verify(token).device.phone != phone:
+            raise TokenInvalid("the token was issued for another phone")
+        begin = None if after is None else _decode_cursor(after)
+        more = None if limit is None else limit + 1
+        found = await self._contacts.contacts_of(phone, begin, more)
+        page = found[:limit]
+        online = await self._presence.online([_address(contact) for contact in page], phone) if page else frozenset()
+        rows = [
+            ContactRow(contact.phone, contact.device_id, contact.name, _address(contact) in online) for contact in page
+        ]
+        return ContactPage(rows, _encode_cursor(_address(page[-1])) if len(found) > len(page) else None)
+
+    def add(self, token: str, phone: str, name: str | None = None) -> Deferred[None]:
+        """Put a phone in the list of the token's phone.
+
+        :param name: what the contact is called from now on; ``None``: as before, or nothing.
+        :raises TokenInvalid: the token is not valid.
+        :raises PhoneInvalid: the phone number is not acceptable, or is the caller's own.
+        :raises DataInvalid: the name is not acceptable, or the list is full.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._add(token, phone, name))
+
+    async def _add(self, token: str, phone: str, name: str | None) -> None:
+        owner = self._owner(token, phone)
+        _require_another(owner, phone)
+        if name is not None and not is_plain_text(name, CONTACT_NAME_MAX):
+            raise DataInvalid(f"name has more than {CONTACT_NAME_MAX} characters, or control characters")
+        await self._contacts.add(owner, phone, name, self._tokens.now())
+
+    def remove(self, token: str, phone: str) -> Deferred[None]:
+        """Take a phone out of the list of the token's phone, if it is there. It stays blocked if it is.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises PhoneInvalid: the phone number is not acceptable.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._remove(token, phone))
+
+    async def _remove(self, token: str, phone: str) -> None:
+        await self._contacts.remove(self._owner(token, phone), phone, self._tokens.now())
+
+    def block(self, token: str, phone: str) -> Deferred[None]:
+        """Have the token's phone block another. That stays in the list if it is there.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises PhoneInvalid: the phone number is not acceptable, or is the caller's own.
+        :raises DataInvalid: as many phones are blocked as may be.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._block(token, phone))
+
+    async def _block(self, token: str, phone: str) -> None:
+        owner = self._owner(token, phone)
+        _require_another(owner, phone)
+        await self._contacts.block(owner, phone, self._tokens.now())
+
+    def unblock(self, token: str, phone: str) -> Deferred[None]:
+        """Have the token's phone block another no more, if it does.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises PhoneInvalid: the phone number is not acceptable.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._unblock(token, phone))
+
+    async def _unblock(self, token: str, phone: str) -> None:
+        await self._contacts.unblock(self._owner(token, phone), phone, self._tokens.now())
+
+    def _owner(self, token: str, phone: str) -> str:
+        """The phone whose lists a token may change, with a phone that may be in them."""
+        owner = self._tokens.verify(token).device.phone
+        if not self._is_phone(phone):
+            raise PhoneInvalid("contact_phone is not an acceptable number")
+        return owner
+
+
+def _require_another(owner: str, phone: str) -> None:
+    if phone == owner:
+        raise PhoneInvalid("contact_phone is the caller's own number")
+
+
+def _address(contact: Contact) -> DeviceAddress:
+    return DeviceAddress(contact.phone, contact.device_id)
+
+
+def _encode_cursor(last: DeviceAddress) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(last)).decode("ascii")
+
+
+def _decode_cursor(cursor: str) -> DeviceAddress:
+    try:
+        if len(cursor) > CURSOR_MAX:
+            raise ValueError
+        last = msgspec.json.decode(base64.b64decode(cursor, b"-_", validate=True), type=DeviceAddress)
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        raise DataInvalid("after is not a cursor of an earlier answer") from None
+    if not is_well_formed_phone(last.phone) or not is_plain_text(last.device_id, DEVICE_ID_MAX):
+        raise DataInvalid("after is not a cursor of an earlier answer")
+    return last

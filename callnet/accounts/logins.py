@@ -1,0 +1,185 @@
+"""Who may be which device: logging in, and what ends that again (protocol §1)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from math import inf, nextafter
+from typing import Final, Literal
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+
+from callnet.accounts.codes import Codes
+from callnet.accounts.enrolment import PhoneRule, is_device_id
+from callnet.accounts.token import Token
+from callnet.accounts.tokens import Tokens
+from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid, PhoneInvalid
+from callnet.interfaces import Enrolled, IAccounts, IPolicies, IRevocations, Revocation
+from callnet.model import DeviceAddress
+
+_SECRET_BYTES: Final = 24
+"""Random bytes in the secret of a device."""
+_JTI_MAX: Final = 255
+"""The longest id by which a token can be revoked alone."""
+
+
+class Login(Struct, frozen=True, omit_defaults=True):
+    """A login that succeeded."""
+
+    token: str
+    expires_in: int
+    """Seconds."""
+    device_secret: str | None = None
+    """Offered by the login that makes the device, once: who logs in with it has claimed the device."""
+
+
+def new_secret() -> str:
+    """Draw the secret of a device."""
+    return secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def secret_hash(secret: str) -> bytes:
+    """What is kept of a secret. It is random and long enough for SHA-256 to suffice."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+class Logins:
+    """Lets devices in.
+
+    :param enrolment: ``open``: a first login makes the account and the device; ``known``: only what was
+        provisioned may log in; ``otp``: whoever has the code that was sent to the phone makes both.
+    :param codes: for ``otp``.
+    :param look: has everybody on this node look at what is revoked now; fires when they have.
+    """
+
+    def __init__(
+        self,
+        accounts: IAccounts,
+        revocations: IRevocations,
+        policies: IPolicies,
+        tokens: Tokens,
+        phone_rule: PhoneRule,
+        enrolment: Literal["open", "known", "otp"],
+        codes: Codes | None,
+        look: Callable[[], Deferred[None]],
+    ) -> None:
+        self._accounts = accounts
+        self._revocations = revocations
+        self._policies = policies
+        self._tokens = tokens
+        self._is_phone = phone_rule
+        self._enrolment = enrolment
+        self._codes = codes
+        self._look = look
+
+    def login(self, phone: str, device_id: str, secret: str | None = None, code: str | None = None) -> Deferred[Login]:
+        """Let a device in and give it a token.
+
+        :raises PhoneInvalid: the phone number is not acceptable, or has no account and may not get one.
+        :raises DeviceInvalid: the device id is not acceptable, or is not the phone's and may not become so, or
+            its secret is missing or wrong.
+        :raises CodeInvalid: the device needs a code, and this is none that is good.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._login(phone, device_id, secret, code))
+
+    async def _login(self, phone: str, device_id: str, secret: str | None, code: str | None) -> Login:
+        self._require_phone(phone)
+        if not is_device_id(device_id):
+            raise DeviceInvalid("device_id is empty, too long, or has characters that it must not have")
+        address = DeviceAddress(phone, device_id)
+        if self._codes is not None and code is not None:
+            return await self._login_by_code(self._codes, address, code)
+        offer = new_secret() if self._enrolment == "open" else None
+        device = await self._device(address, offer)
+        is_new = offer is not None and device.offered == secret_hash(offer)
+        if not is_new:
+            await self._let_in(address, device, secret)
+        return self._logged_in(address, offer if is_new else None)
+
+    async def _login_by_code(self, codes: Codes, address: DeviceAddress, code: str) -> Login:
+        """Let in whoever can read what the phone was sent, and offer it a secret, be the device new or not."""
+        if not await codes.take(address.phone, code):
+            raise CodeInvalid("the code is wrong or spent")
+        offer = new_secret()
+        device = await self._accounts.enrol(address, secret_hash(offer))
+        if device.offered != secret_hash(offer):
+            await self._accounts.offer(address, secret_hash(offer), self._tokens.now())
+        return self._logged_in(address, offer)
+
+    def _logged_in(self, address: DeviceAddress, secret: str | None = None) -> Login:
+        self._policies.of(address.phone)  # so that it is known when the device connects
+        return Login(self._tokens.issue(address), self._tokens.lifetime, secret)
+
+    def _require_phone(self, phone: str) -> None:
+        if not self._is_phone(phone):
+            raise PhoneInvalid("phone is not an acceptable number")
+
+    async def _device(self, address: DeviceAddress, offer: str | None) -> Enrolled:
+        if offer is not None:
+            return await self._accounts.enrol(address, secret_hash(offer))
+        try:
+            device = await self._accounts.find(address)
+        except PhoneInvalid:
+            if self._enrolment == "known":
+                raise
+            device = None
+        if device is not None:
+            return device
+        if self._enrolment == "known":
+            raise DeviceInvalid("the device does not belong to the phone")
+        raise CodeInvalid("a code is needed; it is sent by /account/code")
+
+    async def _let_in(self, address: DeviceAddress, device: Enrolled, secret: str | None) -> None:
+        """Make sure that the device has shown its secret, if it has one. The first time binds what was offered."""
+        shown = None if secret is None else secret_hash(secret)
+        if shown is not None and device.offered is not None and hmac.compare_digest(shown, device.offered):
+            if await self._accounts.claim(address, device.offered, self._tokens.now()):
+                return
+            device = await self._accounts.find(address) or device  # somebody else was faster
+        if device.secret is not None and (shown is None or not hmac.compare_digest(shown, device.secret)):
+            raise DeviceInvalid("the secret of the device is missing or wrong")
+
+    def send_code(self, phone: str) -> Deferred[None]:
+        """Send a one-time code to a phone. What comes of it does not tell whether that has an account.
+
+        :raises PhoneInvalid: the phone number is not acceptable.
+        :raises DataInvalid: nobody needs a code here.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._send_code(phone))
+
+    async def _send_code(self, phone: str) -> None:
+        self._require_phone(phone)
+        if self._codes is None:
+            raise DataInvalid("no codes are sent here: accounts.enrolment is not otp")
+        await self._codes.request(phone)
+
+    def refresh(self, token: str) -> Login:
+        """Give the device of a token a new one. The old one goes on to be valid.
+
+        :raises TokenInvalid: the token is not valid.
+        """
+        return self._logged_in(self._tokens.verify(token).device)
+
+    def logout(self, token: str) -> Deferred[None]:
+        """Revoke a token: the device's socket is closed, and it leaves its call.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._logout(token))
+
+    async def _logout(self, token: str) -> None:
+        await self._revocations.revoke(_revocation_of(self._tokens.verify(token)), self._tokens.now())
+        await self._look()
+
+
+def _revocation_of(token: Token) -> Revocation:
+    """The revocation of one token; if that has no id, of all that the device got until then."""
+    if token.jti is not None and 0 < len(token.jti) <= _JTI_MAX and token.jti.isprintable():
+        return Revocation(token.device, token.expires_at, jti=token.jti)
+    return Revocation(token.device, token.expires_at, before=nextafter(token.issued_at, inf))

@@ -1,0 +1,64 @@
+"""The keys that tokens are signed with, and which of them signs when."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from bisect import bisect_right
+from collections.abc import Iterable
+from math import inf
+
+from msgspec import Struct
+
+
+class Key(Struct, frozen=True):
+    """A secret that tokens are signed with, and the id that tells it from others in their header."""
+
+    kid: str
+    secret: bytes
+    signs_from: float = 0.0
+    """Seconds since 1970."""
+
+    def __repr__(self) -> str:
+        return f"Key(kid={self.kid!r}, signs_from={self.signs_from!r})"
+
+    @classmethod
+    def of(cls, secret: bytes, signs_from: float = 0.0) -> Key:
+        """The key with this secret. Its id follows from the secret, so that a new secret has a new id."""
+        return cls(hmac.digest(secret, b"callnet kid", hashlib.sha256).hex()[:8], secret, signs_from)
+
+
+class KeyRing(Struct, frozen=True):
+    """All keys whose tokens are accepted: one at least. See :meth:`of`.
+
+    The key that signs is the newest of those whose time has come. While the time of none has come it is the
+    one whose time comes first: there is always a key that signs, and nodes with the same keys agree on it.
+    """
+
+    keys: tuple[Key, ...]
+    """In the order in which they come to sign."""
+    without_kid: Key | None
+    """What a token is checked against that names no key; ``None``: no such token is accepted."""
+
+    @classmethod
+    def of(cls, first: Key | None, others: Iterable[Key] = ()) -> KeyRing:
+        """Make a ring.
+
+        :param first: the oldest key there ever was, if it is still there; tokens of older servers name no key,
+            and are its.
+        """
+        keys = [*others] if first is None else [first, *others]
+        return cls(tuple(sorted(keys, key=lambda key: (key.signs_from, key.kid))), first)
+
+    def signing(self, now: float) -> Key:
+        """The key that signs at this time, in seconds since 1970."""
+        return self.keys[max(self._come(now) - 1, 0)]
+
+    def next_change(self, now: float) -> float:
+        """When after this time another key begins to sign; infinity: never."""
+        at = max(self._come(now), 1)
+        return self.keys[at].signs_from if at < len(self.keys) else inf
+
+    def _come(self, now: float) -> int:
+        """How many keys there are whose time has come."""
+        return bisect_right(self.keys, now, key=lambda key: key.signs_from)

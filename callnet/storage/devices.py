@@ -1,0 +1,110 @@
+"""Accounts and devices for the command line. Everything here blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+from sqlalchemy import select
+
+from callnet.interfaces import Revocation
+from callnet.model import EVERY_DEVICE, DeviceAddress
+from callnet.storage import changes, revoking
+from callnet.storage.database import Database
+from callnet.storage.tables import account, account_device, blocked, contact, one_time_code
+
+
+def provision(database: Database, phone: str, device_ids: Sequence[str], now: float) -> None:
+    """Make sure that an account and these devices of it exist. What is there is left as it is."""
+    rows = [{"phone": phone, "device_id": device_id} for device_id in device_ids]
+    with database.write() as connection:
+        connection.execute(database.insert_missing(account), [{"phone": phone}])
+        if rows:
+            connection.execute(database.insert_missing(account_device), rows)
+        changes.note(connection, [phone], now)
+
+
+def set_secret(database: Database, address: DeviceAddress, secret: bytes | None, now: float) -> bool:
+    """Let a device need this secret from now on, or none; tell whether there is such a device.
+
+    :param secret: its SHA-256.
+    """
+    row = account_device.c
+    of_device = (row.phone == address.phone, row.device_id == address.device_id)
+    with database.write() as connection:
+        changed = connection.execute(account_device.update().where(*of_device).values(secret=secret, offered=None))
+        changes.note(connection, [address.phone], now)
+        return changed.rowcount > 0
+
+
+class Device(Struct, frozen=True):
+    """One device of a phone."""
+
+    device_id: str
+    has_secret: bool
+
+
+class PersonalData(Struct, frozen=True):
+    """All that is kept of a phone, but what others have in their own lists."""
+
+    phone: str
+    devices: Sequence[Device]
+    contacts: Mapping[str, str]
+    """Names, by phone."""
+    blocked: Sequence[str]
+
+
+def export(database: Database, phone: str) -> PersonalData | None:
+    """All that is kept of a phone; ``None``: it has no account, nor any list."""
+    device, listed = account_device.c, contact.c
+    with database.read() as connection:
+        known = connection.execute(select(account.c.phone).where(account.c.phone == phone)).first()
+        devices = connection.execute(
+            select(device.device_id, device.secret).where(device.phone == phone).order_by(device.device_id)
+        ).all()
+        names = connection.execute(
+            select(listed.contact, listed.name).where(listed.owner == phone).order_by(listed.contact)
+        ).all()
+        refused = connection.scalars(
+            select(blocked.c.phone).where(blocked.c.owner == phone).order_by(blocked.c.phone)
+        ).all()
+    if known is None and not names and not refused:
+        return None
+    return PersonalData(
+        phone,
+        [Device(row.device_id, row.secret is not None) for row in devices],
+        {row.contact: row.name for row in names},
+        list(refused),
+    )
+
+
+def delete(database: Database, phone: str, now: float, expires_at: float) -> bool:
+    """Remove all that is kept of a phone, and revoke its tokens; tell whether there was anything.
+
+    :param expires_at: from then on every token has expired that was issued until now.
+    """
+    with database.write() as connection:
+        removed = 0
+        for table, owner in (
+            (contact, contact.c.owner),
+            (blocked, blocked.c.owner),
+            (one_time_code, one_time_code.c.phone),
+            (account_device, account_device.c.phone),
+            (account, account.c.phone),
+        ):
+            removed += connection.execute(table.delete().where(owner == phone)).rowcount
+        everything = Revocation(DeviceAddress(phone, EVERY_DEVICE), expires_at, before=now)
+        revoking.revoke(connection, everything, now)
+    return removed > 0
+
+
+def revoke(database: Database, revoked: Revocation, now: float) -> bool:
+    """Revoke tokens; tell whether their device, or for ``*`` their phone, is known."""
+    phone, device_id = revoked.device
+    known = select(account.c.phone).where(account.c.phone == phone)
+    if device_id != EVERY_DEVICE:
+        row = account_device.c
+        known = select(row.phone).where(row.phone == phone, row.device_id == device_id)
+    with database.write() as connection:
+        revoking.revoke(connection, revoked, now)
+        return connection.execute(known).first() is not None

@@ -1,0 +1,114 @@
+"""Who may log in, on a real daemon: by the command line, and by codes that a program of the operator's is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.internet.defer import DeferredQueue
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from callnet.client import Account
+from callnet.client.errors import AccountError
+from tests.daemon import BIN, Daemon
+
+PHONE, FRIEND = "13651884967", "13651884968"
+SECRET = "what-both-of-us-know-and-nobody-else"
+
+reactor: Any = installed
+
+
+class EnrolmentTestCase(TestCase):
+    """A daemon of some kind."""
+
+    async def start(self, settings: str) -> Account:
+        """Start one with these settings."""
+        self.daemon = Daemon(self.mktemp(), settings)
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+        return Account(self.daemon.account_url, reactor)
+
+    async def run_command(self, *arguments: str) -> str:
+        """Run ``callnet`` beside it."""
+        out, error, status = await getProcessOutputAndValue(
+            os.path.join(BIN, "callnet"), arguments, self.daemon.environ
+        )
+        self.assertEqual((b"", 0), (error, status))
+        return str(out.decode().strip())
+
+    async def assert_refused(self, expected: int, account: Account, **fields: str) -> None:
+        """A login like this is answered with this errorCode."""
+        error: Any = await self.assertFailure(account.post("/account/login", fields), AccountError)
+        self.assertEqual(expected, error.code)
+
+
+class KnownTests(EnrolmentTestCase):
+    """Enrolment ``known``."""
+
+    async def test_by_the_command_line(self) -> None:
+        """Whoever the operator adds is let in, with the secret that the operator has given it, if any."""
+        account = await self.start('accounts.enrolment = "known"')
+        await self.assert_refused(3, account, phone=PHONE, device_id="tv")
+        await self.run_command("account", "add", PHONE, "tv")
+        await account.login(PHONE, "tv")
+        await self.assert_refused(5, account, phone=PHONE, device_id="pad")
+        await self.run_command("account", "add", PHONE, "pad")
+        secret = await self.run_command("account", "secret", PHONE, "pad")
+        await self.assert_refused(5, account, phone=PHONE, device_id="pad")
+        await account.post("/account/login", {"phone": PHONE, "device_id": "pad", "secret": secret})
+
+
+class Sender(Resource):
+    """Takes what is to be sent to phones."""
+
+    isLeaf = True  # noqa: N815  Twisted's name
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.codes: DeferredQueue[dict[str, Any]] = DeferredQueue()
+
+    def render_POST(self, request: Request) -> bytes:
+        """Take a code, if it is callnet's."""
+        content: Any = request.content
+        body = content.read()
+        sent_at, _, signed = (request.getHeader("callnet-signature") or "").removeprefix("t=").partition(",v1=")
+        expected = hmac.digest(SECRET.encode(), f"{sent_at}.".encode() + body, hashlib.sha256).hex()
+        assert hmac.compare_digest(signed, expected)
+        self.codes.put(json.loads(body))
+        return b""
+
+
+class CodesTests(EnrolmentTestCase):
+    """Enrolment ``otp``."""
+
+    async def test_by_code(self) -> None:
+        """A new device is let in with the code that was sent to its phone, of which the log knows nothing."""
+        sender = Sender()
+        port = reactor.listenTCP(0, Site(sender), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        account = await self.start(
+            'accounts.enrolment = "otp"\n'
+            f'accounts.otp.url = "http://127.0.0.1:{port.getHost().port}/codes?for=callnet"\n'
+            f'accounts.otp.secret = "{SECRET}"\n'
+            'accounts.otp.text = "{code} 是您的验证码"'
+        )
+        await self.assert_refused(7, account, phone=PHONE, device_id="tv")
+        await account.post("/account/code", {"phone": PHONE})
+        sent = await sender.codes.get()
+        code = sent["code"]
+        self.assertEqual(
+            {"event": "code", "phone": PHONE, "code": code, "text": f"{code} 是您的验证码", "valid_for": 300}, sent
+        )
+        answer = await account.post("/account/login", {"phone": PHONE, "device_id": "tv", "code": code})
+        await self.assert_refused(7, account, phone=PHONE, device_id="pad", code=code)
+        await account.post("/account/login", {"phone": PHONE, "device_id": "tv", "secret": answer["device_secret"]})
+        await self.assert_refused(5, account, phone=PHONE, device_id="tv")
+        for secret in (code, PHONE, SECRET, answer["device_secret"], "for=callnet"):
+            self.assertNotIn(secret, self.daemon.log)

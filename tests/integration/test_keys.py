@@ -1,0 +1,138 @@
+"""Signing keys that are managed while daemons run, by the command line and SIGHUP."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jwt
+from twisted.internet import reactor as installed
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+
+from callnet.client import Account
+from callnet.client.errors import AccountError
+from tests.daemon import BIN, Daemon
+from tests.integration.test_workers import with_workers, workers_of
+from tests.processes import stopped
+
+PHONE = "13651884967"
+
+reactor: Any = installed
+
+
+class KeysMixin:
+    """What an operator does with keys, on one process or several."""
+
+    processes = 1
+    """How many read the keys."""
+
+    def make(self, directory: str) -> Daemon:
+        """The daemon to test."""
+        raise NotImplementedError
+
+    async def logins(self) -> Sequence[str]:
+        """A token of each process."""
+        raise NotImplementedError
+
+    async def start(self) -> None:
+        """Start it, and log in."""
+        case: Any = self
+        self.daemon = self.make(case.mktemp())
+        case.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+        self.account = Account(self.daemon.account_url, reactor)
+        [self.token, *_] = await self.logins()
+
+    async def command(self, *arguments: str) -> str:
+        """What ``callnet key`` shows."""
+        out, error, status = await getProcessOutputAndValue(
+            os.path.join(BIN, "callnet"), ["key", *arguments], self.daemon.environ
+        )
+        assert (error, status) == (b"", 0), error
+        return str(out, "ascii").strip()
+
+    async def reload(self, count: int, kid: str) -> None:
+        """Send SIGHUP; every process then says that it has so many keys, and which signs."""
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        for _ in range(self.processes):
+            await self.daemon.said(rf"the signing keys were read: there are {count}, and {kid} signs")
+
+    async def assert_refused(self, token: str) -> None:
+        """A token is answered with errorCode 4."""
+        case: Any = self
+        error = await case.assertFailure(self.account.contacts(PHONE, token), AccountError)
+        case.assertEqual(error.code, 4)
+
+    async def test_rotation(self) -> None:
+        """A new key signs after SIGHUP, beside the old one; when that is retired, its tokens are refused."""
+        case: Any = self
+        await self.start()
+        new = await self.command("add")
+        await self.reload(2, new)
+        tokens = await self.logins()
+        case.assertEqual([jwt.get_unverified_header(token)["kid"] for token in tokens], [new] * len(tokens))
+        for token in (self.token, *tokens):
+            await self.account.contacts(PHONE, token)
+
+        await self.command("retire", jwt.get_unverified_header(self.token)["kid"])
+        await self.reload(1, new)
+        await self.assert_refused(self.token)
+        for token in tokens:
+            await self.account.contacts(PHONE, token)
+        secrets = [
+            match[1]
+            for file in Path(self.daemon.state_dir, "signing.key.d").iterdir()
+            if (match := re.search(r'secret = "(\w+)"', file.read_text(encoding="ascii")))
+        ]
+        case.assertEqual(len(secrets), 1)
+        case.assertNotIn(secrets[0], self.daemon.log)
+
+    async def test_wrong_file(self) -> None:
+        """A file that is no good changes nothing, and one line says so."""
+        case: Any = self
+        await self.start()
+        new = await self.command("add")
+        file = Path(self.daemon.state_dir, "signing.key.d", new)
+        file.chmod(0o640)
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        await self.daemon.said(
+            rf"the signing keys stay as they were: tokens\.signing_key_file: {file} is open to others"
+        )
+        file.chmod(0o600)
+        await self.reload(2, new)
+        case.assertEqual(self.daemon.log.count("stay as they were"), 1)
+
+
+class OneProcessTests(KeysMixin, TestCase):
+    """One process."""
+
+    def make(self, directory: str) -> Daemon:
+        """The daemon to test."""
+        return Daemon(directory)
+
+    async def logins(self) -> Sequence[str]:
+        """A token of it."""
+        return [await self.account.login(PHONE, "tv")]
+
+
+class WorkersTests(KeysMixin, TestCase):
+    """A parent and its workers."""
+
+    processes = 3
+
+    def make(self, directory: str) -> Daemon:
+        """The daemon to test."""
+        return with_workers(directory)
+
+    async def logins(self) -> Sequence[str]:
+        """A token of each worker."""
+        tokens = []
+        for pid in workers_of(self.daemon):
+            with stopped(pid):
+                tokens.append(await self.account.login(PHONE, "tv"))
+        return tokens

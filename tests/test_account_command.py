@@ -1,0 +1,91 @@
+"""``callnet account``: who has an account, and which devices may be its."""
+
+from __future__ import annotations
+
+import json
+
+from twisted.internet.task import Clock
+
+from callnet.model import DeviceAddress
+from callnet.storage.database import Database
+from callnet.storage.enrolling import SqlAccounts
+from tests.immediate import run_at_once
+from tests.test_cli import A, B, C, CommandTestCase
+
+
+class AccountTests(CommandTestCase):
+    """``callnet account``."""
+
+    def test_list(self) -> None:
+        """All accounts are listed with the number of their devices."""
+        self.assertEqual(self.run_("account", "list"), "")
+        database = Database(self.url)
+        self.addCleanup(database.close)
+        accounts = SqlAccounts(database, run_at_once, Clock())
+        for address in (DeviceAddress(B, "x"), DeviceAddress(A, "tv"), DeviceAddress(A, "pad")):
+            self.successResultOf(accounts.enrol(address, b"o" * 32))
+        self.assertEqual(self.run_("account", "list"), f"{A}  2\n{B}  1\n")
+
+    def test_add(self) -> None:
+        """An account and its devices are made, once."""
+        self.assertEqual(self.run_("account", "add", A), "")
+        self.run_("account", "add", A, "tv", "pad")
+        self.run_("account", "add", A, "tv")
+        self.assertEqual(self.run_("account", "list"), f"{A}  2\n")
+
+    def test_add_what_is_unacceptable(self) -> None:
+        """Phones and device ids are those that a login takes; else nothing is made."""
+        self.assert_one_line(self.fail_("account", "add", "1", "tv"), "accounts.phone_format")
+        for device_id in ("", "*", "x" * 51, "a\nb"):
+            self.assert_one_line(self.fail_("account", "add", A, "tv", device_id), "device id")
+        self.assertEqual(self.run_("account", "list"), "")
+
+    def test_secret(self) -> None:
+        """A device gets a secret that is shown once, or none; there must be such a device."""
+        self.assert_one_line(self.fail_("account", "secret", A, "tv"), "no such device")
+        self.run_("account", "add", A, "tv")
+        first, second = self.run_("account", "secret", A, "tv"), self.run_("account", "secret", A, "tv")
+        self.assertNotEqual(first, second)
+        self.assertEqual(32, len(first.strip()))
+        self.assertEqual(self.run_("account", "secret", A, "tv", "--clear"), "")
+
+    def test_revoke(self) -> None:
+        """Tokens of a phone, or of a device, are revoked; a word tells if there is no such account."""
+        self.assert_one_line(self.fail_("account", "revoke", A), "no such account")
+        self.run_("account", "add", A, "tv")
+        self.assertEqual(self.run_("account", "revoke", A), "")
+        self.assertEqual(self.run_("account", "revoke", A, "tv"), "")
+        self.assert_one_line(self.fail_("account", "revoke", A, "pad"), "no such account or device")
+        self.assert_one_line(self.fail_("account", "revoke", A, "*"), "device id")
+
+    def test_export(self) -> None:
+        """All that is kept of a phone is shown, and no secret."""
+        self.assert_one_line(self.fail_("account", "export", A), "nothing is kept")
+        self.run_("account", "add", A, "tv", "pad")
+        secret = self.run_("account", "secret", A, "tv").strip()
+        self.run_("contact", "add", A, B, "--name", "朋友")
+        self.run_("contact", "block", A, C)
+        text = self.run_("account", "export", A)
+        self.assertNotIn(secret, text)
+        self.assertEqual(
+            json.loads(text),
+            {
+                "phone": A,
+                "devices": [{"device_id": "pad", "has_secret": False}, {"device_id": "tv", "has_secret": True}],
+                "contacts": {B: "朋友"},
+                "blocked": [C],
+            },
+        )
+
+    def test_delete(self) -> None:
+        """All that is kept of a phone is removed, after a question; others keep what they have."""
+        self.assert_one_line(self.fail_("account", "delete", A, "--yes"), "nothing is kept")
+        self.run_("account", "add", A, "tv")
+        self.run_("contact", "add", A, B, "--both")
+        self.run_("contact", "block", A, C)
+        self.assertEqual(1, self.invoke("account", "delete", A, given="n\n").exit_code)
+        self.run_("account", "export", A)
+        self.assertEqual(self.run_("account", "delete", A, "--yes"), "")
+        self.fail_("account", "export", A)
+        self.assertEqual(self.run_("account", "list"), "")
+        self.assertEqual(self.run_("contact", "list"), f"{B}  {A}\n")
