@@ -125,10 +125,11 @@ class Member:
         """See :meth:`callnet.interfaces.ICallStore.heard_until`.
 
         While the shared store is away nothing happens to this node's devices but what is decided here; of what
-        the others decide meanwhile account is taken when this node announces what it knows.
+        the others decide meanwhile account is taken when this node announces what it knows. What is said while it
+        does so comes too late for that.
         """
         if not self.joined:
-            return self.time.now()
+            return self._in_touch_at if self.is_joining else self.time.now()
         return self._subscription_heard_at() if self._deaf_since is None else self._deaf_since
 
     def _subscription_heard_at(self) -> float:

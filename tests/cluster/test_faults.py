@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.cluster.case import ANN, BOUND, CAROL, GRACE, TV, ClusterCase, Node, Phone
 from tests.shared_nodes import reactor
 
@@ -118,6 +120,31 @@ class LostMessagesTests(ClusterCase):
         self.assertEqual([], ann.told)
         again = await self.phone(ANN, here)
         await self.hears(again, "call_success")
+
+    async def test_gone_before_its_node_was_back(self) -> None:
+        """... and so is one that goes just when its node comes back, which was apart from all others till then."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, here)
+        for node in (here, there):
+            node.wire.cut()
+        await self.until(lambda: not (here.is_joined or there.is_joined))
+        room = await self.talk(ann, tv)
+        ann.goes()
+        ann = await self.phone(ANN, there)
+        tv.hangs_up(room)
+        await self.pass_time(0.1)
+        here.wire.heal()
+        await self.until(lambda: here.is_joined)
+        member: Any = there.member.store._member  # type: ignore[attr-defined]
+        there.wire.heal()
+        while not member._link.up:
+            await self.pass_time(0)
+        self.assertFalse(member.joined)
+        ann.goes()
+        await self.until(lambda: there.is_joined)
+        self.assertEqual([], ann.told)
+        again = await self.phone(ANN, there)
+        await self.hears(again, "calling_be_hangup:hangup")
 
     async def test_unreadable(self) -> None:
         """A message that cannot be read is as good as lost: what it may have been about is looked up."""
