@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 from twisted.scripts import twistd
@@ -28,14 +28,31 @@ REMEMBERED = frozenset(
 """What is meant to outlive everyone for a while; that it is bounded is tested for each."""
 
 
+def named(thing: object) -> str | None:
+    """What an object of callnet's is called."""
+    kind = type(thing)
+    module = kind.__module__
+    is_ours = isinstance(module, str) and module.startswith("callnet.")
+    return f"{module}.{kind.__qualname__}" if is_ours else None
+
+
+def remembered(things: Iterable[tuple[str, object]]) -> set[int]:
+    """The identities of what is in containers that are meant to outlive everyone for a while."""
+    found: set[int] = set()
+    for name, thing in things:
+        for attribute, value in getattr(thing, "__dict__", {}).items():
+            if f"{name}.{attribute}" in REMEMBERED:
+                found.update(map(id, value))
+    return found
+
+
 def held() -> Iterator[tuple[str, int]]:
     """Name and size of everything that callnet's living objects hold, and one for each of the objects."""
-    for thing in gc.get_objects():
-        kind = type(thing)
-        module = kind.__module__
-        if not (isinstance(module, str) and module.startswith("callnet.")):
+    things = [(name, thing) for thing in gc.get_objects() if (name := named(thing)) is not None]
+    left_out = remembered(things)
+    for name, thing in things:
+        if id(thing) in left_out:
             continue
-        name = f"{module}.{kind.__qualname__}"
         yield name, 1
         for attribute, value in getattr(thing, "__dict__", {}).items():
             if isinstance(value, collections.Counter) or f"{name}.{attribute}" in REMEMBERED:
