@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from callnet.calls.draft import concerned
+from callnet.calls.draft import concerned, everyone, parties
 from callnet.cluster.tables import Record, Tables
 from callnet.interfaces import BusMessage
 from callnet.model import DeviceAddress, RoomId
@@ -78,9 +78,12 @@ class Copies:
         return known is not None and isinstance(message, Notice) and known.age > message.call.age
 
     def is_wanted(self, call: CallRecord) -> bool:
-        """Tell whether a call concerns a device or a page of this node."""
-        parties = (call.caller, *call.rung)
-        return any(map(self.has_device, parties)) or self._has_seat(self.records.seats.get(call.room))
+        """Tell whether a call concerns a device or a page of this node.
+
+        Those who rang for a call that somebody else has answered are not told how it goes on.
+        """
+        concerned = parties(call) if call.state is CallState.ACTIVE else everyone(call)
+        return any(map(self.has_device, concerned)) or self._has_seat(self.records.seats.get(call.room))
 
     def is_ours(self, record: Record) -> bool:
         """Tell whether nobody on another node has a say in a record, so that it may be changed without asking."""
@@ -102,7 +105,10 @@ class Copies:
     def apply(self, changes: Changes) -> None:
         """Take over what was committed here."""
         for record in changes.forgotten:
-            self._tables.forget(record)
+            if isinstance(record, DeviceRecord):
+                self._lose_device(record)
+            else:
+                self._tables.forget(record)
         for device in changes.devices:
             self._put_device(device)
         self._put_rooms((*changes.unchanged, *changes.calls), changes.seats)

@@ -152,3 +152,37 @@ class OldTests(SynchronousTestCase):
         self.assertFalse(copies.knows([ROOM]))
         self.assertEqual([], list(copies.due(6.0)))
         self.assertEqual(set(), copies._old)
+
+
+class CallsTests(SynchronousTestCase):
+    """A node keeps the calls that concern its devices, and no others."""
+
+    def setUp(self) -> None:
+        """A device of this node is one of two that are rung by one elsewhere."""
+        self.copies = Copies(lambda node: node.startswith("here."))
+        self.copies.apply(Changes(devices=[replace(DEVICE, address=PAD, room=ROOM)]))
+        self.rings = CallRecord(ROOM, 1, CallState.RINGING, ANN, TV, (TV, PAD), (TV, PAD), 100.0, 145.0)
+        self.copies.hear(Notice(PAD, self.rings))
+
+    def test_rings(self) -> None:
+        """A call that rings a device of its."""
+        self.assertEqual({ROOM: self.rings}, self.copies.records.calls)
+
+    def test_answered_elsewhere(self) -> None:
+        """One that somebody else has answered goes on without it: nobody will say here when it is over."""
+        answered = replace(self.rings, version=2, state=CallState.ACTIVE, callee=TV, ringing=(), answered_at=101.0)
+        self.copies.hear(Notice(PAD, answered))
+        self.assertEqual({}, self.copies.records.calls)
+
+    def test_answered_here(self) -> None:
+        """One that its device has answered."""
+        answered = replace(self.rings, version=2, state=CallState.ACTIVE, callee=PAD, ringing=(), answered_at=101.0)
+        self.copies.hear(Notice(PAD, answered))
+        self.assertEqual({ROOM: answered}, self.copies.records.calls)
+
+    def test_device_is_forgotten(self) -> None:
+        """When a device is forgotten its calls are, too."""
+        device = self.copies.records.device(PAD)
+        assert device is not None
+        self.copies.apply(Changes(forgotten=[device]))
+        self.assertEqual({}, self.copies.records.calls)
