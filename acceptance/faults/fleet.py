@@ -125,6 +125,11 @@ class Fleet:
             self._wrong(caller, f"could not call {callee.address} when all was quiet")
             return
         caller.hang_up()
+        for _ in range(int(TOLD * 500)):
+            if callee.room is None:
+                return
+            await asyncio.sleep(0.002)
+        self._wrong(callee, f"was not told that {caller.address} hung up when all was quiet")
 
     def _not_free(self, phone: Phone) -> None:
         starts = [ring.start for ring, _ in phone.rings.values()]
