@@ -32,8 +32,8 @@ class CallTests(BrowserCase):
             for visitor, expected in ((red, Camera.BLUE), (blue, Camera.RED)):
                 visitor.wait_a_while()
                 self.assertIs(visitor.colour_seen(), expected)
-        self.assertTrue(red.sees_movement())
-        self.assertTrue(blue.sees_movement())
+        for visitor in (red, blue):
+            visitor.await_movement()
 
     def assert_hears(self, visitor: Visitor) -> None:
         """Sound comes in."""
