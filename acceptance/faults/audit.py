@@ -148,6 +148,8 @@ def _failure(attempt: Attempt, answer: Answer, who: tuple[Address, ...], what: s
 
 def _rings(attempt: Attempt, story: Story, now: float) -> Iterator[Problem]:
     closed = attempt.closed_at()
+    if attempt.may_ring_on():
+        closed = max(closed, attempt.at + RING_TIME)
     stopped = closed if attempt.answer is None or attempt.answer.kind != "call_success" else inf
     if attempt.withdrawal is not None and attempt.withdrawal.how == "away":
         stopped = min(stopped, attempt.withdrawal.at)

@@ -76,12 +76,19 @@ class Attempt(Struct, eq=False):
     at: float
     answer: Answer | None = None
     withdrawal: Withdrawal | None = None
+    replaced_by: Attempt | None = None
+    """The call that its caller placed instead."""
     stories: list[Story] = field(default_factory=list)
 
     def closed_at(self) -> float:
         """When its caller was no longer waiting."""
         ends = [part.at for part in (self.answer, self.withdrawal) if part is not None]
         return min(ends, default=inf)
+
+    def may_ring_on(self) -> bool:
+        """Tell whether its caller believes to have left it, and nobody has heard so (§2.4, step 1)."""
+        instead = self.replaced_by
+        return instead is not None and instead.withdrawal is not None and instead.withdrawal.how == "cut off"
 
     def covers(self, device: Address) -> bool:
         """Tell whether this call may ring ``device``."""

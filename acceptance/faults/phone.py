@@ -51,8 +51,11 @@ class Phone(Line):
         for room, (_, caller) in list(self.rings.items()):
             self._stop(room, "accepted" if caller == target else "called another", now)
         self._leave_call("called another", now)
+        left = self.attempt
         self.give_up("replaced", now)
         self.attempt = self._asked[target] = self.books.place(self.address, target, now)
+        if left is not None:
+            left.replaced_by = self.attempt
         self.say(type="call", to_phone=target.phone, to_device_id=target.device_id)
 
     def answer(self, room: str, accept: bool) -> None:

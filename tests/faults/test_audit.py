@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from acceptance.faults.audit import Problem, Wrong
 from acceptance.faults.books import Answer, Attempt, Withdrawal
 from acceptance.faults.bounds import GRACE, RING_TIME, TOLD
-from tests.faults.ledger import ANNE, BERT, CARL, ROOM, Writer
+from tests.faults.ledger import ANNE, BERT, CARL, END, ROOM, Writer
 
 
 class AuditTests(SynchronousTestCase):
@@ -179,6 +179,21 @@ class AuditTests(SynchronousTestCase):
         self.assert_wrong(attempt, Wrong.LATE)
         anne.end = 20 + 6.1
         self.assert_wrong(attempt, Wrong.LATE, Wrong.LOST_LATE)
+
+    def test_left_by_a_call_that_nobody_heard_of(self) -> None:
+        """A call goes on ringing if that was cut off by which its caller left it, and no longer than any other."""
+        attempt = self.writer.call(10)
+        attempt.withdrawal = Withdrawal("replaced", 11)
+        attempt.replaced_by = instead = self.writer.call(11, CARL)
+        self.writer.ring(10, 12, "away")
+        again = self.writer.books.rung(BERT, ANNE, ROOM, 2, 11 + TOLD + 0.1)
+        assert again is not None
+        again.end, again.how = 10 + RING_TIME, "told no_answer"
+        self.assert_wrong(attempt, Wrong.GHOST)
+        instead.withdrawal = Withdrawal("cut off", 14)
+        self.assert_wrong(attempt)
+        again.start, again.end = 10 + RING_TIME + TOLD + 0.1, END
+        self.assert_wrong(attempt, Wrong.GHOST)
 
     def test_never_heard_of(self) -> None:
         """A call that its caller gave up, since nothing came of it, was swallowed by something."""
