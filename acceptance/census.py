@@ -20,7 +20,7 @@ from twisted.scripts import twistd
 
 REMEMBERED = frozenset(
     {
-        "callnet.accounts.policies.Policies._known",
+        "callnet.accounts.preferences.KnownPreferences._known",
         "callnet.operations.limits.Limiter._free_at",
         "callnet.storage.enrolling._Known._since",
     }

@@ -24,6 +24,9 @@ CONTACTS_MAX: Final = 1000
 BLOCKED_MAX: Final = 1000
 """The most phones that a phone may have its devices block."""
 
+AUTO_ANSWER_MAX: Final = 100
+"""The most phones whose calls the devices of a phone may answer by themselves."""
+
 EVERY_DEVICE: Final = "*"
 """The device id that rings all devices of a phone (protocol §2.1)."""
 

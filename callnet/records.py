@@ -14,6 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.quiet_hours import QuietHours
 
 
 class CallState(StrEnum):
@@ -34,10 +35,16 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
     """These phones may not."""
     only: frozenset[str] | None = None
     """Nobody but these may; ``None``: everybody else may."""
+    quiet: QuietHours | None = None
+    """Nobody may then."""
 
-    def allows(self, phone: str) -> bool:
-        """Tell whether a phone may call."""
-        return phone not in self.blocked and (self.only is None or phone in self.only)
+    def allows(self, phone: str, now: float) -> bool:
+        """Tell whether a phone may call just now."""
+        return (
+            phone not in self.blocked
+            and (self.only is None or phone in self.only)
+            and (self.quiet is None or not self.quiet.cover(now))
+        )
 
 
 ANYONE: Final = Policy()
@@ -71,9 +78,9 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     policy: Policy = ANYONE
     """Who may call its phone."""
 
-    def may_be_called_by(self, phone: str) -> bool:
-        """Tell whether the devices of a phone may call this one, and see whether it is there."""
-        return phone == self.address.phone or self.policy.allows(phone)
+    def may_be_called_by(self, phone: str, now: float) -> bool:
+        """Tell whether the devices of a phone may call this one now, and see whether it is there."""
+        return phone == self.address.phone or self.policy.allows(phone, now)
 
 
 class CallRecord(Struct, frozen=True, array_like=True):

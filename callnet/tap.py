@@ -20,16 +20,10 @@ from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python import usage
-from twisted.web.client import Agent
 
 import callnet
-from callnet.accounts.codes import Codes
-from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.keys import key_from_secret, load_keys, load_or_make_keys
-from callnet.accounts.logins import Logins
-from callnet.accounts.news import News
-from callnet.accounts.policies import Policies
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import KeyRing
 from callnet.accounts.tokens import Tokens
@@ -38,10 +32,9 @@ from callnet.cluster import redis_url
 from callnet.cluster.membership import Membership
 from callnet.cluster.memory import open_alone
 from callnet.cluster.redis_check import reachable
-from callnet.config import AccountSettings, DatabaseSettings, Settings, TokenSettings, load
+from callnet.config import DatabaseSettings, Settings, TokenSettings, load
 from callnet.daemon import Daemon
 from callnet.errors import StartError
-from callnet.interfaces import IPresence
 from callnet.operations import certificates, files
 from callnet.operations.certificates import SELF_SIGNED, ServerTls, server_context
 from callnet.operations.greeting import greeting
@@ -51,16 +44,9 @@ from callnet.operations.metrics import Family, of_calls, of_sockets
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Question, Readiness, Remembered
 from callnet.operations.signals import Renewals
-from callnet.operations.webhooks import ANSWER_TIME, Webhook
+from callnet.people import Identities, compose_people
 from callnet.signaling.factory import SignalingFactory
-from callnet.storage.changes import SqlChanges
-from callnet.storage.codes import SqlCodes
 from callnet.storage.database import Database
-from callnet.storage.enrolling import SqlAccounts
-from callnet.storage.listing import SqlContacts
-from callnet.storage.policies import SqlPolicies
-from callnet.storage.revoking import SqlRevocations
-from callnet.storage.sql import Run
 from callnet.storage.threads import IThreadsReactor, Threads
 from callnet.supervision.supervisor import Supervisor, Workers
 from callnet.supervision.worker import IParentReactor
@@ -70,8 +56,6 @@ from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
 from callnet.web.room import RoomSocketFactory
 
-CODE_PAUSES: Final = (1.0, 3.0, 10.0)
-"""Seconds before each further try to have a one-time code sent."""
 SERVED: Final = ("account", "signaling", "site")
 """The services that workers offer."""
 _log = Logger()
@@ -137,9 +121,7 @@ def compose_worker(settings: Settings, reactor: IDaemonReactor, sockets: Mapping
 class _Basis(Struct, frozen=True):
     """What is read before anything is opened."""
 
-    tokens: Tokens
-    revocations: Revocations
-    is_phone: Callable[[str], bool]
+    identities: Identities
     tls: ServerTls
 
 
@@ -153,8 +135,8 @@ def _basis(settings: Settings) -> _Basis:
         revocations,
         split_user_name=settings.accounts.phone_format == "cn-mobile",
     )
-    is_phone = phone_rule(settings.accounts.phone_format)
-    return _Basis(tokens, revocations, is_phone, ServerTls(server_context(_certificate(settings))))
+    identities = Identities(tokens, revocations, phone_rule(settings.accounts.phone_format))
+    return _Basis(identities, ServerTls(server_context(_certificate(settings))))
 
 
 def _compose_node(
@@ -164,13 +146,14 @@ def _compose_node(
     database = Database(settings.database.url)
     threads = Threads(reactor, database.threads, database.give_up)
     cluster = _cluster(settings, reactor)
-    people = _people(settings, reactor, basis, database, threads.run, cluster.presence)
-    rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls, people.policies)
-    accounts = AccountApi(people.logins, people.lists, LoginLimits(settings.limits, reactor.seconds)).resource()
-    signaling = SignalingFactory(rooms, basis.tokens.verify, reactor, settings.signaling.allowed_origins)
+    people = compose_people(settings.accounts, reactor, basis.identities, database, threads.run, cluster.presence)
+    rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls, people.preferences)
+    limits = LoginLimits(settings.limits, reactor.seconds)
+    accounts = AccountApi(people.logins, people.lists, people.settings, limits).resource()
+    signaling = SignalingFactory(rooms, basis.identities.tokens.verify, reactor, settings.signaling.allowed_origins)
     room = RoomSocketFactory(rooms, reactor)
-    people.policies.changed = rooms.orders.change_policy
-    people.news.close = lambda phones: signaling.close_revoked(phones, basis.revocations.cover)
+    people.preferences.changed = rooms.orders.prefer
+    people.news.close = lambda phones: signaling.close_revoked(phones, basis.identities.revocations.cover)
     people.news.leave = rooms.orders.revoke_absent
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
@@ -191,41 +174,13 @@ def _compose_node(
         database,
         threads,
         people.news,
-        [people.policies, *people.webhooks],
+        [people.preferences, *people.webhooks],
         readiness,
         observed,
         _greeting(settings, listeners) if sockets is None else (),
         _renewals(settings, basis),
         reactor,
     )
-
-
-class _People(Struct, frozen=True):
-    """Who may be which device, and who may call whom."""
-
-    logins: Logins
-    lists: ContactLists
-    policies: Policies
-    news: News
-    webhooks: Sequence[Webhook]
-
-
-def _people(
-    settings: Settings, reactor: IDaemonReactor, basis: _Basis, database: Database, run: Run, presence: IPresence
-) -> _People:
-    contacts_only = settings.accounts.who_may_call == "contacts"
-    known, revoked = SqlAccounts(database, run, reactor), SqlRevocations(database, run)
-    policies = Policies(SqlPolicies(database, run, contacts_only), reactor)
-    tokens, changes = basis.tokens, SqlChanges(database, run)
-    news = News(changes, revoked, basis.revocations, reactor, tokens.now, known.forget, policies)
-    sender = _code_sender(settings.accounts, reactor)
-    codes = None
-    if sender is not None:
-        otp = settings.accounts.otp
-        codes = Codes(SqlCodes(database, run), sender.send, otp.text, otp.secret.encode(), tokens.now)
-    logins = Logins(known, revoked, policies, tokens, basis.is_phone, settings.accounts.enrolment, codes, news.look)
-    lists = ContactLists(SqlContacts(database, run, contacts_only), presence, tokens, basis.is_phone)
-    return _People(logins, lists, policies, news, [] if sender is None else [sender])
 
 
 def _compose_parent(settings: Settings, reactor: IDaemonReactor, basis: _Basis, count: int) -> Supervisor:
@@ -241,14 +196,6 @@ def _compose_parent(settings: Settings, reactor: IDaemonReactor, basis: _Basis, 
         _renewals(settings, basis),
         reactor,
     )
-
-
-def _code_sender(settings: AccountSettings, reactor: IDaemonReactor) -> Webhook | None:
-    """What sends one-time codes, if there are any. A code that comes too late is of no use."""
-    if settings.enrolment != "otp":
-        return None
-    agent = Agent(reactor, connectTimeout=ANSWER_TIME)
-    return Webhook(settings.otp.url, settings.otp.secret, agent, reactor, time.time, CODE_PAUSES)
 
 
 class _Held(Factory):
@@ -279,7 +226,7 @@ def _families(rooms: RoomManager, signaling: SignalingFactory, room: RoomSocketF
 def _renewals(settings: Settings, basis: _Basis) -> Renewals:
     renewals = {"certificate": lambda: _renew_certificate(settings, basis.tls)}
     if not settings.tokens.signing_key:
-        renewals["keys"] = lambda: _renew_keys(settings.tokens, basis.tokens)
+        renewals["keys"] = lambda: _renew_keys(settings.tokens, basis.identities.tokens)
     return renewals
 
 

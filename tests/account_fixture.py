@@ -11,7 +11,8 @@ from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.logins import Logins
 from callnet.accounts.news import News
-from callnet.accounts.policies import Policies
+from callnet.accounts.phone_settings import SettingsOfPhones
+from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
@@ -26,8 +27,9 @@ from callnet.storage.codes import SqlCodes
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.listing import SqlContacts
-from callnet.storage.policies import SqlPolicies
+from callnet.storage.preferences import SqlPreferences
 from callnet.storage.revoking import SqlRevocations
+from callnet.storage.settings import SqlPhoneSettings
 from tests.immediate import run_at_once
 from tests.wires import World
 
@@ -41,7 +43,7 @@ class ServiceFixture:
 
     :param world: a server whose devices it is for; ``None``: there is none.
     :param database: that of another node.
-    :param policies: those that the world goes by.
+    :param preferences: those that the world goes by.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class ServiceFixture:
         enrolment: Literal["open", "known", "otp"] = "open",
         world: World | None = None,
         database: Database | None = None,
-        policies: Policies | None = None,
+        preferences: KnownPreferences | None = None,
     ) -> None:
         self.enrolment = enrolment
         self.clock = Clock() if world is None else world.clock
@@ -67,7 +69,9 @@ class ServiceFixture:
         """The phones of which sockets were to be closed."""
         self.left: list[DeviceAddress] = []
         """The devices that were to leave their calls."""
-        self.policies = policies or Policies(SqlPolicies(self.database, run_at_once, contacts_only=False), self.clock)
+        self.preferences = preferences or KnownPreferences(
+            SqlPreferences(self.database, run_at_once, contacts_only=False), self.clock
+        )
         revoked = SqlRevocations(self.database, run_at_once)
         self.news = News(
             SqlChanges(self.database, run_at_once),
@@ -76,7 +80,7 @@ class ServiceFixture:
             self.clock,
             self.clock.seconds,
             self.accounts.forget,
-            self.policies,
+            self.preferences,
         )
         self.news.close = self.closed.extend
         self.news.leave = self._leave
@@ -96,7 +100,7 @@ class ServiceFixture:
         self.logins = Logins(
             self.accounts,
             revoked,
-            self.policies,
+            self.preferences,
             self.tokens,
             is_phone,
             enrolment,
@@ -106,6 +110,7 @@ class ServiceFixture:
         self.limits = LoginLimits(LimitSettings(), self.clock.seconds)
         self.contacts = SqlContacts(self.database, run_at_once)
         self.lists = ContactLists(self.contacts, self.store, self.tokens, is_phone)
+        self.settings = SettingsOfPhones(SqlPhoneSettings(self.database, run_at_once), self.tokens, is_phone)
 
     def _leave(self, device: DeviceAddress) -> Soon[None]:
         self.left.append(device)

@@ -52,7 +52,9 @@ class ApiTestCase(SynchronousTestCase):
 
     def serve(self, logins: Logins, lists: ContactLists) -> None:
         """Serve these on a new connection."""
-        self.wire = HttpWire(CappedSite(AccountApi(logins, lists, self.fixture.limits).resource(), Clock()))
+        self.wire = HttpWire(
+            CappedSite(AccountApi(logins, lists, self.fixture.settings, self.fixture.limits).resource(), Clock())
+        )
 
     def post(self, path: str, body: bytes | dict[str, Any], *headers: str) -> Answer:
         """Ask, and check what holds for every answer."""

@@ -14,11 +14,12 @@ from callnet.calls.rooms import RoomManager
 from callnet.config import CallSettings
 from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, Outcome, RoomId
+from callnet.preferences import PLAIN
 from callnet.records import CallRecord, SeatsRecord
 from callnet.soon import or_else
 from tests.later import later
 from tests.nodes import Cluster, NodeBus, NodeStore
-from tests.open_policies import OPEN
+from tests.plain_preferences import OPEN
 
 ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")
@@ -33,6 +34,7 @@ class RecordedSession:
     def __init__(self, rooms: RoomManager, address: DeviceAddress, clock: Clock) -> None:
         self.address: Final = address
         self.generation = 0
+        self.preferences = PLAIN
         self.calls: list[CallRecord] = []
         """What it was told to look at."""
         self.outcomes: list[Outcome] = []

@@ -12,6 +12,8 @@ from callnet.storage.enrolling import SqlAccounts
 from tests.immediate import run_at_once
 from tests.test_cli import A, B, C, CommandTestCase
 
+NIGHT = "22:30", "07:00", "Europe/Berlin"
+
 
 class AccountTests(CommandTestCase):
     """``callnet account``."""
@@ -65,6 +67,7 @@ class AccountTests(CommandTestCase):
         secret = self.run_("account", "secret", A, "tv").strip()
         self.run_("contact", "add", A, B, "--name", "朋友")
         self.run_("contact", "block", A, C)
+        self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
         text = self.run_("account", "export", A)
         self.assertNotIn(secret, text)
         self.assertEqual(
@@ -74,8 +77,36 @@ class AccountTests(CommandTestCase):
                 "devices": [{"device_id": "pad", "has_secret": False}, {"device_id": "tv", "has_secret": True}],
                 "contacts": {B: "朋友"},
                 "blocked": [C],
+                "do_not_disturb": {"from": "22:30", "to": "07:00", "time_zone": "Europe/Berlin"},
+                "auto_answer": [B],
             },
         )
+
+    def test_settings(self) -> None:
+        """When a phone is quiet, and whom its devices may answer by themselves: what is named is set, and all shown."""
+        self.assertEqual("", self.run_("account", "settings", A))
+        quiet, listed = "quiet from 22:30 to 07:00, Europe/Berlin\n", f"answers {B} by itself\nanswers {C} by itself\n"
+        for arguments, shown in (
+            (["--do-not-disturb", *NIGHT], quiet),
+            ([], quiet),
+            (["--auto-answer", C, "--auto-answer", B], quiet + listed),
+            (["--disturb"], listed),
+            (["--no-auto-answer"], ""),
+        ):
+            self.assertEqual(shown, self.run_("account", "settings", A, *arguments))
+
+    def test_wrong_settings(self) -> None:
+        """What cannot be set is refused in one line, and nothing is set."""
+        for arguments, why in (
+            (["--do-not-disturb", "22:30", "24:00", "UTC"], "24:00"),
+            (["--do-not-disturb", "22:30", "07:00", "Nowhere"], "Nowhere"),
+            (["--do-not-disturb", *NIGHT, "--disturb"], "exclude"),
+            (["--auto-answer", B, "--no-auto-answer"], "exclude"),
+            (["--auto-answer", "7"], "phone"),
+            (["--auto-answer", A], "own number"),
+        ):
+            self.assertIn(why, self.fail_("account", "settings", A, *arguments).splitlines()[-1])
+        self.assertEqual("", self.run_("account", "settings", A))
 
     def test_delete(self) -> None:
         """All that is kept of a phone is removed, after a question; others keep what they have."""
@@ -83,9 +114,11 @@ class AccountTests(CommandTestCase):
         self.run_("account", "add", A, "tv")
         self.run_("contact", "add", A, B, "--both")
         self.run_("contact", "block", A, C)
+        self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
         self.assertEqual(1, self.invoke("account", "delete", A, given="n\n").exit_code)
         self.run_("account", "export", A)
         self.assertEqual(self.run_("account", "delete", A, "--yes"), "")
         self.fail_("account", "export", A)
+        self.assertEqual(self.run_("account", "settings", A), "")
         self.assertEqual(self.run_("account", "list"), "")
         self.assertEqual(self.run_("contact", "list"), f"{B}  {A}\n")

@@ -18,18 +18,18 @@ from zope.interface import implementer
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.logins import Logins
-from callnet.interfaces import Enrolled, IAccounts
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.revoking import SqlRevocations
+from callnet.storage_interfaces import Enrolled, IAccounts
 from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
 from tests.account_fixture import FRIEND, PHONE
 from tests.api_case import ADD, CONTACTS, LOGIN, LOGOUT, MARK, REFRESH, ApiTestCase
 from tests.http_wire import HttpWire
 from tests.immediate import run_at_once
-from tests.open_policies import OPEN
+from tests.plain_preferences import OPEN
 
 
 class CallsTests(ApiTestCase):
@@ -143,7 +143,7 @@ class CallsTests(ApiTestCase):
     def test_through_a_real_client(self) -> None:
         """Twisted's own HTTP client logs in."""
         agent: Any = RequestTraversalAgent(
-            AccountApi(self.fixture.logins, self.fixture.lists, self.fixture.limits).resource()
+            AccountApi(self.fixture.logins, self.fixture.lists, self.fixture.settings, self.fixture.limits).resource()
         )  # type: ignore[no-untyped-call]
         body = FileBodyProducer(BytesIO(json.dumps({"phone": PHONE, "device_id": "tv"}).encode()), cooperator=_EAGER)
         answer = agent.request(b"POST", b"http://callnet.test/account/login", None, body)
@@ -253,7 +253,7 @@ class MountedTests(ApiTestCase):
 
     def serve(self, logins: Logins, lists: ContactLists) -> None:
         """Serve them as children of a site that has others."""
-        api = AccountApi(logins, lists, self.fixture.limits).resource()
+        api = AccountApi(logins, lists, self.fixture.settings, self.fixture.limits).resource()
         root = Resource()
         root.putChild(b"account", api)
         root.putChild(b"getContactPersons", api)

@@ -3,67 +3,15 @@
 from __future__ import annotations
 
 from sqlalchemy import event
-from twisted.internet.task import Clock
 
-from callnet.accounts.policies import Policies
-from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
-from callnet.storage.database import Database
-from callnet.storage.policies import SqlPolicies
-from tests.account_fixture import ServiceFixture
-from tests.immediate import run_at_once
-from tests.quiet import QuietTestCase
+from tests.people_case import ANN, CAROL, PAD, TV, PeopleCase
 from tests.wires import ANSWERED, Device, World
 
-TV = DeviceAddress("13651884967", "tv")
-PAD = DeviceAddress("13651884967", "pad")
-ANN = DeviceAddress("13651884968", "phone")
-CAROL = DeviceAddress("13651884969", "phone")
 
-
-class BlockedTests(QuietTestCase):
+class BlockedTests(PeopleCase):
     """A whole server, where anyone may call."""
-
-    contacts_only = False
-
-    def make_world(self) -> World:
-        """A server that goes by what is in a database."""
-        self.database = Database("sqlite://")
-        self.addCleanup(self.database.close)
-        self.database.upgrade()
-        clock = Clock()
-        self.policies = Policies(SqlPolicies(self.database, run_at_once, self.contacts_only), clock)
-        return World(policies=self.policies, clock=clock)
-
-    def setUp(self) -> None:
-        """Ann, and two devices of a phone."""
-        super().setUp()
-        self.policies.changed = self.world.rooms.orders.change_policy
-        self.fixture = ServiceFixture(world=self.world, database=self.database, policies=self.policies)
-        self.fixture.news.start()
-        self.addCleanup(self.fixture.news.stop)
-        self.ann, self.tv, self.pad = map(self.connected, (ANN, TV, PAD))
-
-    def connected(self, address: DeviceAddress) -> Device:
-        """A device that has logged in and connected."""
-        token = self.successResultOf(self.fixture.logins.login(*address)).token
-        return Device(self.world, self.world.ask(f"/socket.io?token={token}"), ANSWERED)
-
-    def block(self, owner: str, phone: str) -> None:
-        """Have one phone block another."""
-        contacts.block(self.database, owner, phone, self.world.clock.seconds())
-        self.world.advance(1.5)
-
-    def calls(self, caller: Device, target: DeviceAddress) -> dict[str, object]:
-        """What a caller is told at once, if anything."""
-        caller.say("call", to_phone=target.phone, to_device_id=target.device_id)
-        return next(iter(caller.heard()), {})
-
-    def sees(self, phone: str) -> set[str]:
-        """The devices of the television's phone that another phone sees online."""
-        found = self.successResultOf(self.world.store.online([TV, PAD], phone))
-        return {address.device_id for address in found}
 
     def test_blocked(self) -> None:
         """Whom a phone has blocked is told the same as of a device that is not there, by whichever name it calls."""

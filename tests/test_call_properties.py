@@ -26,8 +26,8 @@ from callnet.records import CallRecord, CallState
 from callnet.soon import or_else
 from tests.late_store import LateCallStore
 from tests.nodes import Cluster, NodeBus, NodeStore
-from tests.open_policies import OPEN
 from tests.phones import Connection
+from tests.plain_preferences import OPEN
 from tests.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedPage
 
 TIMES: Final = CallSettings(ring_time=10.0, grace=5.0, longest=60.0, unseated_limit=40.0)

@@ -58,7 +58,9 @@ class ServiceTests(SynchronousTestCase):
         """A service that nobody has used."""
         self.fixture = ServiceFixture()
         self.addCleanup(self.fixture.database.close)
-        agent = agent_of(AccountApi(self.fixture.logins, self.fixture.lists, self.fixture.limits).resource())
+        agent = agent_of(
+            AccountApi(self.fixture.logins, self.fixture.lists, self.fixture.settings, self.fixture.limits).resource()
+        )
         self.account = Account("http://callnet.test:8083/", Clock(), agent=agent)
 
     def test_login(self) -> None:

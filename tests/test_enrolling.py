@@ -12,12 +12,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import Unavailable
-from callnet.interfaces import Enrolled
 from callnet.model import DeviceAddress
 from callnet.storage import contacts, enrolling
 from callnet.storage.contacts import Account
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
+from callnet.storage_interfaces import Enrolled
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

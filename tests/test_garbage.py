@@ -28,7 +28,7 @@ from callnet.operations.garbage import CALM, MINUTE, SETTLES, YOUNG, Garbage
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
 from callnet.websocket import ServerSocketFactory
-from tests.open_policies import OPEN
+from tests.plain_preferences import OPEN
 from tests.rfc6455 import CLOSE, TEXT, client_frame
 from tests.test_at_once import Once, Side
 

@@ -13,13 +13,14 @@ ROOT: Final = Path(__file__).parent.parent
 MOST_LINES: Final = 350
 
 LAYERS: Final = (
-    {"model", "errors", "soon", "short_path"},
+    {"model", "errors", "soon", "short_path", "quiet_hours"},
     {"records", "endpoints", "toml", "at_once"},
-    {"interfaces", "config", "client", "websocket", "turn"},
+    {"preferences"},
+    {"interfaces", "storage_interfaces", "config", "client", "websocket", "turn"},
     {"operations"},
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},
-    {"commands", "daemon"},
+    {"commands", "daemon", "people"},
     {"cli"},
     {"tap"},
     {"worker"},

@@ -10,9 +10,9 @@ from callnet.accounts.logins import Login, secret_hash
 from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.errors import DeviceInvalid, PhoneInvalid, TokenInvalid
-from callnet.interfaces import Revocation
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import contacts, devices
+from callnet.storage_interfaces import Revocation
 from tests.account_fixture import FRIEND, PHONE, TV, ServiceFixture
 from tests.test_tokens import forge
 

@@ -18,7 +18,7 @@ from callnet.signaling.factory import SignalingFactory
 from callnet.soon import Soon
 from callnet.web.room import RoomSocketFactory
 from callnet.websocket import Opening, ServerSocket, ServerSocketFactory
-from tests.open_policies import OPEN
+from tests.plain_preferences import OPEN
 from tests.quiet import QuietTestCase
 from tests.rfc6455 import TEXT
 

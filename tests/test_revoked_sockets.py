@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from callnet.interfaces import Revocation
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import devices
+from callnet.storage_interfaces import Revocation
 from tests.account_fixture import ServiceFixture
 from tests.quiet import QuietTestCase
 from tests.test_tokens import forge

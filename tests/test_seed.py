@@ -40,7 +40,7 @@ class SeedTestCase(QuietTestCase):
         self.addCleanup(fixture.database.close)
         self.database = fixture.database
         self.accounts = CappedSite(
-            AccountApi(fixture.logins, fixture.lists, fixture.limits).resource(), self.world.clock
+            AccountApi(fixture.logins, fixture.lists, fixture.settings, fixture.limits).resource(), self.world.clock
         )
 
     def post(self, path: str, **fields: object) -> dict[str, Any]:

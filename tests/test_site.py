@@ -19,7 +19,7 @@ from callnet.web.api import AccountApi
 from callnet.web.room import RoomSocketFactory
 from tests.account_fixture import TV, ServiceFixture
 from tests.http_wire import Answer, HttpWire
-from tests.open_policies import OPEN
+from tests.plain_preferences import OPEN
 
 PAGE: Final = "<!doctype html><title>callnet</title>"
 UPGRADE: Final = (
@@ -42,7 +42,7 @@ class SiteTestCase(SynchronousTestCase):
         clock = Clock()
         rooms = RoomManager(fixture.store, MemoryBus(), clock, CallSettings(), OPEN)
         self.root = site.root(
-            AccountApi(fixture.logins, fixture.lists, fixture.limits).resource(),
+            AccountApi(fixture.logins, fixture.lists, fixture.settings, fixture.limits).resource(),
             SignalingFactory(rooms, fixture.tokens.verify, clock).web_resource(),
             RoomSocketFactory(rooms, clock).web_resource(),
             str(self.static),

@@ -23,11 +23,11 @@ from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
 from callnet.config import CallSettings
-from callnet.interfaces import IPolicies
+from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
-from tests.open_policies import OPEN
+from tests.plain_preferences import OPEN
 from tests.rfc6455 import CLOSE, PING, PONG, TEXT, Frame, client_frame, take_frame
 
 ANSWERED: Final = 512
@@ -260,7 +260,7 @@ class World:
         self,
         settings: CallSettings | None = None,
         allowed_origins: Sequence[str] = (),
-        policies: IPolicies = OPEN,
+        preferences: IPreferences = OPEN,
         clock: Clock | None = None,
     ) -> None:
         self.clock = clock or Clock()
@@ -269,7 +269,7 @@ class World:
         self.revocations = Revocations()
         ring = KeyRing.of(Key.of(b"k" * 32))
         self.tokens = Tokens(ring, 7 * 86400, self.clock.seconds, self.revocations, split_user_name=True)
-        self.rooms = RoomManager(self.store, self.bus, self.clock, settings or CallSettings(), policies)
+        self.rooms = RoomManager(self.store, self.bus, self.clock, settings or CallSettings(), preferences)
         self.signaling = SignalingFactory(self.rooms, self.tokens.verify, self.clock, allowed_origins)
         self.pages = RoomSocketFactory(self.rooms, self.clock)
         self.wires: list[Wire] = []

@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred
 from callnet.accounts.enrolment import PhoneRule, is_well_formed_phone
 from callnet.accounts.tokens import Tokens
 from callnet.errors import DataInvalid, PhoneInvalid, TokenInvalid
-from callnet.interfaces import Contact, IContacts, IPresence
+from callnet.interfaces import IPresence
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, DeviceAddress, is_plain_text
+from callnet.storage_interfaces import Contact, IContacts
 
 CURSOR_MAX: Final = 512
 """The longest cursor that is looked at, in characters."""

@@ -17,8 +17,9 @@ from callnet.accounts.enrolment import PhoneRule, is_device_id
 from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid, PhoneInvalid
-from callnet.interfaces import Enrolled, IAccounts, IPolicies, IRevocations, Revocation
+from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
+from callnet.storage_interfaces import Enrolled, IAccounts, IRevocations, Revocation
 
 _SECRET_BYTES: Final = 24
 """Random bytes in the secret of a device."""
@@ -59,7 +60,7 @@ class Logins:
         self,
         accounts: IAccounts,
         revocations: IRevocations,
-        policies: IPolicies,
+        preferences: IPreferences,
         tokens: Tokens,
         phone_rule: PhoneRule,
         enrolment: Literal["open", "known", "otp"],
@@ -68,7 +69,7 @@ class Logins:
     ) -> None:
         self._accounts = accounts
         self._revocations = revocations
-        self._policies = policies
+        self._preferences = preferences
         self._tokens = tokens
         self._is_phone = phone_rule
         self._enrolment = enrolment
@@ -111,7 +112,7 @@ class Logins:
         return self._logged_in(address, offer)
 
     def _logged_in(self, address: DeviceAddress, secret: str | None = None) -> Login:
-        self._policies.of(address.phone)  # so that it is known when the device connects
+        self._preferences.of(address.phone)  # so that it is known when the device connects
         return Login(self._tokens.issue(address), self._tokens.lifetime, secret)
 
     def _require_phone(self, phone: str) -> None:

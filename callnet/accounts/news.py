@@ -10,12 +10,12 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from callnet.accounts.policies import Policies
+from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
 from callnet.errors import Unavailable
-from callnet.interfaces import IChanges, IRevocations, Revocation
 from callnet.model import DeviceAddress
 from callnet.soon import Soon, or_else
+from callnet.storage_interfaces import IChanges, IRevocations, Revocation
 
 LOOK_EVERY: Final = 1.0
 """Seconds."""
@@ -30,7 +30,7 @@ class News:
 
     :param now: the time, in seconds since 1970.
     :param forget: called with phones about which something has changed.
-    :param policies: have these phones looked at again, be there any or not.
+    :param preferences: have these phones looked at again, be there any or not.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class News:
         clock: IReactorTime,
         now: Callable[[], float],
         forget: Callable[[Collection[str]], None],
-        policies: Policies,
+        preferences: KnownPreferences,
     ) -> None:
         self._changes = changes
         self._revoked = revoked
@@ -49,7 +49,7 @@ class News:
         self._clock = clock
         self._now = now
         self._forget = forget
-        self._policies = policies
+        self._preferences = preferences
         self._one_look = DeferredLock()
         self._looking: Deferred[None] = succeed(None)
         self._next: IDelayedCall | None = None
@@ -102,14 +102,14 @@ class News:
             self._revocations.forget_expired(now)
         self._unread.update(await self._changes.new())
         if not self._has_begun:
-            await self._policies.begin()
+            await self._preferences.begin()
             known = await self._revoked.revoked(now)
             self._has_begun = True
             self._revocations.know(known)
             self.close(known.keys())
             self.begun.callback(None)
         phones = frozenset(self._unread)
-        self._policies.look_again(phones)
+        self._preferences.look_again(phones)
         if phones:
             found = await self._revoked.revoked(now, phones)
             self._unread -= phones

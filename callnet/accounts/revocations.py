@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from math import ceil
 
 from callnet.accounts.token import Token
-from callnet.interfaces import Revocation
 from callnet.model import DeviceAddress
+from callnet.storage_interfaces import Revocation
 
 
 class Revocations:

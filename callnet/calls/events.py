@@ -120,8 +120,9 @@ class Disconnected(_DeviceEvent, frozen=True):
 
 
 class PolicyChanged(_DeviceEvent, frozen=True):
-    """Who may call the phone of ``device``, which may be ``*``, has changed."""
+    """Who may call the phone of ``device``, which may be ``*``, has changed. It is for nodes that hold one of its."""
 
+    guess = True
     policy: Policy
 
 

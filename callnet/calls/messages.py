@@ -92,13 +92,18 @@ class CallFailed(_Frame, frozen=True, tag="call_failed"):
 
 
 class Called(_Frame, frozen=True, tag="called"):
-    """A device is being rung (§2.2). ``expires_in``: seconds of ringing left; ``page`` may be left out."""
+    """A device is being rung (§2.2). ``page`` and ``from_name`` may be left out, or the latter be cut."""
 
     from_phone: str
     from_device_id: str
     room_id: RoomId
     expires_in: int
+    """Seconds of ringing left."""
     page: str = ""
+    from_name: str = ""
+    """What the owner of the called phone calls the caller's."""
+    auto_answer: bool = False
+    """The owner wants this caller to be answered without anybody touching the device, if that is to do so."""
 
 
 class CallingBeHangup(_Frame, frozen=True, tag="calling_be_hangup"):
@@ -170,11 +175,20 @@ def page_path(room: RoomId) -> str:
 
 
 def encode(message: Message) -> bytes:
-    """Write a message. Beside a caller's name of the greatest length there is no room for the page's path."""
+    """Write a message. Where an address of the greatest length leaves no room for them, ``called`` has no page's
+    path, and as much as fits of the caller's name.
+    """
     payload = _encode(message)
     if len(payload) >= MESSAGE_BYTES and isinstance(message, Called):
-        return _encode(replace(message, page=""))
+        return _encode_fitting(message, len(payload) - MESSAGE_BYTES + 1)
     return payload
+
+
+def _encode_fitting(message: Called, excess: int) -> bytes:
+    name = message.from_name.encode()
+    if excess < len(name):
+        return _encode(replace(message, from_name=name[:-excess].decode(errors="ignore").rstrip()))
+    return encode(replace(message, from_name="")) if name else _encode(replace(message, page=""))
 
 
 def call_failed(asked: DeviceAddress, reason: Reason) -> CallFailed:

@@ -1,6 +1,9 @@
-"""What is decided about devices elsewhere than in calls: that one may not go on, and who may call it."""
+"""What is decided about devices elsewhere than in calls: that one may not go on, and what their owners want."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import partial
 
 from callnet.calls import events
 from callnet.calls.decisions import Decisions
@@ -8,18 +11,34 @@ from callnet.calls.retries import Retries
 from callnet.calls.sessions import DeviceSession
 from callnet.calls.turns import Turns
 from callnet.errors import Unavailable
+from callnet.interfaces import ICallStore, IPreferences
 from callnet.model import EVERY_DEVICE, DeviceAddress
+from callnet.preferences import UNREADABLE, Preferences
 from callnet.records import Policy
-from callnet.soon import Soon
+from callnet.soon import Ready, Soon
 
 
 class Orders:
-    """They are carried out when the store is back, if it is away."""
+    """They are carried out when the store is back, if it is away.
 
-    def __init__(self, decisions: Decisions, retries: Retries, turns: Turns) -> None:
+    :param here: the newest connections of devices on this node.
+    """
+
+    def __init__(
+        self,
+        store: ICallStore,
+        decisions: Decisions,
+        retries: Retries,
+        turns: Turns,
+        preferences: IPreferences,
+        here: Mapping[DeviceAddress, DeviceSession],
+    ) -> None:
+        self._store = store
         self._decisions = decisions
         self._retries = retries
         self._turns = turns
+        self._preferences = preferences
+        self._here = here
 
     def revoke(self, session: DeviceSession) -> Soon[None]:
         """Let a device leave its call since the token of this connection was revoked, which is about to be closed."""
@@ -30,10 +49,43 @@ class Orders:
         """Let a device leave its call that has no connection; ``*``: all such devices of its phone."""
         return self._turns.take(device, lambda: self._settle(events.Revoked(device, None)))
 
-    def change_policy(self, phone: str, policy: Policy) -> Soon[None]:
-        """Let it be known who may call a phone from now on."""
+    def introduce(self, session: DeviceSession, policy: Policy) -> None:
+        """Let a device that has just connected know what its owner wants, now or when that is known.
+
+        :param policy: what is written of it already.
+        """
+        found = self._preferences.of(session.address.phone)
+        if isinstance(found, Ready):
+            self._introduced(session, policy, found.value)
+        else:
+            found.addCallback(partial(self._introduced, session, policy))
+
+    def _introduced(self, session: DeviceSession, policy: Policy, found: Preferences) -> None:
+        if found is UNREADABLE:
+            return  # there will be news of it
+        session.preferences = found
+        if found.policy != policy:  # it has changed while this was written
+            self.prefer(session.address.phone, found)
+
+    def prefer(self, phone: str, preferences: Preferences) -> Soon[None]:
+        """Go from now on by what the owner of a phone wants."""
         every = DeviceAddress(phone, EVERY_DEVICE)
-        return self._turns.take(every, lambda: self._settle(events.PolicyChanged(every, policy)))
+        return self._turns.take(every, lambda: self._prefer(every, preferences))
+
+    async def _prefer(self, every: DeviceAddress, preferences: Preferences) -> None:
+        for device_id in await self._devices_of(every.phone):
+            session = self._here.get(every._replace(device_id=device_id))
+            if session is not None:
+                session.preferences = preferences
+        await self._settle(events.PolicyChanged(every, preferences.policy))
+
+    async def _devices_of(self, phone: str) -> Collection[str]:
+        """The devices of a phone, if any of them is here."""
+        try:
+            records = await self._store.read((phone,), (), guess=True)
+        except Unavailable:
+            records = await self._store.read((phone,), (), guess=True)  # of those that this node knows
+        return records.devices.get(phone, {}).keys()
 
     async def _settle(self, event: events.Revoked | events.PolicyChanged) -> None:
         try:

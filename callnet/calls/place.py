@@ -77,13 +77,14 @@ def _free_devices(draft: Draft, event: Place) -> list[DeviceRecord] | Reason:
     """Steps 5 to 7: the devices to ring, or why there is none."""
     if event.target.device_id != EVERY_DEVICE:
         device = draft.device(event.target)
-        if device is None or not device.may_be_called_by(event.caller.phone):
+        if device is None or not device.may_be_called_by(event.caller.phone, draft.now):
             return Reason.OFFLINE
         if draft.call_of(event.target) is not None:
             return Reason.BUSY
         return [device] if device.connected else Reason.OFFLINE
-    allowed = (d for d in draft.devices_of(event.target.phone) if d.may_be_called_by(event.caller.phone))
-    online = [device for device in allowed if device.connected and device.address != event.caller]
+    caller, devices = event.caller, draft.devices_of(event.target.phone)
+    allowed = (device for device in devices if device.may_be_called_by(caller.phone, draft.now))
+    online = [device for device in allowed if device.connected and device.address != caller]
     free = [device for device in online if draft.call_of(device.address) is None]
     return free or (Reason.BUSY if online else Reason.OFFLINE)
 
@@ -95,7 +96,7 @@ def _call_again(draft: Draft, caller: DeviceRecord, own: CallRecord | None, even
     other = draft.device(other_party(own, event.caller))
     if other is None or other.lost_at is None or not event.target.covers(other.address):
         return None
-    if not other.may_be_called_by(event.caller.phone):
+    if not other.may_be_called_by(event.caller.phone, draft.now):
         return None
     grace_ends = other.lost_at + draft.settings.grace
     return _ring(draft, caller, [other], event, grace_ends) if grace_ends > draft.now else None

@@ -17,7 +17,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from callnet.calls import events
 from callnet.calls.arrivals import Arrivals
-from callnet.calls.call import Attached, NoSuchCall, NotYours, Overtaken, TooLate
+from callnet.calls.call import NoSuchCall, NotYours, Overtaken, TooLate
+from callnet.calls.connecting import ConnectedInDoubt, Connecting
 from callnet.calls.counts import CallCounts
 from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
@@ -34,12 +35,11 @@ from callnet.calls.unknown import UnknownCalls
 from callnet.calls.waiters import Told, Waiters
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
-from callnet.interfaces import BusMessage, IBus, ICallStore, IPolicies
+from callnet.interfaces import BusMessage, IBus, ICallStore, IPreferences
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
-from callnet.records import CallRecord, CallState, Displaced, Notice, Policy, Relay
+from callnet.records import CallRecord, CallState, Displaced, Notice, Relay
 from callnet.soon import Soon
 
-_CONNECT_TRIES: Final = 3
 _ANSWER_TRIES: Final = 11
 """How often an answer is tried while the store is away: for 5 s."""
 
@@ -48,10 +48,10 @@ class RoomManager:
     """Everything that happens to calls and seats on this node goes through here."""
 
     def __init__(
-        self, store: ICallStore, bus: IBus, clock: IReactorTime, settings: CallSettings, policies: IPolicies
+        self, store: ICallStore, bus: IBus, clock: IReactorTime, settings: CallSettings, preferences: IPreferences
     ) -> None:
         self._store = store
-        self._policies = policies
+        self._preferences = preferences
         self._bus = bus
         self._clock = clock
         self.settings: Final = settings
@@ -63,8 +63,9 @@ class RoomManager:
         self._decisions.on_unreached = RingingAgain(self._decisions, self._retries).unreached
         self._deadlines = Deadlines(store, self._decisions, clock)
         self._turns = Turns()
-        self.orders: Final = Orders(self._decisions, self._retries, self._turns)
         self._devices: dict[DeviceAddress, DeviceSession] = {}
+        self._connecting = Connecting(store, clock, self._decisions, self._retries)
+        self.orders: Final = Orders(store, self._decisions, self._retries, self._turns, preferences, self._devices)
         self._waiters = Waiters()
         self._arrivals: Arrivals[Notice] = Arrivals(self._notice)
         self._pages = Pages(store, self._decisions, self._retries, self._turns)
@@ -101,11 +102,16 @@ class RoomManager:
 
     async def _attach(self, session: DeviceSession, opened_at: float) -> None:
         device = session.address
-        policy = await self._policies.of(device.phone)
+        policy = await self._preferences.policy_of(device.phone)
         older = self._devices.get(device)
         heard_at = None if older is None else self._heard_at(older)
         with self._arrivals.arriving(device):
-            reply: Any = await self._connect(device, older, heard_at, opened_at, policy)
+            try:
+                reply = await self._connecting.connect(device, heard_at, opened_at, policy)
+            except ConnectedInDoubt:
+                if older is not None:
+                    older.displaced()
+                raise
             if isinstance(reply, Overtaken):
                 session.displaced()
                 return
@@ -114,42 +120,8 @@ class RoomManager:
             self._waiters.withdraw(device)
             if older is not None:
                 older.displaced()
+            self.orders.introduce(session, policy)
             self._tell_missed(session, reply.missed)
-
-    async def _connect(
-        self,
-        device: DeviceAddress,
-        older: DeviceSession | None,
-        heard_at: float | None,
-        opened_at: float,
-        policy: Policy,
-    ) -> object:
-        # Whatever became of the try before: each makes a connection that is newer than all others.
-        doubts: list[object] = []
-        tried = 0
-        failure = Unavailable()
-        for _ in range(_CONNECT_TRIES):
-            try:
-                since = self._by_the_store(opened_at)
-                opened = events.Connected(device, self._store.node, heard_at, since, tried, policy)
-                return (await self._decisions.settle(opened)).reply
-            except InDoubt as doubt:
-                failure = doubt
-                doubts.append(doubt.decision.reply)
-                if isinstance(doubt.decision.reply, Attached):
-                    tried = doubt.decision.reply.generation
-            except Unavailable as unavailable:
-                failure = unavailable  # the store was found to be away: next time this node goes on without it
-        self._attached_in_doubt(device, older, doubts)
-        raise failure
-
-    def _attached_in_doubt(self, device: DeviceAddress, older: DeviceSession | None, replies: list[object]) -> None:
-        """Let nobody be connected where it is not known which connection is the newest."""
-        for reply in replies:
-            if isinstance(reply, Attached):
-                self._retries.keep(events.Disconnected(device, reply.generation, self._store.now()))
-        if replies and older is not None:
-            older.displaced()
 
     def _tell_missed(self, session: DeviceSession, missed: Missed) -> None:
         if missed.ended is not None:
@@ -181,10 +153,6 @@ class RoomManager:
 
     def _is_newest(self, session: DeviceSession) -> bool:
         return self._devices.get(session.address) is session
-
-    def _by_the_store(self, moment: float) -> float:
-        """A moment of this node's clock, on the clock of the store."""
-        return moment + (self._store.now() - self._clock.seconds())
 
     # What devices ask for
 

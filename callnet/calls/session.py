@@ -7,6 +7,7 @@ from math import inf
 from typing import Final, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -15,6 +16,7 @@ from callnet.calls.call import NotYours, TooLate
 from callnet.calls.messages import (
     BadFrame,
     Call,
+    Called,
     CalledRefuse,
     CalledSuccess,
     CallFailed,
@@ -33,6 +35,7 @@ from callnet.calls.times import CROSSING, JUST_BEFORE, UNHEARD
 from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode, DeviceAddress, Outcome, Reason, RoomId
+from callnet.preferences import PLAIN
 from callnet.records import CallRecord
 from callnet.soon import begin, or_else
 
@@ -73,6 +76,7 @@ class Session:
         "_unsure",
         "address",
         "generation",
+        "preferences",
     )
 
     def __init__(
@@ -80,6 +84,7 @@ class Session:
     ) -> None:
         self.address: Final = address
         self.generation = 0
+        self.preferences = PLAIN
         self._rooms = rooms
         self._peer = peer
         self._clock = clock
@@ -138,7 +143,7 @@ class Session:
         saying = said if message is None else type(message)
         self._remember(call.room, call.age, saying)
         if message is not None and said is not saying:
-            self._send(message)
+            self._send(self._with_caller(message) if isinstance(message, Called) else message)
             self._must_be_heard(call)
 
     def knows(self, call: CallRecord) -> None:
@@ -181,6 +186,11 @@ class Session:
 
     def _send(self, message: Message) -> None:
         self._peer.send(encode(message))
+
+    def _with_caller(self, called: Called) -> Called:
+        """Announce a caller as the owner of the device wants it."""
+        wanted, phone = self.preferences, called.from_phone
+        return replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer)
 
     def _fail(self, target: DeviceAddress, failure: Failure) -> None:
         reason = Reason.UNAVAILABLE if failure.check(Unavailable) else Reason.INTERNAL

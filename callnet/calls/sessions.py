@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from callnet.model import DeviceAddress, Outcome
+from callnet.preferences import Preferences
 from callnet.records import CallRecord, SeatsRecord
 
 
@@ -16,6 +17,7 @@ class DeviceSession(Protocol):
         """Which device it is."""
 
     generation: int
+    preferences: Preferences
 
     def told(self, call: CallRecord) -> None:
         """Have the device look at a call that has changed."""

@@ -87,7 +87,7 @@ class MemoryCallStore:
         self, addresses: Collection[DeviceAddress], asker: str | None = None
     ) -> Deferred[frozenset[DeviceAddress]]:
         """See :meth:`callnet.interfaces.IPresence.online`."""
-        return succeed(seen_online(self._tables.records, addresses, asker))
+        return succeed(seen_online(self._tables.records, addresses, asker, self.now()))
 
 
 def open_alone(clock: IReactorTime) -> Membership:

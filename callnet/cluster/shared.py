@@ -204,7 +204,7 @@ class SharedCallStore:
     async def _online(
         self, phones: Collection[str], addresses: Collection[DeviceAddress], asker: str | None
     ) -> frozenset[DeviceAddress]:
-        return seen_online(await self.read(phones, ()), addresses, asker)
+        return seen_online(await self.read(phones, ()), addresses, asker, self.now())
 
 
 def _log_unless_unavailable(failure: Failure) -> None:

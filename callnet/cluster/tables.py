@@ -147,9 +147,9 @@ def _put(table: dict[RoomId, _Roomed], index: DueIndex[RoomId], new: _Roomed) ->
     index.move(new.room, None if old is None else old.due, new.due)
 
 
-def seen_online(records: Records, addresses: Collection[DeviceAddress], asker: str | None) -> frozenset[DeviceAddress]:
+def seen_online(
+    records: Records, addresses: Collection[DeviceAddress], asker: str | None, now: float
+) -> frozenset[DeviceAddress]:
     """Those of these devices that hold a live socket, as a phone that asks may see it (:class:`IPresence`)."""
-    found = filter(None, map(records.device, addresses))
-    return frozenset(
-        device.address for device in found if device.connected and (asker is None or device.may_be_called_by(asker))
-    )
+    found = (device for device in map(records.device, addresses) if device is not None and device.connected)
+    return frozenset(device.address for device in found if asker is None or device.may_be_called_by(asker, now))

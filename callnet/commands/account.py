@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import click
 import msgspec
+from msgspec import UNSET
 
 from callnet.accounts.enrolment import is_device_id
 from callnet.accounts.logins import new_secret, secret_hash
 from callnet.commands.common import CommandError, opened, require_phones, settings_of
 from callnet.config import TOKEN_LIFETIME_MAX
-from callnet.interfaces import Revocation
 from callnet.model import EVERY_DEVICE, DeviceAddress
+from callnet.quiet_hours import TIME, QuietHours, minute_of, time_zone
 from callnet.storage import contacts, devices
+from callnet.storage.settings import change
+from callnet.storage_interfaces import Revocation
 
 
 @click.group()
@@ -84,6 +88,60 @@ def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
     with opened(settings) as database:
         if not devices.revoke(database, revoked, now):
             raise CommandError("there is no such account or device; tokens of it, if there are any, are revoked")
+
+
+@account.command("settings")
+@click.argument("phone")
+@click.option(
+    "--do-not-disturb",
+    "hours",
+    nargs=3,
+    metavar="FROM TO ZONE",
+    help='The phone is quiet each day in between, as in: 22:30 07:00 Europe/Berlin. "00:00 00:00" is always.',
+)
+@click.option("--disturb", is_flag=True, help="The phone rings at all times.")
+@click.option(
+    "--auto-answer", "answered", multiple=True, metavar="PHONE", help="Its devices may answer these by themselves."
+)
+@click.option("--no-auto-answer", is_flag=True, help="... and nobody.")
+@click.pass_context
+def settings_(
+    context: click.Context,
+    phone: str,
+    hours: tuple[str, str, str] | None,
+    disturb: bool,
+    answered: tuple[str, ...],
+    no_auto_answer: bool,
+) -> None:
+    """Set when a phone is quiet, and whom its devices may answer by themselves; show what is set.
+
+    In quiet hours the phone is offline for others; its own devices may call each other. Whether a device answers by
+    itself is up to the device.
+    """
+    if (hours and disturb) or (answered and no_auto_answer):
+        raise CommandError("to set something and to clear it exclude each other")
+    settings = settings_of(context)
+    require_phones(settings, phone, *answered)
+    if phone in answered:
+        raise CommandError("that is the phone's own number")
+    quiet = _quiet_hours(*hours) if hours else None if disturb else UNSET
+    with opened(settings) as database:
+        given = sorted(set(answered)) if answered or no_auto_answer else UNSET
+        found = change(database, phone, quiet, given, time.time())
+    if found.quiet is not None:
+        shown = found.quiet.fields()
+        click.echo(f"quiet from {shown['from']} to {shown['to']}, {shown['time_zone']}")
+    for other in found.auto_answer:
+        click.echo(f"answers {other} by itself")
+
+
+def _quiet_hours(begins: str, ends: str, zone: str) -> QuietHours:
+    for time_ in (begins, ends):
+        if not re.match(TIME, time_):
+            raise CommandError(f"{time_!r} is no time of the day such as 07:30")
+    if time_zone(zone) is None:
+        raise CommandError(f"{zone!r} is no time zone that is known here, such as Europe/Berlin")
+    return QuietHours(minute_of(begins), minute_of(ends), zone)
 
 
 @account.command()

@@ -36,10 +36,10 @@ class _Servers(Struct, frozen=True):
 @click.option(
     "--answer",
     "answering",
-    type=click.Choice(["accept", "refuse", "ask"]),
+    type=click.Choice(["accept", "refuse", "ask", "listed"]),
     default="ask",
     show_default=True,
-    help="What to do when it rings.",
+    help="What to do when it rings; listed: accept whom the phone's owner has listed for that, and ask for others.",
 )
 @click.option("--server", metavar="URL", help="A site that serves everything, such as https://calls.example.org:8080.")
 @click.option("--account-url", metavar="URL", help="The account service.  [default: http://127.0.0.1:8083]")
@@ -105,7 +105,7 @@ def _main(
 ) -> Deferred[None]:
     terminal = Terminal()
     handset = Handset(terminal.write, reactor, servers.site, answering, callee)
-    terminal.open(reactor, handset if answering == "ask" else None)
+    terminal.open(reactor, handset if answering in ("ask", "listed") else None)
     running = Deferred.fromCoroutine(_be_device(reactor, address, servers, handset, terminal))
     _on_interrupt(reactor, running.cancel)
     return running.addErrback(_explain).addCallback(_exit)

@@ -27,14 +27,18 @@ from datetime import datetime
 from typing import Final, Literal
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.client import CallAnswer, CallWithdrawn, CloseReason, ConnectionClosed, Device, Frame
 from callnet.model import DeviceAddress
 
-Answering = Literal["accept", "refuse", "ask"]
-"""What a handset does when it is rung."""
+Answering = Literal["accept", "refuse", "ask", "listed"]
+"""What a handset does when it is rung. ``listed``: it accepts by itself whom the owner of its phone has listed for
+that (``auto_answer``), after a moment in which the person may refuse; otherwise it asks.
+"""
+COUNTDOWN: Final = 5
+"""Seconds of that moment."""
 
 _BELL: Final = "\a"
 _PAGE: Final = "/static/demo/direct_chat.html?room_id="
@@ -59,6 +63,7 @@ class Handset:
         self._device: Device
         self._is_calling = False
         self._ringing: Frame | None = None
+        self._countdown: IDelayedCall | None = None
         self._talking: tuple[DeviceAddress, str] | None = None
         self._was_answered = False
         self._has_reader = True
@@ -95,17 +100,34 @@ class Handset:
     def _ring(self, called: Frame) -> None:
         if self._talking is not None:
             self._end("the server rings anew")
+        self._stop_ringing()
         self._ringing = called
-        if self._answering != "ask":
+        if self._answering in ("accept", "refuse"):
             self._answer(called, self._answering == "accept")
+        elif self._answering == "listed" and called.fields.get("auto_answer") is True:
+            self._count_down(called, COUNTDOWN)
         elif self._has_reader:
-            self._note(f"{_BELL}{_name(called.sender)} is calling: accept? [y/n]")
+            self._note(f"{_BELL}{_caller(called)} is calling: accept? [y/n]")
         else:
-            self._note(f"{_BELL}{_name(called.sender)} is calling, but there is no input to answer from (see --answer)")
+            self._note(f"{_BELL}{_caller(called)} is calling, but there is no input to answer from (see --answer)")
+
+    def _count_down(self, called: Frame, seconds: int) -> None:
+        self._countdown = None
+        if seconds:
+            self._note(f"{_BELL}{_caller(called)} is calling, and is answered in {seconds} s: accept? [y/n]")
+            self._countdown = self._clock.callLater(1, self._count_down, called, seconds - 1)
+        else:
+            self._answer(called, True)
+
+    def _stop_ringing(self) -> None:
+        self._ringing = None
+        if self._countdown is not None:
+            self._countdown.cancel()
+            self._countdown = None
 
     def _be_hung_up(self, frame: Frame) -> None:
         if self._ringing is not None and self._ringing.room_id == frame.room_id:
-            self._ringing = None
+            self._stop_ringing()
             self._note(f"stopped ringing{_because(frame.text('reason'))}")
         elif self._talking is not None and self._talking[1] == frame.room_id:
             self._end(f"{_name(frame.sender)} hung up{_because(frame.text('reason'))}")
@@ -126,6 +148,7 @@ class Handset:
         self._finish(1)
 
     def _closed(self, close: CloseReason) -> None:
+        self._stop_ringing()
         if not self._done.called:
             self._note(f"the connection was closed: {close.code} {close.reason}".rstrip())
             self._finish(1)
@@ -135,7 +158,7 @@ class Handset:
     def typed(self, line: str) -> None:
         """Take a line that the person typed."""
         key = line.strip().lower()
-        if self._ringing is None or self._answering != "ask":
+        if self._ringing is None:
             return
         if key in ("y", "yes"):
             self._answer(self._ringing, True)
@@ -162,7 +185,7 @@ class Handset:
             self._finish(0)
 
     def _answer(self, called: Frame, accepts: bool) -> None:
-        self._ringing = None
+        self._stop_ringing()
         if accepts:
             self._say(lambda: self._device.accept(called))
             self._talk(called.sender, called.room_id)
@@ -209,6 +232,12 @@ def _printable(payload: bytes) -> str:
 
 def _name(address: DeviceAddress) -> str:
     return _printable(f"{address.phone} {address.device_id}".encode())
+
+
+def _caller(called: Frame) -> str:
+    """Who calls, by the name that the owner of the phone has for the caller, if there is one."""
+    name, address = called.text("from_name"), _name(called.sender)
+    return f"{_printable(name.encode())} ({address})" if name else address
 
 
 def _because(reason: str) -> str:

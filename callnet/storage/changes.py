@@ -13,10 +13,10 @@ from sqlalchemy import Connection, insert, select
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.interfaces import IChanges
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
 from callnet.storage.tables import change
+from callnet.storage_interfaces import IChanges
 
 KEPT: Final = 600.0
 """Seconds for which a change can be seen."""

@@ -7,11 +7,20 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from sqlalchemy import select
 
-from callnet.interfaces import Revocation
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import changes, revoking
 from callnet.storage.database import Database
-from callnet.storage.tables import account, account_device, blocked, contact, one_time_code
+from callnet.storage.settings import NOTHING_SET, settings_of
+from callnet.storage.tables import (
+    account,
+    account_device,
+    auto_answer,
+    blocked,
+    contact,
+    one_time_code,
+    quiet_hours,
+)
+from callnet.storage_interfaces import Revocation
 
 
 def provision(database: Database, phone: str, device_ids: Sequence[str], now: float) -> None:
@@ -52,6 +61,8 @@ class PersonalData(Struct, frozen=True):
     contacts: Mapping[str, str]
     """Names, by phone."""
     blocked: Sequence[str]
+    do_not_disturb: Mapping[str, str] | None
+    auto_answer: Sequence[str]
 
 
 def export(database: Database, phone: str) -> PersonalData | None:
@@ -68,13 +79,16 @@ def export(database: Database, phone: str) -> PersonalData | None:
         refused = connection.scalars(
             select(blocked.c.phone).where(blocked.c.owner == phone).order_by(blocked.c.phone)
         ).all()
-    if known is None and not names and not refused:
+        settings = settings_of(connection, phone)
+    if known is None and not names and not refused and settings == NOTHING_SET:
         return None
     return PersonalData(
         phone,
         [Device(row.device_id, row.secret is not None) for row in devices],
         {row.contact: row.name for row in names},
         list(refused),
+        None if settings.quiet is None else settings.quiet.fields(),
+        settings.auto_answer,
     )
 
 
@@ -88,6 +102,8 @@ def delete(database: Database, phone: str, now: float, expires_at: float) -> boo
         for table, owner in (
             (contact, contact.c.owner),
             (blocked, blocked.c.owner),
+            (quiet_hours, quiet_hours.c.phone),
+            (auto_answer, auto_answer.c.owner),
             (one_time_code, one_time_code.c.phone),
             (account_device, account_device.c.phone),
             (account, account.c.phone),

@@ -18,12 +18,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.errors import PhoneInvalid, Unavailable
-from callnet.interfaces import Enrolled, IAccounts
 from callnet.model import DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
 from callnet.storage.tables import account, account_device
+from callnet.storage_interfaces import Enrolled, IAccounts
 
 _TOGETHER: Final = 500
 """Devices that are looked up in one transaction, at most."""

@@ -9,12 +9,12 @@ from sqlalchemy import Connection, Row, Select, insert, select
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.interfaces import IRevocations, Revocation
 from callnet.model import DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
 from callnet.storage.tables import revocation
+from callnet.storage_interfaces import IRevocations, Revocation
 
 _NAMED: Final = 1000
 """Phones that a statement names, at most: databases refuse one with tens of thousands, as an import may change."""

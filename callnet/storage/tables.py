@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import Column, Double, ForeignKey, Integer, LargeBinary, MetaData, String, Table
 
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, PHONE_MAX
+from callnet.quiet_hours import TIME_ZONE_MAX
 
 JTI_MAX: Final = 255
 """The longest id of a token that can be revoked, in characters."""
@@ -79,6 +80,24 @@ contact = Table(
 # Pairs of phones: ``owner`` does not want to hear of ``phone``, be it a contact or not.
 blocked = Table(
     "blocked",
+    metadata,
+    Column("owner", _text(PHONE_MAX), primary_key=True),
+    Column("phone", _text(PHONE_MAX), primary_key=True),
+)
+
+# The part of each day in which a phone is not to ring, in minutes of the day; see ``callnet.quiet_hours``.
+quiet_hours = Table(
+    "quiet_hours",
+    metadata,
+    Column("phone", _text(PHONE_MAX), primary_key=True),
+    Column("begins", Integer, nullable=False),
+    Column("ends", Integer, nullable=False),
+    Column("time_zone", _text(TIME_ZONE_MAX), nullable=False),
+)
+
+# Pairs of phones: devices of ``owner`` may answer ``phone`` by themselves.
+auto_answer = Table(
+    "auto_answer",
     metadata,
     Column("owner", _text(PHONE_MAX), primary_key=True),
     Column("phone", _text(PHONE_MAX), primary_key=True),

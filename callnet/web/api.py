@@ -15,6 +15,7 @@ from werkzeug import exceptions
 
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.logins import Login, Logins
+from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.errors import DataInvalid, MethodNotAllowed, NotFound, ServiceError, Unavailable, root_cause
 from callnet.operations.limits import LoginLimits
 from callnet.web.envelope import write_error, write_success
@@ -25,6 +26,8 @@ from callnet.web.requests import (
     ContactRequest,
     ContactsRequest,
     LoginRequest,
+    QuietHoursFields,
+    SettingsRequest,
     TokenRequest,
     bearer_token,
     decode_body,
@@ -37,10 +40,11 @@ class AccountApi:
     _app = Klein()
     _log = Logger(namespace="callnet.web")
 
-    def __init__(self, logins: Logins, lists: ContactLists, limits: LoginLimits) -> None:
+    def __init__(self, logins: Logins, lists: ContactLists, settings: SettingsOfPhones, limits: LoginLimits) -> None:
         self._logins = logins
-        self._limits = limits
         self._lists = lists
+        self._settings = settings
+        self._limits = limits
 
     def resource(self) -> IResource:
         """The account service as a resource.
@@ -106,6 +110,16 @@ class AccountApi:
     async def unblock_contact(self, request: IRequest) -> bytes:
         """Have the caller's phone block another no more."""
         return await _changed(request, self._lists.unblock)
+
+    @_app.route("/account/settings", methods=["POST"])
+    async def settings(self, request: IRequest) -> bytes:
+        """Set what the caller's phone wants of calls to it, and answer with what is set."""
+        asked = decode_body(request.content.read(), SettingsRequest)
+        quiet = asked.do_not_disturb
+        wanted = quiet.quiet_hours() if isinstance(quiet, QuietHoursFields) else quiet
+        found = await self._settings.change(_token(request, asked.token), wanted, asked.auto_answer)
+        do_not_disturb = None if found.quiet is None else found.quiet.fields()
+        return write_success(request, {"do_not_disturb": do_not_disturb, "auto_answer": found.auto_answer})
 
     @_app.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from twisted.web.iweb import IRequest
 
 from callnet.errors import DataInvalid
+from callnet.quiet_hours import TIME, QuietHours, minute_of
 
 
 class LoginRequest(Struct, frozen=True):
@@ -57,6 +58,26 @@ class AddContactRequest(Struct, frozen=True):
     name: str | None = None
 
 
+class QuietHoursFields(Struct, frozen=True, rename={"begins": "from", "ends": "to"}):
+    """The part of each day in which a phone does not ring: ``HH:MM`` in a time zone."""
+
+    begins: Annotated[str, Meta(pattern=TIME)]
+    ends: Annotated[str, Meta(pattern=TIME)]
+    time_zone: str
+
+    def quiet_hours(self) -> QuietHours:
+        """What they say."""
+        return QuietHours(minute_of(self.begins), minute_of(self.ends), self.time_zone)
+
+
+class SettingsRequest(Struct, frozen=True):
+    """``POST /account/settings``; what is left out stays as it is. The token may be in the header."""
+
+    token: str | None = None
+    do_not_disturb: QuietHoursFields | UnsetType | None = UNSET
+    auto_answer: list[str] | UnsetType = UNSET
+
+
 def bearer_token(request: IRequest) -> str | None:
     """The token of the header ``Authorization`` (RFC 6750 §2.1), if there is one."""
     headers: Sequence[bytes] = request.requestHeaders.getRawHeaders(b"authorization", ())
@@ -67,7 +88,11 @@ def bearer_token(request: IRequest) -> str | None:
     return None
 
 
-_EXPECTED = {"limit": "a whole number from 1 to 500"}
+_EXPECTED = {
+    "limit": "a whole number from 1 to 500",
+    "do_not_disturb": 'null, or an object with "from" and "to", such as "22:30", and "time_zone"',
+    "auto_answer": "an array of strings",
+}
 
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What msgspec raises for bad input: two of the three are not its own."""

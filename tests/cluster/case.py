@@ -18,7 +18,7 @@ from callnet.config import CallSettings, RedisSettings
 from callnet.interfaces import IPeer
 from callnet.model import DeviceAddress
 from tests.cluster.wire import Wire
-from tests.open_policies import OPEN
+from tests.plain_preferences import OPEN
 from tests.redis_server import RedisServer
 from tests.shared_nodes import SharedNodes, reactor
 

@@ -31,7 +31,7 @@ from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.records import Records
 from tests.cluster.case import Phone
-from tests.open_policies import OPEN
+from tests.plain_preferences import OPEN
 from tests.redis_server import RedisServer
 
 STEP: Final = 0.25

@@ -16,6 +16,7 @@ from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.listing import SqlContacts
+from callnet.storage.settings import SqlPhoneSettings
 from callnet.storage.sql import Run
 from callnet.storage.threads import IThreadsReactor, Threads
 from tests import postgres
@@ -45,6 +46,7 @@ class DatabaseCase(_Base):
         self.clock = Clock()
         self.accounts = SqlAccounts(self.database, self.run_there, self.clock)
         self.contacts = SqlContacts(self.database, self.run_there)
+        self.settings = SqlPhoneSettings(self.database, self.run_there)
         self.statements: list[str] = []
         event.listen(self.database._engine, "before_cursor_execute", self._note)
 

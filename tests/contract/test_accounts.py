@@ -13,13 +13,13 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from callnet.errors import StartError, Unavailable
-from callnet.interfaces import Contact
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Account, Pair
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.tables import contact
+from callnet.storage_interfaces import Contact
 from tests import postgres
 from tests.contract import writer
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory, OnPostgresql

@@ -6,12 +6,12 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
 from callnet.errors import PhoneInvalid
-from callnet.interfaces import Enrolled, Revocation
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import devices
 from callnet.storage.changes import KEPT, SqlChanges
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.revoking import SqlRevocations
+from callnet.storage_interfaces import Enrolled, Revocation
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory, OnPostgresql
 
 PHONE, FRIEND = "13651884967", "13651884968"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from callnet.calls import events
 from callnet.model import Reason
+from callnet.quiet_hours import QuietHours
 from callnet.records import CallState, Policy
 from tests.rules.frames import call_failed
 from tests.rules.world import Device, RulesTestCase
@@ -58,3 +59,17 @@ class PolicyTests(RulesTestCase):
         self.block(self.tv, self.ann.address.phone)
         self.tv.connects()
         self.assertIsNotNone(self.ann.calls(self.tv))
+
+    def test_quiet(self) -> None:
+        """In the quiet hours of a phone nobody else's device may call it; before and after them they may."""
+        quiet = QuietHours(10, 20, "UTC")
+        self.world.happen(events.PolicyChanged(self.tv.everywhere(), Policy(quiet=quiet)))
+        for minute, is_quiet in ((9, False), (10, True), (19, True), (20, False)):
+            self.world.wait(minute * 60 - self.world.now)
+            outcome = self.ann.calls(self.tv)
+            self.assertEqual(is_quiet, outcome is None, minute)
+            if is_quiet:
+                self.assert_heard(self.ann, call_failed(self.tv, "offline"))
+            else:
+                self.ann.calls(self.carol)
+                self.ann.cancels(self.carol)

@@ -1,50 +1,58 @@
-"""Who may call which phone, as a node remembers it."""
+"""What the owners of phones want, as a node remembers it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from callnet.accounts import policies
-from callnet.accounts.policies import Policies
+from callnet.accounts import preferences
+from callnet.accounts.preferences import KnownPreferences
 from callnet.errors import Unavailable
-from callnet.interfaces import IPolicyRecords
+from callnet.preferences import PLAIN, UNREADABLE, Preferences, encode_names
+from callnet.quiet_hours import QuietHours
 from callnet.records import ANYONE, NOBODY, Policy
 from callnet.soon import Ready, Soon
+from callnet.storage_interfaces import IPreferenceRecords
 
 ANN, TV = "13600000001", "13600000002"
-BLOCKS_TV = Policy(frozenset([TV]))
+BLOCKS_TV = Preferences(Policy(frozenset([TV])))
+NAMES_TV = Preferences(names=encode_names({TV: "the television"}))
 
 
-@implementer(IPolicyRecords)
+@implementer(IPreferenceRecords)
 class SlowRecords:
     """A database that answers when the test says so."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, Policy] = {}
-        self.asked: list[tuple[list[str], Deferred[Mapping[str, Policy]]]] = []
+        self.kept: dict[str, Preferences] = {}
+        self.asked: list[tuple[list[str], Deferred[Mapping[str, Preferences]]]] = []
         self.asked_for_all: list[Deferred[Collection[str] | None]] = []
+        self.with_names: Collection[str] | None = ()
 
     def restricted(self, most: int) -> Deferred[Collection[str] | None]:  # noqa: ARG002
-        """See :meth:`IPolicyRecords.restricted`."""
+        """See :meth:`IPreferenceRecords.restricted`."""
         self.asked_for_all.append(Deferred())
         return self.asked_for_all[-1]
 
-    def read(self, phones: Collection[str]) -> Deferred[Mapping[str, Policy]]:
-        """See :meth:`IPolicyRecords.read`."""
-        answer: Deferred[Mapping[str, Policy]] = Deferred()
+    def announced(self, most: int) -> Deferred[Collection[str] | None]:  # noqa: ARG002
+        """See :meth:`IPreferenceRecords.announced`."""
+        return succeed(self.with_names)
+
+    def read(self, phones: Collection[str]) -> Deferred[Mapping[str, Preferences]]:
+        """See :meth:`IPreferenceRecords.read`."""
+        answer: Deferred[Mapping[str, Preferences]] = Deferred()
         self.asked.append((list(phones), answer))
         return answer
 
     def answer(self) -> list[str]:
         """Answer what was asked first; which phones these were."""
         phones, answer = self.asked.pop(0)
-        answer.callback({phone: self.kept.get(phone, ANYONE) for phone in phones})
+        answer.callback({phone: self.kept.get(phone, Preferences()) for phone in phones})
         return phones
 
     def fail(self) -> None:
@@ -52,31 +60,31 @@ class SlowRecords:
         self.asked.pop(0)[1].errback(Failure(Unavailable("away")))
 
 
-class PoliciesTests(SynchronousTestCase):
+class PreferencesTests(SynchronousTestCase):
     """A node that knows nothing yet."""
 
     def setUp(self) -> None:
         """Begin."""
         self.records, self.clock = SlowRecords(), Clock()
-        self.policies = Policies(self.records, self.clock)
-        self.changes: list[tuple[str, Policy]] = []
-        self.policies.changed = self.changed
+        self.preferences = KnownPreferences(self.records, self.clock)
+        self.changes: list[tuple[str, Preferences]] = []
+        self.preferences.changed = self.changed
         self.addCleanup(lambda: self.assertEqual([], self.clock.getDelayedCalls()))
 
-    def changed(self, phone: str, policy: Policy) -> Soon[None]:
+    def changed(self, phone: str, wanted: Preferences) -> Soon[None]:
         """Take note of a change."""
-        self.changes.append((phone, policy))
+        self.changes.append((phone, wanted))
         return Ready(None)
 
-    def known(self, phone: str) -> Policy:
+    def known(self, phone: str) -> Preferences:
         """What is known of a phone without waiting."""
-        found = self.policies.of(phone)
+        found = self.preferences.of(phone)
         assert isinstance(found, Ready)
         return found.value
 
-    def asked(self, phone: str) -> Deferred[Policy]:
+    def asked(self, phone: str) -> Deferred[Preferences]:
         """Ask for what is not known."""
-        waiting = self.policies.of(phone)
+        waiting = self.preferences.of(phone)
         assert isinstance(waiting, Deferred)
         return waiting
 
@@ -98,11 +106,11 @@ class PoliciesTests(SynchronousTestCase):
 
     def test_together(self) -> None:
         """Those that ask while the database is at work are read together."""
-        self.patch(policies, "_TOGETHER", 10)
+        self.patch(preferences, "_TOGETHER", 10)
         waiting = [self.asked(str(number)) for number in range(15)]
         self.assertEqual([["0"], [str(number) for number in range(1, 11)], ["11", "12", "13", "14"]], self.answered())
         for one in waiting:
-            self.assertIs(ANYONE, self.successResultOf(one))
+            self.assertEqual(PLAIN, self.successResultOf(one))
 
     def answered(self) -> list[list[str]]:
         """Answer everything; what was asked together."""
@@ -115,26 +123,26 @@ class PoliciesTests(SynchronousTestCase):
         """What has changed is read again, and told if it is another; what nobody asked for is not read."""
         self.learn(ANN, TV)
         self.records.kept[ANN] = BLOCKS_TV
-        self.policies.look_again([ANN, TV, "13600000003"])
+        self.preferences.look_again([ANN, TV, "13600000003"])
         self.assertEqual({ANN, TV}, set(self.records.answer()))
         self.assertEqual([(ANN, BLOCKS_TV)], self.changes)
-        self.assertEqual((BLOCKS_TV, ANYONE), (self.known(ANN), self.known(TV)))
-        self.policies.look_again([])
+        self.assertEqual((BLOCKS_TV, PLAIN), (self.known(ANN), self.known(TV)))
+        self.preferences.look_again([])
         self.assertEqual([], self.records.asked)
 
     def test_changed_while_it_is_read(self) -> None:
         """What changes while it is being read is read once more."""
         waiting = self.asked(ANN)
-        self.policies.look_again([ANN])
+        self.preferences.look_again([ANN])
         self.records.answer()
-        self.assertIs(ANYONE, self.successResultOf(waiting))
+        self.assertEqual(PLAIN, self.successResultOf(waiting))
         self.records.kept[ANN] = BLOCKS_TV
         self.records.answer()
         self.assertEqual([(ANN, BLOCKS_TV)], self.changes)
 
     def know_who_is_restricted(self) -> None:
         """Find out who has blocked anybody."""
-        begun = self.policies.begin()
+        begun = self.preferences.begin()
         self.records.asked_for_all.pop(0).callback(list(self.records.kept))
         self.successResultOf(begun)
 
@@ -142,7 +150,7 @@ class PoliciesTests(SynchronousTestCase):
         """When it is known who has blocked anybody nobody waits for the others."""
         self.records.kept[ANN] = BLOCKS_TV
         self.know_who_is_restricted()
-        self.assertEqual(ANYONE, self.known(TV))
+        self.assertEqual(PLAIN, self.known(TV))
         waiting = self.asked(ANN)
         self.records.answer()
         self.assertEqual(BLOCKS_TV, self.successResultOf(waiting))
@@ -151,20 +159,71 @@ class PoliciesTests(SynchronousTestCase):
         """... and no more; what has changed of any of them is read again."""
         self.know_who_is_restricted()
         self.records.kept[ANN] = BLOCKS_TV
-        self.policies.look_again([ANN, TV])
+        self.preferences.look_again([ANN, TV])
         self.records.answer()
         self.assertEqual(([(ANN, BLOCKS_TV)], BLOCKS_TV), (self.changes, self.known(ANN)))
         del self.records.kept[ANN]
-        self.policies.look_again([ANN])
+        self.preferences.look_again([ANN])
         self.records.answer()
-        self.assertEqual(((ANN, ANYONE), ANYONE), (self.changes[-1], self.known(ANN)))
+        self.assertEqual(((ANN, PLAIN), PLAIN), (self.changes[-1], self.known(ANN)))
+
+    def test_names(self) -> None:
+        """Nobody waits for names to connect, but who asks for all that is wanted does."""
+        self.records.kept[ANN] = NAMES_TV
+        self.records.with_names = [ANN]
+        begun = self.preferences.begin()
+        self.records.asked_for_all.pop(0).callback([])
+        self.successResultOf(begun)
+        self.assertEqual(ANYONE, self.policy_known(ANN))
+        waiting = self.asked(ANN)
+        self.records.answer()
+        self.assertEqual(NAMES_TV, self.successResultOf(waiting))
+        self.assertEqual([], self.changes)
+        self.records.kept[TV] = NAMES_TV
+        self.preferences.look_again([TV])
+        self.records.answer()
+        self.assertEqual(([(TV, NAMES_TV)], NAMES_TV), (self.changes, self.known(TV)))
+
+    def policy_known(self, phone: str) -> Policy:
+        """Who may call a phone, as is known without waiting."""
+        found = self.preferences.policy_of(phone)
+        assert isinstance(found, Ready)
+        return found.value
+
+    def test_policy(self) -> None:
+        """Of whom it is not known that everybody may call them, it is waited for who may."""
+        self.records.kept[ANN] = BLOCKS_TV
+        waiting = self.preferences.policy_of(ANN)
+        assert isinstance(waiting, Deferred)
+        self.records.answer()
+        self.assertEqual(BLOCKS_TV.policy, self.successResultOf(waiting))
+        self.assertEqual(BLOCKS_TV.policy, self.policy_known(ANN))
+
+    def test_in_use(self) -> None:
+        """What a session goes by is known for as long as it does, however many others are read meanwhile."""
+        self.patch(preferences, "KNOWN_MAX", 3)
+        self.records.kept[ANN] = Preferences(Policy(frozenset([TV])))
+        self.learn(ANN)
+        used = self.known(ANN)
+        self.records.kept.clear()
+        self.learn(*"123456")
+        self.assertIs(used, self.known(ANN))
+        self.assertEqual(used.policy, self.policy_known(ANN))
+        self.preferences.look_again([ANN])
+        self.records.answer()
+        self.assertEqual([(ANN, PLAIN)], self.changes)
+        self.changes.clear()
+        self.learn(*"abcdef")
+        self.asked(ANN)
+        self.records.answer()
 
     def test_all_may_be_restricted(self) -> None:
         """Where only contacts may call each is asked for, as ever; so is it until the database has answered."""
-        begun = self.policies.begin()
+        self.records.with_names = None
+        begun = self.preferences.begin()
         self.records.asked_for_all.pop(0).errback(Failure(Unavailable("away")))
         self.failureResultOf(begun, Unavailable)
-        self.policies.begin()
+        self.preferences.begin()
         self.records.asked_for_all.pop(0).callback(None)
         self.asked(ANN)
         self.records.answer()
@@ -172,26 +231,26 @@ class PoliciesTests(SynchronousTestCase):
     def test_away(self) -> None:
         """While the database is away what is known holds; whoever was never read nobody may call, until it is."""
         self.learn(ANN)
-        self.policies.look_again([ANN])
+        self.preferences.look_again([ANN])
         waiting = self.asked(TV)
         self.records.fail()
         self.records.fail()
-        self.assertIs(NOBODY, self.successResultOf(waiting))
-        self.assertIs(ANYONE, self.known(ANN))
-        self.policies.look_again([])
+        self.assertIs(UNREADABLE, self.successResultOf(waiting))
+        self.assertEqual(PLAIN, self.known(ANN))
+        self.preferences.look_again([])
         self.records.fail()
-        self.policies.look_again([])
+        self.preferences.look_again([])
         self.assertEqual({ANN, TV}, set(self.records.answer()))
-        self.assertEqual({(ANN, ANYONE), (TV, ANYONE)}, set(self.changes))
-        self.policies.look_again([])
+        self.assertEqual({(ANN, PLAIN), (TV, PLAIN)}, set(self.changes))
+        self.preferences.look_again([])
         self.assertEqual([], self.records.asked)
 
     def test_slow(self) -> None:
         """Nobody waits for longer than half a second; what comes then is told as a change."""
         self.records.kept[ANN] = BLOCKS_TV
         waiting = self.asked(ANN)
-        self.clock.advance(policies.PATIENCE)
-        self.assertIs(NOBODY, self.successResultOf(waiting))
+        self.clock.advance(preferences.PATIENCE)
+        self.assertIs(UNREADABLE, self.successResultOf(waiting))
         self.records.answer()
         self.assertEqual([(ANN, BLOCKS_TV)], self.changes)
         self.assertEqual(BLOCKS_TV, self.known(ANN))
@@ -199,13 +258,13 @@ class PoliciesTests(SynchronousTestCase):
     def test_stop(self) -> None:
         """When the daemon stops nobody waits any more."""
         waiting = self.asked(ANN)
-        self.policies.stop()
-        self.assertIs(NOBODY, self.successResultOf(waiting))
+        self.preferences.stop()
+        self.assertIs(UNREADABLE, self.successResultOf(waiting))
         self.records.fail()
 
     def test_memory(self) -> None:
         """So many phones are known, the last that were read."""
-        self.patch(policies, "KNOWN_MAX", 3)
+        self.patch(preferences, "KNOWN_MAX", 3)
         self.learn("1", "2", "3", "4")
         for phone in "234":
             self.known(phone)
@@ -221,8 +280,10 @@ class PolicyTests(SynchronousTestCase):
         for policy, allowed in (
             (ANYONE, [ANN, TV]),
             (NOBODY, []),
-            (BLOCKS_TV, [ANN]),
+            (BLOCKS_TV.policy, [ANN]),
+            (Policy(quiet=QuietHours(0, 0, "UTC")), []),
+            (Policy(quiet=QuietHours(60, 0, "UTC")), [ANN, TV]),
             (Policy(only=frozenset([ANN, TV])), [ANN, TV]),
             (Policy(frozenset([TV]), frozenset([ANN, TV])), [ANN]),
         ):
-            self.assertEqual(allowed, [phone for phone in (ANN, TV) if policy.allows(phone)], policy)
+            self.assertEqual(allowed, [phone for phone in (ANN, TV) if policy.allows(phone, 0.0)], policy)

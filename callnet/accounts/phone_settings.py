@@ -1,0 +1,58 @@
+"""What the devices of a phone may set for it, without HTTP (protocol §1)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from msgspec import UNSET, UnsetType
+from twisted.internet.defer import Deferred
+
+from callnet.accounts.enrolment import PhoneRule
+from callnet.accounts.tokens import Tokens
+from callnet.errors import DataInvalid, PhoneInvalid
+from callnet.model import AUTO_ANSWER_MAX
+from callnet.quiet_hours import QuietHours, time_zone
+from callnet.storage_interfaces import IPhoneSettings, PhoneSettings
+
+
+class SettingsOfPhones:
+    """Lets devices see and change the settings of their phone."""
+
+    def __init__(self, settings: IPhoneSettings, tokens: Tokens, phone_rule: PhoneRule) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self._is_phone = phone_rule
+
+    def change(
+        self,
+        token: str,
+        quiet: QuietHours | UnsetType | None = UNSET,
+        answered: Collection[str] | UnsetType = UNSET,
+    ) -> Deferred[PhoneSettings]:
+        """Set some of it for the token's phone, and tell what is set now.
+
+        :param quiet: when the phone does not ring, but for its own devices; ``None``: it rings at all times.
+        :param answered: the phones whose calls its devices may answer by themselves.
+        :raises TokenInvalid: the token is not valid.
+        :raises DataInvalid: the time zone is not known, or too many phones are named.
+        :raises PhoneInvalid: one of them is not acceptable, or the token's own.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._change(token, quiet, answered))
+
+    async def _change(
+        self, token: str, quiet: QuietHours | UnsetType | None, answered: Collection[str] | UnsetType
+    ) -> PhoneSettings:
+        phone = self._tokens.verify(token).device.phone
+        if isinstance(quiet, QuietHours) and time_zone(quiet.time_zone) is None:
+            raise DataInvalid("do_not_disturb: time_zone is not known")
+        if not isinstance(answered, UnsetType):
+            answered = frozenset(answered)
+            self._require_phones(phone, answered)
+        return await self._settings.change(phone, quiet, answered, self._tokens.now())
+
+    def _require_phones(self, owner: str, phones: Collection[str]) -> None:
+        if len(phones) > AUTO_ANSWER_MAX:
+            raise DataInvalid(f"auto_answer takes {AUTO_ANSWER_MAX} phones")
+        if owner in phones or not all(map(self._is_phone, phones)):
+            raise PhoneInvalid("auto_answer has a number that is not acceptable, or the caller's own")

@@ -1,0 +1,206 @@
+"""What the owners of phones want, remembered so that no call asks the database (protocol §2.4, step 5)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from itertools import islice
+from typing import Final
+from weakref import WeakValueDictionary
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from callnet.errors import Unavailable
+from callnet.interfaces import IPreferences
+from callnet.preferences import PLAIN, UNREADABLE, Preferences
+from callnet.records import ANYONE, Policy
+from callnet.soon import Ready, Soon, or_else
+from callnet.storage_interfaces import IPreferenceRecords
+
+KNOWN_MAX: Final = 100_000
+"""Phones that are remembered: more than a process has devices."""
+PARTICULAR_MAX: Final = 200_000
+"""If not more phones than these want anything of a kind, it is known which, so that others need not be asked for."""
+PATIENCE: Final = 0.5
+"""Seconds that a device waits, when it connects, until it is known who may call it."""
+_TOGETHER: Final = 500
+"""Phones that are read together."""
+
+log = Logger()
+
+
+class Particular(Struct, frozen=True):
+    """The phones whose owners want anything; ``None``: it is not known of all of them that they are."""
+
+    restricted: set[str] | None = None
+    """Not everybody may call them, at all times."""
+    announced: set[str] | None = None
+    """They have names for others, or answer some by themselves."""
+
+
+@implementer(IPreferences)
+class KnownPreferences:
+    """What is read when a device logs in or connects, and read again when it has changed.
+
+    While the database is away what was read last holds. A phone that was never read nobody may call, until it can
+    be read.
+    """
+
+    def __init__(self, records: IPreferenceRecords, clock: IReactorTime) -> None:
+        self._records = records
+        self._clock = clock
+        self._known: OrderedDict[str, Preferences] = OrderedDict()
+        self._in_use: WeakValueDictionary[str, Preferences] = WeakValueDictionary()
+        """What sessions go by, however long ago it was read."""
+        self._waiting: dict[str, list[Deferred[Preferences]]] = {}
+        self._to_read: dict[str, None] = {}
+        self._is_reading = False
+        self._particular = Particular()
+        self._owed: set[str] = set()
+        """Phones of which nobody may call them since they could not be read."""
+        self._patience: IDelayedCall | None = None
+        self.changed: Callable[[str, Preferences], Soon[None]]
+        """Called when it has changed what the owner of a phone wants."""
+
+    def policy_of(self, phone: str) -> Soon[Policy]:
+        """See :meth:`IPreferences.policy_of`."""
+        known = self._known.get(phone) or self._in_use.get(phone)
+        if known is not None:
+            return Ready(known.policy)
+        if _is_without(self._particular.restricted, phone):
+            return Ready(ANYONE)
+        return self._ask(phone).addCallback(lambda found: found.policy)
+
+    def of(self, phone: str) -> Soon[Preferences]:
+        """See :meth:`IPreferences.of`."""
+        known = self._known_of(phone)
+        return self._ask(phone) if known is None else Ready(known)
+
+    def _known_of(self, phone: str) -> Preferences | None:
+        known = self._known.get(phone) or self._in_use.get(phone)
+        if known is not None:
+            return known
+        particular = self._particular
+        is_plain = _is_without(particular.restricted, phone) and _is_without(particular.announced, phone)
+        return PLAIN if is_plain else None
+
+    def _ask(self, phone: str) -> Deferred[Preferences]:
+        waiting: Deferred[Preferences] = Deferred()
+        if phone in self._waiting:
+            self._waiting[phone].append(waiting)
+            return waiting
+        self._waiting[phone] = [waiting]
+        if self._patience is None:
+            self._patience = self._clock.callLater(PATIENCE, self._lose_patience)
+        self._to_read[phone] = None
+        self._read()
+        return waiting
+
+    def look_again(self, phones: Collection[str]) -> None:
+        """Read these again, if anybody here knows something of them, and all that could not be read before."""
+        changed = (phone for phone in phones if self._known_of(phone) is not None or phone in self._waiting)
+        self._to_read.update(dict.fromkeys((*changed, *self._owed)))
+        self._read()
+
+    def begin(self) -> Deferred[None]:
+        """Find out whose owners want anything at all.
+
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._begin())
+
+    async def _begin(self) -> None:
+        restricted = await self._records.restricted(PARTICULAR_MAX)
+        announced = await self._records.announced(PARTICULAR_MAX)
+        self._particular = Particular(_as_set(restricted), _as_set(announced))
+
+    def stop(self) -> None:
+        """Let nobody wait any more."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._lose_patience()
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        self._refuse(list(self._waiting))
+
+    def _refuse(self, phones: Collection[str]) -> None:
+        self._owed.update(phones)
+        for phone in phones:
+            self._answer(phone, UNREADABLE)
+
+    def _answer(self, phone: str, found: Preferences) -> None:
+        for waiting in self._waiting.pop(phone, ()):
+            waiting.callback(found)
+
+    # Reading, all that is to be read together
+
+    def _read(self) -> None:
+        if self._is_reading or not self._to_read:
+            return
+        self._is_reading = True
+        some = list(islice(self._to_read, _TOGETHER))
+        for phone in some:
+            del self._to_read[phone]
+        reading = self._records.read(some).addCallbacks(self._found, self._not_found, errbackArgs=(some,))
+        reading.addErrback(_failed).addCallback(lambda _: self._go_on())
+
+    def _go_on(self) -> None:
+        self._is_reading = False
+        self._read()
+
+    def _found(self, found: Mapping[str, Preferences]) -> None:
+        for phone, preferences in found.items():
+            before = self._known_of(phone)
+            self._remember(phone, preferences)
+            is_news = phone in self._owed or before not in (None, preferences)
+            self._owed.discard(phone)
+            self._answer(phone, preferences)
+            if is_news:
+                or_else(self.changed(phone, preferences), _failed)
+        while len(self._known) > KNOWN_MAX:
+            self._known.popitem(last=False)
+        if not self._waiting and self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _remember(self, phone: str, found: Preferences) -> None:
+        self._known.pop(phone, None)
+        restricted, announced = self._particular.restricted, self._particular.announced
+        if restricted is not None:
+            _put(restricted, phone, found.policy != ANYONE)
+        if announced is not None:
+            _put(announced, phone, bool(found.names or found.auto_answer))
+        self._in_use.pop(phone, None)
+        if self._known_of(phone) != found:
+            self._known[phone] = self._in_use[phone] = found
+
+    def _not_found(self, failure: Failure, phones: Collection[str]) -> None:
+        self._refuse([phone for phone in phones if phone not in self._known])
+        self._owed.update(phones)
+        failure.trap(Unavailable)
+
+
+def _is_without(phones: set[str] | None, phone: str) -> bool:
+    return phones is not None and phone not in phones
+
+
+def _as_set(phones: Collection[str] | None) -> set[str] | None:
+    return None if phones is None else set(phones)
+
+
+def _put(phones: set[str], phone: str, is_in: bool) -> None:
+    if is_in:
+        phones.add(phone)
+    else:
+        phones.discard(phone)
+
+
+def _failed(failure: Failure) -> None:
+    if not failure.check(Unavailable):
+        log.failure("finding out what the owners of phones want", failure)

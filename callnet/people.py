@@ -1,0 +1,91 @@
+"""Who may be which device, and what the owners of phones want: all that has to do with people, composed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+from twisted.web.client import Agent
+
+from callnet.accounts.codes import Codes
+from callnet.accounts.contact_lists import ContactLists
+from callnet.accounts.logins import Logins
+from callnet.accounts.news import News
+from callnet.accounts.phone_settings import SettingsOfPhones
+from callnet.accounts.preferences import KnownPreferences
+from callnet.accounts.revocations import Revocations
+from callnet.accounts.tokens import Tokens
+from callnet.config import AccountSettings
+from callnet.interfaces import IPresence
+from callnet.operations.webhooks import ANSWER_TIME, Webhook
+from callnet.storage.changes import SqlChanges
+from callnet.storage.codes import SqlCodes
+from callnet.storage.database import Database
+from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.listing import SqlContacts
+from callnet.storage.preferences import SqlPreferences
+from callnet.storage.revoking import SqlRevocations
+from callnet.storage.settings import SqlPhoneSettings
+from callnet.storage.sql import Run
+from callnet.storage.threads import IThreadsReactor
+
+CODE_PAUSES: Final = (1.0, 3.0, 10.0)
+"""Seconds before each further try to have a one-time code sent."""
+
+
+class Identities(Struct, frozen=True):
+    """By what it is known who somebody is."""
+
+    tokens: Tokens
+    revocations: Revocations
+    is_phone: Callable[[str], bool]
+
+
+class People(Struct, frozen=True):
+    """The services of accounts."""
+
+    logins: Logins
+    lists: ContactLists
+    settings: SettingsOfPhones
+    preferences: KnownPreferences
+    news: News
+    webhooks: Sequence[Webhook]
+
+
+def compose_people(
+    settings: AccountSettings,
+    reactor: IThreadsReactor,
+    identities: Identities,
+    database: Database,
+    run: Run,
+    presence: IPresence,
+) -> People:
+    """Make them. What they ask of the database is done where ``run`` does it."""
+    tokens, is_phone = identities.tokens, identities.is_phone
+    contacts_only = settings.who_may_call == "contacts"
+    known, revoked = SqlAccounts(database, run, reactor), SqlRevocations(database, run)
+    preferences = KnownPreferences(SqlPreferences(database, run, contacts_only), reactor)
+    changes = SqlChanges(database, run)
+    news = News(changes, revoked, identities.revocations, reactor, tokens.now, known.forget, preferences)
+    sender = _code_sender(settings, reactor)
+    codes = None
+    if sender is not None:
+        codes = Codes(SqlCodes(database, run), sender.send, settings.otp.text, settings.otp.secret.encode(), tokens.now)
+    return People(
+        Logins(known, revoked, preferences, tokens, is_phone, settings.enrolment, codes, news.look),
+        ContactLists(SqlContacts(database, run, contacts_only), presence, tokens, is_phone),
+        SettingsOfPhones(SqlPhoneSettings(database, run), tokens, is_phone),
+        preferences,
+        news,
+        [] if sender is None else [sender],
+    )
+
+
+def _code_sender(settings: AccountSettings, reactor: IThreadsReactor) -> Webhook | None:
+    """What sends one-time codes, if there are any. A code that comes too late is of no use."""
+    if settings.enrolment != "otp":
+        return None
+    agent = Agent(reactor, connectTimeout=ANSWER_TIME)
+    return Webhook(settings.otp.url, settings.otp.secret, agent, reactor, time.time, CODE_PAUSES)

@@ -1,0 +1,57 @@
+"""The part of each day in which a phone does not ring."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+TIME_ZONE_MAX: Final = 64
+"""The longest name of a time zone that is looked at, in characters."""
+DAY: Final = 24 * 60
+"""Minutes."""
+TIME: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z"
+"""A time of the day, as a regular expression."""
+
+
+class QuietHours(Struct, frozen=True, gc=False, array_like=True):
+    """From when until when, each day."""
+
+    begins: int
+    """The first quiet minute of the day, from 0 to 1439, in local time."""
+    ends: int
+    """The first one after it that is not quiet; the same as ``begins``: it is always quiet."""
+    time_zone: str
+    """By its IANA name. One that is not known any more is taken for UTC."""
+
+    def cover(self, now: float) -> bool:
+        """Tell whether it is quiet at a moment, in seconds since 1970."""
+        there = datetime.fromtimestamp(now, time_zone(self.time_zone) or UTC)
+        since_begin = (there.hour * 60 + there.minute - self.begins) % DAY
+        return since_begin < ((self.ends - self.begins) % DAY or DAY)
+
+    def fields(self) -> dict[str, str]:
+        """As people read them (protocol §1, ``do_not_disturb``)."""
+        return {"from": _time_of(self.begins), "to": _time_of(self.ends), "time_zone": self.time_zone}
+
+
+def minute_of(time: str) -> int:
+    """The minute of the day at a :data:`TIME`."""
+    hours, _, minutes = time.partition(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def _time_of(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
+def time_zone(name: str) -> tzinfo | None:
+    """The time zone of an IANA name, if this machine knows it."""
+    if len(name) > TIME_ZONE_MAX:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, LookupError):  # as zoneinfo says it of a folder, of a path, of a name
+        return None

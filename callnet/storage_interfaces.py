@@ -1,0 +1,226 @@
+"""The contracts of what must last: accounts, lists, settings, and what is revoked, one for each noun.
+
+As in :mod:`callnet.interfaces`; all of this may wait for a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from msgspec import Struct, UnsetType
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from callnet.model import DeviceAddress
+from callnet.preferences import Preferences
+from callnet.quiet_hours import QuietHours
+
+
+class Contact(Struct, frozen=True):
+    """One device of a contact. ``name`` is what the owner of the list calls the contact."""
+
+    phone: str
+    device_id: str
+    name: str = ""
+
+
+class Enrolled(Struct, frozen=True):
+    """A device that callnet knows."""
+
+    secret: bytes | None = None
+    """SHA-256 of the secret without which it may not log in, if it has one."""
+    offered: bytes | None = None
+    """SHA-256 of the secret that it was offered when it was made, and has not used yet."""
+
+
+class IAccounts(Interface):
+    """The phones and devices that callnet knows."""
+
+    def enrol(address: DeviceAddress, offer: bytes) -> Deferred[Enrolled]:
+        """Make sure that the account of this phone and this device of it exist.
+
+        Nothing is written for a device that is known.
+
+        :param offer: what a device that is made now is offered. If the answer names it, it was made by this call.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def find(address: DeviceAddress) -> Deferred[Enrolled | None]:
+        """Look for a device.
+
+        :raises callnet.errors.PhoneInvalid: nor is the phone known.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def offer(address: DeviceAddress, offer: bytes, now: float) -> Deferred[None]:
+        """Offer another secret to a device that is there; the one that it has is good until this one is used.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def claim(address: DeviceAddress, offered: bytes, now: float) -> Deferred[bool]:
+        """Let a device need from now on the secret that it was offered. Tells whether that was so still.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+
+class Revocation(Struct, frozen=True):
+    """Tokens that are refused though they have not expired. Times are seconds since 1970."""
+
+    device: DeviceAddress
+    """Whose tokens; ``*``: those of every device of the phone."""
+    expires_at: float
+    """From then on all of them have expired."""
+    before: float | None = None
+    """Those that were issued earlier."""
+    jti: str | None = None
+    """The one with this id."""
+
+
+class IRevocations(Interface):
+    """Tokens that were revoked, on any node."""
+
+    def revoke(revoked: Revocation, now: float) -> Deferred[None]:
+        """Revoke tokens, and let every node know.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def revoked(now: float, phones: Collection[str] | None = None) -> Deferred[Mapping[str, Sequence[Revocation]]]:
+        """What is revoked and has not expired, by phone.
+
+        :param phones: of these alone, each of which is in the answer; ``None``: of all.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+
+class ICodes(Interface):
+    """The newest one-time code of each phone, and how often it was guessed at. Times are seconds since 1970."""
+
+    def put(phone: str, digest: bytes, now: float, valid_for: float, most: int) -> Deferred[bool]:
+        """Keep a code in the place of the one before; tell whether that may be.
+
+        :param most: so many codes a phone may be sent in an hour.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def try_(phone: str, now: float, most: int) -> Deferred[bytes | None]:
+        """Count a guess, and answer with what is kept; ``None``: nothing that is valid, or it had enough of them.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def spend(phone: str, digest: bytes) -> Deferred[bool]:
+        """Let a code be good no more; tell whether it was until now.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+
+class IPreferenceRecords(Interface):
+    """What the owners of phones want of calls to them, where it is kept."""
+
+    def restricted(most: int) -> Deferred[Collection[str] | None]:
+        """The phones that not everybody may call at all times; ``None``: there are more than ``most``, or all are.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def announced(most: int) -> Deferred[Collection[str] | None]:
+        """The phones that have names for others, or answer some by themselves; ``None``: there are more than ``most``.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def read(phones: Collection[str]) -> Deferred[Mapping[str, Preferences]]:
+        """What the owner of each of these phones wants.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+
+class IChanges(Interface):
+    """What has changed in the database, by whomever, that nodes remember."""
+
+    def new() -> Deferred[Collection[str]]:
+        """The phones about which something has changed since the last look; at first, not long ago.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+
+class IContacts(Interface):
+    """Whom each phone has in its list, and whom it blocks. Either may be without the other.
+
+    What changes a list lets every node know; what is so already changes nothing. Times are seconds since 1970.
+    """
+
+    def contacts_of(
+        phone: str, after: DeviceAddress | None = None, limit: int | None = None
+    ) -> Deferred[Sequence[Contact]]:
+        """One entry for each device of each contact, by phone, then by device id, in the order of Unicode.
+
+        A contact without a device has no entry.
+
+        :param after: leave out the entries up to this one; it need not be there any more.
+        :param limit: at most so many entries; ``None``: all.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def add(owner: str, phone: str, name: str | None, now: float) -> Deferred[None]:
+        """Put a phone in the list of ``owner``.
+
+        :param name: what the owner calls it; ``None``: what it did before, or nothing.
+        :raises callnet.errors.DataInvalid: it is not there, and :data:`callnet.model.CONTACTS_MAX` others are.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def remove(owner: str, phone: str, now: float) -> Deferred[None]:
+        """Take a phone out of the list of ``owner``. It stays blocked if it is.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def block(owner: str, phone: str, now: float) -> Deferred[None]:
+        """Have ``owner`` block a phone. It stays in the list if it is there.
+
+        :raises callnet.errors.DataInvalid: it is not blocked, and :data:`callnet.model.BLOCKED_MAX` others are.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def unblock(owner: str, phone: str, now: float) -> Deferred[None]:
+        """Have ``owner`` block a phone no more.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def blocked_by(phone: str) -> Deferred[frozenset[str]]:
+        """The phones that this phone blocks.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+
+class PhoneSettings(Struct, frozen=True):
+    """What a phone's devices have set for it."""
+
+    quiet: QuietHours | None
+    auto_answer: Sequence[str]
+    """Phones whose calls its devices may answer by themselves, in order."""
+
+
+class IPhoneSettings(Interface):
+    """What the devices of each phone have set for it. Whatever changes lets every node know."""
+
+    def change(
+        phone: str, quiet: QuietHours | UnsetType | None, answered: Collection[str] | UnsetType, now: float
+    ) -> Deferred[PhoneSettings]:
+        """Set some of it, and tell what is set now.
+
+        :param quiet: ``None``: the phone rings at all times.
+        :param answered: each of them once.
+        :param now: in seconds since 1970.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """

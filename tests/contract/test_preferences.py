@@ -1,0 +1,136 @@
+"""What every database must tell of what the owners of phones want: SQLite, and a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import UNSET
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from callnet.preferences import Preferences
+from callnet.quiet_hours import QuietHours
+from callnet.records import ANYONE, Policy
+from callnet.storage import contacts
+from callnet.storage.contacts import Pair
+from callnet.storage.listing import SqlContacts
+from callnet.storage.preferences import SqlPreferences
+from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
+from tests.contract.test_accounts import TV
+
+ANN, BERT, CAROL = "13651884961", "13651884962", "13651884963"
+
+
+NIGHT = QuietHours(22 * 60, 7 * 60, "Europe/Berlin")
+
+
+def policies(read: Mapping[str, Preferences]) -> dict[str, Policy]:
+    """Who may call each phone."""
+    return {phone: wanted.policy for phone, wanted in read.items()}
+
+
+class PreferencesContract(DatabaseCase):
+    """Ann lists Bert and Carol, and blocks Carol and a stranger; Bert lists Ann."""
+
+    def setUp(self) -> None:
+        """Put that in."""
+        super().setUp()
+        contacts.add(self.database, [Pair(ANN, BERT), Pair(ANN, CAROL), Pair(BERT, ANN)], 1.0)
+        for phone in (CAROL, TV.phone):
+            contacts.block(self.database, ANN, phone, 1.0)
+
+    def test_anyone(self) -> Deferred[None]:
+        """Where anyone may call, only the block list counts."""
+
+        async def test() -> None:
+            read = await SqlPreferences(self.database, self.run_there, contacts_only=False).read([ANN, BERT])
+            self.assertEqual({ANN: Policy(frozenset([CAROL, TV.phone])), BERT: ANYONE}, policies(read))
+
+        return self.check(test)
+
+    def test_contacts(self) -> Deferred[None]:
+        """Where only contacts may, both lists do."""
+
+        async def test() -> None:
+            kept = SqlPreferences(self.database, self.run_there, contacts_only=True)
+            read = policies(await kept.read([ANN, BERT, CAROL]))
+            self.assertEqual(Policy(frozenset([CAROL, TV.phone]), frozenset([BERT, CAROL])), read[ANN])
+            self.assertEqual(Policy(only=frozenset([ANN])), read[BERT])
+            self.assertEqual(Policy(only=frozenset()), read[CAROL])
+
+        return self.check(test)
+
+    def test_restricted(self) -> Deferred[None]:
+        """Where anyone may call it is known which phones not everybody may, unless they are too many."""
+
+        async def test() -> None:
+            contacts.block(self.database, BERT, CAROL, 1.0)
+            anyone = SqlPreferences(self.database, self.run_there, contacts_only=False)
+            self.assertEqual({ANN, BERT}, set(await anyone.restricted(2) or ()))
+            self.assertIsNone(await anyone.restricted(1))
+            self.assertIsNone(await SqlPreferences(self.database, self.run_there, contacts_only=True).restricted(9))
+            await self.settings.change(CAROL, NIGHT, UNSET, 1.0)
+            self.assertEqual({ANN, BERT, CAROL}, set(await anyone.restricted(3) or ()))
+
+        return self.check(test)
+
+    def test_announced(self) -> Deferred[None]:
+        """It is known, too, which have names for others, or answer some by themselves."""
+
+        async def test() -> None:
+            anyone = SqlPreferences(self.database, self.run_there, contacts_only=False)
+            self.assertEqual([], await anyone.announced(0))
+            await self.contacts.add(ANN, BERT, "Bertie", 1.0)
+            await self.settings.change(CAROL, UNSET, [ANN], 1.0)
+            self.assertEqual({ANN, CAROL}, set(await anyone.announced(2) or ()))
+            self.assertIsNone(await anyone.announced(1))
+
+        return self.check(test)
+
+    def test_all_of_it(self) -> Deferred[None]:
+        """Names, quiet hours and those who are answered are read with the lists."""
+
+        async def test() -> None:
+            await self.contacts.add(ANN, BERT, "Bertie", 1.0)
+            await self.settings.change(ANN, NIGHT, [CAROL, BERT], 1.0)
+            kept = SqlPreferences(self.database, self.run_there, contacts_only=False)
+            read = (await kept.read([ANN, BERT]))[ANN]
+            self.assertEqual(Policy(frozenset([CAROL, TV.phone]), quiet=NIGHT), read.policy)
+            self.assertEqual(frozenset([BERT, CAROL]), read.auto_answer)
+            self.assertEqual(["Bertie", "", ""], [read.name_of(phone) for phone in (BERT, CAROL, TV.phone)])
+
+        return self.check(test)
+
+    def test_many(self) -> Deferred[None]:
+        """Very many phones may be read together."""
+
+        async def test() -> None:
+            phones = [str(number) for number in range(500)]
+            read = await SqlPreferences(self.database, self.run_there, contacts_only=True).read(phones)
+            self.assertEqual(dict.fromkeys(phones, Policy(only=frozenset())), policies(read))
+
+        return self.check(test)
+
+    def test_mutual(self) -> Deferred[None]:
+        """Where only contacts may call, a list has devices only of phones that list its owner, too."""
+
+        async def test() -> None:
+            for phone in (BERT, CAROL):
+                await self.enrolled(TV._replace(phone=phone))
+            mutual = SqlContacts(self.database, self.run_there, mutual=True)
+            self.assertEqual([BERT], [row.phone for row in await mutual.contacts_of(ANN)])
+            self.assertEqual([BERT, CAROL], [row.phone for row in await self.contacts.contacts_of(ANN)])
+
+        return self.check(test)
+
+
+class PreferencesInMemory(InMemory, PreferencesContract, TestCase):
+    """SQLite in memory."""
+
+
+class PreferencesInFile(InFile, PreferencesContract, TestCase):
+    """SQLite in a file."""
+
+
+class PreferencesOnPostgresql(OnPostgresql, PreferencesContract, TestCase):
+    """PostgreSQL."""

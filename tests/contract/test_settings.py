@@ -1,0 +1,84 @@
+"""What every database must do for the settings of phones: SQLite, and a real PostgreSQL."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.trial.unittest import TestCase
+
+from callnet.quiet_hours import QuietHours
+from callnet.storage.changes import SqlChanges
+from callnet.storage_interfaces import PhoneSettings
+from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
+
+PHONE, FRIEND, OTHER = "13651884967", "13651884968", "13651884969"
+NIGHT = QuietHours(22 * 60 + 30, 7 * 60, "Europe/Berlin")
+ALWAYS = QuietHours(0, 0, "Asia/Shanghai")
+
+
+class SettingsContract(DatabaseCase):
+    """Quiet hours, and who is answered without anybody touching the device."""
+
+    def test_nothing_set(self) -> Deferred[None]:
+        """A phone that nobody knows has nothing set; to look changes nothing."""
+
+        async def test() -> None:
+            self.assertEqual(PhoneSettings(None, []), await self.settings.change(PHONE, UNSET, UNSET, 1.0))
+            self.assertEqual([], self.writes())
+
+        return self.check(test)
+
+    def test_set(self) -> Deferred[None]:
+        """What is named is set, for one phone, and the rest stays."""
+
+        async def test() -> None:
+            await self.settings.change(FRIEND, ALWAYS, [PHONE], 1.0)
+            for quiet, answered, now in (
+                (NIGHT, UNSET, PhoneSettings(NIGHT, [])),
+                (UNSET, [OTHER, FRIEND], PhoneSettings(NIGHT, [FRIEND, OTHER])),
+                (ALWAYS, [OTHER], PhoneSettings(ALWAYS, [OTHER])),
+                (None, UNSET, PhoneSettings(None, [OTHER])),
+                (None, [], PhoneSettings(None, [])),
+            ):
+                self.assertEqual(now, await self.settings.change(PHONE, quiet, answered, 1.0))
+                self.assertEqual(now, await self.settings.change(PHONE, UNSET, UNSET, 1.0))
+            self.assertEqual(PhoneSettings(ALWAYS, [PHONE]), await self.settings.change(FRIEND, UNSET, UNSET, 1.0))
+
+        return self.check(test)
+
+    def test_news(self) -> Deferred[None]:
+        """Every node hears of a change."""
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there)
+            await changes.new()
+            await self.settings.change(PHONE, NIGHT, UNSET, 1.0)
+            self.assertEqual([PHONE], list(await changes.new()))
+            await self.settings.change(PHONE, UNSET, [FRIEND], 1.0)
+            self.assertEqual([PHONE], list(await changes.new()))
+
+        return self.check(test)
+
+    def test_at_once(self) -> Deferred[None]:
+        """Of two devices that set something at once one is the last, as a whole."""
+
+        async def test() -> None:
+            both = [(NIGHT, [FRIEND]), (ALWAYS, [FRIEND, OTHER])]
+            done = await DeferredList([self.settings.change(PHONE, *one, 1.0) for one in both * 5])
+            self.assertEqual([True] * 10, [is_done for is_done, _ in done])
+            found = await self.settings.change(PHONE, UNSET, UNSET, 1.0)
+            self.assertIn((found.quiet, list(found.auto_answer)), both)
+
+        return self.check(test)
+
+
+class SettingsInMemory(InMemory, SettingsContract, TestCase):
+    """SQLite in memory."""
+
+
+class SettingsInFile(InFile, SettingsContract, TestCase):
+    """SQLite in a file."""
+
+
+class SettingsOnPostgresql(OnPostgresql, SettingsContract, TestCase):
+    """PostgreSQL."""

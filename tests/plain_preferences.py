@@ -1,0 +1,28 @@
+"""For tests of something else: everybody may call everybody."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zope.interface import implementer
+
+from callnet.interfaces import IPreferences
+from callnet.preferences import PLAIN, Preferences
+from callnet.records import ANYONE, Policy
+from callnet.soon import Ready, Soon
+
+
+@implementer(IPreferences)
+class PlainPreferences:
+    """Nobody wants anything."""
+
+    def policy_of(self, phone: str) -> Soon[Policy]:  # noqa: ARG002
+        """See :meth:`IPreferences.policy_of`."""
+        return Ready(ANYONE)
+
+    def of(self, phone: str) -> Soon[Preferences]:  # noqa: ARG002
+        """See :meth:`IPreferences.of`."""
+        return Ready(PLAIN)
+
+
+OPEN: Final = PlainPreferences()
