@@ -91,6 +91,13 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     codes_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 20
 
 
+class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The past calls of each phone."""
+
+    days: Annotated[int, Meta(ge=0, le=3660)] = 90
+    """For so long they are kept; 0: none are."""
+
+
 class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Where accounts and contacts are kept."""
 
@@ -189,6 +196,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     calls: CallSettings = CallSettings()
+    history: HistorySettings = HistorySettings()
     listeners: ListenerSettings = ListenerSettings()
     tls: TlsSettings = TlsSettings()
     site: SiteSettings = SiteSettings()

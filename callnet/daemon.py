@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from callnet import at_once, short_path
+from callnet.accounts.history import Historian
 from callnet.accounts.news import News
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.membership import Membership
@@ -54,6 +55,7 @@ class Daemon(Service):
         database: Database,
         threads: Threads,
         news: News,
+        historian: Historian,
         impatient: Sequence[Stoppable],
         readiness: Readiness,
         observed: Observed,
@@ -71,6 +73,7 @@ class Daemon(Service):
         self._database = database
         self._threads = threads
         self.news: Final = news
+        self._historian = historian
         self._impatient = impatient
         self._readiness = readiness
         self._greeting = "\n".join(greeting)
@@ -89,6 +92,7 @@ class Daemon(Service):
         self.news.start()
         self._cluster.start()
         self._rooms.start()
+        self._historian.start()
         self.news.begun.addCallback(lambda _: self._open())
 
     def reload(self, what: Iterable[str]) -> None:
@@ -125,6 +129,7 @@ class Daemon(Service):
         await gatherResults([sockets.shut_down() for sockets in self._sockets])
         await closed
         self._rooms.stop()
+        await self._historian.stop()
         await self._cluster.stop()
         await close_all([each for each in self.listeners if each.service == ADMIN])
         self.news.stop()

@@ -7,7 +7,7 @@ ids are well formed when they come here: the edges have checked them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -103,6 +103,9 @@ class ICallStore(Interface):
             reach and this cannot do without it, and nothing was written.
         """
 
+    def failed(call: CallRecord) -> None:
+        """Take note of a call that came to nothing and has no record, for :class:`IEndedCalls`."""
+
     def due(now: float) -> Deferred[Iterable[DeviceRecord | CallRecord | SeatsRecord]]:
         """Records whose ``due`` is not after ``now``, and that it is for this node to look at.
 
@@ -110,6 +113,33 @@ class ICallStore(Interface):
 
         They are named again by a later call until a newer version of them is committed. A call that is
         over is not named: the store forgets it when it is due, with the seats of its room.
+        """
+
+
+class Ended(Struct, frozen=True):
+    """A call that is over, and is to be written down."""
+
+    call: CallRecord
+    key: bytes = b""
+    """By which :class:`IEndedCalls` knows it again."""
+
+
+class IEndedCalls(Interface):
+    """Calls that are over, until somebody has written down that they were.
+
+    Each is handed out until it is done with, which may be more than once, and not always as the same record.
+    """
+
+    def take(most: int) -> Deferred[Sequence[Ended]]:
+        """So many of those that nobody else is about to write down, the oldest first.
+
+        :raises callnet.errors.Unavailable: it is not known whether there are any.
+        """
+
+    def done(ended: Sequence[Ended]) -> Deferred[None]:
+        """Hand these, which were taken last, out no more.
+
+        :raises callnet.errors.Unavailable: they may be handed out again.
         """
 
 

@@ -11,19 +11,22 @@ from twisted.web.client import Agent
 
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
+from callnet.accounts.history import Historian
 from callnet.accounts.logins import Logins
 from callnet.accounts.news import News
+from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.tokens import Tokens
-from callnet.config import AccountSettings
-from callnet.interfaces import IPresence
+from callnet.cluster.membership import Membership
+from callnet.config import AccountSettings, Settings
 from callnet.operations.webhooks import ANSWER_TIME, Webhook
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.preferences import SqlPreferences
 from callnet.storage.revoking import SqlRevocations
@@ -49,34 +52,40 @@ class People(Struct, frozen=True):
     logins: Logins
     lists: ContactLists
     settings: SettingsOfPhones
+    past_calls: PastCalls
+    historian: Historian
     preferences: KnownPreferences
     news: News
     webhooks: Sequence[Webhook]
 
 
 def compose_people(
-    settings: AccountSettings,
+    settings: Settings,
     reactor: IThreadsReactor,
     identities: Identities,
     database: Database,
     run: Run,
-    presence: IPresence,
+    cluster: Membership,
 ) -> People:
     """Make them. What they ask of the database is done where ``run`` does it."""
     tokens, is_phone = identities.tokens, identities.is_phone
-    contacts_only = settings.who_may_call == "contacts"
+    contacts_only = settings.accounts.who_may_call == "contacts"
     known, revoked = SqlAccounts(database, run, reactor), SqlRevocations(database, run)
     preferences = KnownPreferences(SqlPreferences(database, run, contacts_only), reactor)
     changes = SqlChanges(database, run)
     news = News(changes, revoked, identities.revocations, reactor, tokens.now, known.forget, preferences)
-    sender = _code_sender(settings, reactor)
+    history = SqlHistory(database, run, contacts_only)
+    sender = _code_sender(settings.accounts, reactor)
     codes = None
     if sender is not None:
-        codes = Codes(SqlCodes(database, run), sender.send, settings.otp.text, settings.otp.secret.encode(), tokens.now)
+        otp = settings.accounts.otp
+        codes = Codes(SqlCodes(database, run), sender.send, otp.text, otp.secret.encode(), tokens.now)
     return People(
-        Logins(known, revoked, preferences, tokens, is_phone, settings.enrolment, codes, news.look),
-        ContactLists(SqlContacts(database, run, contacts_only), presence, tokens, is_phone),
+        Logins(known, revoked, preferences, tokens, is_phone, settings.accounts.enrolment, codes, news.look),
+        ContactLists(SqlContacts(database, run, contacts_only), cluster.presence, tokens, is_phone),
         SettingsOfPhones(SqlPhoneSettings(database, run), tokens, is_phone),
+        PastCalls(history, tokens),
+        Historian(cluster.ended, history, reactor, tokens.now, settings.history.days),
         preferences,
         news,
         [] if sender is None else [sender],

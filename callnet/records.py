@@ -116,6 +116,8 @@ class CallRecord(Struct, frozen=True, array_like=True):
     untold: bool = False
     """A node ended it unanswered that could not tell its caller, and nobody has done so yet: if it was answered
     elsewhere, that counts."""
+    answered_by_itself: bool = False
+    """The device accepted without anybody touching it, as its owner wants it for this caller."""
 
     @property
     def age(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from msgspec import Struct, UnsetType
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, RoomId
 from callnet.preferences import Preferences
 from callnet.quiet_hours import QuietHours
 
@@ -222,5 +222,58 @@ class IPhoneSettings(Interface):
         :param quiet: ``None``: the phone rings at all times.
         :param answered: each of them once.
         :param now: in seconds since 1970.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+
+class PastCall(Struct, frozen=True, gc=False):
+    """A call as one of the two phones sees it that took part. Times are seconds since 1970."""
+
+    phone: str
+    started_at: float
+    room: RoomId
+    incoming: bool
+    device_id: str
+    """The phone's own device; ``*``: it was called as a whole, and none answered or refused."""
+    peer: DeviceAddress
+    answered_at: float | None
+    ended_at: float
+    outcome: str
+    """``answered``, ``refused`` or ``missed``; of a call that went out why it failed, as its caller was told (§2.1)."""
+    auto_answered: bool
+    rang: bool = True
+    """``False``: the phone was not reached, and nobody has looked yet whether there is one that wants to know."""
+
+
+class CallCursor(Struct, frozen=True, array_like=True):
+    """A place in the history of a phone: that of a call in it."""
+
+    started_at: float
+    room: RoomId
+    incoming: bool
+
+
+class IHistory(Interface):
+    """The past calls of each phone."""
+
+    def write(calls: Sequence[PastCall]) -> Deferred[None]:
+        """Write these down, but those that are there already.
+
+        Of phones that were not reached only what concerns them: the called device, or for ``*`` the account, must be
+        there, and the caller one who may call at some time.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def past_calls(phone: str, after: CallCursor | None, limit: int) -> Deferred[Sequence[PastCall]]:
+        """Calls of a phone, the newest first.
+
+        :param after: only older ones than this.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def forget(before: float) -> Deferred[None]:
+        """Remove calls that began before a time.
+
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """

@@ -146,10 +146,10 @@ def _compose_node(
     database = Database(settings.database.url)
     threads = Threads(reactor, database.threads, database.give_up)
     cluster = _cluster(settings, reactor)
-    people = compose_people(settings.accounts, reactor, basis.identities, database, threads.run, cluster.presence)
+    people = compose_people(settings, reactor, basis.identities, database, threads.run, cluster)
     rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls, people.preferences)
     limits = LoginLimits(settings.limits, reactor.seconds)
-    accounts = AccountApi(people.logins, people.lists, people.settings, limits).resource()
+    accounts = AccountApi(people.logins, people.lists, people.settings, people.past_calls, limits).resource()
     signaling = SignalingFactory(rooms, basis.identities.tokens.verify, reactor, settings.signaling.allowed_origins)
     room = RoomSocketFactory(rooms, reactor)
     people.preferences.changed = rooms.orders.prefer
@@ -174,6 +174,7 @@ def _compose_node(
         database,
         threads,
         people.news,
+        people.historian,
         [people.preferences, *people.webhooks],
         readiness,
         observed,

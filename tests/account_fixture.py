@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from twisted.internet.task import Clock
+from twisted.web.resource import IResource
 
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
+from callnet.accounts.history import Historian
 from callnet.accounts.logins import Logins
 from callnet.accounts.news import News
+from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
@@ -26,10 +29,12 @@ from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.preferences import SqlPreferences
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage.settings import SqlPhoneSettings
+from callnet.web.api import AccountApi
 from tests.immediate import run_at_once
 from tests.wires import World
 
@@ -110,7 +115,15 @@ class ServiceFixture:
         self.limits = LoginLimits(LimitSettings(), self.clock.seconds)
         self.contacts = SqlContacts(self.database, run_at_once)
         self.lists = ContactLists(self.contacts, self.store, self.tokens, is_phone)
+        history = SqlHistory(self.database, run_at_once, contacts_only=False)
+        self.past_calls = PastCalls(history, self.tokens)
+        self.historian = Historian(self.store.ended, history, self.clock, self.clock.seconds, days=90)
         self.settings = SettingsOfPhones(SqlPhoneSettings(self.database, run_at_once), self.tokens, is_phone)
+
+    def api(self, logins: Logins | None = None, lists: ContactLists | None = None) -> IResource:
+        """All of it over HTTP, with these services in the place of its own."""
+        api = AccountApi(logins or self.logins, lists or self.lists, self.settings, self.past_calls, self.limits)
+        return api.resource()
 
     def _leave(self, device: DeviceAddress) -> Soon[None]:
         self.left.append(device)

@@ -12,7 +12,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.logins import Logins
-from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
 from tests.account_fixture import FRIEND, PHONE, ServiceFixture
 from tests.http_wire import Answer, HttpWire
@@ -53,7 +52,10 @@ class ApiTestCase(SynchronousTestCase):
     def serve(self, logins: Logins, lists: ContactLists) -> None:
         """Serve these on a new connection."""
         self.wire = HttpWire(
-            CappedSite(AccountApi(logins, lists, self.fixture.settings, self.fixture.limits).resource(), Clock())
+            CappedSite(
+                self.fixture.api(logins, lists),
+                Clock(),
+            )
         )
 
     def post(self, path: str, body: bytes | dict[str, Any], *headers: str) -> Answer:

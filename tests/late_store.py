@@ -72,6 +72,10 @@ class LateCallStore:
 
         return self._late(lambda: Deferred.fromCoroutine(commit()))
 
+    def failed(self, call: CallRecord) -> None:
+        """See :meth:`callnet.interfaces.ICallStore.failed`."""
+        self._store.failed(call)
+
     def due(self, now: float) -> Deferred[Iterable[DeviceRecord | CallRecord | SeatsRecord]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""
         return self._late(lambda: self._store.due(now))

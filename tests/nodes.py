@@ -37,6 +37,8 @@ class Cluster:
         self.shift = 0.0
         """How far the clock of the store is ahead of that of the nodes, in seconds."""
         self.listening: Final[dict[str, list[Callable[[BusMessage], None]]]] = {}
+        self.failed: Final[list[CallRecord]] = []
+        """Calls that came to nothing and have no record."""
         self.displaced: Final[list[Displaced]] = []
         """Those whose nodes could not be told."""
 
@@ -137,6 +139,10 @@ class NodeStore:
     def _node_of(self, address: DeviceAddress) -> str | None:
         device = self._cluster.tables.records.device(address)
         return device.node if device is not None and device.connected else None
+
+    def failed(self, call: CallRecord) -> None:
+        """See :meth:`callnet.interfaces.ICallStore.failed`."""
+        self._cluster.failed.append(call)
 
     def due(self, now: float) -> Deferred[Iterable[Record]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""

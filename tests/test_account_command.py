@@ -6,12 +6,15 @@ import json
 
 from twisted.internet.task import Clock
 
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, RoomId
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.history import SqlHistory
+from callnet.storage_interfaces import PastCall
 from tests.immediate import run_at_once
 from tests.test_cli import A, B, C, CommandTestCase
 
+ROOM = RoomId("0" * 32)
 NIGHT = "22:30", "07:00", "Europe/Berlin"
 
 
@@ -60,6 +63,12 @@ class AccountTests(CommandTestCase):
         self.assert_one_line(self.fail_("account", "revoke", A, "pad"), "no such account or device")
         self.assert_one_line(self.fail_("account", "revoke", A, "*"), "device id")
 
+    def write_down(self, call: PastCall) -> None:
+        """Let there have been a call."""
+        database = Database(self.url)
+        self.addCleanup(database.close)
+        self.successResultOf(SqlHistory(database, run_at_once, contacts_only=False).write([call]))
+
     def test_export(self) -> None:
         """All that is kept of a phone is shown, and no secret."""
         self.assert_one_line(self.fail_("account", "export", A), "nothing is kept")
@@ -68,6 +77,7 @@ class AccountTests(CommandTestCase):
         self.run_("contact", "add", A, B, "--name", "朋友")
         self.run_("contact", "block", A, C)
         self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
+        self.write_down(PastCall(A, 1.5, ROOM, True, "tv", DeviceAddress(B, "pad"), None, 3.0, "missed", False))
         text = self.run_("account", "export", A)
         self.assertNotIn(secret, text)
         self.assertEqual(
@@ -79,6 +89,20 @@ class AccountTests(CommandTestCase):
                 "blocked": [C],
                 "do_not_disturb": {"from": "22:30", "to": "07:00", "time_zone": "Europe/Berlin"},
                 "auto_answer": [B],
+                "calls": [
+                    {
+                        "room_id": ROOM,
+                        "direction": "incoming",
+                        "device_id": "tv",
+                        "peer_phone": B,
+                        "peer_device_id": "pad",
+                        "started_at": 1.5,
+                        "answered_at": None,
+                        "ended_at": 3.0,
+                        "outcome": "missed",
+                        "auto_answer": False,
+                    }
+                ],
             },
         )
 
@@ -115,6 +139,7 @@ class AccountTests(CommandTestCase):
         self.run_("contact", "add", A, B, "--both")
         self.run_("contact", "block", A, C)
         self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
+        self.write_down(PastCall(A, 1.5, ROOM, True, "tv", DeviceAddress(B, "pad"), None, 3.0, "missed", False))
         self.assertEqual(1, self.invoke("account", "delete", A, given="n\n").exit_code)
         self.run_("account", "export", A)
         self.assertEqual(self.run_("account", "delete", A, "--yes"), "")

@@ -23,7 +23,6 @@ from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage_interfaces import Enrolled, IAccounts
-from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
 from tests.account_fixture import FRIEND, PHONE
 from tests.api_case import ADD, CONTACTS, LOGIN, LOGOUT, MARK, REFRESH, ApiTestCase
@@ -142,9 +141,7 @@ class CallsTests(ApiTestCase):
 
     def test_through_a_real_client(self) -> None:
         """Twisted's own HTTP client logs in."""
-        agent: Any = RequestTraversalAgent(
-            AccountApi(self.fixture.logins, self.fixture.lists, self.fixture.settings, self.fixture.limits).resource()
-        )  # type: ignore[no-untyped-call]
+        agent: Any = RequestTraversalAgent(self.fixture.api())  # type: ignore[no-untyped-call]
         body = FileBodyProducer(BytesIO(json.dumps({"phone": PHONE, "device_id": "tv"}).encode()), cooperator=_EAGER)
         answer = agent.request(b"POST", b"http://callnet.test/account/login", None, body)
         agent.flush()
@@ -253,7 +250,7 @@ class MountedTests(ApiTestCase):
 
     def serve(self, logins: Logins, lists: ContactLists) -> None:
         """Serve them as children of a site that has others."""
-        api = AccountApi(logins, lists, self.fixture.settings, self.fixture.limits).resource()
+        api = self.fixture.api(logins, lists)
         root = Resource()
         root.putChild(b"account", api)
         root.putChild(b"getContactPersons", api)

@@ -15,7 +15,6 @@ from callnet.client.account import TIMEOUT
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
-from callnet.web.api import AccountApi
 from tests.account_fixture import FRIEND, PHONE, TV, ServiceFixture
 
 
@@ -58,9 +57,7 @@ class ServiceTests(SynchronousTestCase):
         """A service that nobody has used."""
         self.fixture = ServiceFixture()
         self.addCleanup(self.fixture.database.close)
-        agent = agent_of(
-            AccountApi(self.fixture.logins, self.fixture.lists, self.fixture.settings, self.fixture.limits).resource()
-        )
+        agent = agent_of(self.fixture.api())
         self.account = Account("http://callnet.test:8083/", Clock(), agent=agent)
 
     def test_login(self) -> None:

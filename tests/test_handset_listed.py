@@ -39,7 +39,7 @@ class ListedTests(HandsetCase):
             self.assert_said()
             self.wait(1)
         (answer,) = self.assert_said("called_success")
-        self.assertEqual(ROOM, answer["room_id"])
+        self.assertEqual((ROOM, True), (answer["room_id"], answer["auto_answer"]))
         self.assert_page(ROOM)
         self.wait(60)
         self.assert_said()
@@ -50,7 +50,8 @@ class ListedTests(HandsetCase):
             self.start_counting()
             self.wait(2)
             self.handset.typed(key)
-            self.assert_said(kind)
+            (answer,) = self.assert_said(kind)
+            self.assertNotIn("auto_answer", answer)
             self.wait(60)
             self.assert_said()
 

@@ -51,6 +51,10 @@ class FailingStore:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         return fail(self.error("away")) if self.error else self._store.commit(changes)
 
+    def failed(self, call: CallRecord) -> None:
+        """See :meth:`callnet.interfaces.ICallStore.failed`."""
+        self._store.failed(call)
+
     def due(self, now: float) -> Deferred[Iterable[DeviceRecord | CallRecord | SeatsRecord]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""
         return fail(self.error("away")) if self.error else self._store.due(now)

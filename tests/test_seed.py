@@ -11,7 +11,6 @@ from typing import Any
 
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
-from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
 from tests.account_fixture import ServiceFixture
 from tests.http_wire import HttpWire
@@ -40,7 +39,8 @@ class SeedTestCase(QuietTestCase):
         self.addCleanup(fixture.database.close)
         self.database = fixture.database
         self.accounts = CappedSite(
-            AccountApi(fixture.logins, fixture.lists, fixture.settings, fixture.limits).resource(), self.world.clock
+            fixture.api(),
+            self.world.clock,
         )
 
     def post(self, path: str, **fields: object) -> dict[str, Any]:

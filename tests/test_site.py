@@ -15,7 +15,6 @@ from callnet.cluster.memory import MemoryBus
 from callnet.config import CallSettings
 from callnet.signaling.factory import SignalingFactory
 from callnet.web import site
-from callnet.web.api import AccountApi
 from callnet.web.room import RoomSocketFactory
 from tests.account_fixture import TV, ServiceFixture
 from tests.http_wire import Answer, HttpWire
@@ -42,7 +41,7 @@ class SiteTestCase(SynchronousTestCase):
         clock = Clock()
         rooms = RoomManager(fixture.store, MemoryBus(), clock, CallSettings(), OPEN)
         self.root = site.root(
-            AccountApi(fixture.logins, fixture.lists, fixture.settings, fixture.limits).resource(),
+            fixture.api(),
             SignalingFactory(rooms, fixture.tokens.verify, clock).web_resource(),
             RoomSocketFactory(rooms, clock).web_resource(),
             str(self.static),

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-from typing import Final
-
-import msgspec
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
+from callnet.accounts import cursors
 from callnet.accounts.enrolment import PhoneRule, is_well_formed_phone
 from callnet.accounts.tokens import Tokens
 from callnet.errors import DataInvalid, PhoneInvalid, TokenInvalid
 from callnet.interfaces import IPresence
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, DeviceAddress, is_plain_text
 from callnet.storage_interfaces import Contact, IContacts
-
-CURSOR_MAX: Final = 512
-"""The longest cursor that is looked at, in characters."""
 
 
 class ContactRow(Struct, frozen=True):
@@ -72,7 +66,7 @@ class ContactLists:
         rows = [
             ContactRow(contact.phone, contact.device_id, contact.name, _address(contact) in online) for contact in page
         ]
-        return ContactPage(rows, _encode_cursor(_address(page[-1])) if len(found) > len(page) else None)
+        return ContactPage(rows, cursors.encode(_address(page[-1])) if len(found) > len(page) else None)
 
     def add(self, token: str, phone: str, name: str | None = None) -> Deferred[None]:
         """Put a phone in the list of the token's phone.
@@ -148,17 +142,8 @@ def _address(contact: Contact) -> DeviceAddress:
     return DeviceAddress(contact.phone, contact.device_id)
 
 
-def _encode_cursor(last: DeviceAddress) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(last)).decode("ascii")
-
-
 def _decode_cursor(cursor: str) -> DeviceAddress:
-    try:
-        if len(cursor) > CURSOR_MAX:
-            raise ValueError
-        last = msgspec.json.decode(base64.b64decode(cursor, b"-_", validate=True), type=DeviceAddress)
-    except (ValueError, msgspec.MsgspecError, RecursionError):
-        raise DataInvalid("after is not a cursor of an earlier answer") from None
+    last = cursors.decode(cursor, DeviceAddress)
     if not is_well_formed_phone(last.phone) or not is_plain_text(last.device_id, DEVICE_ID_MAX):
-        raise DataInvalid("after is not a cursor of an earlier answer")
+        raise DataInvalid(cursors.WRONG)
     return last

@@ -120,7 +120,7 @@ def _answer(draft: Draft, event: events.Answer) -> Reply:
         return late if event.accepted or isinstance(late, NotYours) else None
     if event.device in call.ringing:
         if event.accepted:
-            accept(draft, call, event.device)
+            accept(draft, call, event.device, by_itself=event.by_itself)
         else:
             refuse(draft, call, event.device)
     return None
@@ -299,12 +299,6 @@ def _signalled(draft: Draft, event: events.Signalled) -> None:
     call = draft.call(event.room)
     if call is not None and call.state is CallState.ACTIVE and not call.signalled and event.device in parties(call):
         draft.put_call(call, signalled=True)
-
-
-def missed_by(call: CallRecord) -> tuple[DeviceAddress, ...]:
-    """The devices whose history gets a row ``missed``: a ring that nobody answered or refused (§2.4)."""
-    unanswered = call.state is CallState.OVER and call.callee is None
-    return call.rung if unanswered and call.reason not in (Reason.REFUSED, Reason.BUSY) else ()
 
 
 _RULES: Final[dict[type, Callable[[Draft, Any], Reply]]] = {

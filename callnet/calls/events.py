@@ -64,9 +64,11 @@ class Answer(_RoomEvent, frozen=True):
 
     device: DeviceAddress
     accepted: bool
+    by_itself: bool = False
+    """Without anybody touching it."""
 
 
-class LateAnswer(Answer, frozen=True):
+class LateAnswer(Answer, frozen=True, kw_only=True):
     """The same, tried again when the store had been away.
 
     If a newer connection of the device than that of ``generation`` is open, nothing happens: it is rung there.

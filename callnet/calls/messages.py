@@ -42,6 +42,8 @@ class CalledSuccess(_Frame, frozen=True, tag="called_success"):
     from_phone: str
     from_device_id: str
     room_id: str
+    auto_answer: bool = False
+    """It was told that it may accept without anybody touching it, and did so."""
 
 
 class CalledRefuse(_Frame, frozen=True, tag="called_refuse"):

@@ -7,7 +7,9 @@ from callnet.model import DeviceAddress, Reason
 from callnet.records import CallRecord, CallState
 
 
-def accept(draft: Draft, call: CallRecord, callee: DeviceAddress, by_calling: bool = False) -> None:
+def accept(
+    draft: Draft, call: CallRecord, callee: DeviceAddress, by_calling: bool = False, by_itself: bool = False
+) -> None:
     """Let ``callee`` accept ``call``; the caller and the other rung devices are told."""
     others = [device for device in call.ringing if device != callee]
     call = draft.put_call(
@@ -16,6 +18,7 @@ def accept(draft: Draft, call: CallRecord, callee: DeviceAddress, by_calling: bo
         callee=callee,
         answered_at=draft.now,
         answered_by_calling=by_calling,
+        answered_by_itself=by_itself,
         ringing=(),
         awaited_until=None,
     )

@@ -5,6 +5,8 @@ Of step 1 ``self`` and ``unavailable`` are here.
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from callnet.calls.draft import Draft, other_party
@@ -20,6 +22,17 @@ class Ringing(Struct, frozen=True):
     """The reply to a call that rings: its outcome is to be waited for."""
 
     room: RoomId
+
+
+UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
+"""Why a call rings nobody that somebody wanted to make."""
+
+
+def unreached(caller: DeviceAddress, asked: DeviceAddress, room: RoomId, reason: Reason, now: float) -> CallRecord:
+    """The record of a call that rang nobody, for the history alone."""
+    return CallRecord(
+        room, 0, CallState.OVER, caller, asked, (), (), placed_at=now, due=None, reason=reason, ended_at=now
+    )
 
 
 def place(draft: Draft, event: Place) -> Outcome | Ringing:

@@ -24,7 +24,7 @@ from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
 from callnet.calls.orders import Orders
 from callnet.calls.pages import Pages
-from callnet.calls.place import Ringing
+from callnet.calls.place import UNREACHED, Ringing, unreached
 from callnet.calls.retries import AGAIN, Retries
 from callnet.calls.ringing import RingingAgain
 from callnet.calls.seats import SeatReply
@@ -185,6 +185,8 @@ class RoomManager:
         else:
             self._waiters.not_placed(room)
             self._tell_outcome(told, reply)
+            if isinstance(reply, Failed) and reply.reason in UNREACHED:
+                self._store.failed(unreached(caller, target, room, reply.reason, self.now()))
 
     def _call_failed(self, gave_up: events.GaveUp, error: Exception) -> None:
         if isinstance(error, InDoubt):
@@ -195,23 +197,28 @@ class RoomManager:
         self.counts.told(outcome)
         told(outcome)
 
-    def answer(self, session: DeviceSession, room: RoomId, accepted: bool) -> Soon[TooLate | NotYours | None]:
-        """Accept or refuse a call. Answers with what the device is to be told, if anything."""
-        return self._turns.take(session.address, lambda: self._answer(session, room, accepted))
+    def answer(
+        self, session: DeviceSession, room: RoomId, accepted: bool, by_itself: bool = False
+    ) -> Soon[TooLate | NotYours | None]:
+        """Accept or refuse a call. Answers with what the device is to be told, if anything.
 
-    async def _answer(self, session: DeviceSession, room: RoomId, accepted: bool) -> Any:
+        :param by_itself: it accepts without anybody touching it.
+        """
+        return self._turns.take(session.address, lambda: self._answer(session, room, accepted, by_itself))
+
+    async def _answer(self, session: DeviceSession, room: RoomId, accepted: bool, by_itself: bool) -> Any:
         if not self._is_newest(session):
             return None
         device = session.address
         gave_up = events.GaveUp(room, device)
         if self._retries and self._retries.keeps((events.Answer, device), gave_up):
             self._retries.forget((events.Answer, device))
-        event = events.Answer(room, device, accepted)
+        event = events.Answer(room, device, accepted, by_itself)
         for tried in range(_ANSWER_TRIES):
             try:
                 return (await self._decisions.settle(event)).reply
             except Unavailable:
-                event = events.LateAnswer(room, device, accepted, session.generation)
+                event = events.LateAnswer(room, device, accepted, by_itself, generation=session.generation)
                 if tried and self._turns.is_awaited(device):
                     break  # the device has something else to ask for
                 await self._retries.pause(AGAIN)

@@ -121,7 +121,8 @@ class Session:
             or_else(begin(self._answer_call(frame)), _log_unless_unavailable)
 
     async def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:
-        late = await self._rooms.answer(self, RoomId(frame.room_id), isinstance(frame, CalledSuccess))
+        by_itself = isinstance(frame, CalledSuccess) and frame.auto_answer
+        late = await self._rooms.answer(self, RoomId(frame.room_id), isinstance(frame, CalledSuccess), by_itself)
         self._late_answer(late, frame)
 
     async def _hang_up(self, frame: CallingHangup) -> None:

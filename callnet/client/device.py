@@ -128,9 +128,12 @@ class Device:
             self.send(CallingHangup(*self._asked, room_id=""))
             self._withdraw()
 
-    def accept(self, called: Frame) -> None:
-        """Accept the call that a ``called`` frame announced."""
-        self.send(CalledSuccess(*called.sender, room_id=called.room_id))
+    def accept(self, called: Frame, by_itself: bool = False) -> None:
+        """Accept the call that a ``called`` frame announced.
+
+        :param by_itself: nobody has touched the device, whose owner wants it so for this caller.
+        """
+        self.send(CalledSuccess(*called.sender, room_id=called.room_id, auto_answer=by_itself))
 
     def refuse(self, called: Frame) -> None:
         """Refuse the call that a ``called`` frame announced."""

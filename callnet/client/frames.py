@@ -22,12 +22,14 @@ class Call(Struct, frozen=True, tag="call"):
     to_device_id: str
 
 
-class CalledSuccess(Struct, frozen=True, tag="called_success"):
+class CalledSuccess(Struct, frozen=True, omit_defaults=True, tag="called_success"):
     """Accept what rings (protocol §2.2)."""
 
     from_phone: str
     from_device_id: str
     room_id: str
+    auto_answer: bool = False
+    """Whether nobody has touched the device. callnet's own; base servers ignore it."""
 
 
 class CalledRefuse(Struct, frozen=True, tag="called_refuse"):

@@ -45,6 +45,7 @@ class _Swept(Struct, frozen=True, array_like=True):
 encode: Final = Encoder().encode
 _view: Final = Decoder(_View).decode
 _swept: Final = Decoder(_Swept).decode
+decode_call: Final = Decoder(CallRecord).decode
 decode_messages: Final = Decoder(list[BusMessage]).decode
 decode_names: Final = Decoder(list[str]).decode
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from callnet.interfaces import IBus, ICallStore, IPresence
+from callnet.interfaces import IBus, ICallStore, IEndedCalls, IPresence
 
 
 class Membership(Struct, frozen=True):
@@ -16,6 +16,7 @@ class Membership(Struct, frozen=True):
     store: ICallStore
     presence: IPresence
     bus: IBus
+    ended: IEndedCalls
     start: Callable[[], None]
     """Join."""
     stop: Callable[[], Deferred[None]]

@@ -9,11 +9,12 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from callnet.cluster.ended import EndedHere
 from callnet.cluster.membership import Membership
 from callnet.cluster.tables import Record, Tables, seen_online
 from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import Changes, Records
+from callnet.records import CallRecord, Changes, Records
 from callnet.soon import Ready, Soon
 
 NODE: Final = "local"
@@ -47,6 +48,7 @@ class MemoryCallStore:
     node = NODE
 
     def __init__(self, bus: MemoryBus, clock: IReactorTime) -> None:
+        self.ended: Final = EndedHere()
         self._bus = bus
         self._clock = clock
         self._tables = Tables()
@@ -75,9 +77,14 @@ class MemoryCallStore:
         if not self._tables.holds(changes):
             return _OVERTAKEN
         self._tables.apply(changes)
+        self.ended.committed(changes)
         for notice in changes.notices:
             self._bus.publish(NODE, notice)
         return _COMMITTED
+
+    def failed(self, call: CallRecord) -> None:
+        """See :meth:`callnet.interfaces.ICallStore.failed`."""
+        self.ended.add(call)
 
     def due(self, now: float) -> Deferred[Iterable[Record]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""
@@ -94,4 +101,4 @@ def open_alone(clock: IReactorTime) -> Membership:
     """Make the store and the bus of a node that is alone."""
     bus = MemoryBus()
     store = MemoryCallStore(bus, clock)
-    return Membership(store, store, bus, lambda: None, lambda: succeed(None), lambda: None)
+    return Membership(store, store, bus, store.ended, lambda: None, lambda: succeed(None), lambda: None)

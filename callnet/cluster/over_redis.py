@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from callnet.cluster import scripts
 from callnet.cluster.copies import Copies
+from callnet.cluster.ended import EndedAnywhere
 from callnet.cluster.member import Member
 from callnet.cluster.membership import Membership
 from callnet.cluster.redis import RedisLink
@@ -36,4 +37,9 @@ def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings:
     )
     bus.go_by(member)
     store = SharedCallStore(member, copies, bus)
-    return Membership(store, store, bus, member.start, lambda: Deferred.fromCoroutine(member.stop()), member.why_away)
+    ended = EndedAnywhere(member, store.ended)
+
+    def stop() -> Deferred[None]:
+        return Deferred.fromCoroutine(member.stop())
+
+    return Membership(store, store, bus, ended, member.start, stop, member.why_away)

@@ -13,7 +13,7 @@ from callnet.cluster import codec
 from callnet.cluster.batch import Batch, Link
 from callnet.cluster.shared_clock import SharedClock
 from callnet.cluster.tables import Record
-from callnet.interfaces import BusMessage
+from callnet.interfaces import BusMessage, Ended
 from callnet.model import RoomId
 from callnet.records import Changes, DeviceRecord, Records
 
@@ -100,6 +100,15 @@ class Questions:
         phones, differing, view = answer
         names = [RoomId(room) for room in codec.decode_names(differing)]
         return Differences(codec.decode_names(phones), names, codec.decode_view(view))
+
+    def take_ended(self, most: int) -> Deferred[Sequence[Ended]]:
+        """Fires with so many calls that are over and that nobody else is about to write down."""
+        taken = self._link.run("ended", self._prefix, str(most).encode())
+        return taken.addCallback(lambda values: [Ended(codec.decode_call(value), value) for value in values])
+
+    def done_with(self, ended: Sequence[bytes]) -> Deferred[object]:
+        """Have these be handed out no more, as they were."""
+        return self._link.run("ended", self._prefix, b"0", *ended)
 
     def publish(self, node: str, message: BusMessage) -> Deferred[object]:
         """Hand a message to a node. Whether it came there is not known."""

@@ -14,12 +14,13 @@ from zope.interface import implementer
 
 from callnet.cluster.codec import decode_messages
 from callnet.cluster.copies import Copies
+from callnet.cluster.ended import EndedHere
 from callnet.cluster.member import Member
 from callnet.cluster.tables import Record, seen_online
 from callnet.errors import Unavailable
 from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import Changes, Displaced, Notice, Records, SeatNotice
+from callnet.records import CallRecord, Changes, Displaced, Notice, Records, SeatNotice
 from callnet.soon import Ready, Soon, begin
 
 log = Logger()
@@ -87,6 +88,8 @@ class SharedCallStore:
     """Records in Redis, and copies here of those that concern this node."""
 
     def __init__(self, member: Member, copies: Copies, bus: SharedBus) -> None:
+        self.ended: Final = EndedHere()
+        """Those that may be forgotten before the shared store hears of them."""
         self._member = member
         self._copies = copies
         self._bus = bus
@@ -172,6 +175,7 @@ class SharedCallStore:
         if not all(map(self._copies.is_ours, records)):
             raise Unavailable("this concerns other nodes, and the shared store is away")
         self._member.commit_alone(changes)
+        self.ended.committed(changes)
         for notice in changes.notices:
             if self._is_here(notice):
                 self._bus.deliver(notice)
@@ -187,6 +191,10 @@ class SharedCallStore:
             seat is not None and seat.key == notice.key and self._member.is_own(seat.node)
             for seat in notice.seats.seats
         )
+
+    def failed(self, call: CallRecord) -> None:
+        """See :meth:`callnet.interfaces.ICallStore.failed`."""
+        self.ended.add(call)
 
     def due(self, now: float) -> Deferred[Iterable[Record]]:
         """See :meth:`callnet.interfaces.ICallStore.due`."""

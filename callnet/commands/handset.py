@@ -117,7 +117,7 @@ class Handset:
             self._note(f"{_BELL}{_caller(called)} is calling, and is answered in {seconds} s: accept? [y/n]")
             self._countdown = self._clock.callLater(1, self._count_down, called, seconds - 1)
         else:
-            self._answer(called, True)
+            self._answer(called, True, by_itself=True)
 
     def _stop_ringing(self) -> None:
         self._ringing = None
@@ -184,10 +184,10 @@ class Handset:
         else:
             self._finish(0)
 
-    def _answer(self, called: Frame, accepts: bool) -> None:
+    def _answer(self, called: Frame, accepts: bool, by_itself: bool = False) -> None:
         self._stop_ringing()
         if accepts:
-            self._say(lambda: self._device.accept(called))
+            self._say(lambda: self._device.accept(called, by_itself))
             self._talk(called.sender, called.room_id)
         else:
             self._say(lambda: self._device.refuse(called))

@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from sqlalchemy import select
 
+from callnet.accounts.past_calls import PastCallRow, row_of
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import changes, revoking
 from callnet.storage.database import Database
+from callnet.storage.history import past_calls
 from callnet.storage.settings import NOTHING_SET, settings_of
 from callnet.storage.tables import (
     account,
     account_device,
     auto_answer,
     blocked,
+    call_history,
     contact,
     one_time_code,
     quiet_hours,
@@ -63,6 +66,8 @@ class PersonalData(Struct, frozen=True):
     blocked: Sequence[str]
     do_not_disturb: Mapping[str, str] | None
     auto_answer: Sequence[str]
+    calls: Sequence[PastCallRow]
+    """The newest first."""
 
 
 def export(database: Database, phone: str) -> PersonalData | None:
@@ -80,7 +85,8 @@ def export(database: Database, phone: str) -> PersonalData | None:
             select(blocked.c.phone).where(blocked.c.owner == phone).order_by(blocked.c.phone)
         ).all()
         settings = settings_of(connection, phone)
-    if known is None and not names and not refused and settings == NOTHING_SET:
+        calls = [row_of(call) for call in past_calls(connection, phone)]
+    if known is None and not names and not refused and settings == NOTHING_SET and not calls:
         return None
     return PersonalData(
         phone,
@@ -89,6 +95,7 @@ def export(database: Database, phone: str) -> PersonalData | None:
         list(refused),
         None if settings.quiet is None else settings.quiet.fields(),
         settings.auto_answer,
+        calls,
     )
 
 
@@ -103,6 +110,7 @@ def delete(database: Database, phone: str, now: float, expires_at: float) -> boo
             (contact, contact.c.owner),
             (blocked, blocked.c.owner),
             (quiet_hours, quiet_hours.c.phone),
+            (call_history, call_history.c.phone),
             (auto_answer, auto_answer.c.owner),
             (one_time_code, one_time_code.c.phone),
             (account_device, account_device.c.phone),

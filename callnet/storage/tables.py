@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, Double, ForeignKey, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
 
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, PHONE_MAX
 from callnet.quiet_hours import TIME_ZONE_MAX
 
 JTI_MAX: Final = 255
 """The longest id of a token that can be revoked, in characters."""
+OUTCOME_MAX: Final = 20
+"""The longest word for how a call came out."""
 
 
 def _text(longest: int) -> String:
@@ -101,6 +103,25 @@ auto_answer = Table(
     metadata,
     Column("owner", _text(PHONE_MAX), primary_key=True),
     Column("phone", _text(PHONE_MAX), primary_key=True),
+)
+
+# Calls as the phones see them that took part: of each call one row for its caller's and one for the called phone.
+call_history = Table(
+    "call_history",
+    metadata,
+    Column("phone", _text(PHONE_MAX), primary_key=True),
+    Column("started_at", Double, primary_key=True),  # times are seconds since 1970
+    Column("room_id", _text(32), primary_key=True),
+    Column("incoming", Boolean, primary_key=True),
+    Column("device_id", _text(DEVICE_ID_MAX), nullable=False),  # its own; * if the phone was called and none answered
+    Column("peer_phone", _text(PHONE_MAX), nullable=False),
+    Column("peer_device_id", _text(DEVICE_ID_MAX), nullable=False),
+    Column("answered_at", Double),
+    Column("ended_at", Double, nullable=False),
+    Column("outcome", _text(OUTCOME_MAX), nullable=False),
+    Column("auto_answered", Boolean, nullable=False),
+    Index("call_history_age", "started_at"),
+    sqlite_with_rowid=False,
 )
 
 # One row. ``oldest_code`` is the level of the oldest code that may still use the schema; see ``schema.py``.

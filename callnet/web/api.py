@@ -13,8 +13,9 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from werkzeug import exceptions
 
-from callnet.accounts.contact_lists import ContactLists
+from callnet.accounts.contact_lists import ContactLists, ContactPage
 from callnet.accounts.logins import Login, Logins
+from callnet.accounts.past_calls import PastCallPage, PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.errors import DataInvalid, MethodNotAllowed, NotFound, ServiceError, Unavailable, root_cause
 from callnet.operations.limits import LoginLimits
@@ -25,6 +26,7 @@ from callnet.web.requests import (
     CodeRequest,
     ContactRequest,
     ContactsRequest,
+    HistoryRequest,
     LoginRequest,
     QuietHoursFields,
     SettingsRequest,
@@ -40,10 +42,18 @@ class AccountApi:
     _app = Klein()
     _log = Logger(namespace="callnet.web")
 
-    def __init__(self, logins: Logins, lists: ContactLists, settings: SettingsOfPhones, limits: LoginLimits) -> None:
+    def __init__(
+        self,
+        logins: Logins,
+        lists: ContactLists,
+        settings: SettingsOfPhones,
+        past_calls: PastCalls,
+        limits: LoginLimits,
+    ) -> None:
         self._logins = logins
         self._lists = lists
         self._settings = settings
+        self._past_calls = past_calls
         self._limits = limits
 
     def resource(self) -> IResource:
@@ -83,11 +93,7 @@ class AccountApi:
     async def contacts(self, request: IRequest) -> bytes:
         """List the devices of a phone's contacts."""
         asked = decode_body(request.content.read(), ContactsRequest)
-        page = await self._lists.contacts(asked.phone, asked.token, asked.limit, asked.after)
-        fields = asdict(page)
-        if page.next is None:
-            del fields["next"]
-        return write_success(request, fields)
+        return _paged(request, await self._lists.contacts(asked.phone, asked.token, asked.limit, asked.after))
 
     @_app.route("/contacts/add", methods=["POST"])
     async def add_contact(self, request: IRequest) -> bytes:
@@ -121,6 +127,12 @@ class AccountApi:
         do_not_disturb = None if found.quiet is None else found.quiet.fields()
         return write_success(request, {"do_not_disturb": do_not_disturb, "auto_answer": found.auto_answer})
 
+    @_app.route("/calls/history", methods=["POST"])
+    async def history(self, request: IRequest) -> bytes:
+        """List the past calls of the caller's phone."""
+        asked = decode_body(request.content.read(), HistoryRequest)
+        return _paged(request, await self._past_calls.page(_token(request, asked.token), asked.limit, asked.after))
+
     @_app.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:
         """Answer with the error: the one place where errors become HTTP."""
@@ -142,6 +154,13 @@ def _logged_in(request: IRequest, login: Login) -> bytes:
     fields = asdict(login)
     if login.device_secret is None:
         del fields["device_secret"]
+    return write_success(request, fields)
+
+
+def _paged(request: IRequest, page: ContactPage | PastCallPage) -> bytes:
+    fields = asdict(page)
+    if page.next is None:
+        del fields["next"]
     return write_success(request, fields)
 
 

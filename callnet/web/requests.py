@@ -58,6 +58,14 @@ class AddContactRequest(Struct, frozen=True):
     name: str | None = None
 
 
+class HistoryRequest(Struct, frozen=True):
+    """``POST /calls/history``; the token may be in the header."""
+
+    token: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] | None = None
+    after: str | None = None
+
+
 class QuietHoursFields(Struct, frozen=True, rename={"begins": "from", "ends": "to"}):
     """The part of each day in which a phone does not ring: ``HH:MM`` in a time zone."""
 

@@ -108,7 +108,7 @@ def new_world(server: RedisServer, nodes: int) -> World:
 def costs(server: RedisServer) -> Mapping[str, Cost]:
     """What everything costs that the document lists, by its words there."""
     found: dict[str, Cost] = {}
-    for count in (of_beats, of_connections, of_calls, of_seats):
+    for count in (of_beats, of_connections, of_calls, of_ended, of_seats):
         server.flush()
         found.update(count(server))
     return found
@@ -177,6 +177,32 @@ def calls_between(world: World, ann: Phone, tv: Phone) -> Mapping[str, Cost]:
     world.settle()
     found["call is refused"] = cost_of(world, tv.refuses)
     assert ann.told[-1] == "call_refuse:refused"
+    return found
+
+
+def of_ended(server: RedisServer) -> Mapping[str, Cost]:
+    """What is over is written down."""
+    world = new_world(server, 1)
+    [node] = world.nodes
+    questions = node.member.questions
+    taken: list[bytes] = []
+    found = {"a node asks what is over: nothing": cost_of(world, lambda: questions.take_ended(AT_ONCE))}
+    ann, tv = world.phones(node, [ANN, TV])
+    for _ in range(AT_ONCE):
+        ann.calls(tv.address)
+        world.settle()
+        tv.refuses()
+        world.settle()
+    world.pass_time(1)
+
+    def write_down() -> None:
+        questions.take_ended(AT_ONCE).addCallback(lambda ended: taken.extend(one.key for one in ended))
+        world.settle()
+        questions.done_with(taken)
+
+    found[f"{AT_ONCE} calls that are over are written down"] = cost_of(world, write_down)
+    assert len(taken) == AT_ONCE
+    world.close()
     return found
 
 

@@ -93,6 +93,7 @@ class Samples:
             signalled=True,
             reason=Reason.TOO_LONG,
             ended_at=self.at(100.5),
+            answered_by_itself=True,
         )
 
     def seats(self, number: int = 1, version: int = 1, due: float | None = None, closed: bool = False) -> SeatsRecord:

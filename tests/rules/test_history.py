@@ -1,42 +1,69 @@
-"""Whose history gets a row `missed` (protocol §2.4)."""
+"""What the histories of both phones say of a call (protocol §1, §2.4)."""
 
 from __future__ import annotations
 
-from callnet.calls.call import missed_by
+from typing import Final
+
+from callnet.accounts.history import sides
+from callnet.calls import events
 from callnet.calls.events import Stopped
-from callnet.model import DeviceAddress, RoomId
-from tests.rules.world import RulesTestCase
+from callnet.calls.place import UNREACHED, unreached
+from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.storage_interfaces import PastCall
+from tests.rules.world import Device, RulesTestCase
+
+ROOM: Final = RoomId("0" * 32)
 
 
-class MissedTests(RulesTestCase):
-    """A ring nobody answered leaves a history row `missed` for the callee."""
+class HistoryTests(RulesTestCase):
+    """One row for each call and side."""
 
-    def assert_missed_by(self, room: RoomId, *devices: DeviceAddress) -> None:
-        """The call in ``room`` was missed by these devices."""
-        self.assertEqual(devices, missed_by(self.world.calls[room]))
+    def both(self, room: RoomId) -> tuple[PastCall, PastCall]:
+        """The two sides of a call."""
+        return sides(self.world.calls[room])
 
-    def test_nobody_answered(self) -> None:
-        """Nobody answered in time."""
-        room = self.ringing(self.ann, self.tv.everywhere())
-        self.assert_missed_by(room)
+    def assert_sides(self, room: RoomId, went_out: str, came_in: str, device: Device, device_id: str) -> None:
+        """Ann called, and this is what became of it; ``device_id``: whose row it is at the called phone."""
+        out, in_ = self.both(room)
+        ann = self.ann.address
+        self.assertEqual((*ann, False, went_out), (out.phone, out.device_id, out.incoming, out.outcome))
+        called = device.address.phone
+        self.assertEqual((called, device_id, True, came_in), (in_.phone, in_.device_id, in_.incoming, in_.outcome))
+        self.assertEqual((ann, True), (in_.peer, in_.rang))
+        self.assertEqual(out.peer.phone, called)
+        self.assertEqual({room}, {out.room, in_.room})
+
+    def test_times(self) -> None:
+        """It began when it was placed, and may have been answered; both sides have the same times."""
+        began = self.world.now
+        room = self.ringing(self.ann, self.tv)
+        self.world.wait(3)
+        self.tv.accepts(room)
+        self.world.wait(20)
+        self.ann.hangs_up(room)
+        for side in self.both(room):
+            self.assertEqual((began, began + 3, began + 23), (side.started_at, side.answered_at, side.ended_at))
+        self.assert_sides(room, "answered", "answered", self.tv, "tv")
+
+    def test_not_answered(self) -> None:
+        """Nobody answered in time, the caller gave up or was lost, or the operator ended it: it was missed."""
+        everywhere = self.tv.everywhere()
+        room = self.ringing(self.ann, everywhere)
         self.world.wait(45)
-        self.assert_missed_by(room, self.pad.address, self.tv.address)
-
-    def test_caller_gave_up(self) -> None:
-        """The caller cancelled before anybody answered, or went away."""
+        self.assert_sides(room, "no_answer", "missed", self.tv, "*")
+        self.assertEqual(everywhere, self.both(room)[0].peer)
+        self.assertIsNone(self.both(room)[0].answered_at)
         room = self.ringing(self.ann, self.tv)
         self.ann.hangs_up(room)
-        self.assert_missed_by(room, self.tv.address)
+        self.assert_sides(room, "cancelled", "missed", self.tv, "tv")
         room = self.ringing(self.ann, self.tv)
         self.ann.loses_socket()
         self.world.wait(30)
-        self.assert_missed_by(room, self.tv.address)
-
-    def test_operator(self) -> None:
-        """The operator ended the ringing."""
+        self.assert_sides(room, "cancelled", "missed", self.tv, "tv")
+        self.ann.connects()
         room = self.ringing(self.ann, self.tv)
         self.world.happen(Stopped(room))
-        self.assert_missed_by(room, self.tv.address)
+        self.assert_sides(room, "shutting_down", "missed", self.tv, "tv")
 
     def test_waited_for_in_vain(self) -> None:
         """A device that was called again after a drop, and did not come back in time, missed this call."""
@@ -44,21 +71,48 @@ class MissedTests(RulesTestCase):
         self.tv.loses_socket()
         room = self.ringing(self.ann, self.tv)
         self.world.wait(30)
-        self.assert_missed_by(room, self.tv.address)
+        self.assert_sides(room, "offline", "missed", self.tv, "tv")
 
     def test_answered(self) -> None:
-        """`answered_elsewhere` does not; nor does any call that was answered, however it ends."""
+        """A call that one device has answered none of the others missed; the row is the device's that did."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.pad.accepts(room)
-        self.assert_missed_by(room)
         self.ann.hangs_up(room)
-        self.assert_missed_by(room)
+        self.assert_sides(room, "answered", "answered", self.pad, "pad")
+        self.assertEqual(self.pad.address, self.both(room)[0].peer)
 
     def test_refused(self) -> None:
-        """A refusal is an answer, and so is leaving the ringing for a call of one's own."""
+        """A refusal is an answer, and so is leaving the ringing for a call of one's own; the row is that device's."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.pad.refuses(room)
-        self.assert_missed_by(room)
+        self.assert_sides(room, "refused", "refused", self.pad, "pad")
         room = self.ringing(self.ann, self.tv)
         self.tv.calls(self.carol)
-        self.assert_missed_by(room)
+        self.assert_sides(room, "busy", "refused", self.tv, "tv")
+
+    def test_glare(self) -> None:
+        """Of two devices that called each other one call is left, and that was answered."""
+        room = self.ringing(self.ann, self.tv)
+        self.tv.calls(self.ann)
+        self.tv.hangs_up(room)
+        self.assert_sides(room, "answered", "answered", self.tv, "tv")
+
+    def test_answered_by_itself(self) -> None:
+        """That the device answered without anybody touching it is in both histories; only an answer counts."""
+        for accepted, by_itself, written in ((True, True, True), (True, False, False), (False, True, False)):
+            room = self.ringing(self.ann, self.tv)
+            self.world.happen(events.Answer(room, self.tv.address, accepted, by_itself))
+            self.ann.hangs_up(room)
+            self.assertEqual([written] * 2, [side.auto_answered for side in self.both(room)])
+
+    def test_unreached(self) -> None:
+        """A call that found nobody there, or nobody free, was missed too, if there is somebody to miss it."""
+        asked = DeviceAddress("13651884967", "*")
+        for reason in UNREACHED:
+            out, in_ = sides(unreached(self.ann.address, asked, ROOM, reason, 5.0))
+            self.assertEqual((reason.value, asked, True), (out.outcome, out.peer, out.rang))
+            self.assertEqual(("missed", *asked, False), (in_.outcome, in_.phone, in_.device_id, in_.rang))
+            self.assertEqual(
+                {(5.0, None, 5.0)}, {(one.started_at, one.answered_at, one.ended_at) for one in (out, in_)}
+            )
+        self.assertEqual({Reason.OFFLINE, Reason.BUSY}, UNREACHED)

@@ -66,9 +66,9 @@ class NewestConnectionTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv)
         older = self.tv.record.generation
         self.tv.connects(node="there")
-        self.world.happen(LateAnswer(room, self.tv.address, True, older))
+        self.world.happen(LateAnswer(room, self.tv.address, True, generation=older))
         self.assert_call(room, CallState.RINGING)
-        self.world.happen(LateAnswer(room, self.tv.address, True, self.tv.record.generation))
+        self.world.happen(LateAnswer(room, self.tv.address, True, generation=self.tv.record.generation))
         self.assert_call(room, CallState.ACTIVE)
 
     def test_calls_live_on(self) -> None:

@@ -55,6 +55,9 @@ local function write_room(change, old)
     elseif over then
         redis.call('SET', key, value, 'PX', math.max(1, math.ceil((due - now) * 1000)))
         set_due(member, false, old)
+        if kind == 'c' then
+            redis.call('ZADD', P .. 'ended', now, string.sub(value, 5))
+        end
     else
         redis.call('SET', key, value)
         set_due(member, due, old)

@@ -3,7 +3,8 @@
 -- p:<phone>  HASH   device id -> record of the device      c:<room>  STRING  record of a call
 -- n:<node>   SET    what a node holds                      s:<room>  STRING  record of a room's seats
 -- nodes      ZSET   node -> end of its lease               due       ZSET    what is due -> when
--- meta       HASH   run, shift, quiet, sweeper, sweeps     node:<node>       channel of a node
+-- meta       HASH   run, shift, quiet, sweeper, sweeps     ended     ZSET    record of a call -> when to hand it out
+-- node:<node>       channel of a node
 --
 -- A record is its version in four bytes, then the record in msgpack, as callnet/records.py lists its fields.
 -- What a node holds and what is due are named 'd<phone>\n<device id>', 'c<room>' and 's<room>'.

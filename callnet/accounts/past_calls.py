@@ -1,0 +1,90 @@
+"""The history of calls, without HTTP (protocol §1)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+
+from callnet.accounts import cursors
+from callnet.accounts.tokens import Tokens
+from callnet.errors import DataInvalid
+from callnet.model import is_room_id
+from callnet.storage_interfaces import CallCursor, IHistory, PastCall
+
+PAGE: Final = 50
+"""Calls in an answer, unless another number is asked for."""
+
+
+class PastCallRow(Struct, frozen=True):
+    """A call as the phone that asks sees it. Times are seconds since 1970."""
+
+    room_id: str
+    direction: str
+    """``incoming`` or ``outgoing``."""
+    device_id: str
+    """The phone's own device; ``*``: the phone was called, and none of its devices answered or refused."""
+    peer_phone: str
+    peer_device_id: str
+    started_at: float
+    answered_at: float | None
+    ended_at: float
+    outcome: str
+    auto_answer: bool
+    """The called device answered without anybody touching it."""
+
+
+class PastCallPage(Struct, frozen=True):
+    """Some calls, the newest first, and where the older ones begin if there are any."""
+
+    calls: list[PastCallRow]
+    next: str | None = None
+
+
+class PastCalls:
+    """Shows devices the calls of their phone."""
+
+    def __init__(self, history: IHistory, tokens: Tokens) -> None:
+        self._history = history
+        self._tokens = tokens
+
+    def page(self, token: str, limit: int | None = None, after: str | None = None) -> Deferred[PastCallPage]:
+        """The calls of the token's phone.
+
+        :param limit: at most so many; ``None``: :data:`PAGE`.
+        :param after: the ``next`` of an earlier page; the calls that follow it.
+        :raises TokenInvalid: the token is not valid.
+        :raises DataInvalid: ``after`` is no such cursor.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._page(token, PAGE if limit is None else limit, after))
+
+    async def _page(self, token: str, limit: int, after: str | None) -> PastCallPage:
+        phone = self._tokens.verify(token).device.phone
+        begin = None if after is None else cursors.decode(after, CallCursor)
+        if begin is not None and not is_room_id(begin.room):
+            raise DataInvalid(cursors.WRONG)
+        found = await self._history.past_calls(phone, begin, limit + 1)
+        page = found[:limit]
+        following = None
+        if len(found) > limit:
+            last = page[-1]
+            following = cursors.encode(CallCursor(last.started_at, last.room, last.incoming))
+        return PastCallPage([row_of(call) for call in page], following)
+
+
+def row_of(call: PastCall) -> PastCallRow:
+    """A call as its phone sees it."""
+    return PastCallRow(
+        call.room,
+        "incoming" if call.incoming else "outgoing",
+        call.device_id,
+        call.peer.phone,
+        call.peer.device_id,
+        call.started_at,
+        call.answered_at,
+        call.ended_at,
+        call.outcome,
+        call.auto_answered,
+    )

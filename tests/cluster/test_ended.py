@@ -1,0 +1,107 @@
+"""Calls that are over are kept in Redis until somebody has written them down, whoever that is."""
+
+from __future__ import annotations
+
+from callnet.model import Reason, RoomId
+from callnet.records import CallRecord, CallState
+from tests.cluster.case import ANN, TV, ClusterCase, Node
+
+
+class EndedTests(ClusterCase):
+    """Ann calls the television, on another node."""
+
+    async def ended_call(self) -> str:
+        """Two nodes, and a call between them that is over; its room."""
+        self.here, self.there = await self.start(), await self.start()
+        self.ann, self.tv = await self.phone(ANN, self.here), await self.phone(TV, self.there)
+        return await self.another()
+
+    async def another(self) -> str:
+        """One more call; its room."""
+        told = len(self.ann.told)
+        room = await self.talk(self.ann, self.tv)
+        self.tv.hangs_up(room)
+        await self.until(lambda: "calling_be_hangup:hangup" in self.ann.told[told:])
+        self.ann.frames.clear()
+        self.tv.frames.clear()
+        return room
+
+    async def taken(self, node: Node, most: int = 10) -> list[str]:
+        """The rooms of the calls that a node is handed out."""
+        return [one.call.room for one in await node.member.ended.take(most)]
+
+    def do(self, script: str) -> str:
+        """Have a script do something to the key that keeps them."""
+        return self.server.cli("EVAL", script, "1", f"{self.prefix}ended")
+
+    async def test_once(self) -> None:
+        """A call is handed to one node, whole, and to no other; when it is done with it is gone."""
+        room = await self.ended_call()
+        ended = await self.there.member.ended.take(10)
+        self.assertEqual([], await self.taken(self.here))
+        [one] = ended
+        self.assertEqual((room, CallState.OVER, Reason.HANGUP), (one.call.room, one.call.state, one.call.reason))
+        self.assertEqual((ANN, TV), (one.call.caller, one.call.callee))
+        await self.there.member.ended.done(ended)
+        self.assertEqual("0", self.do("return redis.call('EXISTS', KEYS[1])"))
+
+    async def test_never_written_down(self) -> None:
+        """If whoever was handed it does not write it down, it is another's after a while."""
+        room = await self.ended_call()
+        await self.taken(self.here)
+        await self.here.die()
+        handed_out_until = float(self.do("return redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]"))
+        self.assertTrue(20 < handed_out_until - self.there.member.store.now() <= 30)
+        self.do("redis.call('ZADD', KEYS[1], 0, redis.call('ZRANGE', KEYS[1], 0, 0)[1])")
+        self.assertEqual([room], await self.taken(self.there))
+
+    async def test_order(self) -> None:
+        """The oldest come first, and no more than asked for."""
+        rooms = [await self.ended_call(), await self.another(), await self.another()]
+        self.assertEqual(rooms[:2], await self.taken(self.here, 2))
+        self.assertEqual(rooms[2:], await self.taken(self.there, 2))
+
+    async def test_unreached(self) -> None:
+        """A call that reached nobody is known to the node that it was placed on."""
+        here = await self.start()
+        ann = await self.phone(ANN, here)
+        ann.calls(TV)
+        await self.hears(ann, "call_failed:offline")
+        [one] = await here.member.ended.take(10)
+        self.assertEqual((ANN, TV, Reason.OFFLINE), (one.call.caller, one.call.asked, one.call.reason))
+        self.assertEqual([one], await here.member.ended.take(10))
+        await here.member.ended.done([one])
+        self.assertEqual([], await here.member.ended.take(10))
+
+    async def test_apart(self) -> None:
+        """A call that ended while its node was apart is not lost, however long that was; it may be there twice."""
+        node = await self.start()
+        self.here = self.there = node
+        self.ann, self.tv = await self.phone(ANN, node), await self.phone(TV, node)
+        room = await self.talk(self.ann, self.tv)
+        node.wire.cut()
+        await self.until(lambda: not node.is_joined)
+        self.tv.hangs_up(room)
+        await self.hears(self.ann, "calling_be_hangup:hangup")
+        ended = await node.member.ended.take(10)
+        self.assertEqual([room], [one.call.room for one in ended])
+        await node.member.ended.done(ended)
+        node.wire.heal()
+        await self.until(lambda: node.is_joined)
+        self.assertEqual({room}, set(await self.taken(node)))
+
+    async def test_more_here_than_asked_for(self) -> None:
+        """What this node alone knows of comes first."""
+        room = await self.ended_call()
+        rooms = [RoomId(f"{number:032x}") for number in range(3)]
+        unreached = [CallRecord(one, 0, CallState.OVER, ANN, TV, (), (), 1.0, None) for one in rooms]
+        for call in unreached:
+            self.here.member.store.failed(call)
+        self.assertEqual(rooms[:2], await self.taken(self.here, 2))
+        self.assertEqual([*rooms, room], await self.taken(self.here, 4))
+
+
+class ValkeyEndedTests(EndedTests):
+    """The same on Valkey."""
+
+    flavour = "valkey"

@@ -1,0 +1,191 @@
+"""What has ended is written down, once a second."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from callnet.accounts import history
+from callnet.accounts.history import Historian
+from callnet.cluster import ended
+from callnet.cluster.ended import EndedHere
+from callnet.errors import Unavailable
+from callnet.model import Reason, RoomId
+from callnet.records import CallRecord, CallState, Changes
+from callnet.storage_interfaces import CallCursor, IHistory, PastCall
+from tests.people_case import ANN, TV
+
+DAY: Final = 86400.0
+
+
+def call(number: int, state: CallState = CallState.OVER) -> CallRecord:
+    """A call."""
+    room = RoomId(f"{number:032x}")
+    return CallRecord(room, 3, state, ANN, TV, (TV,), (), 1.0, None, reason=Reason.CANCELLED, ended_at=2.0)
+
+
+@implementer(IHistory)
+class SlowHistory:
+    """A database that answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+        self.asked: list[tuple[Sequence[PastCall], Deferred[None]]] = []
+        self.forgotten: list[float] = []
+
+    def write(self, calls: Sequence[PastCall]) -> Deferred[None]:
+        """See :meth:`IHistory.write`."""
+        self.asked.append((calls, Deferred()))
+        return self.asked[-1][1]
+
+    def past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Deferred[Sequence[PastCall]]:
+        """See :meth:`IHistory.past_calls`."""
+        raise NotImplementedError
+
+    def forget(self, before: float) -> Deferred[None]:
+        """See :meth:`IHistory.forget`."""
+        self.forgotten.append(before)
+        return succeed(None)
+
+    def answer(self) -> int:
+        """Write what was to be written; how many calls that were."""
+        calls, answer = self.asked.pop(0)
+        self.written += [one.room for one in calls]
+        answer.callback(None)
+        return len(calls) // 2
+
+    def fail(self, error: Exception) -> None:
+        """Do not."""
+        self.asked.pop(0)[1].errback(Failure(error))
+
+
+class HistorianTests(SynchronousTestCase):
+    """One process."""
+
+    def setUp(self) -> None:
+        """Begin."""
+        self.clock, self.ended, self.history = Clock(), EndedHere(), SlowHistory()
+        self.begin(days=90)
+
+    def begin(self, days: int) -> None:
+        """Begin to look."""
+        begun = 1000 * DAY
+        self.historian = Historian(self.ended, self.history, self.clock, lambda: begun + self.clock.seconds(), days)
+        self.historian.start()
+
+    def end(self, *numbers: int) -> None:
+        """Let calls end."""
+        self.ended.committed(Changes(calls=[call(number) for number in numbers]))
+
+    def rooms(self) -> list[int]:
+        """The calls that were written down, two rows each."""
+        self.assertEqual(self.history.written[::2], self.history.written[1::2])
+        return [int(room, 16) for room in self.history.written[::2]]
+
+    def test_written(self) -> None:
+        """What has ended is written down within a second, both sides, and once."""
+        self.ended.committed(Changes(calls=[call(7, CallState.ACTIVE)]))
+        self.end(1, 2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(2, self.history.answer())
+        self.end(3)
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(([1, 2, 3], []), (self.rooms(), self.history.asked))
+
+    def test_ended_meanwhile(self) -> None:
+        """What ends while the database is at work waits for its turn."""
+        self.end(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.end(2)
+        self.clock.advance(5)
+        self.assertEqual(1, len(self.history.asked))
+        self.history.answer()
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.assertEqual([1, 2], self.rooms())
+
+    def test_many(self) -> None:
+        """So many are written together; the rest follows at once."""
+        self.patch(history, "AT_ONCE", 3)
+        self.end(*range(7))
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual([3, 3, 1], [self.history.answer() for _ in range(3)])
+        self.assertEqual((list(range(7)), []), (self.rooms(), self.history.asked))
+
+    def test_away(self) -> None:
+        """While the database is away nothing is lost."""
+        self.end(1)
+        for number in (2, 3):
+            self.clock.advance(history.WRITE_EVERY)
+            self.history.fail(Unavailable("away"))
+            self.end(number)
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.assertEqual([1, 2, 3], self.rooms())
+
+    def test_too_many(self) -> None:
+        """Of too many the oldest are lost, which the log says once; none is written twice."""
+        self.patch(ended, "KEPT_MAX", 3)
+        self.end(1, 2)
+        self.clock.advance(history.WRITE_EVERY)
+        with capturedLogs() as events:
+            self.end(3, 4)
+            self.end(5)
+        self.assertEqual(1, len(events))
+        self.assertIn("the oldest are lost", str(events[0]["log_format"]))
+        self.history.answer()
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.assertEqual([1, 2, 3, 4, 5], self.rooms())
+
+    def test_a_fault(self) -> None:
+        """Calls that cannot be written for another reason keep no others from being written."""
+        self.end(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.fail(KeyError("ours"))
+        self.assertEqual(1, len(self.flushLoggedErrors(KeyError)))
+        self.end(2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.assertEqual([2], self.rooms())
+
+    def test_stop(self) -> None:
+        """Before the end what has ended until then is written down."""
+        self.end(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.end(2)
+        stopped = self.historian.stop()
+        self.assertNoResult(stopped)
+        self.history.answer()
+        self.assertNoResult(stopped)
+        self.history.answer()
+        self.successResultOf(stopped)
+        self.assertEqual([1, 2], self.rooms())
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_forget(self) -> None:
+        """What is older than it may be is removed at the start, and each hour."""
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual([910 * DAY], self.history.forgotten)
+        for _ in range(3605):
+            self.clock.advance(1)
+        self.assertEqual(2, len(self.history.forgotten))
+
+    def test_none(self) -> None:
+        """Where no history is kept nothing is written down, nor kept in memory, nor removed."""
+        self.historian.stop()
+        self.history.forgotten.clear()
+        self.begin(days=0)
+        self.end(1, 2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(([], [], []), (self.history.asked, self.history.written, self.history.forgotten))
+        self.assertEqual([], self.successResultOf(self.ended.take(10)))
