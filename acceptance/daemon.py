@@ -18,6 +18,7 @@ from typing import Final
 from msgspec import Struct
 
 from acceptance.proof import ROOT
+from callnet.config import LimitSettings
 
 START_LIMIT: Final = 60.0
 """Seconds within which a daemon must serve."""
@@ -32,6 +33,9 @@ signaling = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 site = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 admin = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 """
+
+WITHOUT_LIMITS: Final = "[limits]\n" + "".join(f"{name} = 0\n" for name in LimitSettings.__struct_fields__)
+"""Settings in TOML: nobody's devices do as much as those of a proof."""
 
 _URLS: Final = {
     "account": re.compile(r"^\s+accounts\s+https?://[^/\s]+:([0-9]+)", re.MULTILINE),
@@ -101,13 +105,13 @@ def wait_for(happened: Callable[[], bool], seconds: float, what: str) -> None:
 
 @contextmanager
 def running(settings: str) -> Iterator[Daemon]:
-    """Run a daemon with these settings (TOML, without listeners) until the block ends, then stop it.
+    """Run a daemon with these settings (TOML, without limits and listeners) until the block ends, then stop it.
 
     :raises TimeoutError: it does not serve in time, or does not stop in time.
     """
     with tempfile.TemporaryDirectory(prefix="callnet-proof-") as name:
         folder = Path(name)
-        process = launch(folder, f'state_dir = "{folder}/state"\n{settings}{LISTENERS}')
+        process = launch(folder, f'state_dir = "{folder}/state"\n{settings}{WITHOUT_LIMITS}{LISTENERS}')
         try:
             yield Daemon(process, folder, ports(process, folder / "log"))
         finally:

@@ -110,6 +110,7 @@ class CloseCode(IntEnum):
     NO_PONG = 4408
     DISPLACED = 4409
     TOO_SLOW = 4413
+    TOO_MANY_FRAMES = 4429
 
 
 class Accepted(Struct, frozen=True):

@@ -32,7 +32,8 @@ from callnet.cluster import redis_url
 from callnet.cluster.membership import Membership
 from callnet.cluster.memory import open_alone
 from callnet.cluster.redis_check import reachable
-from callnet.config import DatabaseSettings, Settings, TokenSettings, load
+from callnet.config import DatabaseSettings, Settings, TokenSettings
+from callnet.config_file import load
 from callnet.daemon import Daemon
 from callnet.errors import StartError
 from callnet.operations import certificates, files
@@ -150,8 +151,10 @@ def _compose_node(
     rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls, people.preferences)
     limits = LoginLimits(settings.limits, reactor.seconds)
     accounts = AccountApi(people.logins, people.lists, people.settings, people.past_calls, limits).resource()
-    signaling = SignalingFactory(rooms, basis.identities.tokens.verify, reactor, settings.signaling.allowed_origins)
-    room = RoomSocketFactory(rooms, reactor)
+    signaling = SignalingFactory(
+        rooms, basis.identities.tokens.verify, reactor, settings.limits, settings.signaling.allowed_origins
+    )
+    room = RoomSocketFactory(rooms, reactor, settings.limits)
     people.preferences.changed = rooms.orders.prefer
     people.news.close = lambda phones: signaling.close_revoked(phones, basis.identities.revocations.cover)
     people.news.leave = rooms.orders.revoke_absent

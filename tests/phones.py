@@ -13,6 +13,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.session import BASE, Session
 from callnet.interfaces import IPeer
 from callnet.model import DeviceAddress, RoomId
+from tests.unlimited import ANY_NUMBER
 
 Frame = dict[str, object]
 OUTCOMES: Final = ("call_success", "call_refuse", "call_failed")
@@ -43,7 +44,7 @@ class Connection:
         self.is_open = True
         self._clock = clock
         self._last_heard = clock.seconds()
-        self.session: Final = Session(address, rooms, self, clock, BASE)
+        self.session: Final = Session(address, rooms, self, clock, BASE, ANY_NUMBER)
         self.session.opened()
 
     def send(self, payload: bytes) -> None:

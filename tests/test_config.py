@@ -10,7 +10,8 @@ from typing import Final
 from msgspec import Struct
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config import Settings, load
+from callnet.config import Settings
+from callnet.config_file import load
 from callnet.errors import StartError
 
 ENVIRON: Final = {"HOME": "/home/someone"}

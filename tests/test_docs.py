@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance import readme
 from callnet.cli import main
-from callnet.config import load
+from callnet.config_file import load
 from tests.test_layers import imports_of, modules_under
 
 ROOT: Final = Path(__file__).parent.parent

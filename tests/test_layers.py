@@ -14,10 +14,10 @@ MOST_LINES: Final = 350
 
 LAYERS: Final = (
     {"model", "errors", "soon", "short_path", "quiet_hours"},
-    {"records", "endpoints", "toml", "at_once"},
+    {"records", "endpoints", "toml", "at_once", "client_site"},
     {"preferences"},
     {"interfaces", "storage_interfaces", "config", "client", "websocket", "turn"},
-    {"operations"},
+    {"operations", "config_file"},
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},
     {"commands", "daemon", "people"},

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.client_site import site_of
 from callnet.config import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import PHONE_MAX
 from callnet.operations import limits
-from callnet.operations.limits import Limiter, LoginLimits, site_of
+from callnet.operations.limits import Limiter, LoginLimits
 from tests.account_fixture import ServiceFixture
 from tests.api_case import LOGIN, ApiTestCase
 

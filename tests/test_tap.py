@@ -15,7 +15,7 @@ from twisted.plugin import getPlugins
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config import load
+from callnet.config_file import load
 from callnet.daemon import Daemon
 from callnet.errors import StartError
 from callnet.operations.certificates import sign

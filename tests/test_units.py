@@ -12,7 +12,7 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config import load
+from callnet.config_file import load
 
 ROOT: Final = Path(__file__).parent.parent
 ETC: Final = ROOT / "etc"

@@ -22,13 +22,14 @@ from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
-from callnet.config import CallSettings
+from callnet.config import CallSettings, LimitSettings
 from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
 from tests.plain_preferences import OPEN
 from tests.rfc6455 import CLOSE, PING, PONG, TEXT, Frame, client_frame, take_frame
+from tests.unlimited import UNLIMITED
 
 ANSWERED: Final = 512
 """No message to a base client has so many bytes (protocol §2)."""
@@ -262,6 +263,7 @@ class World:
         allowed_origins: Sequence[str] = (),
         preferences: IPreferences = OPEN,
         clock: Clock | None = None,
+        limits: LimitSettings = UNLIMITED,
     ) -> None:
         self.clock = clock or Clock()
         self.bus = MemoryBus()
@@ -270,8 +272,8 @@ class World:
         ring = KeyRing.of(Key.of(b"k" * 32))
         self.tokens = Tokens(ring, 7 * 86400, self.clock.seconds, self.revocations, split_user_name=True)
         self.rooms = RoomManager(self.store, self.bus, self.clock, settings or CallSettings(), preferences)
-        self.signaling = SignalingFactory(self.rooms, self.tokens.verify, self.clock, allowed_origins)
-        self.pages = RoomSocketFactory(self.rooms, self.clock)
+        self.signaling = SignalingFactory(self.rooms, self.tokens.verify, self.clock, limits, allowed_origins)
+        self.pages = RoomSocketFactory(self.rooms, self.clock, limits)
         self.wires: list[Wire] = []
         self.rooms.start()
         self.signaling.startFactory()

@@ -10,7 +10,7 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-from acceptance.daemon import Daemon, launch, ports, stop
+from acceptance.daemon import WITHOUT_LIMITS, Daemon, launch, ports, stop
 from acceptance.faults.bounds import GRACE, RING_TIME
 from acceptance.faults.line import Door
 from acceptance.wire import HOST
@@ -40,6 +40,7 @@ signing_key_file = "{self.folder}/signing.key"
 url = "{redis}"
 [accounts]
 open_enrolment_on_network = true
+{WITHOUT_LIMITS}
 [calls]
 ring_time = {RING_TIME}
 grace = {GRACE}

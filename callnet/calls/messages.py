@@ -144,6 +144,7 @@ FAILURES: Final = {
     Reason.OFFLINE: "the device is not online",
     Reason.BUSY: "the device is in another call",
     Reason.NO_ANSWER: "nobody answered",
+    Reason.RATE_LIMITED: "too many calls; try again in a minute",
     Reason.SHUTTING_DOWN: "the server is stopping",
     Reason.UNAVAILABLE: "the device cannot be reached just now",
     Reason.INTERNAL: "internal error",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 from msgspec import Raw
 from msgspec.json import Encoder
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -28,6 +30,7 @@ from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, view
 from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode, RoomId
+from callnet.operations.limits import Pace
 from callnet.records import CallRecord, Relay, SeatsRecord
 from callnet.soon import begin, or_else
 
@@ -42,9 +45,12 @@ _encode = Encoder().encode
 class PageSession:
     """A page. It has no seat until it has joined, and again none when it is gone."""
 
-    def __init__(self, rooms: RoomManager, peer: IPeer) -> None:
+    def __init__(self, rooms: RoomManager, peer: IPeer, clock: IReactorTime, pace: Pace) -> None:
         self._rooms: Final = rooms
         self._peer: Final = peer
+        self._clock = clock
+        self._pace = pace
+        self._frames_until = 0.0
         self.generation = 0
         self._joined: Join | None = None
         self._view: RoomView | None = None
@@ -54,6 +60,10 @@ class PageSession:
 
     def received(self, payload: bytes) -> None:
         """Take one frame. One that is none of the page's closes the socket: the page is ours."""
+        self._frames_until = self._pace.next(self._frames_until, self._clock.seconds())
+        if self._frames_until == inf:
+            self._peer.close(CloseCode.TOO_MANY_FRAMES, "too many messages")
+            return
         try:
             frame = decode_page(payload)
         except BadPageFrame:

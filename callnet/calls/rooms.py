@@ -116,6 +116,7 @@ class RoomManager:
                 session.displaced()
                 return
             session.generation = reply.generation
+            older = self._devices.get(device)  # unless it has been told in the meantime
             self._devices[device] = session
             self._waiters.withdraw(device)
             if older is not None:

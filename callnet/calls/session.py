@@ -34,7 +34,8 @@ from callnet.calls.telling import answer, be_hangup, news, told_from
 from callnet.calls.times import CROSSING, JUST_BEFORE, UNHEARD
 from callnet.errors import Unavailable
 from callnet.interfaces import IPeer
-from callnet.model import CloseCode, DeviceAddress, Outcome, Reason, RoomId
+from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
+from callnet.operations.limits import SignalLimits
 from callnet.preferences import PLAIN
 from callnet.records import CallRecord
 from callnet.soon import begin, or_else
@@ -70,6 +71,8 @@ class Session:
         "_bad_since",
         "_clock",
         "_dialect",
+        "_frames_until",
+        "_limits",
         "_peer",
         "_rooms",
         "_told_of_types",
@@ -80,7 +83,13 @@ class Session:
     )
 
     def __init__(
-        self, address: DeviceAddress, rooms: RoomManager, peer: IPeer, clock: IReactorTime, dialect: Dialect
+        self,
+        address: DeviceAddress,
+        rooms: RoomManager,
+        peer: IPeer,
+        clock: IReactorTime,
+        dialect: Dialect,
+        limits: SignalLimits,
     ) -> None:
         self.address: Final = address
         self.generation = 0
@@ -89,6 +98,8 @@ class Session:
         self._peer = peer
         self._clock = clock
         self._dialect = dialect
+        self._limits = limits
+        self._frames_until = 0.0
         self._acted: dict[RoomId, _Acted] | None = None
         self._bad_frames = 0
         self._bad_since = -inf
@@ -107,18 +118,28 @@ class Session:
 
     def received(self, payload: bytes) -> None:
         """Take one frame."""
+        self._frames_until = self._limits.frames.next(self._frames_until, self._clock.seconds())
+        if self._frames_until == inf:
+            self._peer.close(CloseCode.TOO_MANY_FRAMES, "too many messages")
+            return
         try:
             frame = decode(payload)
         except BadFrame as bad:
             self._bad_frame(bad)
             return
         if isinstance(frame, Call):
-            target = DeviceAddress(frame.to_phone, frame.to_device_id)
-            or_else(self._rooms.call(self, target, self.answered), partial(self._fail, target))
+            self._call(DeviceAddress(frame.to_phone, frame.to_device_id))
         elif isinstance(frame, CallingHangup):
             or_else(begin(self._hang_up(frame)), _log_unless_unavailable)
         else:
             or_else(begin(self._answer_call(frame)), _log_unless_unavailable)
+
+    def _call(self, target: DeviceAddress) -> None:
+        if self._limits.may_call(self.address, target.phone):
+            or_else(self._rooms.call(self, target, self.answered), partial(self._fail, target))
+        else:
+            self._rooms.counts.told(Failed(target, Reason.RATE_LIMITED))
+            self._send(call_failed(target, Reason.RATE_LIMITED))
 
     async def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:
         by_itself = isinstance(frame, CalledSuccess) and frame.auto_answer
@@ -167,6 +188,7 @@ class Session:
 
     def displaced(self) -> None:
         """Close: a newer connection of the device is open."""
+        self._limits.displaced(self.address)
         self._peer.close(CloseCode.DISPLACED, "connected elsewhere")
 
     def heard_at(self) -> float:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import click
 
 from callnet.accounts.enrolment import phone_rule
-from callnet.config import Settings, load
+from callnet.config import Settings
+from callnet.config_file import load
 from callnet.errors import CallnetError
 from callnet.operations import files
 from callnet.storage.database import Database

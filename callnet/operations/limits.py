@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address, ip_network
-from math import ceil
+from math import ceil, inf
 from typing import Final
 
+from callnet.client_site import site_of
 from callnet.config import LimitSettings
 from callnet.errors import RateLimited
-from callnet.model import PHONE_MAX
+from callnet.model import PHONE_MAX, DeviceAddress
 
 KEYS_MAX: Final = 50_000
 """Of so many keys it is known how often they came; those that have not come for the longest are forgotten."""
 
-_IPV6_SITE: Final = 64
-"""The bits of an IPv6 address that tell one customer of a network from the other."""
+_FRACTIONS: Final = 1e-9
+"""What may be left of sums of fractions of a second."""
 
 
 class Limiter:
@@ -40,11 +40,59 @@ class Limiter:
         now = self._now()
         free_at = max(self._free_at.pop(key, now), now)
         too_early = free_at + self._spacing - now - self._count * self._spacing
-        is_allowed = too_early <= 1e-9  # what is left of the sums of fractions
+        is_allowed = too_early <= _FRACTIONS
         self._free_at[key] = free_at + self._spacing if is_allowed else free_at
         if len(self._free_at) > KEYS_MAX:
             self._free_at.popitem(last=False)
         return 0.0 if is_allowed else too_early
+
+    def would_wait(self, key: str) -> bool:
+        """Tell whether one more would be too many now."""
+        if not self._count:
+            return False
+        return self._free_at.get(key, 0.0) + self._spacing - self._now() > self._count * self._spacing + _FRACTIONS
+
+
+class Pace:
+    """How fast something may come on one connection, which keeps the only state: the same algorithm.
+
+    :param a_minute: so many may come at once, and as many in each minute; 0: any number.
+    """
+
+    def __init__(self, a_minute: int) -> None:
+        self._spacing = 60.0 / a_minute if a_minute else 0.0
+
+    def next(self, until: float, now: float) -> float:
+        """Count one more. Answers with what is to be handed in for the one after it; infinite: it is too many.
+
+        :param until: what this answered before; at first 0.
+        """
+        until = (max(now, until)) + self._spacing
+        return until if until - now <= 60.0 + _FRACTIONS else inf
+
+
+class SignalLimits:
+    """How often devices may do what they do on their sockets (protocol §2, §2.1)."""
+
+    def __init__(self, settings: LimitSettings, now: Callable[[], float]) -> None:
+        self.frames: Final = Pace(settings.frames_a_minute_of_a_device)
+        self._calls_of = Limiter(settings.calls_a_minute_of_a_device, 60.0, now)
+        self._calls_between = Limiter(settings.calls_a_minute_between_phones, 60.0, now)
+        self._displacements = Limiter(settings.displacements_a_minute, 60.0, now)
+
+    def may_call(self, caller: DeviceAddress, phone: str) -> bool:
+        """Count a call; tell whether it is not one too many."""
+        if self._calls_of.wait("\n".join(caller)):
+            return False
+        return not self._calls_between.wait(f"{caller.phone}\n{phone}")
+
+    def displaced(self, device: DeviceAddress) -> None:
+        """Count a connection that was closed for a newer one of its device."""
+        self._displacements.wait("\n".join(device))
+
+    def may_connect(self, device: DeviceAddress) -> bool:
+        """Tell whether a device has not been displaced too often: two with one id must not fight for ever."""
+        return not self._displacements.would_wait("\n".join(device))
 
 
 class LoginLimits:
@@ -81,22 +129,3 @@ def _require(limiter: Limiter, key: str, complaint: str) -> None:
     wait = limiter.wait(key)
     if wait:
         raise RateLimited(complaint, ceil(wait))
-
-
-def site_of(host: str) -> str | None:
-    """Whose address this is: itself, or the network of an IPv6 address; ``None`` if it tells nothing of a client.
-
-    So it is with loopback addresses: whoever comes from there is on this machine, or behind a proxy on it that
-    does not say for whom it asks.
-    """
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address
-    if address.is_loopback:
-        return None
-    if isinstance(address, IPv6Address):
-        return str(ip_network((address.packed, _IPV6_SITE), strict=False))
-    return str(address)

@@ -11,8 +11,10 @@ from twisted.internet.interfaces import IReactorTime
 from callnet.accounts.token import Token
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import BASE, Session
+from callnet.config import LimitSettings
 from callnet.interfaces import IPeer
 from callnet.model import DeviceAddress
+from callnet.operations.limits import SignalLimits
 from callnet.signaling.peer import Peer
 from callnet.websocket import ServerSocketFactory
 
@@ -33,9 +35,11 @@ class SignalingFactory(ServerSocketFactory):
         rooms: RoomManager,
         authenticate: Callable[[str], Token],
         clock: IReactorTime,
+        limits: LimitSettings,
         allowed_origins: Sequence[str] = (),
     ) -> None:
-        super().__init__(Peer, clock, LONGEST_FRAME)
+        super().__init__(Peer, clock, LONGEST_FRAME, limits.sockets_of_an_address)
+        self.limits: Final = SignalLimits(limits, clock.seconds)
         self.authenticate: Final = authenticate
         self._rooms = rooms
         self._allowed_origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
@@ -54,4 +58,4 @@ class SignalingFactory(ServerSocketFactory):
 
     def session(self, address: DeviceAddress, peer: IPeer) -> Session:
         """Make the session of a device that was admitted."""
-        return Session(address, self._rooms, peer, self.clock, BASE)
+        return Session(address, self._rooms, peer, self.clock, BASE, self.limits)

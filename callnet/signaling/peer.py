@@ -29,7 +29,7 @@ class Peer(ServerSocket):
     token: Token
 
     def admit(self, opening: Opening) -> None:
-        """Check path, origin and token, in this order."""
+        """Check path, origin, token, and whether the device fights with itself, in this order."""
         factory = self.factory
         if opening.path not in ("/socket.io", "/socket.io/"):
             raise Refused(HTTPStatus.NOT_FOUND)
@@ -39,6 +39,8 @@ class Peer(ServerSocket):
             self.token = factory.authenticate(_token(opening))
         except TokenInvalid:
             raise Refused(HTTPStatus.UNAUTHORIZED) from None
+        if not factory.limits.may_connect(self.token.device):
+            raise Refused(HTTPStatus.TOO_MANY_REQUESTS)
         self.session = factory.session(self.token.device, self)
 
     def is_of(self, phones: Collection[str]) -> bool:

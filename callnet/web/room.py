@@ -11,7 +11,9 @@ from zope.interface import implementer
 
 from callnet.calls.page import PageSession
 from callnet.calls.rooms import RoomManager
+from callnet.config import LimitSettings
 from callnet.interfaces import IPeer
+from callnet.operations.limits import Pace
 from callnet.websocket import Opening, Refused, ServerSocket, ServerSocketFactory
 
 LONGEST_FRAME: Final = 64 * 1024
@@ -51,10 +53,11 @@ class RoomSocket(ServerSocket):
 class RoomSocketFactory(ServerSocketFactory):
     """Serves ``/room`` of the site."""
 
-    def __init__(self, rooms: RoomManager, clock: IReactorTime) -> None:
-        super().__init__(RoomSocket, clock, LONGEST_FRAME)
+    def __init__(self, rooms: RoomManager, clock: IReactorTime, limits: LimitSettings) -> None:
+        super().__init__(RoomSocket, clock, LONGEST_FRAME, limits.sockets_of_an_address)
         self._rooms = rooms
+        self._pace = Pace(limits.frames_a_minute_of_a_page)
 
     def session(self, peer: IPeer) -> PageSession:
         """Make the session of a page."""
-        return PageSession(self._rooms, peer)
+        return PageSession(self._rooms, peer, self.clock, self._pace)

@@ -2,6 +2,7 @@
 
 from callnet.websocket.factory import ServerSocketFactory
 from callnet.websocket.handshake import Opening
-from callnet.websocket.socket import Refused, ServerSocket
+from callnet.websocket.refusals import Refused
+from callnet.websocket.socket import ServerSocket
 
 __all__ = ["Opening", "Refused", "ServerSocket", "ServerSocketFactory"]

@@ -14,6 +14,7 @@ from twisted.web.resource import IResource
 
 from callnet import short_path
 from callnet.model import CloseCode
+from callnet.websocket.crowds import Crowds
 from callnet.websocket.socket import CLOSE_TIME, ServerSocket
 
 SWEEP_EVERY: Final = 5.0
@@ -31,7 +32,9 @@ class ServerSocketFactory(WebSocketServerFactory):
 
     noisy = False
 
-    def __init__(self, protocol: type[ServerSocket], clock: IReactorTime, longest_message: int) -> None:
+    def __init__(
+        self, protocol: type[ServerSocket], clock: IReactorTime, longest_message: int, sockets_of_an_address: int
+    ) -> None:
         super().__init__(reactor=clock, server="")  # type: ignore[no-untyped-call]
         self.setProtocolOptions(
             versions=[13],
@@ -55,6 +58,7 @@ class ServerSocketFactory(WebSocketServerFactory):
         self.protocol = bound
         self.clock: Final = clock
         self.sockets: OrderedDict[ServerSocket, None] = OrderedDict()
+        self.crowds: Final = Crowds(sockets_of_an_address)
         self.draining = False
         self._sweep: IDelayedCall | None = None
         self._looks_at = 0.0
@@ -93,6 +97,7 @@ class ServerSocketFactory(WebSocketServerFactory):
     def remove(self, socket: ServerSocket) -> None:
         """Forget a socket that is gone."""
         self.sockets.pop(socket, None)
+        self.crowds.leave(socket.site)
         if not self.sockets:
             self._end_waiting()
 

@@ -24,6 +24,7 @@ from callnet.at_once import write
 from callnet.model import CloseCode
 from callnet.websocket.frames import SHORT, take_text, text_header
 from callnet.websocket.handshake import Opening, read_plain
+from callnet.websocket.refusals import Refused, refusal
 
 if TYPE_CHECKING:
     from callnet.websocket.factory import ServerSocketFactory
@@ -53,13 +54,6 @@ _LONG_GONE: Final = (
 )
 """What Autobahn remembers of a handshake and nobody needs after it."""
 
-_REFUSAL_HEADERS: Final = {
-    405: "Allow: GET\r\n",
-    426: "Upgrade: websocket\r\n",
-    503: "Retry-After: 5\r\n",
-}
-"""What goes with a status, by its number."""
-
 log = Logger()
 
 
@@ -70,14 +64,6 @@ class _Silence:
         """Say nothing."""
 
     trace = info = warn = error = critical = debug
-
-
-class Refused(Exception):
-    """A handshake is answered with an HTTP status instead of an upgrade (protocol §2)."""
-
-    def __init__(self, status: HTTPStatus) -> None:
-        super().__init__(status.phrase)
-        self.status = status
 
 
 class ServerSocket(WebSocketServerProtocol):
@@ -93,6 +79,8 @@ class ServerSocket(WebSocketServerProtocol):
     reads_plain = True
     """Whether a handshake that is in order need not go Autobahn's way."""
     has_opened = False
+    site: str | None = None
+    """Where it comes from, if that is counted."""
     pinged_at = -inf
     """When it was last asked for a sign of life."""
     is_broken = False
@@ -186,6 +174,9 @@ class ServerSocket(WebSocketServerProtocol):
         with suppress(AttributeError, OSError):  # it is no TCP
             transport.setTcpNoDelay(True)
         self.last_heard = self.changed_at = self.factory.clock.seconds()
+        site = self.factory.crowds.join(transport)
+        if site is not None:
+            self.site = site
         self.factory.sockets[self] = None
 
     def dataReceived(self, data: bytes) -> None:
@@ -220,9 +211,9 @@ class ServerSocket(WebSocketServerProtocol):
         plain = None if self.data or self.state != self.STATE_CONNECTING else read_plain(data)
         if plain is None:
             return False
-        refusal = self._refusal(plain.opening)
-        if refusal is not None:
-            self.failHandshake("", refusal)
+        status = self._refusal(plain.opening)
+        if status is not None:
+            self.failHandshake("", status)
             return True
         write(self.transport, plain.answer())
         self.state = self.STATE_OPEN
@@ -233,14 +224,16 @@ class ServerSocket(WebSocketServerProtocol):
 
     def onConnect(self, request: ConnectionRequest) -> None:
         """Answer a handshake that Autobahn has read."""
-        refusal = self._refusal(Opening(request.path, request.params, request.headers))
-        if refusal is not None:
-            raise ConnectionDeny(refusal.value)
+        status = self._refusal(Opening(request.path, request.params, request.headers))
+        if status is not None:
+            raise ConnectionDeny(status.value)
 
     def _refusal(self, opening: Opening) -> HTTPStatus | None:
         """Why a socket may not be opened. Nothing that goes wrong here may be told to the client."""
         if self.factory.draining:
             return HTTPStatus.SERVICE_UNAVAILABLE
+        if self.site is not None and self.factory.crowds.is_too_large(self.site):
+            return HTTPStatus.TOO_MANY_REQUESTS
         try:
             self.admit(opening)
         except Refused as refused:
@@ -260,9 +253,7 @@ class ServerSocket(WebSocketServerProtocol):
 
         :param responseHeaders: Autobahn gives the version that is spoken, if the client's is another.
         """
-        headers = "".join(f"{name}: {value}\r\n" for name, value in responseHeaders or ())
-        text = f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\n{headers}{_REFUSAL_HEADERS.get(code, '')}"
-        self.transport.write(f"{text}Content-Length: 0\r\nConnection: close\r\n\r\n".encode("ascii"))
+        self.transport.write(refusal(code, responseHeaders or ()))
         self.data = b""
         self.dropConnection()
 

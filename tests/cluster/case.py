@@ -21,6 +21,7 @@ from tests.cluster.wire import Wire
 from tests.plain_preferences import OPEN
 from tests.redis_server import RedisServer
 from tests.shared_nodes import SharedNodes, reactor
+from tests.unlimited import ANY_NUMBER
 
 ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")
@@ -79,7 +80,7 @@ class Phone:
         self.frames: list[dict[str, Any]] = []
         self.closed: list[int] = []
         self._clock = node.clock
-        self.session = Session(address, node.rooms, self, node.clock, BASE)
+        self.session = Session(address, node.rooms, self, node.clock, BASE, ANY_NUMBER)
         self.session.opened()
 
     # What the session calls

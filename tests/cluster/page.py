@@ -10,6 +10,7 @@ from zope.interface import implementer
 from callnet.calls.page import PageSession
 from callnet.interfaces import IPeer
 from tests.cluster.case import Place
+from tests.unlimited import ANY_PACE
 
 
 @implementer(IPeer)
@@ -18,7 +19,7 @@ class Page:
 
     def __init__(self, node: Place, room: str, number: int) -> None:
         self.frames: list[dict[str, Any]] = []
-        self._session = PageSession(node.rooms, self)
+        self._session = PageSession(node.rooms, self, node.clock, ANY_PACE)
         self._key = f"{number:032x}"
         self._room = room
 

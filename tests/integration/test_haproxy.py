@@ -23,7 +23,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 
 from callnet.client import Account, Device, Frame, certificate_trust, connect
-from callnet.config import load
+from callnet.config_file import load
 from callnet.operations.certificates import sign
 from callnet.web.site import PAGE
 from tests.daemon import STOP_TIME, Daemon

@@ -1,0 +1,33 @@
+"""Where a client comes from, as far as limits go by it."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Final
+
+_IPV6_SITE: Final = 64
+"""The bits of an IPv6 address that tell one customer of a network from the other."""
+_IS_IPV4: Final = re.compile(r"[1-9][0-9]*(?:\.[0-9]+){3}")
+"""As the system writes them."""
+
+
+def site_of(host: str) -> str | None:
+    """Whose address this is: itself, or the network of an IPv6 address; ``None`` if it tells nothing of a client.
+
+    So it is with loopback addresses: whoever comes from there is on this machine, or behind a proxy on it that
+    does not say for whom it asks.
+    """
+    if _IS_IPV4.fullmatch(host):
+        return None if host.startswith("127.") else host
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    if address.is_loopback:
+        return None
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address.packed, _IPV6_SITE), strict=False))
+    return str(address)

@@ -1,0 +1,143 @@
+"""Reads the settings from one TOML file and a few environment variables.
+
+What is wrong raises :class:`StartError` with one line that names the file, the key and what is allowed; no value
+is ever repeated, since it may be a secret.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec.structs import replace
+
+from callnet import endpoints, toml
+from callnet.config import AccountSettings, Listener, OtpSettings, Settings
+from callnet.errors import StartError
+
+WEBHOOK_SECRET_MIN: Final = 32
+"""The shortest secret that signs requests to the operator's programs, in characters."""
+
+
+def load(path: str | None, environ: Mapping[str, str]) -> Settings:
+    """Read the settings.
+
+    :param path: the TOML file; ``None``: the one that ``CALLNET_CONFIG`` names, or all defaults.
+    :param environ: ``CALLNET_STATE_DIR``, ``CALLNET_DATABASE_URL``, ``CALLNET_REDIS_URL`` and
+        ``CALLNET_SIGNING_KEY`` go before the file.
+    :raises StartError: the file cannot be read, or a setting is wrong.
+    """
+    path = path or environ.get("CALLNET_CONFIG") or None
+    settings = _complete(Settings() if path is None else toml.decode(_read(path), Settings, path), environ)
+    try:
+        _check(settings)
+    except StartError as error:
+        raise StartError(f"{path}: {error}" if path else str(error)) from None
+    return settings
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise StartError(f"{path}: the settings cannot be read: {error.strerror}") from None
+
+
+def _check(settings: Settings) -> None:
+    """Refuse what no single key shows to be wrong."""
+    listeners = settings.listeners
+    if not (listeners.account or listeners.signaling or listeners.site):
+        raise StartError("listeners: at least one of account, signaling and site needs an address")
+    for key, listener in listeners.keyed():
+        _check_listener(key, listener)
+        _check_exposure(settings.accounts, key, listener)
+    if settings.workers != 1 and not settings.redis.url:
+        raise StartError("workers: more processes than one need redis.url: they meet there")
+    if settings.accounts.enrolment == "otp":
+        _check_otp(settings.accounts.otp)
+    tls = settings.tls
+    if bool(tls.certificate) != bool(tls.private_key):
+        raise StartError("tls.certificate and tls.private_key must be set together")
+    if settings.site.hsts and not tls.certificate:
+        raise StartError(
+            "site.hsts needs a certificate of your own in tls.certificate:"
+            " it binds every port of the name, and browsers then let nobody past a self-signed one"
+        )
+
+
+def _check_otp(otp: OtpSettings) -> None:
+    if not otp.url:
+        raise StartError('accounts.otp.url must name who sends the codes: accounts.enrolment is "otp"')
+    if len(otp.secret) < WEBHOOK_SECRET_MIN:
+        raise StartError(f"accounts.otp.secret must have at least {WEBHOOK_SECRET_MIN} characters")
+
+
+def _check_listener(key: str, listener: Listener) -> None:
+    wrong = endpoints.objection(listener.endpoint)
+    if wrong:
+        raise StartError(f"{key}.endpoint {listener.endpoint!r}: {wrong}")
+    for index, network in enumerate(listener.proxy_protocol):
+        wrong = endpoints.peer_objection(listener.endpoint, network)
+        if wrong:
+            raise StartError(f"{key}.proxy_protocol[{index}] {wrong}")
+
+
+def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> None:
+    """Refuse what anybody on the network could do without a secret, unless the operator has said that it is meant."""
+    opening, remedy = "", ""
+    if listener.proxy_protocol:
+        opening, remedy = f"{key}.proxy_protocol opens it to the network", "leave it out"
+    elif not endpoints.is_local(listener.endpoint):
+        opening = f"{key}.endpoint {listener.endpoint!r} is open to the network"
+        remedy = "add :interface=127.0.0.1"
+    if not opening:
+        return
+    if key.startswith("listeners.admin["):
+        if not listener.proxy_protocol:  # with it, nobody but the load balancers gets in
+            raise StartError(
+                f"{opening}, and nobody is asked for a key there: {remedy},"
+                " or let proxy_protocol name the load balancers that may connect"
+            )
+    elif accounts.enrolment == "open" and not accounts.open_enrolment_on_network:
+        raise StartError(
+            f'{opening}, and with accounts.enrolment = "open" whoever knows a phone number and a device id'
+            f" can be that device: {remedy}, or set accounts.open_enrolment_on_network = true"
+        )
+
+
+def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """Put the environment's values in, and the defaults that depend on the state directory."""
+    state_dir = os.path.abspath(environ.get("CALLNET_STATE_DIR") or settings.state_dir or _default_state_dir(environ))
+    tokens, database, redis, tls = settings.tokens, settings.database, settings.redis, settings.tls
+    return replace(
+        settings,
+        state_dir=state_dir,
+        tokens=replace(
+            tokens,
+            signing_key_file=os.path.abspath(tokens.signing_key_file or os.path.join(state_dir, "signing.key")),
+            signing_key=environ.get("CALLNET_SIGNING_KEY") or tokens.signing_key,
+        ),
+        database=replace(
+            database,
+            url=environ.get("CALLNET_DATABASE_URL") or database.url or f"sqlite:///{state_dir}/callnet.db",
+        ),
+        redis=replace(
+            redis, url=environ.get("CALLNET_REDIS_URL") or redis.url, ca=redis.ca and os.path.abspath(redis.ca)
+        ),
+        tls=replace(
+            tls,
+            certificate=tls.certificate and os.path.abspath(tls.certificate),
+            private_key=tls.private_key and os.path.abspath(tls.private_key),
+        ),
+    )
+
+
+def _default_state_dir(environ: Mapping[str, str]) -> str:
+    """The directory that systemd made for the service, or the user's own."""
+    given = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return given
+    home = environ.get("HOME") or os.path.expanduser("~")
+    return os.path.join(environ.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state"), "callnet")
