@@ -28,6 +28,8 @@ _TO_OTHERS = {
     Reason.UNAVAILABLE: Reason.EXPIRED,
 }
 """The reasons that ``calling_be_hangup`` has other words for."""
+_CLOCKS_DIFFER = 0.1
+"""Seconds by which two nodes may not agree on the time; so little more is no further second of ringing."""
 
 
 class Missed(Struct, frozen=True):
@@ -124,5 +126,5 @@ def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
 
 
 def _called(call: CallRecord, now: float, ring_time: float) -> Called:
-    left = ceil(max(call.placed_at + ring_time - now, 0.0))
+    left = max(ceil(call.placed_at + ring_time - now - _CLOCKS_DIFFER), 1)
     return Called(call.caller.phone, call.caller.device_id, call.room, left, page_path(call.room))
