@@ -20,6 +20,7 @@ from callnet.records import (
     CallRecord,
     Changes,
     DeviceRecord,
+    DeviceRelay,
     Displaced,
     Notice,
     Policy,
@@ -143,7 +144,7 @@ class IEndedCalls(Interface):
         """
 
 
-BusMessage = Notice | SeatNotice | Relay | Displaced
+BusMessage = Notice | SeatNotice | Relay | DeviceRelay | Displaced
 """What travels between nodes."""
 
 

@@ -118,6 +118,18 @@ class CallRecord(Struct, frozen=True, array_like=True):
     elsewhere, that counts."""
     answered_by_itself: bool = False
     """The device accepted without anybody touching it, as its owner wants it for this caller."""
+    extended: tuple[DeviceAddress, ...] = ()
+    """Those of its two parties that speak ``callnet.v2`` (§2.5), and are told more."""
+    announced: bool = False
+    """A device that it rings was told so on a live socket, and its extended caller is told of that."""
+    absent: tuple[DeviceAddress, ...] = ()
+    """Those of its two parties that have no socket just now, and whose other party is extended."""
+    left: tuple[DeviceAddress, ...] = ()
+    """Devices that others of their phones have taken it over from."""
+    moved_at: float | None = None
+    """When that happened last."""
+    known_as: tuple[DeviceAddress, DeviceAddress] | None = None
+    """Caller and callee before that happened first: to base clients they go by these names."""
 
     @property
     def age(self) -> tuple[int, int]:
@@ -197,6 +209,15 @@ class Relay(Struct, frozen=True, gc=False, array_like=True, tag=True):
     """The seat that it goes to."""
     sender: str
     """The session that said it."""
+    data: bytes
+    """JSON."""
+
+
+class DeviceRelay(Struct, frozen=True, gc=False, array_like=True, tag=True):
+    """What one party of a call says to the other (protocol §2.5, ``signal``), verbatim: no record keeps it."""
+
+    to: DeviceAddress
+    room: RoomId
     data: bytes
     """JSON."""
 

@@ -152,7 +152,12 @@ def _compose_node(
     limits = LoginLimits(settings.limits, reactor.seconds)
     accounts = AccountApi(people.logins, people.lists, people.settings, people.past_calls, limits).resource()
     signaling = SignalingFactory(
-        rooms, basis.identities.tokens.verify, reactor, settings.limits, settings.signaling.allowed_origins
+        rooms,
+        basis.identities.tokens.verify,
+        reactor,
+        settings.limits,
+        settings.signaling.allowed_origins,
+        open_enrolment=settings.accounts.enrolment == "open",
     )
     room = RoomSocketFactory(rooms, reactor, settings.limits)
     people.preferences.changed = rooms.orders.prefer

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from callnet.calls.extended import ExtendedSession
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import BASE, Session
+from callnet.calls.session import Session
 from callnet.interfaces import IPeer
 from callnet.model import DeviceAddress, RoomId
 from tests.unlimited import ANY_NUMBER
@@ -28,14 +30,18 @@ class Sent(Struct, frozen=True):
     def concerns(self, room: object) -> bool:
         """Tell whether it may have taken its sender out of the call in this room."""
         kind, named = self.frame["type"], self.frame.get("room_id", "")
-        return kind == "call" or (kind in ("calling_hangup", "called_refuse") and named in ("", room))
+        return (
+            kind == "call"
+            or (kind == "pull" and named != room)
+            or (kind in ("calling_hangup", "called_refuse") and named in ("", room))
+        )
 
 
 @implementer(IPeer)
 class Connection:
     """A socket of a device, and the session behind it."""
 
-    def __init__(self, address: DeviceAddress, rooms: RoomManager, clock: Clock) -> None:
+    def __init__(self, address: DeviceAddress, rooms: RoomManager, clock: Clock, extended: bool = False) -> None:
         self.address: Final = address
         self.frames: list[Frame] = []
         """What the device was sent."""
@@ -44,7 +50,8 @@ class Connection:
         self.is_open = True
         self._clock = clock
         self._last_heard = clock.seconds()
-        self.session: Final = Session(address, rooms, self, clock, BASE, ANY_NUMBER)
+        session = partial(ExtendedSession, may_pull=True) if extended else Session
+        self.session: Final = session(address, rooms, self, clock, ANY_NUMBER)
         self.session.opened()
 
     def send(self, payload: bytes) -> None:
@@ -79,6 +86,14 @@ class Connection:
     def hangs_up(self, phone: str, room: str = "") -> None:
         """Send ``calling_hangup``."""
         self._sends(type="calling_hangup", notified_phone=phone, notified_device_id="", room_id=room)
+
+    def pulls(self, room: RoomId) -> None:
+        """Send ``pull``."""
+        self._sends(type="pull", room_id=room)
+
+    def signals(self, room: RoomId) -> None:
+        """Send ``signal``."""
+        self._sends(type="signal", room_id=room, data=len(self.sent))
 
     def _sends(self, **frame: object) -> None:
         self._last_heard = self._clock.seconds()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -30,6 +30,8 @@ EVERYWHERE = DeviceAddress("13600000002", "*")
 
 class RecordedSession:
     """A connection of a device."""
+
+    extended = False
 
     def __init__(self, rooms: RoomManager, address: DeviceAddress, clock: Clock) -> None:
         self.address: Final = address
@@ -61,6 +63,12 @@ class RecordedSession:
 
     def knows(self, call: CallRecord) -> None:
         """Nothing is said twice by these."""
+
+    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
+        """These are not extended."""
+
+    def signalled(self, room: RoomId, data: bytes) -> None:
+        """These are not extended."""
 
     def answered(self, outcome: Outcome) -> None:
         """Remember it."""

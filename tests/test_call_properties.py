@@ -33,7 +33,11 @@ from tests.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedPage
 TIMES: Final = CallSettings(ring_time=10.0, grace=5.0, longest=60.0, unseated_limit=40.0)
 TICK: Final = 0.25
 EVERYONE: Final = (ANN, TV, PAD, CAROL)
+EXTENDED: Final = (PAD, CAROL)
+"""Those that speak ``callnet.v2``."""
 NOBODY: Final = DeviceAddress("13600000009", "tv")
+
+SEED: Final = {"call_success", "call_refuse", "call_failed", "called", "calling_be_hangup", "error"}
 
 devices = st.sampled_from(EVERYONE)
 targets = st.sampled_from((*EVERYONE, EVERYWHERE, DeviceAddress(ANN.phone, "*"), NOBODY))
@@ -100,7 +104,7 @@ class Calls(RuleBasedStateMachine):
     @rule(address=devices, node=st.integers(0, 1))
     def connect(self, address: DeviceAddress, node: int) -> None:
         """A device opens a socket, be there another or not."""
-        self.connections.append(Connection(address, self.nodes[node], self.clock))
+        self.connections.append(Connection(address, self.nodes[node], self.clock, address in EXTENDED))
 
     @precondition(lambda self: self.connections)
     @rule(choice=choices)
@@ -133,6 +137,19 @@ class Calls(RuleBasedStateMachine):
         """A device hangs up, with a room or without."""
         if connection := self.connection(address):
             connection.hangs_up(phone.phone, "" if choice is None else self.room(choice))
+
+    @rule(address=st.sampled_from(EXTENDED), choice=choices, pulls=st.booleans())
+    def extended(self, address: DeviceAddress, choice: int, pulls: bool) -> None:
+        """An extended device takes a call over, its own or not, or says something in one."""
+        if connection := self.connection(address):
+            (connection.pulls if pulls else connection.signals)(self.room(choice))
+
+    @rule()
+    def pull_from_the_television(self) -> None:
+        """The pad takes over the call that the television is in."""
+        for call in self.tables.calls.values():
+            if TV in parties(call) and (connection := self.connection(PAD)):
+                connection.pulls(call.room)
 
     @rule(choice=choices, key=st.sampled_from(("red", "blue", "green")))
     def page_comes(self, choice: int, key: str) -> None:
@@ -229,6 +246,13 @@ class Calls(RuleBasedStateMachine):
         for connection in self.connections:
             rooms = [frame["room_id"] for frame in connection.frames if frame["type"] == "called"]
             assert len(rooms) == len(set(rooms))
+
+    @invariant()
+    def base_clients_know_the_seed_only(self) -> None:
+        """A base client is sent nothing that the seed does not have, and keeps talking to whom it knows."""
+        for connection in self.connections:
+            if connection.address not in EXTENDED:
+                assert {str(frame["type"]) for frame in connection.frames} <= SEED
 
     @invariant()
     def nothing_goes_wrong(self) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.messages import BadFrame, Call, CallFailed, CallingHangup, Request, decode, encode
+from callnet.calls.grammar import BASE, BadFrame
+from callnet.calls.messages import Call, CallFailed, CallingHangup, Request, encode
 from callnet.calls.page_messages import BadPageFrame, RelayTo, decode_page
 from tests.quiet import QuietTestCase
 from tests.rfc6455 import client_frame
@@ -130,7 +131,7 @@ def model(payload: bytes) -> dict[str, Any] | str:
 def read(payload: bytes) -> Request | BadFrame:
     """Decode a frame, or answer what was wrong with it."""
     try:
-        return decode(payload)
+        return BASE.decode(payload)
     except BadFrame as bad:
         return bad
 

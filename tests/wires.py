@@ -305,6 +305,13 @@ class World:
         assert wire.status == 101, wire.head
         return Device(self, wire, ANSWERED)
 
+    def extended(self, phone: str, device_id: str, claimed: bool = False) -> Device:
+        """Log a device in that speaks ``callnet.v2``, and connect it."""
+        token = self.tokens.issue(DeviceAddress(phone, device_id), claimed)
+        wire = self.ask(f"/socket.io?token={token}", {"Sec-WebSocket-Protocol": "callnet.v2"})
+        assert wire.status == 101, wire.head
+        return Device(self, wire, 65536 + 200)
+
     def page(self, factory: ServerFactory | None = None) -> Device:
         """Open the socket of a page."""
         wire = self.ask("/room", {"Origin": "https://callnet.test"}, factory or self.pages)

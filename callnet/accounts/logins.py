@@ -96,10 +96,9 @@ class Logins:
             return await self._login_by_code(self._codes, address, code)
         offer = new_secret() if self._enrolment == "open" else None
         device = await self._device(address, offer)
-        is_new = offer is not None and device.offered == secret_hash(offer)
-        if not is_new:
-            await self._let_in(address, device, secret)
-        return self._logged_in(address, offer if is_new else None)
+        if offer is not None and device.offered == secret_hash(offer):
+            return self._logged_in(address, secret=offer)
+        return self._logged_in(address, claimed=await self._let_in(address, device, secret))
 
     async def _login_by_code(self, codes: Codes, address: DeviceAddress, code: str) -> Login:
         """Let in whoever can read what the phone was sent, and offer it a secret, be the device new or not."""
@@ -109,11 +108,11 @@ class Logins:
         device = await self._accounts.enrol(address, secret_hash(offer))
         if device.offered != secret_hash(offer):
             await self._accounts.offer(address, secret_hash(offer), self._tokens.now())
-        return self._logged_in(address, offer)
+        return self._logged_in(address, secret=offer)
 
-    def _logged_in(self, address: DeviceAddress, secret: str | None = None) -> Login:
+    def _logged_in(self, address: DeviceAddress, claimed: bool = False, secret: str | None = None) -> Login:
         self._preferences.of(address.phone)  # so that it is known when the device connects
-        return Login(self._tokens.issue(address), self._tokens.lifetime, secret)
+        return Login(self._tokens.issue(address, claimed), self._tokens.lifetime, secret)
 
     def _require_phone(self, phone: str) -> None:
         if not self._is_phone(phone):
@@ -134,15 +133,19 @@ class Logins:
             raise DeviceInvalid("the device does not belong to the phone")
         raise CodeInvalid("a code is needed; it is sent by /account/code")
 
-    async def _let_in(self, address: DeviceAddress, device: Enrolled, secret: str | None) -> None:
-        """Make sure that the device has shown its secret, if it has one. The first time binds what was offered."""
+    async def _let_in(self, address: DeviceAddress, device: Enrolled, secret: str | None) -> bool:
+        """Make sure that the device has shown its secret, if it has one. The first time binds what was offered.
+
+        Answers with whether it has one.
+        """
         shown = None if secret is None else secret_hash(secret)
         if shown is not None and device.offered is not None and hmac.compare_digest(shown, device.offered):
             if await self._accounts.claim(address, device.offered, self._tokens.now()):
-                return
+                return True
             device = await self._accounts.find(address) or device  # somebody else was faster
         if device.secret is not None and (shown is None or not hmac.compare_digest(shown, device.secret)):
             raise DeviceInvalid("the secret of the device is missing or wrong")
+        return device.secret is not None
 
     def send_code(self, phone: str) -> Deferred[None]:
         """Send a one-time code to a phone. What comes of it does not tell whether that has an account.
@@ -164,7 +167,8 @@ class Logins:
 
         :raises TokenInvalid: the token is not valid.
         """
-        return self._logged_in(self._tokens.verify(token).device)
+        known = self._tokens.verify(token)
+        return self._logged_in(known.device, known.claimed)
 
     def logout(self, token: str) -> Deferred[None]:
         """Revoke a token: the device's socket is closed, and it leaves its call.

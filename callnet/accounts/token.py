@@ -16,3 +16,5 @@ class Token(Struct, frozen=True, gc=False):
     expires_at: float
     jti: str | None
     """Its id, if it has one."""
+    claimed: bool = False
+    """Whoever logged in had shown the secret of the device."""

@@ -42,6 +42,7 @@ class _Claims(Struct):
     iat: float | None = None
     nbf: float | None = None
     jti: str | None = None
+    claimed: bool = False
     phone: str | None = None
     deviceid: str | None = None
     userName: str | None = None  # noqa: N815  the seed's name
@@ -94,13 +95,13 @@ class Tokens:
             self._headers[_SEED_HEADER] = ring.without_kid
         self._choose(self.now())
 
-    def issue(self, address: DeviceAddress) -> str:
-        """Make a new token for a device."""
+    def issue(self, address: DeviceAddress, claimed: bool = False) -> str:
+        """Make a new token for a device. ``claimed``: it has shown its secret."""
         time = self.now()
         if time >= self._signs_until:
             self._choose(time)
         now = max(int(time), self._revocations.valid_from(address))
-        claims = {
+        claims: dict[str, str | int] = {
             "userName": address.phone + address.device_id,
             "ip": "",
             "phone": address.phone,
@@ -109,6 +110,8 @@ class Tokens:
             "iat": now,
             "jti": secrets.token_hex(16),
         }
+        if claimed:
+            claims["claimed"] = True
         signed = f"{self._own_header}.{_to_base64(msgspec.json.encode(claims))}"
         return f"{signed}.{_signature(signed, self._signing)}"
 
@@ -125,7 +128,7 @@ class Tokens:
             raise TokenInvalid("the token is malformed or was not issued here") from None
         self._check_times(claims)
         issued_at = claims.exp - self.lifetime if claims.iat is None else claims.iat
-        verified = Token(self._identity(claims), issued_at, claims.exp, claims.jti)
+        verified = Token(self._identity(claims), issued_at, claims.exp, claims.jti, claims.claimed)
         if self._revocations.cover(verified):
             raise TokenInvalid("the token was revoked")
         return verified

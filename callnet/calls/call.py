@@ -23,7 +23,7 @@ a device gave up                          caller: cancelled, callee: leaves     
 no rung device can be told                rings again, then OVER unavailable       --
 ========================================  =======================================  ===========================
 
-OVER answers every event with no change; what its sender is told is in :func:`_late`.
+OVER answers every event with no change; what its sender is told is in :func:`late`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from callnet.calls import events, seats
+from callnet.calls import events, extended_rules, seats
 from callnet.calls.draft import Draft, parties
+from callnet.calls.extended_rules import note_absence, note_dialect
 from callnet.calls.merging import newest_two
 from callnet.calls.moves import accept, drop_out, leave, refuse
 from callnet.calls.place import Ringing, place
-from callnet.calls.telling import Missed, decided_at, ending_reason
+from callnet.calls.telling import Missed, decided_at, ending_reason, is_owed_success, told_from
 from callnet.calls.times import UNHEARD, unseated_at
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
@@ -65,6 +66,10 @@ class Attached(Struct, frozen=True):
 
     generation: int
     missed: Missed
+    present: CallRecord | None = None
+    """The call that it is in, for an extended client ..."""
+    of_phone: tuple[CallRecord, ...] = ()
+    """... and the active ones of the other devices of its phone."""
 
 
 class Overtaken(Struct, frozen=True):
@@ -74,7 +79,18 @@ class Overtaken(Struct, frozen=True):
 _AT_ONCE: Final = 0.1
 """Seconds in which a connection is made known, if nothing is wrong: until then it is the youngest."""
 
-Reply: TypeAlias = TooLate | NotYours | NoSuchCall | Attached | Overtaken | Ringing | Outcome | seats.SeatReply | None
+Reply: TypeAlias = (
+    TooLate
+    | NotYours
+    | NoSuchCall
+    | Attached
+    | Overtaken
+    | Ringing
+    | Outcome
+    | extended_rules.NotToBeHad
+    | seats.SeatReply
+    | None
+)
 
 
 class Decision(Struct, frozen=True):
@@ -94,13 +110,13 @@ def decide(records: Records, event: events.Event, now: float, settings: CallSett
     return Decision(draft.finish(), reply)
 
 
-def _late(call: CallRecord | None, device: DeviceAddress) -> TooLate | NotYours | None:
+def late(call: CallRecord | None, device: DeviceAddress) -> TooLate | NotYours | None:
     """What a frame is answered that names a call its sender is not in; ``None`` if the sender is in it."""
     if call is None:
         return TooLate(Reason.EXPIRED)
     if device in parties(call):
         return None
-    if call.state is CallState.OVER or device in call.rung:
+    if call.state is CallState.OVER or device in call.rung or device in call.left:
         return TooLate(ending_reason(call, device))
     return NotYours()
 
@@ -115,12 +131,12 @@ def _known(draft: Draft, room: RoomId) -> CallRecord | None:
 
 def _answer(draft: Draft, event: events.Answer) -> Reply:
     call = _known(draft, event.room)
-    late = _late(call, event.device)
-    if late is not None or call is None:
-        return late if event.accepted or isinstance(late, NotYours) else None
+    is_late = late(call, event.device)
+    if is_late is not None or call is None:
+        return is_late if event.accepted or isinstance(is_late, NotYours) else None
     if event.device in call.ringing:
         if event.accepted:
-            accept(draft, call, event.device, by_itself=event.by_itself)
+            accept(draft, call, event.device, by_itself=event.by_itself, extended=event.extended)
         else:
             refuse(draft, call, event.device)
     return None
@@ -135,9 +151,9 @@ def _hang_up(draft: Draft, event: events.HangUp) -> Reply:
     call = _known(draft, event.room)
     if call is None:
         return NoSuchCall()
-    late = _late(call, event.device)
-    if late is not None:
-        return late if isinstance(late, NotYours) else None
+    is_late = late(call, event.device)
+    if is_late is not None:
+        return is_late if isinstance(is_late, NotYours) else None
     leave(draft, call, event.device, Reason.HANGUP, by=event.device)
     return None
 
@@ -197,7 +213,7 @@ def _connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
         generation = draft.next_generation(0, event.opened_at)
         unused = DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None, event.policy)
         draft.put_device(unused)
-        return Attached(generation, Missed(None, None))
+        return _attached(draft, event, generation, Missed(None, None))
     heard_at = event.heard_at if event.heard_at is not None else None if old.connected else old.heard_at
     draft.rely_on(old.room, old.previous)
     generation = draft.next_generation(old.generation, event.opened_at)
@@ -209,7 +225,18 @@ def _connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
     call = draft.call_of(event.device)
     if call is not None and call.awaited_until is not None and event.device in call.ringing:
         draft.put_call(call, awaited_until=None)
-    return Attached(new.generation, missed)
+    note_dialect(draft, event.device, event.extended)
+    note_absence(draft, event.device, False)
+    return _attached(draft, event, new.generation, missed)
+
+
+def _attached(draft: Draft, event: events.Connected, generation: int, missed: Missed) -> Attached:
+    if not event.extended:
+        return Attached(generation, missed)
+    device = event.device
+    others = [draft.call_of(record.address) for record in draft.devices_of(device.phone) if record.address != device]
+    of_phone = [call for call in others if call is not None and call.state is CallState.ACTIVE]
+    return Attached(generation, missed, draft.call_of(device), tuple(of_phone))
 
 
 def _come_from_elsewhere(draft: Draft, event: events.Connected) -> DeviceRecord | None:
@@ -230,8 +257,8 @@ def _missed(draft: Draft, device: DeviceRecord, since: float) -> Missed:
     ]
     present = draft.call_of(address)
     if present is not None and present.state is CallState.ACTIVE:
-        called = present.caller == address or present.answered_by_calling
-        if not (called and present.answered_at is not None and present.answered_at > since):
+        told = told_from(present, address)
+        if not (is_owed_success(present, address) and told is not None and told > since):
             present = None
     return Missed(max(endings, key=lambda ending: ending[0])[1] if endings else None, present)
 
@@ -240,6 +267,7 @@ def _disconnected(draft: Draft, event: events.Disconnected) -> None:
     device = draft.device(event.device)
     if device is not None and device.connected and device.generation == event.generation:
         draft.put_device(device, connected=False, lost_at=draft.now, heard_at=event.heard_at)
+        note_absence(draft, event.device, True)
 
 
 def _device_due(draft: Draft, event: events.DeviceDue) -> None:
@@ -248,6 +276,7 @@ def _device_due(draft: Draft, event: events.DeviceDue) -> None:
         return
     if device.lost_at is not None and device.lost_at + draft.settings.grace > draft.now:
         draft.put_device(device)  # its node is dead, and nobody has written down yet that it is gone
+        note_absence(draft, event.device, True)
         return
     call = draft.call_of(event.device)
     if call is not None and (call.state is CallState.ACTIVE or call.caller == event.device):
@@ -295,12 +324,6 @@ def _stopped(draft: Draft, event: events.Stopped) -> None:
         draft.tell(draft.end(call, Reason.SHUTTING_DOWN), *parties(call))
 
 
-def _signalled(draft: Draft, event: events.Signalled) -> None:
-    call = draft.call(event.room)
-    if call is not None and call.state is CallState.ACTIVE and not call.signalled and event.device in parties(call):
-        draft.put_call(call, signalled=True)
-
-
 _RULES: Final[dict[type, Callable[[Draft, Any], Reply]]] = {
     events.Place: place,
     events.Answer: _answer,
@@ -308,13 +331,16 @@ _RULES: Final[dict[type, Callable[[Draft, Any], Reply]]] = {
     events.HangUp: _hang_up,
     events.Cancel: _cancel,
     events.Connected: _connected,
+    events.ExtendedConnected: _connected,
     events.Disconnected: _disconnected,
     events.GaveUp: _gave_up,
     events.RangInVain: _rang_in_vain,
     events.Unreachable: _unreachable,
     events.PolicyChanged: _policy_changed,
     events.Revoked: _revoked,
-    events.Signalled: _signalled,
+    events.Announced: extended_rules.announce,
+    events.Pulled: extended_rules.pull,
+    events.Signalled: extended_rules.signal,
     events.Stopped: _stopped,
     events.DeviceDue: _device_due,
     events.CallDue: _call_due,

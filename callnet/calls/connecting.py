@@ -32,7 +32,7 @@ class Connecting:
         self._retries = retries
 
     async def connect(
-        self, device: DeviceAddress, heard_at: float | None, opened_at: float, policy: Policy
+        self, device: DeviceAddress, heard_at: float | None, opened_at: float, policy: Policy, extended: bool
     ) -> Attached | Overtaken:
         """Make a connection known that opened then, by the clock of this node.
 
@@ -40,12 +40,13 @@ class Connecting:
         :raises Unavailable: it cannot be known whether it is, or (:class:`ConnectedInDoubt`) may have been.
         """
         # Whatever became of the try before: each makes a connection that is newer than all others.
+        connected = events.ExtendedConnected if extended else events.Connected
         doubts: list[Attached | Overtaken] = []
         tried = 0
         failure = Unavailable()
         for _ in range(_TRIES):
             since = opened_at + (self._store.now() - self._clock.seconds())
-            opened = events.Connected(device, self._store.node, heard_at, since, tried, policy)
+            opened = connected(device, self._store.node, heard_at, since, tried, policy)
             reply: Attached | Overtaken
             try:
                 reply = _reply(await self._decisions.settle(opened))

@@ -35,7 +35,7 @@ def parties(call: CallRecord) -> tuple[DeviceAddress, ...]:
 def everyone(call: CallRecord) -> tuple[DeviceAddress, ...]:
     """All who have had to do with a call, each once."""
     callee = () if call.callee is None else (call.callee,)
-    return tuple(dict.fromkeys((call.caller, *call.rung, *callee)))
+    return tuple(dict.fromkeys((call.caller, *call.rung, *callee, *call.left)))
 
 
 def concerned(call: CallRecord, *known: CallRecord | None) -> tuple[DeviceAddress, ...]:
@@ -46,12 +46,31 @@ def concerned(call: CallRecord, *known: CallRecord | None) -> tuple[DeviceAddres
     callees = [None if one is None else one.callee for one in (call, *known)]
     if None in callees:
         return everyone(call)
-    return tuple(dict.fromkeys((call.caller, *filter(None, callees))))
+    return tuple(dict.fromkeys((call.caller, *filter(None, callees), *call.left)))
 
 
 def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
-    """Whom ``device`` talks to in ``call``: for the caller the callee, for everyone else the caller."""
+    """Whom ``device`` talks to in ``call``, or has: for the caller's side the callee, for everyone else the caller."""
+    if call.left and _has_called(call, device):
+        return call.callee or call.asked
     return (call.callee or call.asked) if device == call.caller else call.caller
+
+
+def _has_called(call: CallRecord, device: DeviceAddress) -> bool:
+    return device == call.caller or (device in call.left and device.phone == call.caller.phone)
+
+
+def known_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
+    """The same, by the name that ``device`` knows: to a base client the other party does not move."""
+    if call.known_as is None or device in call.extended:
+        return other_party(call, device)
+    caller, callee = call.known_as
+    return callee if _has_called(call, device) else caller
+
+
+def has_pulled(call: CallRecord, device: DeviceAddress) -> bool:
+    """Tell whether a party of ``call`` has taken it over from another device."""
+    return call.known_as is not None and device not in call.known_as
 
 
 class Draft:

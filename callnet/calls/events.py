@@ -53,6 +53,8 @@ class Place(_Event, frozen=True):
     target: DeviceAddress
     room: RoomId
     generation: int
+    extended: bool = False
+    """The caller speaks ``callnet.v2``."""
 
     def phones(self) -> Collection[str]:
         """Both sides."""
@@ -66,6 +68,8 @@ class Answer(_RoomEvent, frozen=True):
     accepted: bool
     by_itself: bool = False
     """Without anybody touching it."""
+    extended: bool = False
+    """It speaks ``callnet.v2``."""
 
 
 class LateAnswer(Answer, frozen=True, kw_only=True):
@@ -112,6 +116,14 @@ class Connected(_DeviceEvent, frozen=True):
     opened_at: float
     tried: int = 0
     policy: Policy = ANYONE
+    extended: ClassVar[bool] = False
+
+
+class ExtendedConnected(Connected, frozen=True):
+    """... and the device speaks ``callnet.v2``: it is told of the calls of its phone."""
+
+    guess = False
+    extended = True
 
 
 class Disconnected(_DeviceEvent, frozen=True):
@@ -154,6 +166,27 @@ class Revoked(_DeviceEvent, frozen=True):
     """
 
     generation: int | None
+
+
+class Announced(_RoomEvent, frozen=True):
+    """``device``, which the call rings, was told so on a live socket."""
+
+    device: DeviceAddress
+
+
+class Pulled(_DeviceEvent, frozen=True):
+    """``device``, which speaks ``callnet.v2``, takes over the call in ``room`` from another device of its phone (§2.5).
+
+    If a newer connection of it than that of ``generation`` is open, nothing happens.
+    """
+
+    fresh = True
+    room: RoomId
+    generation: int
+
+    def rooms(self) -> Collection[RoomId]:
+        """The call's."""
+        return (self.room,)
 
 
 class Signalled(_RoomEvent, frozen=True):
@@ -210,12 +243,15 @@ Event: TypeAlias = (
     | HangUp
     | Cancel
     | Connected
+    | ExtendedConnected
     | Disconnected
     | GaveUp
     | RangInVain
     | Unreachable
     | PolicyChanged
     | Revoked
+    | Announced
+    | Pulled
     | Signalled
     | Stopped
     | DeviceDue
@@ -226,5 +262,5 @@ Event: TypeAlias = (
     | PageHungUp
 )
 
-OF_A_NODE: Final = (Connected, SeatTaken)
+OF_A_NODE: Final = (Connected, ExtendedConnected, SeatTaken)
 """Events that name the node that holds a socket; it may have got another name when they are decided."""

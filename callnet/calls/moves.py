@@ -8,7 +8,12 @@ from callnet.records import CallRecord, CallState
 
 
 def accept(
-    draft: Draft, call: CallRecord, callee: DeviceAddress, by_calling: bool = False, by_itself: bool = False
+    draft: Draft,
+    call: CallRecord,
+    callee: DeviceAddress,
+    by_calling: bool = False,
+    by_itself: bool = False,
+    extended: bool = False,
 ) -> None:
     """Let ``callee`` accept ``call``; the caller and the other rung devices are told."""
     others = [device for device in call.ringing if device != callee]
@@ -21,6 +26,7 @@ def accept(
         answered_by_itself=by_itself,
         ringing=(),
         awaited_until=None,
+        extended=(*call.extended, callee) if extended else call.extended,
     )
     draft.tell(call, call.caller, *others)
 
@@ -64,3 +70,11 @@ def drop_out(draft: Draft, call: CallRecord, device: DeviceAddress, knows: bool 
         refuse(draft, call, device, Reason.BUSY)
     else:
         draft.tell(draft.end(call, Reason.BUSY), call.caller, device)
+
+
+def leave_for_another(draft: Draft, call: CallRecord, device: DeviceAddress) -> None:
+    """Let ``device`` leave a call that it is in since it goes on with another one."""
+    if device in call.ringing:
+        drop_out(draft, call, device)
+    else:
+        leave(draft, call, device, Reason.REPLACED)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from callnet.calls import events
 from callnet.calls.arrivals import Arrivals
 from callnet.calls.decisions import Decisions, InDoubt
 from callnet.calls.retries import Retries
-from callnet.calls.seats import Seated, SeatReply
+from callnet.calls.seats import NoSeat, Seated, SeatReply
 from callnet.calls.sessions import SeatSession
 from callnet.calls.turns import Turns
 from callnet.errors import Unavailable
@@ -16,6 +16,9 @@ from callnet.interfaces import ICallStore
 from callnet.model import RoomId
 from callnet.records import Relay, SeatNotice
 from callnet.soon import Soon
+
+_LOOK_AGAIN: Final = 0.25
+"""Seconds until a page that waits for a seat asks again."""
 
 
 class Pages:
@@ -35,7 +38,10 @@ class Pages:
 
     async def _take(self, room: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
         with self._arrivals.arriving((room, key)):
-            reply: SeatReply = await self._reply(events.SeatTaken(room, key, page, self._store.node))
+            reply: SeatReply = await self._reply(room, key, page)
+            while isinstance(reply, NoSeat) and reply.may_wait:
+                await self._retries.pause(_LOOK_AGAIN)
+                reply = await self._reply(room, key, page)
             if isinstance(reply, Seated):
                 session.generation = reply.generation
                 older = self._seated.get((room, key))
@@ -45,12 +51,12 @@ class Pages:
                 session.told(reply.seats, reply.call)
         return reply
 
-    async def _reply(self, event: events.SeatTaken) -> Any:
+    async def _reply(self, room: RoomId, key: str, page: str) -> Any:
         try:
-            return (await self._decisions.settle(event)).reply
+            return (await self._decisions.settle(events.SeatTaken(room, key, page, self._store.node))).reply
         except InDoubt as doubt:
             if isinstance(doubt.decision.reply, Seated):
-                self._give_up(event.room, event.key, doubt.decision.reply.generation)
+                self._give_up(room, key, doubt.decision.reply.generation)
             raise
 
     def _give_up(self, room: RoomId, key: str, generation: int) -> None:

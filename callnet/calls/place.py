@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from callnet.calls.draft import Draft, other_party
 from callnet.calls.events import Place
-from callnet.calls.moves import accept, drop_out, leave
+from callnet.calls.moves import accept, leave_for_another
 from callnet.calls.times import SECOND_TAP
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn
@@ -54,10 +54,7 @@ def place(draft: Draft, event: Place) -> Outcome | Ringing:
     if not draft.complete:
         _require_known(draft, event.target)
     if own is not None:
-        if event.caller in own.ringing:
-            drop_out(draft, own, event.caller)
-        else:
-            leave(draft, own, event.caller, Reason.REPLACED)
+        leave_for_another(draft, own, event.caller)
         caller = draft.put_device(caller, room=None)
     rung = _free_devices(draft, event)
     if isinstance(rung, Reason):
@@ -78,7 +75,7 @@ def _meet(draft: Draft, own: CallRecord, event: Place) -> Outcome | None:
         if own.caller == caller:
             return Withdrawn() if own.asked == target else None
         if target.covers(own.caller):
-            accept(draft, own, caller, by_calling=True)
+            accept(draft, own, caller, by_calling=True, extended=event.extended)
             return Accepted(own.room, own.caller)
         return None
     other = other_party(own, caller)
@@ -131,6 +128,7 @@ def _ring(
             placed_at=draft.now,
             due=None,
             awaited_until=awaited_until,
+            extended=(event.caller,) if event.extended else (),
         )
     )
     for device in (caller, *rung):

@@ -22,6 +22,7 @@ from callnet.calls.connecting import ConnectedInDoubt, Connecting
 from callnet.calls.counts import CallCounts
 from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
+from callnet.calls.extensions import Extensions
 from callnet.calls.orders import Orders
 from callnet.calls.pages import Pages
 from callnet.calls.place import UNREACHED, Ringing, unreached
@@ -37,7 +38,7 @@ from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import BusMessage, IBus, ICallStore, IPreferences
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
-from callnet.records import CallRecord, CallState, Displaced, Notice, Relay
+from callnet.records import CallRecord, CallState, DeviceRelay, Displaced, Notice, Relay
 from callnet.soon import Soon
 
 _ANSWER_TRIES: Final = 11
@@ -66,6 +67,7 @@ class RoomManager:
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._connecting = Connecting(store, clock, self._decisions, self._retries)
         self.orders: Final = Orders(store, self._decisions, self._retries, self._turns, preferences, self._devices)
+        self.extensions: Final = Extensions(store, bus, self._decisions, self._turns, self._devices)
         self._waiters = Waiters()
         self._arrivals: Arrivals[Notice] = Arrivals(self._notice)
         self._pages = Pages(store, self._decisions, self._retries, self._turns)
@@ -107,7 +109,7 @@ class RoomManager:
         heard_at = None if older is None else self._heard_at(older)
         with self._arrivals.arriving(device):
             try:
-                reply = await self._connecting.connect(device, heard_at, opened_at, policy)
+                reply = await self._connecting.connect(device, heard_at, opened_at, policy, session.extended)
             except ConnectedInDoubt:
                 if older is not None:
                     older.displaced()
@@ -122,6 +124,8 @@ class RoomManager:
             if older is not None:
                 older.displaced()
             self.orders.introduce(session, policy)
+            if session.extended:
+                session.welcomed(reply.present, reply.of_phone)
             self._tell_missed(session, reply.missed)
 
     def _tell_missed(self, session: DeviceSession, missed: Missed) -> None:
@@ -172,10 +176,11 @@ class RoomManager:
             told(Withdrawn())
             return
         caller, room = session.address, new_room_id()
+        event = events.Place(caller, target, room, session.generation, session.extended)
         self._retries.forget((events.Cancel, caller))
         self._waiters.expect(room, told)
         try:
-            reply: Any = (await self._decisions.settle(events.Place(caller, target, room, session.generation))).reply
+            reply: Any = (await self._decisions.settle(event)).reply
         except Exception as error:
             if self._waiters.not_placed(room):
                 self._call_failed(events.GaveUp(room, caller), error)
@@ -214,12 +219,14 @@ class RoomManager:
         gave_up = events.GaveUp(room, device)
         if self._retries and self._retries.keeps((events.Answer, device), gave_up):
             self._retries.forget((events.Answer, device))
-        event = events.Answer(room, device, accepted, by_itself)
+        event = events.Answer(room, device, accepted, by_itself, session.extended)
         for tried in range(_ANSWER_TRIES):
             try:
                 return (await self._decisions.settle(event)).reply
             except Unavailable:
-                event = events.LateAnswer(room, device, accepted, by_itself, generation=session.generation)
+                event = events.LateAnswer(
+                    room, device, accepted, by_itself, session.extended, generation=session.generation
+                )
                 if tried and self._turns.is_awaited(device):
                     break  # the device has something else to ask for
                 await self._retries.pause(AGAIN)
@@ -295,6 +302,8 @@ class RoomManager:
                 del self._devices[message.to]
                 self._waiters.withdraw(message.to)
                 session.displaced()
+        elif isinstance(message, DeviceRelay):
+            self.extensions.receive(message)
         else:
             self._pages.receive(message)
 
@@ -314,6 +323,8 @@ class RoomManager:
         """Have the caller's waiter know of the outcome, and the caller of what came after it."""
         outcome = outcome_of(call)
         if outcome is None:
+            if session is not None:
+                session.told(call)
             return
         self.counts.told(outcome)
         self._waiters.fire(call.caller, call.room, outcome)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from callnet.calls.draft import Draft, parties
 from callnet.calls.events import PageHungUp, SeatEmptied, SeatsDue, SeatTaken
 from callnet.calls.telling import ending_reason
-from callnet.calls.times import SEAT_KEPT, abandoned_at
+from callnet.calls.times import SEAT_KEPT, SEAT_PASSES, abandoned_at
 from callnet.errors import Unavailable
 from callnet.model import Reason
 from callnet.records import CallRecord, CallState, Seat, SeatsRecord
@@ -37,6 +37,8 @@ class NoSeat(Struct, frozen=True):
     """The reply to a page that got none: ``full`` or ``unknown_room``."""
 
     reason: str
+    may_wait: bool = False
+    """A device has left the call for another one, and its page has not gone yet."""
 
 
 class RoomOver(Struct, frozen=True):
@@ -82,9 +84,10 @@ def take(draft: Draft, event: SeatTaken) -> SeatReply:
         return NoSeat(UNKNOWN_ROOM)
     record = known or SeatsRecord(event.room, 0, (None, None), None)
     taken: tuple[Seat | None, Seat | None] = (None, None) if record.closed else record.seats
-    index = _choose(taken, event.key, draft.now)
+    passes = call is not None and call.moved_at is not None and draft.now - call.moved_at < SEAT_PASSES
+    index = _choose(taken, event.key, draft.now, 0.0 if passes else SEAT_KEPT)
     if index is None:
-        return NoSeat(FULL)
+        return NoSeat(FULL, passes)
     old = taken[index]
     older = max((seat.generation for seat in record.seats if seat is not None), default=0)
     generation = draft.next_generation(older, draft.now)
@@ -94,10 +97,10 @@ def take(draft: Draft, event: SeatTaken) -> SeatReply:
     return Seated(generation, record, call, displaced)
 
 
-def _choose(seats: tuple[Seat | None, Seat | None], key: str, now: float) -> int | None:
+def _choose(seats: tuple[Seat | None, Seat | None], key: str, now: float, kept_for: float) -> int | None:
     kept = [index for index, seat in enumerate(seats) if seat is not None and seat.key == key]
     free = [index for index, seat in enumerate(seats) if seat is None]
-    stale = [index for index, seat in enumerate(seats) if _is_stale(seat, now)]
+    stale = [index for index, seat in enumerate(seats) if _is_stale(seat, now, kept_for)]
     return next(iter(kept + free + stale), None)
 
 
@@ -153,5 +156,5 @@ def due(draft: Draft, event: SeatsDue) -> None:
         draft.forget(record)
 
 
-def _is_stale(seat: Seat | None, now: float) -> bool:
-    return seat is not None and seat.empty_since is not None and now - seat.empty_since >= SEAT_KEPT
+def _is_stale(seat: Seat | None, now: float, kept_for: float = SEAT_KEPT) -> bool:
+    return seat is not None and seat.empty_since is not None and now - seat.empty_since >= kept_for

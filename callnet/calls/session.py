@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
-from typing import Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,9 +13,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from callnet.calls import grammar
 from callnet.calls.call import NotYours, TooLate
+from callnet.calls.grammar import BadFrame, error_frame
 from callnet.calls.messages import (
-    BadFrame,
     Call,
     Called,
     CalledRefuse,
@@ -22,11 +24,12 @@ from callnet.calls.messages import (
     CallFailed,
     CallingBeHangup,
     CallingHangup,
-    ErrorFrame,
+    CallRefuse,
+    CallSuccess,
+    Frame,
     Message,
     Request,
     call_failed,
-    decode,
     encode,
 )
 from callnet.calls.rooms import RoomManager
@@ -42,8 +45,9 @@ from callnet.soon import begin, or_else
 
 _REMEMBERED_ROOMS: Final = 8
 
-_Acted: TypeAlias = tuple[tuple[int, int], type[Message] | None]
+_Acted: TypeAlias = tuple[tuple[int, int], type[Frame] | None]
 """The age of a call as it was acted on, and what the device was told last of it."""
+_Answer: TypeAlias = CallSuccess | CallRefuse | CallFailed | CallingBeHangup
 _NEVER: Final[_Acted] = ((-1, 0), None)
 _OVER: Final = (2, 0)
 """The least age of a call that is over."""
@@ -54,23 +58,29 @@ log = Logger()
 class Dialect(Struct, frozen=True):
     """What a client speaks, as far as it makes a difference."""
 
+    decode: Callable[[bytes], Any]
+    """Reads a frame, or raises :class:`BadFrame`."""
     bad_frames_a_minute: int
     """More of them close the socket (protocol §2.6)."""
+    unknown_types_count: bool
+    """If they do not, the first is answered, and those that follow on its connection are not."""
 
 
-BASE: Final = Dialect(bad_frames_a_minute=120)
-"""Knows the seed's messages only. It may have habits of its own, so unknown types do not count."""
+BASE: Final = Dialect(grammar.BASE.decode, bad_frames_a_minute=120, unknown_types_count=False)
+"""Knows the seed's messages only. It may have habits of its own."""
 
 
 class Session:
     """A device on its newest connection, or on one that is about to be closed for a newer one."""
+
+    dialect: ClassVar[Dialect] = BASE
+    extended: ClassVar[bool] = False
 
     __slots__ = (
         "_acted",
         "_bad_frames",
         "_bad_since",
         "_clock",
-        "_dialect",
         "_frames_until",
         "_limits",
         "_peer",
@@ -88,7 +98,6 @@ class Session:
         rooms: RoomManager,
         peer: IPeer,
         clock: IReactorTime,
-        dialect: Dialect,
         limits: SignalLimits,
     ) -> None:
         self.address: Final = address
@@ -97,7 +106,6 @@ class Session:
         self._rooms = rooms
         self._peer = peer
         self._clock = clock
-        self._dialect = dialect
         self._limits = limits
         self._frames_until = 0.0
         self._acted: dict[RoomId, _Acted] | None = None
@@ -114,7 +122,7 @@ class Session:
 
     def closed(self) -> None:
         """Detach the device."""
-        or_else(self._rooms.detach(self), _log_unless_unavailable)
+        or_else(self._rooms.detach(self), log_unless_unavailable)
 
     def received(self, payload: bytes) -> None:
         """Take one frame."""
@@ -123,23 +131,28 @@ class Session:
             self._peer.close(CloseCode.TOO_MANY_FRAMES, "too many messages")
             return
         try:
-            frame = decode(payload)
+            frame = self.dialect.decode(payload)
         except BadFrame as bad:
             self._bad_frame(bad)
             return
-        if isinstance(frame, Call):
-            self._call(DeviceAddress(frame.to_phone, frame.to_device_id))
-        elif isinstance(frame, CallingHangup):
-            or_else(begin(self._hang_up(frame)), _log_unless_unavailable)
-        else:
-            or_else(begin(self._answer_call(frame)), _log_unless_unavailable)
+        self._take(frame)
 
-    def _call(self, target: DeviceAddress) -> None:
+    def _take(self, frame: Request) -> None:
+        if isinstance(frame, Call):
+            self._call(frame)
+        elif isinstance(frame, CallingHangup):
+            or_else(begin(self._hang_up(frame)), log_unless_unavailable)
+        else:
+            or_else(begin(self._answer_call(frame)), log_unless_unavailable)
+
+    def _call(self, frame: Call) -> None:
+        target = DeviceAddress(frame.to_phone, frame.to_device_id)
         if self._limits.may_call(self.address, target.phone):
-            or_else(self._rooms.call(self, target, self.answered), partial(self._fail, target))
+            told = partial(self.answered, asked=frame.id) if frame.id else self.answered
+            or_else(self._rooms.call(self, target, told), partial(self._fail, target, frame.id))
         else:
             self._rooms.counts.told(Failed(target, Reason.RATE_LIMITED))
-            self._send(call_failed(target, Reason.RATE_LIMITED))
+            self._answer(call_failed(target, Reason.RATE_LIMITED), frame.id)
 
     async def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:
         by_itself = isinstance(frame, CalledSuccess) and frame.auto_answer
@@ -165,25 +178,34 @@ class Session:
         saying = said if message is None else type(message)
         self._remember(call.room, call.age, saying)
         if message is not None and said is not saying:
-            self._send(self._with_caller(message) if isinstance(message, Called) else message)
+            if isinstance(message, Called):
+                self._ring(message, call)
+            else:
+                self._send(message)
             self._must_be_heard(call)
+
+    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
+        """Say nothing: base clients are not welcomed."""
+
+    def signalled(self, room: RoomId, data: bytes) -> None:
+        """Say nothing: base clients do not know of signals."""
 
     def knows(self, call: CallRecord) -> None:
         """Take note that the device has been told of a call as it now is."""
         self._remember(call.room, call.age, self._acted_on(call.room)[1])
         self._must_be_heard(call)
 
-    def answered(self, outcome: Outcome) -> None:
-        """Say how a call came out that the device has placed."""
+    def answered(self, outcome: Outcome, asked: str = "") -> None:
+        """Say how a call came out that the device has placed. ``asked``: the id of its request, if that has one."""
         message = answer(outcome)
         if message is not None:
             if not isinstance(message, CallFailed):
                 self._has_said(RoomId(message.room_id), type(message))
-            self._send(message)
+            self._answer(message, asked)
 
     def revoked(self) -> None:
         """Close: the token of this connection was revoked. The device leaves its call (§2.4)."""
-        or_else(self._rooms.orders.revoke(self), _log_unless_unavailable)
+        or_else(self._rooms.orders.revoke(self), log_unless_unavailable)
         self._peer.close(CloseCode.TOKEN_INVALID, "token revoked")
 
     def displaced(self) -> None:
@@ -210,21 +232,27 @@ class Session:
     def _send(self, message: Message) -> None:
         self._peer.send(encode(message))
 
-    def _with_caller(self, called: Called) -> Called:
-        """Announce a caller as the owner of the device wants it."""
-        wanted, phone = self.preferences, called.from_phone
-        return replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer)
+    def _answer(self, message: _Answer, asked: str) -> None:
+        """Answer a request, by its id if it has one."""
+        self._send(replace(message, id=asked) if asked else message)
 
-    def _fail(self, target: DeviceAddress, failure: Failure) -> None:
+    def _ring(self, called: Called, call: CallRecord) -> None:
+        """Announce a caller as the owner of the device wants it, and that to the caller, if it is to know."""
+        wanted, phone = self.preferences, called.from_phone
+        self._send(replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer))
+        if call.caller in call.extended and not call.announced:
+            self._rooms.extensions.announced(self, call.room)
+
+    def _fail(self, target: DeviceAddress, asked: str, failure: Failure) -> None:
         reason = Reason.UNAVAILABLE if failure.check(Unavailable) else Reason.INTERNAL
-        _log_unless_unavailable(failure)
-        self._send(call_failed(target, reason))
+        log_unless_unavailable(failure)
+        self._answer(call_failed(target, reason), asked)
 
     def _late_answer(self, late: TooLate | NotYours | None, frame: CalledSuccess | CalledRefuse) -> None:
         if isinstance(late, TooLate):
             fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), RoomId(frame.room_id)
             self._has_said(room, CallingBeHangup)
-            self._send(be_hangup(fire, room, late.reason))
+            self._answer(be_hangup(fire, room, late.reason), frame.id)
             now = self._rooms.now()
             self._unsure = self._peer.heard_at(), now - UNHEARD, now
         else:
@@ -240,7 +268,7 @@ class Session:
     def _not_yours(self, late: NotYours | None, frame: Request) -> None:
         if late is not None:
             kind = frame.__struct_config__.tag
-            self._bad_frame(BadFrame(ErrorFrame(message=f"{kind}: room_id is of another's call")))
+            self._bad_frame(BadFrame(error_frame(f"{kind}: room_id is of another's call", frame.id)))
 
     def _must_be_heard(self, call: CallRecord) -> None:
         """Take note of when that was decided which the device has just been told of a call."""
@@ -254,7 +282,7 @@ class Session:
     def _has_said(self, room: RoomId, said: type[Message]) -> None:
         self._remember(room, self._acted_on(room)[0], said)
 
-    def _remember(self, room: RoomId, age: tuple[int, int], said: type[Message] | None) -> None:
+    def _remember(self, room: RoomId, age: tuple[int, int], said: type[Frame] | None) -> None:
         acted = self._acted
         if acted is None:
             acted = self._acted = {}
@@ -265,7 +293,7 @@ class Session:
 
     def _bad_frame(self, bad: BadFrame) -> None:
         """Answer a frame that breaks the protocol; too many of them close the socket (protocol §2.6)."""
-        if bad.unknown_type:
+        if bad.unknown_type and not self.dialect.unknown_types_count:
             if not self._told_of_types:
                 self._told_of_types = True
                 self._send(bad.answer)
@@ -275,14 +303,15 @@ class Session:
         if now - self._bad_since >= 60.0:
             self._bad_since, self._bad_frames = now, 0
         self._bad_frames += 1
-        if self._bad_frames > self._dialect.bad_frames_a_minute:
+        if self._bad_frames > self.dialect.bad_frames_a_minute:
             self._peer.close(CloseCode.BAD_FRAMES, "too many bad frames")
 
     def _give_up(self, failure: Failure) -> None:
-        _log_unless_unavailable(failure)
+        log_unless_unavailable(failure)
         self._peer.close(CloseCode.INTERNAL_ERROR, "try again")
 
 
-def _log_unless_unavailable(failure: Failure) -> None:
+def log_unless_unavailable(failure: Failure) -> None:
+    """Log what went wrong, unless it is that the store is away, which is said elsewhere."""
     if not failure.check(Unavailable):
         log.failure("handling a device", failure)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from callnet.model import DeviceAddress, Outcome
+from callnet.model import DeviceAddress, Outcome, RoomId
 from callnet.preferences import Preferences
 from callnet.records import CallRecord, SeatsRecord
 
@@ -16,8 +17,18 @@ class DeviceSession(Protocol):
     def address(self) -> DeviceAddress:
         """Which device it is."""
 
+    @property
+    def extended(self) -> bool:
+        """Whether it speaks ``callnet.v2``."""
+
     generation: int
     preferences: Preferences
+
+    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
+        """Tell an extended client the call that it is in, and the active ones of its phone's other devices."""
+
+    def signalled(self, room: RoomId, data: bytes) -> None:
+        """Hand over what the other party of a call said."""
 
     def told(self, call: CallRecord) -> None:
         """Have the device look at a call that has changed."""

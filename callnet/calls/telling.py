@@ -6,7 +6,7 @@ from math import ceil
 
 from msgspec import Struct
 
-from callnet.calls.draft import other_party
+from callnet.calls.draft import has_pulled, known_party
 from callnet.calls.messages import (
     Called,
     CallFailed,
@@ -79,22 +79,30 @@ def news(call: CallRecord, device: DeviceAddress, now: float, ring_time: float) 
     A caller hears the outcome by its waiter; this is for everyone else, for what comes after the
     outcome, and for a caller that is back.
     """
+    if device in call.left:
+        return be_hangup(known_party(call, device), call.room, Reason.MOVED)
     if call.state is CallState.RINGING:
         rings = device in call.ringing and now < call.placed_at + ring_time
         return _called(call, now, ring_time) if rings else None
     if call.state is CallState.ACTIVE and not _lost_fork(call, device):
-        owed = device == call.caller or call.answered_by_calling
-        return answer(Accepted(call.room, other_party(call, device))) if owed else None
+        return answer(Accepted(call.room, known_party(call, device))) if is_owed_success(call, device) else None
     if device == call.caller and call.callee is None:
         outcome = outcome_of(call)
         return None if outcome is None else answer(outcome)
     if decided_at(call, device) is None:
         return None
-    return be_hangup(other_party(call, device), call.room, ending_reason(call, device))
+    return be_hangup(known_party(call, device), call.room, ending_reason(call, device))
+
+
+def is_owed_success(call: CallRecord, device: DeviceAddress) -> bool:
+    """Tell whether a party of an active call is told so by ``call_success``, though it may have accepted it."""
+    return device == call.caller or call.answered_by_calling or has_pulled(call, device)
 
 
 def ending_reason(call: CallRecord, device: DeviceAddress) -> Reason:
     """Why a call is over for ``device``, in the words of ``calling_be_hangup`` (§2.3)."""
+    if device in call.left:
+        return Reason.MOVED
     if _lost_fork(call, device):
         return Reason.ANSWERED_ELSEWHERE
     if call.reason is None:
@@ -104,6 +112,8 @@ def ending_reason(call: CallRecord, device: DeviceAddress) -> Reason:
 
 def decided_at(call: CallRecord, device: DeviceAddress) -> float | None:
     """When it was decided what ends ``call`` for ``device``; ``None`` if there is nothing to tell it."""
+    if device in call.left:
+        return call.moved_at
     if _lost_fork(call, device):
         return call.answered_at
     if call.state is not CallState.OVER or device == call.ended_by:
@@ -118,7 +128,9 @@ def decided_at(call: CallRecord, device: DeviceAddress) -> float | None:
 
 def told_from(call: CallRecord, device: DeviceAddress) -> float | None:
     """When it was decided what :func:`news` says of ``call``; ``None`` if it says nothing that must be heard."""
-    return call.answered_at if call.state is CallState.ACTIVE else decided_at(call, device)
+    if call.state is not CallState.ACTIVE or device in call.left:
+        return decided_at(call, device)
+    return call.moved_at if has_pulled(call, device) else call.answered_at
 
 
 def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:

@@ -25,6 +25,9 @@ SECOND_TAP: Final = 2.0
 SEAT_KEPT: Final = 10.0
 """How long an empty seat is kept for its key (docs/room-socket.md)."""
 
+SEAT_PASSES: Final = 10.0
+"""For so long after a device has taken a call over, in seconds, its page may have the seat of the one that left."""
+
 BOTH_SEATS_EMPTY: Final = 30.0
 """A call whose seats have been empty that long is abandoned (§2.4)."""
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from random import uniform
 from typing import Final
 from urllib.parse import urlsplit
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from callnet.accounts.token import Token
+from callnet.calls.extended import LONGEST_FRAME, ExtendedSession
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import BASE, Session
+from callnet.calls.session import Session
 from callnet.config import LimitSettings
 from callnet.interfaces import IPeer
-from callnet.model import DeviceAddress
 from callnet.operations.limits import SignalLimits
 from callnet.signaling.peer import Peer
 from callnet.websocket import ServerSocketFactory
 
-LONGEST_FRAME: Final = 16 * 1024
-"""Bytes in a frame of a device."""
+_RECONNECT_IN: Final = 1.0, 10.0
+"""Seconds in which extended clients are to come again, at the least and at the most."""
 
 
 class SignalingFactory(ServerSocketFactory):
@@ -28,6 +30,7 @@ class SignalingFactory(ServerSocketFactory):
     ``authenticate`` verifies a token, or raises :class:`callnet.errors.TokenInvalid`.
     ``allowed_origins``: if there are any, a browser's page must come
     from one of them (``https://host``); WebViews, which say ``null`` or ``file:`` or nothing, always pass.
+    ``open_enrolment``: anybody may log in as a new device of any phone, so only claimed devices may take over calls.
     """
 
     def __init__(
@@ -37,11 +40,13 @@ class SignalingFactory(ServerSocketFactory):
         clock: IReactorTime,
         limits: LimitSettings,
         allowed_origins: Sequence[str] = (),
+        open_enrolment: bool = True,
     ) -> None:
         super().__init__(Peer, clock, LONGEST_FRAME, limits.sockets_of_an_address)
         self.limits: Final = SignalLimits(limits, clock.seconds)
         self.authenticate: Final = authenticate
         self._rooms = rooms
+        self._open_enrolment = open_enrolment
         self._allowed_origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
 
     def allows_origin(self, origin: str | None) -> bool:
@@ -56,6 +61,16 @@ class SignalingFactory(ServerSocketFactory):
             if isinstance(socket, Peer) and socket.is_of(phones) and is_revoked(socket.token):
                 socket.session.revoked()
 
-    def session(self, address: DeviceAddress, peer: IPeer) -> Session:
+    def session(self, token: Token, peer: IPeer, extended: bool) -> Session:
         """Make the session of a device that was admitted."""
-        return Session(address, self._rooms, peer, self.clock, BASE, self.limits)
+        if not extended:
+            return Session(token.device, self._rooms, peer, self.clock, self.limits)
+        may_pull = token.claimed or not self._open_enrolment
+        return ExtendedSession(token.device, self._rooms, peer, self.clock, self.limits, may_pull)
+
+    def shut_down(self) -> Deferred[None]:
+        """Open no more sockets, close all with 1001, of which extended clients are told. Fires when they are gone."""
+        for socket in list(self.sockets):
+            if isinstance(socket, Peer):
+                socket.say_going_away(uniform(*_RECONNECT_IN))  # noqa: S311  it hides nothing
+        return super().shut_down()

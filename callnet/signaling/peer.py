@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from zope.interface import implementer
 
 from callnet.accounts.token import Token
+from callnet.calls.extended import ExtendedSession
+from callnet.calls.extended_messages import LONGEST_SIGNAL, SUBPROTOCOL
 from callnet.calls.session import Session
 from callnet.errors import TokenInvalid
 from callnet.interfaces import IPeer
+from callnet.model import CloseCode
 from callnet.websocket import Opening, Refused, ServerSocket
 
 if TYPE_CHECKING:
@@ -35,30 +38,47 @@ class Peer(ServerSocket):
             raise Refused(HTTPStatus.NOT_FOUND)
         if not factory.allows_origin(opening.headers.get("origin")):
             raise Refused(HTTPStatus.FORBIDDEN)
+        offered = opening.headers.get("sec-websocket-protocol")
+        is_extended = offered is not None and SUBPROTOCOL in (name.strip() for name in offered.split(","))
+        if is_extended:
+            self.subprotocol = SUBPROTOCOL
+            self.maxFramePayloadSize = self.maxMessagePayloadSize = LONGEST_SIGNAL
         try:
             self.token = factory.authenticate(_token(opening))
         except TokenInvalid:
+            if is_extended:
+                return  # a browser cannot see a status: it is told when the socket is open
             raise Refused(HTTPStatus.UNAUTHORIZED) from None
         if not factory.limits.may_connect(self.token.device):
             raise Refused(HTTPStatus.TOO_MANY_REQUESTS)
-        self.session = factory.session(self.token.device, self)
+        self.session = factory.session(self.token, self, is_extended)
 
     def is_of(self, phones: Collection[str]) -> bool:
         """Tell whether this is the socket of a device of one of these phones."""
         return hasattr(self, "session") and self.token.device.phone in phones
 
     def opened(self) -> None:
-        """Let the device be connected."""
-        self.session.opened()
+        """Let the device be connected, or close the socket of a client whose token is no good."""
+        if hasattr(self, "session"):
+            self.session.opened()
+        else:
+            self.close(CloseCode.TOKEN_INVALID, "token invalid")
 
     def received(self, payload: bytes) -> None:
         """Hand a frame to the session."""
         self.session.received(payload)
 
+    def say_going_away(self, reconnect_in: float) -> None:
+        """Tell an extended client that the socket is about to be closed."""
+        session = getattr(self, "session", None)
+        if isinstance(session, ExtendedSession):
+            session.going_away(reconnect_in, 0.0)
+
     def gone(self) -> None:
         """Let the device be gone."""
-        self.session.closed()
-        del self.session  # which knows this socket
+        if hasattr(self, "session"):
+            self.session.closed()
+            del self.session  # which knows this socket
 
 
 def _token(opening: Opening) -> str:

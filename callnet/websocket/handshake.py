@@ -21,6 +21,8 @@ _HOST: Final = re.compile(r"(?:[^:\s\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _ORIGIN: Final = re.compile(r"null|file://|https?://[a-z0-9.-]*[a-z0-9](?::[0-9]{1,4})?")
 _KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")
 _CONNECTIONS: Final = frozenset({"upgrade", "keep-alive, upgrade"})
+_PROTOCOL: Final = re.compile(r"[a-z0-9.]+")
+"""One subprotocol and no more."""
 _EXTENSIONS: Final = frozenset({"permessage-deflate", "permessage-deflate; client_max_window_bits"})
 """What browsers offer, and what is not accepted."""
 
@@ -45,12 +47,15 @@ class PlainHandshake(Struct, frozen=True):
     length: int
     """Bytes."""
 
-    def answer(self) -> bytes:
+    def answer(self, subprotocol: str | None) -> bytes:
         """What accepts it."""
         accept = b2a_base64(sha1(self.key.encode("ascii") + _GUID, usedforsecurity=False).digest(), newline=False)
         return (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+            + (b"" if subprotocol is None else b"Sec-WebSocket-Protocol: %b\r\n" % subprotocol.encode("ascii"))
+            + b"Sec-WebSocket-Accept: "
+            + accept
+            + b"\r\n\r\n"
         )
 
 
@@ -86,7 +91,7 @@ def _is_plain(headers: Mapping[str, str]) -> bool:
         get("upgrade", "").lower() == "websocket"
         and get("connection", "").lower() in _CONNECTIONS
         and get("sec-websocket-version") == "13"
-        and "sec-websocket-protocol" not in headers
+        and _PROTOCOL.fullmatch(get("sec-websocket-protocol", "any")) is not None
         and _KEY.fullmatch(get("sec-websocket-key", "")) is not None
         and _HOST.fullmatch(get("host", "")) is not None
         and (origin is None or _ORIGIN.fullmatch(origin) is not None)

@@ -79,6 +79,8 @@ class ServerSocket(WebSocketServerProtocol):
     reads_plain = True
     """Whether a handshake that is in order need not go Autobahn's way."""
     has_opened = False
+    subprotocol: str | None = None
+    """What both are to speak: one of those that the client offers (RFC 6455 §1.9)."""
     site: str | None = None
     """Where it comes from, if that is counted."""
     pinged_at = -inf
@@ -215,18 +217,19 @@ class ServerSocket(WebSocketServerProtocol):
         if status is not None:
             self.failHandshake("", status)
             return True
-        write(self.transport, plain.answer())
+        write(self.transport, plain.answer(self.subprotocol))
         self.state = self.STATE_OPEN
         self._onOpen()
         if len(data) > plain.length:
             self.dataReceived(data[plain.length :])
         return True
 
-    def onConnect(self, request: ConnectionRequest) -> None:
-        """Answer a handshake that Autobahn has read."""
+    def onConnect(self, request: ConnectionRequest) -> str | None:
+        """Answer a handshake that Autobahn has read with the subprotocol."""
         status = self._refusal(Opening(request.path, request.params, request.headers))
         if status is not None:
             raise ConnectionDeny(status.value)
+        return self.subprotocol
 
     def _refusal(self, opening: Opening) -> HTTPStatus | None:
         """Why a socket may not be opened. Nothing that goes wrong here may be told to the client."""

@@ -9,8 +9,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
+from callnet.calls.extended import ExtendedSession
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import BASE, Session
+from callnet.calls.session import Session
 from callnet.cluster.membership import Membership
 from callnet.cluster.over_redis import open_shared
 from callnet.cluster.redis_url import parse
@@ -75,12 +76,16 @@ class Node:
 class Phone:
     """A device's connection to a node. It answers nothing by itself."""
 
-    def __init__(self, address: DeviceAddress, node: Place) -> None:
+    def __init__(self, address: DeviceAddress, node: Place, extended: bool = False) -> None:
         self.address = address
         self.frames: list[dict[str, Any]] = []
         self.closed: list[int] = []
         self._clock = node.clock
-        self.session = Session(address, node.rooms, self, node.clock, BASE, ANY_NUMBER)
+        self.session: Session
+        if extended:
+            self.session = ExtendedSession(address, node.rooms, self, node.clock, ANY_NUMBER, may_pull=True)
+        else:
+            self.session = Session(address, node.rooms, self, node.clock, ANY_NUMBER)
         self.session.opened()
 
     # What the session calls
@@ -105,7 +110,7 @@ class Phone:
         """Have the socket close."""
         self.close(1000, "")
 
-    def says(self, **frame: str) -> None:
+    def says(self, **frame: object) -> None:
         """Send a frame."""
         self.session.received(json.dumps(frame).encode())
 
@@ -175,9 +180,9 @@ class ClusterCase(SharedNodes):
         await self.until(lambda: node.is_joined)
         return node
 
-    async def phone(self, address: DeviceAddress, node: Node) -> Phone:
-        """Connect a device."""
-        phone = Phone(address, node)
+    async def phone(self, address: DeviceAddress, node: Node, extended: bool = False) -> Phone:
+        """Connect a device, which may speak ``callnet.v2``."""
+        phone = Phone(address, node, extended)
         await self.until(lambda: phone.session.generation)
         return phone
 

@@ -1,0 +1,201 @@
+"""One connected device that speaks ``callnet.v2`` (protocol §2.5): what it may say and is told beyond the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import ClassVar, Final
+
+from msgspec import Raw, Struct
+from msgspec.json import Encoder
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from callnet.calls.call import NotYours, TooLate
+from callnet.calls.draft import other_party, parties
+from callnet.calls.extended_messages import (
+    EXTENDED,
+    PING_EVERY,
+    CallOfPhone,
+    CallRinging,
+    ExtendedRequest,
+    GoingAway,
+    PeerState,
+    Ping,
+    Pong,
+    PresentCall,
+    Pull,
+    Signal,
+    SignalFrom,
+    Welcome,
+    compact,
+)
+from callnet.calls.extended_rules import NotToBeHad
+from callnet.calls.grammar import BadFrame, error_frame
+from callnet.calls.messages import CallingBeHangup, Frame, page_path
+from callnet.calls.rooms import RoomManager
+from callnet.calls.session import Dialect, Session, log_unless_unavailable
+from callnet.calls.telling import be_hangup
+from callnet.interfaces import IPeer
+from callnet.model import Accepted, CloseCode, DeviceAddress, RoomId
+from callnet.operations.limits import SignalLimits
+from callnet.records import CallRecord, CallState
+from callnet.soon import begin, or_else
+
+LONGEST_FRAME: Final = 16 * 1024
+"""Bytes in a frame that is no ``signal``."""
+_NOT_OURS: Final = {
+    Signal: "room_id is of no active call of this device",
+    Pull: "room_id is of no active call of another device of this phone",
+}
+_NOBODY: Final = DeviceAddress("", "")
+
+_encode = Encoder().encode
+
+
+class _Other(Struct, frozen=True):
+    """The other party of the device's call, as the device knows it."""
+
+    room: RoomId
+    device: DeviceAddress
+    is_absent: bool
+
+
+class ExtendedSession(Session):
+    """A device that is told more, and may do more.
+
+    :param may_pull: whether it may take over calls of other devices of its phone, and know of them.
+    """
+
+    dialect: ClassVar[Dialect] = Dialect(EXTENDED.decode, bad_frames_a_minute=20, unknown_types_count=True)
+    extended: ClassVar[bool] = True
+
+    __slots__ = ("_may_pull", "_other")
+
+    def __init__(
+        self,
+        address: DeviceAddress,
+        rooms: RoomManager,
+        peer: IPeer,
+        clock: IReactorTime,
+        limits: SignalLimits,
+        may_pull: bool,
+    ) -> None:
+        super().__init__(address, rooms, peer, clock, limits)
+        self._may_pull = may_pull
+        self._other: _Other | None = None
+
+    # From the socket
+
+    def received(self, payload: bytes) -> None:
+        """Take one frame. Only signals may be long."""
+        if len(payload) > LONGEST_FRAME and b'"signal"' not in payload:
+            self._peer.close(CloseCode.TOO_LARGE, "too large")
+        else:
+            super().received(payload)
+
+    def _take(self, frame: ExtendedRequest) -> None:
+        if isinstance(frame, Signal):
+            or_else(begin(self._signal(frame)), log_unless_unavailable)
+        elif isinstance(frame, Pull):
+            or_else(begin(self._pull(frame)), partial(self._fail_pull, frame))
+        elif isinstance(frame, Ping):
+            self._say(Pong(frame.t, frame.id))
+        else:
+            super()._take(frame)
+
+    async def _signal(self, frame: Signal) -> None:
+        room = RoomId(frame.room_id)
+        self._not_done(await self._rooms.extensions.signal(self, room, compact(frame.data)), frame)
+
+    async def _pull(self, frame: Pull) -> None:
+        if not self._may_pull:
+            self._refuse(frame, "only a claimed device may take a call over")
+            return
+        room = RoomId(frame.room_id)
+        reply = await self._rooms.extensions.pull(self, room)
+        if isinstance(reply, Accepted):
+            self._other = _Other(room, reply.callee, False)
+            self.answered(reply, frame.id)
+        else:
+            self._not_done(reply, frame)
+
+    def _fail_pull(self, frame: Pull, failure: Failure) -> None:
+        log_unless_unavailable(failure)
+        self._say(error_frame("pull: this cannot be done just now; try again", frame.id))
+
+    def _not_done(self, why: TooLate | NotYours | NotToBeHad | None, frame: Signal | Pull) -> None:
+        """Say that a call is over, or is none that this can be done with, if so."""
+        reason = why.reason if isinstance(why, TooLate | NotToBeHad) else None
+        if reason is not None:
+            self._has_said(RoomId(frame.room_id), CallingBeHangup)
+            self._answer(be_hangup(_NOBODY, frame.room_id, reason), frame.id)
+        elif why is not None:
+            self._refuse(frame, _NOT_OURS[type(frame)])
+
+    def _refuse(self, frame: Signal | Pull, why: str) -> None:
+        kind = frame.__struct_config__.tag
+        self._bad_frame(BadFrame(error_frame(f"{kind}: {why}", frame.id)))
+
+    # From the room manager
+
+    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
+        """Say who the device is, which call it is in, and which it may take over."""
+        pullable = [_of_phone(call, self.address.phone) for call in of_phone] if self._may_pull else []
+        view = None if present is None else _present(present, self.address)
+        self._say(Welcome(*self.address, self._rooms.now(), PING_EVERY, (), pullable, view))
+        if present is not None:
+            self._look_at_other(present)
+
+    def told(self, call: CallRecord) -> None:
+        """Say what is new about a call, and about its other party."""
+        acted, said = self._acted_on(call.room)
+        if call.age <= acted:
+            return
+        super().told(call)
+        if call.state is CallState.RINGING and call.caller == self.address and call.announced and said is None:
+            self._remember(call.room, call.age, CallRinging)
+            self._say(CallRinging(*call.asked, call.room))
+        self._look_at_other(call)
+
+    def knows(self, call: CallRecord) -> None:
+        """Take note that the device has been told of a call as it now is."""
+        super().knows(call)
+        self._look_at_other(call)
+
+    def signalled(self, room: RoomId, data: bytes) -> None:
+        """Hand over what the other party of a call said."""
+        self._say(SignalFrom(room, Raw(data)))
+
+    def going_away(self, reconnect_in: float, deadline: float) -> None:
+        """Say that the socket will be closed in so many seconds, and in how many to come again."""
+        self._say(GoingAway(reconnect_in, deadline))
+
+    def _look_at_other(self, call: CallRecord) -> None:
+        """Say what has become of the other party since it was last looked at."""
+        if call.state is not CallState.ACTIVE or self.address not in parties(call):
+            return
+        other = other_party(call, self.address)
+        known = self._other
+        if known is None or known.room != call.room:
+            known = _Other(call.room, other, False)
+        now = self._other = _Other(call.room, other, other in call.absent)
+        if known.device != other:
+            self._say(PeerState(call.room, "moved", other.device_id))
+        elif known.is_absent != now.is_absent:
+            self._say(PeerState(call.room, "reconnecting" if now.is_absent else "back"))
+
+    def _say(self, message: Frame) -> None:
+        self._peer.send(_encode(message))
+
+
+def _present(call: CallRecord, device: DeviceAddress) -> PresentCall:
+    peer, direction = other_party(call, device), "outgoing" if device == call.caller else "incoming"
+    page, state = page_path(call.room), call.state.value
+    return PresentCall(call.room, state, direction, *peer, call.placed_at, page, call.answered_at)
+
+
+def _of_phone(call: CallRecord, phone: str) -> CallOfPhone:
+    """A call as it is shown to other devices of one of its phones."""
+    ours = next(party for party in parties(call) if party.phone == phone)
+    return CallOfPhone(call.room, ours.device_id, *other_party(call, ours), call.answered_at)

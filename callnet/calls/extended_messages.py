@@ -1,0 +1,235 @@
+"""The frames of the extended protocol, ``callnet.v2``, beside those of the seed (protocol §2.5), and how they are read.
+
+A request may carry an ``id``, which is in what answers it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+
+from callnet.calls import grammar
+from callnet.calls.grammar import SEED_FIELDS, Field, Fields, Grammar, text_of
+from callnet.calls.messages import Call, CalledRefuse, CalledSuccess, CallingHangup, Frame, Message, Request
+from callnet.model import RoomId, is_plain_text, is_room_id
+
+SUBPROTOCOL: Final = "callnet.v2"
+"""What an extended client offers in its handshake (RFC 6455 §1.9)."""
+LONGEST_SIGNAL: Final = 64 * 1024
+"""Bytes in a frame with a ``signal``."""
+PING_EVERY: Final = 20
+"""Seconds of silence after which a client had better ask whether the socket lives."""
+
+_ID_MAX: Final = 64
+_DEEPEST: Final = 64
+"""Levels of arrays and objects in a signal."""
+_T_MAX: Final = 64
+
+# What clients send
+
+
+class ExtendedCall(Call, frozen=True, tag="call"):
+    """As a base client's."""
+
+    id: str = ""
+
+
+class ExtendedCalledSuccess(CalledSuccess, frozen=True, tag="called_success"):
+    """As a base client's."""
+
+    id: str = ""
+
+
+class ExtendedCalledRefuse(CalledRefuse, frozen=True, tag="called_refuse"):
+    """As a base client's."""
+
+    id: str = ""
+
+
+class ExtendedCallingHangup(CallingHangup, frozen=True, tag="calling_hangup"):
+    """As a base client's."""
+
+    id: str = ""
+
+
+class Signal(Frame, frozen=True, tag="signal"):
+    """Something for the other party of an active call, whose media is not arranged by the page."""
+
+    room_id: str
+    data: Raw
+    """JSON."""
+    id: str = ""
+
+
+class Pull(Frame, frozen=True, tag="pull"):
+    """A device takes over a call that another one of its phone is in."""
+
+    room_id: str
+    id: str = ""
+
+
+class Ping(Frame, frozen=True, tag="ping"):
+    """The client asks whether the socket lives: a browser cannot send the pings of RFC 6455."""
+
+    t: int | float | str | None = None
+    id: str = ""
+
+
+ExtendedRequest: TypeAlias = Request | Signal | Pull | Ping
+"""What an extended client may send."""
+
+# What clients are sent
+
+
+class PresentCall(Struct, frozen=True, gc=False, omit_defaults=True):
+    """The call that a device is in."""
+
+    room_id: RoomId
+    state: str
+    """``ringing`` or ``active``."""
+    direction: str
+    """``outgoing`` or ``incoming``."""
+    peer_phone: str
+    peer_device_id: str
+    """``*`` while every device of that phone rings."""
+    started_at: float
+    """Seconds since 1970, like all times here."""
+    page: str
+    answered_at: float | None = None
+
+
+class CallOfPhone(Struct, frozen=True, gc=False):
+    """An active call of another device of the same phone, which may be pulled."""
+
+    room_id: RoomId
+    device_id: str
+    peer_phone: str
+    peer_device_id: str
+    answered_at: float | None
+
+
+class Welcome(Frame, frozen=True, tag="welcome"):
+    """The first frame on a connection."""
+
+    phone: str
+    device_id: str
+    server_time: float
+    ping_every: int
+    """Seconds."""
+    ice_servers: Sequence[Mapping[str, str]]
+    calls_of_phone: Sequence[CallOfPhone]
+    call: PresentCall | None = None
+
+
+class CallRinging(Frame, frozen=True, tag="call_ringing"):
+    """A device that is called has been told so on a live socket."""
+
+    to_phone: str
+    to_device_id: str
+    room_id: RoomId
+
+
+class SignalFrom(Frame, frozen=True, tag="signal"):
+    """Something from the other party."""
+
+    room_id: RoomId
+    data: Raw
+
+
+class PeerState(Frame, frozen=True, tag="peer_state"):
+    """The other party has lost its socket, is back, or goes on with another device."""
+
+    room_id: RoomId
+    state: str
+    """``reconnecting``, ``back`` or ``moved``."""
+    device_id: str = ""
+    """The new one."""
+
+
+class Pong(Frame, frozen=True, tag="pong"):
+    """The socket lives."""
+
+    t: int | float | str | None = None
+    id: str = ""
+
+
+class GoingAway(Frame, frozen=True, tag="going_away"):
+    """The server is about to close the socket."""
+
+    reconnect_in: float
+    """Seconds, another number for each client."""
+    deadline: float
+    """Seconds from now until it is closed."""
+
+
+ExtendedMessage: TypeAlias = Message | Welcome | CallRinging | SignalFrom | PeerState | Pong | GoingAway
+"""What an extended client may be sent."""
+
+# How they are read
+
+_STRINGS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_BRACKETS: Final = re.compile(rb"[^][{}]+")
+
+
+def compact(data: Raw) -> bytes:
+    """JSON without the newlines and blanks between its values."""
+    return msgspec.json.format(bytes(data), indent=-1)
+
+
+def _is_deep(data: bytes) -> bool:
+    depth = 0
+    for bracket in _BRACKETS.sub(b"", _STRINGS.sub(b"", data)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > _DEEPEST:
+            return True
+    return False
+
+
+def _data(value: Raw) -> str | None:
+    return f"is nested more than {_DEEPEST} levels deep" if _is_deep(bytes(value)) else None
+
+
+def _t(value: Raw) -> str | None:
+    try:
+        t = msgspec.json.decode(value, type=int | float | str | None)
+    except grammar.UNREADABLE:
+        return "must be a number or a string"
+    return f"is longer than {_T_MAX} characters" if isinstance(t, str) and len(t) > _T_MAX else None
+
+
+def _id(value: Raw) -> str | None:
+    text = text_of(value)
+    return (
+        None if text is not None and is_plain_text(text, _ID_MAX) else f"must be a string of up to {_ID_MAX} characters"
+    )
+
+
+_MAY_HAVE_ID: Final = {"id": Field(_id, may_be_absent=True)}
+
+
+def _is_fine(frame: ExtendedRequest) -> bool:
+    if len(frame.id) > _ID_MAX or not frame.id.isprintable():
+        return False
+    if isinstance(frame, Signal):
+        return is_room_id(frame.room_id) and not _is_deep(bytes(frame.data))
+    if isinstance(frame, Pull):
+        return is_room_id(frame.room_id)
+    if isinstance(frame, Ping):
+        return not isinstance(frame.t, str) or len(frame.t) <= _T_MAX
+    return grammar.is_fine(frame)
+
+
+_FIELDS: Final[Mapping[str, Fields]] = {
+    **{tag: fields | _MAY_HAVE_ID for tag, fields in SEED_FIELDS.items()},
+    "signal": {"room_id": Field(grammar.room), "data": Field(_data), **_MAY_HAVE_ID},
+    "pull": {"room_id": Field(grammar.room), **_MAY_HAVE_ID},
+    "ping": {"t": Field(_t, may_be_absent=True), **_MAY_HAVE_ID},
+}
+_STRUCTS: Final = (
+    ExtendedCall | ExtendedCalledSuccess | ExtendedCalledRefuse | ExtendedCallingHangup | Signal | Pull | Ping
+)
+EXTENDED: Final[Grammar[ExtendedRequest]] = Grammar(_STRUCTS, _FIELDS, _is_fine)

@@ -1,0 +1,251 @@
+"""How frames of devices are read: fast if nothing is wrong, and else with words that say what is (protocol §2.6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, Struct
+
+from callnet.calls.messages import (
+    Call,
+    CalledRefuse,
+    CalledSuccess,
+    CallFailed,
+    CallingHangup,
+    ErrorFrame,
+    Request,
+)
+from callnet.model import (
+    DEVICE_ID_MAX,
+    PHONE_MAX,
+    Reason,
+    has_control_characters,
+    is_plain_text,
+    is_room_id,
+)
+
+T = TypeVar("T", bound=Struct)
+
+Complaint: TypeAlias = Callable[[Raw], str | None]
+"""What is wrong with the value of a field, in words that quote nothing of it; ``None``: nothing."""
+
+
+class BadFrame(Exception):
+    """A frame that breaks the protocol; ``answer`` is what its sender is told (§2.6)."""
+
+    def __init__(self, answer: CallFailed | ErrorFrame, unknown_type: bool = False) -> None:
+        super().__init__(answer.message)
+        self.answer = answer
+        self.unknown_type = unknown_type
+
+
+class Field(Struct, frozen=True):
+    """What a field of a frame may be."""
+
+    complaint: Complaint
+    may_be_absent: bool = False
+
+
+Fields: TypeAlias = dict[str, Field]
+"""The fields of a frame of one type, by their names."""
+
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What msgspec raises for bad input: two of the three are not its own."""
+
+_encode = msgspec.json.Encoder().encode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_text = msgspec.json.Decoder(str).decode
+
+
+class Grammar(Generic[T]):
+    """All frames that some kind of client may send.
+
+    :param requests: the structs, as a union.
+    :param fields: by ``type``.
+    :param is_fine: tells whether the fields of a struct are beyond doubt what they may be.
+    """
+
+    def __init__(self, requests: Any, fields: Mapping[str, Fields], is_fine: Callable[[T], bool]) -> None:
+        self._decode: Callable[[bytes], T] = msgspec.json.Decoder(requests).decode
+        self._fields = fields
+        self._id = next((of_type["id"] for of_type in fields.values() if "id" in of_type), None)
+        self._is_fine = is_fine
+
+    def decode(self, payload: bytes) -> T:
+        """Read one frame.
+
+        :param payload: valid UTF-8: the socket has seen to that, and fields that nobody reads are not looked at here.
+        :raises BadFrame: it is not JSON, not an object, of unknown type, lacks a field, or a field is no
+            acceptable value.
+        """
+        try:
+            frame = self._decode(payload)
+        except UNREADABLE:
+            return self._decode_carefully(payload)
+        has_one_type = (payload.count(b'"type"') == 1 and b"\\" not in payload) or not _has_two_types(payload)
+        return frame if has_one_type and self._is_fine(frame) else self._decode_carefully(payload)
+
+    def _decode_carefully(self, payload: bytes) -> T:
+        """Read a frame that looks bad, field by field, and say what is wrong in words that quote nothing of it.
+
+        It may be right all the same: of duplicate keys the last counts, and the decoder stops at the first that is
+        wrong.
+        """
+        values = _values(payload)
+        asked = self._id_of(values)
+        if "type" not in values:
+            raise _error("type is missing", asked)
+        tag = text_of(values["type"])
+        if tag is None:
+            raise _error("type must be a string", asked)
+        if _has_two_types(payload):
+            raise _error("type stands twice", asked)
+        if tag not in self._fields:
+            raise _error("type is not known", asked, unknown_type=True)
+        fields = self._fields[tag]
+        for name, field in fields.items():
+            complaint = _complaint(field, values.get(name))
+            if complaint:
+                raise _refusal(tag, values, f"{tag}: {name} {complaint}", asked)
+        return self._decode(_encode({name: values[name] for name in ("type", *fields) if name in values}))
+
+    def _id_of(self, values: Mapping[str, Raw]) -> str:
+        """What the answer is to be known by, if that can be read, and requests of this kind have it."""
+        if self._id is None or "id" not in values or _complaint(self._id, values["id"]):
+            return ""
+        return text_of(values["id"]) or ""
+
+
+def _values(payload: bytes) -> dict[str, Raw]:
+    try:
+        values: dict[str, Raw] = _decode_fields(payload)
+    except msgspec.ValidationError:
+        raise _error("the frame must be a JSON object") from None
+    except RecursionError:
+        raise _error("the frame is nested too deeply") from None
+    except UNREADABLE:
+        raise _error("the frame is not JSON") from None
+    return values
+
+
+def _has_two_types(payload: bytes) -> bool:
+    """Tell whether ``type`` stands twice in the object itself, escaped spellings included."""
+    pairs: list[tuple[str, Any]] = []
+
+    def keep(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        pairs[:] = found
+        return {}
+
+    try:
+        json.loads(payload, object_pairs_hook=keep, parse_int=str)  # as msgspec reads it
+    except (ValueError, RecursionError):
+        return True
+    return sum(key == "type" for key, _ in pairs) > 1
+
+
+def _error(message: str, asked: str = "", unknown_type: bool = False) -> BadFrame:
+    return BadFrame(error_frame(message, asked), unknown_type)
+
+
+def error_frame(message: str, asked: str) -> ErrorFrame:
+    """An error. ``asked``: the id of the request that it answers, if that has one."""
+    return ErrorFrame(message=message, id=asked or UNSET)
+
+
+def _refusal(tag: str, values: Mapping[str, Raw], message: str, asked: str) -> BadFrame:
+    if tag != "call":
+        return _error(message, asked)
+    phone, device_id = _echo(values.get("to_phone"), PHONE_MAX), _echo(values.get("to_device_id"), DEVICE_ID_MAX)
+    return BadFrame(CallFailed(phone, device_id, Reason.INVALID, message, asked))
+
+
+def _echo(value: Raw | None, longest: int) -> str:
+    text = None if value is None else text_of(value)
+    return text if text is not None and is_plain_text(text, longest) else ""
+
+
+def _complaint(field: Field, value: Raw | None) -> str | None:
+    if value is None:
+        return None if field.may_be_absent else "is missing"
+    return field.complaint(value)
+
+
+# What fields may be
+
+
+def text_of(value: Raw) -> str | None:
+    """The text that a value is, if it is one."""
+    try:
+        text: str = _decode_text(value)
+    except UNREADABLE:
+        return None
+    return text
+
+
+def name(longest: int, may_be_empty: bool = True) -> Complaint:
+    """A text of at most so many characters, none of them a control character."""
+
+    def complaint(value: Raw) -> str | None:
+        text = text_of(value)
+        if text is None:
+            return "must be a string"
+        if len(text) > longest:
+            return f"is longer than {longest} characters"
+        if has_control_characters(text):
+            return "has control characters"
+        return None if text or may_be_empty else "is empty"
+
+    return complaint
+
+
+def room(value: Raw) -> str | None:
+    """The id of a call's room."""
+    text = text_of(value)
+    if text is None:
+        return "must be a string"
+    return None if is_room_id(text) else "must be 32 lowercase hex digits"
+
+
+def _room_or_nothing(value: Raw) -> str | None:
+    return None if text_of(value) == "" else room(value)
+
+
+def are_names(phone: str, device_id: str) -> bool:
+    """Tell whether both are beyond doubt well formed, or empty."""
+    return (
+        len(phone) <= PHONE_MAX and len(device_id) <= DEVICE_ID_MAX and phone.isprintable() and device_id.isprintable()
+    )
+
+
+# The seed's frames
+
+
+def is_fine(frame: Request) -> bool:
+    """Tell whether the fields of a frame of the seed are beyond doubt well formed. Only a call's names must be any."""
+    if isinstance(frame, Call):
+        return bool(frame.to_phone and frame.to_device_id) and are_names(frame.to_phone, frame.to_device_id)
+    if not isinstance(frame, CallingHangup):
+        return is_room_id(frame.room_id) and are_names(frame.from_phone, frame.from_device_id)
+    if frame.room_id and not is_room_id(frame.room_id):
+        return False
+    return are_names(frame.notified_phone, frame.notified_device_id)
+
+
+_FROM: Final = {"from_phone": Field(name(PHONE_MAX)), "from_device_id": Field(name(DEVICE_ID_MAX))}
+SEED_FIELDS: Final[Mapping[str, Fields]] = {
+    "call": {
+        "to_phone": Field(name(PHONE_MAX, may_be_empty=False)),
+        "to_device_id": Field(name(DEVICE_ID_MAX, may_be_empty=False)),
+    },
+    "called_success": {**_FROM, "room_id": Field(room)},
+    "called_refuse": {**_FROM, "room_id": Field(room)},
+    "calling_hangup": {
+        "notified_phone": Field(name(PHONE_MAX)),
+        "notified_device_id": Field(name(DEVICE_ID_MAX)),
+        "room_id": Field(_room_or_nothing, may_be_absent=True),
+    },
+}
+BASE: Final[Grammar[Request]] = Grammar(Call | CalledSuccess | CalledRefuse | CallingHangup, SEED_FIELDS, is_fine)

@@ -1,0 +1,100 @@
+"""Extended clients on two nodes (protocol §2.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from callnet.config import CallSettings
+from tests.cluster.case import ANN, PAD, RING_TIME, TV, ClusterCase, Phone
+
+
+class ExtendedCase(ClusterCase):
+    """Ann and the television are extended, and on two nodes."""
+
+    async def two(self) -> tuple[Phone, Phone]:
+        """Connect both."""
+        self.here, self.there = await self.start(), await self.start()
+        return await self.phone(ANN, self.here, extended=True), await self.phone(TV, self.there, extended=True)
+
+    async def peer_state(self, phone: Phone, state: str) -> dict[str, Any]:
+        """Wait until a device was told what has become of the other party; the frame."""
+        found: list[dict[str, Any]] = []
+
+        def told() -> bool:
+            found[:] = [frame for frame in phone.frames if frame.get("state") == state]
+            return bool(found)
+
+        await self.until(told)
+        return found[-1]
+
+
+class ExtendedTests(ExtendedCase):
+    """They call each other."""
+
+    async def test_ringing(self) -> None:
+        """The caller hears that it rings on another node."""
+        ann, tv = await self.two()
+        ann.calls(TV)
+        called = await self.hears(tv, "called")
+        self.assertEqual(called["room_id"], (await self.hears(ann, "call_ringing"))["room_id"])
+
+    async def test_signals(self) -> None:
+        """Signals go from node to node in order, and to where the device is when it has come back elsewhere."""
+        ann, tv = await self.two()
+        room = await self.talk(ann, tv)
+        for number in range(20):
+            ann.says(type="signal", room_id=room, data={"n": number})
+        await self.until(lambda: tv.told.count("signal") == 20)
+        signals = [frame["data"]["n"] for frame in tv.frames if frame["type"] == "signal"]
+        self.assertEqual(list(range(20)), signals)
+        again = await self.phone(TV, self.here, extended=True)
+        ann.says(type="signal", room_id=room, data="there?")
+        self.assertEqual("there?", (await self.hears(again, "signal"))["data"])
+        again.says(type="signal", room_id=room, data="here")
+        self.assertEqual("here", (await self.hears(ann, "signal"))["data"])
+
+    async def test_peer_state(self) -> None:
+        """A party hears that the other's socket is gone, and that it is back on another node."""
+        ann, tv = await self.two()
+        await self.talk(ann, tv)
+        tv.goes()
+        await self.peer_state(ann, "reconnecting")
+        await self.phone(TV, self.here, extended=True)
+        await self.peer_state(ann, "back")
+
+    async def test_pull(self) -> None:
+        """A device takes the call over from another one, on whichever nodes the three are."""
+        ann, tv = await self.two()
+        room = await self.talk(ann, tv)
+        pad = await self.phone(PAD, self.here, extended=True)
+        self.assertEqual(room, pad.frames[0]["calls_of_phone"][0]["room_id"])
+        pad.says(type="pull", room_id=room)
+        self.assertEqual(ANN.phone, (await self.hears(pad, "call_success"))["to_phone"])
+        await self.hears(tv, "calling_be_hangup:moved")
+        self.assertEqual(PAD.device_id, (await self.peer_state(ann, "moved"))["device_id"])
+        tv.says(type="pull", room_id=room)
+        await self.hears(pad, "calling_be_hangup:moved")
+        ann.hangs_up(room)
+        await self.hears(tv, "calling_be_hangup:hangup")
+
+    async def test_welcome(self) -> None:
+        """Who comes back on another node is shown the call that it is in."""
+        ann, tv = await self.two()
+        room = await self.talk(ann, tv)
+        again = await self.phone(ANN, self.there, extended=True)
+        self.assertEqual(room, again.frames[0]["call"]["room_id"])
+
+
+class KilledNodeTests(ExtendedCase):
+    """A node dies, and the grace is long."""
+
+    settings = CallSettings(ring_time=RING_TIME, grace=30.0)
+
+    async def test_told(self) -> None:
+        """The other party is told that its peer has lost its socket, and that it is back."""
+        ann, tv = await self.two()
+        await self.talk(ann, tv)
+        await self.there.die()
+        await self.peer_state(ann, "reconnecting")
+        await self.phone(TV, self.here, extended=True)
+        await self.peer_state(ann, "back")
