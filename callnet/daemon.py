@@ -11,7 +11,6 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from callnet import at_once, short_path
-from callnet.accounts.history import Historian
 from callnet.accounts.news import News
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.membership import Membership
@@ -36,6 +35,16 @@ class Stoppable(Protocol):
         """Wait no more."""
 
 
+class Writer(Protocol):
+    """Something that writes down what has happened."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> Deferred[None]:
+        """Write down what has happened until now, if that can be, and nothing more. Fires when that is done."""
+
+
 class Daemon(Service):
     """Everything that serves. Its listeners are open already; connections are taken when the reactor runs.
 
@@ -55,7 +64,7 @@ class Daemon(Service):
         database: Database,
         threads: Threads,
         news: News,
-        historian: Historian,
+        writers: Sequence[Writer],
         impatient: Sequence[Stoppable],
         readiness: Readiness,
         observed: Observed,
@@ -73,7 +82,7 @@ class Daemon(Service):
         self._database = database
         self._threads = threads
         self.news: Final = news
-        self._historian = historian
+        self._writers = writers
         self._impatient = impatient
         self._readiness = readiness
         self._greeting = "\n".join(greeting)
@@ -92,7 +101,8 @@ class Daemon(Service):
         self.news.start()
         self._cluster.start()
         self._rooms.start()
-        self._historian.start()
+        for each in self._writers:
+            each.start()
         self.news.begun.addCallback(lambda _: self._open())
 
     def reload(self, what: Iterable[str]) -> None:
@@ -129,12 +139,13 @@ class Daemon(Service):
         await gatherResults([sockets.shut_down() for sockets in self._sockets])
         await closed
         self._rooms.stop()
-        await self._historian.stop()
+        for each in self._writers:
+            await each.stop()
         await self._cluster.stop()
         await close_all([each for each in self.listeners if each.service == ADMIN])
         self.news.stop()
-        for each in self._impatient:
-            each.stop()
+        for waiting in self._impatient:
+            waiting.stop()
         self._threads.stop()
         self._database.close()
         self._garbage.end()

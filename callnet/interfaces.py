@@ -24,6 +24,7 @@ from callnet.records import (
     Displaced,
     Notice,
     Policy,
+    PresenceChanged,
     Records,
     Relay,
     SeatNotice,
@@ -40,6 +41,41 @@ class IPresence(Interface):
 
         :param asker: only those that this phone may call; ``None``: all.
         """
+
+
+class MissedCall(Struct, frozen=True, gc=False):
+    """A call to a phone that nobody answered."""
+
+    room_id: RoomId
+    peer_phone: str
+    """Who called ..."""
+    peer_device_id: str
+    device_id: str
+    """... which device; ``*``: all of them."""
+    started_at: float
+    """Seconds since 1970."""
+
+
+class Company(Struct, frozen=True):
+    """What an extended device is told of others when it has come."""
+
+    contacts: frozenset[str]
+    """The phones that its own lists."""
+    missed: Sequence[MissedCall]
+    """The newest calls that its phone has missed since the device was there last, the latest first."""
+
+
+class ICompany(Interface):
+    """The others with whom an extended device has to do."""
+
+    def came(device: DeviceAddress) -> Deferred[Company]:
+        """Look up what a device is to be told that has connected; of missed calls it has then been told."""
+
+    def contacts_of(phone: str) -> Deferred[frozenset[str]]:
+        """The phones that this one lists."""
+
+    def went(device: DeviceAddress) -> None:
+        """Take note that the device has heard of all calls until now."""
 
 
 class IPreferences(Interface):
@@ -144,8 +180,12 @@ class IEndedCalls(Interface):
         """
 
 
-BusMessage = Notice | SeatNotice | Relay | DeviceRelay | Displaced
+BusMessage = Notice | SeatNotice | Relay | DeviceRelay | Displaced | PresenceChanged
 """What travels between nodes."""
+
+
+EVERY_NODE: Final = "*"
+"""Who gets a message that is for all."""
 
 
 class IBus(Interface):
@@ -155,7 +195,7 @@ class IBus(Interface):
         """Have ``receiver`` called with what is for this node. It must not raise."""
 
     def publish(node: str, message: BusMessage) -> None:
-        """Send a message to a node, which may be this one."""
+        """Send a message to a node, which may be this one; or to :data:`EVERY_NODE`, this one included."""
 
 
 class IPeer(Interface):

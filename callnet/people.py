@@ -10,6 +10,7 @@ from msgspec import Struct
 from twisted.web.client import Agent
 
 from callnet.accounts.codes import Codes
+from callnet.accounts.company import KnownCompany
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.history import Historian
 from callnet.accounts.logins import Logins
@@ -24,6 +25,7 @@ from callnet.config import AccountSettings, Settings
 from callnet.operations.webhooks import ANSWER_TIME, Webhook
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
+from callnet.storage.company import SqlCompany
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.history import SqlHistory
@@ -54,6 +56,7 @@ class People(Struct, frozen=True):
     settings: SettingsOfPhones
     past_calls: PastCalls
     historian: Historian
+    company: KnownCompany
     preferences: KnownPreferences
     news: News
     webhooks: Sequence[Webhook]
@@ -86,6 +89,7 @@ def compose_people(
         SettingsOfPhones(SqlPhoneSettings(database, run), tokens, is_phone),
         PastCalls(history, tokens),
         Historian(cluster.ended, history, reactor, tokens.now, settings.history.days),
+        KnownCompany(SqlCompany(database, run), reactor, tokens.now),
         preferences,
         news,
         [] if sender is None else [sender],

@@ -222,6 +222,12 @@ class DeviceRelay(Struct, frozen=True, gc=False, array_like=True, tag=True):
     """JSON."""
 
 
+class PresenceChanged(Struct, frozen=True, gc=False, array_like=True, tag=True):
+    """Devices of these phones have come or gone, or others may see them now, or may not any more."""
+
+    phones: tuple[str, ...]
+
+
 class Displaced(Struct, frozen=True, gc=False, array_like=True, tag=True):
     """A newer connection of ``to`` is open; one on ``node`` that is older than ``generation`` is to be closed."""
 

@@ -163,6 +163,8 @@ def _compose_node(
     people.preferences.changed = rooms.orders.prefer
     people.news.close = lambda phones: signaling.close_revoked(phones, basis.identities.revocations.cover)
     people.news.leave = rooms.orders.revoke_absent
+    people.news.lists_changed = rooms.extensions.lists_changed
+    rooms.extensions.company = people.company
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
     observed = Observed(readiness.report, lambda: succeed(_families(rooms, signaling, room)))
@@ -182,7 +184,7 @@ def _compose_node(
         database,
         threads,
         people.news,
-        people.historian,
+        [people.historian, people.company],
         [people.preferences, *people.webhooks],
         readiness,
         observed,

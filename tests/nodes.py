@@ -12,7 +12,7 @@ from zope.interface import implementer
 from callnet.calls.draft import everyone
 from callnet.cluster.tables import Record, Tables
 from callnet.errors import Unavailable
-from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore
+from callnet.interfaces import COMMITTED, EVERY_NODE, OVERTAKEN, BusMessage, Commit, IBus, ICallStore
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import (
     CallRecord,
@@ -66,7 +66,8 @@ class NodeBus:
 
     def publish(self, node: str, message: BusMessage) -> None:
         """See :meth:`callnet.interfaces.IBus.publish`."""
-        self._cluster.send(node, message)
+        for each in list(self._cluster.listening) if node == EVERY_NODE else (node,):
+            self._cluster.send(each, message)
 
 
 @implementer(ICallStore)

@@ -108,6 +108,7 @@ class Subscription(RedisSubscription):
             self.messages.put,
             lambda: self.confirmed.put(None),
             lambda: self.losses.put(None),
+            "everyone",
         )
 
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.calls import events
 from callnet.calls.rooms import RoomManager
 from callnet.config import CallSettings
-from callnet.interfaces import ICallStore
+from callnet.interfaces import ICallStore, MissedCall
 from callnet.model import DeviceAddress, Outcome, RoomId
 from callnet.preferences import PLAIN
 from callnet.records import CallRecord, SeatsRecord
@@ -65,6 +65,12 @@ class RecordedSession:
         """Nothing is said twice by these."""
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
+        """These are not extended."""
+
+    def missed(self, calls: Sequence[MissedCall]) -> None:
+        """These are not extended."""
+
+    def sees(self, device: DeviceAddress, is_online: bool) -> None:
         """These are not extended."""
 
     def signalled(self, room: RoomId, data: bytes) -> None:

@@ -62,6 +62,8 @@ class News:
         self._expired_at = 0.0
         self.close: Callable[[Collection[str]], None]
         """Has the sockets of these phones closed that were opened with tokens which are revoked."""
+        self.lists_changed: Callable[[Collection[str]], None]
+        """Have what these phones list looked at again."""
         self.leave: Callable[[DeviceAddress], Soon[None]]
         """Has a device that is not connected leave its call; ``*``: all such devices of a phone."""
 
@@ -114,6 +116,7 @@ class News:
             found = await self._revoked.revoked(now, phones)
             self._unread -= phones
             self._forget(phones)
+            self.lists_changed(phones)
             self._act_on(self._revocations.know(found))
 
     def _act_on(self, new: Sequence[Revocation]) -> None:

@@ -35,6 +35,8 @@ class Decisions:
         self._store = store
         self._settings = settings
         self.counts: Final = CallCounts()
+        self.on_shown: Callable[[str], None] = _nobody_looks
+        """Called when others may see a device of a phone come or go."""
         self.on_unreached: Callable[[Changes, tuple[DeviceAddress, ...]], None]
         """Called after a commit of which some notices reached nobody, with their addressees."""
 
@@ -62,7 +64,14 @@ class Decisions:
                 raise
             if commit.held:
                 self.counts.committed(event, changes.calls)
+                if event.shows:
+                    for phone in event.phones():
+                        self.on_shown(phone)
                 if commit.unreached:
                     self.on_unreached(changes, commit.unreached)
                 return decision
         raise Unavailable("the records change too fast")
+
+
+def _nobody_looks(phone: str) -> None:
+    """Do nothing."""

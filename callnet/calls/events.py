@@ -19,6 +19,8 @@ class _Event(Struct, frozen=True, gc=False):
     """Whether it must not be decided on records that may be old (:meth:`callnet.interfaces.ICallStore.read`)."""
     guess: ClassVar[bool] = False
     """Whether most likely nothing is known of its phones, so that this may be tried first."""
+    shows: ClassVar[bool] = False
+    """Whether others may see devices of its phone come or go."""
 
     def phones(self) -> Collection[str]:
         """Phones whose devices must be read, with the calls that they name."""
@@ -111,6 +113,7 @@ class Connected(_DeviceEvent, frozen=True):
     """
 
     guess = True
+    shows = True
     node: str
     heard_at: float | None
     opened_at: float
@@ -129,6 +132,7 @@ class ExtendedConnected(Connected, frozen=True):
 class Disconnected(_DeviceEvent, frozen=True):
     """The socket of that ``generation`` is gone; something was last received on it at ``heard_at``."""
 
+    shows = True
     generation: int
     heard_at: float
 
@@ -137,6 +141,7 @@ class PolicyChanged(_DeviceEvent, frozen=True):
     """Who may call the phone of ``device``, which may be ``*``, has changed. It is for nodes that hold one of its."""
 
     guess = True
+    shows = True
     policy: Policy
 
 
@@ -201,6 +206,8 @@ class Stopped(_RoomEvent, frozen=True):
 
 class DeviceDue(_DeviceEvent, frozen=True):
     """The time of a device's record has come."""
+
+    shows = True
 
 
 class CallDue(_RoomEvent, frozen=True):

@@ -20,9 +20,11 @@ from callnet.calls.extended_messages import (
     CallRinging,
     ExtendedRequest,
     GoingAway,
+    MissedCalls,
     PeerState,
     Ping,
     Pong,
+    PresenceOf,
     PresentCall,
     Pull,
     Signal,
@@ -36,7 +38,7 @@ from callnet.calls.messages import CallingBeHangup, Frame, page_path
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Dialect, Session, log_unless_unavailable
 from callnet.calls.telling import be_hangup
-from callnet.interfaces import IPeer
+from callnet.interfaces import IPeer, MissedCall
 from callnet.model import Accepted, CloseCode, DeviceAddress, RoomId
 from callnet.operations.limits import SignalLimits
 from callnet.records import CallRecord, CallState
@@ -166,6 +168,14 @@ class ExtendedSession(Session):
     def signalled(self, room: RoomId, data: bytes) -> None:
         """Hand over what the other party of a call said."""
         self._say(SignalFrom(room, Raw(data)))
+
+    def missed(self, calls: Sequence[MissedCall]) -> None:
+        """Say which calls the phone has missed while the device was away."""
+        self._say(MissedCalls(calls))
+
+    def sees(self, device: DeviceAddress, is_online: bool) -> None:
+        """Say that a device of a contact has come or gone."""
+        self._say(PresenceOf(*device, is_online))
 
     def going_away(self, reconnect_in: float, deadline: float) -> None:
         """Say that the socket will be closed in so many seconds, and in how many to come again."""

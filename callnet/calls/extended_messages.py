@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 from callnet.calls import grammar
 from callnet.calls.grammar import SEED_FIELDS, Field, Fields, Grammar, text_of
 from callnet.calls.messages import Call, CalledRefuse, CalledSuccess, CallingHangup, Frame, Message, Request
+from callnet.interfaces import MissedCall
 from callnet.model import RoomId, is_plain_text, is_room_id
 
 SUBPROTOCOL: Final = "callnet.v2"
@@ -150,6 +151,20 @@ class PeerState(Frame, frozen=True, tag="peer_state"):
     """The new one."""
 
 
+class PresenceOf(Frame, frozen=True, tag="presence"):
+    """A device of a contact has come or gone."""
+
+    phone: str
+    device_id: str
+    online: bool
+
+
+class MissedCalls(Frame, frozen=True, tag="missed"):
+    """Calls that nobody answered while the device was away, the latest first."""
+
+    calls: Sequence[MissedCall]
+
+
 class Pong(Frame, frozen=True, tag="pong"):
     """The socket lives."""
 
@@ -166,7 +181,9 @@ class GoingAway(Frame, frozen=True, tag="going_away"):
     """Seconds from now until it is closed."""
 
 
-ExtendedMessage: TypeAlias = Message | Welcome | CallRinging | SignalFrom | PeerState | Pong | GoingAway
+ExtendedMessage: TypeAlias = (
+    Message | Welcome | CallRinging | SignalFrom | PeerState | PresenceOf | MissedCalls | Pong | GoingAway
+)
 """What an extended client may be sent."""
 
 # How they are read

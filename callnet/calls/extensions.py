@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import cast
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from callnet.calls import events
 from callnet.calls.call import NotYours, TooLate, late
 from callnet.calls.decisions import Decisions
 from callnet.calls.draft import other_party
 from callnet.calls.extended_rules import NotToBeHad, PullReply
-from callnet.calls.sessions import DeviceSession
+from callnet.calls.presence import Presence
+from callnet.calls.sessions import DeviceSession, Onlooker
 from callnet.calls.turns import Turns
 from callnet.errors import Unavailable
-from callnet.interfaces import IBus, ICallStore
+from callnet.interfaces import Company, IBus, ICallStore, ICompany
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallState, DeviceRelay
 from callnet.soon import Soon, begin, or_else
 
 log = Logger()
+
+
+@implementer(ICompany)
+class NoCompany:
+    """Nobody lists anybody, and nobody has missed anything."""
+
+    def came(self, device: DeviceAddress) -> Deferred[Company]:  # noqa: ARG002
+        """See :meth:`ICompany.came`."""
+        return succeed(Company(frozenset(), ()))
+
+    def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:  # noqa: ARG002
+        """See :meth:`ICompany.contacts_of`."""
+        return succeed(frozenset())
+
+    def went(self, device: DeviceAddress) -> None:
+        """See :meth:`ICompany.went`."""
 
 
 class Extensions:
@@ -37,12 +56,41 @@ class Extensions:
         decisions: Decisions,
         turns: Turns,
         here: Mapping[DeviceAddress, DeviceSession],
+        presence: Presence,
     ) -> None:
         self._store = store
         self._bus = bus
         self._decisions = decisions
         self._turns = turns
         self._here = here
+        self._presence = presence
+        self.company: ICompany = NoCompany()
+
+    def came(self, session: DeviceSession) -> None:
+        """Tell an extended device that has connected what it has missed, and from now on who comes and goes."""
+        self.company.came(session.address).addCallback(self._met, session).addErrback(_log_unless_unavailable)
+
+    def _met(self, found: Company, session: DeviceSession) -> None:
+        if self._here.get(session.address) is session:
+            if found.missed:
+                session.missed(found.missed)
+            self._presence.watch(session, found.contacts)
+
+    def went(self, session: DeviceSession) -> None:
+        """Tell it nothing more: it is gone, or is connected elsewhere."""
+        self._presence.leave(session)
+        if self._here.get(session.address) is session:
+            self.company.went(session.address)
+
+    def lists_changed(self, phones: Collection[str]) -> None:
+        """Go by what these phones list now."""
+        for session in self._presence.onlookers_of(phones):
+            listed = self.company.contacts_of(session.address.phone)
+            listed.addCallback(self._list, session).addErrback(_log_unless_unavailable)
+
+    def _list(self, phones: frozenset[str], session: Onlooker) -> None:
+        if self._here.get(session.address) is session:
+            self._presence.watch(session, phones)
 
     def announced(self, session: DeviceSession, room: RoomId) -> None:
         """Have the extended caller of a call told that a device rings. If that cannot be, nobody misses it."""
@@ -100,4 +148,4 @@ class Extensions:
 
 def _log_unless_unavailable(failure: Failure) -> None:
     if not failure.check(Unavailable):
-        log.failure("telling a caller that it rings", failure)
+        log.failure("telling extended devices of others", failure)

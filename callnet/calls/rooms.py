@@ -26,6 +26,7 @@ from callnet.calls.extensions import Extensions
 from callnet.calls.orders import Orders
 from callnet.calls.pages import Pages
 from callnet.calls.place import UNREACHED, Ringing, unreached
+from callnet.calls.presence import Presence
 from callnet.calls.retries import AGAIN, Retries
 from callnet.calls.ringing import RingingAgain
 from callnet.calls.seats import SeatReply
@@ -38,7 +39,7 @@ from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import BusMessage, IBus, ICallStore, IPreferences
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
-from callnet.records import CallRecord, CallState, DeviceRelay, Displaced, Notice, Relay
+from callnet.records import CallRecord, CallState, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
 from callnet.soon import Soon
 
 _ANSWER_TRIES: Final = 11
@@ -67,7 +68,9 @@ class RoomManager:
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._connecting = Connecting(store, clock, self._decisions, self._retries)
         self.orders: Final = Orders(store, self._decisions, self._retries, self._turns, preferences, self._devices)
-        self.extensions: Final = Extensions(store, bus, self._decisions, self._turns, self._devices)
+        self.presence: Final = Presence(store, bus, clock)
+        self.extensions: Final = Extensions(store, bus, self._decisions, self._turns, self._devices, self.presence)
+        self._decisions.on_shown = self.presence.changed
         self._waiters = Waiters()
         self._arrivals: Arrivals[Notice] = Arrivals(self._notice)
         self._pages = Pages(store, self._decisions, self._retries, self._turns)
@@ -91,6 +94,7 @@ class RoomManager:
         """Act on what is due no more, and on nothing that was to be tried again."""
         self._deadlines.stop()
         self._retries.stop()
+        self.presence.stop()
 
     # Devices come and go
 
@@ -126,6 +130,7 @@ class RoomManager:
             self.orders.introduce(session, policy)
             if session.extended:
                 session.welcomed(reply.present, reply.of_phone)
+                self.extensions.came(session)
             self._tell_missed(session, reply.missed)
 
     def _tell_missed(self, session: DeviceSession, missed: Missed) -> None:
@@ -143,6 +148,8 @@ class RoomManager:
         return self._turns.take(session.address, lambda: self._detach(session))
 
     async def _detach(self, session: DeviceSession) -> None:
+        if session.extended:
+            self.extensions.went(session)
         if self._is_newest(session):
             del self._devices[session.address]
             self._waiters.withdraw(session.address)
@@ -302,6 +309,8 @@ class RoomManager:
                 del self._devices[message.to]
                 self._waiters.withdraw(message.to)
                 session.displaced()
+        elif isinstance(message, PresenceChanged):
+            self.presence.receive(message)
         elif isinstance(message, DeviceRelay):
             self.extensions.receive(message)
         else:

@@ -36,7 +36,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, be_hangup, news, told_from
 from callnet.calls.times import CROSSING, JUST_BEFORE, UNHEARD
 from callnet.errors import Unavailable
-from callnet.interfaces import IPeer
+from callnet.interfaces import IPeer, MissedCall
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
 from callnet.operations.limits import SignalLimits
 from callnet.preferences import PLAIN
@@ -186,6 +186,12 @@ class Session:
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
         """Say nothing: base clients are not welcomed."""
+
+    def missed(self, calls: Sequence[MissedCall]) -> None:
+        """Say nothing: base clients ask for the history."""
+
+    def sees(self, device: DeviceAddress, is_online: bool) -> None:
+        """Say nothing: base clients ask for the list."""
 
     def signalled(self, room: RoomId, data: bytes) -> None:
         """Say nothing: base clients do not know of signals."""

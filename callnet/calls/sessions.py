@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from callnet.interfaces import MissedCall
 from callnet.model import DeviceAddress, Outcome, RoomId
 from callnet.preferences import Preferences
 from callnet.records import CallRecord, SeatsRecord
@@ -23,6 +24,12 @@ class DeviceSession(Protocol):
 
     generation: int
     preferences: Preferences
+
+    def missed(self, calls: Sequence[MissedCall]) -> None:
+        """Tell an extended client which calls its phone has missed."""
+
+    def sees(self, device: DeviceAddress, is_online: bool) -> None:
+        """Tell an extended client that a device has come, or gone."""
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
         """Tell an extended client the call that it is in, and the active ones of its phone's other devices."""
@@ -47,6 +54,17 @@ class DeviceSession(Protocol):
 
         That is when anything was last received from it, or earlier.
         """
+
+
+class Onlooker(Protocol):
+    """A connected device that is told who comes and goes."""
+
+    @property
+    def address(self) -> DeviceAddress:
+        """Which device it is."""
+
+    def sees(self, device: DeviceAddress, is_online: bool) -> None:
+        """Tell it that a device has come, or gone."""
 
 
 class SeatSession(Protocol):

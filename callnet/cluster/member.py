@@ -266,7 +266,7 @@ class Member:
     # Listening
 
     def _channel(self) -> str:
-        return f"{self._prefix}node:{self.node}"
+        return channel_of(self._prefix, self.node)
 
     async def _listen(self) -> None:
         """Listen to the channel of the present name."""
@@ -325,3 +325,8 @@ class Member:
             self.is_unknown()
         elif self.joined:
             self._swept.extend(swept)
+
+
+def channel_of(prefix: str, node: str) -> str:
+    """Where messages for a node are published; ``*``: for all of them."""
+    return f"{prefix}node:{node}"

@@ -11,13 +11,14 @@ from twisted.internet.interfaces import IReactorTime
 from callnet.cluster import scripts
 from callnet.cluster.copies import Copies
 from callnet.cluster.ended import EndedAnywhere
-from callnet.cluster.member import Member
+from callnet.cluster.member import Member, channel_of
 from callnet.cluster.membership import Membership
 from callnet.cluster.redis import RedisLink
 from callnet.cluster.redis_subscription import RedisSubscription
 from callnet.cluster.redis_url import RedisTarget
 from callnet.cluster.shared import SharedBus, SharedCallStore
 from callnet.config import CallSettings
+from callnet.interfaces import EVERY_NODE
 
 
 def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings: CallSettings) -> Membership:
@@ -27,7 +28,9 @@ def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings:
     bus = SharedBus(copies)
     member = Member(
         lambda connected, lost: RedisLink(target, clock, scripts.load(), connected, lost),
-        lambda subscribed, lost: RedisSubscription(target, clock, bus.received, subscribed, lost),
+        lambda subscribed, lost: RedisSubscription(
+            target, clock, bus.received, subscribed, lost, channel_of(prefix, EVERY_NODE)
+        ),
         prefix,
         copies,
         clock,

@@ -26,8 +26,10 @@ class Messages(Conversation):
         received: Callable[[bytes], None],
         subscribed: Callable[[], None],
         heard: Callable[[], None],
+        everyone: bytes,
     ) -> None:
         super().__init__(reactor)
+        self._everyone = everyone
         self._received = received
         self._note = heard
         self._subscribed = subscribed
@@ -39,7 +41,7 @@ class Messages(Conversation):
     def follow(self, channel: bytes) -> None:
         """Go over to another channel."""
         left, self._channel = self._channel, channel
-        commands = pack((b"SUBSCRIBE", channel))
+        commands = pack((b"SUBSCRIBE", channel, self._everyone))
         if left and left != channel:
             commands += pack((b"UNSUBSCRIBE", left))
         self.transport.write(commands)
@@ -64,15 +66,16 @@ class Messages(Conversation):
         if not isinstance(reply, list):
             super().replyReceived(reply)
         elif reply[0] == b"message":
-            if reply[1] == self._channel:
+            if reply[1] in (self._channel, self._everyone):
                 self._received(reply[2])
         elif reply[0] == b"subscribe" and reply[1] == self._channel:
             self._subscribed()
 
 
 class RedisSubscription:
-    """A connection of its own that receives what is published on this node's channel, kept up.
+    """A connection of its own that receives what is published on this node's channel and on everyone's, kept up.
 
+    :param everyone: the channel of all nodes.
     :param received: called with each message. It must not raise.
     :param subscribed: called each time when Redis has confirmed that messages come from now on: what was
         published before may be lost.
@@ -86,6 +89,7 @@ class RedisSubscription:
         received: Callable[[bytes], None],
         subscribed: Callable[[], None],
         lost: Callable[[], None],
+        everyone: str,
     ) -> None:
         self._target = target
         self._channel = b""
@@ -96,7 +100,7 @@ class RedisSubscription:
             "subscription",
             reactor,
             way_to(target, reactor),
-            lambda: Messages(reactor, received, subscribed, self._heard),
+            lambda: Messages(reactor, received, subscribed, self._heard, everyone.encode()),
             self._greet,
             lambda line: line.follow(self._channel),
             lost,

@@ -18,7 +18,7 @@ from callnet.cluster.ended import EndedHere
 from callnet.cluster.member import Member
 from callnet.cluster.tables import Record, seen_online
 from callnet.errors import Unavailable
-from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
+from callnet.interfaces import COMMITTED, EVERY_NODE, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, Changes, Displaced, Notice, Records, SeatNotice
 from callnet.soon import Ready, Soon, begin
@@ -47,9 +47,10 @@ class SharedBus:
 
     def publish(self, node: str, message: BusMessage) -> None:
         """See :meth:`callnet.interfaces.IBus.publish`."""
-        if self._copies.is_here(node):
+        is_here = self._copies.is_here(node)
+        if is_here or node == EVERY_NODE:
             self.deliver(message)
-        elif self._member is not None and self._member.joined:
+        if not is_here and self._member is not None and self._member.joined:
             self._member.questions.publish(node, message).addErrback(_log_unless_unavailable)
 
     def deliver(self, message: BusMessage) -> None:

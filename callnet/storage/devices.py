@@ -20,6 +20,7 @@ from callnet.storage.tables import (
     blocked,
     call_history,
     contact,
+    heard_until,
     one_time_code,
     quiet_hours,
 )
@@ -111,6 +112,7 @@ def delete(database: Database, phone: str, now: float, expires_at: float) -> boo
             (blocked, blocked.c.owner),
             (quiet_hours, quiet_hours.c.phone),
             (call_history, call_history.c.phone),
+            (heard_until, heard_until.c.phone),
             (auto_answer, auto_answer.c.owner),
             (one_time_code, one_time_code.c.phone),
             (account_device, account_device.c.phone),

@@ -124,5 +124,15 @@ call_history = Table(
     sqlite_with_rowid=False,
 )
 
+# Until when each device that speaks ``callnet.v2`` has heard which calls its phone has missed.
+heard_until = Table(
+    "heard_until",
+    metadata,
+    Column("phone", _text(PHONE_MAX), primary_key=True),
+    Column("device_id", _text(DEVICE_ID_MAX), primary_key=True),
+    Column("at", Double, nullable=False),  # seconds since 1970
+    sqlite_with_rowid=False,
+)
+
 # One row. ``oldest_code`` is the level of the oldest code that may still use the schema; see ``schema.py``.
 schema_info = Table("schema_info", metadata, Column("oldest_code", Integer, nullable=False))

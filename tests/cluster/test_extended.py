@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from callnet.calls import presence
 from callnet.config import CallSettings
-from tests.cluster.case import ANN, PAD, RING_TIME, TV, ClusterCase, Phone
+from tests.cluster.case import ANN, PAD, RING_TIME, TV, ClusterCase, Node, Phone
+from tests.extended_case import Lists
 
 
 class ExtendedCase(ClusterCase):
@@ -83,6 +85,38 @@ class ExtendedTests(ExtendedCase):
         room = await self.talk(ann, tv)
         again = await self.phone(ANN, self.there, extended=True)
         self.assertEqual(room, again.frames[0]["call"]["room_id"])
+
+
+class PresenceTests(ExtendedCase):
+    """Ann lists the phone of the television."""
+
+    async def start(self) -> Node:
+        """Start a node that knows it."""
+        node = await super().start()
+        lists = node.rooms.extensions.company = Lists()
+        lists.lists[ANN.phone] = frozenset([TV.phone])
+        return node
+
+    async def shown(self, phone: Phone, *expected: bool) -> None:
+        """Wait until a device was told that the television came and went like this."""
+        await self.until(lambda: [f["online"] for f in phone.frames if f["type"] == "presence"] == list(expected))
+
+    async def test_elsewhere(self) -> None:
+        """A device that comes and goes on another node is told of."""
+        ann, tv = await self.two()
+        await self.shown(ann, True)
+        tv.goes()
+        await self.shown(ann, True, False)
+        await self.phone(TV, self.there)
+        await self.shown(ann, True, False, True)
+
+    async def test_killed_node(self) -> None:
+        """So is one whose node has died."""
+        self.patch(presence, "EVERYBODY_EVERY", 3.0)
+        ann, _ = await self.two()
+        await self.shown(ann, True)
+        await self.there.die()
+        await self.shown(ann, True, False)
 
 
 class KilledNodeTests(ExtendedCase):

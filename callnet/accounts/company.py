@@ -1,0 +1,122 @@
+"""What extended devices are told of others, looked up for all who come at the same time together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from callnet.errors import Unavailable
+from callnet.interfaces import Company, ICompany
+from callnet.model import DeviceAddress
+from callnet.storage_interfaces import ICompanyRecords
+
+AGAIN: Final = 5.0
+"""Seconds until the database is asked again when it was away."""
+GATHERED: Final = 1.0
+"""Seconds in which those who have left are written down together."""
+_TOGETHER: Final = 200
+
+log = Logger()
+
+
+@implementer(ICompany)
+class KnownCompany:
+    """Asks the database. While that is away devices are told later, unless they have gone meanwhile.
+
+    :param now: the time, in seconds since 1970.
+    """
+
+    def __init__(self, records: ICompanyRecords, clock: IReactorTime, now: Callable[[], float]) -> None:
+        self._records = records
+        self._clock = clock
+        self._now = now
+        self._waiting: dict[DeviceAddress, list[Deferred[Company]]] = {}
+        self._left: dict[DeviceAddress, float] = {}
+        self._next: IDelayedCall | None = None
+        self._asking: Deferred[None] = succeed(None)
+        self._is_asking = False
+        self._stopped = False
+
+    def came(self, device: DeviceAddress) -> Deferred[Company]:
+        """See :meth:`ICompany.came`."""
+        waiting: Deferred[Company] = Deferred()
+        self._left.pop(device, None)
+        self._waiting.setdefault(device, []).append(waiting)
+        self._ask_in(0.0)
+        return waiting
+
+    def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:
+        """See :meth:`ICompany.contacts_of`."""
+        return self._records.contacts_of(phone)
+
+    def went(self, device: DeviceAddress) -> None:
+        """See :meth:`ICompany.went`."""
+        self._waiting.pop(device, None)  # nobody is there to be told
+        self._left[device] = self._now()
+        self._ask_in(GATHERED)
+
+    def start(self) -> None:
+        """Nothing is done before somebody comes."""
+
+    def stop(self) -> Deferred[None]:
+        """Write down who has left, if that can be, and look nothing up any more. Fires when that is done."""
+        self._stopped = True
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        self._waiting = {}
+        self._asking.addCallback(lambda _: self._tidy_up())
+        return self._asking
+
+    def _tidy_up(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._write_left()).addErrback(_failed)
+
+    def _ask_in(self, pause: float) -> None:
+        if self._stopped or self._is_asking:
+            return
+        if self._next is None:
+            self._next = self._clock.callLater(pause, self._ask)
+        elif self._next.getTime() > self._clock.seconds() + pause:
+            self._next.reset(pause)
+
+    def _ask(self) -> None:
+        self._next = None
+        self._is_asking = True
+        self._asking = Deferred.fromCoroutine(self._ask_all()).addErrback(_failed)
+        self._asking.addCallback(lambda _: self._go_on())
+
+    def _go_on(self) -> None:
+        self._is_asking = False
+        if self._waiting or self._left:
+            self._ask_in(AGAIN)
+
+    async def _ask_all(self) -> None:
+        await self._write_left()
+        while self._waiting:
+            some = list(self._waiting)[:_TOGETHER]
+            self._tell(await self._records.met(some, self._now()))
+
+    async def _write_left(self) -> None:
+        if self._left:
+            left, self._left = self._left, {}
+            try:
+                await self._records.left(left)
+            except Unavailable:
+                self._left = {**left, **self._left}
+                raise
+
+    def _tell(self, found: Mapping[DeviceAddress, Company]) -> None:
+        for device, company in found.items():
+            for waiting in self._waiting.pop(device, ()):
+                waiting.callback(company)
+
+
+def _failed(failure: Failure) -> None:
+    if not failure.check(Unavailable):
+        log.failure("looking up what devices are to be told of others", failure)

@@ -1,0 +1,174 @@
+"""Tells extended devices which devices of their contacts come and go (protocol §2.5, ``presence``).
+
+Each node tells all others every two seconds of which phones somebody may have come or gone, and looks at what the
+store says of those that its own devices list: a device that goes and comes again meanwhile is not told of. What a node
+was not told, since another one has died or quiet hours have begun, it sees within half a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from callnet.calls.sessions import Onlooker
+from callnet.errors import Unavailable
+from callnet.interfaces import EVERY_NODE, IBus, ICallStore
+from callnet.model import DeviceAddress
+from callnet.records import DeviceRecord, PresenceChanged
+
+EVERY: Final = 2.0
+"""Seconds between two looks."""
+EVERYBODY_EVERY: Final = 30.0
+"""Seconds after which everybody is looked at, whether anybody has said so or not."""
+_TOGETHER: Final = 500
+"""Phones that are looked at together."""
+_IN_A_MESSAGE: Final = 5000
+"""Phones in a message to other nodes."""
+
+log = Logger()
+
+
+class _Watch(Struct):
+    """What an onlooker looks at, and what it has been told."""
+
+    phones: frozenset[str]
+    online: set[DeviceAddress]
+
+
+class Presence:
+    """Who looks, at whom, and what of that has changed."""
+
+    def __init__(self, store: ICallStore, bus: IBus, clock: IReactorTime) -> None:
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._watches: dict[Onlooker, _Watch] = {}
+        self._onlookers: dict[str, dict[Onlooker, None]] = {}
+        """By the phone that they look at."""
+        self._to_tell: dict[str, None] = {}
+        """Phones of which other nodes are to be told."""
+        self._to_look_at: dict[str, None] = {}
+        self._next: IDelayedCall | None = None
+        self._looked_at = -EVERY
+        self._everybody_at = -EVERY
+        self._is_looking = False
+        self._stopped = False
+
+    def changed(self, phone: str) -> None:
+        """Take note that a device of a phone may have come or gone here."""
+        self._to_tell[phone] = None
+        self._look_soon()
+
+    def receive(self, message: PresenceChanged) -> None:
+        """Take note that this has happened on some node."""
+        seen = [phone for phone in message.phones if phone in self._onlookers]
+        if seen:
+            self._to_look_at.update(dict.fromkeys(seen))
+            self._look_soon()
+
+    def watch(self, onlooker: Onlooker, phones: Collection[str]) -> None:
+        """Tell a device from now on who of these phones comes and goes, and soon, who is there already."""
+        online = set() if (known := self._watches.get(onlooker)) is None else known.online
+        self.leave(onlooker)
+        self._watches[onlooker] = _Watch(frozenset(phones), {one for one in online if one.phone in phones})
+        for phone in phones:
+            self._onlookers.setdefault(phone, {})[onlooker] = None
+        if phones:
+            self._to_look_at.update(dict.fromkeys(phones))
+            self._look_soon()
+
+    def leave(self, onlooker: Onlooker) -> None:
+        """Tell a device nothing more."""
+        watch = self._watches.pop(onlooker, None)
+        for phone in () if watch is None else watch.phones:
+            left = self._onlookers[phone]
+            del left[onlooker]
+            if not left:
+                del self._onlookers[phone]
+        if not self._onlookers and not self._to_tell and self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def onlookers_of(self, phones: Collection[str]) -> list[Onlooker]:
+        """Those who are devices of these phones."""
+        return [onlooker for onlooker in self._watches if onlooker.address.phone in phones]
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped = True
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _look_soon(self) -> None:
+        if not self._is_looking:
+            self._look_at_time(self._looked_at + EVERY)
+
+    def _look_at_time(self, at: float) -> None:
+        """Look then, or now if that was before, or earlier if that is to be anyway."""
+        pause = max(at - self._clock.seconds(), 0.0)
+        if self._stopped:
+            return
+        if self._next is None:
+            self._next = self._clock.callLater(pause, self._look)
+        elif self._next.getTime() > self._clock.seconds() + pause:
+            self._next.reset(pause)
+
+    def _look(self) -> None:
+        self._next = None
+        self._looked_at = self._clock.seconds()
+        self._is_looking = True
+        if self._looked_at >= self._everybody_at:
+            self._to_look_at = dict.fromkeys(self._onlookers)
+            self._everybody_at = self._looked_at + EVERYBODY_EVERY
+        self._tell_nodes()
+        looking = Deferred.fromCoroutine(self._look_at_all())
+        looking.addErrback(_failed).addCallback(lambda _: self._go_on())
+
+    def _go_on(self) -> None:
+        self._is_looking = False
+        if self._to_tell or self._to_look_at:
+            self._look_soon()
+        elif self._onlookers:
+            self._look_at_time(self._everybody_at)
+
+    def _tell_nodes(self) -> None:
+        phones, self._to_tell = list(self._to_tell), {}
+        for start in range(0, len(phones), _IN_A_MESSAGE):
+            self._bus.publish(EVERY_NODE, PresenceChanged(tuple(phones[start : start + _IN_A_MESSAGE])))
+
+    async def _look_at_all(self) -> None:
+        phones, self._to_look_at = list(self._to_look_at), {}
+        for start in range(0, len(phones), _TOGETHER):
+            some = [phone for phone in phones[start : start + _TOGETHER] if phone in self._onlookers]
+            if not some:
+                continue
+            try:
+                records = await self._store.read(some, ())
+            except Unavailable:
+                self._to_look_at.update(dict.fromkeys(phones[start:]))
+                raise
+            for phone in some:
+                self._look_at(phone, [device for device in records.devices.get(phone, {}).values() if device.connected])
+
+    def _look_at(self, phone: str, there: Collection[DeviceRecord]) -> None:
+        now = self._store.now()
+        for onlooker in list(self._onlookers.get(phone, ())):
+            told, asker = self._watches[onlooker].online, onlooker.address.phone
+            seen = {device.address for device in there if device.may_be_called_by(asker, now)}
+            known = {device for device in told if device.phone == phone}
+            for device in sorted(seen ^ known):
+                onlooker.sees(device, device in seen)
+            told -= known
+            told |= seen
+
+
+def _failed(failure: Failure) -> None:
+    if not failure.check(Unavailable):
+        log.failure("looking at who has come and gone", failure)

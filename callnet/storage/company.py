@@ -1,0 +1,94 @@
+"""What extended devices are told of others, as the database has it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from sqlalchemy import Connection, select, tuple_
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from callnet.interfaces import Company, MissedCall
+from callnet.model import DeviceAddress, RoomId
+from callnet.storage.database import Database
+from callnet.storage.sql import Run
+from callnet.storage.tables import call_history, contact, heard_until
+from callnet.storage_interfaces import ICompanyRecords
+
+MISSED_MAX: Final = 50
+"""So many missed calls a device is told of; the history has all of them."""
+WRITTEN_LATE: Final = 3.0
+"""Seconds that may go by from the end of a call until the history has it."""
+
+_call = call_history.c
+_heard = heard_until.c
+
+
+@implementer(ICompanyRecords)
+class SqlCompany:
+    """The lists of contacts, the history, and until when each device has heard of it."""
+
+    def __init__(self, database: Database, run: Run) -> None:
+        self._database = database
+        self._run = run
+
+    def met(self, devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Company]]:
+        """See :meth:`ICompanyRecords.met`."""
+        return self._run(self._met, tuple(sorted(devices)), now)
+
+    def _met(self, devices: Collection[DeviceAddress], now: float) -> Mapping[DeviceAddress, Company]:
+        with self._database.write() as connection:
+            heard = _heard_until(connection, devices)
+            since = {device: heard.get(device, now) for device in devices}
+            found = {
+                device: Company(_contacts(connection, device.phone), _missed(connection, device.phone, since[device]))
+                for device in devices
+            }
+            rows = [_row(device, max(at, now - WRITTEN_LATE)) for device, at in since.items()]
+            connection.execute(self._database.insert_or_replace(heard_until), rows)
+        return found
+
+    def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:
+        """See :meth:`ICompanyRecords.contacts_of`."""
+        return self._run(self._contacts_of, phone)
+
+    def _contacts_of(self, phone: str) -> frozenset[str]:
+        with self._database.read() as connection:
+            return _contacts(connection, phone)
+
+    def left(self, devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
+        """See :meth:`ICompanyRecords.left`."""
+        return self._run(self._left, dict(devices))
+
+    def _left(self, devices: Mapping[DeviceAddress, float]) -> None:
+        with self._database.write() as connection:
+            rows = [_row(device, devices[device]) for device in sorted(devices)]
+            connection.execute(self._database.insert_or_replace(heard_until), rows)
+
+
+def _row(device: DeviceAddress, at: float) -> dict[str, str | float]:
+    return {"phone": device.phone, "device_id": device.device_id, "at": at}
+
+
+def _heard_until(connection: Connection, devices: Collection[DeviceAddress]) -> dict[DeviceAddress, float]:
+    pairs = [(device.phone, device.device_id) for device in devices]
+    rows = connection.execute(select(heard_until).where(tuple_(_heard.phone, _heard.device_id).in_(pairs)))
+    return {DeviceAddress(row.phone, row.device_id): row.at for row in rows}
+
+
+def _contacts(connection: Connection, phone: str) -> frozenset[str]:
+    return frozenset(connection.scalars(select(contact.c.contact).where(contact.c.owner == phone)))
+
+
+def _missed(connection: Connection, phone: str, since: float) -> list[MissedCall]:
+    statement = (
+        select(_call.room_id, _call.peer_phone, _call.peer_device_id, _call.device_id, _call.started_at)
+        .where(_call.phone == phone, _call.incoming, _call.outcome == "missed", _call.ended_at > since)
+        .order_by(_call.started_at.desc())
+        .limit(MISSED_MAX)
+    )
+    return [
+        MissedCall(RoomId(row.room_id), row.peer_phone, row.peer_device_id, row.device_id, row.started_at)
+        for row in connection.execute(statement)
+    ]

@@ -1,0 +1,145 @@
+"""What every database must tell extended devices of others: SQLite, and a real PostgreSQL."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from callnet.interfaces import Company, MissedCall
+from callnet.model import DeviceAddress
+from callnet.storage import contacts
+from callnet.storage.company import MISSED_MAX, WRITTEN_LATE, SqlCompany
+from callnet.storage.contacts import Pair
+from callnet.storage.devices import delete
+from callnet.storage.history import SqlHistory
+from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
+from tests.contract.test_history import ANN, TV, call, room_number
+
+NOTHING = Company(frozenset(), [])
+
+
+class CompanyContract(DatabaseCase):
+    """The television comes and goes."""
+
+    def setUp(self) -> None:
+        """Nobody has come yet."""
+        super().setUp()
+        self.history = SqlHistory(self.database, self.run_there, False)
+        self.company = SqlCompany(self.database, self.run_there)
+
+    async def comes(self, now: float, device: DeviceAddress = TV) -> list[int]:
+        """Let a device come; the numbers of the calls that it is told of."""
+        found = await self.company.met([device], now)
+        return [int(missed.room_id, 16) for missed in found[device].missed]
+
+    async def miss(self, number: int, ended_at: float) -> None:
+        """Let a call be missed."""
+        await self.history.write([call(number, ended_at - 1, ended_at=ended_at, answered_at=None, outcome="missed")])
+
+    def test_contacts(self) -> Deferred[None]:
+        """Those whom the phone lists."""
+
+        async def test() -> None:
+            contacts.add(self.database, [Pair(TV.phone, ANN.phone), Pair(TV.phone, "1"), Pair(ANN.phone, "2")], 1.0)
+            self.assertEqual({TV: Company(frozenset([ANN.phone, "1"]), [])}, await self.company.met([TV], 5.0))
+            self.assertEqual(frozenset(["2"]), await self.company.contacts_of(ANN.phone))
+
+        return self.check(test)
+
+    def test_missed(self) -> Deferred[None]:
+        """Calls that the phone missed since the device was there last, the latest first, each once."""
+
+        async def test() -> None:
+            await self.miss(1, 900.0)
+            self.assertEqual([], await self.comes(1000.0))
+            await self.company.left({TV: 1010.0})
+            await self.miss(2, 1005.0)
+            await self.miss(3, 1020.0)
+            await self.miss(4, 1030.0)
+            await self.history.write([call(5, 1031.0, ended_at=1040.0), call(6, ended_at=1040.0, incoming=False)])
+            self.assertEqual([4, 3], await self.comes(1050.0))
+            self.assertEqual([], await self.comes(1060.0))
+
+        return self.check(test)
+
+    def test_whole(self) -> Deferred[None]:
+        """It is told who called which of its phone's devices, and when."""
+
+        async def test() -> None:
+            await self.comes(1000.0)
+            await self.miss(7, 1020.0)
+            found = await self.company.met([TV], 1050.0)
+            self.assertEqual([MissedCall(room_number(7), *ANN, TV.device_id, 1019.0)], found[TV].missed)
+
+        return self.check(test)
+
+    def test_written_late(self) -> Deferred[None]:
+        """A call that is not written down yet when the device comes is told of when it comes the next time."""
+
+        async def test() -> None:
+            await self.comes(1000.0)
+            self.assertEqual([], await self.comes(1010.0))
+            await self.miss(1, 1010.0 - WRITTEN_LATE / 2)
+            self.assertEqual([1], await self.comes(1020.0))
+
+        return self.check(test)
+
+    def test_each_device(self) -> Deferred[None]:
+        """What one device of the phone has heard another one has not."""
+
+        async def test() -> None:
+            pad = DeviceAddress(TV.phone, "pad")
+            await self.comes(1000.0, pad)
+            await self.comes(1000.0)
+            await self.miss(1, 1010.0)
+            self.assertEqual([1], await self.comes(1020.0))
+            self.assertEqual([1], await self.comes(1030.0, pad))
+
+        return self.check(test)
+
+    def test_many(self) -> Deferred[None]:
+        """Of very many it is told the latest."""
+
+        async def test() -> None:
+            await self.comes(1000.0)
+            for number in range(MISSED_MAX + 2):
+                await self.miss(number, 1010.0 + number)
+            self.assertEqual(list(range(MISSED_MAX + 1, 1, -1)), await self.comes(2000.0))
+
+        return self.check(test)
+
+    def test_together(self) -> Deferred[None]:
+        """Many devices are looked up, and written down, at once."""
+
+        async def test() -> None:
+            self.assertEqual({TV: NOTHING, ANN: NOTHING}, await self.company.met([TV, ANN], 1000.0))
+            await self.company.left({TV: 1010.0, ANN: 1020.0})
+            await self.miss(1, 1015.0)
+            self.assertEqual([1], await self.comes(1030.0))
+
+        return self.check(test)
+
+    def test_deleted(self) -> Deferred[None]:
+        """Nothing is kept of a phone that was deleted."""
+
+        async def test() -> None:
+            await self.enrolled(TV)
+            await self.comes(1000.0)
+            await self.company.left({TV: 1000.0})
+            delete(self.database, TV.phone, 1005.0, 2000.0)
+            await self.miss(1, 1010.0)
+            self.assertEqual([], await self.comes(1020.0))
+
+        return self.check(test)
+
+
+class InMemoryTests(InMemory, CompanyContract, TestCase):
+    """SQLite in memory."""
+
+
+class InFileTests(InFile, CompanyContract, TestCase):
+    """SQLite in a file."""
+
+
+class PostgresqlTests(OnPostgresql, CompanyContract, TestCase):
+    """A real PostgreSQL."""
