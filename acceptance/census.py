@@ -21,6 +21,9 @@ from twisted.scripts import twistd
 REMEMBERED = frozenset(
     {
         "callnet.accounts.preferences.KnownPreferences._known",
+        "callnet.cluster.shared_limits.SharedLimiter._free_at",
+        "callnet.cluster.shared_limits.SharedLimiter._to_tell",
+        "callnet.cluster.shared_limits.SharedLimiter._untold",
         "callnet.operations.limits.Limiter._free_at",
         "callnet.storage.enrolling._Known._since",
     }

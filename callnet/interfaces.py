@@ -88,6 +88,54 @@ class IPreferences(Interface):
         """All that is wanted. It may have to be read though it is known who may call."""
 
 
+class TooMany(Struct, frozen=True):
+    """Something was done too often."""
+
+    which: int
+    """Of which of the things that were asked about, by its place."""
+    wait: float
+    """Seconds after which it may be done again."""
+
+
+class ILimiter(Interface):
+    """How often something may be done, for each key. What is asked is answered at once, by what this node knows."""
+
+    def wait(key: str) -> float:
+        """Count one more, and answer 0; or if it is too many do not, and answer after how many seconds it is not."""
+
+    def would_wait(key: str) -> bool:
+        """Tell whether one more would be too many now."""
+
+
+class IGate(Interface):
+    """Several limits that something must pass together."""
+
+    def enter(keys: Sequence[str | None]) -> Soon[TooMany | None]:
+        """Count one more for each limit in its order, until one is too many: that, and what follows, is not counted.
+
+        :param keys: one for each limit; ``None``: this one does not go by it.
+        """
+
+
+class ILimits(Interface):
+    """Makes what counts how often something is done on all nodes together.
+
+    A name stands for the same limit on every node. A limit of 0 allows any number.
+    """
+
+    def limiter(name: str, count: int, seconds: float) -> ILimiter:
+        """For what must not wait: so many may come at once, and as many in each such time. A node learns in a second
+        or so what was let through by others.
+        """
+
+    def gate(limits: Sequence[tuple[str, int, float]]) -> IGate:
+        """For what may wait: no more are let through than if there were one node, as long as nodes can meet. Else, or
+        if it takes long to ask, each node counts by itself.
+
+        :param limits: the name of each, how many may come at once, and in how many seconds as many again.
+        """
+
+
 class Commit(Struct, frozen=True):
     """What came of a commit."""
 

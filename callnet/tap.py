@@ -149,17 +149,20 @@ def _compose_node(
     cluster = _cluster(settings, reactor)
     people = compose_people(settings, reactor, basis.identities, database, threads.run, cluster)
     rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls, people.preferences)
-    limits = LoginLimits(settings.limits, reactor.seconds)
+    limits = LoginLimits(settings.limits, cluster.limits)
     accounts = AccountApi(people.logins, people.lists, people.settings, people.past_calls, limits).resource()
     signaling = SignalingFactory(
         rooms,
         basis.identities.tokens.verify,
         reactor,
         settings.limits,
+        cluster.limits,
         settings.signaling.allowed_origins,
         open_enrolment=settings.accounts.enrolment == "open",
     )
     room = RoomSocketFactory(rooms, reactor, settings.limits)
+    cluster.share("devices", signaling.crowds)
+    cluster.share("pages", room.crowds)
     people.preferences.changed = rooms.orders.prefer
     people.news.close = lambda phones: signaling.close_revoked(phones, basis.identities.revocations.cover)
     people.news.leave = rooms.orders.revoke_absent

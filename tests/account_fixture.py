@@ -22,7 +22,7 @@ from callnet.accounts.tokens import Tokens
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
 from callnet.config import LimitSettings
 from callnet.model import DeviceAddress
-from callnet.operations.limits import LoginLimits
+from callnet.operations.limits import LimitsAlone, LoginLimits
 from callnet.records import Changes, DeviceRecord
 from callnet.soon import Ready, Soon
 from callnet.storage.changes import SqlChanges
@@ -112,7 +112,7 @@ class ServiceFixture:
             codes if enrolment == "otp" else None,
             self.news.look,
         )
-        self.limits = LoginLimits(LimitSettings(), self.clock.seconds)
+        self.limits = LoginLimits(LimitSettings(), LimitsAlone(self.clock.seconds))
         self.contacts = SqlContacts(self.database, run_at_once)
         self.lists = ContactLists(self.contacts, self.store, self.tokens, is_phone)
         history = SqlHistory(self.database, run_at_once, contacts_only=False)

@@ -31,7 +31,7 @@ from callnet.websocket import ServerSocketFactory
 from tests.plain_preferences import OPEN
 from tests.rfc6455 import CLOSE, TEXT, client_frame
 from tests.test_at_once import Once, Side
-from tests.unlimited import UNLIMITED
+from tests.unlimited import ALONE, UNLIMITED
 
 reactor: Any = installed
 
@@ -109,7 +109,7 @@ class SocketTests(TestCase):
         self.tokens = Tokens(KeyRing.of(Key.of(b"k" * 32)), 3600, time)
         bus = MemoryBus()
         rooms = RoomManager(MemoryCallStore(bus, reactor), bus, reactor, CallSettings(), OPEN)
-        self.devices = SignalingFactory(rooms, self.tokens.verify, reactor, UNLIMITED)
+        self.devices = SignalingFactory(rooms, self.tokens.verify, reactor, UNLIMITED, ALONE)
         self.pages = RoomSocketFactory(rooms, reactor, UNLIMITED)
         self.ports: dict[ServerSocketFactory, Any] = {
             factory: await self.listen(factory) for factory in (self.devices, self.pages)

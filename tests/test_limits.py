@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,7 +16,7 @@ from callnet.config import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import PHONE_MAX
 from callnet.operations import limits
-from callnet.operations.limits import Limiter, LoginLimits
+from callnet.operations.limits import Limiter, LimitsAlone, LoginLimits
 from tests.account_fixture import ServiceFixture
 from tests.api_case import LOGIN, ApiTestCase
 
@@ -115,38 +117,46 @@ class LoginLimitsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Small ones."""
         self.clock = Clock()
-        self.limits = LoginLimits(LimitSettings(3, 2, 1), self.clock.seconds)
+        self.limits = LoginLimits(LimitSettings(3, 2, 1), LimitsAlone(self.clock.seconds))
 
-    def assert_limited(self, host: str, phone: str) -> int:
-        """This login is one too many; when to try again, in whole seconds."""
-        error: Any = self.assertRaises(RateLimited, self.limits.login, host, phone)
+    def login(self, host: str, phone: str) -> None:
+        """A device logs in."""
+        self.successResultOf(Deferred.fromCoroutine(self.limits.login(host, phone)))
+
+    def code(self, host: str) -> None:
+        """Somebody asks for a code."""
+        self.successResultOf(Deferred.fromCoroutine(self.limits.code(host)))
+
+    def assert_limited(self, limited: Coroutine[Any, Any, None]) -> int:
+        """This is one too many; when to try again, in whole seconds."""
+        error: Any = self.failureResultOf(Deferred.fromCoroutine(limited), RateLimited).value
         return int(error.retry_after)
 
     def test_from_an_address(self) -> None:
         """An address has so many logins, of whatever phones."""
         for phone in "123":
-            self.limits.login("192.0.2.1", phone)
-        self.assertEqual(20, self.assert_limited("192.0.2.1", "4"))
-        self.limits.login("192.0.2.2", "4")
+            self.login("192.0.2.1", phone)
+        self.assertEqual(20, self.assert_limited(self.limits.login("192.0.2.1", "4")))
+        self.login("192.0.2.2", "4")
 
     def test_of_a_phone(self) -> None:
         """A phone has so many logins, from whatever addresses, those of this machine included."""
         for host in ("192.0.2.1", "127.0.0.1"):
-            self.limits.login(host, "1")
-        self.assertEqual(30, self.assert_limited("", "1"))
+            self.login(host, "1")
+        self.assertEqual(30, self.assert_limited(self.limits.login("", "1")))
 
     def test_codes(self) -> None:
         """An address may ask for so many codes."""
-        self.limits.code("192.0.2.1")
-        self.assertEqual(3600, self.assertRaises(RateLimited, self.limits.code, "192.0.2.1").retry_after)
-        self.limits.code("192.0.2.2")
+        self.code("192.0.2.1")
+        self.assertEqual(3600, self.assert_limited(self.limits.code("192.0.2.1")))
+        self.code("192.0.2.2")
         for _ in range(5):
-            self.limits.code("127.0.0.1")
+            self.code("127.0.0.1")
 
     def test_what_is_no_phone(self) -> None:
         """A phone that is too long to be one costs no memory."""
         for _ in range(10):
-            self.limits.login("", "1" * (PHONE_MAX + 1))
+            self.login("", "1" * (PHONE_MAX + 1))
 
 
 class LimitedApiTests(ApiTestCase):
@@ -154,7 +164,7 @@ class LimitedApiTests(ApiTestCase):
 
     def test_too_many(self) -> None:
         """Too many tries are answered 429 with errorCode 6 and when to try again; then it works."""
-        self.fixture.limits = LoginLimits(LimitSettings(2, 0, 1), self.fixture.clock.seconds)
+        self.fixture.limits = LoginLimits(LimitSettings(2, 0, 1), LimitsAlone(self.fixture.clock.seconds))
         self.serve(self.fixture.logins, self.fixture.lists)
         for _ in range(2):
             self.login()
@@ -167,7 +177,7 @@ class LimitedApiTests(ApiTestCase):
         """So are too many codes."""
         self.fixture = ServiceFixture("otp")
         self.addCleanup(self.fixture.database.close)
-        self.fixture.limits = LoginLimits(LimitSettings(0, 0, 1), self.fixture.clock.seconds)
+        self.fixture.limits = LoginLimits(LimitSettings(0, 0, 1), LimitsAlone(self.fixture.clock.seconds))
         self.serve(self.fixture.logins, self.fixture.lists)
         self.assert_error(0, "/account/code", {"phone": "13651884968"})
         self.assert_error(6, "/account/code", {"phone": "13651884969"}, 429)

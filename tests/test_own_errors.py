@@ -21,7 +21,7 @@ from callnet.websocket import Opening, ServerSocket, ServerSocketFactory
 from tests.plain_preferences import OPEN
 from tests.quiet import QuietTestCase
 from tests.rfc6455 import TEXT
-from tests.unlimited import UNLIMITED
+from tests.unlimited import ALONE, UNLIMITED
 
 TV = DeviceAddress("13651884967", "tv888")
 PHONE = DeviceAddress("13651884968", "phone1")
@@ -70,7 +70,7 @@ class StoreTests(QuietTestCase):
         self.store = FailingStore(self.world.store)
         self.rooms = RoomManager(self.store, self.world.bus, self.world.clock, CallSettings(), OPEN)
         self.addCleanup(self.rooms.stop)
-        self.signaling = SignalingFactory(self.rooms, self.world.tokens.verify, self.world.clock, UNLIMITED)
+        self.signaling = SignalingFactory(self.rooms, self.world.tokens.verify, self.world.clock, UNLIMITED, ALONE)
         self.tv = self.world.device(*TV, self.signaling)
         self.phone = self.world.device(*PHONE, self.signaling)
 

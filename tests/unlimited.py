@@ -6,8 +6,9 @@ from time import monotonic
 from typing import Final
 
 from callnet.config import LimitSettings
-from callnet.operations.limits import Pace, SignalLimits
+from callnet.operations.limits import LimitsAlone, Pace, SignalLimits
 
 UNLIMITED: Final = LimitSettings(**dict.fromkeys(LimitSettings.__struct_fields__, 0))
-ANY_NUMBER: Final = SignalLimits(UNLIMITED, monotonic)
+ALONE: Final = LimitsAlone(monotonic)
+ANY_NUMBER: Final = SignalLimits(UNLIMITED, ALONE)
 ANY_PACE: Final = Pace(0)

@@ -25,6 +25,7 @@ from callnet.cluster.memory import MemoryBus, MemoryCallStore
 from callnet.config import CallSettings, LimitSettings
 from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
+from callnet.operations.limits import LimitsAlone
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
 from tests.plain_preferences import OPEN
@@ -272,7 +273,9 @@ class World:
         ring = KeyRing.of(Key.of(b"k" * 32))
         self.tokens = Tokens(ring, 7 * 86400, self.clock.seconds, self.revocations, split_user_name=True)
         self.rooms = RoomManager(self.store, self.bus, self.clock, settings or CallSettings(), preferences)
-        self.signaling = SignalingFactory(self.rooms, self.tokens.verify, self.clock, limits, allowed_origins)
+        self.signaling = SignalingFactory(
+            self.rooms, self.tokens.verify, self.clock, limits, LimitsAlone(self.clock.seconds), allowed_origins
+        )
         self.pages = RoomSocketFactory(self.rooms, self.clock, limits)
         self.wires: list[Wire] = []
         self.rooms.start()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from callnet.interfaces import IBus, ICallStore, IEndedCalls, IPresence
+from callnet.interfaces import IBus, ICallStore, IEndedCalls, ILimits, IPresence
+from callnet.websocket.crowds import Crowds
 
 
 class Membership(Struct, frozen=True):
@@ -17,6 +18,9 @@ class Membership(Struct, frozen=True):
     presence: IPresence
     bus: IBus
     ended: IEndedCalls
+    limits: ILimits
+    share: Callable[[str, Crowds], None]
+    """Has the sockets of a kind, which is named, be counted on all nodes together."""
     start: Callable[[], None]
     """Join."""
     stop: Callable[[], Deferred[None]]

@@ -14,6 +14,7 @@ from callnet.cluster.membership import Membership
 from callnet.cluster.tables import Record, Tables, seen_online
 from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
+from callnet.operations.limits import LimitsAlone
 from callnet.records import CallRecord, Changes, Records
 from callnet.soon import Ready, Soon
 
@@ -101,4 +102,15 @@ def open_alone(clock: IReactorTime) -> Membership:
     """Make the store and the bus of a node that is alone."""
     bus = MemoryBus()
     store = MemoryCallStore(bus, clock)
-    return Membership(store, store, bus, store.ended, lambda: None, lambda: succeed(None), lambda: None)
+    limits = LimitsAlone(clock.seconds)
+    return Membership(
+        store,
+        store,
+        bus,
+        store.ended,
+        limits,
+        lambda kind, crowds: None,  # noqa: ARG005  there are no others
+        lambda: None,
+        lambda: succeed(None),
+        lambda: None,
+    )

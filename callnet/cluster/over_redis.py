@@ -17,6 +17,7 @@ from callnet.cluster.redis import RedisLink
 from callnet.cluster.redis_subscription import RedisSubscription
 from callnet.cluster.redis_url import RedisTarget
 from callnet.cluster.shared import SharedBus, SharedCallStore
+from callnet.cluster.shared_limits import SharedLimits
 from callnet.config import CallSettings
 from callnet.interfaces import EVERY_NODE
 
@@ -41,8 +42,14 @@ def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings:
     bus.go_by(member)
     store = SharedCallStore(member, copies, bus)
     ended = EndedAnywhere(member, store.ended)
+    limits = SharedLimits(member, clock)
+
+    def start() -> None:
+        member.start()
+        limits.start()
 
     def stop() -> Deferred[None]:
+        limits.stop()
         return Deferred.fromCoroutine(member.stop())
 
-    return Membership(store, store, bus, ended, member.start, stop, member.why_away)
+    return Membership(store, store, bus, ended, limits, limits.share, start, stop, member.why_away)

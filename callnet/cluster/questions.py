@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.msgpack import Decoder
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -29,6 +30,30 @@ class Differences(Struct, frozen=True):
     phones: Sequence[str]
     rooms: Sequence[RoomId]
     records: Records
+
+
+class Counted(Struct, frozen=True, array_like=True):
+    """What this node has let through, of one key of a limit."""
+
+    key: str
+    seconds: float
+    """For so many seconds that many may not come again."""
+    known_from: float
+    """When it is so many seconds ahead every node should know."""
+
+
+class Exchanged(Struct, frozen=True, array_like=True):
+    """What all nodes have let through."""
+
+    ahead: Sequence[float]
+    """How many seconds each key is ahead, in the order in which they were told."""
+    sockets: Sequence[int]
+    """How many sockets other nodes have for each address, in the order in which they were told."""
+    used_up: Sequence[tuple[str, float]]
+    """Keys that every node should know, and how many seconds each is ahead."""
+
+
+_exchanged: Final = Decoder(Exchanged).decode
 
 
 class Questions:
@@ -114,12 +139,32 @@ class Questions:
         """Hand a message to a node. Whether it came there is not known."""
         return self._link.run("publish", self._prefix, node.encode(), codec.encode(message))
 
+    async def take(self, limits: Sequence[tuple[str, float, float]]) -> tuple[int, float] | None:
+        """Count one more for each of these limits, until one has too many: tells which, and how many seconds ahead
+        it is.
+
+        :param limits: of each its key, the seconds after which one more may come, and those in which as many as
+            may come at once.
+        """
+        words = [word for key, spacing, window in limits for word in (key, f"{spacing:.6f}", f"{window:.6f}")]
+        answer = await self._link.run("take", self._prefix, *map(str.encode, words))
+        return (answer[0], float(answer[1])) if answer else None
+
+    async def exchange(self, counted: Sequence[Counted], sockets: Sequence[tuple[str, int]]) -> Exchanged:
+        """Tell what this node has let through, and how many sockets it has from addresses."""
+        said = codec.encode((counted, sockets))
+        return _exchanged(await self._link.run("exchange", self._prefix, self._name(), said))
+
     def leave(self) -> Deferred[object]:
         """Say that this node is gone."""
         return self._link.run("leave", *self._head())
 
     def _head(self) -> tuple[bytes, bytes]:
         return self._prefix, self._node().encode()
+
+    def _name(self) -> bytes:
+        """What stays of this node's name for as long as it lives."""
+        return self._node().rpartition(".")[0].encode()
 
 
 def _records_or_nothing(view: bytes) -> Records | None:

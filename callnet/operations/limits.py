@@ -1,16 +1,20 @@
-"""How often something may be done, in memory: each node counts by itself."""
+"""How often something may be done, and the counting of it in memory."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil, inf
 from typing import Final
+
+from zope.interface import implementer
 
 from callnet.client_site import site_of
 from callnet.config import LimitSettings
 from callnet.errors import RateLimited
+from callnet.interfaces import IGate, ILimiter, ILimits, TooMany
 from callnet.model import PHONE_MAX, DeviceAddress
+from callnet.soon import Ready
 
 KEYS_MAX: Final = 50_000
 """Of so many keys it is known how often they came; those that have not come for the longest are forgotten."""
@@ -19,6 +23,7 @@ _FRACTIONS: Final = 1e-9
 """What may be left of sums of fractions of a second."""
 
 
+@implementer(ILimiter)
 class Limiter:
     """Allows so many of a kind in a while, for each key: the generic cell rate algorithm (ITU-T I.371).
 
@@ -41,9 +46,7 @@ class Limiter:
         free_at = max(self._free_at.pop(key, now), now)
         too_early = free_at + self._spacing - now - self._count * self._spacing
         is_allowed = too_early <= _FRACTIONS
-        self._free_at[key] = free_at + self._spacing if is_allowed else free_at
-        if len(self._free_at) > KEYS_MAX:
-            self._free_at.popitem(last=False)
+        self._keep(key, free_at + self._spacing if is_allowed else free_at)
         return 0.0 if is_allowed else too_early
 
     def would_wait(self, key: str) -> bool:
@@ -51,6 +54,18 @@ class Limiter:
         if not self._count:
             return False
         return self._free_at.get(key, 0.0) + self._spacing - self._now() > self._count * self._spacing + _FRACTIONS
+
+    def learn(self, key: str, ahead: float) -> None:
+        """Take note that others have let so much through for a key that it would be as good as new after so many
+        seconds.
+        """
+        until = self._now() + ahead
+        self._keep(key, max(self._free_at.pop(key, until), until))
+
+    def _keep(self, key: str, free_at: float) -> None:
+        self._free_at[key] = free_at
+        if len(self._free_at) > KEYS_MAX:
+            self._free_at.popitem(last=False)
 
 
 class Pace:
@@ -71,14 +86,56 @@ class Pace:
         return until if until - now <= 60.0 + _FRACTIONS else inf
 
 
+@implementer(IGate)
+class Gate:
+    """Limits of one node that something must pass together.
+
+    :param limits: how many may come at once, and in how many seconds as many again.
+    """
+
+    def __init__(self, limits: Sequence[tuple[int, float]], now: Callable[[], float]) -> None:
+        self._limiters = [Limiter(count, seconds, now) for count, seconds in limits]
+
+    def enter(self, keys: Sequence[str | None]) -> Ready[TooMany | None]:
+        """See :meth:`callnet.interfaces.IGate.enter`."""
+        for which, (limiter, key) in enumerate(zip(self._limiters, keys, strict=True)):
+            wait = 0.0 if key is None else limiter.wait(key)
+            if wait:
+                return Ready(TooMany(which, wait))
+        return _ENTERED
+
+    def learn(self, which: int, key: str, ahead: float) -> None:
+        """See :meth:`Limiter.learn`."""
+        self._limiters[which].learn(key, ahead)
+
+
+_ENTERED: Final[Ready[TooMany | None]] = Ready(None)
+
+
+@implementer(ILimits)
+class LimitsAlone:
+    """Limits of a node that is alone."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+
+    def limiter(self, name: str, count: int, seconds: float) -> Limiter:  # noqa: ARG002  nobody else need know it
+        """See :meth:`callnet.interfaces.ILimits.limiter`."""
+        return Limiter(count, seconds, self._now)
+
+    def gate(self, limits: Sequence[tuple[str, int, float]]) -> Gate:
+        """See :meth:`callnet.interfaces.ILimits.gate`."""
+        return Gate([(count, seconds) for _, count, seconds in limits], self._now)
+
+
 class SignalLimits:
     """How often devices may do what they do on their sockets (protocol §2, §2.1)."""
 
-    def __init__(self, settings: LimitSettings, now: Callable[[], float]) -> None:
+    def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
         self.frames: Final = Pace(settings.frames_a_minute_of_a_device)
-        self._calls_of = Limiter(settings.calls_a_minute_of_a_device, 60.0, now)
-        self._calls_between = Limiter(settings.calls_a_minute_between_phones, 60.0, now)
-        self._displacements = Limiter(settings.displacements_a_minute, 60.0, now)
+        self._calls_of = limits.limiter("calls", settings.calls_a_minute_of_a_device, 60.0)
+        self._calls_between = limits.limiter("pairs", settings.calls_a_minute_between_phones, 60.0)
+        self._displacements = limits.limiter("displaced", settings.displacements_a_minute, 60.0)
 
     def may_call(self, caller: DeviceAddress, phone: str) -> bool:
         """Count a call; tell whether it is not one too many."""
@@ -98,34 +155,31 @@ class SignalLimits:
 class LoginLimits:
     """How often devices may log in and have codes sent."""
 
-    def __init__(self, settings: LimitSettings, now: Callable[[], float]) -> None:
-        self._logins_from = Limiter(settings.logins_a_minute_from_an_address, 60.0, now)
-        self._logins_of = Limiter(settings.logins_a_minute_of_a_phone, 60.0, now)
-        self._codes_from = Limiter(settings.codes_an_hour_from_an_address, 3600.0, now)
+    def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
+        self._logins = limits.gate(
+            [
+                ("logins-from", settings.logins_a_minute_from_an_address, 60.0),
+                ("logins-of", settings.logins_a_minute_of_a_phone, 60.0),
+            ]
+        )
+        self._codes = limits.gate([("codes-from", settings.codes_an_hour_from_an_address, 3600.0)])
 
-    def login(self, host: str, phone: str) -> None:
+    async def login(self, host: str, phone: str) -> None:
         """Count a login.
 
         :param host: the address that it comes from, if that is known.
         :raises RateLimited: it is one too many.
         """
-        site = site_of(host)
-        if site is not None:
-            _require(self._logins_from, site, "too many logins from this address")
-        if len(phone) <= PHONE_MAX:
-            _require(self._logins_of, phone, "too many logins of this phone")
+        too_many = await self._logins.enter([site_of(host), phone if len(phone) <= PHONE_MAX else None])
+        if too_many is not None:
+            who = "of this phone" if too_many.which else "from this address"
+            raise RateLimited(f"too many logins {who}", ceil(too_many.wait))
 
-    def code(self, host: str) -> None:
+    async def code(self, host: str) -> None:
         """Count a request for a code.
 
         :raises RateLimited: it is one too many.
         """
-        site = site_of(host)
-        if site is not None:
-            _require(self._codes_from, site, "too many codes asked for from this address")
-
-
-def _require(limiter: Limiter, key: str, complaint: str) -> None:
-    wait = limiter.wait(key)
-    if wait:
-        raise RateLimited(complaint, ceil(wait))
+        too_many = await self._codes.enter([site_of(host)])
+        if too_many is not None:
+            raise RateLimited("too many codes asked for from this address", ceil(too_many.wait))

@@ -15,7 +15,7 @@ from callnet.calls.extended import LONGEST_FRAME, ExtendedSession
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session
 from callnet.config import LimitSettings
-from callnet.interfaces import IPeer
+from callnet.interfaces import ILimits, IPeer
 from callnet.operations.limits import SignalLimits
 from callnet.signaling.peer import Peer
 from callnet.websocket import ServerSocketFactory
@@ -38,12 +38,13 @@ class SignalingFactory(ServerSocketFactory):
         rooms: RoomManager,
         authenticate: Callable[[str], Token],
         clock: IReactorTime,
-        limits: LimitSettings,
+        settings: LimitSettings,
+        limits: ILimits,
         allowed_origins: Sequence[str] = (),
         open_enrolment: bool = True,
     ) -> None:
-        super().__init__(Peer, clock, LONGEST_FRAME, limits.sockets_of_an_address)
-        self.limits: Final = SignalLimits(limits, clock.seconds)
+        super().__init__(Peer, clock, LONGEST_FRAME, settings.sockets_of_an_address)
+        self.limits: Final = SignalLimits(settings, limits)
         self.authenticate: Final = authenticate
         self._rooms = rooms
         self._open_enrolment = open_enrolment

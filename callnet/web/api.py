@@ -67,14 +67,14 @@ class AccountApi:
     async def login(self, request: IRequest) -> bytes:
         """Log a device in."""
         asked = decode_body(request.content.read(), LoginRequest)
-        self._limits.login(_host(request), asked.phone)
+        await self._limits.login(_host(request), asked.phone)
         return _logged_in(request, await self._logins.login(asked.phone, asked.device_id, asked.secret, asked.code))
 
     @_app.route("/account/code", methods=["POST"])
     async def code(self, request: IRequest) -> bytes:
         """Send a one-time code."""
         asked = decode_body(request.content.read(), CodeRequest)
-        self._limits.code(_host(request))
+        await self._limits.code(_host(request))
         await self._logins.send_code(asked.phone)
         return write_success(request, {})
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from callnet.client_site import site_of
 
@@ -15,7 +16,12 @@ class Crowds:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._large_from = max(1, most // 100)
         self._counts: dict[str, int] = {}
+        self.large: Final[dict[str, int]] = {}
+        """Where a hundredth of what may be, or more, comes from: the count of each."""
+        self.elsewhere: Mapping[str, int] = {}
+        """How many connections other nodes have from the same addresses, as far as that is known."""
 
     def join(self, transport: Any) -> str | None:
         """Count a connection. Answers with where it comes from; ``None``: that tells nothing of a client."""
@@ -23,16 +29,24 @@ class Crowds:
             return None
         site = site_of(str(getattr(transport.getPeer(), "host", "")))
         if site is not None:
-            self._counts[site] = self._counts.get(site, 0) + 1
+            self._set(site, self._counts.get(site, 0) + 1)
         return site
 
     def leave(self, site: str | None) -> None:
         """Count one less."""
         if site is not None:
-            left = self._counts.pop(site) - 1
-            if left:
-                self._counts[site] = left
+            self._set(site, self._counts[site] - 1)
 
     def is_too_large(self, site: str | None) -> bool:
         """Tell whether there are too many from there."""
-        return site is not None and self._counts[site] > self._most
+        return site is not None and self._counts[site] + self.elsewhere.get(site, 0) > self._most
+
+    def _set(self, site: str, count: int) -> None:
+        if count:
+            self._counts[site] = count
+        else:
+            del self._counts[site]
+        if count >= self._large_from:
+            self.large[site] = count
+        else:
+            self.large.pop(site, None)

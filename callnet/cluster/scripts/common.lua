@@ -4,6 +4,8 @@
 -- n:<node>   SET    what a node holds                      s:<room>  STRING  record of a room's seats
 -- nodes      ZSET   node -> end of its lease               due       ZSET    what is due -> when
 -- meta       HASH   run, shift, quiet, sweeper, sweeps     ended     ZSET    record of a call -> when to hand it out
+-- l:<limit>  STRING  when it is as good as new         usedup    ZSET    those near their end -> the same
+-- a:<kind>:<address> HASH  node -> how many sockets it has from there, and until when that holds
 -- node:<node>       channel of a node
 --
 -- A record is its version in four bytes, then the record in msgpack, as callnet/records.py lists its fields.

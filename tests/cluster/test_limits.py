@@ -1,0 +1,243 @@
+"""Limits that all nodes of a cluster go by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twisted.internet.address import IPv4Address
+
+from callnet.cluster import shared_limits
+from callnet.cluster.shared_limits import EXCHANGE_EVERY, TAKE_TIME
+from callnet.config import LimitSettings
+from callnet.interfaces import IGate, ILimiter
+from callnet.model import DeviceAddress
+from callnet.operations.limits import SignalLimits
+from callnet.websocket.crowds import Crowds
+from tests.cluster.case import ANN, TV, ClusterCase, Node
+from tests.shared_nodes import reactor
+
+SOON = 2.5 * EXCHANGE_EVERY
+"""Seconds after which every node has heard of what another let through."""
+ADDRESS = "192.0.2.77"
+
+
+@dataclass
+class From:
+    """A transport of somebody."""
+
+    host: str = ADDRESS
+
+    def getPeer(self) -> IPv4Address:
+        """Who it is."""
+        return IPv4Address("TCP", self.host, 7)
+
+
+async def enters(gate: IGate, *keys: str | None) -> bool:
+    """Tell whether something may pass."""
+    return await gate.enter(keys) is None
+
+
+class LimitsCase(ClusterCase):
+    """Two nodes."""
+
+    async def start_two(self) -> tuple[Node, Node]:
+        """Start them."""
+        return await self.start(), await self.start()
+
+    def names(self) -> list[str]:
+        """The keys of limits in Redis."""
+        return [key for key in self.keys() if key.startswith(("l:", "a:"))]
+
+
+class GateTests(LimitsCase):
+    """What may wait for Redis: logins and codes."""
+
+    limits = (("from", 4, 60.0), ("of", 3, 60.0))
+
+    async def test_used_up(self) -> None:
+        """What was let through by one node is counted on every other, at once."""
+        one, other = [node.member.limits.gate(self.limits) for node in await self.start_two()]
+        self.assertTrue(await enters(one, ADDRESS, "1"))
+        self.assertTrue(await enters(other, ADDRESS, "1"))
+        self.assertTrue(await enters(one, ADDRESS, "1"))
+        too_many = await other.enter([ADDRESS, "1"])
+        assert too_many is not None
+        self.assertEqual(1, too_many.which)
+        self.assertTrue(18 < too_many.wait <= 20, too_many.wait)
+        self.assertFalse(await enters(other, ADDRESS, "2"))
+        self.assertTrue(await enters(other, None, "2"))
+
+    async def test_what_redis_holds(self) -> None:
+        """Redis holds no address and no phone of those who logged in, and forgets them by itself."""
+        node = await self.start()
+        gate = node.member.limits.gate(self.limits)
+        self.assertTrue(await enters(gate, ADDRESS, "13600000001"))
+        names = self.names()
+        self.assertEqual(2, len(names))
+        for name in names:
+            self.assertNotIn(ADDRESS, name)
+            self.assertNotIn("13600000001", name)
+            self.assertTrue(0 < int(self.server.cli("PTTL", self.prefix + name)) <= 20_000)
+
+    async def test_away(self) -> None:
+        """When Redis is away each node counts by itself, and when it is back they count together."""
+        one, other = await self.start_two()
+        gates = [node.member.limits.gate(self.limits) for node in (one, other)]
+        one.wire.cut()
+        await self.until(lambda: not one.is_joined)
+        self.assertEqual([True] * 3 + [False], [await enters(gates[0], None, "1") for _ in range(4)])
+        self.assertTrue(await enters(gates[1], None, "1"))
+        one.wire.heal()
+        await self.until(lambda: one.is_joined)
+        for _ in range(3):
+            await enters(gates[1], None, "2")
+        self.assertFalse(await enters(gates[0], None, "2"))
+
+    async def test_slow(self) -> None:
+        """When Redis does not answer in half a second each node counts by itself."""
+        node = await self.start()
+        gate = node.member.limits.gate(self.limits)
+        node.wire.silence()
+        asked_at = reactor.seconds()
+        self.assertTrue(await enters(gate, None, "1"))
+        self.assertTrue(TAKE_TIME <= reactor.seconds() - asked_at < 2 * TAKE_TIME)
+        node.wire.heal()
+
+
+class LimiterTests(LimitsCase):
+    """What does not wait: calls and displacements."""
+
+    async def start_limiters(self, count: int, seconds: float = 60.0) -> tuple[ILimiter, ILimiter]:
+        """The same limit on two nodes."""
+        one, other = await self.start_two()
+        return one.member.limits.limiter("calls", count, seconds), other.member.limits.limiter("calls", count, seconds)
+
+    async def test_used_up(self) -> None:
+        """What one node has used up is used up on a node that has never counted it."""
+        one, other = await self.start_limiters(20)
+        self.assertEqual({0.0}, {one.wait("a") for _ in range(20)})
+        await self.until(lambda: other.would_wait("a"))
+        self.assertTrue(0 < other.wait("a") <= 3.0)
+        self.assertEqual(0, other.wait("b"))
+
+    async def test_both(self) -> None:
+        """What two nodes have let through is added up, be none of it much."""
+        one, other = await self.start_limiters(20)
+        self.assertEqual({0.0}, {limiter.wait("a") for limiter in (one, other) for _ in range(10)})
+        await self.until(lambda: one.would_wait("a") and other.would_wait("a"))
+
+    async def test_average(self) -> None:
+        """What was let through before nodes heard of each other is made up for."""
+        one, other = await self.start_limiters(10, 5.0)
+        began, let_through = reactor.seconds(), 0
+        while reactor.seconds() - began < 6.0:
+            let_through += sum(not limiter.wait("a") for limiter in (one, other))
+            await self.pass_time(0.02)
+        self.assertLessEqual(let_through, 2 * 10 + 2 * 6)
+        self.assertGreaterEqual(let_through, 20)
+
+    async def test_seldom(self) -> None:
+        """Of what is far below its limit nothing is told, until a tenth of it has come."""
+        one, _ = await self.start_limiters(30)
+        for _ in range(2):
+            one.wait("a")
+        await self.pass_time(SOON)
+        self.assertEqual([], self.names())
+        one.wait("a")
+        await self.until(self.names)
+        [name] = self.names()
+        self.assertTrue(0 < int(self.server.cli("PTTL", self.prefix + name)) <= 6000)
+
+    async def test_away(self) -> None:
+        """What was let through while Redis was away is told when it is back."""
+        one, other = await self.start_two()
+        limiters = [node.member.limits.limiter("calls", 5, 60.0) for node in (one, other)]
+        one.wire.cut()
+        await self.until(lambda: not one.is_joined)
+        self.assertEqual([0.0] * 5, [limiters[0].wait("a") for _ in range(5)])
+        self.assertTrue(limiters[0].would_wait("a"))
+        self.assertFalse(limiters[1].would_wait("a"))
+        one.wire.heal()
+        await self.until(lambda: limiters[1].would_wait("a"))
+
+    async def test_more_than_one_exchange_carries(self) -> None:
+        """Whatever the number of keys, all are told."""
+        self.patch(shared_limits, "MOST", 10)
+        one, other = await self.start_limiters(1)
+        keys = [str(number) for number in range(100)]
+        for key in keys:
+            one.wait(key)
+        await self.until(lambda: all(other.would_wait(key) for key in keys))
+
+    async def test_devices(self) -> None:
+        """Calls of a device, calls between phones and displacements are each counted so."""
+        settings = LimitSettings(
+            calls_a_minute_of_a_device=4, calls_a_minute_between_phones=2, displacements_a_minute=2
+        )
+        one, other = [SignalLimits(settings, node.member.limits) for node in await self.start_two()]
+        pad = DeviceAddress(ANN.phone, "pad")
+        for _ in range(2):
+            self.assertTrue(one.may_call(ANN, TV.phone))
+            one.displaced(TV)
+        await self.until(lambda: not other.may_connect(TV))
+        self.assertTrue(other.may_connect(ANN))
+        await self.until(lambda: not other.may_call(pad, TV.phone))
+        self.assertTrue(other.may_call(pad, "13600000009"))
+
+
+class CrowdsTests(LimitsCase):
+    """Sockets of an address."""
+
+    async def start_crowds(self, most: int) -> tuple[Node, Crowds, Crowds]:
+        """The sockets of two nodes."""
+        one, other = await self.start_two()
+        crowds = Crowds(most), Crowds(most)
+        one.member.share("devices", crowds[0])
+        other.member.share("devices", crowds[1])
+        return one, *crowds
+
+    async def test_together(self) -> None:
+        """They are counted on all nodes together; when some are gone others may come."""
+        _, here, there = await self.start_crowds(4)
+        sites = [crowds.join(From()) for crowds in (here, here, there, there)]
+        self.assertFalse(there.is_too_large(sites[3]))
+        there.join(From())
+        await self.until(lambda: there.is_too_large(ADDRESS) and here.is_too_large(ADDRESS))
+        there.join(From("192.0.2.78"))
+        self.assertFalse(there.is_too_large("192.0.2.78"))
+        here.leave(ADDRESS)
+        await self.until(lambda: not there.is_too_large(ADDRESS))
+        self.assertNotIn(ADDRESS, "".join(self.names()))
+
+    async def test_dead_node(self) -> None:
+        """Those of a node that died are forgotten, and so is the address when nobody is left."""
+        node, here, there = await self.start_crowds(4)
+        for crowds in (here, here, here, there, there):
+            crowds.join(From())
+        await self.until(lambda: there.is_too_large(ADDRESS))
+        await node.die()
+        await self.until(lambda: not there.is_too_large(ADDRESS))
+        for _ in range(2):
+            there.leave(ADDRESS)
+        await self.until(lambda: not self.names())
+
+    async def test_away(self) -> None:
+        """A node that is alone goes by its own."""
+        node, here, there = await self.start_crowds(4)
+        for crowds in (here, here, here, there, there):
+            crowds.join(From())
+        await self.until(lambda: here.is_too_large(ADDRESS))
+        node.wire.cut()
+        await self.until(lambda: not here.is_too_large(ADDRESS))
+        node.wire.heal()
+        await self.until(lambda: here.is_too_large(ADDRESS))
+
+    async def test_small(self) -> None:
+        """Of addresses that few come from nothing is told."""
+        _, here, _ = await self.start_crowds(300)
+        for _ in range(2):
+            here.join(From())
+        await self.pass_time(SOON)
+        self.assertEqual([], self.names())
+        here.join(From())
+        await self.until(self.names)
