@@ -72,7 +72,7 @@ class TokenSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """How often something may be tried (0: any number of times); each node counts by itself."""
+    """How often something may be tried (0: any number of times), on all nodes together."""
 
     logins_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 120
     """Of an IPv6 address its /64 counts; loopback addresses do not count at all."""

@@ -37,7 +37,7 @@ TAKE_TIME: Final = 0.5
 """Seconds for which something waits for Redis; then what this node knows decides."""
 SAID_AGAIN: Final = 2.0
 """Seconds after which a number of sockets is told again (``SAID`` in exchange.lua is how long it holds)."""
-MOST: Final = 1000
+MOST: Final = 250
 """Keys, and addresses, in one exchange: Redis does nothing else meanwhile."""
 
 log = Logger()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from msgspec import Struct
+from twisted.internet.defer import Deferred
 
 from callnet.calls.times import REMEMBERED
+from callnet.cluster.questions import Counted
+from callnet.cluster.shared_limits import hidden
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress
 from tests.cluster.case import ANN, TV, Phone
@@ -108,7 +111,7 @@ def new_world(server: RedisServer, nodes: int) -> World:
 def costs(server: RedisServer) -> Mapping[str, Cost]:
     """What everything costs that the document lists, by its words there."""
     found: dict[str, Cost] = {}
-    for count in (of_beats, of_connections, of_calls, of_ended, of_seats):
+    for count in (of_beats, of_connections, of_calls, of_ended, of_limits, of_seats):
         server.flush()
         found.update(count(server))
     return found
@@ -202,6 +205,25 @@ def of_ended(server: RedisServer) -> Mapping[str, Cost]:
 
     found[f"{AT_ONCE} calls that are over are written down"] = cost_of(world, write_down)
     assert len(taken) == AT_ONCE
+    world.close()
+    return found
+
+
+def of_limits(server: RedisServer) -> Mapping[str, Cost]:
+    """Logins, and what nodes tell each other of everything else that is limited."""
+    world = new_world(server, 1)
+    questions = world.nodes[0].member.questions
+
+    def exchange(counted: Sequence[Counted], sockets: Sequence[tuple[str, int]]) -> None:
+        Deferred.fromCoroutine(questions.exchange(counted, sockets))
+
+    found = {"a node asks what is used up: nothing": cost_of(world, lambda: exchange((), ()))}
+    counted = [Counted(f"calls:{number:011}\nphone", 6.0, 30.0) for number in range(AT_ONCE)]
+    found[f"{AT_ONCE} devices have placed another tenth of their calls"] = cost_of(world, lambda: exchange(counted, ()))
+    sockets = [(f"devices:{hidden(str(number))}", 50) for number in range(AT_ONCE)]
+    found[f"a node tells of {AT_ONCE} addresses"] = cost_of(world, lambda: exchange((), sockets))
+    limits = [(f"{name}:{hidden(name)}", 2.0, 60.0) for name in ("logins-from", "logins-of")]
+    found["device logs in"] = cost_of(world, lambda: Deferred.fromCoroutine(questions.take(limits)))
     world.close()
     return found
 

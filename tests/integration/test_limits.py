@@ -1,0 +1,77 @@
+"""Limits, on real daemons: two workers let no more through than one."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.internet.task import deferLater
+from twisted.web.client import Agent, FileBodyProducer, readBody
+from twisted.web.http_headers import Headers
+
+from callnet.client import connect
+from callnet.client.device import Device
+from tests.integration.test_workers import WorkersTestCase, workers_of
+from tests.processes import stopped
+
+PHONE, FRIEND = "13651884967", "13651884968"
+HEARD = 3.0
+"""Seconds after which a worker has heard of what another let through."""
+
+reactor: Any = installed
+
+
+class LoginsTests(WorkersTestCase):
+    """Logins."""
+
+    settings = "limits = { logins_a_minute_of_a_phone = 3 }"
+
+    async def login(self, phone: str) -> tuple[int, int, str | None]:
+        """Log in: the status, the ``errorCode``, and when to try again."""
+        body = json.dumps({"phone": phone, "device_id": "tv"}).encode()
+        url = f"{self.daemon.account_url}/account/login".encode("ascii")
+        response = await Agent(reactor).request(b"POST", url, Headers(), FileBodyProducer(BytesIO(body)))
+        retry_after = response.headers.getRawHeaders("retry-after")
+        code = json.loads(await readBody(response))["errorCode"]
+        return response.code, code, retry_after[0] if retry_after else None
+
+    async def test_used_up(self) -> None:
+        """What one worker has used up is answered 429 by the other, at once; other phones log in."""
+        await self.become_ready()
+        one, other = workers_of(self.daemon)
+        with stopped(one):
+            self.assertEqual([(200, 0, None)] * 3, [await self.login(PHONE) for _ in range(3)])
+        with stopped(other):
+            status, code, retry_after = await self.login(PHONE)
+            self.assertEqual((429, 6), (status, code))
+            assert retry_after is not None
+            self.assertTrue(1 <= int(retry_after) <= 20)
+            self.assertEqual(200, (await self.login(FRIEND))[0])
+
+
+class CallsTests(WorkersTestCase):
+    """Calls."""
+
+    settings = "limits = { calls_a_minute_of_a_device = 4 }"
+
+    async def fails(self, device: Device) -> str | None:
+        """Call nobody; why that fails."""
+        answer = await device.call(FRIEND, "nobody")
+        return answer.reason
+
+    async def test_used_up(self) -> None:
+        """What a device has used up at one worker it has used up at the other, when it connects there."""
+        await self.become_ready()
+        one, other = workers_of(self.daemon)
+        token = await self.account.login(PHONE, "tv")
+        with stopped(one):
+            device = await connect(self.daemon.signaling_url, token, reactor)
+        # A cluster that has just begun does not know yet who is offline.
+        self.assertNotIn("rate_limited", [await self.fails(device) for _ in range(4)])
+        self.assertEqual("rate_limited", await self.fails(device))
+        await deferLater(reactor, HEARD)
+        with stopped(other):
+            device = await connect(self.daemon.signaling_url, token, reactor)
+        self.assertEqual("rate_limited", await self.fails(device))
