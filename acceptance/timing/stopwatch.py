@@ -1,0 +1,125 @@
+"""Sockets of devices without anything between the system and the clock."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from typing import Final, Self
+from urllib.parse import quote
+
+from acceptance.timing.callees import DEVICE
+from acceptance.wire import HOST, PONG, TEXT, Refused, frame
+
+PATIENCE: Final = 30.0
+"""Seconds after which an answer is not expected any more."""
+_ALIVE: Final = frame(PONG, b"")
+
+
+class Line:
+    """The socket of one device."""
+
+    def __init__(self, raw: socket.socket) -> None:
+        self._raw = raw
+
+    @classmethod
+    def open(cls, port: int, token: str) -> Self:
+        """Connect a device.
+
+        :raises Refused: the server does not let it.
+        """
+        raw = socket.create_connection((HOST, port), PATIENCE)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        key = base64.b64encode(os.urandom(16)).decode()
+        raw.sendall(
+            f"GET /socket.io?token={quote(token)} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        head = b""
+        while b"\r\n\r\n" not in head:
+            part = raw.recv(1)
+            if not part:
+                raise ConnectionError("closed in the handshake")
+            head += part
+        status = int(head.split(b" ")[1])
+        if status != 101:
+            raise Refused(status)
+        raw.setblocking(False)
+        return cls(raw)
+
+    def say(self, data: bytes) -> None:
+        """Send some frames."""
+        self._raw.sendall(data)
+
+    def live(self) -> None:
+        """Show that the device lives, so that it need not be asked; forget what came."""
+        self.say(_ALIVE)
+        try:
+            while self._raw.recv(65536):
+                pass
+        except BlockingIOError:
+            return
+        raise ConnectionError("the server has closed the socket of a callee")
+
+    def hears(self, word: bytes) -> bool:
+        """Tell whether something with ``word`` in it comes."""
+        until, heard = time.monotonic() + PATIENCE / 10, b""
+        while word not in heard:
+            try:
+                heard += self._raw.recv(65536)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    return False
+        return True
+
+    def ask(self, asked: bytes) -> int:
+        """Place a call; after how many nanoseconds the answer was there that the callee is offline.
+
+        This does not sleep, so that waking is not measured.
+
+        :raises ValueError: there was another answer.
+        :raises TimeoutError: there was none.
+        """
+        receive, now = self._raw.recv, time.perf_counter_ns
+        began = now()
+        self._raw.send(asked)
+        while True:
+            try:
+                answer = receive(4096)
+                break
+            except BlockingIOError:
+                if now() - began > PATIENCE * 1e9:
+                    raise TimeoutError("no answer to a call") from None
+        took = now() - began
+        check(answer)
+        return took
+
+    def close(self) -> None:
+        """Be gone."""
+        self._raw.close()
+
+
+def call(phone: str) -> bytes:
+    """A call of a phone's only device."""
+    return frame(TEXT, json.dumps({"type": "call", "to_phone": phone, "to_device_id": DEVICE}).encode())
+
+
+def check(answer: bytes) -> None:
+    """See to it that an answer is one whole frame that says ``offline``.
+
+    :raises ValueError: it is something else.
+    """
+    head = 4 if len(answer) > 1 and answer[1] == 126 else 2
+    length = struct.unpack("!H", answer[2:4])[0] if head == 4 else answer[1] if len(answer) > 1 else -1
+    fields = json.loads(answer[head:]) if length == len(answer) - head else {}
+    if answer[:1] != b"\x81" or (fields.get("type"), fields.get("reason")) != ("call_failed", "offline"):
+        raise ValueError(f"a call was answered by {answer[:200]!r}")
+
+
+def on_one_cpu(cpus: Sequence[int]) -> None:
+    """Have this process run on these processors alone."""
+    os.sched_setaffinity(0, cpus)
