@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,8 @@ from msgspec import Struct
 
 TIME_ZONE_MAX: Final = 64
 """The longest name of a time zone that is looked at, in characters."""
+_STEADY: Final = 15 * 60
+"""Seconds for which clocks of today run steadily: nowhere are they put forward or back but at such times."""
 DAY: Final = 24 * 60
 """Minutes."""
 TIME: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z"
@@ -27,9 +30,12 @@ class QuietHours(Struct, frozen=True, gc=False, array_like=True):
     """By its IANA name. One that is not known any more is taken for UTC."""
 
     def cover(self, now: float) -> bool:
-        """Tell whether it is quiet at a moment, in seconds since 1970."""
-        there = datetime.fromtimestamp(now, time_zone(self.time_zone) or UTC)
-        since_begin = (there.hour * 60 + there.minute - self.begins) % DAY
+        """Tell whether it is quiet at a moment, in seconds since 1970.
+
+        This takes no longer than anything else for which a phone does not ring.
+        """
+        second = int(now)
+        since_begin = (second // 60 + _minutes_ahead(self.time_zone, second // _STEADY) - self.begins) % DAY
         return since_begin < ((self.ends - self.begins) % DAY or DAY)
 
     def fields(self) -> dict[str, str]:
@@ -45,6 +51,14 @@ def minute_of(time: str) -> int:
 
 def _time_of(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
+
+
+@lru_cache(1024)
+def _minutes_ahead(zone: str, quarter: int) -> int:
+    """How far the clocks of a zone are ahead of UTC in a quarter of an hour, counted from 1970."""
+    there = datetime.fromtimestamp(quarter * _STEADY, time_zone(zone) or UTC)
+    offset = there.utcoffset()
+    return 0 if offset is None else int(offset.total_seconds()) // 60
 
 
 def time_zone(name: str) -> tzinfo | None:

@@ -28,6 +28,10 @@ UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
 """Why a call rings nobody that somebody wanted to make."""
 
 
+_NOT_THERE: Final = DeviceRecord(DeviceAddress("", ""), 0, "", 0, False, None, None, None, None, None)
+"""Stands for a device of which there is no record."""
+
+
 def unreached(caller: DeviceAddress, asked: DeviceAddress, room: RoomId, reason: Reason, now: float) -> CallRecord:
     """The record of a call that rang nobody, for the history alone."""
     return CallRecord(
@@ -84,15 +88,21 @@ def _meet(draft: Draft, own: CallRecord, event: Place) -> Outcome | None:
 
 
 def _free_devices(draft: Draft, event: Place) -> list[DeviceRecord] | Reason:
-    """Steps 5 to 7: the devices to ring, or why there is none."""
+    """Steps 5 to 7: the devices to ring, or why there is none.
+
+    Whoever must not learn why it is ``offline`` shall not learn it by how long that took: the same is done for those
+    who are not there, not known, or not to be called.
+    """
     if event.target.device_id != EVERY_DEVICE:
-        device = draft.device(event.target)
-        if device is None or not device.may_be_called_by(event.caller.phone, draft.now):
+        device = draft.device(event.target) or _NOT_THERE
+        is_allowed = device.may_be_called_by(event.caller.phone, draft.now)
+        is_busy = draft.call_of(event.target) is not None
+        if not is_allowed:
             return Reason.OFFLINE
-        if draft.call_of(event.target) is not None:
+        if is_busy:
             return Reason.BUSY
         return [device] if device.connected else Reason.OFFLINE
-    caller, devices = event.caller, draft.devices_of(event.target.phone)
+    caller, devices = event.caller, draft.devices_of(event.target.phone) or [_NOT_THERE]
     allowed = (device for device in devices if device.may_be_called_by(caller.phone, draft.now))
     online = [device for device in allowed if device.connected and device.address != caller]
     free = [device for device in online if draft.call_of(device.address) is None]
