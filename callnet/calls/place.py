@@ -95,7 +95,7 @@ def _free_devices(draft: Draft, event: Place) -> list[DeviceRecord] | Reason:
     """
     if event.target.device_id != EVERY_DEVICE:
         device = draft.device(event.target) or _NOT_THERE
-        is_allowed = device.may_be_called_by(event.caller.phone, draft.now)
+        is_allowed = _is_allowed(draft, device, event)
         is_busy = draft.call_of(event.target) is not None
         if not is_allowed:
             return Reason.OFFLINE
@@ -103,10 +103,15 @@ def _free_devices(draft: Draft, event: Place) -> list[DeviceRecord] | Reason:
             return Reason.BUSY
         return [device] if device.connected else Reason.OFFLINE
     caller, devices = event.caller, draft.devices_of(event.target.phone) or [_NOT_THERE]
-    allowed = (device for device in devices if device.may_be_called_by(caller.phone, draft.now))
+    allowed = (device for device in devices if _is_allowed(draft, device, event))
     online = [device for device in allowed if device.connected and device.address != caller]
     free = [device for device in online if draft.call_of(device.address) is None]
     return free or (Reason.BUSY if online else Reason.OFFLINE)
+
+
+def _is_allowed(draft: Draft, device: DeviceRecord, event: Place) -> bool:
+    """Step 5, for a device of the target's phone."""
+    return event.caller.phone == event.target.phone or device.policy.allows(event.caller.phone, draft.now)
 
 
 def _call_again(draft: Draft, caller: DeviceRecord, own: CallRecord | None, event: Place) -> Ringing | None:
@@ -116,7 +121,7 @@ def _call_again(draft: Draft, caller: DeviceRecord, own: CallRecord | None, even
     other = draft.device(other_party(own, event.caller))
     if other is None or other.lost_at is None or not event.target.covers(other.address):
         return None
-    if not other.may_be_called_by(event.caller.phone, draft.now):
+    if not _is_allowed(draft, other, event):
         return None
     grace_ends = other.lost_at + draft.settings.grace
     return _ring(draft, caller, [other], event, grace_ends) if grace_ends > draft.now else None
