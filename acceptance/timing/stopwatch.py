@@ -8,7 +8,6 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Sequence
 from typing import Final, Self
 from urllib.parse import quote
 
@@ -118,8 +117,3 @@ def check(answer: bytes) -> None:
     fields = json.loads(answer[head:]) if length == len(answer) - head else {}
     if answer[:1] != b"\x81" or (fields.get("type"), fields.get("reason")) != ("call_failed", "offline"):
         raise ValueError(f"a call was answered by {answer[:200]!r}")
-
-
-def on_one_cpu(cpus: Sequence[int]) -> None:
-    """Have this process run on these processors alone."""
-    os.sched_setaffinity(0, cpus)

@@ -1,0 +1,79 @@
+"""Daemons on a processor of their own, which have the same accounts whenever they are started."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from acceptance.daemon import LISTENERS, WITHOUT_LIMITS, complaints, launch, ports, stop
+from acceptance.timing.callees import SETTINGS
+from tests.redis_server import RedisServer, new_prefix
+
+AS_IT_IS: Final = ("acceptance.census",)
+ANNOUNCED: Final = 8.0
+"""Seconds after which a new cluster knows who is there."""
+
+
+@contextmanager
+def on_cpu(number: int) -> Iterator[None]:
+    """Have this process, and those that it starts meanwhile, run on one processor alone."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, [number])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class Stage:
+    """One daemon, or several that meet over Redis.
+
+    :param folder: where they keep what they have in common, and their logs.
+    """
+
+    def __init__(self, folder: Path, nodes: int) -> None:
+        cpus = sorted(os.sched_getaffinity(0))
+        self.own_cpu: Final = cpus[0]
+        self._cpu = cpus[-1]
+        self._state = folder / "state"
+        self._nodes = [folder / f"node{number}" for number in range(nodes)]
+        for node in self._nodes:
+            node.mkdir()
+        self._redis: RedisServer | None = None
+        if nodes > 1:
+            with on_cpu(self._cpu):
+                self._redis = RedisServer("redis")
+
+    @contextmanager
+    def running(self, program: Sequence[str] = AS_IT_IS) -> Iterator[Sequence[Mapping[str, int]]]:
+        """Run them until the block ends: the ports of each.
+
+        :param program: the module that is run, and its first arguments.
+        """
+        redis, settled = "", 0.0
+        if self._redis is not None:
+            redis = f'redis = {{ url = "{self._redis.url()}", prefix = "{new_prefix()}" }}\n'
+            settled = ANNOUNCED
+        settings = f'state_dir = "{self._state}"\n{redis}{SETTINGS}{WITHOUT_LIMITS}{LISTENERS}'
+        with ExitStack() as running, on_cpu(self._cpu):
+            serving = []
+            for node in self._nodes:
+                process = launch(node, settings, program)
+                running.callback(stop, process)
+                serving.append(ports(process, node / "log"))
+            time.sleep(settled)
+            with on_cpu(self.own_cpu):
+                yield serving
+
+    def complaints(self) -> Sequence[str]:
+        """What they logged above info when they ran last."""
+        return [line for node in self._nodes for line in complaints((node / "log").read_text(errors="replace"))]
+
+    def close(self) -> None:
+        """End what they have in common."""
+        if self._redis is not None:
+            self._redis.close()
