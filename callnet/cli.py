@@ -9,7 +9,7 @@ import click
 
 from callnet.errors import CallnetError
 
-_COMMANDS = ("account", "contact", "database", "device", "key")
+_COMMANDS = ("account", "contact", "database", "device", "key", "webhook")
 
 
 class _LazyCommands(click.Group):

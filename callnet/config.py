@@ -24,6 +24,7 @@ WebhookUrl = Annotated[
 Origin = Annotated[
     str, Meta(pattern=r"\A[a-z][a-z0-9+.-]*://[^/\s]+\Z", description="an origin such as https://phones.example.org")
 ]
+WebhookEvent = Literal["call_started", "call_answered", "call_ended", "call_missed", "device_enrolled"]
 Processes = Annotated[
     Annotated[int, Meta(ge=1, le=64)] | Literal["auto"], Meta(description='a whole number from 1 to 64, or "auto"')
 ]
@@ -94,6 +95,27 @@ class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     days: Annotated[int, Meta(ge=0, le=3660)] = 90
     """For so long they are kept; 0: none are."""
+
+
+class WebhookSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a program of the operator's is told (docs/webhooks.md)."""
+
+    url: WebhookUrl = ""
+    """Gets a POST for each event; empty: nobody is told. It may hold a password: never log it."""
+    secret: str = ""
+    """Signs the requests."""
+    events: tuple[WebhookEvent, ...] = (
+        "call_started",
+        "call_answered",
+        "call_ended",
+        "call_missed",
+        "device_enrolled",
+    )
+
+    @property
+    def told(self) -> frozenset[WebhookEvent]:
+        """The events that are told."""
+        return frozenset(self.events if self.url else ())
 
 
 class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -198,6 +220,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     redis: RedisSettings = RedisSettings()
     calls: CallSettings = CallSettings()
     history: HistorySettings = HistorySettings()
+    webhooks: WebhookSettings = WebhookSettings()
     listeners: ListenerSettings = ListenerSettings()
     tls: TlsSettings = TlsSettings()
     site: SiteSettings = SiteSettings()

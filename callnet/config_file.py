@@ -57,6 +57,8 @@ def _check(settings: Settings) -> None:
         raise StartError("workers: more processes than one need redis.url: they meet there")
     if settings.accounts.enrolment == "otp":
         _check_otp(settings.accounts.otp)
+    if settings.webhooks.url:
+        _check_webhook_secret("webhooks", settings.webhooks.secret)
     tls = settings.tls
     if bool(tls.certificate) != bool(tls.private_key):
         raise StartError("tls.certificate and tls.private_key must be set together")
@@ -70,8 +72,12 @@ def _check(settings: Settings) -> None:
 def _check_otp(otp: OtpSettings) -> None:
     if not otp.url:
         raise StartError('accounts.otp.url must name who sends the codes: accounts.enrolment is "otp"')
-    if len(otp.secret) < WEBHOOK_SECRET_MIN:
-        raise StartError(f"accounts.otp.secret must have at least {WEBHOOK_SECRET_MIN} characters")
+    _check_webhook_secret("accounts.otp", otp.secret)
+
+
+def _check_webhook_secret(section: str, secret: str) -> None:
+    if len(secret) < WEBHOOK_SECRET_MIN:
+        raise StartError(f"{section}.secret must have at least {WEBHOOK_SECRET_MIN} characters")
 
 
 def _check_listener(key: str, listener: Listener) -> None:

@@ -35,19 +35,20 @@ class Stoppable(Protocol):
         """Wait no more."""
 
 
-class Writer(Protocol):
-    """Something that writes down what has happened."""
+class Chore(Protocol):
+    """Something that does its work again and again."""
 
     def start(self) -> None:
         """Begin."""
 
     def stop(self) -> Deferred[None]:
-        """Write down what has happened until now, if that can be, and nothing more. Fires when that is done."""
+        """Come to an end. Fires when that is so."""
 
 
 class Daemon(Service):
     """Everything that serves. Its listeners are open already; connections are taken when the reactor runs.
 
+    :param chores: what goes on beside serving. They are stopped one after the other.
     :param readiness: it is told when connections are taken.
     :param renewals: what is read again at SIGHUP.
     """
@@ -64,7 +65,7 @@ class Daemon(Service):
         database: Database,
         threads: Threads,
         news: News,
-        writers: Sequence[Writer],
+        chores: Sequence[Chore],
         impatient: Sequence[Stoppable],
         readiness: Readiness,
         observed: Observed,
@@ -82,7 +83,7 @@ class Daemon(Service):
         self._database = database
         self._threads = threads
         self.news: Final = news
-        self._writers = writers
+        self._chores = chores
         self._impatient = impatient
         self._readiness = readiness
         self._greeting = "\n".join(greeting)
@@ -101,8 +102,8 @@ class Daemon(Service):
         self.news.start()
         self._cluster.start()
         self._rooms.start()
-        for each in self._writers:
-            each.start()
+        for chore in self._chores:
+            chore.start()
         self.news.begun.addCallback(lambda _: self._open())
 
     def reload(self, what: Iterable[str]) -> None:
@@ -139,8 +140,8 @@ class Daemon(Service):
         await gatherResults([sockets.shut_down() for sockets in self._sockets])
         await closed
         self._rooms.stop()
-        for each in self._writers:
-            await each.stop()
+        for chore in self._chores:
+            await chore.stop()
         await self._cluster.stop()
         await close_all([each for each in self.listeners if each.service == ADMIN])
         self.news.stop()

@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 from twisted.web.client import Agent
 
+from callnet.accounts.call_events import CallEvents
 from callnet.accounts.codes import Codes
 from callnet.accounts.company import KnownCompany
 from callnet.accounts.contact_lists import ContactLists
@@ -22,7 +23,9 @@ from callnet.accounts.revocations import Revocations
 from callnet.accounts.tokens import Tokens
 from callnet.cluster.membership import Membership
 from callnet.config import AccountSettings, Settings
-from callnet.operations.webhooks import ANSWER_TIME, Webhook
+from callnet.operations.deliveries import Deliveries
+from callnet.operations.signed_posts import ANSWER_TIME, SignedPosts
+from callnet.operations.webhooks import Webhook
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
 from callnet.storage.company import SqlCompany
@@ -30,6 +33,7 @@ from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
+from callnet.storage.outbox import SqlOutbox
 from callnet.storage.preferences import SqlPreferences
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage.settings import SqlPhoneSettings
@@ -38,6 +42,8 @@ from callnet.storage.threads import IThreadsReactor
 
 CODE_PAUSES: Final = (1.0, 3.0, 10.0)
 """Seconds before each further try to have a one-time code sent."""
+TOLD_KEPT: Final = 86400.0
+"""Seconds for which it is remembered which events were taken, after the longest call: its end names those before."""
 
 
 class Identities(Struct, frozen=True):
@@ -55,11 +61,14 @@ class People(Struct, frozen=True):
     lists: ContactLists
     settings: SettingsOfPhones
     past_calls: PastCalls
+    events: CallEvents
     historian: Historian
     company: KnownCompany
     preferences: KnownPreferences
     news: News
-    webhooks: Sequence[Webhook]
+    senders: Sequence[Webhook]
+    deliveries: Deliveries | None
+    """If there is somebody who is told of events."""
 
 
 def compose_people(
@@ -73,11 +82,15 @@ def compose_people(
     """Make them. What they ask of the database is done where ``run`` does it."""
     tokens, is_phone = identities.tokens, identities.is_phone
     contacts_only = settings.accounts.who_may_call == "contacts"
-    known, revoked = SqlAccounts(database, run, reactor), SqlRevocations(database, run)
+    told = settings.webhooks.told
+    known = SqlAccounts(database, run, reactor, tokens.now if "device_enrolled" in told else None)
+    revoked = SqlRevocations(database, run)
     preferences = KnownPreferences(SqlPreferences(database, run, contacts_only), reactor)
     changes = SqlChanges(database, run)
     news = News(changes, revoked, identities.revocations, reactor, tokens.now, known.forget, preferences)
     history = SqlHistory(database, run, contacts_only)
+    outbox = SqlOutbox(database, run, contacts_only)
+    events = CallEvents(outbox, told, tokens.now)
     sender = _code_sender(settings.accounts, reactor)
     codes = None
     if sender is not None:
@@ -88,11 +101,13 @@ def compose_people(
         ContactLists(SqlContacts(database, run, contacts_only), cluster.presence, tokens, is_phone),
         SettingsOfPhones(SqlPhoneSettings(database, run), tokens, is_phone),
         PastCalls(history, tokens),
-        Historian(cluster.ended, history, reactor, tokens.now, settings.history.days),
+        events,
+        Historian(cluster.ended, history, events, reactor, tokens.now, settings.history.days),
         KnownCompany(SqlCompany(database, run), reactor, tokens.now),
         preferences,
         news,
         [] if sender is None else [sender],
+        _deliveries(settings, outbox, reactor),
     )
 
 
@@ -100,5 +115,16 @@ def _code_sender(settings: AccountSettings, reactor: IThreadsReactor) -> Webhook
     """What sends one-time codes, if there are any. A code that comes too late is of no use."""
     if settings.enrolment != "otp":
         return None
-    agent = Agent(reactor, connectTimeout=ANSWER_TIME)
-    return Webhook(settings.otp.url, settings.otp.secret, agent, reactor, time.time, CODE_PAUSES)
+    return Webhook(_posts(settings.otp.url, settings.otp.secret, reactor), reactor, CODE_PAUSES)
+
+
+def _deliveries(settings: Settings, outbox: SqlOutbox, reactor: IThreadsReactor) -> Deliveries | None:
+    webhooks = settings.webhooks
+    if not webhooks.url:
+        return None
+    posts = _posts(webhooks.url, webhooks.secret, reactor)
+    return Deliveries(outbox, posts, reactor, time.time, settings.calls.longest + TOLD_KEPT)
+
+
+def _posts(url: str, secret: str, reactor: IThreadsReactor) -> SignedPosts:
+    return SignedPosts(url, secret, Agent(reactor, connectTimeout=ANSWER_TIME), reactor, time.time)

@@ -302,3 +302,57 @@ class IHistory(Interface):
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
+
+
+class OutboxEvent(Struct, frozen=True, gc=False):
+    """What a program of the operator's is to be told."""
+
+    id: str
+    event: str
+    created_at: float
+    """Seconds since 1970, as all times here."""
+    body: bytes
+    """JSON."""
+    phone: str
+    """Whom it names."""
+    peer_phone: str | None = None
+    unreached: PastCall | None = None
+    """The missed call that it tells of, if that reached nobody: it is told if :meth:`IHistory.write` would write it."""
+
+
+class DueEvent(Struct, frozen=True, gc=False):
+    """An event that somebody was handed out to send."""
+
+    id: str
+    body: bytes
+    tries: int
+    """How often it was handed out."""
+
+
+class Tried(Struct, frozen=True, gc=False):
+    """What came of sending one."""
+
+    event: DueEvent
+    failure: str = ""
+    """Why it was not taken, in a few words."""
+    due_at: float | None = None
+    """When it is to be sent again; ``None``: never. With a failure it is a dead letter then, else it was taken."""
+
+
+class IOutbox(Interface):
+    """Events until they are sent. All of it raises :class:`callnet.errors.Unavailable` while it cannot be reached."""
+
+    def write(events: Sequence[OutboxEvent], now: float) -> Deferred[None]:
+        """Write down events that are due now, but those whose ids are there already, sent or not."""
+
+    def take(most: int, now: float, until: float) -> Deferred[Sequence[DueEvent]]:
+        """So many of those that have been due for longest, which nobody else is handed out ``until`` then."""
+
+    def settle(tried: Sequence[Tried], now: float) -> Deferred[None]:
+        """Write down what came of sending these: nothing if one was not taken, and was handed out again since."""
+
+    def count(most: int) -> Deferred[tuple[int, int]]:
+        """How many events wait, and how many dead letters there are; of each kind ``most`` at most are counted."""
+
+    def forget(done: float, dead: float) -> Deferred[None]:
+        """Remove the ids of what was done with before one time, and the dead letters of before another."""

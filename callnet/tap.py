@@ -38,6 +38,7 @@ from callnet.daemon import Daemon
 from callnet.errors import StartError
 from callnet.operations import certificates, files
 from callnet.operations.certificates import SELF_SIGNED, ServerTls, server_context
+from callnet.operations.deliveries import Deliveries
 from callnet.operations.greeting import greeting
 from callnet.operations.limits import LoginLimits
 from callnet.operations.listening import ADMIN, OpenListener, open_all
@@ -163,14 +164,17 @@ def _compose_node(
     room = RoomSocketFactory(rooms, reactor, settings.limits)
     cluster.share("devices", signaling.crowds)
     cluster.share("pages", room.crowds)
+    deliveries = [] if people.deliveries is None else [people.deliveries]
     people.preferences.changed = rooms.orders.prefer
     people.news.close = lambda phones: signaling.close_revoked(phones, basis.identities.revocations.cover)
+    if deliveries:
+        rooms.counts.on_progress = people.events.notice
     people.news.leave = rooms.orders.revoke_absent
     people.news.lists_changed = rooms.extensions.lists_changed
     rooms.extensions.company = people.company
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
-    observed = Observed(readiness.report, lambda: succeed(_families(rooms, signaling, room)))
+    observed = Observed(readiness.report, lambda: succeed(_families(rooms, signaling, room, deliveries)))
     factories: dict[str, IProtocolFactory] = {
         "account": CappedSite(accounts, reactor),
         "signaling": signaling,
@@ -187,8 +191,7 @@ def _compose_node(
         database,
         threads,
         people.news,
-        [people.historian, people.company],
-        [people.preferences, *people.webhooks],
+        [people.historian, people.company, *deliveries],
         readiness,
         observed,
         _greeting(settings, listeners) if sockets is None else (),
@@ -232,9 +235,11 @@ def _readiness(
     return Readiness(questions, clock)
 
 
-def _families(rooms: RoomManager, signaling: SignalingFactory, room: RoomSocketFactory) -> Sequence[Family]:
+def _families(
+    rooms: RoomManager, signaling: SignalingFactory, room: RoomSocketFactory, deliveries: Sequence[Deliveries]
+) -> Sequence[Family]:
     sockets = of_sockets({"device": len(signaling.sockets), "page": len(room.sockets)})
-    return [*of_calls(rooms.counts), sockets]
+    return [*of_calls(rooms.counts), sockets, *(each.counted() for each in deliveries)]
 
 
 def _renewals(settings: Settings, basis: _Basis) -> Renewals:

@@ -7,6 +7,7 @@ from typing import Literal
 from twisted.internet.task import Clock
 from twisted.web.resource import IResource
 
+from callnet.accounts.call_events import CallEvents
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
@@ -31,6 +32,7 @@ from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
+from callnet.storage.outbox import SqlOutbox
 from callnet.storage.preferences import SqlPreferences
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage.settings import SqlPhoneSettings
@@ -117,7 +119,8 @@ class ServiceFixture:
         self.lists = ContactLists(self.contacts, self.store, self.tokens, is_phone)
         history = SqlHistory(self.database, run_at_once, contacts_only=False)
         self.past_calls = PastCalls(history, self.tokens)
-        self.historian = Historian(self.store.ended, history, self.clock, self.clock.seconds, days=90)
+        events = CallEvents(SqlOutbox(self.database, run_at_once, contacts_only=False), (), self.clock.seconds)
+        self.historian = Historian(self.store.ended, history, events, self.clock, self.clock.seconds, days=90)
         self.settings = SettingsOfPhones(SqlPhoneSettings(self.database, run_at_once), self.tokens, is_phone)
 
     def api(self, logins: Logins | None = None, lists: ContactLists | None = None) -> IResource:

@@ -103,6 +103,7 @@ class AccountTests(CommandTestCase):
                         "auto_answer": False,
                     }
                 ],
+                "untold": [],
             },
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from callnet.calls import events
 from callnet.model import Reason
+from callnet.records import CallState
 from tests.late_case import AwayCase
 from tests.rooms_case import ANN, CAROL, PAD, TV, RoomsCase
 
@@ -34,6 +35,19 @@ class CountsTests(RoomsCase):
         self.elsewhere(events.Signalled(self.room_of(self.tv), ANN))
         self.rooms.hang_up(self.ann, self.room_of(self.tv))
         self.assertEqual([(1, 0, {}, {Reason.HANGUP: 1}), (0, 1, {}, {})], self.counted())
+
+    def test_progress(self) -> None:
+        """Each is told once that a call of its device rings, or that its device has accepted one."""
+        noticed: list[tuple[str, CallState]] = []
+        self.rooms.counts.on_progress = lambda call: noticed.append(("here", call.state))
+        self.others.counts.on_progress = lambda call: noticed.append(("there", call.state))
+        self.call(ANN, TV)
+        self.call(CAROL, TV)
+        for _ in range(2):
+            self.others.answer(self.tv, self.room_of(self.tv), True)
+        self.elsewhere(events.Signalled(self.room_of(self.tv), ANN))
+        self.rooms.hang_up(self.ann, self.room_of(self.tv))
+        self.assertEqual([("here", CallState.RINGING), ("there", CallState.ACTIVE)], noticed)
 
     def test_failed(self) -> None:
         """A call that failed counts where its caller is told, whether it ever rang or not."""

@@ -228,6 +228,17 @@ class MistakeTests(FileTestCase):
         for wrong in ("ftp://x", "codes.example.org", "https://", "https://a b"):
             self.assertIn("https://", self.refusal(f'accounts.otp.url = "{wrong}"'))
 
+    def test_a_webhook_without_a_secret(self) -> None:
+        """Whoever is to be told needs a secret, and is told of all there is unless some of it is named."""
+        url = 'webhooks.url = "https://hooks.example.org/"\n'
+        for secret in ("", "x" * 31):
+            self.assertIn("webhooks.secret must have at least 32", self.refusal(f'{url}webhooks.secret = "{secret}"'))
+        whole = f'{url}webhooks.secret = "{"x" * 32}"\n'
+        self.assertEqual(5, len(self.load(whole).webhooks.told))
+        self.assertEqual({"call_missed"}, self.load(f'{whole}webhooks.events = ["call_missed"]').webhooks.told)
+        self.assertEqual(set(), self.load("").webhooks.told)
+        self.assertIn("webhooks.events[0] must be one of", self.refusal('webhooks.events = ["call"]'))
+
     def test_a_word_that_is_none_of_the_allowed(self) -> None:
         """A word that is none of the allowed is told with those that are."""
         self.assertEqual(

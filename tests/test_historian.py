@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Final
 
-from twisted.internet.defer import Deferred, succeed
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from callnet.accounts import history
+from callnet.accounts import call_events, history
+from callnet.accounts.call_events import CallEvents
 from callnet.accounts.history import Historian
 from callnet.cluster import ended
 from callnet.cluster.ended import EndedHere
+from callnet.config import WebhookEvent, WebhookSettings
 from callnet.errors import Unavailable
 from callnet.model import Reason, RoomId
 from callnet.records import CallRecord, CallState, Changes
-from callnet.storage_interfaces import CallCursor, IHistory, PastCall
+from callnet.storage_interfaces import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Tried
 from tests.people_case import ANN, TV
 
 DAY: Final = 86400.0
@@ -66,19 +70,55 @@ class SlowHistory:
         self.asked.pop(0)[1].errback(Failure(error))
 
 
+@implementer(IOutbox)
+class MarkedOutbox:
+    """Takes events, unless the test says no."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.written: list[tuple[str, str]] = []
+
+    def write(self, events: Sequence[OutboxEvent], now: float) -> Deferred[None]:  # noqa: ARG002
+        """See :meth:`IOutbox.write`."""
+        if self.error is not None:
+            return fail(self.error)
+        self.written += [(event.event, json.loads(event.body)["called"]["device_id"]) for event in events]
+        return succeed(None)
+
+    def take(self, most: int, now: float, until: float) -> Deferred[Sequence[DueEvent]]:
+        """See :meth:`IOutbox.take`."""
+        raise NotImplementedError
+
+    def settle(self, tried: Sequence[Tried], now: float) -> Deferred[None]:
+        """See :meth:`IOutbox.settle`."""
+        raise NotImplementedError
+
+    def count(self, most: int) -> Deferred[tuple[int, int]]:
+        """See :meth:`IOutbox.count`."""
+        raise NotImplementedError
+
+    def forget(self, done: float, dead: float) -> Deferred[None]:
+        """See :meth:`IOutbox.forget`."""
+        raise NotImplementedError
+
+
 class HistorianTests(SynchronousTestCase):
     """One process."""
 
     def setUp(self) -> None:
         """Begin."""
-        self.clock, self.ended, self.history = Clock(), EndedHere(), SlowHistory()
+        self.clock, self.ended, self.history, self.outbox = Clock(), EndedHere(), SlowHistory(), MarkedOutbox()
         self.begin(days=90)
 
-    def begin(self, days: int) -> None:
+    def begin(self, days: int, *told: WebhookEvent) -> None:
         """Begin to look."""
-        begun = 1000 * DAY
-        self.historian = Historian(self.ended, self.history, self.clock, lambda: begun + self.clock.seconds(), days)
+        self.events = CallEvents(self.outbox, told, self.now)
+        self.historian = Historian(self.ended, self.history, self.events, self.clock, self.now, days)
         self.historian.start()
+
+    def now(self) -> float:
+        """The time."""
+        return 1000 * DAY + self.clock.seconds()
 
     def end(self, *numbers: int) -> None:
         """Let calls end."""
@@ -189,3 +229,90 @@ class HistorianTests(SynchronousTestCase):
         self.clock.advance(history.WRITE_EVERY)
         self.assertEqual(([], [], []), (self.history.asked, self.history.written, self.history.forgotten))
         self.assertEqual([], self.successResultOf(self.ended.take(10)))
+
+
+class EventsTests(HistorianTests):
+    """The same, and what is to be told is written down besides."""
+
+    def begin(self, days: int, *told: WebhookEvent) -> None:
+        """Begin to look."""
+        super().begin(days, *(told or WebhookSettings().events))
+
+    def events_written(self) -> list[str]:
+        """The events that were written down since this was asked."""
+        written, self.outbox.written = self.outbox.written, []
+        return [event for event, _ in written]
+
+    def notice(self, *numbers: int) -> None:
+        """Have calls begin to ring."""
+        for number in numbers:
+            self.events.notice(replace(call(number, CallState.RINGING), reason=None, ended_at=None))
+
+    def test_told(self) -> None:
+        """A call that rings is told within a second; its end is told with what was not told before."""
+        self.notice(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(["call_started"], self.events_written())
+        self.end(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual([], self.events_written())
+        self.history.answer()
+        self.assertEqual(["call_started", "call_ended", "call_missed"], self.events_written())
+
+    def test_told_without_a_history(self) -> None:
+        """Where no history is kept all is told."""
+        self.historian.stop()
+        self.begin(0)
+        self.end(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(["call_started", "call_ended", "call_missed"], self.events_written())
+        self.assertEqual([], self.successResultOf(self.ended.take(10)))
+
+    def test_away_for_what_is_told(self) -> None:
+        """While the database is away nothing is lost, neither of calls that go on nor of those that have ended."""
+        self.outbox.error = Unavailable("away")
+        self.notice(1, 2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.end(3)
+        self.notice(4)
+        self.clock.advance(history.WRITE_EVERY)
+        self.outbox.error = None
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.assertEqual(3 + 3, len(self.events_written()))
+
+    def test_ended_and_away(self) -> None:
+        """What has ended is done with when both its history and what is told of it are written down."""
+        self.end(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.outbox.error = Unavailable("away")
+        self.history.answer()
+        self.outbox.error = None
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(([], 3), (self.history.asked, len(self.events_written())))
+
+    def test_a_fault_of_what_is_told(self) -> None:
+        """What cannot be told for another reason keeps nothing else from being written down."""
+        self.outbox.error = KeyError("ours")
+        self.notice(1)
+        self.end(2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(1, self.history.answer())
+        self.assertEqual(2, len(self.flushLoggedErrors(KeyError)))
+        self.assertEqual([], self.successResultOf(self.ended.take(10)))
+
+    def test_too_many_that_go_on(self) -> None:
+        """Of too many calls that go on the oldest are told when they end; so many are kept, whatever comes."""
+        self.patch(call_events, "NOTICED_MAX", 3)
+        self.historian.stop()
+        self.begin(0)
+        self.outbox.error = Unavailable("away")
+        self.notice(1, 2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.notice(3, 4, 5, 6)
+        self.clock.advance(history.WRITE_EVERY)
+        self.outbox.error = None
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(3, len(self.events_written()))

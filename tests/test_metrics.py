@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.model import Reason
-from callnet.operations.metrics import Family, Sample, as_text, counters, of_calls, of_sockets, total
+from callnet.operations.metrics import Family, Sample, as_text, counters, of_calls, of_events, of_sockets, total
 
 
 class Counts(Struct):
@@ -90,3 +90,8 @@ class SumTests(SynchronousTestCase):
         """What only grows can be told from the rest: it counts even if the node is gone."""
         gauge, counter = Family("g", "", [Sample("", 1)], counter=False), Family("c", "", [Sample("", 1)])
         self.assertEqual(counters([gauge, counter]), [counter])
+
+    def test_shared(self) -> None:
+        """What all nodes share is not added up: the greatest number that one of them shows is shown."""
+        [summed] = total([[of_events(3, 1)], [of_events(2, 4)], []])
+        self.assertEqual(of_events(3, 4).samples, sorted(summed.samples, key=lambda sample: sample.label != "waiting"))

@@ -18,6 +18,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
+from callnet.operations.signed_posts import SignedPosts
 from callnet.operations.webhooks import Webhook
 
 SECRET = "s3cret-" * 6
@@ -61,7 +62,8 @@ class WebhookTests(SynchronousTestCase):
 
     def make(self, agent: IAgent) -> Webhook:
         """One that tries three times."""
-        return Webhook(URL, SECRET, agent, self.clock, self.clock.seconds, (1.0, 3.0))
+        posts = SignedPosts(URL, SECRET, agent, self.clock, self.clock.seconds)
+        return Webhook(posts, self.clock, (1.0, 3.0))
 
     def send(self, *answers: int | None, **fields: object) -> Deferred[bool]:
         """Send an event, which is answered like this."""

@@ -1,4 +1,4 @@
-"""The history of calls, without HTTP (protocol §1)."""
+"""Calls that are over, as the phones see them that took part, and the history of them, without HTTP (protocol §1)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from twisted.internet.defer import Deferred
 from callnet.accounts import cursors
 from callnet.accounts.tokens import Tokens
 from callnet.errors import DataInvalid
-from callnet.model import is_room_id
+from callnet.model import Reason, is_room_id
+from callnet.records import CallRecord
 from callnet.storage_interfaces import CallCursor, IHistory, PastCall
 
 PAGE: Final = 50
 """Calls in an answer, unless another number is asked for."""
+_DECLINED: Final = (Reason.REFUSED, Reason.BUSY)
+"""Why a call that rang is over if somebody whom it rang did not want it."""
 
 
 class PastCallRow(Struct, frozen=True):
@@ -87,4 +90,45 @@ def row_of(call: PastCall) -> PastCallRow:
         call.ended_at,
         call.outcome,
         call.auto_answered,
+    )
+
+
+def sides(call: CallRecord) -> tuple[PastCall, PastCall]:
+    """A call that is over, as its caller's phone sees it, and the phone that was called.
+
+    A ring that nobody answered was missed, and so was a call that found nobody free, or nobody there.
+    """
+    ended_at = call.placed_at if call.ended_at is None else call.ended_at
+    reason, callee = call.reason or Reason.INTERNAL, call.callee
+    if callee is not None:
+        went_out = came_in = "answered"
+    else:
+        went_out = reason.value
+        came_in = "refused" if call.rung and reason in _DECLINED else "missed"
+    asked = callee or (call.ended_by if came_in == "refused" else None) or call.asked
+    common = call.answered_at, ended_at
+    return (
+        PastCall(
+            call.caller.phone,
+            call.placed_at,
+            call.room,
+            False,
+            call.caller.device_id,
+            callee or call.asked,
+            *common,
+            went_out,
+            call.answered_by_itself,
+        ),
+        PastCall(
+            asked.phone,
+            call.placed_at,
+            call.room,
+            True,
+            asked.device_id,
+            call.caller,
+            *common,
+            came_in,
+            call.answered_by_itself,
+            rang=bool(call.rung),
+        ),
     )

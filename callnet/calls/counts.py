@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from callnet.calls import events
@@ -13,6 +13,9 @@ from callnet.records import CallRecord, CallState
 
 class CallCounts:
     """Since the start of this node. What one node has counted no other counts too."""
+
+    on_progress: Callable[[CallRecord], None] | None = None
+    """Called with each call that rings or was accepted, when it is counted."""
 
     def __init__(self) -> None:
         self.placed = 0
@@ -31,9 +34,16 @@ class CallCounts:
                 if call.reason is not None:
                     self.ended[call.reason] += 1
             elif call.state is CallState.RINGING:
-                self.placed += call.version == 1
+                if call.version == 1:
+                    self.placed += 1
+                    self._goes_on(call)
             elif isinstance(event, (events.Answer, events.Place)):
                 self.answered += 1
+                self._goes_on(call)
+
+    def _goes_on(self, call: CallRecord) -> None:
+        if self.on_progress is not None:
+            self.on_progress(call)
 
     def told(self, outcome: Outcome) -> None:
         """Count what a caller is told."""

@@ -45,7 +45,8 @@ def add(context: click.Context, phone: str, device_ids: tuple[str, ...]) -> None
     for device_id in device_ids:
         _require_device_id(device_id)
     with opened(settings) as database:
-        devices.provision(database, phone, device_ids, time.time())
+        is_told = "device_enrolled" in settings.webhooks.told
+        devices.provision(database, phone, device_ids, time.time(), is_told)
 
 
 @account.command()
@@ -165,7 +166,8 @@ def export(context: click.Context, phone: str) -> None:
 def delete(context: click.Context, phone: str) -> None:
     """Remove all that is kept of a phone, and revoke its tokens.
 
-    What others have in their own lists stays. Its sockets are closed within a second or two.
+    What others have in their own lists stays. What a program of yours was still to be told of the phone is not told.
+    Its sockets are closed within a second or two.
     """
     settings = settings_of(context)
     require_phones(settings, phone)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -35,6 +36,8 @@ class Family(Struct, frozen=True, array_like=True):
     """The name of the label that tells the samples apart, if there is one."""
     counter: bool = True
     """Whether it only ever grows; else it shows how things are now."""
+    shared: bool = False
+    """Whether it is about something that all nodes share: each of them shows the whole of it."""
 
 
 class CallCounts(Protocol):
@@ -78,6 +81,13 @@ def of_sockets(sockets: Mapping[str, int]) -> Family:
     return Family("callnet_sockets", "WebSockets that are open.", samples, "kind", counter=False)
 
 
+def of_events(waiting: int, dead: int) -> Family:
+    """How many events a program of the operator's has not taken."""
+    samples = [Sample("waiting", waiting), Sample("dead", dead)]
+    what = "Events for the webhook that it has not taken yet, or that were given up."
+    return Family("callnet_webhook_events", what, samples, "state", counter=False, shared=True)
+
+
 def _by_reason(counted: Mapping[Reason, int]) -> Sequence[Sample]:
     return [Sample(reason.value, number) for reason, number in sorted(counted.items())]
 
@@ -88,17 +98,17 @@ def counters(of: Iterable[Family]) -> Sequence[Family]:
 
 
 def total(nodes: Iterable[Sequence[Family]]) -> Sequence[Family]:
-    """The sums of the same families of several nodes."""
+    """The sums of the same families of several nodes; of what they share the greatest that one of them shows."""
     shapes: dict[str, Family] = {}
     sums: dict[str, dict[str, float]] = {}
     for family in (family for node in nodes for family in node):
         shapes.setdefault(family.name, family)
         summed = sums.setdefault(family.name, {})
         for sample in family.samples:
-            summed[sample.label] = summed.get(sample.label, 0) + sample.value
+            before = summed.get(sample.label, 0)
+            summed[sample.label] = max(before, sample.value) if family.shared else before + sample.value
     return [
-        Family(name, shape.help, [Sample(*each) for each in sorted(sums[name].items())], shape.label, shape.counter)
-        for name, shape in shapes.items()
+        replace(shape, samples=[Sample(*each) for each in sorted(sums[name].items())]) for name, shape in shapes.items()
     ]
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import select
 
 from callnet.accounts.past_calls import PastCallRow, row_of
 from callnet.model import EVERY_DEVICE, DeviceAddress
-from callnet.storage import changes, revoking
+from callnet.storage import changes, outbox, revoking
 from callnet.storage.database import Database
 from callnet.storage.history import past_calls
+from callnet.storage.making import make
 from callnet.storage.settings import NOTHING_SET, settings_of
 from callnet.storage.tables import (
     account,
@@ -27,13 +30,14 @@ from callnet.storage.tables import (
 from callnet.storage_interfaces import Revocation
 
 
-def provision(database: Database, phone: str, device_ids: Sequence[str], now: float) -> None:
-    """Make sure that an account and these devices of it exist. What is there is left as it is."""
+def provision(database: Database, phone: str, device_ids: Sequence[str], now: float, is_told: bool = False) -> None:
+    """Make sure that an account and these devices of it exist. What is there is left as it is.
+
+    :param is_told: whether a program of the operator's is to be told of devices that are made.
+    """
     rows = [{"phone": phone, "device_id": device_id} for device_id in device_ids]
     with database.write() as connection:
-        connection.execute(database.insert_missing(account), [{"phone": phone}])
-        if rows:
-            connection.execute(database.insert_missing(account_device), rows)
+        make(database, connection, [phone], rows, now if is_told else None)
         changes.note(connection, [phone], now)
 
 
@@ -69,6 +73,8 @@ class PersonalData(Struct, frozen=True):
     auto_answer: Sequence[str]
     calls: Sequence[PastCallRow]
     """The newest first."""
+    untold: Sequence[Mapping[str, Any]]
+    """What a program of the operator's is still to be told of it, the oldest first."""
 
 
 def export(database: Database, phone: str) -> PersonalData | None:
@@ -87,7 +93,8 @@ def export(database: Database, phone: str) -> PersonalData | None:
         ).all()
         settings = settings_of(connection, phone)
         calls = [row_of(call) for call in past_calls(connection, phone)]
-    if known is None and not names and not refused and settings == NOTHING_SET and not calls:
+        untold = [msgspec.json.decode(body) for body in outbox.bodies(connection, outbox.names(phone))]
+    if known is None and not (names or refused or calls or untold) and settings == NOTHING_SET:
         return None
     return PersonalData(
         phone,
@@ -97,6 +104,7 @@ def export(database: Database, phone: str) -> PersonalData | None:
         None if settings.quiet is None else settings.quiet.fields(),
         settings.auto_answer,
         calls,
+        untold,
     )
 
 
@@ -119,6 +127,7 @@ def delete(database: Database, phone: str, now: float, expires_at: float) -> boo
             (account, account.c.phone),
         ):
             removed += connection.execute(table.delete().where(owner == phone)).rowcount
+        removed += outbox.drop(connection, outbox.names(phone), now)
         everything = Revocation(DeviceAddress(phone, EVERY_DEVICE), expires_at, before=now)
         revoking.revoke(connection, everything, now)
     return removed > 0

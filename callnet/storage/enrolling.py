@@ -6,7 +6,7 @@ and those that ask while the database is at work wait and are then looked up, an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -21,6 +21,7 @@ from callnet.errors import PhoneInvalid, Unavailable
 from callnet.model import DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database
+from callnet.storage.making import make
 from callnet.storage.sql import Run
 from callnet.storage.tables import account, account_device
 from callnet.storage_interfaces import Enrolled, IAccounts
@@ -55,9 +56,15 @@ class _Found(Struct):
 
 @implementer(IAccounts)
 class SqlAccounts:
-    """The accounts in a database."""
+    """The accounts in a database.
 
-    def __init__(self, database: Database, run: Run, clock: IReactorTime) -> None:
+    :param told_at: the time, in seconds since 1970, if a program of the operator's is told of devices that are made.
+    """
+
+    def __init__(
+        self, database: Database, run: Run, clock: IReactorTime, told_at: Callable[[], float] | None = None
+    ) -> None:
+        self._told_at = told_at
         self._database = database
         self._run = run
         self._known = _Known(clock)
@@ -155,13 +162,12 @@ class SqlAccounts:
         return _Found(found, phones)
 
     def _make(self, new: Mapping[DeviceAddress, bytes]) -> None:
-        phones = [{"phone": phone} for phone in dict.fromkeys(address.phone for address in new)]
+        phones = dict.fromkeys(address.phone for address in new)
         rows = [
             {"phone": address.phone, "device_id": address.device_id, "offered": offer} for address, offer in new.items()
         ]
         with self._database.write() as connection:
-            connection.execute(self._database.insert_missing(account), phones)
-            connection.execute(self._database.insert_missing(account_device), rows)
+            make(self._database, connection, phones, rows, None if self._told_at is None else self._told_at())
 
     def _offer(self, address: DeviceAddress, offer: bytes, now: float) -> None:
         row = account_device.c

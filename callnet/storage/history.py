@@ -41,23 +41,10 @@ class SqlHistory:
     def _write(self, calls: Sequence[PastCall]) -> None:
         in_doubt = [call for call in calls if not call.rang]
         with self._database.write() as connection:
-            unwanted = self._unwanted(connection, in_doubt) if in_doubt else ()
-            rows = [_as_row(call) for call in calls if call.rang or call not in unwanted]
+            not_told = unwanted(connection, in_doubt, self._contacts_only)
+            rows = [_as_row(call) for call in calls if call.rang or call not in not_told]
             if rows:
                 connection.execute(self._database.insert_missing(call_history), rows)
-
-    def _unwanted(self, connection: Connection, calls: Sequence[PastCall]) -> Collection[PastCall]:
-        """Those of calls that reached nobody which are not to be told of."""
-        there = _those_there(connection, calls)
-        pairs = {(call.phone, call.peer.phone) for call in calls}
-        refused = _pairs(connection, blocked, blocked.c.phone, pairs)
-        listed = _pairs(connection, contact, contact.c.contact, pairs) if self._contacts_only else pairs
-        return {
-            call
-            for call in calls
-            if DeviceAddress(call.phone, call.device_id) not in there
-            or (call.phone != call.peer.phone and not _may_call(call, refused, listed))
-        }
 
     def past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Deferred[Sequence[PastCall]]:
         """See :meth:`IHistory.past_calls`."""
@@ -84,6 +71,22 @@ class SqlHistory:
             if found:
                 connection.execute(call_history.delete().where(keys.in_([tuple(one) for one in found])))
         return len(found) == _FORGOTTEN_AT_ONCE
+
+
+def unwanted(connection: Connection, calls: Sequence[PastCall], contacts_only: bool) -> Collection[PastCall]:
+    """Those of calls that reached nobody which are not to be told of."""
+    if not calls:
+        return ()
+    there = _those_there(connection, calls)
+    pairs = {(call.phone, call.peer.phone) for call in calls}
+    refused = _pairs(connection, blocked, blocked.c.phone, pairs)
+    listed = _pairs(connection, contact, contact.c.contact, pairs) if contacts_only else pairs
+    return {
+        call
+        for call in calls
+        if DeviceAddress(call.phone, call.device_id) not in there
+        or (call.phone != call.peer.phone and not _may_call(call, refused, listed))
+    }
 
 
 def past_calls(

@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, PHONE_MAX
 from callnet.quiet_hours import TIME_ZONE_MAX
@@ -17,6 +30,8 @@ JTI_MAX: Final = 255
 """The longest id of a token that can be revoked, in characters."""
 OUTCOME_MAX: Final = 20
 """The longest word for how a call came out."""
+FAILURE_MAX: Final = 60
+"""The longest text about why an event was not taken."""
 
 
 def _text(longest: int) -> String:
@@ -131,6 +146,34 @@ heard_until = Table(
     Column("phone", _text(PHONE_MAX), primary_key=True),
     Column("device_id", _text(DEVICE_ID_MAX), primary_key=True),
     Column("at", Double, nullable=False),  # seconds since 1970
+    sqlite_with_rowid=False,
+)
+
+# Events for a program of the operator's. One of three times is set: when it is to be sent, when that was done with, or
+# when it was given up. What is done with keeps its id for a while, so that nobody writes it anew, and nothing else.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _text(32), primary_key=True),
+    Column("event", _text(20), nullable=False),
+    Column("created_at", Double, nullable=False),  # times are seconds since 1970
+    Column("body", Text, nullable=False),  # JSON; empty when it is done with
+    Column("phone", _text(PHONE_MAX)),  # whom it names
+    Column("peer_phone", _text(PHONE_MAX)),
+    Column("due_at", Double),  # whoever is at work on it has put it off until then
+    Column("done_at", Double),
+    Column("died_at", Double),
+    Column("tries", Integer, nullable=False),
+    Column("failure", _text(FAILURE_MAX), nullable=False),  # of the last try, if there was one
+    *(
+        Index(
+            f"outbox_{column}",
+            column,
+            sqlite_where=text(f"{column} IS NOT NULL"),
+            postgresql_where=text(f"{column} IS NOT NULL"),
+        )
+        for column in ("due_at", "done_at", "died_at")
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from callnet.accounts.history import sides
+from callnet.accounts.past_calls import sides
 from callnet.calls import events
 from callnet.calls.events import Stopped
 from callnet.calls.place import UNREACHED, unreached

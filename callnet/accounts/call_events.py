@@ -1,0 +1,190 @@
+"""What a program of the operator's is told of calls and devices (docs/webhooks.md).
+
+The ids of a call's events are made of its room, so that whoever writes one of them anew writes the same; and as one who
+knows a room may enter it, they do not tell which room it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from twisted.internet.defer import Deferred, succeed
+
+from callnet.accounts.past_calls import sides
+from callnet.config import WebhookEvent
+from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.records import CallRecord, CallState
+from callnet.storage_interfaces import IOutbox, OutboxEvent, PastCall
+
+NOTICED_MAX: Final = 10_000
+"""So many calls that were placed or answered are kept until they are written down. The rest is told when they end."""
+
+
+class Party(Struct, frozen=True):
+    """A device; ``*``: a phone as a whole."""
+
+    phone: str
+    device_id: str
+
+
+class _Event(Struct, frozen=True, tag_field="event", kw_only=True):
+    """An event. Times are seconds since 1970."""
+
+    id: str
+    at: float
+
+
+class _CallEvent(_Event, frozen=True, kw_only=True):
+    call: str
+    """The same in all events of a call."""
+    caller: Party
+    called: Party
+
+
+class CallStarted(_CallEvent, frozen=True, tag="call_started"):
+    """A call rings."""
+
+
+class CallAnswered(_CallEvent, frozen=True, tag="call_answered", kw_only=True):
+    """It was accepted by the called device that is named."""
+
+    auto_answer: bool
+
+
+class CallEnded(_CallEvent, frozen=True, tag="call_ended", kw_only=True):
+    """A call that rang is over."""
+
+    started_at: float
+    answered_at: float | None
+    reason: str
+
+
+class CallMissed(_CallEvent, frozen=True, tag="call_missed", kw_only=True):
+    """A call that the called phone has missed."""
+
+    started_at: float
+    rang: bool
+
+
+class DeviceEnrolled(_Event, frozen=True, tag="device_enrolled", kw_only=True):
+    """A device was made that there was not."""
+
+    phone: str
+    device_id: str
+
+
+def enrolled(device: DeviceAddress, now: float) -> OutboxEvent:
+    """The event of a device that was made just now."""
+    event = DeviceEnrolled(id=secrets.token_hex(16), at=now, phone=device.phone, device_id=device.device_id)
+    return OutboxEvent(event.id, "device_enrolled", now, msgspec.json.encode(event), device.phone)
+
+
+def events_of(call: CallRecord, told: Collection[WebhookEvent]) -> Iterator[OutboxEvent]:
+    """All events of a call until now, of the kinds that are told."""
+    for event in _events_of(call):
+        kind: WebhookEvent = event.__struct_config__.tag  # type: ignore[assignment]
+        if kind in told:
+            body = msgspec.json.encode(event)
+            unreached = _missed(call) if isinstance(event, CallMissed) and not event.rang else None
+            yield OutboxEvent(event.id, kind, event.at, body, event.caller.phone, event.called.phone, unreached)
+
+
+def _events_of(call: CallRecord) -> Iterator[CallStarted | CallAnswered | CallEnded | CallMissed]:
+    room, name = call.room, _derived(call.room, "call")
+    caller, asked = _party(call.caller), _party(call.asked)
+    called = asked if call.callee is None else _party(call.callee)
+    if call.rung:
+        at = call.placed_at
+        yield CallStarted(id=_derived(room, "call_started"), at=at, call=name, caller=caller, called=asked)
+    if call.answered_at is not None:
+        yield CallAnswered(
+            id=_derived(room, "call_answered"),
+            at=call.answered_at,
+            call=name,
+            caller=caller,
+            called=called,
+            auto_answer=call.answered_by_itself,
+        )
+    if call.state is not CallState.OVER:
+        return
+    ended_at = call.placed_at if call.ended_at is None else call.ended_at
+    if call.rung:
+        yield CallEnded(
+            id=_derived(room, "call_ended"),
+            at=ended_at,
+            call=name,
+            caller=caller,
+            called=called,
+            started_at=call.placed_at,
+            answered_at=call.answered_at,
+            reason=(call.reason or Reason.INTERNAL).value,
+        )
+    missed = _missed(call)
+    if missed is not None:
+        yield CallMissed(
+            id=_derived(room, "call_missed"),
+            at=ended_at,
+            call=name,
+            caller=caller,
+            called=Party(missed.phone, missed.device_id),
+            started_at=call.placed_at,
+            rang=missed.rang,
+        )
+
+
+def _missed(call: CallRecord) -> PastCall | None:
+    """A call as its called phone's history has it, if that has missed it."""
+    called = sides(call)[1]
+    return called if called.outcome == "missed" else None
+
+
+def _party(device: DeviceAddress) -> Party:
+    return Party(device.phone, device.device_id)
+
+
+def _derived(room: RoomId, what: str) -> str:
+    """A name that is made of a room and does not tell it: a room has 128 random bits."""
+    return hashlib.sha256(f"{room} {what}".encode()).hexdigest()[:32]
+
+
+class CallEvents:
+    """Takes notice of what becomes of calls, and writes down what is to be told of it.
+
+    :param told: the events that are told; if there are none, nothing here does anything.
+    :param now: the time, in seconds since 1970.
+    """
+
+    def __init__(self, outbox: IOutbox, told: Collection[WebhookEvent], now: Callable[[], float]) -> None:
+        self._outbox = outbox
+        self._told = told
+        self._now = now
+        self._tells_what_goes_on = not {"call_started", "call_answered"}.isdisjoint(told)
+        self._noticed: deque[CallRecord] = deque(maxlen=NOTICED_MAX)
+
+    def notice(self, call: CallRecord) -> None:
+        """Take notice that a call rings, or was answered."""
+        if self._tells_what_goes_on:
+            self._noticed.append(call)
+
+    def take_noticed(self, most: int) -> Sequence[CallRecord]:
+        """So many calls that were noticed, the first first."""
+        return [self._noticed.popleft() for _ in range(min(most, len(self._noticed)))]
+
+    def put_back(self, calls: Sequence[CallRecord]) -> None:
+        """Have calls that were taken be taken again, but those that there is no room for."""
+        room = NOTICED_MAX - len(self._noticed)
+        self._noticed.extendleft(reversed(calls[:room]))
+
+    def write(self, calls: Sequence[CallRecord]) -> Deferred[None]:
+        """Write down what is to be told of calls until now, but what was written already.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+        events = [event for call in calls for event in events_of(call, self._told)]
+        return self._outbox.write(events, self._now()) if events else succeed(None)

@@ -1,0 +1,45 @@
+"""Doing something again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+
+class Rounds:
+    """Does something, and again when it is done and a while has gone by.
+
+    :param work: its Deferreds do not fail.
+    :param pause: seconds.
+    """
+
+    def __init__(self, work: Callable[[], Deferred[None]], clock: IReactorTime, pause: float) -> None:
+        self._work = work
+        self._clock = clock
+        self._pause = pause
+        self._next: IDelayedCall | None = None
+        self._working: Deferred[None] = succeed(None)
+        self._goes_on = False
+
+    def start(self) -> None:
+        """Begin, at once."""
+        self._goes_on = True
+        self._begin()
+
+    def stop(self) -> Deferred[None]:
+        """Begin no other round. Fires when the one that is under way, if there is one, is done."""
+        self._goes_on = False
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        return self._working
+
+    def _begin(self) -> None:
+        self._next = None
+        self._working = self._work().addCallback(lambda _: self._wait())
+
+    def _wait(self) -> None:
+        if self._goes_on:
+            self._next = self._clock.callLater(self._pause, self._begin)
