@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.outbox import SqlOutbox
-from callnet.storage_interfaces import OutboxEvent, Tried
+from callnet.storage_interfaces import DueEvent, OutboxEvent, Tried
 from tests.immediate import run_at_once
 from tests.test_cli import A, B, CommandTestCase
 
@@ -33,9 +34,10 @@ class WebhookCommandTests(CommandTestCase):
         self.successResultOf(self.outbox.settle(tried, 2.0))
         self.successResultOf(self.outbox.write(events[2:], 1.0))
 
-    def due(self, now: float) -> list[object]:
+    def due(self, now: float) -> list[DueEvent]:
         """What is due."""
-        return list(self.successResultOf(self.outbox.take(9, now, now + 60)))
+        due: Sequence[DueEvent] = self.successResultOf(self.outbox.take(9, now, now + 60))
+        return list(due)
 
     def test_list(self) -> None:
         """Dead letters are listed, and on request what waits; nobody is named."""

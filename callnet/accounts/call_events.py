@@ -186,5 +186,5 @@ class CallEvents:
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        events = [event for call in calls for event in events_of(call, self._told)]
+        events = [event for call in calls for event in events_of(call, self._told)] if self._told else ()
         return self._outbox.write(events, self._now()) if events else succeed(None)

@@ -1,0 +1,216 @@
+"""What a program of the operator's is told, by real daemons: all that happens, whatever becomes of either."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.internet.task import deferLater
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from callnet.client import Account, connect
+from callnet.client.device import Device
+from callnet.model import DeviceAddress
+from tests.daemon import BIN, Daemon
+from tests.integration.test_history import first, talk
+from tests.integration.test_workers import with_workers, workers_of
+from tests.processes import ProcessEnd, stopped
+
+PHONE, FRIEND = "13651884967", "13651884968"
+SECRET = "what-both-of-us-know-and-nobody-else"
+PATIENCE = 60.0
+"""Seconds that anything may take on a machine that is busy with other tests."""
+
+reactor: Any = installed
+
+
+class Told(Resource):
+    """Takes events, if they are callnet's, and answers them as a test says."""
+
+    isLeaf = True  # noqa: N815  Twisted's name
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.answers: list[int] = []
+        """The next statuses; when there are none left it is 200."""
+        self.sent: list[tuple[dict[str, Any], int]] = []
+        """The events that came, with the answers that they got."""
+
+    def render_POST(self, request: Request) -> bytes:
+        """Take an event."""
+        content: Any = request.content
+        body = content.read()
+        sent_at, _, signed = (request.getHeader("callnet-signature") or "").removeprefix("t=").partition(",v1=")
+        expected = hmac.digest(SECRET.encode(), f"{sent_at}.".encode() + body, hashlib.sha256).hex()
+        assert hmac.compare_digest(signed, expected)
+        event = json.loads(body)
+        assert event["id"] == request.getHeader("callnet-event")
+        status = self.answers.pop(0) if self.answers else 200
+        self.sent.append((event, status))
+        request.setResponseCode(status)
+        return b""
+
+    @property
+    def taken(self) -> list[dict[str, Any]]:
+        """The events that were taken, each once."""
+        return list({event["id"]: event for event, status in self.sent if status == 200}.values())
+
+    def kinds(self) -> list[str]:
+        """What they are, in alphabetical order: they may come in any."""
+        return sorted(event["event"] for event in self.taken)
+
+    def of(self, kind: str) -> dict[str, Any]:
+        """The one event of this kind."""
+        [found] = [event for event in self.taken if event["event"] == kind]
+        return found
+
+
+class WebhooksTestCase(TestCase):
+    """Somebody who is told, and a daemon."""
+
+    timeout = 240
+
+    def setUp(self) -> None:
+        """Somebody who is told."""
+        self.told = Told()
+        port = reactor.listenTCP(0, Site(self.told), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        url = f"http://127.0.0.1:{port.getHost().port}/events?for=callnet"
+        self.settings = f'webhooks = {{ url = "{url}", secret = "{SECRET}" }}'
+
+    async def start(self, daemon: Daemon) -> None:
+        """Start the daemon."""
+        self.daemon = daemon
+        self.addCleanup(daemon.stop)
+        await daemon.start()
+        self.account = Account(daemon.account_url, reactor)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until something is so."""
+        until = reactor.seconds() + PATIENCE
+        while not condition():
+            self.assertLess(reactor.seconds(), until, f"this takes too long; told: {self.told.sent}")
+            await deferLater(reactor, 0.05)
+
+    async def run_command(self, *arguments: str) -> str:
+        """Run ``callnet`` beside the daemon."""
+        out, error, status = await getProcessOutputAndValue(
+            os.path.join(BIN, "callnet"), arguments, self.daemon.environ
+        )
+        self.assertEqual((b"", 0), (error, status))
+        return str(out.decode().strip())
+
+    async def device(self, phone: str, device_id: str, take: Any) -> Device:
+        """A device that has logged in and connected."""
+        token = await self.account.login(phone, device_id)
+        return await connect(self.daemon.signaling_url, token, reactor, on_frame=take)
+
+    def assert_nothing_logged(self, *rooms: str) -> None:
+        """The log tells neither whom nor where to, and there is no traceback."""
+        for secret in (PHONE, FRIEND, SECRET, "for=callnet", "Traceback", *rooms):
+            self.assertNotIn(secret, self.daemon.log)
+
+
+class StoryTests(WebhooksTestCase):
+    """One process, and SQLite."""
+
+    async def test_story(self) -> None:
+        """Devices are enrolled, a call rings, is answered and ends, another is missed: each is told, once."""
+        await self.start(Daemon(self.mktemp(), self.settings))
+        called, take = first("called")
+        tv = await self.device(FRIEND, "tv", take)
+        over, take = first("calling_be_hangup")
+        phone = await self.device(PHONE, "phone", take)
+        room = await talk(phone, tv, called)
+        await self.until(lambda: "call_answered" in self.told.kinds())
+        self.assertEqual(["call_answered", "call_started", *["device_enrolled"] * 2], self.told.kinds())
+        tv.hang_up(DeviceAddress(PHONE, "phone"), room)
+        await over
+        await self.until(lambda: "call_ended" in self.told.kinds())
+        tv.close()
+        await deferLater(reactor, 0.1)
+        outcome = await phone.call(FRIEND, "tv")
+        await self.until(lambda: "call_missed" in self.told.kinds())
+        self.assertEqual("offline", outcome.reason)
+        self.assertEqual(
+            ["call_answered", "call_ended", "call_missed", "call_started", *["device_enrolled"] * 2], self.told.kinds()
+        )
+        self.assertEqual(6, len(self.told.sent))
+        ended, missed = self.told.of("call_ended"), self.told.of("call_missed")
+        caller, called_device = {"phone": PHONE, "device_id": "phone"}, {"phone": FRIEND, "device_id": "tv"}
+        for event in (ended, missed, self.told.of("call_started"), self.told.of("call_answered")):
+            self.assertEqual((caller, called_device), (event["caller"], event["called"]))
+        self.assertEqual(1, len({self.told.of(f"call_{kind}")["call"] for kind in ("started", "answered", "ended")}))
+        self.assertEqual("hangup", ended["reason"])
+        self.assertTrue(ended["started_at"] <= ended["answered_at"] <= ended["at"])
+        self.assertFalse(missed["rang"])
+        self.assertNotIn(room, json.dumps(self.told.sent))
+        self.assert_nothing_logged(room)
+
+    async def test_again(self) -> None:
+        """What was not taken is sent again, by the process that comes after one that was stopped or killed."""
+        await self.start(Daemon(self.mktemp(), self.settings))
+        self.told.answers[:] = [500] * 1000
+        await self.account.login(PHONE, "tv")
+        await self.until(lambda: self.told.sent)
+        await self.daemon.stop()
+        sent = len(self.told.sent)
+        await self.daemon.start()
+        await self.until(lambda: len(self.told.sent) > sent)
+        os.kill(self.daemon.pid, signal.SIGKILL)
+        await ProcessEnd(self.daemon.pid).reached
+        self.assertEqual([], self.told.taken)
+        self.told.answers.clear()
+        await self.daemon.start()
+        await self.until(lambda: self.told.taken)
+        self.assertEqual((PHONE, "tv"), (self.told.taken[0]["phone"], self.told.taken[0]["device_id"]))
+        self.assertEqual(1, len({event["id"] for event, _ in self.told.sent}))
+        self.assert_nothing_logged()
+
+    async def test_dead_letter(self) -> None:
+        """What is refused for good is listed, and sent when the operator wants it."""
+        await self.start(Daemon(self.mktemp(), self.settings))
+        self.told.answers[:] = [410]
+        await self.account.login(PHONE, "tv")
+        listed = ""
+        while not listed:
+            listed = await self.run_command("webhook", "list")
+        self.assertIn("status 410", listed)
+        self.assertEqual(1, len(self.told.sent))
+        self.assertEqual("1", await self.run_command("webhook", "retry", listed.split()[0]))
+        await self.until(lambda: self.told.taken)
+        self.assertEqual("", await self.run_command("webhook", "list", "--waiting"))
+        self.assert_nothing_logged()
+
+
+class WorkersTests(WebhooksTestCase):
+    """Two workers that meet over Redis."""
+
+    async def test_killed(self) -> None:
+        """Of a call that rings on a worker that is killed, all is told, each event by one worker."""
+        await self.start(with_workers(self.mktemp(), self.settings))
+        one, other = workers_of(self.daemon)
+        tokens = [await self.account.login(*who) for who in ((FRIEND, "tv"), (PHONE, "phone"))]
+        called, take = first("called")
+        with stopped(one):
+            tv = await connect(self.daemon.signaling_url, tokens[0], reactor, on_frame=take)
+        over, take = first("calling_be_hangup")
+        with stopped(other):
+            phone = await connect(self.daemon.signaling_url, tokens[1], reactor, on_frame=take)
+        room = await talk(phone, tv, called)
+        tv.hang_up(DeviceAddress(PHONE, "phone"), room)
+        await over
+        os.kill(other, signal.SIGKILL)
+        await self.until(lambda: len(self.told.taken) == 5)
+        self.assertEqual(["call_answered", "call_ended", "call_started", *["device_enrolled"] * 2], self.told.kinds())
+        self.assertEqual({"phone": PHONE, "device_id": "phone"}, self.told.of("call_started")["caller"])
+        self.assert_nothing_logged(room)
