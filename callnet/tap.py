@@ -192,6 +192,7 @@ def _compose_node(
         threads,
         people.news,
         [people.historian, people.company, *deliveries],
+        [people.preferences, *people.senders],
         readiness,
         observed,
         _greeting(settings, listeners) if sockets is None else (),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.accounts.history import sides
+from callnet.accounts.past_calls import sides
 from callnet.calls import events
 from callnet.calls.call import TooLate
 from callnet.calls.extended_rules import NotToBeHad
