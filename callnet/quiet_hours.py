@@ -15,8 +15,8 @@ _STEADY: Final = 15 * 60
 """Seconds for which clocks of today run steadily: nowhere are they put forward or back but at such times."""
 DAY: Final = 24 * 60
 """Minutes."""
-TIME: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z"
-"""A time of the day, as a regular expression."""
+TIME: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+"""A time of the day, as a regular expression that is to match the whole, in Python and in JSON Schema alike."""
 
 
 class QuietHours(Struct, frozen=True, gc=False, array_like=True):

@@ -14,12 +14,13 @@ MOST_LINES: Final = 350
 
 LAYERS: Final = (
     {"model", "errors", "soon", "short_path", "quiet_hours"},
-    {"records", "endpoints", "toml", "at_once", "client_site"},
+    {"records", "endpoints", "toml", "at_once", "client_site", "described"},
     {"preferences"},
     {"interfaces", "storage_interfaces", "config", "client", "websocket", "turn"},
     {"operations", "config_file"},
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},
+    {"schemas"},
     {"commands", "daemon", "people"},
     {"cli"},
     {"tap"},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.accounts import cursors
 from callnet.accounts.enrolment import PhoneRule, is_well_formed_phone
 from callnet.accounts.tokens import Tokens
+from callnet.described import DEVICE_ID, NAME, PHONE
 from callnet.errors import DataInvalid, PhoneInvalid, TokenInvalid
 from callnet.interfaces import IPresence
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, DeviceAddress, is_plain_text
@@ -17,17 +20,18 @@ from callnet.storage_interfaces import Contact, IContacts
 class ContactRow(Struct, frozen=True):
     """One device of a contact, as its owner sees it."""
 
-    phone: str
-    device_id: str
-    name: str
+    phone: Annotated[str, PHONE]
+    device_id: Annotated[str, DEVICE_ID]
+    name: Annotated[str, NAME]
     online: bool
 
 
-class ContactPage(Struct, frozen=True):
+class ContactPage(Struct, frozen=True, omit_defaults=True):
     """Some rows of a contact list, in its order, and where the next ones begin if there are more."""
 
     contacts: list[ContactRow]
     next: str | None = None
+    """The ``after`` of the request for the next rows, if there are any."""
 
 
 class ContactLists:

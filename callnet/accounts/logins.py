@@ -7,7 +7,7 @@ import hmac
 import secrets
 from collections.abc import Callable
 from math import inf, nextafter
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -16,6 +16,7 @@ from callnet.accounts.codes import Codes
 from callnet.accounts.enrolment import PhoneRule, is_device_id
 from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
+from callnet.described import NOT_NEGATIVE
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid, PhoneInvalid
 from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
@@ -31,7 +32,7 @@ class Login(Struct, frozen=True, omit_defaults=True):
     """A login that succeeded."""
 
     token: str
-    expires_in: int
+    expires_in: Annotated[int, NOT_NEGATIVE]
     """Seconds."""
     device_secret: str | None = None
     """Offered by the login that makes the device, once: who logs in with it has claimed the device."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.accounts import cursors
 from callnet.accounts.tokens import Tokens
+from callnet.described import DEVICE_ID, PHONE, ROOM, one_of
 from callnet.errors import DataInvalid
 from callnet.model import Reason, is_room_id
 from callnet.records import CallRecord
@@ -23,26 +24,26 @@ _DECLINED: Final = (Reason.REFUSED, Reason.BUSY)
 class PastCallRow(Struct, frozen=True):
     """A call as the phone that asks sees it. Times are seconds since 1970."""
 
-    room_id: str
-    direction: str
-    """``incoming`` or ``outgoing``."""
-    device_id: str
+    room_id: Annotated[str, ROOM]
+    direction: Literal["incoming", "outgoing"]
+    device_id: Annotated[str, DEVICE_ID]
     """The phone's own device; ``*``: the phone was called, and none of its devices answered or refused."""
-    peer_phone: str
-    peer_device_id: str
+    peer_phone: Annotated[str, PHONE]
+    peer_device_id: Annotated[str, DEVICE_ID]
     started_at: float
     answered_at: float | None
     ended_at: float
-    outcome: str
+    outcome: Annotated[str, one_of(("answered", "missed", *Reason))]
     auto_answer: bool
     """The called device answered without anybody touching it."""
 
 
-class PastCallPage(Struct, frozen=True):
+class PastCallPage(Struct, frozen=True, omit_defaults=True):
     """Some calls, the newest first, and where the older ones begin if there are any."""
 
     calls: list[PastCallRow]
     next: str | None = None
+    """The ``after`` of the request for older calls, if there are any."""
 
 
 class PastCalls:

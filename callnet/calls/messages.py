@@ -5,13 +5,48 @@ How they are read: :mod:`callnet.calls.grammar`.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from callnet.described import DEVICE_ID, NAME, NOT_EMPTY, NOT_NEGATIVE, PAGE, PHONE, ROOM, ROOM_OR_NONE, one_of
 from callnet.model import DeviceAddress, Reason, RoomId
+
+FAILURES: Final = {
+    Reason.INVALID: "the call was not understood",
+    Reason.SELF: "a device cannot call itself",
+    Reason.OFFLINE: "the device is not online",
+    Reason.BUSY: "the device is in another call",
+    Reason.NO_ANSWER: "nobody answered",
+    Reason.RATE_LIMITED: "too many calls; try again in a minute",
+    Reason.SHUTTING_DOWN: "the server is stopping",
+    Reason.UNAVAILABLE: "the device cannot be reached just now",
+    Reason.INTERNAL: "internal error",
+}
+"""``message`` of a ``call_failed``, by its reason."""
+
+REFUSALS: Final = (Reason.REFUSED, Reason.BUSY)
+"""The reasons of a ``call_refuse``."""
+
+ENDINGS: Final = (
+    Reason.HANGUP,
+    Reason.CANCELLED,
+    Reason.NO_ANSWER,
+    Reason.CONNECTION_LOST,
+    Reason.ANSWERED_ELSEWHERE,
+    Reason.REFUSED_ELSEWHERE,
+    Reason.BUSY,
+    Reason.MOVED,
+    Reason.REPLACED,
+    Reason.ABANDONED,
+    Reason.TOO_LONG,
+    Reason.REVOKED,
+    Reason.SHUTTING_DOWN,
+    Reason.EXPIRED,
+)
+"""The reasons of a ``calling_be_hangup`` (§2.3)."""
 
 
 class Frame(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
@@ -30,16 +65,16 @@ class SeedRequest(Frame, frozen=True):
 class Call(SeedRequest, frozen=True, tag="call"):
     """A device calls another (§2.1)."""
 
-    to_phone: str
-    to_device_id: str
+    to_phone: Annotated[str, PHONE, NOT_EMPTY]
+    to_device_id: Annotated[str, DEVICE_ID, NOT_EMPTY]
 
 
 class CalledSuccess(SeedRequest, frozen=True, tag="called_success"):
     """A called device accepts (§2.2)."""
 
-    from_phone: str
-    from_device_id: str
-    room_id: str
+    from_phone: Annotated[str, PHONE]
+    from_device_id: Annotated[str, DEVICE_ID]
+    room_id: Annotated[str, ROOM]
     auto_answer: bool = False
     """It was told that it may accept without anybody touching it, and did so."""
 
@@ -47,17 +82,17 @@ class CalledSuccess(SeedRequest, frozen=True, tag="called_success"):
 class CalledRefuse(SeedRequest, frozen=True, tag="called_refuse"):
     """A called device refuses (§2.2)."""
 
-    from_phone: str
-    from_device_id: str
-    room_id: str
+    from_phone: Annotated[str, PHONE]
+    from_device_id: Annotated[str, DEVICE_ID]
+    room_id: Annotated[str, ROOM]
 
 
 class CallingHangup(SeedRequest, frozen=True, tag="calling_hangup"):
     """A party ends a call; without ``room_id`` a caller cancels its own (§2.3)."""
 
-    notified_phone: str
-    notified_device_id: str
-    room_id: str = ""
+    notified_phone: Annotated[str, PHONE]
+    notified_device_id: Annotated[str, DEVICE_ID]
+    room_id: Annotated[str, ROOM_OR_NONE] = ""
 
 
 Request: TypeAlias = Call | CalledSuccess | CalledRefuse | CallingHangup
@@ -67,10 +102,10 @@ Request: TypeAlias = Call | CalledSuccess | CalledRefuse | CallingHangup
 class CallSuccess(Frame, frozen=True, tag="call_success"):
     """The callee accepted (§2.1)."""
 
-    to_phone: str
-    to_device_id: str
-    room_id: RoomId
-    page: str
+    to_phone: Annotated[str, PHONE]
+    to_device_id: Annotated[str, DEVICE_ID]
+    room_id: Annotated[RoomId, ROOM]
+    page: Annotated[str, PAGE]
     id: str = ""
     """Of the extended client's request that this answers."""
 
@@ -78,10 +113,10 @@ class CallSuccess(Frame, frozen=True, tag="call_success"):
 class CallRefuse(Frame, frozen=True, tag="call_refuse"):
     """The callee refused (§2.1)."""
 
-    to_phone: str
-    to_device_id: str
-    room_id: RoomId
-    reason: Reason
+    to_phone: Annotated[str, PHONE]
+    to_device_id: Annotated[str, DEVICE_ID]
+    room_id: Annotated[RoomId, ROOM]
+    reason: Annotated[Reason, one_of(REFUSALS)]
     id: str = ""
     """Of the extended client's request that this answers."""
 
@@ -89,9 +124,9 @@ class CallRefuse(Frame, frozen=True, tag="call_refuse"):
 class CallFailed(Frame, frozen=True, tag="call_failed"):
     """The call came to nothing (§2.1). It has no ``room_id``."""
 
-    to_phone: str
-    to_device_id: str
-    reason: Reason
+    to_phone: Annotated[str, PHONE]
+    to_device_id: Annotated[str, DEVICE_ID]
+    reason: Annotated[Reason, one_of(FAILURES)]
     message: str
     id: str = ""
     """Of the extended client's request that this answers."""
@@ -100,13 +135,13 @@ class CallFailed(Frame, frozen=True, tag="call_failed"):
 class Called(Frame, frozen=True, tag="called"):
     """A device is being rung (§2.2). ``page`` and ``from_name`` may be left out, or the latter be cut."""
 
-    from_phone: str
-    from_device_id: str
-    room_id: RoomId
-    expires_in: int
+    from_phone: Annotated[str, PHONE]
+    from_device_id: Annotated[str, DEVICE_ID]
+    room_id: Annotated[RoomId, ROOM]
+    expires_in: Annotated[int, NOT_NEGATIVE]
     """Seconds of ringing left."""
-    page: str = ""
-    from_name: str = ""
+    page: Annotated[str, PAGE] = ""
+    from_name: Annotated[str, NAME] = ""
     """What the owner of the called phone calls the caller's."""
     auto_answer: bool = False
     """The owner wants this caller to be answered without anybody touching the device, if that is to do so."""
@@ -115,10 +150,10 @@ class Called(Frame, frozen=True, tag="called"):
 class CallingBeHangup(Frame, frozen=True, tag="calling_be_hangup"):
     """Stops the ringing, ends the call (§2.3)."""
 
-    fire_phone: str
-    fire_device_id: str
-    room_id: str
-    reason: Reason
+    fire_phone: Annotated[str, PHONE]
+    fire_device_id: Annotated[str, DEVICE_ID]
+    room_id: Annotated[str, ROOM]
+    reason: Annotated[Reason, one_of(ENDINGS)]
     id: str = ""
     """Of the extended client's request that this answers."""
 
@@ -126,8 +161,10 @@ class CallingBeHangup(Frame, frozen=True, tag="calling_be_hangup"):
 class ErrorFrame(Frame, frozen=True, tag="error", omit_defaults=False, kw_only=True):
     """The answer to a frame that breaks the protocol (§2.6)."""
 
-    error_code: int = msgspec.field(default=2, name="errorCode")
-    error_name: str = msgspec.field(default="ERROR_CODE_DATA_INVALID", name="errorCodeName")
+    error_code: Literal[2] = msgspec.field(default=2, name="errorCode")
+    error_name: Literal["ERROR_CODE_DATA_INVALID"] = msgspec.field(
+        default="ERROR_CODE_DATA_INVALID", name="errorCodeName"
+    )
     message: str
     id: str | UnsetType = UNSET
     """As above."""
@@ -137,18 +174,6 @@ Message: TypeAlias = CallSuccess | CallRefuse | CallFailed | Called | CallingBeH
 """What a base client may be sent."""
 
 
-FAILURES: Final = {
-    Reason.INVALID: "the call was not understood",
-    Reason.SELF: "a device cannot call itself",
-    Reason.OFFLINE: "the device is not online",
-    Reason.BUSY: "the device is in another call",
-    Reason.NO_ANSWER: "nobody answered",
-    Reason.RATE_LIMITED: "too many calls; try again in a minute",
-    Reason.SHUTTING_DOWN: "the server is stopping",
-    Reason.UNAVAILABLE: "the device cannot be reached just now",
-    Reason.INTERNAL: "internal error",
-}
-"""``message`` of a ``call_failed``, by its reason."""
 
 MESSAGE_BYTES: Final = 512
 """A base client is sent no message of so many bytes (§2)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Raw
 from msgspec.json import Encoder
@@ -22,6 +22,7 @@ from callnet.calls.page_messages import (
     RelayFrom,
     RelayTo,
     Room,
+    SeatRefusal,
     decode_page,
     is_room_name,
 )
@@ -138,7 +139,7 @@ class PageSession:
     def _send(self, message: PageMessage) -> None:
         self._peer.send(_encode(message))
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: SeatRefusal | Literal["invalid"]) -> None:
         self._send(RefusedSeat(reason))
         self._peer.close(CloseCode.NO_SEAT, "no seat")
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from callnet.calls.messages import ENDINGS
+from callnet.described import NOT_EMPTY, PLAIN, one_of
 from callnet.model import is_plain_text
 
 ROOM_ID_MAX: Final = 64
 
-_Id: TypeAlias = Annotated[str, Meta(min_length=32, max_length=32, pattern=r"\A[0-9a-f]{32}\Z")]
+_Id: TypeAlias = Annotated[str, Meta(min_length=32, max_length=32, pattern="^[0-9a-f]{32}$")]
+
+RoomState: TypeAlias = Literal["waiting", "meeting", "ended"]
+SeatRefusal: TypeAlias = Literal["full", "unknown_room"]
 
 
 class _Frame(Struct, frozen=True, tag_field="type"):
@@ -21,7 +26,8 @@ class _Frame(Struct, frozen=True, tag_field="type"):
 class Join(_Frame, frozen=True, tag="join"):
     """The page wants a seat."""
 
-    room_id: str
+    room_id: Annotated[str, Meta(extra_json_schema={"maxLength": ROOM_ID_MAX}), PLAIN, NOT_EMPTY]
+    """Of a call, or made up by hand. Another is answered by ``refused``."""
     key: _Id
     session: _Id
 
@@ -47,29 +53,30 @@ PageRequest: TypeAlias = Join | RelayTo | Hangup | Ping
 class PeerPage(Struct, frozen=True):
     """The page in the other seat."""
 
-    session: str
+    session: _Id
     present: bool
 
 
 class Room(_Frame, frozen=True, tag="room"):
     """The whole state of the room."""
 
-    state: str
-    reason: str
+    state: RoomState
+    reason: Annotated[str, one_of(("", *ENDINGS))]
+    """``""`` unless the room is ``ended``."""
     peer: PeerPage | None
 
 
 class RelayFrom(_Frame, frozen=True, tag="relay"):
     """Something from the other page."""
 
-    sender: str = msgspec.field(name="from")
+    sender: _Id = msgspec.field(name="from")
     data: Raw
 
 
 class RefusedSeat(_Frame, frozen=True, tag="refused"):
     """There is no seat."""
 
-    reason: str
+    reason: SeatRefusal | Literal["invalid"]
 
 
 class Pong(_Frame, frozen=True, tag="pong"):

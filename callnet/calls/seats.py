@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from callnet.calls.draft import Draft, parties
 from callnet.calls.events import PageHungUp, SeatEmptied, SeatsDue, SeatTaken
+from callnet.calls.page_messages import RoomState, SeatRefusal
 from callnet.calls.telling import ending_reason
 from callnet.calls.times import SEAT_KEPT, SEAT_PASSES, abandoned_at
 from callnet.errors import Unavailable
@@ -34,9 +35,9 @@ class Seated(Struct, frozen=True):
 
 
 class NoSeat(Struct, frozen=True):
-    """The reply to a page that got none: ``full`` or ``unknown_room``."""
+    """The reply to a page that got none."""
 
-    reason: str
+    reason: SeatRefusal
     may_wait: bool = False
     """A device has left the call for another one, and its page has not gone yet."""
 
@@ -53,8 +54,7 @@ SeatReply: TypeAlias = Seated | NoSeat | RoomOver
 class RoomView(Struct, frozen=True):
     """A room as one of its pages sees it."""
 
-    state: str
-    """``waiting``, ``meeting`` or ``ended``."""
+    state: RoomState
     reason: str
     peer: Seat | None
     """The other seat, while the two may meet."""

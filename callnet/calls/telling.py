@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from callnet.calls.draft import has_pulled, known_party
 from callnet.calls.messages import (
+    REFUSALS,
     Called,
     CallFailed,
     CallingBeHangup,
@@ -20,7 +21,6 @@ from callnet.calls.messages import (
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
 from callnet.records import CallRecord, CallState
 
-_REFUSALS = (Reason.REFUSED, Reason.BUSY)
 _BY_THE_CALLER = (Reason.CANCELLED,)
 _TO_OTHERS = {
     Reason.REFUSED: Reason.REFUSED_ELSEWHERE,
@@ -47,7 +47,7 @@ def outcome_of(call: CallRecord) -> Outcome | None:
         return Accepted(call.room, call.callee)
     if call.state is CallState.RINGING or call.reason is None:
         return None
-    if call.reason in _REFUSALS:
+    if call.reason in REFUSALS:
         return Refused(call.room, call.asked, call.reason)
     if call.reason in _BY_THE_CALLER:
         # A caller that others took for gone may be there still, on a node that they could not reach.

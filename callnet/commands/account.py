@@ -138,7 +138,7 @@ def settings_(
 
 def _quiet_hours(begins: str, ends: str, zone: str) -> QuietHours:
     for time_ in (begins, ends):
-        if not re.match(TIME, time_):
+        if not re.fullmatch(TIME, time_):
             raise CommandError(f"{time_!r} is no time of the day such as 07:30")
     if time_zone(zone) is None:
         raise CommandError(f"{zone!r} is no time zone that is known here, such as Europe/Berlin")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import ClassVar
 
 from klein import Klein
-from msgspec.structs import asdict
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
@@ -19,7 +17,9 @@ from callnet.accounts.past_calls import PastCallPage, PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.errors import DataInvalid, MethodNotAllowed, NotFound, ServiceError, Unavailable, root_cause
 from callnet.operations.limits import LoginLimits
-from callnet.web.envelope import write_error, write_success
+from callnet.web.answers import DONE, Done, SettingsAnswer
+from callnet.web.calls import call
+from callnet.web.envelope import write_error
 from callnet.web.paths import WholePath
 from callnet.web.requests import (
     AddContactRequest,
@@ -32,14 +32,13 @@ from callnet.web.requests import (
     SettingsRequest,
     TokenRequest,
     bearer_token,
-    decode_body,
 )
 
 
 class AccountApi:
     """Translates HTTP to the services of accounts and back. It is to be served by a ``CappedSite``."""
 
-    _app = Klein()
+    routes: ClassVar = Klein()
     _log = Logger(namespace="callnet.web")
 
     def __init__(
@@ -61,79 +60,76 @@ class AccountApi:
 
         It looks at the whole path, wherever it was put: as the root of a site, or as one of its children.
         """
-        return WholePath(self._app.resource())
+        return WholePath(self.routes.resource())
 
-    @_app.route("/account/login", methods=["POST"])
-    async def login(self, request: IRequest) -> bytes:
+    @call(routes, "/account/login")
+    async def login(self, request: IRequest, asked: LoginRequest) -> Login:
         """Log a device in."""
-        asked = decode_body(request.content.read(), LoginRequest)
         await self._limits.login(_host(request), asked.phone)
-        return _logged_in(request, await self._logins.login(asked.phone, asked.device_id, asked.secret, asked.code))
+        return await self._logins.login(asked.phone, asked.device_id, asked.secret, asked.code)
 
-    @_app.route("/account/code", methods=["POST"])
-    async def code(self, request: IRequest) -> bytes:
+    @call(routes, "/account/code")
+    async def code(self, request: IRequest, asked: CodeRequest) -> Done:
         """Send a one-time code."""
-        asked = decode_body(request.content.read(), CodeRequest)
         await self._limits.code(_host(request))
         await self._logins.send_code(asked.phone)
-        return write_success(request, {})
+        return DONE
 
-    @_app.route("/account/refresh", methods=["POST"])
-    def refresh(self, request: IRequest) -> bytes:
+    @call(routes, "/account/refresh")
+    async def refresh(self, request: IRequest, asked: TokenRequest) -> Login:
         """Give the device of a token a new one."""
-        return _logged_in(request, self._logins.refresh(_lone_token(request)))
+        return self._logins.refresh(_token(request, asked.token))
 
-    @_app.route("/account/logout", methods=["POST"])
-    async def logout(self, request: IRequest) -> bytes:
+    @call(routes, "/account/logout")
+    async def logout(self, request: IRequest, asked: TokenRequest) -> Done:
         """Revoke a token."""
-        await self._logins.logout(_lone_token(request))
-        return write_success(request, {})
+        await self._logins.logout(_token(request, asked.token))
+        return DONE
 
-    @_app.route("/getContactPersons", methods=["POST"])
-    async def contacts(self, request: IRequest) -> bytes:
+    @call(routes, "/getContactPersons")
+    async def contacts(self, _request: IRequest, asked: ContactsRequest) -> ContactPage:
         """List the devices of a phone's contacts."""
-        asked = decode_body(request.content.read(), ContactsRequest)
-        return _paged(request, await self._lists.contacts(asked.phone, asked.token, asked.limit, asked.after))
+        return await self._lists.contacts(asked.phone, asked.token, asked.limit, asked.after)
 
-    @_app.route("/contacts/add", methods=["POST"])
-    async def add_contact(self, request: IRequest) -> bytes:
+    @call(routes, "/contacts/add")
+    async def add_contact(self, request: IRequest, asked: AddContactRequest) -> Done:
         """Put a phone in the caller's list, or give it another name there."""
-        asked = decode_body(request.content.read(), AddContactRequest)
         await self._lists.add(_token(request, asked.token), asked.contact_phone, asked.name)
-        return write_success(request, {})
+        return DONE
 
-    @_app.route("/contacts/remove", methods=["POST"])
-    async def remove_contact(self, request: IRequest) -> bytes:
+    @call(routes, "/contacts/remove")
+    async def remove_contact(self, request: IRequest, asked: ContactRequest) -> Done:
         """Take a phone out of the caller's list."""
-        return await _changed(request, self._lists.remove)
+        await self._lists.remove(_token(request, asked.token), asked.contact_phone)
+        return DONE
 
-    @_app.route("/contacts/block", methods=["POST"])
-    async def block_contact(self, request: IRequest) -> bytes:
+    @call(routes, "/contacts/block")
+    async def block_contact(self, request: IRequest, asked: ContactRequest) -> Done:
         """Have the caller's phone block another."""
-        return await _changed(request, self._lists.block)
+        await self._lists.block(_token(request, asked.token), asked.contact_phone)
+        return DONE
 
-    @_app.route("/contacts/unblock", methods=["POST"])
-    async def unblock_contact(self, request: IRequest) -> bytes:
+    @call(routes, "/contacts/unblock")
+    async def unblock_contact(self, request: IRequest, asked: ContactRequest) -> Done:
         """Have the caller's phone block another no more."""
-        return await _changed(request, self._lists.unblock)
+        await self._lists.unblock(_token(request, asked.token), asked.contact_phone)
+        return DONE
 
-    @_app.route("/account/settings", methods=["POST"])
-    async def settings(self, request: IRequest) -> bytes:
+    @call(routes, "/account/settings")
+    async def settings(self, request: IRequest, asked: SettingsRequest) -> SettingsAnswer:
         """Set what the caller's phone wants of calls to it, and answer with what is set."""
-        asked = decode_body(request.content.read(), SettingsRequest)
         quiet = asked.do_not_disturb
         wanted = quiet.quiet_hours() if isinstance(quiet, QuietHoursFields) else quiet
         found = await self._settings.change(_token(request, asked.token), wanted, asked.auto_answer)
-        do_not_disturb = None if found.quiet is None else found.quiet.fields()
-        return write_success(request, {"do_not_disturb": do_not_disturb, "auto_answer": found.auto_answer})
+        do_not_disturb = None if found.quiet is None else QuietHoursFields.of(found.quiet)
+        return SettingsAnswer(do_not_disturb, found.auto_answer)
 
-    @_app.route("/calls/history", methods=["POST"])
-    async def history(self, request: IRequest) -> bytes:
+    @call(routes, "/calls/history")
+    async def history(self, request: IRequest, asked: HistoryRequest) -> PastCallPage:
         """List the past calls of the caller's phone."""
-        asked = decode_body(request.content.read(), HistoryRequest)
-        return _paged(request, await self._past_calls.page(_token(request, asked.token), asked.limit, asked.after))
+        return await self._past_calls.page(_token(request, asked.token), asked.limit, asked.after)
 
-    @_app.handle_errors(Exception)
+    @routes.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:
         """Answer with the error: the one place where errors become HTTP."""
         error = failure.value
@@ -148,32 +144,6 @@ class AccountApi:
             return write_error(request, error)
         self._log.failure("An account request failed", failure)
         return write_error(request, ServiceError("internal error"))
-
-
-def _logged_in(request: IRequest, login: Login) -> bytes:
-    fields = asdict(login)
-    if login.device_secret is None:
-        del fields["device_secret"]
-    return write_success(request, fields)
-
-
-def _paged(request: IRequest, page: ContactPage | PastCallPage) -> bytes:
-    fields = asdict(page)
-    if page.next is None:
-        del fields["next"]
-    return write_success(request, fields)
-
-
-async def _changed(request: IRequest, change: Callable[[str, str], Deferred[None]]) -> bytes:
-    """Do something about one phone to the lists of the caller's."""
-    asked = decode_body(request.content.read(), ContactRequest)
-    await change(_token(request, asked.token), asked.contact_phone)
-    return write_success(request, {})
-
-
-def _lone_token(request: IRequest) -> str:
-    """The token that is all that was asked with."""
-    return _token(request, decode_body(request.content.read(), TokenRequest).token)
 
 
 def _token(request: IRequest, in_body: str | None) -> str:

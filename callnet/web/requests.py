@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -66,12 +66,20 @@ class HistoryRequest(Struct, frozen=True):
     after: str | None = None
 
 
+_Time: TypeAlias = Annotated[str, Meta(pattern=TIME, max_length=5)]
+
+
 class QuietHoursFields(Struct, frozen=True, rename={"begins": "from", "ends": "to"}):
     """The part of each day in which a phone does not ring: ``HH:MM`` in a time zone."""
 
-    begins: Annotated[str, Meta(pattern=TIME)]
-    ends: Annotated[str, Meta(pattern=TIME)]
+    begins: _Time
+    ends: _Time
     time_zone: str
+
+    @classmethod
+    def of(cls, hours: QuietHours) -> Self:
+        """These hours, as people read them."""
+        return msgspec.convert(hours.fields(), cls)
 
     def quiet_hours(self) -> QuietHours:
         """What they say."""

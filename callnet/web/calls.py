@@ -1,0 +1,42 @@
+"""A call of the account service: a path, the struct that it is asked with, and the struct that it answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, TypeAlias, get_type_hints
+
+from klein import Klein
+from msgspec import Struct
+from twisted.web.iweb import IRequest
+
+from callnet.web.envelope import write_success
+from callnet.web.requests import decode_body
+
+Method: TypeAlias = Callable[[Any, IRequest, Any], Awaitable[Struct]]
+
+
+def call(app: Klein, path: str) -> Callable[[Method], Method]:
+    """Have a method answer ``POST`` requests at ``path``.
+
+    It is given what the body says, and what it returns is the answer. :func:`types_of` finds out of which types
+    that is.
+    """
+
+    def serve(method: Method) -> Method:
+        asked, _ = types_of(method)
+
+        @app.route(path, methods=["POST"])
+        @wraps(method)
+        async def answer(api: Any, request: IRequest) -> bytes:
+            return write_success(request, await method(api, request, decode_body(request.content.read(), asked)))
+
+        return method
+
+    return serve
+
+
+def types_of(method: Callable[..., Any]) -> tuple[type[Struct], type[Struct]]:
+    """What a method that serves a call is asked with, and what it answers with."""
+    hints = get_type_hints(method)
+    return hints["asked"], hints["return"]
