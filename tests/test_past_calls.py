@@ -55,7 +55,7 @@ class PastCallsCase(PeopleCase):
     def answer(self, device: Device, kind: str = "called_success", **fields: Any) -> str:
         """Have a device answer the call that rings it; its room."""
         room = device.hears()["room_id"]
-        device.say(kind, from_phone=ANN.phone, from_device_id=ANN.device_id, room_id=room, **fields)
+        device.say(kind, **{"from_phone": ANN.phone, "from_device_id": ANN.device_id, "room_id": room, **fields})
         return str(room)
 
     def hang_up(self, room: str) -> None:
@@ -106,6 +106,12 @@ class WholeCallsTests(PastCallsCase):
         self.hang_up(self.answer(self.tv, auto_answer=True))
         for phone in (ANN.phone, TV.phone):
             self.assertTrue(self.calls_of(phone)[0]["auto_answer"])
+
+    def test_by_itself_from_an_odd_name(self) -> None:
+        """... whatever the name of the caller is made of."""
+        self.calls(self.ann, TV)
+        self.hang_up(self.answer(self.tv, from_device_id="living\u3000room", auto_answer=True))
+        self.assertTrue(self.calls_of(TV.phone)[0]["auto_answer"])
 
     def test_odd_answers(self) -> None:
         """An answer in which that is no boolean counts as one with nothing in it."""

@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from callnet.calls.draft import has_pulled, known_party
 from callnet.calls.messages import (
-    REFUSALS,
     Called,
     CallFailed,
     CallingBeHangup,
@@ -18,6 +17,7 @@ from callnet.calls.messages import (
     call_failed,
     page_path,
 )
+from callnet.calls.reasons import REFUSALS
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
 from callnet.records import CallRecord, CallState
 
