@@ -21,12 +21,13 @@ MADE_BY := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 RUNTIME = $(VENV)/runtime-on-$(MADE_BY)
 DEVELOPMENT = $(VENV)/development-on-$(MADE_BY)
 
-.PHONY: help run test screens lint format bench acceptance lock clean
+.PHONY: help run test screens schemas lint format bench acceptance lock clean
 
 help:
 	@echo 'make run          start callnet on this machine (HOST=0.0.0.0: for everyone who can reach it)'
 	@echo 'make test         run all tests; installs what they need when run as root'
 	@echo 'make screens      test how the page looks, and renew the pictures of it in docs/screens'
+	@echo 'make schemas      renew what docs/ says of frames and requests, from the structs'
 	@echo 'make lint         check format, style and types'
 	@echo 'make format       put the sources in order'
 	@echo 'make bench        measure speed and memory'
@@ -64,6 +65,10 @@ test-packages:
 
 screens: test-packages $(DEVELOPMENT)
 	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens
+
+schemas: $(RUNTIME)
+	@$(BIN)/callnet schema asyncapi >docs/asyncapi.json
+	@$(BIN)/callnet schema openapi >docs/openapi.json
 
 lint: $(DEVELOPMENT)
 	@$(BIN)/ruff format --check .

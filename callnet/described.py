@@ -13,18 +13,18 @@ from msgspec import Meta
 
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, PHONE_MAX
 
-_PLAIN: Final = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+PLAIN_TEXT: Final = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+"""Text without control characters, as a regular expression."""
 
-PLAIN: Final = Meta(extra_json_schema={"pattern": _PLAIN})
-"""Without control characters."""
+PLAIN: Final = Meta(extra_json_schema={"pattern": PLAIN_TEXT})
 ROOM: Final = Meta(extra_json_schema={"pattern": "^[0-9a-f]{32}$"})
 """The room of a call."""
 ROOM_OR_NONE: Final = Meta(extra_json_schema={"pattern": "^([0-9a-f]{32})?$"})
 PAGE: Final = Meta(extra_json_schema={"pattern": r"^/static/demo/direct_chat\.html\?room_id=[0-9a-f]{32}$"})
 """The path of a room's page."""
-PHONE: Final = Meta(extra_json_schema={"maxLength": PHONE_MAX, "pattern": _PLAIN})
-DEVICE_ID: Final = Meta(extra_json_schema={"maxLength": DEVICE_ID_MAX, "pattern": _PLAIN})
-NAME: Final = Meta(extra_json_schema={"maxLength": CONTACT_NAME_MAX, "pattern": _PLAIN})
+PHONE: Final = Meta(extra_json_schema={"maxLength": PHONE_MAX, "pattern": PLAIN_TEXT})
+DEVICE_ID: Final = Meta(extra_json_schema={"maxLength": DEVICE_ID_MAX, "pattern": PLAIN_TEXT})
+NAME: Final = Meta(extra_json_schema={"maxLength": CONTACT_NAME_MAX, "pattern": PLAIN_TEXT})
 """What somebody calls a contact."""
 NOT_EMPTY: Final = Meta(extra_json_schema={"minLength": 1})
 NOT_NEGATIVE: Final = Meta(extra_json_schema={"minimum": 0})

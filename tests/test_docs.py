@@ -26,6 +26,7 @@ PAGES: Final = (
     "docs/room-socket.md",
     "docs/operating.md",
     "docs/many-machines.md",
+    "docs/schemas.md",
     "docs/security.md",
     "docs/webhooks.md",
 )

@@ -100,6 +100,13 @@ class LayersTests(SynchronousTestCase):
                 if is_within(imported, {"callnet"}):
                     self.assertTrue(is_within(imported, CLIENT_MAY_USE), f"{name_of(path)} imports {imported}")
 
+    def test_the_daemon_knows_no_schemas(self) -> None:
+        """Schemas are for documents and tests: only a command of the command line imports them."""
+        for path in modules_under("callnet"):
+            for imported in imports_of(path):
+                if is_within(imported, {"callnet.schemas"}):
+                    self.assertTrue(is_within(name_of(path), {"callnet.schemas", "callnet.commands.schema"}), path)
+
     def test_one_module_knows_redis(self) -> None:
         """Only ``cluster/redis.py`` may import txredisapi, which imports the global reactor."""
         for path in modules_under("callnet", "tests", "bench", "acceptance"):

@@ -26,8 +26,10 @@ from callnet.config import CallSettings, LimitSettings
 from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
 from callnet.operations.limits import LimitsAlone
+from callnet.schemas.frames import TO_DEVICE, TO_PAGE, Direction
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
+from tests.frame_schemas import check
 from tests.plain_preferences import OPEN
 from tests.rfc6455 import CLOSE, PING, PONG, TEXT, Frame, client_frame, take_frame
 from tests.unlimited import UNLIMITED
@@ -117,6 +119,7 @@ class Wire:
         self._unsent = b""
         self._unread = b""
         self._closed = False
+        self._told: Direction | None = None
 
     @property
     def status(self) -> int | None:
@@ -134,6 +137,7 @@ class Wire:
 
     def handshake(self, path: str, headers: Mapping[str, str | None] | None = None, method: str = "GET") -> None:
         """Ask for the upgrade. A header that is ``None`` is left out."""
+        self._told = TO_PAGE if path.startswith("/room") else TO_DEVICE
         fields = {
             "Host": "callnet.test",
             "Upgrade": "websocket",
@@ -203,6 +207,8 @@ class Wire:
                 self.frame(CLOSE, frame.payload[:2])
         elif frame.opcode == PING and self.answers_ping:
             self.frame(PONG, frame.payload)
+        elif frame.opcode == TEXT and self._told is not None:
+            check(self._told, frame.payload)
         self.frames.append(frame)
 
 

@@ -52,6 +52,9 @@ class Field(Struct, frozen=True):
 Fields: TypeAlias = dict[str, Field]
 """The fields of a frame of one type, by their names."""
 
+FLAGS: Final = ("auto_answer",)
+"""Fields that are true, or mean nothing whatever they are."""
+
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What msgspec raises for bad input: two of the three are not its own."""
 
@@ -110,7 +113,9 @@ class Grammar(Generic[T]):
             complaint = _complaint(field, values.get(name))
             if complaint:
                 raise _refusal(tag, values, f"{tag}: {name} {complaint}", asked)
-        return self._decode(_encode({name: values[name] for name in ("type", *fields) if name in values}))
+        read = {name: values[name] for name in ("type", *fields) if name in values}
+        flags = {name: values[name] for name in FLAGS if bytes(values.get(name, b"")) == b"true"}
+        return self._decode(_encode(read | flags))
 
     def _id_of(self, values: Mapping[str, Raw]) -> str:
         """What the answer is to be known by, if that can be read, and requests of this kind have it."""

@@ -11,11 +11,12 @@ from typing import Any, Final
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, DeferredQueue
 
-from callnet.client import Account, CallAnswer, Device, Frame, connect
+from callnet.client import Account, CallAnswer, Device, Frame
 from callnet.model import DeviceAddress
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.visitor import Stage
+from tests.checked_client import connect
 from tests.daemon import Daemon
 from tests.redis_server import new_prefix, shared
 

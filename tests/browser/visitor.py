@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, WebSocket, sync_playwright
 
+from callnet.schemas.frames import FROM_PAGE, TO_PAGE, Direction
 from tests.browser.camera import Camera
 from tests.browser.sleep import asleep
+from tests.frame_schemas import complaint
 
 CHROMIUM: Final = shutil.which("chromium") or "/usr/bin/chromium"
 PAGE: Final = "/static/demo/direct_chat.html"
@@ -64,7 +68,19 @@ class Visitor:
         page.set_default_timeout(PATIENCE)
         page.add_init_script(_REMEMBER_CONNECTIONS)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("websocket", self._watch)
         page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+
+    def _watch(self, socket: WebSocket) -> None:
+        """Complain of frames that are not as the schemas say."""
+
+        def look(direction: Direction, payload: str | bytes) -> None:
+            wrong = complaint(direction, json.loads(payload))
+            if wrong is not None:
+                self.complaints.append(f"{direction.name}: {wrong}")
+
+        socket.on("framereceived", partial(look, TO_PAGE))
+        socket.on("framesent", partial(look, FROM_PAGE))
 
     def visit(self, query: str = "") -> None:
         """Open the page."""

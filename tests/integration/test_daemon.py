@@ -15,8 +15,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from callnet.client import Account, Device, certificate_trust, connect
+from callnet.client import Account, Device, certificate_trust
 from callnet.storage.database import Database
+from tests.checked_client import connect
 from tests.daemon import BIN, LISTENERS, STOP_TIME, TWISTD, URLS, Daemon
 from tests.processes import ProcessEnd, written
 

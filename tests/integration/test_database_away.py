@@ -11,8 +11,9 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.client import Account, AccountError, ClientError, Frame, connect
+from callnet.client import Account, AccountError, ClientError, Frame
 from callnet.storage.threads import LIMIT
+from tests.checked_client import connect
 from tests.daemon import Daemon
 from tests.postgres import Server
 

@@ -22,10 +22,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 
-from callnet.client import Account, Device, Frame, certificate_trust, connect
+from callnet.client import Account, Device, Frame, certificate_trust
 from callnet.config_file import load
 from callnet.operations.certificates import sign
 from callnet.web.site import PAGE
+from tests.checked_client import connect
 from tests.daemon import STOP_TIME, Daemon
 from tests.processes import ProcessEnd
 from tests.redis_server import RedisServer

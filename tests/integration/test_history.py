@@ -12,10 +12,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from callnet.client import Account, connect
+from callnet.client import Account
 from callnet.client.device import Device
 from callnet.client.frames import Frame
 from callnet.model import DeviceAddress
+from tests.checked_client import connect
 from tests.daemon import Daemon
 from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.processes import stopped

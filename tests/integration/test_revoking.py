@@ -9,10 +9,10 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.utils import getProcessOutputAndValue
 
-from callnet.client import connect
 from callnet.client.device import Device
 from callnet.client.errors import AccountError, UpgradeRefused
 from callnet.client.frames import Frame
+from tests.checked_client import connect
 from tests.daemon import BIN
 from tests.integration.test_workers import PHONE, WorkersTestCase, workers_of
 from tests.processes import stopped

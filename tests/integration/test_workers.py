@@ -20,8 +20,9 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 
-from callnet.client import Account, connect
+from callnet.client import Account
 from callnet.operations.certificates import sign
+from tests.checked_client import connect
 from tests.daemon import BIN, LISTENERS, STOP_TIME, Daemon
 from tests.integration.test_daemon import ForkingDaemon, LifeMixin, ring
 from tests.processes import ProcessEnd, state_of, stopped

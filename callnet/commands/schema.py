@@ -1,0 +1,31 @@
+"""``callnet schema``: what stands on the wire, for whoever writes a client."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from callnet.schemas import asyncapi, openapi
+
+
+@click.group()
+def schema() -> None:
+    """Documents from which a client can be made or checked."""
+
+
+@schema.command("asyncapi")
+def asyncapi_() -> None:
+    """Print the AsyncAPI document: the frames of all WebSockets."""
+    _print(asyncapi.document())
+
+
+@schema.command("openapi")
+def openapi_() -> None:
+    """Print the OpenAPI document: the calls of the account service."""
+    _print(openapi.document())
+
+
+def _print(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,113 @@
+"""The AsyncAPI 3.0 document: what is said on the WebSockets of devices and of the page, and by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from callnet.schemas.frames import FROM_DEVICE, FROM_PAGE, TO_DEVICE, TO_PAGE, Direction
+from callnet.schemas.structs import Schema, plain, reference
+
+_DESCRIPTION: Final = """The WebSockets of a callnet server, plain RFC 6455. Frames are text, one JSON object each.
+
+Of what the server reads, the schemas say what it must be; further fields are ignored. Of what it writes, they are
+exact for this version of the server. A client has to ignore fields that it does not know: later versions add some."""
+
+
+class Channel(Struct, frozen=True):
+    """One kind of socket."""
+
+    name: str
+    path: str
+    servers: Sequence[str]
+    description: str
+    directions: Sequence[Direction]
+    binding: Schema
+    """How the socket is asked for: the binding of AsyncAPI for WebSockets."""
+
+
+DEVICES: Final = Channel(
+    "devices",
+    "/socket.io",
+    ("signaling", "site"),
+    "The socket of a device, which has logged in over HTTP. Frames have at most 16 KiB; those of the server are "
+    "shorter than 512 bytes.",
+    (FROM_DEVICE, TO_DEVICE),
+    {
+        "method": "GET",
+        "query": {
+            "type": "object",
+            "properties": {
+                "token": {
+                    "type": "string",
+                    "description": "What the login answered. It may be in the header `Authorization: Bearer` instead.",
+                }
+            },
+        },
+    },
+)
+PAGE: Final = Channel(
+    "page",
+    "/room",
+    ("site",),
+    "The socket of the 1-to-1 page, for pages that this site has served. The page and the server change together: "
+    "it is not for others to build on. Frames have at most 64 KiB.",
+    (FROM_PAGE, TO_PAGE),
+    {"method": "GET"},
+)
+CHANNELS: Final = (DEVICES, PAGE)
+
+
+def document() -> dict[str, Any]:
+    """Write the document."""
+    directions = [direction for channel in CHANNELS for direction in channel.directions]
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "callnet: WebSockets", "version": "1", "description": _DESCRIPTION},
+        "defaultContentType": "application/json",
+        "servers": {
+            "signaling": {"host": "localhost:8082", "protocol": "ws", "description": "For devices."},
+            "site": {"host": "localhost:8080", "protocol": "wss", "description": "The site, where all is served."},
+        },
+        "channels": {channel.name: _channel(channel) for channel in CHANNELS},
+        "operations": {
+            direction.name: _operation(channel, direction) for channel in CHANNELS for direction in channel.directions
+        },
+        "components": {
+            "messages": {name: message for direction in directions for name, message in _messages(direction).items()},
+            "schemas": {name: schema for direction in directions for name, schema in direction.schemas().items()},
+        },
+    }
+
+
+def _channel(channel: Channel) -> dict[str, Any]:
+    return {
+        "address": channel.path,
+        "description": channel.description,
+        "servers": [{"$ref": f"#/servers/{server}"} for server in channel.servers],
+        "messages": {
+            name: {"$ref": f"#/components/messages/{name}"}
+            for direction in channel.directions
+            for name in direction.frames().values()
+        },
+        "bindings": {"ws": channel.binding},
+    }
+
+
+def _operation(channel: Channel, direction: Direction) -> dict[str, Any]:
+    """What is told of a direction, as the server sees it."""
+    return {
+        "action": "send" if direction.by_server else "receive",
+        "channel": {"$ref": f"#/channels/{channel.name}"},
+        "summary": direction.summary,
+        "messages": [{"$ref": f"#/channels/{channel.name}/messages/{name}"} for name in direction.frames().values()],
+    }
+
+
+def _messages(direction: Direction) -> dict[str, Any]:
+    return {
+        name: {"name": tag, "title": tag, "summary": plain(kind.__doc__), "payload": reference(name)}
+        for kind, (tag, name) in zip(direction.kinds, direction.frames().items(), strict=True)
+    }

@@ -1,0 +1,48 @@
+"""Every frame of every WebSocket, by who sends it.
+
+A module of more structs goes into :data:`DIRECTIONS`: into one that is there, or as one that is new.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, get_args
+
+from msgspec import Struct
+
+from callnet.calls import messages, page_messages
+from callnet.schemas.structs import Schema, reference, schemas
+
+
+class Direction(Struct, frozen=True):
+    """What one side says to the other on one kind of socket. Of each ``type`` there is one struct in it."""
+
+    name: str
+    """Also the first part of the names of its schemas."""
+    kinds: tuple[type[Struct], ...]
+    by_server: bool
+    summary: str
+
+    def schemas(self) -> dict[str, Schema]:
+        """The schemas of its frames, and of what is in them, by name."""
+        return schemas(self.kinds, f"{self.name}.", exact=self.by_server)
+
+    def frames(self) -> dict[str, str]:
+        """The names of the schemas of its frames, by ``type``."""
+        return {str(kind.__struct_config__.tag): f"{self.name}.{kind.__name__}" for kind in self.kinds}
+
+
+FROM_DEVICE: Final = Direction("from_device", get_args(messages.Request), False, "What a device may say.")
+TO_DEVICE: Final = Direction("to_device", get_args(messages.Message), True, "What a device is told.")
+FROM_PAGE: Final = Direction("from_page", get_args(page_messages.PageRequest), False, "What the page says.")
+TO_PAGE: Final = Direction("to_page", get_args(page_messages.PageMessage), True, "What the page is told.")
+
+DIRECTIONS: Final = (FROM_DEVICE, TO_DEVICE, FROM_PAGE, TO_PAGE)
+
+
+def schema_of(direction: Direction) -> dict[str, Any]:
+    """One JSON Schema (2020-12) that all frames of a direction satisfy, and nothing else does."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "oneOf": [reference(name) for name in direction.frames().values()],
+        "components": {"schemas": direction.schemas()},
+    }

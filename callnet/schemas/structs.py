@@ -1,0 +1,121 @@
+"""JSON Schemas of structs, in words that mean the same in draft 7 (AsyncAPI) and in 2020-12 (OpenAPI 3.1).
+
+Of what the server reads they say what it must be, and nothing of fields that it ignores. Of what the server writes
+they are exact: every field is there that it always writes, and no other.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import Struct
+from msgspec.inspect import CollectionType, Metadata, StructType, UnionType
+
+Schema: TypeAlias = dict[str, Any]
+
+REFERENCE = "#/components/schemas/"
+"""Where both kinds of documents keep their schemas."""
+
+
+def schemas(kinds: Iterable[type[Struct]], prefix: str = "", *, exact: bool) -> dict[str, Schema]:
+    """The schemas of structs and of all structs in them, by the names of their classes with a prefix.
+
+    :param exact: the server writes them; else it reads them.
+    """
+    found: dict[str, Schema] = {}
+    for kind in kinds:
+        _, components = msgspec.json.schema_components([kind], ref_template=f"{REFERENCE}{prefix}{{name}}")
+        for struct in _structs(msgspec.inspect.type_info(kind)):
+            name = struct.cls.__name__
+            schema = _finish(components[name])
+            _describe(schema, struct.cls)
+            if exact:
+                _make_exact(schema, struct)
+            if found.setdefault(prefix + name, schema) != schema:
+                raise ValueError(f"{name} has two meanings in one place")
+    return found
+
+
+def plain(text: str | None) -> str:
+    """A docstring for people who read Markdown."""
+    return inspect.cleandoc(text or "").replace("``", "`")
+
+
+def reference(name: str) -> Schema:
+    """Stands for a schema of this name."""
+    return {"$ref": REFERENCE + name}
+
+
+def _structs(info: msgspec.inspect.Type) -> Iterator[StructType]:
+    """All structs in a type."""
+    if isinstance(info, StructType):
+        yield info
+        for field in info.fields:
+            yield from _structs(field.type)
+    elif isinstance(info, Metadata):
+        yield from _structs(info.type)
+    elif isinstance(info, CollectionType):
+        yield from _structs(info.item_type)
+    elif isinstance(info, UnionType):
+        for part in info.types:
+            yield from _structs(part)
+
+
+def _finish(node: Any) -> Any:
+    """Say ``const`` where there is one value only, and nothing beside a reference: draft 7 would not see it."""
+    if isinstance(node, list):
+        return [_finish(part) for part in node]
+    if not isinstance(node, Mapping):
+        return node
+    finished = {name: _finish(part) for name, part in node.items()}
+    words = finished.get("enum")
+    if words is None:
+        return finished
+    finished.pop("$ref", None)
+    if len(words) == 1:
+        del finished["enum"]
+        finished["const"] = words[0]
+    kind = "string" if isinstance(words[0], str) else "integer"
+    return {"type": kind, **finished}
+
+
+def _describe(schema: Schema, kind: type[Struct]) -> None:
+    """Give a struct and its fields what their docstrings say."""
+    schema["description"] = plain(kind.__doc__)
+    names = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
+    for name, text in _docs_of_fields(kind).items():
+        schema["properties"][names[name]].setdefault("description", plain(text))
+
+
+def _docs_of_fields(kind: type[Struct]) -> Mapping[str, str]:
+    """What stands under the fields in the source of a class: Python does not keep it."""
+    definition = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    return {
+        field.target.id: str(text.value.value)
+        for field, text in pairwise(ast.iter_child_nodes(definition))
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+    }
+
+
+def _make_exact(schema: Schema, struct: StructType) -> None:
+    """Allow only what the server writes: the fields of the struct, those with a default left out if it says so."""
+    properties = schema["properties"]
+    schema["additionalProperties"] = False
+    leaves_out = struct.cls.__struct_config__.omit_defaults
+    for field in struct.fields:
+        if field.required:
+            continue
+        written = properties[field.encode_name]
+        if written.pop("default", None) is None and leaves_out and "anyOf" in written:
+            # None is the default, so it is left out, and never written as null.
+            [there] = (option for option in written.pop("anyOf") if option != {"type": "null"})
+            written.update(there)
+        if not leaves_out:
+            schema["required"].append(field.encode_name)
