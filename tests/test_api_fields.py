@@ -114,8 +114,8 @@ class FieldTests(ApiTestCase):
                     self.assertIn(code, (0, 2))
 
     def test_limit(self) -> None:
-        """``limit`` is a whole number from 1 to 500, or absent."""
-        for good in ("1", "500", "null"):
+        """``limit`` is a whole number from 1 to 500, however it is written, or absent."""
+        for good in ("1", "500", "null", "1.0", "5e2"):
             self.assert_field(0, CONTACTS, "limit", good)
         bad: tuple[str | bytes, ...] = (
             "0",

@@ -135,7 +135,10 @@ def _fields(body: bytes) -> dict[str, Any]:
         raise DataInvalid("the body is not JSON in UTF-8") from None
     if not isinstance(fields, dict):
         raise DataInvalid("the body is not a JSON object")
-    return fields
+    # JSON has numbers of one kind: to many clients, and to JSON Schema, 5.0 is a whole one.
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in fields.items()
+    }
 
 
 def _convert(fields: dict[str, Any], kind: type[_Body]) -> _Body:
