@@ -10,6 +10,8 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.web.server import Site
 
+from tests.answer_schemas import check_answer
+
 PEER = IPv4Address("TCP", "192.0.2.7", 4711)
 
 
@@ -67,9 +69,11 @@ class HttpWire:
         return found
 
     def request(self, method: str, path: str, body: bytes = b"", *headers: str) -> Answer:
-        """Send a whole request and take its answer."""
+        """Send a whole request and take its answer, which has to be as the OpenAPI document says."""
         before = len(self.answers())
         lines = [f"{method} {path} HTTP/1.1", "Host: callnet.test", f"Content-Length: {len(body)}", *headers]
         self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
         (answer,) = self.answers()[before:]
+        if method == "POST":
+            check_answer(path, answer.status, answer.headers, answer.body)
         return answer

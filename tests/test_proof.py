@@ -8,11 +8,12 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from acceptance import bad_frames, bad_http, readme
+from acceptance import bad_frames, bad_http, openapi, readme
 from acceptance.bad_values import mutated
 from acceptance.daemon import complaints
 from acceptance.proof import ROOT, Outcome, Proof, report
 from acceptance.wire import TEXT, frame
+from callnet.schemas.openapi import document
 
 INFO = "2026-11-25T01:54:09+0000 [callnet.tap.Daemon#info] Received SIGINT"
 WARNING = "2026-11-25T01:54:09+0000 [callnet.tap.Daemon#warn] something"
@@ -64,6 +65,20 @@ class ReadmeTests(SynchronousTestCase):
         path.write_text("```sh\nmake run\n```\n")
         self.assertEqual(["make run"], readme.commands(path))
         self.assertRaises(LookupError, readme.command, path, "make test")
+
+
+class OpenApiTests(SynchronousTestCase):
+    """What the proof of the OpenAPI document makes of what schemathesis says."""
+
+    def test_misses(self) -> None:
+        """It names the call and what was wrong with it, and every call that never succeeded."""
+        done = Counter(f"{path}: good data, errorCode 0" for path in document()["paths"])
+        self.assertEqual([], openapi.misses_of("", done))
+        said = "==== FAILURES ====\n____ POST /contacts/add ____\n1. Test Case ID: k94bay\n\n- Server error\n"
+        self.assertEqual(["POST /contacts/add", "Server error"], openapi.misses_of(said, done))
+        self.assertEqual(["schemathesis failed"], openapi.misses_of("Segmentation fault", done))
+        del done["/account/login: good data, errorCode 0"]
+        self.assertEqual(["/account/login never succeeded"], openapi.misses_of("", done))
 
 
 class BadInputTests(SynchronousTestCase):

@@ -12,7 +12,7 @@ from typing import Any, Final
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema_rs import meta
+from jsonschema_rs import ValidationError, meta
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -22,6 +22,7 @@ from callnet.errors import DataInvalid
 from callnet.schemas import asyncapi, openapi
 from callnet.web.api import AccountApi
 from callnet.web.requests import decode_body
+from tests.answer_schemas import check_answer
 from tests.schema_strategies import spoilt, values
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
@@ -158,6 +159,14 @@ class OpenApiTests(SynchronousTestCase):
             self.assertEqual({"200", "404", "405", "413", "429", "500", "503"}, item["post"]["responses"].keys())
             for status in item["post"]["responses"]:
                 HTTPStatus(int(status))
+
+    def test_check(self) -> None:
+        """What tests check answers with refuses what is not as it says."""
+        headers, body = {"content-type": "application/json"}, b'{"errorCode":0,"errorCodeName":"x","message":"ok"}'
+        self.assertRaises(ValidationError, check_answer, "/account/logout", 200, headers, body)
+        self.assertRaises(AssertionError, check_answer, "/account/logout", 200, {"content-type": "text/html"}, body)
+        self.assertRaises(AssertionError, check_answer, "/account/logout", 503, headers, body)
+        check_answer("/account/logout", 200, headers, body.replace(b'"x"', b'"ERROR_CODE_NONE"'))
 
     def test_tokens(self) -> None:
         """A token may be in the header where the body need not have one, and nowhere else."""
