@@ -100,6 +100,9 @@ def judged_by_error_code(_context: CheckContext, response: Response, case: Case[
     code = answer["errorCode"]
     if isinstance(answer.get("next"), str):
         _cursors[path] = answer["next"]
+    rows = sum(len(field) for field in answer.values() if isinstance(field, list))
+    if rows:
+        _counts[f"{path}: rows"] += rows
     allowed = _is_allowed(path, response.request.body)
     _counts[f"{path}: {'good' if allowed else 'bad'} data, errorCode {code}"] += 1
     if not allowed and code != 2:
