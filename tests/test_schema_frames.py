@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
@@ -13,15 +14,33 @@ from jsonschema_rs import Draft202012Validator
 from msgspec import Struct
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.messages import BadFrame, decode, encode
+from callnet.calls import grammar
+from callnet.calls.extended_messages import EXTENDED
+from callnet.calls.grammar import BadFrame
+from callnet.calls.messages import encode
 from callnet.calls.page_messages import BadPageFrame, decode_page
-from callnet.schemas.frames import DIRECTIONS, FROM_DEVICE, FROM_PAGE, TO_DEVICE, TO_PAGE, Direction, schema_of
+from callnet.schemas.frames import (
+    DIRECTIONS,
+    FROM_DEVICE,
+    FROM_EXTENDED,
+    FROM_PAGE,
+    TO_DEVICE,
+    TO_EXTENDED,
+    TO_PAGE,
+    Direction,
+    schema_of,
+)
 from callnet.websocket.frames import text_header
 from tests import checked_client
 from tests.frame_schemas import check, complaint
 from tests.quiet import QuietTestCase
 from tests.schema_strategies import spoilt, values
 
+GRAMMARS: Final[dict[str, tuple[Direction, Callable[[bytes], Any]]]] = {
+    "seed": (FROM_DEVICE, grammar.BASE.decode),
+    "extended": (FROM_EXTENDED, EXTENDED.decode),
+}
+"""Who reads what devices say."""
 IGNORED: Final = ("auto_answer",)
 """Fields of devices that are not looked at if they are not what they should be."""
 
@@ -101,16 +120,19 @@ class SeenTests(QuietTestCase):
 class ServerTests(SynchronousTestCase):
     """The server agrees with the schemas."""
 
-    @given(good_frames(FROM_DEVICE))
-    def test_it_reads_what_a_device_may_say(self, frame: dict[str, Any]) -> None:
+    @given(st.data(), st.sampled_from(sorted(GRAMMARS)))
+    def test_it_reads_what_a_device_may_say(self, data: st.DataObject, name: str) -> None:
         """What a device may say is no bad frame, and is read as it stands."""
+        direction, decode = GRAMMARS[name]
+        frame = data.draw(good_frames(direction))
         request = decode(written(frame))
         self.assertEqual(frame, {**frame, **fields_of(request, frame)})
 
-    @given(bad_frames(FROM_DEVICE))
-    def test_it_refuses_what_a_device_may_not_say(self, seen: tuple[str, dict[str, Any]]) -> None:
+    @given(st.data(), st.sampled_from(sorted(GRAMMARS)))
+    def test_it_refuses_what_a_device_may_not_say(self, data: st.DataObject, grammar_name: str) -> None:
         """Anything else is, but for a field that is ours and ignored if it makes no sense."""
-        name, frame = seen
+        direction, decode = GRAMMARS[grammar_name]
+        name, frame = data.draw(bad_frames(direction))
         if name in IGNORED:
             decode(written(frame))
         else:
@@ -133,6 +155,11 @@ class ServerTests(SynchronousTestCase):
         """What devices are told is written as the schemas say, also where it had to be cut."""
         check(TO_DEVICE, encode(struct_of(TO_DEVICE, frame)))
 
+    @given(good_frames(TO_EXTENDED))
+    def test_it_writes_what_an_extended_device_may_be_told(self, frame: dict[str, Any]) -> None:
+        """So is what extended devices are told."""
+        check(TO_EXTENDED, msgspec.json.encode(struct_of(TO_EXTENDED, frame)))
+
     @given(good_frames(TO_PAGE))
     def test_it_writes_what_the_page_is_told(self, frame: dict[str, Any]) -> None:
         """So is what the page is told."""
@@ -141,7 +168,9 @@ class ServerTests(SynchronousTestCase):
 
 def fields_of(request: Struct, frame: dict[str, Any]) -> dict[str, Any]:
     """What was read of the fields of a frame."""
-    return {name: getattr(request, name) for name in frame if name != "type"}
+    found = {name: getattr(request, name) for name in frame if name != "type"}
+    raw = {name: json.loads(bytes(value)) for name, value in found.items() if isinstance(value, msgspec.Raw)}
+    return found | raw
 
 
 def struct_of(direction: Direction, frame: dict[str, Any]) -> Any:

@@ -26,7 +26,7 @@ from callnet.config import CallSettings, LimitSettings
 from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
 from callnet.operations.limits import LimitsAlone
-from callnet.schemas.frames import TO_DEVICE, TO_PAGE, Direction
+from callnet.schemas.frames import TO_DEVICE, TO_EXTENDED, TO_PAGE, Direction
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
 from tests.frame_schemas import check
@@ -137,7 +137,9 @@ class Wire:
 
     def handshake(self, path: str, headers: Mapping[str, str | None] | None = None, method: str = "GET") -> None:
         """Ask for the upgrade. A header that is ``None`` is left out."""
-        self._told = TO_PAGE if path.startswith("/room") else TO_DEVICE
+        offered = ((headers or {}).get("Sec-WebSocket-Protocol") or "").replace(",", " ").split()
+        told = TO_EXTENDED if "callnet.v2" in offered else TO_DEVICE
+        self._told = TO_PAGE if path.startswith("/room") else told
         fields = {
             "Host": "callnet.test",
             "Upgrade": "websocket",

@@ -97,6 +97,7 @@ class ExtendedSession(Session):
             super().received(payload)
 
     def _take(self, frame: ExtendedRequest) -> None:
+        """See :meth:`Session._take`."""
         if isinstance(frame, Signal):
             or_else(begin(self._signal(frame)), log_unless_unavailable)
         elif isinstance(frame, Pull):
@@ -200,9 +201,15 @@ class ExtendedSession(Session):
 
 
 def _present(call: CallRecord, device: DeviceAddress) -> PresentCall:
-    peer, direction = other_party(call, device), "outgoing" if device == call.caller else "incoming"
-    page, state = page_path(call.room), call.state.value
-    return PresentCall(call.room, state, direction, *peer, call.placed_at, page, call.answered_at)
+    return PresentCall(
+        call.room,
+        "active" if call.state is CallState.ACTIVE else "ringing",
+        "outgoing" if device == call.caller else "incoming",
+        *other_party(call, device),
+        call.placed_at,
+        page_path(call.room),
+        call.answered_at,
+    )
 
 
 def _of_phone(call: CallRecord, phone: str) -> CallOfPhone:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from callnet.calls import grammar
 from callnet.calls.grammar import SEED_FIELDS, Field, Fields, Grammar, text_of
-from callnet.calls.messages import Call, CalledRefuse, CalledSuccess, CallingHangup, Frame, Message, Request
+from callnet.calls.messages import Call, CalledRefuse, CalledSuccess, CallingHangup, Frame, Message
+from callnet.described import DEVICE_ID, PAGE, PHONE, PLAIN_TEXT, ROOM
 from callnet.interfaces import MissedCall
 from callnet.model import RoomId, is_plain_text, is_room_id
 
@@ -30,57 +31,62 @@ _DEEPEST: Final = 64
 """Levels of arrays and objects in a signal."""
 _T_MAX: Final = 64
 
+ID: Final = Meta(extra_json_schema={"maxLength": _ID_MAX, "pattern": PLAIN_TEXT})
+"""What a request is known by."""
+
 # What clients send
 
 
 class ExtendedCall(Call, frozen=True, tag="call"):
     """As a base client's."""
 
-    id: str = ""
+    id: Annotated[str, ID] = ""
 
 
 class ExtendedCalledSuccess(CalledSuccess, frozen=True, tag="called_success"):
     """As a base client's."""
 
-    id: str = ""
+    id: Annotated[str, ID] = ""
 
 
 class ExtendedCalledRefuse(CalledRefuse, frozen=True, tag="called_refuse"):
     """As a base client's."""
 
-    id: str = ""
+    id: Annotated[str, ID] = ""
 
 
 class ExtendedCallingHangup(CallingHangup, frozen=True, tag="calling_hangup"):
     """As a base client's."""
 
-    id: str = ""
+    id: Annotated[str, ID] = ""
 
 
 class Signal(Frame, frozen=True, tag="signal"):
     """Something for the other party of an active call, whose media is not arranged by the page."""
 
-    room_id: str
+    room_id: Annotated[str, ROOM]
     data: Raw
     """JSON."""
-    id: str = ""
+    id: Annotated[str, ID] = ""
 
 
 class Pull(Frame, frozen=True, tag="pull"):
     """A device takes over a call that another one of its phone is in."""
 
-    room_id: str
-    id: str = ""
+    room_id: Annotated[str, ROOM]
+    id: Annotated[str, ID] = ""
 
 
 class Ping(Frame, frozen=True, tag="ping"):
     """The client asks whether the socket lives: a browser cannot send the pings of RFC 6455."""
 
     t: int | float | str | None = None
-    id: str = ""
+    id: Annotated[str, ID] = ""
 
 
-ExtendedRequest: TypeAlias = Request | Signal | Pull | Ping
+ExtendedRequest: TypeAlias = (
+    ExtendedCall | ExtendedCalledSuccess | ExtendedCalledRefuse | ExtendedCallingHangup | Signal | Pull | Ping
+)
 """What an extended client may send."""
 
 # What clients are sent
@@ -89,39 +95,45 @@ ExtendedRequest: TypeAlias = Request | Signal | Pull | Ping
 class PresentCall(Struct, frozen=True, gc=False, omit_defaults=True):
     """The call that a device is in."""
 
-    room_id: RoomId
-    state: str
-    """``ringing`` or ``active``."""
-    direction: str
-    """``outgoing`` or ``incoming``."""
-    peer_phone: str
-    peer_device_id: str
+    room_id: Annotated[RoomId, ROOM]
+    state: Literal["ringing", "active"]
+    direction: Literal["outgoing", "incoming"]
+    peer_phone: Annotated[str, PHONE]
+    peer_device_id: Annotated[str, DEVICE_ID]
     """``*`` while every device of that phone rings."""
     started_at: float
     """Seconds since 1970, like all times here."""
-    page: str
+    page: Annotated[str, PAGE]
     answered_at: float | None = None
 
 
 class CallOfPhone(Struct, frozen=True, gc=False):
     """An active call of another device of the same phone, which may be pulled."""
 
-    room_id: RoomId
-    device_id: str
-    peer_phone: str
-    peer_device_id: str
+    room_id: Annotated[RoomId, ROOM]
+    device_id: Annotated[str, DEVICE_ID]
+    peer_phone: Annotated[str, PHONE]
+    peer_device_id: Annotated[str, DEVICE_ID]
     answered_at: float | None
+
+
+class IceServer(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A server that helps two clients to reach each other: ``RTCIceServer`` of WebRTC."""
+
+    urls: Sequence[str]
+    username: str = ""
+    credential: str = ""
 
 
 class Welcome(Frame, frozen=True, tag="welcome"):
     """The first frame on a connection."""
 
-    phone: str
-    device_id: str
+    phone: Annotated[str, PHONE]
+    device_id: Annotated[str, DEVICE_ID]
     server_time: float
     ping_every: int
     """Seconds."""
-    ice_servers: Sequence[Mapping[str, str]]
+    ice_servers: Sequence[IceServer]
     calls_of_phone: Sequence[CallOfPhone]
     call: PresentCall | None = None
 
@@ -129,33 +141,32 @@ class Welcome(Frame, frozen=True, tag="welcome"):
 class CallRinging(Frame, frozen=True, tag="call_ringing"):
     """A device that is called has been told so on a live socket."""
 
-    to_phone: str
-    to_device_id: str
-    room_id: RoomId
+    to_phone: Annotated[str, PHONE]
+    to_device_id: Annotated[str, DEVICE_ID]
+    room_id: Annotated[RoomId, ROOM]
 
 
 class SignalFrom(Frame, frozen=True, tag="signal"):
     """Something from the other party."""
 
-    room_id: RoomId
+    room_id: Annotated[RoomId, ROOM]
     data: Raw
 
 
 class PeerState(Frame, frozen=True, tag="peer_state"):
     """The other party has lost its socket, is back, or goes on with another device."""
 
-    room_id: RoomId
-    state: str
-    """``reconnecting``, ``back`` or ``moved``."""
-    device_id: str = ""
+    room_id: Annotated[RoomId, ROOM]
+    state: Literal["reconnecting", "back", "moved"]
+    device_id: Annotated[str, DEVICE_ID] = ""
     """The new one."""
 
 
 class PresenceOf(Frame, frozen=True, tag="presence"):
     """A device of a contact has come or gone."""
 
-    phone: str
-    device_id: str
+    phone: Annotated[str, PHONE]
+    device_id: Annotated[str, DEVICE_ID]
     online: bool
 
 
@@ -169,7 +180,7 @@ class Pong(Frame, frozen=True, tag="pong"):
     """The socket lives."""
 
     t: int | float | str | None = None
-    id: str = ""
+    id: Annotated[str, ID] = ""
 
 
 class GoingAway(Frame, frozen=True, tag="going_away"):
@@ -246,7 +257,4 @@ _FIELDS: Final[Mapping[str, Fields]] = {
     "pull": {"room_id": Field(grammar.room), **_MAY_HAVE_ID},
     "ping": {"t": Field(_t, may_be_absent=True), **_MAY_HAVE_ID},
 }
-_STRUCTS: Final = (
-    ExtendedCall | ExtendedCalledSuccess | ExtendedCalledRefuse | ExtendedCallingHangup | Signal | Pull | Ping
-)
-EXTENDED: Final[Grammar[ExtendedRequest]] = Grammar(_STRUCTS, _FIELDS, _is_fine)
+EXTENDED: Final[Grammar[ExtendedRequest]] = Grammar(ExtendedRequest, _FIELDS, _is_fine)

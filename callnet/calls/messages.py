@@ -141,7 +141,6 @@ Message: TypeAlias = CallSuccess | CallRefuse | CallFailed | Called | CallingBeH
 """What a base client may be sent."""
 
 
-
 MESSAGE_BYTES: Final = 512
 """A base client is sent no message of so many bytes (§2)."""
 

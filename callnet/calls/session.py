@@ -137,7 +137,8 @@ class Session:
             return
         self._take(frame)
 
-    def _take(self, frame: Request) -> None:
+    def _take(self, frame: Any) -> None:
+        """Do what a frame of :attr:`dialect` asks for."""
         if isinstance(frame, Call):
             self._call(frame)
         elif isinstance(frame, CallingHangup):

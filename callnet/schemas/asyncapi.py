@@ -7,7 +7,15 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from callnet.schemas.frames import FROM_DEVICE, FROM_PAGE, TO_DEVICE, TO_PAGE, Direction
+from callnet.schemas.frames import (
+    FROM_DEVICE,
+    FROM_EXTENDED,
+    FROM_PAGE,
+    TO_DEVICE,
+    TO_EXTENDED,
+    TO_PAGE,
+    Direction,
+)
 from callnet.schemas.structs import Schema, plain, reference
 
 _DESCRIPTION: Final = """The WebSockets of a callnet server, plain RFC 6455. Frames are text, one JSON object each.
@@ -28,6 +36,10 @@ class Channel(Struct, frozen=True):
     """How the socket is asked for: the binding of AsyncAPI for WebSockets."""
 
 
+_TOKEN: Final[Schema] = {
+    "type": "string",
+    "description": "What the login answered. It may be in the header `Authorization: Bearer` instead.",
+}
 DEVICES: Final = Channel(
     "devices",
     "/socket.io",
@@ -35,16 +47,21 @@ DEVICES: Final = Channel(
     "The socket of a device, which has logged in over HTTP. Frames have at most 16 KiB; those of the server are "
     "shorter than 512 bytes.",
     (FROM_DEVICE, TO_DEVICE),
+    {"method": "GET", "query": {"type": "object", "properties": {"token": _TOKEN}}},
+)
+EXTENDED: Final = Channel(
+    "extended_devices",
+    "/socket.io",
+    ("signaling", "site"),
+    "The same socket for a client that offers the subprotocol `callnet.v2`. A `signal` may have 64 KiB.",
+    (FROM_EXTENDED, TO_EXTENDED),
     {
         "method": "GET",
-        "query": {
+        "query": {"type": "object", "properties": {"token": _TOKEN}},
+        "headers": {
             "type": "object",
-            "properties": {
-                "token": {
-                    "type": "string",
-                    "description": "What the login answered. It may be in the header `Authorization: Bearer` instead.",
-                }
-            },
+            "properties": {"Sec-WebSocket-Protocol": {"type": "string", "const": "callnet.v2"}},
+            "required": ["Sec-WebSocket-Protocol"],
         },
     },
 )
@@ -57,7 +74,7 @@ PAGE: Final = Channel(
     (FROM_PAGE, TO_PAGE),
     {"method": "GET"},
 )
-CHANNELS: Final = (DEVICES, PAGE)
+CHANNELS: Final = (DEVICES, EXTENDED, PAGE)
 
 
 def document() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 
 from msgspec import Struct
 
-from callnet.calls import messages, page_messages
+from callnet.calls import extended_messages, messages, page_messages
 from callnet.schemas.structs import Schema, reference, schemas
 
 
@@ -33,10 +33,16 @@ class Direction(Struct, frozen=True):
 
 FROM_DEVICE: Final = Direction("from_device", get_args(messages.Request), False, "What a device may say.")
 TO_DEVICE: Final = Direction("to_device", get_args(messages.Message), True, "What a device is told.")
+FROM_EXTENDED: Final = Direction(
+    "from_extended", get_args(extended_messages.ExtendedRequest), False, "What a device may say that speaks callnet.v2."
+)
+TO_EXTENDED: Final = Direction(
+    "to_extended", get_args(extended_messages.ExtendedMessage), True, "What a device is told that speaks callnet.v2."
+)
 FROM_PAGE: Final = Direction("from_page", get_args(page_messages.PageRequest), False, "What the page says.")
 TO_PAGE: Final = Direction("to_page", get_args(page_messages.PageMessage), True, "What the page is told.")
 
-DIRECTIONS: Final = (FROM_DEVICE, TO_DEVICE, FROM_PAGE, TO_PAGE)
+DIRECTIONS: Final = (FROM_DEVICE, TO_DEVICE, FROM_EXTENDED, TO_EXTENDED, FROM_PAGE, TO_PAGE)
 
 
 def schema_of(direction: Direction) -> dict[str, Any]:

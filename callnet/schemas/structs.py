@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import NODEFAULT, Struct
 from msgspec.inspect import CollectionType, Metadata, StructType, UnionType
 
 Schema: TypeAlias = dict[str, Any]
@@ -115,7 +115,8 @@ def _make_exact(schema: Schema, struct: StructType) -> None:
         written = properties[field.encode_name]
         if written.pop("default", None) is None and leaves_out and "anyOf" in written:
             # None is the default, so it is left out, and never written as null.
-            [there] = (option for option in written.pop("anyOf") if option != {"type": "null"})
-            written.update(there)
-        if not leaves_out:
+            options = [option for option in written.pop("anyOf") if option != {"type": "null"}]
+            written.update(options[0] if len(options) == 1 else {"anyOf": options})
+        may_be_unset = field.default is NODEFAULT and field.default_factory is NODEFAULT
+        if not leaves_out and not may_be_unset:
             schema["required"].append(field.encode_name)
