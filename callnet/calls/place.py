@@ -15,7 +15,8 @@ from callnet.calls.moves import accept, leave_for_another
 from callnet.calls.times import SECOND_TAP
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn
-from callnet.records import CallRecord, CallState, DeviceRecord
+from callnet.quiet_hours import QuietHours
+from callnet.records import CallRecord, CallState, DeviceRecord, Policy
 
 
 class Ringing(Struct, frozen=True):
@@ -28,8 +29,12 @@ UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
 """Why a call rings nobody that somebody wanted to make."""
 
 
-_NOT_THERE: Final = DeviceRecord(DeviceAddress("", ""), 0, "", 0, False, None, None, None, None, None)
-"""Stands for a device of which there is no record."""
+_NOBODY: Final = tuple(
+    DeviceRecord(DeviceAddress("", ""), 0, "", 0, False, None, None, None, None, None, policy)
+    for number in map(str, range(1024))
+    for policy in (Policy(frozenset([number]), frozenset([number]), QuietHours(0, 0, "UTC")),)
+)
+"""Records of nobody. One alone would always be in the processor's cache, where those of devices are not."""
 
 
 def unreached(caller: DeviceAddress, asked: DeviceAddress, room: RoomId, reason: Reason, now: float) -> CallRecord:
@@ -94,7 +99,7 @@ def _free_devices(draft: Draft, event: Place) -> list[DeviceRecord] | Reason:
     who are not there, not known, or not to be called.
     """
     if event.target.device_id != EVERY_DEVICE:
-        device = draft.device(event.target) or _NOT_THERE
+        device = draft.device(event.target) or _nobody(event.target.phone)
         is_allowed = _is_allowed(draft, device, event)
         is_busy = draft.call_of(event.target) is not None
         if not is_allowed:
@@ -102,11 +107,16 @@ def _free_devices(draft: Draft, event: Place) -> list[DeviceRecord] | Reason:
         if is_busy:
             return Reason.BUSY
         return [device] if device.connected else Reason.OFFLINE
-    caller, devices = event.caller, draft.devices_of(event.target.phone) or [_NOT_THERE]
+    caller, devices = event.caller, draft.devices_of(event.target.phone) or [_nobody(event.target.phone)]
     allowed = (device for device in devices if _is_allowed(draft, device, event))
     online = [device for device in allowed if device.connected and device.address != caller]
     free = [device for device in online if draft.call_of(device.address) is None]
     return free or (Reason.BUSY if online else Reason.OFFLINE)
+
+
+def _nobody(phone: str) -> DeviceRecord:
+    """Stands for a device of which there is no record, and takes as long to look at as one of which there is."""
+    return _NOBODY[hash(phone) % len(_NOBODY)]
 
 
 def _is_allowed(draft: Draft, device: DeviceRecord, event: Place) -> bool:
