@@ -48,7 +48,7 @@ class Chore(Protocol):
 class Daemon(Service):
     """Everything that serves. Its listeners are open already; connections are taken when the reactor runs.
 
-    :param chores: what goes on beside serving. They are stopped one after the other.
+    :param chores: what goes on beside serving.
     :param readiness: it is told when connections are taken.
     :param renewals: what is read again at SIGHUP.
     """
@@ -140,8 +140,7 @@ class Daemon(Service):
         await gatherResults([sockets.shut_down() for sockets in self._sockets])
         await closed
         self._rooms.stop()
-        for chore in self._chores:
-            await chore.stop()
+        await gatherResults([chore.stop() for chore in self._chores])
         await self._cluster.stop()
         await close_all([each for each in self.listeners if each.service == ADMIN])
         self.news.stop()

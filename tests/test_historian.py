@@ -230,6 +230,21 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual(([], [], []), (self.history.asked, self.history.written, self.history.forgotten))
         self.assertEqual([], self.successResultOf(self.ended.take(10)))
 
+    def test_nobody_is_told(self) -> None:
+        """Where nobody is told nothing is kept of calls that go on, and nothing written down to be told."""
+        self.begin_again_telling_nobody()
+        self.events.notice(call(1, CallState.RINGING))
+        self.assertEqual([], self.events.take_noticed(10))
+        self.end(2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.assertEqual([], self.outbox.written)
+
+    def begin_again_telling_nobody(self) -> None:
+        """Begin to look anew."""
+        self.historian.stop()
+        HistorianTests.begin(self, 90)
+
 
 class EventsTests(HistorianTests):
     """The same, and what is to be told is written down besides."""

@@ -25,7 +25,10 @@ class AdminTests(DaemonTestCase):
     def stop(self) -> None:
         """Stop it."""
         if self.daemon.running:
-            self.successResultOf(self.daemon.stopService())
+            stopped = self.daemon.stopService()
+            while not stopped.called:
+                self.reactor.take_thread()
+            self.successResultOf(stopped)
 
     def factory(self, port: int) -> Any:
         """What serves a port."""
@@ -72,6 +75,15 @@ class AdminTests(DaemonTestCase):
         text = self.get("/metrics").body.decode()
         self.assertIn("\ncallnet_calls_placed_total 0.0\n", text)
         self.assertIn('\ncallnet_sockets{kind="device"} 0.0\n', text)
+
+    def test_metrics_of_the_webhook(self) -> None:
+        """What a program of the operator's has not taken is counted if there is one, and only then."""
+        self.assertNotIn("callnet_webhook_events", self.get("/metrics").body.decode())
+        self.stop()
+        self.reactor.tcpServers.clear()
+        self.daemon = self.compose(f'webhooks = {{ url = "http://127.0.0.1:9/", secret = "{"s" * 32}" }}')
+        self.begin(self.daemon)
+        self.assertIn('callnet_webhook_events{state="dead"} 0.0\n', self.get("/metrics").body.decode())
 
     def test_it_tells_that_it_drains(self) -> None:
         """While it stops it tells so, and is closed last."""
