@@ -7,7 +7,7 @@ ids are well formed when they come here: the edges have checked them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -76,6 +76,30 @@ class ICompany(Interface):
 
     def went(device: DeviceAddress) -> None:
         """Take note that the device has heard of all calls until now."""
+
+
+class ICompanyRecords(Interface):
+    """What extended devices are told of others."""
+
+    def met(devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Company]]:
+        """Look up what these are to be told that have connected, and note that they have been.
+
+        A device that was never here has missed nothing.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def contacts_of(phone: str) -> Deferred[frozenset[str]]:
+        """The phones that this one lists.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def left(devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
+        """Note that these have heard of all calls until then, in seconds since 1970.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
 
 
 class IPreferences(Interface):

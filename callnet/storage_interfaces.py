@@ -11,7 +11,6 @@ from msgspec import Struct, UnsetType
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from callnet.interfaces import Company
 from callnet.model import DeviceAddress, RoomId
 from callnet.preferences import Preferences
 from callnet.quiet_hours import QuietHours
@@ -32,30 +31,6 @@ class Enrolled(Struct, frozen=True):
     """SHA-256 of the secret without which it may not log in, if it has one."""
     offered: bytes | None = None
     """SHA-256 of the secret that it was offered when it was made, and has not used yet."""
-
-
-class ICompanyRecords(Interface):
-    """What extended devices are told of others."""
-
-    def met(devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Company]]:
-        """Look up what these are to be told that have connected, and note that they have been.
-
-        A device that was never here has missed nothing.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-
-    def contacts_of(phone: str) -> Deferred[frozenset[str]]:
-        """The phones that this one lists.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-
-    def left(devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
-        """Note that these have heard of all calls until then, in seconds since 1970.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
 
 
 class IAccounts(Interface):

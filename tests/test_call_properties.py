@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from callnet.calls import events
 from callnet.calls.draft import parties
@@ -24,6 +23,7 @@ from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, CallState
 from callnet.soon import or_else
+from tests.failures import FailureWatcher
 from tests.late_store import LateCallStore
 from tests.nodes import Cluster, NodeBus, NodeStore
 from tests.phones import Connection
@@ -47,19 +47,6 @@ choices = st.integers(0, 1_000_000)
 def unless_unavailable(failure: Failure) -> None:
     """What a page's socket is closed for, to try again."""
     failure.trap(Unavailable)
-
-
-@implementer(ILogObserver)
-class FailureWatcher:
-    """Keeps what is logged as a failure."""
-
-    def __init__(self) -> None:
-        self.failures: list[LogEvent] = []
-
-    def __call__(self, event: LogEvent) -> None:
-        """Look at what is logged."""
-        if "log_failure" in event:
-            self.failures.append(event)
 
 
 class Calls(RuleBasedStateMachine):

@@ -11,9 +11,8 @@ from zope.interface import implementer
 
 from callnet.accounts.company import AGAIN, GATHERED, KnownCompany
 from callnet.errors import Unavailable
-from callnet.interfaces import Company
+from callnet.interfaces import Company, ICompanyRecords
 from callnet.model import DeviceAddress
-from callnet.storage_interfaces import ICompanyRecords
 from tests.people_case import ANN, TV
 
 NOTHING = Company(frozenset(), ())

@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.websocket import Opening, ServerSocket, ServerSocketFactory
 from callnet.websocket.frames import take_text
 from tests.rfc6455 import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame
-from tests.wires import Transport, Wire
+from tests.transport import Transport
+from tests.wires import Wire
 
 LIMIT = 5000
 """The longest message, of more bytes than any that goes the short way."""

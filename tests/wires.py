@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from callnet.accounts.revocations import Revocations
@@ -32,13 +31,13 @@ from callnet.web.room import RoomSocketFactory
 from tests.frame_schemas import check
 from tests.plain_preferences import OPEN
 from tests.rfc6455 import CLOSE, PING, PONG, TEXT, Frame, client_frame, take_frame
+from tests.transport import Transport
 from tests.unlimited import UNLIMITED
 
 ANSWERED: Final = 512
 """No message to a base client has so many bytes (protocol §2)."""
 
 _PEER: Final = IPv4Address("TCP", "192.0.2.7", 4711)
-_BUFFER: Final = 65536
 _STEP: Final = 0.25
 
 
@@ -47,57 +46,6 @@ class ServerFactory(Protocol):
 
     def buildProtocol(self, addr: IAddress, /) -> Any:
         """Make the protocol of one connection."""
-
-
-class Transport(StringTransport):
-    """The server's end of a wire. As with a real one, a connection ends later than it is closed."""
-
-    protocol: Any
-    is_full = False
-    ended_by: type[Exception] | None = None
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """Nothing waits here."""
-
-    def write(self, data: bytes) -> None:
-        """Take bytes for the client; if it does not read, tell whoever produces them."""
-        if self.ended_by is ConnectionAborted:
-            return
-        super().write(data)  # type: ignore[no-untyped-call]
-        if len(self.value()) > _BUFFER and not self.is_full and self.producer is not None:
-            self.is_full = True
-            self.producer.pauseProducing()
-
-    def read(self) -> bytes:
-        """Let the client read all that was written."""
-        data: bytes = self.value()
-        self.clear()
-        if self.is_full and self.producer is not None:
-            self.is_full = False
-            self.producer.resumeProducing()
-        return data
-
-    def loseConnection(self) -> None:
-        """Close, after all that was written has gone out."""
-        self.disconnecting = True
-        self.ended_by = self.ended_by or ConnectionDone
-
-    def abortConnection(self) -> None:
-        """Close at once."""
-        self.disconnecting = True
-        self.ended_by = ConnectionAborted
-
-    def unregisterProducer(self) -> None:
-        """Forget the producer; a real transport does not mind if there is none."""
-        self.producer = self.streaming = None
-
-    def resumeProducing(self) -> None:
-        """Read again; a real transport does not mind if it is closing."""
-        self.producerState = "producing"
-
-    def pauseProducing(self) -> None:
-        """Read no more for now."""
-        self.producerState = "paused"
 
 
 class Wire:

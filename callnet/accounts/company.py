@@ -12,9 +12,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.errors import Unavailable
-from callnet.interfaces import Company, ICompany
+from callnet.interfaces import Company, ICompany, ICompanyRecords
 from callnet.model import DeviceAddress
-from callnet.storage_interfaces import ICompanyRecords
 
 AGAIN: Final = 5.0
 """Seconds until the database is asked again when it was away."""

@@ -79,18 +79,8 @@ class Overtaken(Struct, frozen=True):
 _AT_ONCE: Final = 0.1
 """Seconds in which a connection is made known, if nothing is wrong: until then it is the youngest."""
 
-Reply: TypeAlias = (
-    TooLate
-    | NotYours
-    | NoSuchCall
-    | Attached
-    | Overtaken
-    | Ringing
-    | Outcome
-    | extended_rules.NotToBeHad
-    | seats.SeatReply
-    | None
-)
+_Late: TypeAlias = TooLate | NotYours | NoSuchCall
+Reply: TypeAlias = _Late | Attached | Overtaken | Ringing | Outcome | extended_rules.NotToBeHad | seats.SeatReply | None
 
 
 class Decision(Struct, frozen=True):

@@ -9,12 +9,11 @@ from sqlalchemy import Connection, select, tuple_
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.interfaces import Company, MissedCall
+from callnet.interfaces import Company, ICompanyRecords, MissedCall
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
 from callnet.storage.tables import call_history, contact, heard_until
-from callnet.storage_interfaces import ICompanyRecords
 
 MISSED_MAX: Final = 50
 """So many missed calls a device is told of; the history has all of them."""
