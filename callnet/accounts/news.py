@@ -62,7 +62,7 @@ class News:
         self._expired_at = 0.0
         self.close: Callable[[Collection[str]], None]
         """Has the sockets of these phones closed that were opened with tokens which are revoked."""
-        self.lists_changed: Callable[[Collection[str]], None]
+        self.lists_changed: Callable[[Collection[str]], None] = _nobody_looks
         """Have what these phones list looked at again."""
         self.leave: Callable[[DeviceAddress], Soon[None]]
         """Has a device that is not connected leave its call; ``*``: all such devices of a phone."""
@@ -129,3 +129,7 @@ class News:
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable, CancelledError):
         log.failure("acting on what has changed", failure)
+
+
+def _nobody_looks(phones: Collection[str]) -> None:
+    """Do nothing."""
