@@ -33,7 +33,7 @@ _SOME_HOURS: Final = QuietHours(0, 0, "UTC")
 
 
 class Policy(Struct, frozen=True, gc=False, array_like=True):
-    """Who may call a phone, beside its own devices."""
+    """Who may call a phone, beside its own devices, and how these are reached."""
 
     blocked: frozenset[str] = frozenset()
     """These phones may not."""
@@ -41,6 +41,8 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
     """Nobody but these may; ``None``: everybody else may."""
     quiet: QuietHours | None = None
     """Nobody may then."""
+    wakes: frozenset[str] = frozenset()
+    """The ids of its devices that can be woken when they sleep: they have no socket, and can be called all the same."""
 
     def allows(self, phone: str, now: float) -> bool:
         """Tell whether a phone may call just now. To say no for one reason takes as long as for another."""
@@ -56,7 +58,7 @@ NOBODY: Final = Policy(only=frozenset())
 
 
 class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
-    """A device that is connected, or was a moment ago."""
+    """A device that is connected, or was a moment ago, or sleeps and can be woken."""
 
     address: DeviceAddress
     version: int
@@ -71,7 +73,7 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     heard_at: float | None
     """When anything was last received from the connection before the present one; ``None``: not known."""
     lost_at: float | None
-    """When the socket went away; ``None`` while it is connected."""
+    """When the socket went away; ``None`` while it is connected, and when it sleeps."""
     room: RoomId | None
     """The newest call that this device was put in. It is *in* that call only if the call's record says so."""
     previous: RoomId | None
@@ -80,6 +82,11 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     """When this record must be looked at again."""
     policy: Policy = ANYONE
     """Who may call its phone."""
+
+    @property
+    def can_be_woken(self) -> bool:
+        """Whether it has no socket, and it is known how to have it get one."""
+        return not self.connected and self.address.device_id in self.policy.wakes
 
     def may_be_called_by(self, phone: str, now: float) -> bool:
         """Tell whether the devices of a phone may call this one now, and see whether it is there."""

@@ -33,12 +33,13 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from callnet.calls import events, extended_rules, seats
+from callnet.calls import events, extended_rules, seats, sleeping
 from callnet.calls.draft import Draft, parties
 from callnet.calls.extended_rules import note_absence, note_dialect
 from callnet.calls.merging import newest_two
 from callnet.calls.moves import accept, drop_out, leave, refuse
 from callnet.calls.place import Ringing, place
+from callnet.calls.sleeping import NOWHERE
 from callnet.calls.telling import Missed, decided_at, ending_reason, is_owed_success, told_from
 from callnet.calls.times import UNHEARD, unseated_at
 from callnet.config import CallSettings
@@ -209,7 +210,7 @@ def _connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
     generation = draft.next_generation(old.generation, event.opened_at)
     there = {"node": event.node, "connected": True, "heard_at": None, "lost_at": None}
     new = draft.put_device(old, generation=generation, policy=event.policy, **there)
-    if old.connected or old.node != event.node:
+    if old.connected or old.node not in (event.node, NOWHERE):
         draft.displace(old, new)  # a node must know, too, that a device is not gone that left it
     missed = _missed(draft, old, draft.now - UNHEARD if heard_at is None else heard_at)
     call = draft.call_of(event.device)
@@ -273,6 +274,8 @@ def _device_due(draft: Draft, event: events.DeviceDue) -> None:
         leave(draft, call, event.device, Reason.CONNECTION_LOST, absent=True)
     if call is not None or draft.call(device.room) or draft.call(device.previous):
         draft.put_device(device)
+    elif device.can_be_woken:
+        sleeping.fall_asleep(draft, device)
     else:
         draft.forget(device)
 
@@ -292,12 +295,6 @@ def _call_due(draft: Draft, event: events.CallDue) -> None:
             draft.tell(draft.end(call, Reason.ABANDONED), *parties(call))
         else:
             draft.put_call(call)
-
-
-def _policy_changed(draft: Draft, event: events.PolicyChanged) -> None:
-    for device in draft.devices_of(event.device.phone):
-        if device.policy != event.policy:
-            draft.put_device(device, policy=event.policy)
 
 
 def _revoked(draft: Draft, event: events.Revoked) -> None:
@@ -326,7 +323,9 @@ _RULES: Final[dict[type, Callable[[Draft, Any], Reply]]] = {
     events.GaveUp: _gave_up,
     events.RangInVain: _rang_in_vain,
     events.Unreachable: _unreachable,
-    events.PolicyChanged: _policy_changed,
+    events.Sleeps: sleeping.sleep,
+    events.NotWoken: sleeping.not_woken,
+    events.PolicyChanged: sleeping.change_policy,
     events.Revoked: _revoked,
     events.Announced: extended_rules.announce,
     events.Pulled: extended_rules.pull,

@@ -137,6 +137,18 @@ class Disconnected(_DeviceEvent, frozen=True):
     heard_at: float
 
 
+class Sleeps(_DeviceEvent, frozen=True):
+    """``device`` can be woken, as ``policy`` says. It is for nodes that begin: they know of nobody who sleeps."""
+
+    policy: Policy
+
+
+class NotWoken(_RoomEvent, frozen=True):
+    """``device``, which the call rings, could not be woken."""
+
+    device: DeviceAddress
+
+
 class PolicyChanged(_DeviceEvent, frozen=True):
     """Who may call the phone of ``device``, which may be ``*``, has changed. It is for nodes that hold one of its."""
 
@@ -255,6 +267,8 @@ Event: TypeAlias = (
     | GaveUp
     | RangInVain
     | Unreachable
+    | Sleeps
+    | NotWoken
     | PolicyChanged
     | Revoked
     | Announced

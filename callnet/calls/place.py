@@ -23,6 +23,8 @@ class Ringing(Struct, frozen=True):
     """The reply to a call that rings: its outcome is to be waited for."""
 
     room: RoomId
+    asleep: tuple[DeviceAddress, ...] = ()
+    """Those who are to be woken."""
 
 
 UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
@@ -93,7 +95,7 @@ def _meet(draft: Draft, own: CallRecord, event: Place) -> Outcome | None:
 
 
 def _free_devices(draft: Draft, event: Place) -> list[DeviceRecord] | Reason:
-    """Steps 5 to 7: the devices to ring, or why there is none.
+    """Steps 5 to 7: the devices to ring, which may sleep, or why there is none.
 
     Whoever must not learn why it is ``offline`` shall not learn it by how long that took: the same is done for those
     who are not there, not known, or not to be called.
@@ -106,12 +108,12 @@ def _free_devices(draft: Draft, event: Place) -> list[DeviceRecord] | Reason:
             return Reason.OFFLINE
         if is_busy:
             return Reason.BUSY
-        return [device] if device.connected else Reason.OFFLINE
+        return [device] if device.connected or device.can_be_woken else Reason.OFFLINE
     caller, devices = event.caller, draft.devices_of(event.target.phone) or [_nobody(event.target.phone)]
     allowed = (device for device in devices if _is_allowed(draft, device, event))
-    online = [device for device in allowed if device.connected and device.address != caller]
-    free = [device for device in online if draft.call_of(device.address) is None]
-    return free or (Reason.BUSY if online else Reason.OFFLINE)
+    there = [d for d in allowed if (d.connected or d.can_be_woken) and d.address != caller]
+    free = [device for device in there if draft.call_of(device.address) is None]
+    return free or (Reason.BUSY if there else Reason.OFFLINE)
 
 
 def _nobody(phone: str) -> DeviceRecord:
@@ -159,4 +161,4 @@ def _ring(
     for device in (caller, *rung):
         draft.put_device(device, room=event.room, previous=device.room)
     draft.tell(call, *addresses)
-    return Ringing(event.room)
+    return Ringing(event.room, tuple(device.address for device in rung if device.can_be_woken))

@@ -15,6 +15,7 @@ from callnet.calls.telling import answer, news
 from callnet.config import CallSettings
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Reason, Refused, RoomId, Withdrawn
 from callnet.records import (
+    ANYONE,
     CallRecord,
     CallState,
     Changes,
@@ -123,6 +124,7 @@ class Device:
         self.address: Final = DeviceAddress(phone, device_id)
         self.last_heard = world.now
         self.generation = 0
+        self.policy = ANYONE
         self._world = world
         self._heard: list[Frame] = []
         world.people[self.address] = self
@@ -142,7 +144,8 @@ class Device:
         """Open a socket; what the device is sent first. ``heard_at``: of the socket that this one displaces."""
         self._heard.clear()
         self.last_heard = self._world.now
-        attached: Attached = self._world.happen(events.Connected(self.address, node, heard_at, self._world.now))
+        connected = events.Connected(self.address, node, heard_at, self._world.now, policy=self.policy)
+        attached: Attached = self._world.happen(connected)
         self.generation = attached.generation
         if attached.missed.ended is not None:
             self.told(attached.missed.ended)

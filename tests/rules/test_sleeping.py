@@ -1,0 +1,198 @@
+"""Devices that have no socket and can be woken (protocol §1, `/devices/push`)."""
+
+from __future__ import annotations
+
+from callnet.calls import events
+from callnet.calls.place import Ringing
+from callnet.calls.sleeping import NOWHERE
+from callnet.model import Accepted, DeviceAddress, Failed, Reason
+from callnet.records import ANYONE, CallState, Policy
+from tests.rules.frames import be_hangup, call_failed, call_success, called
+from tests.rules.world import Device, RulesTestCase
+
+TV_WAKES = Policy(wakes=frozenset(["tv"]))
+
+
+class SleepingCase(RulesTestCase):
+    """The television can be woken, and sleeps; the pad of its phone cannot, and is away."""
+
+    def setUp(self) -> None:
+        """Let both go."""
+        super().setUp()
+        self.prefers(TV_WAKES)
+        self.tv.policy = TV_WAKES
+        self.tv.loses_socket()
+        self.pad.loses_socket()
+        self.world.wait(200)
+
+    def prefers(self, policy: Policy) -> None:
+        """Let the owner of both want this."""
+        self.world.happen(events.PolicyChanged(self.tv.everywhere(), policy))
+
+    def places(self, target: DeviceAddress | None = None) -> object:
+        """Let Ann call the television. Returns the reply of the rules."""
+        target = target or self.tv.address
+        return self.world.happen(events.Place(self.ann.address, target, self.world.new_room(), self.ann.generation))
+
+    def ringing_there(self) -> Ringing:
+        """Let her call it, so that it is to be woken."""
+        reply = self.places()
+        assert isinstance(reply, Ringing)
+        return reply
+
+
+class FallingAsleepTests(SleepingCase):
+    """When a device sleeps."""
+
+    def test_asleep(self) -> None:
+        """It has no socket, is nowhere, and nothing is due; one that cannot be woken is forgotten."""
+        record = self.tv.record
+        self.assertEqual((False, NOWHERE, None, None), (record.connected, record.node, record.due, record.lost_at))
+        self.assertEqual({"tv"}, set(self.world.devices[self.tv.address.phone]))
+
+    def test_in_its_grace(self) -> None:
+        """It can be woken as soon as it has gone."""
+        self.tv.connects()
+        self.tv.loses_socket()
+        self.assertEqual((self.tv.address,), self.ringing_there().asleep)
+
+    def test_at_a_start(self) -> None:
+        """A node that begins makes those known who sleep, and nobody who is there."""
+        sleeper = Device(self.world, "13600000009", "a").address
+        for device in (sleeper, self.ann.address):
+            self.world.happen(events.Sleeps(device, Policy(wakes=frozenset(["a", "phone"]))))
+        self.assertFalse(self.world.devices[sleeper.phone][sleeper.device_id].connected)
+        self.assertTrue(self.ann.record.connected)
+        self.assertEqual(ANYONE, self.ann.record.policy)
+        self.assertIsInstance(self.places(sleeper), Ringing)
+
+    def test_no_longer(self) -> None:
+        """A device that is not to be woken any more is forgotten."""
+        self.prefers(ANYONE)
+        self.assertEqual(Failed(self.tv.address, Reason.OFFLINE), self.places())
+        self.world.wait(200)
+        self.assertNotIn("tv", self.world.devices.get(self.tv.address.phone, {}))
+
+    def test_no_longer_while_it_rings(self) -> None:
+        """If it rings just then it is called when it comes, all the same."""
+        room = self.ringing_there().room
+        self.prefers(ANYONE)
+        self.assertEqual([called(self.ann, room)], self.tv.connects())
+        self.world.wait(300)
+
+
+class WakingTests(SleepingCase):
+    """It is called."""
+
+    def test_woken(self) -> None:
+        """The call rings, it is to be woken, and `called` is delivered the moment it connects."""
+        reply = self.ringing_there()
+        self.assertEqual((self.tv.address,), reply.asleep)
+        self.world.wait(5)
+        self.assertEqual([called(self.ann, reply.room, expires_in=40)], self.tv.connects())
+        self.tv.accepts(reply.room)
+        self.assertEqual([call_success(self.tv, reply.room)], self.ann.hears())
+
+    def test_does_not_come(self) -> None:
+        """If it does not come nobody answers."""
+        self.ringing_there()
+        self.world.wait(46)
+        self.assertEqual([call_failed(self.tv, "no_answer")], self.ann.hears())
+
+    def test_comes_late(self) -> None:
+        """If it comes a moment too late it is told that the ringing is over, which its screen may show."""
+        room = self.ringing_there().room
+        self.world.wait(46)
+        self.assertEqual([be_hangup(self.ann, room, "no_answer")], self.tv.connects())
+
+    def test_cancelled(self) -> None:
+        """So it is when the caller has thought better of it."""
+        room = self.ringing_there().room
+        self.ann.cancels(self.tv)
+        self.assertEqual([be_hangup(self.ann, room, "cancelled")], self.tv.connects())
+
+    def test_busy(self) -> None:
+        """While it is called it is busy for others, though it sleeps."""
+        self.ringing_there()
+        self.assertIsNone(self.carol.calls(self.tv))
+        self.assertEqual([call_failed(self.tv, "busy")], self.carol.hears())
+
+    def test_refused_first(self) -> None:
+        """Who may not call it is told `offline`, and it is not woken."""
+        self.prefers(Policy(blocked=frozenset([self.ann.address.phone]), wakes=frozenset(["tv"])))
+        self.assertEqual(Failed(self.tv.address, Reason.OFFLINE), self.places())
+
+    def test_asleep_again(self) -> None:
+        """When all is over it sleeps again."""
+        room = self.ringing_there().room
+        self.tv.connects()
+        self.tv.accepts(room)
+        self.tv.loses_socket()
+        self.world.wait(300)
+        self.assertEqual(NOWHERE, self.tv.record.node)
+        self.assertIsInstance(self.places(), Ringing)
+
+
+class ForkTests(SleepingCase):
+    """All devices of its phone are called."""
+
+    def test_both(self) -> None:
+        """Those that are there ring, and those that sleep are woken; who cannot be woken is not."""
+        self.pad.connects()
+        reply = self.places(self.tv.everywhere())
+        assert isinstance(reply, Ringing)
+        self.assertEqual((self.tv.address,), reply.asleep)
+        self.assertEqual([called(self.ann, reply.room)], self.pad.hears())
+
+    def test_asleep_alone(self) -> None:
+        """If all sleep they are woken."""
+        reply = self.places(self.tv.everywhere())
+        assert isinstance(reply, Ringing)
+        self.assertEqual((self.tv.address,), reply.asleep)
+
+
+class NotWokenTests(SleepingCase):
+    """It cannot be woken."""
+
+    def fails(self, room: object) -> None:
+        """Let it be known that it was not."""
+        self.world.happen(events.NotWoken(room, self.tv.address))  # type: ignore[arg-type]
+
+    def test_alone(self) -> None:
+        """If nobody else rings the call fails: it is offline."""
+        self.fails(self.ringing_there().room)
+        self.assertEqual([call_failed(self.tv, "offline")], self.ann.hears())
+
+    def test_others_ring(self) -> None:
+        """If others ring they go on."""
+        self.pad.connects()
+        reply = self.places(self.tv.everywhere())
+        assert isinstance(reply, Ringing)
+        self.fails(reply.room)
+        self.assertEqual([], self.ann.hears())
+        self.pad.accepts(reply.room)
+        self.assertEqual([call_success(self.pad, reply.room)], self.ann.hears())
+
+    def test_has_come(self) -> None:
+        """If it has come by itself meanwhile nothing happens."""
+        room = self.ringing_there().room
+        self.tv.connects()
+        self.fails(room)
+        self.assertIs(CallState.RINGING, self.world.calls[room].state)
+
+    def test_late(self) -> None:
+        """If it is over, or was answered, nothing happens."""
+        room = self.ringing_there().room
+        self.tv.connects()
+        self.tv.accepts(room)
+        version = self.world.calls[room].version
+        self.fails(room)
+        self.fails("f" * 32)
+        self.assertEqual(version, self.world.calls[room].version)
+
+    def test_glare(self) -> None:
+        """Who sleeps and is called may call back as soon as it is awake: that is its acceptance."""
+        room = self.ringing_there().room
+        self.tv.connects()
+        place = events.Place(self.tv.address, self.ann.address, self.world.new_room(), self.tv.generation)
+        self.assertEqual(Accepted(room, self.ann.address), self.world.happen(place))
