@@ -109,6 +109,7 @@ class SocketTests(TestCase):
         self.tokens = Tokens(KeyRing.of(Key.of(b"k" * 32)), 3600, time)
         bus = MemoryBus()
         rooms = RoomManager(MemoryCallStore(bus, reactor), bus, reactor, CallSettings(), OPEN)
+        self.addCleanup(rooms.stop)
         self.devices = SignalingFactory(rooms, self.tokens.verify, reactor, UNLIMITED, ALONE)
         self.pages = RoomSocketFactory(rooms, reactor, UNLIMITED)
         self.ports: dict[ServerSocketFactory, Any] = {
