@@ -35,6 +35,7 @@ from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.turns import Turns
 from callnet.calls.unknown import UnknownCalls
 from callnet.calls.waiters import Told, Waiters
+from callnet.calls.waking import Waking
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import BusMessage, IBus, ICallStore, IPreferences
@@ -68,6 +69,7 @@ class RoomManager:
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._connecting = Connecting(store, clock, self._decisions, self._retries)
         self.orders: Final = Orders(store, self._decisions, self._retries, self._turns, preferences, self._devices)
+        self.waking: Final = Waking(self._decisions, preferences, settings)
         self.presence: Final = Presence(store, bus, clock)
         self.extensions: Final = Extensions(store, bus, self._decisions, self._turns, self._devices, self.presence)
         self._decisions.on_shown = self.presence.changed
@@ -195,6 +197,8 @@ class RoomManager:
             return  # the outcome came, though the commit of the call was never answered
         if isinstance(reply, Ringing):
             self._waiters.placed(caller, room)
+            if reply.asleep:
+                self.waking.wake_all(room, caller, reply.asleep)
         else:
             self._waiters.not_placed(room)
             self._tell_outcome(told, reply)

@@ -1,0 +1,59 @@
+"""Has devices woken that sleep and are called, and calls end that could wake nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from callnet.calls import events
+from callnet.calls.decisions import Decisions
+from callnet.config import CallSettings
+from callnet.errors import Unavailable
+from callnet.interfaces import IPreferences
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import Policy
+from callnet.soon import Soon, begin, or_else
+
+log = Logger()
+
+
+class Waking:
+    """Nobody waits for it: a device that is woken connects, or does not."""
+
+    def __init__(self, decisions: Decisions, preferences: IPreferences, settings: CallSettings) -> None:
+        self._decisions = decisions
+        self._preferences = preferences
+        self._settings = settings
+        self.wake: Callable[[DeviceAddress, str, str, float], Deferred[bool]] = _nobody_can
+        """Tells a device to connect: who calls, by the phone and by its name for that, and for how many seconds it
+        rings. Fires with whether the device will be told; it does not fail."""
+
+    def wake_all(self, room: RoomId, caller: DeviceAddress, devices: Iterable[DeviceAddress]) -> None:
+        """Wake the devices that a call rings and that sleep."""
+        for device in devices:
+            or_else(begin(self._wake(room, caller, device)), _log_unless_unavailable)
+
+    async def _wake(self, room: RoomId, caller: DeviceAddress, device: DeviceAddress) -> None:
+        name = (await self._preferences.of(device.phone)).name_of(caller.phone)
+        if not await self.wake(device, caller.phone, name, self._settings.ring_time):
+            await self._decisions.settle(events.NotWoken(room, device))
+
+    def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[object]:
+        """Let it be known that a device can be woken, if nobody knows of it.
+
+        :raises Unavailable: the store cannot be reached.
+        """
+        return begin(self._decisions.settle(events.Sleeps(device, policy)))
+
+
+def _nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[bool]:  # noqa: ARG001
+    """Wake nobody."""
+    return succeed(False)
+
+
+def _log_unless_unavailable(failure: Failure) -> None:
+    if not failure.check(Unavailable):
+        log.failure("waking a device", failure)
