@@ -233,7 +233,9 @@ class DeviceRelay(Struct, frozen=True, gc=False, array_like=True, tag=True):
 
 
 class PresenceChanged(Struct, frozen=True, gc=False, array_like=True, tag=True):
-    """Devices of these phones have come or gone, or others may see them now, or may not any more."""
+    """Devices of these phones have come or gone, or others may see them now, or may not any more; if there are none:
+    somebody wants to be told of that.
+    """
 
     phones: tuple[str, ...]
 

@@ -2,7 +2,8 @@
 
 Each node tells all others every two seconds of which phones somebody may have come or gone, and looks at what the
 store says of those that its own devices list: a device that goes and comes again meanwhile is not told of. What a node
-was not told, since another one has died or quiet hours have begun, it sees within half a minute.
+was not told, since another one has died or quiet hours have begun, it sees within half a minute. Nodes are told nothing
+unless one of them has said that somebody looks.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ EVERY: Final = 2.0
 """Seconds between two looks."""
 EVERYBODY_EVERY: Final = 30.0
 """Seconds after which everybody is looked at, whether anybody has said so or not."""
+WANTED_FOR: Final = 2.5 * EVERYBODY_EVERY
+"""Seconds for which it holds that somebody looks on another node."""
 _TOGETHER: Final = 500
 """Phones that are looked at together."""
 _IN_A_MESSAGE: Final = 5000
@@ -57,16 +60,21 @@ class Presence:
         self._next: IDelayedCall | None = None
         self._looked_at = -EVERY
         self._everybody_at = -EVERY
+        self._wanted_until = -EVERY
+        self._begins = False
         self._is_looking = False
         self._stopped = False
 
     def changed(self, phone: str) -> None:
         """Take note that a device of a phone may have come or gone here."""
-        self._to_tell[phone] = None
-        self._look_soon()
+        if self._onlookers or self._clock.seconds() < self._wanted_until:
+            self._to_tell[phone] = None
+            self._look_soon()
 
     def receive(self, message: PresenceChanged) -> None:
-        """Take note that this has happened on some node."""
+        """Take note that this has happened on some node, or that somebody looks there: then no phone is named."""
+        if not message.phones:
+            self._wanted_until = self._clock.seconds() + WANTED_FOR
         seen = [phone for phone in message.phones if phone in self._onlookers]
         if seen:
             self._to_look_at.update(dict.fromkeys(seen))
@@ -74,6 +82,8 @@ class Presence:
 
     def watch(self, onlooker: Onlooker, phones: Collection[str]) -> None:
         """Tell a device from now on who of these phones comes and goes, and soon, who is there already."""
+        if not self._onlookers:
+            self._everybody_at, self._begins = self._clock.seconds(), True
         online = set() if (known := self._watches.get(onlooker)) is None else known.online
         self.leave(onlooker)
         self._watches[onlooker] = _Watch(frozenset(phones), {one for one in online if one.phone in phones})
@@ -126,7 +136,11 @@ class Presence:
         self._is_looking = True
         if self._looked_at >= self._everybody_at:
             self._to_look_at = dict.fromkeys(self._onlookers)
-            self._everybody_at = self._looked_at + EVERYBODY_EVERY
+            if self._onlookers:
+                self._bus.publish(EVERY_NODE, PresenceChanged(()))
+            # Who came elsewhere before it was heard there that somebody looks is seen the second time.
+            self._everybody_at = self._looked_at + (EVERY if self._begins else EVERYBODY_EVERY)
+            self._begins = False
         self._tell_nodes()
         looking = Deferred.fromCoroutine(self._look_at_all())
         looking.addErrback(_failed).addCallback(lambda _: self._go_on())
