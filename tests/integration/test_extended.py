@@ -1,0 +1,115 @@
+"""Extended clients, and base ones beside them, on a real daemon with two workers (protocol §2.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor as installed
+
+from callnet.client import Device
+from callnet.client.frames import Frame
+from tests.checked_client import connect
+from tests.extended_client import ExtendedDevice, connect_extended, open_extended
+from tests.integration.test_workers import WorkersTestCase, workers_of
+from tests.processes import stopped
+
+ANN, BERT = "13651884961", "13651884962"
+
+reactor: Any = installed
+
+
+class ExtendedTests(WorkersTestCase):
+    """Ann's devices are at one worker, Bert's at the other."""
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        """Know the workers."""
+        await super().setUp()
+        self.secrets: dict[tuple[str, str], str] = {}
+        await self.become_ready()
+        self.one, self.other = workers_of(self.daemon)
+
+    async def token(self, phone: str, device_id: str) -> str:
+        """A token of a device that claims itself."""
+        who = {"phone": phone, "device_id": device_id}
+        if (phone, device_id) not in self.secrets:
+            self.secrets[phone, device_id] = (await self.account.post("/account/login", who))["device_secret"]
+        answer = await self.account.post("/account/login", {**who, "secret": self.secrets[phone, device_id]})
+        return str(answer["token"])
+
+    async def extended(self, phone: str, device_id: str, elsewhere: int, token: str | None = None) -> ExtendedDevice:
+        """Connect a device to the worker that is not ``elsewhere``."""
+        token = token or await self.token(phone, device_id)
+        with stopped(elsewhere):
+            return await connect_extended(self.daemon.signaling_url, token, reactor)
+
+    async def base(self, phone: str, device_id: str, elsewhere: int, frames: list[Frame]) -> Device:
+        """Connect a base device likewise."""
+        token = await self.token(phone, device_id)
+        with stopped(elsewhere):
+            return await connect(self.daemon.signaling_url, token, reactor, on_frame=frames.append)
+
+    async def test_call(self) -> None:
+        """A call rings, is accepted, carries signals both ways, moves to another device, and ends."""
+        ann = await self.extended(ANN, "phone", self.other)
+        bert, pad = await self.extended(BERT, "tv", self.one), await self.extended(BERT, "pad", self.other)
+        ann.says("call", to_phone=BERT, to_device_id="tv", id="first")
+        called = await bert.hears("called")
+        await ann.hears("call_ringing", room_id=called["room_id"])
+        bert.says("called_success", from_phone=ANN, from_device_id="phone", room_id=called["room_id"])
+        success = await ann.hears("call_success")
+        self.assertEqual("first", success["id"])
+        room = success["room_id"]
+        for number in range(10):
+            ann.says("signal", room_id=room, data={"n": number})
+        await bert.hears("signal", data={"n": 9})
+        heard = [frame["data"]["n"] for frame in bert.frames if frame["type"] == "signal"]
+        self.assertEqual(list(range(10)), heard)
+        pad.says("pull", room_id=room)
+        await pad.hears("call_success", room_id=room)
+        await bert.hears("calling_be_hangup", reason="moved")
+        await ann.hears("peer_state", state="moved", device_id="pad")
+        pad.says("signal", room_id=room, data="mine")
+        await ann.hears("signal", data="mine")
+        pad.says("calling_hangup", notified_phone=ANN, notified_device_id="phone", room_id=room)
+        await ann.hears("calling_be_hangup", reason="hangup")
+
+    async def test_comes_back_elsewhere(self) -> None:
+        """A party that loses its connection and comes back at the other worker is welcomed with its call."""
+        ann, bert = await self.extended(ANN, "phone", self.other), await self.extended(BERT, "tv", self.one)
+        ann.says("call", to_phone=BERT, to_device_id="tv")
+        room = (await bert.hears("called"))["room_id"]
+        bert.says("called_success", from_phone=ANN, from_device_id="phone", room_id=room)
+        await ann.hears("call_success")
+        await bert.leaves()
+        await ann.hears("peer_state", state="reconnecting")
+        again = await self.extended(BERT, "tv", self.other)
+        self.assertEqual(room, again.frames[0]["call"]["room_id"])
+        await ann.hears("peer_state", state="back")
+
+    async def test_presence_and_missed_calls(self) -> None:
+        """Ann sees Bert come and go; what rang while her device was away she is told of when it is back."""
+        token = await self.token(ANN, "phone")
+        await self.account.post("/contacts/add", {"token": token, "contact_phone": BERT, "name": "Bert"})
+        ann = await self.extended(ANN, "phone", self.other, token)
+        frames: list[Frame] = []
+        bert = await self.base(BERT, "tv", self.one, frames)
+        await ann.hears("presence", phone=BERT, device_id="tv", online=True)
+        await ann.leaves()
+        bert.call(ANN, "phone").addErrback(lambda _: None)  # it is cancelled, or fails: it was missed all the same
+        bert.cancel()
+        again = ann
+        while not any(frame["type"] == "missed" for frame in again.frames):
+            again = await self.extended(ANN, "phone", self.other, token)
+            await again.hears("presence", phone=BERT)
+            await again.leaves()
+        (missed,) = (frame for frame in again.frames if frame["type"] == "missed")
+        self.assertEqual([(BERT, "tv", "phone")], [tuple(call[k] for k in PEER) for call in missed["calls"]])
+        self.assertLessEqual({frame.type for frame in frames}, {"call_failed"})
+
+    async def test_bad_token(self) -> None:
+        """A bad token is answered by 4401, on a socket that was opened."""
+        device = await open_extended(self.daemon.signaling_url, "none", reactor)
+        self.assertEqual(4401, await device.gone)
+
+
+PEER = ("peer_phone", "peer_device_id", "device_id")
