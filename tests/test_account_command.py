@@ -6,11 +6,11 @@ import json
 
 from twisted.internet.task import Clock
 
+from callnet.history_interfaces import PastCall
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.history import SqlHistory
-from callnet.storage_interfaces import PastCall
 from tests.immediate import run_at_once
 from tests.test_cli import A, B, C, CommandTestCase
 

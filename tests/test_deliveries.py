@@ -13,6 +13,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import Unavailable
+from callnet.history_interfaces import OutboxEvent
 from callnet.operations import deliveries
 from callnet.operations.deliveries import AT_ONCE, LEASE, LOOK_EVERY, TAKEN, TRIES, Deliveries
 from callnet.operations.metrics import of_events
@@ -20,7 +21,6 @@ from callnet.operations.signed_posts import ANSWER_TIME, SignedPosts
 from callnet.storage.database import Database
 from callnet.storage.outbox import SqlOutbox, letters
 from callnet.storage.tables import outbox
-from callnet.storage_interfaces import OutboxEvent
 from tests.immediate import run_at_once
 from tests.test_webhooks import SECRET, URL, Receiver
 

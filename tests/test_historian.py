@@ -21,9 +21,9 @@ from callnet.cluster import ended
 from callnet.cluster.ended import EndedHere
 from callnet.config import WebhookEvent, WebhookSettings
 from callnet.errors import Unavailable
+from callnet.history_interfaces import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Tried
 from callnet.model import Reason, RoomId
 from callnet.records import CallRecord, CallState, Changes
-from callnet.storage_interfaces import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Tried
 from tests.people_case import ANN, TV
 
 DAY: Final = 86400.0

@@ -16,7 +16,7 @@ LAYERS: Final = (
     {"model", "errors", "soon", "short_path", "quiet_hours"},
     {"records", "endpoints", "toml", "at_once", "client_site", "described"},
     {"preferences"},
-    {"interfaces", "storage_interfaces", "config", "client", "websocket", "turn"},
+    {"interfaces", "storage_interfaces", "history_interfaces", "config", "client", "websocket", "turn"},
     {"operations", "config_file"},
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},

@@ -10,9 +10,9 @@ from twisted.internet.task import Clock
 
 from callnet.accounts import cursors
 from callnet.accounts.past_calls import PAGE
+from callnet.history_interfaces import CallCursor
 from callnet.model import DeviceAddress
 from callnet.quiet_hours import QuietHours
-from callnet.storage_interfaces import CallCursor
 from callnet.web.http import CappedSite
 from tests.http_wire import HttpWire
 from tests.people_case import ANN, CAROL, PAD, TV, PeopleCase

@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Sequence
 
+from callnet.history_interfaces import DueEvent, OutboxEvent, Tried
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.outbox import SqlOutbox
-from callnet.storage_interfaces import DueEvent, OutboxEvent, Tried
 from tests.immediate import run_at_once
 from tests.test_cli import A, B, CommandTestCase
 

@@ -18,9 +18,9 @@ from twisted.internet.defer import Deferred, succeed
 
 from callnet.accounts.past_calls import sides
 from callnet.config import WebhookEvent
+from callnet.history_interfaces import IOutbox, OutboxEvent, PastCall
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import CallRecord, CallState
-from callnet.storage_interfaces import IOutbox, OutboxEvent, PastCall
 
 NOTICED_MAX: Final = 10_000
 """So many calls that were placed or answered are kept until they are written down. The rest is told when they end."""

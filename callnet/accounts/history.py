@@ -13,10 +13,10 @@ from twisted.python.failure import Failure
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.past_calls import sides
 from callnet.errors import Unavailable
+from callnet.history_interfaces import IHistory
 from callnet.interfaces import IEndedCalls
 from callnet.operations.rounds import Rounds
 from callnet.records import CallRecord
-from callnet.storage_interfaces import IHistory
 
 WRITE_EVERY: Final = 1.0
 """Seconds."""

@@ -11,9 +11,9 @@ from callnet.accounts import cursors
 from callnet.accounts.tokens import Tokens
 from callnet.described import DEVICE_ID, PHONE, ROOM, one_of
 from callnet.errors import DataInvalid
+from callnet.history_interfaces import CallCursor, IHistory, PastCall
 from callnet.model import Reason, is_room_id
 from callnet.records import CallRecord
-from callnet.storage_interfaces import CallCursor, IHistory, PastCall
 
 PAGE: Final = 50
 """Calls in an answer, unless another number is asked for."""

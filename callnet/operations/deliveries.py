@@ -13,10 +13,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.errors import Unavailable
+from callnet.history_interfaces import DueEvent, IOutbox, Tried
 from callnet.operations.metrics import Family, of_events
 from callnet.operations.rounds import Rounds
 from callnet.operations.signed_posts import ANSWER_TIME, Posted, SignedPosts
-from callnet.storage_interfaces import DueEvent, IOutbox, Tried
 
 LOOK_EVERY: Final = 1.0
 """Seconds."""

@@ -9,11 +9,11 @@ from sqlalchemy import Column, Connection, Table, select, tuple_
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from callnet.history_interfaces import CallCursor, IHistory, PastCall
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
 from callnet.storage.tables import account, account_device, blocked, call_history, contact
-from callnet.storage_interfaces import CallCursor, IHistory, PastCall
 
 _FORGOTTEN_AT_ONCE: Final = 1000
 """Rows that one transaction removes: others write meanwhile."""

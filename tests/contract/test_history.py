@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
 
+from callnet.history_interfaces import CallCursor, PastCall
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage import contacts
 from callnet.storage import history as storage
 from callnet.storage.contacts import Pair
 from callnet.storage.history import SqlHistory
-from callnet.storage_interfaces import CallCursor, PastCall
 from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
 
 ANN = DeviceAddress("13651884961", "phone")

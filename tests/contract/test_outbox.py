@@ -10,13 +10,13 @@ from sqlalchemy import select
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
+from callnet.history_interfaces import DueEvent, OutboxEvent, PastCall, Tried
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage import contacts, devices
 from callnet.storage import outbox as storage
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.outbox import SqlOutbox, chosen, drop, letters, retry
 from callnet.storage.tables import outbox
-from callnet.storage_interfaces import DueEvent, OutboxEvent, PastCall, Tried
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory, OnPostgresql
 
 ANN = DeviceAddress("13651884961", "phone")

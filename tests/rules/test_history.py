@@ -8,8 +8,8 @@ from callnet.accounts.past_calls import sides
 from callnet.calls import events
 from callnet.calls.events import Stopped
 from callnet.calls.place import UNREACHED, unreached
+from callnet.history_interfaces import PastCall
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.storage_interfaces import PastCall
 from tests.rules.world import Device, RulesTestCase
 
 ROOM: Final = RoomId("0" * 32)
