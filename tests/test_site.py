@@ -15,6 +15,7 @@ from callnet.cluster.memory import MemoryBus
 from callnet.config import CallSettings
 from callnet.signaling.factory import SignalingFactory
 from callnet.web import site
+from callnet.web.api import AccountApi
 from callnet.web.room import RoomSocketFactory
 from tests.account_fixture import TV, ServiceFixture
 from tests.http_wire import Answer, HttpWire
@@ -89,6 +90,13 @@ class PlacesTests(SiteTestCase):
         for change in ("add", "remove", "block", "unblock"):
             self.assertEqual(self.wire.request("POST", f"/contacts/{change}", body).json()["errorCode"], 0)
 
+    def test_every_call_of_the_account_service_is_here(self) -> None:
+        """Every call of the account service is here."""
+        for rule in AccountApi.routes.url_map.iter_rules():
+            answer = self.wire.request("POST", rule.rule, b"{}")
+            self.assertEqual(answer.headers["content-type"], "application/json", rule.rule)
+            self.assertNotEqual(answer.status, 404, rule.rule)
+
     def test_what_the_account_service_does_not_know_is_answered_in_its_form(self) -> None:
         """What the account service does not know is answered in its form."""
         for path in (
@@ -98,6 +106,7 @@ class PlacesTests(SiteTestCase):
             "/getContactPersons/nothing",
             "/contacts",
             "/contacts/nothing",
+            "/calls",
         ):
             answer = self.wire.request("POST", path, b"{}")
             self.assertEqual((answer.status, answer.json()["errorCode"]), (404, 2), path)

@@ -62,6 +62,11 @@ class AccountApi:
         """
         return WholePath(self.routes.resource())
 
+    @classmethod
+    def places(cls) -> frozenset[bytes]:
+        """The first segments of the paths of its calls, at which it is to be put among others."""
+        return frozenset(rule.rule.split("/")[1].encode("ascii") for rule in cls.routes.url_map.iter_rules())
+
     @call(routes, "/account/login")
     async def login(self, request: IRequest, asked: LoginRequest) -> Login:
         """Log a device in."""

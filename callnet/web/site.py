@@ -19,6 +19,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 from twisted.web.util import Redirect
 
+from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
 
 PAGE: Final = "/static/demo/direct_chat.html"
@@ -82,9 +83,8 @@ def root(accounts: IResource, signaling: IResource, room: IResource, static: str
     top = _Nothing()
     top.putChild(b"", Redirect(PAGE.encode()))
     top.putChild(b"static", StaticFiles(static))
-    top.putChild(b"account", accounts)
-    top.putChild(b"getContactPersons", accounts)
-    top.putChild(b"contacts", accounts)
+    for place in AccountApi.places():
+        top.putChild(place, accounts)
     top.putChild(b"socket.io", signaling)
     top.putChild(b"room", room)
     return top
