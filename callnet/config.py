@@ -33,6 +33,23 @@ KeyPrefix = Annotated[
 ]
 
 
+PushHost = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(?=[^:]{1,253}(:|\Z))(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*"
+        r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?(:[1-9][0-9]{0,4})?\Z",
+        description='a host such as "push.example.org", or "*.example.org" for all below it, in lower case',
+    ),
+]
+VapidSubject = Annotated[
+    str,
+    Meta(
+        pattern=r"\A((mailto:[!-~]+@[!-~]+|https://[!-~]+))?\Z",
+        description="who answers for what is sent: mailto: with an address, or a URL that begins with https://",
+    ),
+]
+
+
 class OtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Who sends one-time codes to phones, where enrolment is ``otp``."""
 
@@ -116,6 +133,27 @@ class WebhookSettings(Struct, frozen=True, forbid_unknown_fields=True):
     def told(self) -> frozenset[WebhookEvent]:
         """The events that are told."""
         return frozenset(self.events if self.url else ())
+
+
+class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator's program that wakes devices which registered with ``webhook``."""
+
+    url: WebhookUrl = ""
+    """Gets a POST for each device that is to be woken; empty: there is none."""
+    secret: str = ""
+    """Signs the requests."""
+
+
+class PushSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How devices are woken that sleep when they are called."""
+
+    gateway: GatewaySettings = GatewaySettings()
+    allowed_hosts: tuple[PushHost, ...] = ()
+    """The services that browsers may name for Web Push; empty: there is no Web Push."""
+    subject: VapidSubject = ""
+    """Whom these services may write to (RFC 8292 §2.1)."""
+    vapid_key_file: str = ""
+    """The key by which they know callnet; made on first start if it is missing."""
 
 
 class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -219,6 +257,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     calls: CallSettings = CallSettings()
+    push: PushSettings = PushSettings()
     history: HistorySettings = HistorySettings()
     webhooks: WebhookSettings = WebhookSettings()
     listeners: ListenerSettings = ListenerSettings()

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from callnet import endpoints, toml
-from callnet.config import AccountSettings, Listener, OtpSettings, Settings
+from callnet.config import AccountSettings, Listener, OtpSettings, PushSettings, Settings
 from callnet.errors import StartError
 
 WEBHOOK_SECRET_MIN: Final = 32
@@ -59,6 +59,7 @@ def _check(settings: Settings) -> None:
         _check_otp(settings.accounts.otp)
     if settings.webhooks.url:
         _check_webhook_secret("webhooks", settings.webhooks.secret)
+    _check_push(settings.push)
     tls = settings.tls
     if bool(tls.certificate) != bool(tls.private_key):
         raise StartError("tls.certificate and tls.private_key must be set together")
@@ -78,6 +79,13 @@ def _check_otp(otp: OtpSettings) -> None:
 def _check_webhook_secret(section: str, secret: str) -> None:
     if len(secret) < WEBHOOK_SECRET_MIN:
         raise StartError(f"{section}.secret must have at least {WEBHOOK_SECRET_MIN} characters")
+
+
+def _check_push(push: PushSettings) -> None:
+    if push.gateway.url:
+        _check_webhook_secret("push.gateway", push.gateway.secret)
+    if push.allowed_hosts and not push.subject:
+        raise StartError("push.subject must say whom the services of push.allowed_hosts may write to")
 
 
 def _check_listener(key: str, listener: Listener) -> None:
@@ -117,6 +125,7 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """Put the environment's values in, and the defaults that depend on the state directory."""
     state_dir = os.path.abspath(environ.get("CALLNET_STATE_DIR") or settings.state_dir or _default_state_dir(environ))
     tokens, database, redis, tls = settings.tokens, settings.database, settings.redis, settings.tls
+    push = settings.push
     return replace(
         settings,
         state_dir=state_dir,
@@ -132,6 +141,7 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
         redis=replace(
             redis, url=environ.get("CALLNET_REDIS_URL") or redis.url, ca=redis.ca and os.path.abspath(redis.ca)
         ),
+        push=replace(push, vapid_key_file=os.path.abspath(push.vapid_key_file or os.path.join(state_dir, "vapid.key"))),
         tls=replace(
             tls,
             certificate=tls.certificate and os.path.abspath(tls.certificate),

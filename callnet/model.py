@@ -27,6 +27,9 @@ BLOCKED_MAX: Final = 1000
 AUTO_ANSWER_MAX: Final = 100
 """The most phones whose calls the devices of a phone may answer by themselves."""
 
+PUSH_TARGET_MAX: Final = 2048
+"""The longest text by which a device says how it is woken, in characters."""
+
 EVERY_DEVICE: Final = "*"
 """The device id that rings all devices of a phone (protocol §2.1)."""
 

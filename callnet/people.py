@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct
+from twisted.internet.interfaces import IReactorPluggableNameResolver
+from twisted.internet.ssl import optionsForClientTLS
 from twisted.web.client import Agent
 
 from callnet.accounts.call_events import CallEvents
@@ -21,11 +23,19 @@ from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.tokens import Tokens
+from callnet.accounts.ways_to_wake import WaysToWake
 from callnet.cluster.membership import Membership
-from callnet.config import AccountSettings, Settings
+from callnet.config import AccountSettings, PushSettings, Settings
 from callnet.operations.deliveries import Deliveries
-from callnet.operations.signed_posts import ANSWER_TIME, SignedPosts
+from callnet.operations.posted import ANSWER_TIME
+from callnet.operations.signed_posts import SignedPosts
 from callnet.operations.webhooks import Webhook
+from callnet.push.addresses import is_global
+from callnet.push.outside import IOutsideReactor, Outside
+from callnet.push.subscription import PushHosts
+from callnet.push.vapid import Vapid
+from callnet.push.waker import Waker
+from callnet.push.ways import PAUSES, Gateway, Way, WebPush
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
 from callnet.storage.company import SqlCompany
@@ -35,10 +45,12 @@ from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
 from callnet.storage.preferences import SqlPreferences
+from callnet.storage.push import SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage.settings import SqlPhoneSettings
 from callnet.storage.sql import Run
 from callnet.storage.threads import IThreadsReactor
+from callnet.storage_interfaces import PushKind
 
 CODE_PAUSES: Final = (1.0, 3.0, 10.0)
 """Seconds before each further try to have a one-time code sent."""
@@ -52,6 +64,12 @@ class Identities(Struct, frozen=True):
     tokens: Tokens
     revocations: Revocations
     is_phone: Callable[[str], bool]
+    vapid: Vapid | None
+    """By what push services know who callnet is; ``None``: there is no Web Push."""
+
+
+class IPeopleReactor(IThreadsReactor, IOutsideReactor, IReactorPluggableNameResolver):
+    """What all of it needs of a reactor."""
 
 
 class People(Struct, frozen=True):
@@ -61,6 +79,8 @@ class People(Struct, frozen=True):
     lists: ContactLists
     settings: SettingsOfPhones
     past_calls: PastCalls
+    ways_to_wake: WaysToWake
+    waker: Waker
     events: CallEvents
     historian: Historian
     company: KnownCompany
@@ -73,7 +93,7 @@ class People(Struct, frozen=True):
 
 def compose_people(
     settings: Settings,
-    reactor: IThreadsReactor,
+    reactor: IPeopleReactor,
     identities: Identities,
     database: Database,
     run: Run,
@@ -96,11 +116,20 @@ def compose_people(
     if sender is not None:
         otp = settings.accounts.otp
         codes = Codes(SqlCodes(database, run), sender.send, otp.text, otp.secret.encode(), tokens.now)
+    gateway, web_push = _gateway(settings.push, reactor), _web_push(settings.push, identities.vapid, reactor)
+    ways: dict[PushKind, Way] = {}
+    if gateway is not None:
+        ways[PushKind.WEBHOOK] = gateway
+    if web_push is not None:
+        ways[PushKind.WEBPUSH] = web_push
+    registrations = SqlPushRegistrations(database, run)
     return People(
         Logins(known, revoked, preferences, tokens, is_phone, settings.accounts.enrolment, codes, news.look),
         ContactLists(SqlContacts(database, run, contacts_only), cluster.presence, tokens, is_phone),
         SettingsOfPhones(SqlPhoneSettings(database, run), tokens, is_phone),
         PastCalls(history, tokens),
+        WaysToWake(registrations, tokens, gateway is not None, web_push),
+        Waker(registrations, ways, reactor, tokens.now),
         events,
         Historian(cluster.ended, history, events, reactor, tokens.now, settings.history.days),
         KnownCompany(SqlCompany(database, run), reactor, tokens.now),
@@ -116,6 +145,21 @@ def _code_sender(settings: AccountSettings, reactor: IThreadsReactor) -> Webhook
     if settings.enrolment != "otp":
         return None
     return Webhook(_posts(settings.otp.url, settings.otp.secret, reactor), reactor, CODE_PAUSES)
+
+
+def _gateway(settings: PushSettings, reactor: IPeopleReactor) -> Gateway | None:
+    """The operator's program that wakes devices, if there is one."""
+    gateway = settings.gateway
+    if not gateway.url:
+        return None
+    return Gateway(Webhook(_posts(gateway.url, gateway.secret, reactor), reactor, PAUSES))
+
+
+def _web_push(settings: PushSettings, vapid: Vapid | None, reactor: IPeopleReactor) -> WebPush | None:
+    if vapid is None:
+        return None
+    outside = Outside(reactor, reactor.nameResolver, optionsForClientTLS, is_global)
+    return WebPush(outside, PushHosts(settings.allowed_hosts), vapid, reactor, time.time)
 
 
 def _deliveries(settings: Settings, outbox: SqlOutbox, reactor: IThreadsReactor) -> Deliveries | None:

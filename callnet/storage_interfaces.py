@@ -5,7 +5,8 @@ As in :mod:`callnet.interfaces`; all of this may wait for a database.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import StrEnum
 
 from msgspec import Struct, UnsetType
 from twisted.internet.defer import Deferred
@@ -222,5 +223,55 @@ class IPhoneSettings(Interface):
         :param quiet: ``None``: the phone rings at all times.
         :param answered: each of them once.
         :param now: in seconds since 1970.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+
+class PushKind(StrEnum):
+    """Who wakes a device, in the word of the wire (protocol §1)."""
+
+    WEBHOOK = "webhook"
+    """The operator's gateway."""
+    WEBPUSH = "webpush"
+    """The push service of its browser."""
+
+
+class PushRegistration(Struct, frozen=True):
+    """How a device is woken when it sleeps."""
+
+    device: DeviceAddress
+    kind: PushKind
+    target: str
+    """At most :data:`callnet.model.PUSH_TARGET_MAX` characters. It means something only to who wakes the device."""
+    created_at: float
+    """Seconds since 1970."""
+
+
+class IPushRegistrations(Interface):
+    """How devices are woken, at most one way for each. Whoever revokes a device's tokens forgets its registration."""
+
+    def put(registration: PushRegistration, is_revoked: Callable[[Sequence[Revocation]], bool]) -> Deferred[bool]:
+        """Keep a registration in the place of the device's last one; tell whether that was done.
+
+        :param is_revoked: given all that is revoked of the phone, in another thread, it tells whether the token is that
+            the registration came with. If so nothing is done: of a revocation at the same time none is left.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def of(address: DeviceAddress) -> Deferred[Sequence[PushRegistration]]:
+        """The registrations of a device, or for ``*`` of all devices of a phone, by device id.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def forget(device: DeviceAddress) -> Deferred[None]:
+        """Wake a device no more.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def drop(registration: PushRegistration) -> Deferred[None]:
+        """Remove a registration, unless the device has made another one since.
+
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """

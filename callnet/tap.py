@@ -32,7 +32,7 @@ from callnet.cluster import redis_url
 from callnet.cluster.membership import Membership
 from callnet.cluster.memory import open_alone
 from callnet.cluster.redis_check import reachable
-from callnet.config import DatabaseSettings, Settings, TokenSettings
+from callnet.config import DatabaseSettings, PushSettings, Settings, TokenSettings
 from callnet.config_file import load
 from callnet.daemon import Daemon
 from callnet.errors import StartError
@@ -42,14 +42,16 @@ from callnet.operations.deliveries import Deliveries
 from callnet.operations.greeting import greeting
 from callnet.operations.limits import LoginLimits
 from callnet.operations.listening import ADMIN, OpenListener, open_all
-from callnet.operations.metrics import Family, of_calls, of_sockets
+from callnet.operations.metrics import Family, of_calls, of_sockets, of_wakes
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Question, Readiness, Remembered
 from callnet.operations.signals import Renewals
-from callnet.people import Identities, compose_people
+from callnet.people import Identities, IPeopleReactor, compose_people
+from callnet.push.vapid import Vapid, load_or_make_key
+from callnet.push.waker import Waker
 from callnet.signaling.factory import SignalingFactory
 from callnet.storage.database import Database
-from callnet.storage.threads import IThreadsReactor, Threads
+from callnet.storage.threads import Threads
 from callnet.supervision.supervisor import Supervisor, Workers
 from callnet.supervision.worker import IParentReactor
 from callnet.web import site
@@ -64,7 +66,7 @@ _log = Logger()
 _STATIC: Final = os.path.join(os.path.dirname(callnet.__file__), "static")
 
 
-class IDaemonReactor(IParentReactor, IThreadsReactor):
+class IDaemonReactor(IParentReactor, IPeopleReactor):
     """What the daemon needs of a reactor, apart from the listening that its endpoints do."""
 
 
@@ -137,7 +139,7 @@ def _basis(settings: Settings) -> _Basis:
         revocations,
         split_user_name=settings.accounts.phone_format == "cn-mobile",
     )
-    identities = Identities(tokens, revocations, phone_rule(settings.accounts.phone_format))
+    identities = Identities(tokens, revocations, phone_rule(settings.accounts.phone_format), _vapid(settings.push))
     return _Basis(identities, ServerTls(server_context(_certificate(settings))))
 
 
@@ -151,7 +153,9 @@ def _compose_node(
     people = compose_people(settings, reactor, basis.identities, database, threads.run, cluster)
     rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls, people.preferences)
     limits = LoginLimits(settings.limits, cluster.limits)
-    accounts = AccountApi(people.logins, people.lists, people.settings, people.past_calls, limits).resource()
+    accounts = AccountApi(
+        people.logins, people.lists, people.settings, people.past_calls, people.ways_to_wake, limits
+    ).resource()
     signaling = SignalingFactory(
         rooms,
         basis.identities.tokens.verify,
@@ -174,7 +178,7 @@ def _compose_node(
     rooms.extensions.company = people.company
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
-    observed = Observed(readiness.report, lambda: succeed(_families(rooms, signaling, room, deliveries)))
+    observed = Observed(readiness.report, lambda: succeed(_families(rooms, signaling, room, people.waker, deliveries)))
     factories: dict[str, IProtocolFactory] = {
         "account": CappedSite(accounts, reactor),
         "signaling": signaling,
@@ -192,7 +196,7 @@ def _compose_node(
         threads,
         people.news,
         [people.historian, people.company, *deliveries],
-        [people.preferences, *people.senders],
+        [people.preferences, people.waker, *people.senders],
         readiness,
         observed,
         _greeting(settings, listeners) if sockets is None else (),
@@ -237,10 +241,14 @@ def _readiness(
 
 
 def _families(
-    rooms: RoomManager, signaling: SignalingFactory, room: RoomSocketFactory, deliveries: Sequence[Deliveries]
+    rooms: RoomManager,
+    signaling: SignalingFactory,
+    room: RoomSocketFactory,
+    waker: Waker,
+    deliveries: Sequence[Deliveries],
 ) -> Sequence[Family]:
     sockets = of_sockets({"device": len(signaling.sockets), "page": len(room.sockets)})
-    return [*of_calls(rooms.counts), sockets, *(each.counted() for each in deliveries)]
+    return [*of_calls(rooms.counts), of_wakes(waker.counts), sockets, *(each.counted() for each in deliveries)]
 
 
 def _renewals(settings: Settings, basis: _Basis) -> Renewals:
@@ -288,6 +296,11 @@ def _keys(settings: TokenSettings) -> KeyRing:
     if settings.signing_key:
         return KeyRing.of(key_from_secret(settings.signing_key.encode(), "tokens.signing_key"))
     return load_or_make_keys(settings.signing_key_file)
+
+
+def _vapid(settings: PushSettings) -> Vapid | None:
+    """By what push services know callnet, where there is Web Push."""
+    return Vapid(load_or_make_key(settings.vapid_key_file), settings.subject) if settings.allowed_hosts else None
 
 
 def _certificate(settings: Settings) -> certificates.Pair:

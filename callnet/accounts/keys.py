@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -54,7 +53,7 @@ def load_or_make_keys(path: str | os.PathLike[str]) -> KeyRing:
     first, others = Path(path), _read_folder(Path(path))
     if not others and not os.path.lexists(first):
         with _explained(first):
-            _make(first)
+            files.make_once(str(first), secrets.token_hex(SIGNING_KEY_MIN).encode() + b"\n")
     return _ring(first, others)
 
 
@@ -123,20 +122,6 @@ def _explained(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StartError(f"{_SETTING}: {file}: {error.strerror}") from None
-
-
-def _make(file: Path) -> None:
-    """Write 32 random bytes, as hexadecimal text. If two processes start at once, both use the same."""
-    descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(secrets.token_hex(SIGNING_KEY_MIN).encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, file)  # unlike a rename, it never replaces what another process made
-    finally:
-        os.unlink(draft)
 
 
 def _read_first(file: Path) -> Key:

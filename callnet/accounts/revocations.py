@@ -42,7 +42,7 @@ class Revocations:
     def cover(self, token: Token) -> bool:
         """Tell whether a token is revoked."""
         of_phone = self._by_phone.get(token.device.phone)
-        return of_phone is not None and any(_covers(revoked, token) for revoked in of_phone)
+        return of_phone is not None and any(covers(revoked, token) for revoked in of_phone)
 
     def valid_from(self, device: DeviceAddress) -> int:
         """The first second in which a token of this device may be issued so that it is not revoked; since 1970."""
@@ -51,7 +51,8 @@ class Revocations:
         return ceil(max(ends, default=0))
 
 
-def _covers(revoked: Revocation, token: Token) -> bool:
+def covers(revoked: Revocation, token: Token) -> bool:
+    """Tell whether a token is one of those that are revoked."""
     if not revoked.device.covers(token.device):
         return False
     if revoked.before is not None and token.issued_at < revoked.before:

@@ -15,8 +15,10 @@ from twisted.python.failure import Failure
 from callnet.errors import Unavailable
 from callnet.history_interfaces import DueEvent, IOutbox, Tried
 from callnet.operations.metrics import Family, of_events
+from callnet.operations.posted import ANSWER_TIME, Posted
 from callnet.operations.rounds import Rounds
-from callnet.operations.signed_posts import ANSWER_TIME, Posted, SignedPosts
+from callnet.operations.signed_posts import SignedPosts
+from callnet.operations.under_way import UnderWay
 
 LOOK_EVERY: Final = 1.0
 """Seconds."""
@@ -65,7 +67,7 @@ class Deliveries:
         self._kept = kept
         self._chance = chance
         self._rounds = Rounds(self._deliver, clock, LOOK_EVERY)
-        self._under_way: set[Deferred[Posted]] = set()
+        self._under_way = UnderWay[Posted]()
         self._tried: list[Tried] = []
         """What is to be written down: no more than was taken in hand."""
         self._stopped = False
@@ -80,8 +82,7 @@ class Deliveries:
     def stop(self) -> Deferred[None]:
         """Send nothing more. What is under way is not waited for: it is sent anew. Fires when that is written down."""
         self._stopped = True
-        for posting in list(self._under_way):
-            posting.cancel()
+        self._under_way.cancel()
         return self._rounds.stop()
 
     def counted(self) -> Family:
@@ -120,13 +121,8 @@ class Deliveries:
             return Tried(event, posted.failure, self._now() + self._pause(event.tries))
         return Tried(event, posted.failure)
 
-    async def _post(self, event: DueEvent) -> Posted:
-        posting = Deferred.fromCoroutine(self._posts.post(event.id, event.body))
-        self._under_way.add(posting)
-        try:
-            return await posting
-        finally:
-            self._under_way.discard(posting)
+    def _post(self, event: DueEvent) -> Deferred[Posted]:
+        return self._under_way.begin(self._posts.post(event.id, event.body))
 
     def _pause(self, tries: int) -> float:
         pause = min(FIRST_PAUSE * 2.0 ** (tries - 1), LONGEST_PAUSE)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from callnet.errors import StartError
 
@@ -43,6 +44,20 @@ def overwrite(path: str, data: bytes, mode: int) -> None:
     except OSError:
         os.unlink(draft)
         raise
+
+
+def make_once(path: str, data: bytes) -> None:
+    """Make a file for this user alone, unless it is there. If two processes do so at once, both find the same."""
+    descriptor, draft = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        with suppress(FileExistsError):
+            os.link(draft, path)  # unlike a rename, it never replaces what another process made
+    finally:
+        os.unlink(draft)
 
 
 @contextmanager

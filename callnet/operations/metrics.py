@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from callnet.model import Reason
+from callnet.operations.urgent import Fate
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """What :func:`as_text` writes."""
@@ -86,6 +87,12 @@ def of_events(waiting: int, dead: int) -> Family:
     samples = [Sample("waiting", waiting), Sample("dead", dead)]
     what = "Events for the webhook that it has not taken yet, or that were given up."
     return Family("callnet_webhook_events", what, samples, "state", counter=False, shared=True)
+
+
+def of_wakes(wakes: Mapping[Fate, int]) -> Family:
+    """What became of devices that were to be woken."""
+    samples = [Sample(became.value, number) for became, number in wakes.items()]
+    return Family("callnet_wakes", "Devices that were to be woken for a call.", samples, "outcome")
 
 
 def _by_reason(counted: Mapping[Reason, int]) -> Sequence[Sample]:

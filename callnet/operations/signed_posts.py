@@ -10,32 +10,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import treq
-from msgspec import Struct
 from treq.client import HTTPClient
-from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from callnet.client.body import Body
-
-ANSWER_TIME: Final = 10.0
-"""Seconds that an answer may take."""
-_TOO_MANY: Final = 429
-_OURS: Final = 500
-"""From this status on it is worth trying again."""
-
-
-class Posted(Struct, frozen=True):
-    """What came of a request."""
-
-    failure: str = ""
-    """Why it was not taken, in a few words that tell neither what was sent nor where to."""
-    may_be_taken_later: bool = False
+from callnet.operations.posted import ANSWER_TIME, Posted, outcome_of
 
 
 class SignedPosts:
@@ -52,8 +37,11 @@ class SignedPosts:
         self._clock = clock
         self._now = now
 
-    async def post(self, event_id: str, body: bytes) -> Posted:
-        """Send an event once. It does not fail, not even when it is cancelled."""
+    async def post(self, event_id: str, body: bytes, patience: float = ANSWER_TIME) -> Posted:
+        """Send an event once. It does not fail, not even when it is cancelled.
+
+        :param patience: seconds that the answer may take.
+        """
         sent_at = str(int(self._now()))
         signature = hmac.digest(self._secret, b"%s.%s" % (sent_at.encode(), body), hashlib.sha256).hex()
         headers = Headers(
@@ -64,15 +52,7 @@ class SignedPosts:
             }
         )
         asked: Deferred[Any] = self._http.post(self._url, data=body, headers=headers, allow_redirects=False)
-        try:
-            status = await asked.addCallback(_status_of).addTimeout(ANSWER_TIME, self._clock)
-        except defer.TimeoutError:
-            return Posted(f"no answer in {ANSWER_TIME:g} s", may_be_taken_later=True)
-        except Exception as error:  # noqa: BLE001  whatever the network's many layers raise: it may work later
-            return Posted(type(error).__name__, may_be_taken_later=True)
-        if status // 100 == 2:
-            return Posted()
-        return Posted(f"status {status}", may_be_taken_later=status >= _OURS or status == _TOO_MANY)
+        return await outcome_of(asked.addCallback(_status_of), self._clock, patience)
 
 
 def _status_of(response: Any) -> Deferred[int]:

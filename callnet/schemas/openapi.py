@@ -34,13 +34,20 @@ class Call(Struct, frozen=True):
 
     path: str
     summary: str
-    asked: type[Struct]
+    asked: type[Struct] | None
+    """``None``: it is looked at with ``GET``, and cannot be refused."""
     answered: type[Struct]
+
+    @property
+    def method(self) -> str:
+        """The method, as OpenAPI writes it."""
+        return "get" if self.asked is None else "post"
 
     @property
     def takes_token(self) -> bool:
         """Whether its token may be in the header."""
-        return "token" in self.asked.__struct_fields__ and "token" not in _required(self.asked)
+        asked = self.asked
+        return asked is not None and "token" in asked.__struct_fields__ and "token" not in _required(asked)
 
     @property
     def name(self) -> str:
@@ -67,10 +74,10 @@ def document() -> dict[str, Any]:
             {"url": "http://localhost:8083", "description": "The account service."},
             {"url": "https://localhost:8080", "description": "The site, where it is served too."},
         ],
-        "paths": {call.path: {"post": _operation(call, errors)} for call in found},
+        "paths": {call.path: {call.method: _operation(call, errors)} for call in found},
         "components": {
             "schemas": {
-                **schemas((call.asked for call in found), exact=False),
+                **schemas((call.asked for call in found if call.asked is not None), exact=False),
                 **_answers(found),
                 **{kind.__name__: _error(kind) for kind in errors},
                 "Refused": {
@@ -91,15 +98,20 @@ def document() -> dict[str, Any]:
 
 
 def _operation(call: Call, errors: list[type[ServiceError]]) -> dict[str, Any]:
-    answered = {"anyOf": [reference(_answer_name(call.answered)), reference("Refused")]}
+    answered, done = reference(_answer_name(call.answered)), "It was done."
+    body: dict[str, Any] = {}
+    if call.asked is not None:
+        answered, done = {"anyOf": [answered, reference("Refused")]}, "It was done, or `errorCode` says why not."
+        content = {"application/json": {"schema": reference(call.asked.__name__)}}
+        body = {"requestBody": {"required": True, "content": content}}
     return {
         "operationId": call.name,
         "summary": call.summary,
         **({"security": [{"token": []}, {}]} if call.takes_token else {}),
-        "requestBody": {"required": True, "content": {"application/json": {"schema": reference(call.asked.__name__)}}},
+        **body,
         "responses": {
             "200": {
-                "description": "It was done, or `errorCode` says why not.",
+                "description": done,
                 "content": {"application/json": {"schema": answered}},
             },
             **{

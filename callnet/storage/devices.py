@@ -15,6 +15,7 @@ from callnet.storage import changes, outbox, revoking
 from callnet.storage.database import Database
 from callnet.storage.history import past_calls
 from callnet.storage.making import make
+from callnet.storage.push import registrations
 from callnet.storage.settings import NOTHING_SET, settings_of
 from callnet.storage.tables import (
     account,
@@ -25,6 +26,7 @@ from callnet.storage.tables import (
     contact,
     heard_until,
     one_time_code,
+    push_registration,
     quiet_hours,
 )
 from callnet.storage_interfaces import Revocation
@@ -61,6 +63,16 @@ class Device(Struct, frozen=True):
     has_secret: bool
 
 
+class WakeRow(Struct, frozen=True):
+    """How a device is woken when it sleeps."""
+
+    device_id: str
+    kind: str
+    target: str
+    created_at: float
+    """Seconds since 1970."""
+
+
 class PersonalData(Struct, frozen=True):
     """All that is kept of a phone, but what others have in their own lists."""
 
@@ -71,6 +83,7 @@ class PersonalData(Struct, frozen=True):
     blocked: Sequence[str]
     do_not_disturb: Mapping[str, str] | None
     auto_answer: Sequence[str]
+    wake: Sequence[WakeRow]
     calls: Sequence[PastCallRow]
     """The newest first."""
     untold: Sequence[Mapping[str, Any]]
@@ -92,9 +105,10 @@ def export(database: Database, phone: str) -> PersonalData | None:
             select(blocked.c.phone).where(blocked.c.owner == phone).order_by(blocked.c.phone)
         ).all()
         settings = settings_of(connection, phone)
+        wake = registrations(connection, DeviceAddress(phone, EVERY_DEVICE))
         calls = [row_of(call) for call in past_calls(connection, phone)]
         untold = [msgspec.json.decode(body) for body in outbox.bodies(connection, outbox.names(phone))]
-    if known is None and not (names or refused or calls or untold) and settings == NOTHING_SET:
+    if known is None and not (names or refused or wake or calls or untold) and settings == NOTHING_SET:
         return None
     return PersonalData(
         phone,
@@ -103,6 +117,7 @@ def export(database: Database, phone: str) -> PersonalData | None:
         list(refused),
         None if settings.quiet is None else settings.quiet.fields(),
         settings.auto_answer,
+        [WakeRow(one.device.device_id, one.kind, one.target, one.created_at) for one in wake],
         calls,
         untold,
     )
@@ -114,6 +129,7 @@ def delete(database: Database, phone: str, now: float, expires_at: float) -> boo
     :param expires_at: from then on every token has expired that was issued until now.
     """
     with database.write() as connection:
+        database.take_turns(connection, phone)  # first of all: who has the turn may wait for a row
         removed = 0
         for table, owner in (
             (contact, contact.c.owner),
@@ -123,13 +139,14 @@ def delete(database: Database, phone: str, now: float, expires_at: float) -> boo
             (heard_until, heard_until.c.phone),
             (auto_answer, auto_answer.c.owner),
             (one_time_code, one_time_code.c.phone),
+            (push_registration, push_registration.c.phone),
             (account_device, account_device.c.phone),
             (account, account.c.phone),
         ):
             removed += connection.execute(table.delete().where(owner == phone)).rowcount
         removed += outbox.drop(connection, outbox.names(phone), now)
         everything = Revocation(DeviceAddress(phone, EVERY_DEVICE), expires_at, before=now)
-        revoking.revoke(connection, everything, now)
+        revoking.revoke(database, connection, everything, now)
     return removed > 0
 
 
@@ -141,5 +158,5 @@ def revoke(database: Database, revoked: Revocation, now: float) -> bool:
         row = account_device.c
         known = select(row.phone).where(row.phone == phone, row.device_id == device_id)
     with database.write() as connection:
-        revoking.revoke(connection, revoked, now)
+        revoking.revoke(database, connection, revoked, now)
         return connection.execute(known).first() is not None

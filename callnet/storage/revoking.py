@@ -13,15 +13,20 @@ from callnet.model import DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
-from callnet.storage.tables import revocation
+from callnet.storage.tables import covered_by, push_registration, revocation
 from callnet.storage_interfaces import IRevocations, Revocation
 
 _NAMED: Final = 1000
 """Phones that a statement names, at most: databases refuse one with tens of thousands, as an import may change."""
 
 
-def revoke(connection: Connection, revoked: Revocation, now: float) -> None:
-    """Revoke tokens, within a transaction. Those that have expired since need not be remembered any more."""
+def revoke(database: Database, connection: Connection, revoked: Revocation, now: float) -> None:
+    """Revoke tokens, within a transaction. Those that have expired since need not be remembered any more.
+
+    Nor is a device woken any more of which any token is revoked: somebody else may have it.
+    """
+    database.take_turns(connection, revoked.device.phone)
+    connection.execute(push_registration.delete().where(covered_by(revoked.device, push_registration)))
     connection.execute(revocation.delete().where(revocation.c.expires_at < now))
     row = {
         "phone": revoked.device.phone,
@@ -48,7 +53,7 @@ class SqlRevocations:
 
     def _revoke(self, revoked: Revocation, now: float) -> None:
         with self._database.write() as connection:
-            revoke(connection, revoked, now)
+            revoke(self._database, connection, revoked, now)
 
     def revoked(
         self, now: float, phones: Collection[str] | None = None
@@ -64,6 +69,11 @@ class SqlRevocations:
             if phones is None or row.phone in found:
                 found.setdefault(row.phone, []).append(_as_revocation(row))
         return found
+
+
+def of_phone(connection: Connection, phone: str, now: float) -> Sequence[Revocation]:
+    """What is revoked of a phone and has not expired."""
+    return [_as_revocation(row) for row in connection.execute(_valid(now, [phone]))]
 
 
 def _valid(now: float, phones: Collection[str] | None) -> Select[tuple[str, str, float, str, float]]:

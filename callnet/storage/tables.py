@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Double,
     ForeignKey,
     Index,
@@ -23,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, PHONE_MAX
+from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, PUSH_TARGET_MAX, DeviceAddress
 from callnet.quiet_hours import TIME_ZONE_MAX
 
 JTI_MAX: Final = 255
@@ -32,6 +33,8 @@ OUTCOME_MAX: Final = 20
 """The longest word for how a call came out."""
 FAILURE_MAX: Final = 60
 """The longest text about why an event was not taken."""
+PUSH_KIND_MAX: Final = 10
+"""The longest word for a way to wake a device."""
 
 
 def _text(longest: int) -> String:
@@ -177,5 +180,22 @@ outbox = Table(
     sqlite_with_rowid=False,
 )
 
+# How devices that sleep are woken. ``target`` means something only to who wakes them.
+push_registration = Table(
+    "push_registration",
+    metadata,
+    Column("phone", _text(PHONE_MAX), primary_key=True),
+    Column("device_id", _text(DEVICE_ID_MAX), primary_key=True),
+    Column("kind", _text(PUSH_KIND_MAX), nullable=False),
+    Column("target", _text(PUSH_TARGET_MAX), nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
 # One row. ``oldest_code`` is the level of the oldest code that may still use the schema; see ``schema.py``.
 schema_info = Table("schema_info", metadata, Column("oldest_code", Integer, nullable=False))
+
+
+def covered_by(address: DeviceAddress, table: Table) -> ColumnElement[bool]:
+    """The rows of a table that are of a device, or for ``*`` of any device of a phone."""
+    of_phone = table.c.phone == address.phone
+    return of_phone if address.device_id == EVERY_DEVICE else of_phone & (table.c.device_id == address.device_id)

@@ -18,6 +18,13 @@ class Done(Struct, frozen=True):
 DONE: Final = Done()
 
 
+class PushKey(Struct, frozen=True):
+    """What a browser needs to subscribe to Web Push."""
+
+    application_server_key: str | None
+    """A point on P-256, uncompressed, in base64url (RFC 8292 §3.2); ``null``: there is no Web Push here."""
+
+
 class SettingsAnswer(Struct, frozen=True):
     """What the phone wants of calls to it."""
 

@@ -15,10 +15,12 @@ from callnet.accounts.contact_lists import ContactLists, ContactPage
 from callnet.accounts.logins import Login, Logins
 from callnet.accounts.past_calls import PastCallPage, PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
+from callnet.accounts.ways_to_wake import WaysToWake
 from callnet.errors import DataInvalid, MethodNotAllowed, NotFound, ServiceError, Unavailable, root_cause
 from callnet.operations.limits import LoginLimits
-from callnet.web.answers import DONE, Done, SettingsAnswer
-from callnet.web.calls import call
+from callnet.storage_interfaces import PushKind
+from callnet.web.answers import DONE, Done, PushKey, SettingsAnswer
+from callnet.web.calls import call, look
 from callnet.web.envelope import write_error
 from callnet.web.paths import WholePath
 from callnet.web.requests import (
@@ -28,6 +30,7 @@ from callnet.web.requests import (
     ContactsRequest,
     HistoryRequest,
     LoginRequest,
+    PushRequest,
     QuietHoursFields,
     SettingsRequest,
     TokenRequest,
@@ -47,12 +50,14 @@ class AccountApi:
         lists: ContactLists,
         settings: SettingsOfPhones,
         past_calls: PastCalls,
+        ways_to_wake: WaysToWake,
         limits: LoginLimits,
     ) -> None:
         self._logins = logins
         self._lists = lists
         self._settings = settings
         self._past_calls = past_calls
+        self._ways_to_wake = ways_to_wake
         self._limits = limits
 
     def resource(self) -> IResource:
@@ -133,6 +138,18 @@ class AccountApi:
     async def history(self, request: IRequest, asked: HistoryRequest) -> PastCallPage:
         """List the past calls of the caller's phone."""
         return await self._past_calls.page(_token(request, asked.token), asked.limit, asked.after)
+
+    @call(routes, "/devices/push")
+    async def push(self, request: IRequest, asked: PushRequest) -> Done:
+        """Set how the caller's device is woken when it sleeps."""
+        kind = None if asked.kind == "none" else PushKind(asked.kind)
+        await self._ways_to_wake.register(_token(request, asked.token), kind, asked.target)
+        return DONE
+
+    @look(routes, "/devices/push/key")
+    def push_key(self) -> PushKey:
+        """Tell what a browser needs to subscribe to Web Push."""
+        return PushKey(self._ways_to_wake.application_server_key)
 
     @routes.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:

@@ -14,6 +14,7 @@ from callnet.web.envelope import write_success
 from callnet.web.requests import decode_body
 
 Method: TypeAlias = Callable[[Any, IRequest, Any], Awaitable[Struct]]
+Look: TypeAlias = Callable[[Any], Struct]
 
 
 def call(app: Klein, path: str) -> Callable[[Method], Method]:
@@ -24,7 +25,7 @@ def call(app: Klein, path: str) -> Callable[[Method], Method]:
     """
 
     def serve(method: Method) -> Method:
-        asked, _ = types_of(method)
+        asked = get_type_hints(method)["asked"]
 
         @app.route(path, methods=["POST"])
         @wraps(method)
@@ -36,7 +37,21 @@ def call(app: Klein, path: str) -> Callable[[Method], Method]:
     return serve
 
 
-def types_of(method: Callable[..., Any]) -> tuple[type[Struct], type[Struct]]:
-    """What a method that serves a call is asked with, and what it answers with."""
+def look(app: Klein, path: str) -> Callable[[Look], Look]:
+    """Have a method answer ``GET`` requests at ``path``, which ask with nothing. What it returns is the answer."""
+
+    def serve(method: Look) -> Look:
+        @app.route(path, methods=["GET"])
+        @wraps(method)
+        def answer(api: Any, request: IRequest) -> bytes:
+            return write_success(request, method(api))
+
+        return method
+
+    return serve
+
+
+def types_of(method: Callable[..., Any]) -> tuple[type[Struct] | None, type[Struct]]:
+    """What a method that serves a call is asked with, if it is with anything, and what it answers with."""
     hints = get_type_hints(method)
-    return hints["asked"], hints["return"]
+    return hints.get("asked"), hints["return"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -94,6 +94,16 @@ class SettingsRequest(Struct, frozen=True):
     auto_answer: list[str] | UnsetType = UNSET
 
 
+class PushRequest(Struct, frozen=True):
+    """``POST /devices/push``; the token may be in the header."""
+
+    kind: Literal["webhook", "webpush", "none"]
+    """Who wakes the device: the operator's gateway, the push service of its browser, or nobody."""
+    token: str | None = None
+    target: str = ""
+    """By what the gateway knows the device, or what the browser gave, as JSON; of ``none`` it is not looked at."""
+
+
 def bearer_token(request: IRequest) -> str | None:
     """The token of the header ``Authorization`` (RFC 6750 §2.1), if there is one."""
     headers: Sequence[bytes] = request.requestHeaders.getRawHeaders(b"authorization", ())
@@ -107,6 +117,7 @@ def bearer_token(request: IRequest) -> str | None:
 _EXPECTED = {
     "limit": "a whole number from 1 to 500",
     "do_not_disturb": 'null, or an object with "from" and "to", such as "22:30", and "time_zone"',
+    "kind": '"webhook", "webpush" or "none"',
     "auto_answer": "an array of strings",
 }
 

@@ -1,0 +1,1 @@
+"""Wakes devices that sleep when they are called: by the operator's gateway, or by Web Push."""

@@ -1,0 +1,189 @@
+"""Asks servers that a client has named, who may mean to reach what is inside (server-side request forgery).
+
+The name is looked up once. If any of its addresses is not out in the world nothing is connected to; else one of
+these very addresses is, so that a name which is somebody else's a moment later (DNS rebinding) leads nowhere. The
+certificate must be for the name. Redirects are not followed and proxies not used; of an answer no more than 4 KiB are
+taken, headers and all, and no more than the status is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any, Final, Protocol, cast
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.interfaces import (
+    IAddress,
+    IHostnameResolver,
+    IHostResolution,
+    IOpenSSLClientConnectionCreator,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTCP,
+    IReactorTime,
+    IResolutionReceiver,
+    IStreamClientEndpoint,
+)
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.web.client import URI, Agent
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
+
+from callnet.client.body import Body
+from callnet.errors import CallnetError
+from callnet.push.addresses import IPAddress
+
+ANSWER_MAX: Final = 4096
+"""Bytes of an answer."""
+CONNECT_TIME: Final = 3.0
+"""Seconds until another address is tried."""
+_ADDRESSES: Final = 3
+"""So many addresses of a name are tried."""
+
+
+class _Abortable(Protocol):
+    def abortConnection(self) -> None:
+        """Close at once."""
+
+
+class IOutsideReactor(IReactorTCP, IReactorTime):
+    """What connecting needs of a reactor."""
+
+
+class Inside(CallnetError):
+    """A name leads to an address that a client has no business with. The message names neither."""
+
+
+class Outside:
+    """Sends requests out into the world, each on a connection of its own.
+
+    :param resolver: looks names up.
+    :param tls: how to speak TLS with the host of this name: whose certificates are believed.
+    :param is_allowed: tells of an address whether it may be connected to.
+    """
+
+    def __init__(
+        self,
+        reactor: IOutsideReactor,
+        resolver: IHostnameResolver,
+        tls: Callable[[str], IOpenSSLClientConnectionCreator],
+        is_allowed: Callable[[IPAddress], bool],
+    ) -> None:
+        self._reactor = reactor
+        self._resolver = resolver
+        self._tls = tls
+        self._is_allowed = is_allowed
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[int]:
+        """Send a POST; fires with the status of the answer. It has no timeout of its own: cancel it.
+
+        :param url: begins with ``https://`` and is ASCII.
+        :raises Inside: the host has an address that is not allowed.
+        :raises Exception: whatever else the network's many layers raise.
+        """
+        return Deferred.fromCoroutine(self._post(url, headers, body))
+
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        way = _Way(self._connect)
+        agent = Agent.usingEndpointFactory(self._reactor, way)
+        try:
+            response = await agent.request(
+                b"POST", url.encode("ascii"), Headers({name: [value] for name, value in headers.items()}), Body(body)
+            )
+            status: int = response.code
+        finally:
+            way.close()
+        return status
+
+    async def _connect(self, uri: URI, factory: IProtocolFactory) -> _Capped:
+        host, capped = uri.host.decode("ascii"), _CappedFactory(factory)
+        addresses = await self._look_up(host, uri.port)
+        for address in addresses:
+            kind = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
+            plain = kind(self._reactor, str(address), uri.port, timeout=CONNECT_TIME)
+            try:
+                connection = await wrapClientTLS(self._tls(host), plain).connect(capped)
+            except ConnectError:
+                if address == addresses[-1]:
+                    raise
+            else:
+                return cast(_Capped, connection)
+        raise DNSLookupError("the name has no address")
+
+    async def _look_up(self, host: str, port: int) -> Sequence[IPAddress]:
+        """Some of the addresses of a name, if all that it has may be connected to."""
+        answer = _Resolution()
+        self._resolver.resolveHostName(answer, host, port, [IPv4Address, IPv6Address])
+        addresses = await answer.complete
+        if not all(map(self._is_allowed, addresses)):
+            raise Inside("a name leads to where clients have no business")
+        return addresses[:_ADDRESSES]
+
+
+@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
+class _Way:
+    """The connection of one request."""
+
+    def __init__(self, connect: Callable[[URI, IProtocolFactory], Coroutine[Deferred[Any], Any, _Capped]]) -> None:
+        self._connect = connect
+        self._connection: _Capped | None = None
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        self._uri = uri
+        return self
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        return Deferred.fromCoroutine(self._connected(protocolFactory))
+
+    async def _connected(self, factory: IProtocolFactory) -> IProtocol:
+        self._connection = await self._connect(self._uri, factory)
+        return self._connection.wrappedProtocol
+
+    def close(self) -> None:
+        """Close it, whatever the other side may still want to say."""
+        if self._connection is not None:
+            self._connection.cut()
+
+
+class _Capped(ProtocolWrapper):
+    """Passes on so much of what comes in, and closes the connection then."""
+
+    _left = ANSWER_MAX
+
+    def dataReceived(self, data: bytes) -> None:
+        taken, self._left = data[: self._left], self._left - len(data)
+        super().dataReceived(taken)  # type: ignore[no-untyped-call]
+        if self._left <= 0:
+            self.cut()
+
+    def cut(self) -> None:
+        """Close the connection at once."""
+        cast(_Abortable, self.transport).abortConnection()
+
+
+class _CappedFactory(WrappingFactory[_Capped]):
+    noisy = False
+    protocol = _Capped
+
+
+@implementer(IResolutionReceiver)
+class _Resolution:
+    """The addresses of a name, when all are known."""
+
+    def __init__(self) -> None:
+        self._found: list[IPAddress] = []
+        self.complete: Final[Deferred[Sequence[IPAddress]]] = Deferred()
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        """It cannot be cancelled, so there is nothing to keep."""
+
+    def addressResolved(self, address: IAddress) -> None:
+        self._found.append(ip_address(cast(IPv4Address | IPv6Address, address).host))
+
+    def resolutionComplete(self) -> None:
+        self.complete.callback(list(dict.fromkeys(self._found)))

@@ -1,0 +1,149 @@
+"""Wakes devices that sleep when they are called."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from callnet.errors import Unavailable
+from callnet.model import DeviceAddress
+from callnet.operations.under_way import UnderWay
+from callnet.operations.urgent import Fate
+from callnet.push.ways import Ringing, Way
+from callnet.storage_interfaces import IPushRegistrations, PushKind, PushRegistration
+
+AGAIN: Final = 5.0
+"""Seconds in which a device is not woken twice."""
+AT_ONCE: Final = 200
+"""The most that this node wakes at the same time."""
+
+log = Logger()
+
+
+class _Woken(Struct, frozen=True, eq=False):
+    """A device that was woken a moment ago."""
+
+    at: float
+    became: Deferred[Fate]
+
+
+class Waker:
+    """Wakes devices that have said how.
+
+    :param ways: those that the operator offers.
+    :param now: the time, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        registrations: IPushRegistrations,
+        ways: Mapping[PushKind, Way],
+        clock: IReactorTime,
+        now: Callable[[], float],
+    ) -> None:
+        self._registrations = registrations
+        self._ways = ways
+        self._clock = clock
+        self._now = now
+        self._lately: OrderedDict[DeviceAddress, _Woken] = OrderedDict()
+        self._under_way = UnderWay[Fate]()
+        self.counts: Final = dict.fromkeys(Fate, 0)
+        """What became of devices that were to be woken, since this node started."""
+
+    def wakeable(self, address: DeviceAddress) -> Deferred[Sequence[DeviceAddress]]:
+        """The device, or for ``*`` those of the phone, that can be woken, by device id.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+        if not self._ways:
+            return succeed(())
+        return self._registrations.of(address).addCallback(
+            lambda found: [one.device for one in found if one.kind in self._ways]
+        )
+
+    def wake(self, device: DeviceAddress, from_phone: str, from_name: str, lasts: float) -> Deferred[Fate]:
+        """Wake a device for a call. Fires with what became of it; it neither fails nor keeps anybody waiting.
+
+        For :data:`AGAIN` seconds the device is not woken again, and the outcome is the same. A registration of which
+        nobody knows any more is dropped.
+
+        :param from_name: what the owner of the phone calls the caller; may be empty.
+        :param lasts: seconds of ringing that are left.
+        """
+        now = self._clock.seconds()
+        while self._lately and next(iter(self._lately.values())).at + AGAIN <= now:
+            self._lately.popitem(last=False)
+        woken = self._lately.get(device)
+        if woken is None:
+            if len(self._under_way) >= AT_ONCE:
+                self.counts[Fate.FAILED] += 1
+                return succeed(Fate.FAILED)
+            ringing = Ringing(from_phone, from_name, int(self._now() + lasts))
+            woken = self._lately[device] = _Woken(now, self._begin(device, ringing, now + lasts))
+            woken.became.addCallback(self._done, device, woken)
+        return _copy(woken.became)
+
+    def stop(self) -> None:
+        """Wake nobody more, nor wait for what is under way."""
+        for way in self._ways.values():
+            way.stop()
+        self._under_way.cancel()
+
+    def _begin(self, device: DeviceAddress, ringing: Ringing, until: float) -> Deferred[Fate]:
+        waking = self._under_way.begin(self._wake(device, ringing, until))
+        return waking.addErrback(_failed).addCallback(self._counted)
+
+    def _counted(self, became: Fate) -> Fate:
+        self.counts[became] += 1
+        return became
+
+    def _done(self, became: Fate, device: DeviceAddress, woken: _Woken) -> Fate:
+        """Let a device be woken at once that registers anew."""
+        if became is Fate.GONE and self._lately.get(device) is woken:
+            del self._lately[device]
+        return became
+
+    async def _wake(self, device: DeviceAddress, ringing: Ringing, until: float) -> Fate:
+        for registration in await self._registrations.of(device):
+            way = self._ways.get(registration.kind)
+            if way is not None:
+                became = await way.wake(registration, ringing, until - self._clock.seconds())
+                if became is Fate.GONE:
+                    await self._drop(registration)
+                return became
+        return Fate.GONE
+
+    async def _drop(self, registration: PushRegistration) -> None:
+        try:
+            await self._registrations.drop(registration)
+        except Unavailable:
+            log.warn("a device cannot be woken any more, which could not be written down")
+        else:
+            log.info("a device cannot be woken any more, and its registration was dropped")
+
+
+def _copy(of: Deferred[Fate]) -> Deferred[Fate]:
+    """A Deferred of the caller's own."""
+    copy: Deferred[Fate] = Deferred()
+
+    def tell(became: Fate) -> Fate:
+        copy.callback(became)
+        return became
+
+    of.addCallback(tell)
+    return copy
+
+
+def _failed(failure: Failure) -> Fate:
+    if failure.check(Unavailable):
+        log.warn("a device was not woken: the database cannot be reached")
+    elif not failure.check(CancelledError):
+        log.failure("waking a device", failure)
+    return Fate.FAILED

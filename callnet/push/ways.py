@@ -1,0 +1,119 @@
+"""The two ways to wake a device: the operator's gateway, and the push service of its browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from callnet.errors import DataInvalid
+from callnet.operations.posted import Posted, outcome_of
+from callnet.operations.urgent import Fate, Urgent
+from callnet.operations.webhooks import Webhook
+from callnet.push.encryption import sealed
+from callnet.push.outside import Outside
+from callnet.push.subscription import PushHosts, read_subscription
+from callnet.push.vapid import Vapid
+from callnet.storage_interfaces import PushRegistration
+
+PAUSES: Final = (1.0, 3.0)
+"""Seconds before each further try. One that comes when nothing rings any more is of no use."""
+EVENT: Final = "wake"
+"""What gateways and browsers are told that this is."""
+_PADDED_TO: Final = 512
+"""Bytes that a browser is sent: more than the longest name takes."""
+
+
+class Ringing(Struct, frozen=True):
+    """What a device is woken for. The room is not in it: whoever knows it may enter."""
+
+    from_phone: str
+    from_name: str
+    """What the owner of the phone calls the caller; may be empty."""
+    expires_at: int
+    """When it ends at the latest, in seconds since 1970: it says so whenever it is read."""
+
+
+class Way(Protocol):
+    """A way to wake devices."""
+
+    def wake(self, registration: PushRegistration, ringing: Ringing, lasts: float) -> Deferred[Fate]:
+        """Have a device woken. Fires with what became of it; it does not fail.
+
+        :param lasts: seconds that the ringing lasts.
+        """
+
+    def stop(self) -> None:
+        """Wake nobody more, nor wait for what is under way."""
+
+
+class Gateway:
+    """Has the operator's program wake devices (docs/webhooks.md)."""
+
+    def __init__(self, webhook: Webhook) -> None:
+        self._webhook = webhook
+
+    def wake(self, registration: PushRegistration, ringing: Ringing, lasts: float) -> Deferred[Fate]:
+        """See :meth:`Way.wake`."""
+        device = registration.device
+        fields = {
+            "phone": device.phone,
+            "device_id": device.device_id,
+            "target": registration.target,
+            **msgspec.structs.asdict(ringing),
+        }
+        return self._webhook.send(EVENT, fields, lasts)
+
+    def stop(self) -> None:
+        """See :meth:`Way.stop`."""
+        self._webhook.stop()
+
+
+class WebPush:
+    """Has push services wake browsers (RFC 8030, RFC 8291, RFC 8292).
+
+    :param hosts: the services that may be asked to.
+    :param now: the time, in seconds since 1970.
+    """
+
+    def __init__(
+        self, outside: Outside, hosts: PushHosts, vapid: Vapid, clock: IReactorTime, now: Callable[[], float]
+    ) -> None:
+        self.hosts: Final = hosts
+        self.vapid: Final = vapid
+        self._outside = outside
+        self._clock = clock
+        self._now = now
+        self._urgent = Urgent(clock, PAUSES)
+
+    def wake(self, registration: PushRegistration, ringing: Ringing, lasts: float) -> Deferred[Fate]:
+        """See :meth:`Way.wake`."""
+        until = self._clock.seconds() + lasts
+        return self._urgent.hand_over(
+            "a Web Push", lambda patience: self._post(registration.target, ringing, until, patience), lasts
+        )
+
+    def stop(self) -> None:
+        """See :meth:`Way.stop`."""
+        self._urgent.stop()
+
+    async def _post(self, target: str, ringing: Ringing, until: float, patience: float) -> Posted:
+        try:
+            subscription = read_subscription(target, self.hosts)
+        except DataInvalid:
+            return Posted("its host is not allowed any more")
+        plain = msgspec.json.encode({"event": EVENT, **msgspec.structs.asdict(ringing)})
+        headers = {
+            "Authorization": self.vapid.authorization(subscription.origin, self._now()),
+            "Content-Encoding": "aes128gcm",
+            "Content-Type": "application/octet-stream",
+            "TTL": str(max(0, int(until - self._clock.seconds()))),
+            "Urgency": "high",
+            "Topic": EVENT,  # of several that a browser has not seen only the last counts
+        }
+        asked = self._outside.post(subscription.url, headers, sealed(plain, subscription, _PADDED_TO))
+        return await outcome_of(asked, self._clock, patience)

@@ -1,0 +1,84 @@
+"""How devices that sleep are woken, in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, select
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from callnet.model import DeviceAddress
+from callnet.storage import revoking
+from callnet.storage.database import Database
+from callnet.storage.sql import Run
+from callnet.storage.tables import covered_by, push_registration
+from callnet.storage_interfaces import IPushRegistrations, PushKind, PushRegistration, Revocation
+
+_row = push_registration.c
+
+
+@implementer(IPushRegistrations)
+class SqlPushRegistrations:
+    """The registrations, for the daemon."""
+
+    def __init__(self, database: Database, run: Run) -> None:
+        self._database = database
+        self._run = run
+
+    def put(self, registration: PushRegistration, is_revoked: Callable[[Sequence[Revocation]], bool]) -> Deferred[bool]:
+        """See :meth:`IPushRegistrations.put`."""
+        return self._run(self._put, registration, is_revoked)
+
+    def _put(self, registration: PushRegistration, is_revoked: Callable[[Sequence[Revocation]], bool]) -> bool:
+        phone, device_id = registration.device
+        row = {
+            "phone": phone,
+            "device_id": device_id,
+            "kind": registration.kind.value,
+            "target": registration.target,
+            "created_at": registration.created_at,
+        }
+        with self._database.write() as connection:
+            self._database.take_turns(connection, phone)
+            if is_revoked(revoking.of_phone(connection, phone, registration.created_at)):
+                return False
+            connection.execute(self._database.insert_or_replace(push_registration), [row])
+        return True
+
+    def of(self, address: DeviceAddress) -> Deferred[Sequence[PushRegistration]]:
+        """See :meth:`IPushRegistrations.of`."""
+        return self._run(self._of, address)
+
+    def _of(self, address: DeviceAddress) -> Sequence[PushRegistration]:
+        with self._database.read() as connection:
+            return registrations(connection, address)
+
+    def forget(self, device: DeviceAddress) -> Deferred[None]:
+        """See :meth:`IPushRegistrations.forget`."""
+        return self._run(self._delete, covered_by(device, push_registration))
+
+    def drop(self, registration: PushRegistration) -> Deferred[None]:
+        """See :meth:`IPushRegistrations.drop`."""
+        same = (
+            covered_by(registration.device, push_registration)
+            & (_row.kind == registration.kind.value)
+            & (_row.target == registration.target)
+            & (_row.created_at == registration.created_at)
+        )
+        return self._run(self._delete, same)
+
+    def _delete(self, which: ColumnElement[bool]) -> None:
+        with self._database.write() as connection:
+            connection.execute(push_registration.delete().where(which))
+
+
+def registrations(connection: Connection, address: DeviceAddress) -> Sequence[PushRegistration]:
+    """What :meth:`IPushRegistrations.of` says."""
+    statement = select(push_registration).where(covered_by(address, push_registration)).order_by(_row.device_id)
+    return [_as_registration(row) for row in connection.execute(statement)]
+
+
+def _as_registration(row: Any) -> PushRegistration:
+    return PushRegistration(DeviceAddress(row.phone, row.device_id), PushKind(row.kind), row.target, row.created_at)
