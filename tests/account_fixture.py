@@ -20,10 +20,12 @@ from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
+from callnet.accounts.ways_to_wake import WaysToWake
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
 from callnet.config import LimitSettings
 from callnet.model import DeviceAddress
 from callnet.operations.limits import LimitsAlone, LoginLimits
+from callnet.push.ways import WebPush
 from callnet.records import Changes, DeviceRecord
 from callnet.soon import Ready, Soon
 from callnet.storage.changes import SqlChanges
@@ -34,6 +36,7 @@ from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
 from callnet.storage.preferences import SqlPreferences
+from callnet.storage.push import SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage.settings import SqlPhoneSettings
 from callnet.web.api import AccountApi
@@ -51,6 +54,7 @@ class ServiceFixture:
     :param world: a server whose devices it is for; ``None``: there is none.
     :param database: that of another node.
     :param preferences: those that the world goes by.
+    :param web_push: ``None``: devices can be woken by a gateway alone.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class ServiceFixture:
         world: World | None = None,
         database: Database | None = None,
         preferences: KnownPreferences | None = None,
+        web_push: WebPush | None = None,
     ) -> None:
         self.enrolment = enrolment
         self.clock = Clock() if world is None else world.clock
@@ -121,12 +126,15 @@ class ServiceFixture:
         self.past_calls = PastCalls(history, self.tokens)
         events = CallEvents(SqlOutbox(self.database, run_at_once, contacts_only=False), (), self.clock.seconds)
         self.historian = Historian(self.store.ended, history, events, self.clock, self.clock.seconds, days=90)
+        self.registrations = SqlPushRegistrations(self.database, run_at_once)
+        self.ways_to_wake = WaysToWake(self.registrations, self.tokens, has_gateway=True, web_push=web_push)
         self.settings = SettingsOfPhones(SqlPhoneSettings(self.database, run_at_once), self.tokens, is_phone)
 
     def api(self, logins: Logins | None = None, lists: ContactLists | None = None) -> IResource:
         """All of it over HTTP, with these services in the place of its own."""
-        api = AccountApi(logins or self.logins, lists or self.lists, self.settings, self.past_calls, self.limits)
-        return api.resource()
+        return AccountApi(
+            logins or self.logins, lists or self.lists, self.settings, self.past_calls, self.ways_to_wake, self.limits
+        ).resource()
 
     def _leave(self, device: DeviceAddress) -> Soon[None]:
         self.left.append(device)

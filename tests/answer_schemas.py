@@ -15,10 +15,10 @@ _DOCUMENT: Final = openapi.document()
 
 
 @cache
-def _responses(path: str) -> Mapping[str, Any]:
+def _responses(path: str, method: str) -> Mapping[str, Any]:
     """What a call may be answered with, by status: the headers that it must have, and what checks the body."""
     found = {}
-    for status, response in _DOCUMENT["paths"][path]["post"]["responses"].items():
+    for status, response in _DOCUMENT["paths"][path][method]["responses"].items():
         if "$ref" in response:
             response = _DOCUMENT["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]  # noqa: PLW2901
         schema = response["content"]["application/json"]["schema"]
@@ -27,13 +27,13 @@ def _responses(path: str) -> Mapping[str, Any]:
     return found
 
 
-def check_answer(path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Make sure that an answer to ``POST path`` is as the document says, if that is a call of the account service.
+def check_answer(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Make sure that an answer is as the document says, if what is answered is a call of the account service.
 
     :param headers: with names in lower case.
     """
-    if path in _DOCUMENT["paths"]:
-        needed, validator = _responses(path)[str(status)]
+    if method.lower() in _DOCUMENT["paths"].get(path, ()):
+        needed, validator = _responses(path, method.lower())[str(status)]
         assert headers["content-type"] == "application/json", headers
         assert needed <= headers.keys(), f"{path}: {status} without {needed - headers.keys()}"
         validator.validate(json.loads(body))

@@ -74,6 +74,5 @@ class HttpWire:
         lines = [f"{method} {path} HTTP/1.1", "Host: callnet.test", f"Content-Length: {len(body)}", *headers]
         self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
         (answer,) = self.answers()[before:]
-        if method == "POST":
-            check_answer(path, answer.status, answer.headers, answer.body)
+        check_answer(method, path, answer.status, answer.headers, answer.body)
         return answer

@@ -11,6 +11,8 @@ from callnet.model import DeviceAddress, RoomId
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.history import SqlHistory
+from callnet.storage.push import SqlPushRegistrations
+from callnet.storage_interfaces import PushKind, PushRegistration
 from tests.immediate import run_at_once
 from tests.test_cli import A, B, C, CommandTestCase
 
@@ -69,6 +71,34 @@ class AccountTests(CommandTestCase):
         self.addCleanup(database.close)
         self.successResultOf(SqlHistory(database, run_at_once, contacts_only=False).write([call]))
 
+    def let_be_woken(self, device: DeviceAddress) -> None:
+        """Let a device have said how it is woken."""
+        registration = PushRegistration(device, PushKind.WEBHOOK, "box 7", 1.5)
+        self.assertTrue(self.successResultOf(self.registrations().put(registration, lambda _: False)))
+
+    def registrations(self) -> SqlPushRegistrations:
+        """How devices are woken."""
+        database = Database(self.url)
+        self.addCleanup(database.close)
+        return SqlPushRegistrations(database, run_at_once)
+
+    def woken(self) -> list[DeviceAddress]:
+        """The devices of a phone that can be woken."""
+        found = self.successResultOf(self.registrations().of(DeviceAddress(A, "*")))
+        return [one.device for one in found]
+
+    def test_revoked_devices_sleep(self) -> None:
+        """A device whose tokens are revoked is not woken any more, and all of a phone if all its tokens are."""
+        tv, pad = DeviceAddress(A, "tv"), DeviceAddress(A, "pad")
+        self.run_("account", "add", A, "tv", "pad")
+        self.let_be_woken(tv)
+        self.let_be_woken(pad)
+        self.run_("account", "revoke", A, "tv")
+        self.assertEqual([pad], self.woken())
+        self.let_be_woken(tv)
+        self.run_("account", "revoke", A)
+        self.assertEqual([], self.woken())
+
     def test_export(self) -> None:
         """All that is kept of a phone is shown, and no secret."""
         self.assert_one_line(self.fail_("account", "export", A), "nothing is kept")
@@ -78,6 +108,7 @@ class AccountTests(CommandTestCase):
         self.run_("contact", "block", A, C)
         self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
         self.write_down(PastCall(A, 1.5, ROOM, True, "tv", DeviceAddress(B, "pad"), None, 3.0, "missed", False))
+        self.let_be_woken(DeviceAddress(A, "tv"))
         text = self.run_("account", "export", A)
         self.assertNotIn(secret, text)
         self.assertEqual(
@@ -89,6 +120,7 @@ class AccountTests(CommandTestCase):
                 "blocked": [C],
                 "do_not_disturb": {"from": "22:30", "to": "07:00", "time_zone": "Europe/Berlin"},
                 "auto_answer": [B],
+                "wake": [{"device_id": "tv", "kind": "webhook", "target": "box 7", "created_at": 1.5}],
                 "calls": [
                     {
                         "room_id": ROOM,
@@ -141,10 +173,12 @@ class AccountTests(CommandTestCase):
         self.run_("contact", "block", A, C)
         self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
         self.write_down(PastCall(A, 1.5, ROOM, True, "tv", DeviceAddress(B, "pad"), None, 3.0, "missed", False))
+        self.let_be_woken(DeviceAddress(A, "tv"))
         self.assertEqual(1, self.invoke("account", "delete", A, given="n\n").exit_code)
         self.run_("account", "export", A)
         self.assertEqual(self.run_("account", "delete", A, "--yes"), "")
         self.fail_("account", "export", A)
+        self.assertEqual([], self.woken())
         self.assertEqual(self.run_("account", "settings", A), "")
         self.assertEqual(self.run_("account", "list"), "")
         self.assertEqual(self.run_("contact", "list"), f"{B}  {A}\n")

@@ -17,7 +17,8 @@ from callnet.history_interfaces import OutboxEvent
 from callnet.operations import deliveries
 from callnet.operations.deliveries import AT_ONCE, LEASE, LOOK_EVERY, TAKEN, TRIES, Deliveries
 from callnet.operations.metrics import of_events
-from callnet.operations.signed_posts import ANSWER_TIME, SignedPosts
+from callnet.operations.posted import ANSWER_TIME
+from callnet.operations.signed_posts import SignedPosts
 from callnet.storage.database import Database
 from callnet.storage.outbox import SqlOutbox, letters
 from callnet.storage.tables import outbox

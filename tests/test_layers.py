@@ -18,6 +18,7 @@ LAYERS: Final = (
     {"preferences"},
     {"interfaces", "storage_interfaces", "history_interfaces", "config", "client", "websocket", "turn"},
     {"operations", "config_file"},
+    {"push"},
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},
     {"schemas"},

@@ -107,6 +107,7 @@ class PlacesTests(SiteTestCase):
             "/contacts",
             "/contacts/nothing",
             "/calls",
+            "/devices/nothing",
         ):
             answer = self.wire.request("POST", path, b"{}")
             self.assertEqual((answer.status, answer.json()["errorCode"]), (404, 2), path)

@@ -1,0 +1,188 @@
+"""What every database must do for how devices are woken: SQLite, and a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.trial.unittest import TestCase
+from zope.interface.verify import verifyObject
+
+from callnet.model import PUSH_TARGET_MAX, DeviceAddress
+from callnet.storage import devices
+from callnet.storage.push import SqlPushRegistrations
+from callnet.storage.revoking import SqlRevocations
+from callnet.storage_interfaces import IPushRegistrations, PushKind, PushRegistration, Revocation
+from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
+
+PHONE, FRIEND = "13651884967", "13651884968"
+TV, PAD, OTHER = DeviceAddress(PHONE, "tv"), DeviceAddress(PHONE, "Pad"), DeviceAddress(FRIEND, "tv")
+ALL = DeviceAddress(PHONE, "*")
+
+
+def registration(device: DeviceAddress, target: str = "box 7", at: float = 1.0) -> PushRegistration:
+    """One for the gateway."""
+    return PushRegistration(device, PushKind.WEBHOOK, target, at)
+
+
+def nothing_revoked(_revoked: Sequence[Revocation]) -> bool:
+    """The token is good, whatever else is revoked."""
+    return False
+
+
+def anything_revoked(revoked: Sequence[Revocation]) -> bool:
+    """The token is one of all that are revoked."""
+    return bool(revoked)
+
+
+class PushContract(DatabaseCase):
+    """At most one registration for each device."""
+
+    def setUp(self) -> None:
+        """A database with nothing in it."""
+        super().setUp()
+        self.registrations = SqlPushRegistrations(self.database, self.run_there)
+        self.revocations = SqlRevocations(self.database, self.run_there)
+
+    async def put(self, *new: PushRegistration) -> None:
+        """Let devices register."""
+        for each in new:
+            self.assertTrue(await self.registrations.put(each, nothing_revoked))
+
+    async def revoke(self, device: DeviceAddress) -> None:
+        """Revoke what was issued for a device."""
+        await self.revocations.revoke(Revocation(device, 100.0, before=2.0), 2.0)
+
+    def test_interface(self) -> None:
+        """It is what it says it is."""
+        self.assertTrue(verifyObject(IPushRegistrations, self.registrations))
+
+    def test_kept(self) -> Deferred[None]:
+        """What a device has registered is found by it, and by its phone, in the order of device ids."""
+
+        async def test() -> None:
+            web = PushRegistration(PAD, PushKind.WEBPUSH, "码" * PUSH_TARGET_MAX, 1.5)
+            self.assertEqual([], await self.registrations.of(TV))
+            await self.put(registration(TV), web, registration(OTHER))
+            self.assertEqual([registration(TV)], await self.registrations.of(TV))
+            self.assertEqual([web, registration(TV)], await self.registrations.of(ALL))
+            self.assertEqual([], await self.registrations.of(DeviceAddress(PHONE, "pad")))
+
+        return self.check(test)
+
+    def test_newest(self) -> Deferred[None]:
+        """A device has one registration, the newest."""
+
+        async def test() -> None:
+            newer = PushRegistration(TV, PushKind.WEBPUSH, "y", 2.0)
+            await self.put(registration(TV), registration(PAD), newer)
+            self.assertEqual([registration(PAD), newer], await self.registrations.of(ALL))
+
+        return self.check(test)
+
+    def test_forget(self) -> Deferred[None]:
+        """A device is forgotten, and no other; one that is not there, too."""
+
+        async def test() -> None:
+            await self.put(registration(TV), registration(PAD), registration(OTHER))
+            for _ in range(2):
+                await self.registrations.forget(TV)
+                self.assertEqual([registration(PAD)], await self.registrations.of(ALL))
+            self.assertEqual([registration(OTHER)], await self.registrations.of(OTHER))
+
+        return self.check(test)
+
+    def test_drop(self) -> Deferred[None]:
+        """A registration is dropped only as long as the device has made no other one."""
+
+        async def test() -> None:
+            old = registration(TV)
+            for newer in (
+                registration(TV, target="box 8"),
+                registration(TV, at=1.25),
+                PushRegistration(TV, PushKind.WEBPUSH, old.target, old.created_at),
+            ):
+                await self.put(newer)
+                await self.registrations.drop(old)
+                self.assertEqual([newer], await self.registrations.of(TV))
+                await self.registrations.drop(newer)
+                self.assertEqual([], await self.registrations.of(TV))
+
+        return self.check(test)
+
+    def test_revoked(self) -> Deferred[None]:
+        """A device is not woken any more of which a token is revoked; nor is any of a phone, if that is revoked."""
+
+        async def test() -> None:
+            everybody = [registration(PAD), registration(TV), registration(OTHER)]
+            await self.put(*everybody)
+            await self.revoke(TV)
+            self.assertEqual([registration(PAD)], await self.registrations.of(ALL))
+            await self.put(registration(TV))
+            await self.revoke(ALL)
+            self.assertEqual([], await self.registrations.of(ALL))
+            self.assertEqual([registration(OTHER)], await self.registrations.of(OTHER))
+
+        return self.check(test)
+
+    def test_with_a_revoked_token(self) -> Deferred[None]:
+        """Who registers with a token that is revoked is not registered, and what was there stays."""
+
+        async def test() -> None:
+            await self.revoke(OTHER)
+            await self.put(registration(TV))
+            self.assertTrue(await self.registrations.put(registration(TV), anything_revoked))
+            self.assertFalse(await self.registrations.put(registration(OTHER), anything_revoked))
+            self.assertEqual([], await self.registrations.of(OTHER))
+            late = registration(OTHER, at=101.0)
+            self.assertTrue(await self.registrations.put(late, anything_revoked))  # all that was revoked has expired
+
+        return self.check(test)
+
+    def test_revoked_at_once(self) -> Deferred[None]:
+        """Of a device that registers while its tokens are revoked no registration is left."""
+
+        async def test() -> None:
+            for _ in range(10):
+                both: list[Deferred[Any]] = [
+                    self.registrations.put(registration(TV), anything_revoked),
+                    self.revocations.revoke(Revocation(TV, 100.0, before=2.0), 2.0),
+                    self.registrations.put(registration(TV), anything_revoked),
+                ]
+                self.assertEqual([True] * 3, [is_done for is_done, _ in await DeferredList(both)])
+                self.assertEqual([], await self.registrations.of(TV))
+                with self.database.write() as connection:
+                    connection.exec_driver_sql("DELETE FROM revocation")
+
+        return self.check(test)
+
+    def test_deleted_at_once(self) -> Deferred[None]:
+        """Of a device that registers while its account is deleted no registration is left, and nobody is in the way."""
+
+        async def test() -> None:
+            for _ in range(10):
+                await self.put(registration(TV))
+                both: list[Deferred[Any]] = [
+                    self.registrations.put(registration(TV), anything_revoked),
+                    self.run_there(devices.delete, self.database, PHONE, 2.0, 100.0),
+                    self.registrations.put(registration(TV), anything_revoked),
+                ]
+                self.assertEqual([True] * 3, [is_done for is_done, _ in await DeferredList(both)])
+                self.assertEqual([], await self.registrations.of(TV))
+                with self.database.write() as connection:
+                    connection.exec_driver_sql("DELETE FROM revocation")
+
+        return self.check(test)
+
+
+class PushInMemory(InMemory, PushContract, TestCase):
+    """SQLite in memory."""
+
+
+class PushInFile(InFile, PushContract, TestCase):
+    """SQLite in a file."""
+
+
+class PushOnPostgresql(OnPostgresql, PushContract, TestCase):
+    """PostgreSQL."""
