@@ -22,6 +22,7 @@ from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
+from callnet.accounts.sleepers import Sleepers
 from callnet.accounts.tokens import Tokens
 from callnet.accounts.ways_to_wake import WaysToWake
 from callnet.cluster.membership import Membership
@@ -81,6 +82,7 @@ class People(Struct, frozen=True):
     past_calls: PastCalls
     ways_to_wake: WaysToWake
     waker: Waker
+    sleepers: Sleepers
     events: CallEvents
     historian: Historian
     company: KnownCompany
@@ -105,7 +107,14 @@ def compose_people(
     told = settings.webhooks.told
     known = SqlAccounts(database, run, reactor, tokens.now if "device_enrolled" in told else None)
     revoked = SqlRevocations(database, run)
-    preferences = KnownPreferences(SqlPreferences(database, run, contacts_only), reactor)
+    gateway, web_push = _gateway(settings.push, reactor), _web_push(settings.push, identities.vapid, reactor)
+    ways: dict[PushKind, Way] = {}
+    if gateway is not None:
+        ways[PushKind.WEBHOOK] = gateway
+    if web_push is not None:
+        ways[PushKind.WEBPUSH] = web_push
+    records = SqlPreferences(database, run, contacts_only, ways)
+    preferences = KnownPreferences(records, reactor)
     changes = SqlChanges(database, run)
     news = News(changes, revoked, identities.revocations, reactor, tokens.now, known.forget, preferences)
     history = SqlHistory(database, run, contacts_only)
@@ -116,12 +125,6 @@ def compose_people(
     if sender is not None:
         otp = settings.accounts.otp
         codes = Codes(SqlCodes(database, run), sender.send, otp.text, otp.secret.encode(), tokens.now)
-    gateway, web_push = _gateway(settings.push, reactor), _web_push(settings.push, identities.vapid, reactor)
-    ways: dict[PushKind, Way] = {}
-    if gateway is not None:
-        ways[PushKind.WEBHOOK] = gateway
-    if web_push is not None:
-        ways[PushKind.WEBPUSH] = web_push
     registrations = SqlPushRegistrations(database, run)
     return People(
         Logins(known, revoked, preferences, tokens, is_phone, settings.accounts.enrolment, codes, news.look),
@@ -130,6 +133,7 @@ def compose_people(
         PastCalls(history, tokens),
         WaysToWake(registrations, tokens, gateway is not None, web_push),
         Waker(registrations, ways, reactor, tokens.now),
+        Sleepers(records, reactor),
         events,
         Historian(cluster.ended, history, events, reactor, tokens.now, settings.history.days),
         KnownCompany(SqlCompany(database, run), reactor, tokens.now),

@@ -123,8 +123,16 @@ class IPreferenceRecords(Interface):
     """What the owners of phones want of calls to them, where it is kept."""
 
     def restricted(most: int) -> Deferred[Collection[str] | None]:
-        """The phones that not everybody may call at all times; ``None``: there are more than ``most``, or all are.
+        """The phones that not everybody may call at all times, or of which devices can be woken; ``None``: there are
+        more than ``most``, or all are.
 
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def wakeful(after: str, most: int) -> Deferred[Sequence[str]]:
+        """So many of the phones that have devices which can be woken, in order.
+
+        :param after: only those that come after this one.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
@@ -264,13 +272,13 @@ class IPushRegistrations(Interface):
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
-    def forget(device: DeviceAddress) -> Deferred[None]:
+    def forget(device: DeviceAddress, now: float) -> Deferred[None]:
         """Wake a device no more.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
-    def drop(registration: PushRegistration) -> Deferred[None]:
+    def drop(registration: PushRegistration, now: float) -> Deferred[None]:
         """Remove a registration, unless the device has made another one since.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.

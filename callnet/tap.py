@@ -176,6 +176,8 @@ def _compose_node(
     people.news.leave = rooms.orders.revoke_absent
     people.news.lists_changed = rooms.extensions.lists_changed
     rooms.extensions.company = people.company
+    rooms.waking.wake = people.waker.wake
+    people.sleepers.sleeps = rooms.waking.sleeps
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
     observed = Observed(readiness.report, lambda: succeed(_families(rooms, signaling, room, people.waker, deliveries)))
@@ -195,7 +197,7 @@ def _compose_node(
         database,
         threads,
         people.news,
-        [people.historian, people.company, *deliveries],
+        [people.historian, people.company, people.sleepers, *deliveries],
         [people.preferences, people.waker, *people.senders],
         readiness,
         observed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
@@ -42,6 +42,11 @@ class SlowRecords:
     def announced(self, most: int) -> Deferred[Collection[str] | None]:  # noqa: ARG002
         """See :meth:`IPreferenceRecords.announced`."""
         return succeed(self.with_names)
+
+    def wakeful(self, after: str, most: int) -> Deferred[Sequence[str]]:
+        """See :meth:`IPreferenceRecords.wakeful`."""
+        phones = sorted(phone for phone, wanted in self.kept.items() if wanted.policy.wakes and phone > after)
+        return succeed(phones[:most])
 
     def read(self, phones: Collection[str]) -> Deferred[Mapping[str, Preferences]]:
         """See :meth:`IPreferenceRecords.read`."""

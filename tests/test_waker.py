@@ -101,17 +101,6 @@ class WakerTests(SynchronousTestCase):
         )
         self.assertIsNotNone(request.getHeader("callnet-signature"))
 
-    def test_who_can_be_woken(self) -> None:
-        """Those can be woken that have registered for what there is here."""
-        self.assertEqual([TV], self.successResultOf(self.waker.wakeable(ALL)))
-        self.assertEqual([TV], self.successResultOf(self.waker.wakeable(TV)))
-        self.assertEqual([], self.successResultOf(self.waker.wakeable(PAD)))
-        nobody = Waker(self.registrations, {}, self.clock, self.clock.seconds)
-        found: Sequence[DeviceAddress] = self.successResultOf(nobody.wakeable(ALL))
-        self.assertEqual(0, len(found))
-        self.is_away = True
-        self.failureResultOf(self.waker.wakeable(ALL), Unavailable)
-
     def test_nobody_to_wake(self) -> None:
         """Who has not registered, or not for what there is here, is not woken."""
         for device in (PAD, DeviceAddress(ANN, "tv")):

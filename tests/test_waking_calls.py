@@ -7,6 +7,7 @@ from zope.interface import implementer
 
 from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
+from callnet.operations.urgent import Fate
 from callnet.preferences import PLAIN, Preferences, encode_names
 from callnet.records import ANYONE, Policy
 from callnet.soon import Ready
@@ -41,13 +42,13 @@ class WakingTests(QuietTestCase):
         """Let it fall asleep."""
         super().setUp()
         self.woken: list[tuple[DeviceAddress, str, str, float]] = []
-        self.waiting: list[Deferred[bool]] = []
+        self.waiting: list[Deferred[Fate]] = []
         self.world.rooms.waking.wake = self.wake
         self.world.device(*TV).leave()
         self.world.advance(100)
         self.ann = self.world.device(*ANN)
 
-    def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[bool]:
+    def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:
         """Remember whom to wake."""
         self.woken.append((device, phone, name, lasts))
         self.waiting.append(Deferred())
@@ -62,7 +63,7 @@ class WakingTests(QuietTestCase):
         self.call()
         self.assertEqual([(TV, ANN.phone, "Ann", 45.0)], self.woken)
         self.assertEqual([], self.ann.heard())
-        self.waiting[0].callback(True)
+        self.waiting[0].callback(Fate.TAKEN)
         self.world.advance(5)
         tv = self.world.device(*TV)
         called = tv.hears()
@@ -73,7 +74,7 @@ class WakingTests(QuietTestCase):
     def test_not_woken(self) -> None:
         """If it cannot be woken it is offline."""
         self.call()
-        self.waiting[0].callback(False)
+        self.waiting[0].callback(Fate.GONE)
         self.world.settle()
         self.assertEqual("offline", self.ann.hears()["reason"])
 
@@ -84,7 +85,7 @@ class WakingTests(QuietTestCase):
         called = tv.hears()
         tv.say("called_success", from_phone="", from_device_id="", room_id=called["room_id"])
         self.assertEqual("call_success", self.ann.hears()["type"])
-        self.waiting[0].callback(False)
+        self.waiting[0].callback(Fate.GONE)
         self.assertEqual([], self.ann.heard() + tv.heard())
 
     def test_there(self) -> None:

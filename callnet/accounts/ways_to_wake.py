@@ -50,7 +50,7 @@ class WaysToWake:
     async def _register(self, text: str, kind: PushKind | None, target: str) -> None:
         token = self._tokens.verify(text)
         if kind is None:
-            await self._registrations.forget(token.device)
+            await self._registrations.forget(token.device, self._tokens.now())
             return
         registration = PushRegistration(token.device, kind, self._accepted(kind, target), self._tokens.now())
         if not await self._registrations.put(registration, lambda revoked: _is_revoked(token, revoked)):

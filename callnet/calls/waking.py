@@ -14,6 +14,7 @@ from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress, RoomId
+from callnet.operations.urgent import Fate
 from callnet.records import Policy
 from callnet.soon import Soon, begin, or_else
 
@@ -27,9 +28,9 @@ class Waking:
         self._decisions = decisions
         self._preferences = preferences
         self._settings = settings
-        self.wake: Callable[[DeviceAddress, str, str, float], Deferred[bool]] = _nobody_can
+        self.wake: Callable[[DeviceAddress, str, str, float], Deferred[Fate]] = _nobody_can
         """Tells a device to connect: who calls, by the phone and by its name for that, and for how many seconds it
-        rings. Fires with whether the device will be told; it does not fail."""
+        rings. Fires with what became of that; it does not fail."""
 
     def wake_all(self, room: RoomId, caller: DeviceAddress, devices: Iterable[DeviceAddress]) -> None:
         """Wake the devices that a call rings and that sleep."""
@@ -38,7 +39,7 @@ class Waking:
 
     async def _wake(self, room: RoomId, caller: DeviceAddress, device: DeviceAddress) -> None:
         name = (await self._preferences.of(device.phone)).name_of(caller.phone)
-        if not await self.wake(device, caller.phone, name, self._settings.ring_time):
+        if await self.wake(device, caller.phone, name, self._settings.ring_time) is not Fate.TAKEN:
             await self._decisions.settle(events.NotWoken(room, device))
 
     def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[object]:
@@ -49,9 +50,9 @@ class Waking:
         return begin(self._decisions.settle(events.Sleeps(device, policy)))
 
 
-def _nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[bool]:  # noqa: ARG001
+def _nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG001
     """Wake nobody."""
-    return succeed(False)
+    return succeed(Fate.GONE)
 
 
 def _log_unless_unavailable(failure: Failure) -> None:

@@ -1,4 +1,4 @@
-"""Doing something again and again."""
+"""Doing something again and again, or after a while."""
 
 from __future__ import annotations
 
@@ -43,3 +43,10 @@ class Rounds:
     def _wait(self) -> None:
         if self._goes_on:
             self._next = self._clock.callLater(self._pause, self._begin)
+
+
+def pause(clock: IReactorTime, seconds: float) -> Deferred[None]:
+    """Fires after so many seconds. It can be cancelled."""
+    paused: Deferred[None] = Deferred(lambda _: delay.cancel())
+    delay = clock.callLater(seconds, paused.callback, None)
+    return paused

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.operations.posted import ANSWER_TIME, Posted
+from callnet.operations.rounds import pause
 from callnet.operations.under_way import UnderWay
 
 Post: TypeAlias = Callable[[float], Coroutine[Deferred[Any], Any, Posted]]
@@ -63,12 +64,12 @@ class Urgent:
 
     async def _hand_over(self, what: str, post: Post, until: float) -> Fate:
         failure = ""
-        for pause in (0.0, *self._pauses):
-            if self._clock.seconds() + pause >= until:
+        for wait in (0.0, *self._pauses):
+            if self._clock.seconds() + wait >= until:
                 failure = failure or "it is too late"
                 break
-            if pause:
-                await _pause(self._clock, pause)
+            if wait:
+                await pause(self._clock, wait)
             posted = await post(min(ANSWER_TIME, until - self._clock.seconds()))
             if self._stopped:
                 return Fate.FAILED  # the request was cancelled, which the agent reports as it likes
@@ -81,12 +82,6 @@ class Urgent:
                 break
         log.warn("{what} was not taken: {failure}", what=what, failure=failure)
         return Fate.FAILED
-
-
-def _pause(clock: IReactorTime, seconds: float) -> Deferred[None]:
-    paused: Deferred[None] = Deferred(lambda _: delay.cancel())
-    delay = clock.callLater(seconds, paused.callback, None)
-    return paused
 
 
 def _failed(failure: Failure) -> Fate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -56,17 +56,6 @@ class Waker:
         self._under_way = UnderWay[Fate]()
         self.counts: Final = dict.fromkeys(Fate, 0)
         """What became of devices that were to be woken, since this node started."""
-
-    def wakeable(self, address: DeviceAddress) -> Deferred[Sequence[DeviceAddress]]:
-        """The device, or for ``*`` those of the phone, that can be woken, by device id.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        if not self._ways:
-            return succeed(())
-        return self._registrations.of(address).addCallback(
-            lambda found: [one.device for one in found if one.kind in self._ways]
-        )
 
     def wake(self, device: DeviceAddress, from_phone: str, from_name: str, lasts: float) -> Deferred[Fate]:
         """Wake a device for a call. Fires with what became of it; it neither fails nor keeps anybody waiting.
@@ -122,7 +111,7 @@ class Waker:
 
     async def _drop(self, registration: PushRegistration) -> None:
         try:
-            await self._registrations.drop(registration)
+            await self._registrations.drop(registration, self._now())
         except Unavailable:
             log.warn("a device cannot be woken any more, which could not be written down")
         else:

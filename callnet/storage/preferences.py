@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, Table, select, union
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, select, union
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -14,8 +14,8 @@ from callnet.quiet_hours import QuietHours
 from callnet.records import Policy
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
-from callnet.storage.tables import auto_answer, blocked, contact, quiet_hours
-from callnet.storage_interfaces import IPreferenceRecords
+from callnet.storage.tables import auto_answer, blocked, contact, push_registration, quiet_hours
+from callnet.storage_interfaces import IPreferenceRecords, PushKind
 
 
 @implementer(IPreferenceRecords)
@@ -23,28 +23,43 @@ class SqlPreferences:
     """All lists of each phone, and its quiet hours.
 
     :param contacts_only: whether nobody but contacts may call.
+    :param ways: those in which devices can be woken.
     """
 
-    def __init__(self, database: Database, run: Run, contacts_only: bool) -> None:
+    def __init__(self, database: Database, run: Run, contacts_only: bool, ways: Collection[PushKind] = ()) -> None:
         self._database = database
         self._run = run
         self._contacts_only = contacts_only
+        self._is_way = push_registration.c.kind.in_(sorted(ways))
 
     def restricted(self, most: int) -> Deferred[Collection[str] | None]:
         """See :meth:`IPreferenceRecords.restricted`."""
         return self._run(self._restricted, most)
 
     def _restricted(self, most: int) -> Collection[str] | None:
-        return None if self._contacts_only else self._owners(select(blocked.c.owner), select(quiet_hours.c.phone), most)
+        if self._contacts_only:
+            return None
+        wakeful = select(push_registration.c.phone).where(self._is_way)
+        return self._owners(most, select(blocked.c.owner), select(quiet_hours.c.phone), wakeful)
 
     def announced(self, most: int) -> Deferred[Collection[str] | None]:
         """See :meth:`IPreferenceRecords.announced`."""
-        return self._run(self._owners, _owners_of_names(), select(auto_answer.c.owner), most)
+        return self._run(self._owners, most, _owners_of_names(), select(auto_answer.c.owner))
 
-    def _owners(self, some: Select[tuple[str]], others: Select[tuple[str]], most: int) -> Collection[str] | None:
+    def _owners(self, most: int, *kinds: Select[tuple[str]]) -> Collection[str] | None:
         with self._database.read() as connection:
-            rows = connection.execute(union(some, others).limit(most + 1)).all()
+            rows = connection.execute(union(*kinds).limit(most + 1)).all()
         return [str(row[0]) for row in rows] if len(rows) <= most else None
+
+    def wakeful(self, after: str, most: int) -> Deferred[Sequence[str]]:
+        """See :meth:`IPreferenceRecords.wakeful`."""
+        return self._run(self._wakeful, after, most)
+
+    def _wakeful(self, after: str, most: int) -> Sequence[str]:
+        phone = push_registration.c.phone
+        with self._database.read() as connection:
+            found = select(phone).distinct().where(self._is_way, phone > after).order_by(phone).limit(most)
+            return connection.scalars(found).all()
 
     def read(self, phones: Collection[str]) -> Deferred[Mapping[str, Preferences]]:
         """See :meth:`IPreferenceRecords.read`."""
@@ -54,13 +69,14 @@ class SqlPreferences:
         with self._database.read() as connection:
             refused = _lists(connection, blocked, blocked.c.phone, phones)
             answered = _lists(connection, auto_answer, auto_answer.c.phone, phones)
+            wakes = _lists(connection, push_registration, push_registration.c.device_id, phones, self._is_way)
             names = _names(connection, phones)
             quiet = _quiet_hours(connection, phones)
         found: dict[str, Preferences] = {}
         for phone in phones:
             listed = names.get(phone, {})
             only = frozenset(listed) if self._contacts_only else None
-            policy = Policy(frozenset(refused.get(phone, ())), only, quiet.get(phone))
+            policy = Policy(frozenset(refused.get(phone, ())), only, quiet.get(phone), frozenset(wakes.get(phone, ())))
             known = {other: name for other, name in listed.items() if name}
             found[phone] = Preferences(policy, frozenset(answered.get(phone, ())), encode_names(known))
         return found
@@ -70,8 +86,18 @@ def _owners_of_names() -> Select[tuple[str]]:
     return select(contact.c.owner).where(contact.c.name != "")
 
 
-def _lists(connection: Connection, table: Table, other: Column[str], owners: Collection[str]) -> dict[str, list[str]]:
-    statement = select(table.c.owner, other.label("other")).where(table.c.owner.in_(owners))
+def _lists(
+    connection: Connection,
+    table: Table,
+    other: Column[str],
+    owners: Collection[str],
+    which: ColumnElement[bool] | None = None,
+) -> dict[str, list[str]]:
+    """What each owner has in a table, of all rows or some."""
+    owner: Column[str] = table.c.phone if which is not None else table.c.owner
+    statement = select(owner.label("owner"), other.label("other")).where(owner.in_(owners))
+    if which is not None:
+        statement = statement.where(which)
     lists: dict[str, list[str]] = {}
     for row in connection.execute(statement):
         lists.setdefault(row.owner, []).append(row.other)

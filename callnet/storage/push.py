@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from callnet.model import DeviceAddress
-from callnet.storage import revoking
+from callnet.storage import changes, revoking
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
 from callnet.storage.tables import covered_by, push_registration
@@ -45,6 +45,7 @@ class SqlPushRegistrations:
             if is_revoked(revoking.of_phone(connection, phone, registration.created_at)):
                 return False
             connection.execute(self._database.insert_or_replace(push_registration), [row])
+            changes.note(connection, [phone], registration.created_at)
         return True
 
     def of(self, address: DeviceAddress) -> Deferred[Sequence[PushRegistration]]:
@@ -55,11 +56,11 @@ class SqlPushRegistrations:
         with self._database.read() as connection:
             return registrations(connection, address)
 
-    def forget(self, device: DeviceAddress) -> Deferred[None]:
+    def forget(self, device: DeviceAddress, now: float) -> Deferred[None]:
         """See :meth:`IPushRegistrations.forget`."""
-        return self._run(self._delete, covered_by(device, push_registration))
+        return self._run(self._delete, device.phone, covered_by(device, push_registration), now)
 
-    def drop(self, registration: PushRegistration) -> Deferred[None]:
+    def drop(self, registration: PushRegistration, now: float) -> Deferred[None]:
         """See :meth:`IPushRegistrations.drop`."""
         same = (
             covered_by(registration.device, push_registration)
@@ -67,11 +68,12 @@ class SqlPushRegistrations:
             & (_row.target == registration.target)
             & (_row.created_at == registration.created_at)
         )
-        return self._run(self._delete, same)
+        return self._run(self._delete, registration.device.phone, same, now)
 
-    def _delete(self, which: ColumnElement[bool]) -> None:
+    def _delete(self, phone: str, which: ColumnElement[bool], now: float) -> None:
         with self._database.write() as connection:
-            connection.execute(push_registration.delete().where(which))
+            if connection.execute(push_registration.delete().where(which)).rowcount:
+                changes.note(connection, [phone], now)
 
 
 def registrations(connection: Connection, address: DeviceAddress) -> Sequence[PushRegistration]:

@@ -8,13 +8,17 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from callnet.model import DeviceAddress
 from callnet.preferences import Preferences
 from callnet.quiet_hours import QuietHours
 from callnet.records import ANYONE, Policy
 from callnet.storage import contacts
+from callnet.storage.changes import SqlChanges
 from callnet.storage.contacts import Pair
 from callnet.storage.listing import SqlContacts
 from callnet.storage.preferences import SqlPreferences
+from callnet.storage.push import SqlPushRegistrations
+from callnet.storage_interfaces import PushKind, PushRegistration
 from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
 from tests.contract.test_accounts import TV
 
@@ -71,6 +75,42 @@ class PreferencesContract(DatabaseCase):
             self.assertIsNone(await SqlPreferences(self.database, self.run_there, contacts_only=True).restricted(9))
             await self.settings.change(CAROL, NIGHT, UNSET, 1.0)
             self.assertEqual({ANN, BERT, CAROL}, set(await anyone.restricted(3) or ()))
+
+        return self.check(test)
+
+    def test_wakes(self) -> Deferred[None]:
+        """It is known which devices can be woken in the ways that there are, and which phones have such."""
+
+        async def test() -> None:
+            registrations = SqlPushRegistrations(self.database, self.run_there)
+            for device, kind in (("a", PushKind.WEBHOOK), ("b", PushKind.WEBPUSH), ("c", PushKind.WEBHOOK)):
+                await registrations.put(PushRegistration(DeviceAddress(BERT, device), kind, "x", 1.0), lambda _: False)
+            kept = SqlPreferences(self.database, self.run_there, False, [PushKind.WEBHOOK])
+            read = policies(await kept.read([ANN, BERT]))
+            self.assertEqual((frozenset(), frozenset("ac")), (read[ANN].wakes, read[BERT].wakes))
+            self.assertEqual([BERT], list(await kept.wakeful("", 10)))
+            self.assertEqual([], list(await kept.wakeful(BERT, 10)))
+            self.assertEqual({ANN, BERT}, set(await kept.restricted(9) or ()))
+            without = SqlPreferences(self.database, self.run_there, False)
+            self.assertEqual(ANYONE, policies(await without.read([BERT]))[BERT])
+            self.assertEqual([], list(await without.wakeful("", 10)))
+
+        return self.check(test)
+
+    def test_waking_is_news(self) -> Deferred[None]:
+        """Nodes hear of it when a device registers, and when that is over; not if nothing has changed."""
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there)
+            await changes.new()
+            registrations = SqlPushRegistrations(self.database, self.run_there)
+            mine = PushRegistration(TV, PushKind.WEBHOOK, "x", 5.0)
+            await registrations.put(mine, lambda _: False)
+            self.assertEqual([TV.phone], list(await changes.new()))
+            await registrations.drop(mine, 6.0)
+            self.assertEqual([TV.phone], list(await changes.new()))
+            await registrations.forget(TV, 7.0)
+            self.assertEqual([], list(await changes.new()))
 
         return self.check(test)
 

@@ -87,7 +87,7 @@ class PushContract(DatabaseCase):
         async def test() -> None:
             await self.put(registration(TV), registration(PAD), registration(OTHER))
             for _ in range(2):
-                await self.registrations.forget(TV)
+                await self.registrations.forget(TV, 1.0)
                 self.assertEqual([registration(PAD)], await self.registrations.of(ALL))
             self.assertEqual([registration(OTHER)], await self.registrations.of(OTHER))
 
@@ -104,9 +104,9 @@ class PushContract(DatabaseCase):
                 PushRegistration(TV, PushKind.WEBPUSH, old.target, old.created_at),
             ):
                 await self.put(newer)
-                await self.registrations.drop(old)
+                await self.registrations.drop(old, 1.0)
                 self.assertEqual([newer], await self.registrations.of(TV))
-                await self.registrations.drop(newer)
+                await self.registrations.drop(newer, 1.0)
                 self.assertEqual([], await self.registrations.of(TV))
 
         return self.check(test)

@@ -1,0 +1,66 @@
+"""Makes those devices known that sleep and can be woken, when a node begins: nothing but the database knows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from callnet.errors import Unavailable
+from callnet.model import DeviceAddress
+from callnet.operations.rounds import pause
+from callnet.records import Policy
+from callnet.soon import Soon
+from callnet.storage_interfaces import IPreferenceRecords
+
+AGAIN: Final = 5.0
+"""Seconds until this is tried again while something is away."""
+SLEEPERS_MAX: Final = 100_000
+"""Phones with devices that can be woken: of more than these it is known when they connect."""
+_TOGETHER: Final = 200
+
+log = Logger()
+
+
+class Sleepers:
+    """Goes through them once, in the background."""
+
+    def __init__(self, records: IPreferenceRecords, clock: IReactorTime) -> None:
+        self._records = records
+        self._clock = clock
+        self._going: Deferred[None] = succeed(None)
+        self.sleeps: Callable[[DeviceAddress, Policy], Soon[object]]
+        """Lets it be known that a device can be woken."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._going = Deferred.fromCoroutine(self._go()).addErrback(_failed)
+
+    def stop(self) -> Deferred[None]:
+        """End. Fires when that is so."""
+        self._going.cancel()
+        return self._going
+
+    async def _go(self) -> None:
+        after, count = "", 0
+        while count < SLEEPERS_MAX:
+            try:
+                phones = await self._records.wakeful(after, _TOGETHER)
+                if not phones:
+                    return
+                for phone, wanted in (await self._records.read(phones)).items():
+                    for device_id in sorted(wanted.policy.wakes):
+                        await self.sleeps(DeviceAddress(phone, device_id), wanted.policy)
+            except Unavailable:
+                await pause(self._clock, AGAIN)
+            else:
+                after, count = phones[-1], count + len(phones)
+
+
+def _failed(failure: Failure) -> None:
+    if not failure.check(CancelledError):
+        log.failure("making those known who sleep", failure)
