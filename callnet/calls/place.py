@@ -75,7 +75,8 @@ def place(draft: Draft, event: Place) -> Outcome | Ringing:
 
 
 def _require_known(draft: Draft, target: DeviceAddress) -> None:
-    if not any(device.connected and target.covers(device.address) for device in draft.devices_of(target.phone)):
+    known = (device for device in draft.devices_of(target.phone) if target.covers(device.address))
+    if not any(device.connected or device.can_be_woken for device in known):
         raise Unavailable("only other nodes know this phone")
 
 

@@ -93,6 +93,11 @@ class WakingTests(SleepingCase):
         self.tv.accepts(reply.room)
         self.assertEqual([call_success(self.tv, reply.room)], self.ann.hears())
 
+    def test_incomplete(self) -> None:
+        """It is known where it is, be it that other nodes know more."""
+        self.world.complete = False
+        self.assertEqual((self.tv.address,), self.ringing_there().asleep)
+
     def test_does_not_come(self) -> None:
         """If it does not come nobody answers."""
         self.ringing_there()

@@ -1,0 +1,80 @@
+"""Devices that sleep and can be woken, on two nodes."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, succeed
+
+from callnet.model import DeviceAddress
+from callnet.operations.urgent import Fate
+from callnet.preferences import Preferences
+from callnet.records import Policy
+from tests.cluster.case import ANN, GRACE, TV, ClusterCase, Node
+
+WAKES = Policy(wakes=frozenset([TV.device_id]))
+
+
+class SleepingTests(ClusterCase):
+    """The television was at one node, and is called from the other."""
+
+    async def start(self) -> Node:
+        """Start a node that can wake devices."""
+        node = await super().start()
+        node.rooms.waking.wake = self.wake
+        return node
+
+    def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG002
+        """Take note of whom to wake."""
+        self.woken.append(device)
+        return succeed(self.fate)
+
+    async def asleep(self) -> tuple[Node, Node]:
+        """Let the television fall asleep."""
+        self.woken: list[DeviceAddress] = []
+        self.fate = Fate.TAKEN
+        here, there = await self.start(), await self.start()
+        tv = await self.phone(TV, there)
+        there.rooms.orders.prefer(TV.phone, Preferences(WAKES))
+        await self.pass_time(0.5)
+        tv.goes()
+        await self.pass_time(GRACE + 0.5)
+        return here, there
+
+    async def test_in_its_grace_and_after(self) -> None:
+        """It is woken, be it that it has just gone or long ago, and rings when it comes, wherever that is."""
+        here, there = await self.asleep()
+        ann = await self.phone(ANN, here)
+        for node in (there, here):
+            ann.calls(TV)
+            await self.until(lambda: self.woken)
+            tv = await self.phone(TV, node)
+            node.rooms.orders.prefer(TV.phone, Preferences(WAKES))
+            await self.hears(tv, "called")
+            tv.accepts()
+            frame = await self.hears(ann, "call_success")
+            ann.hangs_up(frame["room_id"])
+            await self.hears(tv, "calling_be_hangup:hangup")
+            ann.frames.clear()
+            self.woken.clear()
+            tv.goes()
+            await self.pass_time(GRACE + 0.5)
+
+    async def test_gone(self) -> None:
+        """If it cannot be woken it is offline."""
+        here, _ = await self.asleep()
+        self.fate = Fate.GONE
+        ann = await self.phone(ANN, here)
+        ann.calls(TV)
+        await self.hears(ann, "call_failed:offline")
+
+    async def test_both_nodes_start_anew(self) -> None:
+        """A node that begins makes it known."""
+        self.woken, self.fate = [], Fate.TAKEN
+        here = await self.start()
+        await Deferred.fromCoroutine(self.made_known(here))
+        ann = await self.phone(ANN, here)
+        ann.calls(TV)
+        await self.until(lambda: self.woken)
+
+    async def made_known(self, node: Node) -> None:
+        """Make it known that the television sleeps."""
+        await node.rooms.waking.sleeps(TV, WAKES)

@@ -1,0 +1,142 @@
+"""Devices that sleep are woken, on a real daemon with two workers, by a real gateway of the operator's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from callnet.client import Device
+from callnet.client.frames import Frame
+from tests.checked_client import connect
+from tests.integration.test_history import first
+from tests.integration.test_workers import WorkersTestCase, workers_of
+from tests.processes import stopped
+
+ANN, BERT = "13651884961", "13651884962"
+GRACE = 1.0
+RING_TIME = 20.0
+
+reactor: Any = installed
+
+
+class Gateway(Resource):
+    """Is told whom to wake."""
+
+    isLeaf = True  # noqa: N815  Twisted's name
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.status = 200
+        self.woken: list[dict[str, Any]] = []
+        self.next: Deferred[dict[str, Any]] = Deferred()
+
+    def render_POST(self, request: Request) -> bytes:
+        """Take note of a device."""
+        content: Any = request.content
+        event = json.loads(content.read())
+        self.woken.append(event)
+        request.setResponseCode(self.status)
+        if not self.next.called:
+            self.next.callback(event)
+        return b""
+
+
+class WakingTests(WorkersTestCase):
+    """Ann has a telephone, Bert a television that sleeps."""
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        """Let the television register, and sleep."""
+        self.gateway = Gateway()
+        port = reactor.listenTCP(0, Site(self.gateway), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        url = f"http://127.0.0.1:{port.getHost().port}/wake"
+        self.settings = (
+            f'push.gateway = {{ url = "{url}", secret = "{"s" * 32}" }}\n'
+            f"calls = {{ grace = {GRACE}, ring_time = {RING_TIME} }}"
+        )
+        await super().setUp()
+        await self.become_ready()
+        self.one, self.other = workers_of(self.daemon)
+        self.ann_token, self.tv_token = [await self.account.login(*who) for who in ((ANN, "phone"), (BERT, "tv"))]
+        await self.account.post("/devices/push", {"token": self.tv_token, "kind": "webhook", "target": "box 7"})
+        await self.account.post("/contacts/add", {"token": self.tv_token, "contact_phone": ANN, "name": "Ann"})
+
+    async def sleeps(self) -> None:
+        """Let the television come, so that it is known, and go for longer than the grace."""
+        with stopped(self.one):
+            tv = await connect(self.daemon.signaling_url, self.tv_token, reactor)
+        await tv.close()
+        await deferLater(reactor, GRACE + 0.5)
+
+    async def telephone(self) -> Device:
+        """Connect Ann's telephone at the other worker."""
+        with stopped(self.other):
+            return await connect(self.daemon.signaling_url, self.ann_token, reactor)
+
+    async def why_not(self, phone: Device) -> str:
+        """Why the television cannot be called. While Redis is new nodes do not know yet that nobody else knows."""
+        reason = "unavailable"
+        while reason == "unavailable":
+            reason = (await phone.call(BERT, "tv")).reason
+            await deferLater(reactor, 0.2)
+        return reason
+
+    async def test_woken(self) -> None:
+        """The gateway is told which device, and who calls; the call rings, and is answered when it has come."""
+        await self.sleeps()
+        phone = await self.telephone()
+        answer = phone.call(BERT, "tv")
+        event = await self.gateway.next
+        told = tuple(event[name] for name in ("event", "phone", "device_id", "target"))
+        self.assertEqual(("wake", BERT, "tv", "box 7"), told)
+        self.assertEqual((ANN, "Ann"), (event["from_phone"], event["from_name"]))
+        self.assertNotIn("room_id", event)
+        called, take = first("called")
+        tv = await connect(self.daemon.signaling_url, self.tv_token, reactor, on_frame=take)
+        frame: Frame = await called
+        tv.accept(frame)
+        self.assertEqual("tv", (await answer).to.device_id)
+
+    async def test_after_a_restart(self) -> None:
+        """A daemon that has started anew knows who sleeps, though nobody has connected since."""
+        await self.daemon.stop()
+        await self.daemon.start()
+        self.account = type(self.account)(self.daemon.account_url, reactor)
+        await self.become_ready()
+        self.one, self.other = workers_of(self.daemon)
+        phone = await self.telephone()
+        while not self.gateway.woken:
+            phone.call(BERT, "tv").addErrback(lambda _: None)
+            await deferLater(reactor, 0.2)
+
+    async def test_not_known_there(self) -> None:
+        """A gateway that does not know the device ends the call, and is not asked again."""
+        await self.sleeps()
+        self.gateway.status = 410
+        phone = await self.telephone()
+        for _ in range(2):
+            self.assertEqual("offline", await self.why_not(phone))
+        self.assertEqual(1, len(self.gateway.woken))
+
+    async def test_refused_first(self) -> None:
+        """Whom Bert blocks wakes nobody."""
+        await self.account.post("/contacts/block", {"token": self.tv_token, "contact_phone": ANN})
+        await self.sleeps()
+        phone = await self.telephone()
+        self.assertEqual("offline", await self.why_not(phone))
+        self.assertEqual([], self.gateway.woken)
+
+    async def test_logged_out(self) -> None:
+        """A device that has logged out is not woken any more."""
+        await self.sleeps()
+        await self.account.post("/account/logout", {"token": self.tv_token})
+        await deferLater(reactor, 3)
+        phone = await self.telephone()
+        self.assertEqual("offline", await self.why_not(phone))
+        self.assertEqual([], self.gateway.woken)
