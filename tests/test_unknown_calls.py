@@ -1,4 +1,4 @@
-"""Hang-ups of calls that nobody knows of are tried again for a while."""
+"""Ends of calls that nobody knows of are tried again for a while."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.calls import events
 from callnet.calls.call import Decision, NoSuchCall
 from callnet.calls.retries import Retries
-from callnet.calls.unknown import UnknownCalls
+from callnet.calls.unknown import End, UnknownCalls
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import NOTHING
@@ -23,7 +23,7 @@ class UnknownCallsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Nothing is known."""
         self.clock = Clock()
-        self.tried: list[events.HangUp] = []
+        self.tried: list[End] = []
         self.reply: NoSuchCall | None = NoSuchCall()
         self.is_away = False
         self.retries = Retries(self.clock, self.settle)
@@ -31,13 +31,13 @@ class UnknownCallsTests(SynchronousTestCase):
 
     async def settle(self, event: events.Event) -> Decision:
         """Try a hang-up."""
-        assert isinstance(event, events.HangUp)
+        assert isinstance(event, events.HangUp | events.Cancel)
         self.tried.append(event)
         if self.is_away:
             raise Unavailable("away")
         return Decision(NOTHING, self.reply)
 
-    def wait(self, seconds: int) -> list[events.HangUp]:
+    def wait(self, seconds: int) -> list[End]:
         """Let time pass; what was tried meanwhile."""
         self.tried.clear()
         self.clock.pump([0.25] * (4 * seconds))
@@ -46,7 +46,7 @@ class UnknownCallsTests(SynchronousTestCase):
     def assert_idle(self) -> None:
         """Nothing waits."""
         self.assertEqual([], self.clock.getDelayedCalls())
-        self.assertEqual({}, self.unknown._rooms)
+        self.assertEqual({}, self.unknown._ends)
 
     def test_until_it_is_known(self) -> None:
         """Whether the store is away meanwhile or not."""
@@ -72,4 +72,13 @@ class UnknownCallsTests(SynchronousTestCase):
         self.assertEqual({events.HangUp(RED, ANN), events.HangUp(BLUE, TV)}, set(self.wait(1)))
         self.assertEqual(2, len(self.tried))
         self.retries.stop()
+        self.assert_idle()
+
+    def test_cancelled(self) -> None:
+        """A call may be cancelled, too."""
+        cancel = events.Cancel(ANN, TV.phone, 7, 3.0)
+        self.unknown.keep(events.HangUp(BLUE, ANN))
+        self.unknown.keep(cancel)
+        self.reply = None
+        self.assertEqual([cancel], self.wait(20))
         self.assert_idle()

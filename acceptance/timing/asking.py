@@ -24,6 +24,8 @@ LIVE_EVERY: Final = 5.0
 """Seconds after which callees show that they live; nothing is measured meanwhile."""
 SETTLED: Final = 2.0
 """Seconds until a daemon to which many devices have come has nothing to do."""
+WOKEN_IN: Final = 10.0
+"""Seconds until the gateway has been asked."""
 WARMING_UP: Final = 200
 """Calls that do not count, before those that do."""
 COLD: Final = "cold"
@@ -66,6 +68,8 @@ class Asking:
         some = {callee.kind.name: callee.phone for callee in self._callees if callee.kind.is_online}
         self._others = {phone: await login(port, phone, "pad") for phone in some.values()}
         """Tokens of second devices, one for each kind that is online: to see that the first one is there."""
+        sleeper = next(callee.phone for callee in self._callees if callee.kind.can_be_woken)
+        self._sleeper = sleeper, await login(port, sleeper, "pad")
 
     def measure(self, rounds: int, *program: str) -> Measured:
         """Start daemons so often, and ask.
@@ -95,9 +99,26 @@ class Asking:
                         lived_at = _warm_up(caller, callees)
                     found[WARM if phone in seen else COLD][kind].append(caller.ask(frame))
                     seen.add(phone)
+            if self._stage.was_to_wake():
+                raise ValueError("somebody was to be woken who must not be called")
             for phone, token in self._others.items():
                 callees.require(phone, port, token)
+            self._require_sleeper(port)
         return {name: dict(times) for name, times in found.items()}
+
+    def _require_sleeper(self, port: int) -> None:
+        """See to it that who sleeps could be woken: another device of its phone calls it.
+
+        :raises ValueError: it could not.
+        """
+        phone, token = self._sleeper
+        with closing(Line.open(port, token)) as other:
+            other.say(call(phone))
+            until = time.monotonic() + WOKEN_IN
+            while not self._stage.was_to_wake():
+                if time.monotonic() > until:
+                    raise ValueError(f"the {DEVICE} of {phone} was not woken")
+                time.sleep(0.05)
 
 
 def _warm_up(caller: Line, callees: Lines) -> float:
@@ -118,6 +139,8 @@ class Lines:
         for number, callee in enumerate(callees):
             if callee.kind.is_online:
                 self._lines[callee.phone] = Line.open(port, callee.token)
+            elif callee.kind.was_online:
+                Line.open(port, callee.token).close()
             if number % 1000 == 0:
                 self.live()
         time.sleep(SETTLED)

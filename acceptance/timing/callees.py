@@ -32,6 +32,10 @@ class Kind(Struct, frozen=True):
     """Else it may not be called, since its phone may be called by contacts only."""
     blocks_caller: bool = False
     is_quiet: bool = False
+    was_online: bool = False
+    """It was there a moment ago."""
+    can_be_woken: bool = False
+    """It sleeps, and the gateway would wake it."""
 
 
 KINDS: Final = (
@@ -40,10 +44,9 @@ KINDS: Final = (
     Kind("not a contact", lists_caller=False),
     Kind("blocked", blocks_caller=True),
     Kind("quiet hours", is_quiet=True),
+    Kind("gone", is_online=False, was_online=True),
+    Kind("asleep, blocked", is_online=False, blocks_caller=True, can_be_woken=True),
 )
-"""When devices can be woken, those that sleep belong here: without a way to wake them; with one, but refused."""
-
-SETTINGS: Final = 'accounts.who_may_call = "contacts"\n'
 
 
 class Callee(Struct, frozen=True):
@@ -79,6 +82,8 @@ async def _account(port: int, kind: Kind, phone: str) -> str:
         await _ask(port, "/contacts/block", token=token, contact_phone=CALLER[0])
     if kind.is_quiet:
         await _ask(port, "/account/settings", token=token, do_not_disturb=_now_is_quiet())
+    if kind.can_be_woken:
+        await _ask(port, "/devices/push", token=token, kind="webhook", target=phone)
     return token
 
 

@@ -96,8 +96,8 @@ def prove(brief: bool, seed: int) -> Outcome:
 
 PROOF: Final = Proof(
     "timing",
-    "how long the answer `offline` takes does not tell whether the callee is unknown, offline, has blocked the caller,"
-    " does not list them or has quiet hours: medians and 95th percentiles are within 5 % of those of all,"
-    " cold and warm, and 50 µs more for one of them are found out",
+    "how long the answer `offline` takes does not tell whether the callee is unknown, offline, gone, has blocked the"
+    " caller, does not list them or has quiet hours, or sleeps, in which case it is not woken: medians and 95th"
+    " percentiles are within 5 % of those of all, cold and warm, and 50 µs more for one of them are found out",
     prove,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from acceptance.daemon import LISTENERS, WITHOUT_LIMITS, complaints, launch, ports, stop
-from acceptance.timing.callees import SETTINGS
 from tests.redis_server import RedisServer, new_prefix
 
 AS_IT_IS: Final = ("acceptance.census",)
@@ -43,6 +43,8 @@ class Stage:
         self._nodes = [folder / f"node{number}" for number in range(nodes)]
         for node in self._nodes:
             node.mkdir()
+        self._gateway = socket.create_server(("127.0.0.1", 0))
+        self._gateway.setblocking(False)
         self._redis: RedisServer | None = None
         if nodes > 1:
             with on_cpu(self._cpu):
@@ -58,7 +60,9 @@ class Stage:
         if self._redis is not None:
             redis = f'redis = {{ url = "{self._redis.url()}", prefix = "{new_prefix()}" }}\n'
             settled = ANNOUNCED
-        settings = f'state_dir = "{self._state}"\n{redis}{SETTINGS}{WITHOUT_LIMITS}{LISTENERS}'
+        gateway = f'url = "http://127.0.0.1:{self._gateway.getsockname()[1]}/", secret = "{"s" * 32}"'
+        accounts = f'accounts.who_may_call = "contacts"\npush.gateway = {{ {gateway} }}\n'
+        settings = f'state_dir = "{self._state}"\n{redis}{accounts}{WITHOUT_LIMITS}{LISTENERS}'
         with ExitStack() as running, on_cpu(self._cpu):
             serving = []
             for node in self._nodes:
@@ -69,11 +73,21 @@ class Stage:
             with on_cpu(self.own_cpu):
                 yield serving
 
+    def was_to_wake(self) -> bool:
+        """Tell whether the gateway was asked to wake somebody; it is asked once for each."""
+        try:
+            asked, _ = self._gateway.accept()
+        except BlockingIOError:
+            return False
+        asked.close()
+        return True
+
     def complaints(self) -> Sequence[str]:
         """What they logged above info when they ran last."""
         return [line for node in self._nodes for line in complaints((node / "log").read_text(errors="replace"))]
 
     def close(self) -> None:
         """End what they have in common."""
+        self._gateway.close()
         if self._redis is not None:
             self._redis.close()

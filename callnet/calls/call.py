@@ -59,7 +59,7 @@ class NotYours(Struct, frozen=True):
 
 
 class NoSuchCall(Struct, frozen=True):
-    """The reply to a hang-up of a call that nobody knows of, though perhaps only just now."""
+    """The reply to who ends a call that nobody knows of, though perhaps only just now."""
 
 
 class Attached(Struct, frozen=True):
@@ -153,7 +153,9 @@ def _cancel(draft: Draft, event: events.Cancel) -> Reply:
     device, call = draft.device(event.device), draft.call_of(event.device)
     if device is None or device.generation > event.generation:
         return None
-    if call is None or not _has_called(call, event.device, event.phone):
+    if call is None:
+        return NoSuchCall() if _may_have_called_elsewhere(draft, device, event.phone) else None
+    if not _has_called(call, event.device, event.phone) or call.placed_at > event.sent_at:
         return None
     answered = call.state is CallState.ACTIVE
     leave(draft, call, event.device, Reason.HANGUP)
@@ -167,6 +169,13 @@ def _has_called(call: CallRecord, device: DeviceAddress, phone: str) -> bool:
     if device == call.caller:
         return call.asked.phone == phone
     return call.answered_by_calling and device == call.callee and call.caller.phone == phone
+
+
+def _may_have_called_elsewhere(draft: Draft, device: DeviceRecord, phone: str) -> bool:
+    """Tell whether a device that is in no call may have placed one on a node that was apart until a moment ago."""
+    newest = draft.call(device.room)
+    is_meant = newest is not None and newest.caller == device.address and newest.asked.phone == phone
+    return not is_meant and draft.now - device.generation / 1000 <= draft.settings.grace
 
 
 def _gave_up(draft: Draft, event: events.GaveUp) -> None:

@@ -6,6 +6,7 @@ Each event names the phones and rooms whose records it is decided on.
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import inf
 from typing import ClassVar, Final, TypeAlias
 
 from msgspec import Struct
@@ -95,13 +96,14 @@ class HangUp(_RoomEvent, frozen=True):
 
 
 class Cancel(_DeviceEvent, frozen=True):
-    """``device`` ends its own call to ``phone``, whose room it may not know (§2.3).
+    """``device`` ends its own call to ``phone``, whose room it may not know (§2.3). It placed it before ``sent_at``.
 
     If a newer connection of it than that of ``generation`` is open, nothing happens.
     """
 
     phone: str
     generation: int
+    sent_at: float = inf
 
 
 class Connected(_DeviceEvent, frozen=True):

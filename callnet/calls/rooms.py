@@ -246,10 +246,21 @@ class RoomManager:
 
     def hang_up(self, session: DeviceSession, room: RoomId) -> Soon[NotYours | None]:
         """End a call that the device is in. Answers with what the device is to be told, if anything."""
-        return self._turns.take(session.address, lambda: self._hang_up(session, events.HangUp(room, session.address)))
+        return self._turns.take(session.address, lambda: self._end(session, events.HangUp(room, session.address)))
 
-    async def _hang_up(self, session: DeviceSession, event: events.HangUp) -> NotYours | None:
-        reply: NotYours | NoSuchCall | None = await self._end(session, event)
+    def cancel(self, session: DeviceSession, phone: str) -> Soon[None]:
+        """End the call that the device placed to ``phone``, if there is one."""
+        event = events.Cancel(session.address, phone, session.generation, self.now())
+        return self._turns.take(session.address, lambda: self._end(session, event))
+
+    async def _end(self, session: DeviceSession, event: events.HangUp | events.Cancel) -> Any:
+        if not self._is_newest(session):
+            return None
+        try:
+            reply = (await self._decisions.settle(event)).reply
+        except Unavailable:
+            self._retries.keep(event, (type(event), session.address))
+            return None
         if isinstance(reply, NoSuchCall):
             self._unknown.keep(event)
             return None
@@ -258,23 +269,8 @@ class RoomManager:
     async def _settle_again(self, event: events.Event) -> None:
         """Settle what was kept until the store was back."""
         decision = await self._decisions.settle(event)
-        if isinstance(event, events.HangUp) and isinstance(decision.reply, NoSuchCall):
+        if isinstance(event, events.HangUp | events.Cancel) and isinstance(decision.reply, NoSuchCall):
             self._unknown.keep(event)
-
-    def cancel(self, session: DeviceSession, phone: str) -> Soon[None]:
-        """End the call that the device placed to ``phone``, if there is one."""
-        return self._turns.take(
-            session.address, lambda: self._end(session, events.Cancel(session.address, phone, session.generation))
-        )
-
-    async def _end(self, session: DeviceSession, event: events.HangUp | events.Cancel) -> Any:
-        if not self._is_newest(session):
-            return None
-        try:
-            return (await self._decisions.settle(event)).reply
-        except Unavailable:
-            self._retries.keep(event, (type(event), session.address))
-            return None
 
     # Pages
 

@@ -1,13 +1,13 @@
-"""Hang-ups of calls that nobody knows of here.
+"""The ends of calls that nobody knows of here.
 
 A device may have left a node that was cut off, with a call that only that node knew of, and hang up at another
-one. The first says so when it is back, and then the call is over.
+one, or cancel it. The first says so when it is back, and then the call is over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Final
+from typing import Final, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -17,10 +17,12 @@ from callnet.calls import events
 from callnet.calls.call import Decision, NoSuchCall
 from callnet.calls.retries import Retries
 from callnet.errors import Unavailable
-from callnet.model import DeviceAddress, RoomId
+from callnet.model import DeviceAddress
 
 _PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0)
 """Seconds between two tries: a node that was away for longer finds its calls ended."""
+
+End: TypeAlias = events.HangUp | events.Cancel
 
 log = Logger()
 
@@ -28,22 +30,20 @@ log = Logger()
 class UnknownCalls:
     """Of each device the newest such call, for a while.
 
-    :param settle: decides on a hang-up.
+    :param settle: decides on it.
     """
 
-    def __init__(
-        self, retries: Retries, settle: Callable[[events.HangUp], Coroutine[object, object, Decision]]
-    ) -> None:
+    def __init__(self, retries: Retries, settle: Callable[[End], Coroutine[object, object, Decision]]) -> None:
         self._retries = retries
         self._settle = settle
-        self._rooms: dict[DeviceAddress, RoomId] = {}
+        self._ends: dict[DeviceAddress, End] = {}
 
-    def keep(self, hang_up: events.HangUp) -> None:
+    def keep(self, end: End) -> None:
         """Try it again for a while."""
-        is_waiting = hang_up.device in self._rooms
-        self._rooms[hang_up.device] = hang_up.room
+        is_waiting = end.device in self._ends
+        self._ends[end.device] = end
         if not is_waiting:
-            Deferred.fromCoroutine(self._try_again(hang_up.device)).addErrback(_log_unless_unavailable)
+            Deferred.fromCoroutine(self._try_again(end.device)).addErrback(_log_unless_unavailable)
 
     async def _try_again(self, device: DeviceAddress) -> None:
         try:
@@ -52,11 +52,11 @@ class UnknownCalls:
                 if not await self._is_unknown(device):
                     break
         finally:
-            del self._rooms[device]
+            del self._ends[device]
 
     async def _is_unknown(self, device: DeviceAddress) -> bool:
         try:
-            decision = await self._settle(events.HangUp(self._rooms[device], device))
+            decision = await self._settle(self._ends[device])
         except Unavailable:
             return True
         return isinstance(decision.reply, NoSuchCall)
@@ -65,4 +65,4 @@ class UnknownCalls:
 def _log_unless_unavailable(failure: Failure) -> None:
     """It stops waiting with ``Unavailable`` when the node stops."""
     if not failure.check(Unavailable):
-        log.failure("hanging up again", failure)
+        log.failure("ending a call again", failure)

@@ -126,6 +126,23 @@ class CutOffTests(ClusterCase):
         await self.hears(tv, "calling_be_hangup:hangup")
         self.assertEqual([[], [CloseCode.DISPLACED]], [moved.told, ann.closed])
 
+    async def test_cancelled_elsewhere(self) -> None:
+        """So may one that does not know that it was answered, without the room; it is told that the call is over."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
+        there.wire.cut()
+        await self.until(lambda: not there.is_joined)
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        ann.goes()
+        tv.accepts()
+        moved = await self.phone(ANN, here)
+        moved.says(type="calling_hangup", notified_phone=TV.phone, notified_device_id=TV.device_id)
+        await self.pass_time(0.2)
+        there.wire.heal()
+        await self.hears(tv, "calling_be_hangup:hangup")
+        await self.hears(moved, "calling_be_hangup:hangup")
+
     async def test_heard_of_it_before(self) -> None:
         """A node that hears, before it has said what it knows, that a device went elsewhere says it all the same."""
         here, there = await self.start(), await self.start()

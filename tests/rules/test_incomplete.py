@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callnet.calls import events
-from callnet.calls.call import NotYours, TooLate
+from callnet.calls.call import NoSuchCall, NotYours, TooLate
 from callnet.calls.seats import Seated
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Reason, RoomId
@@ -174,10 +174,28 @@ class RoomTests(IncompleteCase):
         self.world.complete = False
         self.assertIsInstance(blue.comes(), Seated)
 
+    def cancels(self, sent_at: float) -> object:
+        """Let Ann cancel what she placed to the television until then. Returns the reply of the rules."""
+        event = events.Cancel(self.ann.address, self.tv.address.phone, self.ann.generation, sent_at)
+        return self.world.happen(event)
+
     def test_cancel(self) -> None:
-        """Who cancels a call that is not known is answered by silence."""
-        self.ann.cancels(self.tv)
+        """Who cancels a call that is not known is answered by silence; if it has just come, it may be known soon."""
+        self.assertEqual(NoSuchCall(), self.cancels(self.world.now))
+        self.world.wait(self.settings.grace + 1)
+        self.assertIsNone(self.cancels(self.world.now))
         self.assert_silence()
+
+    def test_cancel_that_is_known_late(self) -> None:
+        """Then it is cancelled; one that was placed afterwards is not."""
+        self.world.complete = True
+        before = self.world.now
+        self.world.wait(1)
+        room = self.ringing(self.ann, self.tv)
+        self.assertIsNone(self.cancels(before))
+        self.assert_call(room, CallState.RINGING)
+        self.cancels(self.world.now)
+        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
 
 
 class DisplacedTests(RulesTestCase):

@@ -30,7 +30,11 @@ class OverTests(RulesTestCase):
             yield events.Answer(room, device, True), late
             yield events.Answer(room, device, False), None
             yield events.HangUp(room, device), None if room in self.world.calls else NoSuchCall()
-            yield events.Cancel(device, self.tv.address.phone, self.tv.generation), None
+            has_called = room in self.world.calls and device == self.ann.address
+            yield (
+                events.Cancel(device, self.tv.address.phone, self.tv.generation),
+                None if has_called else NoSuchCall(),
+            )
             yield events.GaveUp(room, device), None
             yield events.Signalled(room, device), None
             yield events.Revoked(device, self.tv.generation), None
