@@ -14,7 +14,7 @@ MOST_LINES: Final = 350
 
 LAYERS: Final = (
     {"model", "errors", "soon", "short_path", "quiet_hours"},
-    {"records", "endpoints", "toml", "at_once", "client_site", "described"},
+    {"records", "endpoints", "toml", "at_once", "failures", "client_site", "described"},
     {"preferences"},
     {"interfaces", "storage_interfaces", "history_interfaces", "config", "client", "websocket", "turn"},
     {"operations", "config_file"},

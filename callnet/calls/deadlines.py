@@ -8,11 +8,10 @@ from typing import Final
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.decisions import Decisions
-from callnet.errors import Unavailable
+from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import ICallStore
 from callnet.records import CallRecord, DeviceRecord, SeatsRecord
 
@@ -22,6 +21,8 @@ _AT_ONCE: Final = 50
 """So much is acted on before others have their turn: after a power cut thousands are due together."""
 
 log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "acting on what is due")
+"""What could not be done is due still, and the next look tries again."""
 
 
 class Deadlines:
@@ -76,12 +77,6 @@ class Deadlines:
         for call in decision.changes.calls:
             if call.reason is not None:
                 log.info("a call ended by itself: {reason}", reason=call.reason.value)
-
-
-def _log_unless_unavailable(failure: Failure) -> None:
-    """Say what went wrong on the way to what is due; it is due still, and the next look tries again."""
-    if not failure.check(Unavailable):
-        log.failure("acting on what is due", failure)
 
 
 def _due_event(record: DeviceRecord | CallRecord | SeatsRecord) -> events.Event:

@@ -7,7 +7,6 @@ from typing import cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.calls import events
@@ -18,13 +17,14 @@ from callnet.calls.extended_rules import NotToBeHad, PullReply
 from callnet.calls.presence import Presence
 from callnet.calls.sessions import DeviceSession, Onlooker
 from callnet.calls.turns import Turns
-from callnet.errors import Unavailable
+from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import Company, IBus, ICallStore, ICompany
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallState, DeviceRelay
 from callnet.soon import Soon, begin, or_else
 
 log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "telling extended devices of others")
 
 
 @implementer(ICompany)
@@ -144,8 +144,3 @@ class Extensions:
         session = self._here.get(message.to)
         if session is not None:
             session.signalled(message.room, message.data)
-
-
-def _log_unless_unavailable(failure: Failure) -> None:
-    if not failure.check(Unavailable):
-        log.failure("telling extended devices of others", failure)

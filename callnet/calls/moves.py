@@ -58,15 +58,22 @@ def leave(
         refuse(draft, call, device)
 
 
+def goes_on_without(draft: Draft, call: CallRecord, device: DeviceAddress) -> bool:
+    """Let a rung device stop ringing if others ring on; if not, nothing has changed, and who asks ends the call."""
+    others = tuple(other for other in call.ringing if other != device)
+    if others:
+        draft.put_call(call, ringing=others)
+    return bool(others)
+
+
 def drop_out(draft: Draft, call: CallRecord, device: DeviceAddress, knows: bool = True) -> None:
     """Let a rung device stop ringing for a call of its own; the last one to do so refuses.
 
     ``knows``: it has said so itself, and need not be told.
     """
-    others = tuple(other for other in call.ringing if other != device)
-    if others:
-        draft.put_call(call, ringing=others)
-    elif knows:
+    if goes_on_without(draft, call, device):
+        return
+    if knows:
         refuse(draft, call, device, Reason.BUSY)
     else:
         draft.tell(draft.end(call, Reason.BUSY), call.caller, device)

@@ -6,12 +6,12 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.decisions import Decisions
 from callnet.calls.retries import Retries
 from callnet.errors import Unavailable
+from callnet.failures import logged_unless_unavailable
 from callnet.model import DeviceAddress
 from callnet.records import CallRecord, CallState, Changes
 
@@ -20,6 +20,7 @@ _PAUSE: Final = 1.2
 of the failure within 2 s, and what is kept to be tried again has its turn after half a second."""
 
 log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "ringing again")
 
 
 class RingingAgain:
@@ -44,8 +45,3 @@ class RingingAgain:
             await self._decisions.settle(events.RangInVain(call.room, call.version))
         except Unavailable:
             self._retries.keep(events.Unreachable(call.room, call.version))
-
-
-def _log_unless_unavailable(failure: Failure) -> None:
-    if not failure.check(Unavailable):
-        log.failure("ringing again", failure)

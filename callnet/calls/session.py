@@ -36,6 +36,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, be_hangup, news, told_from
 from callnet.calls.times import CROSSING, JUST_BEFORE, UNHEARD
 from callnet.errors import Unavailable
+from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IPeer, MissedCall
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
 from callnet.operations.limits import SignalLimits
@@ -53,6 +54,7 @@ _OVER: Final = (2, 0)
 """The least age of a call that is over."""
 
 log = Logger()
+log_unless_unavailable = logged_unless_unavailable(log, "handling a device")
 
 
 class Dialect(Struct, frozen=True):
@@ -316,9 +318,3 @@ class Session:
     def _give_up(self, failure: Failure) -> None:
         log_unless_unavailable(failure)
         self._peer.close(CloseCode.INTERNAL_ERROR, "try again")
-
-
-def log_unless_unavailable(failure: Failure) -> None:
-    """Log what went wrong, unless it is that the store is away, which is said elsewhere."""
-    if not failure.check(Unavailable):
-        log.failure("handling a device", failure)

@@ -9,6 +9,7 @@ from typing import Final
 
 from callnet.calls.draft import Draft
 from callnet.calls.events import NotWoken, PolicyChanged, Sleeps
+from callnet.calls.moves import goes_on_without
 from callnet.model import Reason
 from callnet.records import CallState, DeviceRecord
 
@@ -35,10 +36,7 @@ def not_woken(draft: Draft, event: NotWoken) -> None:
         return
     if device is not None and device.connected:
         return
-    others = tuple(other for other in call.ringing if other != event.device)
-    if others:
-        draft.put_call(call, ringing=others)
-    else:
+    if not goes_on_without(draft, call, event.device):
         draft.tell(draft.end(call, Reason.OFFLINE), call.caller)
 
 

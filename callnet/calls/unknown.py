@@ -11,12 +11,12 @@ from typing import Final, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.call import Decision, NoSuchCall
 from callnet.calls.retries import Retries
 from callnet.errors import Unavailable
+from callnet.failures import logged_unless_unavailable
 from callnet.model import DeviceAddress
 
 _PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0)
@@ -25,6 +25,8 @@ _PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0)
 End: TypeAlias = events.HangUp | events.Cancel
 
 log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "ending a call again")
+"""It stops waiting with ``Unavailable`` when the node stops."""
 
 
 class UnknownCalls:
@@ -60,9 +62,3 @@ class UnknownCalls:
         except Unavailable:
             return True
         return isinstance(decision.reply, NoSuchCall)
-
-
-def _log_unless_unavailable(failure: Failure) -> None:
-    """It stops waiting with ``Unavailable`` when the node stops."""
-    if not failure.check(Unavailable):
-        log.failure("ending a call again", failure)

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.decisions import Decisions
 from callnet.config import CallSettings
-from callnet.errors import Unavailable
+from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress, RoomId
 from callnet.operations.urgent import Fate
@@ -19,6 +18,7 @@ from callnet.records import Policy
 from callnet.soon import Soon, begin, or_else
 
 log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "waking a device")
 
 
 class Waking:
@@ -53,8 +53,3 @@ class Waking:
 def _nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG001
     """Wake nobody."""
     return succeed(Fate.GONE)
-
-
-def _log_unless_unavailable(failure: Failure) -> None:
-    if not failure.check(Unavailable):
-        log.failure("waking a device", failure)

@@ -9,7 +9,6 @@ from typing import Final
 from msgspec import MsgspecError
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.cluster.codec import decode_messages
@@ -18,12 +17,14 @@ from callnet.cluster.ended import EndedHere
 from callnet.cluster.member import Member
 from callnet.cluster.tables import Record, seen_online
 from callnet.errors import Unavailable
+from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import COMMITTED, EVERY_NODE, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, Changes, Displaced, Notice, Records, SeatNotice
 from callnet.soon import Ready, Soon, begin
 
 log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "publishing")
 
 _NOTHING_KNOWN: Final = Records({}, {}, {})
 
@@ -214,8 +215,3 @@ class SharedCallStore:
         self, phones: Collection[str], addresses: Collection[DeviceAddress], asker: str | None
     ) -> frozenset[DeviceAddress]:
         return seen_online(await self.read(phones, ()), addresses, asker, self.now())
-
-
-def _log_unless_unavailable(failure: Failure) -> None:
-    if not failure.check(Unavailable):
-        log.failure("publishing", failure)

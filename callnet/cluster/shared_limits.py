@@ -20,12 +20,12 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.cluster.member import Member
 from callnet.cluster.questions import Counted, Exchanged
 from callnet.errors import Unavailable
+from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IGate, ILimits, TooMany
 from callnet.operations.limits import KEYS_MAX, Gate, Limiter
 from callnet.soon import Soon
@@ -41,6 +41,7 @@ MOST: Final = 250
 """Keys, and addresses, in one exchange: Redis does nothing else meanwhile."""
 
 log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "telling the other nodes what was let through")
 
 
 class SharedLimiter(Limiter):
@@ -239,8 +240,3 @@ class SharedCrowds:
 def hidden(key: str) -> str:
     """A name for a key that does not show it at a glance."""
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-
-
-def _log_unless_unavailable(failure: Failure) -> None:
-    if not failure.check(Unavailable):
-        log.failure("telling the other nodes what was let through", failure)

@@ -44,6 +44,23 @@ def first(kind: str) -> tuple[Deferred[Frame], Callable[[Frame], None]]:
     return found, take
 
 
+async def killed_after_a_call(daemon: Daemon, account: Account) -> str:
+    """Have two devices on two workers call each other, and kill the television's the moment the call ends; its room."""
+    one, other = workers_of(daemon)
+    tokens = [await account.login(*who) for who in ((FRIEND, "tv"), (PHONE, "phone"))]
+    called, take = first("called")
+    with stopped(one):
+        tv = await connect(daemon.signaling_url, tokens[0], reactor, on_frame=take)
+    over, take = first("calling_be_hangup")
+    with stopped(other):
+        phone = await connect(daemon.signaling_url, tokens[1], reactor, on_frame=take)
+    room = await talk(phone, tv, called)
+    tv.hang_up(DeviceAddress(PHONE, "phone"), room)
+    await over
+    os.kill(other, signal.SIGKILL)
+    return room
+
+
 async def histories(account: Account) -> tuple[list[tuple[str, str]], ...]:
     """The rooms and outcomes of the calls of both phones."""
     found = []
@@ -82,18 +99,7 @@ class KilledTests(WorkersTestCase):
     async def test_killed(self) -> None:
         """What has ended on a worker that is killed the moment after is written down by another."""
         await self.become_ready()
-        one, other = workers_of(self.daemon)
-        tokens = [await self.account.login(*who) for who in ((FRIEND, "tv"), (PHONE, "phone"))]
-        called, take = first("called")
-        with stopped(one):
-            tv = await connect(self.daemon.signaling_url, tokens[0], reactor, on_frame=take)
-        over, take = first("calling_be_hangup")
-        with stopped(other):
-            phone = await connect(self.daemon.signaling_url, tokens[1], reactor, on_frame=take)
-        room = await talk(phone, tv, called)
-        tv.hang_up(DeviceAddress(PHONE, "phone"), room)
-        await over
-        os.kill(other, signal.SIGKILL)
+        room = await killed_after_a_call(self.daemon, self.account)
         rows = [(room, "answered")]
         while (rows, rows) != await histories(self.account):
             await deferLater(reactor, 0.1)

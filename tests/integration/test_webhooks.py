@@ -21,9 +21,9 @@ from callnet.client import Account, connect
 from callnet.client.device import Device
 from callnet.model import DeviceAddress
 from tests.daemon import BIN, Daemon
-from tests.integration.test_history import first, talk
-from tests.integration.test_workers import with_workers, workers_of
-from tests.processes import ProcessEnd, stopped
+from tests.integration.test_history import first, killed_after_a_call, talk
+from tests.integration.test_workers import with_workers
+from tests.processes import ProcessEnd
 
 PHONE, FRIEND = "13651884967", "13651884968"
 SECRET = "what-both-of-us-know-and-nobody-else"
@@ -198,18 +198,7 @@ class WorkersTests(WebhooksTestCase):
     async def test_killed(self) -> None:
         """Of a call that rings on a worker that is killed, all is told, each event by one worker."""
         await self.start(with_workers(self.mktemp(), self.settings))
-        one, other = workers_of(self.daemon)
-        tokens = [await self.account.login(*who) for who in ((FRIEND, "tv"), (PHONE, "phone"))]
-        called, take = first("called")
-        with stopped(one):
-            tv = await connect(self.daemon.signaling_url, tokens[0], reactor, on_frame=take)
-        over, take = first("calling_be_hangup")
-        with stopped(other):
-            phone = await connect(self.daemon.signaling_url, tokens[1], reactor, on_frame=take)
-        room = await talk(phone, tv, called)
-        tv.hang_up(DeviceAddress(PHONE, "phone"), room)
-        await over
-        os.kill(other, signal.SIGKILL)
+        room = await killed_after_a_call(self.daemon, self.account)
         await self.until(lambda: len(self.told.taken) == 5)
         self.assertEqual(["call_answered", "call_ended", "call_started", *["device_enrolled"] * 2], self.told.kinds())
         self.assertEqual({"phone": PHONE, "device_id": "phone"}, self.told.of("call_started")["caller"])

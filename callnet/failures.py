@@ -1,0 +1,23 @@
+"""What becomes of the failure of work that nobody waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from callnet.errors import Unavailable
+
+
+def logged_unless_unavailable(log: Logger, doing: str) -> Callable[[Failure], None]:
+    """What logs a failure, with its traceback, as that of ``doing``.
+
+    That the store is away is said elsewhere, and not once more here.
+    """
+
+    def failed(failure: Failure) -> None:
+        if not failure.check(Unavailable):
+            log.failure(doing, failure)
+
+    return failed
