@@ -54,12 +54,12 @@ export class Call {
     this.#handlers = handlers;
     const seat = { room_id: roomId, key: seatKey(roomId), session: this.#session };
     this.#room = new RoomSocket(socketUrl(), seat, {
-      up: (isUp) => this.#reached(isUp),
-      room: (room) => this.#enter(room),
-      relay: (from, data) => this.#relayed(from, data),
-      refused: (reason) => this.#refused(reason),
-      taken: () => this.#turnedAway("taken"),
-      broken: () => this.#turnedAway("broken"),
+      up: (isUp) => this._reached(isUp),
+      room: (room) => this._enter(room),
+      relay: (from, data) => this._relayed(from, data),
+      refused: (reason) => this._refused(reason),
+      taken: () => this._turnedAway("taken"),
+      broken: () => this._turnedAway("broken"),
     });
   }
 
@@ -69,22 +69,22 @@ export class Call {
     this.#connection?.closeAfter({ bye: true });
     this.#connection = null;
     this.#room.hangUp();
-    this.#finish("own");
+    this._finish("own");
   }
 
   /** Leave without ending it: the page goes away. */
   leave() {
-    this.#stop();
+    this._stop();
   }
 
   toggleMute() {
     this.isMuted = !this.isMuted;
-    this.#switchTracks();
+    this._switchTracks();
   }
 
   toggleCamera() {
     this.isCameraOff = !this.isCameraOff;
-    this.#switchTracks();
+    this._switchTracks();
   }
 
   /** Ask for the camera and microphone again. */
@@ -93,21 +93,21 @@ export class Call {
     this.media = "asking";
     this.#handlers.changed();
     const { stream, problem } = await openMedia();
-    if (this.#isDone()) {
+    if (this._isDone()) {
       closeMedia(stream);
     } else if (stream === null) {
       this.media = "refused";
       this.#unwatchPermissions = await watchPermissions(() => this.askAgain());
       this.#handlers.changed();
     } else {
-      this.#open(stream, problem);
+      this._open(stream, problem);
     }
   }
 
   /** Go on without camera and microphone. */
   goWithout() {
     this.#unwatchPermissions();
-    this.#open(new MediaStream(), "nothing");
+    this._open(new MediaStream(), "nothing");
   }
 
   get hasCamera() {
@@ -120,53 +120,53 @@ export class Call {
 
   // What the room says.
 
-  #reached(isUp) {
+  _reached(isUp) {
     this.online = isUp;
-    this.#meet();
+    this._meet();
     this.#handlers.changed();
   }
 
-  #enter(room) {
+  _enter(room) {
     this.room = room;
     this.refusal = "";
     if (room.state === "ended") {
-      this.#finish(room.reason);
+      this._finish(room.reason);
       return;
     }
     // A visitor for whom there is no seat is not asked for a camera.
     if (this.media === "") this.askAgain();
-    this.#meet();
+    this._meet();
     this.#handlers.changed();
   }
 
-  #refused(reason) {
+  _refused(reason) {
     if (reason === "full") {
       this.refusal = reason;
       this.#handlers.changed();
     } else {
-      this.#turnedAway(reason);
+      this._turnedAway(reason);
     }
   }
 
-  #turnedAway(reason) {
+  _turnedAway(reason) {
     this.refusal = reason;
-    this.#stop();
+    this._stop();
     this.#handlers.changed();
   }
 
   // What the other page says.
 
   // The other page may ask for an offer while this one still waits for its camera.
-  #relayed(from, data) {
+  _relayed(from, data) {
     if (from === this.#peerSession) this.#connection.hear(data);
     else this.#early = { from, data };
   }
 
-  #told(note) {
+  _told(note) {
     if (note.bye) {
       // The other side may have lost the server: this one tells it, too.
       this.#room.hangUp();
-      this.#finish("theirs");
+      this._finish("theirs");
     } else {
       this.other = { isMuted: note.isMuted === true, isCameraOff: note.isCameraOff === true };
       this.#handlers.changed();
@@ -175,19 +175,19 @@ export class Call {
 
   // The connection: one for each page load of the other side.
 
-  #meet() {
+  _meet() {
     if (this.room === null || this.media !== "open") return;
     const { peer } = this.room;
     if (peer === null) {
-      if (!this.flowing) this.#disconnect();
+      if (!this.flowing) this._disconnect();
       return;
     }
-    if (peer.session !== this.#peerSession) this.#connect(peer.session);
+    if (peer.session !== this.#peerSession) this._connect(peer.session);
     this.#connection.reach(this.online && peer.present);
   }
 
-  #connect(session) {
-    this.#disconnect();
+  _connect(session) {
+    this._disconnect();
     this.#peerSession = session;
     this.connectingAt = performance.now();
     this.other = { isMuted: false, isCameraOff: false };
@@ -197,16 +197,16 @@ export class Call {
       iceServers: ICE_SERVERS,
       handlers: {
         say: (data) => this.#room.relay(session, data),
-        changed: () => this.#flowed(),
+        changed: () => this._flowed(),
         picture: (stream) => this.#handlers.picture(stream),
-        heard: (note) => this.#told(note),
+        heard: (note) => this._told(note),
       },
     });
     if (this.#early?.from === session) this.#connection.hear(this.#early.data);
     this.#early = null;
   }
 
-  #disconnect() {
+  _disconnect() {
     this.#connection?.close();
     this.#connection = null;
     this.#peerSession = null;
@@ -214,37 +214,37 @@ export class Call {
     this.#handlers.picture(null);
   }
 
-  #flowed() {
+  _flowed() {
     const { flowing } = this.#connection;
     if (this.flowing && !flowing) this.connectingAt = performance.now();
     this.flowing = flowing;
     if (flowing) {
-      this.flowedAt ??= performance.now();
-      this.#tell();
+      this.flowedAt = this.flowedAt ?? performance.now();
+      this._tell();
     } else {
-      this.#meet();
+      this._meet();
     }
     this.#handlers.changed();
   }
 
   // This side's camera and microphone.
 
-  #open(stream, problem) {
+  _open(stream, problem) {
     this.media = "open";
     this.stream = stream;
     this.problem = problem;
-    this.#meet();
+    this._meet();
     this.#handlers.changed();
   }
 
-  #switchTracks() {
+  _switchTracks() {
     for (const track of this.stream?.getAudioTracks() ?? []) track.enabled = !this.isMuted;
     for (const track of this.stream?.getVideoTracks() ?? []) track.enabled = !this.isCameraOff;
-    this.#tell();
+    this._tell();
     this.#handlers.changed();
   }
 
-  #tell() {
+  _tell() {
     this.#connection?.tell({
       isMuted: this.isMuted || !this.hasMicrophone,
       isCameraOff: this.isCameraOff || !this.hasCamera,
@@ -253,21 +253,21 @@ export class Call {
 
   // The end.
 
-  #finish(reason) {
+  _finish(reason) {
     this.over = reason;
     this.overAt = performance.now();
-    this.#stop();
+    this._stop();
     this.#handlers.changed();
   }
 
-  #isDone() {
+  _isDone() {
     return this.over !== "" || !["", "full"].includes(this.refusal);
   }
 
-  #stop() {
+  _stop() {
     this.#unwatchPermissions();
     this.#room.close();
-    this.#disconnect();
+    this._disconnect();
     closeMedia(this.stream);
     this.stream = null;
   }

@@ -57,8 +57,8 @@ export class Connection {
     this.#stream = stream;
     this.#iceServers = iceServers;
     this.#handlers = handlers;
-    this.#looking = setInterval(() => this.#look(), LOOK_EVERY);
-    if (!offers) this.#renew();
+    this.#looking = setInterval(() => this._look(), LOOK_EVERY);
+    if (!offers) this._renew();
   }
 
   /** Whether media flows. */
@@ -71,22 +71,22 @@ export class Connection {
     const isPresent = data.connection === this.#id;
     switch (data.kind) {
       case "negotiate":
-        if (this.#offers && !this.#isFresh()) this.#renew();
+        if (this.#offers && !this._isFresh()) this._renew();
         break;
       case "restart":
-        if (this.#offers && isPresent && !this.#isFresh()) this.#restart();
+        if (this.#offers && isPresent && !this._isFresh()) this._restart();
         break;
       case "offer":
         if (!this.#offers) {
-          if (!isPresent) this.#build(data.connection);
-          this.#enqueue((peer) => this.#answer(peer, data));
+          if (!isPresent) this._build(data.connection);
+          this._enqueue((peer) => this._answer(peer, data));
         }
         break;
       case "answer":
-        if (this.#offers && isPresent) this.#enqueue((peer) => this.#take(peer, data));
+        if (this.#offers && isPresent) this._enqueue((peer) => this._take(peer, data));
         break;
       case "candidate":
-        if (isPresent) this.#enqueue((peer) => peer.addIceCandidate(data.candidate));
+        if (isPresent) this._enqueue((peer) => peer.addIceCandidate(data.candidate));
         break;
     }
   }
@@ -96,8 +96,8 @@ export class Connection {
     const isBack = isReachable && !this.#reachable;
     this.#reachable = isReachable;
     if (isBack && !this.flowing) {
-      if (this.#peer === null) this.#renew();
-      else this.#restart();
+      if (this.#peer === null) this._renew();
+      else this._restart();
     }
   }
 
@@ -108,86 +108,86 @@ export class Connection {
 
   /** Close it for good; nothing is reported any more. */
   close() {
-    this.#silence();
-    this.#drop();
+    this._silence();
+    this._drop();
   }
 
   /** Close it for good, once `note` had time to reach the other page. */
   closeAfter(note) {
     this.tell(note);
-    this.#silence();
-    setTimeout(() => this.#drop(), FAREWELL_WITHIN);
+    this._silence();
+    setTimeout(() => this._drop(), FAREWELL_WITHIN);
   }
 
-  #silence() {
+  _silence() {
     clearInterval(this.#looking);
     this.#handlers = { say() {}, changed() {}, picture() {}, heard() {} };
   }
 
   // Repairing: a restart for what has flowed before, a new RTCPeerConnection for what does not come up.
 
-  #look() {
+  _look() {
     if (this.flowing) this.#attempt = null;
     if (this.flowing || !this.#reachable) return;
     const now = performance.now();
     if (this.#channel?.readyState === "closed") {
-      if (this.#attempt !== "renew") this.#renew();
-    } else if (this.#attempt === null && this.#hasFailed(now)) {
-      this.#restart();
+      if (this.#attempt !== "renew") this._renew();
+    } else if (this.#attempt === null && this._hasFailed(now)) {
+      this._restart();
     }
     const patience = this.#peer === null ? ASK_EVERY : this.#patience;
     if (this.#attempt !== null && now - this.#attemptedAt >= patience) {
       this.#patience = Math.min(LONGEST_PATIENCE, this.#patience * 1.5);
-      this.#renew();
+      this._renew();
     }
   }
 
-  #hasFailed(now) {
+  _hasFailed(now) {
     if (this.#peer?.connectionState === "failed") return true;
     return this.#troubledSince !== null && now - this.#troubledSince >= HEAL_WITHIN;
   }
 
-  #renew() {
+  _renew() {
     if (this.#offers) {
-      this.#build(randomId());
-      this.#enqueue((peer) => this.#offer(peer));
+      this._build(randomId());
+      this._enqueue((peer) => this._offer(peer));
     } else {
-      this.#begin("renew");
+      this._begin("renew");
       this.#handlers.say({ kind: "negotiate" });
     }
   }
 
-  #restart() {
-    this.#begin("restart");
+  _restart() {
+    this._begin("restart");
     if (this.#offers) {
       this.#builtAt = performance.now();
       this.#peer.restartIce();
-      this.#enqueue((peer) => this.#offer(peer));
+      this._enqueue((peer) => this._offer(peer));
     } else {
       this.#handlers.say({ kind: "restart", connection: this.#id });
     }
   }
 
-  #begin(attempt) {
+  _begin(attempt) {
     this.#attempt = attempt;
     this.#attemptedAt = performance.now();
   }
 
-  #isFresh() {
+  _isFresh() {
     return this.#peer !== null && performance.now() - this.#builtAt < FRESH_FOR;
   }
 
   // One RTCPeerConnection.
 
-  #build(id) {
-    this.#drop();
+  _build(id) {
+    this._drop();
     const peer = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
     const channel = peer.createDataChannel("notes", { negotiated: true, id: 0 });
     const picture = new MediaStream();
     const mine = (handle) => (event) => {
       if (peer === this.#peer) handle(event);
     };
-    peer.onconnectionstatechange = mine(() => this.#changed());
+    peer.onconnectionstatechange = mine(() => this._changed());
     peer.onicecandidate = mine(({ candidate }) => {
       if (candidate) this.#handlers.say({ kind: "candidate", connection: id, candidate: candidate.toJSON() });
     });
@@ -195,8 +195,8 @@ export class Connection {
       picture.addTrack(track);
       this.#handlers.picture(picture);
     });
-    channel.onopen = mine(() => this.#changed());
-    channel.onclose = mine(() => this.#changed());
+    channel.onopen = mine(() => this._changed());
+    channel.onclose = mine(() => this._changed());
     channel.onmessage = mine(({ data }) => this.#handlers.heard(JSON.parse(data)));
     this.#peer = peer;
     this.#channel = channel;
@@ -204,16 +204,16 @@ export class Connection {
     this.#round = 0;
     this.#troubledSince = null;
     this.#builtAt = performance.now();
-    this.#begin("renew");
+    this._begin("renew");
     if (this.#offers) {
       for (const kind of ["audio", "video"]) {
-        peer.addTransceiver(this.#track(kind) ?? kind, { direction: "sendrecv", streams: [this.#stream] });
+        peer.addTransceiver(this._track(kind) ?? kind, { direction: "sendrecv", streams: [this.#stream] });
       }
     }
-    this.#changed();
+    this._changed();
   }
 
-  #drop() {
+  _drop() {
     const peer = this.#peer;
     this.#peer = null;
     this.#channel = null;
@@ -223,54 +223,54 @@ export class Connection {
     peer?.close();
   }
 
-  #changed() {
+  _changed() {
     if (this.flowing) {
       this.#attempt = null;
       this.#troubledSince = null;
       this.#patience = FIRST_PATIENCE;
     } else if (this.#peer?.connectionState === "disconnected") {
-      this.#troubledSince ??= performance.now();
+      this.#troubledSince = this.#troubledSince ?? performance.now();
     }
     this.#handlers.changed();
   }
 
-  async #offer(peer) {
+  async _offer(peer) {
     await peer.setLocalDescription(await peer.createOffer());
     if (peer !== this.#peer) return;
     this.#round += 1;
-    this.#describe("offer");
+    this._describe("offer");
   }
 
-  async #answer(peer, { round, sdp }) {
+  async _answer(peer, { round, sdp }) {
     await peer.setRemoteDescription({ type: "offer", sdp });
     for (const transceiver of peer.getTransceivers()) {
       transceiver.direction = "sendrecv";
-      await transceiver.sender.replaceTrack(this.#track(transceiver.receiver.track.kind));
+      await transceiver.sender.replaceTrack(this._track(transceiver.receiver.track.kind));
       // Sound and picture of one stream are kept in step.
       transceiver.sender.setStreams?.(this.#stream);
     }
     await peer.setLocalDescription(await peer.createAnswer());
     if (peer !== this.#peer) return;
     this.#round = round;
-    this.#describe("answer");
+    this._describe("answer");
   }
 
-  async #take(peer, { round, sdp }) {
+  async _take(peer, { round, sdp }) {
     if (round !== this.#round || peer.signalingState !== "have-local-offer") return;
     await peer.setRemoteDescription({ type: "answer", sdp });
   }
 
-  #describe(kind) {
+  _describe(kind) {
     const { sdp } = this.#peer.localDescription;
     this.#handlers.say({ kind, connection: this.#id, round: this.#round, sdp });
   }
 
-  #track(kind) {
+  _track(kind) {
     return this.#stream.getTracks().find((track) => track.kind === kind) ?? null;
   }
 
   // The steps of a connection run one after another. What a failed one leaves undone the watchdog repairs.
-  #enqueue(step) {
+  _enqueue(step) {
     const peer = this.#peer;
     const report = (error) => console.warn("connection:", error.name, error.message);
     this.#work = this.#work.then(() => (peer === this.#peer ? step(peer) : undefined)).catch(report);

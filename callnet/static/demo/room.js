@@ -39,20 +39,20 @@ export class RoomSocket {
     this.#seat = seat;
     this.#handlers = handlers;
     window.addEventListener("online", this.#online);
-    this.#connect();
+    this._connect();
   }
 
   /** Say something to the other page. It is lost if the socket is away just now. */
   relay(to, data) {
-    this.#say({ type: "relay", to, data });
+    this._say({ type: "relay", to, data });
   }
 
   /** End the call for both and leave. While the server is away this is tried for 30 s. */
   hangUp() {
     if (this.#closed) return;
     this.#handlers = null;
-    if (this.#isOpen()) {
-      this.#say({ type: "hangup" });
+    if (this._isOpen()) {
+      this._say({ type: "hangup" });
       this.close();
     } else {
       this.#hangingUp = true;
@@ -66,31 +66,31 @@ export class RoomSocket {
     this.#handlers = null;
     window.removeEventListener("online", this.#online);
     clearTimeout(this.#retrying);
-    this.#abandon();
+    this._abandon();
   }
 
-  #connect() {
+  _connect() {
     const socket = new WebSocket(this.#url);
     const mine = (handle) => (event) => {
       if (socket === this.#socket) handle(event);
     };
-    socket.onopen = mine(() => this.#opened());
-    socket.onmessage = mine(({ data }) => this.#heard(JSON.parse(data)));
-    socket.onclose = mine(({ code }) => this.#lost(code));
+    socket.onopen = mine(() => this._opened());
+    socket.onmessage = mine(({ data }) => this._heard(JSON.parse(data)));
+    socket.onclose = mine(({ code }) => this._lost(code));
     this.#socket = socket;
     this.#unansweredSince = performance.now();
-    this.#beating = setInterval(() => this.#beat(), PING_EVERY);
+    this.#beating = setInterval(() => this._beat(), PING_EVERY);
   }
 
-  #opened() {
-    this.#say({ type: "join", ...this.#seat });
+  _opened() {
+    this._say({ type: "join", ...this.#seat });
     if (this.#hangingUp) {
-      this.#say({ type: "hangup" });
+      this._say({ type: "hangup" });
       this.close();
     }
   }
 
-  #heard(message) {
+  _heard(message) {
     this.#unansweredSince = null;
     switch (message.type) {
       case "room":
@@ -110,20 +110,20 @@ export class RoomSocket {
 
   // What counts is the oldest question without an answer, not when anything was last heard: the timers
   // of a page in the background may run once a minute only.
-  #beat() {
+  _beat() {
     const now = performance.now();
     if (this.#unansweredSince !== null && now - this.#unansweredSince >= DEAD_AFTER) {
-      this.#lost(null);
+      this._lost(null);
       return;
     }
-    if (this.#isOpen()) {
-      this.#unansweredSince ??= now;
-      this.#say({ type: "ping" });
+    if (this._isOpen()) {
+      this.#unansweredSince = this.#unansweredSince ?? now;
+      this._say({ type: "ping" });
     }
   }
 
-  #lost(code) {
-    this.#abandon();
+  _lost(code) {
+    this._abandon();
     this.#handlers?.up(false);
     if (code === TAKEN || code === BAD_FRAME) {
       const handlers = this.#handlers;
@@ -133,18 +133,18 @@ export class RoomSocket {
     } else if (code === REFUSED && this.#refusal !== "full") {
       this.close();
     } else {
-      this.#retrying = setTimeout(() => this.#connect(), this.#delay(code));
+      this.#retrying = setTimeout(() => this._connect(), this._delay(code));
     }
   }
 
-  #delay(code) {
+  _delay(code) {
     if (code === REFUSED) return FULL_AGAIN_AFTER;
     const delay = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#failures);
     this.#failures += 1;
     return delay * (0.5 + Math.random());
   }
 
-  #abandon() {
+  _abandon() {
     clearInterval(this.#beating);
     const socket = this.#socket;
     this.#socket = null;
@@ -155,14 +155,14 @@ export class RoomSocket {
   #online = () => {
     if (this.#socket !== null) return;
     clearTimeout(this.#retrying);
-    this.#connect();
+    this._connect();
   };
 
-  #isOpen() {
+  _isOpen() {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  #say(message) {
-    if (this.#isOpen()) this.#socket.send(JSON.stringify(message));
+  _say(message) {
+    if (this._isOpen()) this.#socket.send(JSON.stringify(message));
   }
 }

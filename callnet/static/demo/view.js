@@ -30,9 +30,9 @@ export class View {
     const named = document.querySelectorAll("[id]");
     this.#elements = Object.fromEntries(Array.from(named, (element) => [element.id, element]));
     document.documentElement.lang = lang;
-    this.#say();
-    this.#elements.remote.addEventListener("resize", () => this.#fit());
-    window.addEventListener("resize", () => this.#fit());
+    this._say();
+    this.#elements.remote.addEventListener("resize", () => this._fit());
+    window.addEventListener("resize", () => this._fit());
   }
 
   get elements() {
@@ -55,13 +55,13 @@ export class View {
     document.body.dataset.callState = scene.state;
     document.body.dataset.scene = scene.title;
     document.title = scene.state === "idle" ? words.page : `${words.title[scene.title]} · ${words.page}`;
-    this.#showMessage(scene, call);
-    this.#showActions(scene);
-    this.#showControls(scene, call);
-    this.#showVideos(scene, call);
-    this.#text("status-text", statusText(words, call, now));
-    this.#text("notice", CONTROLLED.has(scene.state) ? words.notice[notice] : "");
-    this.#keepFocus(scene);
+    this._showMessage(scene, call);
+    this._showActions(scene);
+    this._showControls(scene, call);
+    this._showVideos(scene, call);
+    this._text("status-text", statusText(words, call, now));
+    this._text("notice", CONTROLLED.has(scene.state) ? words.notice[notice] : "");
+    this._keepFocus(scene);
   }
 
   /** Show what this side sends. */
@@ -91,55 +91,55 @@ export class View {
   }
 
   showRoomProblem(isBad) {
-    this.#text("room-problem", isBad ? this.#words.notice.bad_room : "");
+    this._text("room-problem", isBad ? this.#words.notice.bad_room : "");
     this.#elements["room-id"].setAttribute("aria-invalid", String(isBad));
   }
 
-  #say() {
+  _say() {
     const words = this.#words;
-    this.#text("room-label", words.room);
-    this.#text("join", words.action.join);
-    this.#text("hangup-label", words.hangUp);
-    this.#text("remote-off-text", words.otherOff);
-    this.#text("self-off-text", words.selfOff);
+    this._text("room-label", words.room);
+    this._text("join", words.action.join);
+    this._text("hangup-label", words.hangUp);
+    this._text("remote-off-text", words.otherOff);
+    this._text("self-off-text", words.selfOff);
     this.#elements.controls.setAttribute("aria-label", words.controls);
     this.#elements.local.setAttribute("aria-label", words.self);
     this.#elements.remote.setAttribute("aria-label", words.other);
   }
 
-  #showMessage(scene, call) {
+  _showMessage(scene, call) {
     const words = this.#words;
     this.#elements.panel.hidden = scene.state === "connected";
     this.#elements["emblem-icon"].setAttribute("href", `#i-${ICONS[scene.title] ?? ICONS[scene.state] ?? "alert"}`);
-    this.#text("title", words.title[scene.title]);
-    this.#text("hint", scene.state === "ended" ? endedText(words, scene, call) : words.hint[scene.hint] ?? "");
-    this.#text("room", scene.room ?? "");
+    this._text("title", words.title[scene.title]);
+    this._text("hint", scene.state === "ended" ? endedText(words, scene, call) : words.hint[scene.hint] ?? "");
+    this._text("room", scene.room ?? "");
     this.#elements.form.hidden = scene.state !== "idle";
   }
 
-  #showActions({ actions }) {
+  _showActions({ actions }) {
     this.#elements.actions.hidden = actions.length === 0;
-    this.#text("action", this.#words.action[actions[0]] ?? "");
-    this.#text("second-action", this.#words.action[actions[1]] ?? "");
+    this._text("action", this.#words.action[actions[0]] ?? "");
+    this._text("second-action", this.#words.action[actions[1]] ?? "");
   }
 
-  #showControls({ state }, call) {
+  _showControls({ state }, call) {
     const words = this.#words;
     this.#elements.controls.hidden = !CONTROLLED.has(state);
     if (call === null) return;
-    this.#toggle("mute", !call.hasMicrophone, call.isMuted, words.mute, words.unmute, ["mic", "mic-off"]);
-    this.#toggle("camera", !call.hasCamera, call.isCameraOff, words.cameraOff, words.cameraOn, ["video", "video-off"]);
+    this._toggle("mute", !call.hasMicrophone, call.isMuted, words.mute, words.unmute, ["mic", "mic-off"]);
+    this._toggle("camera", !call.hasCamera, call.isCameraOff, words.cameraOff, words.cameraOn, ["video", "video-off"]);
   }
 
-  #toggle(name, isMissing, isOff, offWord, onWord, [onIcon, offIcon]) {
+  _toggle(name, isMissing, isOff, offWord, onWord, [onIcon, offIcon]) {
     const button = this.#elements[name];
     button.disabled = isMissing;
     button.classList.toggle("off", isOff || isMissing);
-    this.#text(`${name}-label`, isOff ? onWord : offWord);
+    this._text(`${name}-label`, isOff ? onWord : offWord);
     this.#elements[`${name}-icon`].setAttribute("href", `#i-${isOff || isMissing ? offIcon : onIcon}`);
   }
 
-  #showVideos({ state }, call) {
+  _showVideos({ state }, call) {
     const isVisible = Boolean(call?.hasCamera) && !call.isCameraOff;
     const isOver = !CONTROLLED.has(state);
     this.#elements.self.hidden = isOver || call.media !== "open" || (!call.hasCamera && state !== "connected");
@@ -150,7 +150,7 @@ export class View {
 
   // A remote control needs something to press, so what appears takes the focus that has vanished. In a
   // call nothing takes it: a ring around a button would stand there all the time; the first key brings it.
-  #keepFocus(scene) {
+  _keepFocus(scene) {
     if (scene.title === this.#title) return;
     this.#title = scene.title;
     const focused = document.activeElement;
@@ -169,7 +169,7 @@ export class View {
     return Array.from(all).filter((element) => element.offsetParent !== null && !element.disabled);
   }
 
-  #fit() {
+  _fit() {
     const { remote } = this.#elements;
     if (!remote.videoWidth) return;
     const picture = remote.videoWidth / remote.videoHeight;
@@ -177,7 +177,7 @@ export class View {
     remote.classList.toggle("whole", Math.max(picture / screen, screen / picture) > MOST_CUT);
   }
 
-  #text(id, text) {
+  _text(id, text) {
     const element = this.#elements[id];
     if (element.textContent !== text) element.textContent = text;
     element.hidden = text === "";
