@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -14,6 +14,7 @@ from zope.interface import implementer
 from callnet.errors import Unavailable
 from callnet.interfaces import Company, ICompany, ICompanyRecords
 from callnet.model import DeviceAddress
+from callnet.operations.alarm import Alarm
 
 AGAIN: Final = 5.0
 """Seconds until the database is asked again when it was away."""
@@ -33,14 +34,12 @@ class KnownCompany:
 
     def __init__(self, records: ICompanyRecords, clock: IReactorTime, now: Callable[[], float]) -> None:
         self._records = records
-        self._clock = clock
         self._now = now
         self._waiting: dict[DeviceAddress, list[Deferred[Company]]] = {}
         self._left: dict[DeviceAddress, float] = {}
-        self._next: IDelayedCall | None = None
+        self._alarm = Alarm(clock, self._ask)
         self._asking: Deferred[None] = succeed(None)
         self._is_asking = False
-        self._stopped = False
 
     def came(self, device: DeviceAddress) -> Deferred[Company]:
         """See :meth:`ICompany.came`."""
@@ -65,10 +64,7 @@ class KnownCompany:
 
     def stop(self) -> Deferred[None]:
         """Write down who has left, if that can be, and look nothing up any more. Fires when that is done."""
-        self._stopped = True
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
+        self._alarm.stop()
         self._waiting = {}
         self._asking.addCallback(lambda _: self._tidy_up())
         return self._asking
@@ -77,15 +73,10 @@ class KnownCompany:
         return Deferred.fromCoroutine(self._write_left()).addErrback(_failed)
 
     def _ask_in(self, pause: float) -> None:
-        if self._stopped or self._is_asking:
-            return
-        if self._next is None:
-            self._next = self._clock.callLater(pause, self._ask)
-        elif self._next.getTime() > self._clock.seconds() + pause:
-            self._next.reset(pause)
+        if not self._is_asking:
+            self._alarm.set_in(pause)
 
     def _ask(self) -> None:
-        self._next = None
         self._is_asking = True
         self._asking = Deferred.fromCoroutine(self._ask_all()).addErrback(_failed)
         self._asking.addCallback(lambda _: self._go_on())

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -21,6 +21,7 @@ from callnet.calls.sessions import Onlooker
 from callnet.errors import Unavailable
 from callnet.interfaces import EVERY_NODE, IBus, ICallStore
 from callnet.model import DeviceAddress
+from callnet.operations.alarm import Alarm
 from callnet.records import DeviceRecord, PresenceChanged
 
 EVERY: Final = 2.0
@@ -57,13 +58,12 @@ class Presence:
         self._to_tell: dict[str, None] = {}
         """Phones of which other nodes are to be told."""
         self._to_look_at: dict[str, None] = {}
-        self._next: IDelayedCall | None = None
+        self._alarm = Alarm(clock, self._look)
         self._looked_at = -EVERY
         self._everybody_at = -EVERY
         self._wanted_until = -EVERY
         self._begins = False
         self._is_looking = False
-        self._stopped = False
 
     def changed(self, phone: str) -> None:
         """Take note that a device of a phone may have come or gone here."""
@@ -101,9 +101,8 @@ class Presence:
             del left[onlooker]
             if not left:
                 del self._onlookers[phone]
-        if not self._onlookers and not self._to_tell and self._next is not None:
-            self._next.cancel()
-            self._next = None
+        if not self._onlookers and not self._to_tell:
+            self._alarm.unset()
 
     def onlookers_of(self, phones: Collection[str]) -> list[Onlooker]:
         """Those who are devices of these phones."""
@@ -111,10 +110,7 @@ class Presence:
 
     def stop(self) -> None:
         """Look no more."""
-        self._stopped = True
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
+        self._alarm.stop()
 
     def _look_soon(self) -> None:
         if not self._is_looking:
@@ -122,16 +118,9 @@ class Presence:
 
     def _look_at_time(self, at: float) -> None:
         """Look then, or now if that was before, or earlier if that is to be anyway."""
-        pause = max(at - self._clock.seconds(), 0.0)
-        if self._stopped:
-            return
-        if self._next is None:
-            self._next = self._clock.callLater(pause, self._look)
-        elif self._next.getTime() > self._clock.seconds() + pause:
-            self._next.reset(pause)
+        self._alarm.set_in(max(at - self._clock.seconds(), 0.0))
 
     def _look(self) -> None:
-        self._next = None
         self._looked_at = self._clock.seconds()
         self._is_looking = True
         if self._looked_at >= self._everybody_at:
