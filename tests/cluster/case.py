@@ -180,6 +180,16 @@ class ClusterCase(SharedNodes):
         await self.until(lambda: node.is_joined)
         return node
 
+    async def cut_off(self, node: Node) -> None:
+        """Cut a node's wire; it knows."""
+        node.wire.cut()
+        await self.until(lambda: not node.is_joined)
+
+    async def let_back(self, node: Node) -> None:
+        """Heal a node's wire; it is back."""
+        node.wire.heal()
+        await self.until(lambda: node.is_joined)
+
     async def phone(self, address: DeviceAddress, node: Node, extended: bool = False) -> Phone:
         """Connect a device, which may speak ``callnet.v2``."""
         phone = Phone(address, node, extended)

@@ -79,15 +79,13 @@ class EndedTests(ClusterCase):
         self.here = self.there = node
         self.ann, self.tv = await self.phone(ANN, node), await self.phone(TV, node)
         room = await self.talk(self.ann, self.tv)
-        node.wire.cut()
-        await self.until(lambda: not node.is_joined)
+        await self.cut_off(node)
         self.tv.hangs_up(room)
         await self.hears(self.ann, "calling_be_hangup:hangup")
         ended = await node.member.ended.take(10)
         self.assertEqual([room], [one.call.room for one in ended])
         await node.member.ended.done(ended)
-        node.wire.heal()
-        await self.until(lambda: node.is_joined)
+        await self.let_back(node)
         self.assertEqual({room}, set(await self.taken(node)))
 
     async def test_more_here_than_asked_for(self) -> None:

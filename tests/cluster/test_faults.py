@@ -115,8 +115,7 @@ class LostMessagesTests(ClusterCase):
         await self.pass_time(0.3)
         ann.goes()
         await self.pass_time(0.3)
-        here.wire.heal()
-        await self.until(lambda: here.is_joined)
+        await self.let_back(here)
         self.assertEqual([], ann.told)
         again = await self.phone(ANN, here)
         await self.hears(again, "call_success")
@@ -133,8 +132,7 @@ class LostMessagesTests(ClusterCase):
         ann = await self.phone(ANN, there)
         tv.hangs_up(room)
         await self.pass_time(0.1)
-        here.wire.heal()
-        await self.until(lambda: here.is_joined)
+        await self.let_back(here)
         member: Any = there.member.store._member  # type: ignore[attr-defined]
         there.wire.heal()
         while not member._link.up:

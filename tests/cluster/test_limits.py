@@ -83,12 +83,10 @@ class GateTests(LimitsCase):
         """When Redis is away each node counts by itself, and when it is back they count together."""
         one, other = await self.start_two()
         gates = [node.member.limits.gate(self.limits) for node in (one, other)]
-        one.wire.cut()
-        await self.until(lambda: not one.is_joined)
+        await self.cut_off(one)
         self.assertEqual([True] * 3 + [False], [await enters(gates[0], None, "1") for _ in range(4)])
         self.assertTrue(await enters(gates[1], None, "1"))
-        one.wire.heal()
-        await self.until(lambda: one.is_joined)
+        await self.let_back(one)
         for _ in range(3):
             await enters(gates[1], None, "2")
         self.assertFalse(await enters(gates[0], None, "2"))
@@ -152,8 +150,7 @@ class LimiterTests(LimitsCase):
         """What was let through while Redis was away is told when it is back."""
         one, other = await self.start_two()
         limiters = [node.member.limits.limiter("calls", 5, 60.0) for node in (one, other)]
-        one.wire.cut()
-        await self.until(lambda: not one.is_joined)
+        await self.cut_off(one)
         self.assertEqual([0.0] * 5, [limiters[0].wait("a") for _ in range(5)])
         self.assertTrue(limiters[0].would_wait("a"))
         self.assertFalse(limiters[1].would_wait("a"))

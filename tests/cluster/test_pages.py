@@ -127,8 +127,7 @@ class OnePageApartTests(ClusterCase):
         self.patch(announcer, "_AT_ONCE", 1)
         here, there = await self.start(), await self.start()
         carol, ann, tv = [await self.phone(device, here) for device in (CAROL, ANN, TV)]
-        here.wire.cut()
-        await self.until(lambda: not here.is_joined)
+        await self.cut_off(here)
         carol.hangs_up(await self.talk(carol, ann))  # so that Ann, and her room, are looked at when Carol is announced
         room = await self.talk(ann, tv)
         one, other = Page(here, room, 1), Page(there, room, 2)
