@@ -124,8 +124,8 @@ class CallRecord(Struct, frozen=True, array_like=True):
     ended_by: DeviceAddress | None = None
     """The device that refused or hung up, which need not be told."""
     untold: bool = False
-    """A node ended it unanswered that could not tell its caller, and nobody has done so yet: if it was answered
-    elsewhere, that counts."""
+    """A node ended it for want of somebody who may have been elsewhere, and had nobody there to tell; nor has anybody
+    been told since: if it was answered, or goes on, elsewhere, that counts."""
     answered_by_itself: bool = False
     """The device accepted without anybody touching it, as its owner wants it for this caller."""
     extended: tuple[DeviceAddress, ...] = ()

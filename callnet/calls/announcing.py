@@ -7,7 +7,8 @@ never back, and of two connections the younger one is the device's.
 =============  ==================================================================================
 a call         the later state; of two that are in one state the higher version. One that the store
                has forgotten by itself is over. That it was refused, or not answered in time, counts for
-               nothing if it was answered, unless the node had its caller and told it
+               nothing if it was answered, unless the node had its caller and told it; nor does that a
+               party was gone for too long, if it goes on elsewhere, unless the node had one and told it
 a device       the greater generation; equal ones are one connection, which its node knows best
 its calls      one that lives, then the newest
 contradiction  a device in two calls keeps the answered one, unless it placed the other one since,
@@ -27,11 +28,12 @@ from msgspec.structs import replace
 
 from callnet.calls.draft import Draft, concerned, everyone, parties
 from callnet.calls.merging import (
-    is_unanswered_end,
+    is_doubtful_end,
     later_call,
     later_device,
     merged_seats,
     newest_rooms,
+    who_makes_it_true,
 )
 from callnet.calls.moves import leave
 from callnet.calls.times import REMEMBERED, UNHEARD
@@ -114,7 +116,7 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
 def _known_besides(records: Records, mine: Mine) -> Iterator[CallRecord]:
     for call in mine.beside:
         stored = records.calls.get(call.room)
-        later = call if stored is None else later_call(stored, call, caller_knows=True)
+        later = call if stored is None else later_call(stored, call, is_told=True)
         if later is not None:
             yield later
 
@@ -123,11 +125,11 @@ def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> Ca
     """The call as it is to be written, if it is to be."""
     stored = records.calls.get(mine.room)
     held = {device.address for device in known.devices}
-    caller_knows = mine.ended_by == mine.caller or any(_was_here_at_the_end(mine, one) for one in known.devices)
+    is_told = mine.ended_by == mine.caller or any(_was_here_at_the_end(mine, one) for one in known.devices)
     if stored is not None:
-        return later_call(stored, mine, caller_knows)
+        return later_call(stored, mine, is_told)
     if mine.state is CallState.OVER:
-        untold = is_unanswered_end(mine) and not caller_knows
+        untold = is_doubtful_end(mine) and not is_told
         is_remembered = mine.ended_at is not None and mine.ended_at + REMEMBERED > now
         return replace(mine, untold=untold) if is_remembered else None
     if records.complete and not held.issuperset(parties(mine)):
@@ -143,8 +145,8 @@ def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> Ca
 
 
 def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
-    """Tell whether a device is a call's caller, and was told here of its end."""
-    if device.address != call.caller:
+    """Tell whether a device makes the end of a call true, and was told of it here."""
+    if device.address not in who_makes_it_true(call):
         return False
     return device.lost_at is None or (call.ended_at is not None and device.lost_at > call.ended_at)
 

@@ -9,22 +9,22 @@ from msgspec.structs import replace
 
 from callnet.calls.draft import parties
 from callnet.calls.telling import decided_at
-from callnet.model import DeviceAddress, RoomId
+from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import CallRecord, CallState, DeviceRecord, Seat, SeatsRecord
 
 _Seats = tuple[Seat | None, Seat | None]
 
 
-def later_call(stored: CallRecord, mine: CallRecord, caller_knows: bool) -> CallRecord | None:
+def later_call(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecord | None:
     """What the store is to hold of a call that both know; ``None``: what it holds.
 
     Where both have the same version and differ, somebody has to be told: the version is raised.
 
-    :param caller_knows: its caller has been told of the call as ``mine`` has it.
+    :param is_told: one of :func:`who_makes_it_true` has been told of the call as ``mine`` has it.
     """
     if stored.untold:
-        return _now_told(stored, mine, caller_knows)
-    if is_unanswered_end(mine) and not caller_knows and stored.callee is not None:
+        return _now_told(stored, mine, is_told)
+    if is_doubtful_end(mine) and not is_told and stored.callee is not None:
         return None
     if is_unanswered_end(stored) and mine.callee is not None:
         return _ended_though_answered(stored, mine)
@@ -43,12 +43,22 @@ def is_unanswered_end(call: CallRecord) -> bool:
     return call.state is CallState.OVER and call.callee is None
 
 
-def _now_told(untold: CallRecord, mine: CallRecord, caller_knows: bool) -> CallRecord | None:
-    """A call that was ended though its caller could not be told: unless it was answered, that is known now."""
+def is_doubtful_end(call: CallRecord) -> bool:
+    """Tell whether a call was ended for want of somebody who may have been elsewhere."""
+    return is_unanswered_end(call) or call.reason is Reason.CONNECTION_LOST
+
+
+def who_makes_it_true(call: CallRecord) -> tuple[DeviceAddress, ...]:
+    """By whom an end that is doubtful is taken for true once they are told of it: they have acted on it."""
+    return (call.caller,) if call.callee is None else (call.caller, call.callee)
+
+
+def _now_told(untold: CallRecord, mine: CallRecord, is_told: bool) -> CallRecord | None:
+    """A call that was ended though those could not be told who make it true: unless another node knows better."""
     version = max(untold.version, mine.version) + 1
-    if mine.callee is not None:
+    if mine.callee is not None and (is_told or not is_doubtful_end(mine)):
         return replace(mine, version=version)
-    return replace(untold, untold=False, version=version) if caller_knows else None
+    return replace(untold, untold=False, version=version) if is_told else None
 
 
 def _ended_though_answered(ended: CallRecord, answered: CallRecord) -> CallRecord:

@@ -6,7 +6,7 @@ from callnet.cluster.codec import encode
 from callnet.cluster.shared import SharedBus
 from callnet.model import CloseCode, DeviceAddress, RoomId
 from callnet.records import Displaced
-from tests.cluster.case import ANN, CAROL, PAD, TV, ClusterCase
+from tests.cluster.case import ANN, CAROL, GRACE, PAD, TV, ClusterCase
 from tests.cluster.page import Page
 from tests.shared_nodes import reactor
 
@@ -86,6 +86,22 @@ class CutOffTests(ClusterCase):
         await self.until(lambda: tv.closed)
         self.assertEqual([CloseCode.DISPLACED], tv.closed)
         self.assertEqual([], moved.closed)
+        ann.hangs_up(room)
+        await self.hears(moved, "calling_be_hangup:hangup")
+
+    async def test_taken_for_gone(self) -> None:
+        """A device that left a node before that was cut off, and went elsewhere within the grace, keeps its call."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        room = await self.talk(ann, tv)
+        tv.goes()
+        await self.pass_time(0.2)
+        await self.cut_off(there)
+        moved = await self.phone(TV, here)
+        await self.pass_time(GRACE + 0.5)
+        await self.let_back(there)
+        await self.pass_time(0.5)
+        self.assertEqual(["call_success"], ann.told)
         ann.hangs_up(room)
         await self.hears(moved, "calling_be_hangup:hangup")
 

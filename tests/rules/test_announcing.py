@@ -204,6 +204,38 @@ class CallTests(AnnouncingCase):
             self.announce([gone(ANN, lost_at, room=FIRST), device(PAD, room=FIRST)], [mine])
             self.assertIs(state, self.tables.calls[FIRST].state)
 
+    def lost_here(self) -> CallRecord:
+        """What a node made of an answered call when the grace of a party was over that had left it."""
+        return over(FIRST, ANN, TV, version=4, reason=Reason.CONNECTION_LOST)  # a second ago
+
+    def test_taken_for_gone(self) -> None:
+        """So does that a party was gone for too long, if no party was there to be told: it may have come elsewhere."""
+        answered = active(FIRST, ANN, TV)
+        for ann in ([], [gone(ANN, NOW - 2, room=FIRST)]):
+            self.setUp()
+            self.stored(device(ANN, node=THERE, generation=9000, room=FIRST), device(TV, node=THERE, room=FIRST))
+            self.stored(answered)
+            self.assert_told(self.announce([*ann, device(PAD)], [self.lost_here()]))
+            self.assertEqual(answered, self.tables.calls[FIRST])
+
+    def test_taken_for_gone_and_told(self) -> None:
+        """... but where one was, that one has left the call, though it may be gone by now."""
+        for tv in (device(TV, room=FIRST), gone(TV, NOW - 0.5, room=FIRST)):
+            self.setUp()
+            self.stored(device(ANN, node=THERE, generation=9000, room=FIRST), active(FIRST, ANN, TV))
+            changes = self.announce([gone(ANN, NOW - 40, room=FIRST), tv], [self.lost_here()])
+            self.assertEqual(self.lost_here(), self.tables.calls[FIRST])
+            self.assert_told(changes, (ANN, FIRST), (TV, FIRST))
+
+    def test_taken_for_gone_and_unknown(self) -> None:
+        """... and where nobody knows better it is believed, until somebody does."""
+        self.announce([gone(ANN, NOW - 40, room=FIRST), device(PAD)], [self.lost_here()])
+        self.assertEqual(replace(self.lost_here(), untold=True), self.tables.calls[FIRST])
+        self.announce([gone(TV, NOW - 40, room=FIRST)], [replace(self.lost_here(), version=9)])
+        self.assertEqual(replace(self.lost_here(), untold=True), self.tables.calls[FIRST])
+        self.announce([device(TV, room=FIRST)], [active(FIRST, ANN, TV)])
+        self.assertEqual(active(FIRST, ANN, TV, version=5), self.tables.calls[FIRST])
+
     def test_untold(self) -> None:
         """... unless nobody knows better; and who knows better may come later, until the caller is told."""
         answered, rings = active(FIRST, ANN, TV), ringing(FIRST, ANN, TV)
