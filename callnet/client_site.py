@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
@@ -31,3 +32,8 @@ def site_of(host: str) -> str | None:
     if isinstance(address, IPv6Address):
         return str(ip_network((address.packed, _IPV6_SITE), strict=False))
     return str(address)
+
+
+def hidden(key: str) -> str:
+    """A name for a key of a limit, such as an address, that does not show it at a glance."""
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

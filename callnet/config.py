@@ -14,6 +14,9 @@ SIGNING_KEY_MIN = 32
 TOKEN_LIFETIME_MAX = 10 * 366 * 86400
 """The longest that tokens may be valid, in seconds."""
 
+TURN_LIFETIME_MAX = 86400
+"""The longest that TURN credentials may be good, in seconds: nobody can take them back."""
+
 Duration = Annotated[float, Meta(ge=0, le=_MONTH)]
 """Seconds; 0 is allowed."""
 PositiveDuration = Annotated[float, Meta(ge=0.1, le=_MONTH)]
@@ -105,6 +108,8 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """From the devices of one phone to those of another."""
     displacements_a_minute: Annotated[int, Meta(ge=0)] = 5
     """Connections of a device that are closed since it has opened another one."""
+    turn_credentials_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 300
+    """Given to devices and pages together; of addresses the same holds as of logins."""
 
 
 class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,6 +159,22 @@ class PushSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Whom these services may write to (RFC 8292 §2.1)."""
     vapid_key_file: str = ""
     """The key by which they know callnet; made on first start if it is missing."""
+
+
+class TurnSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The servers by which clients behind NATs reach each other (docs/turn.md)."""
+
+    urls: tuple[str, ...] = ()
+    """Of TURN servers that share the secret (RFC 7065); empty: there are none."""
+    stun: tuple[str, ...] = ()
+    """Of STUN servers (RFC 7064), which everybody is told."""
+    secret: str = ""
+    secret_file: str = ""
+    """Holds the secret; it is read again at SIGHUP."""
+    lifetime: Annotated[int, Meta(ge=60, le=TURN_LIFETIME_MAX)] = 12 * 3600
+    """Seconds for which credentials are good, at the most."""
+    adhoc: bool = False
+    """Whether the pages in rooms made up by hand are given credentials: anybody can make one up."""
 
 
 class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -257,6 +278,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     calls: CallSettings = CallSettings()
+    turn: TurnSettings = TurnSettings()
     push: PushSettings = PushSettings()
     history: HistorySettings = HistorySettings()
     webhooks: WebhookSettings = WebhookSettings()

@@ -12,8 +12,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from callnet import endpoints, toml
-from callnet.config import AccountSettings, Listener, OtpSettings, PushSettings, Settings
+from callnet import endpoints, ice, toml
+from callnet.config import AccountSettings, Listener, OtpSettings, PushSettings, Settings, TurnSettings
 from callnet.errors import StartError
 
 WEBHOOK_SECRET_MIN: Final = 32
@@ -60,6 +60,7 @@ def _check(settings: Settings) -> None:
     if settings.webhooks.url:
         _check_webhook_secret("webhooks", settings.webhooks.secret)
     _check_push(settings.push)
+    _check_turn(settings.turn)
     tls = settings.tls
     if bool(tls.certificate) != bool(tls.private_key):
         raise StartError("tls.certificate and tls.private_key must be set together")
@@ -86,6 +87,26 @@ def _check_push(push: PushSettings) -> None:
         _check_webhook_secret("push.gateway", push.gateway.secret)
     if push.allowed_hosts and not push.subject:
         raise StartError("push.subject must say whom the services of push.allowed_hosts may write to")
+
+
+def _check_turn(turn: TurnSettings) -> None:
+    for index, uri in enumerate(turn.urls):
+        if not ice.is_turn_uri(uri):
+            raise StartError(
+                f'turn.urls[{index}] must be a URI such as "turn:turn.example.org:3478?transport=udp"'
+                ' or "turns:turn.example.org:5349?transport=tcp" (RFC 7065)'
+            )
+    for index, uri in enumerate(turn.stun):
+        if not ice.is_stun_uri(uri):
+            raise StartError(f'turn.stun[{index}] must be a URI such as "stun:turn.example.org:3478" (RFC 7064)')
+    if turn.secret and turn.secret_file:
+        raise StartError("turn.secret and turn.secret_file must not both be set")
+    if turn.urls and not (turn.secret or turn.secret_file):
+        raise StartError("turn.secret or turn.secret_file must be set: the servers of turn.urls ask for credentials")
+    if turn.secret and not ice.is_secret(turn.secret):
+        raise StartError(
+            f"turn.secret must have {ice.SECRET_MIN} to {ice.SECRET_MAX} characters of ASCII without blanks"
+        )
 
 
 def _check_listener(key: str, listener: Listener) -> None:
@@ -125,7 +146,7 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """Put the environment's values in, and the defaults that depend on the state directory."""
     state_dir = os.path.abspath(environ.get("CALLNET_STATE_DIR") or settings.state_dir or _default_state_dir(environ))
     tokens, database, redis, tls = settings.tokens, settings.database, settings.redis, settings.tls
-    push = settings.push
+    push, turn = settings.push, settings.turn
     return replace(
         settings,
         state_dir=state_dir,
@@ -142,6 +163,7 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
             redis, url=environ.get("CALLNET_REDIS_URL") or redis.url, ca=redis.ca and os.path.abspath(redis.ca)
         ),
         push=replace(push, vapid_key_file=os.path.abspath(push.vapid_key_file or os.path.join(state_dir, "vapid.key"))),
+        turn=replace(turn, secret_file=turn.secret_file and os.path.abspath(turn.secret_file)),
         tls=replace(
             tls,
             certificate=tls.certificate and os.path.abspath(tls.certificate),

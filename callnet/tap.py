@@ -10,7 +10,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final, cast
 
 from msgspec import Struct
@@ -18,12 +17,12 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory
-from twisted.logger import Logger
 from twisted.python import usage
 
 import callnet
 from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.keys import key_from_secret, load_keys, load_or_make_keys
+from callnet.accounts.ice_offers import IceOffers
+from callnet.accounts.keys import key_from_secret, load_or_make_keys
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import KeyRing
 from callnet.accounts.tokens import Tokens
@@ -36,19 +35,21 @@ from callnet.config import DatabaseSettings, PushSettings, Settings, TokenSettin
 from callnet.config_file import load
 from callnet.daemon import Daemon
 from callnet.errors import StartError
-from callnet.operations import certificates, files
+from callnet.operations import files
 from callnet.operations.certificates import SELF_SIGNED, ServerTls, server_context
 from callnet.operations.deliveries import Deliveries
 from callnet.operations.greeting import greeting
+from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import LoginLimits
 from callnet.operations.listening import ADMIN, OpenListener, open_all
-from callnet.operations.metrics import Family, of_calls, of_sockets, of_wakes
+from callnet.operations.metrics import Family, of_calls, of_sockets, of_turn, of_wakes
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Question, Readiness, Remembered
-from callnet.operations.signals import Renewals
+from callnet.operations.turn_secret import TurnSecret, read_turn_secret
 from callnet.people import Identities, IPeopleReactor, compose_people
 from callnet.push.vapid import Vapid, load_or_make_key
 from callnet.push.waker import Waker
+from callnet.renewals import certificate, renewals
 from callnet.signaling.factory import SignalingFactory
 from callnet.storage.database import Database
 from callnet.storage.threads import Threads
@@ -62,7 +63,6 @@ from callnet.web.room import RoomSocketFactory
 
 SERVED: Final = ("account", "signaling", "site")
 """The services that workers offer."""
-_log = Logger()
 _STATIC: Final = os.path.join(os.path.dirname(callnet.__file__), "static")
 
 
@@ -127,6 +127,7 @@ class _Basis(Struct, frozen=True):
 
     identities: Identities
     tls: ServerTls
+    turn_secret: TurnSecret
 
 
 def _basis(settings: Settings) -> _Basis:
@@ -140,7 +141,9 @@ def _basis(settings: Settings) -> _Basis:
         split_user_name=settings.accounts.phone_format == "cn-mobile",
     )
     identities = Identities(tokens, revocations, phone_rule(settings.accounts.phone_format), _vapid(settings.push))
-    return _Basis(identities, ServerTls(server_context(_certificate(settings))))
+    return _Basis(
+        identities, ServerTls(server_context(certificate(settings))), TurnSecret(read_turn_secret(settings.turn))
+    )
 
 
 def _compose_node(
@@ -152,20 +155,28 @@ def _compose_node(
     cluster = _cluster(settings, reactor)
     people = compose_people(settings, reactor, basis.identities, database, threads.run, cluster)
     rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls, people.preferences)
-    limits = LoginLimits(settings.limits, cluster.limits)
+    tokens = basis.identities.tokens
+    ice = IceServers(settings.turn, basis.turn_secret, settings.limits, cluster.limits, tokens.now)
     accounts = AccountApi(
-        people.logins, people.lists, people.settings, people.past_calls, people.ways_to_wake, limits
+        people.logins,
+        people.lists,
+        people.settings,
+        people.past_calls,
+        people.ways_to_wake,
+        IceOffers(ice, tokens),
+        LoginLimits(settings.limits, cluster.limits),
     ).resource()
     signaling = SignalingFactory(
         rooms,
-        basis.identities.tokens.verify,
+        tokens.verify,
         reactor,
         settings.limits,
         cluster.limits,
+        ice,
         settings.signaling.allowed_origins,
         open_enrolment=settings.accounts.enrolment == "open",
     )
-    room = RoomSocketFactory(rooms, reactor, settings.limits)
+    room = RoomSocketFactory(rooms, reactor, settings.limits, ice)
     cluster.share("devices", signaling.crowds)
     cluster.share("pages", room.crowds)
     deliveries = [] if people.deliveries is None else [people.deliveries]
@@ -180,7 +191,9 @@ def _compose_node(
     people.sleepers.sleeps = rooms.waking.sleeps
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
-    observed = Observed(readiness.report, lambda: succeed(_families(rooms, signaling, room, people.waker, deliveries)))
+    observed = Observed(
+        readiness.report, lambda: succeed(_families(rooms, signaling, room, people.waker, ice, deliveries))
+    )
     factories: dict[str, IProtocolFactory] = {
         "account": CappedSite(accounts, reactor),
         "signaling": signaling,
@@ -202,7 +215,7 @@ def _compose_node(
         readiness,
         observed,
         _greeting(settings, listeners) if sockets is None else (),
-        _renewals(settings, basis),
+        renewals(settings, basis.tls, tokens, basis.turn_secret),
         reactor,
     )
 
@@ -217,7 +230,7 @@ def _compose_parent(settings: Settings, reactor: IDaemonReactor, basis: _Basis, 
         workers,
         listeners,
         _greeting(settings, listeners),
-        _renewals(settings, basis),
+        renewals(settings, basis.tls, basis.identities.tokens, basis.turn_secret),
         reactor,
     )
 
@@ -247,41 +260,12 @@ def _families(
     signaling: SignalingFactory,
     room: RoomSocketFactory,
     waker: Waker,
+    ice: IceServers,
     deliveries: Sequence[Deliveries],
 ) -> Sequence[Family]:
     sockets = of_sockets({"device": len(signaling.sockets), "page": len(room.sockets)})
-    return [*of_calls(rooms.counts), of_wakes(waker.counts), sockets, *(each.counted() for each in deliveries)]
-
-
-def _renewals(settings: Settings, basis: _Basis) -> Renewals:
-    renewals = {"certificate": lambda: _renew_certificate(settings, basis.tls)}
-    if not settings.tokens.signing_key:
-        renewals["keys"] = lambda: _renew_keys(settings.tokens, basis.identities.tokens)
-    return renewals
-
-
-def _renew_certificate(settings: Settings, tls: ServerTls) -> bool:
-    """Read the certificate again, for connections that come from now on. If it is no good, the old one stays."""
-    try:
-        tls.renew(server_context(_certificate(settings)))
-    except StartError as error:
-        _log.error("the certificate stays as it was: {error}", error=error)
-        return False
-    _log.info("the certificate was read again")
-    return True
-
-
-def _renew_keys(settings: TokenSettings, tokens: Tokens) -> bool:
-    """Read the signing keys again. If one of the files is no good, all keys stay as they were."""
-    try:
-        ring = load_keys(settings.signing_key_file)
-    except StartError as error:
-        _log.error("the signing keys stay as they were: {error}", error=error)
-        return False
-    tokens.use(ring)
-    kid = ring.signing(tokens.now()).kid
-    _log.info("the signing keys were read: there are {count}, and {kid} signs", count=len(ring.keys), kid=kid)
-    return True
+    turn = of_turn(ice.given, ice.refused)
+    return [*of_calls(rooms.counts), of_wakes(waker.counts), *turn, sockets, *(each.counted() for each in deliveries)]
 
 
 def _cluster(settings: Settings, reactor: IDaemonReactor) -> Membership:
@@ -303,12 +287,6 @@ def _keys(settings: TokenSettings) -> KeyRing:
 def _vapid(settings: PushSettings) -> Vapid | None:
     """By what push services know callnet, where there is Web Push."""
     return Vapid(load_or_make_key(settings.vapid_key_file), settings.subject) if settings.allowed_hosts else None
-
-
-def _certificate(settings: Settings) -> certificates.Pair:
-    if settings.tls.certificate:
-        return certificates.configured(settings.tls)
-    return certificates.self_signed(settings.state_dir, datetime.now(UTC))
 
 
 def _prepare_database(settings: DatabaseSettings, one_machine: bool) -> None:

@@ -12,6 +12,7 @@ from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.history import Historian
+from callnet.accounts.ice_offers import IceOffers
 from callnet.accounts.logins import Logins
 from callnet.accounts.news import News
 from callnet.accounts.past_calls import PastCalls
@@ -41,6 +42,7 @@ from callnet.storage.revoking import SqlRevocations
 from callnet.storage.settings import SqlPhoneSettings
 from callnet.web.api import AccountApi
 from tests.immediate import run_at_once
+from tests.unlimited import NO_SERVERS
 from tests.wires import World
 
 PHONE = "13651884967"
@@ -120,6 +122,7 @@ class ServiceFixture:
             self.news.look,
         )
         self.limits = LoginLimits(LimitSettings(), LimitsAlone(self.clock.seconds))
+        self.ice = NO_SERVERS if world is None else world.ice
         self.contacts = SqlContacts(self.database, run_at_once)
         self.lists = ContactLists(self.contacts, self.store, self.tokens, is_phone)
         history = SqlHistory(self.database, run_at_once, contacts_only=False)
@@ -133,7 +136,13 @@ class ServiceFixture:
     def api(self, logins: Logins | None = None, lists: ContactLists | None = None) -> IResource:
         """All of it over HTTP, with these services in the place of its own."""
         return AccountApi(
-            logins or self.logins, lists or self.lists, self.settings, self.past_calls, self.ways_to_wake, self.limits
+            logins or self.logins,
+            lists or self.lists,
+            self.settings,
+            self.past_calls,
+            self.ways_to_wake,
+            IceOffers(self.ice, self.tokens),
+            self.limits,
         ).resource()
 
     def _leave(self, device: DeviceAddress) -> Soon[None]:

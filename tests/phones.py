@@ -15,7 +15,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session
 from callnet.interfaces import IPeer
 from callnet.model import DeviceAddress, RoomId
-from tests.unlimited import ANY_NUMBER
+from tests.unlimited import ANY_NUMBER, NO_SERVERS
 
 Frame = dict[str, object]
 OUTCOMES: Final = ("call_success", "call_refuse", "call_failed")
@@ -50,7 +50,7 @@ class Connection:
         self.is_open = True
         self._clock = clock
         self._last_heard = clock.seconds()
-        session = partial(ExtendedSession, may_pull=True) if extended else Session
+        session = partial(ExtendedSession, may_pull=True, ice=NO_SERVERS, site=None) if extended else Session
         self.session: Final = session(address, rooms, self, clock, ANY_NUMBER)
         self.session.opened()
 

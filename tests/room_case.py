@@ -9,17 +9,18 @@ from tests.wires import Device
 
 KEYS = ["a" * 32, "b" * 32, "c" * 32, "d" * 32]
 SESSIONS = ["1" * 32, "2" * 32, "3" * 32, "4" * 32]
-WAITING = {"type": "room", "state": "waiting", "reason": "", "peer": None}
+WAITING: dict[str, Any] = {"type": "room", "state": "waiting", "reason": "", "peer": None, "ice_servers": []}
 
 
 def meeting(session: str, present: bool = True) -> dict[str, Any]:
     """The room as it is when the other page is there, or is away for a moment."""
-    return {"type": "room", "state": "meeting", "reason": "", "peer": {"session": session, "present": present}}
+    peer = {"session": session, "present": present}
+    return {"type": "room", "state": "meeting", "reason": "", "peer": peer, "ice_servers": []}
 
 
 def ended(reason: str) -> dict[str, Any]:
     """The room after its call or its meeting."""
-    return {"type": "room", "state": "ended", "reason": reason, "peer": None}
+    return {"type": "room", "state": "ended", "reason": reason, "peer": None, "ice_servers": []}
 
 
 class RoomCase(QuietTestCase):

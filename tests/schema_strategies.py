@@ -102,8 +102,8 @@ def _wrong(schema: Schema, schemas: Schemas) -> Iterator[Any]:
     """Values that a schema refuses."""
     schema = _resolve(schema, schemas)
     if "anyOf" in schema:
-        takes_null = {"type": "null"} in schema["anyOf"]
-        yield from (7.5, *(() if takes_null else (None,)))
+        takes_null, takes_numbers = ({"type": kind} in schema["anyOf"] for kind in ("null", "number"))
+        yield from ([] if takes_numbers else 7.5, *(() if takes_null else (None,)))
         return
     if "type" not in schema:
         return

@@ -31,7 +31,7 @@ from callnet.websocket import ServerSocketFactory
 from tests.plain_preferences import OPEN
 from tests.rfc6455 import CLOSE, TEXT, client_frame
 from tests.test_at_once import Once, Side
-from tests.unlimited import ALONE, UNLIMITED
+from tests.unlimited import ALONE, NO_SERVERS, UNLIMITED
 
 reactor: Any = installed
 
@@ -110,8 +110,8 @@ class SocketTests(TestCase):
         bus = MemoryBus()
         rooms = RoomManager(MemoryCallStore(bus, reactor), bus, reactor, CallSettings(), OPEN)
         self.addCleanup(rooms.stop)
-        self.devices = SignalingFactory(rooms, self.tokens.verify, reactor, UNLIMITED, ALONE)
-        self.pages = RoomSocketFactory(rooms, reactor, UNLIMITED)
+        self.devices = SignalingFactory(rooms, self.tokens.verify, reactor, UNLIMITED, ALONE, NO_SERVERS)
+        self.pages = RoomSocketFactory(rooms, reactor, UNLIMITED, NO_SERVERS)
         self.ports: dict[ServerSocketFactory, Any] = {
             factory: await self.listen(factory) for factory in (self.devices, self.pages)
         }

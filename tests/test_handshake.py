@@ -7,7 +7,7 @@ from callnet.accounts.tokens import Tokens
 from callnet.model import DeviceAddress
 from callnet.signaling.factory import SignalingFactory
 from tests.quiet import QuietTestCase
-from tests.unlimited import ALONE, UNLIMITED
+from tests.unlimited import ALONE, NO_SERVERS, UNLIMITED
 from tests.wires import Wire, World
 
 TV = DeviceAddress("13651884967", "tv888")
@@ -219,7 +219,9 @@ class OriginTests(HandshakeCase):
 
     def test_no_list(self) -> None:
         """Without a list every page may."""
-        factory = SignalingFactory(self.world.rooms, self.world.tokens.verify, self.world.clock, UNLIMITED, ALONE)
+        factory = SignalingFactory(
+            self.world.rooms, self.world.tokens.verify, self.world.clock, UNLIMITED, ALONE, NO_SERVERS
+        )
         wire = self.world.ask(f"/socket.io?token={self.token}", {"Origin": "https://evil.example"}, factory)
         self.assertEqual(wire.status, 101)
         wire.leave()

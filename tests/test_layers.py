@@ -14,7 +14,7 @@ MOST_LINES: Final = 350
 
 LAYERS: Final = (
     {"model", "errors", "soon", "short_path", "quiet_hours"},
-    {"records", "endpoints", "toml", "at_once", "failures", "client_site", "described"},
+    {"records", "endpoints", "toml", "at_once", "failures", "client_site", "described", "ice"},
     {"preferences"},
     {"interfaces", "storage_interfaces", "history_interfaces", "config", "client", "websocket", "turn"},
     {"operations", "config_file"},
@@ -22,7 +22,7 @@ LAYERS: Final = (
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},
     {"schemas"},
-    {"commands", "daemon", "people"},
+    {"commands", "daemon", "people", "renewals"},
     {"cli"},
     {"tap"},
     {"worker"},

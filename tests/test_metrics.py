@@ -7,7 +7,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.model import Reason
-from callnet.operations.metrics import Family, Sample, as_text, counters, of_calls, of_events, of_sockets, total
+from callnet.operations.metrics import (
+    Family,
+    Sample,
+    as_text,
+    counters,
+    of_calls,
+    of_events,
+    of_sockets,
+    of_turn,
+    total,
+)
 
 
 class Counts(Struct):
@@ -46,6 +56,18 @@ class TextTests(SynchronousTestCase):
                 ("callnet_calls_ended_total", "hangup"): 3,
                 ("callnet_sockets", "device"): 5,
                 ("callnet_sockets", "page"): 1,
+            },
+        )
+
+    def test_turn(self) -> None:
+        """Credentials are counted by whom they were for, and so are those that nobody got."""
+        self.assertEqual(
+            read(as_text(of_turn({"device": 3, "page": 2}, {"device": 0, "page": 1}))),
+            {
+                ("callnet_turn_credentials_total", "device"): 3,
+                ("callnet_turn_credentials_total", "page"): 2,
+                ("callnet_turn_credentials_refused_total", "device"): 0,
+                ("callnet_turn_credentials_refused_total", "page"): 1,
             },
         )
 

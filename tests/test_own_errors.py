@@ -21,7 +21,7 @@ from callnet.websocket import Opening, ServerSocket, ServerSocketFactory
 from tests.plain_preferences import OPEN
 from tests.quiet import QuietTestCase
 from tests.rfc6455 import TEXT
-from tests.unlimited import ALONE, UNLIMITED
+from tests.unlimited import ALONE, NO_SERVERS, UNLIMITED
 
 TV = DeviceAddress("13651884967", "tv888")
 PHONE = DeviceAddress("13651884968", "phone1")
@@ -70,7 +70,9 @@ class StoreTests(QuietTestCase):
         self.store = FailingStore(self.world.store)
         self.rooms = RoomManager(self.store, self.world.bus, self.world.clock, CallSettings(), OPEN)
         self.addCleanup(self.rooms.stop)
-        self.signaling = SignalingFactory(self.rooms, self.world.tokens.verify, self.world.clock, UNLIMITED, ALONE)
+        self.signaling = SignalingFactory(
+            self.rooms, self.world.tokens.verify, self.world.clock, UNLIMITED, ALONE, NO_SERVERS
+        )
         self.tv = self.world.device(*TV, self.signaling)
         self.phone = self.world.device(*PHONE, self.signaling)
 
@@ -136,7 +138,7 @@ class StoreTests(QuietTestCase):
 
     def test_page(self) -> None:
         """A page that can be given no seat is sent away with 1011; it tries again."""
-        pages = RoomSocketFactory(self.rooms, self.world.clock, UNLIMITED)
+        pages = RoomSocketFactory(self.rooms, self.world.clock, UNLIMITED, NO_SERVERS)
         self.store.error = Unavailable
         page = self.world.page(pages)
         page.say("join", room_id="8888", key="a" * 32, session="1" * 32)

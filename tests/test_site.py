@@ -20,7 +20,7 @@ from callnet.web.room import RoomSocketFactory
 from tests.account_fixture import TV, ServiceFixture
 from tests.http_wire import Answer, HttpWire
 from tests.plain_preferences import OPEN
-from tests.unlimited import ALONE, UNLIMITED
+from tests.unlimited import ALONE, NO_SERVERS, UNLIMITED
 
 PAGE: Final = "<!doctype html><title>callnet</title>"
 UPGRADE: Final = (
@@ -44,8 +44,8 @@ class SiteTestCase(SynchronousTestCase):
         rooms = RoomManager(fixture.store, MemoryBus(), clock, CallSettings(), OPEN)
         self.root = site.root(
             fixture.api(),
-            SignalingFactory(rooms, fixture.tokens.verify, clock, UNLIMITED, ALONE).web_resource(),
-            RoomSocketFactory(rooms, clock, UNLIMITED).web_resource(),
+            SignalingFactory(rooms, fixture.tokens.verify, clock, UNLIMITED, ALONE, NO_SERVERS).web_resource(),
+            RoomSocketFactory(rooms, clock, UNLIMITED, NO_SERVERS).web_resource(),
             str(self.static),
         )
         self.connect(hsts=0)

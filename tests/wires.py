@@ -21,10 +21,12 @@ from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
-from callnet.config import CallSettings, LimitSettings
+from callnet.config import CallSettings, LimitSettings, TurnSettings
 from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
+from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import LimitsAlone
+from callnet.operations.turn_secret import TurnSecret
 from callnet.schemas.frames import TO_DEVICE, TO_EXTENDED, TO_PAGE, Direction
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
@@ -32,7 +34,7 @@ from tests.frame_schemas import check
 from tests.plain_preferences import OPEN
 from tests.rfc6455 import CLOSE, PING, PONG, TEXT, Frame, client_frame, take_frame
 from tests.transport import Transport
-from tests.unlimited import UNLIMITED
+from tests.unlimited import NO_TURN, UNLIMITED
 
 ANSWERED: Final = 512
 """No message to a base client has so many bytes (protocol §2)."""
@@ -221,6 +223,7 @@ class World:
         preferences: IPreferences = OPEN,
         clock: Clock | None = None,
         limits: LimitSettings = UNLIMITED,
+        turn: TurnSettings = NO_TURN,
     ) -> None:
         self.clock = clock or Clock()
         self.bus = MemoryBus()
@@ -229,10 +232,12 @@ class World:
         ring = KeyRing.of(Key.of(b"k" * 32))
         self.tokens = Tokens(ring, 7 * 86400, self.clock.seconds, self.revocations, split_user_name=True)
         self.rooms = RoomManager(self.store, self.bus, self.clock, settings or CallSettings(), preferences)
+        alone = LimitsAlone(self.clock.seconds)
+        self.ice = IceServers(turn, TurnSecret(turn.secret), limits, alone, self.clock.seconds)
         self.signaling = SignalingFactory(
-            self.rooms, self.tokens.verify, self.clock, limits, LimitsAlone(self.clock.seconds), allowed_origins
+            self.rooms, self.tokens.verify, self.clock, limits, alone, self.ice, allowed_origins
         )
-        self.pages = RoomSocketFactory(self.rooms, self.clock, limits)
+        self.pages = RoomSocketFactory(self.rooms, self.clock, limits, self.ice)
         self.wires: list[Wire] = []
         self.rooms.start()
         self.signaling.startFactory()

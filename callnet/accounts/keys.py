@@ -27,7 +27,6 @@ from callnet.errors import StartError
 from callnet.operations import files
 
 _SETTING: Final = "tokens.signing_key_file"
-_LARGEST: Final = 64 * 1024
 _KID: Final = re.compile(r"[0-9a-f]{8}")
 _END_OF_TIME: Final = 253402300799
 """The last second of the year 9999."""
@@ -125,7 +124,7 @@ def _explained(file: Path) -> Iterator[None]:
 
 
 def _read_first(file: Path) -> Key:
-    content = _read_private(file)
+    content = files.read_private(file, _SETTING)
     return key_from_secret(content.removesuffix(b"\n").removesuffix(b"\r"), f"{_SETTING}: {file}")
 
 
@@ -145,7 +144,7 @@ def _read_folder(first: Path) -> Sequence[Key]:
 def _read_stored(file: Path) -> Key:
     origin = f"{_SETTING}: {file}"
     try:
-        stored = msgspec.toml.decode(_read_private(file), type=_Stored)
+        stored = msgspec.toml.decode(files.read_private(file, _SETTING), type=_Stored)
         secret = bytes.fromhex(stored.secret)
     except (msgspec.MsgspecError, ValueError, RecursionError):  # their texts may repeat what is in the file
         raise StartError(
@@ -155,11 +154,3 @@ def _read_stored(file: Path) -> Key:
     if key.kid != file.name:
         raise StartError(f"{origin}: this is the key {key.kid}, and the file must be named so")
     return key
-
-
-def _read_private(file: Path) -> bytes:
-    with _explained(file), file.open("rb") as stream:
-        mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
-        if mode & 0o077:
-            raise StartError(f"{_SETTING}: {file} is open to others (mode {mode:04o}); chmod 600 it")
-        return stream.read(_LARGEST)

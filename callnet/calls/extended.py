@@ -40,6 +40,7 @@ from callnet.calls.session import Dialect, Session, log_unless_unavailable
 from callnet.calls.telling import be_hangup
 from callnet.interfaces import IPeer, MissedCall
 from callnet.model import Accepted, CloseCode, DeviceAddress, RoomId
+from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import SignalLimits
 from callnet.records import CallRecord, CallState
 from callnet.soon import begin, or_else
@@ -67,12 +68,13 @@ class ExtendedSession(Session):
     """A device that is told more, and may do more.
 
     :param may_pull: whether it may take over calls of other devices of its phone, and know of them.
+    :param site: where it comes from, as far as limits go by it.
     """
 
     dialect: ClassVar[Dialect] = Dialect(EXTENDED.decode, bad_frames_a_minute=20, unknown_types_count=True)
     extended: ClassVar[bool] = True
 
-    __slots__ = ("_may_pull", "_other")
+    __slots__ = ("_ice", "_may_pull", "_other", "_site")
 
     def __init__(
         self,
@@ -82,8 +84,12 @@ class ExtendedSession(Session):
         clock: IReactorTime,
         limits: SignalLimits,
         may_pull: bool,
+        ice: IceServers,
+        site: str | None,
     ) -> None:
         super().__init__(address, rooms, peer, clock, limits)
+        self._ice = ice
+        self._site = site
         self._may_pull = may_pull
         self._other: _Other | None = None
 
@@ -146,7 +152,8 @@ class ExtendedSession(Session):
         """Say who the device is, which call it is in, and which it may take over."""
         pullable = [_of_phone(call, self.address.phone) for call in of_phone] if self._may_pull else []
         view = None if present is None else _present(present, self.address)
-        self._say(Welcome(*self.address, self._rooms.now(), PING_EVERY, (), pullable, view))
+        servers = self._ice.for_newcomer(self._site)
+        self._say(Welcome(*self.address, self._rooms.now(), PING_EVERY, servers, pullable, view))
         if present is not None:
             self._look_at_other(present)
 

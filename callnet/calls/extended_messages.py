@@ -16,6 +16,7 @@ from callnet.calls import grammar
 from callnet.calls.grammar import SEED_FIELDS, Field, Fields, Grammar, text_of
 from callnet.calls.messages import Call, CalledRefuse, CalledSuccess, CallingHangup, Frame, Message
 from callnet.described import DEVICE_ID, PAGE, PHONE, PLAIN_TEXT, ROOM
+from callnet.ice import IceServer
 from callnet.interfaces import MissedCall
 from callnet.model import RoomId, is_plain_text, is_room_id
 
@@ -117,14 +118,6 @@ class CallOfPhone(Struct, frozen=True, gc=False):
     answered_at: float | None
 
 
-class IceServer(Struct, frozen=True, gc=False, omit_defaults=True):
-    """A server that helps two clients to reach each other: ``RTCIceServer`` of WebRTC."""
-
-    urls: Sequence[str]
-    username: str = ""
-    credential: str = ""
-
-
 class Welcome(Frame, frozen=True, tag="welcome"):
     """The first frame on a connection."""
 
@@ -134,6 +127,7 @@ class Welcome(Frame, frozen=True, tag="welcome"):
     ping_every: int
     """Seconds."""
     ice_servers: Sequence[IceServer]
+    """As ``POST /ice`` answers."""
     calls_of_phone: Sequence[CallOfPhone]
     call: PresentCall | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import Final, Literal
 
@@ -26,11 +27,14 @@ from callnet.calls.page_messages import (
     decode_page,
     is_room_name,
 )
+from callnet.calls.reaching import PageReach
 from callnet.calls.rooms import RoomManager
 from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, view
 from callnet.errors import Unavailable
+from callnet.ice import IceServer
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode, RoomId
+from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import Pace
 from callnet.records import CallRecord, Relay, SeatsRecord
 from callnet.soon import begin, or_else
@@ -44,9 +48,14 @@ _encode = Encoder().encode
 
 
 class PageSession:
-    """A page. It has no seat until it has joined, and again none when it is gone."""
+    """A page. It has no seat until it has joined, and again none when it is gone.
 
-    def __init__(self, rooms: RoomManager, peer: IPeer, clock: IReactorTime, pace: Pace) -> None:
+    :param site: where it comes from, as far as limits go by it.
+    """
+
+    def __init__(
+        self, rooms: RoomManager, peer: IPeer, clock: IReactorTime, pace: Pace, ice: IceServers, site: str | None
+    ) -> None:
         self._rooms: Final = rooms
         self._peer: Final = peer
         self._clock = clock
@@ -55,6 +64,7 @@ class PageSession:
         self.generation = 0
         self._joined: Join | None = None
         self._view: RoomView | None = None
+        self._reach: Final = PageReach(ice, site, rooms.settings.longest, rooms.now)
         self._version = 0, _NONE
 
     # From the socket
@@ -80,7 +90,7 @@ class PageSession:
         elif isinstance(frame, Hangup):
             or_else(self._rooms.page_hung_up(RoomId(joined.room_id), joined.key), self._failed)
         else:
-            self._send(Pong())
+            self._ping()
 
     def closed(self) -> None:
         """Give the seat up."""
@@ -102,7 +112,14 @@ class PageSession:
         if isinstance(reply, NoSeat):
             self._refuse(reply.reason)
         elif isinstance(reply, RoomOver):
-            self._send(Room("ended", reply.reason, None))
+            self._send(Room("ended", reply.reason, None, ()))
+
+    def _ping(self) -> None:
+        """Say that the socket lives, and by which servers the page may go on if it is time for others."""
+        servers = self._reach.renewed()
+        if servers is not None and self._view is not None:
+            self._show(self._view, servers)
+        self._send(Pong())
 
     def _relay(self, joined: Join, frame: RelayTo) -> None:
         peer = None if self._view is None else self._view.peer
@@ -123,8 +140,7 @@ class PageSession:
         seen = view(seats, call, self._joined.key)
         if seen != self._view:
             self._view = seen
-            peer = None if seen.peer is None else PeerPage(seen.peer.session, seen.peer.empty_since is None)
-            self._send(Room(seen.state, seen.reason, peer))
+            self._show(seen, self._reach.servers(seen.state, call))
 
     def relayed(self, sender: str, data: bytes) -> None:
         """Hand over what the other page said."""
@@ -135,6 +151,10 @@ class PageSession:
         self._peer.close(CloseCode.DISPLACED, "opened elsewhere")
 
     # To the socket
+
+    def _show(self, seen: RoomView, ice_servers: Sequence[IceServer]) -> None:
+        peer = None if seen.peer is None else PeerPage(seen.peer.session, seen.peer.empty_since is None)
+        self._send(Room(seen.state, seen.reason, peer, ice_servers))
 
     def _send(self, message: PageMessage) -> None:
         self._peer.send(_encode(message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import Meta, Raw, Struct
 
 from callnet.calls.reasons import ENDINGS
 from callnet.described import NOT_EMPTY, PLAIN, one_of
+from callnet.ice import IceServer
 from callnet.model import is_plain_text
 
 ROOM_ID_MAX: Final = 64
@@ -64,6 +66,8 @@ class Room(_Frame, frozen=True, tag="room"):
     reason: Annotated[str, one_of(("", *ENDINGS))]
     """``""`` unless the room is ``ended``."""
     peer: PeerPage | None
+    ice_servers: Sequence[IceServer]
+    """Empty unless the two may meet."""
 
 
 class RelayFrom(_Frame, frozen=True, tag="relay"):

@@ -12,7 +12,6 @@ Only times ahead travel, never times: nobody compares the clocks of two nodes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import blake2b
 from itertools import islice
 from typing import Final
 
@@ -22,6 +21,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from callnet.client_site import hidden
 from callnet.cluster.member import Member
 from callnet.cluster.questions import Counted, Exchanged
 from callnet.errors import Unavailable
@@ -235,8 +235,3 @@ class SharedCrowds:
         """Go by what this node has alone."""
         self._said.clear()
         self._elsewhere.clear()
-
-
-def hidden(key: str) -> str:
-    """A name for a key that does not show it at a glance."""
-    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

@@ -1,9 +1,10 @@
-"""What callnet writes to disk: secrets are readable by their owner alone, and nobody ever sees half of a file."""
+"""What callnet keeps on disk: secrets are readable by their owner alone, and nobody ever sees half of a file."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,8 @@ PRIVATE = 0o600
 PUBLIC = 0o644
 _PRIVATE_DIRECTORY = 0o700
 _PRIVATE_MASK = 0o077
+_LARGEST = 64 * 1024
+"""Bytes that are read of a file with a secret."""
 
 
 def make_private_directory(path: str, setting: str) -> None:
@@ -28,6 +31,22 @@ def make_private_directory(path: str, setting: str) -> None:
         raise StartError(f"{setting}: the directory {path} cannot be made: {error.strerror}") from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise StartError(f"{setting}: this user may not write in {path}")
+
+
+def read_private(path: str | os.PathLike[str], setting: str) -> bytes:
+    """Read a file that nobody else may look at: it holds a secret.
+
+    :raises StartError: it cannot be read, or is open to others.
+    """
+    try:
+        with open(path, "rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            content = file.read(_LARGEST)
+    except OSError as error:
+        raise StartError(f"{setting}: {path}: {error.strerror}") from None
+    if mode & _PRIVATE_MASK:
+        raise StartError(f"{setting}: {path} is open to others (mode {mode:04o}); chmod 600 it")
+    return content
 
 
 def overwrite(path: str, data: bytes, mode: int) -> None:

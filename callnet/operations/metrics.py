@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from callnet.model import Reason
+from callnet.operations.ice_servers import Recipient
 from callnet.operations.urgent import Fate
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -93,6 +94,23 @@ def of_wakes(wakes: Mapping[Fate, int]) -> Family:
     """What became of devices that were to be woken."""
     samples = [Sample(became.value, number) for became, number in wakes.items()]
     return Family("callnet_wakes", "Devices that were to be woken for a call.", samples, "outcome")
+
+
+def of_turn(given: Mapping[Recipient, int], refused: Mapping[Recipient, int]) -> Sequence[Family]:
+    """How often TURN credentials were handed out, and were not, since there were too many, by whom they were for."""
+    return (
+        Family("callnet_turn_credentials", "TURN credentials that were handed out.", _samples(given), "to"),
+        Family(
+            "callnet_turn_credentials_refused",
+            "TURN credentials that were not handed out, since an address had too many.",
+            _samples(refused),
+            "to",
+        ),
+    )
+
+
+def _samples(counted: Mapping[Recipient, int]) -> Sequence[Sample]:
+    return [Sample(label, number) for label, number in counted.items()]
 
 
 def _by_reason(counted: Mapping[Reason, int]) -> Sequence[Sample]:

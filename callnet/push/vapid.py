@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import stat
 from typing import Final
 
 import jwt
@@ -24,7 +23,6 @@ from callnet.push.encryption import encoded
 LIFETIME: Final = 12 * 3600
 """Seconds for which a statement holds; 24 hours are the most (RFC 8292 §2)."""
 _SETTING: Final = "push.vapid_key_file"
-_LARGEST: Final = 64 * 1024
 
 
 class Vapid:
@@ -57,15 +55,10 @@ def load_or_make_key(path: str) -> ec.EllipticCurvePrivateKey:
         if not os.path.lexists(path):
             key = ec.generate_private_key(ec.SECP256R1())
             files.make_once(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        with open(path, "rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            pem = file.read(_LARGEST)
     except OSError as error:
         raise StartError(f"{_SETTING}: {path}: {error.strerror}") from None
-    if mode & 0o077:
-        raise StartError(f"{_SETTING}: {path} is open to others (mode {mode:04o}); chmod 600 it")
     try:
-        found = load_pem_private_key(pem, None)
+        found = load_pem_private_key(files.read_private(path, _SETTING), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         found = None
     if not isinstance(found, ec.EllipticCurvePrivateKey) or not isinstance(found.curve, ec.SECP256R1):

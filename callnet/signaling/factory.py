@@ -14,8 +14,10 @@ from callnet.accounts.token import Token
 from callnet.calls.extended import LONGEST_FRAME, ExtendedSession
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session
+from callnet.client_site import site_of
 from callnet.config import LimitSettings
-from callnet.interfaces import ILimits, IPeer
+from callnet.interfaces import ILimits
+from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import SignalLimits
 from callnet.signaling.peer import Peer
 from callnet.websocket import ServerSocketFactory
@@ -40,12 +42,14 @@ class SignalingFactory(ServerSocketFactory):
         clock: IReactorTime,
         settings: LimitSettings,
         limits: ILimits,
+        ice: IceServers,
         allowed_origins: Sequence[str] = (),
         open_enrolment: bool = True,
     ) -> None:
         super().__init__(Peer, clock, LONGEST_FRAME, settings.sockets_of_an_address)
         self.limits: Final = SignalLimits(settings, limits)
         self.authenticate: Final = authenticate
+        self._ice = ice
         self._rooms = rooms
         self._open_enrolment = open_enrolment
         self._allowed_origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
@@ -62,12 +66,13 @@ class SignalingFactory(ServerSocketFactory):
             if isinstance(socket, Peer) and socket.is_of(phones) and is_revoked(socket.token):
                 socket.session.revoked()
 
-    def session(self, token: Token, peer: IPeer, extended: bool) -> Session:
+    def session(self, token: Token, peer: Peer, extended: bool) -> Session:
         """Make the session of a device that was admitted."""
         if not extended:
             return Session(token.device, self._rooms, peer, self.clock, self.limits)
         may_pull = token.claimed or not self._open_enrolment
-        return ExtendedSession(token.device, self._rooms, peer, self.clock, self.limits, may_pull)
+        site = site_of(peer.host)
+        return ExtendedSession(token.device, self._rooms, peer, self.clock, self.limits, may_pull, self._ice, site)
 
     def shut_down(self) -> Deferred[None]:
         """Open no more sockets, close all with 1001, of which extended clients are told. Fires when they are gone."""

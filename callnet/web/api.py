@@ -12,11 +12,13 @@ from twisted.web.resource import IResource
 from werkzeug import exceptions
 
 from callnet.accounts.contact_lists import ContactLists, ContactPage
+from callnet.accounts.ice_offers import IceOffers
 from callnet.accounts.logins import Login, Logins
 from callnet.accounts.past_calls import PastCallPage, PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.ways_to_wake import WaysToWake
 from callnet.errors import DataInvalid, MethodNotAllowed, NotFound, ServiceError, Unavailable, root_cause
+from callnet.operations.ice_servers import IceOffer
 from callnet.operations.limits import LoginLimits
 from callnet.storage_interfaces import PushKind
 from callnet.web.answers import DONE, Done, PushKey, SettingsAnswer
@@ -51,6 +53,7 @@ class AccountApi:
         settings: SettingsOfPhones,
         past_calls: PastCalls,
         ways_to_wake: WaysToWake,
+        ice_offers: IceOffers,
         limits: LoginLimits,
     ) -> None:
         self._logins = logins
@@ -58,6 +61,7 @@ class AccountApi:
         self._settings = settings
         self._past_calls = past_calls
         self._ways_to_wake = ways_to_wake
+        self._ice_offers = ice_offers
         self._limits = limits
 
     def resource(self) -> IResource:
@@ -150,6 +154,11 @@ class AccountApi:
     def push_key(self) -> PushKey:
         """Tell what a browser needs to subscribe to Web Push."""
         return PushKey(self._ways_to_wake.application_server_key)
+
+    @call(routes, "/ice")
+    async def ice(self, request: IRequest, asked: TokenRequest) -> IceOffer:
+        """Tell the caller's device by which servers it may reach others (RTCIceServer of WebRTC)."""
+        return self._ice_offers.offer(_token(request, asked.token), _host(request))
 
     @routes.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:

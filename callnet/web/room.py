@@ -11,8 +11,10 @@ from zope.interface import implementer
 
 from callnet.calls.page import PageSession
 from callnet.calls.rooms import RoomManager
+from callnet.client_site import site_of
 from callnet.config import LimitSettings
 from callnet.interfaces import IPeer
+from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import Pace
 from callnet.websocket import Opening, Refused, ServerSocket, ServerSocketFactory
 
@@ -53,11 +55,12 @@ class RoomSocket(ServerSocket):
 class RoomSocketFactory(ServerSocketFactory):
     """Serves ``/room`` of the site."""
 
-    def __init__(self, rooms: RoomManager, clock: IReactorTime, limits: LimitSettings) -> None:
+    def __init__(self, rooms: RoomManager, clock: IReactorTime, limits: LimitSettings, ice: IceServers) -> None:
         super().__init__(RoomSocket, clock, LONGEST_FRAME, limits.sockets_of_an_address)
         self._rooms = rooms
         self._pace = Pace(limits.frames_a_minute_of_a_page)
+        self._ice = ice
 
-    def session(self, peer: IPeer) -> PageSession:
+    def session(self, socket: RoomSocket) -> PageSession:
         """Make the session of a page."""
-        return PageSession(self._rooms, peer, self.clock, self._pace)
+        return PageSession(self._rooms, socket, self.clock, self._pace, self._ice, site_of(socket.host))

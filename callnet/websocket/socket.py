@@ -129,6 +129,11 @@ class ServerSocket(WebSocketServerProtocol):
         """When anything was last received, in seconds on the factory's clock."""
         return self.last_heard
 
+    @property
+    def host(self) -> str:
+        """The address that it comes from; empty if that is not known."""
+        return str(getattr(self.transport.getPeer(), "host", ""))
+
     # What the transport calls
 
     def pauseProducing(self) -> None:

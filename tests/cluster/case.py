@@ -22,7 +22,7 @@ from tests.cluster.wire import Wire
 from tests.plain_preferences import OPEN
 from tests.redis_server import RedisServer
 from tests.shared_nodes import SharedNodes, reactor
-from tests.unlimited import ANY_NUMBER
+from tests.unlimited import ANY_NUMBER, NO_SERVERS
 
 ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")
@@ -83,7 +83,7 @@ class Phone:
         self._clock = node.clock
         self.session: Session
         if extended:
-            self.session = ExtendedSession(address, node.rooms, self, node.clock, ANY_NUMBER, may_pull=True)
+            self.session = ExtendedSession(address, node.rooms, self, node.clock, ANY_NUMBER, True, NO_SERVERS, None)
         else:
             self.session = Session(address, node.rooms, self, node.clock, ANY_NUMBER)
         self.session.opened()

@@ -10,8 +10,8 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.calls.times import REMEMBERED
+from callnet.client_site import hidden
 from callnet.cluster.questions import Counted
-from callnet.cluster.shared_limits import hidden
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress
 from tests.cluster.case import ANN, TV, Phone

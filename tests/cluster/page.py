@@ -9,17 +9,18 @@ from zope.interface import implementer
 
 from callnet.calls.page import PageSession
 from callnet.interfaces import IPeer
+from callnet.operations.ice_servers import IceServers
 from tests.cluster.case import Place
-from tests.unlimited import ANY_PACE
+from tests.unlimited import ANY_PACE, NO_SERVERS
 
 
 @implementer(IPeer)
 class Page:
     """A page that comes to a room. ``number`` tells it from the others there."""
 
-    def __init__(self, node: Place, room: str, number: int) -> None:
+    def __init__(self, node: Place, room: str, number: int, ice: IceServers = NO_SERVERS) -> None:
         self.frames: list[dict[str, Any]] = []
-        self._session = PageSession(node.rooms, self, node.clock, ANY_PACE)
+        self._session = PageSession(node.rooms, self, node.clock, ANY_PACE, ice, None)
         self._key = f"{number:032x}"
         self._room = room
 
@@ -57,6 +58,11 @@ class Page:
         self._session.closed()
 
     # What it has seen
+
+    @property
+    def servers(self) -> list[dict[str, Any]]:
+        """The STUN and TURN servers that it was told of last."""
+        return next(list(frame["ice_servers"]) for frame in reversed(self.frames) if frame["type"] == "room")
 
     @property
     def states(self) -> list[str]:

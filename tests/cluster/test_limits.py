@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from twisted.internet.address import IPv4Address
@@ -9,12 +10,16 @@ from twisted.internet.address import IPv4Address
 from callnet.cluster import shared_limits
 from callnet.cluster.shared_limits import EXCHANGE_EVERY, TAKE_TIME
 from callnet.config import LimitSettings
+from callnet.errors import RateLimited
 from callnet.interfaces import IGate, ILimiter
 from callnet.model import DeviceAddress
+from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import SignalLimits
+from callnet.operations.turn_secret import TurnSecret
 from callnet.websocket.crowds import Crowds
 from tests.cluster.case import ANN, TV, ClusterCase, Node
 from tests.shared_nodes import reactor
+from tests.turn_case import TURN
 
 SOON = 2.5 * EXCHANGE_EVERY
 """Seconds after which every node has heard of what another let through."""
@@ -180,6 +185,20 @@ class LimiterTests(LimitsCase):
         self.assertTrue(other.may_connect(ANN))
         await self.until(lambda: not other.may_call(pad, TV.phone))
         self.assertTrue(other.may_call(pad, "13600000009"))
+
+    async def test_turn_credentials(self) -> None:
+        """Credentials that go to an address are counted on all nodes; Redis does not show the address."""
+        limits = LimitSettings(turn_credentials_a_minute_from_an_address=4)
+        one, other = [
+            IceServers(TURN, TurnSecret(TURN.secret), limits, node.member.limits, time.time)
+            for node in await self.start_two()
+        ]
+        for _ in range(4):
+            one.for_device(ADDRESS)
+        await self.until(lambda: len(other.for_call(ADDRESS, 60.0).servers) == 1)
+        self.assertRaises(RateLimited, other.for_device, ADDRESS)
+        other.for_device("192.0.2.78")
+        self.assertNotIn(ADDRESS, "".join(self.names()))
 
 
 class CrowdsTests(LimitsCase):

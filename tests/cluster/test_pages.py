@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
+
+from msgspec.structs import replace
 
 from callnet.cluster import announcer
 from callnet.cluster.codec import encode
 from callnet.model import RoomId
+from callnet.operations.ice_servers import IceServers
+from callnet.operations.turn_secret import TurnSecret
 from callnet.records import Notice
 from tests.cluster.case import ANN, CAROL, TV, ClusterCase, Node, Phone
 from tests.cluster.page import Page
+from tests.turn_case import TURN, expiry
+from tests.unlimited import ALONE, UNLIMITED
 
 
 class PagesElsewhereTests(ClusterCase):
@@ -30,6 +37,21 @@ class PagesElsewhereTests(ClusterCase):
         other.joins()
         await self.until(lambda: one.states[-1:] == ["meeting"] == other.states[-1:])
         return one, other
+
+    async def test_servers(self) -> None:
+        """The pages of a call get TURN credentials wherever they are, good until the call has to end at the latest."""
+        room = await self.talk(self.ann, self.tv)
+        answered_at = time.time()
+        ice = IceServers(replace(TURN, lifetime=86400), TurnSecret(TURN.secret), UNLIMITED, ALONE, time.time)
+        one, other = Page(self.third, room, 1, ice), Page(self.there, room, 2, ice)
+        one.joins()
+        self.assertEqual([], one.servers)
+        other.joins()
+        await self.until(lambda: one.states[-1:] == ["meeting"] == other.states[-1:])
+        for page in (one, other):
+            until = expiry(page.servers)
+            assert until is not None
+            self.assertLess(abs(until - answered_at - self.settings.longest), 5)
 
     async def all_away(self) -> None:
         """Redis dies, and every node notices."""

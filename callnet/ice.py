@@ -1,0 +1,82 @@
+"""The servers by which clients behind NATs reach each other (STUN, RFC 8489; TURN, RFC 8656), and what TURN asks for.
+
+A TURN server that shares a secret with callnet needs no list of users: a user name says until when it is good, and the
+password follows from it (draft-uberti-behave-turn-rest-00, ``use-auth-secret`` of coturn).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Final
+
+from msgspec import Struct
+
+SECRET_MIN: Final = 32
+"""The shortest secret, in characters: whoever is given a credential may try secrets on it for as long as they like."""
+SECRET_MAX: Final = 127
+"""The longest that every database of coturn's can keep."""
+
+_LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST_AND_PORT: Final = (
+    rf"(?P<host>\[[^]]*\]|(?=[^:?]{{1,253}}([:?]|\Z)){_LABEL}(\.{_LABEL})*)(:(?P<port>[0-9]{{1,5}}))?"
+)
+_STUN: Final = re.compile(rf"stuns?:{_HOST_AND_PORT}")
+_TURN: Final = re.compile(rf"turns?:{_HOST_AND_PORT}(\?transport=(udp|tcp))?")
+_SECRET: Final = re.compile(rf"[!-~]{{{SECRET_MIN},{SECRET_MAX}}}")
+_NUMERIC: Final = re.compile(r"(.*\.)?[0-9]+")
+_PORT_MAX: Final = 65535
+
+
+class IceServer(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A server that helps two clients to reach each other: ``RTCIceServer`` of WebRTC."""
+
+    urls: Sequence[str]
+    username: str = ""
+    """Of TURN alone, as the next: until when both are good, in seconds since 1970, a colon, and a random id."""
+    credential: str = ""
+
+
+def turn_server(urls: Sequence[str], secret: str, expires_at: int, name: str) -> IceServer:
+    """TURN servers, with credentials.
+
+    :param urls: each is an address of a server that knows the secret.
+    :param expires_at: until when they are good, in seconds since 1970.
+    :param name: whom the server takes its users for, of whom each has a quota; without a colon.
+    """
+    username = f"{expires_at}:{name}"
+    password = hmac.digest(secret.encode("ascii"), username.encode("ascii"), hashlib.sha1)
+    return IceServer(urls, username, b64encode(password).decode("ascii"))
+
+
+def is_secret(text: str) -> bool:
+    """Tell whether this may be the secret: ASCII without blanks, which means the same in every file."""
+    return _SECRET.fullmatch(text) is not None
+
+
+def is_stun_uri(text: str) -> bool:
+    """Tell whether this names a STUN server (RFC 7064): a browser that is given another opens no connection at all."""
+    return _names_a_host(_STUN.fullmatch(text))
+
+
+def is_turn_uri(text: str) -> bool:
+    """Tell whether this names a TURN server (RFC 7065)."""
+    return _names_a_host(_TURN.fullmatch(text))
+
+
+def _names_a_host(found: re.Match[str] | None) -> bool:
+    if found is None or not 0 < int(found["port"] or 1) <= _PORT_MAX:
+        return False
+    host = found["host"]
+    try:
+        if host.startswith("["):
+            return IPv6Address(host[1:-1]).scope_id is None
+        if _NUMERIC.fullmatch(host):
+            IPv4Address(host)  # browsers take for one whatever ends in a number
+    except AddressValueError:
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""What is read from files at a start, and again at SIGHUP. What is no good then stays as it was."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from twisted.logger import Logger
+
+from callnet.accounts.keys import load_keys
+from callnet.accounts.tokens import Tokens
+from callnet.config import Settings, TokenSettings, TurnSettings
+from callnet.errors import StartError
+from callnet.operations import certificates
+from callnet.operations.certificates import ServerTls, server_context
+from callnet.operations.signals import Renewals
+from callnet.operations.turn_secret import TurnSecret, read_turn_secret
+
+_log = Logger()
+
+
+def renewals(settings: Settings, tls: ServerTls, tokens: Tokens, turn_secret: TurnSecret) -> Renewals:
+    """What reads each of these again, as far as it is in files."""
+    found = {"certificate": lambda: _renew_certificate(settings, tls)}
+    if not settings.tokens.signing_key:
+        found["keys"] = lambda: _renew_keys(settings.tokens, tokens)
+    if settings.turn.urls and settings.turn.secret_file:
+        found["turn"] = lambda: _renew_turn_secret(settings.turn, turn_secret)
+    return found
+
+
+def certificate(settings: Settings) -> certificates.Pair:
+    """The operator's certificate, or one that callnet signs itself.
+
+    :raises StartError: it cannot be read, or made.
+    """
+    if settings.tls.certificate:
+        return certificates.configured(settings.tls)
+    return certificates.self_signed(settings.state_dir, datetime.now(UTC))
+
+
+def _renew_certificate(settings: Settings, tls: ServerTls) -> bool:
+    """Read the certificate again, for connections that come from now on. If it is no good, the old one stays."""
+    try:
+        tls.renew(server_context(certificate(settings)))
+    except StartError as error:
+        _log.error("the certificate stays as it was: {error}", error=error)
+        return False
+    _log.info("the certificate was read again")
+    return True
+
+
+def _renew_keys(settings: TokenSettings, tokens: Tokens) -> bool:
+    """Read the signing keys again. If one of the files is no good, all keys stay as they were."""
+    try:
+        ring = load_keys(settings.signing_key_file)
+    except StartError as error:
+        _log.error("the signing keys stay as they were: {error}", error=error)
+        return False
+    tokens.use(ring)
+    kid = ring.signing(tokens.now()).kid
+    _log.info("the signing keys were read: there are {count}, and {kid} signs", count=len(ring.keys), kid=kid)
+    return True
+
+
+def _renew_turn_secret(settings: TurnSettings, secret: TurnSecret) -> bool:
+    """Read the secret of the TURN servers again. What was given out is good as long as they accept the one before."""
+    try:
+        value = read_turn_secret(settings)
+    except StartError as error:
+        _log.error("the TURN secret stays as it was: {error}", error=error)
+        return False
+    changed = value != secret.value
+    secret.value = value
+    _log.info("the TURN secret was read again: it is {which}", which="another one" if changed else "the same")
+    return True
