@@ -45,6 +45,7 @@ class PagesElsewhereTests(ClusterCase):
         ice = IceServers(replace(TURN, lifetime=86400), TurnSecret(TURN.secret), UNLIMITED, ALONE, time.time)
         one, other = Page(self.third, room, 1, ice), Page(self.there, room, 2, ice)
         one.joins()
+        await self.until(lambda: one.states == ["waiting"])
         self.assertEqual([], one.servers)
         other.joins()
         await self.until(lambda: one.states[-1:] == ["meeting"] == other.states[-1:])
