@@ -28,6 +28,7 @@ PAGES: Final = (
     "docs/many-machines.md",
     "docs/schemas.md",
     "docs/security.md",
+    "docs/turn.md",
     "docs/webhooks.md",
     "docs/waking.md",
 )
