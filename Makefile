@@ -9,8 +9,8 @@ NAME ?=
 OPTIONS ?=
 
 # What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
-TEST_PACKAGES = chromium coturn fonts-wqy-zenhei haproxy postgresql redis-server valkey-server systemd
-ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) curl debootstrap faketime git iproute2 make python3-venv
+TEST_PACKAGES = chromium coturn fonts-wqy-zenhei haproxy nodejs postgresql redis-server valkey-server systemd
+ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) curl debootstrap faketime git iproute2 make nftables procps python3-venv
 
 VENV = .venv
 BIN = $(VENV)/bin

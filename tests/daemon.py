@@ -121,6 +121,13 @@ class Daemon:
         process = self._process
         return succeed(None) if process is None or process.ended else process.stop()
 
+    def successor(self, settings: str) -> Daemon:
+        """Another one, not started yet, that takes its place once it has stopped: with its files, on its ports."""
+        urls = (self.account_url, self.signaling_url, self.site_url, self.admin_url)
+        ports = iter([re.findall(":([0-9]+)", url)[0] for url in urls])
+        listeners = re.sub("tcp:0:", lambda _: f"tcp:{next(ports)}:", LISTENERS)
+        return Daemon(self.directory, settings, self._command, listeners)
+
     def said(self, pattern: str) -> Deferred[re.Match[str]]:
         """Fires when its log has something like this, after what was asked for before."""
         assert self._process is not None

@@ -35,6 +35,13 @@ class BrowserCase(TestCase):
         self.addCleanup(self.daemon.stop)
         return self.daemon.start()
 
+    def restart_daemon(self, settings: str) -> None:
+        """Stop the daemon and start it again, with its files and on its ports. For stories: it waits."""
+        in_reactor(self.daemon.stop)
+        self.daemon = self.daemon.successor(settings)
+        self.addCleanup(self.daemon.stop)
+        in_reactor(self.daemon.start)
+
     def play(self, story: Callable[[Stage], None]) -> Deferred[None]:
         """Play a story with browsers. No page may throw, or want what the site's policy refuses."""
         directory = Path(self.mktemp())

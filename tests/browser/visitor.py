@@ -36,6 +36,10 @@ _FLAGS: Final = (
 )
 
 _REMEMBER_CONNECTIONS: Final = """
+    window.sockets = [];
+    window.WebSocket = class extends WebSocket {
+        constructor(...options) { super(...options); window.sockets.push(this); }
+    };
     window.connections = [];
     window.RTCPeerConnection = class extends RTCPeerConnection {
         constructor(...options) { super(...options); window.connections.push(this); }
@@ -70,6 +74,10 @@ class Visitor:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("websocket", self._watch)
         page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+
+    def forgive(self, *harmless: str) -> None:
+        """Take back complaints that hold one of these words."""
+        self.complaints[:] = [one for one in self.complaints if not any(word in one for word in harmless)]
 
     def _watch(self, socket: WebSocket) -> None:
         """Complain of frames that are not as the schemas say."""
@@ -178,16 +186,20 @@ class Stage:
         self._directory = directory
         self._visitors: list[Visitor] = []
 
-    def browser(self, camera: Camera | None, *, refuse: bool = False) -> Browser:
+    def browser(
+        self, camera: Camera | None, *, refuse: bool = False, program: str = CHROMIUM, flags: Sequence[str] = ()
+    ) -> Browser:
         """Start a browser.
 
         :param camera: ``None``: the camera's picture does not matter.
         :param refuse: answers every question for the camera and the microphone with no.
+        :param program: what is run instead, and runs the browser.
+        :param flags: these besides.
         """
-        flags = [*_FLAGS, "--use-fake-ui-for-media-stream" + ("=deny" if refuse else "")]
+        given = [*_FLAGS, "--use-fake-ui-for-media-stream" + ("=deny" if refuse else ""), *flags]
         if camera is not None:
-            flags.append(f"--use-file-for-fake-video-capture={camera.record(self._directory)}")
-        return self._playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+            given.append(f"--use-file-for-fake-video-capture={camera.record(self._directory)}")
+        return self._playwright.chromium.launch(executable_path=program, args=given)
 
     def visitor(
         self,

@@ -5,18 +5,29 @@
 
 import { Connection, randomId } from "./connection.js";
 import { closeMedia, openMedia, watchPermissions } from "./media.js";
+import { watchNetwork } from "./network.js";
 import { RoomSocket } from "./room.js";
+import { seatKey, socketUrl } from "./seat.js";
+import { IceServers } from "./servers.js";
 
-/** Host candidates only. TURN servers come in here. */
-const ICE_SERVERS = [];
+const LOOK_EVERY = 1_000;
+/** How many looks in a row may find no media, though the other page is there, until the call is given up. */
+const GIVE_UP_AFTER = 30;
 
 export class Call {
   #handlers;
+  #isRelayOnly;
   #room;
   #session = randomId();
+  #servers = new IceServers();
   #connection = null;
   #peerSession = null;
+  #lostSession = null;
+  #dismissal = "";
+  #troubles = 0;
+  #looking;
   #early = null;
+  #unwatchNetwork;
   #unwatchPermissions = () => {};
 
   /** Whether the server answers just now. */
@@ -34,9 +45,12 @@ export class Call {
   isMuted = false;
   isCameraOff = false;
   /** What the other side told of itself. */
-  other = { isMuted: false, isCameraOff: false };
+  other = { isMuted: false, isCameraOff: false, isSharing: false };
   /** Whether media flows. */
   flowing = false;
+  /** How good it is, "good" "weak" "bad", or null; whether this side's picture waits for a better one. */
+  quality = null;
+  isPictureHeld = false;
   /** When it first did, and when the search for the other page began; performance.now() or null. */
   flowedAt = null;
   connectingAt = null;
@@ -46,12 +60,16 @@ export class Call {
 
   /**
    * @param {string} roomId 1 to 64 characters
-   * @param {object} handlers changed() when a fact has changed; picture(stream) with what the other
-   *   side sends, or null when that is gone
+   * @param {object} handlers changed() when a fact has changed; picture(stream) with camera and microphone of
+   *   the other side, screen(stream) with the screen that it may share (`other.isSharing`), or null when they are gone
+   * @param {{isRelayOnly: boolean}} options isRelayOnly: nothing but a TURN server may be used
    */
-  constructor(roomId, handlers) {
+  constructor(roomId, handlers, { isRelayOnly }) {
     this.roomId = roomId;
     this.#handlers = handlers;
+    this.#isRelayOnly = isRelayOnly;
+    this.#looking = setInterval(() => this._look(), LOOK_EVERY);
+    this.#unwatchNetwork = watchNetwork((isCertain) => this.#connection?.move(isCertain));
     const seat = { room_id: roomId, key: seatKey(roomId), session: this.#session };
     this.#room = new RoomSocket(socketUrl(), seat, {
       up: (isUp) => this._reached(isUp),
@@ -59,14 +77,14 @@ export class Call {
       relay: (from, data) => this._relayed(from, data),
       refused: (reason) => this._refused(reason),
       taken: () => this._turnedAway("taken"),
-      broken: () => this._turnedAway("broken"),
+      broken: () => this._refused("broken"),
     });
   }
 
   /** End the call for both. */
   hangUp() {
     // The server may be out of reach while media flows.
-    this.#connection?.closeAfter({ bye: true });
+    this.#connection?.closeAfter({ kind: "bye" });
     this.#connection = null;
     this.#room.hangUp();
     this._finish("own");
@@ -110,6 +128,26 @@ export class Call {
     this._open(new MediaStream(), "nothing");
   }
 
+  /** Send another track as "microphone", "camera" or "screen", or null for none. */
+  use(kind, track) {
+    this.#connection?.use(kind, track);
+  }
+
+  /** Resolves to what was measured a moment ago (measure.js). */
+  async stats() {
+    return (await this.#connection?.stats()) ?? {};
+  }
+
+  /** Whether the call was given up, because no media came for too long. */
+  get isLost() {
+    return this.#lostSession !== null;
+  }
+
+  /** Whether only a relay may be used and the server has none for this room. */
+  get lacksRelay() {
+    return this.#isRelayOnly && this.room?.state === "meeting" && !this.#servers.hasRelay;
+  }
+
   get hasCamera() {
     return Boolean(this.stream?.getVideoTracks().length);
   }
@@ -121,6 +159,8 @@ export class Call {
   // What the room says.
 
   _reached(isUp) {
+    // Whoever comes back to the network finds the call again.
+    if (isUp && !this.online) this.#lostSession = null;
     this.online = isUp;
     this._meet();
     this.#handlers.changed();
@@ -129,6 +169,7 @@ export class Call {
   _enter(room) {
     this.room = room;
     this.refusal = "";
+    if (this.#servers.take(room.ice_servers)) this.#connection?.serve(this.#servers.list);
     if (room.state === "ended") {
       this._finish(room.reason);
       return;
@@ -139,8 +180,12 @@ export class Call {
     this.#handlers.changed();
   }
 
+  // While media flows two people talk, whatever becomes of the seat.
   _refused(reason) {
-    if (reason === "full") {
+    if (this.flowing) {
+      // To a full room the socket comes again by itself.
+      if (reason !== "full") this.#dismissal = reason;
+    } else if (reason === "full") {
       this.refusal = reason;
       this.#handlers.changed();
     } else {
@@ -163,13 +208,16 @@ export class Call {
   }
 
   _told(note) {
-    if (note.bye) {
-      // The other side may have lost the server: this one tells it, too.
-      this.#room.hangUp();
-      this._finish("theirs");
-    } else {
-      this.other = { isMuted: note.isMuted === true, isCameraOff: note.isCameraOff === true };
-      this.#handlers.changed();
+    switch (note.kind) {
+      case "bye":
+        // The other side may have lost the server: this one tells it, too.
+        this.#room.hangUp();
+        this._finish("theirs");
+        break;
+      case "state":
+        this.other = { isMuted: note.muted, isCameraOff: note.camera_off, isSharing: note.sharing };
+        this.#handlers.changed();
+        break;
     }
   }
 
@@ -179,26 +227,42 @@ export class Call {
     if (this.room === null || this.media !== "open") return;
     const { peer } = this.room;
     if (peer === null) {
+      this.#lostSession = null;
       if (!this.flowing) this._disconnect();
       return;
     }
+    if (this.lacksRelay || peer.session === this.#lostSession) return;
     if (peer.session !== this.#peerSession) this._connect(peer.session);
     this.#connection.reach(this.online && peer.present);
+  }
+
+  // Looks are counted, not minutes: a machine that slept has not tried. What is given up begins anew by itself
+  // with another page load of the other side, or when the server comes back.
+  _look() {
+    if (this.flowing || !this.#connection?.isAnswered) this.#troubles = 0;
+    else if (!this.online || this.room.peer?.present) this.#troubles += 1;
+    if (this.#troubles < GIVE_UP_AFTER) return;
+    this.#lostSession = this.#peerSession;
+    this._disconnect();
+    this.#handlers.changed();
   }
 
   _connect(session) {
     this._disconnect();
     this.#peerSession = session;
+    this.#lostSession = null;
     this.connectingAt = performance.now();
-    this.other = { isMuted: false, isCameraOff: false };
+    this.other = { isMuted: false, isCameraOff: false, isSharing: false };
     this.#connection = new Connection({
       offers: this.#session > session,
       stream: this.stream,
-      iceServers: ICE_SERVERS,
+      iceServers: this.#servers.list,
+      relayOnly: this.#isRelayOnly,
       handlers: {
         say: (data) => this.#room.relay(session, data),
         changed: () => this._flowed(),
         picture: (stream) => this.#handlers.picture(stream),
+        screen: (stream) => this.#handlers.screen(stream),
         heard: (note) => this._told(note),
       },
     });
@@ -211,18 +275,25 @@ export class Call {
     this.#connection = null;
     this.#peerSession = null;
     this.flowing = false;
+    this.quality = null;
+    this.isPictureHeld = false;
     this.#handlers.picture(null);
+    this.#handlers.screen(null);
   }
 
   _flowed() {
-    const { flowing } = this.#connection;
+    const { flowing, quality, isPictureHeld } = this.#connection;
     if (this.flowing && !flowing) this.connectingAt = performance.now();
     this.flowing = flowing;
+    this.quality = flowing ? quality : null;
+    this.isPictureHeld = isPictureHeld;
     if (flowing) {
       this.flowedAt = this.flowedAt ?? performance.now();
       this._tell();
-    } else {
+    } else if (this.#dismissal === "") {
       this._meet();
+    } else {
+      this._turnedAway(this.#dismissal);
     }
     this.#handlers.changed();
   }
@@ -246,8 +317,10 @@ export class Call {
 
   _tell() {
     this.#connection?.tell({
-      isMuted: this.isMuted || !this.hasMicrophone,
-      isCameraOff: this.isCameraOff || !this.hasCamera,
+      kind: "state",
+      muted: this.isMuted || !this.hasMicrophone,
+      camera_off: this.isCameraOff || !this.hasCamera || this.isPictureHeld,
+      sharing: false,
     });
   }
 
@@ -265,24 +338,12 @@ export class Call {
   }
 
   _stop() {
+    clearInterval(this.#looking);
+    this.#unwatchNetwork();
     this.#unwatchPermissions();
     this.#room.close();
     this._disconnect();
     closeMedia(this.stream);
     this.stream = null;
   }
-}
-
-function socketUrl() {
-  const url = new URL("/room", location.href);
-  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  return url.href;
-}
-
-/** The key of this tab's seat in a room, the same after a reload. */
-function seatKey(roomId) {
-  const name = `callnet.seat.${roomId}`;
-  const key = sessionStorage.getItem(name) ?? randomId();
-  sessionStorage.setItem(name, key);
-  return key;
 }

@@ -8,54 +8,63 @@
  *   negotiate                                the answerer asks for a new RTCPeerConnection
  *   restart    connection                    the answerer asks for an ICE restart
  *   offer      connection, round, sdp        `connection` names the offerer's RTCPeerConnection,
- *   answer     connection, round, sdp        `round` its offer
+ *   answer     connection, round, sdp        `round` its offer, 1 for the first; either may come twice
  *   candidate  connection, candidate
  *
- * What names another connection than the present one is of the past and dropped.
+ * What names another connection than the present one is of the past and dropped. The offer has the lines of
+ * lines.js, in their order, and the data channel `notes`, negotiated with id 0 (notes.js).
  */
 
+import { Gauge } from "./gauge.js";
+import { Lines } from "./lines.js";
+import { readNote } from "./notes.js";
+import { Watchdog } from "./watchdog.js";
+
 const LOOK_EVERY = 500;
-/** How long a disconnected connection may heal by itself. */
-const HEAL_WITHIN = 2_000;
-/** How long an attempt may take before a new RTCPeerConnection is built. */
-const FIRST_PATIENCE = 8_000;
-const LONGEST_PATIENCE = 20_000;
-/** How often a page that has nothing yet asks for an offer. */
-const ASK_EVERY = 2_000;
-/** A connection that is younger than this is what the other side is asking for. */
+const MEASURE_EVERY = 1_000;
+/** An offer that is younger than this is what the other side is asking for. */
 const FRESH_FOR = 3_000;
 const FAREWELL_WITHIN = 300;
 
 export class Connection {
   #offers;
   #stream;
-  #iceServers;
+  #tracks;
+  #configuration;
   #handlers;
   #peer = null;
+  #lines = null;
   #channel = null;
   #id = null;
   #round = 0;
   #work = Promise.resolve();
   #looking;
+  #watchdog = new Watchdog();
+  #gauge = new Gauge();
+  #measuredAt = 0;
+  #offeredAt = 0;
   #reachable = true;
-  #troubledSince = null;
-  #attempt = null;
-  #attemptedAt = 0;
-  #builtAt = 0;
-  #patience = FIRST_PATIENCE;
+  #hasMoved = false;
+
+  /** Whether the other page has said anything through the relay. */
+  isAnswered = false;
 
   /**
    * @param {object} options
    *   offers: whether this side makes the offers ·
-   *   stream: the MediaStream to send, with at most one track of a kind ·
-   *   iceServers: RTCIceServer list ·
-   *   handlers: say(data) to the other page through the relay, changed() when `flowing` may have
-   *   changed, picture(stream) with what the other side sends, heard(note) with what it told
+   *   stream: the MediaStream that the other side plays camera and microphone as; what it has is sent ·
+   *   iceServers: RTCIceServer list · relayOnly: whether nothing but a TURN server may be used, which hides
+   *   where this side is ·
+   *   handlers: say(data) to the other page through the relay, changed() when `flowing`, `quality` or
+   *   `isPictureHeld` may have changed, picture(stream) with camera and microphone of the other side,
+   *   screen(stream) with the screen that it may share, heard(note) with what it told (notes.js)
    */
-  constructor({ offers, stream, iceServers, handlers }) {
+  constructor({ offers, stream, iceServers, relayOnly, handlers }) {
     this.#offers = offers;
     this.#stream = stream;
-    this.#iceServers = iceServers;
+    this.#tracks = { microphone: trackOf(stream, "audio"), camera: trackOf(stream, "video"), screen: null };
+    const iceTransportPolicy = relayOnly ? "relay" : "all";
+    this.#configuration = { iceServers, iceTransportPolicy, bundlePolicy: "max-bundle" };
     this.#handlers = handlers;
     this.#looking = setInterval(() => this._look(), LOOK_EVERY);
     if (!offers) this._renew();
@@ -66,15 +75,48 @@ export class Connection {
     return this.#peer?.connectionState === "connected" && this.#channel.readyState !== "closed";
   }
 
+  /** How good the connection is while media flows: "good" "weak" "bad". */
+  get quality() {
+    return this.#gauge.quality;
+  }
+
+  /** Whether this side's picture is not sent, so that its sound gets through. */
+  get isPictureHeld() {
+    return !this.#gauge.level.isOn;
+  }
+
+  /** Resolves to what was measured a moment ago (measure.js). */
+  async stats() {
+    return this.#gauge.numbers;
+  }
+
+  /**
+   * Send another track from now on, or null for none.
+   *
+   * @param {"microphone" | "camera" | "screen"} kind
+   */
+  use(kind, track) {
+    this.#tracks[kind] = track;
+    return this._enqueue(() => this.#lines?.use(kind, track));
+  }
+
+  /** Use these servers, an RTCIceServer list, from the next restart on. */
+  serve(iceServers) {
+    this.#configuration = { ...this.#configuration, iceServers };
+    this.#peer?.setConfiguration?.(this.#configuration);
+  }
+
   /** Take what the other page said through the relay. */
   hear(data) {
+    if (typeof data !== "object" || data === null) return;
+    this.isAnswered = true;
     const isPresent = data.connection === this.#id;
     switch (data.kind) {
       case "negotiate":
-        if (this.#offers && !this._isFresh()) this._renew();
+        if (this.#offers) this._grant(() => this._renew());
         break;
       case "restart":
-        if (this.#offers && isPresent && !this._isFresh()) this._restart();
+        if (this.#offers && isPresent) this._grant(() => this._restart());
         break;
       case "offer":
         if (!this.#offers) {
@@ -95,15 +137,24 @@ export class Connection {
   reach(isReachable) {
     const isBack = isReachable && !this.#reachable;
     this.#reachable = isReachable;
-    if (isBack && !this.flowing) {
+    if (isBack && (!this.flowing || this.#hasMoved)) {
       if (this.#peer === null) this._renew();
       else this._restart();
     }
   }
 
-  /** Tell the other page something directly. It is lost while no media flows. */
+  /** Tell that this device may be on another network (network.js). The old path serves until there is a new one. */
+  move(isCertain) {
+    if (!isCertain) this.#watchdog.doubt(performance.now());
+    else if (!this.#reachable) this.#hasMoved = true;
+    else if (this.#peer !== null) this._restart();
+  }
+
+  /** Tell the other page something directly; returns whether that was possible. */
   tell(note) {
-    if (this.#channel?.readyState === "open") this.#channel.send(JSON.stringify(note));
+    const isOpen = this.#channel?.readyState === "open";
+    if (isOpen) this.#channel.send(JSON.stringify(note));
+    return isOpen;
   }
 
   /** Close it for good; nothing is reported any more. */
@@ -121,30 +172,25 @@ export class Connection {
 
   _silence() {
     clearInterval(this.#looking);
-    this.#handlers = { say() {}, changed() {}, picture() {}, heard() {} };
+    this.#handlers = { say() {}, changed() {}, picture() {}, screen() {}, heard() {} };
   }
 
-  // Repairing: a restart for what has flowed before, a new RTCPeerConnection for what does not come up.
+  // Repairing. Without the relay there is nobody to agree with.
 
   _look() {
-    if (this.flowing) this.#attempt = null;
-    if (this.flowing || !this.#reachable) return;
     const now = performance.now();
-    if (this.#channel?.readyState === "closed") {
-      if (this.#attempt !== "renew") this._renew();
-    } else if (this.#attempt === null && this._hasFailed(now)) {
-      this._restart();
-    }
-    const patience = this.#peer === null ? ASK_EVERY : this.#patience;
-    if (this.#attempt !== null && now - this.#attemptedAt >= patience) {
-      this.#patience = Math.min(LONGEST_PATIENCE, this.#patience * 1.5);
-      this._renew();
-    }
-  }
-
-  _hasFailed(now) {
-    if (this.#peer?.connectionState === "failed") return true;
-    return this.#troubledSince !== null && now - this.#troubledSince >= HEAL_WITHIN;
+    if (this.flowing) this._measure(now);
+    if (!this.#reachable) return;
+    const seen = {
+      flowing: this.flowing,
+      isSilent: this.#gauge.numbers.isReceiving === false,
+      isFailed: this.#peer?.connectionState === "failed",
+      isClosed: this.#channel?.readyState === "closed",
+      isMissing: this.#peer === null,
+    };
+    const repair = this.#watchdog.look(now, seen);
+    if (repair === "renew") this._renew();
+    else if (repair === "restart") this._restart();
   }
 
   _renew() {
@@ -152,15 +198,16 @@ export class Connection {
       this._build(randomId());
       this._enqueue((peer) => this._offer(peer));
     } else {
-      this._begin("renew");
+      this.#watchdog.begin("renew", performance.now());
       this.#handlers.say({ kind: "negotiate" });
     }
   }
 
   _restart() {
-    this._begin("restart");
+    this.#watchdog.begin("restart", performance.now());
+    this.#hasMoved = false;
     if (this.#offers) {
-      this.#builtAt = performance.now();
+      this.#offeredAt = performance.now();
       this.#peer.restartIce();
       this._enqueue((peer) => this._offer(peer));
     } else {
@@ -168,20 +215,19 @@ export class Connection {
     }
   }
 
-  _begin(attempt) {
-    this.#attempt = attempt;
-    this.#attemptedAt = performance.now();
-  }
-
-  _isFresh() {
-    return this.#peer !== null && performance.now() - this.#builtAt < FRESH_FOR;
+  // What was offered just now is what the other side asks for. It may have missed it, with what followed.
+  _grant(repair) {
+    const isFresh = this.#peer !== null && performance.now() - this.#offeredAt < FRESH_FOR;
+    if (!isFresh) repair();
+    else if (this.#peer.signalingState === "have-local-offer") this._describe("offer");
   }
 
   // One RTCPeerConnection.
 
   _build(id) {
     this._drop();
-    const peer = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
+    const peer = new RTCPeerConnection(this.#configuration);
+    const lines = new Lines(peer, this.#stream);
     const channel = peer.createDataChannel("notes", { negotiated: true, id: 0 });
     const picture = new MediaStream();
     const mine = (handle) => (event) => {
@@ -191,31 +237,35 @@ export class Connection {
     peer.onicecandidate = mine(({ candidate }) => {
       if (candidate) this.#handlers.say({ kind: "candidate", connection: id, candidate: candidate.toJSON() });
     });
-    peer.ontrack = mine(({ track }) => {
-      picture.addTrack(track);
-      this.#handlers.picture(picture);
+    peer.ontrack = mine(({ track, transceiver }) => {
+      if (lines.kindOf(transceiver) === "screen") {
+        this.#handlers.screen(new MediaStream([track]));
+      } else {
+        picture.addTrack(track);
+        this.#handlers.picture(picture);
+      }
     });
     channel.onopen = mine(() => this._changed());
     channel.onclose = mine(() => this._changed());
-    channel.onmessage = mine(({ data }) => this.#handlers.heard(JSON.parse(data)));
+    channel.onmessage = mine(({ data }) => {
+      const note = readNote(data);
+      if (note !== null) this.#handlers.heard(note);
+    });
     this.#peer = peer;
+    this.#lines = lines;
     this.#channel = channel;
     this.#id = id;
     this.#round = 0;
-    this.#troubledSince = null;
-    this.#builtAt = performance.now();
-    this._begin("renew");
-    if (this.#offers) {
-      for (const kind of ["audio", "video"]) {
-        peer.addTransceiver(this._track(kind) ?? kind, { direction: "sendrecv", streams: [this.#stream] });
-      }
-    }
+    this.#offeredAt = performance.now();
+    this.#watchdog.begin("renew", performance.now());
+    if (this.#offers) lines.open(this.#tracks);
     this._changed();
   }
 
   _drop() {
     const peer = this.#peer;
     this.#peer = null;
+    this.#lines = null;
     this.#channel = null;
     this.#id = null;
     // What was begun on a closed RTCPeerConnection may never settle: its steps are left behind.
@@ -224,13 +274,8 @@ export class Connection {
   }
 
   _changed() {
-    if (this.flowing) {
-      this.#attempt = null;
-      this.#troubledSince = null;
-      this.#patience = FIRST_PATIENCE;
-    } else if (this.#peer?.connectionState === "disconnected") {
-      this.#troubledSince = this.#troubledSince ?? performance.now();
-    }
+    if (this.flowing) this.#watchdog.flows();
+    else if (this.#peer?.connectionState === "disconnected") this.#watchdog.misses(performance.now());
     this.#handlers.changed();
   }
 
@@ -242,22 +287,23 @@ export class Connection {
   }
 
   async _answer(peer, { round, sdp }) {
-    await peer.setRemoteDescription({ type: "offer", sdp });
-    for (const transceiver of peer.getTransceivers()) {
-      transceiver.direction = "sendrecv";
-      await transceiver.sender.replaceTrack(this._track(transceiver.receiver.track.kind));
-      // Sound and picture of one stream are kept in step.
-      transceiver.sender.setStreams?.(this.#stream);
+    if (round === this.#round) {
+      this._describe("answer");
+      return;
     }
+    await peer.setRemoteDescription({ type: "offer", sdp });
+    await this.#lines?.take(this.#tracks);
     await peer.setLocalDescription(await peer.createAnswer());
     if (peer !== this.#peer) return;
     this.#round = round;
     this._describe("answer");
+    await this._tune();
   }
 
   async _take(peer, { round, sdp }) {
     if (round !== this.#round || peer.signalingState !== "have-local-offer") return;
     await peer.setRemoteDescription({ type: "answer", sdp });
+    await this._tune();
   }
 
   _describe(kind) {
@@ -265,8 +311,18 @@ export class Connection {
     this.#handlers.say({ kind, connection: this.#id, round: this.#round, sdp });
   }
 
-  _track(kind) {
-    return this.#stream.getTracks().find((track) => track.kind === kind) ?? null;
+  _measure(now) {
+    if (now - this.#measuredAt < MEASURE_EVERY) return;
+    this.#measuredAt = now;
+    this._enqueue(async (peer) => {
+      if (!(await this.#gauge.look(peer, now))) return;
+      await this._tune();
+      this.#handlers.changed();
+    });
+  }
+
+  async _tune() {
+    await this.#lines?.tune(this.#gauge.level);
   }
 
   // The steps of a connection run one after another. What a failed one leaves undone the watchdog repairs.
@@ -274,7 +330,12 @@ export class Connection {
     const peer = this.#peer;
     const report = (error) => console.warn("connection:", error.name, error.message);
     this.#work = this.#work.then(() => (peer === this.#peer ? step(peer) : undefined)).catch(report);
+    return this.#work;
   }
+}
+
+function trackOf(stream, kind) {
+  return stream.getTracks().find((track) => track.kind === kind) ?? null;
 }
 
 /** 128 random bits as 32 hex digits. */

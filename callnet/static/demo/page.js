@@ -27,8 +27,26 @@ function show() {
 function join(roomId) {
   call?.leave();
   begunAt = performance.now();
-  call = new Call(roomId, { changed: show, picture: play });
+  const handlers = { changed: show, picture: play, screen() {} };
+  call = new Call(roomId, handlers, { isRelayOnly: parameters().get("relay") === "1" });
   show();
+}
+
+function parameters() {
+  return new URLSearchParams(location.search);
+}
+
+// A reload comes back to the same room, and what else the address asks for stays asked for.
+function setParameter(name, value) {
+  const changed = parameters();
+  if (value === null) changed.delete(name);
+  else changed.set(name, value);
+  history.replaceState(null, "", `${location.pathname}?${changed}`.replace(/\?$/, ""));
+}
+
+function joinDirectly() {
+  setParameter("relay", null);
+  join(call.roomId);
 }
 
 async function play(stream) {
@@ -39,12 +57,14 @@ async function play(stream) {
 function askForRoom() {
   call?.leave();
   call = null;
-  history.replaceState(null, "", location.pathname);
+  setParameter("room_id", null);
   show();
 }
 
 const actions = {
   again: () => join(call.roomId),
+  anew: () => join(call.roomId),
+  direct: joinDirectly,
   here: () => join(call.roomId),
   retry: () => call.askAgain(),
   without: () => call.goWithout(),
@@ -58,8 +78,7 @@ elements.form.addEventListener("submit", (event) => {
   const isBad = roomId === "" || roomId.length > LONGEST_ROOM_ID;
   view.showRoomProblem(isBad);
   if (isBad) return;
-  // A reload comes back to the same room.
-  history.replaceState(null, "", `?room_id=${encodeURIComponent(roomId)}`);
+  setParameter("room_id", roomId);
   join(roomId);
 });
 elements.action.addEventListener("click", () => actions[scene.actions[0]]());
@@ -104,6 +123,6 @@ window.addEventListener("pageshow", (event) => {
 
 setInterval(show, LOOK_EVERY);
 
-const given = new URLSearchParams(location.search).get("room_id");
+const given = parameters().get("room_id");
 if (given) join(given);
 else show();

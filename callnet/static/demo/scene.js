@@ -19,9 +19,11 @@ const OF_A_CALL = /^[0-9a-f]{32}$/;
 export function sceneOf(call, now, begunAt) {
   if (call === null) return { state: "idle", title: "idle", hint: "idle", actions: [] };
   if (call.over !== "") return overScene(call);
+  if (call.flowing) return scene("connected", "connected", "");
   if (call.refusal !== "") return refusalScene(call.refusal);
   if (call.media === "refused") return scene("error", "refused", "refused", ["retry", "without"]);
-  if (call.flowing) return scene("connected", "connected", "");
+  if (call.isLost) return scene("error", "lost", "lost", ["anew", "other_room"]);
+  if (call.lacksRelay) return scene("error", "no_relay", "no_relay", ["direct", "other_room"]);
   if (call.room === null) {
     const name = !call.online && now - begunAt > UNREACHABLE_AFTER ? "unreachable" : "joining";
     return scene("connecting", name, name);
@@ -40,6 +42,7 @@ export function sceneOf(call, now, begunAt) {
 export function noticeOf(call, isSilent) {
   if (isSilent) return "silent";
   if (call.flowing && !call.online) return "offline";
+  if (call.flowing && call.isPictureHeld && call.hasCamera && !call.isCameraOff) return "held";
   if (call.problem !== "") return call.problem;
   return call.flowing && call.other.isMuted ? "other_muted" : "";
 }

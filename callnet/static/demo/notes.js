@@ -1,0 +1,46 @@
+/**
+ * What the two pages tell each other directly, over the data channel `notes`: JSON text, one object each.
+ *
+ *   bye                                   this side hung up
+ *   state   muted, camera_off, sharing    what this side sends just now: true or false each
+ *   chat    text                          1 to 2000 characters
+ *   commit  hash                          64 hex digits, as the next two: the verification (verification.js)
+ *   nonce   nonce
+ *   reveal  nonce
+ *
+ * The other page is no friend of ours for certain: what is none of these is as if it had not been said.
+ */
+
+/** The most characters of a note as it travels. */
+const LONGEST_NOTE = 16_384;
+const LONGEST_TEXT = 2_000;
+
+const isFlag = (value) => typeof value === "boolean";
+const isDigits = (value) => typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
+const isText = (value) => typeof value === "string" && value !== "" && Array.from(value).length <= LONGEST_TEXT;
+
+const FIELDS = new Map([
+  ["bye", {}],
+  ["state", { muted: isFlag, camera_off: isFlag, sharing: isFlag }],
+  ["chat", { text: isText }],
+  ["commit", { hash: isDigits }],
+  ["nonce", { nonce: isDigits }],
+  ["reveal", { nonce: isDigits }],
+]);
+
+/** The note that came as `data`; null: it is none. */
+export function readNote(data) {
+  const note = parse(data);
+  const fields = FIELDS.get(note?.kind);
+  if (fields === undefined) return null;
+  return Object.entries(fields).every(([name, isGood]) => isGood(note[name])) ? note : null;
+}
+
+function parse(data) {
+  if (typeof data !== "string" || data.length > LONGEST_NOTE) return null;
+  try {
+    return JSON.parse(data);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,20 @@
+/**
+ * Where this tab sits in a room (docs/room-socket.md).
+ */
+
+import { randomId } from "./connection.js";
+
+/** The address of the server's room socket. */
+export function socketUrl() {
+  const url = new URL("/room", location.href);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
+}
+
+/** The key of this tab's seat in a room, the same after a reload. */
+export function seatKey(roomId) {
+  const name = `callnet.seat.${roomId}`;
+  const key = sessionStorage.getItem(name) ?? randomId();
+  sessionStorage.setItem(name, key);
+  return key;
+}

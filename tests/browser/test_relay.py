@@ -1,0 +1,139 @@
+"""Two pages that meet by a TURN server alone: Debian's coturn, started here."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from functools import partial
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase
+from tests.browser.continuity import (
+    await_socket,
+    connections,
+    longest_pause,
+    path,
+    restart_both,
+    sockets,
+    wait_until,
+    watch,
+)
+from tests.browser.layout import faults
+from tests.browser.visitor import Stage, Visitor
+from tests.coturn import LOOPBACK, Coturn
+
+ROOM: Final = "distant-house"
+SCREENS: Final = ((1920, 1080), (390, 844), (844, 390))
+OLD: Final = "a-secret-that-has-been-good-so-far"
+NEW: Final = "a-secret-that-is-good-from-now-on-only"
+LIFETIME: Final = 10
+"""Seconds for which coturn keeps a relay that nobody renews."""
+
+_TURN_SERVER: Final = """() => window.connections.at(-1).getConfiguration().iceServers
+    .find(({ urls }) => urls.some((url) => url.startsWith("turn:"))) ?? null"""
+
+
+class RelayTests(BrowserCase):
+    """A daemon that knows a TURN server, also for rooms that are made up by hand."""
+
+    def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
+        """Start coturn, then the daemon."""
+        # Relays are renewed after half of their time: often enough to see that they are.
+        self.coturn = Coturn(OLD, peers=LOOPBACK, settings=[("max-allocate-lifetime", str(LIFETIME))])
+        self.addCleanup(self.coturn.close)
+        self.settings = self.settings_with(OLD)
+        return super().setUp()
+
+    def settings_with(self, secret: str) -> str:
+        """The daemon's."""
+        return f'[turn]\nurls = {json.dumps(self.coturn.urls)}\nsecret = "{secret}"\nadhoc = true\n'
+
+    def meet(self, stage: Stage) -> tuple[Visitor, Visitor]:
+        """Two visitors who allow nothing but a relay, and see each other."""
+        red, blue = stage.pair()
+        for visitor in (red, blue):
+            visitor.visit(f"?room_id={ROOM}&relay=1")
+        for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
+            visitor.await_state("connected")
+            visitor.await_colour(colour)
+            visitor.await_movement()
+        return red, blue
+
+    def test_relay_only(self) -> Deferred[None]:
+        """With ``relay=1`` nothing goes but from relay to relay, so that neither side learns where the other is."""
+
+        def story(stage: Stage) -> None:
+            red, blue = self.meet(stage)
+            for visitor in (red, blue):
+                self.assertEqual(path(visitor), ["relay", "relay"])
+                candidates = "window.connections.at(-1).{}Description.sdp.match(/typ .*? raddr [^ ]+/g)"
+                for side in ("local", "remote"):
+                    self.assertEqual(set(visitor.page.evaluate(candidates.format(side))), {"typ relay raddr 0.0.0.0"})
+
+        return self.play(story)
+
+    def test_new_secret(self) -> Deferred[None]:
+        """That the secret is changed cuts no call, and what is negotiated from then on is so by the new one."""
+
+        def story(stage: Stage) -> None:
+            red, blue = self.meet(stage)
+            before = [sockets(visitor) for visitor in (red, blue)]
+            for visitor in (red, blue):
+                self.assertTrue(_knows(visitor, OLD))
+                watch(visitor)
+            self.coturn.add_secret(NEW)
+            self.restart_daemon(self.settings_with(NEW))
+            self.coturn.remove_secret(OLD)
+            for visitor, count in zip((red, blue), before, strict=True):
+                await_socket(visitor, count)
+                wait_until(visitor, partial(_knows, visitor, NEW), "the new secret")
+                visitor.forgive("WebSocket")  # the browser reports each try
+            red.wait(2 * LIFETIME * 1_000)
+            restart_both((red, blue))
+            for visitor in (red, blue):
+                visitor.await_movement()
+                self.assertLess(longest_pause(visitor), 1.0)
+                self.assertEqual(path(visitor), ["relay", "relay"])
+                self.assertEqual(connections(visitor), 1)
+
+        return self.play(story)
+
+
+class NoRelayTests(BrowserCase):
+    """A daemon that knows no TURN server."""
+
+    def test_no_relay(self) -> Deferred[None]:
+        """Who asks for a relay where there is none reads so, and connects directly only if they want to."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            red.visit(f"?room_id={ROOM}&relay=1")
+            red.await_state("waiting")
+            blue.enter(ROOM)
+            red.await_state("error", "no_relay")
+            self.assertEqual(red.text("title"), "There is no relay here")
+            self.assertEqual(connections(red), 0)
+            for width, height in SCREENS:
+                red.page.set_viewport_size({"width": width, "height": height})
+                self.assertEqual(faults(red.page), [])
+            red.press("action")
+            for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
+                visitor.await_state("connected")
+                visitor.await_colour(colour)
+            self.assertNotIn("relay", red.page.url)
+            self.assertIn(f"room_id={ROOM}", red.page.url)
+
+        return self.play(story)
+
+
+def _knows(visitor: Visitor, secret: str) -> bool:
+    """Whether the page would use credentials that were made with this secret (coturn's ``use-auth-secret``)."""
+    server = visitor.page.evaluate(_TURN_SERVER)
+    if server is None:
+        return False
+    mac = hmac.digest(secret.encode(), server["username"].encode(), "sha1")
+    return bool(server["credential"] == base64.b64encode(mac).decode())

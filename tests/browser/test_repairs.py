@@ -1,0 +1,133 @@
+"""What happens to a call's network and to its server, while the picture is watched from within both pages."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase
+from tests.browser.continuity import (
+    await_socket,
+    connections,
+    kill_socket,
+    longest_pause,
+    restart_both,
+    sockets,
+    watch,
+)
+from tests.browser.visitor import Stage, Visitor
+
+ROOM: Final = "green-house"
+LONGEST_PAUSE: Final = 1.0
+"""Seconds for which a picture may stand still while the path itself is whole."""
+
+_NO_PATH: Final = """() => {
+    window.RTCPeerConnection = class extends window.RTCPeerConnection {
+        constructor(options) { super({ ...options, iceServers: [], iceTransportPolicy: "relay" }); }
+    };
+}"""
+_PATH_AGAIN: Final = "() => { window.RTCPeerConnection = Object.getPrototypeOf(window.RTCPeerConnection); }"
+
+
+def meet(stage: Stage) -> tuple[Visitor, Visitor]:
+    """Two visitors who see each other and watch the picture; the first has the red camera, the second the blue."""
+    red, blue = stage.pair()
+    for visitor in (red, blue):
+        visitor.enter(ROOM)
+    for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
+        visitor.await_state("connected")
+        visitor.await_colour(colour)
+        visitor.await_movement()
+        watch(visitor)
+    return red, blue
+
+
+class RepairTests(BrowserCase):
+    """Two visitors in a call."""
+
+    def assert_undisturbed(self, red: Visitor, blue: Visitor) -> None:
+        """Each has seen the other's picture move all the time, over one and the same connection."""
+        for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
+            visitor.await_colour(colour)
+            visitor.await_movement()
+            self.assertLess(longest_pause(visitor), LONGEST_PAUSE)
+            self.assertEqual(connections(visitor), 1)
+            self.assertEqual(visitor.state, "connected")
+
+    def test_restart_from_both(self) -> Deferred[None]:
+        """That both pages ask for a new path at the same moment makes one, and nobody sees anything of it."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            for _ in range(3):
+                restart_both((red, blue))
+                self.assert_undisturbed(red, blue)
+
+        return self.play(story)
+
+    def test_sockets(self) -> Deferred[None]:
+        """A page that loses its room socket gets another one, and the call goes on meanwhile."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            for visitor in (red, blue, red, blue):
+                kill_socket(visitor)
+                self.assert_undisturbed(red, blue)
+
+        return self.play(story)
+
+    def test_server_restarted(self) -> Deferred[None]:
+        """A server that is stopped and started again finds the call going on."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            before = [sockets(visitor) for visitor in (red, blue)]
+            self.restart_daemon(self.settings)
+            for visitor, count in zip((red, blue), before, strict=True):
+                await_socket(visitor, count)
+                visitor.page.wait_for_selector("#notice", state="hidden")
+                visitor.forgive("WebSocket")  # the browser reports each try
+            self.assert_undisturbed(red, blue)
+            restart_both((red, blue))
+            self.assert_undisturbed(red, blue)
+
+        return self.play(story)
+
+    def test_given_up(self) -> Deferred[None]:
+        """A call whose media does not come back is given up in the end; who tries again takes the other side along."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            red.page.evaluate(_NO_PATH)
+            red.page.evaluate("window.connections.at(-1).close()")
+            for visitor in (red, blue):
+                visitor.await_state("reconnecting")
+            for visitor in (red, blue):
+                visitor.page.wait_for_selector('body[data-scene="lost"]', timeout=90_000)
+                self.assertEqual(visitor.state, "error")
+                self.assertEqual(visitor.text("title"), "Connection lost")
+                self.assertIn("try again", visitor.text("hint"))
+            red.page.reload()
+            for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
+                visitor.await_state("connected")
+                visitor.await_colour(colour)
+
+        return self.play(story)
+
+    def test_try_again(self) -> Deferred[None]:
+        """The button of a page that has given up begins anew in the same room and seat."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            blue.page.evaluate(_NO_PATH)
+            blue.page.evaluate("window.connections.at(-1).close()")
+            red.page.wait_for_selector('body[data-scene="lost"]', timeout=90_000)
+            blue.page.evaluate(_PATH_AGAIN)
+            red.press("action")
+            for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
+                visitor.await_state("connected")
+                visitor.await_colour(colour)
+
+        return self.play(story)
