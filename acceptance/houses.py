@@ -1,0 +1,140 @@
+"""Houses with browsers in them, each behind a NAT of its own, and a host outside: for root only.
+
+Every house is a network namespace for its router and one for the machine inside. Its router masquerades with a port
+of its own for every destination (a symmetric NAT, RFC 4787's address- and port-dependent mapping), so nobody can reach
+what is inside by an address that a STUN server has seen. The host has no way to the networks inside, either, and
+coturn, which follows the sample of etc/, does not try.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from acceptance.namespaces import Cable, Namespace, Switch, ip
+from tests.browser.visitor import CHROMIUM
+
+_MASQUERADE: Final = """
+table ip nat {
+    chain out {
+        type nat hook postrouting priority srcnat
+        oifname "OUTSIDE" masquerade fully-random
+    }
+}
+"""
+
+
+_NARROW: Final = """
+table inet narrow {
+    chain through {
+        type filter hook forward priority filter
+        oifname "OUTSIDE" meta l4proto udp limit rate over RATE kbytes/second burst RATE kbytes drop
+    }
+}
+"""
+
+
+class House:
+    """A machine behind a router. Its network inside is ``10.NUMBER.0.0/24``."""
+
+    def __init__(self, tag: str, number: int, outside: Switch) -> None:
+        self._outside = outside
+        self._network = f"10.{number}.0"
+        self._inside = f"{self._network}.2"
+        self.router: Final = Namespace(f"{tag}-router{number}")
+        self.machine: Final = Namespace(f"{tag}-machine{number}")
+        self.cable: Final = Cable(f"{tag}o{number}", self.router.name, outside)
+        """To the outside."""
+        self._port = f"{tag}o{number}i"
+        self._wire()
+
+    def _wire(self) -> None:
+        router, machine = self.router.name, self.machine.name
+        ip("-n", router, "link", "add", "inside", "type", "veth", "peer", "name", "home", "netns", machine)
+        ip("-n", router, "address", "add", f"{self._network}.1/24", "dev", "inside")
+        ip("-n", router, "link", "set", "inside", "up")
+        ip("-n", machine, "link", "set", "home", "up")
+        self._take_inside(self._inside)
+        self._run("sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1")
+        self._filter(_MASQUERADE)
+
+    def _filter(self, rules: str) -> None:
+        self._run("nft", "--file", "-", text=rules.replace("OUTSIDE", self._port))
+
+    def _run(self, *command: str, text: str = "") -> None:
+        subprocess.run([*self.router.command, *command], check=True, input=text, text=True)
+
+    def _take_inside(self, address: str) -> None:
+        self._inside = address
+        ip("-n", self.machine.name, "address", "add", f"{address}/24", "dev", "home")
+        ip("-n", self.machine.name, "route", "replace", "default", "via", f"{self._network}.1")
+
+    def change_outside(self) -> None:
+        """The router gets another address, as from a provider in the night. Nobody inside is told."""
+        ip("-n", self.router.name, "address", "flush", "dev", self._port, "scope", "global")
+        ip("-n", self.router.name, "address", "add", f"{self._outside.next_address()}/24", "dev", self._port)
+
+    def change_inside(self) -> None:
+        """The machine gets another address, as in another wireless network."""
+        ip("-n", self.machine.name, "address", "flush", "dev", "home", "scope", "global")
+        last = int(self._inside.rpartition(".")[2])
+        self._take_inside(f"{self._network}.{last + 1}")
+
+    def narrow(self, kilobytes: int) -> None:
+        """Let no more than so much a second out by UDP; the rest is lost."""
+        self._filter(_NARROW.replace("RATE", str(kilobytes)))
+
+    def widen(self) -> None:
+        """Let everything out again."""
+        self._run("nft", "delete", "table", "inet", "narrow")
+
+    def browser(self, folder: Path) -> str:
+        """A program that is the browser of the machine inside."""
+        path = folder / f"{self.machine.name}-browser"
+        path.write_text(f'#!/bin/sh\nexec {" ".join(self.machine.command)} {CHROMIUM} "$@"\n')
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return str(path)
+
+    def remove(self) -> None:
+        """Take it away."""
+        for namespace in (self.machine, self.router):
+            with suppress(subprocess.CalledProcessError):
+                namespace.remove()
+
+
+class Street(Struct, frozen=True):
+    """What there is outside."""
+
+    host: Namespace
+    address: str
+    """The host's."""
+    houses: Sequence[House]
+
+
+@contextmanager
+def street() -> Iterator[Street]:
+    """A host and two houses, until the block ends."""
+    tag = f"ch{os.getpid() % 100000}"
+    made: list[Switch | Namespace | House] = []
+    try:
+        outside = Switch(f"{tag}s", os.getpid() % 254)
+        made.append(outside)
+        host = Namespace(f"{tag}-host")
+        made.append(host)
+        cable = Cable(f"{tag}h", host.name, outside)
+        houses = []
+        for number in (1, 2):
+            houses.append(House(tag, number, outside))
+            made.append(houses[-1])
+        yield Street(host, cable.address, houses)
+    finally:
+        for one in reversed(made):
+            with suppress(subprocess.CalledProcessError):
+                one.remove()

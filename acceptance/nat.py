@@ -1,0 +1,211 @@
+"""Two browsers behind symmetric NATs of their own, in network namespaces, with callnet and coturn outside.
+
+Neither browser can be reached but by a relay, and the page is opened without any parameter. Counted is how long it
+takes until each sees the other's camera, and then, again and again, at a house drawn by lot:
+
+* the cable of a house is pulled for 5 s and put back: how long the picture stands still beyond the 5 s;
+* the router of a house gets another address outside: how long the picture stands still;
+* the machine in a house gets another address inside: how long the picture stands still.
+
+In the end the way out of a house is made so narrow that little more than sound fits. The picture must make way and be
+said to be off, the sound must go on, and when there is room again the picture must come back.
+
+Everything is seen in what the pages paint. Nobody presses anything: a page that gives the call up misses the target.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from tests.coturn import Coturn
+
+from acceptance.browser import see_each_other
+from acceptance.daemon import WITHOUT_LIMITS, complaints, launch, ports, stop
+from acceptance.houses import House, Street, street
+from acceptance.proof import Outcome, Proof
+from tests.browser.camera import Camera
+from tests.browser.continuity import listen, longest_pause, longest_silence, path, since_movement, watch
+from tests.browser.visitor import Stage, stage
+
+OUTSIDE: Final = "198.18.0.0-198.19.255.255"
+"""Where the houses are, a range to which the sample of etc/ has coturn relay nothing."""
+ROUNDS: Final = 5
+CUT: Final = 5.0
+"""Seconds for which a cable is pulled."""
+SETTLED: Final = 10.0
+"""Seconds after which a page has noticed what has become of its network, if there was anything to notice."""
+NARROW: Final = 9
+"""Kilobytes a second of packets by UDP: of an audio call over TURN, headers and all, these are 7."""
+NARROW_FOR: Final = 15.0
+"""Seconds for which the way out is narrow after the picture has made way."""
+NARROW_LIMIT: Final = 120.0
+"""Seconds within which the picture goes, and comes back."""
+LONGEST_SILENCE: Final = 2.0
+"""Seconds without any sound: at first the picture is in its way."""
+LIMIT: Final = 60.0
+"""Seconds that a repair may take."""
+
+
+class Call:
+    """Two visitors who see each other, each from a house of their own."""
+
+    def __init__(self, browsers: Stage, places: Street, folder: Path, random: Random) -> None:
+        self._random = random
+        flags = [f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {places.address}"]
+        self.red, self.blue = self.both = tuple(
+            browsers.visitor(browsers.browser(camera, program=house.browser(folder), flags=flags))
+            for camera, house in zip((Camera.RED, Camera.BLUE), places.houses, strict=True)
+        )
+        room = secrets.token_hex(8)
+        for visitor in self.both:
+            visitor.enter(room)
+        began = time.monotonic()
+        for visitor, colour in ((self.red, Camera.BLUE), (self.blue, Camera.RED)):
+            visitor.await_state("connected")
+            visitor.await_colour(colour)
+        self.took = time.monotonic() - began
+        """Seconds until both saw each other."""
+        for visitor in self.both:
+            visitor.await_movement()
+
+    def disturb(self, disturbance: Callable[[], None]) -> tuple[float, str | None]:
+        """Do something to the network. Returns for how long a picture stood still, and what is wrong then."""
+        for visitor in self.both:
+            watch(visitor)
+        began = time.monotonic()
+        disturbance()
+        while time.monotonic() < began + SETTLED or not self._moves():
+            if time.monotonic() > began + CUT + LIMIT:
+                return time.monotonic() - began, f"the pictures did not come back within {LIMIT:.0f} s"
+            self.red.wait(200)
+        pause = max(longest_pause(visitor) for visitor in self.both)
+        for visitor in self.both:
+            if visitor.state != "connected":
+                return pause, f"a page is {visitor.state}"
+            if "relay" not in path(visitor):
+                return pause, "there was a way without a relay"
+        return pause, see_each_other(self.red, self.blue, self._random)
+
+    def squeeze(self, house: House, number: int) -> tuple[str, str | None]:
+        """Leave a house a narrow way out, and then a wide one. Returns what came of it, and what is wrong then."""
+        inside, outside = self.both[number], self.both[1 - number]
+        listen(outside)
+        began = time.monotonic()
+        house.narrow(NARROW)
+        outside.page.wait_for_selector("#remote-off", timeout=NARROW_LIMIT * 1_000)
+        gone = time.monotonic() - began
+        inside.page.wait_for_selector("#notice:has-text('Your picture waits')")
+        inside.wait(NARROW_FOR * 1_000)
+        silence = longest_silence(outside)
+        began = time.monotonic()
+        house.widen()
+        outside.page.wait_for_selector("#remote-off", state="hidden", timeout=NARROW_LIMIT * 1_000)
+        came = f"the picture off after {gone:.0f} s, back {time.monotonic() - began:.0f} s after there was room"
+        came += f", no longer without sound than {silence * 1_000:.0f} ms"
+        if silence > LONGEST_SILENCE:
+            return came, f"there was no sound for {silence:.1f} s"
+        return came, see_each_other(self.red, self.blue, self._random)
+
+    def _moves(self) -> bool:
+        return all(since_movement(visitor) < 1.0 for visitor in self.both)
+
+
+def disturbances(call: Call, house: House) -> dict[str, tuple[Callable[[], None], float]]:
+    """What is done to a house, and how long nothing can pass because of that."""
+
+    def cut() -> None:
+        house.cable.pull()
+        call.red.wait(CUT * 1_000)
+        house.cable.put_back()
+
+    return {
+        f"cable pulled for {CUT:.0f} s": (cut, CUT),
+        "another address outside": (house.change_outside, 0.0),
+        "another address inside": (house.change_inside, 0.0),
+    }
+
+
+@contextmanager
+def serving(places: Street, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Run coturn and a daemon on the host. The URL of its site, and its log."""
+    secret = secrets.token_hex(16)
+    command = places.host.command
+    with closing(Coturn(secret, addresses=[places.address], peers=[OUTSIDE], within=command)) as coturn:
+        state = folder / "state"
+        settings = f"""
+state_dir = "{state}"
+[accounts]
+open_enrolment_on_network = true
+[turn]
+urls = {json.dumps(coturn.urls)}
+stun = {json.dumps(coturn.stun)}
+secret = "{secret}"
+adhoc = true
+{WITHOUT_LIMITS}
+[listeners]
+account = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
+signaling = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
+site = [{{ endpoint = "tcp:0:interface={places.address}" }}]
+admin = [{{ endpoint = "unix:{state}/admin" }}]
+"""
+        process = launch(folder, settings, before=command)
+        try:
+            yield f"https://{places.address}:{ports(process, folder / 'log')['site']}", folder / "log"
+        finally:
+            stop(process)
+
+
+def prove(brief: bool, seed: int) -> Outcome:
+    """One call; every disturbance once, or several times."""
+    if os.getuid():
+        return Outcome({}, ["only root can make network namespaces"])
+    random = Random(seed)
+    pauses: dict[str, list[float]] = {}
+    misses: list[str] = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callnet-nat-")))
+        places = stack.enter_context(street())
+        url, log = stack.enter_context(serving(places, folder))
+        browsers = stack.enter_context(stage(url, folder))
+        call = Call(browsers, places, folder, random)
+        ways = [sorted(path(visitor)) for visitor in call.both]
+        misses += ["there was a way without a relay" for way in ways if "relay" not in way]
+        for number in range(1 if brief else ROUNDS):
+            for name, (disturbance, blocked) in disturbances(call, random.choice(places.houses)).items():
+                pause, wrong = call.disturb(disturbance)
+                pauses.setdefault(name, []).append(max(0.0, pause - blocked))
+                if wrong is not None:
+                    misses.append(f"{name}, round {number + 1}: {wrong}")
+        number = random.randrange(len(places.houses))
+        squeezed, wrong = call.squeeze(places.houses[number], number)
+        misses += [] if wrong is None else [f"a narrow way out: {wrong}"]
+        for visitor in call.both:
+            visitor.forgive("WebSocket")  # the browser reports each try
+        misses += browsers.complaints()
+        misses += [f"the daemon logged {line}" for line in complaints(log.read_text(errors="replace"))]
+    counts = {"until they saw each other": f"{call.took:.1f} s", "by way of": ways[0]}
+    counts |= {name: _described(seconds) for name, seconds in pauses.items()}
+    return Outcome({**counts, f"a way out of {NARROW} kB/s": squeezed}, misses)
+
+
+def _described(pauses: Sequence[float]) -> str:
+    ordered = sorted(pauses)
+    return f"{len(ordered)} times, the picture back after {', '.join(f'{pause:.1f}' for pause in ordered)} s"
+
+
+PROOF: Final = Proof(
+    "nat",
+    "two browsers behind symmetric NATs connect through the relay without any parameter, and find each other again by"
+    " themselves after a cable was pulled for 5 s and after the address of one side has changed; where little fits,"
+    " sound goes before the picture",
+    prove,
+)
