@@ -49,6 +49,11 @@ class Sentinels:
         """Have a Sentinel make the replica the master, though nothing is wrong; it answers when it has begun."""
         self._sentinels[0].cli("SENTINEL", "FAILOVER", SERVICE)
 
+    def told(self) -> str:
+        """What each says of the master and of its replicas, for people to read."""
+        asked = (("SENTINEL", subject, SERVICE) for subject in ("MASTER", "REPLICAS"))
+        return "\n\n".join(one.cli(*words) for words in asked for one in self._sentinels)
+
     def stop(self, *which: int) -> None:
         """Have Sentinels stand still (SIGSTOP), of the three."""
         for number in which:

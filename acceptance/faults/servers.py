@@ -91,7 +91,7 @@ class Watched:
         until = time.monotonic() + FAILS_OVER_WITHIN
         while "role:master" not in await ask(self._replica, "INFO", "replication"):
             if time.monotonic() > until:
-                raise TimeoutError("the Sentinels made nobody the master")
+                raise TimeoutError(f"the Sentinels made nobody the master\n{self.sentinels.told()}")
             await asyncio.sleep(0.1)
         self._master, self._replica = self._replica, self._master
 
