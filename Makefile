@@ -57,7 +57,7 @@ else
 endif
 
 test: test-packages $(DEVELOPMENT)
-	@$(BIN)/python -m twisted.trial tests
+	@tools/test-lanes $(BIN)/python
 
 .PHONY: test-packages acceptance-packages
 test-packages:

@@ -26,8 +26,6 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from tests.coturn import Coturn
-
 from acceptance.browser import see_each_other
 from acceptance.daemon import WITHOUT_LIMITS, complaints, launch, ports, stop
 from acceptance.houses import House, Street, street
@@ -35,6 +33,7 @@ from acceptance.proof import Outcome, Proof
 from tests.browser.camera import Camera
 from tests.browser.continuity import listen, longest_pause, longest_silence, path, since_movement, watch
 from tests.browser.visitor import Stage, stage
+from tests.coturn import Coturn
 
 OUTSIDE: Final = "198.18.0.0-198.19.255.255"
 """Where the houses are, a range to which the sample of etc/ has coturn relay nothing."""
