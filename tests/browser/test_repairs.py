@@ -108,23 +108,8 @@ class RepairTests(BrowserCase):
                 visitor.page.wait_for_selector('body[data-scene="lost"]', timeout=90_000)
                 self.assertEqual(visitor.state, "error")
                 self.assertEqual(visitor.text("title"), "Connection lost")
-                self.assertIn("try again", visitor.text("hint"))
-            red.page.reload()
-            for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
-                visitor.await_state("connected")
-                visitor.await_colour(colour)
-
-        return self.play(story)
-
-    def test_try_again(self) -> Deferred[None]:
-        """The button of a page that has given up begins anew in the same room and seat."""
-
-        def story(stage: Stage) -> None:
-            red, blue = meet(stage)
-            blue.page.evaluate(_NO_PATH)
-            blue.page.evaluate("window.connections.at(-1).close()")
-            red.page.wait_for_selector('body[data-scene="lost"]', timeout=90_000)
-            blue.page.evaluate(_PATH_AGAIN)
+                self.assertEqual(visitor.text("action"), "Try again")
+            red.page.evaluate(_PATH_AGAIN)
             red.press("action")
             for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
                 visitor.await_state("connected")
