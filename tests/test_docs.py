@@ -23,7 +23,7 @@ PAGES: Final = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
-    "docs/room-socket.md",
+    "docs/room.md",
     "docs/operating.md",
     "docs/many-machines.md",
     "docs/schemas.md",
