@@ -70,7 +70,7 @@ PAGE: Final = Channel(
     "/room",
     ("site",),
     "The socket of a room, for the 1-to-1 page that this site has served, and for clients without a page that name the "
-    "site in `Origin`. What they relay to each other is in docs/room.md and docs/room.json. Frames have at most 64 KiB.",
+    "site in `Origin`. What they relay to each other is in docs/room.json. Frames have at most 64 KiB.",
     (FROM_PAGE, TO_PAGE),
     {"method": "GET"},
 )
