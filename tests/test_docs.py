@@ -29,6 +29,7 @@ PAGES: Final = (
     "docs/schemas.md",
     "docs/security.md",
     "docs/turn.md",
+    "docs/verification.md",
     "docs/webhooks.md",
     "docs/waking.md",
 )

@@ -13,8 +13,8 @@ ROOT: Final = Path(__file__).parent.parent
 MOST_LINES: Final = 350
 
 LAYERS: Final = (
-    {"model", "errors", "soon", "short_path", "quiet_hours"},
-    {"records", "endpoints", "toml", "at_once", "failures", "client_site", "described", "ice"},
+    {"model", "errors", "soon", "short_path", "quiet_hours", "emoji"},
+    {"records", "endpoints", "toml", "at_once", "failures", "client_site", "described", "ice", "verification"},
     {"preferences"},
     {"interfaces", "storage_interfaces", "history_interfaces", "config", "client", "websocket", "turn"},
     {"operations", "config_file", "media"},
