@@ -11,9 +11,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.client.relayed import IceCandidate, Relayed
 from callnet.media.connection import LOOK_EVERY, Connection
 
+OURS, THEIRS = (f"a=fingerprint:sha-256 {':'.join([byte] * 32)}\r\n" for byte in ("AA", "BB"))
+"""What is read of the descriptions of both sides."""
+
 
 class Wire:
     """Stands for aiortc: a connection that does what a test wants."""
+
+    descriptions = OURS, THEIRS
 
     def __init__(self, connection: Connection, log: list[Any]) -> None:
         self.connection = connection
@@ -111,6 +116,10 @@ class ConnectionCase(SynchronousTestCase):
     def heard(self, note: str | bytes) -> None:
         """Remember it."""
         self.notes.append(note)
+
+    def described(self) -> None:
+        """Remember it."""
+        self.log.append("described")
 
     def report(self, what: str) -> None:
         """Remember it."""

@@ -238,7 +238,7 @@ class AnsweringTests(ConnectionCase):
         self.offered()
         self.offered()
         self.assertEqual([Answer(THEIRS, 1, "answer sdp")], self.take_said())
-        self.assertEqual([("answer", "sdp")], self.log)
+        self.assertEqual([("answer", "sdp"), "described"], self.log)
 
     def test_offered_a_restart(self) -> None:
         """Since it cannot restart ICE it asks for a new connection, though media flows, until it is offered one."""
@@ -276,7 +276,7 @@ class AnsweringTests(ConnectionCase):
         """It takes no answers."""
         self.offered()
         self.connection.hear(Answer(THEIRS, 1, "sdp"))
-        self.assertEqual([("answer", "sdp")], self.log)
+        self.assertEqual([("answer", "sdp"), "described"], self.log)
 
     @settings(max_examples=50)
     @given(st.lists(good_frames(RELAYED), max_size=20))

@@ -19,6 +19,7 @@ from callnet.media.peer import AiortcPeer
 from callnet.media.reception import Reception
 from callnet.media.studio import PatternStudio, look_of
 from callnet.model import DeviceAddress
+from callnet.verification import fingerprint_of
 from tests.network import Network
 
 LINES = """v=0
@@ -91,6 +92,9 @@ class Side:
         self.notes.append(note)
         self.noted.set()
 
+    def described(self) -> None:
+        """That is looked at when it is over."""
+
     def report(self, what: str) -> None:
         """Keep it."""
         self.reports.append(what)
@@ -136,7 +140,7 @@ class PeerTests(PeerCase):
     """Two of them."""
 
     def test_media_and_notes(self) -> None:
-        """Pictures, sound and notes go both ways; the m-lines are audio, two videos and the channel, in this order."""
+        """Pictures, sound and notes go both ways, in m-lines of the right order, with certificates that both know."""
 
         async def story() -> None:
             sides = self.pair()
@@ -150,6 +154,7 @@ class PeerTests(PeerCase):
             (offer,) = [message for message in sides[0].said if isinstance(message, Offer)]
             kinds = [line.split()[0] for line in offer.sdp.splitlines() if line.startswith("m=")]
             self.assertEqual(["m=audio", "m=video", "m=video", "m=application"], kinds)
+            self.assertEqual(*(sorted(map(fingerprint_of, side.connection.descriptions)) for side in sides))
             for side in sides:
                 await future(side.connection.close())
                 self.assertEqual([], side.reports)

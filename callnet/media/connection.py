@@ -61,6 +61,10 @@ class Peer(Protocol):
     def is_lost(self) -> bool:
         """Whether it has come up, and has failed, been closed or been silent for too long since."""
 
+    @property
+    def descriptions(self) -> tuple[str, str]:
+        """Those in force: this side's, the other side's."""
+
     def offer(self) -> Deferred[str]:
         """Describe what this side wants."""
 
@@ -97,6 +101,9 @@ class Party(Protocol):
 
     def heard(self, note: str | bytes) -> None:
         """Take a note of the other side, whatever it is."""
+
+    def described(self) -> None:
+        """Know that other descriptions are in force."""
 
     def report(self, what: str) -> None:
         """Know what went wrong, in a few words."""
@@ -139,6 +146,11 @@ class Connection:
     def is_flowing(self) -> bool:
         """Whether media flows."""
         return self._peer is not None and self._peer.is_flowing
+
+    @property
+    def descriptions(self) -> tuple[str, str]:
+        """Those in force: this side's, the other side's; empty while there are none."""
+        return ("", "") if self._peer is None else self._peer.descriptions
 
     def hear(self, message: Relayed) -> None:
         """Take what the other side said through the room."""
@@ -290,6 +302,7 @@ class Connection:
         sdp = await peer.answer(offer.sdp)
         if peer is self._peer:
             self._describe(Answer(self._id, offer.round, sdp))
+            self._party.described()
 
     def _describe(self, description: Offer | Answer) -> None:
         self._described = description

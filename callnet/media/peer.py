@@ -87,6 +87,12 @@ class AiortcPeer:
         """Whether it has come up, and has failed, been closed or been silent for too long since."""
         return self._has_come_up and not self.is_flowing
 
+    @property
+    def descriptions(self) -> tuple[str, str]:
+        """Those in force: this side's, the other side's."""
+        theirs = self._peer.remoteDescription
+        return self._description(), "" if theirs is None else theirs.sdp
+
     def offer(self) -> Deferred[str]:
         """Describe what this side wants."""
         return _begin(self._offer())

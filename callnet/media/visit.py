@@ -20,6 +20,7 @@ from callnet.client.notes import Bye, Chat, State, parse_note
 from callnet.client.relayed import Relayed, parse_relayed
 from callnet.client.room import RoomSocket, Visitor
 from callnet.client.room_frames import IceServer, Join, Room
+from callnet.media.comparison import Comparison
 from callnet.media.connection import Connection, Peer
 from callnet.model import DeviceAddress
 
@@ -65,6 +66,7 @@ class Visit:
         self._other = ""
         """The session of the other side, while it is known."""
         self._connection: Connection | None = None
+        self._comparison: Comparison | None = None
         self._early: tuple[str, Relayed] | None = None
         self._ice_servers: Sequence[IceServer] = ()
         self._is_present = False
@@ -136,12 +138,14 @@ class Visit:
         self._other = session
         offers = self._session > session
         self._note(f"media: connecting; {'this' if offers else 'the other'} side offers")
-        self._connection = connection = Connection(
-            offers, lambda connection: self._build(connection, self._ice_servers), self, self._clock
-        )
+        self._connection = connection = Connection(offers, self._build_peer, self, self._clock)
         early, self._early = self._early, None
         if early is not None and early[0] == session:
             connection.hear(early[1])
+
+    def _build_peer(self, connection: Connection) -> Peer:
+        self._comparison = None  # it was about the peer before
+        return self._build(connection, self._ice_servers)
 
     def _disconnect(self, farewell: bool = False) -> None:
         connection, self._connection = self._connection, None
@@ -164,9 +168,23 @@ class Visit:
         self._note(f"media: {what}")
 
     def opened(self) -> None:
-        """Tell the other side what this one sends."""
-        if self._connection is not None:
-            self._connection.send(msgspec.json.encode(self._state))
+        """Tell the other side what this one sends, and begin to verify who it is."""
+        connection = self._connection
+        if connection is None:
+            return
+        connection.send(msgspec.json.encode(self._state))
+        self._comparison = Comparison(
+            connection.offers,
+            lambda: connection.descriptions,
+            lambda note: connection.send(note.encode()),
+            self._note,
+        )
+        self._comparison.begin()
+
+    def described(self) -> None:
+        """Verify that the other side is still the same."""
+        if self._comparison is not None:
+            self._comparison.recheck()
 
     def heard(self, note: str | bytes) -> None:
         """Take what the other side tells on the data channel, whatever it is."""
@@ -181,8 +199,9 @@ class Visit:
                 self._note(f"media: the other side sends {_words(state)}")
             case Chat(text):
                 self._note(f"media: they write: {printable(text.encode())}")
-            case _:
-                pass
+            case _ if self._comparison is not None:
+                # One of the verification that is malformed makes it fail.
+                self._comparison.hear(note)
 
     def _finish(self) -> None:
         self._is_over = True

@@ -19,6 +19,7 @@ from tests.webm import pictures, pitch
 
 CONNECTED: Final = "media: connected"
 SEEING: Final = "media: 30 pictures of the camera"
+CODE: Final = "media: nobody is in between if the other side has the same: (.*)\n"
 
 
 def times(count: int, pattern: str) -> str:
@@ -96,7 +97,7 @@ class MediaTests(MediaCase):
     """Two devices."""
 
     async def test_see_and_hear(self) -> None:
-        """Each sees the other's picture and hears its tone; the caller hangs up, and both are told what there was."""
+        """Each sees the other's picture, hears its tone and has its code; the caller hangs up, and both know of it."""
         looks: set[Look] = {look_of(DeviceAddress(*address)) for address in (PHONE, TV)}
         self.assertEqual(2, len(looks))
         phones, of_phone = self.recording("phone")
@@ -107,6 +108,7 @@ class MediaTests(MediaCase):
             await device.shows(rf"media: seeing the camera, {WIDTH}x{HEIGHT}")
             await device.shows("media: the other side sends sound, the camera's picture")
             await device.shows(SEEING)
+        self.assertEqual(*[await device.shows(CODE) for device in (phone, tv)])
         offering = [device for device in (phone, tv) if "this side offers" in device.output]
         self.assertEqual(1, len(offering))
         phone.interrupt()
