@@ -26,11 +26,15 @@ class Network(Namespace):
             # An address that comes by itself a second later is a change of the network to Chromium.
             ip("-n", self.name, "link", "set", name, "addrgenmode", "none", "up")
 
-    def block_media(self) -> None:
-        """Let no datagram pass any more."""
+    def block_media(self, but: str = "0") -> None:
+        """Let no datagram pass any more.
+
+        :param but: ports from and to which they do, as nft(8) lists them.
+        """
         self._nft("add", "table", "ip", "callnet")
         self._nft("add", "chain", "ip", "callnet", "input", "{ type filter hook input priority 0; }")
-        self._nft("add", "rule", "ip", "callnet", "input", "ip", "daddr", self.address, "drop")
+        ports = f"!= {{ {but} }}"
+        self._nft("add", "rule", "ip", "callnet", "input", f"udp sport {ports} udp dport {ports} drop")
 
     def let_media_pass(self) -> None:
         """Let everything pass again."""

@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 from callnet.media.studio import HEIGHT, WIDTH, Look, look_of
 from callnet.model import DeviceAddress
 from tests.browser.camera import Camera
+from tests.coturn import Coturn
 from tests.daemon import TWISTD, Daemon
 from tests.integration.test_device_command import PHONE, TV, DeviceProcess
 from tests.network import Network
@@ -37,9 +38,13 @@ class MediaCase(TestCase):
         self.network = Network()
         self.addCleanup(self.network.remove)
         self.directory = Path(self.mktemp()).absolute()
-        self.daemon = Daemon(str(self.directory), command=(*self.network.command, *TWISTD))
+        self.daemon = Daemon(str(self.directory), self.settings(), command=(*self.network.command, *TWISTD))
         self.addCleanup(self.daemon.stop)
         return self.daemon.start()
+
+    def settings(self) -> str:
+        """TOML for the daemon."""
+        return ""
 
     def device(self, address: tuple[str, str], *arguments: str) -> DeviceProcess:
         """Start a device with media."""
@@ -196,3 +201,29 @@ class MediaTests(MediaCase):
             self.assertEqual(1, await process.status())
             self.assertRegex(process.errors, r"\AError: /\S+ cannot be (read|written).*\n\Z")
             self.assertIsNone(re.search("Traceback", process.errors))
+
+
+class RelayTests(MediaCase):
+    """A network in which no datagram passes from device to device."""
+
+    def settings(self) -> str:
+        """Start coturn, and have the daemon know of it."""
+        secret, ports = "relay" * 8, (("min-port", "61000"), ("max-port", "65535"))  # none that others are given
+        coturn = Coturn(
+            secret,
+            addresses=(self.network.address,),
+            peers=(self.network.address,),
+            settings=ports,
+            within=self.network.command,
+        )
+        self.addCleanup(coturn.close)
+        self.network.block_media(but=f"{coturn.port}, 61000-65535")
+        return f"[turn]\nurls = {list(coturn.urls)}\nsecret = '{secret}'\n"
+
+    async def test_relay(self) -> None:
+        """The devices are connected through the TURN server that the room names, with its credentials."""
+        phone, tv = await self.pair()
+        await gatherResults([device.shows(SEEING) for device in (phone, tv)])
+        phone.interrupt()
+        self.assertEqual(0, await phone.status())
+        self.assert_quiet(phone)
