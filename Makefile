@@ -69,6 +69,7 @@ screens: test-packages $(DEVELOPMENT)
 schemas: $(RUNTIME)
 	@$(BIN)/callnet schema asyncapi >docs/asyncapi.json
 	@$(BIN)/callnet schema openapi >docs/openapi.json
+	@$(BIN)/callnet schema room >docs/room.json
 
 lint: $(DEVELOPMENT)
 	@$(BIN)/ruff format --check .

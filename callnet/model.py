@@ -102,7 +102,7 @@ class Reason(StrEnum):
 
 
 class CloseCode(IntEnum):
-    """Why callnet closes a WebSocket (RFC 6455 §7.4.1, protocol §2, docs/room-socket.md)."""
+    """Why callnet closes a WebSocket (RFC 6455 §7.4.1, protocol §2, docs/room.md)."""
 
     GOING_AWAY = 1001
     UNSUPPORTED_DATA = 1003

@@ -30,6 +30,8 @@ class ScriptedServer(WebSocketServerFactory):
         self.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0)
         self.refusal = 0
         """The HTTP status that refuses the next upgrade."""
+        self.subprotocol: str | None = None
+        """What it chooses of what the client offers."""
         self.answers_close = True
         self.requests: list[ConnectionRequest] = []
         self.heard: list[bytes] = []
@@ -47,11 +49,12 @@ class ScriptedServer(WebSocketServerFactory):
 class _Scripted(WebSocketServerProtocol):
     factory: ScriptedServer
 
-    def onConnect(self, request: ConnectionRequest) -> None:
+    def onConnect(self, request: ConnectionRequest) -> str | None:
         self.factory.requests.append(request)
         self.factory.socket = self
         if self.factory.refusal:
             raise ConnectionDeny(self.factory.refusal)
+        return self.factory.subprotocol
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: ARG002
         self.factory.heard.append(payload)
@@ -79,6 +82,7 @@ class ClientCase(SynchronousTestCase):
         token: str,
         on_frame: Callable[[Frame], object] | None = None,
         on_sent: Callable[[bytes], object] | None = None,
+        extended: bool = False,
     ) -> Deferred[Device]:
         """Connect a client; everything that the server answers at once has been read."""
         connected = connect(
@@ -86,6 +90,7 @@ class ClientCase(SynchronousTestCase):
             token,
             self.reactor,
             endpoint=TCP4ClientEndpoint(self.reactor, "192.0.2.1", PORT),
+            extended=extended,
             on_frame=on_frame,
             on_sent=on_sent,
         )

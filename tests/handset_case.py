@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from callnet.client import Device
-from callnet.commands.handset import Answering, Handset
+from callnet.commands.handset import Answering, Handset, Media
 from callnet.model import DeviceAddress
 from tests.client_case import ClientCase, ScriptedServer
 
@@ -27,10 +27,14 @@ class HandsetCase(ClientCase):
         self.listen(self.server)
         self.lines: list[str] = []
 
-    def start(self, answering: Answering = "ask", callee: DeviceAddress | None = None) -> None:
-        """Turn the handset on."""
-        self.handset = Handset(self.lines.append, self.reactor, "https://callnet.test:8080/", answering, callee)
-        device: Device = self.successResultOf(self.connect("a.b.c", self.handset.received, self.handset.sent))
+    def start(
+        self, answering: Answering = "ask", callee: DeviceAddress | None = None, media: Media | None = None
+    ) -> None:
+        """Turn the handset on; with media it is extended, if the server is."""
+        self.handset = Handset(self.lines.append, self.reactor, "https://callnet.test:8080/", answering, callee, media)
+        device: Device = self.successResultOf(
+            self.connect("a.b.c", self.handset.received, self.handset.sent, extended=media is not None)
+        )
         self.done: Deferred[int] = self.handset.run(device)
         self.settle()
 

@@ -22,8 +22,8 @@ from callnet.client import (
     UpgradeRefused,
     connect,
 )
-from callnet.client.device import CLOSE_TIMEOUT, OPEN_TIMEOUT
 from callnet.client.frames import parse_frame
+from callnet.client.socket import CLOSE_TIMEOUT, OPEN_TIMEOUT
 from callnet.model import DeviceAddress
 from tests.client_case import PORT, ClientCase, ScriptedServer
 

@@ -23,12 +23,13 @@ PAGES: Final = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
-    "docs/room-socket.md",
+    "docs/room.md",
     "docs/operating.md",
     "docs/many-machines.md",
     "docs/schemas.md",
     "docs/security.md",
     "docs/turn.md",
+    "docs/verification.md",
     "docs/webhooks.md",
     "docs/waking.md",
 )
@@ -118,12 +119,20 @@ class RequirementsTests(SynchronousTestCase):
             self.assertNotIn("://", text)
 
     def test_what_is_imported_is_required(self) -> None:
-        """The daemon relies on no distribution that only comes along with another."""
-        project = tomllib.loads(text_of("pyproject.toml"))
-        wanted = requirement_names(project["project"]["dependencies"])
+        """Callnet relies on no distribution that only comes along with another, and only ``media`` on its extra."""
+        project = tomllib.loads(text_of("pyproject.toml"))["project"]
+        wanted = requirement_names(project["dependencies"])
+        extra = requirement_names(project["optional-dependencies"]["media"])
         brought = packages_distributions()
         for path in modules_under("callnet"):
+            allowed = wanted | extra if path.is_relative_to(ROOT / "callnet" / "media") else wanted
             for imported in imports_of(path):
                 package = imported.split(".")[0]
                 if package != "callnet" and package not in sys.stdlib_module_names:
-                    self.assertTrue(wanted & requirement_names(brought.get(package, [])), f"{path}: {imported}")
+                    self.assertTrue(allowed & requirement_names(brought.get(package, [])), f"{path}: {imported}")
+
+    def test_extras_are_tested(self) -> None:
+        """What an extra requires, development requires as well."""
+        project = tomllib.loads(text_of("pyproject.toml"))
+        for extra in project["project"]["optional-dependencies"].values():
+            self.assertLessEqual(set(extra), {str(entry) for entry in project["dependency-groups"]["dev"]})

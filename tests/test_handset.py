@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.client.device import CLOSE_TIMEOUT
+from callnet.client.socket import CLOSE_TIMEOUT
 from tests.handset_case import FRIEND, OTHER, ROOM, ROOM_2, HandsetCase
 
 

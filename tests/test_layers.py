@@ -13,11 +13,11 @@ ROOT: Final = Path(__file__).parent.parent
 MOST_LINES: Final = 350
 
 LAYERS: Final = (
-    {"model", "errors", "soon", "short_path", "quiet_hours"},
-    {"records", "endpoints", "toml", "at_once", "failures", "client_site", "described", "ice"},
+    {"model", "errors", "soon", "short_path", "quiet_hours", "emoji"},
+    {"records", "endpoints", "toml", "at_once", "failures", "client_site", "described", "ice", "verification"},
     {"preferences"},
     {"interfaces", "storage_interfaces", "history_interfaces", "config", "client", "websocket", "turn"},
-    {"operations", "config_file"},
+    {"operations", "config_file", "media"},
     {"push"},
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},

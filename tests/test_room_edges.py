@@ -1,4 +1,4 @@
-"""Who may open the page's room socket, and what closes it (docs/room-socket.md)."""
+"""Who may open the page's room socket, and what closes it (docs/room.md)."""
 
 from __future__ import annotations
 

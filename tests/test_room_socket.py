@@ -1,4 +1,4 @@
-"""The page's room socket: who sits in a room, and what they hear (protocol §3, docs/room-socket.md)."""
+"""The page's room socket: who sits in a room, and what they hear (protocol §3, docs/room.md)."""
 
 from __future__ import annotations
 

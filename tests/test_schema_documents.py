@@ -1,4 +1,4 @@
-"""The AsyncAPI and the OpenAPI document: they are good ones, say all there is, and are those in ``docs/``."""
+"""The AsyncAPI and the OpenAPI document and the schemas of a room: good ones that say all there is, as in ``docs/``."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.calls import messages, page_messages
 from callnet.cli import main
 from callnet.errors import DataInvalid
-from callnet.schemas import asyncapi, openapi
+from callnet.schemas import asyncapi, openapi, room
 from callnet.web.api import AccountApi
 from callnet.web.requests import decode_body
 from tests.answer_schemas import check_answer
 from tests.schema_strategies import spoilt, values
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
-DOCUMENTS: Final = {"asyncapi": asyncapi.document(), "openapi": openapi.document()}
+DOCUMENTS: Final = {"asyncapi": asyncapi.document(), "openapi": openapi.document(), "room": room.document()}
 ASYNC: Final = DOCUMENTS["asyncapi"]
 OPEN: Final = DOCUMENTS["openapi"]
 REQUESTS: Final = {call.asked.__name__: call.asked for call in openapi.calls() if call.asked is not None}
@@ -53,7 +53,7 @@ def resolve(document: Any, reference: str) -> Any:
 
 
 class DocumentsTests(SynchronousTestCase):
-    """What both documents have in common."""
+    """What all documents have in common."""
 
     def test_docs_are_up_to_date(self) -> None:
         """``docs/`` has what the code says. ``make schemas`` writes it anew."""

@@ -233,7 +233,7 @@ class SeatsDue(_RoomEvent, frozen=True):
 
 
 class SeatTaken(_RoomEvent, frozen=True):
-    """A page on ``node`` wants a seat: page load ``session``, which shows ``key`` (docs/room-socket.md).
+    """A page on ``node`` wants a seat: page load ``session``, which shows ``key`` (docs/room.md).
 
     A room that is full is full only if it is so now.
     """

@@ -1,4 +1,4 @@
-"""One page at the door of a room, or in a seat of it: its frames in, its frames out (docs/room-socket.md)."""
+"""One page at the door of a room, or in a seat of it: its frames in, its frames out (docs/room.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frames of the page's room socket, one struct each (docs/room-socket.md)."""
+"""The frames of the page's room socket, one struct each (docs/room.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two seats of a page's room (protocol §3, docs/room-socket.md): the rules, pure like those of calls.
+"""The two seats of a page's room (protocol §3, docs/room.md): the rules, pure like those of calls.
 
 A room is a call's or made up by hand. In a call's room the seats follow the call: they meet while it is
 ACTIVE and end with it. A made-up room lives while somebody sits in it.

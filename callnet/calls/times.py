@@ -23,7 +23,7 @@ SECOND_TAP: Final = 2.0
 """Calling the other party again so soon after the accept is an impatient second tap (§2.4)."""
 
 SEAT_KEPT: Final = 10.0
-"""How long an empty seat is kept for its key (docs/room-socket.md)."""
+"""How long an empty seat is kept for its key (docs/room.md)."""
 
 SEAT_PASSES: Final = 10.0
 """For so long after a device has taken a call over, in seconds, its page may have the seat of the one that left."""

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
-from autobahn.exception import Disconnected
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, IStreamClientEndpoint, ITCPTransport
-from twisted.internet.protocol import connectionDone
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.web.iweb import IPolicyForHTTPS
 
-from callnet.client.errors import CallWithdrawn, ConnectionClosed, UpgradeRefused, in_time, unreachable
+from callnet.client.errors import CallWithdrawn, ConnectionClosed
 from callnet.client.frames import (
     Call,
     CallAnswer,
@@ -29,17 +24,11 @@ from callnet.client.frames import (
     parse_answer,
     parse_frame,
 )
-from callnet.client.trust import public_trust
+from callnet.client.socket import ClientSocket, open_socket
 from callnet.model import DeviceAddress
 
-OPEN_TIMEOUT: Final = 30
-"""Seconds from the TCP connection to the open WebSocket."""
-
-CLOSE_TIMEOUT: Final = 5
-"""Seconds for the other side to close its half, then the connection is cut."""
-
-LARGEST_MESSAGE: Final = 1 << 20
-"""Longest message that is taken from the server, in bytes."""
+EXTENDED: Final = "callnet.v2"
+"""The subprotocol of the extended protocol (docs/extended-protocol.md)."""
 
 
 def connect(
@@ -49,6 +38,7 @@ def connect(
     *,
     trust: IPolicyForHTTPS | None = None,
     endpoint: IStreamClientEndpoint | None = None,
+    extended: bool = False,
     on_frame: Callable[[Frame], object] | None = None,
     on_sent: Callable[[bytes], object] | None = None,
 ) -> Deferred[Device]:
@@ -57,31 +47,23 @@ def connect(
     :param url: of the signaling service, ``ws://`` or ``wss://``, without a query.
     :param trust: whose certificates to believe; without it, the authorities of this machine.
     :param endpoint: the way to the server instead of the one that ``url`` names.
+    :param extended: speak ``callnet.v2`` if the server does; :attr:`Device.is_extended` tells.
     :param on_frame: is called with every frame that comes, before anything else is done with it.
     :param on_sent: is called with every frame that goes out.
     :return: a Deferred with the device.
     :raises UpgradeRefused: (the Deferred) the server did not open the WebSocket.
     :raises Unreachable: (the Deferred) there is no way to the server.
     """
-    socket = _Socket(reactor)
-    factory = _Factory(f"{url}?token={quote(token, safe='')}", socket)
-    if endpoint is None:
-        endpoint = _endpoint(factory, reactor, trust or public_trust())
-    device = Deferred.fromCoroutine(_open(endpoint, factory, socket, Device(socket, on_frame, on_sent)))
-    return device.addErrback(unreachable)
-
-
-def _endpoint(factory: _Factory, reactor: IReactorTime, trust: IPolicyForHTTPS) -> IStreamClientEndpoint:
-    endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, factory.host, factory.port)
-    if factory.isSecure:
-        endpoint = wrapClientTLS(trust.creatorForNetloc(factory.host.encode("idna"), factory.port), endpoint)
-    return endpoint
-
-
-async def _open(endpoint: IStreamClientEndpoint, factory: _Factory, socket: _Socket, device: Device) -> Device:
-    await endpoint.connect(factory)
-    await socket.opened
-    return device
+    socket = ClientSocket(reactor)
+    device = Device(socket, on_frame, on_sent)
+    opened = open_socket(
+        f"{url}?token={quote(token, safe='')}",
+        socket,
+        trust=trust,
+        endpoint=endpoint,
+        subprotocols=(EXTENDED,) if extended else (),
+    )
+    return opened.addCallback(lambda _: device)
 
 
 class Device:
@@ -92,7 +74,7 @@ class Device:
 
     def __init__(
         self,
-        socket: _Socket,
+        socket: ClientSocket,
         on_frame: Callable[[Frame], object] | None,
         on_sent: Callable[[bytes], object] | None,
     ) -> None:
@@ -105,6 +87,11 @@ class Device:
         self._mourners: list[Deferred[CloseReason]] = []
         socket.received = self._received
         socket.lost = self._lost
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether the server speaks ``callnet.v2`` on this connection: then ``welcome`` is its first frame."""
+        return self._socket.subprotocol == EXTENDED
 
     def call(self, phone: str, device_id: str) -> Deferred[CallAnswer]:
         """Ring a device; ``*`` rings all of the phone's.
@@ -155,10 +142,8 @@ class Device:
 
         :raises ConnectionClosed: they cannot be sent any more.
         """
-        try:
-            self._socket.sendMessage(payload, binary)
-        except Disconnected:
-            raise ConnectionClosed(self._close or CloseReason(1006, "closing")) from None
+        if not self._socket.send(payload, binary):
+            raise ConnectionClosed(self._close or CloseReason(1006, "closing"))
         if self._on_sent is not None:
             self._on_sent(payload)
 
@@ -214,72 +199,3 @@ class Device:
     def _take_callers(self) -> list[Deferred[CallAnswer]]:
         callers, self._callers, self._asked = self._callers, [], None
         return callers
-
-
-class _Factory(WebSocketClientFactory):
-    noisy = False
-
-    def __init__(self, url: str, socket: _Socket) -> None:
-        WebSocketClientFactory.__init__(self, url)
-        # Autobahn's timers run on a clock of its own: the two that are needed are in _Socket, on ours.
-        self.setProtocolOptions(
-            maxMessagePayloadSize=LARGEST_MESSAGE,
-            failByDrop=False,
-            openHandshakeTimeout=0,
-            closeHandshakeTimeout=0,
-            serverConnectionDropTimeout=0,
-        )
-        self._socket = socket
-        socket.factory = self
-
-    def buildProtocol(self, addr: IAddress | None) -> _Socket:  # noqa: ARG002, N802
-        return self._socket
-
-
-class _Socket(WebSocketClientProtocol):
-    """Autobahn's side of a :class:`Device`: translates, decides nothing."""
-
-    http_status_line = ""
-    transport: ITCPTransport
-    received: Callable[[bytes], None]
-    lost: Callable[[CloseReason], None]
-    _lost_because: Failure
-
-    def __init__(self, reactor: IReactorTime) -> None:
-        super().__init__()
-        self._reactor = reactor
-        self._cutting: IDelayedCall | None = None
-        self.opened: Deferred[None] = Deferred(lambda _: self.cut())
-
-    def cut(self) -> None:
-        """Drop the connection at once."""
-        self.transport.abortConnection()
-
-    def connectionMade(self) -> None:  # noqa: N802
-        in_time(self.opened, OPEN_TIMEOUT, self._reactor)
-        super().connectionMade()
-
-    def onOpen(self) -> None:  # noqa: N802
-        self.opened.callback(None)
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: ARG002, N802, N803
-        self.received(payload)
-
-    def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
-        super().sendCloseFrame(*args, **kwargs)
-        if self._cutting is None:
-            self._cutting = self._reactor.callLater(CLOSE_TIMEOUT, self.cut)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
-        if self._cutting is not None and self._cutting.active():
-            self._cutting.cancel()
-        self._lost_because = reason
-        super().connectionLost(reason)
-
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: ARG002, N802, N803
-        if self.opened.called:
-            self.lost(CloseReason(self.remoteCloseCode or 1006, self.remoteCloseReason or ""))
-        else:
-            _, _, text = self.http_status_line.partition(" ")
-            status = text[:3]
-            self.opened.errback(UpgradeRefused(int(status), text) if status.isdecimal() else self._lost_because)

@@ -52,6 +52,13 @@ Request = Call | CalledSuccess | CalledRefuse | CallingHangup
 """What a base client may say."""
 
 
+class PresentCall(Struct, frozen=True):
+    """The active call that a device is in, as ``welcome`` has it (docs/extended-protocol.md)."""
+
+    room_id: str
+    peer: DeviceAddress
+
+
 class Frame(Struct, frozen=True):
     """One frame from the server.
 
@@ -77,6 +84,17 @@ class Frame(Struct, frozen=True):
         """Who calls or hung up: the ``from_*`` of ``called``, the ``fire_*`` of ``calling_be_hangup``."""
         role = "fire" if self.type == "calling_be_hangup" else "from"
         return DeviceAddress(self.text(f"{role}_phone"), self.text(f"{role}_device_id"))
+
+    @property
+    def present_call(self) -> PresentCall | None:
+        """What ``welcome`` says of an active call."""
+        call = self.fields.get("call")
+        if not isinstance(call, dict) or call.get("state") != "active":
+            return None
+        room_id, phone, device_id = (call.get(name) for name in ("room_id", "peer_phone", "peer_device_id"))
+        if not (isinstance(room_id, str) and isinstance(phone, str) and isinstance(device_id, str)):
+            return None
+        return PresentCall(room_id, DeviceAddress(phone, device_id))
 
 
 class CallAnswer(Struct, frozen=True):
@@ -122,3 +140,9 @@ def parse_answer(frame: Frame) -> CallAnswer | None:
         frame.text("reason"),
         frame,
     )
+
+
+def printable(payload: bytes) -> str:
+    """A text of anybody's in one line that does nothing to a terminal."""
+    text = payload.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

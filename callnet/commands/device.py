@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import click
@@ -20,6 +20,9 @@ from callnet.client import Account, ClientError, Unreachable, certificate_trust,
 from callnet.commands.handset import Answering, Handset
 from callnet.commands.terminal import Terminal
 from callnet.model import DeviceAddress
+
+if TYPE_CHECKING:
+    from callnet.commands.media import Desk
 
 
 class _Servers(Struct, frozen=True):
@@ -51,6 +54,17 @@ class _Servers(Struct, frozen=True):
     help="Trust this PEM certificate alone.",
 )
 @click.option("--insecure", is_flag=True, help="Trust whoever answers.")
+@click.option("--media", is_flag=True, help="Send picture and sound in calls, and take them.")
+@click.option(
+    "--play",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --media: send this file over and over, instead of a test picture and a tone.",
+)
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --media: write sound and the camera's picture of the others there, as WebM.",
+)
 def device(
     phone: str,
     device_id: str,
@@ -58,15 +72,33 @@ def device(
     answering: Answering,
     certificate: Path | None,
     insecure: bool,
+    media: bool,
+    play: Path | None,
+    record: Path | None,
     **urls: str | None,
 ) -> None:
     """Be a device: log in, show every frame, ring, answer, hang up.
 
     Ctrl-C ends the call, or the ringing; when there is none, it leaves. With --call the command ends with
-    that call: with status 0 if it was answered, else 1.
+    that call: with status 0 if it was answered, else 1. With --media the device is in its call's room itself, without
+    a browser, and comes back into its call if it is started anew.
     """
+    if not media and (play or record):
+        raise click.UsageError("--play and --record go with --media")
     servers = _servers(_trust(certificate, insecure), **urls)
-    react(_main, (DeviceAddress(phone, device_id), DeviceAddress(*callee) if callee else None, answering, servers))
+    address = DeviceAddress(phone, device_id)
+    desk = _desk(address, servers, play, record) if media else None
+    react(_main, (address, DeviceAddress(*callee) if callee else None, answering, servers, desk))
+
+
+def _desk(address: DeviceAddress, servers: _Servers, play: Path | None, record: Path | None) -> Desk:
+    try:
+        from callnet.commands.media import Desk, install_reactor
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("aiortc", "av"):
+            raise
+        raise click.UsageError("--media needs aiortc: pip install 'callnet[media]'") from None
+    return Desk(address, servers.site, servers.trust, install_reactor(), play, record)
 
 
 def _trust(certificate: Path | None, insecure: bool) -> IPolicyForHTTPS:
@@ -101,30 +133,46 @@ def _servers(
 
 
 def _main(
-    reactor: Any, address: DeviceAddress, callee: DeviceAddress | None, answering: Answering, servers: _Servers
+    reactor: Any,
+    address: DeviceAddress,
+    callee: DeviceAddress | None,
+    answering: Answering,
+    servers: _Servers,
+    desk: Desk | None,
 ) -> Deferred[None]:
     terminal = Terminal()
-    handset = Handset(terminal.write, reactor, servers.site, answering, callee)
+    handset = Handset(terminal.write, reactor, servers.site, answering, callee, desk)
     terminal.open(reactor, handset if answering in ("ask", "listed") else None)
-    running = Deferred.fromCoroutine(_be_device(reactor, address, servers, handset, terminal))
+    running = Deferred.fromCoroutine(_be_device(reactor, address, servers, handset, terminal, desk))
     _on_interrupt(reactor, running.cancel)
     return running.addErrback(_explain).addCallback(_exit)
 
 
 async def _be_device(
-    reactor: Any, address: DeviceAddress, servers: _Servers, handset: Handset, terminal: Terminal
+    reactor: Any, address: DeviceAddress, servers: _Servers, handset: Handset, terminal: Terminal, desk: Desk | None
 ) -> int:
+    if desk is not None:
+        # Threads of aiortc's would keep the process.
+        reactor.addSystemEventTrigger("before", "shutdown", desk.close)
     try:
         account = Account(servers.account, reactor, trust=servers.trust)
         token = await account.login(*address)
         device = await connect(
-            servers.signaling, token, reactor, trust=servers.trust, on_frame=handset.received, on_sent=handset.sent
+            servers.signaling,
+            token,
+            reactor,
+            trust=servers.trust,
+            extended=desk is not None,
+            on_frame=handset.received,
+            on_sent=handset.sent,
         )
         _on_interrupt(reactor, handset.interrupted)
         status = await handset.run(device)
         await device.close()
         return status
     finally:
+        if desk is not None:
+            await desk.close()
         await terminal.close()
 
 

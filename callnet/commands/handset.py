@@ -24,13 +24,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.client import CallAnswer, CallWithdrawn, CloseReason, ConnectionClosed, Device, Frame
+from callnet.client.frames import PresentCall, printable
 from callnet.model import DeviceAddress
 
 Answering = Literal["accept", "refuse", "ask", "listed"]
@@ -44,8 +45,22 @@ _BELL: Final = "\a"
 _PAGE: Final = "/static/demo/direct_chat.html?room_id="
 
 
+class Media(Protocol):
+    """What sends and takes picture and sound in the room of a call."""
+
+    def enter(self, room_id: str, note: Callable[[str], None]) -> None:
+        """Enter a room. What happens there is noted for the person."""
+
+    def leave(self) -> None:
+        """Leave it: the call is over."""
+
+
 class Handset:
-    """One device. ``show`` shows a line to the person; ``site`` is the origin of the page."""
+    """One device. ``show`` shows a line to the person; ``site`` is the origin of the page.
+
+    A device that is extended is welcomed with the call that it is in, if it was started anew meanwhile, and goes on
+    with it, unless it is to call someone else.
+    """
 
     def __init__(
         self,
@@ -54,12 +69,14 @@ class Handset:
         site: str,
         answering: Answering,
         callee: DeviceAddress | None,
+        media: Media | None = None,
     ) -> None:
         self._show = show
         self._clock = clock
         self._site = site.rstrip("/")
         self._answering = answering
         self._callee = callee
+        self._media = media
         self._device: Device
         self._is_calling = False
         self._ringing: Frame | None = None
@@ -76,12 +93,16 @@ class Handset:
         """
         self._device = device
         device.when_closed().addCallback(self._closed)
+        if not device.is_extended:
+            self._begin()
+        return self._done
+
+    def _begin(self) -> None:
         if self._callee is not None:
             self._is_calling = True
-            device.call(*self._callee).addCallbacks(self._answered, self._unanswered)
+            self._device.call(*self._callee).addCallbacks(self._answered, self._unanswered)
         else:
             self._note("waiting for calls; Ctrl-C leaves")
-        return self._done
 
     # From the socket
 
@@ -92,10 +113,19 @@ class Handset:
     def received(self, frame: Frame) -> None:
         """Show a frame that came in, and act on it."""
         self._show_frame("←", frame.raw)
-        if frame.type == "called" and not self._is_calling:
+        if frame.type == "welcome":
+            self._be_welcomed(frame.present_call)
+        elif frame.type == "called" and not self._is_calling:
             self._ring(frame)
         elif frame.type == "calling_be_hangup":
             self._be_hung_up(frame)
+
+    def _be_welcomed(self, call: PresentCall | None) -> None:
+        if call is not None and (self._callee is None or self._callee.covers(call.peer)):
+            self._was_answered = True
+            self._talk(call.peer, call.room_id)
+        else:
+            self._begin()
 
     def _ring(self, called: Frame) -> None:
         if self._talking is not None:
@@ -203,9 +233,13 @@ class Handset:
     def _talk(self, peer: DeviceAddress, room_id: str) -> None:
         self._talking = (peer, room_id)
         self._note(f"in a call with {_name(peer)}; Ctrl-C hangs up; its page:\n{self._site}{_PAGE}{room_id}")
+        if self._media is not None:
+            self._media.enter(room_id, self._note)
 
     def _end(self, why: str) -> None:
         self._talking = None
+        if self._media is not None:
+            self._media.leave()
         self._note(f"the call is over: {why}")
         if self._callee is not None:
             self._finish(0 if self._was_answered else 1)
@@ -218,27 +252,21 @@ class Handset:
         self._show(f"{self._now()} · {text}")
 
     def _show_frame(self, arrow: str, payload: bytes) -> None:
-        self._show(f"{self._now()} {arrow} {_printable(payload)}")
+        self._show(f"{self._now()} {arrow} {printable(payload)}")
 
     def _now(self) -> str:
         return f"{datetime.fromtimestamp(self._clock.seconds()):%H:%M:%S.%f}"[:-3]  # noqa: DTZ006  the person's own time
 
 
-def _printable(payload: bytes) -> str:
-    """A frame in one line that does nothing to the terminal."""
-    text = payload.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 def _name(address: DeviceAddress) -> str:
-    return _printable(f"{address.phone} {address.device_id}".encode())
+    return printable(f"{address.phone} {address.device_id}".encode())
 
 
 def _caller(called: Frame) -> str:
     """Who calls, by the name that the owner of the phone has for the caller, if there is one."""
     name, address = called.text("from_name"), _name(called.sender)
-    return f"{_printable(name.encode())} ({address})" if name else address
+    return f"{printable(name.encode())} ({address})" if name else address
 
 
 def _because(reason: str) -> str:
-    return f" ({_printable(reason.encode())})" if reason else ""
+    return f" ({printable(reason.encode())})" if reason else ""

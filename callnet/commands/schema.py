@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from callnet.schemas import asyncapi, openapi
+from callnet.schemas import asyncapi, openapi, room
 
 
 @click.group()
@@ -25,6 +25,12 @@ def asyncapi_() -> None:
 def openapi_() -> None:
     """Print the OpenAPI document: the calls of the account service."""
     _print(openapi.document())
+
+
+@schema.command("room")
+def room_() -> None:
+    """Print the JSON Schemas of what is said in a room."""
+    _print(room.document())
 
 
 def _print(document: dict[str, Any]) -> None:

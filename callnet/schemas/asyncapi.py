@@ -69,8 +69,8 @@ PAGE: Final = Channel(
     "page",
     "/room",
     ("site",),
-    "The socket of the 1-to-1 page, for pages that this site has served. The page and the server change together: "
-    "it is not for others to build on. Frames have at most 64 KiB.",
+    "The socket of a room, for the 1-to-1 page that this site has served, and for clients without a page that name the "
+    "site in `Origin`. What they relay to each other is in docs/room.json. Frames have at most 64 KiB.",
     (FROM_PAGE, TO_PAGE),
     {"method": "GET"},
 )

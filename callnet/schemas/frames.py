@@ -1,4 +1,4 @@
-"""Every frame of every WebSocket, by who sends it.
+"""Every frame of every WebSocket, by who sends it, and what two clients in a room say to each other.
 
 A module of more structs goes into :data:`DIRECTIONS`: into one that is there, or as one that is new.
 """
@@ -10,11 +10,12 @@ from typing import Any, Final, get_args
 from msgspec import Struct
 
 from callnet.calls import extended_messages, messages, page_messages
+from callnet.client import notes, relayed
 from callnet.schemas.structs import Schema, reference, schemas
 
 
 class Direction(Struct, frozen=True):
-    """What one side says to the other on one kind of socket. Of each ``type`` there is one struct in it."""
+    """What one side says to the other in one place. Of each ``type`` (or ``kind``) there is one struct in it."""
 
     name: str
     """Also the first part of the names of its schemas."""
@@ -26,8 +27,13 @@ class Direction(Struct, frozen=True):
         """The schemas of its frames, and of what is in them, by name."""
         return schemas(self.kinds, f"{self.name}.", exact=self.by_server)
 
+    @property
+    def tag_field(self) -> str:
+        """The field by which its frames say what they are."""
+        return str(self.kinds[0].__struct_config__.tag_field)
+
     def frames(self) -> dict[str, str]:
-        """The names of the schemas of its frames, by ``type``."""
+        """The names of the schemas of its frames, by their tags."""
         return {str(kind.__struct_config__.tag): f"{self.name}.{kind.__name__}" for kind in self.kinds}
 
 
@@ -41,8 +47,14 @@ TO_EXTENDED: Final = Direction(
 )
 FROM_PAGE: Final = Direction("from_page", get_args(page_messages.PageRequest), False, "What the page says.")
 TO_PAGE: Final = Direction("to_page", get_args(page_messages.PageMessage), True, "What the page is told.")
+RELAYED: Final = Direction(
+    "relayed", get_args(relayed.Relayed), False, "What the two clients of a room say to each other in `relay`."
+)
+NOTE: Final = Direction(
+    "note", get_args(notes.Note), False, "What the two clients of a room tell each other on their data channel."
+)
 
-DIRECTIONS: Final = (FROM_DEVICE, TO_DEVICE, FROM_EXTENDED, TO_EXTENDED, FROM_PAGE, TO_PAGE)
+DIRECTIONS: Final = (FROM_DEVICE, TO_DEVICE, FROM_EXTENDED, TO_EXTENDED, FROM_PAGE, TO_PAGE, RELAYED, NOTE)
 
 
 def schema_of(direction: Direction) -> dict[str, Any]:

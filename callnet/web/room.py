@@ -1,4 +1,4 @@
-"""The page's room socket (docs/room-socket.md): translates between Autobahn and the page's session."""
+"""The page's room socket (docs/room.md): translates between Autobahn and the page's session."""
 
 from __future__ import annotations
 

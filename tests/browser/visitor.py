@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, Playwright, WebSocket, sync_playwright
 
-from callnet.schemas.frames import FROM_PAGE, TO_PAGE, Direction
+from callnet.schemas.frames import FROM_PAGE, RELAYED, TO_PAGE, Direction
 from tests.browser.camera import Camera
 from tests.browser.sleep import asleep
 from tests.frame_schemas import complaint
@@ -87,6 +87,8 @@ class Visitor:
             if direction is FROM_PAGE and frame["type"] == "join":
                 frame["room_id"] = "room"  # whatever a person asks for: the server says if that is impossible
             wrong = complaint(direction, frame)
+            if wrong is None and frame["type"] == "relay":
+                direction, wrong = RELAYED, complaint(RELAYED, frame["data"])
             if wrong is not None:
                 self.complaints.append(f"{direction.name}: {wrong}")
 

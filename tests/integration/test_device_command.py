@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Sequence
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
@@ -26,17 +27,20 @@ reactor: Any = installed
 
 
 class DeviceProcess(ProcessProtocol):
-    """One ``callnet device``."""
+    """One ``callnet device``.
+
+    :param before: a command that runs it.
+    """
 
     transport: IProcessTransport
 
-    def __init__(self, daemon: Daemon, *arguments: str) -> None:
+    def __init__(self, daemon: Daemon, *arguments: str, before: Sequence[str] = ()) -> None:
         self.output = ""
         self.errors = ""
         self._status: int | None = None
         self._waiting: list[tuple[str, Deferred[str]]] = []
         self._ended: Deferred[int] = Deferred()
-        command = (os.path.join(BIN, "callnet"), "device", *arguments)
+        command = (*before, os.path.join(BIN, "callnet"), "device", *arguments)
         reactor.spawnProcess(self, command[0], command, daemon.environ, daemon.directory)
 
     def shows(self, pattern: str) -> Deferred[str]:

@@ -32,7 +32,7 @@ export class Call {
 
   /** Whether the server answers just now. */
   online = false;
-  /** What the server last said of the room (docs/room-socket.md); null before it did. */
+  /** What the server last said of the room (docs/room.md); null before it did. */
   room = null;
   /** Why there is no seat: "", or "full" "unknown_room" "invalid" "taken" "broken". */
   refusal = "";

@@ -1,5 +1,5 @@
 /**
- * The room socket (docs/room-socket.md): takes a seat, relays, and keeps trying while the network is away.
+ * The room socket (docs/room.md): takes a seat, relays, and keeps trying while the network is away.
  */
 
 const PING_EVERY = 2_000;
@@ -31,7 +31,7 @@ export class RoomSocket {
    * @param {{room_id: string, key: string, session: string}} seat what `join` says, the same each time
    * @param {object} handlers
    *   up(isUp): the server answers, or no longer does ·
-   *   room(room), relay(from, data), refused(reason): as in docs/room-socket.md ·
+   *   room(room), relay(from, data), refused(reason): as in docs/room.md ·
    *   taken(): the seat is held by a newer page · broken(): the server did not understand this page
    */
   constructor(url, seat, handlers) {

@@ -1,5 +1,5 @@
 /**
- * Where this tab sits in a room (docs/room-socket.md).
+ * Where this tab sits in a room (docs/room.md).
  */
 
 import { randomId } from "./connection.js";

@@ -1,0 +1,154 @@
+"""A client's WebSocket, on the clock of its reactor: it opens, is written to, and comes to an end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from autobahn.exception import Disconnected
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, IStreamClientEndpoint, ITCPTransport
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web.iweb import IPolicyForHTTPS
+
+from callnet.client.errors import UpgradeRefused, in_time, unreachable
+from callnet.client.frames import CloseReason
+from callnet.client.trust import public_trust
+
+OPEN_TIMEOUT: Final = 30
+"""Seconds from the TCP connection to the open WebSocket."""
+
+CLOSE_TIMEOUT: Final = 5
+"""Seconds for the other side to close its half, then the connection is cut."""
+
+LARGEST_MESSAGE: Final = 1 << 20
+"""Longest message that is taken from the server, in bytes."""
+
+
+class ClientSocket(WebSocketClientProtocol):
+    """Autobahn's side of whatever speaks to a server: translates, decides nothing.
+
+    Its owner sets ``received``, for each message, and ``lost``, for the end of a socket that was open.
+    """
+
+    http_status_line = ""
+    transport: ITCPTransport
+    received: Callable[[bytes], None]
+    lost: Callable[[CloseReason], None]
+    subprotocol: str | None = None
+    """What the server has chosen of the subprotocols that were offered."""
+    _lost_because: Failure
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        super().__init__()
+        self.reactor: Final = reactor
+        self._cutting: IDelayedCall | None = None
+        self.opened: Deferred[None] = Deferred(lambda _: self.cut())
+
+    def send(self, payload: bytes, binary: bool = False) -> bool:
+        """Send a message; tells whether that can still be done."""
+        try:
+            self.sendMessage(payload, binary)
+        except Disconnected:
+            return False
+        return True
+
+    def cut(self) -> None:
+        """Drop the connection at once."""
+        self.transport.abortConnection()
+
+    def connectionMade(self) -> None:  # noqa: N802
+        """Give the handshake its time."""
+        in_time(self.opened, OPEN_TIMEOUT, self.reactor)
+        super().connectionMade()
+
+    def onOpen(self) -> None:  # noqa: N802
+        """Begin."""
+        self.subprotocol = self.websocket_protocol_in_use
+        self.opened.callback(None)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: ARG002, N802, N803
+        """Hand a message on."""
+        self.received(payload)
+
+    def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
+        """Give the closing handshake its time."""
+        super().sendCloseFrame(*args, **kwargs)
+        if self._cutting is None:
+            self._cutting = self.reactor.callLater(CLOSE_TIMEOUT, self.cut)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
+        """Stop."""
+        if self._cutting is not None and self._cutting.active():
+            self._cutting.cancel()
+        self._lost_because = reason
+        super().connectionLost(reason)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: ARG002, N802, N803
+        """Say why it is over."""
+        if self.opened.called:
+            self.lost(CloseReason(self.remoteCloseCode or 1006, self.remoteCloseReason or ""))
+        else:
+            _, _, text = self.http_status_line.partition(" ")
+            status = text[:3]
+            self.opened.errback(UpgradeRefused(int(status), text) if status.isdecimal() else self._lost_because)
+
+
+def open_socket(
+    url: str,
+    socket: ClientSocket,
+    *,
+    trust: IPolicyForHTTPS | None = None,
+    endpoint: IStreamClientEndpoint | None = None,
+    subprotocols: Sequence[str] = (),
+    origin: str | None = None,
+) -> Deferred[None]:
+    """Open a WebSocket.
+
+    :param url: ``ws://`` or ``wss://``.
+    :param trust: whose certificates to believe; without it, the authorities of this machine.
+    :param endpoint: the way to the server instead of the one that ``url`` names.
+    :param origin: what the header ``Origin`` says; without it there is none.
+    :return: a Deferred that fires when it is open.
+    :raises UpgradeRefused: (the Deferred) the server did not open it.
+    :raises Unreachable: (the Deferred) there is no way to the server.
+    """
+    factory = _Factory(url, socket, origin, subprotocols)
+    if endpoint is None:
+        endpoint = _endpoint(factory, socket.reactor, trust or public_trust())
+    return Deferred.fromCoroutine(_open(endpoint, factory, socket)).addErrback(unreachable)
+
+
+class _Factory(WebSocketClientFactory):
+    noisy = False
+
+    def __init__(self, url: str, socket: ClientSocket, origin: str | None, subprotocols: Sequence[str]) -> None:
+        WebSocketClientFactory.__init__(self, url, origin=origin, protocols=list(subprotocols))
+        # Autobahn's timers run on a clock of its own: the two that are needed are in ClientSocket, on ours.
+        self.setProtocolOptions(
+            maxMessagePayloadSize=LARGEST_MESSAGE,
+            failByDrop=False,
+            openHandshakeTimeout=0,
+            closeHandshakeTimeout=0,
+            serverConnectionDropTimeout=0,
+        )
+        self._socket = socket
+        socket.factory = self
+
+    def buildProtocol(self, addr: IAddress | None) -> ClientSocket:  # noqa: ARG002, N802
+        return self._socket
+
+
+def _endpoint(factory: _Factory, reactor: IReactorTime, trust: IPolicyForHTTPS) -> IStreamClientEndpoint:
+    endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, factory.host, factory.port)
+    if factory.isSecure:
+        endpoint = wrapClientTLS(trust.creatorForNetloc(factory.host.encode("idna"), factory.port), endpoint)
+    return endpoint
+
+
+async def _open(endpoint: IStreamClientEndpoint, factory: _Factory, socket: ClientSocket) -> None:
+    await endpoint.connect(factory)
+    await socket.opened

@@ -1,0 +1,5 @@
+"""Picture and sound without a browser: what ``callnet device --media`` is in a room (docs/room.md).
+
+Only :mod:`~callnet.media.peer`, :mod:`~callnet.media.studio` and :mod:`~callnet.media.recording` need aiortc and
+PyAV, which are the optional extra ``media``.
+"""

@@ -1,0 +1,77 @@
+"""What comes in on one connection: it is counted, shown to the person in words, and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame, VideoFrame
+
+from callnet.media.recording import Recording
+
+SOUND: Final = "sound"
+CAMERA: Final = "camera"
+SCREEN: Final = "screen"
+PLACES: Final[Mapping[str, str]] = {SOUND: "audio", CAMERA: "video", SCREEN: "video"}
+"""What the transceivers of a connection are for, in their order, and their kinds (docs/room.md)."""
+
+_MILESTONES: Final = (30, 300, 3_000, 30_000)
+"""At so many pictures it is said how many there were: media flows, and the terminal is not flooded."""
+
+
+class Reception:
+    """Who looks and listens.
+
+    :param note: shows a line to the person.
+    :param recording: gets the sound and the camera's picture.
+    """
+
+    def __init__(self, note: Callable[[str], None], recording: Recording | None) -> None:
+        self._note = note
+        self._recording = recording
+        self._sizes: dict[str, str] = {}
+        self._frames: dict[str, int] = {}
+        self._seconds = 0.0
+
+    async def take(self, track: MediaStreamTrack, index: int) -> None:
+        """Take all that comes on a track. What is not taken would pile up.
+
+        :param index: of the transceiver.
+        """
+        place = list(PLACES)[index] if index < len(PLACES) else f"{track.kind} {index}"
+        with suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                if isinstance(frame, VideoFrame):
+                    self._see(place, frame)
+                elif isinstance(frame, AudioFrame):
+                    self._hear(frame)
+                else:
+                    continue
+                if self._recording is not None and place in (SOUND, CAMERA) and not await self._recording.take(frame):
+                    self._recording = None
+                    self._note("media: the recording cannot go on")
+
+    def end(self) -> None:
+        """Say what there was. Nothing more comes."""
+        seen = [f"{frames} pictures of the {place}" for place, frames in self._frames.items()]
+        heard = [f"{self._seconds:.1f} s of sound"] if self._seconds else []
+        if seen or heard:
+            self._note(f"media: there were {', '.join(seen + heard)}")
+
+    def _see(self, place: str, frame: VideoFrame) -> None:
+        size = f"{frame.width}x{frame.height}"
+        self._frames[place] = count = self._frames.get(place, 0) + 1
+        if count in _MILESTONES:
+            self._note(f"media: {count} pictures of the {place}")
+        if self._sizes.get(place) != size:
+            self._sizes[place] = size
+            self._note(f"media: seeing the {place}, {size}")
+
+    def _hear(self, frame: AudioFrame) -> None:
+        if not self._seconds:
+            self._note("media: hearing sound")
+        self._seconds += frame.samples / frame.sample_rate

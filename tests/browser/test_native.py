@@ -1,0 +1,186 @@
+"""The page with a device that is no browser: ``callnet device --media`` is in the room as docs/room.md has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from callnet.media.studio import Look, look_of
+from callnet.model import DeviceAddress
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.visitor import CHROMIUM, Stage, Visitor
+from tests.daemon import TWISTD, Daemon
+from tests.integration.test_device_command import PHONE, TV, DeviceProcess
+from tests.network import Network
+from tests.processes import stopped
+from tests.webm import pictures
+
+SEEING: Final = "media: 30 pictures of the camera"
+DRAW: Final = """
+    const draw = crypto.getRandomValues.bind(crypto);
+    crypto.getRandomValues = (array) => (array.length === 16 ? draw(array).fill(%d, 0, 4) : draw(array));
+"""
+"""Makes the page's session greater, or less, than that of whoever else is in the room."""
+
+
+def is_blue(look: Look) -> bool:
+    """Whether a test picture has less red in it than grey, and far more blue."""
+    return look.blue >= 180 and look.red <= 128
+
+
+class NativeTests(BrowserCase):
+    """A television without a browser, and whoever calls it opens the page in Chromium."""
+
+    def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
+        """Start the daemon, in a network of its own."""
+        self.network = Network()
+        self.addCleanup(self.network.remove)
+        self.directory = Path(self.mktemp()).absolute()
+        self.daemon = Daemon(str(self.directory), command=(*self.network.command, *TWISTD))
+        self.addCleanup(self.daemon.stop)
+        started = self.daemon.start()
+        wrapper = self.directory / "chromium"
+        wrapper.write_text(f'#!/bin/sh\nexec {" ".join(self.network.command)} {CHROMIUM} "$@"\n')
+        wrapper.chmod(0o755)
+        self.chromium = str(wrapper)
+        # A television whose test picture is as blue as the other camera.
+        names = (f"tv{number}" for number in range(100))
+        self.tv = next(DeviceAddress(TV[0], name) for name in names if is_blue(look_of(DeviceAddress(TV[0], name))))
+        return started
+
+    def device(self, *arguments: str) -> DeviceProcess:
+        """Start a device, from a story."""
+
+        def start() -> DeviceProcess:
+            return DeviceProcess(
+                self.daemon,
+                *arguments,
+                f"--server={self.daemon.site_url}",
+                "--insecure",
+                before=self.network.command,
+            )
+
+        process: DeviceProcess = in_reactor(start)
+        self.addCleanup(process.stop)
+        return process
+
+    def await_shown(self, process: DeviceProcess, pattern: str) -> str:
+        """Wait until a device has shown this."""
+        shown: str = in_reactor(lambda: process.shows(pattern))
+        return shown
+
+    def call(self, stage: Stage, drawn: int) -> tuple[Visitor, DeviceProcess, DeviceProcess]:
+        """Let a phone call the television, and open the page for it in Chromium, which has the red camera.
+
+        :param drawn: the byte with which the page's session begins.
+        """
+        record = self.directory / f"{drawn}.webm"
+        tv = self.device(*self.tv, "--media", "--answer=accept", f"--record={record}")
+        self.await_shown(tv, "in a call|waiting for calls")
+        phone = self.device(*PHONE, "--call", *self.tv)
+        room = self.await_shown(phone, r"\?room_id=([0-9a-f]{32})\n")
+        red = stage.visitor(stage.browser(Camera.RED, program=self.chromium))
+        red.page.add_init_script(DRAW % drawn)
+        red.enter(room)
+        red.await_state("connected")
+        offering = "the other" if drawn else "this"
+        self.assertIn(f"{offering} side offers", tv.output)
+        return red, phone, tv
+
+    def assert_see_each_other(self, red: Visitor, tv: DeviceProcess, connections: int) -> None:
+        """Chromium paints what the television sends, and the television gets pictures and sound."""
+        red.await_colour(Camera.BLUE)
+        red.await_movement()
+        self.await_shown(tv, f"(?s)(?:{SEEING}.*?){{{connections}}}")
+
+    def hang_up(self, phone: DeviceProcess, tv: DeviceProcess) -> None:
+        """End the call."""
+        in_reactor(phone.interrupt)
+        self.assertEqual(0, in_reactor(phone.status))
+        self.await_shown(tv, "the call is over")
+
+    def play_both(self, act: Callable[[Visitor, DeviceProcess, DeviceProcess], None]) -> Deferred[None]:
+        """Play a story twice: the television offers, the page offers."""
+
+        def story(stage: Stage) -> None:
+            for drawn in (0, 255):
+                red, phone, tv = self.call(stage, drawn)
+                self.assert_see_each_other(red, tv, 1)
+                act(red, phone, tv)
+                for process in (phone, tv):
+                    in_reactor(process.stop)
+                    self.assertEqual("", process.errors)
+                    self.assertNotIn("could not be used", process.output)
+                    self.assertNotIn("unknown", process.output)
+                red.page.close()
+
+        return self.play(story)
+
+    def test_picture_and_sound(self) -> Deferred[None]:
+        """Each sees and hears the other, whoever offers; when the page hangs up the call is over for both."""
+
+        def act(red: Visitor, phone: DeviceProcess, tv: DeviceProcess) -> None:
+            before = red.audio_packets()
+            red.wait(500)
+            self.assertGreater(red.audio_packets(), before)
+            self.await_shown(tv, "media: hearing sound")
+            red.press("hangup")
+            red.await_state("ended")
+            self.assertEqual(0, in_reactor(phone.status))
+            self.await_shown(tv, "the call is over")
+
+        return self.play_both(act)
+
+    def test_recording(self) -> Deferred[None]:
+        """The television's recording has the colour of Chromium's camera; it hangs up, and the page says so."""
+
+        def act(red: Visitor, phone: DeviceProcess, tv: DeviceProcess) -> None:
+            in_reactor(tv.interrupt)
+            red.await_state("ended")
+            self.assertEqual(0, in_reactor(phone.status))
+            in_reactor(tv.interrupt)
+            self.assertEqual(0, in_reactor(tv.status))
+            (path,) = self.directory.glob("*.webm")
+            blue, red_part = Camera.RED.value
+            seen = pictures(path)
+            path.unlink()
+            self.assertLess(abs(blue - seen.blue), 20)
+            self.assertLess(abs(red_part - seen.red), 20)
+
+        return self.play_both(act)
+
+    def test_reload(self) -> Deferred[None]:
+        """A reload of the page, and another start of the television, are met with a new connection."""
+
+        def act(red: Visitor, phone: DeviceProcess, tv: DeviceProcess) -> None:
+            red.page.reload()
+            red.await_state("connected")
+            self.assert_see_each_other(red, tv, 2)
+            in_reactor(tv.stop)
+            red.await_state("reconnecting")
+            again = self.device(*self.tv, "--media")
+            red.await_state("connected")
+            self.assert_see_each_other(red, again, 1)
+            self.hang_up(phone, again)
+            in_reactor(again.stop)
+
+        return self.play_both(act)
+
+    def test_restart(self) -> Deferred[None]:
+        """When the television stands still for a while the page wants to restart ICE; both get a new connection."""
+
+        def act(red: Visitor, phone: DeviceProcess, tv: DeviceProcess) -> None:
+            pid = tv.transport.pid
+            assert pid is not None
+            with stopped(pid):
+                red.await_state("reconnecting")
+                red.wait(3_000)  # longer than a connection may heal by itself
+            red.await_state("connected")
+            self.assert_see_each_other(red, tv, 2)
+            self.hang_up(phone, tv)
+
+        return self.play_both(act)

@@ -1,0 +1,37 @@
+"""What ``callnet device`` says of ``--media`` where that cannot be had."""
+
+from __future__ import annotations
+
+import sys
+
+from click.testing import CliRunner
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.cli import main
+
+
+class MediaOptionTests(SynchronousTestCase):
+    """``--media`` and what goes with it."""
+
+    def device(self, *options: str) -> tuple[int, str]:
+        """The exit status and the last line."""
+        result = CliRunner().invoke(main, ["device", "13651884967", "tv", *options])
+        return result.exit_code, result.output.splitlines()[-1]
+
+    def test_without_the_extra(self) -> None:
+        """Where aiortc is not installed one line says how to get it."""
+        kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("callnet.commands.media")}
+        kept |= {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("callnet.media.")}
+        aiortc = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "aiortc"}
+        try:
+            for name in ("aiortc", *aiortc):
+                sys.modules[name] = None  # type: ignore[assignment]  # import(2) of it fails
+            self.assertEqual((2, "Error: --media needs aiortc: pip install 'callnet[media]'"), self.device("--media"))
+        finally:
+            sys.modules.pop("aiortc")
+            sys.modules.update(kept | aiortc)
+
+    def test_what_goes_with_it(self) -> None:
+        """Nothing is played or recorded without it."""
+        for options in (("--play", __file__), ("--record", "a.webm")):
+            self.assertEqual((2, "Error: --play and --record go with --media"), self.device(*options))
