@@ -28,7 +28,7 @@ help:
 	@echo 'make test         run all tests; installs what they need when run as root'
 	@echo 'make screens      test how the page looks, and renew the pictures of it in docs/screens'
 	@echo 'make schemas      renew what docs/ says of frames and requests, from the structs'
-	@echo 'make lint         check format, style and types'
+	@echo 'make lint         check format, style and types, and the page against the oldest browser'
 	@echo 'make format       put the sources in order'
 	@echo 'make bench        measure speed and memory'
 	@echo 'make acceptance   prove on the whole what the tests prove of the parts (make acceptance calls: one proof)'
@@ -75,6 +75,7 @@ lint: $(DEVELOPMENT)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@tools/check-scripts
 
 format: $(DEVELOPMENT)
 	@$(BIN)/ruff check --fix .
