@@ -126,3 +126,6 @@ setInterval(show, LOOK_EVERY);
 const given = parameters().get("room_id");
 if (given) join(given);
 else show();
+
+// For too_old.js.
+document.documentElement.dataset.started = "";

@@ -1,0 +1,90 @@
+"""A browser that is too old for the page says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Route
+from twisted.internet.defer import Deferred
+
+import callnet
+from tests.browser.case import BrowserCase
+from tests.browser.visitor import PAGE, Stage, Visitor
+
+STATIC: Final = Path(callnet.__file__).parent / "static"
+
+_WATCH: Final = """
+    window.shown = [];
+    const look = () => {
+        const sentence = document.getElementById("too-old");
+        if (sentence && !sentence.hidden) window.shown.push(sentence.textContent);
+    };
+    new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true });
+    window.addEventListener("load", () => setTimeout(() => { look(); window.isLoaded = true; }));
+"""
+
+
+class TooOldTests(BrowserCase):
+    """What people read."""
+
+    def assert_told(self, visitor: Visitor) -> None:
+        """Nothing is to be seen but one sentence, in both languages."""
+        visitor.visit()
+        visitor.page.wait_for_selector("#too-old")
+        text = visitor.text("too-old")
+        self.assertIn("This browser is too old for this page", text)
+        self.assertIn("浏览器版本太旧", text)
+        self.assertFalse(visitor.is_visible("stage"))
+        visitor.complaints.clear()  # of the page that did not start
+
+    def test_a_script_that_does_not_parse(self) -> Deferred[None]:
+        """Where a module has syntax that the browser does not know, or is missing, a sentence says what to do."""
+
+        def answer(route: Route) -> None:
+            route.fulfill(body="export const newer = 1 ||||= 2;", content_type="text/javascript")
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            for name, handler in (("words.js", answer), ("call.js", answer), ("view.js", lambda route: route.abort())):
+                visitor = stage.visitor(browser)
+                visitor.page.route(f"**/{name}", handler)
+                self.assert_told(visitor)
+
+        return self.play(story)
+
+    def test_a_module_that_fails(self) -> Deferred[None]:
+        """So it does where a module uses what the browser does not have."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.page.add_init_script("delete window.URLSearchParams;")
+            self.assert_told(visitor)
+
+        return self.play(story)
+
+    def test_no_modules(self) -> Deferred[None]:
+        """So it does in a browser that knows no modules."""
+        page = (STATIC / PAGE.removeprefix("/static/")).read_text(encoding="utf-8")
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            unknown = page.replace('type="module"', 'type="a-type-that-is-not-known"')
+            visitor.page.route(f"**{PAGE}", lambda route: route.fulfill(body=unknown, content_type="text/html"))
+            self.assert_told(visitor)
+
+        return self.play(story)
+
+    def test_never_else(self) -> Deferred[None]:
+        """Where everything is right it is never to be seen."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.page.add_init_script(_WATCH)
+            for query in ("", "?room_id=x"):
+                visitor.visit(query)
+                visitor.page.wait_for_function("window.isLoaded")
+                self.assertEqual([], visitor.page.evaluate("window.shown"))
+                self.assertTrue(visitor.is_visible("stage"))
+
+        return self.play(story)
