@@ -54,7 +54,7 @@ _FIND_FAULTS: Final = """(mainButton) => {
         }
     }
 
-    const parts = ["#panel", "#controls", "#status", "#notice"].map((part) => document.querySelector(part));
+    const parts = Array.from(document.querySelectorAll("#panel, #controls, #status, #notice, #verification"));
     const self = document.querySelector("#self");
     if (["connected", "reconnecting"].includes(document.body.dataset.callState)) parts.push(self);
     const seen = parts.filter(isSeen).map((part) => [name(part), part.getBoundingClientRect()]);

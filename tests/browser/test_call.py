@@ -191,8 +191,9 @@ class CallTests(BrowserCase):
             for key, expected in (("ArrowRight", "mute"), ("ArrowRight", "camera"), ("ArrowDown", "hangup")):
                 red.page.keyboard.press(key)
                 self.assertEqual(red.page.evaluate(focused), expected)
-            red.page.keyboard.press("ArrowRight")
-            self.assertEqual(red.page.evaluate(focused), "hangup")
+            for key, expected in (("ArrowRight", "verify"), ("ArrowRight", "verify"), ("ArrowLeft", "hangup")):
+                red.page.keyboard.press(key)
+                self.assertEqual(red.page.evaluate(focused), expected)
             red.page.keyboard.press("Enter")
             blue.await_state("ended")
             self.assertEqual(blue.page.evaluate(focused), "action")

@@ -156,6 +156,11 @@ export class Call {
     return Boolean(this.stream?.getAudioTracks().length);
   }
 
+  /** Whether somebody is in between: its `state` and `code` (verification.js); null without a connection. */
+  get verification() {
+    return this.#connection?.verification ?? null;
+  }
+
   // What the room says.
 
   _reached(isUp) {
@@ -264,6 +269,7 @@ export class Call {
         picture: (stream) => this.#handlers.picture(stream),
         screen: (stream) => this.#handlers.screen(stream),
         heard: (note) => this._told(note),
+        verified: () => this.#handlers.changed(),
       },
     });
     if (this.#early?.from === session) this.#connection.hear(this.#early.data);

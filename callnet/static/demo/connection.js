@@ -15,6 +15,7 @@
  * lines.js, in their order, and the data channel `notes`, negotiated with id 0 (notes.js).
  */
 
+import { verificationOf } from "./fingerprints.js";
 import { Gauge } from "./gauge.js";
 import { Lines } from "./lines.js";
 import { readNote } from "./notes.js";
@@ -35,6 +36,7 @@ export class Connection {
   #peer = null;
   #lines = null;
   #channel = null;
+  #verification = null;
   #id = null;
   #round = 0;
   #work = Promise.resolve();
@@ -57,7 +59,8 @@ export class Connection {
    *   where this side is ·
    *   handlers: say(data) to the other page through the relay, changed() when `flowing`, `quality` or
    *   `isPictureHeld` may have changed, picture(stream) with camera and microphone of the other side,
-   *   screen(stream) with the screen that it may share, heard(note) with what it told (notes.js)
+   *   screen(stream) with the screen that it may share, heard(note) with what it told (notes.js),
+   *   verified() when the verification has changed
    */
   constructor({ offers, stream, iceServers, relayOnly, handlers }) {
     this.#offers = offers;
@@ -104,6 +107,11 @@ export class Connection {
   serve(iceServers) {
     this.#configuration = { ...this.#configuration, iceServers };
     this.#peer?.setConfiguration?.(this.#configuration);
+  }
+
+  /** Whether somebody is in between (verification.js), another object for each RTCPeerConnection; null without one. */
+  get verification() {
+    return this.#verification;
   }
 
   /** Take what the other page said through the relay. */
@@ -172,7 +180,7 @@ export class Connection {
 
   _silence() {
     clearInterval(this.#looking);
-    this.#handlers = { say() {}, changed() {}, picture() {}, screen() {}, heard() {} };
+    this.#handlers = { say() {}, changed() {}, picture() {}, screen() {}, heard() {}, verified() {} };
   }
 
   // Repairing. Without the relay there is nobody to agree with.
@@ -245,15 +253,25 @@ export class Connection {
         this.#handlers.picture(picture);
       }
     });
-    channel.onopen = mine(() => this._changed());
+    const verification = verificationOf(peer, {
+      offers: this.#offers,
+      say: (note) => this.tell(note),
+      changed: () => this.#handlers.verified(),
+    });
+    channel.onopen = mine(() => {
+      // The descriptions must be in force, of which a page may learn after the connection stands.
+      this._enqueue(() => verification.begin());
+      this._changed();
+    });
     channel.onclose = mine(() => this._changed());
     channel.onmessage = mine(({ data }) => {
       const note = readNote(data);
-      if (note !== null) this.#handlers.heard(note);
+      if (note !== null && !verification.hear(note)) this.#handlers.heard(note);
     });
     this.#peer = peer;
     this.#lines = lines;
     this.#channel = channel;
+    this.#verification = verification;
     this.#id = id;
     this.#round = 0;
     this.#offeredAt = performance.now();
@@ -264,6 +282,8 @@ export class Connection {
 
   _drop() {
     const peer = this.#peer;
+    this.#verification?.close();
+    this.#verification = null;
     this.#peer = null;
     this.#lines = null;
     this.#channel = null;
@@ -295,6 +315,7 @@ export class Connection {
     await this.#lines?.take(this.#tracks);
     await peer.setLocalDescription(await peer.createAnswer());
     if (peer !== this.#peer) return;
+    this.#verification.recheck();
     this.#round = round;
     this._describe("answer");
     await this._tune();
@@ -303,6 +324,8 @@ export class Connection {
   async _take(peer, { round, sdp }) {
     if (round !== this.#round || peer.signalingState !== "have-local-offer") return;
     await peer.setRemoteDescription({ type: "answer", sdp });
+    if (peer !== this.#peer) return;
+    this.#verification.recheck();
     await this._tune();
   }
 

@@ -4,6 +4,7 @@
 
 import { Call } from "./call.js";
 import { noticeOf, sceneOf } from "./scene.js";
+import { VerificationPanel } from "./verification_panel.js";
 import { View } from "./view.js";
 import { wordsFor } from "./words.js";
 
@@ -11,6 +12,7 @@ const LOOK_EVERY = 1_000;
 const LONGEST_ROOM_ID = 64;
 
 const view = new View(wordsFor(navigator.language));
+const verification = new VerificationPanel(wordsFor(navigator.language));
 const { elements } = view;
 
 let call = null;
@@ -22,6 +24,7 @@ function show() {
   scene = sceneOf(call, now, begunAt);
   view.showLocal(call?.stream ?? null);
   view.show(scene, call, call === null ? "" : noticeOf(call, view.isSilent), now);
+  verification.show(call);
 }
 
 function join(roomId) {

@@ -66,9 +66,13 @@ export class Verification {
     return isMine;
   }
 
-  /** A new description is in force: make sure that it is about the same certificates. If not, the code is taken back. */
+  /**
+   * A new description is in force: make sure that it is about the same certificates. If not, the code is taken back.
+   * Resolves when that, and all that came before, is done.
+   */
   recheck() {
     if (this.#hasBegun) this._enqueue(() => this._recheck());
+    return this.#work;
   }
 
   /** Nothing is said or reported any more. */

@@ -104,6 +104,18 @@ const ENGLISH = {
   selfOff: "Your camera is off",
   otherOff: "The other person’s camera is off",
   other: "The other person",
+  verification: {
+    button: "Verify",
+    close: "Close",
+    title: "Compare this with the other person",
+    shown:
+      "Read the names to each other. The same six on both sides: nobody listens in between, not even this server. If any differs, hang up: somebody may be listening.",
+    again: "The connection was made anew, so there is a new code. Please compare again.",
+    pending: "There is no code yet: the other side has not taken part so far. Until then nothing is proved.",
+    warning: "Somebody may be in between",
+    broken: "The keys of both sides do not fit. Somebody may be listening: hang up, and say nothing confidential.",
+    unavailable: "This browser cannot make the code here.",
+  },
 };
 
 const CHINESE = {
@@ -206,6 +218,17 @@ const CHINESE = {
   selfOff: "您的摄像头已关闭",
   otherOff: "对方的摄像头已关闭",
   other: "对方",
+  verification: {
+    button: "核对",
+    close: "关闭",
+    title: "请与对方核对",
+    shown: "请互相念出名称。两边六个都相同，就没有人在中间偷听，服务器也不能；若有不同，可能有人偷听，请挂断。",
+    again: "连接已重新建立，图案也换了，请再核对一次。",
+    pending: "还没有图案：对方尚未参与核对。在此之前，什么也没有得到证明。",
+    warning: "警告：中间可能有人",
+    broken: "双方的密钥对不上，可能有人在偷听。请挂断，不要说机密的事。",
+    unavailable: "这个浏览器在这里无法核对。",
+  },
 };
 
 /** The words for a browser language such as `zh-CN`, and the language to declare them as. */

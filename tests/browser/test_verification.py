@@ -1,0 +1,350 @@
+"""The six emoji that two people compare (docs/verification.md), on two pages."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+
+from callnet.emoji import EMOJI
+from callnet.verification import SIGNS, Code, Fingerprints, commitment
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase
+from tests.browser.layout import faults
+from tests.browser.test_call import ROOM
+from tests.browser.visitor import Stage, Visitor
+
+VECTORS: Final = json.loads((Path(__file__).parent.parent / "verification_vectors.json").read_text(encoding="utf-8"))
+SIGNS_IN_ORDER: Final = [emoji.sign for emoji in EMOJI]
+SCREENS: Final = ((1920, 1080), (1366, 768), (390, 844), (844, 390))
+KINDS: Final = ("commit", "nonce", "reveal")
+OURS: Final = Fingerprints(offerer=b"o" * 32, answerer=b"a" * 32)
+
+_COMPUTE: Final = """async ({codes, descriptions}) => {
+    const { commitment, codeOf, fingerprintIn } = await import("/static/demo/verification.js");
+    const { EMOJI } = await import("/static/demo/emoji.js");
+    const computed = await Promise.all(codes.map(async (vector) => {
+        const fingerprints = { offerer: vector.offerer_fingerprint, answerer: vector.answerer_fingerprint };
+        const code = await codeOf(fingerprints, vector.offerer_nonce, vector.answerer_nonce);
+        return {
+            ...vector,
+            commitment: await commitment(fingerprints, vector.offerer_nonce),
+            code,
+            signs: code.map((number) => EMOJI[number][0]).join(" "),
+            english: code.map((number) => EMOJI[number][1]).join(", "),
+        };
+    }));
+    const read = descriptions.map((vector) => {
+        try {
+            return { ...vector, fingerprint: fingerprintIn(vector.lines.map((line) => line + "\\r\\n").join("")) };
+        } catch (error) {
+            return { ...vector, fingerprint: null };
+        }
+    });
+    return { codes: computed, descriptions: read };
+}"""
+
+_RUN: Final = """async (cases) => {
+    const { Verification } = await import("/static/demo/verification.js");
+    const play = async ({ offers, notes, fingerprints }) => {
+        const [codes, said] = [[], []];
+        let read = fingerprints;
+        const [ours, theirs] = offers ? ["offerer", "answerer"] : ["answerer", "offerer"];
+        const run = new Verification({ offers, handlers: {
+            fingerprints: async () => ({ ours: read[ours], theirs: read[theirs] }),
+            say: (note) => said.push(note.kind),
+            changed: () => codes.push(run.code),
+        } });
+        run.begin();
+        await run.recheck();
+        const heard = [];
+        for (const note of notes) {
+            read = note?.described ?? read;
+            if (note?.described) await run.recheck();
+            else heard.push(run.hear(note));
+        }
+        await run.recheck();
+        return { state: run.state, code: run.code, codes, said, heard };
+    };
+    return Promise.all(cases.map(play));
+}"""
+"""Plays one side of each run, to which all notes come at once; `described` is a new description instead of a note."""
+
+
+_LATE: Final = """window.RTCPeerConnection = class extends RTCPeerConnection {
+    #opened;
+    #isKnown = false;
+    createDataChannel(...options) {
+        const channel = super.createDataChannel(...options);
+        this.#opened = new Promise((done) => channel.addEventListener("open", () => setTimeout(done)));
+        return channel;
+    }
+    async setRemoteDescription(description) {
+        await super.setRemoteDescription(description);
+        if (description.type === "answer") await this.#opened;
+        this.#isKnown = true;
+    }
+    get currentRemoteDescription() {
+        return this.#isKnown ? super.currentRemoteDescription : null;
+    }
+};"""
+"""A page that learns that the answer is in force after the connection stands, as now and then in Chromium."""
+
+
+def note(kind: str, value: Any) -> dict[str, Any]:
+    """A note of one of the kinds."""
+    return {"kind": kind, "hash" if kind == "commit" else "nonce": value}
+
+
+def hexed(fingerprints: Fingerprints) -> dict[str, str]:
+    """Fingerprints as the page has them."""
+    return {"offerer": fingerprints.offerer.hex(), "answerer": fingerprints.answerer.hex()}
+
+
+class RuleTests(BrowserCase):
+    """What the page's script computes, and what it makes of notes: the same as callnet/verification.py."""
+
+    def results(self, stage: Stage, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Play one side of a run for each case. Nothing may break loudly."""
+        visitor = stage.visitor(stage.browser(None))
+        visitor.visit()
+        found: list[dict[str, Any]] = visitor.page.evaluate(_RUN, cases)
+        return found
+
+    def test_vectors(self) -> Deferred[None]:
+        """Commitments, codes, names and fingerprints come out as in Python."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.visit()
+            self.assertEqual(VECTORS, visitor.page.evaluate(_COMPUTE, VECTORS))
+
+        return self.play(story)
+
+    def test_order(self) -> Deferred[None]:
+        """Of all orders of up to four notes the right one alone comes to a code; what comes later is not heard."""
+        first, second = b"1" * 32, b"2" * 32
+        notes = {
+            "commit": note("commit", commitment(OURS, first).hex()),
+            "nonce": note("nonce", second.hex()),
+            "reveal": note("reveal", first.hex()),
+        }
+        rights = {True: ("nonce",), False: ("commit", "reveal")}
+        orders = [order for length in range(5) for order in product(KINDS, repeat=length)]
+        runs = [(offers, order) for offers in (True, False) for order in orders]
+        cases = [
+            {"offers": offers, "notes": [notes[kind] for kind in order], "fingerprints": hexed(OURS)}
+            for offers, order in runs
+        ]
+
+        def story(stage: Stage) -> None:
+            for (offers, order), result in zip(runs, self.results(stage, cases), strict=True):
+                right = rights[offers]
+                is_right = order[: len(right)] == right
+                is_open = order == right[: len(order)]
+                expected = "shown" if is_right else "pending" if is_open else "broken"
+                self.assertEqual(expected, result["state"], (offers, order))
+                self.assertEqual(is_right, result["code"] is not None)
+                self.assertLessEqual(len(result["codes"]), 1)
+                if is_right:
+                    self.assertEqual(["commit", "reveal"] if offers else ["nonce"], result["said"])
+
+        return self.play(story)
+
+    def test_malformed(self) -> Deferred[None]:
+        """A note of these kinds that is not as it has to be breaks the run; others have nothing to do with it."""
+        values: tuple[Any, ...] = (
+            "",
+            "0" * 63,
+            "0" * 65,
+            "0" * 63 + "g",
+            "A" * 64,
+            "0" * 64 + "\n",
+            None,
+            5,
+            ["0" * 64],
+            {},
+        )
+        others: tuple[Any, ...] = (None, 5, "commit", [], {}, {"kind": None}, {"kind": "bye"}, {"kind": ["commit"]})
+        bad = [(kind == "nonce", note(kind, value)) for kind in ("nonce", "commit") for value in values]
+        good = [(offers, other) for offers in (True, False) for other in others]
+        cases = [{"offers": offers, "notes": [said], "fingerprints": hexed(OURS)} for offers, said in (*bad, *good)]
+
+        def story(stage: Stage) -> None:
+            results = self.results(stage, cases)
+            self.assertEqual([("broken", [True])] * len(bad), [(r["state"], r["heard"]) for r in results[: len(bad)]])
+            self.assertEqual(
+                [("pending", [False])] * len(good), [(r["state"], r["heard"]) for r in results[len(bad) :]]
+            )
+
+        return self.play(story)
+
+    def test_new_descriptions(self) -> Deferred[None]:
+        """An ICE restart keeps the code; one that brings another certificate takes it back, for good."""
+        nonce = note("nonce", "22" * 32)
+        same, other = {"described": hexed(OURS)}, {"described": hexed(Fingerprints(OURS.offerer, b"m" * 32))}
+        orders = [[nonce, same], [nonce, other], [other, nonce], [nonce, other, same, nonce]]
+        cases = [{"offers": True, "notes": notes, "fingerprints": hexed(OURS)} for notes in orders]
+
+        def story(stage: Stage) -> None:
+            kept, *lost = self.results(stage, cases)
+            self.assertEqual("shown", kept["state"])
+            self.assertEqual([("broken", None)] * 3, [(result["state"], result["code"]) for result in lost])
+
+        return self.play(story)
+
+
+class Comparing:
+    """What a person sees of the code."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.visitor = visitor
+
+    def open(self) -> None:
+        """Open the panel, if it is not open, and wait until it shows a code."""
+        if not self.visitor.is_visible("verification"):
+            self.visitor.press("verify")
+        self.visitor.page.wait_for_selector("#verification-code li")
+
+    @property
+    def code(self) -> Code:
+        """The six emoji, as their numbers."""
+        signs = self.visitor.page.locator("#verification-code .sign").all_inner_texts()
+        return tuple(SIGNS_IN_ORDER.index(sign) for sign in signs)
+
+    @property
+    def names(self) -> list[str]:
+        """What stands below them."""
+        return self.visitor.page.locator("#verification-code .name").all_inner_texts()
+
+    @property
+    def text(self) -> str:
+        """What it says of them."""
+        return self.visitor.text("verification-text")
+
+
+def pair(stage: Stage) -> tuple[Comparing, Comparing]:
+    """Two people who are connected, one of whom reads English and one Chinese."""
+    red = stage.visitor(stage.browser(Camera.RED), "en-US")
+    blue = stage.visitor(stage.browser(Camera.BLUE), "zh-CN")
+    for visitor in (red, blue):
+        visitor.enter(ROOM)
+    for visitor in (red, blue):
+        visitor.await_state("connected")
+    return Comparing(red), Comparing(blue)
+
+
+class ComparingTests(BrowserCase):
+    """Two people compare."""
+
+    def assert_same(self, red: Comparing, blue: Comparing) -> Code:
+        """Both see the same code, each with the names of their language."""
+        for one in (red, blue):
+            one.open()
+        code = red.code
+        self.assertEqual(SIGNS, len(code))
+        self.assertEqual(code, blue.code)
+        self.assertEqual([EMOJI[number].english for number in code], red.names)
+        self.assertEqual([EMOJI[number].chinese for number in code], blue.names)
+        return code
+
+    def test_the_same_on_both_pages(self) -> Deferred[None]:
+        """Both pages show the same six emoji; a reload brings others, the same on both again, and says so."""
+
+        def story(stage: Stage) -> None:
+            red, blue = pair(stage)
+            self.assertFalse(red.visitor.is_visible("verification"))
+            before = self.assert_same(red, blue)
+            self.assertIn("nobody listens in between", red.text)
+            self.assertIn("没有人在中间偷听", blue.text)
+            for reloaded, other in ((red, blue), (blue, red)):
+                reloaded.visitor.page.reload()
+                for one in (red, blue):
+                    one.visitor.await_state("connected")
+                other.visitor.page.wait_for_function(
+                    "(signs) => !['', signs].includes("
+                    "Array.from(document.querySelectorAll('#verification-code .sign'), (e) => e.textContent).join())",
+                    arg=",".join(EMOJI[number].sign for number in before),
+                )
+                after = self.assert_same(red, blue)
+                self.assertNotEqual(before, after)
+                self.assertIn("again" if other is red else "再核对", other.text)
+                self.assertNotIn("again" if reloaded is red else "再核对", reloaded.text)
+                before = after
+
+        return self.play(story)
+
+    def test_restart(self) -> Deferred[None]:
+        """After an interruption on the same connection the code is still the same."""
+
+        def story(stage: Stage) -> None:
+            red, blue = pair(stage)
+            before = self.assert_same(red, blue)
+            with stage.asleep(Camera.BLUE):
+                red.visitor.await_state("reconnecting")
+                red.visitor.wait(3_000)  # longer than a connection may heal by itself
+            for one in (red, blue):
+                one.visitor.await_state("connected")
+                self.assertEqual(1, one.visitor.page.evaluate("window.connections.length"))
+            self.assertEqual(before, self.assert_same(red, blue))
+            self.assertNotIn("again", red.text)
+
+        return self.play(story)
+
+    def test_late_description(self) -> Deferred[None]:
+        """A connection that stands before the page knows of the answer is no reason for a warning."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            for visitor in (red, blue):
+                visitor.page.add_init_script(_LATE)
+                visitor.enter(ROOM)
+            for one in (Comparing(red), Comparing(blue)):
+                one.visitor.await_state("connected")
+                one.open()
+                self.assertEqual(SIGNS, len(one.code))
+
+        return self.play(story)
+
+    def test_panel(self) -> Deferred[None]:
+        """It opens and closes by its button, by Escape, and by arrows and OK; it ends with the call."""
+
+        def story(stage: Stage) -> None:
+            red, blue = pair(stage)
+            page = red.visitor.page
+            red.open()
+            red.visitor.press("verify")
+            self.assertFalse(red.visitor.is_visible("verification"))
+            page.keyboard.press("Enter")
+            self.assertTrue(red.visitor.is_visible("verification"))
+            page.keyboard.press("ArrowRight")
+            self.assertEqual("verification-close", page.evaluate("document.activeElement.id"))
+            page.keyboard.press("Enter")
+            self.assertFalse(red.visitor.is_visible("verification"))
+            red.open()
+            page.keyboard.press("Escape")
+            self.assertFalse(red.visitor.is_visible("verification"))
+            self.assertEqual("verify", page.evaluate("document.activeElement.id"))
+            red.open()
+            blue.visitor.press("hangup")
+            red.visitor.await_state("ended")
+            self.assertFalse(red.visitor.is_visible("verification"))
+
+        return self.play(story)
+
+    def test_looks(self) -> Deferred[None]:
+        """On every screen and in both languages the panel is whole, in view, and covers nothing that matters."""
+
+        def story(stage: Stage) -> None:
+            for one in pair(stage):
+                page = one.visitor.page
+                one.open()
+                for width, height in SCREENS:
+                    page.set_viewport_size({"width": width, "height": height})
+                    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+                    self.assertEqual([], faults(page), (width, height))
+
+        return self.play(story)
