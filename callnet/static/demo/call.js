@@ -3,7 +3,8 @@
  * the connection to the other page together, and knows the facts that the page shows.
  */
 
-import { Connection, randomId } from "./connection.js";
+import { Connection } from "./connection.js";
+import { randomId } from "./ids.js";
 import { closeMedia, openMedia, watchPermissions } from "./media.js";
 import { watchNetwork } from "./network.js";
 import { RoomSocket } from "./room.js";

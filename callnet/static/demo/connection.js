@@ -15,10 +15,10 @@
  * lines.js, in their order, and the data channel `notes`, negotiated with id 0 (notes.js).
  */
 
-import { verificationOf } from "./fingerprints.js";
+import { Channel } from "./channel.js";
 import { Gauge } from "./gauge.js";
+import { randomId } from "./ids.js";
 import { Lines } from "./lines.js";
-import { readNote } from "./notes.js";
 import { Watchdog } from "./watchdog.js";
 
 const LOOK_EVERY = 500;
@@ -36,7 +36,6 @@ export class Connection {
   #peer = null;
   #lines = null;
   #channel = null;
-  #verification = null;
   #id = null;
   #round = 0;
   #work = Promise.resolve();
@@ -75,7 +74,7 @@ export class Connection {
 
   /** Whether media flows. */
   get flowing() {
-    return this.#peer?.connectionState === "connected" && this.#channel.readyState !== "closed";
+    return this.#peer?.connectionState === "connected" && !this.#channel.isClosed;
   }
 
   /** How good the connection is while media flows: "good" "weak" "bad". */
@@ -111,7 +110,7 @@ export class Connection {
 
   /** Whether somebody is in between (verification.js), another object for each RTCPeerConnection; null without one. */
   get verification() {
-    return this.#verification;
+    return this.#channel?.verification ?? null;
   }
 
   /** Take what the other page said through the relay. */
@@ -160,9 +159,7 @@ export class Connection {
 
   /** Tell the other page something directly; returns whether that was possible. */
   tell(note) {
-    const isOpen = this.#channel?.readyState === "open";
-    if (isOpen) this.#channel.send(JSON.stringify(note));
-    return isOpen;
+    return this.#channel?.tell(note) ?? false;
   }
 
   /** Close it for good; nothing is reported any more. */
@@ -193,7 +190,7 @@ export class Connection {
       flowing: this.flowing,
       isSilent: this.#gauge.numbers.isReceiving === false,
       isFailed: this.#peer?.connectionState === "failed",
-      isClosed: this.#channel?.readyState === "closed",
+      isClosed: this.#channel?.isClosed ?? false,
       isMissing: this.#peer === null,
     };
     const repair = this.#watchdog.look(now, seen);
@@ -236,7 +233,6 @@ export class Connection {
     this._drop();
     const peer = new RTCPeerConnection(this.#configuration);
     const lines = new Lines(peer, this.#stream);
-    const channel = peer.createDataChannel("notes", { negotiated: true, id: 0 });
     const picture = new MediaStream();
     const mine = (handle) => (event) => {
       if (peer === this.#peer) handle(event);
@@ -253,25 +249,18 @@ export class Connection {
         this.#handlers.picture(picture);
       }
     });
-    const verification = verificationOf(peer, {
-      offers: this.#offers,
-      say: (note) => this.tell(note),
-      changed: () => this.#handlers.verified(),
-    });
-    channel.onopen = mine(() => {
-      // The descriptions must be in force, of which a page may learn after the connection stands.
-      this._enqueue(() => verification.begin());
-      this._changed();
-    });
-    channel.onclose = mine(() => this._changed());
-    channel.onmessage = mine(({ data }) => {
-      const note = readNote(data);
-      if (note !== null && !verification.hear(note)) this.#handlers.heard(note);
+    this.#channel = new Channel(peer, this.#offers, {
+      opened: mine(() => {
+        // The descriptions must be in force, of which a page may learn after the connection stands.
+        this._enqueue(() => this.#channel.verification.begin());
+        this._changed();
+      }),
+      closed: mine(() => this._changed()),
+      heard: mine((note) => this.#handlers.heard(note)),
+      verified: mine(() => this.#handlers.verified()),
     });
     this.#peer = peer;
     this.#lines = lines;
-    this.#channel = channel;
-    this.#verification = verification;
     this.#id = id;
     this.#round = 0;
     this.#offeredAt = performance.now();
@@ -282,8 +271,7 @@ export class Connection {
 
   _drop() {
     const peer = this.#peer;
-    this.#verification?.close();
-    this.#verification = null;
+    this.#channel?.verification.close();
     this.#peer = null;
     this.#lines = null;
     this.#channel = null;
@@ -315,7 +303,7 @@ export class Connection {
     await this.#lines?.take(this.#tracks);
     await peer.setLocalDescription(await peer.createAnswer());
     if (peer !== this.#peer) return;
-    this.#verification.recheck();
+    this.#channel.verification.recheck();
     this.#round = round;
     this._describe("answer");
     await this._tune();
@@ -325,7 +313,7 @@ export class Connection {
     if (round !== this.#round || peer.signalingState !== "have-local-offer") return;
     await peer.setRemoteDescription({ type: "answer", sdp });
     if (peer !== this.#peer) return;
-    this.#verification.recheck();
+    this.#channel.verification.recheck();
     await this._tune();
   }
 
@@ -359,10 +347,4 @@ export class Connection {
 
 function trackOf(stream, kind) {
   return stream.getTracks().find((track) => track.kind === kind) ?? null;
-}
-
-/** 128 random bits as 32 hex digits. */
-export function randomId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

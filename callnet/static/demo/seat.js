@@ -2,7 +2,7 @@
  * Where this tab sits in a room (docs/room.md).
  */
 
-import { randomId } from "./connection.js";
+import { randomId } from "./ids.js";
 
 /** The address of the server's room socket. */
 export function socketUrl() {

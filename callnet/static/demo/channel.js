@@ -1,0 +1,43 @@
+/**
+ * The data channel `notes` of one RTCPeerConnection: over it the two pages tell each other something directly
+ * (notes.js), and find out whether somebody is in between (verification.js).
+ */
+
+import { verificationOf } from "./fingerprints.js";
+import { readNote } from "./notes.js";
+
+export class Channel {
+  #channel;
+
+  /** The run of the verification; another one for each RTCPeerConnection. */
+  verification;
+
+  /**
+   * @param {RTCPeerConnection} peer
+   * @param {boolean} offers whether this side makes the offers
+   * @param {object} handlers opened(), closed(), heard(note): one that is not of the verification,
+   *   verified(): that has changed
+   */
+  constructor(peer, offers, { opened, closed, heard, verified }) {
+    const channel = peer.createDataChannel("notes", { negotiated: true, id: 0 });
+    this.verification = verificationOf(peer, { offers, say: (note) => this.tell(note), changed: verified });
+    channel.onopen = opened;
+    channel.onclose = closed;
+    channel.onmessage = ({ data }) => {
+      const note = readNote(data);
+      if (note !== null && !this.verification.hear(note)) heard(note);
+    };
+    this.#channel = channel;
+  }
+
+  get isClosed() {
+    return this.#channel.readyState === "closed";
+  }
+
+  /** Tell the other page something; returns whether that was possible. */
+  tell(note) {
+    const isOpen = this.#channel.readyState === "open";
+    if (isOpen) this.#channel.send(JSON.stringify(note));
+    return isOpen;
+  }
+}
