@@ -243,7 +243,8 @@ class _Held(Factory):
 
 def _greeting(settings: Settings, listeners: Sequence[OpenListener]) -> Iterator[str]:
     self_signed = None if settings.tls.certificate else os.path.join(settings.state_dir, SELF_SIGNED)
-    return greeting(listeners, site.PAGE, self_signed, settings.accounts.open_enrolment_on_network, sys.argv[0])
+    is_open = settings.accounts.open_enrolment_on_network
+    return greeting(listeners, site.PHONE, site.PAGE, self_signed, is_open, sys.argv[0])
 
 
 def _readiness(

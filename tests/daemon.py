@@ -39,8 +39,8 @@ BIN: Final = os.path.dirname(sys.executable)
 TWISTD: Final = (os.path.join(BIN, "twistd"), "--nodaemon", "--pidfile=", "callnet")
 
 URLS: Final = re.compile(
-    r"is ready\.\n\s+accounts +(?P<account>\S+)\n\s+signaling +(?P<signaling>\S+)\n\s+page +(?P<site>https://[^/\s]+)\S*\n"
-    r"\s+admin +(?P<admin>http://[^/\s]+)\S*\n"
+    r"is ready\.\n\s+phone +\S+\n\s+accounts +(?P<account>\S+)\n\s+signaling +(?P<signaling>\S+)\n"
+    r"\s+page +(?P<site>https://[^/\s]+)\S*\n\s+admin +(?P<admin>http://[^/\s]+)\S*\n"
 )
 
 reactor: Any = installed

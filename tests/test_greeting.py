@@ -73,7 +73,7 @@ class GreetingTests(SynchronousTestCase):
     def greet(self, *listeners: OpenListener, **facts: Any) -> str:
         """The lines as one text."""
         usual = {"self_signed": None, "open_on_network": False, "program": "twistd"}
-        return "\n".join(greeting(listeners, "/page", **{**usual, **facts}))
+        return "\n".join(greeting(listeners, "/", "/page", **{**usual, **facts}))
 
     def test_every_service_has_a_line(self) -> None:
         """Every service has a line, with the path that clients need."""
@@ -82,6 +82,16 @@ class GreetingTests(SynchronousTestCase):
         self.assertIn("\n  signaling  ws://127.0.0.1:8082/socket.io\n", text)
         self.assertIn("\n  page       https://127.0.0.1:8080/page\n", text)
         self.assertIn("\n  admin      http://127.0.0.1:8084/readyz\n", text)
+
+    def test_the_phone_comes_first(self) -> None:
+        """The phone comes first: it is what a person tries, and the first that is proposed to be tried."""
+        text = self.greet(*DEFAULTS)
+        self.assertIn("is ready.\n  phone      https://127.0.0.1:8080/\n", text)
+        self.assertIn("Try it: open the phone", text)
+
+    def test_without_a_site_there_is_no_phone(self) -> None:
+        """Without a site there is no phone."""
+        self.assertNotIn("phone      ", self.greet(*DEFAULTS[:2]))
 
     def test_so_has_every_further_listener(self) -> None:
         """So has every further listener of a service."""
@@ -108,9 +118,9 @@ class GreetingTests(SynchronousTestCase):
         text = self.greet(at("account", "127.0.0.1", 1), at("account", "127.0.0.1", 2), *DEFAULTS[1:])
         self.assertIn("--answer accept --account-url http://127.0.0.1:1\n", text)
 
-    def test_without_plain_listeners_nothing_is_to_be_tried(self) -> None:
-        """Without listeners of their own for accounts and signaling nothing is to be tried."""
-        self.assertNotIn("Try it", self.greet(DEFAULTS[2]))
+    def test_without_plain_listeners_no_devices_are_to_be_tried(self) -> None:
+        """Without listeners of their own for accounts and signaling no devices are to be tried."""
+        self.assertNotIn("callnet device", self.greet(DEFAULTS[2]))
 
     def test_a_certificate_of_its_own_is_named(self) -> None:
         """A certificate that callnet signed is named, for whoever wants to trust it."""

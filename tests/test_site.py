@@ -23,6 +23,7 @@ from tests.plain_preferences import OPEN
 from tests.unlimited import ALONE, NO_SERVERS, UNLIMITED
 
 PAGE: Final = "<!doctype html><title>callnet</title>"
+PHONE: Final = "<!doctype html><title>phone</title>"
 UPGRADE: Final = (
     "GET {path} HTTP/1.1\r\nHost: callnet.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
@@ -37,6 +38,7 @@ class SiteTestCase(SynchronousTestCase):
         self.static = Path(self.mktemp())
         (self.static / "demo").mkdir(parents=True)
         (self.static / "demo" / "direct_chat.html").write_text(PAGE, encoding="utf-8")
+        (self.static / "index.html").write_text(PHONE, encoding="utf-8")
         fixture = ServiceFixture()
         self.addCleanup(fixture.database.close)
         self.token = fixture.tokens.issue(TV)
@@ -68,10 +70,13 @@ class SiteTestCase(SynchronousTestCase):
 class PlacesTests(SiteTestCase):
     """What is served where."""
 
-    def test_the_root_leads_to_the_page(self) -> None:
-        """The root leads to the page."""
-        answer = self.get("/")
-        self.assertEqual((answer.status, answer.headers["location"]), (302, "/static/demo/direct_chat.html"))
+    def test_the_phone_is_at_the_root(self) -> None:
+        """The phone is at the root, whatever its query, and a browser is to ask each time whether it is the same."""
+        for path in ("/", "/?lang=zh"):
+            answer = self.get(path)
+            self.assertEqual((answer.status, answer.body.decode()), (200, PHONE), path)
+            self.assertEqual(answer.headers["content-type"], "text/html; charset=utf-8")
+            self.assertEqual(self.get(path, f"If-None-Match: {answer.headers['etag']}").status, 304)
 
     def test_the_page_is_served_whatever_its_query(self) -> None:
         """The page is served whatever its query."""
@@ -180,6 +185,7 @@ class StaticTests(SiteTestCase):
             "a.css": "text/css; charset=utf-8",
             "a.svg": "image/svg+xml",
             "a.png": "image/png",
+            "a.webmanifest": "application/manifest+json",
             "a.unheard-of": "application/octet-stream",
         }.items():
             (self.static / name).write_text("x", encoding="utf-8")
@@ -232,7 +238,7 @@ class HeadersTests(SiteTestCase):
             self.assertEqual(answer.headers["x-content-type-options"], "nosniff")
             self.assertEqual(answer.headers["referrer-policy"], "no-referrer")
             self.assertIn("camera=(self), microphone=(self)", answer.headers["permissions-policy"])
-            self.assertIn("frame-ancestors 'none'", answer.headers["content-security-policy"])
+            self.assertIn("frame-ancestors 'self'", answer.headers["content-security-policy"])
             self.assertNotIn("server", answer.headers)
 
     def test_nothing_is_loaded_from_elsewhere_and_nothing_inline(self) -> None:
@@ -241,6 +247,7 @@ class HeadersTests(SiteTestCase):
         self.assertEqual(
             (policy["default-src"], policy["script-src"], policy["style-src"]), ("'none'", "'self'", "'self'")
         )
+        self.assertEqual((policy["frame-src"], policy["manifest-src"]), ("'self'", "'self'"))
         self.assertNotIn("unsafe", str(policy))
 
     def test_sockets_go_to_the_same_host_in_older_browsers_too(self) -> None:
@@ -253,7 +260,7 @@ class HeadersTests(SiteTestCase):
             self.connect(hsts=0)
             self.wire.send(f"GET /nothing HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             (answer,) = self.wire.answers()
-            self.assertIn("connect-src 'self'; base-uri", answer.headers["content-security-policy"], host)
+            self.assertIn("connect-src 'self'; manifest-src", answer.headers["content-security-policy"], host)
 
     def test_addresses_and_ports_are_hosts(self) -> None:
         """Addresses and ports are hosts."""

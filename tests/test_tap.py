@@ -151,6 +151,7 @@ class RunningTests(DaemonTestCase):
             "is ready.",
             ":8083\n",
             ":8082/socket.io\n",
+            ":8080/\n",
             f":8080{PAGE}\n",
             os.path.abspath(os.path.join(self.state_dir, "self-signed.crt")),
             "callnet device 13800000002 tv --answer accept",

@@ -25,11 +25,17 @@ _DEFAULTS: Final = {
 
 
 def greeting(
-    listeners: Sequence[OpenListener], page: str, self_signed: str | None, open_on_network: bool, program: str
+    listeners: Sequence[OpenListener],
+    phone: str,
+    page: str,
+    self_signed: str | None,
+    open_on_network: bool,
+    program: str,
 ) -> Iterator[str]:
     """The lines to show.
 
-    :param page: the path of the page on the site.
+    :param phone: the path of the phone on the site.
+    :param page: the path of the 1-to-1 page there.
     :param self_signed: the file of the certificate, if callnet signed it itself.
     :param open_on_network: whoever reaches this host may enrol.
     :param program: how the running program was called.
@@ -37,15 +43,20 @@ def greeting(
     yield f"callnet {version('callnet')} is ready."
     paths = {"account": "", "signaling": "/socket.io", "site": page, "admin": "/readyz"}
     urls = [(listener.service, listener.url(_SHOWN[listener.service][1])) for listener in listeners]
+    phones = [f"{url}{phone}" for service, url in urls if service == "site"]
+    for url in phones:
+        yield f"  {'phone':<10} {url}"
     for service, url in urls:
         yield f"  {_SHOWN[service][0]:<10} {url}{paths[service]}"
     if self_signed:
         yield f"  The certificate {self_signed} is signed by callnet itself: a browser asks once whether to trust it."
     if open_on_network:
         yield "  Enrolment is open: whoever reaches this host and knows a phone and a device id can be that device."
+    if phones:
+        yield "Try it: open the phone in two tabs, log in with two numbers such as 13800000001 and 13800000002."
     if {"account", "signaling"} <= dict(urls).keys():
         command, options = _command(program), _options(dict(reversed(urls)))
-        yield "Try it: two devices call each other in two terminals,"
+        yield "Or two devices call each other in two terminals,"
         yield f"  {command} device 13800000002 tv --answer accept{options}"
         yield f"  {command} device 13800000001 phone --call 13800000002 tv{options}"
         yield "and then meet on the page, with the room id that both print."

@@ -1,7 +1,8 @@
-"""The TLS site: the page and its files, the page's room socket, the account service and the devices' socket.
+"""The TLS site: the phone, the page and their files, the page's room socket, and the two services of devices.
 
 Every answer carries the headers that keep a page to its own site: it may load and reach nothing else, no
-other page may show it in a frame, and only it may ask for the camera and the microphone.
+page of another site may show it in a frame (the phone shows the page in one), and only it may ask for the camera
+and the microphone.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from twisted.python.filepath import FilePath, InsecurePath
 from twisted.web import http
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
-from twisted.web.util import Redirect
 
 from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
 
 PAGE: Final = "/static/demo/direct_chat.html"
 """The path of the 1-to-1 page (protocol §3)."""
+PHONE: Final = "/"
+"""The path of the phone."""
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -32,8 +34,8 @@ _HEADERS: Final = {
 }
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "media-src 'self' blob: mediastream:; connect-src 'self'{sockets}; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "media-src 'self' blob: mediastream:; connect-src 'self'{sockets}; manifest-src 'self'; frame-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 _TYPES: Final = {
@@ -81,8 +83,9 @@ def root(accounts: IResource, signaling: IResource, room: IResource, static: str
     :param static: the directory of the files under ``/static/``.
     """
     top = _Nothing()
-    top.putChild(b"", Redirect(PAGE.encode()))
-    top.putChild(b"static", StaticFiles(static))
+    files = StaticFiles(static)
+    top.putChild(PHONE[1:].encode(), StaticFile(files, "index.html"))
+    top.putChild(b"static", files)
     for place in AccountApi.places():
         top.putChild(place, accounts)
     top.putChild(b"socket.io", signaling)
@@ -112,9 +115,13 @@ class StaticFiles(Resource):
         self._directory = FilePath(directory)
 
     def render_GET(self, request: Request) -> bytes:
-        """Answer with the file, or say that the one that the browser has is still right."""
+        """Answer with the file."""
+        return self.send(request, request.postpath or [])
+
+    def send(self, request: Request, segments: Sequence[bytes]) -> bytes:
+        """Answer with the file of that path, or say that the one that the browser has is still right."""
         try:
-            name, content = self._read(request.postpath or [])
+            name, content = self._read(segments)
         except (OSError, ValueError, InsecurePath):
             return _Nothing().render(request)
         request.setHeader("Content-Type", _TYPES.get(os.path.splitext(name)[1], "application/octet-stream"))
@@ -132,6 +139,21 @@ class StaticFiles(Resource):
             raise ValueError("no file has an empty name")
         file = self._directory.descendant([segment.decode("utf-8") for segment in segments])
         return file.basename(), file.getContent()
+
+
+class StaticFile(Resource):
+    """One of them, in another place."""
+
+    isLeaf = True
+
+    def __init__(self, files: StaticFiles, name: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._files = files
+        self._name = name.encode("ascii")
+
+    def render_GET(self, request: Request) -> bytes:
+        """Answer with the file."""
+        return self._files.send(request, [self._name])
 
 
 def _policy(host: str | None) -> str:

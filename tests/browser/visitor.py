@@ -10,9 +10,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from playwright.sync_api import Browser, Page, Playwright, WebSocket, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    ViewportSize,
+    WebSocket,
+    sync_playwright,
+)
 
 from callnet.schemas.frames import FROM_PAGE, RELAYED, TO_PAGE, Direction
 from tests.browser.camera import Camera
@@ -65,8 +73,8 @@ class Visitor:
     """One page in a browser profile of its own."""
 
     def __init__(self, page: Page, site_url: str) -> None:
-        self.page: Final = page
-        self.complaints: Final[list[str]] = []
+        self.page = page
+        self.complaints: list[str] = []
         """What the page threw and what the browser's policy refused it."""
         self._url = site_url + PAGE
         page.set_default_timeout(PATIENCE)
@@ -179,12 +187,15 @@ class Visitor:
         return red, green, blue
 
 
+V = TypeVar("V", bound=Visitor)
+
+
 class Stage:
     """The browsers of one test."""
 
     def __init__(self, playwright: Playwright, site_url: str, directory: Path) -> None:
         self._playwright = playwright
-        self._site_url = site_url
+        self.site_url: Final = site_url
         self._directory = directory
         self._visitors: list[Visitor] = []
 
@@ -215,9 +226,18 @@ class Stage:
 
         :param site_url: ``None``: the site of the stage.
         """
-        viewport = {"width": size[0], "height": size[1]}
-        context = browser.new_context(locale=language, viewport=viewport, ignore_https_errors=True, **options)  # type: ignore[arg-type]
-        visitor = Visitor(context.new_page(), site_url or self._site_url)
+        page = self.profile(browser, language, size, **options).new_page()
+        return self.add(Visitor(page, site_url or self.site_url))
+
+    def profile(
+        self, browser: Browser, language: str = "en-US", size: tuple[int, int] = LAPTOP, **options: Any
+    ) -> BrowserContext:
+        """A profile for pages that share cookies and storage with each other, and nothing with the rest."""
+        viewport = ViewportSize(width=size[0], height=size[1])
+        return browser.new_context(locale=language, viewport=viewport, ignore_https_errors=True, **options)
+
+    def add(self, visitor: V) -> V:
+        """Let somebody in, whose complaints count."""
         self._visitors.append(visitor)
         return visitor
 

@@ -1,0 +1,105 @@
+/**
+ * The call's page inside the phone (protocol §3). Both are of one site, so the phone sees the page's state and its
+ * button to hang up.
+ */
+
+/** The page takes leave of the other one before it is closed. */
+const FAREWELL = 600;
+/** So long the server may take to say why a call is over that its page calls over. */
+const PATIENCE = 3_000;
+const ALLOWED = "camera; microphone; display-capture; fullscreen; picture-in-picture; autoplay";
+
+export class CallPage {
+  #place;
+  #handlers;
+  #frame = null;
+  #call = null;
+  #observer = null;
+  #patience = null;
+
+  /**
+   * @param {HTMLElement} place where the page goes
+   * @param {{hungUp(call), ended(call)}} handlers the person hung up in the page; it has been over there for a while
+   */
+  constructor(place, handlers) {
+    this.#place = place;
+    this.#handlers = handlers;
+  }
+
+  /**
+   * Show the page of a call, or none.
+   * @param {import("../client/index.js").Call | null} call that is active
+   * @param {string} language "en" or "zh"
+   * @param {string} title read aloud
+   */
+  show(call, language, title) {
+    if (call !== this.#call) {
+      this._close();
+      if (call !== null) this._open(call, language);
+    }
+    if (this.#frame !== null) this.#frame.title = title;
+  }
+
+  /** Have the page hang up, so that it takes leave of the other one even where the server is out of reach. */
+  hangUp() {
+    const button = this._document()?.getElementById("hangup");
+    if (button && button.offsetParent !== null) button.click();
+  }
+
+  _open(call, language) {
+    const url = new URL(call.page, location.origin);
+    if (url.origin !== location.origin) return;
+    url.searchParams.set("lang", language);
+    const frame = document.createElement("iframe");
+    frame.allow = ALLOWED;
+    frame.src = url.href;
+    frame.addEventListener("load", () => this._watch(call, frame));
+    this.#call = call;
+    this.#frame = frame;
+    this.#place.append(frame);
+    frame.focus();
+  }
+
+  _watch(call, frame) {
+    const body = frame.contentDocument?.body;
+    if (!body || frame !== this.#frame) return;
+    this.#observer?.disconnect();
+    this.#observer = new MutationObserver(() => this._look(call, body));
+    this.#observer.observe(body, { attributes: true, attributeFilter: ["data-call-state"] });
+    body.addEventListener("click", (event) => {
+      if (event.target.closest("button#hangup") && frame === this.#frame) this.#handlers.hungUp(call);
+    });
+    this._look(call, body);
+  }
+
+  // A page that could not get in may be let in with the next try of the person: that is no end.
+  _look(call, body) {
+    const state = body.dataset.callState;
+    const isOver = state === "ended" || (state === "error" && call.isForgotten);
+    if (!isOver) {
+      clearTimeout(this.#patience);
+      this.#patience = null;
+    } else if (this.#patience === null) {
+      // The page says again and again which state it is in.
+      this.#patience = setTimeout(() => this.#handlers.ended(call), PATIENCE);
+    }
+  }
+
+  _close() {
+    const frame = this.#frame;
+    this.#observer?.disconnect();
+    clearTimeout(this.#patience);
+    this.#call = this.#frame = this.#observer = this.#patience = null;
+    if (frame === null) return;
+    frame.hidden = true;
+    setTimeout(() => frame.remove(), FAREWELL);
+  }
+
+  _document() {
+    try {
+      return this.#frame?.contentDocument ?? null;
+    } catch {
+      return null;
+    }
+  }
+}

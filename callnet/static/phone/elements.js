@@ -1,0 +1,65 @@
+/**
+ * Making elements, and putting what changes on the page without taking the focus from anybody.
+ */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * Make an element.
+ * @param {string} name
+ * @param {object} properties `class`, `data-…`, `aria-…` and other attributes; `on…`: what to do at an event;
+ *   true and false: whether an attribute is there
+ * @param {...(Node | string)} children
+ */
+export function el(name, properties = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value === true) element.setAttribute(key, "");
+    else if (value !== false) element.setAttribute(key, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** A picture of the page's symbols. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  const use = document.createElementNS(SVG, "use");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  use.setAttribute("href", `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+const shown = new WeakMap();
+
+/**
+ * Fill an element with what `build` makes of `content`, if that is something else than before. What had the focus
+ * is known again by its `data-key`.
+ */
+export function fill(container, content, build) {
+  const text = JSON.stringify(content);
+  if (shown.get(container) === text) return;
+  shown.set(container, text);
+  const focused = document.activeElement;
+  const key = container.contains(focused) ? focused.dataset.key : undefined;
+  const made = build(content);
+  container.textContent = "";
+  container.append(...made);
+  if (key === undefined) return;
+  const again = Array.from(container.querySelectorAll("[data-key]")).find((one) => one.dataset.key === key);
+  (again ?? container.querySelector("button"))?.focus();
+}
+
+/** Put a text there; an empty one is not shown at all. */
+export function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+  element.hidden = text === "";
+}
+
+/** Put a picture of the page's symbols into one that is there. */
+export function picture(use, name) {
+  if (use.getAttribute("href") !== `#i-${name}`) use.setAttribute("href", `#i-${name}`);
+}

@@ -1,0 +1,63 @@
+/**
+ * Remote controls have arrows and OK, and nothing else: arrows go to the next thing in that direction.
+ */
+
+const DIRECTIONS = {
+  ArrowLeft: { along: "x", across: "y", sign: -1 },
+  ArrowRight: { along: "x", across: "y", sign: 1 },
+  ArrowUp: { along: "y", across: "x", sign: -1 },
+  ArrowDown: { along: "y", across: "x", sign: 1 },
+};
+/** What lies to the side of the way counts as so much further away. */
+const ASIDE = 3;
+
+/** What can have the focus now, in order. */
+export function controls() {
+  const all = document.querySelectorAll("input, button, iframe");
+  return Array.from(all).filter((element) => element.offsetParent !== null && !element.disabled);
+}
+
+/** Have arrows and OK reach everything. `main()` is what matters most now, where they begin. */
+export function followArrows(main) {
+  document.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const focused = document.activeElement;
+    const isSomewhere = focused !== null && focused !== document.body && focused.offsetParent !== null;
+    const direction = DIRECTIONS[event.key];
+    if (!isSomewhere && (direction || event.key === "Enter")) {
+      event.preventDefault();
+      main()?.focus();
+    } else if (direction && isSomewhere && !isTyping(focused, event.key)) {
+      const next = nextTo(focused, direction);
+      if (next === null) return;
+      event.preventDefault();
+      next.focus();
+      next.scrollIntoView({ block: "nearest" });
+    }
+  });
+}
+
+function isTyping(element, key) {
+  const isText = element instanceof HTMLInputElement && element.type !== "checkbox";
+  return isText && (key === "ArrowLeft" || key === "ArrowRight");
+}
+
+function nextTo(focused, { along, across, sign }) {
+  const from = middleOf(focused);
+  let nearest = null;
+  let least = Infinity;
+  for (const element of controls()) {
+    const to = middleOf(element);
+    const ahead = (to[along] - from[along]) * sign;
+    if (element === focused || ahead <= 1) continue;
+    const aside = Math.max(0, Math.abs(to[across] - from[across]) - (to[`${across}Size`] + from[`${across}Size`]) / 2);
+    const distance = ahead + ASIDE * aside + Math.abs(to[across] - from[across]) / 10;
+    if (distance < least) [nearest, least] = [element, distance];
+  }
+  return nearest;
+}
+
+function middleOf(element) {
+  const { left, top, width, height } = element.getBoundingClientRect();
+  return { x: left + width / 2, y: top + height / 2, xSize: width, ySize: height };
+}

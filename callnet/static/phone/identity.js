@@ -1,0 +1,88 @@
+/**
+ * Which device this tab is.
+ *
+ * A tab keeps its device for itself, so that two tabs can be two devices. The browser remembers the last one
+ * and the credentials of all: a new tab is the last one again, unless another tab is that already.
+ */
+
+import { browser, tab } from "./memory.js";
+
+/** The device of this tab, `{phone, deviceId}`: it was that before a reload, or may be the last one; else null. */
+export async function deviceOfTab() {
+  const own = tab.get("device");
+  if (own !== null) {
+    hold(own);
+    return own;
+  }
+  const last = browser.get("last");
+  return last !== null && last.stays && (await hold(last)) ? last : null;
+}
+
+/** Be this device in this tab, and in the next one. */
+export function become({ phone, deviceId }) {
+  tab.set("device", { phone, deviceId });
+  browser.set("last", { phone, deviceId, stays: true });
+  hold({ phone, deviceId });
+}
+
+/** Be no device any more. */
+export function leave({ phone, deviceId }) {
+  tab.set("device", null);
+  const last = browser.get("last");
+  if (last?.phone === phone && last.deviceId === deviceId) browser.set("last", { phone, deviceId, stays: false });
+  release();
+}
+
+/** What to propose to who logs in: the device that logged out last, else one that nobody is yet. */
+export function proposal() {
+  const last = browser.get("last");
+  if (last !== null && !last.stays) return last;
+  return { phone: "", deviceId: `web-${randomWord()}` };
+}
+
+/** The credentials of a device, or null. */
+export function kept(device) {
+  return browser.get(nameOf(device));
+}
+
+export function keep(device, credentials) {
+  browser.set(nameOf(device), credentials);
+}
+
+// Who holds the lock of a device shows other tabs that it is in use. Where there are no locks, a new tab asks
+// the person who it is.
+let held = "";
+let letGo = () => {};
+
+/** Whether no other tab is this device. */
+function hold(device) {
+  const name = nameOf(device);
+  if (name === held) return Promise.resolve(true);
+  release();
+  if (!navigator.locks) return Promise.resolve(false);
+  held = name;
+  return new Promise((told) => {
+    navigator.locks.request(`callnet.${name}`, { ifAvailable: true }, (lock) => {
+      told(lock !== null);
+      if (lock === null || held !== name) return undefined;
+      return new Promise((resolve) => {
+        letGo = resolve;
+      });
+    });
+  });
+}
+
+function release() {
+  held = "";
+  letGo();
+  letGo = () => {};
+}
+
+function nameOf({ phone, deviceId }) {
+  return `device.${phone}.${deviceId}`;
+}
+
+function randomWord() {
+  const bytes = crypto.getRandomValues(new Uint8Array(3));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("").slice(0, 5);
+}

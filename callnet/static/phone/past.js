@@ -1,0 +1,105 @@
+/**
+ * The past calls of this phone, and how many of them were missed and not looked at yet.
+ */
+
+import { browser } from "./memory.js";
+
+const PAGE = 30;
+/** The server writes a call's row within a second of its end. */
+const WRITTEN_AFTER = 1_500;
+
+export class Past {
+  #account;
+  #changed;
+  #loading = 0;
+  #soon = null;
+  #next = null;
+  #rows = [];
+
+  isKnown = false;
+
+  /**
+   * @param {import("../client/index.js").Account} account
+   * @param {() => void} changed
+   */
+  constructor(account, changed) {
+    this.#account = account;
+    this.#changed = changed;
+  }
+
+  /** Read the newest calls. @throws {AccountError} */
+  async load() {
+    this.#loading += 1;
+    await this._take(this.#loading, { limit: PAGE }, []);
+  }
+
+  /** Read older calls, too. @throws {AccountError} */
+  async loadMore() {
+    await this._take(this.#loading, { limit: PAGE, after: this.#next }, this.#rows);
+  }
+
+  /** A call has just ended. */
+  loadSoon() {
+    clearTimeout(this.#soon);
+    this.#soon = setTimeout(() => this.load().catch(() => {}), WRITTEN_AFTER);
+  }
+
+  /** Be read no more. */
+  close() {
+    this.#loading += 1;
+    clearTimeout(this.#soon);
+  }
+
+  /** Whether there are older ones. */
+  get hasMore() {
+    return this.#next !== null;
+  }
+
+  /** How many were missed since somebody looked. */
+  get missed() {
+    const seen = browser.get(this._seen()) ?? 0;
+    return this.#rows.filter((row) => isMissed(row) && row.started_at > seen).length;
+  }
+
+  /** Somebody looks. */
+  see() {
+    if (this.missed > 0) browser.set(this._seen(), this.#rows[0].started_at);
+  }
+
+  /**
+   * The calls, the newest first: `{key, phone, kind, outcome, startedAt, duration}`. kind: "incoming"
+   * "outgoing" "missed" "refused"; outcome: the server's word; times in milliseconds, duration null if nobody answered.
+   */
+  calls() {
+    return this.#rows.map((row) => ({
+      key: `${row.room_id}-${row.direction}`,
+      phone: row.peer_phone,
+      kind: kindOf(row),
+      outcome: row.outcome,
+      startedAt: row.started_at * 1_000,
+      duration: row.answered_at === null ? null : (row.ended_at - row.answered_at) * 1_000,
+    }));
+  }
+
+  async _take(mine, asked, before) {
+    const { calls, next } = await this.#account.history(asked);
+    if (mine !== this.#loading) return;
+    this.#rows = [...before, ...calls];
+    this.#next = next;
+    this.isKnown = true;
+    this.#changed();
+  }
+
+  _seen() {
+    return `seen.${this.#account.phone}`;
+  }
+}
+
+function isMissed({ direction, outcome }) {
+  return direction === "incoming" && outcome === "missed";
+}
+
+function kindOf(row) {
+  if (row.direction === "outgoing") return "outgoing";
+  return row.outcome === "missed" || row.outcome === "refused" ? row.outcome : "incoming";
+}

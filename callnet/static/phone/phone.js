@@ -1,0 +1,240 @@
+/**
+ * The phone without its looks: who it is logged in as, its device, its lists, and what it has to say.
+ */
+
+import { Account, Device, ERROR } from "../client/index.js";
+import { Book } from "./book.js";
+import * as identity from "./identity.js";
+import { tab } from "./memory.js";
+import { Past } from "./past.js";
+import { sentenceOf } from "./sentences.js";
+
+/** On the base protocol nobody says who comes and goes: it is asked. */
+const LOOK_EVERY = 15_000;
+const PAGE = "/static/demo/direct_chat.html?room_id=";
+
+export class Phone {
+  #changed;
+  #looking = null;
+
+  /** Whether it is not clear yet which device this tab is. */
+  isStarting = true;
+  /** All four null: nobody is logged in. */
+  account = null;
+  device = null;
+  book = null;
+  past = null;
+  /** What the owner wants of calls; null: not known yet. */
+  settings = null;
+  /** What came of the last try to log in: a sentence (sentences.js) or null, and whether a code is to be given. */
+  login = { isBusy: false, problem: null, needsCode: false };
+  /** What there is to say: `{say: a sentence, call: the Call that is over, or null}`; null: nothing. */
+  notice = null;
+
+  /** @param {() => void} changed is called whenever something has changed */
+  constructor(changed) {
+    this.#changed = changed;
+  }
+
+  /** Be what this tab was before, or wait for somebody to log in. */
+  async start() {
+    const who = await identity.deviceOfTab();
+    if (who !== null) this._enter(this._account(who));
+    this.isStarting = false;
+    this.#changed();
+  }
+
+  /** Log in as a device. */
+  async logIn(who, code) {
+    this.login = { ...this.login, isBusy: true, problem: null };
+    this.#changed();
+    const account = this._account(who);
+    try {
+      await account.login(code);
+      this.login = { isBusy: false, problem: null, needsCode: false };
+      identity.become(who);
+      this._enter(account);
+    } catch (error) {
+      this.login.problem = await this._problem(account, error, code);
+      this.login.isBusy = false;
+    }
+    this.#changed();
+  }
+
+  /** Log out. The token is revoked if the server can be reached. */
+  logOut() {
+    const { account } = this;
+    account.logout().catch(() => {});
+    identity.leave(account);
+    this._leave();
+    this.#changed();
+  }
+
+  /** Be no device in this tab any more; the other place where this one is in use goes on. */
+  leaveTab() {
+    tab.set("device", null);
+    this._leave();
+    this.#changed();
+  }
+
+  /** Call a device of a phone, or with `*` all of them. */
+  call(phone, deviceId = "*") {
+    this.notice = null;
+    if (this.device.place(phone, deviceId) === null) this.say((words) => words.error.no_connection);
+  }
+
+  /** The page of a call has seen its end. */
+  noteEnd(call) {
+    this.device?.noteEnd(call);
+  }
+
+  /** Add a contact, or give it another name. Returns whether that was done. */
+  async addContact(phone, name) {
+    if (phone === this.account.phone) {
+      this.say((words) => words.error.own);
+      return false;
+    }
+    return this._try(async () => {
+      await this.book.add(phone, name);
+      const shown = name || phone;
+      const isThere = this.book.lists(phone);
+      this.say((words) => (isThere ? words.added.there(shown) : words.added.later(shown)));
+    });
+  }
+
+  async removeContact(phone) {
+    return this._try(() => this.book.remove(phone));
+  }
+
+  async loadMore() {
+    return this._try(() => this.past.loadMore());
+  }
+
+  /** Set the quiet hours, `{from, to}` as `22:30`; null: there are none. */
+  async setQuiet(hours) {
+    return this._try(async () => {
+      const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+      this.settings = await this.account.settings({ do_not_disturb: hours && { ...hours, time_zone: timeZone } });
+      this.say((words) => (hours ? words.quietNow(hours.from, hours.to) : words.saved));
+    });
+  }
+
+  /** Say something, until something else is to be said. */
+  say(say) {
+    this.notice = { say, call: null };
+    this.#changed();
+  }
+
+  /** It was read. */
+  dismiss() {
+    this.notice = null;
+    this.#changed();
+  }
+
+  /** What to call the other side of a call, past or present. */
+  nameOf(phone, given = "") {
+    return this.book?.nameOf(phone) || given || phone;
+  }
+
+  // Logging in and out.
+
+  _account(who) {
+    const kept = identity.kept(who);
+    return new Account({ site: location.origin, ...who, kept, keep: (all) => identity.keep(who, all) });
+  }
+
+  async _problem(account, error, code) {
+    if (error.code !== ERROR.CODE) return sentenceOf(error);
+    this.login.needsCode = true;
+    if (code) return sentenceOf(error);
+    try {
+      await account.requestCode();
+      return (words) => words.error.code;
+    } catch (another) {
+      return sentenceOf(another);
+    }
+  }
+
+  _enter(account) {
+    this.account = account;
+    this.book = new Book(account, this.#changed);
+    this.past = new Past(account, this.#changed);
+    const device = (this.device = new Device(account, location.origin));
+    device.addEventListener("state", () => this._look(device));
+    device.addEventListener("call", ({ detail }) => this._follow(detail));
+    device.addEventListener("presence", ({ detail }) => this.book.hear(detail));
+    device.addEventListener("missed", () => this.past.loadSoon());
+    const call = tab.get("call");
+    if (call !== null) device.resume(call);
+    device.connect();
+    this.#looking = setInterval(() => this._lookAround(), LOOK_EVERY);
+  }
+
+  _leave() {
+    clearInterval(this.#looking);
+    this.device.close();
+    this.book.close();
+    this.past.close();
+    tab.set("call", null);
+    this.account = this.device = this.book = this.past = this.settings = this.notice = null;
+  }
+
+  // What the device says.
+
+  _look(device) {
+    if (device !== this.device) return;
+    if (device.state === "online") this._read();
+    if (device.state === "denied") {
+      this.login = { isBusy: false, problem: sentenceOf(device.denial), needsCode: false };
+      identity.leave(this.account);
+      this.account.forget();
+      this._leave();
+    }
+    this.#changed();
+  }
+
+  _read() {
+    const { account } = this;
+    this.book.load().catch(() => {});
+    this.past.load().catch(() => {});
+    account.settings().then(
+      (settings) => {
+        if (account === this.account) this.settings = settings;
+        this.#changed();
+      },
+      () => {}, // it is asked again with the next connection
+    );
+  }
+
+  _lookAround() {
+    if (this.device.state === "online" && !this.device.isExtended) this.book.load().catch(() => {});
+  }
+
+  _follow(call) {
+    if (call.page === "" && call.roomId !== "") call.page = PAGE + call.roomId;
+    if (call.isOver) {
+      this.notice = { say: null, call };
+      tab.set("call", null);
+      this.past.loadSoon();
+    } else {
+      this.notice = null;
+      if (call.state === "active") tab.set("call", rememberable(call));
+    }
+    this.#changed();
+  }
+
+  async _try(work) {
+    const { account } = this;
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      if (account === this.account) this.say(sentenceOf(error));
+      return false;
+    }
+  }
+}
+
+function rememberable({ direction, peer, roomId, page, name, answeredAt }) {
+  return { direction, peer, roomId, page, name, answeredAt };
+}

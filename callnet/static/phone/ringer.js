@@ -1,0 +1,116 @@
+/**
+ * How a call makes itself heard and seen to who looks at something else: sound, the title of the page, a
+ * notification. A browser lets no page sound before somebody has touched it; until then the rest must do.
+ */
+
+/** Tones as [hertz, start, length] in seconds, and after how many seconds they come again. */
+const INCOMING = {
+  tones: [
+    [659, 0, 0.35],
+    [784, 0.2, 0.35],
+    [988, 0.4, 0.7],
+    [659, 1.2, 0.35],
+    [784, 1.4, 0.35],
+    [988, 1.6, 0.7],
+  ],
+  every: 3,
+  volume: 0.22,
+};
+const OUTGOING = { tones: [[440, 0, 1]], every: 4, volume: 0.05 };
+const BLINK_EVERY = 1_000;
+
+export class Ringer {
+  #context = null;
+  #sounding = null;
+  #title = "";
+  #blinking = null;
+  #notification = null;
+  #kind = null;
+
+  constructor() {
+    // A context that is closed meanwhile does not resume any more.
+    const resume = () => this.#context?.resume().catch(() => {});
+    for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, resume);
+  }
+
+  /**
+   * Ring, or be silent.
+   * @param {"incoming" | "outgoing" | null} kind
+   * @param {string} title of the page; of an incoming call it blinks
+   * @param {string} plain its title without that call
+   */
+  ring(kind, title, plain) {
+    this._setTitle(kind === "incoming" ? [title, plain] : [title]);
+    if (kind === this.#kind) return;
+    this.#kind = kind;
+    clearInterval(this.#sounding);
+    this.#context?.close();
+    this.#context = null;
+    this.#notification?.close();
+    this.#notification = null;
+    if (kind === null) return;
+    this._sound(kind === "incoming" ? INCOMING : OUTGOING);
+    if (kind === "incoming") this._notify(title);
+  }
+
+  /** "default" nobody has asked yet · "granted" · "denied" · "unsupported" */
+  static get permission() {
+    return "Notification" in window ? Notification.permission : "unsupported";
+  }
+
+  /** Ask the person whether notifications may be shown. */
+  static async askPermission() {
+    if ("Notification" in window) await Notification.requestPermission();
+  }
+
+  _sound({ tones, every, volume }) {
+    if (!("AudioContext" in window)) return;
+    const context = (this.#context = new AudioContext());
+    const play = () => {
+      if (context.state !== "running") return;
+      for (const [hertz, start, length] of tones) playTone(context, hertz, context.currentTime + start, length, volume);
+    };
+    context.resume().then(play, () => {});
+    this.#sounding = setInterval(play, every * 1_000);
+  }
+
+  _setTitle(titles) {
+    const all = titles.join("\n");
+    if (all === this.#title) return;
+    this.#title = all;
+    clearInterval(this.#blinking);
+    document.title = titles[0];
+    if (titles.length === 1 || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    let turn = 0;
+    this.#blinking = setInterval(() => {
+      turn += 1;
+      document.title = titles[turn % titles.length];
+    }, BLINK_EVERY);
+  }
+
+  _notify(title) {
+    if (Ringer.permission !== "granted" || document.visibilityState === "visible") return;
+    try {
+      this.#notification = new Notification(title, { icon: "/static/phone/icon-192.png", requireInteraction: true });
+      this.#notification.onclick = () => {
+        window.focus();
+        this.#notification?.close();
+      };
+    } catch {
+      // Some telephones show notifications of service workers only.
+    }
+  }
+}
+
+function playTone(context, hertz, start, length, volume) {
+  const tone = context.createOscillator();
+  const loudness = context.createGain();
+  tone.frequency.value = hertz;
+  loudness.gain.setValueAtTime(0, start);
+  loudness.gain.linearRampToValueAtTime(volume, start + 0.02);
+  loudness.gain.exponentialRampToValueAtTime(0.001, start + length);
+  tone.connect(loudness);
+  loudness.connect(context.destination);
+  tone.start(start);
+  tone.stop(start + length);
+}

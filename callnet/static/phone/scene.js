@@ -1,0 +1,40 @@
+/**
+ * From the facts of the phone to what it shows: no DOM.
+ */
+
+/**
+ * "starting" · "login" · "home" · "ringing" somebody calls · "calling" somebody is called · "call" · "elsewhere" the
+ * device is in use in another place
+ * @param {import("./phone.js").Phone} phone
+ */
+export function sceneOf({ isStarting, device }) {
+  if (isStarting) return "starting";
+  if (device === null) return "login";
+  if (device.state === "elsewhere") return "elsewhere";
+  const { call } = device;
+  if (call === null) return "home";
+  if (call.state === "active") return "call";
+  return call.isIncoming ? "ringing" : "calling";
+}
+
+/** Which section of the page shows a scene. */
+export const SECTIONS = {
+  starting: "starting",
+  login: "login",
+  home: "home",
+  ringing: "ring",
+  calling: "ring",
+  call: "call",
+  elsewhere: "elsewhere",
+};
+
+/** What has the focus first in a scene: the first of these that is there. */
+export const FIRST = {
+  starting: [],
+  login: ["#login-phone"],
+  home: ["#notice-again", ".cards .call", ".panel button"],
+  ringing: ["#accept"],
+  calling: ["#cancel"],
+  call: ["#call-hangup"],
+  elsewhere: ["#here"],
+};

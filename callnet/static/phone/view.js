@@ -1,0 +1,221 @@
+/**
+ * Puts the facts of the phone on the page.
+ */
+
+import { CallPage } from "./call_page.js";
+import { fill, picture, put } from "./elements.js";
+import { pastCall, personCard, personForm } from "./lists.js";
+import { Ringer } from "./ringer.js";
+import { FIRST, SECTIONS, sceneOf } from "./scene.js";
+import { endOf } from "./sentences.js";
+import { wordsIn } from "./words.js";
+
+export const PARTS = ["contacts", "calls", "settings"];
+
+export class View {
+  #doings;
+  #elements;
+  #language = "en";
+  #words;
+  #ringer = new Ringer();
+  #page;
+  #scene = "";
+  #sceneSince = 0;
+  #shownSettings = undefined;
+
+  /** Which part of the home is shown, and which contact is being changed (its phone, or null). */
+  part = "contacts";
+  edited = null;
+
+  /** @param {object} doings what buttons do: call, edit, rename, remove; hungUp and ended of the call's page */
+  constructor(doings) {
+    this.#doings = doings;
+    const named = document.querySelectorAll("[id]");
+    this.#elements = Object.fromEntries(Array.from(named, (element) => [element.id, element]));
+    this.#page = new CallPage(this.#elements["call-page"], doings);
+  }
+
+  get elements() {
+    return this.#elements;
+  }
+
+  get language() {
+    return this.#language;
+  }
+
+  get scene() {
+    return this.#scene;
+  }
+
+  /** Milliseconds since the scene began. */
+  get sceneAge() {
+    return performance.now() - this.#sceneSince;
+  }
+
+  /** The page of the present call. */
+  get page() {
+    return this.#page;
+  }
+
+  /** Speak another language, `en` or `zh`. */
+  speak(language) {
+    const { lang, words } = wordsIn(language);
+    this.#language = language;
+    this.#words = words;
+    document.documentElement.lang = lang;
+    for (const element of document.querySelectorAll("[data-word]")) {
+      element.textContent = words.still[element.dataset.word];
+    }
+    for (const element of document.querySelectorAll("[data-label]")) {
+      element.setAttribute("aria-label", words.still[element.dataset.label]);
+      if (element instanceof HTMLButtonElement) element.title = words.still[element.dataset.label];
+    }
+    for (const one of ["en", "zh"]) {
+      this.#elements[`language-${one}`].setAttribute("aria-pressed", String(one === language));
+    }
+  }
+
+  /** @param {import("./phone.js").Phone} phone */
+  show(phone) {
+    const scene = sceneOf(phone);
+    const isNew = scene !== this.#scene;
+    if (isNew) this.#sceneSince = performance.now();
+    this.#scene = document.body.dataset.scene = scene;
+    document.body.dataset.link = phone.device?.state ?? "off";
+    for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== SECTIONS[scene];
+    this._showLogin(phone);
+    if (phone.device !== null) this._showHome(phone);
+    this._showCall(phone, scene);
+    // Of a call its page takes the focus.
+    if (isNew && scene !== "call") this.main()?.focus();
+  }
+
+  /** What matters most now. */
+  main() {
+    const isThere = (element) => element.offsetParent !== null && !element.disabled;
+    const found = FIRST[this.#scene].map((selector) => Array.from(document.querySelectorAll(selector)).find(isThere));
+    return found.find((element) => element !== undefined) ?? null;
+  }
+
+  _showLogin({ login }) {
+    const { isBusy, problem, needsCode } = login;
+    put(this.#elements["login-problem"], problem === null ? "" : problem(this.#words));
+    this.#elements["login-with-code"].hidden = !needsCode;
+    this.#elements["login-submit"].disabled = isBusy;
+    for (const name of ["phone", "device"]) {
+      this.#elements[`login-${name}`].setAttribute("aria-invalid", String(problem !== null && !needsCode));
+    }
+  }
+
+  _showHome(phone) {
+    const { account, device } = phone;
+    const { state } = device;
+    put(this.#elements["self-phone"], account.phone);
+    put(this.#elements["self-device"], account.deviceId);
+    put(this.#elements.link, this.#words.link[state]);
+    put(this.#elements["device-text"], `${account.phone} · ${account.deviceId}`);
+    for (const part of PARTS) {
+      this.#elements[part].hidden = part !== this.part;
+      const button = this.#elements[`to-${part}`];
+      if (part === this.part) button.setAttribute("aria-current", "page");
+      else button.removeAttribute("aria-current");
+    }
+    this._showNotice(phone);
+    this._showPeople(phone);
+    this._showPast(phone);
+    this._showSettings(phone);
+  }
+
+  _showNotice({ notice, book }) {
+    const call = notice?.call ?? null;
+    const name = call && (book.nameOf(call.peer.phone) || call.name || call.peer.phone);
+    const text = notice === null ? "" : call ? endOf(call, name, this.#words) : notice.say(this.#words);
+    this.#elements.notice.hidden = text === "";
+    put(this.#elements["notice-text"], text);
+    this.#elements["notice-again"].hidden = call === null;
+  }
+
+  _showPeople({ book }) {
+    const people = book.people();
+    const content = { people, edited: this.edited, language: this.#language };
+    fill(this.#elements.people, content, () =>
+      people.map((person) =>
+        person.phone === this.edited
+          ? personForm(person, this.#words, this.#doings)
+          : personCard(person, this.#words, this.#doings),
+      ),
+    );
+    this.#elements["no-people"].hidden = !book.isKnown || people.length > 0 || !this.#elements["add-form"].hidden;
+  }
+
+  _showPast({ past, book }) {
+    if (this.part === "calls" && this.#scene === "home") past.see();
+    const { missed } = past;
+    put(this.#elements.missed, missed > 0 ? String(missed) : "");
+    put(this.#elements["missed-words"], missed > 0 ? this.#words.past.count(missed) : "");
+    const calls = past.calls().map((call) => ({
+      ...call,
+      name: book.nameOf(call.phone) || call.phone,
+      when: this._when(call.startedAt),
+    }));
+    fill(this.#elements.past, { calls, language: this.#language }, () =>
+      calls.map((call) => pastCall(call, this.#words, this.#doings)),
+    );
+    this.#elements.more.hidden = !past.hasMore;
+    this.#elements["no-calls"].hidden = !past.isKnown || calls.length > 0;
+  }
+
+  _when(milliseconds) {
+    const date = new Date(milliseconds);
+    const isToday = date.toDateString() === new Date().toDateString();
+    const clock = { hour: "2-digit", minute: "2-digit" };
+    const options = isToday ? clock : { month: "short", day: "numeric", ...clock };
+    return new Intl.DateTimeFormat(document.documentElement.lang, options).format(date);
+  }
+
+  _showSettings({ settings }) {
+    if (settings !== this.#shownSettings) {
+      this.#shownSettings = settings;
+      const quiet = settings?.do_not_disturb ?? null;
+      this.#elements.quiet.checked = quiet !== null;
+      this.#elements["quiet-times"].hidden = quiet === null;
+      if (quiet !== null) {
+        this.#elements["quiet-from"].value = quiet.from;
+        this.#elements["quiet-to"].value = quiet.to;
+      }
+    }
+    this.#elements.quiet.disabled = settings === null;
+    const { permission } = Ringer;
+    this.#elements.alerts.hidden = permission === "unsupported";
+    this.#elements["alerts-on"].hidden = permission !== "default";
+    put(this.#elements["alerts-state"], this.#words.alerts[permission] ?? "");
+  }
+
+  _showCall(phone, scene) {
+    const words = this.#words;
+    const call = phone.device?.call ?? null;
+    const missed = phone.past?.missed ?? 0;
+    const home = missed > 0 ? `${words.title.missed(missed)} ${words.still.name}` : words.still.name;
+    const name = call === null ? "" : phone.nameOf(call.peer.phone, call.name);
+    const rings = { ringing: "incoming", calling: "outgoing" };
+    const title = words.title[scene] && call ? words.title[scene](name) : home;
+    this.#ringer.ring(rings[scene] ?? null, title, home);
+    if (scene === "ringing" || scene === "calling") this._showRing(phone.device, call, name);
+    if (scene === "call") {
+      put(this.#elements["call-name"], name);
+      put(this.#elements["call-text"], words.inCall[call.otherSide]);
+    }
+    this.#page.show(scene === "call" ? call : null, this.#language, words.still.call_page);
+  }
+
+  _showRing(device, call, name) {
+    const words = this.#words;
+    put(this.#elements["ring-name"], name);
+    const outgoing = device.state !== "online" ? words.waits : call.state === "ringing" ? words.rings : words.calling;
+    put(this.#elements["ring-text"], call.isIncoming ? words.ringing : outgoing);
+    put(this.#elements["ring-number"], name === call.peer.phone ? "" : call.peer.phone);
+    picture(this.#elements["ring-icon"], call.isIncoming ? "video" : "person");
+    this.#elements.accept.hidden = this.#elements.refuse.hidden = !call.isIncoming;
+    this.#elements.cancel.hidden = call.isIncoming;
+  }
+}

@@ -1,0 +1,129 @@
+"""Looks at the web phone as an eye would: all is whole, in view or to be scrolled to, and what matters most is free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from playwright.sync_api import Page
+
+MAIN_BUTTONS: Final = {
+    "login": "login-submit",
+    "home": "to-contacts",
+    "ringing": "accept",
+    "calling": "cancel",
+    "call": "call-hangup",
+    "elsewhere": "here",
+}
+"""The button that matters most in each scene."""
+
+_FIND_FAULTS: Final = """(mainButton) => {
+    const faults = [];
+    const name = (element) => element.id ? `#${element.id}` : `${element.tagName.toLowerCase()}.${element.className}`;
+    const isSeen = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
+        && element.getBoundingClientRect().width > 0;
+    const isWider = (inner, outer) => inner.left < outer.left - 1 || inner.right > outer.right + 1;
+    const isHigher = (inner, outer) => inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1;
+    const screen = { left: 0, top: 0, right: innerWidth, bottom: innerHeight };
+
+    const root = document.documentElement;
+    if (root.scrollWidth > innerWidth || root.scrollHeight > innerHeight) faults.push("the page scrolls");
+
+    const hasText = (element) => Array.from(element.childNodes)
+        .some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
+    const elements = Array.from(document.querySelectorAll("#stage *"))
+        .filter((element) => isSeen(element)
+            && (hasText(element) || element.matches("button, input, .disc, .emblem, .face")));
+    for (const element of elements) {
+        const isCutOnPurpose = getComputedStyle(element).textOverflow === "ellipsis";
+        const range = document.createRange();
+        range.selectNodeContents(element);
+        const boxes = [element.getBoundingClientRect()];
+        if (hasText(element) && !isCutOnPurpose) boxes.push(range.getBoundingClientRect());
+        for (const box of boxes) {
+            let scrolls = false;
+            for (let outer = element.parentElement; outer; outer = outer.parentElement) {
+                const { overflowY } = getComputedStyle(outer);
+                if (overflowY === "visible") continue;
+                const around = outer.getBoundingClientRect();
+                const canScroll = overflowY === "auto" && outer.scrollHeight > outer.clientHeight;
+                if (isWider(box, around) || (!canScroll && !scrolls && isHigher(box, around))) {
+                    faults.push(`${name(element)} is cut by ${name(outer)}`);
+                }
+                scrolls = scrolls || canScroll;
+            }
+            if (isWider(box, screen) || (!scrolls && isHigher(box, screen))) {
+                faults.push(`${name(element)} leaves the screen`);
+            }
+        }
+        if (hasText(element) && !isCutOnPurpose && getComputedStyle(element).display !== "inline"
+            && (element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1)) {
+            faults.push(`the text of ${name(element)} does not fit`);
+        }
+    }
+
+    const parts = ["#self", "#menu", "#notice", ".panel:not([hidden])", "#ring .message", "#ring .answers", "#call-bar",
+        "#call-page"];
+    const seen = parts.map((part) => document.querySelector(part)).filter(isSeen)
+        .map((part) => [name(part), part.getBoundingClientRect()]);
+    for (const [i, [one, a]] of seen.entries()) {
+        for (const [other, b] of seen.slice(i + 1)) {
+            const isApart = a.right <= b.left + 1 || b.right <= a.left + 1
+                || a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
+            if (!isApart) faults.push(`${one} and ${other} overlap`);
+        }
+    }
+
+    const main = document.getElementById(mainButton);
+    const box = main.getBoundingClientRect();
+    if (!isSeen(main)) faults.push(`#${mainButton} is not to be seen`);
+    else if (!main.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2))) {
+        faults.push(`#${mainButton} is covered`);
+    }
+    return faults;
+}"""
+
+_PUT: Final = """([id, text]) => {
+    const element = document.getElementById(id);
+    for (let outer = element; outer; outer = outer.parentElement) outer.hidden = false;
+    element.textContent = text;
+}"""
+
+_SENTENCES: Final = """async (language) => {
+    const { wordsIn } = await import("/static/phone/words.js");
+    const { words } = wordsIn(language);
+    const name = "Alexandra Konstantinopoulou-Wassiljewa 王小明";
+    const why = [words.over.own, words.over.outgoing, words.over.incoming, words.over.active].flatMap(Object.values);
+    const ends = why.map((reason) => `${words.over.title(name)} ${reason}${words.over.lasted("10:20:30")}`);
+    const errors = Object.values(words.error).map((error) => typeof error === "function" ? error(3600) : error);
+    return { ends, errors };
+}"""
+"""All that a notice, and the form to log in, may have to say."""
+
+
+def faults(page: Page) -> Sequence[str]:
+    """What is wrong with how the phone looks just now."""
+    found: Sequence[str] = page.evaluate(_FIND_FAULTS, MAIN_BUTTONS[_scene(page)])
+    return found
+
+
+def word_faults(page: Page) -> Sequence[str]:
+    """What would be wrong with any sentence that the phone has for a scene such as the present one.
+
+    It must be the home with a notice, or the form to log in.
+    """
+    language = "zh" if page.evaluate("document.documentElement.lang") == "zh-CN" else "en"
+    sentences = page.evaluate(_SENTENCES, language)
+    place = "notice-text" if _scene(page) == "home" else "login-problem"
+    texts = [*sentences["errors"], *(sentences["ends"] if place == "notice-text" else [])]
+    before = page.evaluate("(id) => document.getElementById(id).textContent", place)
+    found = []
+    for text in texts:
+        page.evaluate(_PUT, [place, text])
+        found += [f"{text}: {fault}" for fault in faults(page)]
+    page.evaluate(_PUT, [place, before])
+    return found
+
+
+def _scene(page: Page) -> str:
+    return page.get_attribute("body", "data-scene") or ""

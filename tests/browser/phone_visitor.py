@@ -1,0 +1,167 @@
+"""A person at the web phone, in a tab of a browser. Everything here blocks, as in :mod:`tests.browser.visitor`."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Final, cast
+
+from playwright.sync_api import Browser, BrowserContext, Frame, Page, WebSocket
+
+from callnet.model import DeviceAddress
+from callnet.schemas.frames import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXTENDED, Direction
+from tests.browser.camera import Camera
+from tests.browser.visitor import Stage, Visitor
+from tests.frame_schemas import complaint
+
+ALICE: Final = DeviceAddress("13800000001", "alices-desk")
+BOB: Final = DeviceAddress("13800000002", "bobs-desk")
+TELEVISION: Final = DeviceAddress("13800000003", "tv")
+
+_OFFER_NOTHING: Final = """
+    window.WebSocket = class extends WebSocket {
+        constructor(url) { super(url); }
+    };
+"""
+
+
+class PageInside(Visitor):
+    """The call's page inside the phone."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.page = cast("Page", frame)  # a frame can do all of a page that is asked of it here
+        self.complaints = []
+
+
+class PhoneVisitor(Visitor):
+    """One tab with the phone."""
+
+    def __init__(self, page: Page, site_url: str, *, base: bool = False) -> None:
+        self._directions = (TO_DEVICE, FROM_DEVICE) if base else (TO_EXTENDED, FROM_EXTENDED)
+        super().__init__(page, site_url)
+        self._site_url = site_url
+        if base:
+            page.add_init_script(_OFFER_NOTHING)
+
+    def _watch(self, socket: WebSocket) -> None:
+        """Complain of frames that are not as the schemas say."""
+        if "/socket.io" not in socket.url:
+            super()._watch(socket)
+            return
+
+        def look(direction: Direction, payload: str | bytes) -> None:
+            wrong = complaint(direction, json.loads(payload))
+            if wrong is not None:
+                self.complaints.append(f"{direction.name}: {wrong}")
+
+        received, sent = self._directions
+        socket.on("framereceived", partial(look, received))
+        socket.on("framesent", partial(look, sent))
+
+    def open(self, query: str = "") -> None:
+        """Open the phone."""
+        self.page.goto(f"{self._site_url}/{query}")
+
+    def await_scene(self, scene: str, link: str = "") -> None:
+        """Wait until the phone shows something, and if that matters, until its connection is so."""
+        self.page.wait_for_selector(f'body[data-scene="{scene}"]' + (f'[data-link="{link}"]' if link else ""))
+
+    @property
+    def scene(self) -> str:
+        """What the phone shows."""
+        return self.page.get_attribute("body", "data-scene") or ""
+
+    def log_in(self, phone: str, device_id: str) -> None:
+        """Open the phone and log in."""
+        self.open()
+        self.await_scene("login")
+        self.fill_in(phone, device_id)
+        self.press("login-submit")
+        self.await_scene("home", "online")
+
+    def fill_in(self, phone: str, device_id: str) -> None:
+        """Say who one is."""
+        self.page.fill("#login-phone", phone)
+        self.page.fill("#login-device", device_id)
+
+    def add_contact(self, phone: str, name: str) -> None:
+        """Add somebody."""
+        self.press("add")
+        self.page.fill("#add-phone", phone)
+        self.page.fill("#add-name", name)
+        self.page.click("#add-form button")
+        self.page.wait_for_selector("#add-form", state="hidden")
+
+    def await_contact(self, phone: str, *, online: bool) -> None:
+        """Wait until somebody is in the list, and there or not."""
+        state = ".online" if online else ":not(.online)"
+        self.page.wait_for_selector(f'#people .card{state}[data-phone="{phone}"]')
+
+    def call(self, phone: str, device_id: str = "") -> None:
+        """Call a contact, or one device of it."""
+        key = f"call-{phone}-{device_id}" if device_id else f"call-{phone}"
+        self.page.click(f'[data-key="{key}"]')
+
+    def await_text(self, element_id: str, text: str) -> None:
+        """Wait until something is to be read there."""
+        self.page.wait_for_selector(f"#{element_id}:has-text({json.dumps(text, ensure_ascii=False)})")
+
+    def past(self) -> list[str]:
+        """What the past calls say, the newest first, each in one line."""
+        return [" ".join(text.split()) for text in self.page.locator("#past .card .who").all_inner_texts()]
+
+    @property
+    def inside(self) -> PageInside:
+        """The call's page, once it is there."""
+        self.await_scene("call")
+        element = self.page.wait_for_selector("#call-page iframe:not([hidden])")
+        assert element is not None
+        frame = element.content_frame()
+        assert frame is not None
+        return PageInside(frame)
+
+    def await_connected(self, colour: Camera) -> PageInside:
+        """Wait until the call's page shows the picture of a camera."""
+        inside = self.inside
+        inside.await_state("connected")
+        inside.await_colour(colour)
+        return inside
+
+
+def phone(stage: Stage, browser: Browser, language: str = "en-US", *, base: bool = False) -> PhoneVisitor:
+    """Somebody with the phone in a profile of their own.
+
+    :param base: the phone speaks the base protocol only.
+    """
+    return tab(stage, stage.profile(browser, language), base=base)
+
+
+def tab(stage: Stage, profile: BrowserContext, *, base: bool = False) -> PhoneVisitor:
+    """A new tab with the phone in a profile."""
+    return stage.add(PhoneVisitor(profile.new_page(), stage.site_url, base=base))
+
+
+def in_browsers_of_their_own(stage: Stage) -> tuple[PhoneVisitor, PhoneVisitor]:
+    """Alice with the red camera and Bob with the blue one, who know each other."""
+    alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.browser(Camera.BLUE))
+    introduce(alice, bob)
+    return alice, bob
+
+
+def introduce(alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+    """Have both log in, and add each other."""
+    alice.log_in(*ALICE)
+    bob.log_in(*BOB)
+    alice.add_contact(BOB.phone, "Bob")
+    bob.add_contact(ALICE.phone, "Alice")
+    alice.await_contact(BOB.phone, online=True)
+    bob.await_contact(ALICE.phone, online=True)
+
+
+def talk(alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+    """Have Alice call Bob, and both see each other."""
+    alice.call(BOB.phone)
+    bob.await_scene("ringing")
+    bob.press("accept")
+    alice.await_connected(Camera.BLUE)
+    bob.await_connected(Camera.RED)

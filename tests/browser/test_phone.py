@@ -1,0 +1,247 @@
+"""The web phone: people without any app log in, add each other, call and are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+
+from callnet.client import Account, Device, Frame
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.phone_visitor import (
+    ALICE,
+    BOB,
+    TELEVISION,
+    PhoneVisitor,
+    in_browsers_of_their_own,
+    introduce,
+    phone,
+    talk,
+)
+from tests.browser.visitor import Stage
+from tests.checked_client import connect
+
+reactor: Any = installed
+
+
+class StoryTests(BrowserCase):
+    """Two people, each in a browser profile of their own."""
+
+    def test_the_whole_story(self) -> Deferred[None]:
+        """They log in, one adds the other and calls, it rings, they see and hear each other; then a call is missed."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.browser(Camera.BLUE))
+            alice.log_in(*ALICE)
+            alice.add_contact(BOB.phone, "Bob")
+            alice.await_text("notice-text", "appears here as soon as they have logged in")
+            bob.log_in(*BOB)
+            alice.await_contact(BOB.phone, online=True)
+
+            alice.call(BOB.phone)
+            alice.await_text("ring-text", "It rings…")
+            self.assertEqual(alice.text("ring-name"), "Bob")
+            bob.await_scene("ringing")
+            self.assertEqual((bob.text("ring-name"), bob.text("ring-text")), (ALICE.phone, "is calling you"))
+            bob.page.wait_for_function("document.title.includes('is calling')")
+            bob.press("accept")
+            for visitor, colour in ((alice, Camera.BLUE), (bob, Camera.RED)):
+                inside = visitor.await_connected(colour)
+                inside.await_movement()
+                before = inside.audio_packets()
+                inside.wait(500)
+                self.assertGreater(inside.audio_packets(), before)
+            self.assertEqual(alice.text("call-name"), "Bob")
+            alice.press("call-hangup")
+            for visitor, why in ((alice, "The call with Bob has ended. You hung up."), (bob, "They hung up.")):
+                visitor.await_scene("home")
+                self.assertIn(why, visitor.text("notice-text"))
+                self.assertIn("It lasted 0:", visitor.text("notice-text"))
+                visitor.page.wait_for_selector("iframe", state="detached")
+
+            alice.press("notice-again")
+            bob.await_scene("ringing")
+            alice.press("cancel")
+            bob.await_scene("home")
+            self.assertIn("They gave up.", bob.text("notice-text"))
+            bob.await_text("missed", "1")
+            bob.press("to-calls")
+            bob.page.wait_for_selector('#past .card:first-child[data-kind="missed"]')
+            self.assertIn("Missed", bob.past()[0])
+            self.assertIn("Came in, 0:", bob.past()[1])
+            bob.page.wait_for_selector("#missed", state="hidden")
+            bob.page.click("#past .card:first-child button")
+            alice.await_scene("ringing")
+            alice.press("refuse")
+            bob.await_text("notice-text", "They declined.")
+
+        return self.play(story)
+
+    def test_hanging_up_in_the_page(self) -> Deferred[None]:
+        """Who hangs up in the call's page has hung up in the phone, and the other one is told so."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = in_browsers_of_their_own(stage)
+            talk(alice, bob)
+            bob.inside.press("hangup")
+            for visitor, why in ((bob, "You hung up."), (alice, "They hung up.")):
+                visitor.await_text("notice-text", why)
+
+        return self.play(story)
+
+    def test_a_reload(self) -> Deferred[None]:
+        """A phone that is reloaded comes back into its call, whichever side it is, and to whoever rings or is rung."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = in_browsers_of_their_own(stage)
+            alice.call(BOB.phone)
+            for visitor, scene in ((alice, "calling"), (bob, "ringing")):
+                visitor.await_scene(scene)
+                visitor.page.reload()
+                visitor.await_scene(scene)
+            bob.press("accept")
+            for visitor in (alice, bob):
+                visitor.inside.await_state("connected")
+                visitor.page.reload()
+                alice.await_connected(Camera.BLUE)
+                bob.await_connected(Camera.RED)
+            alice.press("call-hangup")
+            bob.await_text("notice-text", "They hung up.")
+
+        return self.play(story)
+
+    def test_nobody_there(self) -> Deferred[None]:
+        """Who is offline, or in another call, cannot be called, and the phone says why; who leaves is seen to leave."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = in_browsers_of_their_own(stage)
+            carol = phone(stage, stage.browser(None))
+            carol.log_in(*TELEVISION)
+            carol.add_contact(BOB.phone, "Bob")
+            alice.call(BOB.phone)
+            bob.await_scene("ringing")
+            carol.call(BOB.phone)
+            carol.await_text("notice-text", "Bob: They are in another call.")
+            alice.press("cancel")
+            bob.await_scene("home")
+            bob.press("to-settings")
+            bob.press("log-out")
+            bob.await_scene("login")
+            self.assertEqual(bob.page.input_value("#login-phone"), BOB.phone)
+            self.assertEqual(bob.page.input_value("#login-device"), BOB.device_id)
+            alice.await_contact(BOB.phone, online=False)
+            alice.call(BOB.phone)
+            alice.await_text("notice-text", "Bob: They are not online just now.")
+            bob.press("login-submit")
+            bob.await_scene("home", "online")
+            alice.await_contact(BOB.phone, online=True)
+
+        return self.play(story)
+
+    def await_online(self, visitor: PhoneVisitor, online: bool) -> None:
+        """Look again and again whether Bob is there: changed settings hold within a second or two."""
+        state = ".online" if online else ":not(.online)"
+        for _ in range(20):
+            visitor.page.reload()
+            card = visitor.page.wait_for_selector(f'#people .card[data-phone="{BOB.phone}"]')
+            assert card is not None
+            if card.evaluate("(card, state) => card.matches(state)", state):
+                return
+            visitor.wait(300)
+        self.fail("it does not show")
+
+    def test_quiet_hours(self) -> Deferred[None]:
+        """Who does not want to be disturbed is offline for others, until they do."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            alice, bob = phone(stage, browser), phone(stage, browser)
+            introduce(alice, bob)
+            bob.press("to-settings")
+            bob.page.check("#quiet")
+            bob.page.fill("#quiet-from", "00:00")
+            bob.page.fill("#quiet-to", "00:00")
+            bob.page.click("#quiet-form button")
+            bob.await_text("notice-text", "Set: each day from 00:00 until 00:00.")
+            self.await_online(alice, False)
+            alice.call(BOB.phone)
+            alice.await_text("notice-text", "They are not online just now.")
+            bob.page.reload()
+            bob.await_scene("home", "online")
+            bob.press("to-settings")
+            bob.page.wait_for_selector("#quiet:checked")
+            bob.page.uncheck("#quiet")
+            bob.await_text("notice-text", "Saved.")
+            self.await_online(alice, True)
+            alice.call(BOB.phone)
+            bob.await_scene("ringing")
+
+        return self.play(story)
+
+
+class BaseTests(BrowserCase):
+    """The base protocol, on either side."""
+
+    async def television(self, answer: str) -> Device:
+        """Connect a device that knows only the seed's messages, and does this when it is called."""
+        token = await Account(self.daemon.account_url, reactor).login(*TELEVISION)
+
+        def heard(frame: Frame) -> None:
+            if frame.type == "called":
+                getattr(device, answer)(frame)
+
+        device = await connect(self.daemon.signaling_url, token, reactor, on_frame=heard)
+        self.addCleanup(device.close)
+        return device
+
+    def test_a_base_device(self) -> Deferred[None]:
+        """The phone calls a device that speaks the base protocol, and is called by it."""
+
+        def story(stage: Stage) -> None:
+            television = in_reactor(lambda: Deferred.fromCoroutine(self.television("accept")))
+            alice = phone(stage, stage.browser(None))
+            alice.log_in(*ALICE)
+            alice.add_contact(TELEVISION.phone, "Television")
+            alice.await_contact(TELEVISION.phone, online=True)
+            alice.call(TELEVISION.phone)
+            alice.inside.await_state("waiting")
+            alice.press("call-hangup")
+            alice.await_scene("home")
+            answers: list[Any] = []
+            in_reactor(lambda: television.call(*ALICE).addCallback(answers.append) and None)
+            alice.await_scene("ringing")
+            self.assertEqual(alice.text("ring-name"), "Television")
+            alice.press("accept")
+            alice.inside.await_state("waiting")
+            (answer,) = answers
+            in_reactor(lambda: television.hang_up(ALICE, answer.room_id))
+            alice.await_text("notice-text", "They hung up.")
+
+        return self.play(story)
+
+    def test_a_base_phone(self) -> Deferred[None]:
+        """On the base protocol the phone calls and is called, and comes back into a call after a reload."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(Camera.RED)
+            alice, bob = (phone(stage, browser, base=True) for _ in range(2))
+            introduce(alice, bob)
+            alice.call(BOB.phone)
+            bob.await_scene("ringing")
+            bob.page.reload()
+            bob.await_scene("ringing")
+            bob.press("accept")
+            for visitor in (alice, bob):
+                visitor.await_connected(Camera.RED)
+                visitor.page.reload()
+                visitor.await_connected(Camera.RED)
+            alice.press("call-hangup")
+            bob.await_text("notice-text", "They hung up.")
+            alice.call(BOB.phone)
+            bob.await_scene("ringing")
+            alice.press("cancel")
+            bob.await_text("notice-text", "They gave up.")
+
+        return self.play(story)

@@ -1,0 +1,135 @@
+"""The web phone in several tabs, and while the server is away."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.phone_visitor import ALICE, BOB, in_browsers_of_their_own, introduce, phone, tab, talk
+from tests.browser.visitor import Stage
+from tests.daemon import LISTENERS, Daemon
+
+
+class TabsTests(BrowserCase):
+    """Several tabs of one browser profile."""
+
+    def test_two_devices_in_two_tabs(self) -> Deferred[None]:
+        """Two tabs are two devices: a newcomer tries everything alone, and a reload changes nobody."""
+
+        def story(stage: Stage) -> None:
+            profile = stage.profile(stage.browser(Camera.RED))
+            alice, bob = tab(stage, profile), tab(stage, profile)
+            introduce(alice, bob)
+            alice.call(BOB.phone)
+            bob.await_scene("ringing")
+            bob.press("accept")
+            for visitor in (alice, bob):
+                visitor.await_connected(Camera.RED)
+            bob.press("call-hangup")
+            for visitor, device in ((alice, ALICE), (bob, BOB)):
+                visitor.page.reload()
+                visitor.await_scene("home", "online")
+                self.assertEqual(visitor.text("self-phone"), device.phone)
+
+        return self.play(story)
+
+    def test_a_new_tab(self) -> Deferred[None]:
+        """A new tab is the last device again, if no other tab is; else it asks who it is to be."""
+
+        def story(stage: Stage) -> None:
+            profile = stage.profile(stage.browser(None))
+            first = tab(stage, profile)
+            first.log_in(*ALICE)
+            second = tab(stage, profile)
+            second.open()
+            second.await_scene("login")
+            self.assertEqual(second.page.input_value("#login-phone"), "")
+            self.assertNotEqual(second.page.input_value("#login-device"), "")
+            first.page.close()
+            third = tab(stage, profile)
+            third.open()
+            third.await_scene("home", "online")
+            self.assertEqual((third.text("self-phone"), third.text("self-device")), tuple(ALICE))
+
+        return self.play(story)
+
+    def test_the_same_device_twice(self) -> Deferred[None]:
+        """Of two tabs that are the same device the older one says so and stays away, until it is wanted there."""
+
+        def story(stage: Stage) -> None:
+            profile = stage.profile(stage.browser(None))
+            first = tab(stage, profile)
+            first.log_in(*ALICE)
+            kept = first.page.evaluate("Object.entries(sessionStorage)")
+            second = tab(stage, profile)
+            second.page.add_init_script(f"for (const [name, value] of {kept!r}) sessionStorage.setItem(name, value);")
+            second.open()
+            second.await_scene("home", "online")
+            first.await_scene("elsewhere")
+            first.press("here")
+            first.await_scene("home", "online")
+            second.await_scene("elsewhere")
+            second.press("other-device")
+            second.await_scene("login")
+            self.assertNotEqual(second.page.input_value("#login-device"), ALICE.device_id)
+
+        return self.play(story)
+
+
+class RestartTests(BrowserCase):
+    """The server goes away and comes back."""
+
+    async def restart(self) -> None:
+        """Start the server again where it was."""
+        port = self.daemon.site_url.rpartition(":")[2]
+        listeners = LISTENERS.replace('site = [{ endpoint = "tcp:0:', f'site = [{{ endpoint = "tcp:{port}:')
+        self.daemon = Daemon(self.daemon.directory, self.settings, listeners=listeners)
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+
+    def test_a_restart(self) -> Deferred[None]:
+        """The phone comes back by itself; a call that rang is over, which both say, and the next one comes about."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            alice, bob = phone(stage, browser), phone(stage, browser)
+            introduce(alice, bob)
+            for rings in (False, True):
+                if rings:
+                    alice.call(BOB.phone)
+                    bob.await_scene("ringing")
+                in_reactor(self.daemon.stop)
+                for visitor in (alice, bob):
+                    visitor.page.wait_for_selector('body[data-link="offline"]')
+                in_reactor(lambda: Deferred.fromCoroutine(self.restart()))
+                for visitor in (alice, bob):
+                    visitor.await_scene("home", "online")
+                    visitor.complaints.clear()  # the browser reports each try
+            self.assertIn("The service was interrupted. Please call again.", alice.text("notice-text"))
+            self.assertIn("It was interrupted.", bob.text("notice-text"))
+            alice.press("notice-again")
+            bob.await_scene("ringing")
+
+        return self.play(story)
+
+    def test_a_restart_in_a_call(self) -> Deferred[None]:
+        """The picture goes on while the server restarts and has forgotten the call, and whoever hangs up ends it."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = in_browsers_of_their_own(stage)
+            talk(alice, bob)
+            in_reactor(self.daemon.stop)
+            for visitor in (alice, bob):
+                visitor.await_scene("call", "offline")
+            in_reactor(lambda: Deferred.fromCoroutine(self.restart()))
+            for visitor, colour in ((alice, Camera.BLUE), (bob, Camera.RED)):
+                visitor.await_scene("call", "online")
+                visitor.wait(2_500)  # for as long as the server might still say something
+                visitor.await_connected(colour)
+                visitor.complaints.clear()
+            alice.press("call-hangup")
+            for visitor in (alice, bob):
+                visitor.await_scene("home")
+
+        return self.play(story)

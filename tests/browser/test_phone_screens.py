@@ -1,0 +1,222 @@
+"""Every scene of the web phone on every screen and in both languages: nothing is cut, and what matters most is in view.
+
+The screenshots go onto one contact sheet for each screen. `make screens` renews those in docs/screens.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Browser
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+
+from callnet.client import Account
+from callnet.model import DeviceAddress
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.phone_layout import faults, word_faults
+from tests.browser.phone_visitor import PhoneVisitor, phone, tab
+from tests.browser.sheet import draw_sheet
+from tests.browser.visitor import Stage
+
+SCREENS: Final = {"television": (1920, 1080), "laptop": (1366, 768), "phone": (390, 844)}
+OTHERS: Final = {"sideways": (844, 390), "small": (320, 568)}
+"""These are looked at, too, and have no sheet."""
+COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
+LANGUAGES: Final = ("en-US", "zh-CN")
+
+ME: Final = {"en-US": DeviceAddress("13800000001", "kitchen"), "zh-CN": DeviceAddress("13800000002", "kitchen")}
+FRIENDS: Final = (
+    ("13800000011", "Alice", ("phone", "living-room-tv")),
+    ("13800000012", "Grandmother", ("tv",)),
+    ("13800000013", "王小明", ("phone",)),
+    ("13800000014", "Alexandra Konstantinopoulou-Wassiljewa", ("a-device-whose-name-is-as-long-as-any-name-may-be",)),
+    ("13800000015", "", ("web-1",)),
+)
+
+_NAMES_OF_WORDS: Final = """async (language) => {
+    const { wordsIn } = await import("/static/phone/words.js");
+    const names = (words) => Object.entries(words)
+        .map(([name, word]) => typeof word === "object" ? [name, names(word)] : name);
+    return names(wordsIn(language).words);
+}"""
+
+reactor: Any = installed
+
+
+class Photographer:
+    """Takes a picture of a phone on every screen, and notes what is wrong with it."""
+
+    def __init__(self) -> None:
+        self.pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in SCREENS}
+        self.faults: list[str] = []
+
+    def take(self, visitor: PhoneVisitor, name: str, *, on_sheet: bool = True, sentences: bool = False) -> None:
+        """Look at the present scene on every screen.
+
+        :param sentences: with all that might have to be said there, too.
+        """
+        page = visitor.page
+        scene = visitor.scene
+        for screen, (width, height) in {**SCREENS, **OTHERS}.items():
+            page.set_viewport_size({"width": width, "height": height})
+            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+            self.faults += [f"{name}, {screen}: {fault}" for fault in faults(page)]
+            if on_sheet and screen in self.pictures:
+                self.pictures[screen][name] = page.screenshot()
+            if sentences:
+                self.faults += [f"{name}, {screen}: {fault}" for fault in word_faults(page)]
+        if visitor.scene != scene:
+            self.faults.append(f"{name}: from {scene} to {visitor.scene} while the pictures were taken")
+
+    def draw(self, browser: Browser, directory: Path) -> None:
+        """Write the contact sheets."""
+        directory.mkdir(parents=True, exist_ok=True)
+        for screen, pictures in self.pictures.items():
+            width, height = SCREENS[screen]
+            path = directory / f"web-phone-{screen}-{width}x{height}.png"
+            draw_sheet(browser, dict(sorted(pictures.items())), COLUMNS[screen], path)
+
+
+class PhoneScreenTests(BrowserCase):
+    """How the phone looks."""
+
+    timeout = 300
+
+    async def provision(self) -> None:
+        """Make friends, of whom nobody is online."""
+        account = Account(self.daemon.account_url, reactor)
+        for number, _, device_ids in FRIENDS:
+            for device_id in device_ids:
+                await account.login(number, device_id)
+        for me in ME.values():
+            token = await account.login(*me)
+            for number, name, _ in FRIENDS:
+                fields = {"token": token, "contact_phone": number, **({"name": name} if name else {})}
+                await account.post("/contacts/add", fields)
+
+    def test_scenes(self) -> Deferred[None]:
+        """Whatever the phone shows, all of it is whole and in view, or can be scrolled to, on every screen."""
+        directory = Path(os.environ.get("CALLNET_SCREENS") or self.mktemp())
+
+        def story(stage: Stage) -> None:
+            in_reactor(lambda: Deferred.fromCoroutine(self.provision()))
+            photographer = Photographer()
+            here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
+            for language in LANGUAGES:
+                self.tour(stage, photographer, language, here, there)
+            photographer.draw(here, directory.absolute())
+            self.assertEqual("\n".join(photographer.faults), "")
+
+        return self.play(story)
+
+    def test_languages(self) -> Deferred[None]:
+        """What is said in one language is said in the other."""
+
+        def story(stage: Stage) -> None:
+            visitor = phone(stage, stage.browser(None))
+            visitor.open()
+            english, chinese = (visitor.page.evaluate(_NAMES_OF_WORDS, language) for language in ("en", "zh"))
+            self.assertEqual(english, chinese)
+
+        return self.play(story)
+
+    def test_faults_are_seen(self) -> Deferred[None]:
+        """What is cut, covered, hidden or off the screen is found."""
+        element = "const [title, form, submit] = ['login-title', 'login-form', 'login-submit']"
+        element += ".map((id) => document.getElementById(id)); "
+        wrongs = {
+            "title.style.marginLeft = '3000px'": "#login-title leaves the screen",
+            "title.style.whiteSpace = 'nowrap'; title.style.width = '1rem'": "the text of #login-title does not fit",
+            "form.style.height = '3rem'; form.style.overflow = 'hidden'": "#login-submit is cut by #login-form",
+            "submit.hidden = true": "#login-submit is not to be seen",
+            "title.style = 'position: fixed; top: 0; left: 0; width: 100%; height: 100%'": "#login-submit is covered",
+        }
+
+        def story(stage: Stage) -> None:
+            visitor = phone(stage, stage.browser(None))
+            for wrong, fault in wrongs.items():
+                visitor.open()
+                visitor.await_scene("login")
+                self.assertEqual(faults(visitor.page), [])
+                visitor.page.evaluate(f"() => {{ {element} {wrong}; }}")
+                self.assertIn(fault, faults(visitor.page))
+
+        return self.play(story)
+
+    def tour(self, stage: Stage, photographer: Photographer, language: str, here: Browser, there: Browser) -> None:
+        """Take a phone through all that it shows."""
+        visitor, friend = phone(stage, here, language), phone(stage, there)
+        visitor.open()
+        visitor.await_scene("login")
+        visitor.fill_in("12345", "kitchen")
+        visitor.press("login-submit")
+        visitor.page.wait_for_selector("#login-problem:not([hidden])")
+        photographer.take(visitor, f"1 login, {language}", sentences=True)
+        friend.log_in(FRIENDS[0][0], FRIENDS[0][2][0])
+        visitor.fill_in(*ME[language])
+        visitor.press("login-submit")
+        visitor.await_contact(FRIENDS[0][0], online=True)
+        photographer.take(visitor, f"2 contacts, {language}")
+        visitor.press("add")
+        photographer.take(visitor, f"adding, {language}", on_sheet=False)
+        visitor.press("add")
+        visitor.page.click(f'[data-key="edit-{FRIENDS[0][0]}"]')
+        photographer.take(visitor, f"changing a contact, {language}", on_sheet=False)
+        visitor.page.keyboard.press("Enter")
+        visitor.call(FRIENDS[0][0])
+        friend.await_scene("ringing")
+        visitor.page.wait_for_selector("#ring-number")
+        photographer.take(visitor, f"3 calling, {language}")
+        visitor.press("cancel")
+        friend.await_scene("home")
+        friend.add_contact(ME[language].phone, "")
+        friend.call(ME[language].phone)
+        visitor.await_scene("ringing")
+        photographer.take(visitor, f"4 ringing, {language}")
+        visitor.press("accept")
+        visitor.await_connected(Camera.BLUE)
+        photographer.take(visitor, f"5 call, {language}")
+        visitor.press("call-hangup")
+        visitor.await_scene("home")
+        photographer.take(visitor, f"6 over, {language}", sentences=True)
+        friend.await_scene("home")
+        friend.call(ME[language].phone)
+        visitor.await_scene("ringing")
+        friend.press("cancel")
+        visitor.await_scene("home")
+        visitor.page.wait_for_selector("#missed")
+        visitor.call(FRIENDS[3][0])
+        visitor.await_scene("home")
+        visitor.press("to-calls")
+        visitor.page.wait_for_selector("#past .card:nth-child(4)")
+        photographer.take(visitor, f"7 calls, {language}")
+        visitor.press("notice-close")
+        visitor.press("to-settings")
+        visitor.page.check("#quiet")
+        photographer.take(visitor, f"8 settings, {language}")
+        self.second_tab(stage, photographer, visitor, language)
+        for one in (visitor, friend):
+            one.page.close()
+
+    def second_tab(self, stage: Stage, photographer: Photographer, visitor: PhoneVisitor, language: str) -> None:
+        """Be the same device in a second tab, and in a third one somebody whom nobody knows."""
+        profile = visitor.page.context
+        kept = visitor.page.evaluate("Object.entries(sessionStorage)")
+        twin = tab(stage, profile)
+        twin.page.add_init_script(f"for (const [name, value] of {kept!r}) sessionStorage.setItem(name, value);")
+        twin.open()
+        visitor.await_scene("elsewhere")
+        photographer.take(visitor, f"9 elsewhere, {language}")
+        stranger = tab(stage, profile)
+        stranger.log_in(f"1390000000{LANGUAGES.index(language)}", "new")
+        stranger.page.wait_for_selector("#no-people")
+        photographer.take(stranger, f"nobody yet, {language}", on_sheet=False)
+        stranger.press("to-calls")
+        stranger.page.wait_for_selector("#no-calls")
+        photographer.take(stranger, f"no calls yet, {language}", on_sheet=False)
+        for one in (twin, stranger):
+            one.page.close()
