@@ -17,6 +17,9 @@ COMMAND: Final = 1.5
 ANNOUNCED: Final = 5.0
 """Within this after the return of Redis or of a link everything is announced again."""
 
+STANDS_STILL: Final = LEASE + GRACE + 5.0
+"""For so long at most the injector has a node stand still, or cuts its link."""
+
 SLACK: Final = 1.0
 """What the harness itself may be late by: it shares the machine with everything that it tries."""
 TOLD: Final = 2.0 + SLACK

@@ -10,7 +10,7 @@ from contextlib import suppress
 from random import Random
 from typing import Final
 
-from acceptance.faults.bounds import BEAT, GRACE, LEASE
+from acceptance.faults.bounds import BEAT, GRACE, LEASE, STANDS_STILL
 from acceptance.faults.cluster import Cluster
 from acceptance.faults.excuses import Fault, Kind
 from acceptance.faults.links import BOTH, COMMANDS, SUBSCRIBER
@@ -20,7 +20,7 @@ SHORT: Final = (0.2, LEASE - BEAT - 0.3)
 """A node or link is away for so long, and its lease does not end."""
 LONG: Final = (LEASE + 0.5, GRACE - 0.5)
 """Its lease ends, and its devices are still within the grace."""
-LONGER: Final = (LEASE + GRACE + 1.0, LEASE + GRACE + 5.0)
+LONGER: Final = (LEASE + GRACE + 1.0, STANDS_STILL)
 DEAF: Final = (0.3, 4.0)
 REDIS_AWAY: Final = (0.5, 4.0)
 HELD_BACK: Final = (0.2, 3.0)

@@ -8,13 +8,13 @@ from collections import OrderedDict
 from typing import Any, Final, Literal
 
 from acceptance.faults.books import EVERY, Answer, Attempt, Part, Ring, Withdrawal
-from acceptance.faults.bounds import CLEARLY_AWAY, GRACE, RING_TIME, TOLD
+from acceptance.faults.bounds import CLEARLY_AWAY, GRACE, RING_TIME, SLACK, STANDS_STILL, TOLD
 from acceptance.faults.line import Line
 from acceptance.ledger import Address
 
 IN_DOUBT: Final = 2.0
 """What was said so shortly before the connection broke may not have been heard, in seconds."""
-CROSSING: Final = 3.5
+CROSSING: Final = STANDS_STILL + SLACK
 """What was under way when the device called somebody comes within this, in seconds: its node may stand still."""
 REMEMBERED: Final = 40
 """Of so many rooms a device knows that it has heard of them."""
