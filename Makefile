@@ -9,7 +9,7 @@ NAME ?=
 OPTIONS ?=
 
 # What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
-TEST_PACKAGES = chromium coturn fonts-noto-color-emoji fonts-wqy-zenhei haproxy nodejs postgresql redis-server valkey-server systemd
+TEST_PACKAGES = chromium coturn fonts-noto-color-emoji fonts-wqy-zenhei haproxy nodejs postgresql redis-server valkey-server systemd zbar-tools
 ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) curl debootstrap faketime git iproute2 make nftables procps python3-venv
 
 VENV = .venv
@@ -28,7 +28,7 @@ help:
 	@echo 'make test         run all tests; installs what they need when run as root'
 	@echo 'make screens      test how the page looks, and renew the pictures of it in docs/screens'
 	@echo 'make schemas      renew what docs/ says of frames and requests, from the structs'
-	@echo 'make lint         check format, style and types, and the page against the oldest browser'
+	@echo 'make lint         check format, style, types, the page against the oldest browser, and files of others'
 	@echo 'make format       put the sources in order'
 	@echo 'make bench        measure speed and memory'
 	@echo 'make acceptance   prove on the whole what the tests prove of the parts (make acceptance calls: one proof)'
@@ -76,6 +76,7 @@ lint: $(DEVELOPMENT)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@tools/check-scripts
+	@$(BIN)/python tools/check-vendored callnet/static/vendor tests/browser/vendor
 
 format: $(DEVELOPMENT)
 	@$(BIN)/ruff check --fix .

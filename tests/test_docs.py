@@ -23,6 +23,7 @@ PAGES: Final = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
+    "docs/call-page.md",
     "docs/room.md",
     "docs/operating.md",
     "docs/many-machines.md",

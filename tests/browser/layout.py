@@ -24,9 +24,11 @@ _FIND_FAULTS: Final = """(mainButton) => {
     const name = (element) => element.id ? `#${element.id}` : `${element.tagName.toLowerCase()}.${element.className}`;
     const isSeen = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
         && element.getBoundingClientRect().width > 0;
-    const exceeds = (inner, outer) => inner.left < outer.left - 1 || inner.top < outer.top - 1
-        || inner.right > outer.right + 1 || inner.bottom > outer.bottom + 1;
+    const exceedsAcross = (inner, outer) => inner.left < outer.left - 1 || inner.right > outer.right + 1;
+    const exceedsDown = (inner, outer) => inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1;
+    const exceeds = (inner, outer) => exceedsAcross(inner, outer) || exceedsDown(inner, outer);
     const screen = { left: 0, top: 0, right: innerWidth, bottom: innerHeight };
+    const scrolls = (element) => ["auto", "scroll"].includes(getComputedStyle(element).overflowY);
 
     const root = document.documentElement;
     if (root.scrollWidth > innerWidth || root.scrollHeight > innerHeight) faults.push("the page scrolls");
@@ -34,29 +36,41 @@ _FIND_FAULTS: Final = """(mainButton) => {
     const hasText = (element) => Array.from(element.childNodes)
         .some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
     const elements = Array.from(document.querySelectorAll("#stage *"))
-        .filter((element) => isSeen(element) && (hasText(element) || element.matches("button, input, .disc, .emblem")));
+        .filter((element) => isSeen(element) && !element.matches(".unseen, option")
+            && (hasText(element) || element.matches("button, input, select, textarea, .disc, .emblem")));
     for (const element of elements) {
         const range = document.createRange();
         range.selectNodeContents(element);
         const boxes = [element.getBoundingClientRect()];
         if (hasText(element)) boxes.push(range.getBoundingClientRect());
         for (const box of boxes) {
-            if (exceeds(box, screen)) faults.push(`${name(element)} leaves the screen`);
+            // What lies in a part that scrolls may be above or below what is in view.
+            let isScrolled = false;
             for (let outer = element.parentElement; outer; outer = outer.parentElement) {
-                if (getComputedStyle(outer).overflow === "visible") continue;
-                if (!exceeds(box, outer.getBoundingClientRect())) continue;
+                const style = getComputedStyle(outer);
+                if (style.overflowX === "visible" && style.overflowY === "visible") continue;
+                isScrolled = isScrolled || scrolls(outer);
+                const frame = outer.getBoundingClientRect();
+                if (!exceedsAcross(box, frame) && (isScrolled || !exceedsDown(box, frame))) continue;
                 faults.push(`${name(element)} is cut by ${name(outer)}`);
             }
+            if (exceedsAcross(box, screen) || (!isScrolled && exceedsDown(box, screen))) {
+                faults.push(`${name(element)} leaves the screen`);
+            }
         }
-        if (hasText(element) && getComputedStyle(element).display !== "inline"
+        if (hasText(element) && getComputedStyle(element).display !== "inline" && !scrolls(element)
             && (element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1)) {
             faults.push(`the text of ${name(element)} does not fit`);
         }
     }
 
-    const parts = Array.from(document.querySelectorAll("#panel, #controls, #status, #notice, #verification"));
-    const self = document.querySelector("#self");
-    if (["connected", "reconnecting"].includes(document.body.dataset.callState)) parts.push(self);
+    const parts = ["#panel", "#controls", "#status", "#notice", "#language"]
+        .map((part) => document.querySelector(part));
+    parts.push(...document.querySelectorAll(".drawer"));
+    if (["connected", "reconnecting"].includes(document.body.dataset.callState)) {
+        parts.push(document.querySelector("#self"));
+        if (document.body.classList.contains("shown-a-screen")) parts.push(document.querySelector("#remote"));
+    }
     const seen = parts.filter(isSeen).map((part) => [name(part), part.getBoundingClientRect()]);
     for (const [i, [one, a]] of seen.entries()) {
         for (const [other, b] of seen.slice(i + 1)) {
@@ -65,12 +79,18 @@ _FIND_FAULTS: Final = """(mainButton) => {
         }
     }
 
-    const main = document.getElementById(mainButton);
-    const box = main.getBoundingClientRect();
-    if (!isSeen(main)) faults.push(`#${mainButton} is not to be seen`);
-    else if (!main.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2))) {
-        faults.push(`#${mainButton} is covered`);
+    const covered = (element) => {
+        const box = element.getBoundingClientRect();
+        return !element.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
+    };
+    for (const button of document.querySelectorAll("button")) {
+        const isAside = button.closest(".drawer") && !button.matches(".close");
+        if (isSeen(button) && !isAside && covered(button)) faults.push(`${name(button)} is covered`);
     }
+    const drawer = Array.from(document.querySelectorAll(".drawer")).find(isSeen);
+    // On a narrow screen what is open lies over the buttons, and is closed first.
+    const main = drawer && innerWidth <= 640 ? drawer.querySelector(".close") : document.getElementById(mainButton);
+    if (!isSeen(main)) faults.push(`${name(main)} is not to be seen`);
     return faults;
 }"""
 
@@ -78,21 +98,30 @@ _FIND_FAULTS: Final = """(mainButton) => {
 _FIND_WORD_FAULTS: Final = f"""async ([mainButton, texts]) => {{
     const findFaults = {_FIND_FAULTS};
     const {{ wordsFor }} = await import("/static/demo/words.js");
-    const {{ words }} = wordsFor(navigator.language);
+    const {{ words }} = wordsFor(document.documentElement.lang);
     const put = (id, text) => {{
         const element = document.getElementById(id);
         element.hidden = text === "";
         element.textContent = text;
     }};
-    const used = ["title", "hint", "action", "second-action", "notice", "status-text"];
+    const used = ["title", "hint", "action", "second-action", "notice", "status-text", "preview-text"];
     const before = used.map((id) => [id, document.getElementById(id).textContent]);
     const restore = () => before.forEach(([id, text]) => put(id, text));
     const found = [];
     const look = () => found.push(...findFaults(mainButton).map((fault) => `${{document.body.innerText}}: ${{fault}}`));
     if (texts === "notices") {{
+        const [, longest] = Object.values(words.quality).map((text) => [text.length, text]).sort().pop();
         for (const notice of Object.values(words.notice)) {{
             put("notice", notice);
-            put("status-text", `${{words.title.connected}} · 10:20:30`);
+            put("status-text", `${{longest}} · 10:20:30`);
+            look();
+        }}
+        restore();
+        return found;
+    }}
+    if (texts === "previews") {{
+        for (const preview of Object.values(words.preview)) {{
+            put("preview-text", preview);
             look();
         }}
         restore();
@@ -121,6 +150,8 @@ _FIND_WORD_FAULTS: Final = f"""async ([mainButton, texts]) => {{
 }}"""
 """Puts all that the page can say where it would say it, in one go, so that the page does not come in between."""
 
+_TEXTS: Final = {"connected": "notices", "idle": "previews", "error": "messages"}
+
 
 def faults(page: Page) -> Sequence[str]:
     """What is wrong with how the page looks in its present state."""
@@ -131,11 +162,13 @@ def faults(page: Page) -> Sequence[str]:
 def word_faults(page: Page) -> Sequence[str]:
     """What would be wrong with any words that the page has for a state such as the present one.
 
-    The page must be connected (then these are its notices) or have buttons to go on (all its messages).
+    Connected these are its notices, before a call what stands in for one's own picture, and where it does not go on
+    all its messages; in other states nothing is looked at.
     """
     state = _state(page)
-    texts = "notices" if state == "connected" else "messages"
-    found: Sequence[str] = page.evaluate(_FIND_WORD_FAULTS, [MAIN_BUTTONS[state], texts])
+    if state not in _TEXTS:
+        return []
+    found: Sequence[str] = page.evaluate(_FIND_WORD_FAULTS, [MAIN_BUTTONS[state], _TEXTS[state]])
     return found
 
 

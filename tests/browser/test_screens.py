@@ -1,4 +1,5 @@
-"""Every state of the page on every screen and in both languages: nothing is cut, and the main button is in view.
+"""Every state of the page on every screen and in both languages: nothing is cut, the main button is in view, and
+axe-core finds nothing that keeps anybody out.
 
 The screenshots go onto one contact sheet for each screen. `make screens` renews those in docs/screens.
 """
@@ -12,6 +13,7 @@ from typing import Final
 from playwright.sync_api import Browser
 from twisted.internet.defer import Deferred
 
+from tests.browser.axe import violations
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.layout import faults, word_faults
@@ -21,11 +23,24 @@ from tests.browser.visitor import Stage, Visitor
 SCREENS: Final = {"television": (1920, 1080), "laptop": (1366, 768), "phone": (390, 844)}
 SIDEWAYS: Final = (844, 390)
 """A phone on its side is looked at, too, and has no sheet."""
+NARROWEST: Final = (320, 640)
+"""So is the smallest phone, and so is a page in a frame of another one."""
+FRAME: Final = (1024, 700)
+OTHERS: Final = {"sideways": SIDEWAYS, "narrowest": NARROWEST, "frame": FRAME}
+EXAMINED: Final = {"laptop", "phone"}
+"""The screens on which axe-core looks; for it others are like one of them."""
 COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
 LANGUAGES: Final = ("en-US", "zh-CN")
 ROOM: Final = "blue-house"
 
 _NEVER_ANSWERED: Final = "navigator.mediaDevices.getUserMedia = () => new Promise(() => {});"
+
+_TWO_CAMERAS: Final = """
+    const list = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
+    navigator.mediaDevices.enumerateDevices = async () =>
+        [...await list(), { kind: "videoinput", deviceId: "second", label: "A camera with a long name (0bda:5686)" }];
+"""
+"""A browser whose camera is a file has only that."""
 
 _NAMES_OF_WORDS: Final = """async (language) => {
     const { wordsFor } = await import("/static/demo/words.js");
@@ -54,14 +69,16 @@ class Photographer:
         page = visitor.page
         state = visitor.state
         visitor.wait(350)  # what moves comes to rest
-        for screen, (width, height) in {**SCREENS, "sideways": SIDEWAYS}.items():
+        for screen, (width, height) in {**SCREENS, **OTHERS}.items():
             page.set_viewport_size({"width": width, "height": height})
+            page.mouse.move(width / 2, height / 3)  # so that the buttons do not step back
             page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
-            self.faults += [f"{name}, {screen}: {fault}" for fault in faults(page)]
+            found = list(faults(page))
             if on_sheet and screen in self.pictures:
                 self.pictures[screen][name] = page.screenshot()
-            if state in ("connected", "error"):
-                self.faults += [f"{name}, {screen}: {fault}" for fault in word_faults(page)]
+            if screen in EXAMINED:
+                found += violations(page)
+            self.faults += [f"{name}, {screen}: {fault}" for fault in (*found, *word_faults(page))]
         if visitor.state != state:
             self.faults.append(f"{name}: from {state} to {visitor.state} while the pictures were taken")
 
@@ -91,7 +108,8 @@ class ScreenTests(BrowserCase):
                 self.tour(stage, photographer, language, here, there)
                 self.tour_of_refusals(stage, photographer, language, shy)
             photographer.draw(here, directory.absolute())
-            self.assertEqual("\n".join(photographer.faults), "")
+            if photographer.faults:
+                self.fail("\n".join(photographer.faults))
 
         return self.play(story)
 
@@ -115,6 +133,7 @@ class ScreenTests(BrowserCase):
             "join.hidden = true": "#join is not to be seen",
             "veil.style.zIndex = 9; veil.style.pointerEvents = 'auto'": "#join is covered",
             "controls.hidden = false; controls.style.bottom = '50%'": "#panel and #controls overlap",
+            "document.body.className = 'beside'; window['more-drawer'].hidden = false": "#language is covered",
         }
 
         def story(stage: Stage) -> None:
@@ -131,62 +150,119 @@ class ScreenTests(BrowserCase):
     def tour(self, stage: Stage, photographer: Photographer, language: str, here: Browser, there: Browser) -> None:
         """Take a visitor through the life of a call."""
         visitor, other, third = stage.visitor(here, language), stage.visitor(there), stage.visitor(there, language)
+        visitor.page.add_init_script(_TWO_CAMERAS)
         visitor.visit()
         visitor.await_state("idle")
-        photographer.take(visitor, f"1 idle, {language}")
-        visitor.page.fill("input#room-id", ROOM)
+        visitor.await_own_colour(Camera.RED)
+        photographer.take(visitor, f"01 idle, {language}")
+        visitor.visit(f"?room_id={ROOM}&prejoin=1")
+        visitor.await_state("idle", "prejoin")
+        visitor.await_own_colour(Camera.RED)
+        visitor.page.click("#title")
+        visitor.await_shown("level")
+        photographer.take(visitor, f"02 before joining, {language}")
+        visitor.press("preview-camera")
+        visitor.press("preview-mute")
+        photographer.take(visitor, f"all is off before joining, {language}", on_sheet=False)
+        visitor.press("preview-camera")
+        visitor.press("preview-mute")
         visitor.press("join")
         visitor.await_state("waiting", "waiting")
-        photographer.take(visitor, f"2 waiting, {language}")
+        photographer.take(visitor, f"03 waiting, {language}")
         other.enter(ROOM)
         visitor.await_state("connected")
         other.await_state("connected")
         visitor.await_colour(Camera.BLUE)
-        photographer.take(visitor, f"4 connected, {language}")
+        photographer.take(visitor, f"05 connected, {language}")
+        self.tour_of_drawers(photographer, language, visitor, other)
         third.enter(ROOM)
         third.await_state("full")
-        photographer.take(third, f"7 full, {language}")
+        photographer.take(third, f"14 full, {language}")
         third.visit()
         other.press("camera")
         other.press("mute")
-        visitor.page.wait_for_selector("#remote-off")
-        photographer.take(visitor, f"the other camera is off, {language}", on_sheet=False)
+        visitor.await_shown("remote-off")
+        visitor.press("camera")
+        photographer.take(visitor, f"both cameras are off, {language}", on_sheet=False)
         other.page.reload()
         other.await_state("connected")
         visitor.await_state("connected")
+        visitor.press("camera")
         visitor.await_colour(Camera.BLUE)
         other.visit()
         visitor.await_state("reconnecting")
-        photographer.take(visitor, f"5 reconnecting, {language}")
+        photographer.take(visitor, f"12 reconnecting, {language}")
         other.enter(ROOM)
         visitor.await_state("connected")
         other.press("hangup")
         visitor.await_state("ended")
-        photographer.take(visitor, f"6 ended, {language}")
+        photographer.take(visitor, f"13 ended, {language}")
         other.page.evaluate(_SILENT_PEER, "silent")
         visitor.enter("silent")
         visitor.await_state("connecting", "connecting")
-        photographer.take(visitor, f"3 connecting, {language}")
+        photographer.take(visitor, f"04 connecting, {language}")
         visitor.page.add_init_script(_NEVER_ANSWERED)
         visitor.enter("asking")
         visitor.await_state("waiting", "permission")
         photographer.take(visitor, f"asking for permission, {language}", on_sheet=False)
+        visitor.visit()
+        visitor.await_state("idle")
+        photographer.take(visitor, f"asking before a call, {language}", on_sheet=False)
         other.page.close()
         third.page.close()
         visitor.page.close()
+
+    def tour_of_drawers(self, photographer: Photographer, language: str, visitor: Visitor, other: Visitor) -> None:
+        """Open all that there is to open beside a call."""
+        other.press("chat")
+        visitor.press("chat")
+        photographer.take(visitor, f"nothing written yet, {language}", on_sheet=False)
+        for number in range(8):
+            for writer, text in (
+                (visitor, "好的 👍"),
+                (other, f"{number + 1}. Look at https://example.org/{'w' * 60}"),
+            ):
+                writer.page.fill("#chat-text", text)
+                writer.page.keyboard.press("Enter")
+        visitor.await_shown("log", "8. Look")
+        photographer.take(visitor, f"06 chat, {language}")
+        visitor.page.keyboard.press("Escape")
+        visitor.press("more")
+        photographer.take(visitor, f"07 more, {language}")
+        visitor.press("open-devices")
+        photographer.take(visitor, f"08 devices, {language}")
+        visitor.page.keyboard.press("Escape")
+        visitor.press("more")
+        visitor.press("open-invite")
+        visitor.await_that("document.getElementById('code').width < 300")
+        photographer.take(visitor, f"09 invite, {language}")
+        visitor.page.keyboard.press("Escape")
+        visitor.page.keyboard.press("s")
+        visitor.await_shown("figures", "kbit/s")
+        photographer.take(visitor, f"10 statistics, {language}")
+        visitor.page.keyboard.press("s")
+        other.press("share")
+        visitor.await_shown("screen")
+        visitor.await_that("document.getElementById('screen').videoWidth > 0")
+        photographer.take(visitor, f"11 their screen, {language}")
+        photographer.take(other, f"sharing, {language}", on_sheet=False)
+        other.press("share")
+        visitor.await_hidden("screen")
+        other.press("chat")
+        other.page.keyboard.press("Escape")
 
     def tour_of_refusals(self, stage: Stage, photographer: Photographer, language: str, shy: Browser) -> None:
         """Take visitors to where it does not go on."""
         visitor = stage.visitor(shy, language)
         visitor.enter("refused")
         visitor.await_state("error", "refused")
-        photographer.take(visitor, f"8 permission refused, {language}")
+        photographer.take(visitor, f"15 permission refused, {language}")
         twin = stage.visitor(shy, language)
         kept = visitor.page.evaluate("Object.entries(sessionStorage)")
         twin.page.add_init_script(f"for (const [name, key] of {kept!r}) sessionStorage.setItem(name, key);")
         twin.enter("refused")
         visitor.await_state("error", "taken")
-        photographer.take(visitor, f"9 error, {language}")
+        photographer.take(visitor, f"16 error, {language}")
         twin.page.close()
         visitor.enter("x" * 65)
         visitor.await_state("error", "invalid")

@@ -61,7 +61,7 @@ class TamperingTests(BrowserCase):
         def story(stage: Stage) -> None:
             offerer, answerer = self.attack(stage, takes_part=False)
             page = answerer.visitor.page
-            page.wait_for_selector("#verification.broken")
+            page.wait_for_selector("#verification-drawer.broken")
             self.assertEqual((), answerer.code)
             self.assertEqual("Somebody may be in between", answerer.visitor.text("verification-title"))
             self.assertIn("hang up", answerer.text)

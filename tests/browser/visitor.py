@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
@@ -30,6 +31,8 @@ from tests.frame_schemas import complaint
 CHROMIUM: Final = shutil.which("chromium") or "/usr/bin/chromium"
 PAGE: Final = "/static/demo/direct_chat.html"
 LAPTOP: Final = (1366, 768)
+BARS: Final = 120
+"""Pixels of a screen's height that the browser has for itself."""
 PATIENCE: Final = 30_000
 """Milliseconds in which a page must get into a state, on a machine that is busy with other tests."""
 
@@ -39,7 +42,6 @@ _FLAGS: Final = (
     "--disable-gpu",
     "--mute-audio",
     "--ignore-certificate-errors",
-    "--use-fake-device-for-media-stream",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 )
 
@@ -76,12 +78,19 @@ class Visitor:
         self.page = page
         self.complaints: list[str] = []
         """What the page threw and what the browser's policy refused it."""
+        self._site_url = site_url
         self._url = site_url + PAGE
         page.set_default_timeout(PATIENCE)
         page.add_init_script(_REMEMBER_CONNECTIONS)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("websocket", self._watch)
         page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: self._ask(request.url))
+
+    def _ask(self, url: str) -> None:
+        """Complain of what the page wants of another host."""
+        if not url.startswith((self._site_url, "data:", "blob:")):
+            self.complaints.append(f"a request to {url}")
 
     def forgive(self, *harmless: str) -> None:
         """Take back complaints that hold one of these words."""
@@ -112,7 +121,8 @@ class Visitor:
         self.visit(f"?room_id={room_id}")
 
     def press(self, element_id: str) -> None:
-        """Press a button."""
+        """Press a button, which a moving hand brings back if it has stepped back."""
+        self.page.mouse.move(*random.sample(range(9), 2))
         self.page.click(f"button#{element_id}")
 
     def await_state(self, state: str, scene: str = "") -> None:
@@ -132,6 +142,27 @@ class Visitor:
         """Whether that is to be seen."""
         return self.page.is_visible(f"#{element_id}")
 
+    def await_shown(self, element_id: str, text: str = "") -> None:
+        """Wait until that is to be seen, with this text in it."""
+        self.page.locator(f"#{element_id}", has_text=text).wait_for()
+
+    def await_that(self, expression: str) -> None:
+        """Wait until this JavaScript is true. Playwright's own way of waiting for it is against the site's policy."""
+        deadline = time.monotonic() + PATIENCE / 1_000
+        while not self.page.evaluate(expression):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"it never came to {expression}")
+            self.wait(50)
+
+    def await_hidden(self, element_id: str) -> None:
+        """Wait until that is not to be seen."""
+        self.page.wait_for_selector(f"#{element_id}", state="hidden")
+
+    @property
+    def focused(self) -> str:
+        """The id of what has the focus."""
+        return str(self.page.evaluate("document.activeElement.id"))
+
     def wait(self, milliseconds: float) -> None:
         """Let time pass in the page."""
         self.page.wait_for_timeout(milliseconds)
@@ -147,13 +178,18 @@ class Visitor:
             return None
         return Camera.RED if red > blue else Camera.BLUE
 
-    def await_colour(self, colour: Camera) -> None:
-        """Wait until that camera is painted in the remote video: the first frame comes after ``connected``."""
+    def await_colour(self, colour: Camera, video: str = "remote") -> None:
+        """Wait until that camera is painted in a video: the first frame comes after ``connected``."""
         for _ in range(50):
-            if self.colour_seen() is colour:
+            if self.colour_seen(video) is colour:
                 return
             self.wait(100)
-        raise AssertionError(f"no {colour.name} picture: {self._mean(self._pixels('remote'))}")
+        raise AssertionError(f"no {colour.name} picture: {self._mean(self._pixels(video))}")
+
+    def await_own_colour(self, colour: Camera) -> None:
+        """Wait until the visitor sees their own camera before the call."""
+        self.await_shown("preview")
+        self.await_colour(colour, "preview")
 
     def sees_movement(self) -> bool:
         """Whether what is painted changes within a second."""
@@ -200,16 +236,28 @@ class Stage:
         self._visitors: list[Visitor] = []
 
     def browser(
-        self, camera: Camera | None, *, refuse: bool = False, program: str = CHROMIUM, flags: Sequence[str] = ()
+        self,
+        camera: Camera | None,
+        *,
+        refuse: bool = False,
+        cameras: int = 1,
+        program: str = CHROMIUM,
+        flags: Sequence[str] = (),
     ) -> Browser:
         """Start a browser.
 
         :param camera: ``None``: the camera's picture does not matter.
         :param refuse: answers every question for the camera and the microphone with no.
+        :param cameras: how many there are; all see the same.
         :param program: what is run instead, and runs the browser.
         :param flags: these besides.
         """
-        given = [*_FLAGS, "--use-fake-ui-for-media-stream" + ("=deny" if refuse else ""), *flags]
+        given = [
+            *_FLAGS,
+            "--use-fake-ui-for-media-stream" + ("=deny" if refuse else ""),
+            f"--use-fake-device-for-media-stream=device-count={cameras}",
+            *flags,
+        ]
         if camera is not None:
             given.append(f"--use-file-for-fake-video-capture={camera.record(self._directory)}")
         return self._playwright.chromium.launch(executable_path=program, args=given)
@@ -220,21 +268,35 @@ class Stage:
         language: str = "en-US",
         size: tuple[int, int] = LAPTOP,
         site_url: str | None = None,
+        whole_screen: bool = False,
         **options: Any,
     ) -> Visitor:
         """A new visitor, who shares nothing with the others.
 
         :param site_url: ``None``: the site of the stage.
+        :param whole_screen: the page has all of it, as on a television, and no bars of the browser above it.
         """
-        page = self.profile(browser, language, size, **options).new_page()
-        return self.add(Visitor(page, site_url or self.site_url))
+        context = self.profile(browser, language, size, whole_screen=whole_screen, **options)
+        return self.add(Visitor(context.new_page(), site_url or self.site_url))
 
     def profile(
-        self, browser: Browser, language: str = "en-US", size: tuple[int, int] = LAPTOP, **options: Any
+        self,
+        browser: Browser,
+        language: str = "en-US",
+        size: tuple[int, int] = LAPTOP,
+        *,
+        whole_screen: bool = False,
+        **options: Any,
     ) -> BrowserContext:
         """A profile for pages that share cookies and storage with each other, and nothing with the rest."""
-        viewport = ViewportSize(width=size[0], height=size[1])
-        return browser.new_context(locale=language, viewport=viewport, ignore_https_errors=True, **options)
+        width, height = size
+        return browser.new_context(
+            locale=language,
+            viewport=ViewportSize(width=width, height=height),
+            screen=ViewportSize(width=width, height=height + (0 if whole_screen else BARS)),
+            ignore_https_errors=True,
+            **options,
+        )
 
     def add(self, visitor: V) -> V:
         """Let somebody in, whose complaints count."""

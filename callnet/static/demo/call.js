@@ -1,11 +1,10 @@
 /**
- * One visit to a room, from joining to the end. It holds the room socket, the camera and microphone and
- * the connection to the other page together, and knows the facts that the page shows.
+ * One visit to a room, from joining to the end. It holds the room socket, what this side shows and says
+ * and the connection to the other page together, and knows the facts that the page shows.
  */
 
 import { Connection } from "./connection.js";
 import { randomId } from "./ids.js";
-import { closeMedia, openMedia, watchPermissions } from "./media.js";
 import { watchNetwork } from "./network.js";
 import { RoomSocket } from "./room.js";
 import { seatKey, socketUrl } from "./seat.js";
@@ -29,7 +28,6 @@ export class Call {
   #looking;
   #early = null;
   #unwatchNetwork;
-  #unwatchPermissions = () => {};
 
   /** Whether the server answers just now. */
   online = false;
@@ -37,14 +35,6 @@ export class Call {
   room = null;
   /** Why there is no seat: "", or "full" "unknown_room" "invalid" "taken" "broken". */
   refusal = "";
-  /** The camera and microphone: "" not asked for yet, or "asking" "refused" "open". */
-  media = "";
-  /** What is missing of them (media.js). */
-  problem = "";
-  /** What this side sends, if anything. */
-  stream = null;
-  isMuted = false;
-  isCameraOff = false;
   /** What the other side told of itself. */
   other = { isMuted: false, isCameraOff: false, isSharing: false };
   /** Whether media flows. */
@@ -61,12 +51,15 @@ export class Call {
 
   /**
    * @param {string} roomId 1 to 64 characters
+   * @param {import("./own.js").Own} own asked for once there is a seat, if it was not before, and closed in the end
    * @param {object} handlers changed() when a fact has changed; picture(stream) with camera and microphone of
-   *   the other side, screen(stream) with the screen that it may share (`other.isSharing`), or null when they are gone
+   *   the other side, screen(stream) with the screen that it may share (`other.isSharing`), or null when they are gone;
+   *   chat(text) with what it wrote
    * @param {{isRelayOnly: boolean}} options isRelayOnly: nothing but a TURN server may be used
    */
-  constructor(roomId, handlers, { isRelayOnly }) {
+  constructor(roomId, own, handlers, { isRelayOnly }) {
     this.roomId = roomId;
+    this.own = own;
     this.#handlers = handlers;
     this.#isRelayOnly = isRelayOnly;
     this.#looking = setInterval(() => this._look(), LOOK_EVERY);
@@ -96,37 +89,15 @@ export class Call {
     this._stop();
   }
 
-  toggleMute() {
-    this.isMuted = !this.isMuted;
-    this._switchTracks();
+  /** Write something to the other page; returns whether that was possible. */
+  chat(text) {
+    return this.#connection?.tell({ kind: "chat", text }) ?? false;
   }
 
-  toggleCamera() {
-    this.isCameraOff = !this.isCameraOff;
-    this._switchTracks();
-  }
-
-  /** Ask for the camera and microphone again. */
-  async askAgain() {
-    this.#unwatchPermissions();
-    this.media = "asking";
-    this.#handlers.changed();
-    const { stream, problem } = await openMedia();
-    if (this._isDone()) {
-      closeMedia(stream);
-    } else if (stream === null) {
-      this.media = "refused";
-      this.#unwatchPermissions = await watchPermissions(() => this.askAgain());
-      this.#handlers.changed();
-    } else {
-      this._open(stream, problem);
-    }
-  }
-
-  /** Go on without camera and microphone. */
-  goWithout() {
-    this.#unwatchPermissions();
-    this._open(new MediaStream(), "nothing");
+  /** Own has changed: it may be open now, and the other page is told of its switches. */
+  ownChanged() {
+    this._meet();
+    this._tell();
   }
 
   /** Send another track as "microphone", "camera" or "screen", or null for none. */
@@ -147,14 +118,6 @@ export class Call {
   /** Whether only a relay may be used and the server has none for this room. */
   get lacksRelay() {
     return this.#isRelayOnly && this.room?.state === "meeting" && !this.#servers.hasRelay;
-  }
-
-  get hasCamera() {
-    return Boolean(this.stream?.getVideoTracks().length);
-  }
-
-  get hasMicrophone() {
-    return Boolean(this.stream?.getAudioTracks().length);
   }
 
   /** Whether somebody is in between: its `state` and `code` (verification.js); null without a connection. */
@@ -181,7 +144,7 @@ export class Call {
       return;
     }
     // A visitor for whom there is no seat is not asked for a camera.
-    if (this.media === "") this.askAgain();
+    if (this.own.state === "") this.own.ask();
     this._meet();
     this.#handlers.changed();
   }
@@ -224,13 +187,16 @@ export class Call {
         this.other = { isMuted: note.muted, isCameraOff: note.camera_off, isSharing: note.sharing };
         this.#handlers.changed();
         break;
+      case "chat":
+        this.#handlers.chat(note.text);
+        break;
     }
   }
 
   // The connection: one for each page load of the other side.
 
   _meet() {
-    if (this.room === null || this.media !== "open") return;
+    if (this.room === null || this.own.state !== "open") return;
     const { peer } = this.room;
     if (peer === null) {
       this.#lostSession = null;
@@ -261,7 +227,7 @@ export class Call {
     this.other = { isMuted: false, isCameraOff: false, isSharing: false };
     this.#connection = new Connection({
       offers: this.#session > session,
-      stream: this.stream,
+      stream: this.own.stream,
       iceServers: this.#servers.list,
       relayOnly: this.#isRelayOnly,
       handlers: {
@@ -273,6 +239,7 @@ export class Call {
         verified: () => this.#handlers.changed(),
       },
     });
+    if (this.own.screen !== null) this.#connection.use("screen", this.own.screen);
     if (this.#early?.from === session) this.#connection.hear(this.#early.data);
     this.#early = null;
   }
@@ -305,29 +272,13 @@ export class Call {
     this.#handlers.changed();
   }
 
-  // This side's camera and microphone.
-
-  _open(stream, problem) {
-    this.media = "open";
-    this.stream = stream;
-    this.problem = problem;
-    this._meet();
-    this.#handlers.changed();
-  }
-
-  _switchTracks() {
-    for (const track of this.stream?.getAudioTracks() ?? []) track.enabled = !this.isMuted;
-    for (const track of this.stream?.getVideoTracks() ?? []) track.enabled = !this.isCameraOff;
-    this._tell();
-    this.#handlers.changed();
-  }
-
   _tell() {
+    const { own } = this;
     this.#connection?.tell({
       kind: "state",
-      muted: this.isMuted || !this.hasMicrophone,
-      camera_off: this.isCameraOff || !this.hasCamera || this.isPictureHeld,
-      sharing: false,
+      muted: own.isMuted || !own.hasMicrophone,
+      camera_off: !own.isSeen || this.isPictureHeld,
+      sharing: own.screen !== null && !this.isPictureHeld,
     });
   }
 
@@ -340,17 +291,11 @@ export class Call {
     this.#handlers.changed();
   }
 
-  _isDone() {
-    return this.over !== "" || !["", "full"].includes(this.refusal);
-  }
-
   _stop() {
     clearInterval(this.#looking);
     this.#unwatchNetwork();
-    this.#unwatchPermissions();
     this.#room.close();
     this._disconnect();
-    closeMedia(this.stream);
-    this.stream = null;
+    this.own.close();
   }
 }

@@ -1,29 +1,80 @@
 /**
- * The camera and the microphone, as much of them as there is and the person allows.
+ * The cameras, microphones and speakers of this device, as much of them as there is and the person allows.
  */
 
 const SOUND = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-const PICTURE = { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
+const PICTURE = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
+/** A screen is read rather than watched. */
+const SCREEN = { frameRate: { ideal: 15, max: 30 } };
+
+const KINDS = { videoinput: "camera", audioinput: "microphone", audiooutput: "speaker" };
+
+/** Whether this browser can share a screen, and send sound to a chosen speaker. */
+export const canShare = Boolean(navigator.mediaDevices?.getDisplayMedia);
+export const canChooseSpeaker = "setSinkId" in HTMLMediaElement.prototype;
 
 /**
  * Open both, else the one there is.
  *
- * Resolves to `{stream, problem}`. `stream` is null if the person (or a policy) refused, and has no
- * track where there is nothing to open. `problem` says what is missing:
+ * `wanted` names devices to prefer, by the kinds `camera` and `microphone`; "" and what is no longer
+ * there leave it to the browser. Resolves to `{stream, problem}`. `stream` is null if the person (or a
+ * policy) refused, and has no track where there is nothing to open. `problem` says what is missing:
  *   "" nothing · "refused" · "camera_refused" · "microphone_refused" · "no_camera" · "no_microphone" · "nothing"
  */
-export async function openMedia() {
+export async function openMedia(wanted) {
   if (!navigator.mediaDevices) return { stream: new MediaStream(), problem: "nothing" };
+  const [sound, picture] = [soundFrom(wanted.microphone), pictureFrom(wanted.camera)];
   const isCameraRefused = await isRefused("camera");
   const isMicrophoneRefused = await isRefused("microphone");
   if (isCameraRefused && isMicrophoneRefused) return { stream: null, problem: "refused" };
-  if (isCameraRefused) return openFirst([[SOUND, false, "camera_refused"]]);
-  if (isMicrophoneRefused) return openFirst([[false, PICTURE, "microphone_refused"]]);
+  if (isCameraRefused) return openFirst([[sound, false, "camera_refused"]]);
+  if (isMicrophoneRefused) return openFirst([[false, picture, "microphone_refused"]]);
   return openFirst([
-    [SOUND, PICTURE, ""],
-    [SOUND, false, "no_camera"],
-    [false, PICTURE, "no_microphone"],
+    [sound, picture, ""],
+    [sound, false, "no_camera"],
+    [false, picture, "no_microphone"],
   ]);
+}
+
+/**
+ * Open one device and resolve to its track.
+ *
+ * @param {"camera" | "microphone"} kind
+ * @param {string} id of the device; "" leaves it to the browser
+ */
+export async function openDevice(kind, id) {
+  const wanted = kind === "camera" ? { video: pictureFrom(id) } : { audio: soundFrom(id) };
+  return (await navigator.mediaDevices.getUserMedia(wanted)).getTracks()[0];
+}
+
+/** Open the camera that looks the other way and resolve to its track. */
+export async function openFacing(facingMode) {
+  const video = { ...PICTURE, facingMode: { exact: facingMode } };
+  return (await navigator.mediaDevices.getUserMedia({ video })).getTracks()[0];
+}
+
+/** Let the person choose a screen or a window, and resolve to its track. */
+export async function openScreen() {
+  const [track] = (await navigator.mediaDevices.getDisplayMedia({ video: SCREEN, audio: false })).getVideoTracks();
+  track.contentHint = "detail";
+  return track;
+}
+
+/** What there is to choose from: `{camera, microphone, speaker}`, each a list of `{id, name}`; a name may be "". */
+export async function listDevices() {
+  const found = { camera: [], microphone: [], speaker: [] };
+  const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  for (const { kind, deviceId, label } of devices) {
+    // Before the person has allowed anything, all that is known is that there is something.
+    if (deviceId !== "" && deviceId !== "communications") found[KINDS[kind]].push({ id: deviceId, name: label });
+  }
+  if (!canChooseSpeaker) found.speaker = [];
+  return found;
+}
+
+/** Call `changed` when something is plugged in or out. */
+export function watchDevices(changed) {
+  navigator.mediaDevices?.addEventListener("devicechange", changed);
 }
 
 /** Call `changed` when the person allows or refuses the camera or the microphone; returns how to stop that. */
@@ -40,16 +91,34 @@ export function closeMedia(stream) {
   for (const track of stream?.getTracks() ?? []) track.stop();
 }
 
+function pictureFrom(id) {
+  return id === "" ? { ...PICTURE, facingMode: "user" } : { ...PICTURE, deviceId: { exact: id } };
+}
+
+function soundFrom(id) {
+  return id === "" ? SOUND : { ...SOUND, deviceId: { exact: id } };
+}
+
 async function openFirst(ways) {
   for (const [audio, video, problem] of ways) {
     try {
-      return { stream: await navigator.mediaDevices.getUserMedia({ audio, video }), problem };
+      return { stream: await openBoth(audio, video), problem };
     } catch (error) {
       if (error.name === "NotAllowedError") return { stream: null, problem: "refused" };
       // Missing, or in use by another program: there may still be the other one.
     }
   }
   return { stream: new MediaStream(), problem: "nothing" };
+}
+
+async function openBoth(audio, video) {
+  try {
+    return await navigator.mediaDevices.getUserMedia({ audio, video });
+  } catch (error) {
+    if (error.name !== "OverconstrainedError") throw error;
+    // A device that was chosen before is gone.
+    return navigator.mediaDevices.getUserMedia({ audio: audio && soundFrom(""), video: video && pictureFrom("") });
+  }
 }
 
 async function isRefused(name) {

@@ -3,132 +3,242 @@
  */
 
 import { Call } from "./call.js";
+import { Chat } from "./chat.js";
+import { Controls } from "./controls.js";
+import { Devices } from "./devices.js";
+import { elements } from "./dom.js";
+import { Invite } from "./invite.js";
+import { Lobby } from "./lobby.js";
+import { recall, remember } from "./memory.js";
+import { Message, Status } from "./message.js";
+import { navigate } from "./navigation.js";
+import { Own } from "./own.js";
+import { Panels } from "./panels.js";
+import { Rest } from "./rest.js";
 import { noticeOf, sceneOf } from "./scene.js";
+import { Speaker } from "./speaker.js";
+import { Stage } from "./stage.js";
+import { Statistics } from "./statistics.js";
 import { VerificationPanel } from "./verification_panel.js";
-import { View } from "./view.js";
-import { wordsFor } from "./words.js";
+import { CONTROLLED, View } from "./view.js";
+import { Windows } from "./windows.js";
+import { otherLanguage, wordsFor } from "./words.js";
 
 const LOOK_EVERY = 1_000;
 const LONGEST_ROOM_ID = 64;
+/** How long a notice stays that tells of something that has happened. */
+const PASSING = 5_000;
 
-const view = new View(wordsFor(navigator.language));
-const verification = new VerificationPanel(wordsFor(navigator.language));
-const { elements } = view;
+const given = parameters();
 
+let roomId = given.get("room_id") ?? "";
 let call = null;
 let begunAt = 0;
 let scene = null;
+let passing = { notice: "", until: 0 };
+let language = given.get("lang") || recall("language") || navigator.language;
+
+const own = new Own({ changed: ownChanged, replaced: (kind, track) => call?.use(kind, track), failed: notify });
+const stage = new Stage();
+const windows = new Windows(() => stage.main, show);
+const speaker = new Speaker();
+const chat = new Chat((text) => call.chat(text));
+const statistics = new Statistics(() => call);
+const invite = new Invite(notify);
+const message = new Message();
+const panels = new Panels(looked);
+const verification = new VerificationPanel(() => panels.open("verification"));
+const rest = new Rest(() => scene.state === "connected" && panels.current === "" && windows.isAlone);
+const view = new View([
+  message, new Status(), stage, new Controls(windows), new Lobby(), new Devices(speaker, choose), chat, statistics, invite, verification,
+  rest,
+]);
 
 function show() {
   const now = performance.now();
-  scene = sceneOf(call, now, begunAt);
-  view.showLocal(call?.stream ?? null);
-  view.show(scene, call, call === null ? "" : noticeOf(call, view.isSilent), now);
-  verification.show(call);
+  scene = sceneOf(call, now, begunAt, roomId);
+  const passed = now < passing.until ? passing.notice : "";
+  const notice = call === null ? "" : noticeOf(call, stage.isSilent, passed);
+  view.show({ scene, call, own, notice, roomId, unread: chat.unread, now });
+  if (!CONTROLLED.has(scene.state)) panels.close();
 }
 
-function join(roomId) {
-  call?.leave();
-  begunAt = performance.now();
-  const handlers = { changed: show, picture: play, screen() {} };
-  call = new Call(roomId, handlers, { isRelayOnly: parameters().get("relay") === "1" });
+function notify(notice) {
+  passing = { notice, until: performance.now() + PASSING };
   show();
 }
+
+function ownChanged() {
+  if (own.state === "open") speaker.restore();
+  call?.ownChanged();
+  show();
+}
+
+function speak(wanted) {
+  language = wanted;
+  view.speak(wordsFor(language));
+  const other = otherLanguage(language);
+  for (const id of ["language-label", "menu-language-label"]) {
+    elements[id].textContent = other.words.language;
+    elements[id].lang = other.lang;
+  }
+}
+
+// What the address asks for.
 
 function parameters() {
   return new URLSearchParams(location.search);
 }
 
 // A reload comes back to the same room, and what else the address asks for stays asked for.
-function setParameter(name, value) {
+function setParameters(values) {
   const changed = parameters();
-  if (value === null) changed.delete(name);
-  else changed.set(name, value);
+  for (const [name, value] of Object.entries(values)) {
+    if (value === null) changed.delete(name);
+    else changed.set(name, value);
+  }
   history.replaceState(null, "", `${location.pathname}?${changed}`.replace(/\?$/, ""));
 }
 
-function joinDirectly() {
-  setParameter("relay", null);
-  join(call.roomId);
+// The life of a visit.
+
+function enterLobby() {
+  call?.leave();
+  call = null;
+  own.ask();
+  show();
 }
 
-async function play(stream) {
-  await view.play(stream);
+function join() {
+  call?.leave();
+  begunAt = performance.now();
+  chat.clear();
+  const handlers = {
+    changed: show,
+    picture: async (stream) => {
+      await stage.play(stream);
+      show();
+    },
+    screen: (stream) => {
+      stage.playScreen(stream);
+      show();
+    },
+    chat: (text) => {
+      chat.hear(text);
+      if (panels.current === "chat") show();
+      else notify("unread");
+    },
+  };
+  call = new Call(roomId, own, handlers, { isRelayOnly: parameters().get("relay") === "1" });
   show();
+}
+
+function joinDirectly() {
+  setParameters({ relay: null });
+  join();
 }
 
 function askForRoom() {
-  call?.leave();
-  call = null;
-  setParameter("room_id", null);
-  show();
+  roomId = "";
+  setParameters({ room_id: null });
+  enterLobby();
 }
 
 const actions = {
-  again: () => join(call.roomId),
-  anew: () => join(call.roomId),
+  again: join,
+  anew: join,
   direct: joinDirectly,
-  here: () => join(call.roomId),
-  retry: () => call.askAgain(),
-  without: () => call.goWithout(),
+  here: join,
+  retry: () => own.ask(),
+  without: () => own.goWithout(),
+  invite: () => panels.open("invite"),
   other_room: askForRoom,
   reload: () => location.reload(),
 };
 
-elements.form.addEventListener("submit", (event) => {
+// What the person does.
+
+function entered(event) {
   event.preventDefault();
-  const roomId = elements["room-id"].value.trim();
-  const isBad = roomId === "" || roomId.length > LONGEST_ROOM_ID;
-  view.showRoomProblem(isBad);
+  const wanted = roomId || elements["room-id"].value.trim();
+  const isBad = wanted === "" || wanted.length > LONGEST_ROOM_ID;
+  message.showRoomProblem(isBad);
   if (isBad) return;
-  setParameter("room_id", roomId);
-  join(roomId);
-});
-elements.action.addEventListener("click", () => actions[scene.actions[0]]());
-elements["second-action"].addEventListener("click", () => actions[scene.actions[1]]());
-elements.mute.addEventListener("click", () => call.toggleMute());
-elements.camera.addEventListener("click", () => call.toggleCamera());
-elements.hangup.addEventListener("click", () => call.hangUp());
+  roomId = wanted;
+  setParameters({ room_id: roomId, prejoin: null });
+  // Who was told before that nothing can be opened is not told again.
+  if (own.state === "refused") own.goWithout();
+  join();
+}
+
+async function choose(kind, id) {
+  if (kind !== "speaker") await own.choose(kind, id);
+  else await speaker.choose(id).catch(() => notify("device_failed"));
+  show();
+}
+
+function looked(name) {
+  chat.look(name === "chat");
+  statistics.look(name === "statistics");
+  invite.look(name === "invite");
+  verification.look(name === "verification");
+  show();
+}
+
+function changeLanguage() {
+  const { lang } = otherLanguage(language);
+  remember("language", lang);
+  setParameters({ lang: null });
+  speak(lang);
+  show();
+}
+
+const presses = {
+  action: () => actions[scene.actions[0]](),
+  "second-action": () => actions[scene.actions[1]](),
+  mute: () => own.toggleMute(),
+  camera: () => own.toggleCamera(),
+  "preview-mute": () => own.toggleMute(),
+  "preview-camera": () => own.toggleCamera(),
+  flip: () => own.flip(),
+  share: () => (own.screen === null ? own.share() : own.stopSharing()),
+  "full-screen": () => windows.fill(),
+  window: () => windows.float(),
+  language: changeLanguage,
+  "menu-language": changeLanguage,
+  hangup: () => call.hangUp(),
+};
+
+elements.form.addEventListener("submit", entered);
+for (const [id, press] of Object.entries(presses)) elements[id].addEventListener("click", press);
 
 for (const kind of ["pointerdown", "keydown"]) {
   document.addEventListener(kind, () => {
-    if (!view.isSilent) return;
-    view.letSound();
+    if (!stage.isSilent) return;
+    stage.letSound();
     show();
   });
 }
 
-// Remote controls have arrows and OK, and nothing else.
-const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
-
-document.addEventListener("keydown", (event) => {
-  const focused = document.activeElement;
-  const controls = view.controls();
-  const index = controls.indexOf(focused);
-  if (index === -1 && (event.key in STEPS || event.key === "Enter")) {
-    event.preventDefault();
-    view.mainControl()?.focus();
-  } else if (event.key in STEPS && !isTyping(focused, event.key)) {
-    event.preventDefault();
-    controls[index + STEPS[event.key]]?.focus();
-  }
+navigate(view, panels, {
+  s: () => {
+    if (CONTROLLED.has(scene.state)) panels.toggle("statistics");
+  },
 });
 
-function isTyping(element, key) {
-  return element instanceof HTMLInputElement && (key === "ArrowLeft" || key === "ArrowRight");
-}
-
-window.addEventListener("pagehide", () => call?.leave());
+window.addEventListener("pagehide", () => {
+  call?.leave();
+  own.close();
+});
 // A page that comes back from the browser's cache begins anew.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 
+speak(language);
 setInterval(show, LOOK_EVERY);
-
-const given = parameters().get("room_id");
-if (given) join(given);
-else show();
+if (roomId !== "" && !given.has("prejoin")) join();
+else enterLobby();
 
 // For too_old.js.
 document.documentElement.dataset.started = "";

@@ -9,19 +9,20 @@ const UNREACHABLE_AFTER = 6_000;
 const OF_A_CALL = /^[0-9a-f]{32}$/;
 
 /**
- * @param {import("./call.js").Call | null} call null: no room was entered
+ * @param {import("./call.js").Call | null} call null: none was joined yet
  * @param {number} now on the clock of performance.now()
  * @param {number} begunAt when the visit began
+ * @param {string} roomId the room that the person is about to join; "" while it is not known
  * @returns {{state: string, title: string, hint: string, ended?: string, room?: string, actions: string[]}}
  *   state: `data-call-state` (protocol §3) · title, hint, ended, actions: names in words.js, the first
  *   action is the main one · room: the room id, where it helps to see it
  */
-export function sceneOf(call, now, begunAt) {
-  if (call === null) return { state: "idle", title: "idle", hint: "idle", actions: [] };
+export function sceneOf(call, now, begunAt, roomId) {
+  if (call === null) return lobbyScene(roomId);
   if (call.over !== "") return overScene(call);
   if (call.flowing) return scene("connected", "connected", "");
   if (call.refusal !== "") return refusalScene(call.refusal);
-  if (call.media === "refused") return scene("error", "refused", "refused", ["retry", "without"]);
+  if (call.own.state === "refused") return scene("error", "refused", "refused", ["retry", "without"]);
   if (call.isLost) return scene("error", "lost", "lost", ["anew", "other_room"]);
   if (call.lacksRelay) return scene("error", "no_relay", "no_relay", ["direct", "other_room"]);
   if (call.room === null) {
@@ -29,7 +30,7 @@ export function sceneOf(call, now, begunAt) {
     return scene("connecting", name, name);
   }
   const isMeeting = call.room.state === "meeting";
-  const isAsking = call.media !== "open";
+  const isAsking = call.own.state !== "open";
   if (isAsking) return scene(isMeeting ? "connecting" : "waiting", "permission", "permission");
   if (!isMeeting) return waitingScene(call);
   if (call.flowedAt !== null) return scene("reconnecting", "reconnecting", lossOf(call));
@@ -38,17 +39,40 @@ export function sceneOf(call, now, begunAt) {
   return scene("connecting", "connecting", isSlow ? "slow" : "connecting");
 }
 
-/** The name of what the person should know besides, in words.js; "" if nothing. */
-export function noticeOf(call, isSilent) {
+/**
+ * The name of what the person should know besides, in words.js; "" if nothing.
+ *
+ * @param {import("./call.js").Call} call
+ * @param {boolean} isSilent whether the browser plays the other side without its sound
+ * @param {string} passing a notice that is shown for some seconds; "" if there is none
+ */
+export function noticeOf(call, isSilent, passing) {
   if (isSilent) return "silent";
+  if (passing !== "") return passing;
   if (call.flowing && !call.online) return "offline";
-  if (call.flowing && call.isPictureHeld && call.hasCamera && !call.isCameraOff) return "held";
-  if (call.problem !== "") return call.problem;
-  return call.flowing && call.other.isMuted ? "other_muted" : "";
+  if (call.isPictureHeld && call.own.isSeen) return "held";
+  if (call.quality === "bad") return "bad";
+  if (call.own.screen !== null && call.flowing) return "own_screen";
+  if (call.own.problem !== "") return call.own.problem;
+  if (call.flowing && call.other.isMuted) return "other_muted";
+  return call.quality === "weak" ? "weak" : "";
+}
+
+/** The name of what is to be read instead of one's own picture before the call, in words.js; "" if it is there. */
+export function previewOf(own) {
+  if (own.state === "asking" || own.state === "refused") return own.state;
+  if (own.problem !== "") return own.problem;
+  return own.isCameraOff ? "off" : "";
 }
 
 function scene(state, title, hint, actions = []) {
   return { state, title, hint, actions };
+}
+
+function lobbyScene(roomId) {
+  if (roomId === "") return scene("idle", "idle", "idle");
+  const room = OF_A_CALL.test(roomId) ? "" : roomId;
+  return { ...scene("idle", "prejoin", "prejoin"), room };
 }
 
 function overScene(call) {
@@ -75,7 +99,7 @@ function waitingScene(call) {
   if (!call.online) return scene("reconnecting", "reconnecting", "offline");
   if (call.flowedAt !== null) return scene("waiting", "left", "left");
   if (OF_A_CALL.test(call.roomId)) return scene("waiting", "waiting", "waiting");
-  return { ...scene("waiting", "waiting", "waiting_adhoc"), room: call.roomId };
+  return { ...scene("waiting", "waiting", "waiting_adhoc", ["invite"]), room: call.roomId };
 }
 
 function lossOf(call) {

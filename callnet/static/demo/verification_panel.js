@@ -1,36 +1,35 @@
 /**
- * The button and the panel with the code that the two people compare (verification.js, docs/verification.md).
+ * The code that the two people compare (verification.js, docs/verification.md).
  */
 
+import { draw, elements, fill, put } from "./dom.js";
 import { EMOJI } from "./emoji.js";
 
+const NO_RUN = { state: "pending", code: null };
+
 export class VerificationPanel {
-  #words;
-  #isChinese;
-  #button = document.getElementById("verify");
-  #panel = document.getElementById("verification");
+  #warn;
+  #isOpen = false;
   #call = null;
   #run = null;
   /** Whether the person has looked at the code of this run, and whether at one of this call before. */
   #isSeen = false;
   #wasSeen = false;
+  /** What is drawn. */
   #state = "";
+  #language = "";
 
-  constructor({ lang, words }) {
-    this.#words = words.verification;
-    this.#isChinese = lang === "zh-CN";
-    const close = document.getElementById("verification-close");
-    put("verify-label", this.#words.button);
-    close.setAttribute("aria-label", this.#words.close);
-    this.#button.addEventListener("click", () => this._open(this.#panel.hidden));
-    close.addEventListener("click", () => this._close());
-    document.addEventListener("keydown", ({ key }) => {
-      if (key === "Escape" && !this.#panel.hidden) this._close();
-    });
+  /** @param {function(): void} warn called when somebody may be in between: that does not wait until it is asked for */
+  constructor(warn) {
+    this.#warn = warn;
   }
 
-  /** @param {import("./call.js").Call | null} call */
-  show(call) {
+  /** Tell whether the person sees it now. */
+  look(isOpen) {
+    this.#isOpen = isOpen;
+  }
+
+  show({ call }, words) {
     const run = call !== null && call.flowedAt !== null ? call.verification : null;
     if (call !== this.#call) this.#wasSeen = this.#isSeen = false;
     if (run !== this.#run) {
@@ -40,50 +39,41 @@ export class VerificationPanel {
     }
     this.#call = call;
     this.#run = run;
-    this.#button.hidden = run === null;
-    if (run === null) this._open(false);
-    else this._showRun(run);
+    elements.verify.hidden = call === null || call.flowedAt === null;
+    this._showRun(run ?? NO_RUN, words.verification);
   }
 
-  _showRun({ state, code }) {
-    if (state !== this.#state) {
-      this.#state = state;
-      this._showCode(code ?? []);
-      // A warning does not wait until somebody asks for it.
-      if (state === "broken") this._open(true);
-    }
-    if (state === "shown" && !this.#panel.hidden) this.#isSeen = true;
+  _showRun({ state, code }, words) {
+    const isBroken = state === "broken";
     const isNew = state === "shown" && this.#wasSeen;
-    put("verification-text", isNew ? `${this.#words.again} ${this.#words.shown}` : this.#words[state]);
-    put("verification-title", state === "broken" ? this.#words.warning : this.#words.title);
-    this.#panel.classList.toggle("broken", state === "broken");
-    this.#button.classList.toggle("broken", state === "broken");
-    this.#button.classList.toggle("news", isNew && !this.#isSeen);
-    document.getElementById("verify-icon").setAttribute("href", state === "broken" ? "#i-alert" : "#i-shield");
+    if (state === "shown" && this.#isOpen) this.#isSeen = true;
+    put("verification-text", isNew ? `${words.again} ${words.shown}` : words[state]);
+    put("verification-title", isBroken ? words.warning : words.title);
+    elements["verification-drawer"].classList.toggle("broken", isBroken);
+    elements.verify.classList.toggle("broken", isBroken);
+    for (const button of [elements.verify, elements.more]) button.classList.toggle("news", isNew && !this.#isSeen);
+    draw("verify-icon", isBroken ? "alert" : "shield");
+    this._drawCode(state, code ?? []);
   }
 
-  _showCode(code) {
-    const list = document.getElementById("verification-code");
-    list.hidden = code.length === 0;
-    list.textContent = "";
-    for (const [sign, english, chinese] of code.map((number) => EMOJI[number])) {
-      const item = document.createElement("li");
-      item.append(textIn("sign", sign), textIn("name", this.#isChinese ? chinese : english));
-      item.firstChild.setAttribute("aria-hidden", "true");
-      list.append(item);
-    }
+  // What is the same already is not said again by a screen reader.
+  _drawCode(state, code) {
+    const language = document.documentElement.lang;
+    if (state === this.#state && language === this.#language) return;
+    const isBrokenNow = state === "broken" && state !== this.#state;
+    this.#state = state;
+    this.#language = language;
+    elements["verification-code"].hidden = code.length === 0;
+    fill(elements["verification-code"], code.map((number) => signOf(EMOJI[number], language)));
+    if (isBrokenNow) this.#warn();
   }
+}
 
-  _open(isOpen) {
-    this.#panel.hidden = !isOpen;
-    this.#button.setAttribute("aria-expanded", String(isOpen));
-    if (isOpen && this.#run !== null) this._showRun(this.#run);
-  }
-
-  _close() {
-    this._open(false);
-    this.#button.focus();
-  }
+function signOf([sign, english, chinese], language) {
+  const item = document.createElement("li");
+  item.append(textIn("sign", sign), textIn("name", language === "zh-CN" ? chinese : english));
+  item.firstChild.setAttribute("aria-hidden", "true");
+  return item;
 }
 
 function textIn(className, text) {
@@ -91,10 +81,4 @@ function textIn(className, text) {
   element.className = className;
   element.textContent = text;
   return element;
-}
-
-// What is the same already is not said again by a screen reader.
-function put(id, text) {
-  const element = document.getElementById(id);
-  if (element.textContent !== text) element.textContent = text;
 }

@@ -1,0 +1,61 @@
+/**
+ * The buttons of a call: the bar, and what it keeps in its menu.
+ */
+
+import { draw, elements, put } from "./dom.js";
+import { canShare } from "./media.js";
+import { CONTROLLED } from "./view.js";
+
+export class Controls {
+  #windows;
+
+  /** @param {import("./windows.js").Windows} windows */
+  constructor(windows) {
+    this.#windows = windows;
+  }
+
+  show({ scene, call, own, unread }, words) {
+    elements.controls.hidden = !CONTROLLED.has(scene.state);
+    toggle("mute", { isMissing: !own.hasMicrophone, isOff: own.isMuted, icons: ["mic", "mic-off"] });
+    put("mute-label", own.isMuted ? words.unmute : words.mute);
+    toggle("camera", { isMissing: !own.hasCamera, isOff: own.isCameraOff, icons: ["video", "video-off"] });
+    put("camera-label", own.isCameraOff ? words.cameraOn : words.cameraOff);
+    this._showShare(call, own, words);
+    this._showChat(unread, words);
+    this._showWindows(call, words);
+  }
+
+  _showShare(call, own, words) {
+    const isSharing = own.screen !== null;
+    elements.share.hidden = !canShare;
+    elements.share.disabled = !isSharing && !call?.flowing;
+    elements.share.classList.toggle("on", isSharing);
+    draw("share-icon", isSharing ? "screen-off" : "screen");
+    put("share-label", isSharing ? words.stopSharing : words.share);
+  }
+
+  _showChat(unread, words) {
+    put("chat-label", words.chat);
+    put("unread", unread === 0 ? "" : String(Math.min(unread, 99)));
+    if (unread === 0) elements.chat.removeAttribute("aria-label");
+    else elements.chat.setAttribute("aria-label", words.unread(unread));
+  }
+
+  _showWindows(call, words) {
+    const { canFill, isFull, canFloat, isFloating } = this.#windows;
+    elements["full-screen"].hidden = !canFill;
+    draw("full-screen-icon", isFull ? "shrink" : "expand");
+    put("full-screen-label", isFull ? words.smallScreen : words.fullScreen);
+    elements.window.hidden = !canFloat;
+    elements.window.disabled = !call?.flowing;
+    put("window-label", isFloating ? words.noWindow : words.window);
+  }
+}
+
+/** Show whether something is on, off or not there at all. */
+export function toggle(name, { isMissing, isOff, icons: [onIcon, offIcon] }) {
+  const button = elements[name];
+  button.disabled = isMissing;
+  button.classList.toggle("off", isOff || isMissing);
+  draw(`${name}-icon`, isOff || isMissing ? offIcon : onIcon);
+}

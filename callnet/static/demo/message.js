@@ -1,0 +1,66 @@
+/**
+ * What the page says in the middle of the screen, what can be done about it, and the line above a call.
+ */
+
+import { draw, elements, put } from "./dom.js";
+import { CONTROLLED } from "./view.js";
+
+const ICONS = {
+  waiting: "person",
+  connecting: "link",
+  reconnecting: "link",
+  ended: "hangup",
+  full: "people",
+  permission: "video",
+  refused: "video-off",
+  taken: "tabs",
+};
+
+export class Message {
+  #words = null;
+
+  show({ scene, call, roomId }, words) {
+    this.#words = words;
+    elements.panel.hidden = scene.state === "connected";
+    draw("emblem-icon", ICONS[scene.title] ?? ICONS[scene.state] ?? "alert");
+    put("title", words.title[scene.title]);
+    put("hint", scene.state === "ended" ? endedText(words, scene, call) : words.hint[scene.hint] ?? "");
+    put("room", scene.room ?? "");
+    elements.form.hidden = scene.state !== "idle";
+    elements["room-label"].hidden = roomId !== "";
+    elements["room-id"].hidden = roomId !== "";
+    elements.actions.hidden = scene.actions.length === 0;
+    put("action", words.action[scene.actions[0]] ?? "");
+    put("second-action", words.action[scene.actions[1]] ?? "");
+  }
+
+  showRoomProblem(isBad) {
+    put("room-problem", isBad ? this.#words.notice.bad_room : "");
+    elements["room-id"].setAttribute("aria-invalid", String(isBad));
+  }
+}
+
+export class Status {
+  show({ scene, call, notice, now }, words) {
+    const quality = call?.quality ?? "good";
+    elements.status.dataset.quality = quality;
+    draw("status-icon", quality);
+    put("status-text", call?.flowing ? `${words.quality[quality]} · ${duration(now - call.flowedAt)}` : "");
+    put("notice", CONTROLLED.has(scene.state) ? words.notice[notice] : "");
+  }
+}
+
+function endedText(words, scene, call) {
+  const why = words.ended[scene.ended] ?? words.ended.other;
+  if (call.flowedAt === null) return why;
+  return `${why}${words.lasted(duration(call.overAt - call.flowedAt))}`;
+}
+
+/** Milliseconds as `2:03` or `1:02:03`. */
+function duration(milliseconds) {
+  const seconds = Math.floor(milliseconds / 1_000);
+  const pad = (number) => String(number).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60];
+  const tail = pad(seconds % 60);
+  return hours > 0 ? `${hours}:${pad(minutes)}:${tail}` : `${minutes}:${tail}`;
+}

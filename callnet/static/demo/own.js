@@ -1,0 +1,239 @@
+/**
+ * What this side shows and says: its camera, its microphone and its screen, before a call and in it.
+ */
+
+import {
+  closeMedia, listDevices, openDevice, openFacing, openMedia, openScreen, watchDevices, watchPermissions,
+} from "./media.js";
+import { recall, remember } from "./memory.js";
+
+const KIND_OF_TRACK = { video: "camera", audio: "microphone" };
+
+export class Own {
+  #handlers;
+  #asked = 0;
+  #unwatchPermissions = () => {};
+
+  /** The camera and microphone: "" not asked for yet, or "asking" "refused" "open". */
+  state = "";
+  /** What is missing of them (media.js). */
+  problem = "";
+  /** What is sent of them, if anything: a MediaStream with at most one track of a kind. */
+  stream = null;
+  /** The screen that is shared: a MediaStreamTrack or null. */
+  screen = null;
+  isMuted = false;
+  isCameraOff = false;
+  /** What there is to choose from (media.js). */
+  devices = { camera: [], microphone: [], speaker: [] };
+
+  /**
+   * @param {object} handlers changed() when a fact has changed · replaced(kind, track) when a "camera",
+   *   a "microphone" or a "screen" has another track, or null · failed(notice) with a name in words.js
+   */
+  constructor(handlers) {
+    this.#handlers = handlers;
+    watchDevices(() => this._list());
+  }
+
+  /** Ask for the camera and the microphone, again if need be. */
+  async ask() {
+    this.#unwatchPermissions();
+    this.state = "asking";
+    this.#handlers.changed();
+    this.#asked += 1;
+    const asked = this.#asked;
+    const { stream, problem } = await openMedia({ camera: recall("camera"), microphone: recall("microphone") });
+    if (asked !== this.#asked) {
+      closeMedia(stream);
+    } else if (stream === null) {
+      this.state = "refused";
+      this.problem = problem;
+      const unwatch = await watchPermissions(() => this.ask());
+      if (asked === this.#asked) this.#unwatchPermissions = unwatch;
+      else unwatch();
+      this.#handlers.changed();
+    } else {
+      this._open(stream, problem);
+    }
+  }
+
+  /** Go on without camera and microphone. */
+  goWithout() {
+    this.close();
+    this._open(new MediaStream(), "nothing");
+  }
+
+  /** Stop everything. It can be asked for again. */
+  close() {
+    this.#asked += 1;
+    this.#unwatchPermissions();
+    this.#unwatchPermissions = () => {};
+    closeMedia(this.stream);
+    this.screen?.stop();
+    this.stream = null;
+    this.screen = null;
+    this.state = "";
+    this.problem = "";
+  }
+
+  toggleMute() {
+    this.isMuted = !this.isMuted;
+    this._switch();
+  }
+
+  toggleCamera() {
+    this.isCameraOff = !this.isCameraOff;
+    this._switch();
+  }
+
+  /** Take another camera or microphone, and remember it. */
+  async choose(kind, id) {
+    if (await this._replace(kind, () => openDevice(kind, id))) remember(kind, id);
+  }
+
+  /** Take the camera on the other side of a phone; elsewhere the next one. */
+  async flip() {
+    const [camera] = this.stream.getVideoTracks();
+    const { deviceId, facingMode } = camera.getSettings();
+    if (facingMode) {
+      await this._replace("camera", () => openFacing(facingMode === "user" ? "environment" : "user"));
+    } else {
+      const ids = this.devices.camera.map(({ id }) => id);
+      await this.choose("camera", ids[(ids.indexOf(deviceId) + 1) % ids.length]);
+    }
+  }
+
+  /** Share a screen or a window that the person chooses, until they stop it here or in the browser's own bar. */
+  async share() {
+    const asked = this.#asked;
+    let track;
+    try {
+      track = await openScreen();
+    } catch (error) {
+      // Who does not choose any has changed their mind.
+      if (error.name !== "NotAllowedError") this.#handlers.failed("screen_failed");
+      return;
+    }
+    if (asked !== this.#asked) {
+      track.stop();
+      return;
+    }
+    track.onended = () => {
+      if (this.screen === track) this.stopSharing();
+    };
+    this.screen = track;
+    this.#handlers.replaced("screen", track);
+    this.#handlers.changed();
+  }
+
+  stopSharing() {
+    this.screen.stop();
+    this.screen = null;
+    this.#handlers.replaced("screen", null);
+    this.#handlers.changed();
+  }
+
+  get hasCamera() {
+    return Boolean(this.stream?.getVideoTracks().length);
+  }
+
+  get hasMicrophone() {
+    return Boolean(this.stream?.getAudioTracks().length);
+  }
+
+  /** Whether the other side sees this side's camera. */
+  get isSeen() {
+    return this.hasCamera && !this.isCameraOff;
+  }
+
+  /** The ids of the devices in use, by their kind. */
+  get inUse() {
+    const entries = (this.stream?.getTracks() ?? []).map((track) => {
+      return [KIND_OF_TRACK[track.kind], track.getSettings().deviceId];
+    });
+    return Object.fromEntries(entries);
+  }
+
+  /** Whether the person looks into the camera as into a mirror. */
+  get isMirrored() {
+    return this.stream?.getVideoTracks()[0]?.getSettings().facingMode !== "environment";
+  }
+
+  _open(stream, problem) {
+    this.state = "open";
+    this.stream = stream;
+    this.problem = problem;
+    for (const track of stream.getTracks()) this._watch(track);
+    this._switch();
+    this._list();
+  }
+
+  async _list() {
+    this.devices = await listDevices();
+    this.#handlers.changed();
+  }
+
+  _switch() {
+    this._enable();
+    this.#handlers.changed();
+  }
+
+  _enable() {
+    for (const track of this.stream?.getAudioTracks() ?? []) track.enabled = !this.isMuted;
+    for (const track of this.stream?.getVideoTracks() ?? []) track.enabled = !this.isCameraOff;
+  }
+
+  // A phone opens one camera at a time, so the old one is stopped first, and opened again if need be.
+  async _replace(kind, open) {
+    const asked = this.#asked;
+    const before = this._track(kind);
+    const id = before?.getSettings().deviceId ?? "";
+    before?.stop();
+    let track = null;
+    let isNew = true;
+    try {
+      track = await open();
+    } catch {
+      isNew = false;
+      if (before !== null) track = await openDevice(kind, id).catch(() => null);
+      this.#handlers.failed("device_failed");
+    }
+    if (asked === this.#asked) this._put(kind, track);
+    else track?.stop();
+    return isNew;
+  }
+
+  _put(kind, track) {
+    const before = this._track(kind);
+    if (before !== null) this.stream.removeTrack(before);
+    if (track !== null) {
+      this.stream.addTrack(track);
+      this._watch(track);
+    }
+    this._noteMissing();
+    this._enable();
+    this.#handlers.replaced(kind, track);
+    this.#handlers.changed();
+  }
+
+  // What is unplugged leaves its place to another one, if there is any.
+  _watch(track) {
+    track.onended = () => {
+      const kind = KIND_OF_TRACK[track.kind];
+      if (this._track(kind) === track) this._replace(kind, () => openDevice(kind, ""));
+    };
+  }
+
+  _track(kind) {
+    return this.stream.getTracks().find((track) => KIND_OF_TRACK[track.kind] === kind) ?? null;
+  }
+
+  _noteMissing() {
+    const [camera, microphone] = [this.hasCamera, this.hasMicrophone];
+    if (camera && microphone) this.problem = "";
+    else if (camera) this.problem = this.problem === "microphone_refused" ? this.problem : "no_microphone";
+    else if (microphone) this.problem = this.problem === "camera_refused" ? this.problem : "no_camera";
+    else this.problem = "nothing";
+  }
+}

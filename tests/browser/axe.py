@@ -1,0 +1,30 @@
+"""Asks axe-core, which is kept in ``vendor/``, what of a page is hard to use for whoever sees, hears or moves badly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Page
+
+_AXE: Final = Path(__file__).parent / "vendor" / "axe.min.js"
+
+_RUN: Final = """async () => {
+    const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(" | ")}`);
+}"""
+
+
+@cache
+def _axe() -> str:
+    return _AXE.read_text(encoding="utf-8")
+
+
+def violations(page: Page) -> Sequence[str]:
+    """What axe-core finds in the present state of the page, by all its rules."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(_axe())
+    found: Sequence[str] = page.evaluate(_RUN)
+    return found

@@ -1,0 +1,320 @@
+"""What can be done in a call beside talking: sharing a screen, switching cameras, other windows, figures."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase
+from tests.browser.test_call import ROOM, meet
+from tests.browser.visitor import Stage, Visitor
+
+_AREA: Final = """(id) => {
+    const { width, height } = document.getElementById(id).getBoundingClientRect();
+    return width * height / (innerWidth * innerHeight);
+}"""
+_CAMERA: Final = "document.getElementById('local').srcObject.getVideoTracks()[0].getSettings().deviceId"
+_UNPLUG: Final = """() => {
+    const [track] = document.getElementById('local').srcObject.getVideoTracks();
+    track.stop();
+    track.dispatchEvent(new Event('ended'));
+}"""
+_CHECKSUM: Final = """() => {
+    const context = document.createElement("canvas").getContext("2d");
+    context.drawImage(document.getElementById("remote"), 0, 0, 300, 150);
+    return context.getImageData(0, 0, 300, 150).data.reduce((sum, value) => (31 * sum + value) % 1000003, 7);
+}"""
+_IS_BLACK: Final = """() => {
+    const context = document.createElement("canvas").getContext("2d");
+    context.drawImage(document.getElementById("remote"), 0, 0, 48, 27);
+    return context.getImageData(0, 0, 48, 27).data.every((value, index) => index % 4 === 3 || value < 24);
+}"""
+_KEEP_SCREENS: Final = """
+    window.screens = [];
+    const choose = navigator.mediaDevices.getDisplayMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getDisplayMedia = async (wanted) => {
+        const stream = await choose(wanted);
+        window.screens.push(...stream.getTracks());
+        return stream;
+    };
+"""
+_STOP_IN_THE_BROWSER: Final = """() => {
+    const track = window.screens.pop();
+    track.stop();
+    track.dispatchEvent(new Event('ended'));
+}"""
+"""What the browser's own bar does: the track ends without the page having stopped it."""
+
+
+def await_change(visitor: Visitor) -> None:
+    """Wait until what is painted of the other side has changed twice: little moves before Chromium's own cameras."""
+    for _ in range(2):
+        visitor.await_that(f"({_CHECKSUM})() !== {visitor.page.evaluate(_CHECKSUM)}")
+
+
+def area(visitor: Visitor, video: str) -> float:
+    """How much of the page a picture takes, 0 to 1."""
+    return float(visitor.page.evaluate(_AREA, video))
+
+
+class ScreenTests(BrowserCase):
+    """One shows a screen to the other."""
+
+    def test_share(self) -> Deferred[None]:
+        """A shared screen is large at the other side, with the camera small, until the sharing is stopped."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            red.press("share")
+            red.await_shown("share-label", "Stop sharing")
+            red.await_shown("notice", "sees your screen")
+            blue.await_shown("screen")
+            blue.await_that("document.getElementById('screen').videoWidth > 0")
+            self.assertGreater(area(blue, "screen"), 0.9)
+            self.assertLess(area(blue, "remote"), 0.1)
+            blue.await_colour(Camera.RED)
+            red.await_colour(Camera.BLUE)
+            self.assertGreater(area(red, "remote"), 0.9)
+            red.press("share")
+            blue.await_hidden("screen")
+            self.assertGreater(area(blue, "remote"), 0.9)
+            red.await_shown("share-label", "Share screen")
+            blue.await_colour(Camera.RED)
+
+        return self.play(story)
+
+    def test_stopped_in_the_browser(self) -> Deferred[None]:
+        """The browser's own bar ends the sharing, too; a reload of the other side finds it as it was."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            red.page.add_init_script(_KEEP_SCREENS)
+            red.enter(ROOM)
+            blue.enter(ROOM)
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+            red.press("share")
+            blue.await_shown("screen")
+            blue.page.reload()
+            blue.await_state("connected")
+            blue.await_shown("screen")
+            blue.await_that("document.getElementById('screen').videoWidth > 0")
+            red.page.evaluate(_STOP_IN_THE_BROWSER)
+            blue.await_hidden("screen")
+            red.await_shown("share-label", "Share screen")
+
+        return self.play(story)
+
+    def test_end(self) -> Deferred[None]:
+        """When the call ends nothing is shared any more."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            red.page.add_init_script(_KEEP_SCREENS)
+            red.enter(ROOM)
+            blue.enter(ROOM)
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+            red.press("share")
+            blue.await_shown("screen")
+            blue.press("hangup")
+            red.await_state("ended")
+            blue.await_hidden("screen")
+            self.assertEqual(red.page.evaluate("window.screens.map((track) => track.readyState)"), ["ended"])
+
+        return self.play(story)
+
+
+class CameraTests(BrowserCase):
+    """Cameras that change in the call."""
+
+    def test_switch(self) -> Deferred[None]:
+        """Where there are several cameras a button takes the next one, and the other side goes on seeing."""
+
+        def story(stage: Stage) -> None:
+            several = stage.visitor(stage.browser(None, cameras=3))
+            one = stage.visitor(stage.browser(Camera.BLUE))
+            for visitor in (several, one):
+                visitor.enter(ROOM)
+            for visitor in (several, one):
+                visitor.await_state("connected")
+            self.assertFalse(one.is_visible("flip"))
+            seen = {several.page.evaluate(_CAMERA)}
+            for _ in range(2):
+                before = several.page.evaluate(_CAMERA)
+                several.press("flip")
+                several.await_that(f"({_CAMERA}) !== {before!r}")
+                seen.add(several.page.evaluate(_CAMERA))
+            await_change(one)  # the second of Chromium's own cameras is black
+            self.assertEqual(len(seen), 3)
+            self.assertEqual(several.page.evaluate("window.connections.length"), 1)
+
+        return self.play(story)
+
+    def test_switch_while_off(self) -> Deferred[None]:
+        """A camera that is taken while the camera is off shows nothing before it is on."""
+
+        def story(stage: Stage) -> None:
+            several = stage.visitor(stage.browser(None, cameras=3))
+            one = stage.visitor(stage.browser(Camera.BLUE))
+            for visitor in (several, one):
+                visitor.enter(ROOM)
+            for visitor in (several, one):
+                visitor.await_state("connected")
+            await_change(one)
+            several.press("camera")
+            one.await_shown("remote-off")
+            one.await_that(f"({_IS_BLACK})()")
+            several.press("more")
+            several.press("open-devices")
+            options = several.page.eval_on_selector_all("#camera-select option", "all => all.map(one => one.value)")
+            several.page.select_option("#camera-select", options[2])
+            several.await_that(f"({_CAMERA}) === {options[2]!r}")
+            for _ in range(20):
+                self.assertTrue(one.page.evaluate(_IS_BLACK))
+                several.wait(50)
+            several.press("camera")
+            one.await_that(f"!({_IS_BLACK})()")
+            await_change(one)
+
+        return self.play(story)
+
+    def test_unplugged(self) -> Deferred[None]:
+        """A camera that is unplugged leaves its place to another one."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            blue.await_colour(Camera.RED)
+            red.page.evaluate(_UNPLUG)
+            red.await_that("document.getElementById('local').srcObject.getVideoTracks()[0]?.readyState === 'live'")
+            blue.await_movement()
+            blue.await_colour(Camera.RED)
+
+        return self.play(story)
+
+
+class WindowTests(BrowserCase):
+    """Larger, smaller, and what steps back."""
+
+    def test_full_screen(self) -> Deferred[None]:
+        """The page takes the whole screen and gives it back."""
+
+        def story(stage: Stage) -> None:
+            red, _ = meet(stage)
+            red.press("more")
+            red.press("full-screen")
+            red.await_shown("full-screen-label", "Leave full screen")
+            self.assertTrue(red.page.evaluate("document.fullscreenElement !== null"))
+            red.press("full-screen")
+            red.await_shown("full-screen-label", "Full screen")
+            self.assertTrue(red.page.evaluate("document.fullscreenElement === null"))
+
+        return self.play(story)
+
+    def test_small_window(self) -> Deferred[None]:
+        """The other side goes into a small window above all others, and comes back."""
+
+        def story(stage: Stage) -> None:
+            red, _ = meet(stage)
+            red.press("more")
+            red.press("window")
+            red.await_shown("window-label", "Close small window")
+            self.assertEqual(red.page.evaluate("document.pictureInPictureElement.id"), "remote")
+            red.press("window")
+            red.await_shown("window-label", "Small window")
+
+        return self.play(story)
+
+    def test_buttons_step_back(self) -> Deferred[None]:
+        """Where the page has the whole screen its buttons step back, and the key that wakes them presses nothing."""
+
+        def story(stage: Stage) -> None:
+            television = stage.visitor(stage.browser(Camera.RED), size=(1920, 1080), whole_screen=True)
+            blue = stage.visitor(stage.browser(Camera.BLUE))
+            for visitor in (television, blue):
+                visitor.enter(ROOM)
+            for visitor in (television, blue):
+                visitor.await_state("connected")
+            television.page.keyboard.press("ArrowRight")
+            self.assertEqual(television.focused, "mute")
+            television.page.wait_for_selector("body.resting")
+            television.page.keyboard.press("Enter")
+            television.page.wait_for_selector("body:not(.resting)")
+            self.assertEqual(television.text("mute-label"), "Mute")
+            television.page.keyboard.press("Enter")
+            self.assertEqual(television.text("mute-label"), "Unmute")
+            television.page.wait_for_selector("body.resting")
+            television.page.mouse.move(300, 300)
+            television.page.wait_for_selector("body:not(.resting)")
+            television.press("chat")
+            television.wait(6_000)  # longer than they wait otherwise
+            self.assertEqual(television.page.locator("body.resting").count(), 0)
+            self.assertEqual(blue.page.locator("body.resting").count(), 0)
+
+        return self.play(story)
+
+
+class PanelTests(BrowserCase):
+    """What opens beside the call."""
+
+    def test_statistics(self) -> Deferred[None]:
+        """``s`` opens and closes the figures of the connection, except while somebody types."""
+
+        def story(stage: Stage) -> None:
+            red, _ = meet(stage)
+            red.page.keyboard.press("s")
+            for text in (", opus", "kbit/s", " ms", "fps", "direct"):
+                red.await_shown("figures", text)
+            red.page.keyboard.press("s")
+            red.await_hidden("statistics-drawer")
+            red.press("chat")
+            red.page.keyboard.press("s")
+            self.assertEqual(red.page.input_value("#chat-text"), "s")
+            self.assertFalse(red.is_visible("statistics-drawer"))
+
+        return self.play(story)
+
+    def test_keys(self) -> Deferred[None]:
+        """Arrows move within what is open, and Escape or the way back lead to where one came from."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.enter(ROOM)
+            visitor.await_state("waiting")
+            visitor.page.focus("#more")
+            for leave in (lambda: visitor.page.keyboard.press("Escape"), visitor.page.go_back):
+                visitor.page.keyboard.press("Enter")
+                visitor.await_shown("more-drawer")
+                self.assertEqual(visitor.page.get_attribute("#more", "aria-expanded"), "true")
+                self.assertEqual(visitor.focused, "open-devices")
+                visitor.page.keyboard.press("ArrowDown")
+                visitor.page.keyboard.press("Enter")
+                visitor.await_shown("invite-drawer")
+                leave()
+                visitor.await_hidden("invite-drawer")
+                self.assertEqual(visitor.focused, "more")
+            self.assertEqual(visitor.state, "waiting")
+
+        return self.play(story)
+
+    def test_remote_control_chooses_devices(self) -> Deferred[None]:
+        """Up and down pass by the choice of a device, left and right change it."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None, cameras=3))
+            visitor.enter(ROOM)
+            visitor.await_state("waiting")
+            visitor.press("more")
+            visitor.press("open-devices")
+            self.assertEqual(visitor.focused, "camera-select")
+            before = visitor.page.input_value("#camera-select")
+            visitor.page.keyboard.press("ArrowDown")
+            self.assertEqual(visitor.focused, "microphone-select")
+            visitor.page.keyboard.press("ArrowUp")
+            visitor.page.keyboard.press("ArrowRight")
+            visitor.await_that(f"({_CAMERA}) !== {before!r}")
+            self.assertEqual(visitor.focused, "camera-select")
+
+        return self.play(story)

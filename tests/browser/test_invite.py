@@ -1,0 +1,76 @@
+"""How somebody else is invited into a call: by its link, or its QR code."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from twisted.internet.defer import Deferred
+
+from tests.browser.case import BrowserCase
+from tests.browser.visitor import PAGE, Stage, Visitor
+
+
+class InviteTests(BrowserCase):
+    """How the other one is invited."""
+
+    def link(self, stage: Stage, visitor: Visitor) -> str:
+        """Enter a room with a name that needs quoting, ask for its link, and return what it should be."""
+        visitor.visit("?room_id=red%20h%C3%A4user%26&lang=en")
+        visitor.await_state("waiting")
+        visitor.press("action")
+        visitor.await_shown("invite-drawer")
+        return f"{stage.site_url}{PAGE}?room_id=red+h%C3%A4user%26"
+
+    def test_copy(self) -> Deferred[None]:
+        """The link of the room is copied, and whoever opens it is in the room."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            visitor = stage.visitor(browser, permissions=["camera", "microphone", "clipboard-read", "clipboard-write"])
+            link = self.link(stage, visitor)
+            visitor.press("copy")
+            visitor.await_shown("notice", "The link is copied.")
+            self.assertEqual(visitor.page.evaluate("navigator.clipboard.readText()"), link)
+            other = stage.visitor(browser)
+            other.page.goto(link)
+            other.await_state("connected")
+
+        return self.play(story)
+
+    def test_copy_in_older_browsers(self) -> Deferred[None]:
+        """Where the browser has no clipboard for pages the link is copied as of old, or marked for the person."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            for command, said in (
+                ("return this.queryCommandSupported('copy')", "is copied"),
+                ("return false", "by hand"),
+            ):
+                visitor = stage.visitor(browser)
+                visitor.page.add_init_script(
+                    "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
+                    f"document.execCommand = function () {{ {command}; }};"
+                )
+                link = self.link(stage, visitor)
+                visitor.press("copy")
+                visitor.await_shown("notice", said)
+                self.assertEqual(visitor.page.evaluate("getSelection().toString()"), link)
+                visitor.page.close()
+
+        return self.play(story)
+
+    def test_code(self) -> Deferred[None]:
+        """The link can be photographed: the QR code says it."""
+        picture = Path(self.mktemp())
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            link = self.link(stage, visitor)
+            visitor.await_that("document.getElementById('code').width < 300")
+            visitor.page.locator("#code").screenshot(path=picture.with_suffix(".png"))
+            read = ("zbarimg", "--quiet", "--raw", picture.with_suffix(".png"))
+            said = subprocess.run(read, capture_output=True, text=True, check=True, timeout=60).stdout
+            self.assertEqual(said.strip(), link)
+
+        return self.play(story)

@@ -1,0 +1,240 @@
+"""Before a call: how one looks and sounds, with which devices, and what one reads if something is missing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase
+from tests.browser.test_call import ROOM
+from tests.browser.visitor import Stage, Visitor
+
+PREJOIN: Final = f"?room_id={ROOM}&prejoin=1"
+
+_WITHOUT: Final = """
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        if (%s.some((kind) => wanted[kind])) throw new DOMException("", "NotFoundError");
+        return open(wanted);
+    };
+"""
+"""A browser that finds no device of some kinds."""
+
+_CAMERA_IN_USE: Final = "document.getElementById('preview').srcObject.getVideoTracks()[0].getSettings().deviceId"
+_CAMERA_SENT: Final = "document.getElementById('local').srcObject.getVideoTracks()[0].getSettings().deviceId"
+_IS_OPEN: Final = "document.getElementById('preview').srcObject?.active ?? false"
+_SINK: Final = "document.getElementById('remote').sinkId"
+
+
+def choices(visitor: Visitor, kind: str) -> list[str]:
+    """The ids of the devices that one may choose from."""
+    found: list[str] = visitor.page.eval_on_selector_all(f"#{kind}-select option", "all => all.map(one => one.value)")
+    return found
+
+
+class LobbyTests(BrowserCase):
+    """A visitor who looks before joining."""
+
+    def test_prejoin(self) -> Deferred[None]:
+        """With ``prejoin`` a visitor sees and hears themselves first, and is in the room only after joining."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            red.visit(PREJOIN)
+            blue.enter(ROOM)
+            red.await_state("idle", "prejoin")
+            blue.await_state("waiting")
+            self.assertEqual(red.text("room"), ROOM)
+            self.assertFalse(red.is_visible("room-id"))
+            red.await_own_colour(Camera.RED)
+            red.press("join")
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+            red.await_colour(Camera.BLUE)
+            blue.await_colour(Camera.RED)
+            self.assertNotIn("prejoin", red.page.url)
+            red.page.reload()
+            red.await_state("connected")
+
+        return self.play(story)
+
+    def test_asked_for_a_room(self) -> Deferred[None]:
+        """Who is asked for a room sees themselves meanwhile, and the camera is off again when the call has ended."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(Camera.BLUE))
+            visitor.visit()
+            visitor.await_state("idle", "idle")
+            visitor.await_own_colour(Camera.BLUE)
+            visitor.page.fill("#room-id", ROOM)
+            visitor.press("join")
+            visitor.await_state("waiting")
+            visitor.press("hangup")
+            visitor.await_state("ended")
+            self.assertFalse(visitor.page.evaluate(_IS_OPEN))
+            visitor.press("second-action")
+            visitor.await_state("idle", "idle")
+            visitor.await_own_colour(Camera.BLUE)
+
+        return self.play(story)
+
+    def test_level(self) -> Deferred[None]:
+        """A bar shows how loud the microphone is, once the person has touched the page, and rests while muted."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.visit(PREJOIN)
+            visitor.await_shown("devices")
+            visitor.page.click("#title")
+            visitor.await_shown("level")
+            visitor.page.wait_for_selector("#level:not([aria-valuenow='0'])")
+            visitor.press("preview-mute")
+            visitor.await_hidden("level")
+            visitor.press("preview-mute")
+            visitor.await_shown("level")
+
+        return self.play(story)
+
+    def test_switched_off_before(self) -> Deferred[None]:
+        """Who joins muted and without picture is so in the call, from its first moment."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            red.visit(PREJOIN)
+            red.await_own_colour(Camera.RED)
+            red.press("preview-camera")
+            red.await_shown("preview-text", "Your camera is off.")
+            red.press("preview-mute")
+            red.press("join")
+            blue.enter(ROOM)
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+            blue.await_shown("remote-off")
+            blue.await_shown("notice", "microphone is off")
+            self.assertIsNone(blue.colour_seen())
+            self.assertEqual((red.text("mute-label"), red.text("camera-label")), ("Unmute", "Start camera"))
+
+        return self.play(story)
+
+    def test_choice_of_devices(self) -> Deferred[None]:
+        """A camera, a microphone and a speaker that were chosen are used in the call, and again at the next visit."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None, cameras=3))
+            visitor.visit(PREJOIN)
+            visitor.await_shown("devices")
+            cameras = choices(visitor, "camera")
+            self.assertEqual(len(cameras), 3)
+            visitor.page.select_option("#camera-select", cameras[2])
+            visitor.await_that(f"({_CAMERA_IN_USE}) === {cameras[2]!r}")
+            microphone, speaker = choices(visitor, "microphone")[-1], choices(visitor, "speaker")[-1]
+            visitor.page.select_option("#microphone-select", microphone)
+            visitor.page.select_option("#speaker-select", speaker)
+            visitor.await_that(f"{_SINK} === {speaker!r}")
+            visitor.page.reload()
+            visitor.await_shown("devices")
+            visitor.await_that(f"({_CAMERA_IN_USE}) === {cameras[2]!r}")
+            self.assertEqual(visitor.page.input_value("#camera-select"), cameras[2])
+            self.assertEqual(visitor.page.input_value("#microphone-select"), microphone)
+            visitor.await_that(f"{_SINK} === {speaker!r}")
+            visitor.press("join")
+            visitor.await_state("waiting")
+            self.assertEqual(visitor.page.evaluate(_CAMERA_SENT), cameras[2])
+
+        return self.play(story)
+
+    def test_camera_that_is_gone(self) -> Deferred[None]:
+        """Where the camera that was chosen is gone, another one is used."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(Camera.RED))
+            visitor.page.add_init_script("localStorage.setItem('callnet.camera', 'f'.repeat(64));")
+            visitor.page.add_init_script("localStorage.setItem('callnet.speaker', 'f'.repeat(64));")
+            visitor.visit(PREJOIN)
+            visitor.await_own_colour(Camera.RED)
+            self.assertEqual(visitor.page.input_value("#speaker-select"), "default")
+
+        return self.play(story)
+
+    def test_without(self) -> Deferred[None]:
+        """Without a camera or a microphone one reads what remains, and joins with that."""
+        missing = {
+            "['video']": ("No camera was found", "The other person hears you."),
+            "['audio']": ("No microphone was found", "The other person sees you."),
+            "['audio', 'video']": ("to watch and listen", "You are watching only"),
+        }
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            other = stage.visitor(stage.browser(Camera.BLUE))
+            for kinds, (before, during) in missing.items():
+                visitor = stage.visitor(browser)
+                visitor.page.add_init_script(_WITHOUT % kinds)
+                visitor.visit(PREJOIN)
+                visitor.await_shown("preview-text", before)
+                visitor.press("join")
+                visitor.await_state("waiting")
+                other.enter(ROOM)
+                visitor.await_state("connected")
+                visitor.await_colour(Camera.BLUE)
+                visitor.await_shown("notice", during)
+                visitor.press("hangup")
+                other.await_state("ended")
+                visitor.page.close()
+
+        return self.play(story)
+
+    def test_refused(self) -> Deferred[None]:
+        """Who has refused both reads so before joining, and is not told again."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None, refuse=True))
+            visitor.visit(PREJOIN)
+            visitor.await_shown("preview-text", "blocked")
+            self.assertFalse(visitor.is_visible("devices"))
+            visitor.press("join")
+            visitor.await_state("waiting")
+            visitor.await_shown("notice", "You are watching only")
+
+        return self.play(story)
+
+
+class LanguageTests(BrowserCase):
+    """The two languages of the page."""
+
+    def test_switch(self) -> Deferred[None]:
+        """The language can be switched before and in a call, and is remembered."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.visit(PREJOIN)
+            visitor.await_shown("title", "Ready to join?")
+            self.assertEqual(visitor.text("language-label"), "中文")
+            visitor.press("language")
+            visitor.await_shown("title", "准备加入")
+            self.assertEqual(visitor.page.get_attribute("html", "lang"), "zh-CN")
+            visitor.page.reload()
+            visitor.await_shown("title", "准备加入")
+            visitor.press("join")
+            visitor.await_state("waiting")
+            self.assertEqual(visitor.text("mute-label"), "静音")
+            visitor.press("more")
+            visitor.press("menu-language")
+            self.assertEqual(visitor.text("mute-label"), "Mute")
+            self.assertEqual(visitor.page.get_attribute("#controls", "aria-label"), "Call controls")
+
+        return self.play(story)
+
+    def test_asked_for(self) -> Deferred[None]:
+        """An address may ask for a language, whatever the browser's own is."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.visit("?lang=zh")
+            visitor.await_shown("title", "视频通话")
+            visitor.visit("?lang=en")
+            visitor.await_shown("title", "Video call")
+
+        return self.play(story)

@@ -1,0 +1,56 @@
+"""What the page costs whoever opens it: how much is loaded, and from where."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Response
+from twisted.internet.defer import Deferred
+
+from tests.browser.case import BrowserCase
+from tests.browser.test_call import ROOM
+from tests.browser.visitor import Stage, Visitor
+
+HEAVIEST: Final = 150_000
+"""Bytes, compressed, of all that a call loads."""
+DEMO: Final = Path(__file__).parents[2] / "callnet" / "static" / "demo"
+
+
+def open_all(visitor: Visitor) -> None:
+    """Open whatever there is to open beside a call, so that all is loaded."""
+    for name in ("chat", "more", "devices", "invite", "statistics"):
+        if name in ("chat", "more"):
+            visitor.press(name)
+        elif name == "statistics":
+            visitor.page.keyboard.press("s")
+        else:
+            visitor.press("more")
+            visitor.press(f"open-{name}")
+        visitor.await_shown(f"{name}-drawer")
+        visitor.page.keyboard.press("Escape")
+        visitor.await_hidden(f"{name}-drawer")
+
+
+class WeightTests(BrowserCase):
+    """A visitor who uses everything."""
+
+    def test_weight(self) -> Deferred[None]:
+        """All that a call can load is under 150 kB compressed, and every file of the page is used in a call."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            answers: list[Response] = []
+            red.page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108  # Playwright wants a function
+            for visitor in (red, blue):
+                visitor.enter(ROOM)
+            red.await_state("connected")
+            open_all(red)
+            loaded = {answer.url.partition("?")[0]: answer.body() for answer in answers if answer.status == 200}
+            weight = sum(len(gzip.compress(body, mtime=0)) for body in loaded.values())
+            self.assertLess(weight, HEAVIEST)
+            names = {url.rpartition("/")[2] for url in loaded}
+            self.assertEqual({path.name for path in DEMO.iterdir()} - names - {"icon.svg"}, set())
+
+        return self.play(story)
