@@ -29,6 +29,7 @@ from tests.browser.sleep import asleep
 from tests.frame_schemas import complaint
 
 CHROMIUM: Final = shutil.which("chromium") or "/usr/bin/chromium"
+FIREFOX: Final = shutil.which("firefox-esr") or "/usr/bin/firefox-esr"
 PAGE: Final = "/static/demo/direct_chat.html"
 LAPTOP: Final = (1366, 768)
 BARS: Final = 120
@@ -44,6 +45,13 @@ _FLAGS: Final = (
     "--ignore-certificate-errors",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 )
+
+_FIREFOX: Final = {
+    "media.navigator.streams.fake": True,
+    "media.navigator.permission.disabled": True,
+    "media.autoplay.default": 0,
+    "media.volume_scale": "0",
+}
 
 _REMEMBER_CONNECTIONS: Final = """
     window.sockets = [];
@@ -261,6 +269,12 @@ class Stage:
         if camera is not None:
             given.append(f"--use-file-for-fake-video-capture={camera.record(self._directory)}")
         return self._playwright.chromium.launch(executable_path=program, args=given)
+
+    def firefox(self) -> Browser:
+        """Start Firefox, whose own camera shows a colour that changes all the time."""
+        return self._playwright.firefox.launch(
+            channel="moz-firefox", executable_path=FIREFOX, firefox_user_prefs=dict(_FIREFOX)
+        )
 
     def visitor(
         self,
