@@ -39,6 +39,7 @@ _CONNECT: Final = """async () => {
             picture: show(side, "picture"),
             screen: show(side, "screen"),
             heard: (note) => side.heard.push(note),
+            verified: () => {},
         };
         const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
         stream.addTrack(window.paint(name === "offerer" ? 0 : 120));

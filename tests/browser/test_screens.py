@@ -37,10 +37,14 @@ _NEVER_ANSWERED: Final = "navigator.mediaDevices.getUserMedia = () => new Promis
 
 _TWO_CAMERAS: Final = """
     const list = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
-    navigator.mediaDevices.enumerateDevices = async () =>
-        [...await list(), { kind: "videoinput", deviceId: "second", label: "A camera with a long name (0bda:5686)" }];
+    const named = ({ kind, deviceId, label }) =>
+        ({ kind, deviceId, label: kind === "videoinput" ? "HD Camera" : label });
+    navigator.mediaDevices.enumerateDevices = async () => [
+        ...(await list()).map(named),
+        { kind: "videoinput", deviceId: "second", label: "A camera with a long name (0bda:5686)" },
+    ];
 """
-"""A browser whose camera is a file has only that."""
+"""A browser whose camera is a file has only that, and calls it by where the file is."""
 
 _NAMES_OF_WORDS: Final = """async (language) => {
     const { wordsFor } = await import("/static/demo/words.js");
@@ -201,6 +205,9 @@ class ScreenTests(BrowserCase):
         visitor.enter("silent")
         visitor.await_state("connecting", "connecting")
         photographer.take(visitor, f"04 connecting, {language}")
+        visitor.visit("?room_id=silent&relay=1")
+        visitor.await_state("error", "no_relay")
+        photographer.take(visitor, f"17 no relay, {language}")
         visitor.page.add_init_script(_NEVER_ANSWERED)
         visitor.enter("asking")
         visitor.await_state("waiting", "permission")
@@ -236,6 +243,11 @@ class ScreenTests(BrowserCase):
         visitor.press("open-invite")
         visitor.await_that("document.getElementById('code').width < 300")
         photographer.take(visitor, f"09 invite, {language}")
+        visitor.page.keyboard.press("Escape")
+        visitor.press("more")
+        visitor.press("verify")
+        visitor.await_that("document.querySelectorAll('#verification-code li').length === 6")
+        photographer.take(visitor, f"09 verification, {language}")
         visitor.page.keyboard.press("Escape")
         visitor.page.keyboard.press("s")
         visitor.await_shown("figures", "kbit/s")
