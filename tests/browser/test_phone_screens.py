@@ -1,4 +1,5 @@
-"""Every scene of the web phone on every screen and in both languages: nothing is cut, and what matters most is in view.
+"""Every scene of the web phone on every screen and in both languages: nothing is cut, what matters most is in view, and
+axe-core finds nothing that keeps anybody out.
 
 The screenshots go onto one contact sheet for each screen. `make screens` renews those in docs/screens.
 """
@@ -15,6 +16,7 @@ from twisted.internet.defer import Deferred
 
 from callnet.client import Account
 from callnet.model import DeviceAddress
+from tests.browser.axe import violations
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.phone_layout import faults, word_faults
@@ -25,6 +27,8 @@ from tests.browser.visitor import Stage
 SCREENS: Final = {"television": (1920, 1080), "laptop": (1366, 768), "phone": (390, 844)}
 OTHERS: Final = {"sideways": (844, 390), "small": (320, 568)}
 """These are looked at, too, and have no sheet."""
+EXAMINED: Final = {"laptop", "phone"}
+"""The screens on which axe-core looks; for it others are like one of them."""
 COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
 LANGUAGES: Final = ("en-US", "zh-CN")
 
@@ -67,6 +71,8 @@ class Photographer:
             self.faults += [f"{name}, {screen}: {fault}" for fault in faults(page)]
             if on_sheet and screen in self.pictures:
                 self.pictures[screen][name] = page.screenshot()
+            if screen in EXAMINED:
+                self.faults += [f"{name}, {screen}: {fault}" for fault in violations(page)]
             if sentences:
                 self.faults += [f"{name}, {screen}: {fault}" for fault in word_faults(page)]
         if visitor.scene != scene:

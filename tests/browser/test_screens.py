@@ -151,6 +151,20 @@ class ScreenTests(BrowserCase):
 
         return self.play(story)
 
+    def test_who_is_kept_out_is_seen(self) -> Deferred[None]:
+        """A button that a screen reader has no name for is found."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.visit()
+            visitor.await_state("idle")
+            self.assertEqual(violations(visitor.page), [])
+            visitor.page.evaluate("document.getElementById('join').textContent = ''")
+            (found,) = violations(visitor.page)
+            self.assertTrue(found.startswith("button-name"), found)
+
+        return self.play(story)
+
     def tour(self, stage: Stage, photographer: Photographer, language: str, here: Browser, there: Browser) -> None:
         """Take a visitor through the life of a call."""
         visitor, other, third = stage.visitor(here, language), stage.visitor(there), stage.visitor(there, language)
