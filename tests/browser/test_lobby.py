@@ -150,8 +150,8 @@ class LobbyTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(Camera.RED))
-            visitor.page.add_init_script("localStorage.setItem('callnet.camera', 'f'.repeat(64));")
-            visitor.page.add_init_script("localStorage.setItem('callnet.speaker', 'f'.repeat(64));")
+            visitor.page.add_init_script("localStorage.setItem('callnet.camera', JSON.stringify('f'.repeat(64)));")
+            visitor.page.add_init_script("localStorage.setItem('callnet.speaker', JSON.stringify('f'.repeat(64)));")
             visitor.visit(PREJOIN)
             visitor.await_own_colour(Camera.RED)
             self.assertEqual(visitor.page.input_value("#speaker-select"), "default")

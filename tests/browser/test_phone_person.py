@@ -70,7 +70,7 @@ class PersonTests(BrowserCase):
         return self.play(story)
 
     def test_chinese(self) -> Deferred[None]:
-        """A browser in Chinese has all in Chinese; the other language can be chosen, and stays."""
+        """A browser in Chinese has all in Chinese; the other language can be chosen, here or on the page, and stays."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
@@ -94,6 +94,13 @@ class PersonTests(BrowserCase):
             alice.page.reload()
             alice.await_scene("home", "online")
             self.assertEqual(alice.text("to-settings"), "Settings")
+            alice.visit()
+            alice.await_shown("title", "Video call")
+            alice.press("language")
+            alice.await_shown("title", "视频通话")
+            alice.open()
+            alice.await_scene("home", "online")
+            self.assertEqual(alice.text("to-settings"), "设置")
 
         return self.play(story)
 

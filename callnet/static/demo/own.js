@@ -2,10 +2,10 @@
  * What this side shows and says: its camera, its microphone and its screen, before a call and in it.
  */
 
+import { browser } from "../shared/memory.js";
 import {
   closeMedia, listDevices, openDevice, openFacing, openMedia, openScreen, watchDevices, watchPermissions,
 } from "./media.js";
-import { recall, remember } from "./memory.js";
 
 const KIND_OF_TRACK = { video: "camera", audio: "microphone" };
 
@@ -43,7 +43,7 @@ export class Own {
     this.#handlers.changed();
     this.#asked += 1;
     const asked = this.#asked;
-    const { stream, problem } = await openMedia({ camera: recall("camera"), microphone: recall("microphone") });
+    const { stream, problem } = await openMedia({ camera: browser.get("camera") ?? "", microphone: browser.get("microphone") ?? "" });
     if (asked !== this.#asked) {
       closeMedia(stream);
     } else if (stream === null) {
@@ -89,7 +89,7 @@ export class Own {
 
   /** Take another camera or microphone, and remember it. */
   async choose(kind, id) {
-    if (await this._replace(kind, () => openDevice(kind, id))) remember(kind, id);
+    if (await this._replace(kind, () => openDevice(kind, id))) browser.set(kind, id);
   }
 
   /** Take the camera on the other side of a phone; elsewhere the next one. */

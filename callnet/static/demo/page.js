@@ -2,6 +2,7 @@
  * Wires the page: the person's doings to the call, the call's facts to the view.
  */
 
+import { browser } from "../shared/memory.js";
 import { Call } from "./call.js";
 import { Chat } from "./chat.js";
 import { Controls } from "./controls.js";
@@ -9,7 +10,6 @@ import { Devices } from "./devices.js";
 import { elements } from "./dom.js";
 import { Invite } from "./invite.js";
 import { Lobby } from "./lobby.js";
-import { recall, remember } from "./memory.js";
 import { Message, Status } from "./message.js";
 import { navigate } from "./navigation.js";
 import { Own } from "./own.js";
@@ -36,7 +36,7 @@ let call = null;
 let begunAt = 0;
 let scene = null;
 let passing = { notice: "", until: 0 };
-let language = given.get("lang") || recall("language") || navigator.language;
+let language = given.get("lang") || browser.get("language") || navigator.language;
 
 const own = new Own({ changed: ownChanged, replaced: (kind, track) => call?.use(kind, track), failed: notify });
 const stage = new Stage();
@@ -187,7 +187,7 @@ function looked(name) {
 
 function changeLanguage() {
   const { lang } = otherLanguage(language);
-  remember("language", lang);
+  browser.set("language", lang.slice(0, 2));
   setParameters({ lang: null });
   speak(lang);
   show();

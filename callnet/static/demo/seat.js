@@ -2,6 +2,7 @@
  * Where this tab sits in a room (docs/room.md).
  */
 
+import { tab } from "../shared/memory.js";
 import { randomId } from "./ids.js";
 
 /** The address of the server's room socket. */
@@ -13,8 +14,8 @@ export function socketUrl() {
 
 /** The key of this tab's seat in a room, the same after a reload. */
 export function seatKey(roomId) {
-  const name = `callnet.seat.${roomId}`;
-  const key = sessionStorage.getItem(name) ?? randomId();
-  sessionStorage.setItem(name, key);
+  const name = `seat.${roomId}`;
+  const key = tab.get(name) ?? randomId();
+  tab.set(name, key);
   return key;
 }

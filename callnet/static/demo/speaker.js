@@ -2,9 +2,9 @@
  * Where the other side's sound comes out, where the browser lets one choose.
  */
 
+import { browser } from "../shared/memory.js";
 import { elements } from "./dom.js";
 import { canChooseSpeaker } from "./media.js";
-import { recall, remember } from "./memory.js";
 
 export class Speaker {
   #isRestored = false;
@@ -14,7 +14,7 @@ export class Speaker {
 
   /** Take the one that was chosen before, once the person has allowed the page to know of devices. */
   async restore() {
-    const id = recall("speaker");
+    const id = browser.get("speaker") ?? "";
     if (this.#isRestored || !canChooseSpeaker || id === "") return;
     this.#isRestored = true;
     // One that is gone leaves it to the browser.
@@ -25,6 +25,6 @@ export class Speaker {
   async choose(id) {
     await elements.remote.setSinkId(id);
     this.id = id;
-    remember("speaker", id);
+    browser.set("speaker", id);
   }
 }

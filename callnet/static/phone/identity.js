@@ -5,7 +5,7 @@
  * and the credentials of all: a new tab is the last one again, unless another tab is that already.
  */
 
-import { browser, tab } from "./memory.js";
+import { browser, tab } from "../shared/memory.js";
 
 /** The device of this tab, `{phone, deviceId}`: it was that before a reload, or may be the last one; else null. */
 export async function deviceOfTab() {

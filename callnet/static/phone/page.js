@@ -4,7 +4,7 @@
 
 import { followArrows } from "./focus.js";
 import { proposal } from "./identity.js";
-import { browser } from "./memory.js";
+import { browser } from "../shared/memory.js";
 import { Phone } from "./phone.js";
 import { Ringer } from "./ringer.js";
 import { PARTS, View } from "./view.js";

@@ -2,7 +2,7 @@
  * The past calls of this phone, and how many of them were missed and not looked at yet.
  */
 
-import { browser } from "./memory.js";
+import { browser } from "../shared/memory.js";
 
 const PAGE = 30;
 /** The server writes a call's row within a second of its end. */

@@ -5,7 +5,7 @@
 import { Account, Device, ERROR } from "../client/index.js";
 import { Book } from "./book.js";
 import * as identity from "./identity.js";
-import { tab } from "./memory.js";
+import { tab } from "../shared/memory.js";
 import { Past } from "./past.js";
 import { sentenceOf } from "./sentences.js";
 
