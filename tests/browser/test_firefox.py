@@ -8,9 +8,9 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
+from tests.browser.comparing import Comparing
 from tests.browser.test_call import ROOM
 from tests.browser.test_native import DRAW
-from tests.browser.test_verification import Comparing
 from tests.browser.visitor import Stage, Visitor
 
 FIRST: Final = (0, 255)

@@ -10,10 +10,11 @@ from twisted.internet.defer import Deferred
 from callnet.verification import SIGNS
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
+from tests.browser.comparing import Comparing
 from tests.browser.layout import faults
 from tests.browser.tampering import Attacker, Tampering
 from tests.browser.test_call import ROOM
-from tests.browser.test_verification import SCREENS, Comparing
+from tests.browser.test_verification import SCREENS
 from tests.browser.visitor import Stage, Visitor
 
 ANOTHER: Final = ":".join(["AB"] * 32)

@@ -13,12 +13,12 @@ from callnet.emoji import EMOJI
 from callnet.verification import SIGNS, Code, Fingerprints, commitment
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
+from tests.browser.comparing import Comparing
 from tests.browser.layout import faults
 from tests.browser.test_call import ROOM
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.visitor import Stage
 
 VECTORS: Final = json.loads((Path(__file__).parent.parent / "verification_vectors.json").read_text(encoding="utf-8"))
-SIGNS_IN_ORDER: Final = [emoji.sign for emoji in EMOJI]
 SCREENS: Final = ((1920, 1080), (1366, 768), (390, 844), (844, 390))
 KINDS: Final = ("commit", "nonce", "reveal")
 OURS: Final = Fingerprints(offerer=b"o" * 32, answerer=b"a" * 32)
@@ -195,41 +195,6 @@ class RuleTests(BrowserCase):
             self.assertEqual([("broken", None)] * 3, [(result["state"], result["code"]) for result in lost])
 
         return self.play(story)
-
-
-class Comparing:
-    """What a person sees of the code."""
-
-    def __init__(self, visitor: Visitor) -> None:
-        self.visitor = visitor
-
-    def open(self) -> None:
-        """Open the panel, if it is not open, and wait until it shows a code."""
-        if not self.is_open:
-            self.visitor.press("more")
-            self.visitor.press("verify")
-        self.visitor.page.wait_for_selector("#verification-code li")
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the panel is."""
-        return self.visitor.is_visible("verification-drawer")
-
-    @property
-    def code(self) -> Code:
-        """The six emoji, as their numbers."""
-        signs = self.visitor.page.locator("#verification-code .sign").all_inner_texts()
-        return tuple(SIGNS_IN_ORDER.index(sign) for sign in signs)
-
-    @property
-    def names(self) -> list[str]:
-        """What stands below them."""
-        return self.visitor.page.locator("#verification-code .name").all_inner_texts()
-
-    @property
-    def text(self) -> str:
-        """What it says of them."""
-        return self.visitor.text("verification-text")
 
 
 def pair(stage: Stage) -> tuple[Comparing, Comparing]:

@@ -46,7 +46,7 @@ _FLAGS: Final = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 )
 
-_FIREFOX: Final = {
+_FIREFOX: Final[dict[str, str | float | bool]] = {
     "media.navigator.streams.fake": True,
     "media.navigator.permission.disabled": True,
     "media.autoplay.default": 0,
@@ -273,7 +273,7 @@ class Stage:
     def firefox(self) -> Browser:
         """Start Firefox, whose own camera shows a colour that changes all the time."""
         return self._playwright.firefox.launch(
-            channel="moz-firefox", executable_path=FIREFOX, firefox_user_prefs=dict(_FIREFOX)
+            channel="moz-firefox", executable_path=FIREFOX, firefox_user_prefs=_FIREFOX
         )
 
     def visitor(
