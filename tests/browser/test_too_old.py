@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 import callnet
 from tests.browser.case import BrowserCase
+from tests.browser.phone_visitor import phone
 from tests.browser.visitor import PAGE, Stage, Visitor
 
 STATIC: Final = Path(callnet.__file__).parent / "static"
@@ -29,13 +30,17 @@ class TooOldTests(BrowserCase):
     """What people read."""
 
     def assert_told(self, visitor: Visitor) -> None:
-        """Nothing is to be seen but one sentence, in both languages."""
+        """Nothing is to be seen of the page but one sentence, in both languages."""
         visitor.visit()
+        self.assert_sentence(visitor)
+
+    def assert_sentence(self, visitor: Visitor) -> None:
+        """That is all that there is to be seen."""
         visitor.page.wait_for_selector("#too-old")
         text = visitor.text("too-old")
         self.assertIn("This browser is too old for this page", text)
         self.assertIn("浏览器版本太旧", text)
-        self.assertFalse(visitor.is_visible("stage"))
+        self.assertFalse(visitor.page.is_visible("main"))
         visitor.complaints.clear()  # of the page that did not start
 
     def test_a_script_that_does_not_parse(self) -> Deferred[None]:
@@ -50,6 +55,25 @@ class TooOldTests(BrowserCase):
                 visitor = stage.visitor(browser)
                 visitor.page.route(f"**/{name}", handler)
                 self.assert_told(visitor)
+
+        return self.play(story)
+
+    def test_the_phone(self) -> Deferred[None]:
+        """So it does where the phone cannot start."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            for name in ("words.js", "line.js"):
+                visitor = phone(stage, browser)
+                visitor.page.route(f"**/{name}", lambda route: route.abort())
+                visitor.open()
+                self.assert_sentence(visitor)
+            visitor = phone(stage, browser)
+            visitor.page.add_init_script(_WATCH)
+            visitor.open()
+            visitor.page.wait_for_function("window.isLoaded")
+            self.assertEqual([], visitor.page.evaluate("window.shown"))
+            visitor.await_scene("login")
 
         return self.play(story)
 

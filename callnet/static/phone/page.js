@@ -156,3 +156,6 @@ const asked = new URLSearchParams(location.search).get("lang");
 view.speak(asked === "en" || asked === "zh" ? asked : browser.get("language") ?? nearest(navigator.language));
 show();
 phone.start();
+
+// For too_old.js.
+document.documentElement.dataset.started = "";
