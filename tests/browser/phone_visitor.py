@@ -71,8 +71,8 @@ class PhoneVisitor(Visitor):
         self.page.wait_for_selector(f'body[data-scene="{scene}"]' + (f'[data-link="{link}"]' if link else ""))
 
     @property
-    def scene(self) -> str:
-        """What the phone shows."""
+    def shown(self) -> str:
+        """What the phone shows, in a word."""
         return self.page.get_attribute("body", "data-scene") or ""
 
     def log_in(self, phone: str, device_id: str) -> None:

@@ -16,20 +16,15 @@ from twisted.internet.defer import Deferred
 
 from callnet.client import Account
 from callnet.model import DeviceAddress
-from tests.browser.axe import violations
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.phone_layout import faults, word_faults
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
-from tests.browser.sheet import draw_sheet
+from tests.browser.photographer import Photographer
 from tests.browser.visitor import Stage
 
-SCREENS: Final = {"television": (1920, 1080), "laptop": (1366, 768), "phone": (390, 844)}
 OTHERS: Final = {"sideways": (844, 390), "small": (320, 568)}
 """These are looked at, too, and have no sheet."""
-EXAMINED: Final = {"laptop", "phone"}
-"""The screens on which axe-core looks; for it others are like one of them."""
-COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
 LANGUAGES: Final = ("en-US", "zh-CN")
 
 ME: Final = {"en-US": DeviceAddress("13800000001", "kitchen"), "zh-CN": DeviceAddress("13800000002", "kitchen")}
@@ -49,42 +44,6 @@ _NAMES_OF_WORDS: Final = """async (language) => {
 }"""
 
 reactor: Any = installed
-
-
-class Photographer:
-    """Takes a picture of a phone on every screen, and notes what is wrong with it."""
-
-    def __init__(self) -> None:
-        self.pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in SCREENS}
-        self.faults: list[str] = []
-
-    def take(self, visitor: PhoneVisitor, name: str, *, on_sheet: bool = True, sentences: bool = False) -> None:
-        """Look at the present scene on every screen.
-
-        :param sentences: with all that might have to be said there, too.
-        """
-        page = visitor.page
-        scene = visitor.scene
-        for screen, (width, height) in {**SCREENS, **OTHERS}.items():
-            page.set_viewport_size({"width": width, "height": height})
-            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
-            self.faults += [f"{name}, {screen}: {fault}" for fault in faults(page)]
-            if on_sheet and screen in self.pictures:
-                self.pictures[screen][name] = page.screenshot()
-            if screen in EXAMINED:
-                self.faults += [f"{name}, {screen}: {fault}" for fault in violations(page)]
-            if sentences:
-                self.faults += [f"{name}, {screen}: {fault}" for fault in word_faults(page)]
-        if visitor.scene != scene:
-            self.faults.append(f"{name}: from {scene} to {visitor.scene} while the pictures were taken")
-
-    def draw(self, browser: Browser, directory: Path) -> None:
-        """Write the contact sheets."""
-        directory.mkdir(parents=True, exist_ok=True)
-        for screen, pictures in self.pictures.items():
-            width, height = SCREENS[screen]
-            path = directory / f"web-phone-{screen}-{width}x{height}.png"
-            draw_sheet(browser, dict(sorted(pictures.items())), COLUMNS[screen], path)
 
 
 class PhoneScreenTests(BrowserCase):
@@ -110,11 +69,11 @@ class PhoneScreenTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             in_reactor(lambda: Deferred.fromCoroutine(self.provision()))
-            photographer = Photographer()
+            photographer = Photographer(faults, OTHERS)
             here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
             for language in LANGUAGES:
                 self.tour(stage, photographer, language, here, there)
-            photographer.draw(here, directory.absolute())
+            photographer.draw(here, directory.absolute(), "web-phone-")
             self.assertEqual("\n".join(photographer.faults), "")
 
         return self.play(story)
@@ -161,7 +120,7 @@ class PhoneScreenTests(BrowserCase):
         visitor.fill_in("12345", "kitchen")
         visitor.press("login-submit")
         visitor.page.wait_for_selector("#login-problem:not([hidden])")
-        photographer.take(visitor, f"1 login, {language}", sentences=True)
+        photographer.take(visitor, f"1 login, {language}", checks=[word_faults])
         friend.log_in(FRIENDS[0][0], FRIENDS[0][2][0])
         visitor.fill_in(*ME[language])
         visitor.press("login-submit")
@@ -188,7 +147,7 @@ class PhoneScreenTests(BrowserCase):
         photographer.take(visitor, f"5 call, {language}")
         visitor.press("call-hangup")
         visitor.await_scene("home")
-        photographer.take(visitor, f"6 over, {language}", sentences=True)
+        photographer.take(visitor, f"6 over, {language}", checks=[word_faults])
         friend.await_scene("home")
         friend.call(ME[language].phone)
         visitor.await_scene("ringing")

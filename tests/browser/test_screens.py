@@ -17,19 +17,15 @@ from tests.browser.axe import violations
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.layout import faults, word_faults
-from tests.browser.sheet import draw_sheet
+from tests.browser.photographer import Photographer
 from tests.browser.visitor import Stage, Visitor
 
-SCREENS: Final = {"television": (1920, 1080), "laptop": (1366, 768), "phone": (390, 844)}
 SIDEWAYS: Final = (844, 390)
 """A phone on its side is looked at, too, and has no sheet."""
 NARROWEST: Final = (320, 640)
 """So is the smallest phone, and so is a page in a frame of another one."""
 FRAME: Final = (1024, 700)
 OTHERS: Final = {"sideways": SIDEWAYS, "narrowest": NARROWEST, "frame": FRAME}
-EXAMINED: Final = {"laptop", "phone"}
-"""The screens on which axe-core looks; for it others are like one of them."""
-COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
 LANGUAGES: Final = ("en-US", "zh-CN")
 ROOM: Final = "blue-house"
 
@@ -61,40 +57,6 @@ _SILENT_PEER: Final = """(room) => new Promise((resolve) => {
 })"""
 
 
-class Photographer:
-    """Takes a picture of a visitor's page on every screen, and notes what is wrong with it."""
-
-    def __init__(self) -> None:
-        self.pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in SCREENS}
-        self.faults: list[str] = []
-
-    def take(self, visitor: Visitor, name: str, *, on_sheet: bool = True) -> None:
-        """Look at the present state on every screen."""
-        page = visitor.page
-        state = visitor.state
-        visitor.wait(350)  # what moves comes to rest
-        for screen, (width, height) in {**SCREENS, **OTHERS}.items():
-            page.set_viewport_size({"width": width, "height": height})
-            page.mouse.move(width / 2, height / 3)  # so that the buttons do not step back
-            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
-            found = list(faults(page))
-            if on_sheet and screen in self.pictures:
-                self.pictures[screen][name] = page.screenshot()
-            if screen in EXAMINED:
-                found += violations(page)
-            self.faults += [f"{name}, {screen}: {fault}" for fault in (*found, *word_faults(page))]
-        if visitor.state != state:
-            self.faults.append(f"{name}: from {state} to {visitor.state} while the pictures were taken")
-
-    def draw(self, browser: Browser, directory: Path) -> None:
-        """Write the contact sheets."""
-        directory.mkdir(parents=True, exist_ok=True)
-        for screen, pictures in self.pictures.items():
-            width, height = SCREENS[screen]
-            path = directory / f"{screen}-{width}x{height}.png"
-            draw_sheet(browser, dict(sorted(pictures.items())), COLUMNS[screen], path)
-
-
 class ScreenTests(BrowserCase):
     """How the page looks."""
 
@@ -105,7 +67,7 @@ class ScreenTests(BrowserCase):
         directory = Path(os.environ.get("CALLNET_SCREENS") or self.mktemp())
 
         def story(stage: Stage) -> None:
-            photographer = Photographer()
+            photographer = Photographer(faults, OTHERS, [word_faults])
             here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
             shy = stage.browser(None, refuse=True)
             for language in LANGUAGES:

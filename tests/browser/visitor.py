@@ -142,6 +142,11 @@ class Visitor:
         """The state of the page (protocol §3)."""
         return self.page.get_attribute("body", "data-call-state") or ""
 
+    @property
+    def shown(self) -> str:
+        """What is shown, in a word."""
+        return self.state
+
     def text(self, element_id: str) -> str:
         """What is to be read there."""
         return self.page.inner_text(f"#{element_id}")

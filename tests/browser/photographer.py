@@ -1,0 +1,68 @@
+"""Takes pictures of a page on every screen, and notes what is wrong with it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Browser, Page
+
+from tests.browser.axe import violations
+from tests.browser.sheet import draw_sheet
+from tests.browser.visitor import Visitor
+
+SCREENS: Final = {"television": (1920, 1080), "laptop": (1366, 768), "phone": (390, 844)}
+EXAMINED: Final = {"laptop", "phone"}
+"""The screens on which axe-core looks; for it others are like one of them."""
+COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
+
+Check = Callable[[Page], Iterable[str]]
+"""What is wrong with a page, in words."""
+
+
+class Photographer:
+    """Takes a picture of a visitor's page on every screen.
+
+    :param faults: looks at the page before its picture is taken.
+    :param others: screens that are looked at, too, and have no contact sheet.
+    :param checks: look at it afterwards, and may change it for a moment.
+    """
+
+    def __init__(self, faults: Check, others: Mapping[str, tuple[int, int]], checks: Sequence[Check] = ()) -> None:
+        self.pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in SCREENS}
+        self.faults: list[str] = []
+        self._look = faults
+        self._others = others
+        self._checks = checks
+
+    def take(self, visitor: Visitor, name: str, *, on_sheet: bool = True, checks: Sequence[Check] = ()) -> None:
+        """Look at the present state on every screen.
+
+        :param checks: these look at it, too.
+        """
+        page = visitor.page
+        shown = visitor.shown
+        visitor.wait(350)  # what moves comes to rest
+        for screen, (width, height) in {**SCREENS, **self._others}.items():
+            page.set_viewport_size({"width": width, "height": height})
+            page.mouse.move(width / 2, height / 3)  # so that the buttons do not step back
+            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+            found = list(self._look(page))
+            if on_sheet and screen in self.pictures:
+                self.pictures[screen][name] = page.screenshot()
+            if screen in EXAMINED:
+                found += violations(page)
+            for check in (*self._checks, *checks):
+                found += check(page)
+            self.faults += [f"{name}, {screen}: {fault}" for fault in found]
+        if visitor.shown != shown:
+            self.faults.append(f"{name}: from {shown} to {visitor.shown} while the pictures were taken")
+
+    def draw(self, browser: Browser, directory: Path, prefix: str = "") -> None:
+        """Write the contact sheets; their names begin with ``prefix``."""
+        directory.mkdir(parents=True, exist_ok=True)
+        for screen, pictures in self.pictures.items():
+            width, height = SCREENS[screen]
+            path = directory / f"{prefix}{screen}-{width}x{height}.png"
+            draw_sheet(browser, dict(sorted(pictures.items())), COLUMNS[screen], path)
