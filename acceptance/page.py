@@ -1,4 +1,7 @@
-"""How soon the page can be used by whoever opens it, on a machine four times as slow as this one."""
+"""How soon the page can be used by whoever opens it, on a machine four times as slow as this one.
+
+A short slice says how long it takes and judges nothing: it is run on machines of which nobody knows how fast they are.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ def prove(brief: bool, seed: int) -> Outcome:  # noqa: ARG001  # nothing in it i
         for name, way in WAYS.items():
             times = [measure(browsers, *way) for _ in range(visits)]
             counts[f"{name}, ms"] = f"median {median(times):.0f}, slowest {max(times):.0f}"
-            if median(times) > LIMIT:
+            if median(times) > LIMIT and not brief:
                 misses.append(f"{name}: {median(times):.0f} ms")
         misses += browsers.complaints()
     return Outcome(counts, misses)
