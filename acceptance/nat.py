@@ -7,8 +7,8 @@ takes until each sees the other's camera, and then, again and again, at a house 
 * the router of a house gets another address outside: how long the picture stands still;
 * the machine in a house gets another address inside: how long the picture stands still.
 
-In the end the way out of a house is made so narrow that little more than sound fits. The picture must make way and be
-said to be off, the sound must go on, and when there is room again the picture must come back.
+In the end, but not in a short slice, the way out of a house is made so narrow that little more than sound fits. The
+picture must make way and be said to be off, the sound must go on, and with room again the picture must come back.
 
 Everything is seen in what the pages paint. Nobody presses anything: a page that gives the call up misses the target.
 """
@@ -112,6 +112,8 @@ class Call:
         came += f", no longer without sound than {silence * 1_000:.0f} ms"
         if silence > LONGEST_SILENCE:
             return came, f"there was no sound for {silence:.1f} s"
+        for visitor in self.both:
+            visitor.await_movement()  # a picture that was held comes back slowly
         return came, see_each_other(self.red, self.blue, self._random)
 
     def _moves(self) -> bool:
@@ -184,9 +186,11 @@ def prove(brief: bool, seed: int) -> Outcome:
                 pauses.setdefault(name, []).append(max(0.0, pause - blocked))
                 if wrong is not None:
                     misses.append(f"{name}, round {number + 1}: {wrong}")
-        number = random.randrange(len(places.houses))
-        squeezed, wrong = call.squeeze(places.houses[number], number)
-        misses += [] if wrong is None else [f"a narrow way out: {wrong}"]
+        squeezed = "not tried in a short slice"
+        if not brief:
+            number = random.randrange(len(places.houses))
+            squeezed, wrong = call.squeeze(places.houses[number], number)
+            misses += [] if wrong is None else [f"a narrow way out: {wrong}"]
         for visitor in call.both:
             visitor.forgive("WebSocket")  # the browser reports each try
         misses += browsers.complaints()
