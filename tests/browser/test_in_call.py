@@ -62,6 +62,18 @@ def area(visitor: Visitor, video: str) -> float:
 class ScreenTests(BrowserCase):
     """One shows a screen to the other."""
 
+    def share(self, stage: Stage) -> tuple[Visitor, Visitor]:
+        """Two in a call, the first of whom shares a screen, and remembers it."""
+        red, blue = stage.pair()
+        red.page.add_init_script(_KEEP_SCREENS)
+        red.enter(ROOM)
+        blue.enter(ROOM)
+        for visitor in (red, blue):
+            visitor.await_state("connected")
+        red.press("share")
+        blue.await_shown("screen")
+        return red, blue
+
     def test_share(self) -> Deferred[None]:
         """A shared screen is large at the other side, with the camera small, until the sharing is stopped."""
 
@@ -89,14 +101,7 @@ class ScreenTests(BrowserCase):
         """The browser's own bar ends the sharing, too; a reload of the other side finds it as it was."""
 
         def story(stage: Stage) -> None:
-            red, blue = stage.pair()
-            red.page.add_init_script(_KEEP_SCREENS)
-            red.enter(ROOM)
-            blue.enter(ROOM)
-            for visitor in (red, blue):
-                visitor.await_state("connected")
-            red.press("share")
-            blue.await_shown("screen")
+            red, blue = self.share(stage)
             blue.page.reload()
             blue.await_state("connected")
             blue.await_shown("screen")
@@ -111,14 +116,7 @@ class ScreenTests(BrowserCase):
         """When the call ends nothing is shared any more."""
 
         def story(stage: Stage) -> None:
-            red, blue = stage.pair()
-            red.page.add_init_script(_KEEP_SCREENS)
-            red.enter(ROOM)
-            blue.enter(ROOM)
-            for visitor in (red, blue):
-                visitor.await_state("connected")
-            red.press("share")
-            blue.await_shown("screen")
+            red, blue = self.share(stage)
             blue.press("hangup")
             red.await_state("ended")
             blue.await_hidden("screen")
