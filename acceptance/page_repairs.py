@@ -4,6 +4,8 @@ Both pages ask for an ICE restart at the same moment; either page is loaded agai
 under it; the server is stopped and started. After each of these both must be connected and see the other's camera in
 what is painted, moving. What leaves the path itself whole, all but the reloads, must not let the picture stand still
 for longer than a second, and must be survived by one and the same RTCPeerConnection.
+
+A short slice says how long a picture stood still and does not judge it: nobody knows what else such a machine does.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -82,10 +85,14 @@ def serving() -> Iterator[Server]:
 
 
 class Shaken:
-    """Two visitors in a call, and what is wrong with it."""
+    """Two visitors in a call, and what is wrong with it.
 
-    def __init__(self, browsers: Stage, random: Random) -> None:
+    :param limit: seconds that a picture may stand still over a path that is whole.
+    """
+
+    def __init__(self, browsers: Stage, random: Random, limit: float) -> None:
         self.red, self.blue = self.both = browsers.pair()
+        self._limit = limit
         self.longest = 0.0
         """Seconds that a picture stood still over a path that was whole."""
         self.misses: list[str] = []
@@ -113,7 +120,7 @@ class Shaken:
         self.longest = max(self.longest, pause)
         if wrong is not None:
             self.misses.append(f"{name}: {wrong}")
-        if pause > LONGEST_PAUSE:
+        if pause > self._limit:
             self.misses.append(f"{name}: the picture stood still for {pause:.1f} s")
         if [connections(visitor) for visitor in self.both] != before:
             self.misses.append(f"{name}: it took another RTCPeerConnection")
@@ -174,7 +181,7 @@ def prove(brief: bool, seed: int) -> Outcome:
         tempfile.TemporaryDirectory(prefix="callnet-cameras-") as folder,
         stage(f"https://localhost:{server.ports['site']}", Path(folder)) as browsers,
     ):
-        call = Shaken(browsers, Random(seed))
+        call = Shaken(browsers, Random(seed), inf if brief else LONGEST_PAUSE)
         counts = shake(call, server, SLICE if brief else 1)
         misses = [*call.misses, *browsers.complaints()]
     return Outcome(counts, [*misses, *(f"the daemon logged {line}" for line in server.complaints())])

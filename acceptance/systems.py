@@ -31,13 +31,17 @@ class System(Struct, frozen=True):
     home: Path
 
     def run(self, script: str, log: Path, variables: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Start a shell script in the home, as an ordinary user, in a process group of its own."""
+        """Start a shell script in the home, as an ordinary user, in a process group of its own that Ctrl-C can end."""
         inside = "/" + str(self.home.relative_to(self.root))
         passed = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
         environment = {**passed, "HOME": inside, "PATH": PATH, "LANG": "C.UTF-8", **(variables or {})}
         with log.open("wb") as output:
             return subprocess.Popen(
-                ["/usr/sbin/chroot", f"--userspec={USER}", str(self.root), "sh", "-c", f"cd {inside} && {script}"],
+                [
+                    # What runs in the background, as a proof may, ignores SIGINT, and so does all that it starts.
+                    *("env", "--default-signal=INT", "/usr/sbin/chroot", f"--userspec={USER}", str(self.root)),
+                    *("sh", "-c", f"cd {inside} && {script}"),
+                ],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
