@@ -18,6 +18,7 @@ from callnet.operations.garbage import Garbage
 from callnet.operations.listening import ADMIN, OpenListener, close_all
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Readiness
+from callnet.operations.rounds import Chore
 from callnet.operations.signals import Renewals, on_hangup
 from callnet.storage.database import Database
 from callnet.storage.threads import IThreadsReactor, Threads
@@ -33,16 +34,6 @@ class Stoppable(Protocol):
 
     def stop(self) -> None:
         """Wait no more."""
-
-
-class Chore(Protocol):
-    """Something that does its work again and again."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def stop(self) -> Deferred[None]:
-        """Come to an end. Fires when that is so."""
 
 
 class Daemon(Service):

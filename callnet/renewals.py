@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from twisted.logger import Logger
@@ -11,15 +12,16 @@ from callnet.accounts.tokens import Tokens
 from callnet.config import Settings, TokenSettings, TurnSettings
 from callnet.errors import StartError
 from callnet.operations import certificates
-from callnet.operations.certificates import ServerTls, server_context
-from callnet.operations.signals import Renewals
+from callnet.operations.certificates import ServerTls
 from callnet.operations.turn_secret import TurnSecret, read_turn_secret
 
 _log = Logger()
 
 
-def renewals(settings: Settings, tls: ServerTls, tokens: Tokens, turn_secret: TurnSecret) -> Renewals:
-    """What reads each of these again, as far as it is in files."""
+def renewals(
+    settings: Settings, tls: ServerTls, tokens: Tokens, turn_secret: TurnSecret
+) -> dict[str, Callable[[], bool]]:
+    """What reads each of these again, as far as it is in files, and tells whether it was good."""
     found = {"certificate": lambda: _renew_certificate(settings, tls)}
     if not settings.tokens.signing_key:
         found["keys"] = lambda: _renew_keys(settings.tokens, tokens)
@@ -41,7 +43,7 @@ def certificate(settings: Settings) -> certificates.Pair:
 def _renew_certificate(settings: Settings, tls: ServerTls) -> bool:
     """Read the certificate again, for connections that come from now on. If it is no good, the old one stays."""
     try:
-        tls.renew(server_context(certificate(settings)))
+        tls.renew(certificate(settings))
     except StartError as error:
         _log.error("the certificate stays as it was: {error}", error=error)
         return False

@@ -10,6 +10,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import Final, cast
 
 from msgspec import Struct
@@ -36,13 +38,14 @@ from callnet.config_file import load
 from callnet.daemon import Daemon
 from callnet.errors import StartError
 from callnet.operations import files
-from callnet.operations.certificates import SELF_SIGNED, ServerTls, server_context
+from callnet.operations.certificate_watch import CertificateWatch
+from callnet.operations.certificates import ServerTls, self_signed_files
 from callnet.operations.deliveries import Deliveries
 from callnet.operations.greeting import greeting
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import LoginLimits
 from callnet.operations.listening import ADMIN, OpenListener, open_all
-from callnet.operations.metrics import Family, of_calls, of_sockets, of_turn, of_wakes
+from callnet.operations.metrics import Family, of_calls, of_certificate, of_sockets, of_turn, of_wakes
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Question, Readiness, Remembered
 from callnet.operations.turn_secret import TurnSecret, read_turn_secret
@@ -141,9 +144,7 @@ def _basis(settings: Settings) -> _Basis:
         split_user_name=settings.accounts.phone_format == "cn-mobile",
     )
     identities = Identities(tokens, revocations, phone_rule(settings.accounts.phone_format), _vapid(settings.push))
-    return _Basis(
-        identities, ServerTls(server_context(certificate(settings))), TurnSecret(read_turn_secret(settings.turn))
-    )
+    return _Basis(identities, ServerTls(certificate(settings)), TurnSecret(read_turn_secret(settings.turn)))
 
 
 def _compose_node(
@@ -192,7 +193,7 @@ def _compose_node(
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
     observed = Observed(
-        readiness.report, lambda: succeed(_families(rooms, signaling, room, people.waker, ice, deliveries))
+        readiness.report, lambda: succeed(_families(rooms, signaling, room, people.waker, ice, basis.tls, deliveries))
     )
     factories: dict[str, IProtocolFactory] = {
         "account": CappedSite(accounts, reactor),
@@ -202,6 +203,8 @@ def _compose_node(
     if sockets is None:
         factories[ADMIN] = AdminSite(AdminApi(observed).resource(), reactor)
     listeners = open_all(reactor, settings.listeners, factories, basis.tls, sockets)
+    read_again = renewals(settings, basis.tls, tokens, basis.turn_secret)
+    watches = [] if sockets is not None else [_watch(settings, reactor, basis.tls, read_again)]
     return Daemon(
         listeners,
         [signaling, room],
@@ -210,12 +213,12 @@ def _compose_node(
         database,
         threads,
         people.news,
-        [people.historian, people.company, people.sleepers, *deliveries],
+        [people.historian, people.company, people.sleepers, *deliveries, *watches],
         [people.preferences, people.waker, *people.senders],
         readiness,
         observed,
         _greeting(settings, listeners) if sockets is None else (),
-        renewals(settings, basis.tls, tokens, basis.turn_secret),
+        read_again,
         reactor,
     )
 
@@ -226,13 +229,23 @@ def _compose_parent(settings: Settings, reactor: IDaemonReactor, basis: _Basis, 
     factories: dict[str, IProtocolFactory] = dict.fromkeys(SERVED, _Held())
     factories[ADMIN] = AdminSite(AdminApi(workers.observed).resource(), reactor)
     listeners = open_all(reactor, settings.listeners, factories, basis.tls)
-    return Supervisor(
-        workers,
-        listeners,
-        _greeting(settings, listeners),
-        renewals(settings, basis.tls, basis.identities.tokens, basis.turn_secret),
-        reactor,
-    )
+    own = renewals(settings, basis.tls, basis.identities.tokens, basis.turn_secret)
+    read_again: dict[str, Callable[[], bool]] = {
+        name: partial(workers.renew, name, renew) for name, renew in own.items()
+    }
+    watch = _watch(settings, reactor, basis.tls, read_again)
+    return Supervisor(workers, listeners, [watch], _greeting(settings, listeners), read_again, reactor)
+
+
+def _watch(
+    settings: Settings, clock: IReactorTime, tls: ServerTls, read_again: dict[str, Callable[[], bool]]
+) -> CertificateWatch:
+    """Look after the certificate, which from now on is read again by whoever does."""
+    own = not settings.tls.certificate
+    watched = self_signed_files(settings.state_dir) if own else (settings.tls.certificate, settings.tls.private_key)
+    watch = CertificateWatch(watched, own, tls, read_again["certificate"], clock, lambda: datetime.now(UTC))
+    read_again["certificate"] = watch.renew
+    return watch
 
 
 class _Held(Factory):
@@ -242,7 +255,7 @@ class _Held(Factory):
 
 
 def _greeting(settings: Settings, listeners: Sequence[OpenListener]) -> Iterator[str]:
-    self_signed = None if settings.tls.certificate else os.path.join(settings.state_dir, SELF_SIGNED)
+    self_signed = None if settings.tls.certificate else self_signed_files(settings.state_dir)[0]
     is_open = settings.accounts.open_enrolment_on_network
     return greeting(listeners, site.PHONE, site.PAGE, self_signed, is_open, sys.argv[0])
 
@@ -262,11 +275,13 @@ def _families(
     room: RoomSocketFactory,
     waker: Waker,
     ice: IceServers,
+    tls: ServerTls,
     deliveries: Sequence[Deliveries],
 ) -> Sequence[Family]:
     sockets = of_sockets({"device": len(signaling.sockets), "page": len(room.sockets)})
     turn = of_turn(ice.given, ice.refused)
-    return [*of_calls(rooms.counts), of_wakes(waker.counts), *turn, sockets, *(each.counted() for each in deliveries)]
+    own = [*of_calls(rooms.counts), of_wakes(waker.counts), *turn, sockets, of_certificate(tls.expires)]
+    return [*own, *(each.counted() for each in deliveries)]
 
 
 def _cluster(settings: Settings, reactor: IDaemonReactor) -> Membership:

@@ -85,7 +85,7 @@ class Orders(LineOnlyReceiver):
         if isinstance(order, Ask):
             self._answer(order)
         else:
-            self._daemon.reload(order.what)
+            self._daemon.reload([order.what])
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002
         """Stop."""

@@ -25,7 +25,7 @@ from zope.interface.verify import verifyObject
 from callnet.config import TlsSettings
 from callnet.errors import StartError
 from callnet.operations.addresses import host_addresses, host_names
-from callnet.operations.certificates import Pair, ServerTls, configured, self_signed, server_context, sign
+from callnet.operations.certificates import Pair, ServerTls, configured, self_signed, sign
 
 NOW: Final = datetime(2026, 3, 1, tzinfo=UTC)
 PEM: Final = serialization.Encoding.PEM
@@ -185,7 +185,7 @@ class HandshakeTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A server with a certificate that holds today."""
         self.pair = sign(["localhost"], [IPv4Address("127.0.0.1")], datetime.now(UTC))
-        self.tls = ServerTls(server_context(self.pair))
+        self.tls = ServerTls(self.pair)
 
     def client(self, trusted: Pair | None = None) -> ssl.SSLContext:
         """A client as strict as Python makes them."""
@@ -264,7 +264,7 @@ class HandshakeTests(SynchronousTestCase):
     def test_it_may_be_renewed(self) -> None:
         """Who connects after it was renewed is shown the new one."""
         new = sign(["localhost"], [], datetime.now(UTC))
-        self.tls.renew(server_context(new))
+        self.tls.renew(new)
         self.shake(self.client(trusted=new))
         self.assertRaises(ssl.SSLCertVerificationError, self.shake, self.client())
 
@@ -279,13 +279,13 @@ class HandshakeTests(SynchronousTestCase):
             .not_valid_after(NOW + timedelta(days=1))
             .sign(key, hashes.SHA256())
         )
-        refused = self.assertRaises(StartError, server_context, Pair([certificate], key))
+        refused = self.assertRaises(StartError, ServerTls, Pair([certificate], key))
         self.assertEqual(str(refused), "tls.certificate: OpenSSL does not take it: ee key too small")
 
     def test_intermediate_certificates_are_sent(self) -> None:
         """Intermediate certificates are sent."""
         intermediate = sign(["authority"], [], datetime.now(UTC)).chain[0]
-        self.tls = ServerTls(server_context(Pair([*self.pair.chain, intermediate], self.pair.key)))
+        self.tls = ServerTls(Pair([*self.pair.chain, intermediate], self.pair.key))
         context = SSL.Context(SSL.TLS_METHOD)
         client = SSL.Connection(context)
         client.set_connect_state()

@@ -15,7 +15,7 @@ from twisted.trial.unittest import TestCase
 
 from callnet.config import Listener, ListenerSettings, SiteListener
 from callnet.errors import StartError
-from callnet.operations.certificates import ServerTls, server_context, sign
+from callnet.operations.certificates import ServerTls, sign
 from callnet.operations.listening import OpenListener, close_all, hold, let_go, open_all
 
 FREE: Final = "tcp:0:interface=127.0.0.1"
@@ -49,7 +49,7 @@ class ListeningTestCase(TestCase):
     def open_settings(self, settings: ListenerSettings, **sockets: Any) -> list[OpenListener]:
         """Open the listeners of these services; who connects is sent the word hello."""
         factories = {service: Factory.forProtocol(Hello) for service in ("account", "signaling", "site")}
-        tls = ServerTls(server_context(sign(["localhost"], [], datetime.now(UTC))))
+        tls = ServerTls(sign(["localhost"], [], datetime.now(UTC)))
         listeners = list(open_all(reactor, settings, factories, tls, **sockets))
         self.addCleanup(close_all, listeners)
         return listeners
@@ -155,7 +155,7 @@ class SharedTests(ListeningTestCase):
 
     def test_services_without_a_factory_stay_closed(self) -> None:
         """The listeners of a service that nothing serves here are left alone."""
-        tls = ServerTls(server_context(sign(["localhost"], [], datetime.now(UTC))))
+        tls = ServerTls(sign(["localhost"], [], datetime.now(UTC)))
         listeners = open_all(reactor, ListenerSettings(), {}, tls)
         self.assertEqual(listeners, [])
 

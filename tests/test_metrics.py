@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,6 +15,7 @@ from callnet.operations.metrics import (
     as_text,
     counters,
     of_calls,
+    of_certificate,
     of_events,
     of_sockets,
     of_turn,
@@ -69,6 +72,13 @@ class TextTests(SynchronousTestCase):
                 ("callnet_turn_credentials_refused_total", "device"): 0,
                 ("callnet_turn_credentials_refused_total", "page"): 1,
             },
+        )
+
+    def test_certificate(self) -> None:
+        """The time at which the certificate expires is a time of day, and the same for all workers."""
+        expiry = of_certificate(datetime(2028, 4, 4, tzinfo=UTC))
+        self.assertEqual(
+            read(as_text(total([[expiry], [expiry]]))), {("callnet_certificate_expiry_seconds", ""): 1838419200}
         )
 
     def test_labels_have_names(self) -> None:

@@ -14,7 +14,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.test.iosim import IOPump, connectedServerAndClient
 
-from callnet.operations.certificates import ServerTls, server_context, sign
+from callnet.operations.certificates import ServerTls, sign
 from callnet.operations.proxied import Proxied
 from tests.rfc6455 import PING, client_frame
 from tests.test_proxy_header import binary
@@ -128,7 +128,7 @@ class TlsTests(ProxiedSiteCase):
 
     def ask(self, request: bytes) -> bytes:
         """Send a request over TLS, through a load balancer; what is answered."""
-        tls = ServerTls(server_context(sign(["localhost"], [], datetime.now(UTC))))
+        tls = ServerTls(sign(["localhost"], [], datetime.now(UTC)))
         listener = self.proxied(TLSMemoryBIOFactory(tls, False, self.site, self.world.clock))
         client = _Speaking(request)
         clients = Factory.forProtocol(partial(lambda made: made, client))

@@ -169,9 +169,14 @@ class ReloadTests(WorkersTestCase):
     def test_all_are_told(self) -> None:
         """All are told what to read again, those that are starting too."""
         self.first.say(Serving())
-        self.workers.reload(["certificate"])
+        self.assertTrue(self.workers.renew("certificate", lambda: True))
         for process in self.reactor.processes:
-            self.assertEqual(process.orders, [messages.Reload(["certificate"])])
+            self.assertEqual(process.orders, [messages.Reload("certificate")])
+
+    def test_what_is_no_good_is_not_passed_on(self) -> None:
+        """Nobody is told of what was no good for the parent."""
+        self.assertFalse(self.workers.renew("certificate", lambda: False))
+        self.assertEqual([process.orders for process in self.reactor.processes], [[], []])
 
 
 class MessagesTests(SynchronousTestCase):

@@ -28,12 +28,12 @@ from callnet.errors import StartError
 from callnet.operations import files
 from callnet.operations.addresses import IPAddress, host_addresses, host_names
 
-SELF_SIGNED: Final = "self-signed.crt"
-"""The name of the certificate that callnet makes, in the state directory; its key is beside it."""
+_SELF_SIGNED: Final = "self-signed.crt"
 _SELF_SIGNED_KEY: Final = "self-signed.key"
 _LIFETIME: Final = timedelta(days=825)
 """The longest that Apple's devices accept, whoever signed."""
-_RENEW_BEFORE: Final = timedelta(days=30)
+RENEW_BEFORE: Final = timedelta(days=30)
+"""Before it expires a certificate that callnet made is made anew."""
 _CLOCK_SKEW: Final = timedelta(days=1)
 _CIPHERS: Final = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
@@ -66,25 +66,34 @@ class Pair(Struct, frozen=True):
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTls:
-    """Gives each new connection the context of the moment."""
+    """Gives each new connection the context of the moment.
 
-    def __init__(self, context: SSL.Context) -> None:
-        self._context = context
+    :raises StartError: OpenSSL does not take the certificate.
+    """
 
-    def renew(self, context: SSL.Context) -> None:
-        """Give this one to connections that come from now on; those that there are keep theirs."""
-        self._context = context
+    def __init__(self, pair: Pair) -> None:
+        self.renew(pair)
+
+    @property
+    def expires(self) -> datetime:
+        """When the first certificate of the chain that does so expires."""
+        return self._expires
+
+    def renew(self, pair: Pair) -> None:
+        """Show this one to those who connect from now on; whoever is connected keeps theirs.
+
+        :raises StartError: OpenSSL does not take the certificate. The one before stays.
+        """
+        self._context = _context(pair)
+        self._expires = min(certificate.not_valid_after_utc for certificate in pair.chain)
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: ARG002, N802, N803
         """A server's side of one connection."""
         return SSL.Connection(self._context)
 
 
-def server_context(pair: Pair) -> SSL.Context:
-    """How a server with this certificate speaks TLS.
-
-    :raises StartError: OpenSSL does not take the certificate.
-    """
+def _context(pair: Pair) -> SSL.Context:
+    """How a server with this certificate speaks TLS."""
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(_CIPHERS)
@@ -142,15 +151,20 @@ def _fit(pair: Pair) -> bool:
     return pair.key.public_key() == pair.chain[0].public_key()
 
 
+def self_signed_files(state_dir: str) -> tuple[str, str]:
+    """Where the certificate is that callnet makes, and where its key."""
+    return os.path.join(state_dir, _SELF_SIGNED), os.path.join(state_dir, _SELF_SIGNED_KEY)
+
+
 def self_signed(state_dir: str, now: datetime) -> Pair:
     """The certificate that callnet made for this host, made anew if it is missing or about to expire.
 
     :raises StartError: its files can be neither read nor made.
     """
-    certificate, key = os.path.join(state_dir, SELF_SIGNED), os.path.join(state_dir, _SELF_SIGNED_KEY)
+    certificate, key = self_signed_files(state_dir)
     try:
         found = _find(certificate, key)
-        if found is not None and found.chain[0].not_valid_after_utc - now > _RENEW_BEFORE:
+        if found is not None and found.chain[0].not_valid_after_utc - now > RENEW_BEFORE:
             return found
         made = sign(host_names(), host_addresses(), now)
         files.overwrite(key, _pem(made.key), files.PRIVATE)

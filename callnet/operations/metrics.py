@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -94,6 +95,14 @@ def of_wakes(wakes: Mapping[Fate, int]) -> Family:
     """What became of devices that were to be woken."""
     samples = [Sample(became.value, number) for became, number in wakes.items()]
     return Family("callnet_wakes", "Devices that were to be woken for a call.", samples, "outcome")
+
+
+def of_certificate(expires: datetime) -> Family:
+    """When the certificate expires."""
+    what = "When the certificate of the TLS listeners expires, in seconds since 1970."
+    return Family(
+        "callnet_certificate_expiry_seconds", what, [Sample("", expires.timestamp())], counter=False, shared=True
+    )
 
 
 def of_turn(given: Mapping[Recipient, int], refused: Mapping[Recipient, int]) -> Sequence[Family]:

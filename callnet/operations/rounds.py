@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+
+class Chore(Protocol):
+    """Something that does its work again and again."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> Deferred[None]:
+        """Come to an end. Fires when that is so."""
 
 
 class Rounds:

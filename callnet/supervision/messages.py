@@ -49,10 +49,10 @@ class Ask(Struct, frozen=True, tag=True):
 
 
 class Reload(Struct, frozen=True, tag=True):
-    """Read things again, such as the certificate."""
+    """Read something again, such as the certificate."""
 
-    what: Sequence[str]
-    """Their names (:data:`callnet.operations.signals.Renewals`)."""
+    what: str
+    """Its name (:data:`callnet.operations.signals.Renewals`)."""
 
 
 class Serving(Struct, frozen=True, tag=True):

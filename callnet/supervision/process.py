@@ -71,8 +71,8 @@ class WorkerProcess(ProcessProtocol):
         """
         return self._ask("families", clock).addCallback(lambda answer: answer.families)
 
-    def reload(self, what: Sequence[str]) -> None:
-        """Have it read these things again."""
+    def reload(self, what: str) -> None:
+        """Have it read something again."""
         self._tell(Reload(what))
 
     def kill(self, name: str) -> None:

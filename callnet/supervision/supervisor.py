@@ -15,6 +15,7 @@ from callnet.operations.listening import ADMIN, OpenListener, close_all, hold, l
 from callnet.operations.metrics import Family, total
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import DRAINING, Check, Report, report_of
+from callnet.operations.rounds import Chore
 from callnet.operations.signals import Renewals, on_hangup
 from callnet.supervision.worker import IParentReactor, Worker
 
@@ -48,10 +49,13 @@ class Workers:
             worker.start()
         self._look_later(all_ready)
 
-    def reload(self, what: Sequence[str]) -> None:
-        """Have all of them read these things again."""
-        for worker in self._workers:
-            worker.reload(what)
+    def renew(self, what: str, renew: Callable[[], bool]) -> bool:
+        """Read something again here, and if it is good have all of them read it."""
+        good = renew()
+        if good:
+            for worker in self._workers:
+                worker.reload(what)
+        return good
 
     def stop(self) -> Deferred[None]:
         """End them; fires when all are gone."""
@@ -94,7 +98,8 @@ class Supervisor(Service):
     """The parent of workers.
 
     :param listeners: what is open; the workers take connections from all but the operator's.
-    :param renewals: what is read again at SIGHUP, here first; the workers read again what was good.
+    :param chores: what goes on here meanwhile.
+    :param renewals: what is read again at SIGHUP, here and by the workers.
     """
 
     name = "callnet"
@@ -104,6 +109,7 @@ class Supervisor(Service):
         self,
         workers: Workers,
         listeners: Sequence[OpenListener],
+        chores: Sequence[Chore],
         greeting: Iterable[str],
         renewals: Renewals,
         reactor: IReactorFromThreads,
@@ -111,6 +117,7 @@ class Supervisor(Service):
         self._workers = workers
         self._served = [each for each in listeners if each.service != ADMIN]
         self._own = [each for each in listeners if each.service == ADMIN]
+        self._chores = chores
         self._greeting = "\n".join(greeting)
         self._renewals = renewals
         self._reactor = reactor
@@ -121,6 +128,8 @@ class Supervisor(Service):
         super().startService()  # type: ignore[no-untyped-call]
         self._ignore_hangups = on_hangup(self._reactor, self._reload_all)
         self._workers.start(self._sockets, lambda: self._log.info("{greeting}", greeting=self._greeting))
+        for chore in self._chores:
+            chore.start()
 
     def stopService(self) -> Deferred[None]:
         """Take no more connections, and fire when all workers are gone."""
@@ -129,10 +138,10 @@ class Supervisor(Service):
 
     async def _stop(self) -> None:
         self._ignore_hangups()
+        await gatherResults([chore.stop() for chore in self._chores])
         await gatherResults([let_go(self._served), self._workers.stop()])
         await close_all(self._own)
 
     def _reload_all(self) -> None:
-        good = [name for name, renew in self._renewals.items() if renew()]
-        if good:
-            self._workers.reload(good)
+        for renew in self._renewals.values():
+            renew()

@@ -83,8 +83,8 @@ class Worker:
         limit = self._reactor.callLater(STOP_LIMIT, self._end_it)
         return gone.addCallback(lambda _: limit.cancel() if limit.active() else None)
 
-    def reload(self, what: Sequence[str]) -> None:
-        """Have its process read these things again."""
+    def reload(self, what: str) -> None:
+        """Have its process read something again."""
         if self._process is not None:
             self._process.reload(what)
 

@@ -200,7 +200,7 @@ class DeathTests(WorkersTestCase):
 
 
 class CertificateMixin:
-    """SIGHUP has the certificate read again, in one process or in several."""
+    """A new certificate, in one process or in several."""
 
     def make(self, directory: str, settings: str) -> Daemon:
         """The daemon to test."""
@@ -227,8 +227,8 @@ class CertificateMixin:
 
         return await deferToThread(look)
 
-    async def test_sighup_renews_the_certificate(self) -> None:
-        """After SIGHUP new connections are shown the new certificate; a wrong pair changes nothing."""
+    async def test_the_certificate_is_renewed(self) -> None:
+        """After SIGHUP, or a while, new connections are shown the new certificate; a wrong pair changes nothing."""
         case: Any = self
         self.files = os.path.abspath(case.mktemp())
         os.mkdir(self.files)
@@ -249,6 +249,11 @@ class CertificateMixin:
         line = await daemon.said(r"the certificate stays as it was: tls\.private_key: \S+ is not the key of .*\n")
         case.assertEqual([await self.shown(daemon) for _ in range(4)], [new] * 4)
         case.assertNotIn("again", daemon.log[line.start() :])
+
+        [newest] = self.write("newest")
+        await daemon.said("the files of the certificate have changed")
+        await self.renewed(daemon)
+        case.assertEqual([await self.shown(daemon) for _ in range(4)], [newest] * 4)
 
     async def renewed(self, daemon: Daemon) -> None:
         """Wait until every process has read it."""
