@@ -19,6 +19,7 @@ from callnet.operations.listening import ADMIN, OpenListener, close_all
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Readiness
 from callnet.operations.rounds import Chore
+from callnet.operations.service_manager import ServiceManager
 from callnet.operations.signals import Renewals, on_hangup
 from callnet.storage.database import Database
 from callnet.storage.threads import IThreadsReactor, Threads
@@ -41,6 +42,7 @@ class Daemon(Service):
 
     :param chores: what goes on beside serving.
     :param readiness: it is told when connections are taken.
+    :param manager: it tells systemd how this process is.
     :param renewals: what is read again at SIGHUP.
     """
 
@@ -60,6 +62,7 @@ class Daemon(Service):
         impatient: Sequence[Stoppable],
         readiness: Readiness,
         observed: Observed,
+        manager: ServiceManager,
         greeting: Iterable[str],
         renewals: Renewals,
         reactor: IThreadsReactor,
@@ -77,6 +80,7 @@ class Daemon(Service):
         self._chores = chores
         self._impatient = impatient
         self._readiness = readiness
+        self._manager = manager
         self._greeting = "\n".join(greeting)
         self._reactor = reactor
         self._greets: IDelayedCall | None = None
@@ -96,6 +100,7 @@ class Daemon(Service):
         for chore in self._chores:
             chore.start()
         self.news.begun.addCallback(lambda _: self._open())
+        self._manager.start(self.observed)
 
     def reload(self, what: Iterable[str]) -> None:
         """Read these things again."""
@@ -125,6 +130,7 @@ class Daemon(Service):
         if self._greets is not None:
             self._greets.cancel()
         self._leave_hangups()
+        self._manager.stopping()
         self._readiness.drain()
         self._rooms.refuse_calls()
         closed = close_all([each for each in self.listeners if each.service != ADMIN])

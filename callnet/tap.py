@@ -48,6 +48,7 @@ from callnet.operations.listening import ADMIN, OpenListener, open_all
 from callnet.operations.metrics import Family, of_calls, of_certificate, of_sockets, of_turn, of_wakes
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Question, Readiness, Remembered
+from callnet.operations.service_manager import ServiceManager
 from callnet.operations.turn_secret import TurnSecret, read_turn_secret
 from callnet.people import Identities, IPeopleReactor, compose_people
 from callnet.push.vapid import Vapid, load_or_make_key
@@ -217,6 +218,7 @@ def _compose_node(
         [people.preferences, people.waker, *people.senders],
         readiness,
         observed,
+        ServiceManager(os.environ if sockets is None else {}, reactor),
         _greeting(settings, listeners) if sockets is None else (),
         read_again,
         reactor,
@@ -234,7 +236,8 @@ def _compose_parent(settings: Settings, reactor: IDaemonReactor, basis: _Basis, 
         name: partial(workers.renew, name, renew) for name, renew in own.items()
     }
     watch = _watch(settings, reactor, basis.tls, read_again)
-    return Supervisor(workers, listeners, [watch], _greeting(settings, listeners), read_again, reactor)
+    manager = ServiceManager(os.environ, reactor)
+    return Supervisor(workers, listeners, [watch], manager, _greeting(settings, listeners), read_again, reactor)
 
 
 def _watch(

@@ -18,6 +18,8 @@ from callnet.operations.urgent import Fate
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """What :func:`as_text` writes."""
+SOCKETS: Final = "callnet_sockets"
+"""The name of :func:`of_sockets`."""
 
 
 class Sample(Struct, frozen=True, array_like=True):
@@ -81,7 +83,7 @@ def of_calls(calls: CallCounts) -> Sequence[Family]:
 def of_sockets(sockets: Mapping[str, int]) -> Family:
     """How many sockets there are now, by the kind of who holds them."""
     samples = [Sample(kind, number) for kind, number in sockets.items()]
-    return Family("callnet_sockets", "WebSockets that are open.", samples, "kind", counter=False)
+    return Family(SOCKETS, "WebSockets that are open.", samples, "kind", counter=False)
 
 
 def of_events(waiting: int, dead: int) -> Family:

@@ -16,6 +16,7 @@ from callnet.operations.metrics import Family, total
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import DRAINING, Check, Report, report_of
 from callnet.operations.rounds import Chore
+from callnet.operations.service_manager import ServiceManager
 from callnet.operations.signals import Renewals, on_hangup
 from callnet.supervision.worker import IParentReactor, Worker
 
@@ -99,6 +100,7 @@ class Supervisor(Service):
 
     :param listeners: what is open; the workers take connections from all but the operator's.
     :param chores: what goes on here meanwhile.
+    :param manager: it tells systemd how this process and its workers are.
     :param renewals: what is read again at SIGHUP, here and by the workers.
     """
 
@@ -110,6 +112,7 @@ class Supervisor(Service):
         workers: Workers,
         listeners: Sequence[OpenListener],
         chores: Sequence[Chore],
+        manager: ServiceManager,
         greeting: Iterable[str],
         renewals: Renewals,
         reactor: IReactorFromThreads,
@@ -118,6 +121,7 @@ class Supervisor(Service):
         self._served = [each for each in listeners if each.service != ADMIN]
         self._own = [each for each in listeners if each.service == ADMIN]
         self._chores = chores
+        self._manager = manager
         self._greeting = "\n".join(greeting)
         self._renewals = renewals
         self._reactor = reactor
@@ -130,6 +134,7 @@ class Supervisor(Service):
         self._workers.start(self._sockets, lambda: self._log.info("{greeting}", greeting=self._greeting))
         for chore in self._chores:
             chore.start()
+        self._manager.start(self._workers.observed)
 
     def stopService(self) -> Deferred[None]:
         """Take no more connections, and fire when all workers are gone."""
@@ -138,6 +143,7 @@ class Supervisor(Service):
 
     async def _stop(self) -> None:
         self._ignore_hangups()
+        self._manager.stopping()
         await gatherResults([chore.stop() for chore in self._chores])
         await gatherResults([let_go(self._served), self._workers.stop()])
         await close_all(self._own)

@@ -1,0 +1,99 @@
+"""What systemd is told of this process: when it serves, how it is, and that it turns.
+
+See sd_notify(3) and sd_watchdog_enabled(3).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from callnet.operations.metrics import SOCKETS, Family
+from callnet.operations.observed import Observed
+from callnet.operations.readiness import Report
+
+LOOK_EVERY: Final = 10.0
+"""Seconds between two looks at how it is, at the most."""
+LOOK_AGAIN: Final = 0.2
+"""The same as long as it has not served yet."""
+_BEATS: Final = 3
+"""How often systemd is told that it turns within the time after which it would be started anew."""
+
+
+class ServiceManager:
+    """Tells systemd, if it was systemd that started this process and asked to be told.
+
+    :param environment: the variables that systemd sets.
+    """
+
+    def __init__(self, environment: Mapping[str, str], clock: IReactorTime) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._watchdog = _watchdog(environment)
+        self._pause = min(LOOK_EVERY, self._watchdog / _BEATS) if self._watchdog else LOOK_EVERY
+        self._clock = clock
+        self._next: IDelayedCall | None = None
+        self._was_ready = self._stopping = False
+
+    def start(self, observed: Observed) -> None:
+        """Begin. It is told that this process serves when that is so for the first time."""
+        if self._address:
+            self._observed = observed
+            self._look()
+
+    def stopping(self) -> None:
+        """Tell that this process is about to end; nothing else is told after that."""
+        self._stopping = True
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        self._say("STOPPING=1", "STATUS=Stopping")
+
+    def _look(self) -> None:
+        self._next = None
+        Deferred.fromCoroutine(self._tell())
+
+    async def _tell(self) -> None:
+        report = await self._observed.report()
+        said = [f"STATUS={status_of(report, await self._observed.families())}"]
+        if self._stopping:
+            return
+        if report.ready and not self._was_ready:
+            self._was_ready = True
+            said.append("READY=1")
+        if self._watchdog:
+            said.append("WATCHDOG=1")
+        self._say(*said)
+        self._next = self._clock.callLater(self._pause if self._was_ready else LOOK_AGAIN, self._look)
+
+    def _say(self, *assignments: str) -> None:
+        if self._address:
+            with (
+                suppress(OSError),  # whoever does not listen need not be told
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager,
+            ):
+                manager.sendto("\n".join(assignments).encode(), self._address)
+
+
+def status_of(report: Report, families: Sequence[Family]) -> str:
+    """How it is, in a line for ``systemctl status``."""
+    if not report.ready:
+        wrong = [f"{name}: {check.why}" for name, check in report.checks.items() if not check.ok]
+        return f"Not ready: {', '.join(wrong)}"
+    open_now = {
+        sample.label: sample.value for family in families if family.name == SOCKETS for sample in family.samples
+    }
+    return f"Serving {open_now.get('device', 0):.0f} devices and {open_now.get('page', 0):.0f} pages"
+
+
+def _watchdog(environment: Mapping[str, str]) -> float:
+    """Seconds within which systemd must hear of this process again; 0: it need not."""
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    is_meant = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(microseconds) / 1e6 if microseconds.isdecimal() and is_meant else 0.0
