@@ -26,7 +26,7 @@ def value(unit: str, key: str) -> str:
 
 
 class VerifyTests(SynchronousTestCase):
-    """``systemd-analyze verify``."""
+    """What ``systemd-analyze`` says of them."""
 
     def test_systemd_understands_all_of_it(self) -> None:
         """The units are understood, and nothing is to be said about them."""
@@ -42,6 +42,16 @@ class VerifyTests(SynchronousTestCase):
         command = ["systemd-analyze", "verify", *(f"./{name}" for name in names)]
         said = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         self.assertEqual((said.returncode, said.stdout.decode()), (0, ""))
+
+    def test_little_is_exposed(self) -> None:
+        """The services are kept in so well that ``systemd-analyze security`` says 1.5 at the most."""
+        for name in ("callnet.service", "callnet@.service"):
+            unit = Path(self.mktemp() + name.replace("@", "@1"))
+            unit.write_text((ETC / name).read_text())
+            command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(unit.absolute())]
+            said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            self.assertIn("Overall exposure level", said.stdout.decode())
+            self.assertEqual(0, said.returncode, said.stdout.decode())
 
 
 class SocketTests(SynchronousTestCase):

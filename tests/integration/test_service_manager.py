@@ -1,0 +1,91 @@
+"""A daemon that systemd has started, as far as it can tell: it is given a socket by which to tell how it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import DatagramProtocol
+from twisted.trial.unittest import TestCase
+
+from tests.daemon import Daemon
+from tests.integration.test_workers import with_workers
+
+reactor: Any = installed
+LIMIT = 30
+"""Seconds that something may take until it is told, on a machine that is busy with other tests."""
+
+
+class SupervisedDaemon(Daemon):
+    """A daemon that finds the variables of systemd in its environment."""
+
+    notify_socket = ""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """These too."""
+        return {**super().environ, "NOTIFY_SOCKET": self.notify_socket, "WATCHDOG_USEC": "3000000"}
+
+
+class Systemd(DatagramProtocol):
+    """What systemd hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self._wanted: list[tuple[str, Deferred[None]]] = []
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:  # noqa: ARG002
+        """Take a message."""
+        self.heard += datagram.decode().split("\n")
+        for wanted in list(self._wanted):
+            if wanted[0] in self.heard:
+                self._wanted.remove(wanted)
+                wanted[1].callback(None)
+
+    def hears(self, assignment: str) -> Deferred[None]:
+        """Fires when it has heard this from now on."""
+        self.heard.clear()
+        heard = Deferred[None]()
+        self._wanted.append((assignment, heard))
+        return heard.addTimeout(LIMIT, reactor)
+
+
+class ToldTests(TestCase):
+    """One process, and a parent with two workers."""
+
+    async def check(self, daemon: SupervisedDaemon) -> None:
+        """It tells that it serves once it does, that it turns, and that it stops."""
+        folder = tempfile.mkdtemp(prefix="callnet-")
+        self.addCleanup(shutil.rmtree, folder)
+        daemon.notify_socket = os.path.join(folder, "notify")
+        systemd = Systemd()
+        port = reactor.listenUNIXDatagram(daemon.notify_socket, systemd)
+        self.addCleanup(port.stopListening)
+        ready = systemd.hears("READY=1")
+        self.addCleanup(daemon.stop)
+        await daemon.start()
+        await ready
+        address = ("127.0.0.1", int(daemon.account_url.rpartition(":")[2]))
+        socket.create_connection(address).close()
+        await systemd.hears("WATCHDOG=1")
+        self.assertIn("STATUS=Serving 0 devices and 0 pages", systemd.heard)
+        stopping = systemd.hears("STOPPING=1")
+        await daemon.stop()
+        await stopping
+        self.assertNotIn("READY=1", systemd.heard)
+
+    async def test_one_process(self) -> None:
+        """One process tells of itself."""
+        await self.check(SupervisedDaemon(self.mktemp()))
+
+    async def test_workers(self) -> None:
+        """The parent tells of its workers, who tell nothing themselves."""
+        daemon = with_workers(self.mktemp(), kind=SupervisedDaemon)
+        assert isinstance(daemon, SupervisedDaemon)
+        await self.check(daemon)
