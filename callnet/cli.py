@@ -9,7 +9,7 @@ import click
 
 from callnet.errors import CallnetError
 
-_COMMANDS = ("account", "contact", "database", "device", "key", "schema", "webhook")
+_COMMANDS = ("account", "contact", "database", "device", "doctor", "key", "schema", "status", "top", "webhook")
 
 
 class _LazyCommands(click.Group):

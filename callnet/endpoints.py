@@ -62,6 +62,23 @@ def is_local(endpoint: str) -> bool:
         return False
 
 
+def address(endpoint: str) -> tuple[str, int] | None:
+    """The address and port of an endpoint of TCP; ``None`` for others. No address at all is any of IPv6 or IPv4."""
+    kind, *rest = _COLON.split(endpoint)
+    if kind not in ("tcp", "tcp6"):
+        return None
+    everywhere = "::" if kind == "tcp6" else "0.0.0.0"  # noqa: S104
+    return _argument(rest, "interface") or everywhere, int(_argument(rest, "port") or rest[0])
+
+
+def path(endpoint: str) -> str | None:
+    """The path of an endpoint of UNIX; ``None`` for others."""
+    kind, *rest = _COLON.split(endpoint)
+    if kind != "unix":
+        return None
+    return _argument(rest, "address") or rest[0].replace("\\:", ":")
+
+
 def _is_unix(endpoint: str) -> bool:
     kind, *rest = _COLON.split(endpoint)
     return kind == "unix" or (kind == "systemd" and _argument(rest, "domain") == "UNIX")

@@ -26,10 +26,25 @@ _HOST_AND_PORT: Final = (
     rf"(?P<host>\[[^]]*\]|(?=[^:?]{{1,253}}([:?]|\Z)){_LABEL}(\.{_LABEL})*)(:(?P<port>[0-9]{{1,5}}))?"
 )
 _STUN: Final = re.compile(rf"stuns?:{_HOST_AND_PORT}")
-_TURN: Final = re.compile(rf"turns?:{_HOST_AND_PORT}(\?transport=(udp|tcp))?")
+_TURN: Final = re.compile(rf"turns?:{_HOST_AND_PORT}(\?transport=(?P<transport>udp|tcp))?")
 _SECRET: Final = re.compile(rf"[!-~]{{{SECRET_MIN},{SECRET_MAX}}}")
 _NUMERIC: Final = re.compile(r"(.*\.)?[0-9]+")
 _PORT_MAX: Final = 65535
+
+
+_STUN_PORT: Final = 3478
+_STUNS_PORT: Final = 5349
+
+
+class IceUri(Struct, frozen=True):
+    """What the URI of a STUN or TURN server says."""
+
+    host: str
+    port: int
+    transport: str
+    """``udp`` or ``tcp``."""
+    secure: bool
+    """Whether TLS, or DTLS, is spoken."""
 
 
 class IceServer(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -66,6 +81,20 @@ def is_stun_uri(text: str) -> bool:
 def is_turn_uri(text: str) -> bool:
     """Tell whether this names a TURN server (RFC 7065)."""
     return _names_a_host(_TURN.fullmatch(text))
+
+
+def parse_uri(text: str) -> IceUri:
+    """Take the URI of a STUN or TURN server apart.
+
+    :raises ValueError: it is none.
+    """
+    found = _TURN.fullmatch(text) or _STUN.fullmatch(text)
+    if found is None:
+        raise ValueError("this is no URI of a STUN or TURN server")
+    secure = text.partition(":")[0].endswith("s")
+    transport = found.groupdict().get("transport") or ("tcp" if secure else "udp")
+    port = int(found["port"] or (_STUNS_PORT if secure else _STUN_PORT))
+    return IceUri(found["host"].strip("[]"), port, transport, secure)
 
 
 def _names_a_host(found: re.Match[str] | None) -> bool:

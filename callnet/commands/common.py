@@ -13,6 +13,7 @@ from callnet.config import Settings
 from callnet.config_file import load
 from callnet.errors import CallnetError
 from callnet.operations import files
+from callnet.running import Running, places
 from callnet.storage.database import Database
 
 
@@ -27,6 +28,20 @@ def settings_of(context: click.Context) -> Settings:
     """
     path: str | None = context.find_root().params["config"]
     return load(path, os.environ)
+
+
+def running_of(context: click.Context, place: str | None) -> Running:
+    """The daemon that runs there, or where the settings say.
+
+    :raises StartError: the file with the settings cannot be read, or a setting is wrong.
+    :raises CommandError: the settings do not tell where to ask.
+    """
+    if place is None:
+        found = places(settings_of(context).listeners)
+        if not found:
+            raise CommandError("listeners.admin does not tell where the daemon can be asked: name it with --at")
+        place = found[0]
+    return Running(place)
 
 
 @contextmanager

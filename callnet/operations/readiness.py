@@ -44,6 +44,11 @@ class Report(Struct, frozen=True, omit_defaults=True):
     workers: dict[str, Report] = {}
     """The same of each worker that answered, by its number."""
 
+    @property
+    def wrong(self) -> str:
+        """What is wrong, in a line."""
+        return ", ".join(f"{name}: {check.why}" for name, check in self.checks.items() if not check.ok)
+
 
 def report_of(checks: dict[str, Check], workers: dict[str, Report] | None = None) -> Report:
     """Sum up: ready only if everything is."""

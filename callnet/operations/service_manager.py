@@ -84,8 +84,7 @@ class ServiceManager:
 def status_of(report: Report, families: Sequence[Family]) -> str:
     """How it is, in a line for ``systemctl status``."""
     if not report.ready:
-        wrong = [f"{name}: {check.why}" for name, check in report.checks.items() if not check.ok]
-        return f"Not ready: {', '.join(wrong)}"
+        return f"Not ready: {report.wrong}"
     open_now = {
         sample.label: sample.value for family in families if family.name == SOCKETS for sample in family.samples
     }

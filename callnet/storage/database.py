@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -80,6 +81,22 @@ class Database:
                 f"{schema.SETTING}: SQLite is for one machine, and redis.url names another: use PostgreSQL"
             )
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether it is a file of SQLite that is not there yet."""
+        return self._is_sqlite and not self.in_memory and not os.path.exists(self._url.database or "")
+
+    def clock_difference(self) -> float:
+        """By how many seconds the clock of its server is ahead of this machine's; 0 for SQLite, which has none.
+
+        :raises Unavailable: the database cannot be reached.
+        """
+        if self._is_sqlite:
+            return 0.0
+        with self.read() as connection:
+            theirs = connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one()
+            return float(theirs) - time.time()
+
     def ping(self) -> None:
         """Make sure that it answers.
 
@@ -126,6 +143,14 @@ class Database:
             if isinstance(driver, PatientConnection):
                 driver.is_patient = True  # others may be upgrading, or have much to do
             schema.upgrade(connection)
+
+    def levels(self) -> tuple[int, int]:
+        """The level of its schema, and that of the schema that this code brings.
+
+        :raises StartError: the database cannot be reached, or is no database of callnet's.
+        """
+        with self._at_start(), self.read() as connection:
+            return schema.database_level(connection), schema.code_level()
 
     def check(self) -> None:
         """Make sure that this code may use the schema as it is.

@@ -214,7 +214,7 @@ class PeersTests(CoturnCase):
         self.assertEqual([], [peer for peer in OUTSIDE if client.permit(peer)])
 
         client = self.client(server, self.credentials(), "::1")
-        self.assertEqual(0, client.allocate(ipv6=True))
+        self.assertEqual(0, client.allocate_ipv6())
         self.assertEqual([], [peer for peer in INSIDE_6 if client.permit(peer) != FORBIDDEN])
         self.assertEqual([], [peer for peer in OUTSIDE_6 if client.permit(peer)])
 

@@ -1,0 +1,41 @@
+"""All of it, in the order in which one thing depends on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from callnet.config import Settings
+from callnet.doctor import listeners, machine, services
+from callnet.doctor.findings import Finding, bad, good
+from callnet.operations.readiness import Report
+from callnet.running import NotRunning, Running, places
+
+
+def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Look at everything. Each finding comes as soon as it is made.
+
+    :param now: with a time zone.
+    """
+    report = _report(settings)
+    if report is not None:
+        yield _daemon(report)
+    yield from machine.examine(settings)
+    yield from listeners.examine(settings, report is not None, now)
+    yield from services.examine(settings)
+
+
+def _report(settings: Settings) -> Report | None:
+    """What the daemon says of itself, if it runs."""
+    for place in places(settings.listeners):
+        try:
+            return Running(place).report()
+        except NotRunning:
+            continue
+    return None
+
+
+def _daemon(report: Report) -> Finding:
+    if report.ready:
+        return good("daemon", "it runs, and is ready")
+    return bad("daemon", f"it runs, and is not ready: {report.wrong}")

@@ -1,0 +1,43 @@
+"""What is found, and what to do about it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from msgspec import Struct
+
+
+class Level(Enum):
+    """How bad it is."""
+
+    GOOD = "good"
+    DOUBT = "doubt"
+    """It works, but may not be what is wanted."""
+    BAD = "bad"
+    """The daemon does not start, or does not do what it should."""
+
+
+class Finding(Struct, frozen=True):
+    """One thing that was looked at. Neither text holds a secret."""
+
+    about: str
+    level: Level
+    text: str
+    """How it is."""
+    advice: str = ""
+    """What to do, if anything."""
+
+
+def good(about: str, text: str) -> Finding:
+    """All is well."""
+    return Finding(about, Level.GOOD, text)
+
+
+def doubt(about: str, text: str, advice: str) -> Finding:
+    """It may not be what is wanted."""
+    return Finding(about, Level.DOUBT, text, advice)
+
+
+def bad(about: str, text: str, advice: str = "") -> Finding:
+    """It does not work."""
+    return Finding(about, Level.BAD, text, advice)

@@ -1,0 +1,104 @@
+"""Where the daemon listens, and with which certificate."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from typing import Final
+
+from cryptography import x509
+
+from callnet import endpoints
+from callnet.config import Settings
+from callnet.doctor.findings import Finding, bad, doubt, good
+from callnet.errors import StartError
+from callnet.operations.certificate_watch import WARN_BEFORE
+from callnet.operations.certificates import Pair, ServerTls, configured
+
+_PRIVILEGED: Final = 1024
+
+
+def examine(settings: Settings, runs: bool, now: datetime) -> Iterator[Finding]:
+    """Look at the listeners.
+
+    :param runs: whether the daemon runs, and so has them open.
+    :param now: with a time zone.
+    """
+    for key, listener in settings.listeners.keyed():
+        address = endpoints.address(listener.endpoint)
+        if address is None or address[1] == 0:
+            yield good(key, f"{listener.endpoint}, which only a start can try")
+        else:
+            yield _port(key, *address, runs)
+    if any(listener.tls for _, listener in settings.listeners.keyed()):
+        yield from _certificate(settings, now)
+
+
+def _port(key: str, host: str, port: int, runs: bool) -> Finding:
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and runs:
+            return good(key, f"{place} is taken, as it should be while callnet runs")
+        if error.errno == errno.EADDRINUSE:
+            return bad(key, f"{place} is taken by another program", f"find it with: ss -ltnp 'sport = :{port}'")
+        advice = ""
+        if error.errno == errno.EACCES and port < _PRIVILEGED:
+            advice = "take a port above 1023, or have the unit say AmbientCapabilities=CAP_NET_BIND_SERVICE"
+        return bad(key, f"{place} cannot be listened on: {error.strerror}", advice)
+    if runs:
+        return bad(key, f"nobody listens on {place}, though callnet runs", "restart it: it was started otherwise")
+    return good(key, f"{place} is free")
+
+
+def _certificate(settings: Settings, now: datetime) -> Iterator[Finding]:
+    about = "certificate"
+    if not settings.tls.certificate:
+        yield doubt(
+            about,
+            "callnet signs one itself, and browsers ask whether to trust it",
+            "set tls.certificate: docs/operating.md",
+        )
+        return
+    try:
+        pair = configured(settings.tls)
+        expires = ServerTls(pair).expires
+    except StartError as error:
+        yield bad(about, str(error))
+        return
+    leaf = pair.chain[0]
+    text = f"for {', '.join(names_of(leaf)) or 'no name at all'}, until {expires:%Y-%m-%d}"
+    if expires <= now:
+        yield bad(about, f"{text}: it has expired", "renew it, such as by: certbot renew")
+    elif leaf.not_valid_before_utc > now:
+        yield bad(about, f"it is not valid before {leaf.not_valid_before_utc:%Y-%m-%d}", "look at the clock")
+    elif expires - now <= WARN_BEFORE:
+        yield doubt(about, text, "renew it, such as by: certbot renew")
+    else:
+        yield good(about, text)
+    if _lacks_intermediate(pair):
+        yield doubt(
+            about,
+            "it comes without the certificate of who signed it",
+            "put that after it, as in certbot's fullchain.pem",
+        )
+
+
+def names_of(certificate: x509.Certificate) -> list[str]:
+    """Whom a certificate is for."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress))]
+
+
+def _lacks_intermediate(pair: Pair) -> bool:
+    leaf = pair.chain[0]
+    return len(pair.chain) == 1 and leaf.issuer != leaf.subject

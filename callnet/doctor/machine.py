@@ -1,0 +1,103 @@
+"""What the daemon needs of the machine itself: a place for its files, its keys, open files, the right time."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from callnet.accounts.keys import load_keys
+from callnet.config import Settings, TokenSettings
+from callnet.doctor.findings import Finding, bad, doubt, good
+from callnet.errors import StartError
+
+_MEGABYTE: Final = 1_000_000
+_LITTLE: Final = 1000 * _MEGABYTE
+_TOO_LITTLE: Final = 100 * _MEGABYTE
+_MANY_FILES: Final = 10_000
+_OWN_FILES: Final = 100
+"""What the daemon has open beside the sockets of clients, roughly."""
+_TIME_ERROR: Final = 5
+"""What ntp_adjtime(3) answers when nothing keeps the clock right."""
+_TIMEX_SIZE: Final = 512
+"""Bytes, more than there are in a ``struct timex``."""
+_AS_THE_DAEMON: Final = "run this as the user that callnet runs as"
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at the machine."""
+    yield from _state_dir(Path(settings.state_dir))
+    yield _keys(settings.tokens)
+    yield _open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    yield _clock(_clock_state())
+
+
+def _state_dir(path: Path) -> Iterator[Finding]:
+    about = "state_dir"
+    there = next(one for one in (path, *path.parents) if one.exists())
+    if there != path:
+        if os.access(there, os.W_OK | os.X_OK):
+            yield good(about, f"{path} will be made at the first start")
+        else:
+            yield bad(about, f"{path} is not there, and this user may not make it", _AS_THE_DAEMON)
+        return
+    if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        yield bad(about, f"this user may not use {path}", _AS_THE_DAEMON)
+        return
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        yield doubt(about, f"{path} is open to others (mode {mode:04o})", f"chmod 700 {path}")
+    else:
+        yield good(about, str(path))
+    yield _space(path, shutil.disk_usage(path).free)
+
+
+def _space(path: Path, free: int) -> Finding:
+    text = f"{free // _MEGABYTE} MB are free where {path} is"
+    if free < _TOO_LITTLE:
+        return bad("disk", text, "make room: the database cannot grow any more")
+    return doubt("disk", text, "make room") if free < _LITTLE else good("disk", text)
+
+
+def _keys(settings: TokenSettings) -> Finding:
+    about = "signing keys"
+    if settings.signing_key:
+        return good(about, "one, in the settings")
+    first = Path(settings.signing_key_file)
+    if not os.path.lexists(first) and not os.path.lexists(f"{first}.d"):
+        return good(about, f"{first} will be made at the first start")
+    try:
+        ring = load_keys(first)
+    except StartError as error:
+        return bad(about, str(error), "bring the key back from a backup; without it all devices must log in anew")
+    return good(about, f"{len(ring.keys)}, and {ring.signing(time.time()).kid} signs")
+
+
+def _open_files(soft: int) -> Finding:
+    about = "open files"
+    if soft in (resource.RLIM_INFINITY, -1):
+        return good(about, "as many as there are")
+    text = f"{soft} for what is started here: {max(0, soft - _OWN_FILES)} connections, of devices and pages"
+    if soft < _MANY_FILES:
+        return doubt(about, text, "where callnet is started, raise the limit (LimitNOFILE= in a unit, ulimit -n)")
+    return good(about, text)
+
+
+def _clock(state: int) -> Finding:
+    if state == _TIME_ERROR:
+        return doubt(
+            "clock",
+            "nothing keeps it right, as far as the system knows",
+            "run systemd-timesyncd or chrony: tokens and TURN credentials are good until a time of day",
+        )
+    return good("clock", "it is kept right")
+
+
+def _clock_state() -> int:
+    return int(ctypes.CDLL(None).ntp_adjtime(ctypes.create_string_buffer(_TIMEX_SIZE)))

@@ -1,0 +1,232 @@
+"""A client of STUN and TURN servers as small as can be (RFC 8489, RFC 8656), to ask whether they answer, and whom."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import socket
+import ssl
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import Final, Protocol, TypeAlias
+
+from callnet.ice import IceUri, parse_uri
+
+Attributes: TypeAlias = Sequence[tuple[int, bytes]]
+
+BINDING: Final = 0x001
+ALLOCATE: Final = 0x003
+REFRESH: Final = 0x004
+COOKIE: Final = 0x2112A442
+LIFETIME: Final = 0x000D
+UNAUTHORIZED: Final = 401
+TRIES: Final = (0.5, 1.0, 2.0)
+"""Seconds that each try over UDP waits for an answer; over TCP and TLS all of them are waited for once."""
+
+_USERNAME: Final = 0x0006
+_INTEGRITY: Final = 0x0008
+_ERROR_CODE: Final = 0x0009
+_REALM: Final = 0x0014
+_NONCE: Final = 0x0015
+_TRANSPORT: Final = 0x0019
+_MAPPED: Final = 0x0020
+_FINGERPRINT: Final = 0x8028
+_IS_ANSWER: Final = 0x0100
+_STALE_NONCE: Final = 438
+_UDP: Final = 17
+_HEADER_SIZE: Final = 20
+_LARGEST: Final = 2048
+
+
+class Wire(Protocol):
+    """A way to a server."""
+
+    def exchange(self, message: bytes) -> bytes:
+        """Send a message, and wait for the answer of the same transaction.
+
+        :raises OSError: there is none.
+        """
+
+    def close(self) -> None:
+        """Be gone, without a word to the server."""
+
+
+class Datagrams:
+    """A way over UDP, which may lose what is sent.
+
+    :param tries: seconds that each try waits.
+    """
+
+    def __init__(self, host: str, port: int, tries: Sequence[float] = TRIES) -> None:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        self._tries = tries
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket.connect(address)
+
+    def close(self) -> None:
+        """Be gone."""
+        self._socket.close()
+
+    def exchange(self, message: bytes) -> bytes:
+        """Send it, again and again, until there is an answer."""
+        for wait in self._tries:
+            self._socket.settimeout(wait)
+            try:
+                self._socket.send(message)
+                while True:
+                    answer = self._socket.recv(_LARGEST)
+                    if answer[8:_HEADER_SIZE] == message[8:_HEADER_SIZE]:
+                        return answer
+            except (TimeoutError, ConnectionRefusedError):
+                continue
+        raise TimeoutError("no answer")
+
+
+class Stream:
+    """A way over TCP, or TLS with a certificate that this machine trusts."""
+
+    def __init__(self, host: str, port: int, tls: bool) -> None:
+        self._socket = socket.create_connection((host, port), sum(TRIES))
+        if tls:
+            self._socket = ssl.create_default_context().wrap_socket(self._socket, server_hostname=host)
+
+    def close(self) -> None:
+        """Be gone."""
+        self._socket.close()
+
+    def exchange(self, message: bytes) -> bytes:
+        """Send it, and read the next message."""
+        self._socket.sendall(message)
+        header = self._read(_HEADER_SIZE)
+        return header + self._read(min(int(struct.unpack_from("!H", header, 2)[0]), _LARGEST))
+
+    def _read(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            part = self._socket.recv(size - len(data))
+            if not part:
+                raise ConnectionResetError("the server closed the connection")
+            data += part
+        return data
+
+
+class StunClient:
+    """One client, which a TURN server knows by where its way begins. Answers come as error codes; 0 is success."""
+
+    def __init__(self, wire: Wire, username: str = "", password: str = "") -> None:
+        self._wire = wire
+        self._username = username
+        self._password = password
+        self._realm = b""
+        self._nonce = b""
+        self.transaction = secrets.token_bytes(12)
+        """The id of the next one."""
+
+    def close(self) -> None:
+        """Be gone, without a word to the server."""
+        self._wire.close()
+
+    def bind(self) -> bytes | None:
+        """The address that the server sees, as XOR-MAPPED-ADDRESS has it; this takes no credentials."""
+        return dict(self._ask(BINDING, [], b"")).get(_MAPPED)
+
+    def allocate(self, *attributes: tuple[int, bytes]) -> int:
+        """Ask for an address that is relayed from."""
+        return self.request(ALLOCATE, lambda: [(_TRANSPORT, bytes([_UDP, 0, 0, 0])), *attributes])
+
+    def request(self, method: int, attributes: Callable[[], Attributes]) -> int:
+        """Ask; with credentials as soon as the server has said for what realm, and again if its nonce is too old.
+
+        :raises OSError: there is no answer, or none that can be understood.
+        """
+        code = 0
+        for _ in range(3):
+            code = _code_of(answer := dict(self._ask(method, [*attributes(), *self._credentials()], self._key())))
+            if not (code == _STALE_NONCE or (code == UNAUTHORIZED and not self._nonce)):
+                break
+            self._realm, self._nonce = answer.get(_REALM, b""), answer.get(_NONCE, b"")
+        return code
+
+    def _credentials(self) -> Attributes:
+        if not self._nonce:
+            return []
+        return [(_USERNAME, self._username.encode()), (_REALM, self._realm), (_NONCE, self._nonce)]
+
+    def _key(self) -> bytes:
+        """The key of the long-term credentials (RFC 8489 §9.2.2)."""
+        if not self._nonce:
+            return b""
+        return hashlib.md5(b":".join([self._username.encode(), self._realm, self._password.encode()])).digest()  # noqa: S324
+
+    def _ask(self, method: int, attributes: Attributes, key: bytes) -> Attributes:
+        answer = self._wire.exchange(_message(method, self.transaction, attributes, key))
+        try:
+            if not struct.unpack_from("!H", answer)[0] & _IS_ANSWER or answer[8:_HEADER_SIZE] != self.transaction:
+                raise ConnectionAbortedError("what answers there is no STUN server")
+            return list(_attributes_of(answer))
+        except struct.error:
+            raise ConnectionAbortedError("what answers there is no STUN server") from None
+        finally:
+            self.transaction = secrets.token_bytes(12)
+
+
+def bind(uri: str) -> bytes | None:
+    """The address that a STUN server sees, as XOR-MAPPED-ADDRESS has it.
+
+    :raises OSError: there is no answer.
+    """
+    with closing(StunClient(_wire(parse_uri(uri)))) as client:
+        return client.bind()
+
+
+def allocate(uri: str, username: str, password: str) -> int:
+    """Ask a TURN server for an address to relay from, which it takes back at once, or soon.
+
+    :returns: the error code; 0: it gave one.
+    :raises OSError: there is no answer.
+    """
+    with closing(StunClient(_wire(parse_uri(uri)), username, password)) as client:
+        code = client.allocate()
+        if code == 0:
+            client.request(REFRESH, lambda: [(LIFETIME, bytes(4))])
+        return code
+
+
+def _wire(uri: IceUri) -> Wire:
+    if uri.transport == "udp" and uri.secure:
+        raise OSError("DTLS cannot be tried from here")
+    return Datagrams(uri.host, uri.port) if uri.transport == "udp" else Stream(uri.host, uri.port, uri.secure)
+
+
+def _message(method: int, transaction: bytes, attributes: Attributes, key: bytes) -> bytes:
+    body = b"".join(_attribute(*each) for each in attributes)
+    if key:
+        body += _attribute(
+            _INTEGRITY, hmac.digest(key, _header(method, transaction, len(body) + 24) + body, hashlib.sha1)
+        )
+    checked = _header(method, transaction, len(body) + 8) + body
+    return checked + _attribute(_FINGERPRINT, struct.pack("!I", zlib.crc32(checked) ^ 0x5354554E))
+
+
+def _header(method: int, transaction: bytes, length: int) -> bytes:
+    return struct.pack("!HHI", method, length, COOKIE) + transaction
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("!HH", kind, len(value)) + value + bytes(-len(value) % 4)
+
+
+def _attributes_of(message: bytes) -> Iterator[tuple[int, bytes]]:
+    at = _HEADER_SIZE
+    while at < len(message):
+        kind, length = struct.unpack_from("!HH", message, at)
+        yield kind, message[at + 4 : at + 4 + length]
+        at += 4 + length + -length % 4
+
+
+def _code_of(answer: dict[int, bytes]) -> int:
+    error = answer.get(_ERROR_CODE, b"")
+    return error[2] * 100 + error[3] if len(error) >= 4 else 0

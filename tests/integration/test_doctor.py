@@ -1,0 +1,113 @@
+"""``callnet doctor``, ``status`` and ``top`` beside a real daemon and real servers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+
+from tests.coturn import Coturn
+from tests.daemon import BIN, Daemon
+from tests.integration.test_workers import with_workers, workers_of
+from tests.turn_case import SECRET
+
+reactor: Any = installed
+
+
+def callnet(daemon: Daemon, *arguments: str) -> Deferred[tuple[bytes, bytes, int]]:
+    """Run a command with the settings of a daemon: what it writes, and its exit status."""
+    ended: Deferred[tuple[bytes, bytes, int]] = getProcessOutputAndValue(
+        os.path.join(BIN, "callnet"), arguments, dict(daemon.environ), reactor=reactor
+    )
+    return ended
+
+
+class DoctorTestCase(TestCase):
+    """Commands, and what they show."""
+
+    async def run_(self, daemon: Daemon, *arguments: str, status: int = 0) -> str:
+        """Run a command that ends with this exit status; what it shows."""
+        shown, complaints, code = await callnet(daemon, *arguments)
+        self.assertEqual((code, complaints), (status, b""), shown.decode())
+        return shown.decode()
+
+
+class RunningTests(DoctorTestCase):
+    """A daemon with two workers, Redis, and a TURN server."""
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        """Start all."""
+        self.coturn = Coturn(SECRET)
+        self.addCleanup(self.coturn.close)
+        plain, reliable = self.coturn.urls
+        turn = f'turn = {{ urls = ["{plain}", "{reliable}"], stun = ["{self.coturn.stun[0]}"], secret = "{SECRET}" }}'
+        self.daemon = with_workers(self.mktemp(), turn)
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+
+    def found(self, shown: str) -> Mapping[str, list[str]]:
+        """How bad each thing is."""
+        of: dict[str, list[str]] = {}
+        for line in shown.splitlines():
+            word, _, rest = line.partition(" ")
+            if word:
+                of.setdefault(rest.strip().partition(":")[0], []).append(word)
+        return of
+
+    async def test_all_is_well(self) -> None:
+        """All is well: the servers take the secret, over UDP and TCP, and the schema is that of the code."""
+        found = self.found(await self.run_(self.daemon, "doctor"))
+        self.assertEqual((["ok"], ["ok"]), (found["database"], found["redis"]))
+        self.assertEqual((["ok", "ok"], ["ok"]), (found["turn"], found["stun"]))
+
+    async def test_another_secret(self) -> None:
+        """A server that knows another secret is found out."""
+        self.coturn.remove_secret(SECRET)
+        self.coturn.add_secret("another-secret-of-thirty-two-or-more")
+        shown = await self.run_(self.daemon, "doctor", status=1)
+        self.assertEqual(["bad", "bad"], self.found(shown)["turn"])
+        self.assertIn("does not take the secret", shown)
+        self.assertNotIn(SECRET, shown)
+
+    async def test_status(self) -> None:
+        """The status tells of each worker, and of what was counted."""
+        shown = await self.run_(self.daemon, "status", "--at", self.daemon.admin_url)
+        lines = [line.split(maxsplit=1) for line in shown.splitlines()]
+        self.assertEqual("callnet is ready.", shown.splitlines()[0])
+        for words in (["worker", "1 ready"], ["worker", "2 ready"], ["devices", "0"], ["pages", "0"]):
+            self.assertIn([words[0], words[1]], [[each[0], " ".join(each[1].split())] for each in lines])
+        self.assertIn("certificate", shown)
+
+    async def test_trouble(self) -> None:
+        """When a worker does not answer, the status says so and ends with 1."""
+        pid, _ = workers_of(self.daemon)
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        shown = await self.run_(self.daemon, "status", "--at", self.daemon.admin_url, status=1)
+        self.assertRegex(shown, r"^callnet is not ready: worker \d: it does not answer within 1 s\n")
+
+    async def test_top(self) -> None:
+        """What it does is shown again and again."""
+        shown = await self.run_(self.daemon, "top", "--at", self.daemon.admin_url, "--every", "0.1", "--times", "2")
+        self.assertEqual(2, shown.count("callnet is ready."))
+
+
+class StoppedTests(DoctorTestCase):
+    """No daemon."""
+
+    async def test_nobody_answers(self) -> None:
+        """That nobody answers is said in a line."""
+        daemon = Daemon(self.mktemp(), listeners='listeners.admin = [{ endpoint = "unix:/run/nobody/admin" }]')
+        daemon.write_settings()
+        for command in ("status", "top"):
+            shown, complaints, code = await callnet(daemon, command)
+            self.assertEqual((b"", 1), (shown, code))
+            self.assertEqual(
+                b"Error: /run/nobody/admin: callnet does not answer: No such file or directory\n", complaints
+            )
