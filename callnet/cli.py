@@ -9,7 +9,10 @@ import click
 
 from callnet.errors import CallnetError
 
-_COMMANDS = ("account", "contact", "database", "device", "doctor", "key", "schema", "status", "top", "webhook")
+_COMMANDS = (
+    *("account", "backup", "contact", "database", "device", "doctor", "key"),
+    *("restore", "schema", "status", "top", "webhook"),
+)
 
 
 class _LazyCommands(click.Group):

@@ -21,7 +21,7 @@ LAYERS: Final = (
     {"push", "running"},
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},
-    {"schemas", "doctor"},
+    {"schemas", "doctor", "backups"},
     {"commands", "daemon", "people", "renewals"},
     {"cli"},
     {"tap"},

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
@@ -82,9 +84,32 @@ class Database:
             )
 
     @property
+    def file(self) -> Path | None:
+        """The file of SQLite that it is, if it is one."""
+        return Path(self._url.database or "").absolute() if self._is_sqlite and not self.in_memory else None
+
+    @property
     def is_missing(self) -> bool:
         """Whether it is a file of SQLite that is not there yet."""
-        return self._is_sqlite and not self.in_memory and not os.path.exists(self._url.database or "")
+        return self.file is not None and not self.file.exists()
+
+    def is_whole(self) -> bool:
+        """Look through all of a file of SQLite for damage.
+
+        :raises StartError: it is no such file.
+        """
+        with self._at_start(), self.read() as connection:
+            return connection.exec_driver_sql("PRAGMA quick_check").scalars().all() == ["ok"]
+
+    def copy_to(self, path: Path) -> None:
+        """Copy a file of SQLite as it is at one moment, while others go on to write; the copy is one file.
+
+        :raises Unavailable: it cannot be read, or the copy not written.
+        """
+        with self.read() as connection, closing(sqlite3.connect(path)) as copy:
+            source: Any = connection.connection.driver_connection
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
 
     def clock_difference(self) -> float:
         """By how many seconds the clock of its server is ahead of this machine's; 0 for SQLite, which has none.

@@ -1,0 +1,41 @@
+"""``callnet restore``: what ``callnet backup`` has written, back in its places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from callnet import backups
+from callnet.commands.common import CommandError, settings_of
+from callnet.config import Settings
+from callnet.running import NotRunning, Running, places
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Also where there is a database or a key already, which is lost then.")
+@click.pass_context
+def restore(context: click.Context, file: Path, replace: bool) -> None:
+    """Put what is in FILE, from `callnet backup`, in its places. callnet must be stopped.
+
+    Run it as the user that callnet runs as. FILE is looked through before anything is replaced.
+    """
+    settings = settings_of(context)
+    _require_stopped(settings)
+    found = backups.bring_back(settings, file.absolute(), replace)
+    what = "the keys" if found.level is None else "the database and the keys"
+    click.echo(f"{what[0].upper()}{what[1:]} are as they were on {found.made_at:%Y-%m-%d at %H:%M} UTC.")
+
+
+def _require_stopped(settings: Settings) -> None:
+    """Make sure that no daemon answers.
+
+    :raises CommandError: one does.
+    """
+    for place in places(settings.listeners):
+        try:
+            Running(place).report()
+        except NotRunning:
+            continue
+        raise CommandError(f"callnet runs, and answers at {place}: stop it first")

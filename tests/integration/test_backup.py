@@ -1,0 +1,45 @@
+"""A backup of a daemon that runs, and another daemon that goes on from it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.trial.unittest import TestCase
+
+from callnet.client.account import Account
+from tests.daemon import Daemon
+from tests.integration.test_doctor import callnet
+
+reactor: Any = installed
+PHONE = "13651884967"
+CONTACT = "13651884968"
+
+
+class BackupTests(TestCase):
+    """One daemon, of which a backup is made."""
+
+    async def run_(self, daemon: Daemon, *arguments: str) -> None:
+        """Run a command that must succeed."""
+        _, complaints, status = await callnet(daemon, *arguments)
+        self.assertEqual((0, b""), (status, complaints))
+
+    async def test_life_goes_on(self) -> None:
+        """After all was lost, devices go on with the tokens and contacts that they had at the time of the backup."""
+        daemon = Daemon(self.mktemp())
+        self.addCleanup(daemon.stop)
+        await daemon.start()
+        account = Account(daemon.account_url, reactor)
+        token = await account.login(PHONE, "tv")
+        await account.login(CONTACT, "phone")
+        await self.run_(daemon, "contact", "add", PHONE, CONTACT)
+        backup = os.path.join(daemon.directory, "backup.tar.gz")
+        await self.run_(daemon, "backup", backup)
+        await daemon.stop()
+        shutil.rmtree(daemon.state_dir)
+        await self.run_(daemon, "restore", backup)
+        await daemon.start()
+        listed = await Account(daemon.account_url, reactor).contacts(PHONE, token)
+        self.assertEqual([CONTACT], [each.phone for each in listed])
