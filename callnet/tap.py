@@ -35,24 +35,23 @@ from callnet.cluster.memory import open_alone
 from callnet.cluster.redis_check import reachable
 from callnet.config import DatabaseSettings, PushSettings, Settings, TokenSettings
 from callnet.config_file import load
+from callnet.counted import Counted
 from callnet.daemon import Daemon
 from callnet.errors import StartError
 from callnet.operations import files
 from callnet.operations.certificate_watch import CertificateWatch
 from callnet.operations.certificates import ServerTls, self_signed_files
-from callnet.operations.deliveries import Deliveries
 from callnet.operations.greeting import greeting
 from callnet.operations.ice_servers import IceServers
+from callnet.operations.lag import Lag
 from callnet.operations.limits import LoginLimits
 from callnet.operations.listening import ADMIN, OpenListener, open_all
-from callnet.operations.metrics import Family, of_calls, of_certificate, of_sockets, of_turn, of_wakes
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Question, Readiness, Remembered
 from callnet.operations.service_manager import ServiceManager
 from callnet.operations.turn_secret import TurnSecret, read_turn_secret
 from callnet.people import Identities, IPeopleReactor, compose_people
 from callnet.push.vapid import Vapid, load_or_make_key
-from callnet.push.waker import Waker
 from callnet.renewals import certificate, renewals
 from callnet.signaling.factory import SignalingFactory
 from callnet.storage.database import Database
@@ -193,14 +192,23 @@ def _compose_node(
     people.sleepers.sleeps = rooms.waking.sleeps
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
-    observed = Observed(
-        readiness.report, lambda: succeed(_families(rooms, signaling, room, people.waker, ice, basis.tls, deliveries))
+    lag = Lag(reactor)
+    sites = [CappedSite(accounts, reactor), site.Site(pages, reactor, settings.site.hsts)]
+    counted = Counted(
+        rooms,
+        signaling,
+        room,
+        sites,
+        people.waker,
+        ice,
+        basis.tls,
+        deliveries,
+        threads,
+        cluster.round_trips,
+        lag,
     )
-    factories: dict[str, IProtocolFactory] = {
-        "account": CappedSite(accounts, reactor),
-        "signaling": signaling,
-        "site": site.Site(pages, reactor, settings.site.hsts),
-    }
+    observed = Observed(readiness.report, lambda: succeed(list(counted.families())))
+    factories: dict[str, IProtocolFactory] = dict(zip(SERVED, (sites[0], signaling, sites[1]), strict=True))
     if sockets is None:
         factories[ADMIN] = AdminSite(AdminApi(observed).resource(), reactor)
     listeners = open_all(reactor, settings.listeners, factories, basis.tls, sockets)
@@ -214,7 +222,7 @@ def _compose_node(
         database,
         threads,
         people.news,
-        [people.historian, people.company, people.sleepers, *deliveries, *watches],
+        [people.historian, people.company, people.sleepers, *deliveries, *watches, lag],
         [people.preferences, people.waker, *people.senders],
         readiness,
         observed,
@@ -270,21 +278,6 @@ def _readiness(
     if settings.redis.url:
         questions["redis"] = cluster.why_away
     return Readiness(questions, clock)
-
-
-def _families(
-    rooms: RoomManager,
-    signaling: SignalingFactory,
-    room: RoomSocketFactory,
-    waker: Waker,
-    ice: IceServers,
-    tls: ServerTls,
-    deliveries: Sequence[Deliveries],
-) -> Sequence[Family]:
-    sockets = of_sockets({"device": len(signaling.sockets), "page": len(room.sockets)})
-    turn = of_turn(ice.given, ice.refused)
-    own = [*of_calls(rooms.counts), of_wakes(waker.counts), *turn, sockets, of_certificate(tls.expires)]
-    return [*own, *(each.counted() for each in deliveries)]
 
 
 def _cluster(settings: Settings, reactor: IDaemonReactor) -> Membership:

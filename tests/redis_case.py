@@ -20,6 +20,7 @@ from callnet.cluster.redis_subscription import RedisSubscription
 from callnet.cluster.redis_url import RedisTarget, parse
 from callnet.config import RedisSettings
 from callnet.operations.certificates import sign
+from callnet.operations.histogram import Histogram
 from tests.redis_server import Certificate, Flavour, RedisServer
 
 SCRIPTS: Final = {
@@ -92,7 +93,8 @@ class Link(RedisLink):
         """The ``run_id`` of each connection."""
         self.losses: DeferredQueue[bool] = DeferredQueue()
         """For each lost connection, whether the link was still up when it said so."""
-        super().__init__(where, reactor, scripts, self.runs.put, lambda: self.losses.put(self.up))
+        self.took = Histogram()
+        super().__init__(where, reactor, scripts, self.runs.put, lambda: self.losses.put(self.up), self.took)
 
 
 class Subscription(RedisSubscription):

@@ -111,7 +111,7 @@ class TurnDaemonTests(DaemonTestCase):
         families = self.families(daemon)
         self.assertEqual({"callnet_turn_credentials", "callnet_turn_credentials_refused"}, families.keys())
         given = families["callnet_turn_credentials"]
-        self.assertEqual(("to", True, False), (given.label, given.counter, given.shared))
+        self.assertEqual(("to", "counter", False), (given.label, given.kind, given.shared))
         self.assertEqual({"device": 2, "page": 0}, {sample.label: sample.value for sample in given.samples})
 
     def test_stun_alone(self) -> None:

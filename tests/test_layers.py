@@ -22,7 +22,7 @@ LAYERS: Final = (
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},
     {"schemas", "doctor", "backups"},
-    {"commands", "daemon", "people", "renewals"},
+    {"commands", "daemon", "people", "renewals", "counted"},
     {"cli"},
     {"tap"},
     {"worker"},

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.model import Reason
+from callnet.operations.histogram import Histogram
 from callnet.operations.metrics import (
     Family,
     Sample,
@@ -18,6 +19,7 @@ from callnet.operations.metrics import (
     of_certificate,
     of_events,
     of_sockets,
+    of_times,
     of_turn,
     total,
 )
@@ -81,6 +83,24 @@ class TextTests(SynchronousTestCase):
             read(as_text(total([[expiry], [expiry]]))), {("callnet_certificate_expiry_seconds", ""): 1838419200}
         )
 
+    def test_times(self) -> None:
+        """Times are counted by bounds, each of which has those below it too, and added up as well."""
+        took = Histogram((0.1, 1.0))
+        for seconds in (0.1, 0.2, 7.0):
+            took.count(seconds)
+        family = of_times("took_seconds", "How long.", took)
+        self.assertEqual(
+            read(as_text(total([[family], [family]]))),
+            {
+                ("took_seconds_bucket", "0.1"): 2,
+                ("took_seconds_bucket", "1.0"): 4,
+                ("took_seconds_bucket", "+Inf"): 6,
+                ("took_seconds_count", ""): 6,
+                ("took_seconds_sum", ""): 14.6,
+            },
+        )
+        self.assertEqual(counters([family]), [family])
+
     def test_labels_have_names(self) -> None:
         """What tells numbers of one name apart has a name itself."""
         text = as_text(ONE).decode()
@@ -120,7 +140,7 @@ class SumTests(SynchronousTestCase):
 
     def test_counters_can_be_told_from_the_rest(self) -> None:
         """What only grows can be told from the rest: it counts even if the node is gone."""
-        gauge, counter = Family("g", "", [Sample("", 1)], counter=False), Family("c", "", [Sample("", 1)])
+        gauge, counter = Family("g", "", [Sample("", 1)], kind="gauge"), Family("c", "", [Sample("", 1)])
         self.assertEqual(counters([gauge, counter]), [counter])
 
     def test_shared(self) -> None:

@@ -76,6 +76,30 @@ class AdminTests(DaemonTestCase):
         self.assertIn("\ncallnet_calls_placed_total 0.0\n", text)
         self.assertIn('\ncallnet_sockets{kind="device"} 0.0\n', text)
 
+    def test_what_was_refused(self) -> None:
+        """Handshakes that were refused, sockets that were closed, and answers are counted by their numbers."""
+        stranger = Wire(self.factory(8082))
+        stranger.handshake("/socket.io?token=nothing")
+        device = Wire(self.factory(8082))
+        device.handshake(f"/socket.io?token={self.login()}")
+        device.frame(2, b"binary")
+        for wire in (stranger, device):
+            while wire.move():
+                pass
+        text = self.get("/metrics").body.decode()
+        self.assertIn(f'callnet_handshakes_refused_total{{status="{stranger.status}"}} 1.0\n', text)
+        self.assertIn('callnet_sockets_closed_total{code="1003"} 1.0\n', text)
+        self.assertIn('callnet_http_answers_total{status="200"} 1.0\n', text)
+
+    def test_times(self) -> None:
+        """How late the event loop is, and how long the database takes, is shown; and Redis where there is one."""
+        self.get("/readyz", from_thread=True)
+        self.reactor.advance(3)
+        text = self.get("/metrics").body.decode()
+        self.assertIn('callnet_loop_lag_seconds_bucket{le="+Inf"} ', text)
+        self.assertRegex(text, r"callnet_database_seconds_count [1-9]")
+        self.assertNotIn("callnet_redis_seconds", text)
+
     def test_metrics_of_the_webhook(self) -> None:
         """What a program of the operator's has not taken is counted if there is one, and only then."""
         self.assertNotIn("callnet_webhook_events", self.get("/metrics").body.decode())

@@ -96,7 +96,7 @@ class MetricsTests(WorkersTestCase):
         for process, number in zip(self.reactor.processes, answers, strict=False):
             if number is not None:
                 samples = [Sample("", number)]
-                process.answer(families=[Family("calls", "", samples), Family("sockets", "", samples, counter=False)])
+                process.answer(families=[Family("calls", "", samples), Family("sockets", "", samples, kind="gauge")])
         self.reactor.advance(1)
         return {family.name: family.samples[0].value for family in self.successResultOf(asked)}
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.interfaces import IBus, ICallStore, IEndedCalls, ILimits, IPresence
+from callnet.operations.histogram import Histogram
 from callnet.websocket.crowds import Crowds
 
 
@@ -27,3 +28,5 @@ class Membership(Struct, frozen=True):
     """Leave, when the devices and pages of this node are gone."""
     why_away: Callable[[], str | None]
     """Says in a few words why other nodes cannot be reached, if they cannot."""
+    round_trips: Histogram | None
+    """How long Redis takes to answer, in seconds, where there is one."""

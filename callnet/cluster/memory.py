@@ -113,4 +113,5 @@ def open_alone(clock: IReactorTime) -> Membership:
         lambda: None,
         lambda: succeed(None),
         lambda: None,
+        None,
     )

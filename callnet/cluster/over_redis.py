@@ -20,15 +20,16 @@ from callnet.cluster.shared import SharedBus, SharedCallStore
 from callnet.cluster.shared_limits import SharedLimits
 from callnet.config import CallSettings
 from callnet.interfaces import EVERY_NODE
+from callnet.operations.histogram import Histogram
 
 
 def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings: CallSettings) -> Membership:
     """Make the store and the bus of a node that has a name of its own. Nothing is connected before it joins."""
     name: Final = secrets.token_hex(8)
     copies = Copies(lambda node: node.rpartition(".")[0] == name)
-    bus = SharedBus(copies)
+    bus, round_trips = SharedBus(copies), Histogram()
     member = Member(
-        lambda connected, lost: RedisLink(target, clock, scripts.load(), connected, lost),
+        lambda connected, lost: RedisLink(target, clock, scripts.load(), connected, lost, round_trips),
         lambda subscribed, lost: RedisSubscription(
             target, clock, bus.received, subscribed, lost, channel_of(prefix, EVERY_NODE)
         ),
@@ -52,4 +53,4 @@ def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings:
         limits.stop()
         return Deferred.fromCoroutine(member.stop())
 
-    return Membership(store, store, bus, ended, limits, limits.share, start, stop, member.why_away)
+    return Membership(store, store, bus, ended, limits, limits.share, start, stop, member.why_away, round_trips)

@@ -24,6 +24,7 @@ from callnet.cluster.redis_line import NotUsable, Reactor, Refused, Way, answers
 from callnet.cluster.redis_url import RedisTarget
 from callnet.cluster.sentinel import BySentinels, Direct
 from callnet.errors import CallnetError, Unavailable
+from callnet.operations.histogram import Histogram
 
 READ_AT_ONCE: Final = 16 * 1024
 """Bytes: when thousands of devices come or go together the answers are handled in parts."""
@@ -138,8 +139,9 @@ class Commands(Conversation):
 
     run_id = ""
 
-    def __init__(self, reactor: Reactor, scripts: Scripts) -> None:
+    def __init__(self, reactor: Reactor, scripts: Scripts, took: Histogram) -> None:
         super().__init__(reactor)
+        self._took = took
         self._scripts = scripts
         self._forgotten: list[_Asked] = []
         """Commands whose script Redis has forgotten. They are run again when all others are answered,"""
@@ -164,6 +166,8 @@ class Commands(Conversation):
 
     def replyReceived(self, reply: Any) -> None:
         """The same; and see :attr:`_forgotten`."""
+        if self._asked:
+            self._took.count(self._seconds() - self._asked[0].at)
         super().replyReceived(reply)
         if self._forgotten and not self._asked:
             self._run_again()
@@ -210,6 +214,7 @@ class RedisLink:
     :param connected: called with Redis' ``run_id`` each time a new connection is ready; that changes when Redis
         was started anew.
     :param lost: called when that connection is gone, before whatever was under way on it fails.
+    :param took: counts the seconds from each command to its answer.
     """
 
     def __init__(
@@ -219,6 +224,7 @@ class RedisLink:
         scripts: Mapping[str, str],
         connected: Callable[[str], None],
         lost: Callable[[], None],
+        took: Histogram,
     ) -> None:
         self._target = target
         texts = Scripts(scripts)
@@ -226,7 +232,7 @@ class RedisLink:
             "link",
             reactor,
             way_to(target, reactor),
-            lambda: Commands(reactor, texts),
+            lambda: Commands(reactor, texts, took),
             self._greet,
             lambda line: connected(line.run_id),
             lost,

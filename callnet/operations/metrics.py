@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from callnet.model import Reason
+from callnet.operations.histogram import Histogram
 from callnet.operations.ice_servers import Recipient
 from callnet.operations.urgent import Fate
 
@@ -20,6 +21,8 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """What :func:`as_text` writes."""
 SOCKETS: Final = "callnet_sockets"
 """The name of :func:`of_sockets`."""
+SUM: Final = "sum"
+"""The label of the sum of all values of a histogram."""
 
 
 class Sample(Struct, frozen=True, array_like=True):
@@ -39,8 +42,9 @@ class Family(Struct, frozen=True, array_like=True):
     samples: Sequence[Sample]
     label: str = ""
     """The name of the label that tells the samples apart, if there is one."""
-    counter: bool = True
-    """Whether it only ever grows; else it shows how things are now."""
+    kind: Literal["counter", "gauge", "histogram"] = "counter"
+    """Whether it only ever grows, or shows how things are now. Of a histogram the labels are the bounds, and
+    :data:`SUM`."""
     shared: bool = False
     """Whether it is about something that all nodes share: each of them shows the whole of it."""
 
@@ -83,14 +87,14 @@ def of_calls(calls: CallCounts) -> Sequence[Family]:
 def of_sockets(sockets: Mapping[str, int]) -> Family:
     """How many sockets there are now, by the kind of who holds them."""
     samples = [Sample(kind, number) for kind, number in sockets.items()]
-    return Family(SOCKETS, "WebSockets that are open.", samples, "kind", counter=False)
+    return Family(SOCKETS, "WebSockets that are open.", samples, "kind", kind="gauge")
 
 
 def of_events(waiting: int, dead: int) -> Family:
     """How many events a program of the operator's has not taken."""
     samples = [Sample("waiting", waiting), Sample("dead", dead)]
     what = "Events for the webhook that it has not taken yet, or that were given up."
-    return Family("callnet_webhook_events", what, samples, "state", counter=False, shared=True)
+    return Family("callnet_webhook_events", what, samples, "state", kind="gauge", shared=True)
 
 
 def of_wakes(wakes: Mapping[Fate, int]) -> Family:
@@ -103,7 +107,7 @@ def of_certificate(expires: datetime) -> Family:
     """When the certificate expires."""
     what = "When the certificate of the TLS listeners expires, in seconds since 1970."
     return Family(
-        "callnet_certificate_expiry_seconds", what, [Sample("", expires.timestamp())], counter=False, shared=True
+        "callnet_certificate_expiry_seconds", what, [Sample("", expires.timestamp())], kind="gauge", shared=True
     )
 
 
@@ -120,6 +124,17 @@ def of_turn(given: Mapping[Recipient, int], refused: Mapping[Recipient, int]) ->
     )
 
 
+def of_times(name: str, help_: str, took: Histogram) -> Family:
+    """How long something took, in seconds."""
+    samples = [Sample(repr(bound), number) for bound, number in took.buckets()]
+    return Family(name, help_, [*samples, Sample(SUM, took.sum)], kind="histogram")
+
+
+def of_numbers(name: str, help_: str, label: str, counted: Mapping[int, int]) -> Family:
+    """How often something happened, by a number that says how."""
+    return Family(name, help_, [Sample(str(number), count) for number, count in sorted(counted.items())], label)
+
+
 def _samples(counted: Mapping[Recipient, int]) -> Sequence[Sample]:
     return [Sample(label, number) for label, number in counted.items()]
 
@@ -130,7 +145,7 @@ def _by_reason(counted: Mapping[Reason, int]) -> Sequence[Sample]:
 
 def counters(of: Iterable[Family]) -> Sequence[Family]:
     """Those that only ever grow."""
-    return [family for family in of if family.counter]
+    return [family for family in of if family.kind != "gauge"]
 
 
 def total(nodes: Iterable[Sequence[Family]]) -> Sequence[Family]:
@@ -161,8 +176,20 @@ class _Families(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for family in self._families:
-            kind = CounterMetricFamily if family.counter else GaugeMetricFamily
-            metric = kind(family.name, family.help, labels=[family.label] if family.label else [])
-            for sample in family.samples:
-                metric.add_metric([sample.label] if family.label else [], sample.value)
-            yield metric
+            yield _histogram(family) if family.kind == "histogram" else _numbers(family)
+
+
+def _numbers(family: Family) -> Metric:
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric = kind(family.name, family.help, labels=[family.label] if family.label else [])
+    for sample in family.samples:
+        metric.add_metric([sample.label] if family.label else [], sample.value)
+    return metric
+
+
+def _histogram(family: Family) -> Metric:
+    values = {sample.label: sample.value for sample in family.samples}
+    total = values.pop(SUM)
+    bounds = sorted(values, key=float)
+    buckets = [("+Inf" if bound == "inf" else bound, values[bound]) for bound in bounds]
+    return HistogramMetricFamily(family.name, family.help, buckets, total)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NoReturn, ParamSpec, TypeVar, cast
+from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.python.threadpool import ThreadPool
 
 from callnet.errors import Unavailable
+from callnet.operations.histogram import Histogram
 
 LIMIT: Final = 5.0
 """Seconds that anybody waits."""
@@ -33,6 +34,8 @@ class Threads:
         self._reactor = reactor
         self._give_up = give_up
         self._stopping = False
+        self.took: Final = Histogram()
+        """Seconds from what was asked to the answer, the wait for a thread included."""
         self._pool = ThreadPool(minthreads=size, maxthreads=size, name="database")
 
     def start(self) -> None:
@@ -53,6 +56,7 @@ class Threads:
         if self._stopping:
             return fail(Unavailable("the database is not asked any more"))
         outcome: Deferred[_T] = Deferred()
+        asked_at = self._reactor.seconds()
 
         def work() -> _T:
             if outcome.called or self._stopping:
@@ -61,7 +65,11 @@ class Threads:
 
         def done(is_success: bool, result: object) -> None:
             deliver = outcome.callback if is_success else outcome.errback
-            self._reactor.callFromThread(deliver, cast(Any, result))
+            self._reactor.callFromThread(answered, deliver, result)
+
+        def answered(deliver: Callable[[Any], None], result: object) -> None:
+            self.took.count(self._reactor.seconds() - asked_at)
+            deliver(result)
 
         self._pool.callInThreadWithCallback(done, work)
         return outcome.addTimeout(LIMIT, self._reactor, _too_late)

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -129,6 +130,8 @@ class CappedSite(Site):
             resource, requestFactory=CappedRequest, timeout=IDLE_LIMIT, reactor=clock, parsePOSTFormSubmission=False
         )
         self.body_limit = body_limit
+        self.answers: Final[Counter[int]] = Counter()
+        """How many were sent, by status."""
 
     def startFactory(self) -> None:
         """Nothing to start: the log file and the timer of the base class serve its own log."""
@@ -144,7 +147,8 @@ class CappedSite(Site):
         return cast(IResource, super().getResourceFor(request))  # type: ignore[no-untyped-call]
 
     def log(self, request: HTTPRequest) -> None:
-        """Write one line for an answer that was sent."""
+        """Count an answer that was sent, and write one line for it."""
+        self.answers[request.code] += 1
         self._log.info(
             "{peer} {method} {path} {status} {length}",
             peer=_host(request.getClientAddress()),

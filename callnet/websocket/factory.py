@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from itertools import islice
 from typing import Any, Final
 
@@ -60,6 +60,10 @@ class ServerSocketFactory(WebSocketServerFactory):
         self.sockets: OrderedDict[ServerSocket, None] = OrderedDict()
         self.crowds: Final = Crowds(sockets_of_an_address)
         self.draining = False
+        self.refused: Final[Counter[int]] = Counter()
+        """Handshakes that were refused, by status of HTTP."""
+        self.closed: Final[Counter[int]] = Counter()
+        """Sockets that were closed from here, by close code."""
         self._sweep: IDelayedCall | None = None
         self._looks_at = 0.0
         self._all_gone: Deferred[None] | None = None

@@ -261,6 +261,7 @@ class ServerSocket(WebSocketServerProtocol):
 
         :param responseHeaders: Autobahn gives the version that is spoken, if the client's is another.
         """
+        self.factory.refused[int(code)] += 1
         self.transport.write(refusal(code, responseHeaders or ()))
         self.data = b""
         self.dropConnection()
@@ -300,7 +301,9 @@ class ServerSocket(WebSocketServerProtocol):
             self.close(CloseCode.INTERNAL_ERROR, "internal error")
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
-        """Note when the closing handshake began."""
+        """Note when the closing handshake began, and count it if it began here."""
+        if code is not None and not isReply:
+            self.factory.closed[int(code)] += 1
         self.changed_at = self.factory.clock.seconds()
         super().sendCloseFrame(code, reasonUtf8, isReply)
 
