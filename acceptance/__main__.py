@@ -13,12 +13,40 @@ from collections.abc import Sequence
 
 import click
 
-from acceptance import browser, calls, fuzz, nat, newcomer, openapi, page, page_repairs, partition, scale, streams
+from acceptance import (
+    browser,
+    calls,
+    conformance,
+    fuzz,
+    nat,
+    newcomer,
+    openapi,
+    page,
+    page_repairs,
+    partition,
+    scale,
+    streams,
+)
 from acceptance.faults import proof as faults
 from acceptance.proof import ROOT, Outcome, Proof, report
 from acceptance.timing import proof as timing
 
-MODULES = (newcomer, calls, fuzz, openapi, streams, browser, page, page_repairs, nat, scale, faults, partition, timing)
+MODULES = (
+    newcomer,
+    calls,
+    fuzz,
+    openapi,
+    streams,
+    conformance,
+    browser,
+    page,
+    page_repairs,
+    nat,
+    scale,
+    faults,
+    partition,
+    timing,
+)
 PROOFS: dict[str, Proof] = {module.PROOF.name: module.PROOF for module in MODULES}
 
 

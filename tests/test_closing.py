@@ -106,6 +106,15 @@ class CloseCodeTests(ClosingCase):
             self.assert_closed(self.tv, 1002)
             self.tv = self.world.device(*TV)
 
+    def test_bad_close_frame(self) -> None:
+        """After a close frame that is wrong the client sends no other, which is not waited for (RFC 6455 §7.1.1)."""
+        for data in (b"\x88\x81" + bytes(5), client_frame(CLOSE, b"\x03\xe7"), client_frame(CLOSE, b"\x03\xe8" * 63)):
+            self.tv.wire.answers_close = False
+            self.tv.wire.send(data)
+            self.world.settle()
+            self.assert_closed(self.tv, 1002)
+            self.tv = self.world.device(*TV)
+
     def test_newest_wins(self) -> None:
         """A newer connection of a device closes the older one with 4409, and the call lives on in the newer one."""
         room = self.talk()

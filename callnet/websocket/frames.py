@@ -7,6 +7,11 @@ from typing import Final
 SHORT: Final = 4096
 """Bytes in a message. Longer ones are unmasked so much faster by Autobahn that its other work does not matter."""
 
+CLOSE: Final = 8
+"""The opcode of a close frame (RFC 6455 §5.2)."""
+OPCODE_BITS: Final = 0x0F
+"""Those of the first byte of a frame that are its opcode."""
+
 _TEXT: Final = 0x81
 _MASKED: Final = 0x80
 

@@ -22,9 +22,10 @@ from twisted.python.failure import Failure
 
 from callnet.at_once import write
 from callnet.model import CloseCode
-from callnet.websocket.frames import SHORT, take_text, text_header
+from callnet.websocket.frames import CLOSE, OPCODE_BITS, SHORT, take_text, text_header
 from callnet.websocket.handshake import Opening, read_plain
 from callnet.websocket.refusals import Refused, refusal
+from callnet.websocket.silence import Silence
 
 if TYPE_CHECKING:
     from callnet.websocket.factory import ServerSocketFactory
@@ -57,25 +58,18 @@ _LONG_GONE: Final = (
 log = Logger()
 
 
-class _Silence:
-    """Autobahn's log. It reports what clients did, with their own words; callnet does not log that."""
-
-    def debug(self, *_: object, **__: object) -> None:
-        """Say nothing."""
-
-    trace = info = warn = error = critical = debug
-
-
 class ServerSocket(WebSocketServerProtocol):
     """One socket. A subclass says who may open it and what its frames mean."""
 
     CONFIG_ATTRS: list[str] = []  # noqa: RUF012  the factory's options are attributes of a subclass of its own
-    log = _Silence()
+    log = Silence()
     factory: ServerSocketFactory
     transport: Any
     message_data: Any
     longest_short = SHORT
     """The most bytes of a text that need not go Autobahn's way."""
+    unread_max = UNREAD_MAX
+    """See :data:`UNREAD_MAX`."""
     reads_plain = True
     """Whether a handshake that is in order need not go Autobahn's way."""
     has_opened = False
@@ -151,7 +145,7 @@ class ServerSocket(WebSocketServerProtocol):
 
     def _count_unread(self, size: int) -> None:
         self.unread += size
-        if self.unread > UNREAD_MAX:
+        if self.unread > self.unread_max:
             self.close(CloseCode.TOO_SLOW, "reading too slowly")
 
     # What Autobahn gives to each connection, and few of ours need
@@ -309,9 +303,12 @@ class ServerSocket(WebSocketServerProtocol):
 
     def _protocol_violation(self, reason: str) -> bool:
         """Give up on a client that breaks RFC 6455. Autobahn would go on reading its bytes as frames."""
+        opcode = self.current_frame.opcode if self.current_frame else (self.data or b"\0")[0] & OPCODE_BITS
         super()._protocol_violation(reason)
         self.is_broken = True
         self.data = b""
+        if opcode == CLOSE:  # nothing follows it that could be waited for
+            self.dropConnection()
         return True
 
     def onPong(self, payload: bytes) -> None:
