@@ -26,6 +26,7 @@ from acceptance import (
     partition,
     scale,
     streams,
+    tls,
 )
 from acceptance.faults import proof as faults
 from acceptance.proof import ROOT, Outcome, Proof, report
@@ -38,6 +39,7 @@ MODULES = (
     openapi,
     streams,
     conformance,
+    tls,
     browser,
     page,
     page_repairs,

@@ -231,6 +231,16 @@ class HandshakeTests(SynchronousTestCase):
             client.set_ciphers(suites)
             self.assertRaises(ssl.SSLError, self.shake, client)
 
+    def test_groups(self) -> None:
+        """Keys are agreed on by X25519, P-256 or P-384, and by no other curve."""
+        client = self.client()
+        for curve in ("X25519", "prime256v1", "secp384r1"):
+            client.set_ecdh_curve(curve)
+            self.shake(client)
+        for curve in ("secp521r1", "X448"):
+            client.set_ecdh_curve(curve)
+            self.assertRaises(ssl.SSLError, self.shake, client)
+
     def test_nothing_older_is_spoken(self) -> None:
         """Nothing older is spoken."""
         client = self.client()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -40,6 +40,9 @@ _CIPHERS: Final = (
     b"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     b"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 )
+_GROUPS: Final = (b"X25519MLKEM768:X25519:P-256:P-384", b"X25519:P-256:P-384")
+"""How keys are agreed on, by the first of these lists that OpenSSL understands: the profile's, and before it one that a
+quantum computer does not break (draft-ietf-tls-ecdhe-mlkem)."""
 _ALPN: Final = b"http/1.1"
 _USAGE: Final = x509.KeyUsage(
     digital_signature=True,
@@ -97,6 +100,7 @@ def _context(pair: Pair) -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(_CIPHERS)
+    _set_groups(context)
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
@@ -109,6 +113,16 @@ def _context(pair: Pair) -> SSL.Context:
     except SSL.Error as error:
         raise StartError(f"tls.certificate: OpenSSL does not take it: {error.args[0][0][-1]}") from None
     return context
+
+
+def _set_groups(context: SSL.Context) -> None:
+    """Allow these groups alone. pyOpenSSL has no method for more than one, but what its own methods stand on has."""
+    library: Any = getattr(SSL, "_lib", None)
+    choose = getattr(library, "SSL_CTX_set1_curves_list", None)
+    if choose is None or not any(choose(context._context, groups) for groups in _GROUPS):  # noqa: SLF001
+        context.set_tmp_ecdh(ec.SECP256R1())
+    if library is not None:
+        library.ERR_clear_error()  # else the next call would be taken to have failed
 
 
 def configured(settings: TlsSettings) -> Pair:
