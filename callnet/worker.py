@@ -21,6 +21,7 @@ from zope.interface import provider
 
 from callnet.daemon import Daemon
 from callnet.errors import StartError
+from callnet.operations.logs import fields_of
 from callnet.supervision import messages
 from callnet.supervision.messages import ANSWERS, LOG, ORDERS, Answer, Ask, LogLine, Serving
 from callnet.tap import compose_worker
@@ -107,7 +108,7 @@ def _write_log(event: LogEvent) -> None:
     """Hand an event of the log to the parent, at once: the next may be the last."""
     text = eventAsText(event, includeTimestamp=False, includeSystem=False)
     system = event.get("log_system") or event.get("log_namespace", "-")
-    line = LogLine(event["log_level"].name, system, text)
+    line = LogLine(event["log_level"].name, system, text, fields_of(event))
     data = memoryview(messages.encode(line))
     while data:
         data = data[os.write(LOG, data) :]

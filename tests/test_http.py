@@ -184,8 +184,16 @@ class LogTests(HttpTestCase):
         return [formatEvent(event) for event in events]
 
     def test_no_query(self) -> None:
-        """A line has the peer, the method, the path without its query, the status and the length."""
-        self.assertEqual(self.lines(("GET", "/a?token=s3cret")), ["192.0.2.7 GET /a 200 1"])
+        """A line has the peer, the method, the path without its query, the status, the length and the id."""
+        [line] = self.lines(("GET", "/a?token=s3cret"))
+        self.assertRegex(line, "^192[.]0[.]2[.]7 GET /a 200 1 [0-9a-f]{8}-[0-9a-f]+$")
+
+    def test_id(self) -> None:
+        """An answer has the id of its line, and no other answer has it."""
+        with capturedLogs() as events:
+            ids = [self.wire.request("GET", "/a").headers["x-request-id"] for _ in range(3)]
+        self.assertEqual(ids, [event["request"] for event in events])
+        self.assertEqual(3, len(set(ids)))
 
     def test_no_control_characters(self) -> None:
         """What a client sends cannot make up lines of the log, nor fill it."""

@@ -112,7 +112,7 @@ class PlainTests(ProxiedSiteCase):
             wire.send(HEADER + b"GET /nothing?secret HTTP/1.1\r\nHost: x\r\n\r\n")
             self.world.settle()
         self.assertEqual(wire.status, 404)
-        self.assertIn("203.0.113.9 GET /nothing 404 23", [formatEvent(event) for event in events])
+        self.assertIn("203.0.113.9 GET /nothing 404 23 ", "".join(str(formatEvent(event)) for event in events))
         wire.leave()
 
     def test_without_a_header_nobody_is_served(self) -> None:
@@ -151,7 +151,7 @@ class TlsTests(ProxiedSiteCase):
         """A request is the client's."""
         with capturedLogs() as events:
             self.assertTrue(self.ask(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 404 "))
-        self.assertIn("203.0.113.9 GET /nothing 404 23", [formatEvent(event) for event in events])
+        self.assertIn("203.0.113.9 GET /nothing 404 23 ", "".join(str(formatEvent(event)) for event in events))
 
     def test_devices(self) -> None:
         """The socket of a device sees the device's address."""

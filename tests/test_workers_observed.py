@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
+from callnet.operations.logs import line_of
 from callnet.operations.metrics import Family, Sample
 from callnet.operations.readiness import Check, Report
 from callnet.supervision import messages
@@ -138,6 +140,13 @@ class LogTests(WorkersTestCase):
             self.logged(LOG, messages.encode(LogLine("warn", "callnet.web", "it {burns}\nhere"))),
             [(LogLevel.warn, "callnet.web", "worker 1: it {burns}\nhere")],
         )
+
+    def test_what_it_is_about_is_taken_over(self) -> None:
+        """What an event is about is there for a log that machines read."""
+        with capturedLogs() as events:
+            self.first.write(LOG, messages.encode(LogLine("info", "callnet.web", "done", {"status": 200})))
+        [line] = [json.loads(line_of(event)) for event in events]
+        self.assertEqual((200, "worker 1", "worker 1: done"), (line["status"], line["worker"], line["text"]))
 
     def test_lines_may_come_in_pieces(self) -> None:
         """Lines may come in pieces, or several at once."""

@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from callnet.config import Settings
+from callnet.operations.logs import Fields
 from callnet.operations.metrics import Family
 from callnet.operations.readiness import Report
 
@@ -74,6 +75,8 @@ class LogLine(Struct, frozen=True, array_like=True):
     system: str
     """The part of the program that it comes from."""
     text: str
+    fields: Fields = {}
+    """What it is about."""
 
 
 def encode(message: Start | Ask | Reload | Serving | Answer | LogLine) -> bytes:

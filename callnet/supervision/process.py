@@ -16,6 +16,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from callnet.errors import CallnetError
+from callnet.operations.logs import FIELDS
 from callnet.operations.metrics import Family
 from callnet.operations.readiness import Report
 from callnet.supervision import messages
@@ -134,7 +135,8 @@ class WorkerProcess(ProcessProtocol):
 
     def _write(self, said: LogLine) -> None:
         log = Logger(namespace=said.system)
-        log.emit(LogLevel.levelWithName(said.level), "{worker}: {text}", worker=self._name, text=said.text)
+        level = LogLevel.levelWithName(said.level)
+        log.emit(level, "{worker}: {text}", worker=self._name, text=said.text, **{FIELDS: said.fields})
 
 
 def _end(reason: Failure) -> str:

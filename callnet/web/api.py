@@ -24,6 +24,7 @@ from callnet.storage_interfaces import PushKind
 from callnet.web.answers import DONE, Done, PushKey, SettingsAnswer
 from callnet.web.calls import call, look
 from callnet.web.envelope import write_error
+from callnet.web.http import id_of
 from callnet.web.paths import WholePath
 from callnet.web.requests import (
     AddContactRequest,
@@ -170,10 +171,15 @@ class AccountApi:
         if isinstance(error, exceptions.HTTPException):
             return write_error(request, NotFound("there is no such path"))
         if isinstance(error, Unavailable):
-            self._log.warn("An account request failed: {error}: {cause}", error=error, cause=root_cause(error))
+            self._log.warn(
+                "An account request failed: {error}: {cause} ({request})",
+                error=error,
+                cause=root_cause(error),
+                request=id_of(request),
+            )
         if isinstance(error, ServiceError):
             return write_error(request, error)
-        self._log.failure("An account request failed", failure)
+        self._log.failure("An account request failed ({request})", failure, request=id_of(request))
         return write_error(request, ServiceError("internal error"))
 
 

@@ -5,11 +5,14 @@
 * A body longer than the limit is not kept. It is read to its end, so that the client gets to see its 413.
 * A request must be whole within :data:`REQUEST_DEADLINE`, however steadily its bytes drip in.
 * A connection that asks nothing is closed after :data:`IDLE_LIMIT`. One that became a WebSocket is left alone.
-* The log has one line for each answer, without the query, where tokens are.
+* The log has one line for each answer, without the query, where tokens are, but with the id that the answer has in
+  ``X-Request-Id``.
 """
 
 from __future__ import annotations
 
+import itertools
+import secrets
 from collections import Counter
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -38,6 +41,8 @@ BODY_LIMIT: Final = 16 * 1024
 """The longest body, in bytes (protocol §1)."""
 
 _PATH_LOGGED = 100
+_PROCESS: Final = secrets.token_hex(4)
+_numbers: Final = itertools.count(1)
 
 
 class _TooLarge(Resource):
@@ -54,6 +59,8 @@ class CappedRequest(Request):
 
     content: BytesIO
     too_large = False
+    request_id = "-"
+    """By what it is called in the log, and in its answer."""
 
     def gotLength(self, length: int | None) -> None:
         """The headers are complete; they may say how long the body will be."""
@@ -141,8 +148,11 @@ class CappedSite(Site):
 
     def getResourceFor(self, request: Request) -> IResource:
         """Find what answers a request."""
+        capped = cast(CappedRequest, request)
+        capped.request_id = f"{_PROCESS}-{next(_numbers):x}"
         request.responseHeaders.removeHeader(b"server")
-        if cast(CappedRequest, request).too_large:
+        request.responseHeaders.setRawHeaders(b"x-request-id", [capped.request_id.encode("ascii")])
+        if capped.too_large:
             return _TooLarge()
         return cast(IResource, super().getResourceFor(request))  # type: ignore[no-untyped-call]
 
@@ -150,13 +160,19 @@ class CappedSite(Site):
         """Count an answer that was sent, and write one line for it."""
         self.answers[request.code] += 1
         self._log.info(
-            "{peer} {method} {path} {status} {length}",
+            "{peer} {method} {path} {status} {length} {request}",
             peer=_host(request.getClientAddress()),
             method=_printable(request.method),
             path=_printable(request.path),
             status=request.code,
             length=request.sentLength,
+            request=id_of(request),
         )
+
+
+def id_of(request: object) -> str:
+    """By what a request is called in the log, and in its answer; ``-``: it was no whole request."""
+    return str(getattr(request, "request_id", CappedRequest.request_id))
 
 
 def _ignore(_data: bytes) -> None:
