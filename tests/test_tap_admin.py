@@ -12,8 +12,8 @@ from tests.test_tap import DaemonTestCase
 from tests.wires import Wire
 
 
-class AdminTests(DaemonTestCase):
-    """What the operator is told."""
+class AdminCase(DaemonTestCase):
+    """A daemon whose operator asks."""
 
     def setUp(self) -> None:
         """A daemon that has started."""
@@ -49,6 +49,21 @@ class AdminTests(DaemonTestCase):
             self.reactor.take_thread()
         [answer] = wire.answers()
         return answer
+
+    def login(self) -> str:
+        """Log a device in."""
+        wire = self.wire(8083)
+        body = '{"phone": "13651884967", "device_id": "tv888"}'
+        wire.send(f"POST /account/login HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        while not wire.answers():
+            self.reactor.take_thread()
+        [answer] = wire.answers()
+        token: str = answer.json()["token"]
+        return token
+
+
+class AdminTests(AdminCase):
+    """What the operator is told."""
 
     def test_health(self) -> None:
         """It is well."""
@@ -125,14 +140,3 @@ class AdminTests(DaemonTestCase):
         while device.move():
             pass
         self.successResultOf(stopped)
-
-    def login(self) -> str:
-        """Log a device in."""
-        wire = self.wire(8083)
-        body = '{"phone": "13651884967", "device_id": "tv888"}'
-        wire.send(f"POST /account/login HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-        while not wire.answers():
-            self.reactor.take_thread()
-        [answer] = wire.answers()
-        token: str = answer.json()["token"]
-        return token
