@@ -33,12 +33,12 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from callnet.calls import events, extended_rules, seats, sleeping
+from callnet.calls import events, extended_rules, seats, sleeping, unheard
 from callnet.calls.draft import Draft, parties
 from callnet.calls.extended_rules import note_absence, note_dialect
 from callnet.calls.merging import newest_two
 from callnet.calls.moves import accept, drop_out, leave, refuse
-from callnet.calls.place import Ringing, place
+from callnet.calls.place import Ringing, place, rang_in_vain, unreachable
 from callnet.calls.sleeping import NOWHERE
 from callnet.calls.telling import Missed, decided_at, ending_reason, is_owed_success, told_from
 from callnet.calls.times import UNHEARD, unseated_at
@@ -135,7 +135,11 @@ def _answer(draft: Draft, event: events.Answer) -> Reply:
 
 def _late_answer(draft: Draft, event: events.LateAnswer) -> Reply:
     device = draft.device(event.device)
-    return _answer(draft, event) if device is not None and device.generation <= event.generation else None
+    if device is not None and device.generation <= event.generation:
+        return _answer(draft, event)
+    if event.accepted:
+        unheard.tell_who_accepted(draft, event)
+    return None
 
 
 def _hang_up(draft: Draft, event: events.HangUp) -> Reply:
@@ -188,18 +192,6 @@ def _gave_up(draft: Draft, event: events.GaveUp) -> None:
         leave(draft, call, event.device, Reason.CANCELLED)
     else:
         drop_out(draft, call, event.device, knows=False)
-
-
-def _rang_in_vain(draft: Draft, event: events.RangInVain) -> None:
-    call = draft.call(event.room)
-    if call is not None and call.state is CallState.RINGING and call.version == event.version:
-        draft.tell(draft.put_call(call), *call.ringing)
-
-
-def _unreachable(draft: Draft, event: events.Unreachable) -> None:
-    call = draft.call(event.room)
-    if call is not None and call.state is CallState.RINGING and call.version == event.version:
-        draft.tell(draft.end(call, Reason.UNAVAILABLE), call.caller, *call.ringing)
 
 
 def _connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
@@ -330,8 +322,9 @@ _RULES: Final[dict[type, Callable[[Draft, Any], Reply]]] = {
     events.ExtendedConnected: _connected,
     events.Disconnected: _disconnected,
     events.GaveUp: _gave_up,
-    events.RangInVain: _rang_in_vain,
-    events.Unreachable: _unreachable,
+    events.AcceptedInVain: unheard.accepted_in_vain,
+    events.RangInVain: rang_in_vain,
+    events.Unreachable: unreachable,
     events.Sleeps: sleeping.sleep,
     events.NotWoken: sleeping.not_woken,
     events.PolicyChanged: sleeping.change_policy,

@@ -78,7 +78,8 @@ class Answer(_RoomEvent, frozen=True):
 class LateAnswer(Answer, frozen=True, kw_only=True):
     """The same, tried again when the store had been away.
 
-    If a newer connection of the device than that of ``generation`` is open, nothing happens: it is rung there.
+    If a newer connection of the device than that of ``generation`` is open it is rung there, or
+    told that it is too late.
     """
 
     fresh = True
@@ -163,6 +164,20 @@ class GaveUp(_RoomEvent, frozen=True):
     """``device`` was told that what it asked for in a call cannot be done just now: it takes no part any more."""
 
     device: DeviceAddress
+
+
+class AcceptedInVain(_RoomEvent, frozen=True):
+    """``device`` has accepted, to no avail, and left before it could be told.
+
+    It may believe that it is in the call, wherever it is by now.
+    """
+
+    fresh = True
+    device: DeviceAddress
+
+    def phones(self) -> Collection[str]:
+        """Its own."""
+        return (self.device.phone,)
 
 
 class RangInVain(_RoomEvent, frozen=True):
@@ -267,6 +282,7 @@ Event: TypeAlias = (
     | ExtendedConnected
     | Disconnected
     | GaveUp
+    | AcceptedInVain
     | RangInVain
     | Unreachable
     | Sleeps

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from callnet.calls.draft import Draft, other_party
-from callnet.calls.events import Place
+from callnet.calls.events import Place, RangInVain, Unreachable
 from callnet.calls.moves import accept, leave_for_another
 from callnet.calls.times import SECOND_TAP
 from callnet.errors import Unavailable
@@ -72,6 +72,20 @@ def place(draft: Draft, event: Place) -> Outcome | Ringing:
         again = _call_again(draft, caller, own, event) if rung is Reason.OFFLINE else None
         return again or Failed(event.target, rung)
     return _ring(draft, caller, rung, event, None)
+
+
+def rang_in_vain(draft: Draft, event: RangInVain) -> None:
+    """Ring those again who could not be told."""
+    call = draft.call(event.room)
+    if call is not None and call.state is CallState.RINGING and call.version == event.version:
+        draft.tell(draft.put_call(call), *call.ringing)
+
+
+def unreachable(draft: Draft, event: Unreachable) -> None:
+    """End a call for which nobody can be rung."""
+    call = draft.call(event.room)
+    if call is not None and call.state is CallState.RINGING and call.version == event.version:
+        draft.tell(draft.end(call, Reason.UNAVAILABLE), call.caller, *call.ringing)
 
 
 def _require_known(draft: Draft, target: DeviceAddress) -> None:

@@ -227,22 +227,27 @@ class RoomManager:
         if not self._is_newest(session):
             return None
         device = session.address
-        gave_up = events.GaveUp(room, device)
-        if self._retries and self._retries.keeps((events.Answer, device), gave_up):
+        if self._retries and self._retries.keeps((events.Answer, device), events.GaveUp(room, device)):
             self._retries.forget((events.Answer, device))
-        event = events.Answer(room, device, accepted, by_itself, session.extended)
+        reply = await self._try_answer(events.Answer(room, device, accepted, by_itself, session.extended), session)
+        if accepted and isinstance(reply, TooLate) and self._turns.is_awaited(device):
+            self._retries.keep(events.AcceptedInVain(room, device))  # it may have left before it could be told
+        return reply
+
+    async def _try_answer(self, event: events.Answer, session: DeviceSession) -> Any:
+        room, device = event.room, event.device
         for tried in range(_ANSWER_TRIES):
             try:
                 return (await self._decisions.settle(event)).reply
             except Unavailable:
                 event = events.LateAnswer(
-                    room, device, accepted, by_itself, session.extended, generation=session.generation
+                    room, device, event.accepted, event.by_itself, event.extended, generation=session.generation
                 )
                 if tried and self._turns.is_awaited(device):
                     break  # the device has something else to ask for
                 await self._retries.pause(AGAIN)
-        self._retries.keep(gave_up, (events.Answer, device))
-        return TooLate(Reason.CONNECTION_LOST) if accepted else None
+        self._retries.keep(events.GaveUp(room, device), (events.Answer, device))
+        return TooLate(Reason.CONNECTION_LOST) if event.accepted else None
 
     def hang_up(self, session: DeviceSession, room: RoomId) -> Soon[NotYours | None]:
         """End a call that the device is in. Answers with what the device is to be told, if anything."""

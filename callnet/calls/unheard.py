@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from callnet.calls.draft import Draft, everyone
+from callnet.calls.events import AcceptedInVain, LateAnswer
 from callnet.calls.merging import newest_rooms
 from callnet.calls.telling import decided_at, told_from
 from callnet.calls.times import JUST_BEFORE, UNHEARD
+from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.records import CallRecord, DeviceRecord, Records
 
@@ -52,6 +54,28 @@ def let_it_be_missed(draft: Draft, call: CallRecord, node: str) -> None:
         heard = None if device.connected or device.node == node else device.heard_at
         if decided is not None and heard is not None and heard >= decided:
             draft.put_device(device, heard_at=decided - JUST_BEFORE)
+
+
+def accepted_in_vain(draft: Draft, event: AcceptedInVain) -> None:
+    """Tell a device that is at another node by now that it is too late for its accept.
+
+    :raises Unavailable: only other nodes may know where it is.
+    """
+    if not draft.complete:
+        raise Unavailable("only other nodes may know where this device is")
+    tell_who_accepted(draft, event)
+
+
+def tell_who_accepted(draft: Draft, event: AcceptedInVain | LateAnswer) -> None:
+    """Tell a device that somebody else has answered the call that it believes to have accepted (§2.3).
+
+    It need not be told if it has gone on to another call; and if it is nowhere just now, it will be when it is back.
+    """
+    call, device = draft.call(event.room), draft.device(event.device)
+    if call is None or call.callee is None or event.device in (call.caller, call.callee):
+        return
+    if device is not None and device.connected and draft.call_of(event.device) is None:
+        draft.tell(draft.put_call(call), event.device)
 
 
 def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:

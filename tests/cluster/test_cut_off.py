@@ -6,7 +6,7 @@ from callnet.cluster.codec import encode
 from callnet.cluster.shared import SharedBus
 from callnet.model import CloseCode, DeviceAddress, RoomId
 from callnet.records import Displaced
-from tests.cluster.case import ANN, CAROL, GRACE, PAD, TV, ClusterCase
+from tests.cluster.case import ANN, CAROL, GRACE, PAD, TV, ClusterCase, Node
 from tests.cluster.page import Page
 from tests.shared_nodes import reactor
 
@@ -166,6 +166,64 @@ class CutOffTests(ClusterCase):
         bus.received(encode([displaced]))
         there.wire.heal()
         await self.hears(moved, "call_refuse:refused")
+
+    async def accepted_in_vain(self, there: Node) -> None:
+        """A device accepts just when its node is cut off, and leaves; another one, there too, is faster. The store has
+        lost what it was told last.
+        """
+        carol, tv, pad = [await self.phone(device, there) for device in (CAROL, TV, PAD)]
+        self.copy_all(self.prefix, "copy:")
+        carol.calls(DeviceAddress(TV.phone, "*"))
+        for phone in (tv, pad):
+            await self.hears(phone, "called")
+        there.wire.silence()
+        pad.accepts()
+        await self.pass_time(0.1)
+        pad.goes()
+        await self.until(lambda: not there.is_joined)
+        there.wire.cut()
+        tv.accepts()
+        await self.hears(carol, "call_success")
+        self.copy_all(f"copy:{self.prefix}", "")
+
+    def copy_all(self, prefix: str, put_before: str) -> None:
+        """Copy what the store holds under a prefix; without anything to be put before it that is taken away."""
+        script = """
+            for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
+                redis.call('COPY', key, ARGV[2] ~= '' and ARGV[2] .. key or string.sub(key, 6), 'REPLACE')
+            end
+        """
+        if not put_before:
+            self.server.cli(
+                "EVAL", f"for _, key in ipairs(redis.call('KEYS', '{self.prefix}*')) do redis.call('DEL', key) end", "0"
+            )
+        self.server.cli("EVAL", script, "0", prefix, put_before)
+
+    async def check_who_came_before(self, pause: float) -> None:
+        """Let a device whose accept came to nothing be elsewhere for so long, before what its node knows is known."""
+        here, there = await self.start(), await self.start()
+        await self.accepted_in_vain(there)
+        await self.pass_time(pause)
+        moved = await self.phone(PAD, here)
+        await self.let_back(there)
+        await self.hears(moved, "calling_be_hangup:answered_elsewhere")
+
+    async def test_accepted_in_vain(self) -> None:
+        """A device whose accept came to nothing, and that was not told, is told where it has gone."""
+        await self.check_who_came_before(0)
+
+    async def test_accepted_in_vain_and_given_up(self) -> None:
+        """So is one whose accept its node has given up to try."""
+        await self.check_who_came_before(1.5)
+
+    async def test_accepted_in_vain_and_came_afterwards(self) -> None:
+        """It is told, too, if that is known before it comes."""
+        here, there = await self.start(), await self.start()
+        await self.accepted_in_vain(there)
+        await self.let_back(there)
+        await self.pass_time(1)
+        moved = await self.phone(PAD, here)
+        await self.hears(moved, "calling_be_hangup:answered_elsewhere")
 
 
 class NewNameTests(ClusterCase):

@@ -1,0 +1,105 @@
+"""An accept that came to nothing since the store was away: who gave it may believe to be in the call."""
+
+from __future__ import annotations
+
+from callnet.calls import events
+from callnet.errors import Unavailable
+from callnet.model import RoomId
+from callnet.records import CallState
+from tests.rules.frames import be_hangup
+from tests.rules.world import RulesTestCase
+
+UNKNOWN = RoomId("0" * 32)
+
+
+class AcceptedInVainTests(RulesTestCase):
+    """A device has accepted, which came to nothing; it may not have been told, and be at another node by now."""
+
+    def learns(self, room: RoomId) -> None:
+        """Let it be known what became of the accept of the pad."""
+        self.world.happen(events.AcceptedInVain(room, self.pad.address))
+
+    def answered_by_the_tv(self) -> RoomId:
+        """A call of the phone of both that the television has answered."""
+        room = self.ringing(self.ann, self.tv.everywhere())
+        self.tv.accepts(room)
+        self.hear_all()
+        return room
+
+    def hear_all(self) -> None:
+        """Have heard what was said so far."""
+        for device in (self.ann, self.tv, self.pad, self.carol):
+            device.hears()
+
+    def test_answered_elsewhere(self) -> None:
+        """If somebody else has answered it is told so, also when the call is over by then."""
+        room = self.answered_by_the_tv()
+        self.learns(room)
+        self.assert_heard(self.pad, be_hangup(self.ann, room, "answered_elsewhere"))
+        self.assert_silence(self.pad)
+        self.tv.hangs_up(room)
+        self.hear_all()
+        self.learns(room)
+        self.assert_heard(self.pad, be_hangup(self.ann, room, "answered_elsewhere"))
+
+    def test_in_another_call(self) -> None:
+        """If it has gone on to another call it is not told: it would take that for the end of this one."""
+        room = self.answered_by_the_tv()
+        self.ringing(self.pad, self.carol)
+        self.hear_all()
+        self.learns(room)
+        self.assert_silence()
+
+    def test_nowhere(self) -> None:
+        """If it is nowhere just now nobody is told, and nothing changes."""
+        room = self.answered_by_the_tv()
+        self.pad.loses_socket()
+        before = self.world.calls[room]
+        self.learns(room)
+        self.assertIs(before, self.world.calls[room])
+
+    def test_only_others_know(self) -> None:
+        """It is found out when all nodes can be asked where the device is."""
+        room = self.answered_by_the_tv()
+        self.world.complete = False
+        self.assertRaises(Unavailable, self.learns, room)
+
+    def test_rings_on(self) -> None:
+        """As long as nobody has answered nothing changes."""
+        room = self.ringing(self.ann, self.tv.everywhere())
+        before = self.world.calls[room]
+        self.learns(room)
+        self.assertIs(before, self.world.calls[room])
+        self.assert_silence()
+
+    def test_tried_again(self) -> None:
+        """An accept that is tried again when the device is at another node is answered there if it is too late."""
+        generation = self.pad.generation
+        room = self.ringing(self.ann, self.tv.everywhere())
+        self.pad.connects(node="there")
+        self.tv.accepts(room)
+        self.hear_all()
+        self.world.happen(events.LateAnswer(room, self.pad.address, False, generation=generation))
+        self.assert_silence()
+        self.world.happen(events.LateAnswer(room, self.pad.address, True, generation=generation))
+        self.assert_heard(self.pad, be_hangup(self.ann, room, "answered_elsewhere"))
+        self.assert_silence(self.pad)
+
+    def test_tried_again_while_it_rings(self) -> None:
+        """As long as it rings there it is not put through by what was said on an older connection."""
+        generation = self.pad.generation
+        room = self.ringing(self.ann, self.tv.everywhere())
+        self.pad.connects(node="there")
+        self.hear_all()
+        self.world.happen(events.LateAnswer(room, self.pad.address, True, generation=generation))
+        self.assert_call(room, CallState.RINGING)
+        self.assert_silence()
+
+    def test_it_was_heard(self) -> None:
+        """If its accept was heard after all nothing changes, and neither does it if nobody knows the call."""
+        room = self.ringing(self.ann, self.tv.everywhere())
+        self.pad.accepts(room)
+        before = self.world.calls[room]
+        self.learns(room)
+        self.learns(UNKNOWN)
+        self.assertIs(before, self.world.calls[room])
