@@ -46,7 +46,7 @@ def main() -> None:
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
-    port = reactor.listenTCP(0, ServerSocketFactory(Echo, reactor, LONGEST, 0), interface="127.0.0.1")
+    port = reactor.listenTCP(0, ServerSocketFactory(Echo, reactor, LONGEST), interface="127.0.0.1")
     print(port.getHost().port, flush=True)
     reactor.run()
 

@@ -101,6 +101,10 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     codes_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 20
     sockets_of_an_address: Annotated[int, Meta(ge=0)] = 2000
     """Of devices, and as many of pages."""
+    sockets_of_a_phone: Annotated[int, Meta(ge=0)] = 100
+    """Of its devices, on one process."""
+    sockets_of_a_process: Annotated[int, Meta(ge=0)] = 100_000
+    """Of devices, and as many of pages."""
     frames_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 600
     frames_a_minute_of_a_page: Annotated[int, Meta(ge=0)] = 3000
     calls_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 60

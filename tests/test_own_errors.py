@@ -177,7 +177,7 @@ class FaultTests(QuietTestCase):
     def factory(self, fault: str) -> ServerSocketFactory:
         """Make sockets that have this fault."""
         kind = type("Faulty", (FaultySocket,), {"fault": fault})
-        return ServerSocketFactory(kind, self.world.clock, 1000, 0)
+        return ServerSocketFactory(kind, self.world.clock, 1000)
 
     def test_admitting(self) -> None:
         """While a handshake is looked at: the answer is 500 and says no more."""

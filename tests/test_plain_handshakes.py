@@ -69,7 +69,7 @@ class Came(Struct):
 
 def shake(kind: type[AskedSocket], *pieces: bytes) -> Came:
     """Send these pieces over a new connection."""
-    wire = Wire(ServerSocketFactory(kind, Clock(), 1000, 0))
+    wire = Wire(ServerSocketFactory(kind, Clock(), 1000))
     transport, socket = wire.transport, wire.transport.protocol
     assert isinstance(socket, kind)
     for piece in pieces:

@@ -66,7 +66,7 @@ class End(Struct):
 
 def feed(kind: type[ListeningSocket], pieces: list[bytes]) -> End:
     """Send these pieces, in this order, over an open socket."""
-    factory = ServerSocketFactory(kind, Clock(), LIMIT, 0)
+    factory = ServerSocketFactory(kind, Clock(), LIMIT)
     wire = Wire(factory)
     transport: Transport = wire.transport
     wire.handshake("/")

@@ -233,6 +233,56 @@ class CrowdedTests(LimitedCase):
         self.assertTrue(self.world.page().wire.open)
 
 
+class PhoneSocketsTests(LimitedCase):
+    """Connections of the devices of one phone."""
+
+    limits = replace(UNLIMITED, sockets_of_a_phone=2)
+
+    def test_too_many(self) -> None:
+        """One more than a phone may have is refused; others are not, and when one has left there is room again."""
+        first, *_ = [self.handshake(TV), self.handshake(PAD)]
+        third = DeviceAddress(TV.phone, "third")
+        self.assert_refused(self.handshake(third))
+        self.assertTrue(self.handshake(ANN).open)
+        first.leave()
+        self.world.settle()
+        self.assertTrue(self.handshake(third).open)
+
+    def test_nothing_is_remembered(self) -> None:
+        """Of who has left nothing is kept."""
+        for wire in [self.handshake(TV), self.handshake(PAD), self.handshake(ANN)]:
+            wire.leave()
+        self.world.settle()
+        self.assertEqual({}, self.world.signaling.phones._counts)
+
+
+class AllSocketsTests(LimitedCase):
+    """Connections in all."""
+
+    limits = replace(UNLIMITED, sockets_of_a_process=2)
+
+    def test_too_many(self) -> None:
+        """One more than there may be is answered 503, and when to come again; who is there is not disturbed."""
+        first, second = self.handshake(TV), self.handshake(PAD)
+        third = self.handshake(ANN)
+        self.assertEqual((503, False), (third.status, third.open))
+        self.assertIn("Retry-After: 5\r\n", third.head)
+        self.assertTrue(first.open)
+        self.assertTrue(second.open)
+        first.leave()
+        self.world.settle()
+        self.assertTrue(self.handshake(ANN).open)
+
+    def test_who_asks_for_something_else(self) -> None:
+        """Connections that are not sockets yet count: they cost as much."""
+        waiting = [Wire(self.world.signaling) for _ in range(2)]
+        self.assertEqual(503, self.handshake(ANN).status)
+        for wire in waiting:
+            wire.leave()
+        self.world.settle()
+        self.assertTrue(self.handshake(ANN).open)
+
+
 class PaceTests(SynchronousTestCase):
     """The limit of frames."""
 

@@ -21,6 +21,7 @@ from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import SignalLimits
 from callnet.signaling.peer import Peer
 from callnet.websocket import ServerSocketFactory
+from callnet.websocket.crowds import Heads
 
 _RECONNECT_IN: Final = 1.0, 10.0
 """Seconds in which extended clients are to come again, at the least and at the most."""
@@ -46,7 +47,8 @@ class SignalingFactory(ServerSocketFactory):
         allowed_origins: Sequence[str] = (),
         open_enrolment: bool = True,
     ) -> None:
-        super().__init__(Peer, clock, LONGEST_FRAME, settings.sockets_of_an_address)
+        super().__init__(Peer, clock, LONGEST_FRAME, settings.sockets_of_an_address, settings.sockets_of_a_process)
+        self.phones: Final = Heads(settings.sockets_of_a_phone)
         self.limits: Final = SignalLimits(settings, limits)
         self.authenticate: Final = authenticate
         self._ice = ice

@@ -49,7 +49,8 @@ class Peer(ServerSocket):
             if is_extended:
                 return  # a browser cannot see a status: it is told when the socket is open
             raise Refused(HTTPStatus.UNAUTHORIZED) from None
-        if not factory.limits.may_connect(self.token.device):
+        device = self.token.device
+        if factory.phones.are_full(device.phone) or not factory.limits.may_connect(device):
             raise Refused(HTTPStatus.TOO_MANY_REQUESTS)
         self.session = factory.session(self.token, self, is_extended)
 
@@ -60,6 +61,7 @@ class Peer(ServerSocket):
     def opened(self) -> None:
         """Let the device be connected, or close the socket of a client whose token is no good."""
         if hasattr(self, "session"):
+            self.factory.phones.come(self.token.device.phone)
             self.session.opened()
         else:
             self.close(CloseCode.TOKEN_INVALID, "token invalid")
@@ -77,6 +79,7 @@ class Peer(ServerSocket):
     def gone(self) -> None:
         """Let the device be gone."""
         if hasattr(self, "session"):
+            self.factory.phones.go(self.token.device.phone)
             self.session.closed()
             del self.session  # which knows this socket
 

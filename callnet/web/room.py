@@ -56,7 +56,7 @@ class RoomSocketFactory(ServerSocketFactory):
     """Serves ``/room`` of the site."""
 
     def __init__(self, rooms: RoomManager, clock: IReactorTime, limits: LimitSettings, ice: IceServers) -> None:
-        super().__init__(RoomSocket, clock, LONGEST_FRAME, limits.sockets_of_an_address)
+        super().__init__(RoomSocket, clock, LONGEST_FRAME, limits.sockets_of_an_address, limits.sockets_of_a_process)
         self._rooms = rooms
         self._pace = Pace(limits.frames_a_minute_of_a_page)
         self._ice = ice

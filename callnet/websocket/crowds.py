@@ -1,4 +1,4 @@
-"""How many connections there are from each address."""
+"""How many connections there are of each address, and of each phone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,35 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from callnet.client_site import site_of
+
+
+class Heads:
+    """Counts what is there at the same time of each of many.
+
+    :param most: so much may there be; 0: any number.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._counts: dict[str, int] = {}
+
+    def come(self, whose: str) -> None:
+        """Count one more."""
+        if self._most:
+            self._counts[whose] = self._counts.get(whose, 0) + 1
+
+    def go(self, whose: str) -> None:
+        """Count one less."""
+        if self._most:
+            left = self._counts[whose] - 1
+            if left:
+                self._counts[whose] = left
+            else:
+                del self._counts[whose]
+
+    def are_full(self, whose: str) -> bool:
+        """Tell whether one more would be too many."""
+        return self._most > 0 and self._counts.get(whose, 0) >= self._most
 
 
 class Crowds:

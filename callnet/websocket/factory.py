@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from itertools import islice
+from math import inf
 from typing import Any, Final
 
 from autobahn.twisted.resource import WebSocketResource
@@ -28,12 +29,22 @@ GENERAL: Final = {"longest_short": -1, "reads_plain": False}
 
 
 class ServerSocketFactory(WebSocketServerFactory):
-    """Makes sockets of one kind, watches over them with one timer, and closes them all in the end."""
+    """Makes sockets of one kind, watches over them with one timer, and closes them all in the end.
+
+    :param longest_message: in bytes.
+    :param of_an_address: so many may be open at the same time from each address; 0: any number.
+    :param in_all: so many may be open at the same time; 0: any number.
+    """
 
     noisy = False
 
     def __init__(
-        self, protocol: type[ServerSocket], clock: IReactorTime, longest_message: int, sockets_of_an_address: int
+        self,
+        protocol: type[ServerSocket],
+        clock: IReactorTime,
+        longest_message: int,
+        of_an_address: int = 0,
+        in_all: int = 0,
     ) -> None:
         super().__init__(reactor=clock, server="")  # type: ignore[no-untyped-call]
         self.setProtocolOptions(
@@ -58,8 +69,9 @@ class ServerSocketFactory(WebSocketServerFactory):
         self.protocol = bound
         self.clock: Final = clock
         self.sockets: OrderedDict[ServerSocket, None] = OrderedDict()
-        self.crowds: Final = Crowds(sockets_of_an_address)
+        self.crowds: Final = Crowds(of_an_address)
         self.draining = False
+        self._most = in_all or inf
         self.refused: Final[Counter[int]] = Counter()
         """Handshakes that were refused, by status of HTTP."""
         self.closed: Final[Counter[int]] = Counter()
@@ -97,6 +109,11 @@ class ServerSocketFactory(WebSocketServerFactory):
         self._all_gone = gone
         limit = self.clock.callLater(CLOSE_TIME, self._abort_all)
         return gone.addCallback(lambda _: limit.cancel() if limit.active() else None)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are too many sockets, those that are still being opened included."""
+        return len(self.sockets) > self._most
 
     def remove(self, socket: ServerSocket) -> None:
         """Forget a socket that is gone."""

@@ -232,7 +232,7 @@ class ServerSocket(WebSocketServerProtocol):
 
     def _refusal(self, opening: Opening) -> HTTPStatus | None:
         """Why a socket may not be opened. Nothing that goes wrong here may be told to the client."""
-        if self.factory.draining:
+        if self.factory.draining or self.factory.is_full:
             return HTTPStatus.SERVICE_UNAVAILABLE
         if self.site is not None and self.factory.crowds.is_too_large(self.site):
             return HTTPStatus.TOO_MANY_REQUESTS
