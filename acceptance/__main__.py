@@ -25,6 +25,7 @@ from acceptance import (
     page_repairs,
     partition,
     scale,
+    slow_readers,
     streams,
     tls,
 )
@@ -36,6 +37,7 @@ MODULES = (
     newcomer,
     calls,
     fuzz,
+    slow_readers,
     openapi,
     streams,
     conformance,

@@ -33,6 +33,8 @@ class Innocents:
 
     def __init__(self, ports: tuple[int, int], ledger: Ledger) -> None:
         self._ledger = ledger
+        self.rang_after: Final[list[float]] = []
+        """Seconds from each call until it rang."""
         self.caller: Final = Device(Address("13812345678", "tv"), ports, ledger)
         self.callee: Final = Device(Address("13887654321", "phone"), ports, ledger)
 
@@ -45,10 +47,12 @@ class Innocents:
         """Call, answer, talk, hang up, for ever."""
         caller, callee = self.caller, self.callee
         while True:
+            began = time.monotonic()
             caller.call(callee.address)
             if not await callee.until(lambda callee: bool(callee.pending)):
                 callee.violated("was not rung")
                 continue
+            self.rang_after.append(time.monotonic() - began)
             room = next(iter(callee.pending))
             callee.answer(room, accept=True)
             if not await caller.until(lambda caller: caller.room is not None):

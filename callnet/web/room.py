@@ -29,6 +29,7 @@ class RoomSocket(ServerSocket):
     if TYPE_CHECKING:
         factory: RoomSocketFactory
     session: PageSession
+    unread_max = 2 * LONGEST_FRAME
 
     def admit(self, opening: Opening) -> None:
         """Let in only pages that this site itself has served."""

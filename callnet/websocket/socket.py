@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from callnet.at_once import write
 from callnet.model import CloseCode
+from callnet.websocket.buffers import keep_little
 from callnet.websocket.frames import CLOSE, OPCODE_BITS, SHORT, take_text, text_header
 from callnet.websocket.handshake import Opening, read_plain
 from callnet.websocket.refusals import Refused, refusal
@@ -41,8 +42,8 @@ DEAD_AFTER: Final = 25.0
 """A socket that was silent for so many seconds is closed ..."""
 PONG_TIME: Final = 8.0
 """... if it had so many of them to answer a ping."""
-UNREAD_MAX: Final = 256 * 1024
-"""Bytes that may wait for a client that does not read, beyond those that the system holds for it."""
+UNREAD_MAX: Final = 16 * 1024
+"""Bytes that may wait for a client that does not read, beyond :mod:`callnet.websocket.buffers`."""
 
 _LONG_GONE: Final = (
     "http_request_data",
@@ -172,6 +173,7 @@ class ServerSocket(WebSocketServerProtocol):
         transport = self.transport
         transport.unregisterProducer()  # the HTTP channel, if there was one before us
         transport.registerProducer(self, True)
+        keep_little(transport)
         with suppress(AttributeError, OSError):  # it is no TCP
             transport.setTcpNoDelay(True)
         self.last_heard = self.changed_at = self.factory.clock.seconds()

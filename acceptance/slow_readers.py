@@ -1,0 +1,250 @@
+"""Devices that never read what they are sent, while others call them, and yet others ping without end.
+
+Thousands of devices show that they live, and read nothing. They are called and given up again and again, until the
+daemon has cut every one of them, or has nothing more to keep for those that are left. Some more send pings as fast as
+they are taken, and do not read the pongs. Meanwhile an innocent pair calls, and what it waits is printed.
+
+How much memory this takes, of the process and of the system's sockets, is looked at all the time. What the calls take
+by themselves is known from a daemon that has as many, to devices that read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from acceptance.daemon import Daemon, running
+from acceptance.fuzz import Innocents
+from acceptance.ledger import Ledger
+from acceptance.proof import Outcome, Proof
+from acceptance.wire import HOST, PING, PONG, WebSocket, frame, login
+
+READERS: Final = 5_000
+BRIEF: Final = 300
+PINGERS: Final = 40
+BRIEF_PINGERS: Final = 2
+PINGS: Final = 12 * 1024 * 1024
+"""Bytes of pings that each of them has to send."""
+EACH: Final = 48.0
+"""KiB that a slow reader may cost at the most."""
+CALLERS: Final = 8
+ROUNDS: Final = 80
+"""Calls of each slow reader: some 44 KiB for it to read."""
+LIVE_EVERY: Final = 8.0
+"""Seconds after which a slow reader shows that it lives."""
+AT_ONCE: Final = 16
+NOBODY: Final = "13600000000"
+"""Whoever calls this one is answered at once."""
+_ALIVE: Final = frame(PONG, b"")
+_PING: Final = frame(PING, b"x" * 120)
+
+
+class Silent:
+    """A device that does not read. The system keeps next to nothing for it on its own side."""
+
+    def __init__(self, raw: socket.socket) -> None:
+        self._raw = raw
+
+    @classmethod
+    async def open(cls, port: int, token: str) -> Silent:
+        """Connect it, and read nothing but the answer to the handshake."""
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        raw.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(raw, (HOST, port))
+        await loop.sock_sendall(
+            raw,
+            f"GET /socket.io?token={quote(token)} HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode("ascii"),
+        )
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += await loop.sock_recv(raw, 1)
+        return cls(raw)
+
+    def live(self) -> bool:
+        """Show that it lives; tell whether it was cut off."""
+        try:
+            self._raw.send(_ALIVE)
+        except BlockingIOError:
+            return True  # it is not read from any more
+        except OSError:
+            return False
+        return True
+
+    def flood(self) -> int:
+        """Send pings as long as they are taken; how many bytes were."""
+        sent = 0
+        try:
+            while True:
+                sent += self._raw.send(_PING)
+        except OSError:
+            return sent
+
+    def read(self) -> None:
+        """Read all that there is."""
+        try:
+            while self._raw.recv(65536):
+                pass
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Be gone."""
+        self._raw.close()
+
+
+class Cost(Struct):
+    """What it has taken at the most, in KiB."""
+
+    process: int = 0
+    sockets: int = 0
+
+    def look(self, daemon: Daemon, port: int, before: int) -> None:
+        """Look at it now."""
+        process, sockets = daemon.memory() - before, kernel_memory(port)
+        self.process, self.sockets = max(self.process, process), max(self.sockets, sockets)
+
+
+def kernel_memory(port: int) -> int:
+    """What the system has for the server's side of its connections, in KiB: sent and not taken, come and not read."""
+    said = subprocess.run(
+        ["ss", "--tcp", "--memory", "--numeric", "--no-header", "state", "established", f"sport = :{port}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return (
+        sum(
+            int(number)
+            for found in re.findall(r"skmem:\(r(\d+),rb\d+,t(\d+),tb\d+,f\d+,w(\d+)", said)
+            for number in found
+        )
+        // 1024
+    )
+
+
+@asynccontextmanager
+async def silent(ports: tuple[int, int], count: int, first: str) -> AsyncIterator[Sequence[Silent]]:
+    """So many devices that do not read; ``first``: what their phones begin with."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(number: int) -> Silent:
+        async with slots:
+            return await Silent.open(ports[1], await login(ports[0], f"{first}{number:08}", "tv"))
+
+    devices = await asyncio.gather(*map(one, range(count)))
+    try:
+        yield devices
+    finally:
+        for device in devices:
+            device.close()
+
+
+async def bother(caller: WebSocket, phones: Sequence[str]) -> None:
+    """Call each of these, and give up at once, as often as it takes; no faster than the daemon does it."""
+    for _ in range(ROUNDS):
+        for phone in phones:
+            caller.say(type="call", to_phone=phone, to_device_id="tv")
+            caller.say(type="calling_hangup", notified_phone=phone, notified_device_id="tv", room_id="")
+        caller.say(type="call", to_phone=NOBODY, to_device_id="tv")
+        while b"call_failed" not in await caller.hear():
+            pass
+
+
+async def attack(
+    daemon: Daemon, count: int, others: int, reads: bool, ledger: Ledger
+) -> tuple[Cost, dict[str, object]]:
+    """All of it. Returns what it has cost beside idle sockets, and what was counted.
+
+    :param others: how many ping.
+    :param reads: whether they read, as they should.
+    """
+    ports = daemon.ports["account"], daemon.ports["signaling"]
+    cost = Cost()
+    async with silent(ports, count, "139") as readers, silent(ports, others, "138") as pingers:
+        before = daemon.memory()
+        callers = [
+            await WebSocket.open(ports[1], await login(ports[0], f"137{number:08}", "phone"))
+            for number in range(CALLERS)
+        ]
+        phones = [f"139{number:08}" for number in range(count)]
+        work = [asyncio.ensure_future(bother(caller, phones[at::CALLERS])) for at, caller in enumerate(callers)]
+        innocents = Innocents(ports, ledger)
+        await innocents.connect()
+        calling = asyncio.ensure_future(innocents.call_on())
+        pinged = [0] * others
+        lived_at = time.monotonic()
+        while not all(task.done() for task in work):
+            await asyncio.sleep(0.2)
+            for at, pinger in enumerate(pingers):
+                if pinged[at] < PINGS and not reads:
+                    pinged[at] += pinger.flood()
+            if time.monotonic() - lived_at > LIVE_EVERY:
+                lived_at = time.monotonic()
+                for device in (*readers, *pingers):
+                    device.live()
+            if reads:
+                for device in (*readers, *pingers):
+                    device.read()
+            cost.look(daemon, ports[1], before)
+        calling.cancel()
+        for task in work:
+            task.result()
+        left = sum(device.live() for device in readers)
+        for caller in callers:
+            caller.drop()
+    return cost, {
+        "of these that were not cut": left,
+        "pings that were taken of them, MiB": round(sum(pinged) / 2**20, 1),
+        "until an innocent rang, ms": _described(innocents.rang_after),
+    }
+
+
+def _described(seconds: Sequence[float]) -> str:
+    ordered = sorted(seconds) or [0.0]
+    median, p99 = (ordered[int(len(ordered) * part)] * 1000 for part in (0.5, 0.99))
+    return f"median {median:.1f}, p99 {p99:.1f}"
+
+
+def prove(brief: bool, _seed: int) -> Outcome:
+    """Thousands of slow readers, or some hundreds; and before that as many who read."""
+    count, others = (BRIEF, BRIEF_PINGERS) if brief else (READERS, PINGERS)
+    ledger, costs, misses = Ledger(), [], []
+    for reads in (True, False):
+        with running("") as daemon:
+            cost, counts = asyncio.run(attack(daemon, count, others, reads, ledger))
+            costs.append(cost)
+            misses += [f"the daemon logged {line}" for line in daemon.complaints()]
+    usual, slow = costs
+    each = (slow.process - usual.process + slow.sockets) / (count + others)
+    told = {
+        "slow readers": count,
+        "others who ping and do not read": others,
+        **counts,
+        "the process grew, KiB": slow.process,
+        "as it does if everybody reads, KiB": usual.process,
+        "sockets in the system, KiB": slow.sockets,
+        "each, KiB": round(each, 1),
+        **ledger.counts,
+    }
+    misses += [f"each cost {each:.0f} KiB"] if each > EACH else []
+    return Outcome(told, [*misses, *ledger.violations])
+
+
+PROOF: Final = Proof(
+    "slow_readers",
+    f"devices that never read cost at most {EACH:.0f} KiB each, of the process and of the system, and disturb nobody",
+    prove,
+)
