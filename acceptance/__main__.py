@@ -26,6 +26,7 @@ from acceptance import (
     partition,
     scale,
     slow_readers,
+    slow_requests,
     streams,
     tls,
 )
@@ -38,6 +39,7 @@ MODULES = (
     calls,
     fuzz,
     slow_readers,
+    slow_requests,
     openapi,
     streams,
     conformance,

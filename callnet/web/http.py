@@ -31,7 +31,7 @@ from callnet.web.envelope import write_error
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
-REQUEST_DEADLINE: Final = 30.0
+REQUEST_DEADLINE: Final = 15.0
 """How long the headers and the body of a request may take together from its first byte, in seconds."""
 
 IDLE_LIMIT: Final = 60.0
