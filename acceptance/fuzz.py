@@ -17,6 +17,10 @@ from acceptance.ledger import Address, Ledger
 from acceptance.proof import Outcome, Proof
 from acceptance.wire import login
 
+FRAMES: Final = 80
+REQUESTS: Final = 8
+ROUNDS: Final = 1250
+BRIEF: Final = 18
 BUSY: Final = 8
 """How many bad clients are at it at once."""
 SHOWN: Final = 10
@@ -37,6 +41,13 @@ class Innocents:
         """Seconds from each call until it rang."""
         self.caller: Final = Device(Address("13812345678", "tv"), ports, ledger)
         self.callee: Final = Device(Address("13887654321", "phone"), ports, ledger)
+
+    @property
+    def waited(self) -> str:
+        """How long it took until they rang, in words."""
+        ordered = sorted(self.rang_after) or [0.0]
+        median, p99 = (ordered[int(len(ordered) * part)] * 1000 for part in (0.5, 0.99))
+        return f"median {median:.1f}, p99 {p99:.1f}"
 
     async def connect(self) -> None:
         """Come online."""
@@ -111,17 +122,16 @@ class Attack:
         if wrong is not None:
             self.wrong.append(wrong)
 
-    async def at_random(self, seconds: float) -> None:
-        """Accidents, for so long."""
+    async def at_random(self, rounds: int) -> None:
+        """Accidents, so many times :data:`FRAMES` and :data:`REQUESTS`."""
         http, ws = self._daemon.ports["account"], self._daemon.ports["signaling"]
-        until = time.monotonic() + seconds
 
         def request_trial(_token: str) -> Awaitable[str | None]:
             return bad_http.try_random(http, self._random)
 
-        while time.monotonic() < until:
-            await self.give("random frames", [partial(bad_frames.try_random, ws, self._random)] * 80)
-            await self.give("random requests", [request_trial] * 40)
+        for _ in range(rounds):
+            await self.give("random frames", [partial(bad_frames.try_random, ws, self._random)] * FRAMES)
+            await self.give("random requests", [request_trial] * REQUESTS)
 
     async def at_others(self, innocents: Innocents, tries: int) -> None:
         """Answer and hang up the call of others, whose room somebody has told us."""
@@ -132,8 +142,8 @@ class Attack:
             await self.give_one("frames into calls of others", bad_frames.try_case(port, case, self._tokens[0]))
 
 
-async def run(daemon: Daemon, ledger: Ledger, random: Random, seconds: float) -> list[str]:
-    """The innocent call while the others do what they should not. Returns what was answered wrongly."""
+async def run(daemon: Daemon, ledger: Ledger, random: Random, rounds: int) -> tuple[list[str], str]:
+    """The innocent call while the others do what they should not. What was wrong, and how they waited."""
     attack = Attack(daemon, ledger, random)
     await attack.begin()
     innocents = Innocents((daemon.ports["account"], daemon.ports["signaling"]), ledger)
@@ -141,26 +151,26 @@ async def run(daemon: Daemon, ledger: Ledger, random: Random, seconds: float) ->
     calling = asyncio.create_task(innocents.call_on())
     await attack.named()
     await attack.at_others(innocents, 100)
-    await attack.at_random(seconds)
+    await attack.at_random(rounds)
     calling.cancel()
     await asyncio.gather(calling, return_exceptions=True)
     for device in (innocents.caller, innocents.callee):
         await device.finish()
-    return attack.wrong
+    return attack.wrong, innocents.waited
 
 
 def prove(brief: bool, seed: int) -> Outcome:
-    """Every named case once, then accidents for twenty seconds or ten minutes."""
+    """Every named case once, then a hundred thousand frames and ten thousand bodies broken by chance, or few."""
     ledger = Ledger()
     with running("[calls]\nunseated_limit = 0\ngrace = 2\n") as daemon:
         before, memory = daemon.census(), daemon.memory()
-        wrong = asyncio.run(run(daemon, ledger, Random(seed), 20 if brief else 600))
+        wrong, waited = asyncio.run(run(daemon, ledger, Random(seed), BRIEF if brief else ROUNDS))
         held = left_over(daemon, before, brief)
         growth = daemon.memory() - memory
         complaints = daemon.complaints()
     ledger.counts["daemon's growth, KiB"] = growth
     return Outcome(
-        dict(sorted(ledger.counts.items())),
+        {**dict(sorted(ledger.counts.items())), "until an innocent rang, ms": waited},
         [
             *wrong[:SHOWN],
             *ledger.violations[:SHOWN],

@@ -208,14 +208,8 @@ async def attack(
     return cost, {
         "of these that were not cut": left,
         "pings that were taken of them, MiB": round(sum(pinged) / 2**20, 1),
-        "until an innocent rang, ms": _described(innocents.rang_after),
+        "until an innocent rang, ms": innocents.waited,
     }
-
-
-def _described(seconds: Sequence[float]) -> str:
-    ordered = sorted(seconds) or [0.0]
-    median, p99 = (ordered[int(len(ordered) * part)] * 1000 for part in (0.5, 0.99))
-    return f"median {median:.1f}, p99 {p99:.1f}"
 
 
 def prove(brief: bool, _seed: int) -> Outcome:
