@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from callnet.cluster.announcer import Announcer
 from callnet.cluster.batch import Link
 from callnet.cluster.copies import Copies
-from callnet.cluster.questions import SWEPT_AT_ONCE, Questions
+from callnet.cluster.questions import DECISION_TIME, SWEPT_AT_ONCE, Questions
 from callnet.cluster.shared_clock import SharedClock
 from callnet.cluster.tables import Record
 from callnet.config import CallSettings
@@ -126,11 +126,12 @@ class Member:
 
         While the shared store is away nothing happens to this node's devices but what is decided here; of what
         the others decide meanwhile account is taken when this node announces what it knows. What is said while it
-        does so comes too late for that.
+        does so comes too late for that. And what others have decided may still be on its way to the store.
         """
         if not self.joined:
-            return self._in_touch_at if self.is_joining else self.time.now()
-        return self._subscription_heard_at() if self._deaf_since is None else self._deaf_since
+            return self._in_touch_at - DECISION_TIME if self.is_joining else self.time.now()
+        heard_at = self._subscription_heard_at() if self._deaf_since is None else self._deaf_since
+        return heard_at - DECISION_TIME
 
     def _subscription_heard_at(self) -> float:
         return self.time.now() - (self._clock.seconds() - self._subscription.heard_at)

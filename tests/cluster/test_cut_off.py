@@ -199,6 +199,29 @@ class CutOffTests(ClusterCase):
             )
         self.server.cli("EVAL", script, "0", prefix, put_before)
 
+    async def test_left_before_it_was_known(self) -> None:
+        """A caller that leaves when its call has been answered, but its node has not heard of that yet, though of other
+        things that came later, is told when it is back.
+        """
+        here, there = await self.start(), await self.start()
+        ann, tv, carol = await self.phone(ANN, here), await self.phone(TV, there), await self.phone(CAROL, here)
+        third = await self.start()
+        other = await self.phone(DeviceAddress("13600000009", "phone"), third)
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        there.wire.silence()
+        tv.accepts()
+        other.calls(CAROL)
+        await self.hears(carol, "called")
+        here.wire.silence()
+        ann.goes()
+        there.wire.heal()
+        await self.pass_time(0.2)
+        here.wire.heal()
+        await self.pass_time(0.5)
+        back = await self.phone(ANN, here)
+        await self.hears(back, "call_success")
+
     async def check_who_came_before(self, pause: float) -> None:
         """Let a device whose accept came to nothing be elsewhere for so long, before what its node knows is known."""
         here, there = await self.start(), await self.start()
