@@ -118,15 +118,15 @@ def bring_back(settings: Settings, source: Path, replace: bool) -> Manifest:
 def _key_files(settings: Settings) -> Mapping[str, Path]:
     """Every file with a secret, and the certificate that callnet signed, by its name in a backup."""
     first = Path(settings.tokens.signing_key_file)
-    others = sorted(Path(f"{first}.d").glob("*")) if Path(f"{first}.d").is_dir() else []
+    others = {f"{_KEYS}signing.key.d/{path.name}": path for path in sorted(Path(f"{first}.d").glob("*"))}
     certificate, key = map(Path, self_signed_files(settings.state_dir))
-    found = {
+    return {
         f"{_KEYS}signing.key": first,
         f"{_KEYS}vapid.key": Path(settings.push.vapid_key_file),
         f"{_KEYS}{certificate.name}": certificate,
         f"{_KEYS}{key.name}": key,
+        **{name: path for name, path in others.items() if _ONE_OF_SEVERAL.fullmatch(name)},
     }
-    return {**found, **{f"{_KEYS}signing.key.d/{path.name}": path for path in others}}
 
 
 def _place(places: Mapping[str, Path], settings: Settings, name: str) -> Path:

@@ -123,6 +123,14 @@ class RoundTripTests(BackupTestCase):
             listed = [line.split() for line in self.run_("contact", "list", A).splitlines()]
             self.assertEqual(1, len({words[2] for words in listed if words[1] in ("one", "other")}))
 
+    def test_what_is_no_key(self) -> None:
+        """What lies beside the keys and is none, such as one that is just being written, is not in it."""
+        (self.directory / "signing.key.d" / "0123abcd.draft").write_text("half of a key")
+        self.assertIn("2 files of keys", self.run_("backup", str(self.file)))
+        other = self.move()
+        self.run_("restore", str(self.file))
+        self.assertEqual(load_keys(self.directory / "signing.key"), load_keys(other / "signing.key"))
+
     def test_nothing_is_overwritten(self) -> None:
         """A file that is there stays as it is, and nothing is left lying about."""
         self.file.write_text("precious")
