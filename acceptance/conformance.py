@@ -20,8 +20,8 @@ from typing import Final
 
 from acceptance.daemon import stop, wait_for
 from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.tools import installed
 
-TOOLS: Final = ROOT / "build" / "autobahntestsuite"
 VIRTUALENV: Final = "virtualenv==20.15.1"
 """The last that makes environments for Python 2.7."""
 TESTSUITE: Final = "autobahntestsuite==25.10.1"
@@ -48,18 +48,8 @@ def python27() -> str | None:
 
 def wstest(python: str) -> Path:
     """The program of the test suite, which is installed if it is missing."""
-    program = TOOLS / "2.7" / "bin" / "wstest"
-    if not program.exists():
-        _run(sys.executable, "-m", "venv", str(TOOLS / "maker"))
-        _run(str(TOOLS / "maker" / "bin" / "pip"), "install", "--quiet", VIRTUALENV)
-        _run(str(TOOLS / "maker" / "bin" / "virtualenv"), "--quiet", "--python", python, str(TOOLS / "2.7"))
-        _run(str(TOOLS / "2.7" / "bin" / "pip"), "install", "--quiet", TESTSUITE)
-    return program
-
-
-def _run(*command: str) -> None:
-    quiet = {**os.environ, "PIP_NO_PYTHON_VERSION_WARNING": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    subprocess.run(command, check=True, env=quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    virtualenv = installed("virtualenv", VIRTUALENV)
+    return installed("wstest", TESTSUITE, (str(virtualenv), "--quiet", "--python", python))
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from acceptance.daemon import Daemon, running
 from acceptance.fuzz import Innocents
 from acceptance.ledger import Ledger
 from acceptance.proof import Outcome, Proof
-from acceptance.wire import HOST, PING, PONG, WebSocket, frame, login
+from acceptance.wire import HOST, PING, PONG, WebSocket, frame, login, upgrade_request
 
 READERS: Final = 5_000
 BRIEF: Final = 300
@@ -62,12 +62,7 @@ class Silent:
         raw.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(raw, (HOST, port))
-        await loop.sock_sendall(
-            raw,
-            f"GET /socket.io?token={quote(token)} HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode("ascii"),
-        )
+        await loop.sock_sendall(raw, upgrade_request(f"/socket.io?token={quote(token)}", HOST))
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += await loop.sock_recv(raw, 1)

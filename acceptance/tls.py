@@ -11,7 +11,6 @@ import asyncio
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
@@ -27,10 +26,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from acceptance.daemon import Daemon, running, wait_for
-from acceptance.proof import ROOT, Outcome, Proof
-from acceptance.wire import HOST, login
+from acceptance.proof import Outcome, Proof
+from acceptance.tools import installed
+from acceptance.wire import HOST, login, upgrade_request
 
-TOOLS: Final = ROOT / "build" / "sslyze"
 SSLYZE: Final = "sslyze==6.3.1"
 PROFILE: Final = "intermediate"
 COMPLIANT: Final = "OK - Compliant"
@@ -104,13 +103,7 @@ def _begun(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKe
 
 def judge(port: int, trusted: Path) -> str | None:
     """Have sslyze judge a server whose certificate is trusted. Returns what is wrong, if anything."""
-    program = TOOLS / "bin" / "sslyze"
-    if not program.exists():
-        for command in (
-            (sys.executable, "-m", "venv", str(TOOLS)),
-            (str(TOOLS / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", SSLYZE),
-        ):
-            subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    program = installed("sslyze", SSLYZE)
     done = subprocess.run(
         [str(program), "--mozilla_config", PROFILE, "--certinfo_ca_file", str(trusted), f"localhost:{port}"],
         stdin=subprocess.DEVNULL,
@@ -138,11 +131,7 @@ class Line:
 
     def __init__(self, port: int, token: str) -> None:
         self._socket = connect(port)
-        self._socket.sendall(
-            f"GET /socket.io?token={quote(token)} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode("ascii")
-        )
+        self._socket.sendall(upgrade_request(f"/socket.io?token={quote(token)}", "localhost"))
         answer = b""
         while not answer.endswith(b"\r\n\r\n"):
             answer += self._socket.recv(1) or b"\r\n\r\n"

@@ -117,16 +117,21 @@ async def login(port: int, phone: str, device_id: str, host: str = HOST) -> str:
     return token
 
 
+def upgrade_request(path: str, authority: str, origin: str = "") -> bytes:
+    """The bytes of a request for a WebSocket."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    from_origin = f"Origin: {origin}\r\n" if origin else ""
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\n{from_origin}"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+
+
 async def _handshake(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, authority: str, origin: str
 ) -> int:
     """Ask for a WebSocket; returns the HTTP status."""
-    key = base64.b64encode(os.urandom(16)).decode()
-    from_origin = f"Origin: {origin}\r\n" if origin else ""
-    writer.write(
-        f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\n{from_origin}"
-        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-    )
+    writer.write(upgrade_request(path, authority, origin))
     head = await reader.readuntil(b"\r\n\r\n")
     return int(head.split(b" ")[1])
 

@@ -112,3 +112,13 @@ def places(settings: ListenerSettings) -> Sequence[str]:
             host = f"[{address[0]}]" if ":" in address[0] else address[0]
             found.append(f"http://{host}:{address[1]}")
     return found
+
+
+def found(settings: ListenerSettings) -> tuple[str, Report] | None:
+    """Where the daemon with these settings answers, and what it says of itself; ``None``: it does not run."""
+    for place in places(settings):
+        try:
+            return place, Running(place).report()
+        except NotRunning:
+            continue
+    return None

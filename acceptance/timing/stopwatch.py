@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import socket
 import struct
 import time
@@ -12,7 +10,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from acceptance.timing.callees import DEVICE
-from acceptance.wire import HOST, PONG, TEXT, Refused, frame
+from acceptance.wire import HOST, PONG, TEXT, Refused, frame, upgrade_request
 
 PATIENCE: Final = 30.0
 """Seconds after which an answer is not expected any more."""
@@ -33,11 +31,7 @@ class Line:
         """
         raw = socket.create_connection((HOST, port), PATIENCE)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        key = base64.b64encode(os.urandom(16)).decode()
-        raw.sendall(
-            f"GET /socket.io?token={quote(token)} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
+        raw.sendall(upgrade_request(f"/socket.io?token={quote(token)}", f"{HOST}:{port}"))
         head = b""
         while b"\r\n\r\n" not in head:
             part = raw.recv(1)

@@ -8,8 +8,7 @@ import click
 
 from callnet import backups
 from callnet.commands.common import CommandError, settings_of
-from callnet.config import Settings
-from callnet.running import NotRunning, Running, places
+from callnet.running import found
 
 
 @click.command()
@@ -22,20 +21,9 @@ def restore(context: click.Context, file: Path, replace: bool) -> None:
     Run it as the user that callnet runs as. FILE is looked through before anything is replaced.
     """
     settings = settings_of(context)
-    _require_stopped(settings)
-    found = backups.bring_back(settings, file.absolute(), replace)
-    what = "the keys" if found.level is None else "the database and the keys"
-    click.echo(f"{what[0].upper()}{what[1:]} are as they were on {found.made_at:%Y-%m-%d at %H:%M} UTC.")
-
-
-def _require_stopped(settings: Settings) -> None:
-    """Make sure that no daemon answers.
-
-    :raises CommandError: one does.
-    """
-    for place in places(settings.listeners):
-        try:
-            Running(place).report()
-        except NotRunning:
-            continue
-        raise CommandError(f"callnet runs, and answers at {place}: stop it first")
+    running = found(settings.listeners)
+    if running is not None:
+        raise CommandError(f"callnet runs, and answers at {running[0]}: stop it first")
+    restored = backups.bring_back(settings, file.absolute(), replace)
+    what = "the keys" if restored.level is None else "the database and the keys"
+    click.echo(f"{what[0].upper()}{what[1:]} are as they were on {restored.made_at:%Y-%m-%d at %H:%M} UTC.")

@@ -9,7 +9,7 @@ from callnet.config import Settings
 from callnet.doctor import listeners, machine, services
 from callnet.doctor.findings import Finding, bad, good
 from callnet.operations.readiness import Report
-from callnet.running import NotRunning, Running, places
+from callnet.running import found
 
 
 def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
@@ -17,22 +17,12 @@ def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
 
     :param now: with a time zone.
     """
-    report = _report(settings)
-    if report is not None:
-        yield _daemon(report)
+    running = found(settings.listeners)
+    if running is not None:
+        yield _daemon(running[1])
     yield from machine.examine(settings)
-    yield from listeners.examine(settings, report is not None, now)
+    yield from listeners.examine(settings, running is not None, now)
     yield from services.examine(settings)
-
-
-def _report(settings: Settings) -> Report | None:
-    """What the daemon says of itself, if it runs."""
-    for place in places(settings.listeners):
-        try:
-            return Running(place).report()
-        except NotRunning:
-            continue
-    return None
 
 
 def _daemon(report: Report) -> Finding:

@@ -54,7 +54,7 @@ def line_of(event: LogEvent) -> bytes:
     """Write an event as a line."""
     level = event.get("log_level")
     line: dict[str, Any] = {
-        **_without_text(fields_of(event)),
+        **_without_marks(fields_of(event)),
         "time": datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="milliseconds"),
         "level": "info" if level is None else level.name,
         "system": event.get("log_system") or event.get("log_namespace", "-"),
@@ -66,7 +66,7 @@ def line_of(event: LogEvent) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
-def _without_text(fields: Fields) -> Fields:
+def _without_marks(fields: Fields) -> Fields:
     """Leave out the marks of events that were logged in the old way of Twisted."""
     return {
         name: value for name, value in fields.items() if name not in ("message", "isError", "system", "time", "format")
