@@ -11,7 +11,8 @@ from typing import Final
 from acceptance.daemon import running
 from acceptance.proof import Outcome, Proof
 from tests.browser.camera import Camera
-from tests.browser.visitor import Stage, Visitor, stage
+from tests.browser.stage import Stage, stage
+from tests.browser.visitor import Visitor
 
 
 def meet(browsers: Stage, room: str, random: Random) -> tuple[Visitor, Visitor]:

@@ -19,7 +19,7 @@ from typing import Final
 from msgspec import Struct
 
 from acceptance.namespaces import Cable, Namespace, Switch, ip
-from tests.browser.visitor import CHROMIUM
+from tests.browser.stage import CHROMIUM
 
 _MASQUERADE: Final = """
 table ip nat {

@@ -32,7 +32,7 @@ from acceptance.houses import House, Street, street
 from acceptance.proof import Outcome, Proof
 from tests.browser.camera import Camera
 from tests.browser.continuity import listen, longest_pause, longest_silence, path, since_movement, watch
-from tests.browser.visitor import Stage, stage
+from tests.browser.stage import Stage, stage
 from tests.coturn import Coturn
 
 OUTSIDE: Final = "198.18.0.0-198.19.255.255"

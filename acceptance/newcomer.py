@@ -22,7 +22,7 @@ from acceptance.browser import meet, see_each_other
 from acceptance.daemon import STOP_LIMIT, complaints, wait_for
 from acceptance.proof import ROOT, Outcome, Proof
 from acceptance.systems import System, minimal_debian, this_machine
-from tests.browser.visitor import stage
+from tests.browser.stage import stage
 
 SITE: Final = "https://localhost:8080"
 PORTS: Final = (8080, 8082, 8083)

@@ -13,7 +13,7 @@ from typing import Final
 
 from acceptance.daemon import running
 from acceptance.proof import Outcome, Proof
-from tests.browser.visitor import Stage, stage
+from tests.browser.stage import Stage, stage
 
 SLOWDOWN: Final = 4
 LIMIT: Final = 1_000.0

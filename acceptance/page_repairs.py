@@ -34,7 +34,8 @@ from tests.browser.continuity import (
     sockets,
     watch,
 )
-from tests.browser.visitor import Stage, Visitor, stage
+from tests.browser.stage import Stage, stage
+from tests.browser.visitor import Visitor
 
 LONGEST_PAUSE: Final = 1.0
 """Seconds."""

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.browser.visitor import Stage, stage
+from tests.browser.stage import Stage, stage
 from tests.daemon import Daemon
 
 reactor: Any = installed

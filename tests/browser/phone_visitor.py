@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, Frame, Page, WebSocket
 from callnet.model import DeviceAddress
 from callnet.schemas.frames import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXTENDED, Direction
 from tests.browser.camera import Camera
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.stage import Stage
+from tests.browser.visitor import Visitor
 from tests.frame_schemas import complaint
 
 ALICE: Final = DeviceAddress("13800000001", "alices-desk")

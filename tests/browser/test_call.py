@@ -6,7 +6,8 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.stage import Stage
+from tests.browser.visitor import Visitor
 
 ROOM = "blue-house"
 
@@ -106,8 +107,8 @@ class CallTests(BrowserCase):
             third.await_state("full")
             self.assertEqual(third.text("title"), "This room is full")
             self.assertEqual(third.page.evaluate("document.getElementById('local').srcObject"), None)
-            red.page.close()
-            blue.await_state("reconnecting")
+            with blue.passing("reconnecting"):
+                red.page.close()
             third.await_state("connected")
             blue.await_state("connected")
 
@@ -157,9 +158,8 @@ class CallTests(BrowserCase):
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
             for visitor in (red, blue):
-                visitor.page.evaluate("window.connections.at(-1).close()")
-                for either in (red, blue):
-                    either.await_state("reconnecting")
+                with red.passing("reconnecting"), blue.passing("reconnecting"):
+                    visitor.page.evaluate("window.connections.at(-1).close()")
                 for either in (red, blue):
                     either.await_state("connected")
                 self.assert_see_each_other(red, blue)

@@ -7,8 +7,9 @@ from typing import Final
 from twisted.internet.defer import Deferred
 
 from tests.browser.case import BrowserCase
+from tests.browser.stage import Stage
 from tests.browser.test_call import ROOM, meet
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.visitor import Visitor
 
 MARKUP: Final = "<img src=x onerror=\"document.title='bad'\"> https://example.org\n你好 👋"
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 
 from tests.browser.case import BrowserCase
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.stage import Stage
+from tests.browser.visitor import Visitor
 
 ROOM: Final = "a" * 32
 OTHER_ROOM: Final = "b" * 32

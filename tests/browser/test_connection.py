@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.case import BrowserCase
 from tests.browser.continuity import wait_until
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.stage import Stage
+from tests.browser.visitor import Visitor
 
 _CONNECT: Final = """async () => {
     const { Connection } = await import("/static/demo/connection.js");

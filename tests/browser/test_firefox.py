@@ -9,9 +9,10 @@ from twisted.internet.defer import Deferred
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.comparing import Comparing
+from tests.browser.stage import Stage
 from tests.browser.test_call import ROOM
 from tests.browser.test_native import DRAW
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.visitor import Visitor
 
 FIRST: Final = (0, 255)
 """With what the session of the page in Firefox begins: it answers, and it offers."""

@@ -8,8 +8,9 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
+from tests.browser.stage import Stage
 from tests.browser.test_call import ROOM, meet
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.visitor import Visitor
 
 _AREA: Final = """(id) => {
     const { width, height } = document.getElementById(id).getBoundingClientRect();

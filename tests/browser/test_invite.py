@@ -8,7 +8,8 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 
 from tests.browser.case import BrowserCase
-from tests.browser.visitor import PAGE, Stage, Visitor
+from tests.browser.stage import Stage
+from tests.browser.visitor import PAGE, Visitor
 
 
 class InviteTests(BrowserCase):

@@ -8,8 +8,9 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
+from tests.browser.stage import Stage
 from tests.browser.test_call import ROOM
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.visitor import Visitor
 
 PREJOIN: Final = f"?room_id={ROOM}&prejoin=1"
 

@@ -12,7 +12,8 @@ from callnet.media.studio import Look, look_of
 from callnet.model import DeviceAddress
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
-from tests.browser.visitor import CHROMIUM, Stage, Visitor
+from tests.browser.stage import CHROMIUM, Stage
+from tests.browser.visitor import Visitor
 from tests.daemon import TWISTD, Daemon
 from tests.integration.test_device_command import PHONE, TV, DeviceProcess
 from tests.network import Network

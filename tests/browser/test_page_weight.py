@@ -10,8 +10,9 @@ from playwright.sync_api import Response
 from twisted.internet.defer import Deferred
 
 from tests.browser.case import BrowserCase
+from tests.browser.stage import Stage
 from tests.browser.test_call import ROOM
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.visitor import Visitor
 
 HEAVIEST: Final = 150_000
 """Bytes, compressed, of all that a call loads."""

@@ -20,7 +20,7 @@ from tests.browser.phone_visitor import (
     phone,
     talk,
 )
-from tests.browser.visitor import Stage
+from tests.browser.stage import Stage
 from tests.checked_client import connect
 
 reactor: Any = installed

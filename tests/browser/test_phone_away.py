@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.phone_visitor import ALICE, BOB, in_browsers_of_their_own, introduce, phone, tab, talk
-from tests.browser.visitor import Stage
+from tests.browser.stage import Stage
 from tests.daemon import LISTENERS, Daemon
 
 

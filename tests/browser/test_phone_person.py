@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from callnet.client import Account
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.phone_visitor import ALICE, BOB, introduce, phone
-from tests.browser.visitor import Stage
+from tests.browser.stage import Stage
 
 reactor: Any = installed
 

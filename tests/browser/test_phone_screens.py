@@ -21,7 +21,7 @@ from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.phone_layout import faults, word_faults
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.photographer import Photographer
-from tests.browser.visitor import Stage
+from tests.browser.stage import Stage
 
 OTHERS: Final = {"sideways": (844, 390), "small": (320, 568)}
 """These are looked at, too, and have no sheet."""

@@ -23,7 +23,8 @@ from tests.browser.continuity import (
     watch,
 )
 from tests.browser.layout import faults
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.stage import Stage
+from tests.browser.visitor import Visitor
 from tests.coturn import LOOPBACK, Coturn
 
 ROOM: Final = "distant-house"

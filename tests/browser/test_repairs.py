@@ -17,7 +17,8 @@ from tests.browser.continuity import (
     sockets,
     watch,
 )
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.stage import Stage
+from tests.browser.visitor import Visitor
 
 ROOM: Final = "green-house"
 LONGEST_PAUSE: Final = 1.0

@@ -18,7 +18,8 @@ from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.layout import faults, word_faults
 from tests.browser.photographer import Photographer
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.stage import Stage
+from tests.browser.visitor import Visitor
 
 SIDEWAYS: Final = (844, 390)
 """A phone on its side is looked at, too, and has no sheet."""

@@ -15,7 +15,7 @@ from callnet.client import Account, CallAnswer, Device, Frame
 from callnet.model import DeviceAddress
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
-from tests.browser.visitor import Stage
+from tests.browser.stage import Stage
 from tests.checked_client import connect
 from tests.daemon import Daemon
 from tests.redis_server import new_prefix, shared

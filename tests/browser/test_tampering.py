@@ -12,10 +12,11 @@ from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.comparing import Comparing
 from tests.browser.layout import faults
+from tests.browser.stage import Stage
 from tests.browser.tampering import Attacker, Tampering
 from tests.browser.test_call import ROOM
 from tests.browser.test_verification import SCREENS
-from tests.browser.visitor import Stage, Visitor
+from tests.browser.visitor import Visitor
 
 ANOTHER: Final = ":".join(["AB"] * 32)
 _HAS_FAILED: Final = "() => window.connections.some(({connectionState}) => connectionState === 'failed')"

@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred
 import callnet
 from tests.browser.case import BrowserCase
 from tests.browser.phone_visitor import phone
-from tests.browser.visitor import PAGE, Stage, Visitor
+from tests.browser.stage import Stage
+from tests.browser.visitor import PAGE, Visitor
 
 STATIC: Final = Path(callnet.__file__).parent / "static"
 

@@ -15,8 +15,8 @@ from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.comparing import Comparing
 from tests.browser.layout import faults
+from tests.browser.stage import Stage
 from tests.browser.test_call import ROOM
-from tests.browser.visitor import Stage
 
 VECTORS: Final = json.loads((Path(__file__).parent.parent / "verification_vectors.json").read_text(encoding="utf-8"))
 SCREENS: Final = ((1920, 1080), (1366, 768), (390, 844), (844, 390))
