@@ -49,6 +49,10 @@ class Sentinels:
         """Have a Sentinel make the replica the master, though nothing is wrong; it answers when it has begun."""
         self._sentinels[0].cli("SENTINEL", "FAILOVER", SERVICE)
 
+    def master_port(self) -> int:
+        """Where the master is, as the first of them says."""
+        return int(self._sentinels[0].cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE).split()[1])
+
     def told(self) -> str:
         """What each says of the master and of its replicas, for people to read."""
         asked = (("SENTINEL", subject, SERVICE) for subject in ("MASTER", "REPLICAS"))

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
+from acceptance.faults.bounds import RING_TIME
 from acceptance.ledger import Address
 
 EVERY: Final = "*"
@@ -203,6 +204,17 @@ class Books:
         :param others: who else had to do with it.
         """
         self.sights.append(Sight(kind, who, at if since is None else since, at, what, bound, others))
+
+    def unheard(self, who: Address, other: Address, at: float, what: str) -> None:
+        """``who`` is told of the end of a call with ``other`` that it never heard of.
+
+        Only the node where it was placed may have known of it, and was the last to be in touch again. So the cause may
+        lie as far back as that.
+        """
+        placed = self._last.get((other, who.phone))
+        is_it = placed is not None and placed.covers(who) and placed.at < at
+        since, bound = (placed.at, RING_TIME) if placed is not None and is_it else (at, 0.0)
+        self.seen("unheard", who, at, what, since=since, bound=bound, others=(other,))
 
     def note(self, who: Address, at: float, what: str) -> None:
         """Remember what was said and heard, should it turn out to be wrong later."""

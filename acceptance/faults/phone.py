@@ -241,7 +241,7 @@ class Phone(Line):
         elif self.attempt is not None and self.attempt.target.phone == fire.phone and room not in self._known:
             self.give_up("ended", at)
         elif room not in self._known and not self._just_back:
-            self.books.seen("unheard", self.address, at, f"{room}, {reason}", others=(fire,))
+            self.books.unheard(self.address, fire, at, f"{room}, {reason}")
         self._know(room)
 
     @property

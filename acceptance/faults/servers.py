@@ -80,6 +80,8 @@ class Watched:
 
     async def hold_back(self) -> None:
         """Let the replica hear nothing more of what is written."""
+        if await self._is_named():  # they have failed over by themselves: a busy machine is slow to answer
+            self._master, self._replica = self._replica, self._master
         await ask(self._replica, "REPLICAOF", *NOWHERE)
 
     async def fail_over(self) -> None:
@@ -92,6 +94,9 @@ class Watched:
         while "role:master" not in await ask(self._replica, "INFO", "replication"):
             if time.monotonic() > until:
                 raise TimeoutError(f"the Sentinels made nobody the master\n{self.sentinels.told()}")
+            if await self._is_named():
+                # They did so just before it was told to hear nothing more, which they would never take back.
+                await ask(self._replica, "REPLICAOF", "NO", "ONE")
             await asyncio.sleep(0.1)
         self._master, self._replica = self._replica, self._master
 
@@ -104,6 +109,10 @@ class Watched:
             if time.monotonic() > until:
                 raise TimeoutError("the replica does not replicate")
             await asyncio.sleep(0.1)
+
+    async def _is_named(self) -> bool:
+        """Tell whether the Sentinels say that the replica is the master."""
+        return await asyncio.to_thread(self.sentinels.master_port) == self._replica.port
 
     async def _told(self) -> str:
         try:

@@ -11,7 +11,7 @@ from acceptance.faults.books import Answer
 from acceptance.faults.bounds import ANNOUNCED, GRACE, LEASE, RING_TIME, SLACK, STUCK, TOLD
 from acceptance.faults.excuses import EXCUSES, RECOVERY, Fault, Kind, judge
 from acceptance.faults.tally import Tally
-from tests.faults.ledger import ANNE, BERT, END, Writer
+from tests.faults.ledger import ANNE, BERT, CARL, END, Writer
 
 
 def problem(wrong: Wrong, since: float, until: float | None = None, **more: Any) -> Problem:
@@ -198,6 +198,33 @@ class TallyTests(SynchronousTestCase):
         self.faults.append(Fault(Kind.NODE_KILLED, 0, 10, 10))
         self.counted()
         self.assertEqual(1, len(self.tally.lost))
+
+    def test_an_end_that_only_a_node_apart_knew(self) -> None:
+        """The end of a call that its callee never heard of is told when the node where it was placed is in touch again,
+        by when the callee may be elsewhere: the fault counts that was there when the call was placed, and no other.
+        """
+        for kind, node, start, lost in (
+            (Kind.LINK_CUT_LONGER, 0, 5, 0),
+            (Kind.LINK_CUT_LONGER, 2, 5, 1),
+            (Kind.LINK_CUT_LONGER, 0, 38, 1),
+        ):
+            self.setUp()
+            self.writer.failed(10, "unavailable")
+            self.writer.gone(BERT, 9, 30, node=0)
+            self.writer.books.unheard(BERT, ANNE, 40, "expired")
+            self.faults.append(Fault(kind, node, start, start + 8))
+            self.tally.judge(END, END, self.said.append)
+            self.assertEqual(lost, sum("never heard of" in line for line in self.said), (node, start))
+
+    def test_an_end_of_no_call(self) -> None:
+        """The end of a call that nobody placed is excused by what happens just then alone."""
+        for target, start, lost in ((CARL, 5, 1), (BERT, 5, 1), (CARL, 38, 0)):
+            self.setUp()
+            self.writer.call(10 if target is CARL else 41, target)
+            self.writer.books.unheard(BERT, ANNE, 40, "expired")
+            self.faults.append(Fault(Kind.LINK_CUT_LONG, 0, start, start + 3))
+            self.tally.judge(END, END, self.said.append)
+            self.assertEqual(lost, sum("never heard of" in line for line in self.said), (target, start))
 
     def test_a_ghost_of_a_call_long_settled(self) -> None:
         """A ring for a call that was settled long ago is noticed."""
