@@ -121,12 +121,12 @@ def running(settings: str) -> Iterator[Daemon]:
 def launch(
     folder: Path, settings: str, program: Sequence[str] = ("acceptance.census",), before: Sequence[str] = ()
 ) -> subprocess.Popen[bytes]:
-    """Start a daemon whose settings, log and census are in ``folder``; it does not serve yet.
+    """Start a daemon whose settings, log and census are in ``folder``; it does not serve yet. It stops at once.
 
     :param program: the module that is run, and its first arguments.
     :param before: a command that runs it, such as ``ip netns exec …``.
     """
-    (folder / "callnet.toml").write_text(settings)
+    (folder / "callnet.toml").write_text(f"drain_deadline = 0\n{settings}")
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
             [

@@ -276,6 +276,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     state_dir: str = ""
     workers: Processes = 1
     """How many processes serve; ``auto``: one for each core."""
+    drain_deadline: Duration = 30.0
+    """At a stop, seconds that those who are in calls have to end them; 0: they are cut off at once."""
     accounts: AccountSettings = AccountSettings()
     tokens: TokenSettings = TokenSettings()
     limits: LimitSettings = LimitSettings()

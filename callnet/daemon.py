@@ -25,6 +25,7 @@ from callnet.storage.database import Database
 from callnet.storage.threads import IThreadsReactor, Threads
 from callnet.turn import shorten
 from callnet.websocket import ServerSocketFactory
+from callnet.websocket.draining import Draining
 
 _LOOK_AGAIN: Final = 0.1
 """Seconds between two looks at whether the other nodes are reached, at a start."""
@@ -43,6 +44,7 @@ class Daemon(Service):
     :param chores: what goes on beside serving.
     :param readiness: it is told when connections are taken.
     :param manager: it tells systemd how this process is.
+    :param drain_deadline: seconds that calls have to end at a stop.
     :param renewals: what is read again at SIGHUP.
     """
 
@@ -63,6 +65,7 @@ class Daemon(Service):
         readiness: Readiness,
         observed: Observed,
         manager: ServiceManager,
+        drain_deadline: float,
         greeting: Iterable[str],
         renewals: Renewals,
         reactor: IThreadsReactor,
@@ -81,6 +84,8 @@ class Daemon(Service):
         self._impatient = impatient
         self._readiness = readiness
         self._manager = manager
+        self._drain_deadline = drain_deadline
+        self._draining = Draining(sockets, drain_deadline, reactor)
         self._greeting = "\n".join(greeting)
         self._reactor = reactor
         self._greets: IDelayedCall | None = None
@@ -108,9 +113,15 @@ class Daemon(Service):
             self.renewals[name]()
 
     def stopService(self) -> Deferred[None]:
-        """Take no more connections, tell every device and page, and fire when all are gone (5 s at most)."""
+        """Open no more sockets, wait for calls to end, tell every device and page, and fire when all are gone (5 s
+        at most).
+        """
         super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
+
+    def hurry(self) -> None:
+        """Wait for no call any more; it was told to stop."""
+        self._draining.hurry()
 
     def _open(self) -> None:
         """Let devices be sent here: it is known who may not come in."""
@@ -130,16 +141,20 @@ class Daemon(Service):
         if self._greets is not None:
             self._greets.cancel()
         self._leave_hangups()
-        self._manager.stopping()
+        self._manager.stopping(self._drain_deadline)
         self._readiness.drain()
         self._rooms.refuse_calls()
-        closed = close_all([each for each in self.listeners if each.service != ADMIN])
+        served = [each for each in self.listeners if each.service != ADMIN]
+        await close_all([each for each in served if each.is_of_systemd])
+        await self._draining.begin()
+        closed = close_all([each for each in served if not each.is_of_systemd])
         await gatherResults([sockets.shut_down() for sockets in self._sockets])
         await closed
         self._rooms.stop()
         await gatherResults([chore.stop() for chore in self._chores])
         await self._cluster.stop()
         await close_all([each for each in self.listeners if each.service == ADMIN])
+        self._manager.end()
         self.news.stop()
         for waiting in self._impatient:
             waiting.stop()

@@ -205,6 +205,11 @@ class ICallStore(Interface):
         :param guess: the answer may be that nothing is known of these phones, without asking; a commit finds out.
         """
 
+    def known() -> Records:
+        """All that this node knows of its own devices and pages, and of their calls, without asking anybody. It is
+        live; others may know more.
+        """
+
     def commit(changes: Changes) -> Soon[Commit]:
         """Write all of ``changes`` and publish its notices, in order, if every version still holds.
 

@@ -17,7 +17,7 @@ from typing import Final, cast
 from msgspec import Struct
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import IProtocolFactory, IReactorCore, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.python import usage
 
@@ -49,6 +49,7 @@ from callnet.operations.listening import ADMIN, OpenListener, open_all
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Question, Readiness, Remembered
 from callnet.operations.service_manager import ServiceManager
+from callnet.operations.signals import on_another_stop
 from callnet.operations.turn_secret import TurnSecret, read_turn_secret
 from callnet.people import Identities, IPeopleReactor, compose_people
 from callnet.push.vapid import Vapid, load_or_make_key
@@ -69,7 +70,7 @@ SERVED: Final = ("account", "signaling", "site")
 _STATIC: Final = os.path.join(os.path.dirname(callnet.__file__), "static")
 
 
-class IDaemonReactor(IParentReactor, IPeopleReactor):
+class IDaemonReactor(IParentReactor, IPeopleReactor, IReactorCore):
     """What the daemon needs of a reactor, apart from the listening that its endpoints do."""
 
 
@@ -95,9 +96,11 @@ def makeService(options: Options, reactor: IDaemonReactor | None = None) -> ISer
 
         reactor = cast(IDaemonReactor, installed)
     try:
-        return compose(load(options["config"], os.environ), reactor)
+        service = compose(load(options["config"], os.environ), reactor)
     except StartError as error:
         raise SystemExit(f"callnet: {error}") from None
+    reactor.addSystemEventTrigger("before", "shutdown", on_another_stop, reactor, service.hurry)
+    return service
 
 
 def compose(settings: Settings, reactor: IDaemonReactor) -> Daemon | Supervisor:
@@ -227,6 +230,7 @@ def _compose_node(
         readiness,
         observed,
         ServiceManager(os.environ if sockets is None else {}, reactor),
+        settings.drain_deadline,
         _greeting(settings, listeners) if sockets is None else (),
         read_again,
         reactor,
@@ -245,7 +249,8 @@ def _compose_parent(settings: Settings, reactor: IDaemonReactor, basis: _Basis, 
     }
     watch = _watch(settings, reactor, basis.tls, read_again)
     manager = ServiceManager(os.environ, reactor)
-    return Supervisor(workers, listeners, [watch], manager, _greeting(settings, listeners), read_again, reactor)
+    greeted = _greeting(settings, listeners)
+    return Supervisor(workers, listeners, [watch], manager, settings.drain_deadline, greeted, read_again, reactor)
 
 
 def _watch(

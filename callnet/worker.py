@@ -23,7 +23,7 @@ from callnet.daemon import Daemon
 from callnet.errors import StartError
 from callnet.operations.logs import fields_of
 from callnet.supervision import messages
-from callnet.supervision.messages import ANSWERS, LOG, ORDERS, Answer, Ask, LogLine, Serving
+from callnet.supervision.messages import ANSWERS, LOG, ORDERS, Answer, Ask, Hurry, LogLine, Serving
 from callnet.tap import compose_worker
 
 _log = Logger()
@@ -85,11 +85,14 @@ class Orders(LineOnlyReceiver):
         order = messages.decode_order(line)
         if isinstance(order, Ask):
             self._answer(order)
+        elif isinstance(order, Hurry):
+            self._daemon.hurry()
         else:
             self._daemon.reload([order.what])
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002
-        """Stop."""
+        """Stop, and wait for no calls: another parent wants to listen where this worker does."""
+        self._daemon.hurry()
         self._stop()
 
     def _answer(self, ask: Ask) -> None:

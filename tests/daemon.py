@@ -52,6 +52,7 @@ class Daemon:
     :param directory: its home, which is made if it is missing; what it writes goes there.
     :param settings: TOML, beside the listeners.
     :param command: how it is started; its settings come by ``CALLNET_CONFIG``.
+    :param drain_deadline: seconds that calls have to end when it is stopped.
     :param descriptors: further files that it is to find open, by the number that they have there.
     """
 
@@ -62,11 +63,12 @@ class Daemon:
         command: Sequence[str] = TWISTD,
         listeners: str = LISTENERS,
         descriptors: Mapping[int, int] | None = None,
+        drain_deadline: float = 0,
     ) -> None:
         self.directory: Final = os.path.abspath(directory)
         self.state_dir: Final = os.path.join(self.directory, "state")
         self.certificate: Final = os.path.join(self.state_dir, "self-signed.crt")
-        self._settings = settings
+        self._settings = f"drain_deadline = {drain_deadline}\n{settings}"
         self._listeners = listeners
         self._command = command
         self._descriptors = descriptors or {}

@@ -62,6 +62,10 @@ class LateCallStore:
 
         return self._late(lambda: Deferred.fromCoroutine(read()))
 
+    def known(self) -> Records:
+        """See :meth:`callnet.interfaces.ICallStore.known`."""
+        return self._store.known()
+
     def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
 

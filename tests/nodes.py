@@ -113,6 +113,10 @@ class NodeStore:
             return Ready(self._cut_off.records())
         return Ready(self._cluster.tables.records)
 
+    def known(self) -> Records:
+        """See :meth:`callnet.interfaces.ICallStore.known`."""
+        return self._cluster.tables.records if self._cut_off is None else self._cut_off.records()
+
     def commit(self, changes: Changes) -> Soon[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         tables = self._cluster.tables

@@ -48,6 +48,10 @@ class FailingStore:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
         return fail(self.error("away")) if self.error else self._store.read(phones, rooms, fresh, guess)
 
+    def known(self) -> Records:
+        """See :meth:`callnet.interfaces.ICallStore.known`."""
+        return self._store.known()
+
     def commit(self, changes: Changes) -> Soon[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         return fail(self.error("away")) if self.error else self._store.commit(changes)

@@ -13,10 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.operations.metrics import Family, of_sockets
 from callnet.operations.observed import Observed
-from callnet.operations.readiness import Check, Report
+from callnet.operations.readiness import DRAINING, Check, Report
 from callnet.operations.service_manager import LOOK_AGAIN, LOOK_EVERY, ServiceManager
 
 READY = Report(True, {"listeners": Check(True)})
+STOPPING = ["STOPPING=1", "EXTEND_TIMEOUT_USEC=45000000", "STATUS=Stopping"]
 NOT_READY = Report(
     False, {"listeners": Check(True), "database": Check(False, "no answer"), "redis": Check(False, "no")}
 )
@@ -107,21 +108,27 @@ class TellingTests(ManagerTestCase):
             self.assertNotIn("WATCHDOG=1", self.told()[0])
 
     def test_stopping(self) -> None:
-        """It tells that it stops, and nothing after that."""
-        manager = self.begin()
+        """It tells that it stops and how long that may take, then how it is as before, and nothing in the end."""
+        manager = self.begin(WATCHDOG_USEC="6000000")
         self.told()
-        manager.stopping()
-        self.assertEqual([["STOPPING=1", "STATUS=Stopping"]], self.told())
+        manager.stopping(30.0)
+        self.assertEqual([STOPPING], self.told())
+        self.report = Report(False, {"listeners": Check(False, DRAINING)})
+        self.clock.advance(2)
+        status = "STATUS=Stopping when the calls of 12 devices and 3 pages are over"
+        self.assertEqual([[status, "WATCHDOG=1"]], self.told())
+        manager.end()
         self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_stopping_while_it_asks(self) -> None:
-        """What is found out during a stop is not told any more."""
+        """What is found out when all is over is not told any more."""
         asked = Deferred[Report]()
         manager = ServiceManager({"NOTIFY_SOCKET": self.address}, self.clock)
         manager.start(Observed(lambda: asked, self.families))
-        manager.stopping()
+        manager.stopping(30.0)
+        manager.end()
         asked.callback(READY)
-        self.assertEqual([["STOPPING=1", "STATUS=Stopping"]], self.told())
+        self.assertEqual([STOPPING], self.told())
         self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_abstract_socket(self) -> None:
@@ -145,5 +152,6 @@ class SilentTests(ManagerTestCase):
         """It asks for nothing and sends nothing."""
         manager = ServiceManager({}, self.clock)
         manager.start(Observed(lambda: self.fail("asked"), self.families))
-        manager.stopping()
+        manager.stopping(30.0)
+        manager.end()
         self.assertEqual(([], []), (self.told(), self.clock.getDelayedCalls()))

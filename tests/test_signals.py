@@ -11,7 +11,7 @@ from typing import Any, cast
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.operations.signals import on_hangup
+from callnet.operations.signals import on_another_stop, on_hangup
 
 
 class Reactor:
@@ -77,3 +77,19 @@ class HangupTests(SynchronousTestCase):
         os.kill(os.getpid(), signal.SIGHUP)
         self.reactor.turn()
         self.assertEqual(self.seen, ["as before", "as before"])
+
+
+class StopTests(SynchronousTestCase):
+    """What further signals do that tell a process to stop."""
+
+    def test_each_is_acted_on_in_the_reactor(self) -> None:
+        """Each is acted on in the reactor, and none complains that it is stopping already."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        reactor, seen = Reactor(), list[int]()
+        on_another_stop(cast(IReactorFromThreads, cast(Any, reactor)), lambda: seen.append(1))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        self.assertEqual([], seen)
+        reactor.turn()
+        self.assertEqual([1, 1, 1], seen)

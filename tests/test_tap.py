@@ -88,6 +88,7 @@ class RunningTests(DaemonTestCase):
         """Stop it, if it runs, however its peers behave."""
         if self.daemon.running:
             stopped = self.daemon.stopService()
+            self.daemon.hurry()
             self.reactor.advance(10)
             self.successResultOf(stopped)
 
@@ -133,11 +134,16 @@ class RunningTests(DaemonTestCase):
             added = self.post(port, "/contacts/add", contact_phone="13651884968", token=login["token"])
             self.assertEqual(added["errorCode"], 0)
 
-    def test_devices_on_different_ports_meet(self) -> None:
-        """Devices on different ports meet."""
+    def ring(self) -> tuple[Wire, Wire]:
+        """Have a device call another one, which is on another port."""
         caller, callee = self.device(8082, "phone"), self.device(8080, "tv888")
         caller.frame(TEXT, b'{"type":"call","to_phone":"13651884967","to_device_id":"tv888"}')
         self.carry(caller, callee)
+        return caller, callee
+
+    def test_devices_on_different_ports_meet(self) -> None:
+        """Devices on different ports meet."""
+        _, callee = self.ring()
         [called] = [json.loads(frame.payload) for frame in callee.frames]
         self.assertEqual((called["type"], called["from_device_id"]), ("called", "phone"))
 
@@ -165,6 +171,23 @@ class RunningTests(DaemonTestCase):
         self.assertNoResult(stopped)
         self.carry(*devices)
         self.assertEqual([wire.close_code for wire in devices], [1001, 1001])
+        self.successResultOf(stopped)
+
+    def test_when_it_stops_calls_are_waited_for(self) -> None:
+        """When it stops calls are waited for, while newcomers are told to come later, until somebody is in a hurry."""
+        wires = self.ring()
+        stopped = self.daemon.stopService()
+        self.reactor.pump([0.5] * 40)
+        self.carry(*wires)
+        self.assertEqual([None, None], [wire.close_code for wire in wires])
+        late = Wire(self.factory(8082))
+        late.handshake("/socket.io?token=")
+        self.carry(late)
+        self.assertEqual(503, late.status)
+        self.assertNoResult(stopped)
+        self.daemon.hurry()
+        self.carry(*wires)
+        self.assertEqual([1001, 1001], [wire.close_code for wire in wires])
         self.successResultOf(stopped)
 
     def test_devices_that_do_not_go_are_cut_after_5_seconds(self) -> None:

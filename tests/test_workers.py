@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.operations.readiness import Report
 from callnet.supervision import messages
-from callnet.supervision.messages import SOCKETS, Serving, Start
+from callnet.supervision.messages import SOCKETS, Hurry, Serving, Start
 from callnet.supervision.worker import FIRST_PAUSE, LONGEST_PAUSE, OLD_AGE, STOP_LIMIT
 from tests.workers_case import SETTINGS, WorkersTestCase
 
@@ -139,11 +139,21 @@ class StopTests(WorkersTestCase):
         self.serve()
         stopped = self.workers.stop()
         self.first.end()
-        self.reactor.advance(STOP_LIMIT)
+        self.reactor.advance(SETTINGS.drain_deadline + STOP_LIMIT - 0.1)
+        self.assertEqual(self.second.signals, ["TERM"])
+        self.reactor.advance(0.1)
         self.assertEqual(self.second.signals, ["TERM", "KILL"])
         self.second.end(signal=9)
         self.successResultOf(stopped)
         self.assertEqual(self.first.signals, ["TERM"])
+
+    def test_hurry(self) -> None:
+        """Those that still stop can be told to wait for no calls; those that have just died are told nothing."""
+        self.serve()
+        self.workers.stop()
+        self.first.end()
+        self.workers.hurry()
+        self.assertEqual([[], [Hurry()]], [self.first.orders, self.second.orders])
 
     def test_who_was_about_to_be_started_is_not(self) -> None:
         """One that was about to be started is not."""

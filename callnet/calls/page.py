@@ -126,6 +126,11 @@ class PageSession:
         if peer is not None and peer.session == frame.to:
             self._rooms.relay(Relay(RoomId(joined.room_id), peer.node, peer.key, joined.session, bytes(frame.data)))
 
+    def is_in_call(self) -> bool:
+        """Tell whether the page has a seat in a call that goes on, or in a meeting with another page."""
+        joined = self._joined
+        return joined is not None and self._view is not None and self._rooms.unfinished.fills(RoomId(joined.room_id))
+
     # From the room manager
 
     def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:

@@ -19,7 +19,6 @@ from callnet.calls import events
 from callnet.calls.arrivals import Arrivals
 from callnet.calls.call import NoSuchCall, NotYours, Overtaken, TooLate
 from callnet.calls.connecting import ConnectedInDoubt, Connecting
-from callnet.calls.counts import CallCounts
 from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
 from callnet.calls.extensions import Extensions
@@ -33,6 +32,7 @@ from callnet.calls.seats import SeatReply
 from callnet.calls.sessions import DeviceSession, SeatSession
 from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.turns import Turns
+from callnet.calls.unfinished import Unfinished
 from callnet.calls.unknown import UnknownCalls
 from callnet.calls.waiters import Told, Waiters
 from callnet.calls.waking import Waking
@@ -61,6 +61,9 @@ class RoomManager:
         self.now: Final[Callable[[], float]] = store.now
         """The time on the clock of the store, on which all records are."""
         self._decisions = Decisions(store, settings)
+        self.counts: Final = self._decisions.counts
+        """What has become of calls on this node."""
+        self.unfinished: Final = Unfinished(store)
         self._retries = Retries(clock, self._settle_again)
         self._unknown = UnknownCalls(self._retries, self._decisions.settle)
         self._decisions.on_unreached = RingingAgain(self._decisions, self._retries).unreached
@@ -78,11 +81,6 @@ class RoomManager:
         self._pages = Pages(store, self._decisions, self._retries, self._turns)
         self._refusing = False
         bus.subscribe(self._receive)
-
-    @property
-    def counts(self) -> CallCounts:
-        """What has become of calls on this node."""
-        return self._decisions.counts
 
     def start(self) -> None:
         """Begin to act on what is due."""

@@ -222,6 +222,10 @@ class Session:
         self._limits.displaced(self.address)
         self._peer.close(CloseCode.DISPLACED, "connected elsewhere")
 
+    def is_in_call(self) -> bool:
+        """Tell whether the device is in a call, be it one that rings."""
+        return self._rooms.unfinished.has(self.address)
+
     def heard_at(self) -> float:
         """When anything was last received from the device, or earlier: what was decided until then it has heard.
 

@@ -73,6 +73,10 @@ class MemoryCallStore:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
         return self._everything
 
+    def known(self) -> Records:
+        """See :meth:`callnet.interfaces.ICallStore.known`."""
+        return self._tables.records
+
     def commit(self, changes: Changes) -> Soon[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         if not self._tables.holds(changes):

@@ -146,6 +146,10 @@ class SharedCallStore:
             self._bus.deliver(message)
         return records
 
+    def known(self) -> Records:
+        """See :meth:`callnet.interfaces.ICallStore.known`."""
+        return self._copies.records
+
     def commit(self, changes: Changes) -> Soon[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         if self._member.joined:

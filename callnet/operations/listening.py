@@ -32,6 +32,7 @@ from callnet.operations.proxied import Proxied
 ADMIN: Final = "admin"
 """The service of the operator's listeners."""
 
+_SYSTEMD: Final = "systemd:"
 _BACKLOG: Final = 1024
 """Connections that may wait to be accepted, unless the endpoint says otherwise: after a restart all come at once."""
 
@@ -43,6 +44,8 @@ class OpenListener(Struct, frozen=True):
     """Its key path in the settings."""
     tls: bool
     port: IListeningPort
+    is_of_systemd: bool = False
+    """Whether its socket stays open when this process takes no more connections, for others to take them."""
 
     @property
     def service(self) -> str:
@@ -96,7 +99,8 @@ def open_all(
             if listener.proxy_protocol:
                 factory = Proxied(factory, listener.proxy_protocol, reactor)
             descriptor = None if sockets is None else sockets[key]
-            opened.append(OpenListener(key, listener.tls, _open(reactor, key, listener, factory, descriptor)))
+            port = _open(reactor, key, listener, factory, descriptor)
+            opened.append(OpenListener(key, listener.tls, port, listener.endpoint.startswith(_SYSTEMD)))
     except StartError:
         close_all(opened)
         raise
@@ -148,7 +152,7 @@ def _words(error: Exception) -> str:
 
 
 def _listen(reactor: IReactorTime, description: str, factory: IProtocolFactory) -> IListeningPort:
-    if not description.startswith("systemd:") and ":backlog=" not in description:
+    if not description.startswith(_SYSTEMD) and ":backlog=" not in description:
         description += f":backlog={_BACKLOG}"
     endpoint = serverFromString(reactor, description)
     if isinstance(endpoint, AdoptedStreamServerEndpoint):

@@ -19,6 +19,8 @@ ASK_LIMIT: Final = 0.8
 REMEMBERED: Final = 1.0
 """Seconds for which an answer is good."""
 
+LISTENERS: Final = "listeners"
+"""What takes connections, among the things that are needed."""
 DRAINING: Final = "draining"
 """Why nothing more should come here."""
 
@@ -45,6 +47,11 @@ class Report(Struct, frozen=True, omit_defaults=True):
     """The same of each worker that answered, by its number."""
 
     @property
+    def is_draining(self) -> bool:
+        """Whether it was told to stop."""
+        return self.checks[LISTENERS].why == DRAINING
+
+    @property
     def wrong(self) -> str:
         """What is wrong, in a line."""
         return ", ".join(f"{name}: {check.why}" for name, check in self.checks.items() if not check.ok)
@@ -62,7 +69,7 @@ class Readiness:
     """
 
     def __init__(self, questions: Mapping[str, Question], clock: IReactorTime) -> None:
-        self._questions: Mapping[str, Question] = {"listeners": lambda: self._closed, **questions}
+        self._questions: Mapping[str, Question] = {LISTENERS: lambda: self._closed, **questions}
         self._clock = clock
         self._closed: str | None = "starting"
 

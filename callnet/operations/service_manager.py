@@ -22,6 +22,8 @@ LOOK_EVERY: Final = 10.0
 """Seconds between two looks at how it is, at the most."""
 LOOK_AGAIN: Final = 0.2
 """The same as long as it has not served yet."""
+STOP_TIME: Final = 15.0
+"""Seconds that a stop may take when calls are over or given up."""
 _BEATS: Final = 3
 """How often systemd is told that it turns within the time after which it would be started anew."""
 
@@ -39,7 +41,7 @@ class ServiceManager:
         self._pause = min(LOOK_EVERY, self._watchdog / _BEATS) if self._watchdog else LOOK_EVERY
         self._clock = clock
         self._next: IDelayedCall | None = None
-        self._was_ready = self._stopping = False
+        self._was_ready = self._ended = False
 
     def start(self, observed: Observed) -> None:
         """Begin. It is told that this process serves when that is so for the first time."""
@@ -47,13 +49,17 @@ class ServiceManager:
             self._observed = observed
             self._look()
 
-    def stopping(self) -> None:
-        """Tell that this process is about to end; nothing else is told after that."""
-        self._stopping = True
+    def stopping(self, drain_deadline: float) -> None:
+        """Tell that this process is about to end, when calls have had so many seconds to do so."""
+        longest = int((drain_deadline + STOP_TIME) * 1e6)
+        self._say("STOPPING=1", f"EXTEND_TIMEOUT_USEC={longest}", "STATUS=Stopping")
+
+    def end(self) -> None:
+        """Tell nothing more."""
+        self._ended = True
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        self._say("STOPPING=1", "STATUS=Stopping")
 
     def _look(self) -> None:
         self._next = None
@@ -62,7 +68,7 @@ class ServiceManager:
     async def _tell(self) -> None:
         report = await self._observed.report()
         said = [f"STATUS={status_of(report, await self._observed.families())}"]
-        if self._stopping:
+        if self._ended:
             return
         if report.ready and not self._was_ready:
             self._was_ready = True
@@ -83,12 +89,13 @@ class ServiceManager:
 
 def status_of(report: Report, families: Sequence[Family]) -> str:
     """How it is, in a line for ``systemctl status``."""
-    if not report.ready:
-        return f"Not ready: {report.wrong}"
     open_now = {
         sample.label: sample.value for family in families if family.name == SOCKETS for sample in family.samples
     }
-    return f"Serving {open_now.get('device', 0):.0f} devices and {open_now.get('page', 0):.0f} pages"
+    sockets = f"{open_now.get('device', 0):.0f} devices and {open_now.get('page', 0):.0f} pages"
+    if report.is_draining:
+        return f"Stopping when the calls of {sockets} are over"
+    return f"Serving {sockets}" if report.ready else f"Not ready: {report.wrong}"
 
 
 def _watchdog(environment: Mapping[str, str]) -> float:

@@ -1,4 +1,4 @@
-"""SIGHUP, which asks a daemon to look again at what it has read."""
+"""SIGHUP, which asks a daemon to look again at what it has read, and signals that tell it to stop."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ def on_hangup(reactor: IReactorFromThreads, act: Callable[[], object]) -> Callab
         return lambda: None
     before = signal.signal(signal.SIGHUP, lambda _number, _frame: reactor.callFromThread(act))
     return lambda: _restore(before)
+
+
+def on_another_stop(reactor: IReactorFromThreads, act: Callable[[], object]) -> None:
+    """Have ``act`` called in the reactor at each further signal that tells a process to stop, which is stopping.
+
+    Twisted's own handlers would complain that it is.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: reactor.callFromThread(act))
 
 
 def _restore(handler: object) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from random import uniform
 from typing import Final
 from urllib.parse import urlsplit
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from callnet.accounts.token import Token
@@ -22,9 +20,6 @@ from callnet.operations.limits import SignalLimits
 from callnet.signaling.peer import Peer
 from callnet.websocket import ServerSocketFactory
 from callnet.websocket.crowds import Heads
-
-_RECONNECT_IN: Final = 1.0, 10.0
-"""Seconds in which extended clients are to come again, at the least and at the most."""
 
 
 class SignalingFactory(ServerSocketFactory):
@@ -75,10 +70,3 @@ class SignalingFactory(ServerSocketFactory):
         may_pull = token.claimed or not self._open_enrolment
         site = site_of(peer.host)
         return ExtendedSession(token.device, self._rooms, peer, self.clock, self.limits, may_pull, self._ice, site)
-
-    def shut_down(self) -> Deferred[None]:
-        """Open no more sockets, close all with 1001, of which extended clients are told. Fires when they are gone."""
-        for socket in list(self.sockets):
-            if isinstance(socket, Peer):
-                socket.say_going_away(uniform(*_RECONNECT_IN))  # noqa: S311  it hides nothing
-        return super().shut_down()

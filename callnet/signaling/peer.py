@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from random import uniform
+from typing import TYPE_CHECKING, Final
 
 from zope.interface import implementer
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from callnet.signaling.factory import SignalingFactory
 
 _BEARER = "bearer "
+_RECONNECT_IN: Final = 1.0, 10.0
+"""Seconds in which extended clients are to come again, at the least and at the most."""
 
 
 @implementer(IPeer)
@@ -71,11 +74,17 @@ class Peer(ServerSocket):
         """Hand a frame to the session."""
         self.session.received(payload)
 
-    def say_going_away(self, reconnect_in: float) -> None:
-        """Tell an extended client that the socket is about to be closed."""
+    def is_needed(self) -> bool:
+        """Tell whether the device is in a call, be it one that rings."""
+        session = getattr(self, "session", None)
+        return session is not None and session.is_in_call()
+
+    def go_away(self) -> None:
+        """Close the socket, and tell an extended client before it when to come again."""
         session = getattr(self, "session", None)
         if isinstance(session, ExtendedSession):
-            session.going_away(reconnect_in, 0.0)
+            session.going_away(uniform(*_RECONNECT_IN), 0.0)  # noqa: S311  it hides nothing
+        super().go_away()
 
     def gone(self) -> None:
         """Let the device be gone."""

@@ -1,14 +1,14 @@
 """What the parent and its workers say to each other over pipes: a JSON object a line.
 
-========================  ================  ====================================================
+========================  ================  ================================================================
 descriptor of the worker  direction         carries
-========================  ================  ====================================================
-:data:`ORDERS`            parent → worker   :class:`Start` first, then :class:`Ask` and :class:`Reload`
+========================  ================  ================================================================
+:data:`ORDERS`            parent → worker   :class:`Start` first, then :class:`Ask`, :class:`Reload`, :class:`Hurry`
 :data:`LOG`               worker → parent   :class:`LogLine`
 :data:`COMPLAINTS`        worker → parent   what Python itself or a library has to complain of
 :data:`ANSWERS`           worker → parent   :class:`Serving` once, then :class:`Answer`
 :data:`SOCKETS` and more  –                 the listening sockets
-========================  ================  ====================================================
+========================  ================  ================================================================
 
 A worker whose :data:`ORDERS` come to an end has lost its parent.
 """
@@ -56,6 +56,10 @@ class Reload(Struct, frozen=True, tag=True):
     """Its name (:data:`callnet.operations.signals.Renewals`)."""
 
 
+class Hurry(Struct, frozen=True, tag=True):
+    """Having been told to stop, wait for nobody any more."""
+
+
 class Serving(Struct, frozen=True, tag=True):
     """The worker takes connections."""
 
@@ -79,13 +83,13 @@ class LogLine(Struct, frozen=True, array_like=True):
     """What it is about."""
 
 
-def encode(message: Start | Ask | Reload | Serving | Answer | LogLine) -> bytes:
+def encode(message: Start | Ask | Reload | Hurry | Serving | Answer | LogLine) -> bytes:
     """One line."""
     return msgspec.json.encode(message) + b"\n"
 
 
 decode_start: Final = msgspec.json.Decoder(Start).decode
-decode_order: Final = msgspec.json.Decoder(Ask | Reload).decode
+decode_order: Final = msgspec.json.Decoder(Ask | Reload | Hurry).decode
 decode_answer: Final = msgspec.json.Decoder(Serving | Answer).decode
 decode_log_line: Final = msgspec.json.Decoder(LogLine).decode
 

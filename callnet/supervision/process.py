@@ -20,7 +20,7 @@ from callnet.operations.logs import FIELDS
 from callnet.operations.metrics import Family
 from callnet.operations.readiness import Report
 from callnet.supervision import messages
-from callnet.supervision.messages import ANSWERS, COMPLAINTS, LOG, ORDERS, Answer, Ask, Lines, LogLine, Reload
+from callnet.supervision.messages import ANSWERS, COMPLAINTS, LOG, ORDERS, Answer, Ask, Hurry, Lines, LogLine, Reload
 
 ANSWER_LIMIT: Final = 1.0
 """Seconds that an answer may take."""
@@ -76,6 +76,10 @@ class WorkerProcess(ProcessProtocol):
         """Have it read something again."""
         self._tell(Reload(what))
 
+    def hurry(self) -> None:
+        """Have it wait for nobody any more: it was told to stop."""
+        self._tell(Hurry())
+
     def kill(self, name: str) -> None:
         """Send it a signal, if it is still there."""
         with suppress(ProcessExitedAlready):
@@ -111,7 +115,7 @@ class WorkerProcess(ProcessProtocol):
     def _forget(self, number: int) -> None:
         del self._asked[number]
 
-    def _tell(self, order: messages.Start | Ask | Reload) -> None:
+    def _tell(self, order: messages.Start | Ask | Reload | Hurry) -> None:
         if self._listens:
             self.transport.writeToChild(ORDERS, messages.encode(order))
 

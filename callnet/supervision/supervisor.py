@@ -14,7 +14,7 @@ from callnet.config import Settings
 from callnet.operations.listening import ADMIN, OpenListener, close_all, hold, let_go
 from callnet.operations.metrics import Family, total
 from callnet.operations.observed import Observed
-from callnet.operations.readiness import DRAINING, Check, Report, report_of
+from callnet.operations.readiness import DRAINING, LISTENERS, Check, Report, report_of
 from callnet.operations.rounds import Chore
 from callnet.operations.service_manager import ServiceManager
 from callnet.operations.signals import Renewals, on_hangup
@@ -66,6 +66,11 @@ class Workers:
             self._look = None
         return gatherResults([worker.stop() for worker in self._workers]).addCallback(lambda _: None)
 
+    def hurry(self) -> None:
+        """Have them wait for nobody any more: they were told to stop."""
+        for worker in self._workers:
+            worker.hurry()
+
     def _look_later(self, all_ready: Callable[[], None]) -> None:
         self._look = self._reactor.callLater(_LOOK_AGAIN, self._look_at_all, all_ready)
 
@@ -83,7 +88,7 @@ class Workers:
         return gatherResults([worker.look() for worker in self._workers]).addCallback(self._sum_up)
 
     def _sum_up(self, looks: Iterable[tuple[Check, Report | None]]) -> Report:
-        checks = {"listeners": Check(False, DRAINING) if self._stopping else Check(True)}
+        checks = {LISTENERS: Check(False, DRAINING) if self._stopping else Check(True)}
         reports: dict[str, Report] = {}
         for number, (check, report) in enumerate(looks, 1):
             checks[f"worker {number}"] = check
@@ -101,6 +106,7 @@ class Supervisor(Service):
     :param listeners: what is open; the workers take connections from all but the operator's.
     :param chores: what goes on here meanwhile.
     :param manager: it tells systemd how this process and its workers are.
+    :param drain_deadline: seconds that calls have to end at a stop.
     :param renewals: what is read again at SIGHUP, here and by the workers.
     """
 
@@ -113,6 +119,7 @@ class Supervisor(Service):
         listeners: Sequence[OpenListener],
         chores: Sequence[Chore],
         manager: ServiceManager,
+        drain_deadline: float,
         greeting: Iterable[str],
         renewals: Renewals,
         reactor: IReactorFromThreads,
@@ -122,6 +129,7 @@ class Supervisor(Service):
         self._own = [each for each in listeners if each.service == ADMIN]
         self._chores = chores
         self._manager = manager
+        self._drain_deadline = drain_deadline
         self._greeting = "\n".join(greeting)
         self._renewals = renewals
         self._reactor = reactor
@@ -141,12 +149,17 @@ class Supervisor(Service):
         super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
+    def hurry(self) -> None:
+        """Wait for no call any more; it was told to stop."""
+        self._workers.hurry()
+
     async def _stop(self) -> None:
         self._ignore_hangups()
-        self._manager.stopping()
+        self._manager.stopping(self._drain_deadline)
         await gatherResults([chore.stop() for chore in self._chores])
         await gatherResults([let_go(self._served), self._workers.stop()])
         await close_all(self._own)
+        self._manager.end()
 
     def _reload_all(self) -> None:
         for renew in self._renewals.values():

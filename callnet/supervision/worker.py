@@ -26,7 +26,7 @@ LONGEST_PAUSE: Final = 10.0
 OLD_AGE: Final = 60.0
 """Seconds that a process must have lived for its end to be no sign that the next will die as well."""
 STOP_LIMIT: Final = 7.0
-"""Seconds that a process may take to stop: its devices have 5 of them."""
+"""Seconds that a process may take to stop when its calls are over or given up: its devices have 5 of them."""
 
 
 class IParentReactor(IReactorTime, IReactorProcess):
@@ -80,8 +80,13 @@ class Worker:
             return succeed(None)
         self._gone = gone = Deferred[None]()
         self._process.kill("TERM")
-        limit = self._reactor.callLater(STOP_LIMIT, self._end_it)
+        limit = self._reactor.callLater(STOP_LIMIT + self._orders.settings.drain_deadline, self._end_it)
         return gone.addCallback(lambda _: limit.cancel() if limit.active() else None)
+
+    def hurry(self) -> None:
+        """Have its process, which was told to stop, wait for nobody any more."""
+        if self._process is not None:
+            self._process.hurry()
 
     def reload(self, what: str) -> None:
         """Have its process read something again."""

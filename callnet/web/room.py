@@ -47,6 +47,11 @@ class RoomSocket(ServerSocket):
         """Hand a frame to the session."""
         self.session.received(payload)
 
+    def is_needed(self) -> bool:
+        """Tell whether the page is in a call, or in a meeting with another one."""
+        session = getattr(self, "session", None)
+        return session is not None and session.is_in_call()
+
     def gone(self) -> None:
         """Let the page be gone."""
         self.session.closed()

@@ -14,7 +14,6 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.resource import IResource
 
 from callnet import short_path
-from callnet.model import CloseCode
 from callnet.websocket.crowds import Crowds
 from callnet.websocket.socket import CLOSE_TIME, ServerSocket
 
@@ -99,10 +98,7 @@ class ServerSocketFactory(WebSocketServerFactory):
             self._sweep.cancel()
             self._sweep = None
         for socket in list(self.sockets):
-            if socket.state == socket.STATE_OPEN:
-                socket.close(CloseCode.GOING_AWAY, "server going away")
-            elif socket.state == socket.STATE_CONNECTING:
-                socket.transport.loseConnection()
+            socket.go_away()
         if not self.sockets:
             return succeed(None)
         gone: Deferred[None] = Deferred()

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property
 from http import HTTPStatus
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
-from autobahn.websocket.utf8validator import Utf8Validator
-from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,8 +21,8 @@ from callnet.model import CloseCode
 from callnet.websocket.buffers import keep_little
 from callnet.websocket.frames import CLOSE, OPCODE_BITS, SHORT, take_text, text_header
 from callnet.websocket.handshake import Opening, read_plain
+from callnet.websocket.lean import LeanProtocol
 from callnet.websocket.refusals import Refused, refusal
-from callnet.websocket.silence import Silence
 
 if TYPE_CHECKING:
     from callnet.websocket.factory import ServerSocketFactory
@@ -59,11 +55,9 @@ _LONG_GONE: Final = (
 log = Logger()
 
 
-class ServerSocket(WebSocketServerProtocol):
+class ServerSocket(LeanProtocol):
     """One socket. A subclass says who may open it and what its frames mean."""
 
-    CONFIG_ATTRS: list[str] = []  # noqa: RUF012  the factory's options are attributes of a subclass of its own
-    log = Silence()
     factory: ServerSocketFactory
     transport: Any
     message_data: Any
@@ -85,10 +79,6 @@ class ServerSocket(WebSocketServerProtocol):
     is_stuck = False
     """The client does not read, and is not read from."""
 
-    def __init__(self) -> None:
-        # What Autobahn gives to each of its connections is in the class (:mod:`callnet.websocket.factory`).
-        pass
-
     def admit(self, opening: Opening) -> None:
         """Look at a handshake.
 
@@ -108,6 +98,10 @@ class ServerSocket(WebSocketServerProtocol):
         """Come to an end: an open socket is closed. This is called once."""
         raise NotImplementedError
 
+    def is_needed(self) -> bool:
+        """Tell whether somebody is in a call by it, so that a process that stops closes it last."""
+        raise NotImplementedError
+
     def send(self, payload: bytes) -> None:
         """Send one text frame. Nothing happens if the socket is closing."""
         if self.state == self.STATE_OPEN:
@@ -119,6 +113,13 @@ class ServerSocket(WebSocketServerProtocol):
         """Close the socket with a code of RFC 6455 or of protocol §2 and a few ASCII words."""
         if self.state == self.STATE_OPEN:
             self.sendCloseFrame(code, reason.encode("ascii"))
+
+    def go_away(self) -> None:
+        """Close the socket: the process stops."""
+        if self.state == self.STATE_OPEN:
+            self.close(CloseCode.GOING_AWAY, "server going away")
+        elif self.state == self.STATE_CONNECTING:
+            self.transport.loseConnection()
 
     def heard_at(self) -> float:
         """When anything was last received, in seconds on the factory's clock."""
@@ -148,23 +149,6 @@ class ServerSocket(WebSocketServerProtocol):
         self.unread += size
         if self.unread > self.unread_max:
             self.close(CloseCode.TOO_SLOW, "reading too slowly")
-
-    # What Autobahn gives to each connection, and few of ours need
-
-    @cached_property
-    def is_open(self) -> Deferred[None]:
-        """Nobody waits for it."""
-        return Deferred()
-
-    @cached_property
-    def is_closed(self) -> Deferred[object]:
-        """Nobody waits for it."""
-        return Deferred()
-
-    @cached_property
-    def utf8validator(self) -> Utf8Validator:  # type: ignore[override]
-        """Reads the texts that go Autobahn's way."""
-        return Utf8Validator()
 
     # What Autobahn calls
 

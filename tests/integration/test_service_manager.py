@@ -78,6 +78,7 @@ class ToldTests(TestCase):
         stopping = systemd.hears("STOPPING=1")
         await daemon.stop()
         await stopping
+        self.assertIn("EXTEND_TIMEOUT_USEC=15000000", systemd.heard)
         self.assertNotIn("READY=1", systemd.heard)
 
     async def test_one_process(self) -> None:

@@ -39,10 +39,10 @@ async def get(url: str) -> tuple[int, bytes]:
     return response.code, await readBody(response)
 
 
-def with_workers(directory: str, settings: str = "", kind: type[Daemon] = Daemon) -> Daemon:
+def with_workers(directory: str, settings: str = "", kind: type[Daemon] = Daemon, drain_deadline: float = 0) -> Daemon:
     """A daemon with two workers."""
     redis = f'redis = {{ url = "{shared("redis").url()}", prefix = "{new_prefix()}" }}'
-    return kind(directory, f"workers = 2\n{redis}\n{settings}")
+    return kind(directory, f"workers = 2\n{redis}\n{settings}", drain_deadline=drain_deadline)
 
 
 def workers_of(daemon: Daemon) -> list[int]:

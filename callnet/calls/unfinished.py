@@ -1,0 +1,30 @@
+"""Who is in a call just now, as far as this node knows: when it stops they are not to be disturbed."""
+
+from __future__ import annotations
+
+from callnet.calls.draft import parties
+from callnet.interfaces import ICallStore
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import CallState
+
+
+class Unfinished:
+    """Looks at the records that are here, and asks nobody."""
+
+    def __init__(self, store: ICallStore) -> None:
+        self._store = store
+
+    def has(self, device: DeviceAddress) -> bool:
+        """Tell whether a device of this node is in a call, be it one that rings."""
+        known = self._store.known()
+        record = known.device(device)
+        call = None if record is None or record.room is None else known.calls.get(record.room)
+        return call is not None and device in parties(call)
+
+    def fills(self, room: RoomId) -> bool:
+        """Tell whether a room is that of a call that goes on, or both of its seats are taken."""
+        known = self._store.known()
+        call, seats = known.calls.get(room), known.seats.get(room)
+        if call is not None:
+            return call.state is not CallState.OVER
+        return seats is not None and all(seat is not None and seat.empty_since is None for seat in seats.seats)
