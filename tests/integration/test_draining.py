@@ -35,6 +35,11 @@ class DrainingMixin:
         await self.daemon.start()
         self.account = Account(self.daemon.account_url, reactor)
         called: Deferred[str] = Deferred()
+
+        def note(frame: Any) -> None:
+            if not called.called:
+                called.callback(frame.type)
+
         self.idle = await self.device("idle")
         self.caller = await self.device("phone")
         self.callee = await self.device(
