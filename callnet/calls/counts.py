@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from callnet.calls import events
+from callnet.errors import Unavailable
 from callnet.model import Failed, Outcome, Reason, Refused
 from callnet.records import CallRecord, CallState
 
@@ -49,3 +50,7 @@ class CallCounts:
         """Count what a caller is told."""
         if isinstance(outcome, (Failed, Refused)):
             self.failed[outcome.reason] += 1
+
+    def not_placed(self, error: Exception) -> None:
+        """Count a call that could not be placed, which its caller is told."""
+        self.failed[Reason.UNAVAILABLE if isinstance(error, Unavailable) else Reason.INTERNAL] += 1

@@ -190,7 +190,9 @@ class RoomManager:
             reply: Any = (await self._decisions.settle(event)).reply
         except Exception as error:
             if self._waiters.not_placed(room):
-                self._call_failed(events.GaveUp(room, caller), error)
+                if isinstance(error, InDoubt):
+                    self._retries.keep(events.GaveUp(room, caller))
+                self.counts.not_placed(error)
                 raise
             return  # the outcome came, though the commit of the call was never answered
         if isinstance(reply, Ringing):
@@ -202,11 +204,6 @@ class RoomManager:
             self._tell_outcome(told, reply)
             if isinstance(reply, Failed) and reply.reason in UNREACHED:
                 self._store.failed(unreached(caller, target, room, reply.reason, self.now()))
-
-    def _call_failed(self, gave_up: events.GaveUp, error: Exception) -> None:
-        if isinstance(error, InDoubt):
-            self._retries.keep(gave_up)
-        self.counts.failed[Reason.UNAVAILABLE if isinstance(error, Unavailable) else Reason.INTERNAL] += 1
 
     def _tell_outcome(self, told: Told, outcome: Outcome) -> None:
         self.counts.told(outcome)
@@ -306,18 +303,22 @@ class RoomManager:
             if not self._arrivals.keep(message.to, message):
                 self._notice(message)
         elif isinstance(message, Displaced):
-            session = self._devices.get(message.to)
-            if session is not None and session.generation < message.generation:
-                # What it has sent before is not done any more: the device may have gone on elsewhere.
-                del self._devices[message.to]
-                self._waiters.withdraw(message.to)
-                session.displaced()
+            # A node that stood still has yet to read what the device said to it before it went.
+            self._retries.pause(0.0).addCallbacks(lambda _: self._displace(message), lambda _: None)
         elif isinstance(message, PresenceChanged):
             self.presence.receive(message)
         elif isinstance(message, DeviceRelay):
             self.extensions.receive(message)
         else:
             self._pages.receive(message)
+
+    def _displace(self, message: Displaced) -> None:
+        """Close a connection of a device that has gone on elsewhere; what it sends on this one is not done any more."""
+        session = self._devices.get(message.to)
+        if session is not None and session.generation < message.generation:
+            del self._devices[message.to]
+            self._waiters.withdraw(message.to)
+            session.displaced()
 
     def _notice(self, notice: Notice) -> None:
         device, call = notice.to, notice.call
