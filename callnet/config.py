@@ -1,11 +1,15 @@
-"""The settings as a tree of frozen structs; ``etc/callnet.toml`` describes every one for operators."""
+"""The settings as a tree of structs; ``etc/callnet.toml`` describes every one for operators.
+
+What may be changed while callnet runs (:mod:`callnet.live`) is in structs that are not frozen: whoever holds one of
+them looks at it anew each time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 _MONTH = 31 * 86400.0
 SIGNING_KEY_MIN = 32
@@ -92,7 +96,7 @@ class TokenSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The key itself; the file is not looked at then."""
 
 
-class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class LimitSettings(Struct, forbid_unknown_fields=True):
     """How often something may be tried (0: any number of times), on all nodes together."""
 
     logins_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 120
@@ -165,7 +169,7 @@ class PushSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The key by which they know callnet; made on first start if it is missing."""
 
 
-class TurnSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class TurnSettings(Struct, forbid_unknown_fields=True):
     """The servers by which clients behind NATs reach each other (docs/turn.md)."""
 
     urls: tuple[str, ...] = ()
@@ -200,7 +204,7 @@ class RedisSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """PEM file with the authorities that ``rediss://`` trusts; empty: those of the system."""
 
 
-class CallSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class CallSettings(Struct, forbid_unknown_fields=True):
     """How long the phases of a call last, in seconds (protocol §2.4)."""
 
     ring_time: PositiveDuration = 45.0
@@ -260,14 +264,14 @@ class SiteSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """``max-age`` of Strict-Transport-Security in seconds; 0: the header is not sent."""
 
 
-class SignalingSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class SignalingSettings(Struct, forbid_unknown_fields=True):
     """The devices' WebSocket."""
 
     allowed_origins: tuple[Origin, ...] = ()
     """Web pages that may open it; empty: all."""
 
 
-class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+class Settings(Struct, forbid_unknown_fields=True):
     """Everything that can be set.
 
     As :func:`callnet.config_file.load` returns it, only what ``[tls]`` and ``[redis]`` name may be empty.
@@ -280,15 +284,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """At a stop, seconds that those who are in calls have to end them; 0: they are cut off at once."""
     accounts: AccountSettings = AccountSettings()
     tokens: TokenSettings = TokenSettings()
-    limits: LimitSettings = LimitSettings()
+    limits: LimitSettings = field(default_factory=LimitSettings)
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
-    calls: CallSettings = CallSettings()
-    turn: TurnSettings = TurnSettings()
+    calls: CallSettings = field(default_factory=CallSettings)
+    turn: TurnSettings = field(default_factory=TurnSettings)
     push: PushSettings = PushSettings()
     history: HistorySettings = HistorySettings()
     webhooks: WebhookSettings = WebhookSettings()
     listeners: ListenerSettings = ListenerSettings()
     tls: TlsSettings = TlsSettings()
     site: SiteSettings = SiteSettings()
-    signaling: SignalingSettings = SignalingSettings()
+    signaling: SignalingSettings = field(default_factory=SignalingSettings)

@@ -14,6 +14,7 @@ from callnet import at_once, short_path
 from callnet.accounts.news import News
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.membership import Membership
+from callnet.live import LiveSettings
 from callnet.operations.garbage import Garbage
 from callnet.operations.listening import ADMIN, OpenListener, close_all
 from callnet.operations.observed import Observed
@@ -44,7 +45,7 @@ class Daemon(Service):
     :param chores: what goes on beside serving.
     :param readiness: it is told when connections are taken.
     :param manager: it tells systemd how this process is.
-    :param drain_deadline: seconds that calls have to end at a stop.
+    :param live: what may be changed while it serves.
     :param renewals: what is read again at SIGHUP.
     """
 
@@ -65,7 +66,7 @@ class Daemon(Service):
         readiness: Readiness,
         observed: Observed,
         manager: ServiceManager,
-        drain_deadline: float,
+        live: LiveSettings,
         greeting: Iterable[str],
         renewals: Renewals,
         reactor: IThreadsReactor,
@@ -84,8 +85,8 @@ class Daemon(Service):
         self._impatient = impatient
         self._readiness = readiness
         self._manager = manager
-        self._drain_deadline = drain_deadline
-        self._draining = Draining(sockets, drain_deadline, reactor)
+        self.live: Final = live
+        self._draining = Draining(sockets, reactor)
         self._greeting = "\n".join(greeting)
         self._reactor = reactor
         self._greets: IDelayedCall | None = None
@@ -141,12 +142,13 @@ class Daemon(Service):
         if self._greets is not None:
             self._greets.cancel()
         self._leave_hangups()
-        self._manager.stopping(self._drain_deadline)
+        drain_deadline = self.live.settings.drain_deadline
+        self._manager.stopping(drain_deadline)
         self._readiness.drain()
         self._rooms.refuse_calls()
         served = [each for each in self.listeners if each.service != ADMIN]
         await close_all([each for each in served if each.is_of_systemd])
-        await self._draining.begin()
+        await self._draining.begin(drain_deadline)
         closed = close_all([each for each in served if not each.is_of_systemd])
         await gatherResults([sockets.shut_down() for sockets in self._sockets])
         await closed

@@ -130,6 +130,9 @@ class ILimiter(Interface):
     def would_wait(key: str) -> bool:
         """Tell whether one more would be too many now."""
 
+    def allow(count: int) -> None:
+        """Allow so many from now on."""
+
 
 class IGate(Interface):
     """Several limits that something must pass together."""
@@ -139,6 +142,9 @@ class IGate(Interface):
 
         :param keys: one for each limit; ``None``: this one does not go by it.
         """
+
+    def allow(counts: Sequence[int]) -> None:
+        """Allow so many from now on, by each limit."""
 
 
 class ILimits(Interface):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from twisted.logger import Logger
 
@@ -11,6 +12,7 @@ from callnet.accounts.keys import load_keys
 from callnet.accounts.tokens import Tokens
 from callnet.config import Settings, TokenSettings, TurnSettings
 from callnet.errors import StartError
+from callnet.live import LiveSettings
 from callnet.operations import certificates
 from callnet.operations.certificates import ServerTls
 from callnet.operations.turn_secret import TurnSecret, read_turn_secret
@@ -19,14 +21,20 @@ _log = Logger()
 
 
 def renewals(
-    settings: Settings, tls: ServerTls, tokens: Tokens, turn_secret: TurnSecret
+    live: LiveSettings, tls: ServerTls, tokens: Tokens, turn_secret: TurnSecret, read: Callable[[], Settings] | None
 ) -> dict[str, Callable[[], bool]]:
-    """What reads each of these again, as far as it is in files, and tells whether it was good."""
-    found = {"certificate": lambda: _renew_certificate(settings, tls)}
+    """What reads each of these again, as far as it is in files, and tells whether it was good.
+
+    :param read: reads the settings; ``None``: they come from the parent.
+    """
+    settings = live.settings
+    found: dict[str, Callable[[], bool]] = {}
+    if read is not None:
+        found["settings"] = partial(_renew_settings, live, read)
+    found["certificate"] = lambda: _renew_certificate(settings, tls)
     if not settings.tokens.signing_key:
         found["keys"] = lambda: _renew_keys(settings.tokens, tokens)
-    if settings.turn.urls and settings.turn.secret_file:
-        found["turn"] = lambda: _renew_turn_secret(settings.turn, turn_secret)
+    found["turn"] = lambda: _renew_turn_secret(settings.turn, turn_secret)
     return found
 
 
@@ -38,6 +46,23 @@ def certificate(settings: Settings) -> certificates.Pair:
     if settings.tls.certificate:
         return certificates.configured(settings.tls)
     return certificates.self_signed(settings.state_dir, datetime.now(UTC))
+
+
+def _renew_settings(live: LiveSettings, read: Callable[[], Settings]) -> bool:
+    """Read the settings again, and let hold what may be changed now. If anything is wrong, all stay as they were."""
+    try:
+        new = read()
+        if live.settings.turn != new.turn:
+            read_turn_secret(new.turn)
+    except StartError as error:
+        _log.error("the settings stay as they were: {error}", error=error)
+        return False
+    changes = live.take_over(new)
+    made, left = ", ".join(changes.made), ", ".join(changes.left)
+    _log.info("the settings were read again: {made} changed", made=made or "nothing")
+    if left:
+        _log.warn("callnet must be started anew for what has changed in {left}", left=left)
+    return True
 
 
 def _renew_certificate(settings: Settings, tls: ServerTls) -> bool:
@@ -66,6 +91,8 @@ def _renew_keys(settings: TokenSettings, tokens: Tokens) -> bool:
 
 def _renew_turn_secret(settings: TurnSettings, secret: TurnSecret) -> bool:
     """Read the secret of the TURN servers again. What was given out is good as long as they accept the one before."""
+    if not settings.urls:
+        return True
     try:
         value = read_turn_secret(settings)
     except StartError as error:
@@ -73,5 +100,7 @@ def _renew_turn_secret(settings: TurnSettings, secret: TurnSecret) -> bool:
         return False
     changed = value != secret.value
     secret.value = value
+    if not changed and not settings.secret_file:
+        return True
     _log.info("the TURN secret was read again: it is {which}", which="another one" if changed else "the same")
     return True

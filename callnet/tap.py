@@ -38,6 +38,7 @@ from callnet.config_file import load
 from callnet.counted import Counted
 from callnet.daemon import Daemon
 from callnet.errors import StartError
+from callnet.live import LiveSettings
 from callnet.operations import files
 from callnet.operations.certificate_watch import CertificateWatch
 from callnet.operations.certificates import ServerTls, self_signed_files
@@ -96,18 +97,20 @@ def makeService(options: Options, reactor: IDaemonReactor | None = None) -> ISer
 
         reactor = cast(IDaemonReactor, installed)
     try:
-        service = compose(load(options["config"], os.environ), reactor)
+        service = compose(partial(load, options["config"], os.environ), reactor)
     except StartError as error:
         raise SystemExit(f"callnet: {error}") from None
     reactor.addSystemEventTrigger("before", "shutdown", on_another_stop, reactor, service.hurry)
     return service
 
 
-def compose(settings: Settings, reactor: IDaemonReactor) -> Daemon | Supervisor:
+def compose(read: Callable[[], Settings], reactor: IDaemonReactor) -> Daemon | Supervisor:
     """Make the daemon that the settings ask for: one process that serves, or the parent of several that do.
 
+    :param read: reads the settings, now and when they may have changed.
     :raises StartError: it cannot start.
     """
+    settings = read()
     basis = _basis(settings)
     redis = redis_url.parse(settings.redis) if settings.redis.url else None
     _prepare_database(settings.database, one_machine=redis is None or redis.is_local)
@@ -115,8 +118,8 @@ def compose(settings: Settings, reactor: IDaemonReactor) -> Daemon | Supervisor:
         raise StartError(f"redis.url: {cause}")
     count = len(os.sched_getaffinity(0)) if settings.workers == "auto" else settings.workers
     if count > 1:
-        return _compose_parent(settings, reactor, basis, count)
-    return _compose_node(settings, reactor, basis, None)
+        return _compose_parent(settings, reactor, basis, count, read)
+    return _compose_node(settings, reactor, basis, None, read)
 
 
 def compose_worker(settings: Settings, reactor: IDaemonReactor, sockets: Mapping[str, int]) -> Daemon:
@@ -125,7 +128,7 @@ def compose_worker(settings: Settings, reactor: IDaemonReactor, sockets: Mapping
     :param sockets: the descriptors of these sockets, by the key of the listener.
     :raises StartError: it cannot start.
     """
-    return _compose_node(settings, reactor, _basis(settings), sockets)
+    return _compose_node(settings, reactor, _basis(settings), sockets, None)
 
 
 class _Basis(Struct, frozen=True):
@@ -151,7 +154,11 @@ def _basis(settings: Settings) -> _Basis:
 
 
 def _compose_node(
-    settings: Settings, reactor: IDaemonReactor, basis: _Basis, sockets: Mapping[str, int] | None
+    settings: Settings,
+    reactor: IDaemonReactor,
+    basis: _Basis,
+    sockets: Mapping[str, int] | None,
+    read: Callable[[], Settings] | None,
 ) -> Daemon:
     """Make a node: by itself, or with the ``sockets`` of a parent, which has the operator's listener."""
     database = Database(settings.database.url)
@@ -161,6 +168,7 @@ def _compose_node(
     rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls, people.preferences)
     tokens = basis.identities.tokens
     ice = IceServers(settings.turn, basis.turn_secret, settings.limits, cluster.limits, tokens.now)
+    login_limits = LoginLimits(settings.limits, cluster.limits)
     accounts = AccountApi(
         people.logins,
         people.lists,
@@ -168,7 +176,7 @@ def _compose_node(
         people.past_calls,
         people.ways_to_wake,
         IceOffers(ice, tokens),
-        LoginLimits(settings.limits, cluster.limits),
+        login_limits,
     ).resource()
     signaling = SignalingFactory(
         rooms,
@@ -177,7 +185,7 @@ def _compose_node(
         settings.limits,
         cluster.limits,
         ice,
-        settings.signaling.allowed_origins,
+        settings.signaling,
         open_enrolment=settings.accounts.enrolment == "open",
     )
     room = RoomSocketFactory(rooms, reactor, settings.limits, ice)
@@ -215,7 +223,8 @@ def _compose_node(
     if sockets is None:
         factories[ADMIN] = AdminSite(AdminApi(observed).resource(), reactor)
     listeners = open_all(reactor, settings.listeners, factories, basis.tls, sockets)
-    read_again = renewals(settings, basis.tls, tokens, basis.turn_secret)
+    live = LiveSettings(settings, [signaling.changed, room.changed, ice.changed, login_limits.changed])
+    read_again = renewals(live, basis.tls, tokens, basis.turn_secret, read)
     watches = [] if sockets is not None else [_watch(settings, reactor, basis.tls, read_again)]
     return Daemon(
         listeners,
@@ -230,27 +239,29 @@ def _compose_node(
         readiness,
         observed,
         ServiceManager(os.environ if sockets is None else {}, reactor),
-        settings.drain_deadline,
+        live,
         _greeting(settings, listeners) if sockets is None else (),
         read_again,
         reactor,
     )
 
 
-def _compose_parent(settings: Settings, reactor: IDaemonReactor, basis: _Basis, count: int) -> Supervisor:
+def _compose_parent(
+    settings: Settings, reactor: IDaemonReactor, basis: _Basis, count: int, read: Callable[[], Settings]
+) -> Supervisor:
     """Make the parent of workers, which opens the listeners for them and serves the operator's alone."""
     workers = Workers(count, settings, reactor)
     factories: dict[str, IProtocolFactory] = dict.fromkeys(SERVED, _Held())
     factories[ADMIN] = AdminSite(AdminApi(workers.observed).resource(), reactor)
     listeners = open_all(reactor, settings.listeners, factories, basis.tls)
-    own = renewals(settings, basis.tls, basis.identities.tokens, basis.turn_secret)
+    own = renewals(LiveSettings(settings), basis.tls, basis.identities.tokens, basis.turn_secret, read)
     read_again: dict[str, Callable[[], bool]] = {
         name: partial(workers.renew, name, renew) for name, renew in own.items()
     }
     watch = _watch(settings, reactor, basis.tls, read_again)
     manager = ServiceManager(os.environ, reactor)
     greeted = _greeting(settings, listeners)
-    return Supervisor(workers, listeners, [watch], manager, settings.drain_deadline, greeted, read_again, reactor)
+    return Supervisor(workers, listeners, [watch], manager, settings, greeted, read_again, reactor)
 
 
 def _watch(

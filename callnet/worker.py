@@ -87,6 +87,8 @@ class Orders(LineOnlyReceiver):
             self._answer(order)
         elif isinstance(order, Hurry):
             self._daemon.hurry()
+        elif order.settings is not None:
+            self._daemon.live.take_over(order.settings)
         else:
             self._daemon.reload([order.what])
 

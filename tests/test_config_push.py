@@ -10,9 +10,9 @@ from callnet.model import DeviceAddress
 from callnet.operations.urgent import Fate
 from callnet.push.waker import AGAIN, Waker
 from tests.push_browser import Browser
+from tests.tap_case import DaemonTestCase
 from tests.test_config import ENVIRON, FileTestCase
 from tests.test_push_outside import Names
-from tests.test_tap import DaemonTestCase
 
 HOSTS = 'push.allowed_hosts = ["push.example.org"]\n'
 SUBJECT = 'push.subject = "mailto:ops@example.org"\n'

@@ -10,8 +10,8 @@ from twisted.logger import capturedLogs, formatEvent
 from callnet.config import TurnSettings
 from callnet.daemon import Daemon
 from callnet.operations.metrics import Family
+from tests.tap_case import DaemonTestCase
 from tests.test_config import ENVIRON, FileTestCase
-from tests.test_tap import DaemonTestCase
 from tests.turn_case import SECRET, STUN, STUN_URI, TURN_URIS, expiry
 
 URLS: Final = f'turn.urls = ["{TURN_URIS[0]}", "{TURN_URIS[1]}"]\nturn.stun = ["{STUN_URI}"]\n'
@@ -186,6 +186,9 @@ class SecretFileTests(TurnDaemonTests):
         self.assertIsNotNone(expiry(self.servers()))
 
     def test_secret_in_the_settings(self) -> None:
-        """One in the settings is not read again."""
-        daemon = self.compose(URLS + INLINE)
-        self.assertNotIn("turn", daemon.renewals)
+        """One in the settings is another one when the settings are, and nothing is said of it otherwise."""
+        daemon = self.begun(URLS + INLINE)
+        self.assertRaises(ValueError, self.reload, daemon)
+        self.write_settings(URLS + INLINE.replace(SECRET, OTHER))
+        self.assertEqual("info: the TURN secret was read again: it is another one", self.reload(daemon))
+        self.assertIsNotNone(expiry(self.servers(), OTHER))

@@ -29,9 +29,9 @@ class DrainingCase(RoomCase):
 
     def drain(self, limit: float = LIMIT) -> Deferred[None]:
         """Tell it to stop."""
-        self.draining = Draining([self.world.signaling, self.world.pages], limit, self.world.clock)
+        self.draining = Draining([self.world.signaling, self.world.pages], self.world.clock)
         self.addCleanup(self.draining.hurry)
-        drained = self.draining.begin()
+        drained = self.draining.begin(limit)
         self.world.settle()
         return drained
 
@@ -205,9 +205,9 @@ class CallTests(DrainingCase):
         self.draining.hurry()
         self.draining.hurry()
         self.successResultOf(drained)
-        hurried = Draining([self.world.signaling], LIMIT, self.world.clock)
+        hurried = Draining([self.world.signaling], self.world.clock)
         hurried.hurry()
-        self.successResultOf(hurried.begin())
+        self.successResultOf(hurried.begin(LIMIT))
 
     def test_lost(self) -> None:
         """When the last of them have gone by themselves it is over."""

@@ -21,7 +21,7 @@ from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
-from callnet.config import CallSettings
+from callnet.config import CallSettings, SignalingSettings
 from callnet.model import DeviceAddress
 from callnet.operations.certificates import sign
 from callnet.operations.garbage import CALM, MINUTE, SETTLES, YOUNG, Garbage
@@ -110,7 +110,9 @@ class SocketTests(TestCase):
         bus = MemoryBus()
         rooms = RoomManager(MemoryCallStore(bus, reactor), bus, reactor, CallSettings(), OPEN)
         self.addCleanup(rooms.stop)
-        self.devices = SignalingFactory(rooms, self.tokens.verify, reactor, UNLIMITED, ALONE, NO_SERVERS)
+        self.devices = SignalingFactory(
+            rooms, self.tokens.verify, reactor, UNLIMITED, ALONE, NO_SERVERS, SignalingSettings()
+        )
         self.pages = RoomSocketFactory(rooms, reactor, UNLIMITED, NO_SERVERS)
         self.ports: dict[ServerSocketFactory, Any] = {
             factory: await self.listen(factory) for factory in (self.devices, self.pages)

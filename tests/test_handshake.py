@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
+from callnet.config import SignalingSettings
 from callnet.model import DeviceAddress
 from callnet.signaling.factory import SignalingFactory
 from tests.quiet import QuietTestCase
@@ -220,7 +221,13 @@ class OriginTests(HandshakeCase):
     def test_no_list(self) -> None:
         """Without a list every page may."""
         factory = SignalingFactory(
-            self.world.rooms, self.world.tokens.verify, self.world.clock, UNLIMITED, ALONE, NO_SERVERS
+            self.world.rooms,
+            self.world.tokens.verify,
+            self.world.clock,
+            UNLIMITED,
+            ALONE,
+            NO_SERVERS,
+            SignalingSettings(),
         )
         wire = self.world.ask(f"/socket.io?token={self.token}", {"Origin": "https://evil.example"}, factory)
         self.assertEqual(wire.status, 101)

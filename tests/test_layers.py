@@ -17,7 +17,7 @@ LAYERS: Final = (
     {"records", "endpoints", "toml", "at_once", "failures", "client_site", "described", "ice", "verification"},
     {"preferences"},
     {"interfaces", "storage_interfaces", "history_interfaces", "config", "client", "websocket", "turn"},
-    {"operations", "config_file", "media"},
+    {"operations", "config_file", "live", "media"},
     {"push", "running"},
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},

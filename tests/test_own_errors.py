@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
 from callnet.calls.rooms import RoomManager
-from callnet.config import CallSettings
+from callnet.config import CallSettings, SignalingSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import Commit, ICallStore
 from callnet.model import DeviceAddress, RoomId
@@ -75,7 +75,13 @@ class StoreTests(QuietTestCase):
         self.rooms = RoomManager(self.store, self.world.bus, self.world.clock, CallSettings(), OPEN)
         self.addCleanup(self.rooms.stop)
         self.signaling = SignalingFactory(
-            self.rooms, self.world.tokens.verify, self.world.clock, UNLIMITED, ALONE, NO_SERVERS
+            self.rooms,
+            self.world.tokens.verify,
+            self.world.clock,
+            UNLIMITED,
+            ALONE,
+            NO_SERVERS,
+            SignalingSettings(),
         )
         self.tv = self.world.device(*TV, self.signaling)
         self.phone = self.world.device(*PHONE, self.signaling)

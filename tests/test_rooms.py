@@ -13,7 +13,7 @@ from callnet.calls.call import NotYours, TooLate
 from callnet.calls.presence import Presence
 from callnet.config import CallSettings
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
-from callnet.records import CallState, Displaced, Notice
+from callnet.records import CallState, Notice
 from tests.later import later
 from tests.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase
 
@@ -244,50 +244,6 @@ class TwoNodesTests(RoomsCase):
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.others.hang_up(self.newest(TV), room)
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
-
-    def test_caller_moves(self) -> None:
-        """A caller that comes back on another node waits there, and its older socket is closed here."""
-        first = self.call(ANN, TV)
-        moved = self.connect(ANN, self.others)
-        self.clock.advance(0)
-        self.assertEqual((1, 0), (self.ann.closed, moved.closed))
-        self.ann.goes()
-        self.assertEqual([Withdrawn()], first)
-        self.others.answer(self.newest(TV), self.room_of(self.tv), True)
-        self.assertEqual([Accepted(self.room_of(self.tv), TV)], moved.outcomes)
-        self.wait(31)
-        self.assertEqual([], self.tv.calls[1:])
-
-    def test_late_displacement(self) -> None:
-        """A connection is displaced by newer ones, however late that is said, and never by itself."""
-        newer = self.connect(ANN)
-        self.cluster.send("here", Displaced(ANN, "here", newer.generation))
-        self.clock.advance(0)
-        self.assertEqual(0, newer.closed)
-        self.cluster.send("here", Displaced(ANN, "here", newer.generation + 1))
-        self.clock.advance(0)
-        self.assertEqual(1, newer.closed)
-
-    def test_said_before_it_moved(self) -> None:
-        """What a device had said to a node that stood still, before it went elsewhere, is heard when the node goes on,
-        though it hears first where the device is.
-        """
-        self.call(ANN, TV)
-        room = self.room_of(self.tv)
-        self.others.answer(self.tv, room, True)
-        moved = self.connect(ANN, self.others)
-        self.rooms.hang_up(self.ann, room)
-        self.clock.advance(0)
-        self.assertEqual([Reason.HANGUP] * 2, [self.tv.calls[-1].reason, self.tables.calls[room].reason])
-        self.assertEqual((1, 0), (self.ann.closed, moved.closed))
-        self.rooms.hang_up(self.ann, room)
-
-    def test_said_when_the_node_stops(self) -> None:
-        """A node that stops closes everybody, and need not hear where they are."""
-        self.cluster.send("here", Displaced(ANN, "here", self.ann.generation + 1))
-        self.rooms.stop()
-        self.clock.advance(0)
-        self.assertEqual(0, self.ann.closed)
 
     def test_hint_was_lost(self) -> None:
         """Who hears only of the end of an answered call learns of the answer by it."""

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.memory import MemoryBus
-from callnet.config import CallSettings
+from callnet.config import CallSettings, SignalingSettings
 from callnet.signaling.factory import SignalingFactory
 from callnet.web import site
 from callnet.web.api import AccountApi
@@ -46,7 +46,9 @@ class SiteTestCase(SynchronousTestCase):
         rooms = RoomManager(fixture.store, MemoryBus(), clock, CallSettings(), OPEN)
         self.root = site.root(
             fixture.api(),
-            SignalingFactory(rooms, fixture.tokens.verify, clock, UNLIMITED, ALONE, NO_SERVERS).web_resource(),
+            SignalingFactory(
+                rooms, fixture.tokens.verify, clock, UNLIMITED, ALONE, NO_SERVERS, SignalingSettings()
+            ).web_resource(),
             RoomSocketFactory(rooms, clock, UNLIMITED, NO_SERVERS).web_resource(),
             str(self.static),
         )

@@ -6,70 +6,22 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.application.service import IService, IServiceMaker, ServiceMaker
 from twisted.logger import capturedLogs, formatEvent
 from twisted.plugin import getPlugins
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config_file import load
-from callnet.daemon import Daemon
-from callnet.errors import StartError
 from callnet.operations.certificates import sign
 from callnet.operations.files import PRIVATE, PUBLIC, overwrite
 from callnet.storage.database import Database
-from callnet.tap import IDaemonReactor, Options, compose, makeService
+from callnet.tap import IDaemonReactor, Options, makeService
 from callnet.web.site import PAGE
 from tests.http_wire import HttpWire
-from tests.rfc6455 import TEXT
-from tests.still_reactor import StillReactor
+from tests.tap_case import DaemonTestCase
 from tests.wires import Wire
-
-
-class DaemonTestCase(SynchronousTestCase):
-    """A daemon with a state directory of its own."""
-
-    def setUp(self) -> None:
-        """A directory, and a reactor."""
-        self.state_dir = self.mktemp()
-        self.reactor = StillReactor()
-
-    def compose(self, settings: str = "") -> Daemon:
-        """Make a daemon with these settings beside its state directory."""
-        path = self.mktemp()
-        Path(path).write_text(f'state_dir = "{self.state_dir}"\n{settings}', encoding="utf-8")
-        return cast(Daemon, compose(load(path, {}), cast(IDaemonReactor, self.reactor)))
-
-    def refusal(self, settings: str) -> str:
-        """Why a daemon with these settings does not start."""
-        error = str(self.assertRaises(StartError, self.compose, settings))
-        self.assertNotIn("\n", error)
-        return error
-
-    def factory(self, port: int) -> Any:
-        """What serves a port, inside of the TLS if there is any."""
-        [factory] = [factory for at, factory, _, _ in self.reactor.tcpServers if at == port]
-        return factory.wrappedFactory if isinstance(factory, TLSMemoryBIOFactory) else factory
-
-    def begin(self, daemon: Daemon) -> None:
-        """Start a daemon, and let it find out what it must know before devices are sent to it."""
-        daemon.startService()
-        while not daemon.news.begun.called:
-            self.reactor.take_thread()
-
-    def post(self, port: int, path: str, **fields: str) -> dict[str, Any]:
-        """Ask the account service, whose database works in a thread."""
-        wire = HttpWire(self.factory(port))
-        body = json.dumps(fields)
-        wire.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-        while not (answers := wire.answers()):
-            self.reactor.take_thread()
-        (answer,) = answers
-        wire.leave()
-        return cast("dict[str, Any]", answer.json())
 
 
 class RunningTests(DaemonTestCase):
@@ -91,22 +43,6 @@ class RunningTests(DaemonTestCase):
             self.daemon.hurry()
             self.reactor.advance(10)
             self.successResultOf(stopped)
-
-    def device(self, port: int, device_id: str) -> Wire:
-        """Log a device in and open its socket."""
-        token = self.post(8083, "/account/login", phone="13651884967", device_id=device_id)["token"]
-        wire = Wire(self.factory(port))
-        wire.handshake(f"/socket.io?token={token}")
-        self.carry(wire)
-        self.assertTrue(wire.open, wire.head)
-        while not all(peer.session.generation for peer in self.factory(8082).sockets):
-            self.reactor.take_thread()
-        return wire
-
-    def carry(self, *wires: Wire) -> None:
-        """Carry everything that is under way."""
-        while any(wire.move() for wire in wires):
-            pass
 
     def test_it_listens_on_loopback_alone(self) -> None:
         """It listens on loopback alone."""
@@ -133,13 +69,6 @@ class RunningTests(DaemonTestCase):
             self.assertEqual(contacts["contacts"], [])
             added = self.post(port, "/contacts/add", contact_phone="13651884968", token=login["token"])
             self.assertEqual(added["errorCode"], 0)
-
-    def ring(self) -> tuple[Wire, Wire]:
-        """Have a device call another one, which is on another port."""
-        caller, callee = self.device(8082, "phone"), self.device(8080, "tv888")
-        caller.frame(TEXT, b'{"type":"call","to_phone":"13651884967","to_device_id":"tv888"}')
-        self.carry(caller, callee)
-        return caller, callee
 
     def test_devices_on_different_ports_meet(self) -> None:
         """Devices on different ports meet."""

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from tests.http_wire import Answer, HttpWire
-from tests.test_tap import DaemonTestCase
+from tests.tap_case import DaemonTestCase
 from tests.wires import Wire
 
 

@@ -183,6 +183,13 @@ class ReloadTests(WorkersTestCase):
         for process in self.reactor.processes:
             self.assertEqual(process.orders, [messages.Reload("certificate")])
 
+    def test_settings_go_with_it(self) -> None:
+        """Settings are not read by the workers: they are told what the parent has read."""
+        self.first.say(Serving())
+        self.assertTrue(self.workers.renew("settings", lambda: True))
+        for process in self.reactor.processes:
+            self.assertEqual(process.orders, [messages.Reload("settings", SETTINGS)])
+
     def test_what_is_no_good_is_not_passed_on(self) -> None:
         """Nobody is told of what was no good for the parent."""
         self.assertFalse(self.workers.renew("certificate", lambda: False))

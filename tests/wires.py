@@ -21,7 +21,7 @@ from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
-from callnet.config import CallSettings, LimitSettings, TurnSettings
+from callnet.config import CallSettings, LimitSettings, SignalingSettings, TurnSettings
 from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
 from callnet.operations.ice_servers import IceServers
@@ -235,7 +235,13 @@ class World:
         alone = LimitsAlone(self.clock.seconds)
         self.ice = IceServers(turn, TurnSecret(turn.secret), limits, alone, self.clock.seconds)
         self.signaling = SignalingFactory(
-            self.rooms, self.tokens.verify, self.clock, limits, alone, self.ice, allowed_origins
+            self.rooms,
+            self.tokens.verify,
+            self.clock,
+            limits,
+            alone,
+            self.ice,
+            SignalingSettings(tuple(allowed_origins)),
         )
         self.pages = RoomSocketFactory(self.rooms, self.clock, limits, self.ice)
         self.wires: list[Wire] = []

@@ -53,11 +53,13 @@ class SharedLimiter(Limiter):
     def __init__(self, name: str, count: int, seconds: float, now: Callable[[], float]) -> None:
         super().__init__(count, seconds, now)
         self.name: Final = name
-        self._one = seconds / max(count, 1)
-        self._window = seconds
-        self._told_from = max(1, count // 10)
         self._untold: dict[str, int] = {}
         self._to_tell: dict[str, None] = {}
+
+    @property
+    def _told_from(self) -> int:
+        """So many of a key are collected before others are told."""
+        return max(1, self._count // 10)
 
     def wait(self, key: str) -> float:
         """See :meth:`callnet.interfaces.ILimiter.wait`."""
@@ -76,11 +78,11 @@ class SharedLimiter(Limiter):
         """Hand out so much of what is to be told. It is told once."""
         for key in list(islice(self._to_tell, most)):
             del self._to_tell[key]
-            yield Counted(f"{self.name}:{key}", self._untold.pop(key) * self._one, self._window / 2)
+            yield Counted(f"{self.name}:{key}", self._untold.pop(key) * self._spacing, self._window / 2)
 
     def hear(self, key: str, ahead: float) -> None:
         """Take note that all nodes have let so much through, but for what this one has not told yet."""
-        self.learn(key, ahead + self._untold.get(key, 0) * self._one)
+        self.learn(key, ahead + self._untold.get(key, 0) * self._spacing)
 
 
 @implementer(IGate)
@@ -92,6 +94,12 @@ class SharedGate:
         self._member = member
         self._clock = clock
         self._here = Gate([(count, seconds) for _, count, seconds in limits], clock.seconds)
+
+    def allow(self, counts: Sequence[int]) -> None:
+        """See :meth:`callnet.interfaces.IGate.allow`."""
+        both = zip(self._limits, counts, strict=True)
+        self._limits = [(name, count, seconds) for (name, _, seconds), count in both]
+        self._here.allow(counts)
 
     def enter(self, keys: Sequence[str | None]) -> Soon[TooMany | None]:
         """See :meth:`callnet.interfaces.IGate.enter`. What is too much for this node is not asked about."""

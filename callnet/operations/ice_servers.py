@@ -57,12 +57,18 @@ class IceServers:
         self._settings = settings
         self._secret = secret
         self._now = now
+        self._limits = limits
         self._limiter = shared.limiter("turn", limits.turn_credentials_a_minute_from_an_address, 60.0)
-        self._stun: Final = (IceServer(settings.stun),) if settings.stun else ()
+        self._stun = _stun(settings)
         self.given: Final[dict[Recipient, int]] = {"device": 0, "page": 0}
         """Credentials that were handed out, by who got them."""
         self.refused: Final[dict[Recipient, int]] = {"device": 0, "page": 0}
         """Those that were not, since an address had too many."""
+
+    def changed(self) -> None:
+        """Go by the settings as they now are."""
+        self._limiter.allow(self._limits.turn_credentials_a_minute_from_an_address)
+        self._stun = _stun(self._settings)
 
     def for_device(self, site: str | None) -> IceOffer:
         """The servers for a device that asks for them.
@@ -115,3 +121,8 @@ class IceServers:
             return self._stun
         name = secrets.token_hex(_NAME_BYTES)
         return (*self._stun, turn_server(urls, self._secret.value, int(self._now()) + good_for, name))
+
+
+def _stun(settings: TurnSettings) -> Sequence[IceServer]:
+    """What everybody is told of."""
+    return (IceServer(settings.stun),) if settings.stun else ()

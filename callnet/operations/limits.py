@@ -33,10 +33,15 @@ class Limiter:
     """
 
     def __init__(self, count: int, seconds: float, now: Callable[[], float]) -> None:
-        self._count = count
-        self._spacing = seconds / max(count, 1)
         self._now = now
+        self._window = seconds
         self._free_at: OrderedDict[str, float] = OrderedDict()
+        self.allow(count)
+
+    def allow(self, count: int) -> None:
+        """Allow so many from now on. What came before goes on to count."""
+        self._count = count
+        self._spacing = self._window / max(count, 1)
 
     def wait(self, key: str) -> float:
         """Count one more, and answer 0; or if it is too many do not, and answer after how long it is not."""
@@ -75,6 +80,10 @@ class Pace:
     """
 
     def __init__(self, a_minute: int) -> None:
+        self.allow(a_minute)
+
+    def allow(self, a_minute: int) -> None:
+        """Allow so many from now on."""
         self._spacing = 60.0 / a_minute if a_minute else 0.0
 
     def next(self, until: float, now: float) -> float:
@@ -103,6 +112,11 @@ class Gate:
             if wait:
                 return Ready(TooMany(which, wait))
         return _ENTERED
+
+    def allow(self, counts: Sequence[int]) -> None:
+        """See :meth:`callnet.interfaces.IGate.allow`."""
+        for limiter, count in zip(self._limiters, counts, strict=True):
+            limiter.allow(count)
 
     def learn(self, which: int, key: str, ahead: float) -> None:
         """See :meth:`Limiter.learn`."""
@@ -136,6 +150,15 @@ class SignalLimits:
         self._calls_of = limits.limiter("calls", settings.calls_a_minute_of_a_device, 60.0)
         self._calls_between = limits.limiter("pairs", settings.calls_a_minute_between_phones, 60.0)
         self._displacements = limits.limiter("displaced", settings.displacements_a_minute, 60.0)
+        self._settings = settings
+
+    def changed(self) -> None:
+        """Go by the settings as they now are."""
+        settings = self._settings
+        self.frames.allow(settings.frames_a_minute_of_a_device)
+        self._calls_of.allow(settings.calls_a_minute_of_a_device)
+        self._calls_between.allow(settings.calls_a_minute_between_phones)
+        self._displacements.allow(settings.displacements_a_minute)
 
     def may_call(self, caller: DeviceAddress, phone: str) -> bool:
         """Count a call; tell whether it is not one too many."""
@@ -163,6 +186,13 @@ class LoginLimits:
             ]
         )
         self._codes = limits.gate([("codes-from", settings.codes_an_hour_from_an_address, 3600.0)])
+        self._settings = settings
+
+    def changed(self) -> None:
+        """Go by the settings as they now are."""
+        settings = self._settings
+        self._logins.allow([settings.logins_a_minute_from_an_address, settings.logins_a_minute_of_a_phone])
+        self._codes.allow([settings.codes_an_hour_from_an_address])
 
     async def login(self, host: str, phone: str) -> None:
         """Count a login.

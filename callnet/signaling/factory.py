@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from callnet.calls.extended import LONGEST_FRAME, ExtendedSession
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session
 from callnet.client_site import site_of
-from callnet.config import LimitSettings
+from callnet.config import LimitSettings, SignalingSettings
 from callnet.interfaces import ILimits
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import SignalLimits
@@ -26,7 +26,7 @@ class SignalingFactory(ServerSocketFactory):
     """Serves ``/socket.io``.
 
     ``authenticate`` verifies a token, or raises :class:`callnet.errors.TokenInvalid`.
-    ``allowed_origins``: if there are any, a browser's page must come
+    ``signaling.allowed_origins``: if there are any, a browser's page must come
     from one of them (``https://host``); WebViews, which say ``null`` or ``file:`` or nothing, always pass.
     ``open_enrolment``: anybody may log in as a new device of any phone, so only claimed devices may take over calls.
     """
@@ -39,7 +39,7 @@ class SignalingFactory(ServerSocketFactory):
         settings: LimitSettings,
         limits: ILimits,
         ice: IceServers,
-        allowed_origins: Sequence[str] = (),
+        signaling: SignalingSettings,
         open_enrolment: bool = True,
     ) -> None:
         super().__init__(Peer, clock, LONGEST_FRAME, settings.sockets_of_an_address, settings.sockets_of_a_process)
@@ -49,7 +49,17 @@ class SignalingFactory(ServerSocketFactory):
         self._ice = ice
         self._rooms = rooms
         self._open_enrolment = open_enrolment
-        self._allowed_origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+        self._settings = settings
+        self._signaling = signaling
+        self._allowed_origins = _plain(signaling.allowed_origins)
+
+    def changed(self) -> None:
+        """Go by the settings as they now are."""
+        settings = self._settings
+        self.allow(settings.sockets_of_an_address, settings.sockets_of_a_process)
+        self.phones.allow(settings.sockets_of_a_phone)
+        self.limits.changed()
+        self._allowed_origins = _plain(self._signaling.allowed_origins)
 
     def allows_origin(self, origin: str | None) -> bool:
         """Tell whether a page of this ``Origin`` may open a socket."""
@@ -70,3 +80,8 @@ class SignalingFactory(ServerSocketFactory):
         may_pull = token.claimed or not self._open_enrolment
         site = site_of(peer.host)
         return ExtendedSession(token.device, self._rooms, peer, self.clock, self.limits, may_pull, self._ice, site)
+
+
+def _plain(origins: Iterable[str]) -> frozenset[str]:
+    """Origins as they are compared."""
+    return frozenset(origin.rstrip("/").lower() for origin in origins)

@@ -54,6 +54,8 @@ class Reload(Struct, frozen=True, tag=True):
 
     what: str
     """Its name (:data:`callnet.operations.signals.Renewals`)."""
+    settings: Settings | None = None
+    """If it is the settings: as the parent has read them."""
 
 
 class Hurry(Struct, frozen=True, tag=True):

@@ -15,6 +15,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
+from callnet.config import Settings
 from callnet.errors import CallnetError
 from callnet.operations.logs import FIELDS
 from callnet.operations.metrics import Family
@@ -72,9 +73,9 @@ class WorkerProcess(ProcessProtocol):
         """
         return self._ask("families", clock).addCallback(lambda answer: answer.families)
 
-    def reload(self, what: str) -> None:
-        """Have it read something again."""
-        self._tell(Reload(what))
+    def reload(self, what: str, settings: Settings | None) -> None:
+        """Have it read something again, or take over settings."""
+        self._tell(Reload(what, settings))
 
     def hurry(self) -> None:
         """Have it wait for nobody any more: it was told to stop."""

@@ -106,7 +106,7 @@ class Supervisor(Service):
     :param listeners: what is open; the workers take connections from all but the operator's.
     :param chores: what goes on here meanwhile.
     :param manager: it tells systemd how this process and its workers are.
-    :param drain_deadline: seconds that calls have to end at a stop.
+    :param settings: what it goes by itself.
     :param renewals: what is read again at SIGHUP, here and by the workers.
     """
 
@@ -119,7 +119,7 @@ class Supervisor(Service):
         listeners: Sequence[OpenListener],
         chores: Sequence[Chore],
         manager: ServiceManager,
-        drain_deadline: float,
+        settings: Settings,
         greeting: Iterable[str],
         renewals: Renewals,
         reactor: IReactorFromThreads,
@@ -129,7 +129,7 @@ class Supervisor(Service):
         self._own = [each for each in listeners if each.service == ADMIN]
         self._chores = chores
         self._manager = manager
-        self._drain_deadline = drain_deadline
+        self._settings = settings
         self._greeting = "\n".join(greeting)
         self._renewals = renewals
         self._reactor = reactor
@@ -155,7 +155,7 @@ class Supervisor(Service):
 
     async def _stop(self) -> None:
         self._ignore_hangups()
-        self._manager.stopping(self._drain_deadline)
+        self._manager.stopping(self._settings.drain_deadline)
         await gatherResults([chore.stop() for chore in self._chores])
         await gatherResults([let_go(self._served), self._workers.stop()])
         await close_all(self._own)

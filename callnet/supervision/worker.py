@@ -91,7 +91,7 @@ class Worker:
     def reload(self, what: str) -> None:
         """Have its process read something again."""
         if self._process is not None:
-            self._process.reload(what)
+            self._process.reload(what, self._orders.settings if what == "settings" else None)
 
     def look(self) -> Deferred[tuple[Check, Report | None]]:
         """Whether devices may be sent to it, and what it says itself, if it answers."""

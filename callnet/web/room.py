@@ -64,8 +64,14 @@ class RoomSocketFactory(ServerSocketFactory):
     def __init__(self, rooms: RoomManager, clock: IReactorTime, limits: LimitSettings, ice: IceServers) -> None:
         super().__init__(RoomSocket, clock, LONGEST_FRAME, limits.sockets_of_an_address, limits.sockets_of_a_process)
         self._rooms = rooms
+        self._limits = limits
         self._pace = Pace(limits.frames_a_minute_of_a_page)
         self._ice = ice
+
+    def changed(self) -> None:
+        """Go by the settings as they now are."""
+        self.allow(self._limits.sockets_of_an_address, self._limits.sockets_of_a_process)
+        self._pace.allow(self._limits.frames_a_minute_of_a_page)
 
     def session(self, socket: RoomSocket) -> PageSession:
         """Make the session of a page."""

@@ -15,22 +15,24 @@ class Heads:
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
         self._counts: dict[str, int] = {}
+        self.allow(most)
+
+    def allow(self, most: int) -> None:
+        """Allow so many from now on; those that are there stay."""
+        self._most = most
 
     def come(self, whose: str) -> None:
         """Count one more."""
-        if self._most:
-            self._counts[whose] = self._counts.get(whose, 0) + 1
+        self._counts[whose] = self._counts.get(whose, 0) + 1
 
     def go(self, whose: str) -> None:
         """Count one less."""
-        if self._most:
-            left = self._counts[whose] - 1
-            if left:
-                self._counts[whose] = left
-            else:
-                del self._counts[whose]
+        left = self._counts[whose] - 1
+        if left:
+            self._counts[whose] = left
+        else:
+            del self._counts[whose]
 
     def are_full(self, whose: str) -> bool:
         """Tell whether one more would be too many."""
@@ -44,13 +46,17 @@ class Crowds:
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._large_from = max(1, most // 100)
+        self.allow(most)
         self._counts: dict[str, int] = {}
         self.large: Final[dict[str, int]] = {}
         """Where a hundredth of what may be, or more, comes from: the count of each."""
         self.elsewhere: Mapping[str, int] = {}
         """How many connections other nodes have from the same addresses, as far as that is known."""
+
+    def allow(self, most: int) -> None:
+        """Allow so many from now on; those that are there stay."""
+        self._most = most
+        self._large_from = max(1, most // 100)
 
     def join(self, transport: Any) -> str | None:
         """Count a connection. Answers with where it comes from; ``None``: that tells nothing of a client."""
@@ -68,7 +74,8 @@ class Crowds:
 
     def is_too_large(self, site: str | None) -> bool:
         """Tell whether there are too many from there."""
-        return site is not None and self._counts[site] + self.elsewhere.get(site, 0) > self._most
+        most = self._most
+        return site is not None and most > 0 and self._counts[site] + self.elsewhere.get(site, 0) > most
 
     def _set(self, site: str, count: int) -> None:
         if count:

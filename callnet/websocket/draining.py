@@ -23,45 +23,44 @@ _LOOK_EVERY: Final = 1.0
 
 
 class Draining:
-    """Parts with all sockets of some factories.
-
-    :param limit: seconds after which those who are still in calls are given up. In the first half of it the others
-        are closed, however many they are.
-    """
+    """Parts with all sockets of some factories."""
 
     _log = Logger()
 
-    def __init__(self, factories: Sequence[ServerSocketFactory], limit: float, clock: IReactorTime) -> None:
+    def __init__(self, factories: Sequence[ServerSocketFactory], clock: IReactorTime) -> None:
         self._factories = factories
-        self._limit = limit
         self._clock = clock
+        self._hurries = False
         self._waiting: list[ServerSocket] = []
         self._in_calls: list[ServerSocket] = []
         self._timers: list[IDelayedCall] = []
         self._done: Deferred[None] | None = None
 
-    def begin(self) -> Deferred[None]:
+    def begin(self, limit: float) -> Deferred[None]:
         """Open no more sockets, and close those that there are. Fires when only the last of them, if any, are left:
         they are for the factories to close.
+
+        :param limit: seconds after which those who are still in calls are given up. In the first half of it the others
+            are closed, however many they are.
         """
         for factory in self._factories:
             factory.draining = True
         self._waiting = [socket for factory in self._factories for socket in factory.sockets]
-        if not self._waiting or not self._limit:
+        if not self._waiting or not limit or self._hurries:
             return succeed(None)
         shuffle(self._waiting)
         self._log.info(
-            "stopping: those of {count} sockets that are in calls have {limit:g} s", count=self._left, limit=self._limit
+            "stopping: those of {count} sockets that are in calls have {limit:g} s", count=self._left, limit=limit
         )
         self._done = done = Deferred[None]()
-        self._a_second = max(A_SECOND, 2 * len(self._waiting) / self._limit)
-        self._timers = [self._clock.callLater(self._limit, self._give_up)]
+        self._a_second = max(A_SECOND, 2 * len(self._waiting) / limit)
+        self._timers = [self._clock.callLater(limit, self._give_up)]
         self._close_some()
         return done
 
     def hurry(self) -> None:
         """Wait for nobody any more, be it before it has begun."""
-        self._limit = 0.0
+        self._hurries = True
         if self._done is not None:
             for timer in self._timers:
                 if timer.active():

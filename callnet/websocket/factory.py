@@ -106,6 +106,11 @@ class ServerSocketFactory(WebSocketServerFactory):
         limit = self.clock.callLater(CLOSE_TIME, self._abort_all)
         return gone.addCallback(lambda _: limit.cancel() if limit.active() else None)
 
+    def allow(self, of_an_address: int, in_all: int) -> None:
+        """Let so many be open at the same time from now on; those that are stay."""
+        self.crowds.allow(of_an_address)
+        self._most = in_all or inf
+
     @property
     def is_full(self) -> bool:
         """Whether there are too many sockets, those that are still being opened included."""

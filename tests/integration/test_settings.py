@@ -1,0 +1,74 @@
+"""Settings that are changed while a daemon runs: one process, and a parent with two workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet import reactor as installed
+from twisted.trial.unittest import TestCase
+
+from callnet.client import Account
+from callnet.client.errors import AccountError
+from tests.daemon import Daemon
+from tests.integration.test_workers import with_workers
+
+PHONE: Final = "13651884967"
+LIMIT: Final = "limits.logins_a_minute_of_a_phone"
+reactor: Any = installed
+
+
+class SettingsMixin:
+    """A limit that is changed."""
+
+    def make(self, directory: str, settings: str) -> Daemon:
+        """The daemon to test."""
+        raise NotImplementedError
+
+    async def test_a_limit_is_changed(self) -> None:
+        """After SIGHUP the new limit holds; what is no good changes nothing, and the log says what is wrong."""
+        case: Any = self
+        daemon = self.make(case.mktemp(), f"{LIMIT} = 0")
+        case.addCleanup(daemon.stop)
+        await daemon.start()
+        account = Account(daemon.account_url, reactor)
+        for _ in range(4):
+            await account.login(PHONE, "tv")
+        file = Path(daemon.directory, "callnet.toml")
+        as_it_was = file.read_text(encoding="utf-8")
+        for wrong in (f"{LIMIT} = -1", f"{LIMIT} = 2\nno_such_setting = 1"):
+            file.write_text(as_it_was.replace(f"{LIMIT} = 0", wrong), encoding="utf-8")
+            os.kill(daemon.pid, signal.SIGHUP)
+            await daemon.said("the settings stay as they were: .*callnet.toml: ")
+            await account.login(PHONE, "tv")
+        file.write_text(as_it_was.replace(f"{LIMIT} = 0", f"{LIMIT} = 2"), encoding="utf-8")
+        os.kill(daemon.pid, signal.SIGHUP)
+        await daemon.said(f"the settings were read again: {LIMIT} changed")
+        let_through = 0
+        for _ in range(6):
+            try:
+                await account.login("13651884968", "tv")
+                let_through += 1
+            except AccountError as error:
+                case.assertEqual((429, 6), (error.status, error.code))
+        # A worker may hear of it a moment later, and a third login may come when the first is half a minute ago.
+        case.assertTrue(2 <= let_through < 6, let_through)
+        case.assertNotIn("Traceback", daemon.log)
+
+
+class OneProcessTests(SettingsMixin, TestCase):
+    """One process."""
+
+    def make(self, directory: str, settings: str) -> Daemon:
+        """The daemon to test."""
+        return Daemon(directory, settings)
+
+
+class WorkersTests(SettingsMixin, TestCase):
+    """A parent with two workers."""
+
+    def make(self, directory: str, settings: str) -> Daemon:
+        """The daemon to test."""
+        return with_workers(directory, settings)
