@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ from callnet.operations.metrics import (
     Family,
     of_calls,
     of_certificate,
+    of_kinds,
     of_numbers,
     of_sockets,
     of_times,
@@ -27,6 +29,13 @@ from callnet.push.waker import Waker
 from callnet.storage.threads import Threads
 from callnet.web.http import CappedSite
 from callnet.websocket import ServerSocketFactory
+
+_OF_SOCKETS: Final[Sequence[tuple[str, str, Callable[[ServerSocketFactory], int]]]] = (
+    ("callnet_frames_received", "Texts that came by WebSockets.", lambda factory: factory.frames_received),
+    ("callnet_frames_sent", "Texts that were sent by WebSockets.", lambda factory: factory.frames_sent),
+    ("callnet_bytes_received", "Bytes in the texts that came.", lambda factory: factory.bytes_received),
+    ("callnet_bytes_sent", "Bytes in the texts that were sent.", lambda factory: factory.bytes_sent),
+)
 
 
 class Counted(Struct, frozen=True):
@@ -47,8 +56,16 @@ class Counted(Struct, frozen=True):
 
     def families(self) -> Iterator[Family]:
         """All of it."""
-        yield from of_calls(self.rooms.counts)
-        yield of_sockets({"device": len(self.devices.sockets), "page": len(self.pages.sockets)})
+        counts = self.rooms.counts
+        yield from of_calls(counts)
+        yield of_times("callnet_call_rang_after_seconds", "How long it took until devices rang.", counts.rang_after)
+        yield of_times("callnet_call_answered_after_seconds", "How long calls rang.", counts.answered_after)
+        kinds = {"device": self.devices, "page": self.pages}
+        yield of_sockets({kind: len(factory.sockets) for kind, factory in kinds.items()})
+        for name, help_, number in _OF_SOCKETS:
+            yield of_kinds(name, help_, {kind: number(factory) for kind, factory in kinds.items()})
+        not_reading = {kind: factory.not_reading for kind, factory in kinds.items()}
+        yield of_kinds("callnet_sockets_not_reading", "WebSockets that are not read by clients.", not_reading, "gauge")
         yield of_numbers(
             "callnet_handshakes_refused",
             "WebSockets that were not opened, by status of HTTP.",

@@ -36,6 +36,15 @@ class CountsTests(RoomsCase):
         self.rooms.hang_up(self.ann, self.room_of(self.tv))
         self.assertEqual([(1, 0, {}, {Reason.HANGUP: 1}), (0, 1, {}, {})], self.counted())
 
+    def test_times(self) -> None:
+        """How long a call rang counts where it is answered, in the bounds of what people take."""
+        self.call(ANN, TV)
+        self.wait(7)
+        self.others.answer(self.tv, self.room_of(self.tv), True)
+        here, there = self.rooms.counts.answered_after, self.others.counts.answered_after
+        self.assertEqual((0.0, 7.0), (here.sum, there.sum))
+        self.assertEqual([0, 0, 0, 1, 1], [number for _, number in there.buckets()][:5])
+
     def test_progress(self) -> None:
         """Each is told once that a call of its device rings, or that its device has accepted one."""
         noticed: list[tuple[str, CallState]] = []

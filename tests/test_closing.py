@@ -267,13 +267,15 @@ class ResourceTests(ClosingCase):
     """Clients that would use up what belongs to all."""
 
     def test_pings_that_nobody_reads(self) -> None:
-        """Who pings without reading is not read from any more, and is closed for its silence."""
+        """Who pings without reading is not read from any more, which is counted, and is closed for its silence."""
+        self.assertEqual(0, self.world.signaling.not_reading)
         self.tv.wire.reads = False
         ping = client_frame(PING, b"x" * 125) * 500
         for _ in range(100):
             self.tv.wire.send(ping)
             self.world.settle()
         self.assertLess(len(self.tv.wire.transport.value()), 200_000)
+        self.assertEqual(1, self.world.signaling.not_reading)
         self.world.advance(41)
         self.assertTrue(self.tv.wire.lost)
 

@@ -43,11 +43,14 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual((["called"], ["called"]), (self.kinds(self.tv), self.kinds(self.pad)))
 
     def test_called_on_a_new_connection(self) -> None:
-        """On the next connection it is sent, once."""
+        """On the next connection it is sent, once; how long it took until devices rang is counted by the first."""
+        self.clock.advance(1)
         call = self.ring()
+        self.clock.advance(1)
         again = Connection(TV, self.rooms, self.clock)
         self.look_again(call)
         self.assertEqual(["called"], self.kinds(again))
+        self.assertEqual(2, [number for _, number in self.rooms.counts.rang_after.buckets()][-1])
 
     def test_left_the_ringing(self) -> None:
         """A device that has left the ringing and looks at it is told nothing, and not rung again."""

@@ -26,14 +26,11 @@ class AdminCase(DaemonTestCase):
         """Stop it."""
         if self.daemon.running:
             stopped = self.daemon.stopService()
+            self.daemon.hurry()
+            self.reactor.advance(10)
             while not stopped.called:
                 self.reactor.take_thread()
             self.successResultOf(stopped)
-
-    def factory(self, port: int) -> Any:
-        """What serves a port."""
-        [factory] = [factory for at, factory, _, _ in self.reactor.tcpServers if at == port]
-        return factory
 
     def wire(self, port: int = 8084) -> HttpWire:
         """A connection to one of its ports."""
@@ -105,6 +102,26 @@ class AdminTests(AdminCase):
         self.assertIn(f'callnet_handshakes_refused_total{{status="{stranger.status}"}} 1.0\n', text)
         self.assertIn('callnet_sockets_closed_total{code="1003"} 1.0\n', text)
         self.assertIn('callnet_http_answers_total{status="200"} 1.0\n', text)
+
+    def test_what_came_and_went(self) -> None:
+        """Texts and their bytes are counted by who holds the socket, and so are those who do not read."""
+        self.reactor.advance(1)
+        caller, callee = self.ring()
+        [called] = [frame.payload for frame in callee.frames]
+        text = self.get("/metrics").body.decode()
+        asked = len(b'{"type":"call","to_phone":"13651884967","to_device_id":"tv888"}')
+        for line in (
+            'callnet_frames_received_total{kind="device"} 1.0',
+            f'callnet_bytes_received_total{{kind="device"}} {float(asked)}',
+            'callnet_frames_sent_total{kind="device"} 1.0',
+            f'callnet_bytes_sent_total{{kind="device"}} {float(len(called))}',
+            'callnet_frames_sent_total{kind="page"} 0.0',
+            'callnet_sockets_not_reading{kind="device"} 0.0',
+            "callnet_call_rang_after_seconds_count 1.0",
+            "callnet_call_answered_after_seconds_count 0.0",
+        ):
+            self.assertIn(f"\n{line}\n", text)
+        self.assertTrue(caller.open)
 
     def test_times(self) -> None:
         """How late the event loop is, and how long the database takes, is shown; and Redis where there is one."""

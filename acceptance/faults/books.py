@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
-from acceptance.faults.bounds import RING_TIME
+from acceptance.faults.bounds import REMEMBERED
 from acceptance.ledger import Address
 
 EVERY: Final = "*"
@@ -209,12 +209,12 @@ class Books:
         """``who`` is told of the end of a call with ``other`` that it never heard of.
 
         Only the node where it was placed may have known of it, and was the last to be in touch again. So the cause may
-        lie as far back as that.
+        lie as far back as that, if it is not so long ago that the call must be another one.
         """
         placed = self._last.get((other, who.phone))
-        is_it = placed is not None and placed.covers(who) and placed.at < at
-        since, bound = (placed.at, RING_TIME) if placed is not None and is_it else (at, 0.0)
-        self.seen("unheard", who, at, what, since=since, bound=bound, others=(other,))
+        is_it = placed is not None and placed.covers(who) and at - REMEMBERED <= placed.at < at
+        since = placed.at if placed is not None and is_it else at
+        self.seen("unheard", who, at, what, since=since, bound=at - since, others=(other,))
 
     def note(self, who: Address, at: float, what: str) -> None:
         """Remember what was said and heard, should it turn out to be wrong later."""

@@ -6,6 +6,8 @@ from typing import Final
 
 RING_TIME: Final = 6.0
 GRACE: Final = 5.0
+REMEMBERED: Final = 60.0
+"""For so long after the end of a call devices are told of it that may not have heard."""
 LEASE: Final = 3.0
 """A node that has not been heard of for so long is dead to the others."""
 BEAT: Final = 1.0

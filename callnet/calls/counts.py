@@ -9,7 +9,11 @@ from typing import Final
 from callnet.calls import events
 from callnet.errors import Unavailable
 from callnet.model import Failed, Outcome, Reason, Refused
+from callnet.operations.histogram import Histogram
 from callnet.records import CallRecord, CallState
+
+_PEOPLE: Final = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0)
+"""Bounds for what people take seconds for."""
 
 
 class CallCounts:
@@ -27,6 +31,10 @@ class CallCounts:
         """Calls whose callers were told here that they failed or were refused, whether they ever rang or not."""
         self.ended: Final[Counter[Reason]] = Counter()
         """Calls that were ended here, those that were never answered among them."""
+        self.rang_after: Final = Histogram()
+        """How long it took from the placing of calls until devices of this node were told, in seconds."""
+        self.answered_after: Final = Histogram(_PEOPLE)
+        """How long calls rang until devices of this node accepted them, in seconds."""
 
     def committed(self, event: events.Event, calls: Sequence[CallRecord]) -> None:
         """Count what an event has come to."""
@@ -40,6 +48,7 @@ class CallCounts:
                     self._goes_on(call)
             elif isinstance(event, (events.Answer, events.Place)):
                 self.answered += 1
+                self.answered_after.count(max(0.0, (call.answered_at or call.placed_at) - call.placed_at))
                 self._goes_on(call)
 
     def _goes_on(self, call: CallRecord) -> None:

@@ -253,6 +253,8 @@ class Session:
         """Announce a caller as the owner of the device wants it, and that to the caller, if it is to know."""
         wanted, phone = self.preferences, called.from_phone
         self._send(replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer))
+        if call.placed_at * 1000 >= self.generation:  # else it came when the call rang already
+            self._rooms.counts.rang_after.count(max(0.0, self._rooms.now() - call.placed_at))
         if call.caller in call.extended and not call.announced:
             self._rooms.extensions.announced(self, call.room)
 

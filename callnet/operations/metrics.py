@@ -86,8 +86,14 @@ def of_calls(calls: CallCounts) -> Sequence[Family]:
 
 def of_sockets(sockets: Mapping[str, int]) -> Family:
     """How many sockets there are now, by the kind of who holds them."""
-    samples = [Sample(kind, number) for kind, number in sockets.items()]
-    return Family(SOCKETS, "WebSockets that are open.", samples, "kind", kind="gauge")
+    return of_kinds(SOCKETS, "WebSockets that are open.", sockets, "gauge")
+
+
+def of_kinds(
+    name: str, help_: str, numbers: Mapping[str, int], kind: Literal["counter", "gauge"] = "counter"
+) -> Family:
+    """A number for each kind of sockets."""
+    return Family(name, help_, [Sample(holder, number) for holder, number in numbers.items()], "kind", kind)
 
 
 def of_events(waiting: int, dead: int) -> Family:

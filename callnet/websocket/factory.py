@@ -75,6 +75,9 @@ class ServerSocketFactory(WebSocketServerFactory):
         """Handshakes that were refused, by status of HTTP."""
         self.closed: Final[Counter[int]] = Counter()
         """Sockets that were closed from here, by close code."""
+        self.frames_received = self.frames_sent = 0
+        """Texts, those of sockets that are gone included; and the bytes in them."""
+        self.bytes_received = self.bytes_sent = 0
         self._sweep: IDelayedCall | None = None
         self._looks_at = 0.0
         self._all_gone: Deferred[None] | None = None
@@ -115,6 +118,11 @@ class ServerSocketFactory(WebSocketServerFactory):
     def is_full(self) -> bool:
         """Whether there are too many sockets, those that are still being opened included."""
         return len(self.sockets) > self._most
+
+    @property
+    def not_reading(self) -> int:
+        """How many sockets there are whose clients do not read what is sent to them."""
+        return sum(socket.is_stuck for socket in self.sockets)
 
     def remove(self, socket: ServerSocket) -> None:
         """Forget a socket that is gone."""

@@ -105,6 +105,9 @@ class ServerSocket(LeanProtocol):
     def send(self, payload: bytes) -> None:
         """Send one text frame. Nothing happens if the socket is closing."""
         if self.state == self.STATE_OPEN:
+            factory = self.factory
+            factory.frames_sent += 1
+            factory.bytes_sent += len(payload)
             write(self.transport, text_header(len(payload)) + payload)
             if self.is_stuck:
                 self._count_unread(len(payload))
@@ -274,6 +277,9 @@ class ServerSocket(LeanProtocol):
         if isBinary:
             self.close(CloseCode.UNSUPPORTED_DATA, "frames are text")
             return
+        factory = self.factory
+        factory.frames_received += 1
+        factory.bytes_received += len(payload)
         try:
             self.received(payload)
         except Exception:  # noqa: BLE001

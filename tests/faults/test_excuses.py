@@ -201,20 +201,23 @@ class TallyTests(SynchronousTestCase):
 
     def test_an_end_that_only_a_node_apart_knew(self) -> None:
         """The end of a call that its callee never heard of is told when the node where it was placed is in touch again,
-        by when the callee may be elsewhere: the fault counts that was there when the call was placed, and no other.
+        by when the callee may be elsewhere: faults count that were there since the call was placed.
         """
-        for kind, node, start, lost in (
-            (Kind.LINK_CUT_LONGER, 0, 5, 0),
-            (Kind.LINK_CUT_LONGER, 2, 5, 1),
-            (Kind.LINK_CUT_LONGER, 0, 38, 1),
+        for node, placed, start, lost in (
+            (0, 10, 5, 0),
+            (2, 10, 5, 1),
+            (0, 10, 36, 0),
+            (0, 10, 1, 1),
+            (0, -30, -35, 1),  # that was another call
+            (0, -30, 36, 0),
         ):
             self.setUp()
-            self.writer.failed(10, "unavailable")
+            self.writer.failed(placed, "unavailable")
             self.writer.gone(BERT, 9, 30, node=0)
             self.writer.books.unheard(BERT, ANNE, 40, "expired")
-            self.faults.append(Fault(kind, node, start, start + 8))
+            self.faults.append(Fault(Kind.LINK_CUT_LONG, node, start, start + 3))
             self.tally.judge(END, END, self.said.append)
-            self.assertEqual(lost, sum("never heard of" in line for line in self.said), (node, start))
+            self.assertEqual(lost, sum("never heard of" in line for line in self.said), (node, placed, start))
 
     def test_an_end_of_no_call(self) -> None:
         """The end of a call that nobody placed is excused by what happens just then alone."""
