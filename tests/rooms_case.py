@@ -202,7 +202,6 @@ class RoomsCase(SynchronousTestCase):
         """A node has nobody who waits for an outcome, or for a turn."""
         waiters = rooms._waiters
         self.assertEqual(({}, {}, {}), (waiters._waiting, waiters._placed, rooms._turns._waiting))
-        self.clock.advance(0)  # what is put off to the next turn is not waited for
         self.assertEqual((0, []), (len(rooms._retries), rooms._retries._pauses))
 
     def assert_nothing_is_stored(self) -> None:

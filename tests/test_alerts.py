@@ -1,7 +1,8 @@
-"""The rules for Prometheus in etc/, and what the daemon counts, as Prometheus' own tool reads them."""
+"""The rules and the dashboard in etc/, and what the daemon counts, as Prometheus' own tool reads them."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -14,6 +15,9 @@ from tests.test_tap_admin import AdminCase
 
 ROOT: Final = Path(__file__).parent.parent
 RULES: Final = ROOT / "etc" / "callnet-alerts.yml"
+DASHBOARD: Final = ROOT / "etc" / "callnet-grafana.json"
+WIDTH: Final = 24
+"""Of Grafana's grid."""
 STORIES: Final = Path(__file__).parent / "alerts.yml"
 
 
@@ -44,9 +48,37 @@ class AlertTests(AdminCase):
         self.promtool("check", "rules", str(folder / RULES.name))
         self.promtool("test", "rules", str(folder / STORIES.name))
 
+    def asked(self, file: Path) -> set[str]:
+        """The names of what a file asks for."""
+        return {name.removesuffix("_bucket") for name in re.findall(r"\bcallnet_[a-z_]+", file.read_text())}
+
     def test_names(self) -> None:
-        """The rules ask for nothing that is not counted."""
-        asked = set(re.findall(r"\bcallnet_[a-z_]+", RULES.read_text()))
-        known = self.counted().decode()
-        for name in asked:
-            self.assertIn(f"# TYPE {re.sub('_bucket$', '', name)} ", known)
+        """The rules ask for nothing that is not counted, and the dashboard for everything that is."""
+        known = set(re.findall(r"^# TYPE (\S+) ", self.counted().decode(), re.MULTILINE))
+        self.assertLessEqual(self.asked(RULES), known)
+        self.assertEqual(known, self.asked(DASHBOARD))
+
+    def test_questions_of_the_dashboard(self) -> None:
+        """What the dashboard asks is understood by Prometheus, once Grafana has put its values in."""
+        rules = []
+        for panel in json.loads(DASHBOARD.read_text())["panels"]:
+            for target in panel["targets"]:
+                question = target["expr"].replace("$__rate_interval", "5m").replace("$job", "callnet")
+                rules.append({"record": f"panel:{panel['id']}:{target['refId'].lower()}", "expr": question})
+        self.assertNotIn("$", "".join(rule["expr"] for rule in rules).replace("$instance", ""))
+        file = Path(self.mktemp())
+        file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))  # JSON is YAML
+        self.promtool("check", "rules", str(file))
+
+    def test_panels_of_the_dashboard(self) -> None:
+        """Its panels lie beside each other on the grid, each with a title and a number of its own."""
+        panels = json.loads(DASHBOARD.read_text())["panels"]
+        cells: set[tuple[int, int]] = set()
+        for panel in panels:
+            at = panel["gridPos"]
+            own = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+            self.assertEqual(set(), cells & own, panel["title"])
+            self.assertLessEqual(at["x"] + at["w"], WIDTH)
+            cells |= own
+        for key in ("id", "title"):
+            self.assertEqual(len(panels), len({panel[key] for panel in panels}))

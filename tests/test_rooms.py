@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import capturedLogs, formatEvent
 
 from callnet.calls import deadlines
 from callnet.calls.call import NotYours, TooLate
@@ -256,6 +258,15 @@ class TwoNodesTests(RoomsCase):
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
         self.others.hang_up(self.newest(TV), room)
+
+    def test_log(self) -> None:
+        """A call that ends by itself is logged by a name that its room makes, the same on every node."""
+        self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        with capturedLogs() as events:
+            self.wait(45.25)
+        [said] = [str(formatEvent(event)) for event in events]
+        self.assertEqual(f"call {sha256(room.encode()).hexdigest()[:12]} ended by itself: no_answer", said)
 
     def test_one_node_stops(self) -> None:
         """Any node acts on what is due, whoever began it."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from callnet.model import Accepted, Reason, Withdrawn
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+
+from callnet.model import Accepted, DeviceAddress, Reason, Withdrawn
 from callnet.records import Displaced
 from tests.rooms_case import ANN, TV, RoomsCase
 
@@ -52,6 +56,23 @@ class MovingTests(RoomsCase):
         self.assertEqual([Reason.HANGUP] * 2, [self.tv.calls[-1].reason, self.tables.calls[room].reason])
         self.assertEqual((1, 0), (self.ann.closed, moved.closed))
         self.rooms.hang_up(self.ann, room)
+
+    def test_many(self) -> None:
+        """Of thousands who have gone not all connections are closed at once, and all in the end."""
+        sessions = [self.connect(DeviceAddress(f"136{number:08}", "x")) for number in range(120)]
+        for session in sessions:
+            self.cluster.send("here", Displaced(session.address, "here", session.generation + 1))
+        closed: list[int] = []
+        later = self.clock.callLater
+
+        def noted(*call: Any) -> IDelayedCall:
+            closed.append(sum(session.closed for session in sessions))
+            return later(*call)
+
+        self.patch(self.clock, "callLater", noted)
+        self.clock.advance(0)
+        self.assertEqual([50, 100], closed)
+        self.assertEqual(120, sum(session.closed for session in sessions))
 
     def test_said_when_the_node_stops(self) -> None:
         """A node that stops closes everybody, and need not hear where they are."""

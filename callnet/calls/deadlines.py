@@ -13,6 +13,7 @@ from callnet.calls import events
 from callnet.calls.decisions import Decisions
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import ICallStore
+from callnet.model import log_name
 from callnet.records import CallRecord, DeviceRecord, SeatsRecord
 
 _LOOK_EVERY: Final = 0.25
@@ -76,7 +77,7 @@ class Deadlines:
         decision = await self._decisions.settle(_due_event(record))
         for call in decision.changes.calls:
             if call.reason is not None:
-                log.info("a call ended by itself: {reason}", reason=call.reason.value)
+                log.info("call {call} ended by itself: {reason}", call=log_name(call.room), reason=call.reason.value)
 
 
 def _due_event(record: DeviceRecord | CallRecord | SeatsRecord) -> events.Event:

@@ -21,6 +21,7 @@ from callnet.calls.call import NoSuchCall, NotYours, Overtaken, TooLate
 from callnet.calls.connecting import ConnectedInDoubt, Connecting
 from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
+from callnet.calls.departures import Departures
 from callnet.calls.extensions import Extensions
 from callnet.calls.orders import Orders
 from callnet.calls.pages import Pages
@@ -78,6 +79,7 @@ class RoomManager:
         self._decisions.on_shown = self.presence.changed
         self._waiters = Waiters()
         self._arrivals: Arrivals[Notice] = Arrivals(self._notice)
+        self._departures = Departures(clock, self._displace)
         self._pages = Pages(store, self._decisions, self._retries, self._turns)
         self._refusing = False
         bus.subscribe(self._receive)
@@ -94,6 +96,7 @@ class RoomManager:
         """Act on what is due no more, and on nothing that was to be tried again."""
         self._deadlines.stop()
         self._retries.stop()
+        self._departures.stop()
         self.presence.stop()
 
     # Devices come and go
@@ -303,8 +306,7 @@ class RoomManager:
             if not self._arrivals.keep(message.to, message):
                 self._notice(message)
         elif isinstance(message, Displaced):
-            # A node that stood still has yet to read what the device said to it before it went.
-            self._retries.pause(0.0).addCallbacks(lambda _: self._displace(message), lambda _: None)
+            self._departures.add(message)
         elif isinstance(message, PresenceChanged):
             self.presence.receive(message)
         elif isinstance(message, DeviceRelay):
@@ -343,7 +345,5 @@ class RoomManager:
         self._waiters.fire(call.caller, call.room, outcome)
         if session is None:
             return
-        if call.callee is not None and call.state is CallState.OVER:
-            session.told(call)
-        else:
-            session.knows(call)
+        was_answered = call.callee is not None and call.state is CallState.OVER
+        (session.told if was_answered else session.knows)(call)
