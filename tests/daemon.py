@@ -84,8 +84,9 @@ class Daemon:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """What the process is given of an environment."""
+        """What the process is given of an environment: the switch of the short paths is that of the tests."""
         return {
+            **{name: value for name, value in os.environ.items() if name == "CALLNET_SHORT_PATH"},
             "PATH": os.environ["PATH"],
             "HOME": self.directory,
             "CALLNET_CONFIG": os.path.join(self.directory, "callnet.toml"),
