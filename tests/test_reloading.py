@@ -196,7 +196,7 @@ class SettingsTests(ReloadCase):
         self.assertTrue(caller.open)
 
     def test_every_live_setting_is_one(self) -> None:
-        """What is said to be live exists, and is no secret's only place: the log never shows a value."""
+        """What is said to be live exists, and a section that is can be changed."""
         names = Settings.__struct_fields__
         self.assertEqual([], [name for name in LIVE if name not in names])
         for name in LIVE:

@@ -56,10 +56,10 @@ class SharedLimiter(Limiter):
         self._untold: dict[str, int] = {}
         self._to_tell: dict[str, None] = {}
 
-    @property
-    def _told_from(self) -> int:
-        """So many of a key are collected before others are told."""
-        return max(1, self._count // 10)
+    def allow(self, count: int) -> None:
+        """See :meth:`callnet.interfaces.ILimiter.allow`."""
+        super().allow(count)
+        self._told_from = max(1, count // 10)
 
     def wait(self, key: str) -> float:
         """See :meth:`callnet.interfaces.ILimiter.wait`."""
