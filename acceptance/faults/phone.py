@@ -17,7 +17,9 @@ IN_DOUBT: Final = 2.0
 CROSSING: Final = STANDS_STILL + SLACK
 """What was under way when the device called somebody comes within this, in seconds: its node may stand still."""
 REMEMBERED: Final = 40
-"""Of so many rooms a device knows that it has heard of them."""
+"""Of so many rooms a device knows that it has heard of them, or left them."""
+LEAVING: Final = ("hang up", "called another", "away")
+"""Ends of a part in a call that the others have to hear of."""
 
 
 class Phone(Line):
@@ -34,6 +36,8 @@ class Phone(Line):
         super().__init__(*arguments)
         self.rings: Final[dict[str, tuple[Ring, Address]]] = {}
         self._known: Final[OrderedDict[str, None]] = OrderedDict()
+        self._done_with: Final[OrderedDict[str, None]] = OrderedDict()
+        """The rooms of the calls that it has left by itself."""
         self._asked: Final[dict[Address, Attempt]] = {}
         """The newest call to each device, and to all of a phone."""
         self._hung_up: tuple[float, str, Address] | None = None
@@ -99,6 +103,8 @@ class Phone(Line):
     def _leave_call(self, how: str, at: float) -> None:
         if self.part is not None:
             self.part.end, self.part.how = at, how
+        if self.room is not None and how in LEAVING:
+            _remember(self._done_with, self.room)
         self.room = self.peer = self.part = None
 
     def _stop(self, room: str, how: str, at: float) -> None:
@@ -198,7 +204,9 @@ class Phone(Line):
         attempt = max(asked, key=lambda one: one.number, default=None)
         if room == self.room:
             return
-        if attempt is None:
+        if room in self._done_with:
+            self._say_hang_up(room, named)  # it was not heard
+        elif attempt is None:
             self._strange(f"is given {named}, whom it did not call", at)
         elif attempt is self.attempt:
             self.attempt = None
@@ -208,7 +216,7 @@ class Phone(Line):
         elif attempt.withdrawal is None and attempt.answer is not None and attempt.answer.kind != "call_success":
             what = f"is given {named} after it was told {attempt.answer.kind} {attempt.answer.reason}"
             self._told_otherwise("given late", attempt.answer, at, what)
-        elif (self._hung_up is not None and self._hung_up[1] == room) or self._withdrew_earlier(attempt):
+        elif self._withdrew_earlier(attempt):
             self._say_hang_up(room, named)  # it was not heard
 
     def _withdrew_earlier(self, attempt: Attempt) -> bool:
@@ -250,11 +258,15 @@ class Phone(Line):
         return self.connections > 1 and self.heard_here <= 2
 
     def _know(self, room: str) -> None:
-        self._known[room] = None
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        _remember(self._known, room)
 
     @property
     def free(self) -> bool:
         """Whether this device is connected and has nothing to do with any call."""
         return self.settled and self.attempt is None and self.room is None and not self.rings
+
+
+def _remember(rooms: OrderedDict[str, None], room: str) -> None:
+    rooms[room] = None
+    if len(rooms) > REMEMBERED:
+        rooms.popitem(last=False)
