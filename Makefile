@@ -10,7 +10,7 @@ OPTIONS ?=
 
 # What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
 TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
-ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) curl debootstrap faketime git iproute2 make nftables procps python3-venv
+ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) certbot curl debootstrap faketime git iproute2 make nftables pebble procps python3-venv
 
 VENV = .venv
 BIN = $(VENV)/bin

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import click
 
 from acceptance import (
+    acme,
     browser,
     calls,
     conformance,
@@ -44,6 +45,7 @@ MODULES = (
     streams,
     conformance,
     tls,
+    acme,
     browser,
     page,
     page_repairs,
