@@ -48,6 +48,13 @@ PushHost = Annotated[
         description='a host such as "push.example.org", or "*.example.org" for all below it, in lower case',
     ),
 ]
+HostName = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z",
+        description='a name such as "callnet.example.org", in lower case and without a port',
+    ),
+]
 VapidSubject = Annotated[
     str,
     Meta(
@@ -264,6 +271,15 @@ class SiteSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """``max-age`` of Strict-Transport-Security in seconds; 0: the header is not sent."""
 
 
+class AdminSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator's listener (docs/admin-api.md)."""
+
+    key_file: str = ""
+    """The key of those who may see calls and give orders; made on first start if it is missing."""
+    hosts: tuple[HostName, ...] = ()
+    """By which names, beside ``localhost`` and addresses, it may be asked."""
+
+
 class SignalingSettings(Struct, forbid_unknown_fields=True):
     """The devices' WebSocket."""
 
@@ -296,3 +312,4 @@ class Settings(Struct, forbid_unknown_fields=True):
     tls: TlsSettings = TlsSettings()
     site: SiteSettings = SiteSettings()
     signaling: SignalingSettings = field(default_factory=SignalingSettings)
+    admin: AdminSettings = AdminSettings()

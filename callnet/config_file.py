@@ -132,7 +132,7 @@ def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> 
     if key.startswith("listeners.admin["):
         if not listener.proxy_protocol:  # with it, nobody but the load balancers gets in
             raise StartError(
-                f"{opening}, and nobody is asked for a key there: {remedy},"
+                f"{opening}, and not everything there asks for a key: {remedy},"
                 " or let proxy_protocol name the load balancers that may connect"
             )
     elif accounts.enrolment == "open" and not accounts.open_enrolment_on_network:
@@ -146,7 +146,7 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """Put the environment's values in, and the defaults that depend on the state directory."""
     state_dir = os.path.abspath(environ.get("CALLNET_STATE_DIR") or settings.state_dir or _default_state_dir(environ))
     tokens, database, redis, tls = settings.tokens, settings.database, settings.redis, settings.tls
-    push, turn = settings.push, settings.turn
+    push, turn, admin = settings.push, settings.turn, settings.admin
     return replace(
         settings,
         state_dir=state_dir,
@@ -163,6 +163,7 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
             redis, url=environ.get("CALLNET_REDIS_URL") or redis.url, ca=redis.ca and os.path.abspath(redis.ca)
         ),
         push=replace(push, vapid_key_file=os.path.abspath(push.vapid_key_file or os.path.join(state_dir, "vapid.key"))),
+        admin=replace(admin, key_file=os.path.abspath(admin.key_file or os.path.join(state_dir, "admin.key"))),
         turn=replace(turn, secret_file=turn.secret_file and os.path.abspath(turn.secret_file)),
         tls=replace(
             tls,

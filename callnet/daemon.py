@@ -8,13 +8,13 @@ from typing import Final, Protocol
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 
 from callnet import at_once, short_path
 from callnet.accounts.news import News
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.membership import Membership
 from callnet.live import LiveSettings
+from callnet.logger import Logger
 from callnet.operations.garbage import Garbage
 from callnet.operations.listening import ADMIN, OpenListener, close_all
 from callnet.operations.observed import Observed

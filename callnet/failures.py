@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.errors import Unavailable
+from callnet.logger import Logger
 
 
 def logged_unless_unavailable(log: Logger, doing: str) -> Callable[[Failure], None]:

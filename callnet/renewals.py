@@ -6,14 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
-from twisted.logger import Logger
-
 from callnet.accounts.keys import load_keys
 from callnet.accounts.tokens import Tokens
-from callnet.config import Settings, TokenSettings, TurnSettings
+from callnet.config import AdminSettings, Settings, TokenSettings, TurnSettings
 from callnet.errors import StartError
 from callnet.live import LiveSettings
+from callnet.logger import Logger
 from callnet.operations import certificates
+from callnet.operations.admin_key import AdminKey, load_admin_key
 from callnet.operations.certificates import ServerTls
 from callnet.operations.turn_secret import TurnSecret, read_turn_secret
 
@@ -21,7 +21,12 @@ _log = Logger()
 
 
 def renewals(
-    live: LiveSettings, tls: ServerTls, tokens: Tokens, turn_secret: TurnSecret, read: Callable[[], Settings] | None
+    live: LiveSettings,
+    tls: ServerTls,
+    tokens: Tokens,
+    turn_secret: TurnSecret,
+    admin_key: AdminKey,
+    read: Callable[[], Settings] | None,
 ) -> dict[str, Callable[[], bool]]:
     """What reads each of these again, as far as it is in files, and tells whether it was good.
 
@@ -35,6 +40,7 @@ def renewals(
     if not settings.tokens.signing_key:
         found["keys"] = lambda: _renew_keys(settings.tokens, tokens)
     found["turn"] = lambda: _renew_turn_secret(settings.turn, turn_secret)
+    found["admin key"] = lambda: _renew_admin_key(settings.admin, admin_key)
     return found
 
 
@@ -86,6 +92,16 @@ def _renew_keys(settings: TokenSettings, tokens: Tokens) -> bool:
     tokens.use(ring)
     kid = ring.signing(tokens.now()).kid
     _log.info("the signing keys were read: there are {count}, and {kid} signs", count=len(ring.keys), kid=kid)
+    return True
+
+
+def _renew_admin_key(settings: AdminSettings, key: AdminKey) -> bool:
+    """Read the operator's key again. If it is no good, the old one stays."""
+    try:
+        key.value = load_admin_key(settings.key_file)
+    except StartError as error:
+        _log.error("the operator's key stays as it was: {error}", error=error)
+        return False
     return True
 
 

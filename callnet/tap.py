@@ -28,6 +28,7 @@ from callnet.accounts.keys import key_from_secret, load_or_make_keys
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import KeyRing
 from callnet.accounts.tokens import Tokens
+from callnet.administered import Administered
 from callnet.calls.rooms import RoomManager
 from callnet.cluster import redis_url
 from callnet.cluster.membership import Membership
@@ -40,6 +41,7 @@ from callnet.daemon import Daemon
 from callnet.errors import StartError
 from callnet.live import LiveSettings
 from callnet.operations import files
+from callnet.operations.admin_key import AdminKey, load_or_make_admin_key
 from callnet.operations.certificate_watch import CertificateWatch
 from callnet.operations.certificates import ServerTls, self_signed_files
 from callnet.operations.greeting import greeting
@@ -50,7 +52,7 @@ from callnet.operations.listening import ADMIN, OpenListener, open_all
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Question, Readiness, Remembered
 from callnet.operations.service_manager import ServiceManager
-from callnet.operations.signals import on_another_stop
+from callnet.operations.signals import on_another_stop, stop_as_told
 from callnet.operations.turn_secret import TurnSecret, read_turn_secret
 from callnet.people import Identities, IPeopleReactor, compose_people
 from callnet.push.vapid import Vapid, load_or_make_key
@@ -60,8 +62,7 @@ from callnet.storage.database import Database
 from callnet.storage.threads import Threads
 from callnet.supervision.supervisor import Supervisor, Workers
 from callnet.supervision.worker import IParentReactor
-from callnet.web import site
-from callnet.web.admin import AdminApi, AdminSite
+from callnet.web import admin, site
 from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite
 from callnet.web.room import RoomSocketFactory
@@ -69,6 +70,7 @@ from callnet.web.room import RoomSocketFactory
 SERVED: Final = ("account", "signaling", "site")
 """The services that workers offer."""
 _STATIC: Final = os.path.join(os.path.dirname(callnet.__file__), "static")
+_DASHBOARD: Final = os.path.join(os.path.dirname(callnet.__file__), "dashboard")
 
 
 class IDaemonReactor(IParentReactor, IPeopleReactor, IReactorCore):
@@ -137,6 +139,7 @@ class _Basis(Struct, frozen=True):
     identities: Identities
     tls: ServerTls
     turn_secret: TurnSecret
+    admin_key: AdminKey
 
 
 def _basis(settings: Settings) -> _Basis:
@@ -150,7 +153,12 @@ def _basis(settings: Settings) -> _Basis:
         split_user_name=settings.accounts.phone_format == "cn-mobile",
     )
     identities = Identities(tokens, revocations, phone_rule(settings.accounts.phone_format), _vapid(settings.push))
-    return _Basis(identities, ServerTls(certificate(settings)), TurnSecret(read_turn_secret(settings.turn)))
+    return _Basis(
+        identities,
+        ServerTls(certificate(settings)),
+        TurnSecret(read_turn_secret(settings.turn)),
+        AdminKey(load_or_make_admin_key(settings.admin.key_file)),
+    )
 
 
 def _compose_node(
@@ -218,13 +226,14 @@ def _compose_node(
         cluster.round_trips,
         lag,
     )
-    observed = Observed(readiness.report, lambda: succeed(list(counted.families())))
+    administered = Administered(rooms, signaling, people.logins)
+    observed = Observed(readiness.report, lambda: succeed(list(counted.families())), administered.obey, stop_as_told)
     factories: dict[str, IProtocolFactory] = dict(zip(SERVED, (sites[0], signaling, sites[1]), strict=True))
     if sockets is None:
-        factories[ADMIN] = AdminSite(AdminApi(observed).resource(), reactor)
+        factories[ADMIN] = _admin_site(observed, basis, settings, reactor)
     listeners = open_all(reactor, settings.listeners, factories, basis.tls, sockets)
     live = LiveSettings(settings, [signaling.changed, room.changed, ice.changed, login_limits.changed])
-    read_again = renewals(live, basis.tls, tokens, basis.turn_secret, read)
+    read_again = renewals(live, basis.tls, tokens, basis.turn_secret, basis.admin_key, read)
     watches = [] if sockets is not None else [_watch(settings, reactor, basis.tls, read_again)]
     return Daemon(
         listeners,
@@ -252,9 +261,9 @@ def _compose_parent(
     """Make the parent of workers, which opens the listeners for them and serves the operator's alone."""
     workers = Workers(count, settings, reactor)
     factories: dict[str, IProtocolFactory] = dict.fromkeys(SERVED, _Held())
-    factories[ADMIN] = AdminSite(AdminApi(workers.observed).resource(), reactor)
+    factories[ADMIN] = _admin_site(workers.observed, basis, settings, reactor)
     listeners = open_all(reactor, settings.listeners, factories, basis.tls)
-    own = renewals(LiveSettings(settings), basis.tls, basis.identities.tokens, basis.turn_secret, read)
+    own = renewals(LiveSettings(settings), basis.tls, basis.identities.tokens, basis.turn_secret, basis.admin_key, read)
     read_again: dict[str, Callable[[], bool]] = {
         name: partial(workers.renew, name, renew) for name, renew in own.items()
     }
@@ -262,6 +271,10 @@ def _compose_parent(
     manager = ServiceManager(os.environ, reactor)
     greeted = _greeting(settings, listeners)
     return Supervisor(workers, listeners, [watch], manager, settings, greeted, read_again, reactor)
+
+
+def _admin_site(observed: Observed, basis: _Basis, settings: Settings, clock: IReactorTime) -> admin.AdminSite:
+    return admin.AdminSite(admin.root(observed, basis.admin_key, _DASHBOARD), clock, settings.admin.hosts)
 
 
 def _watch(

@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
-from twisted.logger import Logger
 
 from callnet import short_path
 from callnet.at_once import IS_TRIED
+from callnet.logger import Logger
 
 log = Logger()
 

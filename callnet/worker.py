@@ -11,16 +11,19 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ITransport
 from twisted.internet.protocol import connectionDone
 from twisted.internet.stdio import StandardIO
-from twisted.logger import ILogObserver, LogEvent, Logger, eventAsText, globalLogBeginner
+from twisted.logger import ILogObserver, LogEvent, eventAsText, globalLogBeginner
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 from zope.interface import provider
 
 from callnet.daemon import Daemon
-from callnet.errors import StartError
+from callnet.errors import StartError, Unavailable
+from callnet.logger import Logger, threshold
+from callnet.operations.administration import Outcome
 from callnet.operations.logs import fields_of
 from callnet.supervision import messages
 from callnet.supervision.messages import ANSWERS, LOG, ORDERS, Answer, Ask, Hurry, LogLine, Serving
@@ -40,6 +43,7 @@ def main() -> None:
     if not line:
         sys.exit(1)
     start = messages.decode_start(line)
+    threshold.choose(start.level)
     try:
         daemon = compose_worker(start.settings, reactor, start.sockets)  # type: ignore[arg-type]
     except StartError as error:
@@ -101,11 +105,20 @@ class Orders(LineOnlyReceiver):
         observed = self._daemon.observed
         if ask.what == "report":
             observed.report().addCallback(lambda report: self._say(Answer(ask.number, report=report)))
-        else:
+        elif ask.what == "families":
             observed.families().addCallback(lambda families: self._say(Answer(ask.number, families=families)))
+        else:
+            obeyed: Deferred[Outcome | None] = observed.obey(ask.what).addErrback(_cannot)
+            obeyed.addCallback(lambda outcome: self._say(Answer(ask.number, outcome=outcome)))
 
     def _say(self, message: Serving | Answer) -> None:
         self.transport.write(messages.encode(message))
+
+
+def _cannot(failure: Failure) -> None:
+    """Let an order be one that cannot be carried out."""
+    if not failure.check(Unavailable):
+        _log.failure("carrying out an order", failure)
 
 
 @provider(ILogObserver)

@@ -9,14 +9,20 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.operations.admin_key import AdminKey
+from callnet.operations.administration import Order, Outcome
 from callnet.operations.metrics import Family, Sample
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Check, Report
-from callnet.web.admin import AdminApi, AdminSite
+from callnet.web.admin import AdminSite, root
 from tests.http_wire import Answer, HttpWire
 
 WELL = Report(True, {"database": Check(True)})
 ILL = Report(False, {"database": Check(True), "redis": Check(False, "no answer")})
+
+
+def _nobody_obeys(_order: Order) -> Deferred[Outcome]:
+    raise NotImplementedError
 
 
 class AdminTestCase(SynchronousTestCase):
@@ -27,8 +33,9 @@ class AdminTestCase(SynchronousTestCase):
         self.report: Deferred[Report] = succeed(WELL)
         self.families: Deferred[Sequence[Family]] = succeed([Family("c", "Some.", [Sample("", 3)])])
         self.clock = Clock()
-        observed = Observed(lambda: self.report, lambda: self.families)
-        self.wire = HttpWire(AdminSite(AdminApi(observed).resource(), self.clock))
+        observed = Observed(lambda: self.report, lambda: self.families, _nobody_obeys, lambda: None)
+        site = AdminSite(root(observed, AdminKey(b"k" * 32), self.mktemp()), self.clock, ["callnet.test"])
+        self.wire = HttpWire(site)
         self.addCleanup(self.leave)
 
     def leave(self) -> None:
@@ -93,7 +100,7 @@ class OtherTests(AdminTestCase):
 
     def test_other_paths(self) -> None:
         """Other paths are answered with 404 in JSON."""
-        for path in ("/", "/healthz/x", "/account/login", "/%ff"):
+        for path in ("/nothing", "/healthz/x", "/account/login", "/%ff"):
             answer = self.get(path)
             self.assertEqual((answer.status, answer.json()["errorCode"]), (404, 2), path)
 

@@ -13,7 +13,7 @@ ROOT: Final = Path(__file__).parent.parent
 MOST_LINES: Final = 350
 
 LAYERS: Final = (
-    {"model", "errors", "soon", "short_path", "quiet_hours", "emoji"},
+    {"model", "errors", "soon", "short_path", "quiet_hours", "emoji", "logger"},
     {"records", "endpoints", "toml", "at_once", "failures", "client_site", "described", "ice", "verification"},
     {"preferences"},
     {"interfaces", "storage_interfaces", "history_interfaces", "config", "client", "websocket", "turn"},
@@ -22,7 +22,7 @@ LAYERS: Final = (
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},
     {"schemas", "doctor", "backups"},
-    {"commands", "daemon", "people", "renewals", "counted"},
+    {"commands", "daemon", "people", "renewals", "counted", "administered"},
     {"cli"},
     {"tap"},
     {"worker"},

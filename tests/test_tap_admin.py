@@ -41,7 +41,7 @@ class AdminCase(DaemonTestCase):
     def get(self, path: str, *, from_thread: bool = False) -> Answer:
         """Ask for a path, for which the database may have to be asked."""
         wire = self.wire()
-        wire.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        wire.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         while from_thread and not wire.answers():
             self.reactor.take_thread()
         [answer] = wire.answers()

@@ -7,12 +7,12 @@ from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.errors import Unavailable
 from callnet.interfaces import Company, ICompany, ICompanyRecords
+from callnet.logger import Logger
 from callnet.model import DeviceAddress
 from callnet.operations.alarm import Alarm
 

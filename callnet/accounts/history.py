@@ -7,7 +7,6 @@ from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.accounts.call_events import CallEvents
@@ -15,6 +14,7 @@ from callnet.accounts.past_calls import sides
 from callnet.errors import Unavailable
 from callnet.history_interfaces import IHistory
 from callnet.interfaces import IEndedCalls
+from callnet.logger import Logger
 from callnet.operations.rounds import Rounds
 from callnet.records import CallRecord
 

@@ -16,6 +16,7 @@ from callnet.accounts.codes import Codes
 from callnet.accounts.enrolment import PhoneRule, is_device_id
 from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
+from callnet.config import TOKEN_LIFETIME_MAX
 from callnet.described import NOT_NEGATIVE
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid, PhoneInvalid
 from callnet.interfaces import IPreferences
@@ -178,6 +179,15 @@ class Logins:
         :raises Unavailable: the database cannot be reached.
         """
         return Deferred.fromCoroutine(self._logout(token))
+
+    async def revoke(self, address: DeviceAddress) -> None:
+        """Refuse from now on all tokens that a device, or with ``*`` any device of a phone, got until now.
+
+        :raises Unavailable: the database cannot be reached.
+        """
+        now = self._tokens.now()
+        await self._revocations.revoke(Revocation(address, now + TOKEN_LIFETIME_MAX, before=now), now)
+        await self._look()
 
     async def _logout(self, token: str) -> None:
         await self._revocations.revoke(_revocation_of(self._tokens.verify(token)), self._tokens.now())

@@ -7,12 +7,12 @@ from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
 from callnet.errors import Unavailable
+from callnet.logger import Logger
 from callnet.model import DeviceAddress
 from callnet.soon import Soon, or_else
 from callnet.storage_interfaces import IChanges, IRevocations, Revocation

@@ -11,12 +11,12 @@ from weakref import WeakValueDictionary
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.errors import Unavailable
 from callnet.interfaces import IPreferences
+from callnet.logger import Logger
 from callnet.preferences import PLAIN, UNREADABLE, Preferences
 from callnet.records import ANYONE, Policy
 from callnet.soon import Ready, Soon, or_else

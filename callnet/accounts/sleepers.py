@@ -7,10 +7,10 @@ from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.errors import Unavailable
+from callnet.logger import Logger
 from callnet.model import DeviceAddress
 from callnet.operations.rounds import pause
 from callnet.records import Policy

@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec import Struct
+
 from callnet.calls import events
 from callnet.errors import Unavailable
-from callnet.model import Failed, Outcome, Reason, Refused
+from callnet.logger import Logger, threshold
+from callnet.model import DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, log_name
 from callnet.operations.histogram import Histogram
 from callnet.records import CallRecord, CallState
 
 _PEOPLE: Final = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0)
 """Bounds for what people take seconds for."""
+REMEMBERED: Final = 200
+"""So many calls that failed are remembered."""
+_MEANT: Final = frozenset(
+    {
+        Reason.HANGUP,
+        Reason.CANCELLED,
+        Reason.REFUSED,
+        Reason.ANSWERED_ELSEWHERE,
+        Reason.REFUSED_ELSEWHERE,
+        Reason.MOVED,
+        Reason.REPLACED,
+    }
+)
+"""Ends that somebody wanted."""
+
+log = Logger()
+
+
+class FailedCall(Struct, frozen=True):
+    """A call that nobody wanted to end as it did, or that came to nothing."""
+
+    at: float
+    """On the clock of the store."""
+    caller: DeviceAddress
+    asked: DeviceAddress
+    """The address as the caller gave it."""
+    reason: Reason
+    room: RoomId | None = None
+    """``None``: it never rang."""
 
 
 class CallCounts:
@@ -35,13 +67,21 @@ class CallCounts:
         """How long it took from the placing of calls until devices of this node were told, in seconds."""
         self.answered_after: Final = Histogram(_PEOPLE)
         """How long calls rang until devices of this node accepted them, in seconds."""
+        self.recent: Final[deque[FailedCall]] = deque(maxlen=REMEMBERED)
+        """Those that failed or ended badly here, the newest last."""
 
     def committed(self, event: events.Event, calls: Sequence[CallRecord]) -> None:
         """Count what an event has come to."""
+        if threshold.has_details:
+            for call in calls:
+                log.debug(
+                    "call {call}: {state} {reason}", call=log_name(call.room), state=call.state, reason=call.reason
+                )
         for call in calls:
             if call.state is CallState.OVER:
                 if call.reason is not None:
                     self.ended[call.reason] += 1
+                    self._remember_ended(call, call.reason)
             elif call.state is CallState.RINGING:
                 if call.version == 1:
                     self.placed += 1
@@ -55,11 +95,23 @@ class CallCounts:
         if self.on_progress is not None:
             self.on_progress(call)
 
+    def _remember_ended(self, call: CallRecord, reason: Reason) -> None:
+        if reason not in _MEANT:
+            ended_at = call.placed_at if call.ended_at is None else call.ended_at
+            self.recent.append(FailedCall(ended_at, call.caller, call.asked, reason, call.room))
+
     def told(self, outcome: Outcome) -> None:
         """Count what a caller is told."""
         if isinstance(outcome, (Failed, Refused)):
             self.failed[outcome.reason] += 1
 
-    def not_placed(self, error: Exception) -> None:
+    def told_at_once(self, caller: DeviceAddress, outcome: Outcome, now: float) -> None:
+        """Count what a caller is told of a call that never rang."""
+        self.told(outcome)
+        if isinstance(outcome, Failed):
+            self.recent.append(FailedCall(now, caller, outcome.asked, outcome.reason))
+
+    def not_placed(self, caller: DeviceAddress, asked: DeviceAddress, error: Exception, now: float) -> None:
         """Count a call that could not be placed, which its caller is told."""
-        self.failed[Reason.UNAVAILABLE if isinstance(error, Unavailable) else Reason.INTERNAL] += 1
+        reason = Reason.UNAVAILABLE if isinstance(error, Unavailable) else Reason.INTERNAL
+        self.told_at_once(caller, Failed(asked, reason), now)

@@ -7,12 +7,12 @@ from typing import Final
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 
 from callnet.calls import events
 from callnet.calls.decisions import Decisions
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import ICallStore
+from callnet.logger import Logger
 from callnet.model import log_name
 from callnet.records import CallRecord, DeviceRecord, SeatsRecord
 

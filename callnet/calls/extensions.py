@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from typing import cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from callnet.calls import events
@@ -19,6 +18,7 @@ from callnet.calls.sessions import DeviceSession, Onlooker
 from callnet.calls.turns import Turns
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import Company, IBus, ICallStore, ICompany
+from callnet.logger import Logger
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallState, DeviceRelay
 from callnet.soon import Soon, begin, or_else

@@ -12,10 +12,10 @@ from callnet.calls.sessions import DeviceSession
 from callnet.calls.turns import Turns
 from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore, IPreferences
-from callnet.model import EVERY_DEVICE, DeviceAddress
+from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
 from callnet.preferences import UNREADABLE, Preferences
 from callnet.records import Policy
-from callnet.soon import Ready, Soon
+from callnet.soon import Ready, Soon, begin
 
 
 class Orders:
@@ -48,6 +48,10 @@ class Orders:
     def revoke_absent(self, device: DeviceAddress) -> Soon[None]:
         """Let a device leave its call that has no connection; ``*``: all such devices of its phone."""
         return self._turns.take(device, lambda: self._settle(events.Revoked(device, None)))
+
+    def stop(self, room: RoomId) -> Soon[None]:
+        """Let the operator end a call."""
+        return begin(self._settle(events.Stopped(room)))
 
     def introduce(self, session: DeviceSession, policy: Policy) -> None:
         """Let a device that has just connected know what its owner wants, now or when that is known.
@@ -87,7 +91,7 @@ class Orders:
             records = await self._store.read((phone,), (), guess=True)  # of those that this node knows
         return records.devices.get(phone, {}).keys()
 
-    async def _settle(self, event: events.Revoked | events.PolicyChanged) -> None:
+    async def _settle(self, event: events.Revoked | events.PolicyChanged | events.Stopped) -> None:
         try:
             await self._decisions.settle(event)
         except Unavailable:

@@ -9,7 +9,6 @@ from typing import Final, Literal
 from msgspec import Raw
 from msgspec.json import Encoder
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.calls.page_messages import (
@@ -33,6 +32,7 @@ from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, view
 from callnet.errors import Unavailable
 from callnet.ice import IceServer
 from callnet.interfaces import IPeer
+from callnet.logger import Logger
 from callnet.model import CloseCode, RoomId
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import Pace

@@ -14,12 +14,12 @@ from typing import Final
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.calls.sessions import Onlooker
 from callnet.errors import Unavailable
 from callnet.interfaces import EVERY_NODE, IBus, ICallStore
+from callnet.logger import Logger
 from callnet.model import DeviceAddress
 from callnet.operations.alarm import Alarm
 from callnet.records import DeviceRecord, PresenceChanged

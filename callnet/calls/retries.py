@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.errors import Unavailable
+from callnet.logger import Logger
 
 AGAIN: Final = 0.5
 """How often what was kept is tried, in seconds."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from callnet.calls import events
 from callnet.calls.decisions import Decisions
 from callnet.calls.retries import Retries
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
+from callnet.logger import Logger
 from callnet.model import DeviceAddress
 from callnet.records import CallRecord, CallState, Changes
 

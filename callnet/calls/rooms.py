@@ -180,7 +180,7 @@ class RoomManager:
 
     async def _place(self, session: DeviceSession, target: DeviceAddress, told: Told) -> None:
         if self._refusing:
-            self._tell_outcome(told, Failed(target, Reason.SHUTTING_DOWN))
+            self._tell_at_once(session, told, Failed(target, Reason.SHUTTING_DOWN))
             return
         if not self._is_newest(session):
             told(Withdrawn())
@@ -195,7 +195,7 @@ class RoomManager:
             if self._waiters.not_placed(room):
                 if isinstance(error, InDoubt):
                     self._retries.keep(events.GaveUp(room, caller))
-                self.counts.not_placed(error)
+                self.counts.not_placed(caller, target, error, self.now())
                 raise
             return  # the outcome came, though the commit of the call was never answered
         if isinstance(reply, Ringing):
@@ -204,12 +204,12 @@ class RoomManager:
                 self.waking.wake_all(room, caller, reply.asleep)
         else:
             self._waiters.not_placed(room)
-            self._tell_outcome(told, reply)
+            self._tell_at_once(session, told, reply)
             if isinstance(reply, Failed) and reply.reason in UNREACHED:
                 self._store.failed(unreached(caller, target, room, reply.reason, self.now()))
 
-    def _tell_outcome(self, told: Told, outcome: Outcome) -> None:
-        self.counts.told(outcome)
+    def _tell_at_once(self, session: DeviceSession, told: Told, outcome: Outcome) -> None:
+        self.counts.told_at_once(session.address, outcome, self.now())
         told(outcome)
 
     def answer(

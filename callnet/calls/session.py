@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Final, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.calls import grammar
@@ -38,6 +37,7 @@ from callnet.calls.times import CROSSING, JUST_BEFORE, UNHEARD
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IPeer, MissedCall
+from callnet.logger import Logger
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
 from callnet.operations.limits import SignalLimits
 from callnet.preferences import PLAIN
@@ -154,7 +154,8 @@ class Session:
             told = partial(self.answered, asked=frame.id) if frame.id else self.answered
             or_else(self._rooms.call(self, target, told), partial(self._fail, target, frame.id))
         else:
-            self._rooms.counts.told(Failed(target, Reason.RATE_LIMITED))
+            failed = Failed(target, Reason.RATE_LIMITED)
+            self._rooms.counts.told_at_once(self.address, failed, self._rooms.now())
             self._answer(call_failed(target, Reason.RATE_LIMITED), frame.id)
 
     async def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:

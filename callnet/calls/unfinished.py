@@ -1,11 +1,13 @@
-"""Who is in a call just now, as far as this node knows: when it stops they are not to be disturbed."""
+"""The calls that go on, and who is in one, as far as this node knows: when it stops they are not to be disturbed."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from callnet.calls.draft import parties
 from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallState
+from callnet.records import CallRecord, CallState
 
 
 class Unfinished:
@@ -14,12 +16,20 @@ class Unfinished:
     def __init__(self, store: ICallStore) -> None:
         self._store = store
 
-    def has(self, device: DeviceAddress) -> bool:
-        """Tell whether a device of this node is in a call, be it one that rings."""
+    def calls(self) -> Iterator[CallRecord]:
+        """Those that devices of this node are in, or that ring them."""
+        return (call for call in self._store.known().calls.values() if call.state is not CallState.OVER)
+
+    def of(self, device: DeviceAddress) -> CallRecord | None:
+        """The call that a device of this node is in, be it one that rings."""
         known = self._store.known()
         record = known.device(device)
         call = None if record is None or record.room is None else known.calls.get(record.room)
-        return call is not None and device in parties(call)
+        return call if call is not None and device in parties(call) else None
+
+    def has(self, device: DeviceAddress) -> bool:
+        """Tell whether a device of this node is in a call, be it one that rings."""
+        return self.of(device) is not None
 
     def fills(self, room: RoomId) -> bool:
         """Tell whether a room is that of a call that goes on, or both of its seats are taken."""

@@ -10,13 +10,13 @@ from collections.abc import Callable, Coroutine
 from typing import Final, TypeAlias
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from callnet.calls import events
 from callnet.calls.call import Decision, NoSuchCall
 from callnet.calls.retries import Retries
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
+from callnet.logger import Logger
 from callnet.model import DeviceAddress
 
 _PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.logger import Logger
 
 from callnet.calls import events
 from callnet.calls.decisions import Decisions
 from callnet.config import CallSettings
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IPreferences
+from callnet.logger import Logger
 from callnet.model import DeviceAddress, RoomId
 from callnet.operations.urgent import Fate
 from callnet.records import Policy

@@ -8,7 +8,6 @@ from math import inf
 from typing import Final
 
 from msgspec.structs import replace
-from twisted.logger import Logger
 
 from callnet.calls.announcing import Mine, announce
 from callnet.calls.draft import everyone
@@ -18,6 +17,7 @@ from callnet.cluster.shared_clock import SharedClock
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import BusMessage
+from callnet.logger import Logger
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import (
     NOTHING,

@@ -8,12 +8,12 @@ from itertools import islice
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from callnet.cluster.member import Member
 from callnet.errors import Unavailable
 from callnet.interfaces import Ended, IEndedCalls
+from callnet.logger import Logger
 from callnet.records import CallRecord, CallState, Changes
 
 KEPT_MAX: Final = 100_000

@@ -22,7 +22,6 @@ from typing import Final, Protocol
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.cluster.announcer import Announcer
@@ -34,6 +33,7 @@ from callnet.cluster.tables import Record
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import BusMessage
+from callnet.logger import Logger
 from callnet.records import Changes
 
 BEAT_EVERY: Final = 1.0

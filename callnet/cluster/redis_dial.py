@@ -8,9 +8,9 @@ from typing import Any, Final, Generic
 
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 
 from callnet.cluster.redis_line import L, Reactor, Way, cause_of, dialled
+from callnet.logger import Logger
 
 _RETRY: Final = (0.2, 0.4)
 """Seconds between two attempts, at least and at most: not all nodes at once."""

@@ -8,7 +8,6 @@ from typing import Final
 
 from msgspec import MsgspecError
 from twisted.internet.defer import Deferred, succeed
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from callnet.cluster.codec import decode_messages
@@ -19,6 +18,7 @@ from callnet.cluster.tables import Record, seen_online
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import COMMITTED, EVERY_NODE, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
+from callnet.logger import Logger
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, Changes, Displaced, Notice, Records, SeatNotice
 from callnet.soon import Ready, Soon, begin

@@ -18,7 +18,6 @@ from typing import Final
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from callnet.client_site import hidden
@@ -27,6 +26,7 @@ from callnet.cluster.questions import Counted, Exchanged
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IGate, ILimits, TooMany
+from callnet.logger import Logger
 from callnet.operations.limits import KEYS_MAX, Gate, Limiter
 from callnet.soon import Soon
 from callnet.websocket.crowds import Crowds

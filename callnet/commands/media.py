@@ -15,12 +15,12 @@ from typing import Any
 
 from twisted.internet import asyncioreactor
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.logger import Logger
 from twisted.web.iweb import IPolicyForHTTPS
 
 from callnet.client.notes import State
 from callnet.client.room import RoomSocket, Visitor
 from callnet.client.room_frames import IceServer, Join
+from callnet.logger import Logger
 from callnet.media.connection import Connection, Peer
 from callnet.media.peer import AiortcPeer
 from callnet.media.reception import Reception

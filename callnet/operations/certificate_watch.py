@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
+from callnet.logger import Logger
 from callnet.operations.certificates import RENEW_BEFORE, ServerTls
 from callnet.operations.rounds import Rounds
 

@@ -9,11 +9,11 @@ from typing import Final
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.errors import Unavailable
 from callnet.history_interfaces import DueEvent, IOutbox, Tried
+from callnet.logger import Logger
 from callnet.operations.metrics import Family, of_events
 from callnet.operations.posted import ANSWER_TIME, Posted
 from callnet.operations.rounds import Rounds

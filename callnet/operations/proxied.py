@@ -18,12 +18,12 @@ from msgspec import Struct
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
 from callnet.endpoints import UNIX_PEERS
+from callnet.logger import Logger
 
 HEADER_TIME: Final = 10.0
 """Seconds that a header may take."""

@@ -9,10 +9,10 @@ from msgspec import Struct
 from twisted.internet import defer
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.errors import Unavailable, root_cause
+from callnet.logger import Logger
 
 ASK_LIMIT: Final = 0.8
 """Seconds that an answer may take: whoever asks for the readiness may have a limit of one second."""

@@ -24,6 +24,11 @@ def on_hangup(reactor: IReactorFromThreads, act: Callable[[], object]) -> Callab
     return lambda: _restore(before)
 
 
+def stop_as_told() -> None:
+    """Stop this process as SIGTERM does."""
+    signal.raise_signal(signal.SIGTERM)
+
+
 def on_another_stop(reactor: IReactorFromThreads, act: Callable[[], object]) -> None:
     """Have ``act`` called in the reactor at each further signal that tells a process to stop, which is stopping.
 

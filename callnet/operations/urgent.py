@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from callnet.logger import Logger
 from callnet.operations.posted import ANSWER_TIME, Posted
 from callnet.operations.rounds import pause
 from callnet.operations.under_way import UnderWay

@@ -9,10 +9,10 @@ from typing import Final
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.errors import Unavailable
+from callnet.logger import Logger
 from callnet.model import DeviceAddress
 from callnet.operations.under_way import UnderWay
 from callnet.operations.urgent import Fate

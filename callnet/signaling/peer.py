@@ -60,7 +60,12 @@ class Peer(ServerSocket):
 
     def is_of(self, phones: Collection[str]) -> bool:
         """Tell whether this is the socket of a device of one of these phones."""
-        return hasattr(self, "session") and self.token.device.phone in phones
+        return self.is_admitted and self.token.device.phone in phones
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether this is the socket of a device, which has shown its token."""
+        return hasattr(self, "session")
 
     def opened(self) -> None:
         """Let the device be connected, or close the socket of a client whose token is no good."""

@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from callnet.config import Settings
+from callnet.operations.administration import Level, Order, Outcome
 from callnet.operations.logs import Fields
 from callnet.operations.metrics import Family
 from callnet.operations.readiness import Report
@@ -40,13 +41,15 @@ class Start(Struct, frozen=True):
     """As the parent read them when it started, whatever the file says by now."""
     sockets: Mapping[str, int]
     """The descriptors of the listening sockets, by the key of the listener."""
+    level: Level
+    """From which on it logs."""
 
 
 class Ask(Struct, frozen=True, tag=True):
-    """Ask for the readiness, or for what was counted."""
+    """Ask for the readiness, or for what was counted; or hand an order of the operator's on."""
 
     number: int
-    what: Literal["report", "families"]
+    what: Literal["report", "families"] | Order
 
 
 class Reload(Struct, frozen=True, tag=True):
@@ -72,6 +75,8 @@ class Answer(Struct, frozen=True, tag=True):
     number: int
     report: Report | None = None
     families: Sequence[Family] = ()
+    outcome: Outcome | None = None
+    """``None`` if it was an order: that cannot be done just now."""
 
 
 class LogLine(Struct, frozen=True, array_like=True):

@@ -12,11 +12,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IProcessTransport, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import Logger, LogLevel
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 from callnet.config import Settings
 from callnet.errors import CallnetError
+from callnet.logger import Logger
+from callnet.operations.administration import Order, Outcome
 from callnet.operations.logs import FIELDS
 from callnet.operations.metrics import Family
 from callnet.operations.readiness import Report
@@ -73,6 +75,13 @@ class WorkerProcess(ProcessProtocol):
         """
         return self._ask("families", clock).addCallback(lambda answer: answer.families)
 
+    def obey(self, order: Order, clock: IReactorTime) -> Deferred[Outcome | None]:
+        """Hand an order on; ``None``: it cannot be carried out just now.
+
+        :raises Gone, TimeoutError: it did not answer, within :data:`ANSWER_LIMIT`.
+        """
+        return self._ask(order, clock).addCallback(lambda answer: answer.outcome)
+
     def reload(self, what: str, settings: Settings | None) -> None:
         """Have it read something again, or take over settings."""
         self._tell(Reload(what, settings))
@@ -106,7 +115,7 @@ class WorkerProcess(ProcessProtocol):
             answer.errback(Gone())
         self._ended(_end(reason))
 
-    def _ask(self, what: Literal["report", "families"], clock: IReactorTime) -> Deferred[Answer]:
+    def _ask(self, what: Literal["report", "families"] | Order, clock: IReactorTime) -> Deferred[Answer]:
         self._last_asked = number = self._last_asked + 1
         answer: Deferred[Answer] = Deferred(lambda _: self._forget(number))
         self._asked[number] = answer

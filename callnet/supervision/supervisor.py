@@ -8,16 +8,18 @@ from typing import Final
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads
-from twisted.logger import Logger
 
 from callnet.config import Settings
+from callnet.errors import Unavailable
+from callnet.logger import Logger, threshold
+from callnet.operations.administration import SILENT, ChooseLevel, Order, Outcome, Revoke, together
 from callnet.operations.listening import ADMIN, OpenListener, close_all, hold, let_go
 from callnet.operations.metrics import Family, total
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import DRAINING, LISTENERS, Check, Report, report_of
 from callnet.operations.rounds import Chore
 from callnet.operations.service_manager import ServiceManager
-from callnet.operations.signals import Renewals, on_hangup
+from callnet.operations.signals import Renewals, on_hangup, stop_as_told
 from callnet.supervision.worker import IParentReactor, Worker
 
 _LOOK_AGAIN: Final = 0.1
@@ -31,7 +33,7 @@ class Workers:
     """
 
     def __init__(self, count: int, settings: Settings, reactor: IParentReactor) -> None:
-        self.observed: Final = Observed(self._report, self._families)
+        self.observed: Final = Observed(self._report, self._families, self._obey, stop_as_told)
         self._count = count
         self._settings = settings
         self._reactor = reactor
@@ -95,6 +97,20 @@ class Workers:
             if report is not None:
                 reports[str(number)] = report
         return report_of(checks, reports)
+
+    def _obey(self, order: Order) -> Deferred[Outcome]:
+        return Deferred.fromCoroutine(self._obey_all(order))
+
+    async def _obey_all(self, order: Order) -> Outcome:
+        """Hand an order on to whom it is for: what is in the database only one worker needs to change."""
+        if isinstance(order, ChooseLevel):
+            threshold.choose(order.level)
+        serving = [worker for worker in self._workers if worker.serves]
+        asked = serving[:1] if isinstance(order, Revoke) else self._workers
+        outcomes = await gatherResults([worker.obey(order) for worker in asked])
+        if isinstance(order, Revoke) and not any(outcomes):
+            raise Unavailable("no worker can do that just now")
+        return together(SILENT if outcome is None else outcome for outcome in outcomes)
 
     def _families(self) -> Deferred[Sequence[Family]]:
         return gatherResults([worker.families() for worker in self._workers]).addCallback(total)

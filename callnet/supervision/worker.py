@@ -9,10 +9,11 @@ from typing import Final
 from twisted.internet import defer
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorProcess, IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.config import Settings
+from callnet.logger import Logger, threshold
+from callnet.operations.administration import Order, Outcome
 from callnet.operations.metrics import Family, counters, total
 from callnet.operations.readiness import Check, Report
 from callnet.supervision.messages import ANSWERS, COMPLAINTS, LOG, ORDERS, SOCKETS, Start
@@ -47,7 +48,8 @@ class Worker:
         self._serving = False
         self._reactor = reactor
         self._descriptors = dict(enumerate(sockets.values(), SOCKETS))
-        self._orders = Start(settings, dict(zip(sockets, self._descriptors, strict=True)))
+        self._settings = settings
+        self._sockets = dict(zip(sockets, self._descriptors, strict=True))
         self._process: WorkerProcess | None = None
         self._why = ""
         self._born = 0.0
@@ -62,7 +64,8 @@ class Worker:
         self._next = None
         self._why = "it is starting"
         self._born = self._reactor.seconds()
-        self._process = WorkerProcess(f"worker {self._number}", self._orders, self._begins, self._ended)
+        start = Start(self._settings, self._sockets, threshold.level.name)
+        self._process = WorkerProcess(f"worker {self._number}", start, self._begins, self._ended)
         pipes = {ORDERS: "w", LOG: "r", COMPLAINTS: "r", ANSWERS: "r"}
         try:
             self._reactor.spawnProcess(
@@ -80,7 +83,7 @@ class Worker:
             return succeed(None)
         self._gone = gone = Deferred[None]()
         self._process.kill("TERM")
-        limit = self._reactor.callLater(STOP_LIMIT + self._orders.settings.drain_deadline, self._end_it)
+        limit = self._reactor.callLater(STOP_LIMIT + self._settings.drain_deadline, self._end_it)
         return gone.addCallback(lambda _: limit.cancel() if limit.active() else None)
 
     def hurry(self) -> None:
@@ -91,7 +94,7 @@ class Worker:
     def reload(self, what: str) -> None:
         """Have its process read something again."""
         if self._process is not None:
-            self._process.reload(what, self._orders.settings if what == "settings" else None)
+            self._process.reload(what, self._settings if what == "settings" else None)
 
     def look(self) -> Deferred[tuple[Check, Report | None]]:
         """Whether devices may be sent to it, and what it says itself, if it answers."""
@@ -104,6 +107,17 @@ class Worker:
         if self._process is None or not self._serving:
             return succeed(self._counted_before)
         return self._process.families(self._reactor).addCallbacks(self._note, self._as_noted)
+
+    @property
+    def serves(self) -> bool:
+        """Whether its process takes connections."""
+        return self._process is not None and self._serving
+
+    def obey(self, order: Order) -> Deferred[Outcome | None]:
+        """Have its process carry out an order. ``None``: it cannot, or does not answer."""
+        if self._process is None or not self._serving:
+            return succeed(None)
+        return self._process.obey(order, self._reactor).addErrback(_nothing)
 
     def _note(self, counted: Sequence[Family]) -> Sequence[Family]:
         self._counted = counted
@@ -141,6 +155,10 @@ class Worker:
 
 def _check(report: Report) -> tuple[Check, Report | None]:
     return Check(report.ready, "" if report.ready else "it is not ready"), report
+
+
+def _nothing(failure: Failure) -> None:
+    failure.trap(Gone, defer.TimeoutError)
 
 
 def _no_answer(failure: Failure) -> tuple[Check, Report | None]:

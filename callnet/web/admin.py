@@ -1,46 +1,47 @@
-"""The operator's listener: whether the process turns, whether devices may be sent here, and what was counted."""
+"""The operator's listener: how callnet is, what was counted, orders for those who have the key, and a dashboard."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Collection
+from http import HTTPStatus
+from typing import Final
 
 import msgspec
 from klein import Klein
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
-from twisted.web.http import Request
+from twisted.web.http import Request as HTTPRequest
 from twisted.web.iweb import IRequest
-from twisted.web.resource import IResource
-from werkzeug import exceptions
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request
 
-from callnet.errors import MethodNotAllowed, NotFound, ServiceError
-from callnet.operations.metrics import CONTENT_TYPE, Family, as_text
-from callnet.operations.readiness import Report
+from callnet.errors import Misdirected
+from callnet.operations.admin_key import AdminKey
+from callnet.operations.metrics import CONTENT_TYPE, as_text
+from callnet.operations.observed import Observed
+from callnet.web.control import LOOKS, ControlApi
 from callnet.web.envelope import write_error
+from callnet.web.failing import answer_failure
+from callnet.web.hosts import is_ours
 from callnet.web.http import CappedSite
 from callnet.web.paths import WholePath
+from callnet.web.site import StaticFile, StaticFiles
 
-_OK = 200
-_UNAVAILABLE = 503
-
-
-class Observed(Protocol):
-    """What is looked at: one process, or a parent with its workers. Neither of its Deferreds fails."""
-
-    def report(self) -> Deferred[Report]:
-        """Whether devices may be sent here."""
-
-    def families(self) -> Deferred[Sequence[Family]]:
-        """What was counted."""
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+}
 
 
 class AdminApi:
-    """Translates HTTP to :class:`Observed`. It is to be served by an :class:`AdminSite`."""
+    """What probes ask, who have no key."""
 
     _app = Klein()
-    _log = Logger(namespace="callnet.web")
 
     def __init__(self, observed: Observed) -> None:
         self._observed = observed
@@ -52,40 +53,81 @@ class AdminApi:
     @_app.route("/healthz", methods=["GET"])
     def health(self, request: IRequest) -> bytes:
         """Answer, which shows that the process turns."""
-        return _write(request, _OK, "application/json", b'{"status":"ok"}')
+        return _write(request, HTTPStatus.OK, "application/json", b'{"status":"ok"}')
 
     @_app.route("/readyz", methods=["GET"])
     async def readiness(self, request: IRequest) -> bytes:
         """Tell whether devices may be sent here, and if not, why."""
         report = await self._observed.report()
-        status = _OK if report.ready else _UNAVAILABLE
+        status = HTTPStatus.OK if report.ready else HTTPStatus.SERVICE_UNAVAILABLE
         return _write(request, status, "application/json", msgspec.json.encode(report))
 
     @_app.route("/metrics", methods=["GET"])
     async def metrics(self, request: IRequest) -> bytes:
         """Tell what was counted."""
-        return _write(request, _OK, CONTENT_TYPE, as_text(await self._observed.families()))
+        return _write(request, HTTPStatus.OK, CONTENT_TYPE, as_text(await self._observed.families()))
 
     @_app.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:
         """Answer with the error."""
-        error = failure.value
-        if isinstance(error, exceptions.MethodNotAllowed):
-            request.setHeader(b"allow", ", ".join(error.valid_methods or ()).encode("ascii"))
-            return write_error(request, MethodNotAllowed("this path does not take this method"))
-        if isinstance(error, exceptions.HTTPException):
-            return write_error(request, NotFound("there is no such path"))
-        self._log.failure("An operator's request failed", failure)
-        return write_error(request, ServiceError("internal error"))
+        return answer_failure(request, failure, "An operator's request")
+
+
+def root(observed: Observed, key: AdminKey, dashboard: str) -> IResource:
+    """Put the parts of the listener in their places.
+
+    :param dashboard: the directory of the dashboard's files.
+    """
+    files = StaticFiles(dashboard)
+    top = _Top(AdminApi(observed).resource())
+    top.putChild(b"", StaticFile(files, "index.html"))
+    top.putChild(b"dashboard", files)
+    top.putChild(b"api", ControlApi(observed).resource(key))
+    return top
+
+
+class _Top(Resource):
+    """What has no place of its own is asked of ``other``."""
+
+    def __init__(self, other: IResource) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._other = other
+
+    def getChild(self, path: bytes, request: Request) -> IResource:  # noqa: ARG002
+        return self._other
 
 
 class AdminSite(CappedSite):
-    """Serves it. Probes come every few seconds, so the log has a line only for what was not answered with 200."""
+    """Serves it, to those who ask by a name that is ours.
 
-    def log(self, request: Request) -> None:
-        """Write one line for an answer that is worth one."""
-        if request.code != _OK:
+    :param names: such names, beside ``localhost``.
+    """
+
+    def __init__(self, resource: IResource, clock: IReactorTime, names: Collection[str]) -> None:
+        super().__init__(resource, clock)
+        self._names = frozenset(names)
+
+    def getResourceFor(self, request: Request) -> IResource:
+        """Find what answers a request, and give the answer its headers."""
+        for name, value in _HEADERS.items():
+            request.responseHeaders.setRawHeaders(name, [value])
+        found = super().getResourceFor(request)
+        return found if is_ours(request.getHeader("host"), self._names) else _Misdirected()
+
+    def log(self, request: HTTPRequest) -> None:
+        """Write one line for an answer that is worth one: probes and the dashboard ask every few seconds."""
+        is_look = request.method != b"POST" or request.path in LOOKS
+        if not is_look or request.code not in (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED):
             super().log(request)
+
+
+class _Misdirected(Resource):
+    """What answers those who ask by a name that is not ours (RFC 9110 §15.5.20)."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        return write_error(request, Misdirected("this name is not in admin.hosts"))
 
 
 def _write(request: IRequest, status: int, kind: str, body: bytes) -> bytes:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from klein import Klein
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
-from werkzeug import exceptions
 
 from callnet.accounts.contact_lists import ContactLists, ContactPage
 from callnet.accounts.ice_offers import IceOffers
@@ -17,14 +15,13 @@ from callnet.accounts.logins import Login, Logins
 from callnet.accounts.past_calls import PastCallPage, PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.ways_to_wake import WaysToWake
-from callnet.errors import DataInvalid, MethodNotAllowed, NotFound, ServiceError, Unavailable, root_cause
+from callnet.errors import DataInvalid
 from callnet.operations.ice_servers import IceOffer
 from callnet.operations.limits import LoginLimits
 from callnet.storage_interfaces import PushKind
 from callnet.web.answers import DONE, Done, PushKey, SettingsAnswer
 from callnet.web.calls import call, look
-from callnet.web.envelope import write_error
-from callnet.web.http import id_of
+from callnet.web.failing import answer_failure
 from callnet.web.paths import WholePath
 from callnet.web.requests import (
     AddContactRequest,
@@ -45,7 +42,6 @@ class AccountApi:
     """Translates HTTP to the services of accounts and back. It is to be served by a ``CappedSite``."""
 
     routes: ClassVar = Klein()
-    _log = Logger(namespace="callnet.web")
 
     def __init__(
         self,
@@ -163,24 +159,8 @@ class AccountApi:
 
     @routes.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:
-        """Answer with the error: the one place where errors become HTTP."""
-        error = failure.value
-        if isinstance(error, exceptions.MethodNotAllowed):
-            request.setHeader(b"allow", ", ".join(error.valid_methods or ()).encode("ascii"))
-            return write_error(request, MethodNotAllowed("this path does not take this method"))
-        if isinstance(error, exceptions.HTTPException):
-            return write_error(request, NotFound("there is no such path"))
-        if isinstance(error, Unavailable):
-            self._log.warn(
-                "An account request failed: {error}: {cause} ({request})",
-                error=error,
-                cause=root_cause(error),
-                request=id_of(request),
-            )
-        if isinstance(error, ServiceError):
-            return write_error(request, error)
-        self._log.failure("An account request failed ({request})", failure, request=id_of(request))
-        return write_error(request, ServiceError("internal error"))
+        """Answer with the error."""
+        return answer_failure(request, failure, "An account request")
 
 
 def _token(request: IRequest, in_body: str | None) -> str:

@@ -18,7 +18,6 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from twisted.internet.interfaces import IReactorTime, ITCPTransport
-from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.web.http import HTTPChannel
 from twisted.web.http import Request as HTTPRequest
@@ -26,6 +25,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
 from callnet.errors import BodyTooLarge
+from callnet.logger import Logger
 from callnet.web.envelope import write_error
 
 if TYPE_CHECKING:

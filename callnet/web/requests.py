@@ -119,6 +119,7 @@ _EXPECTED = {
     "do_not_disturb": 'null, or an object with "from" and "to", such as "22:30", and "time_zone"',
     "kind": '"webhook", "webpush" or "none"',
     "auto_answer": "an array of strings",
+    "level": '"debug", "info", "warn" or "error"',
 }
 
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)

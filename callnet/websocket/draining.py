@@ -9,8 +9,8 @@ from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 
+from callnet.logger import Logger
 from callnet.websocket.factory import ServerSocketFactory
 from callnet.websocket.socket import ServerSocket
 

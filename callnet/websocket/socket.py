@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet.at_once import write
+from callnet.logger import Logger
 from callnet.model import CloseCode
 from callnet.websocket.buffers import keep_little
 from callnet.websocket.frames import CLOSE, OPCODE_BITS, SHORT, take_text, text_header

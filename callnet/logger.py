@@ -1,0 +1,42 @@
+"""callnet's logger: Twisted's, which leaves out what is below a level that can be changed while callnet runs."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from constantly import NamedConstant
+from twisted.logger import LogLevel
+
+from twisted import logger
+
+LEVELS: Final = {level.name: level for level in (LogLevel.debug, LogLevel.info, LogLevel.warn, LogLevel.error)}
+"""The levels that can be chosen, by name, that which says most first."""
+
+
+class Threshold:
+    """The lowest level that is logged."""
+
+    def __init__(self) -> None:
+        self.level: NamedConstant = LogLevel.info
+
+    def choose(self, name: str) -> None:
+        """Log from this level on, one of :data:`LEVELS`."""
+        self.level = LEVELS[name]
+
+    @property
+    def has_details(self) -> bool:
+        """Whether even ``debug`` is logged: who would have to work for such an event looks at this first."""
+        return self.level is LogLevel.debug
+
+
+threshold: Final = Threshold()
+"""That of this process, whose log is one."""
+
+
+class Logger(logger.Logger):
+    """A logger that goes by :data:`threshold`."""
+
+    def emit(self, level: NamedConstant, format: str | None = None, **kwargs: Any) -> None:  # noqa: A002
+        """Log an event, if it is of the threshold's level or above."""
+        if level >= threshold.level:
+            super().emit(level, format, **kwargs)
