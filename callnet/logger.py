@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from constantly import NamedConstant
 from twisted.logger import LogLevel
 
 from twisted import logger
 
+Level: TypeAlias = Any
+"""One of Twisted's, which have no types."""
 LEVELS: Final = {level.name: level for level in (LogLevel.debug, LogLevel.info, LogLevel.warn, LogLevel.error)}
 """The levels that can be chosen, by name, that which says most first."""
 
@@ -17,7 +18,7 @@ class Threshold:
     """The lowest level that is logged."""
 
     def __init__(self) -> None:
-        self.level: NamedConstant = LogLevel.info
+        self.level: Level = LogLevel.info
 
     def choose(self, name: str) -> None:
         """Log from this level on, one of :data:`LEVELS`."""
@@ -36,7 +37,7 @@ threshold: Final = Threshold()
 class Logger(logger.Logger):
     """A logger that goes by :data:`threshold`."""
 
-    def emit(self, level: NamedConstant, format: str | None = None, **kwargs: Any) -> None:  # noqa: A002
+    def emit(self, level: Level, format: str | None = None, **kwargs: Any) -> None:  # noqa: A002
         """Log an event, if it is of the threshold's level or above."""
         if level >= threshold.level:
             super().emit(level, format, **kwargs)

@@ -10,19 +10,14 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.operations.admin_key import AdminKey
-from callnet.operations.administration import Order, Outcome
 from callnet.operations.metrics import Family, Sample
-from callnet.operations.observed import Observed
 from callnet.operations.readiness import Check, Report
 from callnet.web.admin import AdminSite, root
 from tests.http_wire import Answer, HttpWire
+from tests.observed import looked_at
 
 WELL = Report(True, {"database": Check(True)})
 ILL = Report(False, {"database": Check(True), "redis": Check(False, "no answer")})
-
-
-def _nobody_obeys(_order: Order) -> Deferred[Outcome]:
-    raise NotImplementedError
 
 
 class AdminTestCase(SynchronousTestCase):
@@ -33,7 +28,7 @@ class AdminTestCase(SynchronousTestCase):
         self.report: Deferred[Report] = succeed(WELL)
         self.families: Deferred[Sequence[Family]] = succeed([Family("c", "Some.", [Sample("", 3)])])
         self.clock = Clock()
-        observed = Observed(lambda: self.report, lambda: self.families, _nobody_obeys, lambda: None)
+        observed = looked_at(lambda: self.report, lambda: self.families)
         site = AdminSite(root(observed, AdminKey(b"k" * 32), self.mktemp()), self.clock, ["callnet.test"])
         self.wire = HttpWire(site)
         self.addCleanup(self.leave)

@@ -12,9 +12,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.operations.metrics import Family, of_sockets
-from callnet.operations.observed import Observed
 from callnet.operations.readiness import DRAINING, Check, Report
 from callnet.operations.service_manager import LOOK_AGAIN, LOOK_EVERY, ServiceManager
+from tests.observed import looked_at
 
 READY = Report(True, {"listeners": Check(True)})
 STOPPING = ["STOPPING=1", "EXTEND_TIMEOUT_USEC=45000000", "STATUS=Stopping"]
@@ -46,7 +46,7 @@ class ManagerTestCase(SynchronousTestCase):
     def begin(self, **environment: str) -> ServiceManager:
         """Begin to tell it, with these variables beside that of the socket."""
         manager = ServiceManager({"NOTIFY_SOCKET": self.address, **environment}, self.clock)
-        manager.start(Observed(lambda: succeed(self.report), self.families))
+        manager.start(looked_at(lambda: succeed(self.report), self.families))
         return manager
 
     def families(self) -> Deferred[Sequence[Family]]:
@@ -124,7 +124,7 @@ class TellingTests(ManagerTestCase):
         """What is found out when all is over is not told any more."""
         asked = Deferred[Report]()
         manager = ServiceManager({"NOTIFY_SOCKET": self.address}, self.clock)
-        manager.start(Observed(lambda: asked, self.families))
+        manager.start(looked_at(lambda: asked, self.families))
         manager.stopping(30.0)
         manager.end()
         asked.callback(READY)
@@ -151,7 +151,7 @@ class SilentTests(ManagerTestCase):
     def test_nobody_is_told(self) -> None:
         """It asks for nothing and sends nothing."""
         manager = ServiceManager({}, self.clock)
-        manager.start(Observed(lambda: self.fail("asked"), self.families))
+        manager.start(looked_at(lambda: self.fail("asked"), self.families))
         manager.stopping(30.0)
         manager.end()
         self.assertEqual(([], []), (self.told(), self.clock.getDelayedCalls()))

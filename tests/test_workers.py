@@ -19,7 +19,7 @@ class StartTests(WorkersTestCase):
     def test_each_is_told_how_to_serve(self) -> None:
         """Each is told the settings as the parent has them, and where the listening sockets are."""
         for process in self.reactor.processes:
-            self.assertEqual(process.start, Start(SETTINGS, {"listeners.account[0]": SOCKETS}))
+            self.assertEqual(process.start, Start(SETTINGS, {"listeners.account[0]": SOCKETS}, "info"))
             self.assertEqual(process.descriptors[SOCKETS], 11)
 
     def test_no_secret_is_among_the_arguments(self) -> None:
@@ -201,7 +201,7 @@ class MessagesTests(SynchronousTestCase):
 
     def test_settings_arrive_as_they_were(self) -> None:
         """Settings arrive as they were sent, whatever is in them."""
-        start = Start(SETTINGS, {"listeners.site[0]": 4})
+        start = Start(SETTINGS, {"listeners.site[0]": 4}, "info")
         line = messages.encode(start)
         self.assertEqual(line.count(b"\n"), 1)
         self.assertEqual(messages.decode_start(line), start)

@@ -7,6 +7,20 @@ from typing import Any, cast
 
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
+from callnet.errors import Unavailable
+from callnet.logger import threshold
+from callnet.operations.administration import (
+    CallShown,
+    ChooseLevel,
+    EndCall,
+    FailureShown,
+    ListCalls,
+    ListFailures,
+    Named,
+    Order,
+    Outcome,
+    Revoke,
+)
 from callnet.operations.logs import line_of
 from callnet.operations.metrics import Family, Sample
 from callnet.operations.readiness import Check, Report
@@ -122,6 +136,75 @@ class MetricsTests(WorkersTestCase):
     def test_before_anyone_serves(self) -> None:
         """Before anyone serves nothing was counted."""
         self.assertEqual(self.counted(), {})
+
+
+class OrderTests(WorkersTestCase):
+    """What the operator has them do."""
+
+    def setUp(self) -> None:
+        """Both serve."""
+        super().setUp()
+        self.serve()
+        self.addCleanup(threshold.choose, "info")
+
+    def outcome(self, order: Order, *answers: Outcome | None) -> Outcome:
+        """What comes of an order, if those that serve answer this, or not at all."""
+        asked = self.workers.observed.obey(order)
+        for process, outcome in zip(self.reactor.processes, answers, strict=False):
+            if outcome is not None:
+                self.assertEqual(process.orders[-1].what, order)
+                process.answer(outcome=outcome)
+        self.reactor.advance(1)
+        return self.successResultOf(asked)
+
+    def test_all_are_asked(self) -> None:
+        """All are asked, and what they name is put together; a call that two of them know is one."""
+        here, there = Named("1", "tv"), Named("2", "tv")
+        both, own = (CallShown(name, "active", here, there, 9, 8) for name in ("aa", "bb"))
+        failures = [FailureShown(None, ago, here, there, "offline") for ago in (5.0, 1.0, 3.0)]
+        found = self.outcome(ListCalls(9), Outcome(calls=[both], failures=failures[:2]), Outcome(calls=[both, own]))
+        self.assertEqual((found.calls, found.silent), ([both, own], 0))
+        found = self.outcome(ListFailures(9), Outcome(failures=failures[:2]), Outcome(failures=failures[2:]))
+        self.assertEqual([failure.seconds for failure in found.failures], [1.0, 3.0, 5.0])
+
+    def test_who_does_not_answer(self) -> None:
+        """It is told how many do not answer: what they know is missing."""
+        found = self.outcome(ListCalls(9), None, Outcome())
+        self.assertEqual((found.silent, found.done), (1, 0))
+        self.second.end(signal=9)
+        self.assertEqual(self.outcome(ListCalls(9), Outcome()).silent, 1)
+
+    def test_an_action_finds_its_worker(self) -> None:
+        """What only one of them can do is done by that one."""
+        self.assertEqual(self.outcome(EndCall("aa"), Outcome(), Outcome(done=1)).done, 1)
+
+    def test_what_is_in_the_database(self) -> None:
+        """What is in the database is changed by one of those that serve."""
+        self.first.end(signal=9)
+        asked = self.workers.observed.obey(Revoke("1"))
+        self.second.answer(outcome=Outcome(done=1))
+        self.assertEqual(self.successResultOf(asked).done, 1)
+        self.reactor.advance(FIRST_PAUSE)
+        self.newest.say(Serving())
+        before = len(self.second.orders)
+        asked = self.workers.observed.obey(Revoke("1"))
+        self.newest.answer(outcome=Outcome(done=1))
+        self.assertEqual((self.successResultOf(asked).done, len(self.second.orders)), (1, before))
+
+    def test_it_cannot_be_done(self) -> None:
+        """If it cannot be done just now, that is said."""
+        asked = self.workers.observed.obey(Revoke("1"))
+        self.first.answer(outcome=None)
+        self.failureResultOf(asked, Unavailable)
+
+    def test_the_level_of_the_log(self) -> None:
+        """The level of the log is that of the parent, of all workers, and of those that are started later."""
+        self.assertEqual(self.second.start.level, "info")
+        self.outcome(ChooseLevel("debug"), Outcome(done=1), Outcome(done=1))
+        self.assertTrue(threshold.has_details)
+        self.second.end(signal=9)
+        self.reactor.advance(FIRST_PAUSE)
+        self.assertEqual(self.newest.start.level, "debug")
 
 
 class LogTests(WorkersTestCase):

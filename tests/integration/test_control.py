@@ -1,0 +1,123 @@
+"""The operator of a daemon with two workers, over real sockets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import treq
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+from twisted.web.http_headers import Headers
+
+from callnet.client import Account
+from tests.checked_client import connect
+from tests.daemon import Daemon
+from tests.integration.test_daemon import ring
+from tests.integration.test_workers import PHONE, with_workers, workers_of
+from tests.processes import stopped
+
+reactor: Any = installed
+
+
+class OperatorMixin:
+    """An operator with the key."""
+
+    daemon: Daemon
+
+    async def order(self, path: str, *, status: int = 200, **asked: Any) -> dict[str, Any]:
+        """Have something done, or ask for something."""
+        key = Path(self.daemon.state_dir, "admin.key").read_text().strip()
+        response = await treq.post(
+            f"{self.daemon.admin_url}/api/{path}",
+            json.dumps(asked).encode(),
+            headers=Headers({"Authorization": [f"Bearer {key}"]}),
+            reactor=reactor,
+            persistent=False,
+        )
+        body = json.loads(await response.content())
+        assert response.code == status, (response.code, body)
+        return dict(body)
+
+
+class WorkersTests(OperatorMixin, TestCase):
+    """What the operator sees is of all workers, and an order finds the one that it is for."""
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        """A daemon, and a device on each worker, one of which calls the other."""
+        self.daemon = with_workers(self.mktemp())
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+        account = Account(self.daemon.account_url, reactor)
+        one, other = workers_of(self.daemon)
+        tokens = [await account.login(PHONE, device) for device in ("tv", "phone")]
+        called: Deferred[str] = Deferred()
+        with stopped(one):
+            self.callee = await connect(
+                self.daemon.signaling_url, tokens[0], reactor, on_frame=lambda frame: self.hear(frame.type, called)
+            )
+        with stopped(other):
+            self.caller = await connect(self.daemon.signaling_url, tokens[1], reactor)
+        self.heard: list[str] = []
+        ring(self.caller, called)
+        await called
+
+    def hear(self, kind: str, called: Deferred[str]) -> None:
+        """Take note of a frame."""
+        if called.called:
+            self.heard.append(kind)
+        else:
+            called.callback(kind)
+
+    async def test_what_is_seen(self) -> None:
+        """Devices of all workers are shown, and a call that two of them know is one."""
+        devices = (await self.order("devices"))["devices"]
+        self.assertEqual(sorted(device["device_id"] for device in devices), ["phone", "tv"])
+        [call] = (await self.order("calls"))["calls"]
+        self.assertEqual({device["call"] for device in devices}, {call["call"]})
+        [device] = (await self.order("devices", phone=PHONE, limit=1))["devices"]
+        self.assertEqual(device["address"], "127.0.0.1")
+
+    async def test_a_call_is_ended(self) -> None:
+        """A call is ended, on whichever worker, and is not there any more."""
+        [call] = (await self.order("calls"))["calls"]
+        await self.order("calls/end", call=call["call"])
+        while (await self.order("calls"))["calls"]:
+            pass
+        await self.order("calls/end", call=call["call"], status=404)
+        while not self.heard:
+            await self.order("calls")
+        self.assertEqual(self.heard, ["calling_be_hangup"])
+
+    async def test_devices_are_sent_away(self) -> None:
+        """A device is disconnected, and another one's tokens are revoked, whichever workers they are at."""
+        away = self.callee.when_closed()
+        await self.order("devices/disconnect", phone=PHONE, device_id="tv")
+        self.assertEqual((await away).code, 1001)
+        away = self.caller.when_closed()
+        await self.order("devices/revoke", phone=PHONE, device_id="phone")
+        self.assertEqual((await away).code, 4401)
+        await self.order("devices/disconnect", phone=PHONE, device_id="phone", status=404)
+
+    async def test_a_dead_worker(self) -> None:
+        """While a worker does not answer it is said that something may be missing, and the others do what they can."""
+        one, _ = workers_of(self.daemon)
+        with stopped(one):
+            found = await self.order("devices")
+            self.assertEqual((found["silent"], len(found["devices"])), (1, 1))
+
+    async def test_the_level_of_the_log(self) -> None:
+        """All workers log as much as was chosen."""
+        await self.order("log-level", level="debug")
+        [call] = (await self.order("calls"))["calls"]
+        await self.order("calls/end", call=call["call"])
+        await self.daemon.said(rf"#debug\] worker [12]: call {call['call']}: over shutting_down")
+
+    async def test_drain(self) -> None:
+        """It is drained, and ends by itself."""
+        away = self.callee.when_closed()
+        await self.order("drain")
+        self.assertEqual((await away).code, 1001)
+        await self.daemon.said(r"Server Shut Down|Main loop terminated")

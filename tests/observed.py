@@ -1,0 +1,23 @@
+"""Something for an operator to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+from callnet.operations.administration import Order, Outcome
+from callnet.operations.metrics import Family
+from callnet.operations.observed import Observed
+from callnet.operations.readiness import Report
+
+
+def looked_at(
+    report: Callable[[], Deferred[Report]], families: Callable[[], Deferred[Sequence[Family]]] = lambda: succeed([])
+) -> Observed:
+    """Something that takes no orders."""
+
+    def refuse(order: Order) -> Deferred[Outcome]:
+        return fail(AssertionError(f"was ordered {order}"))
+
+    return Observed(report, families, refuse, lambda: None)
