@@ -21,6 +21,9 @@ TOKEN_LIFETIME_MAX = 10 * 366 * 86400
 TURN_LIFETIME_MAX = 86400
 """The longest that TURN credentials may be good, in seconds: nobody can take them back."""
 
+PONG_TIME = 8.0
+"""Seconds that a client has to answer a ping, at the least."""
+
 Duration = Annotated[float, Meta(ge=0, le=_MONTH)]
 """Seconds; 0 is allowed."""
 PositiveDuration = Annotated[float, Meta(ge=0.1, le=_MONTH)]
@@ -125,6 +128,34 @@ class LimitSettings(Struct, forbid_unknown_fields=True):
     """Connections of a device that are closed since it has opened another one."""
     turn_credentials_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 300
     """Given to devices and pages together; of addresses the same holds as of logins."""
+
+
+class SocketSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one WebSocket may take of time and memory, be it a device's or a page's."""
+
+    handshake_bytes: Annotated[int, Meta(ge=1024, le=65536)] = 8192
+    handshake_time: PositiveDuration = 10.0
+    """Seconds in which a handshake must be complete."""
+    ping_after: PositiveDuration = 15.0
+    """A socket that was silent for so many seconds is pinged ..."""
+    silence: PositiveDuration = 25.0
+    """... and closed after so many, if it had time to answer. They are looked at every five seconds."""
+    unread: Annotated[int, Meta(ge=4096, le=16 * 1024 * 1024)] = 16 * 1024
+    """Bytes that may wait for a device that does not read, beyond :mod:`callnet.websocket.buffers`."""
+    unread_of_pages: Annotated[int, Meta(ge=4096, le=16 * 1024 * 1024)] = 128 * 1024
+    """The same for pages and for devices that speak ``callnet.v2``, whose frames are longer."""
+
+
+class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one HTTP connection may take of time and memory."""
+
+    header_bytes: Annotated[int, Meta(ge=2048, le=65536)] = 16 * 1024
+    """Of a request, its first line included."""
+    body_bytes: Annotated[int, Meta(ge=16 * 1024, le=1024 * 1024)] = 16 * 1024
+    request_time: PositiveDuration = 15.0
+    """Seconds in which a request must be whole, from its first byte on."""
+    idle_time: PositiveDuration = 60.0
+    """Seconds that a connection may stay open between requests."""
 
 
 class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -313,3 +344,5 @@ class Settings(Struct, forbid_unknown_fields=True):
     site: SiteSettings = SiteSettings()
     signaling: SignalingSettings = field(default_factory=SignalingSettings)
     admin: AdminSettings = AdminSettings()
+    sockets: SocketSettings = SocketSettings()
+    http: HttpSettings = HttpSettings()

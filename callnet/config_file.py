@@ -13,7 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from callnet import endpoints, ice, toml
-from callnet.config import AccountSettings, Listener, OtpSettings, PushSettings, Settings, TurnSettings
+from callnet.config import PONG_TIME, AccountSettings, Listener, OtpSettings, PushSettings, Settings, TurnSettings
 from callnet.errors import StartError
 
 WEBHOOK_SECRET_MIN: Final = 32
@@ -59,6 +59,8 @@ def _check(settings: Settings) -> None:
         _check_otp(settings.accounts.otp)
     if settings.webhooks.url:
         _check_webhook_secret("webhooks", settings.webhooks.secret)
+    if settings.sockets.silence < settings.sockets.ping_after + PONG_TIME:
+        raise StartError(f"sockets.silence must be {PONG_TIME:g} s longer than sockets.ping_after: time for a pong")
     _check_push(settings.push)
     _check_turn(settings.turn)
     tls = settings.tls

@@ -195,8 +195,9 @@ def _compose_node(
         ice,
         settings.signaling,
         open_enrolment=settings.accounts.enrolment == "open",
+        sockets=settings.sockets,
     )
-    room = RoomSocketFactory(rooms, reactor, settings.limits, ice)
+    room = RoomSocketFactory(rooms, reactor, settings.limits, ice, settings.sockets)
     cluster.share("devices", signaling.crowds)
     cluster.share("pages", room.crowds)
     deliveries = [] if people.deliveries is None else [people.deliveries]
@@ -212,7 +213,7 @@ def _compose_node(
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
     lag = Lag(reactor)
-    sites = [CappedSite(accounts, reactor), site.Site(pages, reactor, settings.site.hsts)]
+    sites = [CappedSite(accounts, reactor, settings.http), site.Site(pages, reactor, settings.site.hsts, settings.http)]
     counted = Counted(
         rooms,
         signaling,

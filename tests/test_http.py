@@ -14,10 +14,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from callnet.web.http import IDLE_LIMIT, REQUEST_DEADLINE, CappedSite
+from callnet.config import HttpSettings
+from callnet.web.http import CappedSite
 from tests.http_wire import PEER, HttpWire
 
 LIMIT = 100
+LIMITS = HttpSettings(body_bytes=LIMIT, request_time=15, idle_time=60)
 
 
 class Mirror(Resource):
@@ -44,7 +46,7 @@ class HttpTestCase(SynchronousTestCase):
         """One site, and one connection to it."""
         self.clock = Clock()
         self.mirror = Mirror()
-        self.site = CappedSite(self.mirror, self.clock, LIMIT)
+        self.site = CappedSite(self.mirror, self.clock, LIMITS)
         self.wire = HttpWire(self.site)
 
     def tearDown(self) -> None:
@@ -95,6 +97,16 @@ class BodyTests(HttpTestCase):
         self.wire.send(b"0\r\n\r\n")
         self.assert_too_large()
 
+    def test_long_headers(self) -> None:
+        """Headers that are longer than the limit together are answered with 400, which is counted."""
+        self.site.limits = HttpSettings(header_bytes=2048)
+        for length, status in ((1900, 200), (2100, 400)):
+            wire = HttpWire(self.site)
+            wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * length + b"\r\n\r\n")
+            self.assertEqual([answer.status for answer in wire.answers()], [status])
+            wire.leave()
+        self.assertEqual(self.site.answers, {200: 1, 400: 1})
+
     def test_form_is_not_parsed(self) -> None:
         """A body that says it is a form is a body like any other."""
         for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "multipart/form-data"):
@@ -126,13 +138,14 @@ class DeadlineTests(HttpTestCase):
         """Headers that drip in are cut off at the deadline."""
         self.drip(b"POST / HTTP/1.1\r\nHost: callnet.test\r\n")
         self.assertTrue(self.wire.closed)
+        self.assertEqual(self.site.answers, {408: 1})
         self.assertLess(self.clock.seconds(), 300)
         self.assertEqual(self.wire.received(), b"")
 
     def test_slow_body(self) -> None:
         """A body that drips in is cut off at the same deadline, however short the limit keeps it."""
         self.wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n")
-        self.clock.advance(REQUEST_DEADLINE - 1)
+        self.clock.advance(LIMITS.request_time - 1)
         self.wire.send(b"x")
         self.assertFalse(self.wire.closed)
         self.clock.advance(1)
@@ -142,7 +155,7 @@ class DeadlineTests(HttpTestCase):
         """Every request on a connection has all the time."""
         for _ in range(5):
             self.wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
-            self.clock.advance(REQUEST_DEADLINE - 1)
+            self.clock.advance(LIMITS.request_time - 1)
             self.wire.send(b"x")
         self.assertEqual([answer.body for answer in self.wire.answers()], [b"1"] * 5)
 
@@ -150,7 +163,7 @@ class DeadlineTests(HttpTestCase):
         """Requests that are sent at once are answered in turn, and the rest of one has its deadline."""
         self.wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HT")
         self.assertEqual(len(self.wire.answers()), 2)
-        self.clock.advance(REQUEST_DEADLINE)
+        self.clock.advance(LIMITS.request_time)
         self.assertTrue(self.wire.closed)
 
     def test_idle(self) -> None:
@@ -160,7 +173,7 @@ class DeadlineTests(HttpTestCase):
             start = self.clock.seconds()
             while not wire.closed:
                 self.clock.advance(1)
-            self.assertLessEqual(self.clock.seconds() - start, IDLE_LIMIT)
+            self.assertLessEqual(self.clock.seconds() - start, LIMITS.idle_time)
 
     def test_slow_answer(self) -> None:
         """While the server works on an answer nothing is cut off."""
@@ -244,7 +257,7 @@ class WebSocketTests(SynchronousTestCase):
         protocol.dataReceived(b"\r\n".join([*handshake, b"", b""]))
         self.assertIn(b"101 Switching Protocols", transport.value())
         for _ in range(100):
-            clock.advance(IDLE_LIMIT)
+            clock.advance(LIMITS.idle_time)
         self.assertTrue(transport.connected)
         transport.protocol.dataReceived(b"\x81\x82\0\0\0\0hi")
         self.assertEqual(received, [(b"hi", False)])

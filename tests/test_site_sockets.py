@@ -11,7 +11,7 @@ from twisted.web.resource import Resource
 
 from callnet.model import DeviceAddress
 from callnet.web import site
-from callnet.web.http import IDLE_LIMIT, REQUEST_DEADLINE
+from callnet.web.http import NO_SETTINGS
 from tests.quiet import QuietTestCase
 from tests.rfc6455 import PING, client_frame
 from tests.room_case import KEYS, SESSIONS, WAITING
@@ -69,7 +69,7 @@ class SiteTests(SiteCase):
     def test_limits_of_http_do_not_reach(self) -> None:
         """The deadlines of HTTP end no socket."""
         tv = self.world.device(*TV, self.site)
-        self.world.advance(2 * (IDLE_LIMIT + REQUEST_DEADLINE))
+        self.world.advance(2 * (NO_SETTINGS.idle_time + NO_SETTINGS.request_time))
         self.assertTrue(tv.wire.open)
 
     def test_refused(self) -> None:

@@ -21,7 +21,7 @@ from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
-from callnet.config import CallSettings, LimitSettings, SignalingSettings, TurnSettings
+from callnet.config import CallSettings, LimitSettings, SignalingSettings, SocketSettings, TurnSettings
 from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
 from callnet.operations.ice_servers import IceServers
@@ -30,6 +30,7 @@ from callnet.operations.turn_secret import TurnSecret
 from callnet.schemas.frames import TO_DEVICE, TO_EXTENDED, TO_PAGE, Direction
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
+from callnet.websocket.factory import NO_SETTINGS
 from tests.frame_schemas import check
 from tests.plain_preferences import OPEN
 from tests.rfc6455 import CLOSE, PING, PONG, TEXT, Frame, client_frame, take_frame
@@ -224,6 +225,7 @@ class World:
         clock: Clock | None = None,
         limits: LimitSettings = UNLIMITED,
         turn: TurnSettings = NO_TURN,
+        sockets: SocketSettings = NO_SETTINGS,
     ) -> None:
         self.clock = clock or Clock()
         self.bus = MemoryBus()
@@ -242,8 +244,9 @@ class World:
             alone,
             self.ice,
             SignalingSettings(tuple(allowed_origins)),
+            sockets=sockets,
         )
-        self.pages = RoomSocketFactory(self.rooms, self.clock, limits, self.ice)
+        self.pages = RoomSocketFactory(self.rooms, self.clock, limits, self.ice, sockets)
         self.wires: list[Wire] = []
         self.rooms.start()
         self.signaling.startFactory()

@@ -13,13 +13,14 @@ from callnet.calls.extended import LONGEST_FRAME, ExtendedSession
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session
 from callnet.client_site import site_of
-from callnet.config import LimitSettings, SignalingSettings
+from callnet.config import LimitSettings, SignalingSettings, SocketSettings
 from callnet.interfaces import ILimits
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import SignalLimits
 from callnet.signaling.peer import Peer
 from callnet.websocket import ServerSocketFactory
 from callnet.websocket.crowds import Heads
+from callnet.websocket.factory import NO_SETTINGS
 
 
 class SignalingFactory(ServerSocketFactory):
@@ -41,8 +42,10 @@ class SignalingFactory(ServerSocketFactory):
         ice: IceServers,
         signaling: SignalingSettings,
         open_enrolment: bool = True,
+        sockets: SocketSettings = NO_SETTINGS,
     ) -> None:
-        super().__init__(Peer, clock, LONGEST_FRAME, settings.sockets_of_an_address, settings.sockets_of_a_process)
+        of_an_address, in_all = settings.sockets_of_an_address, settings.sockets_of_a_process
+        super().__init__(Peer, clock, LONGEST_FRAME, of_an_address, in_all, sockets, sockets.unread)
         self.phones: Final = Heads(settings.sockets_of_a_phone)
         self.limits: Final = SignalLimits(settings, limits)
         self.authenticate: Final = authenticate

@@ -46,7 +46,7 @@ class Peer(ServerSocket):
         if is_extended:
             self.subprotocol = SUBPROTOCOL
             self.maxFramePayloadSize = self.maxMessagePayloadSize = LONGEST_SIGNAL
-            self.unread_max = 2 * LONGEST_SIGNAL
+            self.unread_max = self.limits.unread_of_pages
         try:
             self.token = factory.authenticate(_token(opening))
         except TokenInvalid:

@@ -3,8 +3,8 @@
 :class:`CappedSite` serves every listener that speaks HTTP. Against what `twisted.web` does by itself:
 
 * A body longer than the limit is not kept. It is read to its end, so that the client gets to see its 413.
-* A request must be whole within :data:`REQUEST_DEADLINE`, however steadily its bytes drip in.
-* A connection that asks nothing is closed after :data:`IDLE_LIMIT`. One that became a WebSocket is left alone.
+* A request must be whole within ``request_time``, however steadily its bytes drip in.
+* A connection that asks nothing is closed after ``idle_time``. One that became a WebSocket is left alone.
 * The log has one line for each answer, without the query, where tokens are, but with the id that the answer has in
   ``X-Request-Id``.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections import Counter
+from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -24,6 +25,7 @@ from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
+from callnet.config import HttpSettings
 from callnet.errors import BodyTooLarge
 from callnet.logger import Logger
 from callnet.web.envelope import write_error
@@ -31,15 +33,8 @@ from callnet.web.envelope import write_error
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
-REQUEST_DEADLINE: Final = 15.0
-"""How long the headers and the body of a request may take together from its first byte, in seconds."""
-
-IDLE_LIMIT: Final = 60.0
-"""How long a connection may stay open between requests, in seconds."""
-
-BODY_LIMIT: Final = 16 * 1024
-"""The longest body, in bytes (protocol §1)."""
-
+NO_SETTINGS: Final = HttpSettings()
+"""What holds without any."""
 _PATH_LOGGED = 100
 _PROCESS: Final = secrets.token_hex(4)
 _numbers: Final = itertools.count(1)
@@ -76,7 +71,7 @@ class CappedRequest(Request):
             self.content.write(data)
 
     def _limit(self) -> int:
-        return cast("DeadlineChannel", self.channel).site.body_limit
+        return cast("DeadlineChannel", self.channel).site.limits.body_bytes
 
 
 class DeadlineChannel(HTTPChannel):
@@ -103,21 +98,24 @@ class DeadlineChannel(HTTPChannel):
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Answer 400. The base class would go on and answer the request too, if more of it is there."""
         super()._respondToBadRequestAndDisconnect()  # type: ignore[no-untyped-call]
+        self.site.answers[HTTPStatus.BAD_REQUEST] += 1
         self.lineReceived = self.rawDataReceived = _ignore  # type: ignore[method-assign, assignment]
 
     def _begin_request(self) -> None:
         if self._between_requests:
             self._between_requests = False
-            self.setTimeout(REQUEST_DEADLINE)
+            self.setTimeout(self.site.limits.request_time)
 
     def requestDone(self, request: HTTPRequest) -> None:
         """Go back to waiting; what the base class calls the saved timeout is that for the next request."""
         self._between_requests = True
-        self._savedTimeOut = IDLE_LIMIT
+        self._savedTimeOut = self.site.limits.idle_time
         super().requestDone(request)  # type: ignore[no-untyped-call]
 
     def timeoutConnection(self) -> None:
         """Give the connection up. It asks nothing, or too slowly, so nobody waits for a polite end."""
+        if not self._between_requests:
+            self.site.answers[HTTPStatus.REQUEST_TIMEOUT] += 1
         cast(ITCPTransport, self.transport).abortConnection()
 
 
@@ -125,26 +123,31 @@ class CappedSite(Site):
     """Serves a resource over HTTP/1.1.
 
     :param clock: what deadlines are measured by.
-    :param body_limit: the longest body that a request may have, in bytes.
+    :param limits: what connections and requests may take of time and memory.
     """
 
     noisy = False
     protocol = DeadlineChannel  # type: ignore[assignment]  # HTTP/1.1 alone: WebSockets need it
     _log = Logger(namespace="callnet.web")
 
-    def __init__(self, resource: IResource, clock: IReactorTime, body_limit: int = BODY_LIMIT) -> None:
-        super().__init__(  # type: ignore[no-untyped-call]
-            resource, requestFactory=CappedRequest, timeout=IDLE_LIMIT, reactor=clock, parsePOSTFormSubmission=False
-        )
-        self.body_limit = body_limit
+    def __init__(self, resource: IResource, clock: IReactorTime, limits: HttpSettings = NO_SETTINGS) -> None:
+        options = {"requestFactory": CappedRequest, "timeout": limits.idle_time, "parsePOSTFormSubmission": False}
+        super().__init__(resource, reactor=clock, **options)  # type: ignore[no-untyped-call]
+        self.limits = limits
         self.answers: Final[Counter[int]] = Counter()
-        """How many were sent, by status."""
+        """How many were sent, by status; 408: the request was given up, since it took too long."""
 
     def startFactory(self) -> None:
         """Nothing to start: the log file and the timer of the base class serve its own log."""
 
     def stopFactory(self) -> None:
         """Nothing to stop."""
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Make the protocol of one connection."""
+        channel: Any = super().buildProtocol(addr)  # type: ignore[no-untyped-call]
+        channel.totalHeadersSize = self.limits.header_bytes
+        return channel
 
     def getResourceFor(self, request: Request) -> IResource:
         """Find what answers a request."""

@@ -12,11 +12,12 @@ from zope.interface import implementer
 from callnet.calls.page import PageSession
 from callnet.calls.rooms import RoomManager
 from callnet.client_site import site_of
-from callnet.config import LimitSettings
+from callnet.config import LimitSettings, SocketSettings
 from callnet.interfaces import IPeer
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import Pace
 from callnet.websocket import Opening, Refused, ServerSocket, ServerSocketFactory
+from callnet.websocket.factory import NO_SETTINGS
 
 LONGEST_FRAME: Final = 64 * 1024
 """Bytes in a frame of a page."""
@@ -29,7 +30,6 @@ class RoomSocket(ServerSocket):
     if TYPE_CHECKING:
         factory: RoomSocketFactory
     session: PageSession
-    unread_max = 2 * LONGEST_FRAME
 
     def admit(self, opening: Opening) -> None:
         """Let in only pages that this site itself has served."""
@@ -61,8 +61,16 @@ class RoomSocket(ServerSocket):
 class RoomSocketFactory(ServerSocketFactory):
     """Serves ``/room`` of the site."""
 
-    def __init__(self, rooms: RoomManager, clock: IReactorTime, limits: LimitSettings, ice: IceServers) -> None:
-        super().__init__(RoomSocket, clock, LONGEST_FRAME, limits.sockets_of_an_address, limits.sockets_of_a_process)
+    def __init__(
+        self,
+        rooms: RoomManager,
+        clock: IReactorTime,
+        limits: LimitSettings,
+        ice: IceServers,
+        sockets: SocketSettings = NO_SETTINGS,
+    ) -> None:
+        of_an_address, in_all = limits.sockets_of_an_address, limits.sockets_of_a_process
+        super().__init__(RoomSocket, clock, LONGEST_FRAME, of_an_address, in_all, sockets, sockets.unread_of_pages)
         self._rooms = rooms
         self._limits = limits
         self._pace = Pace(limits.frames_a_minute_of_a_page)

@@ -19,8 +19,9 @@ from twisted.web import http
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
+from callnet.config import HttpSettings
 from callnet.web.api import AccountApi
-from callnet.web.http import CappedSite
+from callnet.web.http import NO_SETTINGS, CappedSite
 
 PAGE: Final = "/static/demo/direct_chat.html"
 """The path of the 1-to-1 page (protocol §3)."""
@@ -62,8 +63,8 @@ class Site(CappedSite):
     :param hsts: ``max-age`` of Strict-Transport-Security in seconds; 0: the header is not sent.
     """
 
-    def __init__(self, root: IResource, clock: IReactorTime, hsts: int) -> None:
-        super().__init__(root, clock)
+    def __init__(self, root: IResource, clock: IReactorTime, hsts: int, limits: HttpSettings = NO_SETTINGS) -> None:
+        super().__init__(root, clock, limits)
         self._headers = dict(_HEADERS)
         if hsts:
             self._headers["Strict-Transport-Security"] = f"max-age={hsts}"

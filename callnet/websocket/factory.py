@@ -14,9 +14,12 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.resource import IResource
 
 from callnet import short_path
+from callnet.config import SocketSettings
 from callnet.websocket.crowds import Crowds
 from callnet.websocket.socket import CLOSE_TIME, ServerSocket
 
+NO_SETTINGS: Final = SocketSettings()
+"""What holds without any."""
 SWEEP_EVERY: Final = 5.0
 """Seconds in which every socket is looked at once."""
 _LATE: Final = 2.5
@@ -33,6 +36,8 @@ class ServerSocketFactory(WebSocketServerFactory):
     :param longest_message: in bytes.
     :param of_an_address: so many may be open at the same time from each address; 0: any number.
     :param in_all: so many may be open at the same time; 0: any number.
+    :param limits: what each of them may take of time and memory.
+    :param unread_max: bytes that may wait for a client that does not read.
     """
 
     noisy = False
@@ -44,6 +49,8 @@ class ServerSocketFactory(WebSocketServerFactory):
         longest_message: int,
         of_an_address: int = 0,
         in_all: int = 0,
+        limits: SocketSettings = NO_SETTINGS,
+        unread_max: int = NO_SETTINGS.unread,
     ) -> None:
         super().__init__(reactor=clock, server="")  # type: ignore[no-untyped-call]
         self.setProtocolOptions(
@@ -59,7 +66,7 @@ class ServerSocketFactory(WebSocketServerFactory):
             serveFlashSocketPolicy=False,
             allowNullOrigin=True,  # who may come from where is the business of ``admit``
         )
-        shared = _state_of_new(self)
+        shared = _state_of_new(self) | {"limits": limits, "unread_max": unread_max}
         if short_path.ON:
             shared["longest_short"] = min(protocol.longest_short, longest_message)
         else:

@@ -16,6 +16,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from callnet.at_once import write
+from callnet.config import PONG_TIME, SocketSettings
 from callnet.logger import Logger
 from callnet.model import CloseCode
 from callnet.websocket.buffers import keep_little
@@ -27,19 +28,8 @@ from callnet.websocket.refusals import Refused, refusal
 if TYPE_CHECKING:
     from callnet.websocket.factory import ServerSocketFactory
 
-HANDSHAKE_BYTES: Final = 8192
-HANDSHAKE_TIME: Final = 10.0
-"""Seconds in which a handshake must be complete."""
 CLOSE_TIME: Final = 5.0
 """Seconds that a closing handshake may take."""
-PING_AFTER: Final = 15.0
-"""A socket that was silent for so many seconds is pinged."""
-DEAD_AFTER: Final = 25.0
-"""A socket that was silent for so many seconds is closed ..."""
-PONG_TIME: Final = 8.0
-"""... if it had so many of them to answer a ping."""
-UNREAD_MAX: Final = 16 * 1024
-"""Bytes that may wait for a client that does not read, beyond :mod:`callnet.websocket.buffers`."""
 
 _LONG_GONE: Final = (
     "http_request_data",
@@ -63,8 +53,10 @@ class ServerSocket(LeanProtocol):
     message_data: Any
     longest_short = SHORT
     """The most bytes of a text that need not go Autobahn's way."""
-    unread_max = UNREAD_MAX
-    """See :data:`UNREAD_MAX`."""
+    limits: SocketSettings
+    """What it may take; the factory gives it to the class."""
+    unread_max: int
+    """Bytes that may wait while it does not read; see :class:`callnet.config.SocketSettings`."""
     reads_plain = True
     """Whether a handshake that is in order need not go Autobahn's way."""
     has_opened = False
@@ -190,7 +182,7 @@ class ServerSocket(LeanProtocol):
         return data[start:] if start else data
 
     def _is_to_be_taken(self, data: bytes) -> bool:
-        if self.state == self.STATE_CONNECTING and len(self.data) + len(data) > HANDSHAKE_BYTES:
+        if self.state == self.STATE_CONNECTING and len(self.data) + len(data) > self.limits.handshake_bytes:
             self.failHandshake("", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self.is_broken:
             self.dropConnection()
@@ -327,12 +319,16 @@ class ServerSocket(LeanProtocol):
         """Ping a silent socket; drop one that is silent for too long or never gets done."""
         if self.state == self.STATE_OPEN:
             silent = now - self.last_heard
-            if silent < PING_AFTER:
+            if silent < self.limits.ping_after:
                 return
             if self.pinged_at <= self.last_heard:
                 self.pinged_at = now
                 self.sendPing()
-            elif silent >= DEAD_AFTER and now - self.pinged_at >= PONG_TIME:
+            elif silent >= self.limits.silence and now - self.pinged_at >= PONG_TIME:
                 self.close(CloseCode.NO_PONG, "no pong")
-        elif now - self.changed_at >= (HANDSHAKE_TIME if self.state == self.STATE_CONNECTING else CLOSE_TIME):
+        elif self.state == self.STATE_CONNECTING:
+            if now - self.changed_at >= self.limits.handshake_time:
+                self.factory.refused[HTTPStatus.REQUEST_TIMEOUT.value] += 1
+                self.transport.abortConnection()
+        elif now - self.changed_at >= CLOSE_TIME:
             self.transport.abortConnection()
