@@ -54,12 +54,6 @@ class NotFound(DataInvalid):
     status = 404
 
 
-class Misdirected(DataInvalid):
-    """The request names a host that is not this one."""
-
-    status = 421
-
-
 class MethodNotAllowed(DataInvalid):
     """The path exists, and does not take this method."""
 
@@ -80,12 +74,6 @@ class TokenInvalid(ServiceError):
     error_code = 4
     error_name = "ERROR_CODE_TOKEN_INVALID"
     status = 200
-
-
-class KeyInvalid(TokenInvalid):
-    """The operator's key is missing or wrong."""
-
-    status = 401
 
 
 class DeviceInvalid(ServiceError):

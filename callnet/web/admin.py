@@ -15,7 +15,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
-from callnet.errors import Misdirected
+from callnet.errors import DataInvalid
 from callnet.operations.admin_key import AdminKey
 from callnet.operations.metrics import CONTENT_TYPE, as_text
 from callnet.operations.observed import Observed
@@ -36,6 +36,12 @@ _HEADERS: Final = {
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
 }
+
+
+class Misdirected(DataInvalid):
+    """The request names a host that is not this one (RFC 9110 §15.5.20)."""
+
+    status = 421
 
 
 class AdminApi:

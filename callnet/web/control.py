@@ -14,7 +14,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
-from callnet.errors import KeyInvalid, NotFound
+from callnet.errors import NotFound, TokenInvalid
 from callnet.logger import threshold
 from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX
 from callnet.operations.admin_key import AdminKey
@@ -46,6 +46,12 @@ _DeviceId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=DEVICE_ID_MA
 _SHOWN: Final = 100
 LOOKS: Final = (b"/api/calls", b"/api/devices", b"/api/failures")
 """The paths at which nothing is done."""
+
+
+class KeyInvalid(TokenInvalid):
+    """The operator's key is missing or wrong."""
+
+    status = 401
 
 
 class ListRequest(Struct, frozen=True):
