@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -23,7 +23,9 @@ from callnet.operations.administration import (
     ListCalls,
     ListDevices,
     ListFailures,
+    ListNodes,
     Named,
+    NodeShown,
     Order,
     Outcome,
     Revoke,
@@ -41,10 +43,17 @@ class Administered:
 
     _log = Logger()
 
-    def __init__(self, rooms: RoomManager, devices: SignalingFactory, logins: Logins) -> None:
+    def __init__(
+        self,
+        rooms: RoomManager,
+        devices: SignalingFactory,
+        logins: Logins,
+        nodes: Callable[[], Deferred[Sequence[NodeShown]]],
+    ) -> None:
         self._rooms = rooms
         self._devices = devices
         self._logins = logins
+        self._nodes = nodes
 
     def obey(self, order: Order) -> Deferred[Outcome]:
         """Carry out an order.
@@ -70,6 +79,10 @@ class Administered:
         now = self._rooms.now()
         newest = islice(reversed(self._rooms.counts.recent), order.limit)
         return Outcome(failures=[_failure(failed, now) for failed in newest])
+
+    async def list_nodes(self, _order: ListNodes) -> Outcome:
+        """Name all nodes."""
+        return Outcome(nodes=await self._nodes())
 
     async def end_call(self, order: EndCall) -> Outcome:
         """End a call."""
@@ -132,6 +145,7 @@ _WAYS: Final[dict[type, Callable[[Administered, Any], Awaitable[Outcome]]]] = {
     ListCalls: Administered.list_calls,
     ListDevices: Administered.list_devices,
     ListFailures: Administered.list_failures,
+    ListNodes: Administered.list_nodes,
     EndCall: Administered.end_call,
     Disconnect: Administered.disconnect,
     Revoke: Administered.revoke,

@@ -227,7 +227,7 @@ def _compose_node(
         cluster.round_trips,
         lag,
     )
-    administered = Administered(rooms, signaling, people.logins)
+    administered = Administered(rooms, signaling, people.logins, cluster.nodes)
     observed = Observed(readiness.report, lambda: succeed(list(counted.families())), administered.obey, stop_as_told)
     factories: dict[str, IProtocolFactory] = dict(zip(SERVED, (sites[0], signaling, sites[1]), strict=True))
     if sockets is None:

@@ -24,7 +24,9 @@ from callnet.operations.administration import (
     ListCalls,
     ListDevices,
     ListFailures,
+    ListNodes,
     Named,
+    NodeShown,
     Order,
     Outcome,
     Revoke,
@@ -142,6 +144,13 @@ class OrderTests(ControlTestCase):
         [shown] = self.post("/api/failures", {"limit": 7}).json()["failures"]
         self.assertEqual((shown["call"], shown["reason"], self.orders), (None, "offline", [ListFailures(7)]))
 
+    def test_nodes(self) -> None:
+        """Nodes are named, and how they are."""
+        self.outcome = succeed(Outcome(nodes=[NodeShown("0a.1", True, 2.5, 7)]))
+        [shown] = self.post("/api/nodes").json()["nodes"]
+        self.assertEqual(shown, {"node": "0a.1", "here": True, "lease": 2.5, "holds": 7})
+        self.assertEqual(self.orders, [ListNodes()])
+
     def test_no_more_than_asked_for(self) -> None:
         """Of what workers name together no more is shown than was asked for."""
         device = DeviceShown("13651884967", "tv", False, 7.0, "192.0.2.7", None)
@@ -235,7 +244,7 @@ class SiteTests(ControlTestCase):
 
     def test_looks_leave_no_line(self) -> None:
         """To look leaves no line in the log: a dashboard looks every two seconds."""
-        self.assertEqual([self.logged(f"/api/{what}") for what in ("calls", "devices", "failures")], [[], [], []])
+        self.assertEqual([self.logged(f"/api/{what}") for what in ("calls", "devices", "failures", "nodes")], 4 * [[]])
 
     def test_orders_do(self) -> None:
         """Orders leave one, without whom they are about."""

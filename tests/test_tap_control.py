@@ -55,8 +55,8 @@ class SeenTests(ControlCase):
 
     def test_nobody(self) -> None:
         """When nobody is there nothing is shown."""
-        for path, name in (("/api/calls", "calls"), ("/api/devices", "devices"), ("/api/failures", "failures")):
-            self.assertEqual(self.told(path)[name], [])
+        for name in ("calls", "devices", "failures", "nodes"):
+            self.assertEqual(self.told(f"/api/{name}")[name], [])
 
     def test_a_call(self) -> None:
         """A call is shown from ringing on, until it is over; devices are shown with it."""

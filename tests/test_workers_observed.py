@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+from msgspec.structs import replace
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from callnet.errors import Unavailable
@@ -16,7 +17,9 @@ from callnet.operations.administration import (
     FailureShown,
     ListCalls,
     ListFailures,
+    ListNodes,
     Named,
+    NodeShown,
     Order,
     Outcome,
     Revoke,
@@ -166,6 +169,18 @@ class OrderTests(WorkersTestCase):
         self.assertEqual((found.calls, found.silent), ([both, own], 0))
         found = self.outcome(ListFailures(9), Outcome(failures=failures[:2]), Outcome(failures=failures[2:]))
         self.assertEqual([failure.seconds for failure in found.failures], [1.0, 3.0, 5.0])
+
+    def test_their_nodes(self) -> None:
+        """Each of them is a node that is here; all know the others, which are elsewhere."""
+        one, other, far = (NodeShown(name, False, 2.5, 1) for name in ("a.1", "b.1", "c.1"))
+        found = self.outcome(
+            ListNodes(),
+            Outcome(nodes=[replace(one, here=True), other, far]),
+            Outcome(nodes=[one, replace(other, here=True), far]),
+        )
+        self.assertEqual(
+            [(node.node, node.here) for node in found.nodes], [("a.1", True), ("b.1", True), ("c.1", False)]
+        )
 
     def test_who_does_not_answer(self) -> None:
         """It is told how many do not answer: what they know is missing."""

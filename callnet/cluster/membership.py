@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.interfaces import IBus, ICallStore, IEndedCalls, ILimits, IPresence
+from callnet.operations.administration import NodeShown
 from callnet.operations.histogram import Histogram
 from callnet.websocket.crowds import Crowds
 
@@ -28,5 +29,7 @@ class Membership(Struct, frozen=True):
     """Leave, when the devices and pages of this node are gone."""
     why_away: Callable[[], str | None]
     """Says in a few words why other nodes cannot be reached, if they cannot."""
+    nodes: Callable[[], Deferred[Sequence[NodeShown]]]
+    """Tells of all nodes, if there are others. It may fail with :class:`callnet.errors.Unavailable`."""
     round_trips: Histogram | None
     """How long Redis takes to answer, in seconds, where there is one."""

@@ -117,5 +117,6 @@ def open_alone(clock: IReactorTime) -> Membership:
         lambda: None,
         lambda: succeed(None),
         lambda: None,
+        lambda: succeed([]),
         None,
     )

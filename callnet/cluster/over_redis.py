@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -20,6 +21,7 @@ from callnet.cluster.shared import SharedBus, SharedCallStore
 from callnet.cluster.shared_limits import SharedLimits
 from callnet.config import CallSettings
 from callnet.interfaces import EVERY_NODE
+from callnet.operations.administration import NodeShown
 from callnet.operations.histogram import Histogram
 
 
@@ -53,4 +55,9 @@ def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings:
         limits.stop()
         return Deferred.fromCoroutine(member.stop())
 
-    return Membership(store, store, bus, ended, limits, limits.share, start, stop, member.why_away, round_trips)
+    def nodes() -> Deferred[Sequence[NodeShown]]:
+        return member.questions.nodes().addCallback(
+            lambda seen: [NodeShown(node.name, member.is_own(node.name), node.lease, node.holds) for node in seen]
+        )
+
+    return Membership(store, store, bus, ended, limits, limits.share, start, stop, member.why_away, nodes, round_trips)

@@ -32,6 +32,16 @@ class Differences(Struct, frozen=True):
     records: Records
 
 
+class NodeSeen(Struct, frozen=True):
+    """A node, as the shared store knows it."""
+
+    name: str
+    lease: float
+    """For how many seconds it is surely alive; less than 0: it is not, since then."""
+    holds: int
+    """Devices and pages, and what else it looks after."""
+
+
 class Counted(Struct, frozen=True, array_like=True):
     """What this node has let through, of one key of a limit."""
 
@@ -134,6 +144,13 @@ class Questions:
     def done_with(self, ended: Sequence[bytes]) -> Deferred[object]:
         """Have these be handed out no more, as they were."""
         return self._link.run("ended", self._prefix, b"0", *ended)
+
+    def nodes(self) -> Deferred[Sequence[NodeSeen]]:
+        """Fires with the nodes that are known."""
+        found = self._link.run("nodes", self._prefix)
+        return found.addCallback(
+            lambda nodes: [NodeSeen(name.decode(), float(lease), holds) for name, lease, holds in nodes]
+        )
 
     def publish(self, node: str, message: BusMessage) -> Deferred[object]:
         """Hand a message to a node. Whether it came there is not known."""

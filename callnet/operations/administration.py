@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from callnet.model import EVERY_DEVICE
 
@@ -37,6 +38,10 @@ class ListFailures(Struct, frozen=True, tag=True):
     limit: int
 
 
+class ListNodes(Struct, frozen=True, tag=True):
+    """Name the nodes that meet over Redis."""
+
+
 class EndCall(Struct, frozen=True, tag=True):
     """End a call, by its name in the log."""
 
@@ -63,7 +68,7 @@ class ChooseLevel(Struct, frozen=True, tag=True):
     level: Level
 
 
-Order: TypeAlias = ListCalls | ListDevices | ListFailures | EndCall | Disconnect | Revoke | ChooseLevel
+Order: TypeAlias = ListCalls | ListDevices | ListFailures | ListNodes | EndCall | Disconnect | Revoke | ChooseLevel
 
 
 class Named(Struct, frozen=True):
@@ -114,12 +119,25 @@ class FailureShown(Struct, frozen=True):
     reason: str
 
 
+class NodeShown(Struct, frozen=True):
+    """A node of the cluster."""
+
+    node: str
+    here: bool
+    """Whether it is the process that was asked, or one of its workers."""
+    lease: float
+    """For how many seconds it is surely alive; less than 0: it is not, since then."""
+    holds: int
+    """Devices and pages, and what else it looks after."""
+
+
 class Outcome(Struct, frozen=True):
     """What comes of an order: whatever it asks for, and how often it was done."""
 
     calls: Sequence[CallShown] = ()
     devices: Sequence[DeviceShown] = ()
     failures: Sequence[FailureShown] = ()
+    nodes: Sequence[NodeShown] = ()
     done: int = 0
     silent: int = 0
     """So many workers have not answered."""
@@ -134,10 +152,13 @@ def together(outcomes: Iterable[Outcome]) -> Outcome:
     each = list(outcomes)
     calls = {call.call: call for outcome in each for call in outcome.calls}
     failures = sorted((one for outcome in each for one in outcome.failures), key=lambda failure: failure.seconds)
+    nodes = {node.node: node for outcome in each for node in outcome.nodes}
+    own = {node.node for outcome in each for node in outcome.nodes if node.here}
     return Outcome(
         list(calls.values()),
         [device for outcome in each for device in outcome.devices],
         failures,
+        [replace(node, here=name in own) for name, node in sorted(nodes.items())],
         sum(outcome.done for outcome in each),
         sum(outcome.silent for outcome in each),
     )

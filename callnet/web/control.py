@@ -30,6 +30,8 @@ from callnet.operations.administration import (
     ListCalls,
     ListDevices,
     ListFailures,
+    ListNodes,
+    NodeShown,
     Revoke,
 )
 from callnet.operations.observed import Observed
@@ -44,7 +46,7 @@ _Limit: TypeAlias = Annotated[int, Meta(ge=1, le=SHOWN_MAX)]
 _Phone: TypeAlias = Annotated[str, Meta(min_length=1, max_length=PHONE_MAX)]
 _DeviceId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=DEVICE_ID_MAX)]
 _SHOWN: Final = 100
-LOOKS: Final = (b"/api/calls", b"/api/devices", b"/api/failures")
+LOOKS: Final = (b"/api/calls", b"/api/devices", b"/api/failures", b"/api/nodes")
 """The paths at which nothing is done."""
 
 
@@ -88,7 +90,7 @@ class RevokeRequest(Struct, frozen=True):
 
 
 class NothingRequest(Struct, frozen=True):
-    """``/api/drain``."""
+    """``/api/drain``, ``/api/nodes``."""
 
 
 class LevelRequest(Struct, frozen=True):
@@ -115,6 +117,13 @@ class Failures(Struct, frozen=True):
     """Calls that failed."""
 
     failures: list[FailureShown]
+    silent: int
+
+
+class Nodes(Struct, frozen=True):
+    """Nodes of the cluster."""
+
+    nodes: list[NodeShown]
     silent: int
 
 
@@ -170,6 +179,12 @@ class ControlApi:
         """List calls that failed of late, the newest first."""
         found = await self._observed.obey(ListFailures(asked.limit))
         return Failures(list(found.failures)[: asked.limit], found.silent)
+
+    @call(routes, "/api/nodes")
+    async def nodes(self, _request: IRequest, asked: NothingRequest) -> Nodes:  # noqa: ARG002
+        """List the nodes that meet over Redis; none: there is no Redis."""
+        found = await self._observed.obey(ListNodes())
+        return Nodes(list(found.nodes), found.silent)
 
     @call(routes, "/api/drain")
     async def drain(self, _request: IRequest, asked: NothingRequest) -> Done:  # noqa: ARG002

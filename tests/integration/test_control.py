@@ -101,6 +101,12 @@ class WorkersTests(OperatorMixin, TestCase):
         self.assertEqual((await away).code, 4401)
         await self.order("devices/disconnect", phone=PHONE, device_id="phone", status=404)
 
+    async def test_nodes(self) -> None:
+        """Both workers are nodes that are here, alive, with a device each."""
+        nodes = (await self.order("nodes"))["nodes"]
+        self.assertEqual([(node["here"], node["holds"]) for node in nodes], [(True, 1), (True, 1)])
+        self.assertTrue(all(0 < node["lease"] <= 3 for node in nodes), nodes)
+
     async def test_a_dead_worker(self) -> None:
         """While a worker does not answer it is said that something may be missing, and the others do what they can."""
         one, _ = workers_of(self.daemon)
