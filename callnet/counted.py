@@ -19,6 +19,7 @@ from callnet.operations.metrics import (
     of_calls,
     of_certificate,
     of_kinds,
+    of_media,
     of_numbers,
     of_sockets,
     of_times,
@@ -60,6 +61,7 @@ class Counted(Struct, frozen=True):
         yield from of_calls(counts)
         yield of_times("callnet_call_rang_after_seconds", "How long it took until devices rang.", counts.rang_after)
         yield of_times("callnet_call_answered_after_seconds", "How long calls rang.", counts.answered_after)
+        yield from of_media(counts.media_setup.items(), counts.media_failed)
         kinds = {"device": self.devices, "page": self.pages}
         yield of_sockets({kind: len(factory.sockets) for kind, factory in kinds.items()})
         for name, help_, number in _OF_SOCKETS:

@@ -20,7 +20,6 @@ ANYTHING = st.recursive(
 _SIMPLE: Mapping[str | None, st.SearchStrategy[Any]] = {
     "boolean": st.booleans(),
     "null": st.none(),
-    "number": st.floats(0, 2**40),
     None: ANYTHING,
 }
 _OTHERS: Mapping[str, tuple[Any, ...]] = {
@@ -53,6 +52,8 @@ def values(schema: Schema, schemas: Schemas) -> st.SearchStrategy[Any]:
         return _objects(schema, schemas)
     if kind == "integer":
         return st.integers(schema.get("minimum", -(2**53)), schema.get("maximum", 2**53))
+    if kind == "number":
+        return st.floats(schema.get("minimum", 0), schema.get("maximum", 2**40))
     return _SIMPLE[kind]
 
 

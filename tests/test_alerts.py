@@ -50,7 +50,7 @@ class AlertTests(AdminCase):
 
     def asked(self, file: Path) -> set[str]:
         """The names of what a file asks for."""
-        return {name.removesuffix("_bucket") for name in re.findall(r"\bcallnet_[a-z_]+", file.read_text())}
+        return {re.sub("_(bucket|count)$", "", name) for name in re.findall(r"\bcallnet_[a-z_]+", file.read_text())}
 
     def test_names(self) -> None:
         """The rules ask for nothing that is not counted, and the dashboard for everything that is."""

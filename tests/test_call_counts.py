@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from callnet.calls import events
+from callnet.calls.page_messages import MediaSetup
 from callnet.model import Reason
 from callnet.records import CallState
 from tests.late_case import AwayCase
@@ -98,6 +99,24 @@ class CountsTests(RoomsCase):
         self.assertEqual(1, self.rooms.counts.failed[Reason.NO_ANSWER])
         ended = [counts.ended[Reason.NO_ANSWER] for counts in (self.rooms.counts, self.others.counts)]
         self.assertEqual(1, sum(ended))
+
+    def test_media(self) -> None:
+        """How long it took until media flowed counts by how it goes, and who gave up counts apart."""
+        counts = self.rooms.counts
+        setups = (
+            MediaSetup("host", 0.1),
+            MediaSetup("host", 0.2),
+            MediaSetup("relay", 120.0),
+            MediaSetup("none", 40.0),
+        )
+        for media in setups:
+            counts.connected(media)
+        self.assertEqual(["host", "srflx", "relay", "unknown"], list(counts.media_setup))
+        self.assertEqual(1, counts.media_failed)
+        buckets = {path: [number for _, number in times.buckets()] for path, times in counts.media_setup.items()}
+        self.assertEqual([1, *[2] * 11], buckets["host"])
+        self.assertEqual([*[0] * 11, 1], buckets["relay"])
+        self.assertEqual([0] * 12, buckets["srflx"])
 
     def test_shutting_down(self) -> None:
         """So does a call that a node refused since it stops."""

@@ -94,6 +94,12 @@ class VisitCase(ClientCase):
                 check(RELAYED, json.dumps(frame["data"]).encode())
         return [frame for frame in frames if frame["type"] != "ping"]
 
+    def pings(self) -> list[dict[str, Any]]:
+        """The pings among what the server has heard, each as the schemas say."""
+        for payload in self.server.heard:
+            check(FROM_PAGE, payload)
+        return [frame for frame in map(json.loads, self.server.heard) if frame["type"] == "ping"]
+
     def meet(self) -> Wire:
         """Let the other side offer and be answered, and media flow."""
         self.say(meeting(GREATER))
@@ -155,6 +161,18 @@ class VisitTests(VisitCase):
         wire = self.meet()
         wire.connection.heard(wire, json.dumps({"kind": "chat", "text": "你好\n\x1b[2J"}))
         self.assertEqual("media: they write: 你好\\n\\x1b[2J", self.lines[-1])
+
+    def test_media_setup(self) -> None:
+        """How long it took until media flowed is told to the server: the first time it does, and once."""
+        self.say(meeting(GREATER))
+        self.reactor.advance(0.75)
+        self.relay(GREATER, OFFER)
+        wire = self.wires[-1]
+        self.server.heard.clear()
+        for is_flowing in (True, False, True):
+            wire.become(is_flowing)
+            self.settle()
+        self.assertEqual([{"type": "ping", "media": {"path": "unknown", "seconds": 0.75}}], self.pings())
 
     def test_bye(self) -> None:
         """Who says goodbye may have lost the server: it is told for them, and the visit is over."""

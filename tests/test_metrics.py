@@ -18,6 +18,7 @@ from callnet.operations.metrics import (
     of_calls,
     of_certificate,
     of_events,
+    of_media,
     of_sockets,
     of_times,
     of_turn,
@@ -100,6 +101,29 @@ class TextTests(SynchronousTestCase):
             },
         )
         self.assertEqual(counters([family]), [family])
+
+    def test_media(self) -> None:
+        """Times that differ by how media goes have bounds of their own for each way, those of no page included."""
+        took = {"host": Histogram((0.5,)), "relay": Histogram((0.5,))}
+        for seconds in (0.25, 0.75):
+            took["host"].count(seconds)
+        text = as_text(total([of_media(took.items(), 1), of_media(took.items(), 2)]))
+        name = "callnet_media_setup_seconds"
+        self.assertEqual(
+            read(text),
+            {
+                (f"{name}_bucket", "0.5host"): 2,
+                (f"{name}_bucket", "+Infhost"): 4,
+                (f"{name}_count", "host"): 4,
+                (f"{name}_sum", "host"): 2.0,
+                (f"{name}_bucket", "0.5relay"): 0,
+                (f"{name}_bucket", "+Infrelay"): 0,
+                (f"{name}_count", "relay"): 0,
+                (f"{name}_sum", "relay"): 0,
+                ("callnet_media_setup_failed_total", ""): 3,
+            },
+        )
+        self.assertIn(f'{name}_bucket{{le="0.5",path="host"}} 2.0\n'.encode(), text)
 
     def test_labels_have_names(self) -> None:
         """What tells numbers of one name apart has a name itself."""

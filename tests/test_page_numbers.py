@@ -43,6 +43,8 @@ _GUARD: Final = """({ Watchdog }, steps) => {
     return steps.map(([method, ...given]) => watchdog[method](...given)).filter((said) => said !== undefined);
 }"""
 
+_SET_UP: Final = "({ setUp }, cases) => cases.map(([after, waited, numbers]) => setUp(after, waited, numbers))"
+
 _READ: Final = "({ readNote }, notes) => notes.map(readNote)"
 
 DIGITS: Final = "0f" * 32
@@ -206,6 +208,46 @@ class MeasureTests(SynchronousTestCase):
         }
         numbers = run("measure.js", _MEASURE, [{}, now, 1])
         self.assertEqual(numbers["width"], 1_920)
+
+
+class SetUpTests(SynchronousTestCase):
+    """What the server is told of how a page came to be connected."""
+
+    def told(
+        self, *cases: tuple[int | None, int | None, Mapping[str, str | None]]
+    ) -> Sequence[tuple[str, float] | None]:
+        """What it is told: milliseconds until media flowed, or until it was given up; and what was measured."""
+        return [media and (media["path"], media["seconds"]) for media in run("setup.js", _SET_UP, cases)]
+
+    def test_path(self) -> None:
+        """It goes by a relay if either side's is one, else as this side is reached."""
+        for path, remote, told in (
+            ("host", "host", "host"),
+            ("host", "srflx", "host"),
+            ("srflx", "host", "srflx"),
+            ("prflx", "prflx", "srflx"),
+            ("relay", "host", "relay"),
+            ("srflx", "relay", "relay"),
+            (None, "host", "unknown"),
+        ):
+            self.assertEqual(self.told((840, None, {"path": path, "pathRemote": remote})), [(told, 0.84)])
+
+    def test_when(self) -> None:
+        """It is told when the path was measured, and nothing is told before, nor while neither has come of it."""
+        self.assertEqual(self.told((840, None, {}), (None, None, {}), (None, None, {"path": "host"})), [None] * 3)
+
+    def test_given_up(self) -> None:
+        """A page that gave up before media ever flowed tells that; one that gives up later had come to be connected."""
+        self.assertEqual(
+            self.told((None, 31_000, {}), (840, 31_000, {}), (840, 31_000, {"path": "host"})),
+            [("none", 31), None, ("host", 0.84)],
+        )
+
+    def test_longest(self) -> None:
+        """What took longer than the server takes is told as the most that it takes."""
+        self.assertEqual(
+            self.told((None, 7_200_000, {}), (121_000, None, {"path": "host"})), [("none", 120), ("host", 120)]
+        )
 
 
 class WatchdogTests(SynchronousTestCase):

@@ -168,6 +168,14 @@ class RoomSocketTests(ClientCase):
             self.say({"type": "pong"})
         self.assertEqual([True, "waiting"], self.guest.take())
 
+    def test_connected(self) -> None:
+        """How long it took until media flowed goes along with a ping, and is never more than the server takes."""
+        self.heard()
+        for seconds in (0.5, 500.0):
+            self.seat.connected(seconds)
+        told = [{"path": "unknown", "seconds": seconds} for seconds in (0.5, 120.0)]
+        self.assertEqual([{"type": "ping", "media": media} for media in told], self.heard())
+
     def test_silent_server(self) -> None:
         """A server that answers nothing for six seconds is given up, and tried again."""
         self.say(WAITING)

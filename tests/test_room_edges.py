@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from tests.rfc6455 import BINARY, PING, TEXT, client_frame
 from tests.room_case import KEYS, SESSIONS, WAITING, RoomCase, meeting
+
+
+def bad_media() -> Iterator[object]:
+    """Each wrong in one thing."""
+    yield from ([], "host", 7, {}, {"path": "host"}, {"seconds": 1})
+    yield from ({"path": "host", "seconds": seconds} for seconds in (-0.1, 120.1, 1e300, "1", None, True))
+    yield from ({"path": path, "seconds": 1} for path in ("", "prflx", "HOST", "x" * 60_000, None, 1))
 
 
 class EdgeTests(RoomCase):
@@ -67,6 +75,7 @@ class EdgeTests(RoomCase):
             {"type": "relay", "to": SESSIONS[1]},
             {},
             {"type": "room"},
+            *({"type": "ping", "media": media} for media in bad_media()),
         ]
         for payload in (
             *(json.dumps(frame).encode() for frame in others),
@@ -74,11 +83,13 @@ class EdgeTests(RoomCase):
             b"[]",
             b"[" * 60_000,
             b'{"type":"ping"',
+            b'{"type":"ping","media":{"path":"host","seconds":NaN}}',
+            b'{"type":"ping","media":{"path":"host","seconds":1e999}}',
         ):
             page = self.join(0, "x")
             page.heard()
             page.say_raw(payload)
-            self.assertEqual((page.close_code, page.heard()), (4400, []), payload[:40])
+            self.assertEqual((page.close_code, page.heard()), (4400, []), payload[:60])
 
     def test_order(self) -> None:
         """Joining comes first, and once."""

@@ -149,6 +149,57 @@ class MeetingTests(RoomCase):
         self.assertEqual(self.join(3).hears(), WAITING)
 
 
+class MediaSetupTests(RoomCase):
+    """What pages tell of how they came to be connected."""
+
+    def counted(self) -> tuple[dict[str, tuple[int, float]], int]:
+        """How many pages of each path there were, and their seconds; and how many gave up."""
+        counts = self.world.rooms.counts
+        took = {path: (list(times.buckets())[-1][1], times.sum) for path, times in counts.media_setup.items()}
+        return {path: seen for path, seen in took.items() if seen[0]}, counts.media_failed
+
+    def test_counted(self) -> None:
+        """A ping may tell how long it took until media flowed, and how it goes; it is answered as ever."""
+        first, second = self.join(0), self.join(1)
+        first.heard(), second.heard()
+        first.say("ping", media={"path": "host", "seconds": 0.75})
+        second.say("ping", media={"path": "relay", "seconds": 120})
+        self.assertEqual([{"type": "pong"}] * 2, [first.hears(), second.hears()])
+        self.assertEqual(({"host": (1, 0.75), "relay": (1, 120.0)}, 0), self.counted())
+
+    def test_given_up(self) -> None:
+        """A page that gave up is counted as that, whatever time it took."""
+        first, _ = self.join(0), self.join(1)
+        first.say("ping", media={"path": "none", "seconds": 31.5})
+        self.assertEqual(({}, 1), self.counted())
+
+    def test_once(self) -> None:
+        """Only the first of a socket counts; the second is a ping like any other."""
+        first, _ = self.join(0), self.join(1)
+        first.heard()
+        for path in ("srflx", "srflx", "none"):
+            first.say("ping", media={"path": path, "seconds": 1})
+        self.assertEqual([{"type": "pong"}] * 3, first.heard())
+        self.assertEqual(({"srflx": (1, 1.0)}, 0), self.counted())
+
+    def test_alone(self) -> None:
+        """Who has nobody to be connected with counts for nothing."""
+        first = self.join(0)
+        first.say("ping", media={"path": "host", "seconds": 1})
+        self.assertEqual(({}, 0), self.counted())
+        self.join(1)
+        first.say("ping", media={"path": "unknown", "seconds": 1})
+        self.assertEqual(({"unknown": (1, 1.0)}, 0), self.counted())
+
+    def test_plain_ping(self) -> None:
+        """A ping that tells nothing counts for nothing."""
+        first, _ = self.join(0), self.join(1)
+        first.say("ping")
+        first.say("ping", media=None)
+        self.assertTrue(first.wire.open)
+        self.assertEqual(({}, 0), self.counted())
+
+
 class CallRoomTests(RoomCase):
     """The room of a call."""
 

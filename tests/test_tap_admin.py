@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from tests.http_wire import Answer, HttpWire
+from tests.rfc6455 import TEXT
+from tests.room_case import KEYS, SESSIONS
 from tests.tap_case import DaemonTestCase
 from tests.wires import Wire
 
@@ -122,6 +125,28 @@ class AdminTests(AdminCase):
         ):
             self.assertIn(f"\n{line}\n", text)
         self.assertTrue(caller.open)
+
+    def test_media(self) -> None:
+        """How pages came to be connected is counted as they tell it."""
+        self.assertIn('callnet_media_setup_seconds_count{path="relay"} 0.0\n', self.get("/metrics").body.decode())
+        pages = [Wire(self.factory(8080)) for _ in KEYS[:2]]
+        for page, key, session in zip(pages, KEYS, SESSIONS, strict=False):
+            page.handshake("/room", {"Origin": "https://callnet.test"})
+            self.carry(page)
+            join = {"type": "join", "room_id": "blue house", "key": key, "session": session}
+            page.frame(TEXT, json.dumps(join).encode())
+            self.carry(*pages)
+        for page, media in zip(pages, ({"path": "host", "seconds": 0.5}, {"path": "none", "seconds": 40}), strict=True):
+            page.frame(TEXT, json.dumps({"type": "ping", "media": media}).encode())
+            self.carry(page)
+        text = self.get("/metrics").body.decode()
+        for line in (
+            'callnet_media_setup_seconds_bucket{le="0.25",path="host"} 0.0',
+            'callnet_media_setup_seconds_bucket{le="0.5",path="host"} 1.0',
+            'callnet_media_setup_seconds_sum{path="host"} 0.5',
+            "callnet_media_setup_failed_total 1.0",
+        ):
+            self.assertIn(f"\n{line}\n", text)
 
     def test_times(self) -> None:
         """How late the event loop is, and how long the database takes, is shown; and Redis where there is one."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, get_args
 
 from msgspec import Struct
 
 from callnet.calls import events
+from callnet.calls.page_messages import MediaPath, MediaSetup
 from callnet.errors import Unavailable
 from callnet.logger import Logger, threshold
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, log_name
@@ -17,6 +18,8 @@ from callnet.records import CallRecord, CallState
 
 _PEOPLE: Final = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0)
 """Bounds for what people take seconds for."""
+_MEDIA: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0)
+"""Bounds for how long it takes until media flows."""
 REMEMBERED: Final = 200
 """So many calls that failed are remembered."""
 _MEANT: Final = frozenset(
@@ -69,6 +72,12 @@ class CallCounts:
         """How long calls rang until devices of this node accepted them, in seconds."""
         self.recent: Final[deque[FailedCall]] = deque(maxlen=REMEMBERED)
         """Those that failed or ended badly here, the newest last."""
+        self.media_setup: Final[Mapping[MediaPath, Histogram]] = {
+            path: Histogram(_MEDIA) for path in get_args(MediaPath)
+        }
+        """How long it took until media flowed, in seconds, by how it goes, as pages of this node have told."""
+        self.media_failed = 0
+        """How many pages of this node gave up before media ever flowed."""
 
     def committed(self, event: events.Event, calls: Sequence[CallRecord]) -> None:
         """Count what an event has come to."""
@@ -104,6 +113,13 @@ class CallCounts:
         """Count what a caller is told."""
         if isinstance(outcome, (Failed, Refused)):
             self.failed[outcome.reason] += 1
+
+    def connected(self, media: MediaSetup) -> None:
+        """Count how a page came to be connected, or that it did not."""
+        if media.path == "none":
+            self.media_failed += 1
+        else:
+            self.media_setup[media.path].count(media.seconds)
 
     def told_at_once(self, caller: DeviceAddress, outcome: Outcome, now: float) -> None:
         """Count what a caller is told of a call that never rang."""

@@ -15,6 +15,7 @@ from callnet.calls.page_messages import (
     BadPageFrame,
     Hangup,
     Join,
+    MediaSetup,
     PageMessage,
     PeerPage,
     Pong,
@@ -66,6 +67,7 @@ class PageSession:
         self._view: RoomView | None = None
         self._reach: Final = PageReach(ice, site, rooms.settings.longest, rooms.now)
         self._version = 0, _NONE
+        self._has_told_of_media = False
 
     # From the socket
 
@@ -90,7 +92,7 @@ class PageSession:
         elif isinstance(frame, Hangup):
             or_else(self._rooms.page_hung_up(RoomId(joined.room_id), joined.key), self._failed)
         else:
-            self._ping()
+            self._ping(frame.media)
 
     def closed(self) -> None:
         """Give the seat up."""
@@ -114,12 +116,20 @@ class PageSession:
         elif isinstance(reply, RoomOver):
             self._send(Room("ended", reply.reason, None, ()))
 
-    def _ping(self) -> None:
+    def _ping(self, media: MediaSetup | None) -> None:
         """Say that the socket lives, and by which servers the page may go on if it is time for others."""
+        if media is not None:
+            self._count(media)
         servers = self._reach.renewed()
         if servers is not None and self._view is not None:
             self._show(self._view, servers)
         self._send(Pong())
+
+    def _count(self, media: MediaSetup) -> None:
+        """Count how a page came to be connected: once a socket, and only if there is somebody to be connected with."""
+        if not self._has_told_of_media and self._view is not None and self._view.peer is not None:
+            self._has_told_of_media = True
+            self._rooms.counts.connected(media)
 
     def _relay(self, joined: Join, frame: RelayTo) -> None:
         peer = None if self._view is None else self._view.peer

@@ -20,6 +20,11 @@ _Id: TypeAlias = Annotated[str, Meta(min_length=32, max_length=32, pattern="^[0-
 RoomState: TypeAlias = Literal["waiting", "meeting", "ended"]
 SeatRefusal: TypeAlias = Literal["full", "unknown_room"]
 
+MediaPath: TypeAlias = Literal["host", "srflx", "relay", "unknown"]
+"""How media goes: directly, through a NAT, by a TURN server of either side, or nobody knows."""
+SETUP_MAX: Final = 120
+"""Seconds. What took longer is told as this."""
+
 
 class _Frame(Struct, frozen=True, tag_field="type"):
     """Every frame says in ``type`` what it is."""
@@ -45,8 +50,21 @@ class Hangup(_Frame, frozen=True, tag="hangup"):
     """Someone pressed hang up."""
 
 
+class MediaSetup(Struct, frozen=True):
+    """How it went to be connected with the other page."""
+
+    path: Literal["host", "srflx", "relay", "unknown", "none"]
+    """``none``: media never flowed, and the page has given up."""
+    seconds: Annotated[float, Meta(ge=0, le=SETUP_MAX)]
+    """From when both were there until media flowed, or until it was given up."""
+
+
 class Ping(_Frame, frozen=True, tag="ping"):
     """The page asks whether the socket lives."""
+
+    media: MediaSetup | None = None
+    """Told once, for the operator's figures. It is here and not in a frame of its own, since servers that do not
+    know it close the socket for a frame that they do not know, and ignore a field."""
 
 
 PageRequest: TypeAlias = Join | RelayTo | Hangup | Ping

@@ -14,7 +14,19 @@ from twisted.web.iweb import IPolicyForHTTPS
 
 from callnet.client.errors import ClientError
 from callnet.client.relayed import Relayed
-from callnet.client.room_frames import Hangup, Join, Ping, Pong, Refused, Relay, Request, Room, Said, parse_message
+from callnet.client.room_frames import (
+    Hangup,
+    Join,
+    MediaSetup,
+    Ping,
+    Pong,
+    Refused,
+    Relay,
+    Request,
+    Room,
+    Said,
+    parse_message,
+)
 from callnet.client.socket import ClientSocket, open_socket
 
 PING_EVERY: Final = 2.0
@@ -27,6 +39,8 @@ FIRST_DELAY: Final = 0.5
 """Seconds, about, until a socket that was lost is opened again, the first time ..."""
 LONGEST_DELAY: Final = 8.0
 """... and at last."""
+LONGEST_SETUP: Final = 120.0
+"""Seconds. The server takes no more."""
 
 BAD_FRAMES: Final = 4400
 NO_SEAT: Final = 4403
@@ -92,6 +106,10 @@ class RoomSocket:
     def relay(self, session: str, message: Relayed) -> None:
         """Say something to the other client. It is lost if the socket is away just now."""
         self._say(Relay(session, message))
+
+    def connected(self, seconds: float) -> None:
+        """Tell the server, for its figures, how long it took until media flowed. It is lost if the socket is away."""
+        self._say(Ping(MediaSetup("unknown", min(seconds, LONGEST_SETUP))))
 
     def hang_up(self) -> None:
         """End the call for both, if the server can be reached."""

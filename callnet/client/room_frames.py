@@ -36,8 +36,19 @@ class Hangup(Struct, frozen=True, tag="hangup"):
     """End the call for both."""
 
 
-class Ping(Struct, frozen=True, tag="ping"):
+class MediaSetup(Struct, frozen=True):
+    """How it went to be connected with the other client."""
+
+    path: Literal["host", "srflx", "relay", "unknown", "none"]
+    seconds: float
+    """Not more than 120."""
+
+
+class Ping(Struct, frozen=True, tag="ping", omit_defaults=True):
     """Ask whether the server is there."""
+
+    media: MediaSetup | None = None
+    """For the operator's figures, once."""
 
 
 Request: TypeAlias = Join | Relay | Hangup | Ping

@@ -72,6 +72,8 @@ class Visit:
         self._is_present = False
         self._is_up = False
         self._is_over = False
+        self._connecting_at = 0.0
+        self._has_flowed = False
         self._closing: list[Deferred[None]] = []
         self._socket = open_room(Join(room_id, key, self._session), self)
 
@@ -136,6 +138,7 @@ class Visit:
     def _connect(self, session: str) -> None:
         self._disconnect()
         self._other = session
+        self._connecting_at = self._clock.seconds()
         offers = self._session > session
         self._note(f"media: connecting; {'this' if offers else 'the other'} side offers")
         self._connection = connection = Connection(offers, self._build_peer, self, self._clock)
@@ -162,6 +165,9 @@ class Visit:
     def flowed(self, is_flowing: bool) -> None:
         """Know that media has begun, or ceased, to flow."""
         self._note("media: connected" if is_flowing else "media: lost; connecting again")
+        if is_flowing and not self._has_flowed:
+            self._has_flowed = True
+            self._socket.connected(self._clock.seconds() - self._connecting_at)
 
     def report(self, what: str) -> None:
         """Know what went wrong."""

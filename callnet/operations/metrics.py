@@ -43,8 +43,8 @@ class Family(Struct, frozen=True, array_like=True):
     label: str = ""
     """The name of the label that tells the samples apart, if there is one."""
     kind: Literal["counter", "gauge", "histogram"] = "counter"
-    """Whether it only ever grows, or shows how things are now. Of a histogram the labels are the bounds, and
-    :data:`SUM`."""
+    """Whether it only ever grows, or shows how things are now. Of a histogram the labels of the samples are the
+    bounds, and :data:`SUM`; if it has a label itself, the value of that, a space, and one of these."""
     shared: bool = False
     """Whether it is about something that all nodes share: each of them shows the whole of it."""
 
@@ -136,6 +136,20 @@ def of_times(name: str, help_: str, took: Histogram) -> Family:
     return Family(name, help_, [*samples, Sample(SUM, took.sum)], kind="histogram")
 
 
+def of_media(took: Iterable[tuple[str, Histogram]], failed: int) -> Sequence[Family]:
+    """How long it took until media flowed, by how it goes, and how often it never did."""
+    what = "How long it took until media flowed, as pages tell, by how it goes."
+    samples = [
+        Sample(f"{path} {sample.label}", sample.value)
+        for path, times in took
+        for sample in of_times("", "", times).samples
+    ]
+    return (
+        Family("callnet_media_setup_seconds", what, samples, "path", kind="histogram"),
+        Family("callnet_media_setup_failed", "Pages that gave up before media ever flowed.", [Sample("", failed)]),
+    )
+
+
 def of_numbers(name: str, help_: str, label: str, counted: Mapping[int, int]) -> Family:
     """How often something happened, by a number that says how."""
     return Family(name, help_, [Sample(str(number), count) for number, count in sorted(counted.items())], label)
@@ -194,8 +208,14 @@ def _numbers(family: Family) -> Metric:
 
 
 def _histogram(family: Family) -> Metric:
-    values = {sample.label: sample.value for sample in family.samples}
-    total = values.pop(SUM)
-    bounds = sorted(values, key=float)
-    buckets = [("+Inf" if bound == "inf" else bound, values[bound]) for bound in bounds]
-    return HistogramMetricFamily(family.name, family.help, buckets, total)
+    metric = HistogramMetricFamily(family.name, family.help, labels=[family.label] if family.label else [])
+    by_label: dict[str, dict[str, float]] = {}
+    for sample in family.samples:
+        label, _, bound = sample.label.rpartition(" ")
+        by_label.setdefault(label, {})[bound] = sample.value
+    for label, values in by_label.items():
+        total = values.pop(SUM)
+        bounds = sorted(values, key=float)
+        buckets = [("+Inf" if bound == "inf" else bound, values[bound]) for bound in bounds]
+        metric.add_metric([label] if family.label else [], buckets, total)
+    return metric

@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.figures import await_set_up
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
 
@@ -51,6 +52,7 @@ class CallTests(BrowserCase):
             self.assert_hears(red)
             self.assert_hears(blue)
             self.assertIs(red.colour_seen("local"), Camera.RED)
+            self.assertEqual(await_set_up(self.daemon, red), "host")
             red.press("hangup")
             for visitor in (red, blue):
                 visitor.await_state("ended")

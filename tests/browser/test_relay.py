@@ -22,6 +22,7 @@ from tests.browser.continuity import (
     wait_until,
     watch,
 )
+from tests.browser.figures import await_set_up
 from tests.browser.layout import faults
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
@@ -74,6 +75,7 @@ class RelayTests(BrowserCase):
                 candidates = "window.connections.at(-1).{}Description.sdp.match(/typ .*? raddr [^ ]+/g)"
                 for side in ("local", "remote"):
                     self.assertEqual(set(visitor.page.evaluate(candidates.format(side))), {"typ relay raddr 0.0.0.0"})
+            self.assertEqual(await_set_up(self.daemon, red), "relay")
 
         return self.play(story)
 

@@ -9,6 +9,7 @@ import { watchNetwork } from "./network.js";
 import { RoomSocket } from "./room.js";
 import { seatKey, socketUrl } from "./seat.js";
 import { IceServers } from "./servers.js";
+import { setUp } from "./setup.js";
 
 const LOOK_EVERY = 1_000;
 /** How many looks in a row may find no media, though the other page is there, until the call is given up. */
@@ -27,6 +28,8 @@ export class Call {
   #troubles = 0;
   #looking;
   #early = null;
+  #flowedAfter = null;
+  #isReported = false;
   #unwatchNetwork;
 
   /** Whether the server answers just now. */
@@ -211,12 +214,21 @@ export class Call {
   // Looks are counted, not minutes: a machine that slept has not tried. What is given up begins anew by itself
   // with another page load of the other side, or when the server comes back.
   _look() {
+    this._report();
     if (this.flowing || !this.#connection?.isAnswered) this.#troubles = 0;
     else if (!this.online || this.room.peer?.present) this.#troubles += 1;
     if (this.#troubles < GIVE_UP_AFTER) return;
     this.#lostSession = this.#peerSession;
     this._disconnect();
     this.#handlers.changed();
+  }
+
+  // The server counts how calls come to be connected: it is told once.
+  async _report() {
+    if (this.#isReported) return;
+    const waited = this.isLost ? performance.now() - this.connectingAt : null;
+    const media = setUp(this.#flowedAfter, waited, await this.stats());
+    if (media !== null && !this.#isReported) this.#isReported = this.#room.report(media);
   }
 
   _connect(session) {
@@ -263,6 +275,7 @@ export class Call {
     this.isPictureHeld = isPictureHeld;
     if (flowing) {
       this.flowedAt = this.flowedAt ?? performance.now();
+      this.#flowedAfter = this.#flowedAfter ?? this.flowedAt - this.connectingAt;
       this._tell();
     } else if (this.#dismissal === "") {
       this._meet();

@@ -1,0 +1,31 @@
+/**
+ * What the server is told of how a visit came to be connected (docs/room.md), so that its operator can count it.
+ */
+
+/** Seconds. The server takes no more. */
+const LONGEST = 120;
+
+/**
+ * @param {number | null} flowedAfter milliseconds from when both pages were there until media first flowed; null: it
+ *   never did
+ * @param {number | null} waited milliseconds after which this page gave up; null: it has not
+ * @param {object} numbers of the connection (measure.js); {}: nothing was measured yet
+ * @returns {{path: string, seconds: number} | null} path: "host" "srflx" "relay" "unknown", or "none" if media never
+ *   flowed · null: there is nothing to be told, or not yet
+ */
+export function setUp(flowedAfter, waited, numbers) {
+  if (flowedAfter !== null) return "path" in numbers ? of(pathOf(numbers), flowedAfter) : null;
+  return waited === null ? null : of("none", waited);
+}
+
+function of(path, milliseconds) {
+  return { path, seconds: Math.min(LONGEST, milliseconds / 1_000) };
+}
+
+// A relay of the other side's is one, too. Whom the other side sees at an address that this one did not know of
+// (prflx) is behind a NAT.
+function pathOf({ path, pathRemote }) {
+  if (path === "relay" || pathRemote === "relay") return "relay";
+  if (path === "host") return "host";
+  return path === "srflx" || path === "prflx" ? "srflx" : "unknown";
+}

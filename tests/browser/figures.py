@@ -1,0 +1,27 @@
+"""What the daemon has counted of pages in browsers."""
+
+from __future__ import annotations
+
+from typing import Final, get_args
+
+from callnet.calls.page_messages import MediaPath
+from callnet.running import Running
+from tests.browser.visitor import Visitor
+from tests.daemon import Daemon
+
+_PATHS: Final[tuple[str, ...]] = get_args(MediaPath)
+
+
+def await_set_up(daemon: Daemon, visitor: Visitor) -> str:
+    """Wait until the daemon was told by two pages, and no more, how they came to be connected: how media goes."""
+    for _ in range(100):
+        numbers = Running(daemon.admin_url).numbers()
+        told = {path: numbers["callnet_media_setup_seconds_count", path] for path in _PATHS}
+        if sum(told.values()) >= 2:
+            break
+        visitor.wait(100)
+    [path] = [path for path in _PATHS if told[path]]
+    assert told[path] == 2, told
+    assert 0 < numbers["callnet_media_setup_seconds_sum", path] < 2 * 120
+    assert numbers["callnet_media_setup_failed_total", ""] == 0
+    return path
