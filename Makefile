@@ -14,14 +14,15 @@ ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) certbot curl debootstrap faketime git ipr
 
 VENV = .venv
 BIN = $(VENV)/bin
-FROM_WHEELS = $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
+FROM_WHEELS = -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 THE_PROJECT = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 # A virtual environment that another Python made is made again.
 MADE_BY := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 RUNTIME = $(VENV)/runtime-on-$(MADE_BY)
 DEVELOPMENT = $(VENV)/development-on-$(MADE_BY)
+SUPPLY_CHAIN = build/supply-chain/on-$(MADE_BY)
 
-.PHONY: help run test screens schemas lint format bench acceptance lock clean
+.PHONY: help run test screens schemas lint format bench acceptance lock sbom licences audit clean
 
 help:
 	@echo 'make run          start callnet on this machine (HOST=0.0.0.0: for everyone who can reach it)'
@@ -33,6 +34,9 @@ help:
 	@echo 'make bench        measure speed and memory'
 	@echo 'make acceptance   prove on the whole what the tests prove of the parts (make acceptance calls: one proof)'
 	@echo 'make lock         write the lock files anew from pyproject.toml'
+	@echo 'make sbom         list all that is part of callnet and was made by others: build/sbom.json (CycloneDX)'
+	@echo 'make licences     check the licences of all packages that are locked, and renew docs/licences.md'
+	@echo 'make audit        ask whether anything is known to be wrong with them; fails if that cannot be found out'
 	@echo 'make clean        remove everything that the above have made'
 	@echo 'PYTHON=python3.13 after any of them names the Python to use, 3.11 or newer.'
 
@@ -40,12 +44,18 @@ $(RUNTIME): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "callnet needs Python 3.11 or newer: make PYTHON=…")'
 	@echo 'Setting up $(VENV) with Python $(MADE_BY) …'
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(FROM_WHEELS) --requirement requirements.lock
+	@$(BIN)/python $(FROM_WHEELS) --requirement requirements.lock
 	@$(THE_PROJECT)
 	@touch $@
 
 $(DEVELOPMENT): $(RUNTIME) requirements-dev.lock
-	@$(FROM_WHEELS) --requirement requirements-dev.lock
+	@$(BIN)/python $(FROM_WHEELS) --requirement requirements-dev.lock
+	@touch $@
+
+# The programs that look at what others made: they bring along what nothing else needs.
+$(SUPPLY_CHAIN): requirements-supply-chain.lock
+	@$(PYTHON) -m venv --clear build/supply-chain
+	@build/supply-chain/bin/python $(FROM_WHEELS) --requirement requirements-supply-chain.lock
 	@touch $@
 
 run: $(RUNTIME)
@@ -56,7 +66,7 @@ else
 	@exec $(BIN)/twistd --nodaemon --pidfile= callnet
 endif
 
-test: test-packages $(DEVELOPMENT)
+test: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN)
 	@tools/test-lanes $(BIN)/python
 
 .PHONY: test-packages acceptance-packages
@@ -100,12 +110,24 @@ acceptance-packages:
 
 # The tool that writes the lock files is not in them: no version of it is better than another.
 LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' build/lock/bin/uv pip compile --quiet --upgrade --universal \
-	--python-version 3.11 --only-binary :all: --generate-hashes pyproject.toml
+	--python-version 3.11 --only-binary :all: --generate-hashes
 lock:
 	@$(PYTHON) -m venv build/lock
 	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
-	@$(LOCK) --group build --output-file requirements.lock
-	@$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(LOCK) pyproject.toml --group build --output-file requirements.lock
+	@$(LOCK) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(LOCK) --group supply-chain --constraint requirements-dev.lock --output-file requirements-supply-chain.lock
+
+# What others made: the list of it, its licences, and what is known to be wrong with it.
+WHAT_OTHERS_MADE = $(BIN)/python -m tools.supply_chain
+sbom: $(DEVELOPMENT) $(SUPPLY_CHAIN)
+	@$(WHAT_OTHERS_MADE) sbom
+
+licences: $(DEVELOPMENT) $(SUPPLY_CHAIN)
+	@$(WHAT_OTHERS_MADE) licences
+
+audit: $(DEVELOPMENT) $(SUPPLY_CHAIN)
+	@$(WHAT_OTHERS_MADE) audit
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis twisted/plugins/dropin.cache

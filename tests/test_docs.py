@@ -29,6 +29,7 @@ PAGES: Final = (
     "docs/many-machines.md",
     "docs/schemas.md",
     "docs/security.md",
+    "docs/supply-chain.md",
     "docs/turn.md",
     "docs/verification.md",
     "docs/webhooks.md",
@@ -112,7 +113,7 @@ class RequirementsTests(SynchronousTestCase):
 
     def test_every_line_has_a_hash(self) -> None:
         """No requirement is locked without hashes, and no lock names where packages come from."""
-        for name in ("requirements.lock", "requirements-dev.lock"):
+        for name in ("requirements.lock", "requirements-dev.lock", "requirements-supply-chain.lock"):
             text = text_of(name)
             for block in re.split(r"\n(?=\S)", text):
                 if "==" in block:

@@ -1,0 +1,92 @@
+"""Whether anything is known to be wrong with what is locked. What was not asked about is not taken as well.
+
+pip-audit asks a database of vulnerabilities. It goes on when it has to skip a package, and its exit status tells
+neither that nor a database that is away from a vulnerability. What counts is what its report says of each package.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from packaging.utils import canonicalize_name
+
+from tools.supply_chain import BUILD, TOOLS, Failed
+from tools.supply_chain.locks import Pin
+
+CACHE: Final = BUILD / "supply-chain" / "cache"
+_UNREACHED: Final = re.compile(
+    r"^([\w.]+\.)?(ConnectionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|ServiceError)\b", re.MULTILINE
+)
+"""What pip-audit ends with when it gets no answer, or one of an error."""
+
+
+class NotRun(Exception):
+    """The database cannot be asked, so nothing is known."""
+
+
+def rounds(pins: Iterable[Pin]) -> Sequence[Sequence[Pin]]:
+    """Packages such that none is in a round with another version of it: pip-audit takes one at a time."""
+    found: list[dict[str, Pin]] = []
+    for pin in pins:
+        free = next((names for names in found if pin.name not in names), None)
+        if free is None:
+            found.append({pin.name: pin})
+        else:
+            free[pin.name] = pin
+    return [list(names.values()) for names in found]
+
+
+def faults(pins: Sequence[Pin], reports: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Say what reports of pip-audit know to be wrong, and of which locked packages they say nothing."""
+    audited: set[tuple[str, str]] = set()
+    for found in (found for report in reports for found in report["dependencies"]):
+        if "skip_reason" in found:
+            continue
+        audited.add((canonicalize_name(found["name"]), found["version"]))
+        for known in found["vulns"]:
+            repaired = ", ".join(known["fix_versions"]) or "no version yet"
+            yield f"{found['name']} {found['version']}: {known['id']}, repaired in {repaired}"
+    missed = [pin for pin in pins if pin[:2] not in audited]
+    if missed:
+        names = ", ".join(f"{pin.name} {pin.version}" for pin in missed)
+        yield f"audited {len(pins) - len(missed)} of {len(pins)} locked packages, not {names}"
+
+
+def audit(pins: Sequence[Pin], database: str | None = None, folder: Path = BUILD / "audit") -> None:
+    """Ask a database about every package.
+
+    :param database: the URL of one that answers as OSV does, instead of OSV itself.
+    :param folder: for what is asked and answered.
+    :raises NotRun: it cannot be asked.
+    :raises Failed: something is known to be wrong, or not all were asked about.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    reports = [_ask(some, database, folder / f"round-{number}") for number, some in enumerate(rounds(pins))]
+    wrong = list(faults(pins, reports))
+    if wrong:
+        raise Failed(*wrong)
+
+
+def _ask(pins: Sequence[Pin], database: str | None, place: Path) -> Mapping[str, Any]:
+    asked, report = place.with_suffix(".txt"), place.with_suffix(".json")
+    # Without the conditions of the lock file: pip-audit would leave out what is for other platforms.
+    asked.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in pins), encoding="utf-8")
+    report.unlink(missing_ok=True)
+    command = (
+        *(TOOLS / "pip-audit", "--requirement", asked, "--no-deps", "--disable-pip", "--vulnerability-service", "osv"),
+        *("--format", "json", "--output", report, "--progress-spinner", "off", "--cache-dir", CACHE),
+        *(() if database is None else ("--osv-url", database)),
+    )
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if report.exists():
+        answer: Mapping[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        return answer
+    last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    if _UNREACHED.search(done.stderr):
+        raise NotRun(last)
+    raise Failed(f"pip-audit gave no report: {last}")
