@@ -10,7 +10,9 @@ OPTIONS ?=
 
 # What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
 TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
-ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) certbot curl debootstrap faketime git iproute2 make nftables pebble procps python3-venv
+ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) certbot curl debootstrap faketime iproute2 make nftables pebble procps
+# What the Debian package is built with.
+DEB_PACKAGES = debhelper dpkg-dev git python3-venv
 
 VENV = .venv
 BIN = $(VENV)/bin
@@ -22,7 +24,7 @@ RUNTIME = $(VENV)/runtime-on-$(MADE_BY)
 DEVELOPMENT = $(VENV)/development-on-$(MADE_BY)
 SUPPLY_CHAIN = build/supply-chain/on-$(MADE_BY)
 
-.PHONY: help run test screens schemas lint format bench acceptance lock sbom licences audit clean
+.PHONY: help run test screens schemas lint format bench acceptance lock sbom licences audit deb clean
 
 help:
 	@echo 'make run          start callnet on this machine (HOST=0.0.0.0: for everyone who can reach it)'
@@ -33,6 +35,7 @@ help:
 	@echo 'make format       put the sources in order'
 	@echo 'make bench        measure speed and memory'
 	@echo 'make acceptance   prove on the whole what the tests prove of the parts (make acceptance calls: one proof)'
+	@echo 'make deb          build the Debian package of the last commit; installs what that needs when run as root'
 	@echo 'make lock         write the lock files anew from pyproject.toml'
 	@echo 'make sbom         list all that is part of callnet and was made by others: build/sbom.json (CycloneDX)'
 	@echo 'make licences     check the licences of all packages that are locked, and renew docs/licences.md'
@@ -107,6 +110,13 @@ acceptance: acceptance-packages $(DEVELOPMENT)
 
 acceptance-packages:
 	@tools/debian-packages $(ACCEPTANCE_PACKAGES)
+
+.PHONY: deb-packages
+deb: deb-packages
+	@tools/build-deb
+
+deb-packages:
+	@tools/debian-packages $(DEB_PACKAGES)
 
 # The tool that writes the lock files is not in them: no version of it is better than another.
 LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' build/lock/bin/uv pip compile --quiet --upgrade --universal \

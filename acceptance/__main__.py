@@ -18,6 +18,7 @@ from acceptance import (
     browser,
     calls,
     conformance,
+    debian_package,
     fuzz,
     nat,
     newcomer,
@@ -37,6 +38,7 @@ from acceptance.timing import proof as timing
 
 MODULES = (
     newcomer,
+    debian_package,
     calls,
     fuzz,
     slow_readers,

@@ -17,6 +17,8 @@ from msgspec import Struct
 SUITE: Final = "trixie"
 USER: Final = "nobody:nogroup"
 PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+BARE: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
+"""What root finds in its environment."""
 
 PASSED_ON: Final = re.compile(r"PIP_.*|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|.*_proxy|.*_PROXY")
 """What of this machine's environment says how packages are reached from here."""
@@ -49,6 +51,13 @@ class System(Struct, frozen=True):
                 start_new_session=True,
             )
 
+    def do(self, *command: str) -> str:
+        """Run a command as root. Returns what it printed.
+
+        :raises subprocess.CalledProcessError: it failed; what it printed is shown.
+        """
+        return _run("chroot", str(self.root), *command, env=BARE)
+
 
 @contextmanager
 def this_machine() -> Iterator[System]:
@@ -72,23 +81,24 @@ def minimal_debian(install: str) -> Iterator[System]:
         _run("mount", "-t", "proc", "proc", str(root / "proc"))
         try:
             _configure(root)
-            bare = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
-            _run("chroot", str(root), "sh", "-c", f"apt-get update && {install}", env=bare)
-            _trust_as_here(root)
             home = root / "home" / "newcomer"
+            system = System(root, home)
+            system.do("sh", "-c", f"apt-get update && {install}")
+            _trust_as_here(root)
             home.mkdir(parents=True)
             _give_to_user(home)
-            yield System(root, home)
+            yield system
         finally:
             # The folder is removed next, and that must not be tried through a mount.
             _run("umount", "--lazy", str(root / "proc"))
 
 
-def _run(*command: str, env: dict[str, str] | None = None) -> None:
+def _run(*command: str, env: dict[str, str] | None = None) -> str:
     done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode:
         print((done.stdout + done.stderr).decode(errors="replace")[-3000:])
         done.check_returncode()
+    return done.stdout.decode(errors="replace")
 
 
 def _give_to_user(folder: Path) -> None:

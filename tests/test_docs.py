@@ -26,6 +26,7 @@ PAGES: Final = (
     "docs/call-page.md",
     "docs/room.md",
     "docs/operating.md",
+    "docs/packages.md",
     "docs/many-machines.md",
     "docs/schemas.md",
     "docs/security.md",

@@ -1,0 +1,250 @@
+"""The life of the Debian package, in a minimal Debian: installed, started, upgraded, started again, removed, purged.
+
+Before the upgrade it is the package of the commit before this one. The service is started by the unit that was
+installed. Who had logged in before the upgrade is logged in after it, on the same database, and calls again; what the
+operator has changed in the settings stays as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+
+from acceptance.daemon import START_LIMIT, STOP_LIMIT, complaints
+from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.services import Service, Unit
+from acceptance.systems import System, minimal_debian
+from acceptance.wire import HOST, WebSocket, login, post
+
+PACKAGE: Final = "callnet"
+UNIT: Final = "usr/lib/systemd/system/callnet.service"
+ENABLED: Final = "etc/systemd/system/multi-user.target.wants/callnet.service"
+SETTINGS: Final = "etc/callnet/callnet.toml"
+STATE: Final = "var/lib/callnet"
+SERVICES: Final = ("account", "signaling", "site", "admin")
+MANUAL: Final = ("usr/share/man/man1/callnet.1.gz", "usr/share/man/man5/callnet.toml.5.gz")
+APT: Final = ("apt-get", "install", "--yes", "--no-install-recommends", "--option=Dpkg::Options::=--force-confold")
+
+CALLER: Final = ("13800138000", "phone1")
+CALLEE: Final = ("13651884967", "tv888")
+NAME: Final = "Mum"
+
+NOT_OURS: Final = re.compile(r"(proc|dev|sys|tmp|var/(lib/(dpkg|apt)|cache/(apt|debconf)|log))(/.*)?")
+"""Where dpkg and apt keep their own books, and what is no file of the system."""
+STAYS: Final = re.compile(r"etc/(passwd|group|shadow|gshadow)-?|etc/\.pwd\.lock")
+"""What docs/packages.md says of a purge: the user of the service stays."""
+
+
+class Entry(Struct, frozen=True):
+    """What is at a path: its mode, and a digest of a file, or where a link leads."""
+
+    mode: int
+    content: str
+
+
+def entries(root: Path) -> Mapping[str, Entry]:
+    """All that a system has, by path."""
+    found = {}
+    for folder, folders, files in os.walk(root):
+        within = os.path.relpath(folder, root)
+        folders[:] = [name for name in folders if not NOT_OURS.fullmatch(os.path.normpath(f"{within}/{name}"))]
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            found[os.path.normpath(f"{within}/{name}")] = Entry(path.lstat().st_mode, _content(path))
+    return found
+
+
+def _content(path: Path) -> str:
+    if path.is_symlink():
+        return os.readlink(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def left_over(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Sequence[str]:
+    """The paths at which a system is not as it was, but for what stays."""
+    differing = (path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    return sorted(path for path in differing if not STAYS.fullmatch(path))
+
+
+async def call(port: int, caller: str, callee: str) -> None:
+    """One device calls the other, which answers; the caller hangs up. Both are known by their tokens.
+
+    :raises ValueError: one of them was told something else than it had to be.
+    """
+    calling, called = await WebSocket.open(port, caller), await WebSocket.open(port, callee)
+    try:
+        calling.say(type="call", to_phone=CALLEE[0], to_device_id=CALLEE[1])
+        room = (await _told(called, "called"))["room_id"]
+        called.say(type="called_success", from_phone=CALLER[0], from_device_id=CALLER[1], room_id=room)
+        if (await _told(calling, "call_success"))["room_id"] != room:
+            raise ValueError("the two were given different rooms")
+        calling.say(type="calling_hangup", notified_phone=CALLEE[0], notified_device_id=CALLEE[1], room_id=room)
+        await _told(called, "calling_be_hangup")
+    finally:
+        calling.close()
+        called.close()
+
+
+async def _told(device: WebSocket, kind: str) -> Mapping[str, str]:
+    message: Mapping[str, str] = json.loads(await device.hear())
+    if message.get("type") != kind:
+        raise ValueError(f"a device was told {message.get('type')} in place of {kind}")
+    return message
+
+
+class Life:
+    """The package in one system."""
+
+    def __init__(self, system: System, folder: Path, counts: dict[str, object], misses: list[str]) -> None:
+        self._system = system
+        self._root = system.root
+        self._folder = folder
+        self._counts = counts
+        self._misses = misses
+        self._ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
+        self._tokens = ("", "")
+        self._calls = 0
+
+    def tell(self, old: Path, new: Path) -> None:
+        """All of it."""
+        self._system.do("apt-get", "satisfy", "--yes", "--no-install-recommends", _field(new, "Depends"))
+        before = entries(self._root)
+        self._install(old)
+        self._expect((self._root / ENABLED).is_symlink(), "the service is not enabled")
+        for page in MANUAL:
+            self._expect((self._root / page).exists(), f"/{page} is missing")
+        settings = self._configure()
+        self._serve("the package before", self._first_time)
+        self._install(new)
+        self._expect((self._root / SETTINGS).read_text() == settings, "the upgrade has changed the settings")
+        self._serve("this package", self._again)
+        self._system.do("apt-get", "remove", "--yes", PACKAGE)
+        self._expect((self._root / SETTINGS).read_text() == settings, "the settings were removed before a purge")
+        self._expect((self._root / STATE / "callnet.db").exists(), "the accounts were removed before a purge")
+        self._expect(not (self._root / "usr/lib/callnet").exists(), "the program is still there after its removal")
+        self._system.do("apt-get", "purge", "--yes", PACKAGE)
+        after = entries(self._root)
+        self._misses += [f"after the purge this is not as before: /{path}" for path in left_over(before, after)]
+        self._counts["files before, and after the purge"] = f"{len(before)}, {len(after)}"
+
+    def _install(self, package: Path) -> None:
+        """Install or upgrade, and see that nothing else was: all that the package needs is there."""
+        shutil.copy(package, self._root)
+        said = self._system.do(*APT, f"/{package.name}")
+        (self._root / package.name).unlink()
+        [changes] = re.findall(r"^(\d+ upgraded, \d+ newly installed), 0 to remove", said, re.MULTILINE)
+        self._expect(changes in ("0 upgraded, 1 newly installed", "1 upgraded, 0 newly installed"), changes)
+
+    def _configure(self) -> str:
+        """Have it listen where nobody else does, as an operator would in its settings. Returns them."""
+        path = self._root / SETTINGS
+        text = path.read_text()
+        for service, port in self._ports.items():
+            text = re.sub(rf"^#({service} = .*tcp:)\d+", rf"\g<1>{port}", text, flags=re.MULTILINE)
+        path.write_text(text)
+        return text
+
+    def _serve(self, what: str, use: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start the service by its unit, use it, and stop it."""
+        log = self._folder / "log"
+        service = Service(self._system, Unit(self._root / UNIT), log)
+        try:
+            service.await_ready(START_LIMIT)
+            asyncio.run(use())
+            said = self._system.do(PACKAGE, "status")
+            self._expect("callnet is ready." in said, f"{what}: callnet status says {said}")
+        finally:
+            status = service.stop(STOP_LIMIT)
+        self._expect(status == 0, f"{what} ended with status {status}")
+        self._expect("STOPPING=1" in service.heard, f"{what} did not tell systemd that it stops")
+        self._misses += [f"{what} logged {line}" for line in complaints(log.read_text())]
+        state = self._root / STATE
+        strangers = [path.name for path in state.rglob("*") if path.lstat().st_uid != state.stat().st_uid]
+        self._misses += [f"{what} is not the owner of /{STATE}/{name}" for name in strangers]
+
+    async def _first_time(self) -> None:
+        """Two devices log in; the operator puts one into the list of the other; they call."""
+        port = self._ports["account"]
+        self._tokens = await login(port, *CALLER), await login(port, *CALLEE)
+        self._system.do(PACKAGE, "contact", "add", CALLER[0], CALLEE[0], "--name", NAME)
+        await self._check(self._tokens)
+
+    async def _again(self) -> None:
+        """They call with what they were given before, and once they have logged in anew."""
+        await self._check(self._tokens)
+        port = self._ports["account"]
+        await self._check((await login(port, *CALLER), await login(port, *CALLEE)))
+
+    async def _check(self, tokens: tuple[str, str]) -> None:
+        """Both may come in, one has the other in its list, and they call."""
+        asked = {"phone": CALLER[0], "token": tokens[0]}
+        answer = await post(self._ports["account"], "/getContactPersons", asked)
+        names = [contact.get("name") for contact in answer.get("contacts", [])]
+        self._expect(names == [NAME], f"the contacts were answered {answer}")
+        await call(self._ports["signaling"], *tokens)
+        self._calls += 1
+        self._counts["calls"] = self._calls
+
+    def _expect(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            self._misses.append(otherwise)
+
+
+def _free_ports(count: int) -> Sequence[int]:
+    """Ports at which nobody listens."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def _field(package: Path, name: str) -> str:
+    """What a package says of itself."""
+    command = ("dpkg-deb", "--field", str(package), name)
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _built(commit: str, folder: Path) -> Path:
+    """The package of a commit."""
+    command = (str(ROOT / "tools" / "build-deb"), commit, str(folder))
+    return Path(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+
+
+def prove(_brief: bool, _seed: int) -> Outcome:
+    """One life."""
+    if os.getuid():
+        return Outcome({}, ["only root can make a system to try this in"])
+    counts: dict[str, object] = {}
+    misses: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="callnet-packages-") as name:
+        folder = Path(name)
+        old, new = _built("HEAD^", folder), _built("HEAD", folder)
+        counts["packages"] = f"{_field(old, 'Version')}, then {_field(new, 'Version')}"
+        counts["size of the package, KiB"] = new.stat().st_size // 1024
+        counts["size when installed, KiB"] = _field(new, "Installed-Size")
+        with minimal_debian("true") as system:
+            Life(system, folder, counts, misses).tell(old, new)
+    return Outcome(counts, misses)
+
+
+PROOF: Final = Proof(
+    "debian",
+    "the Debian package is installed, started by its unit, upgraded, removed and purged in a minimal Debian: a login"
+    " and a call before and after the upgrade, with the same tokens on the same database; nothing is left but what is"
+    " documented",
+    prove,
+)
