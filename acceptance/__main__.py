@@ -18,6 +18,7 @@ from acceptance import (
     browser,
     calls,
     conformance,
+    container,
     debian_package,
     fuzz,
     nat,
@@ -39,6 +40,7 @@ from acceptance.timing import proof as timing
 MODULES = (
     newcomer,
     debian_package,
+    container,
     calls,
     fuzz,
     slow_readers,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -24,10 +23,11 @@ from typing import Any, Final
 from msgspec import Struct
 
 from acceptance.daemon import START_LIMIT, STOP_LIMIT, complaints
+from acceptance.one_call import CALLEE, CALLER, call
 from acceptance.proof import ROOT, Outcome, Proof
 from acceptance.services import Service, Unit
 from acceptance.systems import System, minimal_debian
-from acceptance.wire import HOST, WebSocket, login, post
+from acceptance.wire import HOST, login, post
 
 PACKAGE: Final = "callnet"
 UNIT: Final = "usr/lib/systemd/system/callnet.service"
@@ -38,8 +38,6 @@ SERVICES: Final = ("account", "signaling", "site", "admin")
 MANUAL: Final = ("usr/share/man/man1/callnet.1.gz", "usr/share/man/man5/callnet.toml.5.gz")
 APT: Final = ("apt-get", "install", "--yes", "--no-install-recommends", "--option=Dpkg::Options::=--force-confold")
 
-CALLER: Final = ("13800138000", "phone1")
-CALLEE: Final = ("13651884967", "tv888")
 NAME: Final = "Mum"
 
 NOT_OURS: Final = re.compile(r"(proc|dev|sys|tmp|var/(lib/(dpkg|apt)|cache/(apt|debconf)|log))(/.*)?")
@@ -77,32 +75,6 @@ def left_over(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Sequen
     """The paths at which a system is not as it was, but for what stays."""
     differing = (path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
     return sorted(path for path in differing if not STAYS.fullmatch(path))
-
-
-async def call(port: int, caller: str, callee: str) -> None:
-    """One device calls the other, which answers; the caller hangs up. Both are known by their tokens.
-
-    :raises ValueError: one of them was told something else than it had to be.
-    """
-    calling, called = await WebSocket.open(port, caller), await WebSocket.open(port, callee)
-    try:
-        calling.say(type="call", to_phone=CALLEE[0], to_device_id=CALLEE[1])
-        room = (await _told(called, "called"))["room_id"]
-        called.say(type="called_success", from_phone=CALLER[0], from_device_id=CALLER[1], room_id=room)
-        if (await _told(calling, "call_success"))["room_id"] != room:
-            raise ValueError("the two were given different rooms")
-        calling.say(type="calling_hangup", notified_phone=CALLEE[0], notified_device_id=CALLEE[1], room_id=room)
-        await _told(called, "calling_be_hangup")
-    finally:
-        calling.close()
-        called.close()
-
-
-async def _told(device: WebSocket, kind: str) -> Mapping[str, str]:
-    message: Mapping[str, str] = json.loads(await device.hear())
-    if message.get("type") != kind:
-        raise ValueError(f"a device was told {message.get('type')} in place of {kind}")
-    return message
 
 
 class Life:

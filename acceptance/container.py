@@ -1,0 +1,204 @@
+"""The container: built by ``Containerfile`` as it stands, run as the image says, stopped, and run again on its volume.
+
+The image that the recipe begins with is a minimal Debian, made here and called by that name: images are fetched from
+nowhere. buildah builds and runs without namespaces of its own (``--isolation chroot``), in a network namespace of the
+proof's. So what an engine does to keep a container in, such as a root file system that is read-only, is not tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from acceptance.daemon import START_LIMIT, STOP_LIMIT, complaints, wait_for
+from acceptance.namespaces import Namespace
+from acceptance.one_call import CALLEE, CALLER, call
+from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.systems import minimal_debian
+from acceptance.wire import login, post
+
+BASE: Final = "docker.io/library/debian:trixie-slim"
+IMAGE: Final = "localhost/callnet"
+VOLUME: Final = "/var/lib/callnet"
+STRANGER: Final = ("13900139000", "phone2")
+ACCOUNT_PORT: Final = 8083
+SIGNALING_PORT: Final = 8082
+
+
+class Engine:
+    """buildah, with a store of its own in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        places = ("--root", str(folder / "images"), "--runroot", str(folder / "running"))
+        self._command = ("buildah", *places, "--storage-driver", "vfs")
+
+    def do(self, *words: str) -> str:
+        """Have it do something. Returns what it printed.
+
+        :raises subprocess.CalledProcessError: it did not; what it said is shown.
+        """
+        done = subprocess.run([*self._command, *words], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode:
+            print((done.stdout + done.stderr).decode(errors="replace")[-3000:])
+            done.check_returncode()
+        return done.stdout.decode().strip()
+
+    def running(self, container: str, volume: Path, command: Sequence[str]) -> Sequence[str]:
+        """What runs a command in a container."""
+        options = ("--isolation", "chroot", "--volume", f"{volume}:{VOLUME}")
+        return (*self._command, "run", *options, container, "--", *command)
+
+
+def build(engine: Engine, folder: Path) -> Mapping[str, Any]:
+    """Make the image. Returns what it says of itself."""
+    archive = folder / "base.tar"
+    with minimal_debian("true") as system:
+        whole = ("tar", "--create", "--one-file-system", "--file", str(archive), "--directory", str(system.root), ".")
+        subprocess.run(whole, check=True)
+    base = engine.do("from", "scratch")
+    engine.do("add", base, str(archive), "/")
+    engine.do("commit", "--rm", base, BASE)
+    archive.unlink()
+    engine.do("build", "--isolation", "chroot", "--pull-never", "--format", "docker", "--tag", IMAGE, str(ROOT))
+    inspected: Mapping[str, Any] = json.loads(engine.do("inspect", "--type", "image", IMAGE))["Docker"]["config"]
+    return inspected
+
+
+class Life:
+    """One container after the other, on the same volume."""
+
+    def __init__(
+        self, engine: Engine, image: Mapping[str, Any], folder: Path, namespace: Namespace, misses: list[str]
+    ) -> None:
+        self._engine = engine
+        self._image = image
+        self._folder = folder
+        self._namespace = namespace
+        self._misses = misses
+        self._tokens = ("", "")
+        self._container = self._new()
+        # An engine gives a new volume the owner and the mode that the folder has in the image.
+        there = Path(engine.do("mount", self._container)) / VOLUME.lstrip("/")
+        self._volume = folder / "volume"
+        self._volume.mkdir(there.stat().st_mode)
+        os.chown(self._volume, there.stat().st_uid, there.stat().st_gid)
+
+    def tell(self) -> None:
+        """All of it."""
+        for device in (CALLER, CALLEE):
+            self._do("callnet", "account", "add", *device)
+        self._serve(self._first_time)
+        self._container = self._new()
+        self._serve(self._again)
+
+    def _new(self) -> str:
+        """A container that has just the image. Returns its name."""
+        return self._engine.do("from", "--pull-never", IMAGE)
+
+    def _serve(self, use: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run the container, use it, and stop it as the image says."""
+        log = self._folder / "log"
+        with log.open("wb") as output:
+            command = self._engine.running(self._container, self._volume, self._image["Cmd"])
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            wait_for(lambda: self._is_healthy(process), START_LIMIT, "a healthy container")
+            asyncio.run(use())
+            os.kill(_daemon(self._namespace), signal.Signals[self._image["StopSignal"]])
+            status = process.wait(STOP_LIMIT)
+        except BaseException:
+            print(log.read_text(errors="replace")[-2000:])
+            for pid in _pids(self._namespace):
+                os.kill(pid, signal.SIGKILL)
+            process.wait()
+            raise
+        self._expect(status == 0, f"it ended with status {status}")
+        self._expect(self._check() != 0, "it is still healthy when it has been stopped")
+        self._misses += [f"it logged {line}" for line in complaints(log.read_text(errors="replace"))]
+
+    async def _first_time(self) -> None:
+        """Only devices that are known may log in; they call."""
+        stranger = await post(ACCOUNT_PORT, "/account/login", {"phone": STRANGER[0], "device_id": STRANGER[1]})
+        self._expect("token" not in stranger, "whoever is not known may log in")
+        self._tokens = await login(ACCOUNT_PORT, *CALLER), await login(ACCOUNT_PORT, *CALLEE)
+        await call(SIGNALING_PORT, *self._tokens)
+
+    async def _again(self) -> None:
+        """They call with the tokens of before."""
+        await call(SIGNALING_PORT, *self._tokens)
+
+    def _is_healthy(self, process: subprocess.Popen[bytes]) -> bool:
+        """What the image's own check says.
+
+        :raises ChildProcessError: the container ended.
+        """
+        if process.poll() is not None:
+            raise ChildProcessError(f"the container ended with status {process.returncode}")
+        return self._check() == 0
+
+    def _check(self) -> int:
+        """The status of the command by which the image is asked how it is."""
+        kind, *command = self._image["Healthcheck"]["Test"]
+        if kind != "CMD":
+            raise ValueError(f"the check of the image is {kind}")
+        running = self._engine.running(self._container, self._volume, command)
+        return subprocess.run(running, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode
+
+    def _do(self, *command: str) -> str:
+        """Run a command in the container. Returns what it printed."""
+        running = self._engine.running(self._container, self._volume, command)
+        return subprocess.run(running, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+    def _expect(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            self._misses.append(otherwise)
+
+
+def _pids(namespace: Namespace) -> Sequence[int]:
+    """The processes in a network namespace, but for this one."""
+    told = subprocess.run(["ip", "netns", "pids", namespace.name], capture_output=True, text=True, check=True).stdout
+    return [pid for pid in map(int, told.split()) if pid != os.getpid()]
+
+
+def _daemon(namespace: Namespace) -> int:
+    """The process that the container runs, which an engine would give the signal to."""
+    for pid in _pids(namespace):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if len(words) > 1 and words[1].endswith(b"/twistd"):
+            return pid
+    raise LookupError("the daemon does not run")
+
+
+def prove(_brief: bool, _seed: int) -> Outcome:
+    """One image, and two containers of it."""
+    if os.getuid():
+        return Outcome({}, ["only root can make a system to try this in"])
+    misses: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="callnet-container-") as name:
+        engine = Engine(Path(name))
+        image = build(engine, Path(name))
+        namespace = Namespace(f"cn{os.getpid()}-box")
+        try:
+            with namespace.entered():
+                Life(engine, image, Path(name), namespace, misses).tell()
+        finally:
+            namespace.remove()
+        size = engine.do("images", "--format", "{{.Size}}", IMAGE)
+    misses += [f"it is run by {image['User']}"] if image["User"] in ("", "root", "0") else []
+    misses += [f"the image has no volume {VOLUME}"] if VOLUME not in image["Volumes"] else []
+    return Outcome({"size of the image, with a whole Debian in it": size, "containers": 2, "calls": 2}, misses)
+
+
+PROOF: Final = Proof(
+    "container",
+    "the container's recipe builds, its image runs without root and is healthy, lets in only devices that are known,"
+    " stops on its signal, and a second container on the same volume knows the tokens of the first",
+    prove,
+)
