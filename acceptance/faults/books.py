@@ -209,11 +209,11 @@ class Books:
         """``who`` is told of the end of a call with ``other`` that it never heard of.
 
         Only the node where it was placed may have known of it, and was the last to be in touch again. So the cause may
-        lie as far back as that, if it is not so long ago that the call must be another one.
+        lie as far back as that, if it is not so long ago that the call must be another one. It may be ``who`` that
+        placed it: a caller hears of no room before its call is answered, and may have left it by then.
         """
-        placed = self._last.get((other, who.phone))
-        is_it = placed is not None and placed.covers(who) and at - REMEMBERED <= placed.at < at
-        since = placed.at if placed is not None and is_it else at
+        placed = ((self._last.get((other, who.phone)), who), (self._last.get((who, other.phone)), other))
+        since = min((call.at for call, callee in placed if call is not None and _may_be(call, callee, at)), default=at)
         self.seen("unheard", who, at, what, since=since, bound=at - since, others=(other,))
 
     def note(self, who: Address, at: float, what: str) -> None:
@@ -288,3 +288,8 @@ class Books:
                 for story in attempt.stories:
                     self.stories.pop(story.room, None)
                 yield attempt
+
+
+def _may_be(call: Attempt, callee: Address, at: float) -> bool:
+    """Tell whether it can be this call of which its caller or ``callee`` is told."""
+    return call.covers(callee) and at - REMEMBERED <= call.at < at

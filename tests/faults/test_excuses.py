@@ -219,6 +219,16 @@ class TallyTests(SynchronousTestCase):
             self.tally.judge(END, END, self.said.append)
             self.assertEqual(lost, sum("never heard of" in line for line in self.said), (node, placed, start))
 
+    def test_an_end_that_the_caller_is_told(self) -> None:
+        """It is the same with a caller that had left its call before it heard in which room that was."""
+        for target, start, lost in ((BERT, 5, 0), (BERT, 12, 0), (BERT, 1, 1), (CARL, 5, 1)):
+            self.setUp()
+            self.writer.call(10, target)
+            self.writer.books.unheard(ANNE, BERT, 40, "cancelled")
+            self.faults.append(Fault(Kind.LINK_CUT_LONG, 0, start, start + 3))
+            self.tally.judge(END, END, self.said.append)
+            self.assertEqual(lost, sum("never heard of" in line for line in self.said), (target, start))
+
     def test_an_end_of_no_call(self) -> None:
         """The end of a call that nobody placed is excused by what happens just then alone."""
         for target, start, lost in ((CARL, 5, 1), (BERT, 5, 1), (CARL, 38, 0)):
