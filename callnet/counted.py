@@ -68,6 +68,8 @@ class Counted(Struct, frozen=True):
             yield of_kinds(name, help_, {kind: number(factory) for kind, factory in kinds.items()})
         not_reading = {kind: factory.not_reading for kind, factory in kinds.items()}
         yield of_kinds("callnet_sockets_not_reading", "WebSockets that are not read by clients.", not_reading, "gauge")
+        unread = {kind: factory.unread for kind, factory in kinds.items()}
+        yield of_kinds("callnet_bytes_unread", "Bytes that wait for clients that do not read.", unread, "gauge")
         yield of_numbers(
             "callnet_handshakes_refused",
             "WebSockets that were not opened, by status of HTTP.",

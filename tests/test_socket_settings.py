@@ -62,6 +62,7 @@ class SetTests(SynchronousTestCase):
             self.world.settle()
             if self.world.signaling.closed:
                 break
+            self.assertEqual(self.world.signaling.unread, peer.unread)
         self.assertEqual(self.world.signaling.closed, {4413: 1})
         self.assertLess(peer.unread, 4096 + 512)
 

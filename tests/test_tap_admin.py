@@ -120,6 +120,7 @@ class AdminTests(AdminCase):
             f'callnet_bytes_sent_total{{kind="device"}} {float(len(called))}',
             'callnet_frames_sent_total{kind="page"} 0.0',
             'callnet_sockets_not_reading{kind="device"} 0.0',
+            'callnet_bytes_unread{kind="page"} 0.0',
             "callnet_call_rang_after_seconds_count 1.0",
             "callnet_call_answered_after_seconds_count 0.0",
         ):

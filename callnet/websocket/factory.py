@@ -131,6 +131,11 @@ class ServerSocketFactory(WebSocketServerFactory):
         """How many sockets there are whose clients do not read what is sent to them."""
         return sum(socket.is_stuck for socket in self.sockets)
 
+    @property
+    def unread(self) -> int:
+        """How many bytes wait for them, beyond what the system and the transport take at once."""
+        return sum(socket.unread for socket in self.sockets if socket.is_stuck)
+
     def remove(self, socket: ServerSocket) -> None:
         """Forget a socket that is gone."""
         self.sockets.pop(socket, None)
