@@ -19,15 +19,13 @@ class Threshold:
 
     def __init__(self) -> None:
         self.level: Level = LogLevel.info
+        self.has_details = False
+        """Whether even ``debug`` is logged: who would have to work for such an event looks at this first."""
 
     def choose(self, name: str) -> None:
         """Log from this level on, one of :data:`LEVELS`."""
         self.level = LEVELS[name]
-
-    @property
-    def has_details(self) -> bool:
-        """Whether even ``debug`` is logged: who would have to work for such an event looks at this first."""
-        return self.level is LogLevel.debug
+        self.has_details = self.level is LogLevel.debug
 
 
 threshold: Final = Threshold()
