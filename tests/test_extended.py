@@ -202,3 +202,12 @@ class GoingAwayTests(ExtendedCase):
         self.assertEqual(5, len(set(times)))
         self.assertEqual([], base.heard())
         self.assertEqual({1001}, {device.close_code for device in [*devices, base]})
+
+    def test_in_a_call(self) -> None:
+        """Who is in a call is to come again within half a second: there is somebody on the other side."""
+        ann, tv = devices = self.extended(ANN), self.extended(TV)
+        self.talk(ann, tv)
+        self.world.signaling.shut_down()
+        self.world.settle()
+        times = [device.hears()["reconnect_in"] for device in devices]
+        self.assertTrue(all(0 <= time <= 0.5 for time in times), times)

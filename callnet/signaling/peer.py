@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _BEARER = "bearer "
 _RECONNECT_IN: Final = 1.0, 10.0
-"""Seconds in which extended clients are to come again, at the least and at the most."""
+"""Seconds in which extended clients are to come again, at the least and at the most ..."""
+_IN_A_CALL: Final = 0.0, 0.5
+"""... and those who are in a call: whoever is on the other side hears nothing of them until then."""
 
 
 @implementer(IPeer)
@@ -88,7 +90,8 @@ class Peer(ServerSocket):
         """Close the socket, and tell an extended client before it when to come again."""
         session = getattr(self, "session", None)
         if isinstance(session, ExtendedSession):
-            session.going_away(uniform(*_RECONNECT_IN), 0.0)  # noqa: S311  it hides nothing
+            span = _IN_A_CALL if session.is_in_call() else _RECONNECT_IN
+            session.going_away(uniform(*span), 0.0)  # noqa: S311  it hides nothing
         super().go_away()
 
     def gone(self) -> None:
