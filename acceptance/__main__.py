@@ -27,9 +27,12 @@ from acceptance import (
     page,
     page_repairs,
     partition,
+    rolling,
     scale,
     slow_readers,
     slow_requests,
+    soak,
+    storm,
     streams,
     tls,
 )
@@ -58,6 +61,9 @@ MODULES = (
     faults,
     partition,
     timing,
+    rolling,
+    storm,
+    soak,
 )
 PROOFS: dict[str, Proof] = {module.PROOF.name: module.PROOF for module in MODULES}
 

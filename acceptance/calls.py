@@ -23,7 +23,7 @@ RING_TIME: Final = 3.0
 GRACE: Final = 2.0
 SETTLED: Final = RING_TIME + GRACE + 3.0
 """Seconds after which every answer that is owed must have come."""
-REMEMBERED: Final = 240.0
+REMEMBERED: Final = 300.0
 """Seconds after which a daemon that nobody uses has forgotten every call."""
 LET_GO: Final = 15.0
 """Seconds after which a daemon that everyone has left has let go of everyone."""

@@ -26,13 +26,13 @@ START_LIMIT: Final = 60.0
 STOP_LIMIT: Final = 10.0
 """Seconds within which a daemon must end after SIGTERM."""
 
-LISTENERS: Final = """
+_FOR_CLIENTS: Final = """
 [listeners]
 account = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 signaling = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 site = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
-admin = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 """
+LISTENERS: Final = f'{_FOR_CLIENTS}admin = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]\n'
 
 WITHOUT_LIMITS: Final = "[limits]\n" + "".join(f"{name} = 0\n" for name in LimitSettings.__struct_fields__)
 """Settings in TOML: nobody's devices do as much as those of a proof."""
@@ -53,6 +53,11 @@ class Daemon(Struct, frozen=True):
     folder: Path
     ports: Mapping[str, int]
     """By service: account, signaling, site."""
+
+    @property
+    def admin(self) -> Path:
+        """The socket of its operator's listener, of a daemon by :func:`running`."""
+        return self.folder / "admin"
 
     def log(self) -> str:
         """What it has logged so far."""
@@ -104,14 +109,16 @@ def wait_for(happened: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 @contextmanager
-def running(settings: str) -> Iterator[Daemon]:
+def running(settings: str, limits: str = WITHOUT_LIMITS) -> Iterator[Daemon]:
     """Run a daemon with these settings (TOML, without limits and listeners) until the block ends, then stop it.
 
+    :param limits: those in TOML, too; empty: the usual ones.
     :raises TimeoutError: it does not serve in time, or does not stop in time.
     """
     with tempfile.TemporaryDirectory(prefix="callnet-proof-") as name:
         folder = Path(name)
-        process = launch(folder, f'state_dir = "{folder}/state"\n{settings}{WITHOUT_LIMITS}{LISTENERS}')
+        admin = f'admin = [{{ endpoint = "unix:{folder}/admin" }}]\n'
+        process = launch(folder, f'state_dir = "{folder}/state"\n{settings}{limits}{_FOR_CLIENTS}{admin}')
         try:
             yield Daemon(process, folder, ports(process, folder / "log"))
         finally:
@@ -119,14 +126,19 @@ def running(settings: str) -> Iterator[Daemon]:
 
 
 def launch(
-    folder: Path, settings: str, program: Sequence[str] = ("acceptance.census",), before: Sequence[str] = ()
+    folder: Path,
+    settings: str,
+    program: Sequence[str] = ("acceptance.census",),
+    before: Sequence[str] = (),
+    drain_deadline: int = 0,
 ) -> subprocess.Popen[bytes]:
-    """Start a daemon whose settings, log and census are in ``folder``; it does not serve yet. It stops at once.
+    """Start a daemon whose settings, log and census are in ``folder``; it does not serve yet.
 
     :param program: the module that is run, and its first arguments.
     :param before: a command that runs it, such as ``ip netns exec …``.
+    :param drain_deadline: seconds that it gives calls when it is stopped.
     """
-    (folder / "callnet.toml").write_text(f"drain_deadline = 0\n{settings}")
+    (folder / "callnet.toml").write_text(f"drain_deadline = {drain_deadline}\n{settings}")
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
             [
@@ -140,15 +152,16 @@ def launch(
         )
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes], calls: int = 0) -> None:
     """Have a process end by SIGTERM.
 
+    :param calls: the seconds that it gives to calls.
     :raises subprocess.TimeoutExpired: it had to be killed.
     """
     if process.poll() is None:
         process.terminate()
     try:
-        process.wait(STOP_LIMIT)
+        process.wait(STOP_LIMIT + calls)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 import time
@@ -21,10 +22,30 @@ KEY: Final = b"bench-key-bench-key-bench-key-00"
 TOKEN_LIFETIME: Final = 86400
 
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
+_NORMAL: Final = struct.pack("!H", 1000)
 
 
 class LoadError(Exception):
     """The server did something that it may not do; no figure would mean anything."""
+
+
+class Refused(LoadError):
+    """The server answered a handshake with something else than 101. ``head``: its answer."""
+
+    def __init__(self, head: bytes) -> None:
+        super().__init__(f"the upgrade was refused: {head[:80]!r}")
+        self.status: Final = int(head.split(b" ")[1])
+        found = re.search(rb"\r\nretry-after: *([0-9]+)", head, re.IGNORECASE)
+        self.retry_after: Final = None if found is None else int(found[1])
+        """Seconds after which one may come again."""
+
+
+class Closed(LoadError):
+    """The server closed the socket, with this code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the server closed with {code}")
+        self.code: Final = code
 
 
 class Waits(Struct, frozen=True):
@@ -71,6 +92,12 @@ class Client(asyncio.Protocol):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._transport.abort()
 
+    def close(self) -> None:
+        """Say that this is the end, and leave."""
+        self._is_done = True
+        self._transport.write(client_frame(_NORMAL, CLOSE))
+        self._transport.close()
+
     def send(self, payload: bytes) -> None:
         """Send a text frame."""
         self._transport.write(client_frame(payload))
@@ -110,7 +137,7 @@ class Client(asyncio.Protocol):
         if not found:
             return
         if b" 101 " not in head.partition(b"\r\n")[0]:
-            raise LoadError(f"the upgrade was refused: {head[:80]!r}")
+            raise Refused(head)
         self._is_upgraded = True
         self._head = b""
         self.opened.set_result(None)
@@ -123,7 +150,8 @@ class Client(asyncio.Protocol):
             elif opcode == PING:
                 self._transport.write(client_frame(payload, PONG))
             elif opcode == CLOSE:
-                raise LoadError(f"the server closed with {int.from_bytes(payload[:2], 'big')}")
+                self._transport.write(client_frame(payload[:2], CLOSE))
+                raise Closed(int.from_bytes(payload[:2], "big"))
 
 
 class Device(Client):

@@ -64,12 +64,16 @@ class FrameReader:
         self._rest = data[start:]
 
 
-def upgrade_request(target: str, port: int, origin: bool = False) -> bytes:
-    """The handshake of a device; with ``origin`` that of a page that this server has served."""
+def upgrade_request(target: str, port: int, origin: bool = False, protocol: str = "") -> bytes:
+    """The handshake of a device; with ``origin`` that of a page that this server has served.
+
+    :param protocol: the subprotocol that it offers, if any.
+    """
     host = f"127.0.0.1:{port}"
-    from_page = f"Origin: http://{host}\r\n" if origin else ""
+    more = f"Origin: http://{host}\r\n" if origin else ""
+    more += f"Sec-WebSocket-Protocol: {protocol}\r\n" if protocol else ""
     return (
-        f"GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n{from_page}"
+        f"GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n{more}"
         "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode("ascii")
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from acceptance.errands import Errands
 from acceptance.faults.books import Books, Spell
 from acceptance.faults.bounds import TOLD
 from acceptance.ledger import Address
@@ -62,7 +63,9 @@ class Line:
         self._token = ""
         self._busy = False
         self._left = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands: Final = Errands(
+            lambda error: books.seen("harness", address, time.monotonic(), repr(error)),
+        )
         self._frames, self._deaf_since = -1, 0.0
 
     # Coming and going
@@ -155,9 +158,7 @@ class Line:
         self._left = True
         if self.socket is not None:
             self._gone(None).close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._errands.end()
 
     def look(self) -> None:
         """Once a second: give up a node that does not answer."""
@@ -224,14 +225,7 @@ class Line:
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside, until the device leaves."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.books.seen("harness", self.address, time.monotonic(), repr(task.exception()))
+        self._errands.begin(work)
 
     # Saying and hearing
 

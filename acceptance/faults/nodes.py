@@ -22,6 +22,9 @@ HONEST: Final = ("acceptance.census",)
 class Shared:
     """What all nodes have in common: accounts, the key that signs tokens, and their settings."""
 
+    drain_deadline = 0
+    """Seconds that they give calls when they are stopped."""
+
     def __init__(self, folder: Path, program: Sequence[str] = HONEST, database: str = "") -> None:
         self.folder: Final = folder
         self.program: Final = program
@@ -64,15 +67,17 @@ class Node:
         self.running = False
         self.undisturbed_since = inf
         """Since then it was neither stopped nor killed."""
+        self.before = before
+        """What runs the program of its next life."""
         self._shared = shared
-        self._before = before
         self._settings = shared.settings(number, redis, host)
 
     async def start(self) -> None:
         """Start, and wait until it serves."""
         folder = self._shared.folder / f"node{self.number}-{len(self.lives)}"
         folder.mkdir()
-        process = launch(folder, self._settings, self._shared.program, self._before)
+        shared = self._shared
+        process = launch(folder, self._settings, shared.program, self.before, shared.drain_deadline)
         self.lives.append(Daemon(process, folder, {}))
         found = await asyncio.to_thread(ports, process, folder / "log")
         self.door.account, self.door.signaling, self.door.site = (
@@ -107,7 +112,7 @@ class Node:
         self.running = False
         if self.lives:
             self.signal(signal.SIGCONT)
-            await asyncio.to_thread(stop, self.life.process)
+            await asyncio.to_thread(stop, self.life.process, self._shared.drain_deadline)
 
     def logs(self) -> str:
         """What it has logged in all its lives."""
