@@ -35,7 +35,7 @@ def previous() -> str:
 
     That is the parent of the newest commit with news for users (``changes/``): whoever follows the news comes from
     there. If that runs the very code that is here, it is the parent of the next older one, and so on. Another may be
-    named by the environment.
+    named by the environment. In a shallow clone, which has none, it is this one.
 
     :raises NoRevision: the history does not go back that far.
     """
@@ -43,10 +43,17 @@ def previous() -> str:
     if named:
         return _git("rev-parse", "--verify", f"{named}^{{commit}}")
     here = _code_of("HEAD")
-    for commit in _git("log", "--format=%H", "--", "changes").split():
+    for commit in () if is_shallow() else _git("log", "--format=%H", "--", "changes").split():
         if _code_of(f"{commit}^") != here:
             return _git("rev-parse", f"{commit}^")
+    if is_shallow():
+        return "HEAD"
     raise NoRevision("no earlier revision is in this clone")
+
+
+def is_shallow() -> bool:
+    """Tell whether this is a clone without its history, in which no earlier revision is to be had."""
+    return _git("rev-parse", "--is-shallow-repository") == "true"
 
 
 def bring(commit: str, folder: Path) -> Revision:
