@@ -17,6 +17,7 @@ from tests.browser.continuity import (
     sockets,
     watch,
 )
+from tests.browser.figures import await_set_up
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
 
@@ -110,6 +111,8 @@ class RepairTests(BrowserCase):
                 self.assertEqual(visitor.state, "error")
                 self.assertEqual(visitor.text("title"), "Connection lost")
                 self.assertEqual(visitor.text("action"), "Try again")
+            # What was lost had been set up: it is no failure of that.
+            self.assertEqual(await_set_up(self.daemon, red), "host")
             red.page.evaluate(_PATH_AGAIN)
             red.press("action")
             for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
