@@ -1,7 +1,7 @@
 """The life of the Debian package, in a minimal Debian: installed, started, upgraded, started again, removed, purged.
 
-Before the upgrade it is the package of the commit before this one; a shallow clone has none, and the package takes the
-place of itself. The service is started by the unit that was
+Before the upgrade it is the package of the revision that an operator comes from (:mod:`acceptance.revision`); in a
+shallow clone, which has none, the package takes the place of itself. The service is started by the unit that was
 installed. Who had logged in before the upgrade is logged in after it, on the same database, and calls again; what the
 operator has changed in the settings stays as it is.
 """
@@ -26,7 +26,7 @@ from msgspec import Struct
 from acceptance.daemon import START_LIMIT, STOP_LIMIT, complaints
 from acceptance.one_call import CALLEE, CALLER, call
 from acceptance.proof import ROOT, Outcome, Proof
-from acceptance.revision import is_shallow
+from acceptance.revision import previous
 from acceptance.services import Service, Unit
 from acceptance.systems import System, minimal_debian
 from acceptance.wire import HOST, login, post
@@ -212,8 +212,7 @@ def prove(_brief: bool, _seed: int) -> Outcome:
     misses: list[str] = []
     with tempfile.TemporaryDirectory(prefix="callnet-packages-") as name:
         folder = Path(name)
-        new = _built("HEAD", folder)
-        old = new if is_shallow() else _built("HEAD^", folder)
+        old, new = _built(previous(), folder), _built("HEAD", folder)
         counts["packages"] = f"{_field(old, 'Version')}, then {_field(new, 'Version')}"
         counts["size of the package, KiB"] = new.stat().st_size // 1024
         counts["size when installed, KiB"] = _field(new, "Installed-Size")
