@@ -21,6 +21,7 @@ from twisted.scripts import twistd
 REMEMBERED = frozenset(
     {
         "callnet.accounts.preferences.KnownPreferences._known",
+        "callnet.calls.counts.CallCounts.recent",
         "callnet.cluster.shared_limits.SharedLimiter._free_at",
         "callnet.cluster.shared_limits.SharedLimiter._to_tell",
         "callnet.cluster.shared_limits.SharedLimiter._untold",
@@ -40,12 +41,13 @@ def named(thing: object) -> str | None:
 
 
 def remembered(things: Iterable[tuple[str, object]]) -> set[int]:
-    """The identities of what is in containers that are meant to outlive everyone for a while."""
+    """The identities of what is in containers that are meant to outlive everyone for a while, and of its parts."""
     found: set[int] = set()
     for name, thing in things:
         for attribute, value in getattr(thing, "__dict__", {}).items():
             if f"{name}.{attribute}" in REMEMBERED:
                 found.update(map(id, value))
+                found.update(map(id, gc.get_referents(*value)))
     return found
 
 

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -87,8 +88,14 @@ class Daemon(Struct, frozen=True):
 
 
 def complaints(log: str) -> list[str]:
-    """Lines of a log that are above info."""
-    return [line for line in log.splitlines() if _LEVEL.search(line)]
+    """Lines of a log that are above info, with the end of the traceback that may follow."""
+    lines = log.splitlines()
+    return [f"{line}{_cause(lines[place + 1 :])}" for place, line in enumerate(lines) if _LEVEL.search(line)]
+
+
+def _cause(lines: Iterable[str]) -> str:
+    block = [line.strip() for line in takewhile(lambda line: not line or line.startswith("\t"), lines)]
+    return next((f": {line}" for line in reversed(block) if line), "")
 
 
 def errors(log: str) -> list[str]:

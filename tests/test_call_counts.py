@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from callnet.calls import events
+from callnet.calls.counts import REMEMBERED
 from callnet.calls.page_messages import MediaSetup
-from callnet.model import Reason
+from callnet.model import DeviceAddress, Reason
 from callnet.records import CallState
 from tests.late_case import AwayCase
 from tests.rooms_case import ANN, CAROL, PAD, TV, RoomsCase
@@ -27,6 +28,17 @@ class CountsTests(RoomsCase):
     def test_nothing(self) -> None:
         """Who only comes and goes counts for nothing."""
         self.assertEqual([(0, 0, {}, {})] * 2, self.counted())
+
+    def test_recent_failures(self) -> None:
+        """Calls that came to nothing are remembered where they were placed: so many of them, the last ones."""
+        for number in range(REMEMBERED + 7):
+            self.call(ANN, DeviceAddress(f"139{number:08}", "nobody"))
+        recent = self.rooms.counts.recent
+        self.assertEqual((len(recent), len(self.others.counts.recent)), (REMEMBERED, 0))
+        self.assertEqual([recent[0].asked.phone, recent[-1].asked.phone], ["13900000007", f"139{REMEMBERED + 6:08}"])
+        self.assertEqual(
+            {(failed.caller, failed.reason, failed.room) for failed in recent}, {(ANN, Reason.OFFLINE, None)}
+        )
 
     def test_answered(self) -> None:
         """A call counts where it is placed, where it is answered, and where it is ended."""

@@ -45,10 +45,12 @@ class ComplaintTests(SynchronousTestCase):
     """Lines of a daemon's log above info."""
 
     def test_found(self) -> None:
-        """They are found by their level, and a traceback without any by its first line."""
+        """They are found by their level, and a traceback without any by its first line; the cause is told with them."""
         self.assertEqual([], complaints(INFO))
         for line in (WARNING, WARNING.replace("warn", "error"), WARNING.replace("warn", "critical"), "Traceback (most"):
-            self.assertEqual([line], complaints(f"{INFO}\n{line}\n\tmore of it\n"))
+            self.assertEqual([line], complaints(f"{INFO}\n{line}\n"))
+            found = complaints(f"{INFO}\n{line}\n\tTraceback (most recent call last):\n\tValueError: why\n\t\n{INFO}\n")
+            self.assertEqual([f"{line}: ValueError: why"], found)
 
 
 class ReadmeTests(SynchronousTestCase):
