@@ -29,7 +29,6 @@ from acceptance.crowd.crowd import Crowd, come, leave
 from acceptance.crowd.handset import Handset
 from acceptance.crowd.seen import Seen
 from acceptance.daemon import errors
-from acceptance.faults.bounds import QUIET
 from acceptance.faults.cluster import Cluster, running
 from acceptance.faults.nodes import Node, Shared
 from acceptance.faults.servers import Alone
@@ -39,9 +38,9 @@ from bench.devices import KEY, address_of
 
 NODES: Final = 2
 SETTLES: Final = 2.0
-"""Seconds between the start of a node and the stop of the next one, at the least."""
+"""Seconds between the start of a node, or of the load, and the stop of the next one."""
 RINGS: Final = 0.5, 6.0
-LASTS: Final = 1.0, 20.0
+LASTS: Final = 1.0, 15.0
 """A call may outlast the draining of a node, or not."""
 MOVES: Final = 0.5
 """So many of those in no call go to a node that is back."""
@@ -143,7 +142,7 @@ async def prove_it(plan: Plan, old: Revision, cluster: Cluster, random: Random) 
     rolling, over = Rolling(cluster.nodes, crowd, random), asyncio.Event()
     await come(handsets)
     calling = asyncio.create_task(crowd.call(plan.rate, over))
-    await asyncio.sleep(QUIET)
+    await asyncio.sleep(SETTLES)
     for _ in range(plan.rounds):
         await rolling.roll("this code to this code", ())
     figures = pauses("this code alone", seen) if plan.rounds else {}

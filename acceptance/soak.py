@@ -174,9 +174,10 @@ class Soak:
     def _settled(self) -> Sequence[Sample]:
         return [sample for sample in self.samples if sample.at >= self._plan.warm_up]
 
-    def counts(self) -> dict[str, object]:
-        """What was done and seen."""
+    def counts(self, brief: bool) -> dict[str, object]:
+        """What was done and seen. How memory grows is no figure of a short slice, which is all warm-up."""
         settled = self._settled
+        grows = {} if brief else {"memory grows in a minute, KiB": round(growth(settled), 1)}
         return {
             "sockets": self._plan.sockets,
             "calls begun": self._crowd.begun,
@@ -188,12 +189,12 @@ class Soak:
             **in_milliseconds("from the answer until the caller knows", self.seen.answered),
             "memory at the end of the warm-up, KiB": settled[0].memory,
             "memory at last, KiB": settled[-1].memory,
-            "memory grows in a minute, KiB": round(growth(settled), 1),
+            **grows,
             "open files at most": max(sample.files for sample in self.samples),
         }
 
     def misses(self, brief: bool) -> list[str]:
-        """Where the target was missed. How memory grows is not judged in a short slice: it is all warm-up."""
+        """Where the target was missed."""
         grows = growth(self._settled)
         errors = {name: count for name, count in self.seen.answers.items() if name != "101"}
         return [
@@ -253,7 +254,7 @@ def prove(brief: bool, seed: int) -> Outcome:
         held = left_over(daemon, before, brief)
         left = daemon.files()
         logged = daemon.complaints()
-    counts = {**soak.counts(), "open files at first": files, "open files at last": left}
+    counts = {**soak.counts(brief), "open files at first": files, "open files at last": left}
     misses = [
         *soak.misses(brief),
         *([f"{left - files} more files are open at last than at first"] if left > files + FILES_LEFT else []),
