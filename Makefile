@@ -77,7 +77,7 @@ test-packages:
 	@tools/debian-packages $(TEST_PACKAGES)
 
 screens: test-packages $(DEVELOPMENT)
-	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens tests.browser.test_phone_screens
+	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens tests.browser.test_phone_screens tests.browser.test_dashboard.DashboardUnderLoadTests
 
 schemas: $(RUNTIME)
 	@$(BIN)/callnet schema asyncapi >docs/asyncapi.json

@@ -10,26 +10,33 @@ from twisted.logger import Logger
 
 from callnet import client
 from callnet.client import Device, Frame
-from callnet.schemas.frames import FROM_DEVICE, TO_DEVICE, Direction
+from callnet.schemas.frames import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXTENDED, Direction
 from tests.frame_schemas import check
 
 log: Final = Logger()
 
 
 def connect(
-    url: str, token: str, reactor: Any, *, on_frame: Callable[[Frame], object] | None = None, **options: Any
+    url: str,
+    token: str,
+    reactor: Any,
+    *,
+    extended: bool = False,
+    on_frame: Callable[[Frame], object] | None = None,
+    **options: Any,
 ) -> Deferred[Device]:
     """Do what :func:`callnet.client.connect` does. A frame that is not as the schemas say fails the test."""
+    to_device, from_device = (TO_EXTENDED, FROM_EXTENDED) if extended else (TO_DEVICE, FROM_DEVICE)
 
     def received(frame: Frame) -> None:
-        look(TO_DEVICE, frame.raw)
+        look(to_device, frame.raw)
         if on_frame is not None:
             on_frame(frame)
 
     def sent(payload: bytes) -> None:
-        look(FROM_DEVICE, payload)
+        look(from_device, payload)
 
-    return client.connect(url, token, reactor, on_frame=received, on_sent=sent, **options)
+    return client.connect(url, token, reactor, extended=extended, on_frame=received, on_sent=sent, **options)
 
 
 def look(direction: Direction, payload: bytes) -> None:

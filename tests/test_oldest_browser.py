@@ -187,8 +187,9 @@ class FolderTests(SynchronousTestCase):
     """Whole folders."""
 
     def test_the_page(self) -> None:
-        """The oldest browser understands the page."""
-        self.assertEqual([], list(complaints_in(ROOT / "callnet" / "static")))
+        """The oldest browser understands the pages."""
+        for folder in ("static", "dashboard"):
+            self.assertEqual([], list(complaints_in(ROOT / "callnet" / folder)))
 
     def test_a_page(self) -> None:
         """Every script and style sheet is looked at; those that are no modules must be ES5."""

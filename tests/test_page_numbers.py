@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
+
+from tests.node import run
 
 MODULES: Final = Path(__file__).parent.parent / "callnet" / "static" / "demo"
 
@@ -50,23 +50,13 @@ _READ: Final = "({ readNote }, notes) => notes.map(readNote)"
 DIGITS: Final = "0f" * 32
 
 
-def run(module: str, function: str, argument: object) -> Any:
-    """What a JavaScript function makes of a module of the page and an argument."""
-    program = f"""
-        import * as module from {json.dumps((MODULES / module).as_uri())};
-        console.log(JSON.stringify(({function})(module, {json.dumps(argument)}) ?? null));
-    """
-    command = ("node", "--input-type=module")
-    return json.loads(subprocess.run(command, input=program, capture_output=True, check=True, text=True).stdout)
-
-
 class LinkTests(SynchronousTestCase):
     """How much picture goes over a path, and what a person is told of it."""
 
     def follow(self, *parts: tuple[Mapping[str, Any], int]) -> Sequence[tuple[int, str, int]]:
         """Level, quality and for how many seconds, after so many seconds of each of these numbers."""
         seconds = [numbers for numbers, count in parts for _ in range(count)]
-        links = itertools.groupby(map(tuple, run("link.js", _FOLLOW, seconds)))
+        links = itertools.groupby(map(tuple, run(MODULES / "link.js", _FOLLOW, seconds)))
         return [(*link, len(list(same))) for link, same in links]
 
     def test_good_path(self) -> None:
@@ -161,7 +151,7 @@ class MeasureTests(SynchronousTestCase):
             "l": {"type": "local-candidate", "candidateType": "relay"},
             "r": {"type": "remote-candidate", "candidateType": "srflx"},
         }
-        numbers = run("measure.js", _MEASURE, [before, now, 2])
+        numbers = run(MODULES / "measure.js", _MEASURE, [before, now, 2])
         expected = {
             "bitsIn": 500_000,
             "bitsOut": 250_000,
@@ -195,7 +185,7 @@ class MeasureTests(SynchronousTestCase):
             "p": {"type": "candidate-pair", "nominated": True, "localCandidateId": "l", "remoteCandidateId": "r"},
             "l": {"type": "local-candidate", "candidateType": "host"},
         }
-        numbers = run("measure.js", _MEASURE, [{}, now, 2])
+        numbers = run(MODULES / "measure.js", _MEASURE, [{}, now, 2])
         self.assertEqual((numbers["width"], numbers["height"], numbers["fps"]), (320, 180, 30))
         self.assertEqual((numbers.get("path"), numbers.get("pathRemote"), numbers.get("rtt")), ("host", None, None))
 
@@ -206,7 +196,7 @@ class MeasureTests(SynchronousTestCase):
             name: {"type": "inbound-rtp", "kind": "video", "bytesReceived": count, "frameWidth": width}
             for name, (width, count) in lines.items()
         }
-        numbers = run("measure.js", _MEASURE, [{}, now, 1])
+        numbers = run(MODULES / "measure.js", _MEASURE, [{}, now, 1])
         self.assertEqual(numbers["width"], 1_920)
 
 
@@ -217,7 +207,7 @@ class SetUpTests(SynchronousTestCase):
         self, *cases: tuple[int | None, int | None, Mapping[str, str | None]]
     ) -> Sequence[tuple[str, float] | None]:
         """What it is told: milliseconds until media flowed, or until it was given up; and what was measured."""
-        return [media and (media["path"], media["seconds"]) for media in run("setup.js", _SET_UP, cases)]
+        return [media and (media["path"], media["seconds"]) for media in run(MODULES / "setup.js", _SET_UP, cases)]
 
     def test_path(self) -> None:
         """It goes by a relay if either side's is one, else as this side is reached."""
@@ -255,7 +245,7 @@ class WatchdogTests(SynchronousTestCase):
 
     def guard(self, *steps: tuple[object, ...]) -> Sequence[str]:
         """What the watchdog says to each look."""
-        said: Sequence[str] = run("watchdog.js", _GUARD, steps)
+        said: Sequence[str] = run(MODULES / "watchdog.js", _GUARD, steps)
         return said
 
     def test_disconnected(self) -> None:
@@ -309,7 +299,7 @@ class NoteTests(SynchronousTestCase):
             f'{{"kind":"nonce","nonce":"{DIGITS}"}}',
             f'{{"kind":"reveal","nonce":"{DIGITS}"}}',
         )
-        kinds = [note and note["kind"] for note in run("notes.js", _READ, notes)]
+        kinds = [note and note["kind"] for note in run(MODULES / "notes.js", _READ, notes)]
         self.assertEqual(kinds, ["bye", "state", "chat", "commit", "nonce", "reveal"])
 
     def test_malformed(self) -> None:
@@ -323,4 +313,4 @@ class NoteTests(SynchronousTestCase):
             *('{"kind":"commit","hash":"0f"}', f'{{"kind":"nonce","nonce":"{DIGITS.upper()}"}}'),
             f'{{"kind":"reveal","nonce":"{DIGITS}\\n"}}',
         )
-        self.assertEqual(run("notes.js", _READ, notes), [None] * len(notes))
+        self.assertEqual(run(MODULES / "notes.js", _READ, notes), [None] * len(notes))

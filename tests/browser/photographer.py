@@ -36,9 +36,18 @@ class Photographer:
         self._others = others
         self._checks = checks
 
-    def take(self, visitor: Visitor, name: str, *, on_sheet: bool = True, checks: Sequence[Check] = ()) -> None:
+    def take(
+        self,
+        visitor: Visitor,
+        name: str,
+        *,
+        on_sheet: bool = True,
+        is_whole: bool = False,
+        checks: Sequence[Check] = (),
+    ) -> None:
         """Look at the present state on every screen.
 
+        :param is_whole: the picture shows what is below the screen, too.
         :param checks: these look at it, too.
         """
         page = visitor.page
@@ -50,7 +59,7 @@ class Photographer:
             page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
             found = list(self._look(page))
             if on_sheet and screen in self.pictures:
-                self.pictures[screen][name] = page.screenshot()
+                self.pictures[screen][name] = page.screenshot(full_page=is_whole)
             if screen in EXAMINED:
                 found += violations(page)
             for check in (*self._checks, *checks):

@@ -1,0 +1,123 @@
+"""Looks at the dashboard as an eye would: nothing is cut, leaves the screen sideways or lies over something else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from playwright.sync_api import Page
+
+_FIND_FAULTS: Final = """() => {
+    const faults = [];
+    const name = (element) => element.id ? `#${element.id}` : `${element.tagName.toLowerCase()}.${element.className}`;
+    const isSeen = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
+        && element.getBoundingClientRect().width > 0 && !element.closest(".aloud");
+    const isWider = (inner, outer) => inner.left < outer.left - 1 || inner.right > outer.right + 1;
+    const isHigher = (inner, outer) => inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1;
+    const scrolls = (element) => getComputedStyle(element).overflowY === "auto";
+    const screen = { left: 0, right: innerWidth };
+
+    if (document.documentElement.scrollWidth > innerWidth) faults.push("the page scrolls sideways");
+
+    const hasText = (element) => Array.from(element.childNodes)
+        .some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
+    const elements = Array.from(document.querySelectorAll("body *"))
+        .filter((element) => isSeen(element) && !element.matches("option, script, noscript, svg *")
+            && (hasText(element) || element.matches("button, input, select, svg, table, .panel, .tile")));
+    for (const element of elements) {
+        const boxes = [element.getBoundingClientRect()];
+        if (hasText(element)) {
+            const range = document.createRange();
+            range.selectNodeContents(element);
+            boxes.push(range.getBoundingClientRect());
+        }
+        for (const box of boxes) {
+            if (isWider(box, screen)) faults.push(`${name(element)} leaves the screen`);
+            for (let outer = element.parentElement; outer; outer = outer.parentElement) {
+                const around = outer.getBoundingClientRect();
+                if (outer.matches("td, th, .tile, .panel, dialog, header, #away") && isWider(box, around)) {
+                    faults.push(`${name(element)} is wider than ${name(outer)}`);
+                }
+                if (scrolls(outer)) break;
+                if (outer.matches("td, .tile, .panel, dialog, header, #away") && isHigher(box, around)) {
+                    faults.push(`${name(element)} is higher than ${name(outer)}`);
+                }
+            }
+        }
+        const isBlock = getComputedStyle(element).display !== "inline";
+        if (hasText(element) && isBlock && element.scrollWidth > element.clientWidth + 1) {
+            faults.push(`the text of ${name(element)} does not fit`);
+        }
+    }
+
+    const groups = ["header > *, .tools > *", "header, #away, .tile, .panel", "#question > *, .choices > *",
+        ".tile > *", ".panel > *", "td.doing > *", ".process > ul > li"];
+    for (const group of groups) {
+        const seen = Array.from(document.querySelectorAll(group)).filter(isSeen)
+            .map((part) => [part, part.getBoundingClientRect()]);
+        for (const [i, [one, a]] of seen.entries()) {
+            for (const [other, b] of seen.slice(i + 1)) {
+                const isApart = a.right <= b.left + 1 || b.right <= a.left + 1
+                    || a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
+                // Rows that are scrolled out of sight may have the place of what is below their list.
+                const isMeant = one.contains(other) || one.closest(".scroll") !== other.closest(".scroll");
+                if (!isApart && !isMeant) faults.push(`${name(one)} and ${name(other)} overlap`);
+            }
+        }
+    }
+    return Array.from(new Set(faults));
+}"""
+
+_FIND_FAULTS_OF_EXTREMES: Final = f"""() => {{
+    const findFaults = {_FIND_FAULTS};
+    const boxes = () => Array.from(document.querySelectorAll("header, .pill, .tile, .tile dt, .value, .panel, th, td"))
+        .map((element) => element.getBoundingClientRect())
+        .map(({{ left, top, width, height }}) => [left, top, width, height].map(Math.round).join(" "));
+    const kept = [];
+    const put = (selector, text) => {{
+        for (const element of document.querySelectorAll(selector)) {{
+            kept.push([element, element.textContent]);
+            element.textContent = text;
+        }}
+    }};
+    const faults = [];
+    const before = boxes();
+    for (const value of ["0", "88,888", "888 ms", "888.8M", "500+"]) {{
+        put(".value", value);
+        put("#time", "00:44:44");
+        put("td.call .upper", "ringing 0:00");
+        if (boxes().join() !== before.join()) faults.push(`${{value}}: something has moved`);
+        faults.push(...findFaults());
+    }}
+    put("td.who .upper", "+999999999999999");
+    put("td.who .lower", "W".repeat(50));
+    put("td.at .upper", "2001:0db8:85a3:08d3:1319:8a2e:0370:7348");
+    put("td.call .upper", "ringing 88:88:88");
+    put("td.at .lower", "88:88:88, extended, in call 888888888888");
+    put("#failures td.who span", `+999999999999999 · ${{"W".repeat(50)}}`);
+    put("td.why .upper", "ended by the operator, or a stop");
+    put(".more", "4409 connected elsewhere: 88,888, 4413 reads too slowly: 88,888");
+    put(".process .state", "no answer within 0.8 s: it died of signal 9 and is started again in 10 s");
+    put("#said", `The tokens of all devices of +999999999999999 are revoked.`);
+    put("#devices-all", "Revoke all of +999999999999999");
+    put("#question-text", `+999999999999999 · ${{"W".repeat(50)}} and 110 are told that it is over.`);
+    faults.push(...findFaults());
+    for (const [element, text] of kept.reverse()) element.textContent = text;
+    return faults;
+}}"""
+"""Puts the longest and the shortest that may stand there, in one go, so that the page does not come in between."""
+
+
+def faults(page: Page) -> Sequence[str]:
+    """What is wrong with how the dashboard looks just now."""
+    found: Sequence[str] = page.evaluate(_FIND_FAULTS)
+    return found
+
+
+def extreme_faults(page: Page) -> Sequence[str]:
+    """What would be wrong with it, were numbers, phones, names and addresses as long or as short as they may be.
+
+    Also what would move when a number changes.
+    """
+    found: Sequence[str] = page.evaluate(_FIND_FAULTS_OF_EXTREMES)
+    return found

@@ -1,0 +1,80 @@
+"""An operator at the dashboard, in a browser. Everything here blocks, as in :mod:`tests.browser.visitor`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Final, Literal
+
+from playwright.sync_api import Browser
+
+from tests.browser.stage import Stage
+from tests.browser.visitor import Visitor
+from tests.daemon import Daemon
+
+NO_ANSWER: Final = "Failed to load resource"
+"""What Chromium says of each answer that is an error, and of none."""
+
+
+class Operator(Visitor):
+    """One tab with the dashboard."""
+
+    @property
+    def shown(self) -> str:
+        """What is known of callnet, in a word."""
+        return self.page.get_attribute("body", "data-state") or ""
+
+    def open(self) -> None:
+        """Open the dashboard."""
+        self.page.goto(f"{self._site_url}/")
+
+    def await_state(self, state: str, scene: str = "") -> None:
+        """Wait until callnet is shown to be so, and whether the key is ``known``."""
+        self.page.wait_for_selector(f'body[data-state="{state}"]' + (f'[data-key="{scene}"]' if scene else ""))
+
+    def unlock(self, key: str) -> None:
+        """Show the key."""
+        self.page.fill("#key", key)
+        self.press("key-submit")
+
+    def tile(self, label: str) -> str:
+        """The number under a label, and the line below it."""
+        tile = self.page.locator(".tile", has_text=label)
+        return " ".join(tile.locator(".value, .more").all_inner_texts())
+
+    def await_tile(self, label: str, text: str) -> None:
+        """Wait until the number, with the line below it, is this."""
+        label, text = json.dumps(label), json.dumps(text)
+        self.await_that(
+            f"Array.from(document.querySelectorAll('.tile')).some((tile) => tile.innerText.startsWith({label})"
+            f" && tile.querySelector('.value').innerText + ' ' + tile.querySelector('.more').innerText === {text})"
+        )
+
+    def rows(self, table: Literal["calls", "devices", "failures"]) -> list[str]:
+        """The rows of a table, each in one line."""
+        return [re.sub(r"\s+", " ", text) for text in self.page.locator(f"#{table}-rows tr").all_inner_texts()]
+
+    def await_rows(self, table: Literal["calls", "devices", "failures"], number: int) -> None:
+        """Wait until a table has so many."""
+        self.await_that(f"document.querySelectorAll('#{table}-rows tr').length === {number}")
+
+    def press_in(self, row: str, button: str) -> None:
+        """Press a button of the row that this selector finds."""
+        self.page.click(f"{row} button:text-is({json.dumps(button, ensure_ascii=False)})")
+
+    def agree(self) -> None:
+        """Say yes to what the page asks, and wait until it is done."""
+        self.press("question-yes")
+        self.await_hidden("question")
+
+
+def key_of(daemon: Daemon) -> str:
+    """The key that a daemon has made."""
+    return Path(daemon.state_dir, "admin.key").read_text(encoding="ascii").strip()
+
+
+def operator(stage: Stage, browser: Browser, daemon: Daemon, scheme: Literal["dark", "light"] = "dark") -> Operator:
+    """Somebody in a profile of their own."""
+    profile = stage.profile(browser, color_scheme=scheme)
+    return stage.add(Operator(profile.new_page(), daemon.admin_url))

@@ -1,0 +1,265 @@
+"""The operator's dashboard, with a real daemon under load.
+
+The screenshots go onto one contact sheet for each screen. `make screens` renews those in docs/screens.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Final, Literal
+
+from twisted.internet.defer import Deferred
+
+from tests.browser.axe import violations
+from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.dashboard_layout import extreme_faults, faults
+from tests.browser.load import ALL, FIRST, LONG, SECOND, SHORT, UNLUCKY, Load
+from tests.browser.operator import NO_ANSWER, Operator, key_of, operator
+from tests.browser.photographer import Photographer
+from tests.browser.stage import Stage
+from tests.integration.test_workers import workers_of
+from tests.redis_server import new_prefix, shared
+
+OTHERS: Final = {"desk": (1440, 900), "tablet": (820, 1180), "smallest": (320, 568)}
+"""These are looked at, too, and have no sheet."""
+ROUNDS: Final = 25
+"""How often one more call is answered and one more fails: about as many seconds."""
+SCHEMES: Final[tuple[Literal["dark", "light"], ...]] = ("dark", "light")
+
+_SEEN: Final = """(state) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => state === "hidden" });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+class DashboardCase(BrowserCase):
+    """Two workers, and what an operator sees of them."""
+
+    timeout = 300
+    maxDiff = None
+
+    def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
+        """Start the daemon."""
+        self.settings = f"""
+            workers = 2
+            redis = {{ url = "{shared("redis").url()}", prefix = "{new_prefix()}" }}
+            accounts.phone_format = "[0-9]{{3,15}}"
+            calls.ring_time = 300
+        """
+        return super().setUp()
+
+    def begin(self) -> Load:
+        """Have all devices come and call. For stories: it waits."""
+        load = Load(self.daemon)
+        in_reactor(lambda: Deferred.fromCoroutine(load.begin(workers_of(self.daemon))))
+        return load
+
+
+class DashboardUnderLoadTests(DashboardCase):
+    """How the dashboard looks, and what it shows."""
+
+    def test_scenes(self) -> Deferred[None]:
+        """Whatever the dashboard shows is whole and in its place on every screen, and no number moves anything."""
+        directory = Path(os.environ.get("CALLNET_SCREENS") or self.mktemp())
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            photographer = Photographer(faults, OTHERS, [extreme_faults])
+            visitors = {scheme: operator(stage, browser, self.daemon, scheme) for scheme in SCHEMES}
+            for visitor in visitors.values():
+                visitor.open()
+                visitor.await_state("ready", "unknown")
+            load = self.begin()
+            for _ in range(ROUNDS):
+                in_reactor(lambda: Deferred.fromCoroutine(load.go_on()))
+                visitors["dark"].wait(random.uniform(200, 1_800))  # noqa: S311
+            for scheme, visitor in visitors.items():
+                self.tour(photographer, visitor, scheme)
+            photographer.draw(browser, directory.absolute(), "dashboard-")
+            self.assertEqual("\n".join(photographer.faults), "")
+
+        return self.play(story)
+
+    def tour(self, photographer: Photographer, visitor: Operator, scheme: str) -> None:
+        """Go through all that there is to be seen."""
+        visitor.await_tile("Devices", f"{len(ALL)} connected")
+        visitor.unlock("not-the-key")
+        visitor.await_shown("key-problem")
+        photographer.take(visitor, f"1 before the key, {scheme}")
+        visitor.unlock(key_of(self.daemon))
+        visitor.await_tile("Calls in progress", "17 8 ringing, 9 active")
+        visitor.await_rows("failures", ROUNDS)
+        self.assertIn(
+            f"{UNLUCKY.phone} · {UNLUCKY.device_id} to {LONG.phone} · {LONG.device_id} busy",
+            visitor.rows("failures")[0],
+        )
+        visitor.page.click("#devices-form button")
+        visitor.await_rows("devices", len(ALL))
+        photographer.take(visitor, f"2 under load, {scheme}", is_whole=True)
+        visitor.page.fill("#phone", LONG.phone)
+        visitor.page.click("#devices-form button[type=submit]")
+        visitor.await_rows("devices", 1)
+        visitor.press_in("#devices-rows tr", "Revoke")
+        photographer.take(visitor, f"3 a question, {scheme}")
+        visitor.forgive(NO_ANSWER)
+        visitor.page.close()
+
+
+class DashboardDoingTests(DashboardCase):
+    """What the operator does there."""
+
+    def test_doing(self) -> Deferred[None]:
+        """What is done on the page is done to calls and devices, at whichever worker they are."""
+
+        def story(stage: Stage) -> None:
+            load = self.begin()
+            visitor = operator(stage, stage.browser(None), self.daemon)
+            visitor.open()
+            visitor.unlock(key_of(self.daemon))
+            visitor.await_rows("calls", 17)
+            visitor.page.select_option("#level", "debug")
+            visitor.await_shown("said", "“debug”")
+            self.end_a_call(visitor, load)
+            in_reactor(lambda: self.daemon.said(r"#debug\] worker [12]: call [0-9a-f]{12}: over shutting_down"))
+            self.lose_devices(visitor, load)
+            self.drain(visitor, load)
+
+        return self.play(story)
+
+    def end_a_call(self, visitor: Operator, load: Load) -> None:
+        """End that of two workers."""
+        row = f"#calls-rows tr:has-text('{FIRST.device_id}')"
+        visitor.press_in(row, "End")
+        self.assertIn("13800000001 · kitchen and 13800000001 · hall", visitor.text("question-text"))
+        visitor.press("question-no")
+        visitor.await_hidden("question")
+        self.assertEqual(len(visitor.rows("calls")), 17)
+        visitor.press_in(row, "End")
+        visitor.agree()
+        visitor.await_shown("said", "The call is ended.")
+        visitor.await_rows("calls", 16)
+        for address in (FIRST, SECOND):
+            last = load[address].frames[-1]
+            self.assertEqual((last.type, last.text("reason")), ("calling_be_hangup", "shutting_down"))
+
+    def lose_devices(self, visitor: Operator, load: Load) -> None:
+        """Disconnect one, and revoke the tokens of the phone of two."""
+        visitor.page.fill("#phone", FIRST.phone)
+        visitor.page.keyboard.press("Enter")
+        visitor.await_rows("devices", 2)
+        visitor.press_in(f"#devices-rows tr:has-text('{SECOND.device_id}')", "Disconnect")
+        visitor.agree()
+        in_reactor(load[SECOND].device.when_closed)
+        visitor.await_rows("devices", 1)
+        visitor.press("devices-all")
+        visitor.agree()
+        closed = in_reactor(load[FIRST].device.when_closed)
+        self.assertEqual(closed.code, 4401)
+        visitor.await_shown("devices-none")
+
+    def drain(self, visitor: Operator, load: Load) -> None:
+        """Have callnet stop."""
+        visitor.press("drain")
+        visitor.agree()
+        in_reactor(load[SHORT].device.when_closed)
+        visitor.await_state("away", "known")
+        visitor.forgive(NO_ANSWER)
+
+
+class DashboardAloneTests(BrowserCase):
+    """One process without anybody."""
+
+    def test_the_key(self) -> Deferred[None]:
+        """Numbers are shown to all; the rest takes the key, which one tab keeps until it is to forget it."""
+
+        def story(stage: Stage) -> None:
+            visitor = operator(stage, stage.browser(None), self.daemon)
+            visitor.open()
+            visitor.await_tile("Devices", "0 connected")
+            self.assertEqual(visitor.tile("Calls in progress"), "– needs the key")
+            for wrong in ("wrong", "not a key", ""):
+                visitor.unlock(wrong)
+                visitor.await_shown("key-problem", "does not take this key")
+                self.assertFalse(visitor.is_visible("calls"))
+            visitor.unlock(key_of(self.daemon))
+            visitor.await_tile("Calls in progress", "0 0 ringing, 0 active")
+            self.assertEqual(visitor.focused, "calls-title")
+            visitor.page.reload()
+            visitor.await_state("ready", "known")
+            self.assertEqual(visitor.page.evaluate("[localStorage.length, document.cookie]"), [0, ""])
+            visitor.press("forget")
+            visitor.await_tile("Calls in progress", "– needs the key")
+            self.assertEqual(visitor.focused, "key")
+            visitor.page.reload()
+            visitor.await_state("ready", "unknown")
+            visitor.forgive(NO_ANSWER)
+
+        return self.play(story)
+
+    def test_away(self) -> Deferred[None]:
+        """While callnet is away the page says so and shows what it knew; it comes back by itself."""
+
+        def story(stage: Stage) -> None:
+            visitor = operator(stage, stage.browser(None), self.daemon)
+            visitor.open()
+            visitor.unlock(key_of(self.daemon))
+            visitor.await_tile("Calls in progress", "0 0 ringing, 0 active")
+            in_reactor(self.daemon.stop)
+            visitor.await_state("away", "known")
+            visitor.await_shown("away-text", "callnet does not answer. What is shown here was so at")
+            self.assertEqual(visitor.tile("Devices"), "0 connected")
+            self.assertEqual(faults(visitor.page), [])
+            self.assertEqual(violations(visitor.page), [])
+            visitor.press_in("header", "Drain…")
+            visitor.press("question-yes")
+            visitor.await_shown("question-problem", "callnet does not answer.")
+            visitor.press("question-no")
+            self.restart_daemon("")
+            visitor.await_state("ready", "known")
+            visitor.await_hidden("away")
+            visitor.forgive(NO_ANSWER)
+
+        return self.play(story)
+
+    def test_nobody_looks(self) -> Deferred[None]:
+        """A tab that nobody sees asks nothing, and asks at once when it is seen again."""
+
+        def story(stage: Stage) -> None:
+            visitor = operator(stage, stage.browser(None), self.daemon)
+            asked: list[str] = []
+            visitor.page.on("request", lambda request: asked.append(request.url))
+            visitor.open()
+            visitor.await_state("ready")
+            visitor.page.evaluate(_SEEN, "hidden")
+            visitor.wait(500)  # what was under way is answered
+            before = len(asked)
+            visitor.wait(5_000)
+            self.assertEqual(len(asked), before)
+            visitor.page.evaluate(_SEEN, "visible")
+            visitor.wait(500)
+            self.assertGreater(len(asked), before)
+
+        return self.play(story)
+
+    def test_faults_are_seen(self) -> Deferred[None]:
+        """What is cut, leaves the screen, overlaps or moves is found."""
+        wrongs = {
+            "title.style = 'position: relative; left: 3000px'": "#health-title leaves the screen",
+            "title.style.whiteSpace = 'nowrap'; title.style.width = '1rem'": "the text of #health-title does not fit",
+            "panel.style.height = '1rem'": "#health-title is higher than #health",
+            "panel.style.marginTop = '-5rem'": "div.tile and #health overlap",
+        }
+
+        def story(stage: Stage) -> None:
+            visitor = operator(stage, stage.browser(None), self.daemon)
+            for wrong, fault in wrongs.items():
+                visitor.open()
+                visitor.await_state("ready")
+                self.assertEqual([*faults(visitor.page), *extreme_faults(visitor.page)], [])
+                element = "const [title, panel] = ['health-title', 'health'].map((id) => document.getElementById(id)); "
+                visitor.page.evaluate(f"() => {{ {element} {wrong}; }}")
+                self.assertIn(fault, "\n".join(faults(visitor.page)))
+
+        return self.play(story)
