@@ -32,7 +32,10 @@ async def call(port: int, caller: str, callee: str) -> None:
 
 
 async def _told(device: WebSocket, kind: str) -> Mapping[str, str]:
+    """What it is told next. The end of its last call may be told again, if it left right after that."""
     message: Mapping[str, str] = json.loads(await device.hear())
+    if message.get("type") == "calling_be_hangup" != kind:
+        message = json.loads(await device.hear())
     if message.get("type") != kind:
         raise ValueError(f"a device was told {message.get('type')} in place of {kind}")
     return message
