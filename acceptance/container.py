@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -38,13 +40,25 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         places = ("--root", str(folder / "images"), "--runroot", str(folder / "running"))
         self._command = ("buildah", *places, "--storage-driver", "vfs")
+        # Root in a container of this machine's own may not raise its limits, as buildah would by itself.
+        kinds = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+        limits = [f"{name}={':'.join(map(str, resource.getrlimit(kind)))}" for name, kind in kinds.items()]
+        settings = folder / "containers.conf"
+        settings.write_text(f"[containers]\ndefault_ulimits = {json.dumps(limits)}\n")
+        self.environment: Final = {**os.environ, "CONTAINERS_CONF": str(settings)}
 
     def do(self, *words: str) -> str:
         """Have it do something. Returns what it printed.
 
         :raises subprocess.CalledProcessError: it did not; what it said is shown.
         """
-        done = subprocess.run([*self._command, *words], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        done = subprocess.run(
+            [*self._command, *words],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
         if done.returncode:
             print((done.stdout + done.stderr).decode(errors="replace")[-3000:])
             done.check_returncode()
@@ -60,6 +74,10 @@ def build(engine: Engine, folder: Path) -> Mapping[str, Any]:
     """Make the image. Returns what it says of itself."""
     archive = folder / "base.tar"
     with minimal_debian("true") as system:
+        # The recipe installs ca-certificates, which makes the list of what is trusted anew, of these too.
+        trusted = system.root / "usr/local/share/ca-certificates"
+        trusted.mkdir(parents=True, exist_ok=True)
+        shutil.copy("/etc/ssl/certs/ca-certificates.crt", trusted / "as-here.crt")
         whole = ("tar", "--create", "--one-file-system", "--file", str(archive), "--directory", str(system.root), ".")
         subprocess.run(whole, check=True)
     base = engine.do("from", "scratch")
@@ -107,7 +125,13 @@ class Life:
         log = self._folder / "log"
         with log.open("wb") as output:
             command = self._engine.running(self._container, self._volume, self._image["Cmd"])
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                command,
+                env=self._engine.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
         try:
             wait_for(lambda: self._is_healthy(process), START_LIMIT, "a healthy container")
             asyncio.run(use())
@@ -119,7 +143,8 @@ class Life:
                 os.kill(pid, signal.SIGKILL)
             process.wait()
             raise
-        self._expect(status == 0, f"it ended with status {status}")
+        # Twisted ends a process by the signal that it was told to stop with, which engines show as 128 and its number.
+        self._expect(status in (0, 128 + signal.SIGTERM), f"it ended with status {status}")
         self._expect(self._check() != 0, "it is still healthy when it has been stopped")
         self._misses += [f"it logged {line}" for line in complaints(log.read_text(errors="replace"))]
 
@@ -149,12 +174,18 @@ class Life:
         if kind != "CMD":
             raise ValueError(f"the check of the image is {kind}")
         running = self._engine.running(self._container, self._volume, command)
-        return subprocess.run(running, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode
+        environment = self._engine.environment
+        return subprocess.run(
+            running, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        ).returncode
 
     def _do(self, *command: str) -> str:
         """Run a command in the container. Returns what it printed."""
         running = self._engine.running(self._container, self._volume, command)
-        return subprocess.run(running, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True).stdout
+        environment = self._engine.environment
+        return subprocess.run(
+            running, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
 
     def _expect(self, holds: bool, otherwise: str) -> None:
         if not holds:
