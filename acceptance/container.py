@@ -16,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,7 +141,8 @@ class Life:
         except BaseException:
             print(log.read_text(errors="replace")[-2000:])
             for pid in _pids(self._namespace):
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             process.wait()
             raise
         # Twisted ends a process by the signal that it was told to stop with, which engines show as 128 and its number.
@@ -201,9 +203,10 @@ def _pids(namespace: Namespace) -> Sequence[int]:
 def _daemon(namespace: Namespace) -> int:
     """The process that the container runs, which an engine would give the signal to."""
     for pid in _pids(namespace):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if len(words) > 1 and words[1].endswith(b"/twistd"):
-            return pid
+        with suppress(FileNotFoundError, ProcessLookupError):  # a check of its health may be over by now
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if len(words) > 1 and words[1].endswith(b"/twistd"):
+                return pid
     raise LookupError("the daemon does not run")
 
 
