@@ -137,7 +137,7 @@ class Life:
             wait_for(lambda: self._is_healthy(process), START_LIMIT, "a healthy container")
             asyncio.run(use())
             os.kill(_daemon(self._namespace), signal.Signals[self._image["StopSignal"]])
-            status = process.wait(STOP_LIMIT)
+            process.wait(STOP_LIMIT)
         except BaseException:
             print(log.read_text(errors="replace")[-2000:])
             for pid in _pids(self._namespace):
@@ -145,8 +145,7 @@ class Life:
                     os.kill(pid, signal.SIGKILL)
             process.wait()
             raise
-        # Twisted ends a process by the signal that it was told to stop with, which engines show as 128 and its number.
-        self._expect(status in (0, 128 + signal.SIGTERM), f"it ended with status {status}")
+        # Of how it ended buildah tells nothing, nor does it hand on the last words: what counts is that it did in time.
         self._expect(self._check() != 0, "it is still healthy when it has been stopped")
         self._misses += [f"it logged {line}" for line in complaints(log.read_text(errors="replace"))]
 

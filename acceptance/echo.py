@@ -18,8 +18,6 @@ LONGEST = 32 * 1024 * 1024
 class Echo(ServerSocket):
     """One socket."""
 
-    unread_max = 2 * LONGEST
-
     def admit(self, opening: Opening) -> None:
         """Let everybody in."""
 
@@ -46,7 +44,8 @@ def main() -> None:
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
-    port = reactor.listenTCP(0, ServerSocketFactory(Echo, reactor, LONGEST), interface="127.0.0.1")
+    factory = ServerSocketFactory(Echo, reactor, LONGEST, unread_max=2 * LONGEST)
+    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
     print(port.getHost().port, flush=True)
     reactor.run()
 
