@@ -14,11 +14,9 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +28,8 @@ from acceptance.proof import ROOT, Outcome, Proof
 from acceptance.revision import previous
 from acceptance.services import Service, Unit
 from acceptance.systems import System, minimal_debian
-from acceptance.wire import HOST, login, post
+from acceptance.wire import login, post
+from tests.redis_server import free_ports
 
 PACKAGE: Final = "callnet"
 UNIT: Final = "usr/lib/systemd/system/callnet.service"
@@ -95,7 +94,7 @@ class Life:
         self._folder = folder
         self._counts = counts
         self._misses = misses
-        self._ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
+        self._ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
         self._tokens = ("", "")
         self._calls = 0
 
@@ -183,15 +182,6 @@ class Life:
     def _expect(self, holds: bool, otherwise: str) -> None:
         if not holds:
             self._misses.append(otherwise)
-
-
-def _free_ports(count: int) -> Sequence[int]:
-    """Ports at which nobody listens."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 def _field(package: Path, name: str) -> str:

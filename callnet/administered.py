@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -60,10 +60,7 @@ class Administered:
 
         :raises callnet.errors.Unavailable: the database is needed, and away.
         """
-        return Deferred.fromCoroutine(self._obey(order))
-
-    async def _obey(self, order: Order) -> Outcome:
-        return await _WAYS[type(order)](self, order)
+        return Deferred.fromCoroutine(_WAYS[type(order)](self, order))
 
     async def list_calls(self, order: ListCalls) -> Outcome:
         """Name calls that go on."""
@@ -141,7 +138,7 @@ def _failure(failed: FailedCall, now: float) -> FailureShown:
     return FailureShown(name, ago, Named(*failed.caller), Named(*failed.asked), failed.reason.value)
 
 
-_WAYS: Final[dict[type, Callable[[Administered, Any], Awaitable[Outcome]]]] = {
+_WAYS: Final[dict[type, Callable[[Administered, Any], Coroutine[Any, Any, Outcome]]]] = {
     ListCalls: Administered.list_calls,
     ListDevices: Administered.list_devices,
     ListFailures: Administered.list_failures,

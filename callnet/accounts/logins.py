@@ -14,9 +14,9 @@ from twisted.internet.defer import Deferred
 
 from callnet.accounts.codes import Codes
 from callnet.accounts.enrolment import PhoneRule, is_device_id
+from callnet.accounts.revocations import of_all
 from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
-from callnet.config import TOKEN_LIFETIME_MAX
 from callnet.described import NOT_NEGATIVE
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid, PhoneInvalid
 from callnet.interfaces import IPreferences
@@ -186,7 +186,7 @@ class Logins:
         :raises Unavailable: the database cannot be reached.
         """
         now = self._tokens.now()
-        await self._revocations.revoke(Revocation(address, now + TOKEN_LIFETIME_MAX, before=now), now)
+        await self._revocations.revoke(of_all(address, now), now)
         await self._look()
 
     async def _logout(self, token: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from math import ceil
 
 from callnet.accounts.token import Token
+from callnet.config import TOKEN_LIFETIME_MAX
 from callnet.model import DeviceAddress
 from callnet.storage_interfaces import Revocation
 
@@ -49,6 +50,11 @@ class Revocations:
         of_phone = self._by_phone.get(device.phone, ())
         ends = (one.before for one in of_phone if one.before is not None and one.device.covers(device))
         return ceil(max(ends, default=0))
+
+
+def of_all(device: DeviceAddress, now: float) -> Revocation:
+    """What revokes every token that a device, or with ``*`` any device of a phone, got until ``now``."""
+    return Revocation(device, now + TOKEN_LIFETIME_MAX, before=now)
 
 
 def covers(revoked: Revocation, token: Token) -> bool:

@@ -9,6 +9,7 @@ import click
 import msgspec
 from msgspec import UNSET
 
+from callnet.accounts import revocations
 from callnet.accounts.enrolment import is_device_id
 from callnet.accounts.logins import new_secret, secret_hash
 from callnet.commands.common import CommandError, opened, require_phones, settings_of
@@ -17,7 +18,6 @@ from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.quiet_hours import TIME, QuietHours, minute_of, time_zone
 from callnet.storage import contacts, devices
 from callnet.storage.settings import change
-from callnet.storage_interfaces import Revocation
 
 
 @click.group()
@@ -85,7 +85,7 @@ def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
     if device_id is not None:
         _require_device_id(device_id)
     now = time.time()
-    revoked = Revocation(DeviceAddress(phone, device_id or EVERY_DEVICE), now + TOKEN_LIFETIME_MAX, before=now)
+    revoked = revocations.of_all(DeviceAddress(phone, device_id or EVERY_DEVICE), now)
     with opened(settings) as database:
         if not devices.revoke(database, revoked, now):
             raise CommandError("there is no such account or device; tokens of it, if there are any, are revoked")

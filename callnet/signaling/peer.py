@@ -71,7 +71,7 @@ class Peer(ServerSocket):
 
     def opened(self) -> None:
         """Let the device be connected, or close the socket of a client whose token is no good."""
-        if hasattr(self, "session"):
+        if self.is_admitted:
             self.factory.phones.come(self.token.device.phone)
             self.session.opened()
         else:
@@ -96,7 +96,7 @@ class Peer(ServerSocket):
 
     def gone(self) -> None:
         """Let the device be gone."""
-        if hasattr(self, "session"):
+        if self.is_admitted:
             self.factory.phones.go(self.token.device.phone)
             self.session.closed()
             del self.session  # which knows this socket
