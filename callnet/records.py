@@ -57,6 +57,13 @@ NOBODY: Final = Policy(only=frozenset())
 """What holds for a phone of which it is not known who may call it."""
 
 
+class Owed(Struct, frozen=True, gc=False, array_like=True):
+    """A device accepted a call too late, and its connection ended before it can have heard so."""
+
+    room: RoomId
+    heard_at: float
+
+
 class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     """A device that is connected, or was a moment ago, or sleeps and can be woken."""
 
@@ -70,7 +77,7 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     It is when the connection opened, in milliseconds on the store's clock, or one more than the one before.
     """
     connected: bool
-    heard_at: float | None
+    heard: float | Owed | None
     """When anything was last received from the connection before the present one; ``None``: not known."""
     lost_at: float | None
     """When the socket went away; ``None`` while it is connected, and when it sleeps."""
@@ -82,6 +89,16 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     """When this record must be looked at again."""
     policy: Policy = ANYONE
     """Who may call its phone."""
+
+    @property
+    def heard_at(self) -> float | None:
+        """When anything was last received from the connection before the present one; ``None``: not known."""
+        return self.heard.heard_at if isinstance(self.heard, Owed) else self.heard
+
+    @property
+    def owed(self) -> RoomId | None:
+        """The call that it was answered last it accepted too late, if it cannot have heard so."""
+        return self.heard.room if isinstance(self.heard, Owed) else None
 
     @property
     def can_be_woken(self) -> bool:

@@ -88,6 +88,9 @@ class RecordedSession:
         """As the test says, on the clock of the store."""
         return self.last_heard + self._rooms.now() - self._clock.seconds()
 
+    def owed(self) -> None:
+        """Everything that it accepted it was in time for."""
+
 
 class RecordedPage:
     """A page in its seat."""

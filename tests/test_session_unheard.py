@@ -9,12 +9,17 @@ from callnet.model import Reason, RoomId
 from callnet.records import CallRecord, CallState, Notice
 from tests.late_case import AwayCase
 from tests.phones import Connection
-from tests.rooms_case import ANN, TV, RoomsCase
+from tests.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase
 
 
 def ends(connection: Connection) -> list[tuple[object, object]]:
     """The types and reasons of all that a device was sent but rings."""
     return [(frame["type"], frame.get("reason")) for frame in connection.frames if frame["type"] != "called"]
+
+
+def told(connection: Connection) -> list[tuple[object, ...]]:
+    """The same, with the rooms."""
+    return [(*end, frame.get("room_id")) for end, frame in zip(ends(connection), connection.frames, strict=True)]
 
 
 HUNG_UP = ("calling_be_hangup", "hangup")
@@ -139,6 +144,32 @@ class AwayTests(AwayCase):
         again = Connection(TV, self.rooms, self.clock)
         self.pass_turns()
         self.assertEqual([("calling_be_hangup", "cancelled")], ends(again))
+
+    def test_other_ended_meanwhile(self) -> None:
+        """So is one whose accept came too late, and for which another call rang and ended since that was answered."""
+        for pauses in ((0.0, 0.0), (1.5, 0.25), (0.0, 3.0)):
+            for device in (ANN, PAD, CAROL):
+                self.connect(device, self.others)
+            tv = Connection(TV, self.rooms, self.clock)
+            self.pass_turns()
+            self.others.call(self.newest(ANN), EVERYWHERE, lambda _: None)
+            self.pass_turns()
+            room = RoomId(str(tv.frames[-1]["room_id"]))
+            self.goes_away()
+            self.elsewhere(events.Answer(room, PAD, True))
+            self.others.call(self.newest(CAROL), TV, lambda _: None)
+            tv.answers(room, True)
+            self.wait(pauses[0])
+            self.elsewhere(events.Cancel(CAROL, TV.phone, self.newest(CAROL).generation))
+            self.is_back()
+            self.wait(pauses[1])
+            tv.ended()
+            self.wait(1)
+            again = Connection(TV, self.rooms, self.clock)
+            self.pass_turns()
+            self.assertEqual([("calling_be_hangup", "answered_elsewhere", room)], told(again), pauses)
+            self.tearDown()
+            self.setUp()
 
     def call_there(self) -> None:
         """Ann calls the television, on the other node."""

@@ -29,6 +29,7 @@ OVER answers every event with no change; what its sender is told is in :func:`la
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -209,11 +210,12 @@ def _connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
     heard_at = event.heard_at if event.heard_at is not None else None if old.connected else old.heard_at
     draft.rely_on(old.room, old.previous)
     generation = draft.next_generation(old.generation, event.opened_at)
-    there = {"node": event.node, "connected": True, "heard_at": None, "lost_at": None}
+    there = {"node": event.node, "connected": True, "heard": None, "lost_at": None}
     new = draft.put_device(old, generation=generation, policy=event.policy, **there)
     if old.connected or old.node not in (event.node, NOWHERE):
         draft.displace(old, new)  # a node must know, too, that a device is not gone that left it
-    missed = _missed(draft, old, draft.now - UNHEARD if heard_at is None else heard_at)
+    owed = event.owed if old.connected else old.owed
+    missed = _missed(draft, old, draft.now - UNHEARD if heard_at is None else heard_at, owed)
     call = draft.call_of(event.device)
     if call is not None and call.awaited_until is not None and event.device in call.ringing:
         draft.put_call(call, awaited_until=None)
@@ -239,14 +241,17 @@ def _come_from_elsewhere(draft: Draft, event: events.Connected) -> DeviceRecord 
     return DeviceRecord(event.device, 0, event.node, 0, False, None, draft.now, *rooms, None)
 
 
-def _missed(draft: Draft, device: DeviceRecord, since: float) -> Missed:
-    """The newest ending that the device may have missed, and its present call if it must be told of it."""
+def _missed(draft: Draft, device: DeviceRecord, since: float, owed: RoomId | None) -> Missed:
+    """The newest ending that the device may have missed, and its present call if it must be told of it.
+
+    :param owed: the call that it was answered last it accepted too late: that is newer than what was decided before.
+    """
     address = device.address
-    endings = [
-        (moment, call)
-        for call in map(draft.call, (device.previous, device.room))
-        if call is not None and (moment := decided_at(call, address)) is not None and moment > since
-    ]
+    endings = []
+    for call in filter(None, map(draft.call, dict.fromkeys((device.previous, device.room, owed)))):
+        moment = decided_at(call, address)
+        if moment is not None and (call.room == owed or moment > since):
+            endings.append((inf if call.room == owed else moment, call))
     present = draft.call_of(address)
     if present is not None and present.state is CallState.ACTIVE:
         told = told_from(present, address)
@@ -258,7 +263,9 @@ def _missed(draft: Draft, device: DeviceRecord, since: float) -> Missed:
 def _disconnected(draft: Draft, event: events.Disconnected) -> None:
     device = draft.device(event.device)
     if device is not None and device.connected and device.generation == event.generation:
-        draft.put_device(device, connected=False, lost_at=draft.now, heard_at=event.heard_at)
+        gone = draft.put_device(device, connected=False, lost_at=draft.now, heard=event.heard_at)
+        if event.owed is not None:
+            unheard.owe(draft, gone, event.owed)
         note_absence(draft, event.device, True)
 
 

@@ -12,7 +12,7 @@ from callnet.calls.decisions import Decisions, InDoubt
 from callnet.calls.retries import Retries
 from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, RoomId
 from callnet.records import Policy
 
 _TRIES: Final = 3
@@ -32,21 +32,27 @@ class Connecting:
         self._retries = retries
 
     async def connect(
-        self, device: DeviceAddress, heard_at: float | None, opened_at: float, policy: Policy, extended: bool
+        self,
+        device: DeviceAddress,
+        last: tuple[float | None, RoomId | None],
+        opened_at: float,
+        policy: Policy,
+        extended: bool,
     ) -> Attached | Overtaken:
         """Make a connection known that opened then, by the clock of this node.
 
-        :param heard_at: as in :class:`callnet.calls.events.Connected`.
+        :param last: ``heard_at`` and ``owed`` of :class:`callnet.calls.events.Connected`.
         :raises Unavailable: it cannot be known whether it is, or (:class:`ConnectedInDoubt`) may have been.
         """
         # Whatever became of the try before: each makes a connection that is newer than all others.
         connected = events.ExtendedConnected if extended else events.Connected
+        heard_at, owed = last
         doubts: list[Attached | Overtaken] = []
         tried = 0
         failure = Unavailable()
         for _ in range(_TRIES):
             since = opened_at + (self._store.now() - self._clock.seconds())
-            opened = connected(device, self._store.node, heard_at, since, tried, policy)
+            opened = connected(device, self._store.node, heard_at, since, tried, policy, owed=owed)
             reply: Attached | Overtaken
             try:
                 reply = _reply(await self._decisions.settle(opened))

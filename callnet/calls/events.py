@@ -39,6 +39,14 @@ class _DeviceEvent(_Event, frozen=True):
         return (self.device.phone,)
 
 
+class _ConnectionEvent(_DeviceEvent, frozen=True, kw_only=True):
+    owed: RoomId | None = None
+    """The call that it accepted too late on the connection that ends, if it may not have heard so."""
+
+    def rooms(self) -> Collection[RoomId]:
+        return () if self.owed is None else (self.owed,)
+
+
 class _RoomEvent(_Event, frozen=True):
     room: RoomId
 
@@ -107,7 +115,7 @@ class Cancel(_DeviceEvent, frozen=True):
     sent_at: float = inf
 
 
-class Connected(_DeviceEvent, frozen=True):
+class Connected(_ConnectionEvent, frozen=True):
     """``device`` has a new socket on ``node``, which opened at ``opened_at``.
 
     ``heard_at``: when anything was last received on the socket that it displaces on this node;
@@ -132,7 +140,7 @@ class ExtendedConnected(Connected, frozen=True):
     extended = True
 
 
-class Disconnected(_DeviceEvent, frozen=True):
+class Disconnected(_ConnectionEvent, frozen=True):
     """The socket of that ``generation`` is gone; something was last received on it at ``heard_at``."""
 
     shows = True
@@ -167,7 +175,7 @@ class GaveUp(_RoomEvent, frozen=True):
 
 
 class AcceptedInVain(_RoomEvent, frozen=True):
-    """``device`` has accepted, to no avail, and left before it could be told.
+    """``device`` has accepted, to no avail, and left before it can have heard so.
 
     It may believe that it is in the call, wherever it is by now.
     """

@@ -113,10 +113,10 @@ class RoomManager:
         device = session.address
         policy = await self._preferences.policy_of(device.phone)
         older = self._devices.get(device)
-        heard_at = None if older is None else self._heard_at(older)
+        last = (None, None) if older is None else (self._heard_at(older), older.owed())
         with self._arrivals.arriving(device):
             try:
-                reply = await self._connecting.connect(device, heard_at, opened_at, policy, session.extended)
+                reply = await self._connecting.connect(device, last, opened_at, policy, session.extended)
             except ConnectedInDoubt:
                 if older is not None:
                     older.displaced()
@@ -156,11 +156,14 @@ class RoomManager:
         if self._is_newest(session):
             del self._devices[session.address]
             self._waiters.withdraw(session.address)
-            event = events.Disconnected(session.address, session.generation, self._heard_at(session))
+            heard_at, owed = self._heard_at(session), session.owed()
+            event = events.Disconnected(session.address, session.generation, heard_at, owed=owed)
             try:
                 await self._decisions.settle(event)
             except Unavailable:
                 self._retries.keep(event)
+            if owed is not None:
+                self._retries.keep(events.AcceptedInVain(owed, session.address))  # it may be elsewhere already
 
     def _heard_at(self, session: DeviceSession) -> float:
         """Until when the device has heard of all that was decided: not of what this node has not heard of."""
@@ -227,10 +230,7 @@ class RoomManager:
         device = session.address
         if self._retries and self._retries.keeps((events.Answer, device), events.GaveUp(room, device)):
             self._retries.forget((events.Answer, device))
-        reply = await self._try_answer(events.Answer(room, device, accepted, by_itself, session.extended), session)
-        if accepted and isinstance(reply, TooLate) and self._turns.is_awaited(device):
-            self._retries.keep(events.AcceptedInVain(room, device))  # it may have left before it could be told
-        return reply
+        return await self._try_answer(events.Answer(room, device, accepted, by_itself, session.extended), session)
 
     async def _try_answer(self, event: events.Answer, session: DeviceSession) -> Any:
         room, device = event.room, event.device

@@ -33,7 +33,7 @@ from callnet.calls.messages import (
 )
 from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, be_hangup, news, told_from
-from callnet.calls.times import CROSSING, JUST_BEFORE, UNHEARD
+from callnet.calls.times import CROSSING, JUST_BEFORE
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IPeer, MissedCall
@@ -85,6 +85,7 @@ class Session:
         "_clock",
         "_frames_until",
         "_limits",
+        "_owed",
         "_peer",
         "_rooms",
         "_told_of_types",
@@ -115,6 +116,7 @@ class Session:
         self._bad_since = -inf
         self._told_of_types = False
         self._unsure: tuple[float, float, float] | None = None
+        self._owed: tuple[RoomId, float, float] | None = None
 
     # From the socket
 
@@ -233,13 +235,26 @@ class Session:
         What was told since then may have got lost on its way, be it the answer to what was received; and what was
         received right after it was told may have been sent before it came.
         """
-        heard, unsure = self._peer.heard_at(), self._unsure
-        by_the_store = heard + self._rooms.now() - self._clock.seconds()
-        if unsure is None:
+        by_the_store = self._by_the_store(self._peer.heard_at())
+        if self._unsure is None:
             return by_the_store
-        heard_before, decided, told = unsure
-        has_heard = heard > heard_before and by_the_store - told >= CROSSING
-        return by_the_store if has_heard else min(by_the_store, decided - JUST_BEFORE)
+        decided, *told = self._unsure
+        return by_the_store if self._has_heard(*told) else min(by_the_store, decided - JUST_BEFORE)
+
+    def owed(self) -> RoomId | None:
+        """The room of a call that the device accepted too late, if it may not have heard so."""
+        if self._owed is None:
+            return None
+        room, *told = self._owed
+        return None if self._has_heard(*told) else room
+
+    def _has_heard(self, heard_before: float, told: float) -> bool:
+        """Tell whether the device has sent anything since it was told something then, and sent it knowing that."""
+        heard = self._peer.heard_at()
+        return heard > heard_before and self._by_the_store(heard) - told >= CROSSING
+
+    def _by_the_store(self, moment: float) -> float:
+        return moment + self._rooms.now() - self._clock.seconds()
 
     # To the socket
 
@@ -269,8 +284,7 @@ class Session:
             fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), RoomId(frame.room_id)
             self._has_said(room, CallingBeHangup)
             self._answer(be_hangup(fire, room, late.reason), frame.id)
-            now = self._rooms.now()
-            self._unsure = self._peer.heard_at(), now - UNHEARD, now
+            self._owed = room, self._peer.heard_at(), self._rooms.now()
         else:
             self._not_yours(late, frame)
 
@@ -290,7 +304,7 @@ class Session:
         """Take note of when that was decided which the device has just been told of a call."""
         decided = told_from(call, self.address)
         if decided is not None:
-            self._unsure = self._peer.heard_at(), decided, self._rooms.now()
+            self._unsure = decided, self._peer.heard_at(), self._rooms.now()
 
     def _acted_on(self, room: RoomId) -> _Acted:
         return _NEVER if self._acted is None else self._acted.get(room, _NEVER)

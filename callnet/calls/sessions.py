@@ -55,6 +55,9 @@ class DeviceSession(Protocol):
         That is when anything was last received from it, or earlier.
         """
 
+    def owed(self) -> RoomId | None:
+        """The room of a call that the device accepted too late, if it may not have heard so."""
+
 
 class Onlooker(Protocol):
     """A connected device that is told who comes and goes."""

@@ -19,7 +19,7 @@ NOWHERE: Final = ""
 
 def fall_asleep(draft: Draft, device: DeviceRecord) -> None:
     """Let a device sleep that has been gone for longer than anybody waits for it."""
-    draft.put_device(device, node=NOWHERE, heard_at=None, lost_at=None, room=None, previous=None, due=None)
+    draft.put_device(device, node=NOWHERE, heard=None, lost_at=None, room=None, previous=None, due=None)
 
 
 def sleep(draft: Draft, event: Sleeps) -> None:

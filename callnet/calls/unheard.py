@@ -14,8 +14,8 @@ from callnet.calls.merging import newest_rooms
 from callnet.calls.telling import decided_at, told_from
 from callnet.calls.times import JUST_BEFORE, UNHEARD
 from callnet.errors import Unavailable
-from callnet.model import DeviceAddress
-from callnet.records import CallRecord, DeviceRecord, Records
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import CallRecord, DeviceRecord, Owed, Records
 
 
 def unaware(
@@ -52,8 +52,8 @@ def let_it_be_missed(draft: Draft, call: CallRecord, node: str) -> None:
     for device in filter(None, map(draft.device, everyone(call))):
         decided = told_from(call, device.address)
         heard = None if device.connected or device.node == node else device.heard_at
-        if decided is not None and heard is not None and heard >= decided:
-            draft.put_device(device, heard_at=decided - JUST_BEFORE)
+        if decided is not None and heard is not None and heard >= decided and device.owed is None:
+            draft.put_device(device, heard=decided - JUST_BEFORE)
 
 
 def accepted_in_vain(draft: Draft, event: AcceptedInVain) -> None:
@@ -72,10 +72,22 @@ def tell_who_accepted(draft: Draft, event: AcceptedInVain | LateAnswer) -> None:
     It need not be told if it has gone on to another call; and if it is nowhere just now, it will be when it is back.
     """
     call, device = draft.call(event.room), draft.device(event.device)
-    if call is None or call.callee is None or event.device in (call.caller, call.callee):
+    if device is None or call is None or call.callee is None or event.device in (call.caller, call.callee):
         return
-    if device is not None and device.connected and draft.call_of(event.device) is None:
+    present = draft.call_of(event.device)
+    if not device.connected:
+        owe(draft, device, call.room)
+    elif present is None or event.device in present.ringing:
         draft.tell(draft.put_call(call), event.device)
+
+
+def owe(draft: Draft, device: DeviceRecord, room: RoomId) -> None:
+    """Have a device that is nowhere just now told when it is back that it accepted a call too late."""
+    if device.owed == room:
+        return
+    heard_at = draft.now - UNHEARD if device.heard_at is None else device.heard_at
+    previous = device.previous if room in (device.room, device.previous) else room
+    draft.put_device(device, heard=Owed(room, heard_at), previous=previous)
 
 
 def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:

@@ -24,6 +24,7 @@ from callnet.records import (
     CallRecord,
     Changes,
     DeviceRecord,
+    Owed,
     Records,
 )
 
@@ -175,7 +176,8 @@ class Announcer:
         """What was heard from a device while nobody here knew what it was to be told counts for nothing."""
         if device.heard_at is None or device.heard_at <= self._apart_since:
             return device
-        return replace(device, heard_at=self._apart_since)
+        owed = device.owed
+        return replace(device, heard=self._apart_since if owed is None else Owed(owed, self._apart_since))
 
     # What this node lacks
 

@@ -94,7 +94,7 @@ def _records(view: _View) -> Records:
 
 
 def _gone(device: DeviceRecord, since: float) -> DeviceRecord:
-    return replace(device, connected=False, heard_at=None, lost_at=since, due=since)
+    return replace(device, connected=False, heard=None, lost_at=since, due=since)
 
 
 def _emptied(record: SeatsRecord, dead: Mapping[str, float]) -> SeatsRecord:

@@ -196,7 +196,7 @@ class Copies:
         known = self.records.device(read.address)
         if read.connected or known is None or not known.connected or known.generation != read.generation:
             return read
-        return replace(read, node=known.node, connected=True, heard_at=known.heard_at, lost_at=None, due=None)
+        return replace(read, node=known.node, connected=True, heard=known.heard, lost_at=None, due=None)
 
     def _with_its_pages(self, read: SeatsRecord) -> SeatsRecord:
         """The same of pages whose sockets are here."""

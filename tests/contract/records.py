@@ -39,7 +39,7 @@ class Samples:
             "node": self.node,
             "generation": 1,
             "connected": True,
-            "heard_at": None,
+            "heard": None,
             "lost_at": None,
             "room": None,
             "previous": None,
@@ -53,7 +53,7 @@ class Samples:
         given: dict[str, Any] = {
             "generation": 7,
             "connected": False,
-            "heard_at": self.at(-1.5),
+            "heard": self.at(-1.5),
             "lost_at": self.at(0.25),
             "room": room_number(2),
             "previous": room_number(1),

@@ -6,7 +6,7 @@ from twisted.trial.unittest import TestCase
 
 from callnet.interfaces import Commit
 from callnet.model import RoomId
-from callnet.records import NOTHING, Changes, Displaced, Notice, SeatNotice, SeatsRecord
+from callnet.records import NOTHING, Changes, Displaced, Notice, Owed, SeatNotice, SeatsRecord
 from tests.contract.records import ANN, PAD, TV, Receiver, Samples, room_number
 from tests.contract.store_case import OfOneProcess, OfSeveralNodes, StoreCase, ThatAnswersLate
 from tests.nodes import NodeBus
@@ -28,7 +28,7 @@ class CallStoreContract(StoreCase):
     async def test_all_of_it(self) -> None:
         """What was committed is read again, every field of it."""
         store, of = await self.start()
-        for record in (of.device(ANN), of.gone(TV)):
+        for record in (of.device(ANN), of.gone(TV), of.gone(PAD, heard=Owed(room_number(2), of.at(-1.5)))):
             await self.assert_commits(store, Changes(devices=[record]))
             self.assertEqual(record, (await store.read([record.address.phone], [])).device(record.address))
         for call in (of.ringing(1), of.over(2, version=1)):

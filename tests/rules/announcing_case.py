@@ -42,7 +42,7 @@ def device(address: DeviceAddress, **fields: Any) -> DeviceRecord:
         "node": BEFORE,
         "generation": 7000,
         "connected": True,
-        "heard_at": None,
+        "heard": None,
         "lost_at": None,
         "room": None,
         "previous": None,
@@ -53,7 +53,7 @@ def device(address: DeviceAddress, **fields: Any) -> DeviceRecord:
 
 def gone(address: DeviceAddress, lost_at: float, **fields: Any) -> DeviceRecord:
     """A device that was connected to this node."""
-    return device(address, connected=False, lost_at=lost_at, heard_at=lost_at, **fields)
+    return device(address, connected=False, lost_at=lost_at, heard=lost_at, **fields)
 
 
 def ringing(room: RoomId, caller: DeviceAddress, *rung: DeviceAddress, **fields: Any) -> CallRecord:

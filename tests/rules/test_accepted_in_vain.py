@@ -50,13 +50,25 @@ class AcceptedInVainTests(RulesTestCase):
         self.learns(room)
         self.assert_silence()
 
-    def test_nowhere(self) -> None:
-        """If it is nowhere just now nobody is told, and nothing changes."""
+    def test_ringing_for_another_call(self) -> None:
+        """If another call rings it, it is: it has not gone on to that."""
         room = self.answered_by_the_tv()
-        self.pad.loses_socket()
-        before = self.world.calls[room]
+        self.ringing(self.carol, self.pad)
+        self.hear_all()
         self.learns(room)
-        self.assertIs(before, self.world.calls[room])
+        self.assert_heard(self.pad, be_hangup(self.ann, room, "answered_elsewhere"))
+
+    def test_nowhere(self) -> None:
+        """If it is nowhere just now it is told when it is back, though another end was missed since then."""
+        room = self.answered_by_the_tv()
+        second = self.ringing(self.carol, self.pad)
+        self.pad.loses_socket()
+        self.world.wait(1)
+        self.carol.hangs_up(second)
+        for _ in range(2):
+            self.learns(room)
+        self.assert_silence(self.pad)
+        self.assertEqual([be_hangup(self.ann, room, "answered_elsewhere")], self.pad.connects())
 
     def test_only_others_know(self) -> None:
         """It is found out when all nodes can be asked where the device is."""
@@ -103,3 +115,47 @@ class AcceptedInVainTests(RulesTestCase):
         self.learns(room)
         self.learns(UNKNOWN)
         self.assertIs(before, self.world.calls[room])
+
+
+class AnsweredTooLateTests(RulesTestCase):
+    """A device is answered that it accepts too late, and its connection ends before it can have heard so."""
+
+    def accepted_too_late(self) -> RoomId:
+        """The television rings for Ann's call, which the pad answers, and for Carol's, which she ends; since then it
+        has accepted Ann's.
+        """
+        room = self.ringing(self.ann, self.tv.everywhere())
+        self.pad.accepts(room)
+        self.world.wait(1)
+        self.carol.hangs_up(self.ringing(self.carol, self.tv))
+        self.world.wait(1)
+        self.tv.accepts(room)
+        return room
+
+    def test_accepted_too_late(self) -> None:
+        """What a device is answered that accepts too late is newer than all that had been decided, and sent alone."""
+        for displaces in (True, False):
+            room = self.accepted_too_late()
+            if displaces:
+                told = self.tv.connects(heard_at=self.tv.last_heard, owed=room)
+            else:
+                self.tv.loses_socket(owed=room)
+                told = self.tv.connects()
+            self.assertEqual([be_hangup(self.ann, room, "answered_elsewhere")], told)
+            self.tv.loses_socket()
+            self.assertEqual([], self.tv.connects())
+            self.pad.hangs_up(room)
+
+    def test_accepted_what_nobody_knows(self) -> None:
+        """If nobody knows what it accepted, or that is over by the device itself, it is told what it has missed."""
+        for owed in (UNKNOWN, None):
+            room = self.accepted_too_late()
+            second = self.ringing(self.carol, self.tv)
+            if owed is None:
+                self.tv.refuses(owed := second)
+                second = self.ringing(self.carol, self.tv)
+            self.world.wait(1)
+            self.carol.hangs_up(second)
+            self.tv.loses_socket(owed=owed)
+            self.assertEqual([be_hangup(self.carol, second, "cancelled")], self.tv.connects())
+            self.pad.hangs_up(room)

@@ -79,7 +79,7 @@ class EmptyStoreTests(AnnouncingCase):
         for heard_at, told in ((NOW - 3, [(ANN, FIRST)]), (NOW - 0.5, [])):
             self.setUp()
             self.stored(device(ANN, node=THERE, generation=int(NOW * 1000) - 100))
-            ann = replace(gone(ANN, NOW - 0.5, generation=7000, room=FIRST), heard_at=heard_at)
+            ann = replace(gone(ANN, NOW - 0.5, generation=7000, room=FIRST), heard=heard_at)
             self.assert_told(self.announce([ann, device(TV, room=FIRST)], [call]), *told)
 
     def test_who_is_nowhere(self) -> None:
@@ -89,7 +89,7 @@ class EmptyStoreTests(AnnouncingCase):
             for stored in ([active(FIRST, ANN, TV)], []):
                 self.setUp()
                 ann = gone(ANN, NOW - 1, node=THERE, room=room, previous=None)
-                self.stored(replace(ann, heard_at=heard_at), *stored)
+                self.stored(replace(ann, heard=heard_at), *stored)
                 self.announce([device(TV, room=FIRST)], [ended])
                 back = decide(self.tables.records, events.Connected(ANN, THERE, None, NOW), NOW, self.settings)
                 assert isinstance(back.reply, Attached)

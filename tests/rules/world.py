@@ -140,11 +140,11 @@ class Device:
 
     # What it does
 
-    def connects(self, node: str = "here", heard_at: float | None = None) -> list[Frame]:
-        """Open a socket; what the device is sent first. ``heard_at``: of the socket that this one displaces."""
+    def connects(self, node: str = "here", heard_at: float | None = None, owed: RoomId | None = None) -> list[Frame]:
+        """Open a socket; what the device is sent first. ``heard_at``, ``owed``: of the socket that it displaces."""
         self._heard.clear()
         self.last_heard = self._world.now
-        connected = events.Connected(self.address, node, heard_at, self._world.now, policy=self.policy)
+        connected = events.Connected(self.address, node, heard_at, self._world.now, policy=self.policy, owed=owed)
         attached: Attached = self._world.happen(connected)
         self.generation = attached.generation
         if attached.missed.ended is not None:
@@ -153,9 +153,9 @@ class Device:
             self.told(attached.missed.present)
         return self.hears()
 
-    def loses_socket(self) -> None:
-        """Have the socket close."""
-        self._world.happen(events.Disconnected(self.address, self.record.generation, self.last_heard))
+    def loses_socket(self, owed: RoomId | None = None) -> None:
+        """Have the socket close. ``owed``: a call that the device accepted too late."""
+        self._world.happen(events.Disconnected(self.address, self.record.generation, self.last_heard, owed=owed))
 
     def calls(self, target: Device | DeviceAddress) -> RoomId | None:
         """Send ``call``. Returns the room if that rings somebody."""
