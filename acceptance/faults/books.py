@@ -224,6 +224,10 @@ class Books:
         """What a device said and heard in between, as far as it is remembered."""
         return [f"{at:.2f} {what}" for at, what in self._notes[who] if since <= at <= until]
 
+    def who_names(self, room: str) -> list[Address]:
+        """Who said or heard anything of a room lately."""
+        return [who for who, notes in self._notes.items() if any(room in what for _, what in notes)]
+
     def _story(self, room: str, caller: Address, device: Address) -> Story | None:
         story = self.stories.get(room)
         if story is not None:

@@ -214,7 +214,7 @@ class Phone(Line):
             self.books.succeeded(attempt, named, room, at)
             self._enter(room, named, at)
         elif attempt.withdrawal is None and attempt.answer is not None and attempt.answer.kind != "call_success":
-            what = f"is given {named} after it was told {attempt.answer.kind} {attempt.answer.reason}"
+            what = f"is given {named} in {room} after it was told {attempt.answer.kind} {attempt.answer.reason}"
             self._told_otherwise("given late", attempt.answer, at, what)
         elif self._withdrew_earlier(attempt):
             self._say_hang_up(room, named)  # it was not heard

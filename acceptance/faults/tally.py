@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -28,8 +29,9 @@ SIGHTS: Final = {
 
 
 LOST: Final = "lost"
+_ROOM: Final = re.compile("[0-9a-f]{32}")
 EXCUSED: Final = "excused by a fault"
-BEFORE: Final = 20.0
+BEFORE: Final = 60.0
 AFTER: Final = 3.0
 """What devices said and heard so long before and after a problem is worth reading, in seconds."""
 
@@ -119,9 +121,10 @@ def describe(problem: Problem, books: Books) -> str:
     since, until = problem.since - 1, problem.until
     where = ", ".join(f"{who.phone}/{who.device_id} at {sorted(books.nodes(who, since, until))}" for who in problem.who)
     line = f"{problem.wrong.value}: {problem.what} (since {problem.since:.2f} until {problem.until:.2f}; {where})"
+    named = (who for room in _ROOM.findall(problem.what) for who in books.who_names(room))
     notes = [
         f"    {who.phone}/{who.device_id} {note}"
-        for who in problem.who
+        for who in dict.fromkeys((*problem.who, *named))
         for note in books.notes(who, problem.since - BEFORE, problem.until + AFTER)
     ]
     return "\n".join((line, *notes))
