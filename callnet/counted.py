@@ -24,6 +24,7 @@ from callnet.operations.metrics import (
     of_sockets,
     of_times,
     of_turn,
+    of_unfinished,
     of_wakes,
 )
 from callnet.push.waker import Waker
@@ -59,6 +60,7 @@ class Counted(Struct, frozen=True):
         """All of it."""
         counts = self.rooms.counts
         yield from of_calls(counts)
+        yield of_unfinished(self.rooms.unfinished.placed_here())
         yield of_times("callnet_call_rang_after_seconds", "How long it took until devices rang.", counts.rang_after)
         yield of_times("callnet_call_answered_after_seconds", "How long calls rang.", counts.answered_after)
         yield from of_media(counts.media_setup.items(), counts.media_failed)

@@ -275,7 +275,8 @@ def _compose_parent(
 
 
 def _admin_site(observed: Observed, basis: _Basis, settings: Settings, clock: IReactorTime) -> admin.AdminSite:
-    return admin.AdminSite(admin.root(observed, basis.admin_key, _DASHBOARD), clock, settings.admin.hosts)
+    root = admin.root(observed, basis.admin_key, _DASHBOARD)
+    return admin.AdminSite(root, clock, settings.http, settings.admin.hosts)
 
 
 def _watch(

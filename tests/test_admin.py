@@ -13,6 +13,7 @@ from callnet.operations.admin_key import AdminKey
 from callnet.operations.metrics import Family, Sample
 from callnet.operations.readiness import Check, Report
 from callnet.web.admin import AdminSite, root
+from callnet.web.http import NO_SETTINGS
 from tests.http_wire import Answer, HttpWire
 from tests.observed import looked_at
 
@@ -29,7 +30,7 @@ class AdminTestCase(SynchronousTestCase):
         self.families: Deferred[Sequence[Family]] = succeed([Family("c", "Some.", [Sample("", 3)])])
         self.clock = Clock()
         observed = looked_at(lambda: self.report, lambda: self.families)
-        site = AdminSite(root(observed, AdminKey(b"k" * 32), self.mktemp()), self.clock, ["callnet.test"])
+        site = AdminSite(root(observed, AdminKey(b"k" * 32), self.mktemp()), self.clock, NO_SETTINGS, ["callnet.test"])
         self.wire = HttpWire(site)
         self.addCleanup(self.leave)
 

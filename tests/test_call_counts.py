@@ -71,6 +71,20 @@ class CountsTests(RoomsCase):
         self.rooms.hang_up(self.ann, self.room_of(self.tv))
         self.assertEqual([("here", CallState.RINGING), ("there", CallState.ACTIVE)], noticed)
 
+    def test_unfinished(self) -> None:
+        """Of each call that goes on the node of its caller says so, also when that is away for a moment."""
+
+        def go_on() -> list[dict[CallState, int]]:
+            return [rooms.unfinished.placed_here() for rooms in (self.rooms, self.others)]
+
+        self.call(ANN, TV)
+        self.assertEqual([{CallState.RINGING: 1}, {}], go_on())
+        self.others.answer(self.tv, self.room_of(self.tv), True)
+        self.ann.goes()
+        self.assertEqual([{CallState.ACTIVE: 1}, {}], go_on())
+        self.others.hang_up(self.tv, self.room_of(self.tv))
+        self.assertEqual([{}, {}], go_on())
+
     def test_failed(self) -> None:
         """A call that failed counts where its caller is told, whether it ever rang or not."""
         self.call(ANN, TV)

@@ -34,6 +34,7 @@ from callnet.operations.administration import (
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Check, Report
 from callnet.web import admin
+from callnet.web.http import NO_SETTINGS
 from tests.http_wire import Answer, HttpWire
 
 KEY = "k" * 32
@@ -57,7 +58,7 @@ class ControlTestCase(SynchronousTestCase):
         self.key = AdminKey(KEY.encode())
         observed = Observed(self.report, lambda: succeed([]), self.obey, self.stop)
         root = admin.root(observed, self.key, str(dashboard))
-        self.wire = HttpWire(admin.AdminSite(root, self.clock, ["callnet.test"]))
+        self.wire = HttpWire(admin.AdminSite(root, self.clock, NO_SETTINGS, ["callnet.test"]))
         self.addCleanup(self.wire.leave)
         self.addCleanup(threshold.choose, "info")
 

@@ -9,7 +9,17 @@ from typing import Any, Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.operations.histogram import Histogram
-from callnet.operations.metrics import Family, Sample, as_text, of_kinds, of_numbers, of_sockets, of_times
+from callnet.operations.metrics import (
+    Family,
+    Sample,
+    as_text,
+    of_kinds,
+    of_numbers,
+    of_sockets,
+    of_times,
+    of_unfinished,
+)
+from callnet.records import CallState
 from tests.node import run
 
 MODULES: Final = Path(__file__).parent.parent / "callnet" / "dashboard"
@@ -42,6 +52,7 @@ def counted(
         took.count(seconds)
     families = [
         of_sockets({"device": 12, "page": 3}),
+        of_unfinished({CallState.RINGING: 2, CallState.ACTIVE: 5}),
         Family("callnet_calls_placed", "help", [Sample("", placed)]),
         Family("callnet_calls_answered", "help", [Sample("", answered)]),
         Family("callnet_calls_failed", "help", [Sample(*each) for each in (failed or {}).items()], "reason"),
@@ -94,6 +105,7 @@ class FigureTests(SynchronousTestCase):
         """A single look tells what there is, and of rates and times nothing."""
         figures = self.look((0, counted(100, 50, {"busy": 9}, [0.003] * 5)))
         self.assertEqual((figures["devices"], figures["pages"]), (12, 3))
+        self.assertEqual((figures["unfinished"], figures["ringing"], figures["active"]), (7, 2, 5))
         for name in ("calls", "answered", "failed", "lag", "database", "redis", "certificate"):
             self.assertIsNone(figures[name], name)
         self.assertEqual((figures["reasons"], figures["closed"], figures["hasRedis"]), ([], [], False))

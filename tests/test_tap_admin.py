@@ -90,6 +90,19 @@ class AdminTests(AdminCase):
         text = self.get("/metrics").body.decode()
         self.assertIn("\ncallnet_calls_placed_total 0.0\n", text)
         self.assertIn('\ncallnet_sockets{kind="device"} 0.0\n', text)
+        for state in ("ringing", "active"):
+            self.assertIn(f'\ncallnet_calls{{state="{state}"}} 0.0\n', text)
+
+    def test_limits(self) -> None:
+        """What is asked is as short as anything that is asked of the other listeners."""
+        self.stop()
+        del self.reactor.tcpServers[:]
+        self.daemon = self.compose("[http]\nheader_bytes = 2048\n")
+        self.begin(self.daemon)
+        for length, status in ((1900, 200), (2100, 400)):
+            wire = self.wire()
+            wire.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * length + b"\r\n\r\n")
+            self.assertEqual([status], [answer.status for answer in wire.answers()])
 
     def test_what_was_refused(self) -> None:
         """Handshakes that were refused, sockets that were closed, and answers are counted by their numbers."""

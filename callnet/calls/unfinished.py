@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from callnet.calls.draft import parties
@@ -19,6 +20,12 @@ class Unfinished:
     def calls(self) -> Iterator[CallRecord]:
         """Those that devices of this node are in, or that ring them."""
         return (call for call in self._store.known().calls.values() if call.state is not CallState.OVER)
+
+    def placed_here(self) -> Counter[CallState]:
+        """How many go on whose callers are at this node, or were last: of each call one node says so."""
+        known = self._store.known()
+        callers = ((call.state, known.device(call.caller)) for call in self.calls())
+        return Counter(state for state, caller in callers if caller is not None and caller.node == self._store.node)
 
     def of(self, device: DeviceAddress) -> CallRecord | None:
         """The call that a device of this node is in, be it one that rings."""

@@ -68,6 +68,9 @@ export function figuresOf(looks) {
   return {
     devices: sumOf(numbers, "callnet_sockets", "kind", "device"),
     pages: sumOf(numbers, "callnet_sockets", "kind", "page"),
+    unfinished: sumOf(numbers, "callnet_calls"),
+    ringing: sumOf(numbers, "callnet_calls", "state", "ringing"),
+    active: sumOf(numbers, "callnet_calls", "state", "active"),
     calls: last.minute.rate("callnet_calls_placed_total", MINUTE),
     rang: placed,
     answered: placed ? Math.min(1, answered / placed) : null,

@@ -41,7 +41,7 @@ function say(text) {
 
 function show() {
   health.show(facts);
-  tiles.show(facts.history, facts.lists.calls);
+  tiles.show(facts.history);
   for (const [name, table] of Object.entries(lists)) table.show(facts.lists[name], facts.problems[name]);
   showLink();
   showKey();

@@ -14,13 +14,13 @@ const SLOW_REDIS = 0.1;
 const RENEW = 14;
 
 /**
- * Each: what it is called, what it says of the figures and of the calls that are listed, and what of it is drawn.
+ * Each: what it is called, what it says of the figures, and what of it is drawn.
  * `says` answers with a value, a line below it, and whether somebody should look.
  */
 const TILES = [
   { label: "Devices", says: ({ devices }) => [count(devices), "connected"], past: "devices" },
   { label: "Pages", says: ({ pages }) => [count(pages), "open"], past: "pages" },
-  { label: "Calls in progress", says: (_, calls) => inProgress(calls) },
+  { label: "Calls in progress", says: inProgress, past: "unfinished" },
   { label: "Calls a minute", says: ({ calls }) => [rate(calls), "began to ring"], past: "calls" },
   { label: "Answered", says: ({ answered, rang }) => [percent(answered), `of ${count(rang)} in 5 minutes`] },
   { label: "Failed a minute", says: ({ failed, reasons }) => [rate(failed), mostly(reasons)], past: "failed" },
@@ -37,11 +37,8 @@ const TILES = [
   { label: "Certificate", says: certificate },
 ];
 
-function inProgress(calls) {
-  if (calls === null) return [UNKNOWN, "needs the key"];
-  const ringing = calls.list.filter(({ state }) => state === "ringing").length;
-  const orMore = calls.isWhole ? "" : "+";
-  return [count(calls.list.length) + orMore, `${ringing} ringing, ${calls.list.length - ringing} active`];
+function inProgress({ unfinished, ringing, active }) {
+  return [count(unfinished), `${count(ringing)} ringing, ${count(active)} active`];
 }
 
 function mostly(reasons) {
@@ -88,16 +85,13 @@ export class Tiles {
     });
   }
 
-  /**
-   * @param {import("./figures.js").History} history
-   * @param {{list: object[], isWhole: boolean} | null} calls null: they are not known
-   */
-  show(history, calls) {
+  /** @param {import("./figures.js").History} history */
+  show(history) {
     const figures = history.now;
     if (figures === null) return;
     this.#list.dataset.redis = figures.hasRedis ? "yes" : "no";
     for (const { says, past, isThere, element, value, more, line } of this.#tiles) {
-      const [text, below, isWrong = false] = says(figures, calls);
+      const [text, below, isWrong = false] = says(figures);
       put(value, text);
       put(more, below);
       element.classList.toggle("wrong", isWrong);

@@ -16,6 +16,7 @@ from callnet.model import Reason
 from callnet.operations.histogram import Histogram
 from callnet.operations.ice_servers import Recipient
 from callnet.operations.urgent import Fate
+from callnet.records import CallState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """What :func:`as_text` writes."""
@@ -81,6 +82,14 @@ def of_calls(calls: CallCounts) -> Sequence[Family]:
             _by_reason(calls.ended),
             "reason",
         ),
+    )
+
+
+def of_unfinished(calls: Mapping[CallState, int]) -> Family:
+    """How many calls go on now."""
+    samples = [Sample(state.value, calls.get(state, 0)) for state in (CallState.RINGING, CallState.ACTIVE)]
+    return Family(
+        "callnet_calls", "Calls that ring, and calls that were answered and go on.", samples, "state", "gauge"
     )
 
 

@@ -15,6 +15,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
+from callnet.config import HttpSettings
 from callnet.errors import DataInvalid
 from callnet.operations.admin_key import AdminKey
 from callnet.operations.metrics import CONTENT_TYPE, as_text
@@ -109,8 +110,8 @@ class AdminSite(CappedSite):
     :param names: such names, beside ``localhost``.
     """
 
-    def __init__(self, resource: IResource, clock: IReactorTime, names: Collection[str]) -> None:
-        super().__init__(resource, clock)
+    def __init__(self, resource: IResource, clock: IReactorTime, limits: HttpSettings, names: Collection[str]) -> None:
+        super().__init__(resource, clock, limits)
         self._names = frozenset(names)
 
     def getResourceFor(self, request: Request) -> IResource:
