@@ -19,7 +19,7 @@ a seat         the greater generation; one that somebody else has taken is lost
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from math import inf
 from typing import Final
 
@@ -151,24 +151,27 @@ def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
     return device.lost_at is None or (call.ended_at is not None and device.lost_at > call.ended_at)
 
 
-def _end_contradictions(draft: Draft, calls: Iterable[CallRecord]) -> None:
+def _end_contradictions(draft: Draft, calls: Collection[CallRecord]) -> None:
     """End calls until no device is in two: answered ones go before ringing ones, newer before older.
 
-    Who has placed a call since it was in an answered one has left that.
+    Who has placed a call since it was in an answered one has left that, whatever became of the other (§2.4, step 4).
     """
-    live = [call for call in calls if call.state is not CallState.OVER]
     placed: dict[DeviceAddress, float] = {}
-    for call in live:
-        placed[call.caller] = max(call.placed_at, placed.get(call.caller, -inf))
+    for call in calls:
+        if call.reason is not Reason.UNAVAILABLE:  # such a one may have failed at once, and changed nothing
+            placed[call.caller] = max(call.placed_at, placed.get(call.caller, -inf))
+
+    def was_left(call: CallRecord) -> bool:
+        since = max(call.placed_at, call.answered_at or 0.0)
+        return call.state is CallState.ACTIVE and any(placed.get(one, -inf) > since for one in parties(call))
 
     def rank(call: CallRecord) -> tuple[bool, float, RoomId]:
-        answered_at = call.answered_at if call.state is CallState.ACTIVE else None
-        stays = answered_at is not None and all(placed.get(one, -inf) <= answered_at for one in parties(call))
-        return stays, call.placed_at, call.room
+        return call.state is CallState.ACTIVE and not was_left(call), call.placed_at, call.room
 
     busy: set[DeviceAddress] = set()
+    live = (call for call in calls if call.state is not CallState.OVER)
     for call in sorted(live, key=rank, reverse=True):
-        if busy.isdisjoint(parties(call)):
+        if busy.isdisjoint(parties(call)) and not was_left(call):
             busy.update(parties(call))
         else:
             reason = Reason.REPLACED if call.state is CallState.ACTIVE else Reason.BUSY

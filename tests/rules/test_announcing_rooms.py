@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from callnet.calls.times import SEAT_KEPT
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Notice, Seat, SeatNotice, SeatsRecord
@@ -133,8 +135,28 @@ class ContradictionTests(AnnouncingCase):
         changes = self.announce(mine, [ringing(FIRST, TV, ANN, placed_at=NOW - 4)])
         self.assert_ended(SECOND, Reason.REPLACED, version=3)
         self.assertIs(CallState.RINGING, self.tables.calls[FIRST].state)
-        self.assertEqual((FIRST, SECOND), (self.device(TV).room, self.device(TV).previous))
         self.assertIn(Notice(CAROL, self.tables.calls[SECOND]), changes.notices)
+
+    def left_by_calling(self, **end: object) -> CallRecord:
+        """The call that a device was in, when another node says that it was answered, and the device has called since.
+
+        :param end: how that newer call ended.
+        """
+        self.setUp()
+        rang = ringing(SECOND, TV, CAROL, placed_at=NOW - 4, due=NOW + 119)
+        newer = replace(rang, version=2, state=CallState.OVER, ringing=(), ended_at=NOW - 1, **end)
+        self.stored(device(TV, node=THERE, room=SECOND), newer)
+        self.announce([device(ANN, room=FIRST)], [active(FIRST, ANN, TV, placed_at=NOW - 9, answered_at=NOW - 5)])
+        return self.tables.calls[FIRST]
+
+    def test_left_by_calling_somebody_who_refused(self) -> None:
+        """So it has if the newer call is over: the older one stays left whatever follows."""
+        self.assertIs(Reason.REPLACED, self.left_by_calling(reason=Reason.REFUSED, ended_by=CAROL).reason)
+
+    def test_called_while_nobody_could_be_reached(self) -> None:
+        """It has not if that call could not be placed."""
+        self.assertIs(CallState.ACTIVE, self.left_by_calling(reason=Reason.UNAVAILABLE).state)
+        self.assertEqual((FIRST, SECOND), (self.device(TV).room, self.device(TV).previous))
 
     def test_rung_before_the_answer(self) -> None:
         """... but not by a call that it placed before it."""
