@@ -29,6 +29,27 @@ class OrderTests(LateCase):
         self.assertEqual([(room, "ringing"), (room, Reason.CANCELLED)], tv.rooms)
         self.assert_nothing_waits(self.rooms)
 
+    def test_cancelled_while_it_is_placed(self) -> None:
+        """So does one that is cancelled while the store takes its time to place it."""
+        self.connect(ANN)
+        tv = self.connect(TV)
+        outcome = self.place(self.newest(ANN), TV)
+        self.rooms.cancel(self.newest(ANN), TV.phone)
+        self.clock.advance(0.25)
+        self.pass_turns()
+        self.assertEqual(Withdrawn(), self.successResultOf(outcome))
+        self.assertEqual(Reason.CANCELLED, tv.rooms[-1][1])
+
+    def test_cancelled_while_it_connects(self) -> None:
+        """So does one of a device that asks for all of it before its arrival is known."""
+        tv = self.connect(TV)
+        ann = RecordedSession(self.rooms, ANN, self.clock)
+        outcome = self.place(ann, TV)
+        self.rooms.cancel(ann, TV.phone)
+        self.pass_turns()
+        self.assertEqual(Withdrawn(), self.successResultOf(outcome))
+        self.assertEqual(Reason.CANCELLED, tv.rooms[-1][1])
+
     def test_many_calls(self) -> None:
         """Of many calls in a row the last one rings."""
         self.connect(ANN)

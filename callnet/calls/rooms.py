@@ -3,9 +3,8 @@
 The record in the store is the call; who waits here is only told of it. Whatever ends a call or answers it,
 on whichever node, is committed there and comes here as a notice, which tells the waiter.
 
-What one device asks for is done in the order in which it asked, and only on its newest connection. While the
-store is away a call fails at once, an answer waits a little, and what takes somebody out of a call or a
-seat is kept and done when the store is back.
+What one device asks for is done in its order, and only on its newest connection. While the store is away a call fails
+at once, an answer waits a little, and what takes somebody out of a call or a seat is done when it is back.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
 
 from callnet.calls import events
@@ -253,19 +253,20 @@ class RoomManager:
 
     def cancel(self, session: DeviceSession, phone: str) -> Soon[None]:
         """End the call that the device placed to ``phone``, if there is one."""
-        event = events.Cancel(session.address, phone, session.generation, self.now())
-        return self._turns.take(session.address, lambda: self._end(session, event))
+        device = session.address
+        return self._turns.take(device, lambda: self._end(session, events.Cancel(device, phone, session.generation)))
 
     async def _end(self, session: DeviceSession, event: events.HangUp | events.Cancel) -> Any:
         if not self._is_newest(session):
             return None
+        kept = replace(event, sent_at=self.now()) if isinstance(event, events.Cancel) else event
         try:
             reply = (await self._decisions.settle(event)).reply
         except Unavailable:
-            self._retries.keep(event, (type(event), session.address))
+            self._retries.keep(kept, (type(event), session.address))
             return None
         if isinstance(reply, NoSuchCall):
-            self._unknown.keep(event)
+            self._unknown.keep(kept)
             return None
         return reply
 
