@@ -58,10 +58,13 @@ NOBODY: Final = Policy(only=frozenset())
 
 
 class Owed(Struct, frozen=True, gc=False, array_like=True):
-    """A device accepted a call too late, and its connection ended before it can have heard so."""
+    """A device that is nowhere may believe to be in a call that it is not in: that it must be told above all."""
 
     room: RoomId
     heard_at: float
+    """When anything was last received from its last connection."""
+    since: float
+    """When there was something to tell it: what is decided later is newer."""
 
 
 class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
@@ -78,7 +81,8 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     """
     connected: bool
     heard: float | Owed | None
-    """When anything was last received from the connection before the present one; ``None``: not known."""
+    """When anything was last received from the connection before the present one; ``None``: not known. Of a device that
+    is nowhere, and must be told of one of its calls above all, that, too."""
     lost_at: float | None
     """When the socket went away; ``None`` while it is connected, and when it sleeps."""
     room: RoomId | None
@@ -96,9 +100,9 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
         return self.heard.heard_at if isinstance(self.heard, Owed) else self.heard
 
     @property
-    def owed(self) -> RoomId | None:
-        """The call that it was answered last it accepted too late, if it cannot have heard so."""
-        return self.heard.room if isinstance(self.heard, Owed) else None
+    def owed(self) -> Owed | None:
+        """What it must be told above all when it is back, if there is anything."""
+        return self.heard if isinstance(self.heard, Owed) else None
 
     @property
     def can_be_woken(self) -> bool:

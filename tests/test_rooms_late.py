@@ -78,6 +78,15 @@ class OrderTests(LateCase):
         self.assertFalse(self.tables.devices[TV.phone][TV.device_id].connected)
         self.assertEqual({}, self.rooms._devices)
 
+    def test_gone_before_it_is_known(self) -> None:
+        """A device is gone since its socket closed, though the store takes its time."""
+        session = self.connect(TV)
+        went_at = self.rooms.now()
+        session.goes()
+        self.clock.advance(0.5)
+        self.pass_turns()
+        self.assertEqual(went_at, self.tables.devices[TV.phone][TV.device_id].lost_at)
+
     def test_two_devices(self) -> None:
         """Two devices of this node that call each other at once are put through to each other."""
         self.connect(ANN)

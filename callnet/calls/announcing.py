@@ -96,8 +96,9 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
     for call in adopted:
         if draft.call(call.room) is call:
             draft.adopt(call)
-        if call.room in records.calls:
-            draft.tell(call, *concerned(call, records.calls[call.room], known_here[call.room]))
+        there, here = records.calls.get(call.room), known_here[call.room]
+        if there is not None and not _ended_alike(there, here):
+            draft.tell(call, *concerned(call, there, here))
         else:
             draft.tell(call, *unaware(records, mine.devices, call, max(now - UNHEARD, mine.apart_since)))
     for device, stored in both:
@@ -111,6 +112,11 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
             _seat_in_call(draft, one.room)
     _announce_seats(draft, records, mine, node)
     return draft.finish()
+
+
+def _ended_alike(one: CallRecord, other: CallRecord) -> bool:
+    """Tell whether a call was over in both stories, so that nobody who has heard of that need hear of it again."""
+    return one.state is CallState.OVER and other.state is CallState.OVER and one.callee == other.callee
 
 
 def _known_besides(records: Records, mine: Mine) -> Iterator[CallRecord]:

@@ -46,7 +46,7 @@ from callnet.calls.times import UNHEARD, unseated_at
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Outcome, Reason, RoomId
-from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Records
+from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Owed, Records
 
 
 class TooLate(Struct, frozen=True):
@@ -214,7 +214,7 @@ def _connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
     new = draft.put_device(old, generation=generation, policy=event.policy, **there)
     if old.connected or old.node not in (event.node, NOWHERE):
         draft.displace(old, new)  # a node must know, too, that a device is not gone that left it
-    owed = event.owed if old.connected else old.owed
+    owed = old.owed if event.owed is None else Owed(event.owed, 0.0, inf)
     missed = _missed(draft, old, draft.now - UNHEARD if heard_at is None else heard_at, owed)
     call = draft.call_of(event.device)
     if call is not None and call.awaited_until is not None and event.device in call.ringing:
@@ -241,17 +241,16 @@ def _come_from_elsewhere(draft: Draft, event: events.Connected) -> DeviceRecord 
     return DeviceRecord(event.device, 0, event.node, 0, False, None, draft.now, *rooms, None)
 
 
-def _missed(draft: Draft, device: DeviceRecord, since: float, owed: RoomId | None) -> Missed:
-    """The newest ending that the device may have missed, and its present call if it must be told of it.
-
-    :param owed: the call that it was answered last it accepted too late: that is newer than what was decided before.
-    """
-    address = device.address
+def _missed(draft: Draft, device: DeviceRecord, since: float, owed: Owed | None) -> Missed:
+    """The newest ending that the device may have missed, and its present call if it must be told of it."""
+    address, room = device.address, None if owed is None else owed.room
     endings = []
-    for call in filter(None, map(draft.call, dict.fromkeys((device.previous, device.room, owed)))):
+    for call in filter(None, map(draft.call, dict.fromkeys((device.previous, device.room, room)))):
         moment = decided_at(call, address)
-        if moment is not None and (call.room == owed or moment > since):
-            endings.append((inf if call.room == owed else moment, call))
+        if moment is not None and owed is not None and call.room == room:
+            endings.append((max(moment, owed.since), call))
+        elif moment is not None and moment > since:
+            endings.append((moment, call))
     present = draft.call_of(address)
     if present is not None and present.state is CallState.ACTIVE:
         told = told_from(present, address)
@@ -263,7 +262,8 @@ def _missed(draft: Draft, device: DeviceRecord, since: float, owed: RoomId | Non
 def _disconnected(draft: Draft, event: events.Disconnected) -> None:
     device = draft.device(event.device)
     if device is not None and device.connected and device.generation == event.generation:
-        gone = draft.put_device(device, connected=False, lost_at=draft.now, heard=event.heard_at)
+        lost_at = min(event.at, draft.now)
+        gone = draft.put_device(device, connected=False, lost_at=lost_at, heard=event.heard_at)
         if event.owed is not None:
             unheard.owe(draft, gone, event.owed)
         note_absence(draft, event.device, True)

@@ -141,11 +141,12 @@ class ExtendedConnected(Connected, frozen=True):
 
 
 class Disconnected(_ConnectionEvent, frozen=True):
-    """The socket of that ``generation`` is gone; something was last received on it at ``heard_at``."""
+    """The socket of that ``generation`` is gone since ``at``; something was last received on it at ``heard_at``."""
 
     shows = True
     generation: int
     heard_at: float
+    at: float = inf
 
 
 class Sleeps(_DeviceEvent, frozen=True):

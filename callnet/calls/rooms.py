@@ -59,8 +59,7 @@ class RoomManager:
         self._bus = bus
         self._clock = clock
         self.settings: Final = settings
-        self.now: Final[Callable[[], float]] = store.now
-        """The time on the clock of the store, on which all records are."""
+        self.now: Final[Callable[[], float]] = store.now  # of the clock on which all records are
         self._decisions = Decisions(store, settings)
         self.counts: Final = self._decisions.counts
         """What has become of calls on this node."""
@@ -148,16 +147,17 @@ class RoomManager:
 
     def detach(self, session: DeviceSession) -> Soon[None]:
         """Take notice that the socket of ``session`` is gone."""
-        return self._turns.take(session.address, lambda: self._detach(session))
+        gone_at = self.now()
+        return self._turns.take(session.address, lambda: self._detach(session, gone_at))
 
-    async def _detach(self, session: DeviceSession) -> None:
+    async def _detach(self, session: DeviceSession, gone_at: float) -> None:
         if session.extended:
             self.extensions.went(session)
         if self._is_newest(session):
             del self._devices[session.address]
             self._waiters.withdraw(session.address)
             heard_at, owed = self._heard_at(session), session.owed()
-            event = events.Disconnected(session.address, session.generation, heard_at, owed=owed)
+            event = events.Disconnected(session.address, session.generation, heard_at, gone_at, owed=owed)
             try:
                 await self._decisions.settle(event)
             except Unavailable:

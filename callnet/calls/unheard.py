@@ -15,7 +15,7 @@ from callnet.calls.telling import decided_at, told_from
 from callnet.calls.times import JUST_BEFORE, UNHEARD
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, DeviceRecord, Owed, Records
+from callnet.records import CallRecord, CallState, DeviceRecord, Owed, Records
 
 
 def unaware(
@@ -52,8 +52,22 @@ def let_it_be_missed(draft: Draft, call: CallRecord, node: str) -> None:
     for device in filter(None, map(draft.device, everyone(call))):
         decided = told_from(call, device.address)
         heard = None if device.connected or device.node == node else device.heard_at
-        if decided is not None and heard is not None and heard >= decided and device.owed is None:
+        if decided is None or heard is None or heard < decided or device.owed is not None:
+            continue
+        if _may_believe_in(draft, call, device):
+            owe(draft, device, call.room)
+        else:
             draft.put_device(device, heard=decided - JUST_BEFORE)
+
+
+def _may_believe_in(draft: Draft, call: CallRecord, device: DeviceRecord) -> bool:
+    """Tell whether a device may take itself for a party of a call that is over, and not of a later one."""
+    is_named = call.room in (device.room, device.previous)
+    if call.state is not CallState.OVER or not is_named or device.address not in (call.caller, call.callee):
+        return False
+    others = (other for other in map(draft.call, (device.room, device.previous)) if other and other.room != call.room)
+    took_part = (other for other in others if device.address in (other.caller, other.callee))
+    return all(max(other.placed_at, other.answered_at or 0.0) < call.placed_at for other in took_part)
 
 
 def accepted_in_vain(draft: Draft, event: AcceptedInVain) -> None:
@@ -82,12 +96,12 @@ def tell_who_accepted(draft: Draft, event: AcceptedInVain | LateAnswer) -> None:
 
 
 def owe(draft: Draft, device: DeviceRecord, room: RoomId) -> None:
-    """Have a device that is nowhere just now told when it is back that it accepted a call too late."""
-    if device.owed == room:
+    """Have a device that is nowhere just now told when it is back that a call that it may believe in is over for it."""
+    if device.owed is not None and device.owed.room == room:
         return
     heard_at = draft.now - UNHEARD if device.heard_at is None else device.heard_at
     previous = device.previous if room in (device.room, device.previous) else room
-    draft.put_device(device, heard=Owed(room, heard_at), previous=previous)
+    draft.put_device(device, heard=Owed(room, heard_at, draft.now), previous=previous)
 
 
 def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:

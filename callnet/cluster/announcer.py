@@ -24,7 +24,6 @@ from callnet.records import (
     CallRecord,
     Changes,
     DeviceRecord,
-    Owed,
     Records,
 )
 
@@ -177,7 +176,8 @@ class Announcer:
         if device.heard_at is None or device.heard_at <= self._apart_since:
             return device
         owed = device.owed
-        return replace(device, heard=self._apart_since if owed is None else Owed(owed, self._apart_since))
+        heard = self._apart_since if owed is None else replace(owed, heard_at=self._apart_since)
+        return replace(device, heard=heard)
 
     # What this node lacks
 

@@ -28,7 +28,7 @@ class CallStoreContract(StoreCase):
     async def test_all_of_it(self) -> None:
         """What was committed is read again, every field of it."""
         store, of = await self.start()
-        for record in (of.device(ANN), of.gone(TV), of.gone(PAD, heard=Owed(room_number(2), 7.25))):
+        for record in (of.device(ANN), of.gone(TV), of.gone(PAD, heard=Owed(room_number(2), 7.25, 8.5))):
             await self.assert_commits(store, Changes(devices=[record]))
             self.assertEqual(record, (await store.read([record.address.phone], [])).device(record.address))
         for call in (of.ringing(1), of.over(2, version=1)):

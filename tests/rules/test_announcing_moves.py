@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from callnet.calls import events
 from callnet.calls.announcing import Mine
-from callnet.calls.times import UNHEARD
+from callnet.calls.call import Attached, decide
+from callnet.calls.times import REMEMBERED, UNHEARD
 from callnet.model import Reason, RoomId
-from callnet.records import CallRecord, Changes, Notice
+from callnet.records import CallRecord, CallState, Changes, Notice
 from tests.rules.announcing_case import (
     ANN,
     BEFORE,
@@ -74,6 +76,45 @@ class WentElsewhereTests(AnnouncingCase):
         changes = self.announce([gone(ANN, NOW - 3, room=FIRST)], [ringing(FIRST, ANN, TV)])
         self.assert_told(changes, (ANN, FIRST))
         self.assertEqual((SECOND, FIRST), (self.device(ANN).room, self.device(ANN).previous))
+
+    def away_again(self, newer: CallRecord) -> events.Connected:
+        """A device left this node, on which its call with the television ended then; another one knows a newer call of
+        it. It is nowhere when that is announced; its next arrival.
+        """
+        self.setUp()
+        theirs = {"node": THERE, "generation": int(NOW * 1000) - 4000, "room": SECOND, "heard": NOW - 1}
+        self.stored(replace(gone(ANN, NOW - 0.5), **theirs), newer)
+        ended = over(FIRST, ANN, TV, placed_at=NOW - 20, answered_at=NOW - 15, ended_at=NOW - 5, ended_by=TV)
+        self.announce([gone(ANN, NOW - 5.2, room=FIRST), device(TV, room=FIRST)], [ended])
+        return events.Connected(ANN, THERE, None, NOW + 2)
+
+    def missed(self, back: events.Connected) -> RoomId | None:
+        """The room of the call of whose end a device is told that arrives."""
+        reply = decide(self.tables.records, back, NOW + 2, self.settings).reply
+        assert isinstance(reply, Attached)
+        return None if reply.missed.ended is None else reply.missed.ended.room
+
+    def test_away_again(self) -> None:
+        """A device that is nowhere when it is known that its call was over is told of that one when it is back, though
+        it has been rung since, and has heard of the end of that.
+        """
+        rang = replace(ringing(SECOND, CAROL, ANN, placed_at=NOW - 3.5), ringing=(), version=2)
+        rang = replace(rang, state=CallState.OVER, reason=Reason.CANCELLED, ended_at=NOW - 2, ended_by=CAROL)
+        self.assertEqual(FIRST, self.missed(self.away_again(rang)))
+
+    def test_away_again_from_a_newer_call(self) -> None:
+        """... but not if it has been in a newer one since, for which it has left that."""
+        newer = over(SECOND, CAROL, ANN, placed_at=NOW - 3.5, answered_at=NOW - 3, ended_at=NOW - 0.5)
+        self.assertEqual(SECOND, self.missed(self.away_again(newer)))
+
+    def test_ended_since(self) -> None:
+        """... and of what ends later still it is told instead."""
+        rings = ringing(SECOND, ANN, CAROL, placed_at=NOW - 30)
+        back = self.away_again(rings)
+        self.tables.put_call(
+            replace(rings, state=CallState.OVER, reason=Reason.NO_ANSWER, ringing=(), ended_at=NOW + 1)
+        )
+        self.assertEqual(SECOND, self.missed(back))
 
     def test_taken_for_gone(self) -> None:
         """A caller whose grace is over for the node that it left is told so by the one that it went to."""
@@ -142,3 +183,23 @@ class CameUnknownTests(AnnouncingCase):
         """A caller that was answered is told, if it may not have heard of it."""
         self.assert_told(self.came(FIRST, active(FIRST, ANN, TV)), (ANN, FIRST))
         self.assert_told(self.came(FIRST, active(FIRST, ANN, TV, answered_at=NOW - UNHEARD)))
+
+
+class ToldBeforeTests(AnnouncingCase):
+    """A node ended a call, and had nobody there to tell; another one made the same end, and told the parties."""
+
+    def test_nobody_is_told_again(self) -> None:
+        """When that one announces it, after it was apart for a moment, nobody is told once more what was known before
+        that: a caller would take it for the end of a newer call.
+        """
+        ended_at = NOW - 10
+        rings = ringing(FIRST, ANN, TV, PAD, placed_at=ended_at - 45, version=4, ringing=())
+        end = replace(
+            rings, state=CallState.OVER, reason=Reason.NO_ANSWER, ended_at=ended_at, due=ended_at + REMEMBERED
+        )
+        self.announce([device(PAD, room=FIRST)], [end])
+        self.assertTrue(self.tables.calls[FIRST].untold)
+        devices = [device(each, generation=int(NOW * 1000) - 500, room=FIRST) for each in (ANN, TV)]
+        changes = self.once(Mine([BEFORE, NODE], devices, [end], [], apart_since=NOW - 9))
+        self.assertEqual([False], [call.untold for call in changes.calls])
+        self.assertEqual([], [notice for notice in changes.notices if isinstance(notice, Notice)])

@@ -44,6 +44,14 @@ class NewestConnectionTests(RulesTestCase):
         self.tv.connects(node="there")
         self.assertEqual([Displaced(self.tv.address, "here", self.tv.record.generation)], self.world.displaced)
 
+    def test_gone_before(self) -> None:
+        """The grace begins when the socket went, however long it took to know that, and not in time to come."""
+        for since, lost_at in ((self.world.now - 4, self.world.now - 4), (self.world.now + 9, self.world.now)):
+            generation = self.tv.record.generation
+            self.world.happen(Disconnected(self.tv.address, generation, self.world.now - 5, since))
+            self.assertEqual(lost_at, self.tv.record.lost_at)
+            self.tv.connects()
+
     def test_opened_before(self) -> None:
         """A connection that could not be made known at once is as old as it is."""
         self.tv.loses_socket()
