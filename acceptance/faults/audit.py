@@ -205,7 +205,7 @@ def _both(who: tuple[Address, ...], one: Part, other: Part, books: Books, now: f
     settled = max(began)
     if settled - min(began) > TOLD:
         yield Problem(Wrong.LATE, min(began), settled, TOLD, who, f"the accept took {settled - min(began):.1f} s")
-    ends = (min(one.end, now), min(other.end, now))
+    ends = (min(one.left_at(), now), min(other.left_at(), now))
     first, last = min(ends), max(ends)
     earlier, later = (one, other) if ends[0] <= ends[1] else (other, one)
     if later.how == "away":

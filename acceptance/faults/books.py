@@ -66,6 +66,13 @@ class Part(Struct):
     how: str = ""
     """How it ended: ``hang up``, ``called another``, ``away``, ``undone`` (its accept never arrived), or
     ``told`` and the reason."""
+    instead: Attempt | None = None
+    """The call to another by which it ended."""
+
+    def left_at(self) -> float:
+        """When it could be known that it was over: a call that was cut off nobody has heard of."""
+        withdrawal = None if self.instead is None else self.instead.withdrawal
+        return self.end if withdrawal is None or withdrawal.how != "cut off" else withdrawal.at
 
 
 class Attempt(Struct, eq=False):

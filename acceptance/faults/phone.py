@@ -54,12 +54,14 @@ class Phone(Line):
             self._left_call = self.room, self.peer
         for room, (_, caller) in list(self.rings.items()):
             self._stop(room, "accepted" if caller == target else "called another", now)
+        part, left = self.part, self.attempt
         self._leave_call("called another", now)
-        left = self.attempt
         self.give_up("replaced", now)
         self.attempt = self._asked[target] = self.books.place(self.address, target, now)
         if left is not None:
             left.replaced_by = self.attempt
+        if part is not None:
+            part.instead = self.attempt
         self.say(type="call", to_phone=target.phone, to_device_id=target.device_id)
 
     def answer(self, room: str, accept: bool) -> None:
@@ -83,6 +85,8 @@ class Phone(Line):
         """Give up the call that was placed."""
         if self.attempt is not None:
             self._say_hang_up("", self.attempt.target)
+            if how == "cut off" and self._left_call is not None:
+                self._say_hang_up(*self._left_call)  # nor was it heard that it left that
             self.give_up(how, time.monotonic())
 
     def _say_hang_up(self, room: str, other: Address) -> None:

@@ -195,6 +195,18 @@ class AuditTests(SynchronousTestCase):
         again.start, again.end = 10 + RING_TIME + TOLD + 0.1, END
         self.assert_wrong(attempt, Wrong.GHOST)
 
+    def test_left_while_talking_by_a_call_that_nobody_heard_of(self) -> None:
+        """Who leaves a call by one that was cut off has left it when it says so."""
+        attempt = self.writer.talk(10, 20, "called another")
+        anne, bert = (self.writer.books.stories[ROOM].parts[who][0] for who in (ANNE, BERT))
+        bert.end = 30.0
+        anne.instead = self.writer.call(20, CARL)
+        self.assert_wrong(attempt, Wrong.LATE)
+        anne.instead.withdrawal = Withdrawal("cut off", 29.0)
+        self.assert_wrong(attempt)
+        bert.end = 29 + TOLD + 0.1
+        self.assert_wrong(attempt, Wrong.LATE)
+
     def test_never_heard_of(self) -> None:
         """A call that its caller gave up, since nothing came of it, was swallowed by something."""
         attempt = self.writer.call(10)

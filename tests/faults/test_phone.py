@@ -72,6 +72,19 @@ class GivenTests(SynchronousTestCase):
         self.assertEqual([frame["type"] for frame in phone.said], ["call", "call", "calling_hangup"])
         self.assertEqual(phone.books.sights, [])
 
+    def test_a_call_that_it_left_for_one_that_was_cut_off(self) -> None:
+        """Who has left a call by another, of which nobody heard, says so of both."""
+        phone = self.phone = Recorded()
+        phone.call(OTHER)
+        self.give()
+        part = phone.part
+        assert part is not None
+        phone.call(Address("13800000003", "tablet"))
+        phone.cancel("cut off")
+        self.assertEqual([frame["room_id"] for frame in phone.said[-2:]], ["", ROOM])
+        self.assertGreaterEqual(part.left_at(), part.end)
+        self.assertIsNotNone(part.instead)
+
     def test_after_another_call_failed(self) -> None:
         """It is that call, too, if another one to the same phone has failed since."""
         self.phone.call(Address(OTHER.phone, EVERY))
