@@ -53,6 +53,13 @@ class LimiterTests(SynchronousTestCase):
         unlimited = Limiter(0, 6.0, self.clock.seconds)
         self.assertEqual({0.0}, {unlimited.wait("a") for _ in range(1000)})
 
+    def test_forgetting(self) -> None:
+        """Of a key that is as good as new nothing is kept."""
+        for number in range(1000):
+            self.assertEqual(0.0, self.limiter.wait(str(number)))
+            self.clock.advance(1)
+        self.assertLess(len(self.limiter._free_at), 10)
+
     def test_memory(self) -> None:
         """Those that have not come for the longest are forgotten when there are too many."""
         self.patch(limits, "KEYS_MAX", 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import islice
 from math import ceil, inf
 from typing import Final
 
@@ -51,7 +52,7 @@ class Limiter:
         free_at = max(self._free_at.pop(key, now), now)
         too_early = free_at + self._spacing - now - self._count * self._spacing
         is_allowed = too_early <= _FRACTIONS
-        self._keep(key, free_at + self._spacing if is_allowed else free_at)
+        self._keep(key, free_at + self._spacing if is_allowed else free_at, now)
         return 0.0 if is_allowed else too_early
 
     def would_wait(self, key: str) -> bool:
@@ -64,13 +65,20 @@ class Limiter:
         """Take note that others have let so much through for a key that it would be as good as new after so many
         seconds.
         """
-        until = self._now() + ahead
-        self._keep(key, max(self._free_at.pop(key, until), until))
+        now = self._now()
+        until = now + ahead
+        self._keep(key, max(self._free_at.pop(key, until), until), now)
 
-    def _keep(self, key: str, free_at: float) -> None:
-        self._free_at[key] = free_at
-        if len(self._free_at) > KEYS_MAX:
-            self._free_at.popitem(last=False)
+    def _keep(self, key: str, free_at: float, now: float) -> None:
+        """Know of a key from when on it is as good as new; of the oldest that are so by now, two are forgotten."""
+        known = self._free_at
+        known[key] = free_at
+        if len(known) > KEYS_MAX:
+            known.popitem(last=False)
+        for oldest in list(islice(known, 2)):
+            if known[oldest] > now:
+                break
+            del known[oldest]
 
 
 class Pace:
