@@ -134,12 +134,21 @@ def kernel_memory(port: int) -> int:
 async def silent(ports: tuple[int, int], count: int, first: str) -> AsyncIterator[Sequence[Silent]]:
     """So many devices that do not read; ``first``: what their phones begin with."""
     slots = asyncio.Semaphore(AT_ONCE)
+    devices: list[Silent] = []
 
-    async def one(number: int) -> Silent:
+    async def one(number: int) -> None:
         async with slots:
-            return await Silent.open(ports[1], await login(ports[0], f"{first}{number:08}", "tv"))
+            devices.append(await Silent.open(ports[1], await login(ports[0], f"{first}{number:08}", "tv")))
 
-    devices = await asyncio.gather(*map(one, range(count)))
+    async def live() -> None:
+        while True:
+            await asyncio.sleep(LIVE_EVERY)
+            for device in devices:
+                device.live()
+
+    living = asyncio.ensure_future(live())
+    await asyncio.gather(*map(one, range(count)))
+    living.cancel()
     try:
         yield devices
     finally:
@@ -170,6 +179,7 @@ async def attack(
     cost = Cost()
     async with silent(ports, count, "139") as readers, silent(ports, others, "138") as pingers:
         before = daemon.memory()
+        there = sum(device.live() for device in (*readers, *pingers))
         callers = [
             await WebSocket.open(ports[1], await login(ports[0], f"137{number:08}", "phone"))
             for number in range(CALLERS)
@@ -201,6 +211,7 @@ async def attack(
         for caller in callers:
             caller.drop()
     return cost, {
+        "of both that were there at first": there,
         "of these that were not cut": left,
         "pings that were taken of them, MiB": round(sum(pinged) / 2**20, 1),
         "until an innocent rang, ms": innocents.waited,
@@ -216,6 +227,8 @@ def prove(brief: bool, _seed: int) -> Outcome:
             cost, counts = asyncio.run(attack(daemon, count, others, reads, ledger))
             costs.append(cost)
             misses += [f"the daemon logged {line}" for line in daemon.complaints()]
+            if counts["of both that were there at first"] != count + others:
+                misses.append("some were cut before anybody called them")
     usual, slow = costs
     each = (slow.process - usual.process + slow.sockets) / (count + others)
     told = {
@@ -229,6 +242,8 @@ def prove(brief: bool, _seed: int) -> Outcome:
         **ledger.counts,
     }
     misses += [f"each cost {each:.0f} KiB"] if each > EACH else []
+    if not ledger.counts["calls of the innocent"] or not slow.sockets:
+        misses.append("nothing was measured")
     return Outcome(told, [*misses, *ledger.violations])
 
 
