@@ -18,6 +18,8 @@ from acceptance.ledger import Address
 EVERY: Final = "*"
 NOTES: Final = 120
 """So much is remembered of what each device said and heard."""
+UNKNOWN: Final = 0.1
+"""A connection that its node lost so soon, in seconds, died with it before anybody was told of it."""
 
 
 class Spell(Struct):
@@ -264,10 +266,10 @@ class Books:
         return frozenset(spell.node for spell in self.spells[device] if spell.start <= until and spell.end >= since)
 
     def away(self, device: Address, since: float, until: float) -> float:
-        """The longest time in between for which ``device`` had no connection, in seconds."""
+        """The longest time in between for which ``device`` had no connection that others may know of, in seconds."""
         latest, longest = since, 0.0
         for spell in self._connections(device):
-            if spell.end < since:
+            if spell.end < since or (spell.code is not None and spell.end - spell.start < UNKNOWN):
                 continue
             if spell.start > until:
                 break

@@ -149,6 +149,16 @@ class AuditTests(SynchronousTestCase):
         self.writer.gone(BERT, 20 - GRACE, 20)
         self.assert_wrong(attempt)
 
+    def test_a_connection_that_nobody_knew_of(self) -> None:
+        """A connection to a node that is killed in that moment counts for nothing: its device stays away."""
+        for lasted, wrong in ((0.05, []), (0.3, [Wrong.ENDED])):
+            self.setUp()
+            attempt = self.writer.talk(10, 20, "told connection_lost", "told connection_lost")
+            self.writer.gone(BERT, 20 - GRACE, 20 - GRACE / 2)
+            spell = self.writer.books.spells[BERT][-1]
+            spell.end, spell.code = spell.start + lasted, 1006
+            self.assert_wrong(attempt, *wrong)
+
     def test_the_end_while_one_is_away(self) -> None:
         """Who is away when the other hangs up, and stays away, cannot be told."""
         attempt = self.writer.talk(10, 20, "hang up", "away")
