@@ -52,6 +52,18 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["called"], self.kinds(again))
         self.assertEqual(2, [number for _, number in self.rooms.counts.rang_after.buckets()][-1])
 
+    def test_forgotten(self) -> None:
+        """What it was told is known of its last two calls, and of others for as long as calls are remembered."""
+        for number in range(6):
+            self.tv.hangs_up("", f"{number:032x}")
+        self.assertEqual(6, len(self.tv.session._acted or ()))
+        self.clock.advance(121)
+        self.tv.hangs_up("", "f" * 32)
+        self.assertEqual([f"{5:032x}", "f" * 32], list(self.tv.session._acted or ()))
+        for number in range(20):
+            self.tv.hangs_up("", f"{number:032x}")
+        self.assertEqual(8, len(self.tv.session._acted or ()))
+
     def test_left_the_ringing(self) -> None:
         """A device that has left the ringing and looks at it is told nothing, and not rung again."""
         call = self.ring()

@@ -159,7 +159,7 @@ class ExtendedSession(Session):
 
     def told(self, call: CallRecord) -> None:
         """Say what is new about a call, and about its other party."""
-        acted, said = self._acted_on(call.room)
+        acted, said, _ = self._acted_on(call.room)
         if call.age <= acted:
             return
         super().told(call)

@@ -33,7 +33,7 @@ from callnet.calls.messages import (
 )
 from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, be_hangup, news, told_from
-from callnet.calls.times import CROSSING, JUST_BEFORE
+from callnet.calls.times import CROSSING, JUST_BEFORE, REMEMBERED
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IPeer, MissedCall
@@ -45,11 +45,14 @@ from callnet.records import CallRecord
 from callnet.soon import begin, or_else
 
 _REMEMBERED_ROOMS: Final = 8
+"""What was acted on is known of so many calls at the most ..."""
+_KEPT_ROOMS: Final = 2
+"""... and of so many of them also when it is so long ago that nobody remembers calls that were over then."""
 
-_Acted: TypeAlias = tuple[tuple[int, int], type[Frame] | None]
-"""The age of a call as it was acted on, and what the device was told last of it."""
+_Acted: TypeAlias = tuple[tuple[int, int], type[Frame] | None, float]
+"""The age of a call as it was acted on, what the device was told last of it, and when that was."""
 _Answer: TypeAlias = CallSuccess | CallRefuse | CallFailed | CallingBeHangup
-_NEVER: Final[_Acted] = ((-1, 0), None)
+_NEVER: Final[_Acted] = ((-1, 0), None, 0.0)
 _OVER: Final = (2, 0)
 """The least age of a call that is over."""
 
@@ -175,7 +178,7 @@ class Session:
 
     def told(self, call: CallRecord) -> None:
         """Say what is new about a call, unless something newer was acted on, or the same was said already."""
-        acted, said = self._acted_on(call.room)
+        acted, said, _ = self._acted_on(call.room)
         if call.age <= acted:
             return
         # A caller that was told that nobody answered may have been put through on another connection.
@@ -316,10 +319,13 @@ class Session:
         acted = self._acted
         if acted is None:
             acted = self._acted = {}
+        now = self._clock.seconds()
         acted.pop(room, None)
-        acted[room] = age, said
-        if len(acted) > _REMEMBERED_ROOMS:
-            del acted[next(iter(acted))]
+        acted[room] = age, said, now
+        while len(acted) > _KEPT_ROOMS and (oldest := next(iter(acted))):
+            if len(acted) <= _REMEMBERED_ROOMS and acted[oldest][2] >= now - REMEMBERED:
+                break
+            del acted[oldest]
 
     def _bad_frame(self, bad: BadFrame) -> None:
         """Answer a frame that breaks the protocol; too many of them close the socket (protocol §2.6)."""
