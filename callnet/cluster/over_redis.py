@@ -24,10 +24,14 @@ from callnet.interfaces import EVERY_NODE
 from callnet.operations.administration import NodeShown
 from callnet.operations.histogram import Histogram
 
+NAME_BYTES: Final = 6
+"""Of a node's name: no two of thousands have the same. It is in the record of each of its devices, and of those that
+are longer than 64 bytes Redis needs nearly twice as much."""
+
 
 def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings: CallSettings) -> Membership:
     """Make the store and the bus of a node that has a name of its own. Nothing is connected before it joins."""
-    name: Final = secrets.token_hex(8)
+    name: Final = secrets.token_hex(NAME_BYTES)
     copies = Copies(lambda node: node.rpartition(".")[0] == name)
     bus, round_trips = SharedBus(copies), Histogram()
     member = Member(

@@ -23,6 +23,7 @@ from callnet.cluster import scripts
 from callnet.cluster.codec import decode_view
 from callnet.cluster.copies import Copies
 from callnet.cluster.member import Member
+from callnet.cluster.over_redis import NAME_BYTES
 from callnet.cluster.redis import Scripts
 from callnet.cluster.redis_line import pack
 from callnet.cluster.shared import SharedBus, SharedCallStore
@@ -185,7 +186,7 @@ class SimulatedNode:
     """A node. Its clock is ``ahead`` of the others'."""
 
     def __init__(self, world: World, ahead: float) -> None:
-        name: Final = secrets.token_hex(8)
+        name: Final = secrets.token_hex(NAME_BYTES)
         self.clock = NodeClock(lambda: world.soon(self))
         self.clock.advance(ahead)
         self.copies = Copies(lambda node: node.rpartition(".")[0] == name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import secrets
 import socket
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -13,8 +15,11 @@ from typing import Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.cluster import scripts
+from callnet.cluster.codec import encode
+from callnet.cluster.over_redis import NAME_BYTES
 from callnet.cluster.redis import Scripts
 from callnet.model import DeviceAddress
+from callnet.records import DeviceRecord
 from tests.cluster.case import ANN, TV, ClusterCase, Phone
 from tests.cluster.costs import AT_ONCE, MANY, Cost, bytes_held, costs, table
 from tests.redis_server import Flavour, shared
@@ -113,6 +118,17 @@ class ValkeyCostsTests(RedisCostsTests):
 
 class MemoryTests(SynchronousTestCase):
     """What Redis holds."""
+
+    def test_record(self) -> None:
+        """The record of a device with a usual name is short enough for Redis to keep it in little, however often its
+        node has announced itself anew.
+        """
+        node = f"{secrets.token_hex(NAME_BYTES)}.999"
+        generation = int(time.time() * 1000)
+        idle = DeviceRecord(
+            DeviceAddress("13651884967", "phone"), 99, node, generation, True, None, None, None, None, None
+        )
+        self.assertLessEqual(len(encode(idle)) + 4, 64)
 
     def test_bytes(self) -> None:
         """A device and a call need as much memory as the document says."""
