@@ -264,8 +264,9 @@ def _disconnected(draft: Draft, event: events.Disconnected) -> None:
     if device is not None and device.connected and device.generation == event.generation:
         lost_at = min(event.at, draft.now)
         gone = draft.put_device(device, connected=False, lost_at=lost_at, heard=event.heard_at)
-        if event.owed is not None:
-            unheard.owe(draft, gone, event.owed)
+        answered = draft.call(event.owed)
+        if answered is not None:
+            unheard.owe(draft, gone, answered.room)
         note_absence(draft, event.device, True)
 
 

@@ -6,7 +6,7 @@ from callnet.calls import events
 from callnet.errors import Unavailable
 from callnet.model import RoomId
 from callnet.records import CallState
-from tests.rules.frames import be_hangup
+from tests.rules.frames import be_hangup, called
 from tests.rules.world import RulesTestCase
 
 UNKNOWN = RoomId("0" * 32)
@@ -159,3 +159,12 @@ class AnsweredTooLateTests(RulesTestCase):
             self.tv.loses_socket(owed=owed)
             self.assertEqual([be_hangup(self.carol, second, "cancelled")], self.tv.connects())
             self.pad.hangs_up(room)
+
+    def test_accepted_what_nobody_knows_beside_two_calls(self) -> None:
+        """... of either of its last two calls: what nobody knows takes the place of none."""
+        first = self.active(self.ann, self.tv)
+        self.world.wait(1)
+        self.ann.hangs_up(first)
+        second = self.ringing(self.carol, self.tv)
+        self.tv.loses_socket(owed=UNKNOWN)
+        self.assertEqual([be_hangup(self.ann, first, "hangup"), called(self.carol, second)], self.tv.connects())
