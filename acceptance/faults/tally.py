@@ -29,11 +29,11 @@ SIGHTS: Final = {
 
 
 LOST: Final = "lost"
-_ROOM: Final = re.compile("[0-9a-f]{32}")
 EXCUSED: Final = "excused by a fault"
 BEFORE: Final = 60.0
 AFTER: Final = 3.0
 """What devices said and heard so long before and after a problem is worth reading, in seconds."""
+_ROOM: Final = re.compile("[0-9a-f]{32}")
 
 
 class Tally:

@@ -322,7 +322,7 @@ class Session:
         now = self._clock.seconds()
         acted.pop(room, None)
         acted[room] = age, said, now
-        while len(acted) > _KEPT_ROOMS and (oldest := next(iter(acted))):
+        for oldest in list(acted)[:-_KEPT_ROOMS]:
             if len(acted) <= _REMEMBERED_ROOMS and acted[oldest][2] >= now - REMEMBERED:
                 break
             del acted[oldest]
