@@ -17,7 +17,7 @@ from tests.browser.continuity import (
     sockets,
     watch,
 )
-from tests.browser.figures import await_set_up
+from tests.browser.figures import await_set_up, failed_set_ups
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
 
@@ -30,7 +30,13 @@ _NO_PATH: Final = """() => {
         constructor(options) { super({ ...options, iceServers: [], iceTransportPolicy: "relay" }); }
     };
 }"""
-_PATH_AGAIN: Final = "() => { window.RTCPeerConnection = Object.getPrototypeOf(window.RTCPeerConnection); }"
+_SLOW_PATH: Final = """() => {
+    const later = () => new Promise((resolve) => setTimeout(resolve, 1_500));
+    window.RTCPeerConnection = class extends Object.getPrototypeOf(window.RTCPeerConnection) {
+        async setRemoteDescription(description) { await later(); await super.setRemoteDescription(description); }
+    };
+}"""
+"""There is a path again, but the other page looks after the connection once at least before that stands."""
 
 
 def meet(stage: Stage) -> tuple[Visitor, Visitor]:
@@ -102,6 +108,7 @@ class RepairTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
+            self.assertEqual(await_set_up(self.daemon, red), "host")
             red.page.evaluate(_NO_PATH)
             red.page.evaluate("window.connections.at(-1).close()")
             for visitor in (red, blue):
@@ -111,12 +118,13 @@ class RepairTests(BrowserCase):
                 self.assertEqual(visitor.state, "error")
                 self.assertEqual(visitor.text("title"), "Connection lost")
                 self.assertEqual(visitor.text("action"), "Try again")
-            # What was lost had been set up: it is no failure of that.
-            self.assertEqual(await_set_up(self.daemon, red), "host")
-            red.page.evaluate(_PATH_AGAIN)
+            # At once: the other side has given up this very moment, and must not do so again.
+            red.page.evaluate(_SLOW_PATH)
             red.press("action")
             for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
                 visitor.await_state("connected")
                 visitor.await_colour(colour)
+            # What was lost had been set up: it is no failure of that.
+            self.assertEqual(failed_set_ups(self.daemon), 0)
 
         return self.play(story)

@@ -178,11 +178,11 @@ class Visitor:
 
     def await_colour(self, colour: Camera, video: str = "remote") -> None:
         """Wait until that camera is painted in a video: the first frame comes after ``connected``."""
-        for _ in range(50):
-            if self.colour_seen(video) is colour:
-                return
+        deadline = time.monotonic() + PATIENCE / 1_000
+        while self.colour_seen(video) is not colour:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no {colour.name} picture: {self._mean(self._pixels(video))}")
             self.wait(100)
-        raise AssertionError(f"no {colour.name} picture: {self._mean(self._pixels(video))}")
 
     def await_own_colour(self, colour: Camera) -> None:
         """Wait until the visitor sees their own camera before the call."""

@@ -235,6 +235,7 @@ export class Call {
     this._disconnect();
     this.#peerSession = session;
     this.#lostSession = null;
+    this.#troubles = 0;
     this.connectingAt = performance.now();
     this.other = { isMuted: false, isCameraOff: false, isSharing: false };
     this.#connection = new Connection({
