@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # The address that `make run` listens on.
 HOST ?= 127.0.0.1
+# Which version `make release` makes.
+VERSION ?=
 # Which proofs `make acceptance` gives, all by default; further options for its runner.
 NAME ?=
 OPTIONS ?=
@@ -21,10 +23,11 @@ THE_PROJECT = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 # A virtual environment that another Python made is made again.
 MADE_BY := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 RUNTIME = $(VENV)/runtime-on-$(MADE_BY)
+INSTALLED = $(VENV)/installed-on-$(MADE_BY)
 DEVELOPMENT = $(VENV)/development-on-$(MADE_BY)
 SUPPLY_CHAIN = build/supply-chain/on-$(MADE_BY)
 
-.PHONY: help run test screens schemas lint format bench acceptance lock sbom licences audit deb clean
+.PHONY: help run test screens schemas lint format bench acceptance lock sbom licences audit deb version dist release clean
 
 help:
 	@echo 'make run          start callnet on this machine (HOST=0.0.0.0: for everyone who can reach it)'
@@ -36,6 +39,9 @@ help:
 	@echo 'make bench        measure speed and memory'
 	@echo 'make acceptance   prove on the whole what the tests prove of the parts (make acceptance calls: one proof)'
 	@echo 'make deb          build the Debian package of the last commit; installs what that needs when run as root'
+	@echo 'make dist         build wheel and sdist of the last commit, the same each time, into dist/'
+	@echo 'make release      the commit, the tag and the files of a release: make release VERSION=1.0.0'
+	@echo 'make version      print the version that this tree has'
 	@echo 'make lock         write the lock files anew from pyproject.toml'
 	@echo 'make sbom         list all that is part of callnet and was made by others: build/sbom.json (CycloneDX)'
 	@echo 'make licences     check the licences of all packages that are locked, and renew docs/licences.md'
@@ -43,15 +49,20 @@ help:
 	@echo 'make clean        remove everything that the above have made'
 	@echo 'PYTHON=python3.13 after any of them names the Python to use, 3.11 or newer.'
 
-$(RUNTIME): requirements.lock pyproject.toml
+$(RUNTIME): requirements.lock requirements-build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "callnet needs Python 3.11 or newer: make PYTHON=…")'
 	@echo 'Setting up $(VENV) with Python $(MADE_BY) …'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python $(FROM_WHEELS) --requirement requirements.lock
+	@$(BIN)/python $(FROM_WHEELS) --requirement requirements-build.lock
+	@touch $@
+
+# It is told its version when it is installed: again, once another commit is checked out or has got a tag.
+$(INSTALLED): $(RUNTIME) $(wildcard .git/logs/HEAD .git/refs/tags)
 	@$(THE_PROJECT)
 	@touch $@
 
-$(DEVELOPMENT): $(RUNTIME) requirements-dev.lock
+$(DEVELOPMENT): $(RUNTIME) requirements-dev.lock | $(INSTALLED)
 	@$(BIN)/python $(FROM_WHEELS) --requirement requirements-dev.lock
 	@touch $@
 
@@ -61,7 +72,7 @@ $(SUPPLY_CHAIN): requirements-supply-chain.lock
 	@build/supply-chain/bin/python $(FROM_WHEELS) --requirement requirements-supply-chain.lock
 	@touch $@
 
-run: $(RUNTIME)
+run: $(INSTALLED)
 ifneq ($(HOST),127.0.0.1)
 	@tools/settings-for '$(HOST)' >$(VENV)/run.toml
 	@CALLNET_CONFIG=$(VENV)/run.toml exec $(BIN)/twistd --nodaemon --pidfile= callnet
@@ -79,7 +90,7 @@ test-packages:
 screens: test-packages $(DEVELOPMENT)
 	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens tests.browser.test_phone_screens tests.browser.test_dashboard.DashboardUnderLoadTests
 
-schemas: $(RUNTIME)
+schemas: $(INSTALLED)
 	@$(BIN)/callnet schema asyncapi >docs/asyncapi.json
 	@$(BIN)/callnet schema openapi >docs/openapi.json
 	@$(BIN)/callnet schema room >docs/room.json
@@ -118,14 +129,25 @@ deb: deb-packages
 deb-packages:
 	@tools/debian-packages $(DEB_PACKAGES)
 
+version: $(RUNTIME)
+	@$(BIN)/hatchling version
+
+dist: $(DEVELOPMENT)
+	@$(BIN)/python -m tools.release dist
+
+release: $(DEVELOPMENT)
+	@$(BIN)/python -m tools.release release '$(VERSION)'
+
 # The tool that writes the lock files is not in them: no version of it is better than another.
 LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' build/lock/bin/uv pip compile --quiet --upgrade --universal \
 	--python-version 3.11 --only-binary :all: --generate-hashes
 lock:
 	@$(PYTHON) -m venv build/lock
 	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
-	@$(LOCK) pyproject.toml --group build --output-file requirements.lock
-	@$(LOCK) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(LOCK) pyproject.toml --output-file requirements.lock
+	@$(LOCK) --group build --constraint requirements.lock --output-file requirements-build.lock
+	@$(LOCK) pyproject.toml --group dev --constraint requirements.lock --constraint requirements-build.lock \
+		--output-file requirements-dev.lock
 	@$(LOCK) --group supply-chain --constraint requirements-dev.lock --output-file requirements-supply-chain.lock
 
 # What others made: the list of it, its licences, and what is known to be wrong with it.

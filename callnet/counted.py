@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from callnet.calls.rooms import RoomManager
 from callnet.operations.certificates import ServerTls
@@ -16,6 +17,7 @@ from callnet.operations.ice_servers import IceServers
 from callnet.operations.lag import Lag
 from callnet.operations.metrics import (
     Family,
+    of_build,
     of_calls,
     of_certificate,
     of_kinds,
@@ -55,10 +57,12 @@ class Counted(Struct, frozen=True):
     round_trips: Histogram | None
     """With Redis, if there is one."""
     lag: Lag
+    build: Family = field(default_factory=lambda: of_build(version("callnet")))
 
     def families(self) -> Iterator[Family]:
         """All of it."""
         counts = self.rooms.counts
+        yield self.build
         yield from of_calls(counts)
         yield of_unfinished(self.rooms.unfinished.placed_here())
         yield of_times("callnet_call_rang_after_seconds", "How long it took until devices rang.", counts.rang_after)

@@ -17,6 +17,7 @@ from acceptance import readme
 from callnet.cli import main
 from callnet.config_file import load
 from tests.test_layers import imports_of, modules_under
+from tools.supply_chain.locks import LOCKS
 
 ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = (
@@ -99,22 +100,27 @@ class RequirementsTests(SynchronousTestCase):
     """``pyproject.toml`` and the lock files say the same."""
 
     def test_locks_hold_what_is_required(self) -> None:
-        """Each requirement of the daemon is locked for it, each of development for the tests, with the same version."""
+        """Each requirement of the daemon, of a build and of development is locked, with the same version in all."""
         project = tomllib.loads(text_of("pyproject.toml"))
         wanted = requirement_names(project["project"]["dependencies"])
         groups = project["dependency-groups"]
         tools = requirement_names([entry for entry in groups["dev"] if isinstance(entry, str)])
-        locked, for_tests = (
-            dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text_of(name), re.MULTILINE))
-            for name in ("requirements.lock", "requirements-dev.lock")
+        to_build = requirement_names(project["build-system"]["requires"])
+        self.assertEqual(project["build-system"]["requires"], groups["build"])
+        locked, for_building, for_tests = (
+            dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text_of(LOCKS[purpose]), re.MULTILINE))
+            for purpose in ("daemon", "build", "development")
         )
         self.assertEqual(set(), wanted - locked.keys())
+        self.assertEqual(set(), to_build - for_building.keys())
         self.assertEqual(set(), tools - for_tests.keys())
         self.assertEqual(locked, {name: version for name, version in for_tests.items() if name in locked})
+        for_both = for_building.keys() & locked.keys()
+        self.assertEqual([], [name for name in for_both if for_building[name] != locked[name]])
 
     def test_every_line_has_a_hash(self) -> None:
         """No requirement is locked without hashes, and no lock names where packages come from."""
-        for name in ("requirements.lock", "requirements-dev.lock", "requirements-supply-chain.lock"):
+        for name in LOCKS.values():
             text = text_of(name)
             for block in re.split(r"\n(?=\S)", text):
                 if "==" in block:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.metadata import version
 from typing import Any
 
+from click.testing import CliRunner
 from twisted.internet.defer import Deferred
 
+from callnet.cli import main
 from tests.http_wire import Answer, HttpWire
 from tests.rfc6455 import TEXT
 from tests.room_case import KEYS, SESSIONS
@@ -92,6 +95,12 @@ class AdminTests(AdminCase):
         self.assertIn('\ncallnet_sockets{kind="device"} 0.0\n', text)
         for state in ("ringing", "active"):
             self.assertIn(f'\ncallnet_calls{{state="{state}"}} 0.0\n', text)
+
+    def test_version(self) -> None:
+        """It tells the version that is installed, as ``callnet --version`` does."""
+        line = f'callnet_build_info{{version="{version("callnet")}"}} 1.0'
+        self.assertIn(line, self.get("/metrics").body.decode().splitlines())
+        self.assertIn(version("callnet"), CliRunner().invoke(main, ["--version"]).output)
 
     def test_limits(self) -> None:
         """What is asked is as short as anything that is asked of the other listeners."""

@@ -28,6 +28,8 @@ def status(context: click.Context, place: str | None) -> None:
 def lines(report: Report, numbers: Numbers) -> Iterator[str]:
     """What to show."""
     yield "callnet is ready." if report.ready else f"callnet is not ready: {report.wrong}"
+    versions = sorted(label for name, label in numbers if name == "callnet_build_info")
+    yield f"  {'version':<13} {', '.join(versions)}"
     for number, worker in sorted(report.workers.items(), key=lambda each: int(each[0])):
         yield f"  {'worker ' + number:<13} {'ready' if worker.ready else worker.wrong}"
     for label in ("device", "page"):

@@ -65,6 +65,11 @@ class CallCounts(Protocol):
         """Those that were ended here."""
 
 
+def of_build(version: str) -> Family:
+    """Which version of callnet this is; nodes that are restarted one after the other may be of two."""
+    return Family("callnet_build_info", "1, by the version of callnet.", [Sample(version, 1)], "version", "gauge", True)
+
+
 def of_calls(calls: CallCounts) -> Sequence[Family]:
     """What has happened to calls."""
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 from twisted.internet import reactor as installed
@@ -83,6 +84,7 @@ class RunningTests(DoctorTestCase):
         for words in (["worker", "1 ready"], ["worker", "2 ready"], ["devices", "0"], ["pages", "0"]):
             self.assertIn([words[0], words[1]], [[each[0], " ".join(each[1].split())] for each in lines])
         self.assertIn("certificate", shown)
+        self.assertIn(["version", version("callnet")], lines)
 
     async def test_trouble(self) -> None:
         """When a worker does not answer, the status says so and ends with 1."""

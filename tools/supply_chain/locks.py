@@ -14,6 +14,7 @@ from tools.supply_chain import ROOT, Failed
 
 LOCKS: Final = {
     "daemon": "requirements.lock",
+    "build": "requirements-build.lock",
     "development": "requirements-dev.lock",
     "supply chain": "requirements-supply-chain.lock",
 }
