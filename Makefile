@@ -11,7 +11,7 @@ NAME ?=
 OPTIONS ?=
 
 # What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
-TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
+TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy nodejs npm postgresql promtool redis-server valkey-server systemd zbar-tools
 ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) buildah certbot curl debootstrap faketime iproute2 make nftables pebble procps
 # What the Debian package is built with.
 DEB_PACKAGES = debhelper dpkg-dev git python3-venv

@@ -1,0 +1,98 @@
+"""Builds the files of a commit, which are the same to the byte wherever and whenever the same tools build them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tools.release import Refused
+from tools.release.repository import Repository
+from tools.release.versions import for_npm
+
+SUMS: Final = "SHA256SUMS"
+"""The file with the hashes, as ``sha256sum --check`` reads it."""
+_SCRIPTS: Final = Path("callnet", "static", "client", "package.json")
+"""What makes the client in JavaScript a package, if it is one."""
+_TELL_ANOTHER: Final = re.compile("(SETUPTOOLS_SCM|VCS_VERSIONING)_.*")
+"""What in the environment would give a build another version than git does."""
+
+
+def build(repository: Repository, commit: str, target: Path) -> Mapping[str, str]:
+    """Build the wheel, the sdist and the package for JavaScript of a commit into a folder that is empty.
+
+    What has been changed and not committed is not in them. Returns the SHA-256 of each file, by its name.
+
+    :raises Refused: one cannot be built.
+    """
+    with tempfile.TemporaryDirectory(prefix="callnet-build-") as name:
+        tree = Path(name, "callnet")
+        repository.clone(commit, tree)
+        environment = _environment(repository.time(commit))
+        # The wheel is built from the sdist: who has that can build it again.
+        _do([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(target)], tree, environment)
+        if (tree / _SCRIPTS).exists():
+            _pack(tree / _SCRIPTS, _version_of(target), target, environment)
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(target.iterdir())}
+
+
+def build_twice(repository: Repository, commit: str, target: Path) -> Mapping[str, str]:
+    """The same, done twice in different folders.
+
+    :raises Refused: what came of it differs, too.
+    """
+    found = build(repository, commit, target)
+    with tempfile.TemporaryDirectory(prefix="callnet-again-") as again:
+        other = build(repository, commit, Path(again))
+    differing = sorted(name for name in found.keys() | other.keys() if found.get(name) != other.get(name))
+    if differing:
+        raise Refused(f"built twice, it is not the same: {', '.join(differing)}")
+    return found
+
+
+def sums(hashes: Mapping[str, str]) -> str:
+    """The content of :data:`SUMS`."""
+    return "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
+
+
+def deliver(source: Path, hashes: Mapping[str, str], target: Path) -> None:
+    """Move what was built to where it is looked for, and write :data:`SUMS` there."""
+    target.mkdir(exist_ok=True)
+    for name in hashes:
+        (target / name).write_bytes((source / name).read_bytes())
+    (target / SUMS).write_text(sums(hashes))
+
+
+def _environment(time: int) -> Mapping[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not _TELL_ANOTHER.fullmatch(name)}
+    return {**kept, "SOURCE_DATE_EPOCH": str(time)}
+
+
+def _version_of(folder: Path) -> str:
+    [sdist] = folder.glob("*.tar.gz")
+    return sdist.name.removesuffix(".tar.gz").rpartition("-")[2]
+
+
+def _pack(manifest: Path, version: str, target: Path, environment: Mapping[str, str]) -> None:
+    """Write the version into the manifest of a package, which is a copy, and pack it."""
+    told = json.loads(manifest.read_text(encoding="utf-8"))
+    manifest.write_text(json.dumps({**told, "version": for_npm(version)}, indent=2) + "\n", encoding="utf-8")
+    _do(["npm", "pack", "--silent", "--pack-destination", str(target)], manifest.parent, environment)
+
+
+def _do(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise Refused(f"{command[0]} is not installed") from None
+    if done.returncode:
+        raise Refused(f"{' '.join(command[:3])} failed: {(done.stdout + done.stderr)[-3000:]}")
