@@ -27,6 +27,7 @@ from acceptance import (
     page,
     page_repairs,
     partition,
+    release,
     rolling,
     scale,
     slow_readers,
@@ -42,6 +43,7 @@ from acceptance.timing import proof as timing
 
 MODULES = (
     newcomer,
+    release,
     debian_package,
     container,
     calls,

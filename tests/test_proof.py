@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from acceptance import bad_frames, bad_http, openapi, readme
+from acceptance import bad_frames, bad_http, openapi, readme, release
 from acceptance.bad_values import mutated
 from acceptance.daemon import complaints
 from acceptance.proof import ROOT, Outcome, Proof, report
@@ -81,6 +83,30 @@ class OpenApiTests(SynchronousTestCase):
         self.assertEqual(["schemathesis failed"], openapi.misses_of("Segmentation fault", done))
         del done["/account/login: good data, errorCode 0"]
         self.assertEqual(["/account/login never succeeded"], openapi.misses_of("", done))
+
+
+class ReleaseTests(SynchronousTestCase):
+    """What the proof of a release finds."""
+
+    def test_pythons(self) -> None:
+        """A Python is found by its version, and only if it is of that version and there."""
+        here = f"{sys.version_info.major}.{sys.version_info.minor}"
+        found = release.python(here)
+        assert found is not None
+        told = subprocess.run([str(found), "--version"], check=True, capture_output=True, text=True).stdout
+        self.assertTrue(told.startswith(f"Python {here}."))
+        self.assertIsNone(release.python("3.1"))
+
+    def test_hashes(self) -> None:
+        """The hashes are read as ``sha256sum`` writes them."""
+        folder = Path(self.mktemp())
+        (folder / "dist").mkdir(parents=True)
+        (folder / "dist" / "SHA256SUMS").write_text(
+            "00ff  callnet-1.0.0.tar.gz\n11ee  callnet-1.0.0-py3-none-any.whl\n"
+        )
+        self.assertEqual(
+            {"callnet-1.0.0.tar.gz": "00ff", "callnet-1.0.0-py3-none-any.whl": "11ee"}, release.hashes(folder)
+        )
 
 
 class BadInputTests(SynchronousTestCase):

@@ -1,0 +1,224 @@
+"""A release, made by the tool in a fresh clone, built once more elsewhere, and installed where nothing else is.
+
+The second build is in another folder, by another umask, in another time zone, 400 days later. What an empty virtual
+environment of each Python has in the end is what the installation brings along: by that its daemon starts, and a call
+goes through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from acceptance.daemon import complaints, ports, stop
+from acceptance.one_call import CALLEE, CALLER, call
+from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.revision import is_shallow
+from acceptance.tools import installed
+from acceptance.wire import login
+from tools.release.building import SUMS
+from tools.release.repository import Repository
+from tools.release.versions import newest
+
+PYTHONS: Final = ("3.11", "3.12", "3.13")
+JUDGE: Final = "twine==7.0.0"
+NEWS: Final = ("changes/+proof.misc.md", "A release is made for a proof.\n")
+LATER: Final = ("faketime", "-f", "+400d")
+ELSEWHERE: Final = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C.UTF-8"}
+FIRST: Final = "1.0.0"
+UNMASKED: Final = 0o022
+MASKED: Final = 0o077
+SETTINGS: Final = """
+state_dir = "{folder}/state"
+[listeners]
+account = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
+signaling = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
+site = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
+admin = [{{ endpoint = "unix:{folder}/admin" }}]
+"""
+FROM_THE_SDIST: Final = "tests.rules"
+"""Tests that are run where the sdist was unpacked."""
+
+
+def fresh_clone(target: Path) -> str:
+    """Clone this project, with news in it. Returns the version that its next release may have.
+
+    Of a clone without its history, which a release needs, the history begins anew.
+    """
+    _do(["git", "clone", "--quiet", "--no-local", str(ROOT), str(target)], target.parent)
+    if is_shallow():
+        shutil.rmtree(target / ".git")
+        _do(["git", "init", "--quiet", "--initial-branch", "main"], target)
+    (target / NEWS[0]).write_text(NEWS[1])
+    for command in (
+        ("config", "user.name", "The callnet developers"),
+        ("config", "user.email", "callnet@callnet.invalid"),
+        ("checkout", "--quiet", "-B", "main"),
+        ("add", "--all"),
+        ("commit", "--quiet", "--message", "news for a proof"),
+    ):
+        _do(["git", *command], target)
+    last = newest(Repository(target).tags_before())
+    return f"{last.major}.{last.minor + 1}.0" if last else FIRST
+
+
+def hashes(clone: Path) -> Mapping[str, str]:
+    """What the tool wrote down of the files that it built."""
+    lines = (clone / "dist" / SUMS).read_text().splitlines()
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def python(version: str) -> Path | None:
+    """A Python of this version: one that is found by its name, or that pyenv has."""
+    roots = [Path(root) for root in (os.environ.get("PYENV_ROOT"), Path.home() / ".pyenv") if root]
+    found = [
+        Path(path)
+        for path in (shutil.which(f"python{version}"), shutil.which(f"python{version}", path="/usr/bin"))
+        if path
+    ]
+    found += [path for root in roots for path in sorted((root / "versions").glob(f"{version}.*/bin/python{version}"))]
+    works = "import ensurepip, sqlite3, ssl, sys, venv; print('%d.%d' % sys.version_info[:2])"
+    for path in found:
+        told = subprocess.run([str(path), "-c", works], capture_output=True, text=True, check=False)
+        if told.stdout.strip() == version:
+            return path
+    return None
+
+
+class Installation:
+    """One file of the release, in a virtual environment of its own."""
+
+    def __init__(self, python: Path, file: Path, folder: Path) -> None:
+        self._bin = folder / "venv" / "bin"
+        self._folder = folder
+        folder.mkdir()
+        _do([str(python), "-m", "venv", str(folder / "venv")], folder)
+        quiet = ("--quiet", "--disable-pip-version-check", "--only-binary", ":all:")  # no compiler is needed
+        _do([str(self._bin / "pip"), "install", *quiet, str(file)], folder)
+
+    def faults(self, version: str) -> Sequence[str]:
+        """Say what it does not do as it should."""
+        found = []
+        said = _do([str(self._bin / "callnet"), "--version"], self._folder).strip()
+        if said != f"callnet, version {version}":
+            found.append(f"callnet --version says {said!r}")
+        if not re.search(r"^\s+callnet\s", _do([str(self._bin / "twistd"), "--help"], self._folder), re.MULTILINE):
+            found.append("twistd --help knows no callnet")
+        return [*found, *self._serve(version)]
+
+    def _serve(self, version: str) -> Sequence[str]:
+        """Start its daemon, call, and ask how it is."""
+        settings, log = self._folder / "callnet.toml", self._folder / "log"
+        settings.write_text(SETTINGS.format(folder=self._folder))
+        twistd = [str(self._bin / "twistd"), "--nodaemon", "--pidfile=", "callnet", "--config", str(settings)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                twistd, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+        try:
+            asyncio.run(_call(ports(process, log)))
+            told = _do([str(self._bin / "callnet"), "--config", str(settings), "status"], self._folder)
+        finally:
+            stop(process)
+        said = re.findall(r"^  version +(\S+)$", told, re.MULTILINE)
+        faults = [] if said == [version] else [f"callnet status says version {said}"]
+        return [*faults, *(f"the daemon logged {line}" for line in complaints(log.read_text(errors="replace")))]
+
+
+async def _call(at: Mapping[str, int]) -> None:
+    tokens = [await login(at["account"], *device) for device in (CALLER, CALLEE)]
+    await call(at["signaling"], tokens[0], tokens[1])
+
+
+def _do(command: Sequence[str], folder: Path, variables: Mapping[str, str] | None = None, umask: int = UNMASKED) -> str:
+    """Run a command. Returns what it printed.
+
+    :raises subprocess.CalledProcessError: it failed; what it said is shown.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**environment, **(variables or {})},
+        umask=umask,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        print((done.stdout + done.stderr)[-3000:])
+        done.check_returncode()
+    return done.stdout
+
+
+def _from_the_sdist(sdist: Path, folder: Path) -> Sequence[str]:
+    """Unpack it, see that nothing is missing of what git has, and run some tests of its own."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    [tree] = folder.iterdir()
+    there = {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()}
+    known = set(_do(["git", "ls-files"], ROOT).splitlines())
+    missing = {name for name in known - there if not name.startswith((".git", "changes/"))}
+    _do([sys.executable, "-m", "twisted.trial", FROM_THE_SDIST], tree)
+    return [f"the sdist lacks {name}" for name in sorted(missing)]
+
+
+def _tried(wanted: str, file: Path, version: str, folder: Path) -> tuple[str, Sequence[str]]:
+    """Install a file with a Python. Returns what that was, in words, and what was wrong."""
+    kind = "wheel" if file.suffix == ".whl" else "sdist"
+    found = python(wanted)
+    if found is None:
+        return f"Python {wanted}, from the {kind}", [f"this machine has no Python {wanted}"]
+    exactly = _do([str(found), "-c", "import platform; print(platform.python_version())"], folder).strip()
+    faults = Installation(found, file, folder / f"{wanted}-{kind}").faults(version)
+    return f"Python {exactly}, from the {kind}", faults
+
+
+def _built_again(clone: Path, folder: Path) -> Mapping[str, str]:
+    """Build what a clone is at in another one, as unlike the first time as can be. Returns the hashes."""
+    _do(["git", "clone", "--quiet", str(clone), str(folder)], clone, umask=MASKED)
+    _do([*LATER, sys.executable, "-m", "tools.release", "dist"], folder, ELSEWHERE, MASKED)
+    return hashes(folder)
+
+
+def prove(brief: bool, _seed: int) -> Outcome:
+    """One release."""
+    misses: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="callnet-release-") as name:
+        clone, far, unpacked = (Path(name, part) for part in ("clone", "far", "unpacked"))
+        version = fresh_clone(clone)
+        _do([sys.executable, "-m", "tools.release", "release", version], clone)
+        built = hashes(clone)
+        counts: dict[str, object] = {"version": version, **built}
+        far.mkdir()
+        again = _built_again(clone, far / "away")
+        misses += [f"built again, the hashes are others: {again}"] if again != built else []
+        files = [clone / "dist" / file for file in built if file.endswith((".whl", ".tar.gz"))]
+        _do([str(installed("twine", JUDGE)), "check", "--strict", *map(str, files)], clone)
+        misses += _from_the_sdist(files[-1], unpacked)
+        tries = [(wanted, file) for wanted in PYTHONS for file in files]
+        # A slice has the oldest Python and the newest, each with another of the two files.
+        for wanted, file in (tries[0], tries[-1]) if brief else tries:
+            what, faults = _tried(wanted, file, version, Path(name))
+            counts[what] = "; ".join(faults) or "installed, started, served a call"
+            misses += [f"{what}: {fault}" for fault in faults]
+    return Outcome(counts, misses)
+
+
+PROOF: Final = Proof(
+    "release",
+    "a release made in a fresh clone, and built again in another folder, at another time and with another umask, has"
+    " the same hashes; its wheel and its sdist are installed in empty virtual environments of Python 3.11, 3.12 and 3.13,"
+    " tell their version, start by twistd, and serve a call",
+    prove,
+)
