@@ -14,6 +14,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -71,6 +72,12 @@ class Engine:
         return (*self._command, "run", *options, container, "--", *command)
 
 
+def version() -> str:
+    """The version that this tree has, as ``make version`` prints it."""
+    command = (sys.executable, "-m", "hatchling", "version")
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
 def build(engine: Engine, folder: Path) -> Mapping[str, Any]:
     """Make the image. Returns what it says of itself."""
     archive = folder / "base.tar"
@@ -85,7 +92,8 @@ def build(engine: Engine, folder: Path) -> Mapping[str, Any]:
     engine.do("add", base, str(archive), "/")
     engine.do("commit", "--rm", base, BASE)
     archive.unlink()
-    engine.do("build", "--isolation", "chroot", "--pull-never", "--format", "docker", "--tag", IMAGE, str(ROOT))
+    options = ("--isolation", "chroot", "--pull-never", "--format", "docker", "--build-arg", f"VERSION={version()}")
+    engine.do("build", *options, "--tag", IMAGE, str(ROOT))
     inspected: Mapping[str, Any] = json.loads(engine.do("inspect", "--type", "image", IMAGE))["Docker"]["config"]
     return inspected
 
@@ -111,6 +119,8 @@ class Life:
 
     def tell(self) -> None:
         """All of it."""
+        said = self._do("callnet", "--version").strip()
+        self._expect(said == f"callnet, version {version()}", f"its version is told as {said!r}")
         for device in (CALLER, CALLEE):
             self._do("callnet", "account", "add", *device)
         self._serve(self._first_time)

@@ -110,6 +110,8 @@ class Life:
         self._serve("the package before", self._first_time)
         self._install(new)
         self._expect((self._root / SETTINGS).read_text() == settings, "the upgrade has changed the settings")
+        said, version = self._system.do(PACKAGE, "--version").strip(), _field(new, "Version")
+        self._expect(said == f"callnet, version {_for_python(version)}", f"the package {version} says {said!r}")
         self._serve("this package", self._again)
         self._system.do("apt-get", "remove", "--yes", PACKAGE)
         self._expect((self._root / SETTINGS).read_text() == settings, "the settings were removed before a purge")
@@ -188,6 +190,11 @@ def _field(package: Path, name: str) -> str:
     """What a package says of itself."""
     command = ("dpkg-deb", "--field", str(package), name)
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _for_python(version: str) -> str:
+    """Write a version of Debian's as Python does."""
+    return version.replace("~dev", ".dev").replace("~", "")
 
 
 def _built(commit: str, folder: Path) -> Path:

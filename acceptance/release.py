@@ -218,7 +218,7 @@ def prove(brief: bool, _seed: int) -> Outcome:
 PROOF: Final = Proof(
     "release",
     "a release made in a fresh clone, and built again in another folder, at another time and with another umask, has"
-    " the same hashes; its wheel and its sdist are installed in empty virtual environments of Python 3.11, 3.12 and 3.13,"
-    " tell their version, start by twistd, and serve a call",
+    " the same hashes; its wheel and its sdist are installed in empty virtual environments of Python 3.11, 3.12 and"
+    " 3.13, tell their version, start by twistd, and serve a call",
     prove,
 )

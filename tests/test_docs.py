@@ -23,8 +23,11 @@ ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = (
     "README.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CODE_OF_CONDUCT.md",
     "docs/architecture.md",
     "docs/call-page.md",
+    "docs/releases.md",
     "docs/room.md",
     "docs/operating.md",
     "docs/packages.md",

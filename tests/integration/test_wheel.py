@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 from zipfile import ZipFile
 
+from packaging.metadata import Metadata
 from twisted.trial.unittest import SynchronousTestCase
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -25,26 +25,26 @@ def tracked(folder: str) -> set[str]:
 class WheelTests(SynchronousTestCase):
     """What is in the wheel."""
 
-    def build(self) -> set[str]:
-        """Build the wheel, with what is installed here, and name the files in it.
-
-        It is built from a copy: what an earlier build has left beside the sources would go into this one.
-        """
-        sources, target = Path(self.mktemp()).absolute(), Path(self.mktemp()).absolute()
-        for folder in ("callnet", "twisted"):
-            shutil.copytree(
-                ROOT / folder, sources / folder, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache")
-            )
-        for name in ("pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy(ROOT / name, sources)
-        command = ("-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(sources))
-        built = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+    def setUp(self) -> None:
+        """Build it, with what is installed here."""
+        target = Path(self.mktemp()).absolute()
+        command = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(ROOT))
+        built = subprocess.run(command, capture_output=True, text=True, check=False)
         self.assertEqual(0, built.returncode, built.stdout + built.stderr)
-        (wheel,) = target.glob("callnet-*.whl")
-        with ZipFile(wheel) as archive:
-            return set(archive.namelist())
+        [wheel] = target.glob("callnet-*.whl")
+        self.archive = ZipFile(wheel)
+        self.addCleanup(self.archive.close)
 
     def test_contents(self) -> None:
         """The wheel holds the plugin, every module, static file and migration, and nothing else of the project."""
-        held = {name for name in self.build() if ".dist-info/" not in name}
+        held = {name for name in self.archive.namelist() if ".dist-info/" not in name}
         self.assertEqual(tracked("callnet") | tracked("twisted"), held)
+
+    def test_metadata(self) -> None:
+        """What it says of itself is well-formed, describes the project by README.md, and has its licence."""
+        names = {name.partition(".dist-info/")[2]: name for name in self.archive.namelist()}
+        metadata = Metadata.from_email(self.archive.read(names["METADATA"]), validate=True)
+        self.assertEqual((ROOT / "README.md").read_text(), metadata.description)
+        self.assertEqual(("text/markdown", "MIT"), (metadata.description_content_type, metadata.license_expression))
+        self.assertEqual((ROOT / "LICENSE").read_bytes(), self.archive.read(names["licenses/LICENSE"]))
+        self.assertIn("callnet = callnet.cli:main", self.archive.read(names["entry_points.txt"]).decode())
