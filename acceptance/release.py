@@ -58,7 +58,9 @@ def fresh_clone(target: Path) -> str:
     if is_shallow():
         shutil.rmtree(target / ".git")
         _do(["git", "init", "--quiet", "--initial-branch", "main"], target)
-    (target / NEWS[0]).write_text(NEWS[1])
+    news = target / NEWS[0]
+    news.parent.mkdir(exist_ok=True)  # a release has taken all that was there
+    news.write_text(NEWS[1])
     for command in (
         ("config", "user.name", "The callnet developers"),
         ("config", "user.email", "callnet@callnet.invalid"),

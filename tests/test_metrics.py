@@ -15,6 +15,7 @@ from callnet.operations.metrics import (
     Sample,
     as_text,
     counters,
+    of_build,
     of_calls,
     of_certificate,
     of_events,
@@ -64,6 +65,13 @@ class TextTests(SynchronousTestCase):
                 ("callnet_sockets", "page"): 1,
             },
         )
+
+    def test_build(self) -> None:
+        """Workers of one version show it once, those of two versions both."""
+        first, next_ = [of_build("1.0.0")], [of_build("1.1.0rc1")]
+        self.assertEqual(read(as_text(total([first, first]))), {("callnet_build_info", "1.0.0"): 1})
+        both = {("callnet_build_info", "1.0.0"): 1.0, ("callnet_build_info", "1.1.0rc1"): 1.0}
+        self.assertEqual(read(as_text(total([first, next_]))), both)
 
     def test_turn(self) -> None:
         """Credentials are counted by whom they were for, and so are those that nobody got."""
