@@ -11,8 +11,8 @@ NAME ?=
 OPTIONS ?=
 
 # What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
-TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy nodejs npm postgresql promtool redis-server valkey-server systemd zbar-tools
-ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) buildah certbot curl debootstrap faketime iproute2 make nftables pebble procps
+TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy mariadb-client-core mariadb-server-core nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
+ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) buildah certbot curl debootstrap faketime iproute2 make nftables npm pebble procps
 # What the Debian package is built with.
 DEB_PACKAGES = debhelper dpkg-dev git python3-venv
 

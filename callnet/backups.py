@@ -32,7 +32,7 @@ FORMAT: Final = 1
 MANIFEST: Final = "backup.json"
 _DATABASE: Final = "callnet.db"
 _KEYS: Final = "keys/"
-_ONE_OF_SEVERAL: Final = re.compile(r"keys/signing\.key\.d/[0-9a-f]{8}")
+_ONE_OF_SEVERAL: Final = re.compile(r"keys/signing\.key\.d/([0-9a-f]{8}|older)")
 _LARGEST_KEY: Final = 64 * 1024
 """Bytes."""
 _PART: Final = 1 << 20

@@ -11,7 +11,7 @@ from callnet.errors import CallnetError
 
 _COMMANDS = (
     *("account", "backup", "contact", "database", "device", "doctor", "key"),
-    *("restore", "schema", "status", "top", "webhook"),
+    *("migrate", "restore", "schema", "status", "top", "webhook"),
 )
 
 

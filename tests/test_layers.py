@@ -21,7 +21,7 @@ LAYERS: Final = (
     {"push", "running"},
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},
-    {"schemas", "doctor", "backups"},
+    {"schemas", "doctor", "backups", "migration"},
     {"commands", "daemon", "people", "renewals", "counted", "administered"},
     {"cli"},
     {"tap"},

@@ -2,7 +2,8 @@
 
 The *first* key is in the file that the setting names. The others are in the folder beside it that is
 named after it, ``signing.key.d`` beside ``signing.key``: a file each, named by the key's id, as
-:func:`add_key` makes it. Whatever has another name there is no key, such as a file that is just being written.
+:func:`add_key` makes it. Whatever has another name there is no key, such as a file that is just being written; but
+``older``, as :func:`take_over` makes it, has the key of the server that callnet took over from.
 """
 
 from __future__ import annotations
@@ -14,22 +15,26 @@ import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias, TypeVar
 
 import msgspec
 from jwt.algorithms import HMACAlgorithm
 from jwt.exceptions import InvalidKeyError
 from msgspec import Meta, Struct
 
-from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.ring import Key, KeyRing, OlderServer
 from callnet.config import SIGNING_KEY_MIN
 from callnet.errors import StartError
 from callnet.operations import files
 
+_T = TypeVar("_T")
 _SETTING: Final = "tokens.signing_key_file"
 _KID: Final = re.compile(r"[0-9a-f]{8}")
+_OLDER: Final = "older"
 _END_OF_TIME: Final = 253402300799
 """The last second of the year 9999."""
+_Time: TypeAlias = Annotated[float, Meta(gt=0, le=_END_OF_TIME)]
+"""Seconds since 1970."""
 
 
 class _Stored(Struct, frozen=True):
@@ -37,8 +42,15 @@ class _Stored(Struct, frozen=True):
 
     secret: str
     """In hexadecimal."""
-    signs_from: Annotated[float, Meta(gt=0, le=_END_OF_TIME)]
-    """Seconds since 1970."""
+    signs_from: _Time
+
+
+class _StoredOlder(Struct, frozen=True):
+    """What the file of the older server's key says, in TOML."""
+
+    secret: str
+    """In hexadecimal."""
+    until: _Time
 
 
 def load_or_make_keys(path: str | os.PathLike[str]) -> KeyRing:
@@ -49,7 +61,7 @@ def load_or_make_keys(path: str | os.PathLike[str]) -> KeyRing:
 
     :raises StartError: a file cannot be read or made, is open to others, or holds no key.
     """
-    first, others = Path(path), _read_folder(Path(path))
+    first, others = Path(path), _read_others(Path(path))
     if not others and not os.path.lexists(first):
         with _explained(first):
             files.make_once(str(first), secrets.token_hex(SIGNING_KEY_MIN).encode() + b"\n")
@@ -61,22 +73,27 @@ def load_keys(path: str | os.PathLike[str]) -> KeyRing:
 
     :raises StartError: there is none; or a file cannot be read, is open to others, or holds no key.
     """
-    return _ring(Path(path), _read_folder(Path(path)))
+    return _ring(Path(path), _read_others(Path(path)))
 
 
-def add_key(path: str | os.PathLike[str], signs_from: float) -> Key:
-    """Make another key, and its file.
+def add_key(path: str | os.PathLike[str], signs_from: float, secret: bytes = b"") -> Key:
+    """Add another key, and its file.
 
     :param signs_from: seconds since 1970.
+    :param secret: empty: a new one is made.
     :raises StartError: the file cannot be made.
     """
-    key = Key.of(secrets.token_bytes(SIGNING_KEY_MIN), float(signs_from))
-    folder = _folder(Path(path))
-    files.make_private_directory(str(folder), _SETTING)
-    with _explained(folder / key.kid):
-        content = f'secret = "{key.secret.hex()}"\nsigns_from = {key.signs_from!r}\n'
-        files.overwrite(str(folder / key.kid), content.encode("ascii"), files.PRIVATE)
+    key = Key.of(secret or secrets.token_bytes(SIGNING_KEY_MIN), float(signs_from))
+    _store(Path(path), key.kid, f'secret = "{key.secret.hex()}"\nsigns_from = {key.signs_from!r}\n')
     return key
+
+
+def take_over(path: str | os.PathLike[str], older: OlderServer) -> None:
+    """Have tokens that name no key checked against the key of another server, in place of the one before.
+
+    :raises StartError: the file cannot be made.
+    """
+    _store(Path(path), _OLDER, f'secret = "{older.key.secret.hex()}"\nuntil = {older.until!r}\n')
 
 
 def remove_key(path: str | os.PathLike[str], key: Key) -> None:
@@ -88,6 +105,28 @@ def remove_key(path: str | os.PathLike[str], key: Key) -> None:
     file = _folder(first) / key.kid if key.signs_from else first  # the others all begin to sign later than 1970
     with _explained(file):
         file.unlink()
+
+
+def remove_older(path: str | os.PathLike[str]) -> None:
+    """Remove the file of the older server's key.
+
+    :raises StartError: it cannot be removed.
+    """
+    file = _folder(Path(path)) / _OLDER
+    with _explained(file):
+        file.unlink()
+
+
+def load_older(path: str | os.PathLike[str]) -> OlderServer | None:
+    """Read the key of the server that callnet took over from, if there is one.
+
+    :raises StartError: the file cannot be read, is open to others, or holds no key.
+    """
+    file = _folder(Path(path)) / _OLDER
+    if not os.path.lexists(file):
+        return None
+    stored = _decoded(file, _StoredOlder, "until")
+    return OlderServer(Key.of(_secret(stored.secret, file, "until")), stored.until)
 
 
 def key_from_secret(secret: bytes, origin: str, signs_from: float = 0.0) -> Key:
@@ -109,10 +148,17 @@ def _folder(first: Path) -> Path:
     return Path(f"{first}.d")
 
 
+def _store(first: Path, name: str, content: str) -> None:
+    folder = _folder(first)
+    files.make_private_directory(str(folder), _SETTING)
+    with _explained(folder / name):
+        files.overwrite(str(folder / name), content.encode("ascii"), files.PRIVATE)
+
+
 def _ring(first: Path, others: Sequence[Key]) -> KeyRing:
     """All keys. Without others the first must be there."""
     is_there = not others or os.path.lexists(first)
-    return KeyRing.of(_read_first(first) if is_there else None, others)
+    return KeyRing.of(_read_first(first) if is_there else None, others, load_older(first))
 
 
 @contextlib.contextmanager
@@ -128,7 +174,7 @@ def _read_first(file: Path) -> Key:
     return key_from_secret(content.removesuffix(b"\n").removesuffix(b"\r"), f"{_SETTING}: {file}")
 
 
-def _read_folder(first: Path) -> Sequence[Key]:
+def _read_others(first: Path) -> Sequence[Key]:
     """The other keys."""
     folder = _folder(first)
     if not os.path.lexists(folder):
@@ -143,14 +189,27 @@ def _read_folder(first: Path) -> Sequence[Key]:
 
 def _read_stored(file: Path) -> Key:
     origin = f"{_SETTING}: {file}"
-    try:
-        stored = msgspec.toml.decode(files.read_private(file, _SETTING), type=_Stored)
-        secret = bytes.fromhex(stored.secret)
-    except (msgspec.MsgspecError, ValueError, RecursionError):  # their texts may repeat what is in the file
-        raise StartError(
-            f"{origin}: it must have a secret in hexadecimal and signs_from in seconds since 1970"
-        ) from None
-    key = key_from_secret(secret, origin, stored.signs_from)
+    stored = _decoded(file, _Stored, "signs_from")
+    key = key_from_secret(_secret(stored.secret, file, "signs_from"), origin, stored.signs_from)
     if key.kid != file.name:
         raise StartError(f"{origin}: this is the key {key.kid}, and the file must be named so")
     return key
+
+
+def _decoded(file: Path, kind: type[_T], time: str) -> _T:
+    """What a file in the folder says."""
+    try:
+        return msgspec.toml.decode(files.read_private(file, _SETTING), type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # their texts may repeat what is in the file
+        raise _not_stored(file, time) from None
+
+
+def _secret(stored: str, file: Path, time: str) -> bytes:
+    try:
+        return bytes.fromhex(stored)
+    except ValueError:
+        raise _not_stored(file, time) from None
+
+
+def _not_stored(file: Path, time: str) -> StartError:
+    return StartError(f"{_SETTING}: {file}: it must have a secret in hexadecimal and {time} in seconds since 1970")

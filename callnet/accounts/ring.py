@@ -28,6 +28,15 @@ class Key(Struct, frozen=True):
         return cls(hmac.digest(secret, b"callnet kid", hashlib.sha256).hex()[:8], secret, signs_from)
 
 
+class OlderServer(Struct, frozen=True):
+    """The key of the server from which callnet took over. Its tokens name no key."""
+
+    key: Key
+    """It may be too short to sign with."""
+    until: float
+    """Seconds since 1970: all tokens that this server issued have expired by then."""
+
+
 class KeyRing(Struct, frozen=True):
     """All keys whose tokens are accepted: one at least. See :meth:`of`.
 
@@ -39,16 +48,20 @@ class KeyRing(Struct, frozen=True):
     """In the order in which they come to sign."""
     without_kid: Key | None
     """What a token is checked against that names no key; ``None``: no such token is accepted."""
+    without_kid_until: float = inf
+    """Such a token must expire by then, in seconds since 1970."""
 
     @classmethod
-    def of(cls, first: Key | None, others: Iterable[Key] = ()) -> KeyRing:
+    def of(cls, first: Key | None, others: Iterable[Key] = (), older: OlderServer | None = None) -> KeyRing:
         """Make a ring.
 
         :param first: the oldest key there ever was, if it is still there; tokens of older servers name no key,
-            and are its.
+            and are its ...
+        :param older: ... unless it is known which key that server had.
         """
         keys = [*others] if first is None else [first, *others]
-        return cls(tuple(sorted(keys, key=lambda key: (key.signs_from, key.kid))), first)
+        in_order = tuple(sorted(keys, key=lambda key: (key.signs_from, key.kid)))
+        return cls(in_order, first) if older is None else cls(in_order, older.key, older.until)
 
     def signing(self, now: float) -> Key:
         """The key that signs at this time, in seconds since 1970."""

@@ -8,10 +8,12 @@ import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 import jwt
 import msgspec
+from jwt.algorithms import HMACAlgorithm
 from msgspec import Struct
 
 from callnet.accounts.enrolment import is_cn_mobile, is_device_id, is_well_formed_phone
@@ -57,6 +59,13 @@ def _signature(signed: str, key: Key) -> str:
     return _to_base64(hmac.digest(key.secret, signed.encode("ascii"), hashlib.sha256))
 
 
+class _OfAnyKey(HMACAlgorithm):
+    """HS256. How long a key must be is not decided here: that of an older server may be short."""
+
+    def check_key_length(self, key: bytes) -> None:
+        """Do not complain of it."""
+
+
 class Tokens:
     """Issues and verifies tokens.
 
@@ -80,7 +89,8 @@ class Tokens:
         self.now: Final = now
         self._revocations = revocations or Revocations()
         self._split_user_name = split_user_name
-        self._jws = jwt.PyJWS(algorithms=[_ALGORITHM])
+        self._jws = jwt.PyJWS(algorithms=[])
+        self._jws.register_algorithm(_ALGORITHM, _OfAnyKey(HMACAlgorithm.SHA256))
         self._decode_claims = msgspec.json.Decoder(_Claims).decode
         self.use(ring)
 
@@ -123,9 +133,12 @@ class Tokens:
         if len(token) > TOKEN_MAX or not token.isascii() or "=" in token:  # PyJWT would take padding
             raise TokenInvalid("the token is malformed")
         try:
-            claims = self._decode_claims(self._payload(token))
+            payload, until = self._payload(token)
+            claims = self._decode_claims(payload)
         except (jwt.InvalidTokenError, binascii.Error, msgspec.MsgspecError, UnicodeError, RecursionError):
             raise TokenInvalid("the token is malformed or was not issued here") from None
+        if claims.exp > until:
+            raise TokenInvalid("the token expires later than any of the older server's")
         self._check_times(claims)
         issued_at = claims.exp - self.lifetime if claims.iat is None else claims.iat
         verified = Token(self._identity(claims), issued_at, claims.exp, claims.jti, claims.claimed)
@@ -142,24 +155,27 @@ class Tokens:
     def _header_of(self, key: Key) -> str:
         return self._jws.encode(b"{}", key.secret, _ALGORITHM, {"kid": key.kid}).partition(".")[0]
 
-    def _payload(self, token: str) -> bytes:
-        """What was signed, if it was signed by one of us (RFC 7515 §5.2)."""
+    def _payload(self, token: str) -> tuple[bytes, float]:
+        """What was signed, if it was signed by one of us (RFC 7515 §5.2), and when it must have expired."""
         header, _, payload = token.partition(".")
         key = self._headers.get(header)
         if key is None:
-            verified = self._jws.decode_complete(token, self._key_of(token).secret, [_ALGORITHM])
-            return bytes(verified["payload"])
+            key, until = self._key_of(token)
+            verified = self._jws.decode_complete(token, key.secret, [_ALGORITHM])
+            return bytes(verified["payload"]), until
         payload, _, signature = payload.rpartition(".")
         if not hmac.compare_digest(signature, _signature(f"{header}.{payload}", key)):
             raise TokenInvalid("the token was not issued here")
-        return urlsafe_b64decode(payload + "==")
+        return urlsafe_b64decode(payload + "=="), self._ring.without_kid_until if header == _SEED_HEADER else inf
 
-    def _key_of(self, token: str) -> Key:
+    def _key_of(self, token: str) -> tuple[Key, float]:
         header = self._jws.get_unverified_header(token)
-        key = self._keys.get(header["kid"]) if "kid" in header else self._ring.without_kid
+        key, until = self._ring.without_kid, self._ring.without_kid_until
+        if "kid" in header:
+            key, until = self._keys.get(header["kid"]), inf
         if key is None:
             raise TokenInvalid("the token was signed with an unknown key")
-        return key
+        return key, until
 
     def _check_times(self, claims: _Claims) -> None:
         now = self.now()

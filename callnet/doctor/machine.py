@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from callnet.accounts.keys import load_keys
-from callnet.config import Settings, TokenSettings
+from callnet.config import SIGNING_KEY_MIN, Settings, TokenSettings
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.errors import StartError
 
@@ -76,7 +76,16 @@ def _keys(settings: TokenSettings) -> Finding:
         ring = load_keys(first)
     except StartError as error:
         return bad(about, str(error), "bring the key back from a backup; without it all devices must log in anew")
-    return good(about, f"{len(ring.keys)}, and {ring.signing(time.time()).kid} signs")
+    now = time.time()
+    text = f"{len(ring.keys)}, and {ring.signing(now).kid} signs"
+    older = ring.without_kid
+    if older is None or len(older.secret) >= SIGNING_KEY_MIN or now >= ring.without_kid_until:
+        return good(about, text)
+    return doubt(
+        about,
+        f"{text}; that of the older server is so short that who has a token of its can forge others",
+        f"as soon as no device needs it: callnet key retire {older.kid}, and reload",
+    )
 
 
 def _open_files(soft: int) -> Finding:

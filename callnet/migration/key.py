@@ -1,0 +1,67 @@
+"""The key of the older server: its tokens go on to be accepted, and while it is long enough it signs here, too."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from callnet.accounts import keys
+from callnet.accounts.ring import Key, OlderServer
+from callnet.config import SIGNING_KEY_MIN, TokenSettings
+from callnet.migration.errors import MigrationError
+from callnet.operations import files
+
+SETTING: Final = "the older server's key"
+
+
+def read(path: str) -> Key:
+    """Read the secret of the older server from a file: all of it, but one line break at the end.
+
+    :raises StartError: it cannot be read, or is open to others.
+    :raises MigrationError: it is empty.
+    """
+    secret = files.read_private(path, SETTING).removesuffix(b"\n").removesuffix(b"\r")
+    if not secret:
+        raise MigrationError(f"{SETTING}: {path} is empty")
+    return Key.of(secret)
+
+
+def is_long(key: Key) -> bool:
+    """Whether it may sign. A short one is found out by whoever has one token."""
+    return len(key.secret) >= SIGNING_KEY_MIN
+
+
+def take_over(path: str, key: Key, now: float, until: float) -> OlderServer | None:
+    """Have tokens that name no key checked against this one, if they expire by ``until``, and let it sign if it may.
+
+    :param path: where the first key is.
+    :returns: by which key they are checked now; ``None``: by the first one, which it is, without an end.
+    :raises StartError: the keys cannot be read, or not be written.
+    """
+    ring = keys.load_or_make_keys(path)
+    if ring.without_kid is not None and ring.without_kid.secret == key.secret and keys.load_older(path) is None:
+        return None
+    older = OlderServer(key, until)
+    keys.take_over(path, older)
+    if is_long(key) and all(key.kid != each.kid for each in ring.keys):
+        keys.add_key(path, now, key.secret)
+    return older
+
+
+def about_tokens(settings: TokenSettings, now: float) -> str:
+    """Say whether the older server accepts tokens that are issued here now, which it does if its key signs them.
+
+    :raises StartError: the keys cannot be read.
+    """
+    path = settings.signing_key_file
+    if settings.signing_key:
+        kid, older = Key.of(settings.signing_key.encode()).kid, None
+    elif os.path.lexists(path) or os.path.lexists(f"{path}.d"):
+        kid, older = keys.load_keys(path).signing(now).kid, keys.load_older(path)
+    else:
+        return "none was issued here: there is no key"
+    if older is None:
+        return f"the key {kid} signs; if it is the older server's, that accepts the tokens that are issued here"
+    if older.key.kid == kid:
+        return "the older server accepts those that are issued here"
+    return "the older server refuses those that are issued here: devices that have one must log in there again"

@@ -1,0 +1,60 @@
+"""What is told of a migration: each row that stays behind at once, and in the end how many there were of each kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from callnet.migration.rows import Kind, shown
+
+
+class Report:
+    """Counts, and tells. It keeps no rows.
+
+    :param tell: writes a line about one row.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._read: Counter[Kind] = Counter()
+        self._moved: Counter[Kind] = Counter()
+        self._refused: Counter[tuple[Kind, str]] = Counter()
+        self._noted: Counter[tuple[Kind, str]] = Counter()
+
+    def read(self, kind: Kind, rows: int) -> None:
+        """So many were looked at."""
+        self._read[kind] += rows
+
+    def moved(self, kind: Kind, rows: int) -> None:
+        """So many were not there yet."""
+        self._moved[kind] += rows
+
+    def refused(self, kind: Kind, place: str, values: Sequence[object], reason: str) -> None:
+        """A row stays behind."""
+        self._refused[kind, reason] += 1
+        self._tell(f"{kind}: {place}{shown(kind, values)}: not taken: {reason}")
+
+    def noted(self, kind: Kind, place: str, values: Sequence[object], what: str) -> None:
+        """There is something about a row that is taken."""
+        self._noted[kind, what] += 1
+        self._tell(f"{kind}: {place}{shown(kind, values)}: {what}")
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no row stays behind."""
+        return not self._refused
+
+    def lines(self, moved: str) -> Iterator[str]:
+        """The counts.
+
+        :param moved: what was done with rows that were not there yet, such as ``taken over``.
+        """
+        for kind in Kind:
+            refused = sum(number for (of, _), number in self._refused.items() if of is kind)
+            there = self._read[kind] - self._moved[kind] - refused
+            numbers = f"{self._moved[kind]} {moved}, {there} there already, {refused} not taken"
+            yield f"{kind}: {self._read[kind]} read, {numbers}"
+            for counted, word in ((self._refused, "not taken: "), (self._noted, "")):
+                for (of, text), number in counted.items():
+                    if of is kind:
+                        yield f"    {number} {word}{text}"

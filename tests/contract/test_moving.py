@@ -1,0 +1,93 @@
+"""What every database must do for rows that come by the thousand: SQLite, and a real PostgreSQL."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from callnet.storage import contacts, moving
+from callnet.storage.changes import SqlChanges
+from callnet.storage.contacts import Account, Pair
+from callnet.storage.moving import ACCOUNTS, CONTACTS, DEVICES, Moved
+from callnet.storage.tables import outbox
+from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
+
+A, B, C = "13651884967", "13651884968", "13651884969"
+
+
+class MovingContract(DatabaseCase):
+    """Accounts, devices and contacts."""
+
+    def all_of(self, what: Moved, size: int = 2) -> list[tuple[str, ...]]:
+        """All rows, some at a time."""
+        found = list(moving.pages(self.database, what, size))
+        self.assertTrue(all(0 < len(page) <= size for page in found))
+        return [key for page in found for key in page]
+
+    def test_added(self) -> Deferred[None]:
+        """What is added is there, in order; what was there already stays as it was, and no program is told."""
+
+        async def test() -> None:
+            contacts.add(self.database, [Pair(A, B, "朋友")], 1.0)
+            moving.add(self.database, ACCOUNTS, [(C,), (A,)], 1.0)
+            for _ in range(2):
+                moving.add(self.database, DEVICES, [(A, "tv"), (A, "TV"), (B, "x y")], 1.0)
+                moving.add(self.database, CONTACTS, [(A, B), (A, C), (C, A)], 1.0)
+            self.assertEqual(contacts.accounts(self.database), [Account(A, 2), Account(B, 1), Account(C, 0)])
+            self.assertEqual(contacts.pairs_of(self.database, None), [Pair(A, B, "朋友"), Pair(A, C), Pair(C, A)])
+            self.assertEqual(self.all_of(ACCOUNTS), [(A,), (B,), (C,)])
+            self.assertEqual(self.all_of(DEVICES), [(A, "TV"), (A, "tv"), (B, "x y")])
+            self.assertEqual(self.all_of(CONTACTS), [(A, B), (A, C), (C, A)])
+            with self.database.read() as connection:
+                self.assertEqual(connection.execute(outbox.select()).all(), [])
+
+        return self.check(test)
+
+    def test_missing(self) -> Deferred[None]:
+        """What is not there yet is told apart, character by character, in the order in which it was asked."""
+
+        async def test() -> None:
+            for what, there, others in (
+                (ACCOUNTS, [(A,)], [(C,), (B,)]),
+                (DEVICES, [(A, "tv")], [(B, "tv"), (A, "TV"), (A, "tv ")]),
+                (CONTACTS, [(A, B)], [(B, A), (A, C)]),
+            ):
+                self.assertEqual(moving.missing(self.database, what, []), [])
+                self.assertEqual(moving.missing(self.database, what, [*others, *there]), [*others, *there])
+                moving.add(self.database, what, there, 1.0)
+                self.assertEqual(moving.missing(self.database, what, [*others, *there]), others)
+
+        return self.check(test)
+
+    def test_many(self) -> Deferred[None]:
+        """As many at a time as the migration takes are no problem."""
+
+        async def test() -> None:
+            keys = [(A, f"tv{number:04}") for number in range(1000)]
+            moving.add(self.database, DEVICES, keys, 1.0)
+            self.assertEqual(moving.missing(self.database, DEVICES, [*keys, (A, "new")]), [(A, "new")])
+            self.assertEqual(self.all_of(DEVICES, 300), keys)
+
+        return self.check(test)
+
+    def test_nodes_look_at_lists_again(self) -> Deferred[None]:
+        """Whose list has grown, nodes look at again."""
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there)
+            moving.add(self.database, CONTACTS, [(A, B), (A, C)], 1.0)
+            self.assertEqual(list(await changes.new()), [A])
+
+        return self.check(test)
+
+
+class MemoryTests(InMemory, MovingContract, TestCase):
+    """SQLite in memory."""
+
+
+class FileTests(InFile, MovingContract, TestCase):
+    """SQLite in a file."""
+
+
+class PostgresqlTests(OnPostgresql, MovingContract, TestCase):
+    """PostgreSQL."""
