@@ -21,6 +21,7 @@ from acceptance import (
     container,
     debian_package,
     fuzz,
+    migration,
     nat,
     newcomer,
     openapi,
@@ -65,6 +66,7 @@ MODULES = (
     timing,
     rolling,
     storm,
+    migration,
     soak,
 )
 PROOFS: dict[str, Proof] = {module.PROOF.name: module.PROOF for module in MODULES}

@@ -25,7 +25,6 @@ from sqlalchemy import (
     select,
     table,
     true,
-    tuple_,
 )
 from sqlalchemy import exc as sql_errors
 
@@ -178,7 +177,7 @@ class Additions:
     def missing(self, kind: Kind, keys: Collection[Key]) -> Sequence[Key]:
         """Those of ``keys`` that are not there, character by character, in the same order."""
         of = self._tables[kind]
-        found = self._connection.execute(select(*of.keys).where(tuple_(*of.keys).in_(keys)))
+        found = self._connection.execute(select(*of.keys).where(of.keys[0].in_({key[0] for key in keys})))
         there = {tuple(as_text(value) for value in row) for row in found}
         return [key for key in keys if key not in there]
 

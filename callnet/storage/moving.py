@@ -35,9 +35,11 @@ CONTACTS: Final = Moved(contact, (contact.c.owner, contact.c.contact))
 
 
 def missing(database: Database, what: Moved, keys: Collection[Key]) -> Sequence[Key]:
-    """Those of ``keys`` that are not there, in the same order."""
+    """Those of ``keys`` that are not there, in the same order. It costs least if they are neighbours."""
+    # Not by whole keys: of a thousand pairs PostgreSQL makes a thousand conditions.
+    of_phones = what.columns[0].in_({key[0] for key in keys})
     with database.read() as connection:
-        there = set(map(tuple, connection.execute(select(*what.columns).where(tuple_(*what.columns).in_(keys)))))
+        there = set(map(tuple, connection.execute(select(*what.columns).where(of_phones))))
     return [key for key in keys if key not in there]
 
 
