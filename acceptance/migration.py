@@ -90,7 +90,11 @@ class Move:
     def command(self, *options: str) -> Run:
         """Run ``callnet migrate``."""
         memory = self._folder / "memory"
-        line = [os.path.join(os.path.dirname(sys.executable), "callnet"), "--config", self._folder / "callnet.toml"]
+        line: list[str | Path] = [
+            os.path.join(os.path.dirname(sys.executable), "callnet"),
+            "--config",
+            self._folder / "callnet.toml",
+        ]
         environ = {**os.environ, URL: self._older.database.url()}
         began = time.monotonic()
         done = subprocess.run(

@@ -64,7 +64,7 @@ class SeedDatabase:
         """Run statements, each a transaction of its own."""
         for statement in statements:
             with self._engine.begin() as connection:
-                connection.exec_driver_sql(statement)
+                connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
     def put(self, table: str, rows: Iterable[Mapping[str, object]], strict: bool = True) -> None:
         """Insert rows.

@@ -32,6 +32,7 @@ PAGES: Final = (
     "docs/operating.md",
     "docs/packages.md",
     "docs/many-machines.md",
+    "docs/migrating.md",
     "docs/schemas.md",
     "docs/security.md",
     "docs/supply-chain.md",
