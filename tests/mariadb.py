@@ -132,6 +132,7 @@ class Server:
             "innodb-buffer-pool-size": "64M",
             "innodb-flush-log-at-trx-commit": "0",
             "tmpdir": self._directory,
+            "log-warnings": "0",  # what it says after its start nobody reads
         }
         settings = [f"--{name}={value}" for name, value in options.items()]
         self._process = subprocess.Popen(
