@@ -23,14 +23,16 @@ MADE_BY := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 RUNTIME = $(VENV)/runtime-on-$(MADE_BY)
 DEVELOPMENT = $(VENV)/development-on-$(MADE_BY)
 SUPPLY_CHAIN = build/supply-chain/on-$(MADE_BY)
+MANUAL = build/manual/on-$(MADE_BY)
 
-.PHONY: help run test screens schemas lint format bench acceptance lock sbom licences audit deb clean
+.PHONY: help run test screens schemas manual lint format bench acceptance lock sbom licences audit deb clean
 
 help:
 	@echo 'make run          start callnet on this machine (HOST=0.0.0.0: for everyone who can reach it)'
 	@echo 'make test         run all tests; installs what they need when run as root'
 	@echo 'make screens      test how the page looks, and renew the pictures of it in docs/screens'
 	@echo 'make schemas      renew what docs/ says of frames and requests, from the structs'
+	@echo 'make manual       build the manual from docs/: build/manual/html/index.html; a warning is an error'
 	@echo 'make lint         check format, style, types, the page against the oldest browser, and files of others'
 	@echo 'make format       put the sources in order'
 	@echo 'make bench        measure speed and memory'
@@ -61,6 +63,12 @@ $(SUPPLY_CHAIN): requirements-supply-chain.lock
 	@build/supply-chain/bin/python $(FROM_WHEELS) --requirement requirements-supply-chain.lock
 	@touch $@
 
+# What builds the manual, and what callnet needs: the manual says what its structs and docstrings say.
+$(MANUAL): requirements-manual.lock
+	@$(PYTHON) -m venv --clear build/manual
+	@build/manual/bin/python $(FROM_WHEELS) --requirement requirements-manual.lock
+	@touch $@
+
 run: $(RUNTIME)
 ifneq ($(HOST),127.0.0.1)
 	@tools/settings-for '$(HOST)' >$(VENV)/run.toml
@@ -83,6 +91,9 @@ schemas: $(RUNTIME)
 	@$(BIN)/callnet schema asyncapi >docs/asyncapi.json
 	@$(BIN)/callnet schema openapi >docs/openapi.json
 	@$(BIN)/callnet schema room >docs/room.json
+
+manual: $(MANUAL)
+	@build/manual/bin/python -m sphinx --quiet --fail-on-warning --nitpicky --fresh-env --doctree-dir build/manual/doctrees docs build/manual/html
 
 lint: $(DEVELOPMENT)
 	@$(BIN)/ruff format --check .
@@ -127,13 +138,14 @@ lock:
 	@$(LOCK) pyproject.toml --group build --output-file requirements.lock
 	@$(LOCK) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	@$(LOCK) --group supply-chain --constraint requirements-dev.lock --output-file requirements-supply-chain.lock
+	@$(LOCK) pyproject.toml --group manual --constraint requirements-dev.lock --output-file requirements-manual.lock
 
 # What others made: the list of it, its licences, and what is known to be wrong with it.
 WHAT_OTHERS_MADE = $(BIN)/python -m tools.supply_chain
 sbom: $(DEVELOPMENT) $(SUPPLY_CHAIN)
 	@$(WHAT_OTHERS_MADE) sbom
 
-licences: $(DEVELOPMENT) $(SUPPLY_CHAIN)
+licences: $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@$(WHAT_OTHERS_MADE) licences
 
 audit: $(DEVELOPMENT) $(SUPPLY_CHAIN)

@@ -1,4 +1,4 @@
-"""A certificate by ACME (RFC 8555) as in docs/operating.md: certbot gets it, a hook copies it, callnet takes it up.
+"""A certificate by ACME (RFC 8555) as in docs/tls.md: certbot gets it, a hook copies it, callnet takes it up.
 
 The authority is pebble, which asks the web server of certbot at the name that it looks up, as Let's Encrypt does. The
 certificate is got once, and renewed under an open connection.
@@ -135,8 +135,8 @@ def _running(command: Sequence[str], log: Path) -> Iterator[None]:
 
 
 def recipe(language: str, words: str) -> str:
-    """The block of docs/operating.md in this language that has these words."""
-    text = (ROOT / "docs" / "operating.md").read_text()
+    """The block of docs/tls.md in this language that has these words."""
+    text = (ROOT / "docs" / "tls.md").read_text()
     [block] = [found for found in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) if words in found]
     return str(block)
 
