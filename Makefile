@@ -77,7 +77,7 @@ else
 	@exec $(BIN)/twistd --nodaemon --pidfile= callnet
 endif
 
-test: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN)
+test: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@tools/test-lanes $(BIN)/python
 
 .PHONY: test-packages acceptance-packages
@@ -88,6 +88,7 @@ screens: test-packages $(DEVELOPMENT)
 	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens tests.browser.test_phone_screens tests.browser.test_dashboard.DashboardUnderLoadTests
 
 schemas: $(RUNTIME)
+	@$(BIN)/python -m tools.handbook.reference
 	@$(BIN)/callnet schema asyncapi >docs/asyncapi.json
 	@$(BIN)/callnet schema openapi >docs/openapi.json
 	@$(BIN)/callnet schema room >docs/room.json
@@ -142,7 +143,7 @@ lock:
 
 # What others made: the list of it, its licences, and what is known to be wrong with it.
 WHAT_OTHERS_MADE = $(BIN)/python -m tools.supply_chain
-sbom: $(DEVELOPMENT) $(SUPPLY_CHAIN)
+sbom: $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@$(WHAT_OTHERS_MADE) sbom
 
 licences: $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)

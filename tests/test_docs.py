@@ -17,24 +17,13 @@ from acceptance import readme
 from callnet.cli import main
 from callnet.config_file import load
 from tests.test_layers import imports_of, modules_under
+from tools.supply_chain.locks import LOCKS
 
 ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = (
     "README.md",
     "CONTRIBUTING.md",
-    "docs/architecture.md",
-    "docs/call-page.md",
-    "docs/room.md",
-    "docs/operating.md",
-    "docs/packages.md",
-    "docs/many-machines.md",
-    "docs/schemas.md",
-    "docs/security.md",
-    "docs/supply-chain.md",
-    "docs/turn.md",
-    "docs/verification.md",
-    "docs/webhooks.md",
-    "docs/waking.md",
+    *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")),
 )
 
 
@@ -79,9 +68,9 @@ class PagesTests(SynchronousTestCase):
     def test_settings(self) -> None:
         """The settings that pages show are settings, which callnet would take."""
         for page in PAGES:
-            for shown in re.findall(r"^```toml\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL):
+            for block in (block for block in readme.blocks(ROOT / page) if block.language == "toml"):
                 path = self.mktemp()
-                Path(path).write_text(shown, encoding="utf-8")
+                Path(path).write_text(block.text, encoding="utf-8")
                 load(path, {"CALLNET_REDIS_URL": "redis://127.0.0.1"})
 
     def test_device_commands(self) -> None:
@@ -114,7 +103,7 @@ class RequirementsTests(SynchronousTestCase):
 
     def test_every_line_has_a_hash(self) -> None:
         """No requirement is locked without hashes, and no lock names where packages come from."""
-        for name in ("requirements.lock", "requirements-dev.lock", "requirements-supply-chain.lock"):
+        for name in LOCKS.values():
             text = text_of(name)
             for block in re.split(r"\n(?=\S)", text):
                 if "==" in block:

@@ -15,6 +15,7 @@ from tools.supply_chain import ROOT, Failed
 LOCKS: Final = {
     "daemon": "requirements.lock",
     "development": "requirements-dev.lock",
+    "manual": "requirements-manual.lock",
     "supply chain": "requirements-supply-chain.lock",
 }
 """The lock files, by what they are for."""
