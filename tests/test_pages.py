@@ -108,7 +108,18 @@ class BlockTests(SynchronousTestCase):
 
     def test_every_block_says_what_it_is(self) -> None:
         """A block is of a language that is known here; text that is for nobody's program has none."""
-        known = {"", "sh", "json", "toml", "python", "js", "sequence", "{toctree}", "{include} ../CONTRIBUTING.md", "{eval-rst}"}
+        known = {
+            "",
+            "sh",
+            "json",
+            "toml",
+            "python",
+            "js",
+            "sequence",
+            "{toctree}",
+            "{include} ../CONTRIBUTING.md",
+            "{eval-rst}",
+        }
         for page in EVERYWHERE:
             self.assertLessEqual({block.language for block in blocks(page)}, known, page)
 
@@ -165,12 +176,14 @@ class ReferenceTests(SynchronousTestCase):
         shown = set(re.findall(r"<!-- frame (\S+) -->", template))
         base = {name for name in _FRAMES if name.startswith(("from_device.", "to_device."))}
         frames = {name for each in DIRECTIONS if each.name.endswith("extended") for name in each.frames().values()}
-        new = {name for name in frames if f"_device.{name.partition('.')[2].removeprefix('Extended')}" not in " ".join(base)}
+        new = {
+            name
+            for name in frames
+            if f"_device.{name.partition('.')[2].removeprefix('Extended')}" not in " ".join(base)
+        }
         self.assertEqual(shown, base | new)
         self.assertEqual(re.findall(r"<!-- http (\S+) -->", template).__len__(), len(list(openapi.calls())))
-        self.assertEqual(
-            set(re.findall(r"<!-- http (\S+) -->", template)), {call.path for call in openapi.calls()}
-        )
+        self.assertEqual(set(re.findall(r"<!-- http (\S+) -->", template)), {call.path for call in openapi.calls()})
 
     def test_what_the_seed_names_is_there(self) -> None:
         """Every field that the seed names is one of ours, which is always there, but for what a hang-up may leave out."""
@@ -210,7 +223,11 @@ class FiguresTests(SynchronousTestCase):
 
 def figures(text: str) -> dict[str, float]:
     """What a run of ``make bench`` measured, by the words of docs/sizing.md; of more than one process the most."""
-    alone, tls, shared = text.split("callnet : Autobahn")[1], text.split("Node over TLS\n")[1], text.split("Redis : callnet")[1]
+    alone, tls, shared = (
+        text.split("callnet : Autobahn")[1],
+        text.split("Node over TLS\n")[1],
+        text.split("Redis : callnet")[1],
+    )
     return {
         "CPU of a whole call, µs": _figure(alone, "CPU of a whole call"),
         "CPU of a whole call, over TLS, µs": _figure(tls, "CPU of a whole call"),
