@@ -13,13 +13,14 @@ import asyncio
 import json
 import os
 import resource
-import shutil
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,7 +87,7 @@ def podman(verb: str) -> Sequence[str]:
 def published(image: Mapping[str, Any]) -> Sequence[str]:
     """What is wrong with how the page has an image run: its ports, its volume, and its name."""
     *options, name = podman("run")
-    given = list(zip(options, options[1:], strict=False))
+    given = list(pairwise(options))
     ports = [value.partition(":")[2] for option, value in given if option == "--publish"]
     volumes = [value.partition(":")[2] for option, value in given if option == "--volume"]
     wrong = [

@@ -1,4 +1,4 @@
-"""What an operator types, as the pages have it, as root in a minimal Debian: from the installation to a restored backup.
+"""What an operator types, as the pages have it, as root in a minimal Debian: from an installation to a restored backup.
 
 A place of somebody's own that a page names (another machine, where the clone comes from, the day of a backup) is given
 one here; nothing else of a block is changed. Everything but the installation happens in a network namespace.
@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -118,8 +118,8 @@ class Operator:
             self._wanted = True
             if self._connected:
                 self._start()
-        if verb == "reload" and self._service is not None:
-            self._service.process.send_signal(signal.SIGHUP)
+        if verb == "reload":
+            self._daemon().process.send_signal(signal.SIGHUP)
         return True
 
     def _start(self) -> None:
@@ -127,6 +127,11 @@ class Operator:
             raise LookupError("nobody has asked for the service to be started")
         self._service = Service(self._system, Unit(self._root / UNIT), self._log)
         self._service.await_ready(START_LIMIT)
+
+    def _daemon(self) -> Service:
+        if self._service is None:
+            raise LookupError("the service does not run")
+        return self._service
 
     def _stop(self) -> None:
         if self._service is not None:
@@ -154,8 +159,7 @@ class Operator:
 
     def _watch_from(self, desk: Namespace) -> None:
         """The dashboard, from another machine: its port is carried by SSH."""
-        assert self._service is not None
-        self._make_ssh(f"nsenter --net=/proc/{self._service.process.pid}/ns/net /usr/sbin/sshd -i")
+        self._make_ssh(f"nsenter --net=/proc/{self._daemon().process.pid}/ns/net /usr/sbin/sshd -i")
         with desk.entered(), self._holding(readme.command(DOCS / "monitoring.md", "ssh -L")):
             wait_for(_answers, 20, "the operator's listener by way of SSH")
         self._typed += 1
@@ -170,7 +174,7 @@ class Operator:
         kept, sent = (self._root / place / "signing.key.d" for place in ("var/lib/callnet", ELSEWHERE))
         names = sorted(path.name for path in kept.iterdir())
         self._expect(bool(names) and names == sorted(path.name for path in sent.iterdir()), "the key did not arrive")
-        wait_for(lambda: "2 signing keys" in self._log.read_text() or "keys" in self._log.read_text(), 20, "the reload")
+        wait_for(lambda: "signing keys were read: there are 2" in self._log.read_text(), 20, "the reload")
 
     def _back_up(self, functions: str) -> None:
         """A backup; an account that is deleted; it is back."""
@@ -195,8 +199,7 @@ class Operator:
         self._move_to(self._root / SOURCE, "HEAD")
         self.type(DOCS / "upgrading.md", "cd /opt/callnet")
         there = self.shell.type("git -C /opt/callnet rev-parse HEAD").strip()
-        here = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        self._expect(there == here.stdout.strip(), "the upgrade is not at this commit")
+        self._expect(there == _git(ROOT, "rev-parse", "HEAD"), "the upgrade is not at this commit")
         self._call()
 
     def _enable_several(self) -> None:
@@ -223,30 +226,31 @@ class Operator:
     @contextmanager
     def _holding(self, script: str) -> Iterator[None]:
         """Type a command that lasts until its terminal is closed."""
-        process = subprocess.Popen(
+        with subprocess.Popen(
             self.shell.command(script), env=self.shell.environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
-        try:
+        ) as process:
+            # At its end the terminal is closed, and then the command is waited for.
             yield
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait(STOP_LIMIT)
+            process.communicate(timeout=STOP_LIMIT)
 
     def _move_to(self, source: Path, revision: str) -> None:
-        """Have the repository that is cloned be at a revision of this one; at this one, if there is no other."""
-        found = subprocess.run(
-            ["git", "-C", str(ROOT), "rev-parse", revision], capture_output=True, text=True, check=False
-        )
-        if found.returncode == 0:
-            branch = subprocess.run(
-                ["git", "-C", str(source), "symbolic-ref", "HEAD"], capture_output=True, text=True, check=True
-            ).stdout.strip()
-            subprocess.run(["git", "-C", str(source), "update-ref", branch, found.stdout.strip()], check=True)
+        """Have the repository that is cloned be at a revision of this one; a clone without history has HEAD alone."""
+        with suppress(subprocess.CalledProcessError):
+            _git(
+                source,
+                "update-ref",
+                _git(source, "symbolic-ref", "HEAD"),
+                _git(ROOT, "rev-parse", "--verify", revision),
+            )
 
     def _expect(self, holds: bool, otherwise: str) -> None:
         if not holds:
             self._misses.append(otherwise)
+
+
+def _git(place: Path, *words: str) -> str:
+    command = ["git", "-C", str(place), *words]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def _file_of(unit: str) -> str:
@@ -286,7 +290,7 @@ def prove(_brief: bool, _seed: int) -> Outcome:
 
 PROOF: Final = Proof(
     "operator",
-    "what the pages have an operator type as root, from the installation to a backup that is put back, a relay's secret,"
+    "what the pages have an operator type as root, from an installation to a backup that is put back, a relay's secret,"
     " keys for another machine and an upgrade, does in a minimal Debian what they say, and devices call on",
     prove,
 )

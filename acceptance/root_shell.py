@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final
 
 from acceptance.systems import BARE, PASSED_ON, System
@@ -83,7 +82,12 @@ class RootShell:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-            self._serve(process)
+            try:
+                self._serve(process)
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
             output.seek(0)
             said = output.read()
         if process.returncode:
@@ -94,13 +98,11 @@ class RootShell:
         end = time.monotonic() + _TAKES
         while process.poll() is None:
             if time.monotonic() > end:
-                process.kill()
-                process.wait()
                 raise TimeoutError("a block of the page did not end")
             try:
                 verb, *units = os.read(self._asked, 4096).decode().split()
             except BlockingIOError:
                 time.sleep(0.05)
                 continue
-            done = all([self._order(verb, unit) for unit in units])
-            (self._root / _ANSWERED).write_text(f"{0 if done else 1}\n")
+            answers = [self._order(verb, unit) for unit in units]
+            (self._root / _ANSWERED).write_text(f"{0 if all(answers) else 1}\n")

@@ -1,4 +1,4 @@
-"""The pages of the manual: each has its place, its blocks are true, and the Chinese ones say what the English ones do."""
+"""The pages of the manual: each has its place, its blocks are true, and the Chinese ones keep up with the English."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class ReferenceTests(SynchronousTestCase):
         self.assertEqual(set(re.findall(r"<!-- http (\S+) -->", template)), {call.path for call in openapi.calls()})
 
     def test_what_the_seed_names_is_there(self) -> None:
-        """Every field that the seed names is one of ours, which is always there, but for what a hang-up may leave out."""
+        """Every field that the seed names is one of ours, always there but for what a hang-up may leave out."""
         for name, fields in seed.FRAMES.items():
             optional = {"room_id"} if name == "from_device.CallingHangup" else set()
             self.assertLessEqual(set(fields) - optional, set(_FRAMES[name]["required"]), name)

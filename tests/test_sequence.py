@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -30,7 +30,6 @@ note Television, Phone: both
 == later ==
 Television <-> Phone: sound
 """
-SVG: Final = "{http://www.w3.org/2000/svg}"
 
 
 def diagrams(page: Path) -> list[Diagram]:
@@ -69,7 +68,7 @@ class DrawingTests(SynchronousTestCase):
 
     def test_it_is_a_picture_with_words(self) -> None:
         """The picture is well formed, has a name for those who do not see it, and every word of the text."""
-        figure = ElementTree.fromstring(draw(read(TEXT), "A <call>"))
+        figure = ET.fromstring(draw(read(TEXT), "A <call>"))  # noqa: S314
         [picture] = figure
         self.assertEqual("A <call>", picture.get("aria-label"))
         words = {text.text for text in picture.iter("text")}
@@ -95,7 +94,7 @@ class DrawingTests(SynchronousTestCase):
                 at = columns(diagram)
                 for (left, right), (a, b) in zip(pairwise(at), pairwise(diagram.participants), strict=True):
                     self.assertGreater(right - left, (width_of(a) + width_of(b)) / 2)
-                picture = ElementTree.fromstring(draw(diagram, "x"))[0]
+                picture = ET.fromstring(draw(diagram, "x"))[0]  # noqa: S314
                 _, _, width, height = map(float, str(picture.get("viewBox")).split())
                 for box in picture.iter("rect"):
                     left, top = float(box.get("x", 0)), float(box.get("y", 0))

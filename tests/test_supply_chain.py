@@ -121,7 +121,7 @@ class LicenceTests(SynchronousTestCase):
         self.assertEqual([], self.faults({"a": component(spdx("MIT"))}, elsewhere="BSD-3-Clause"))
 
     def test_clarified(self) -> None:
-        """Of a package that declares several, what is clarified counts; it must be one that we take, and not stated too."""
+        """Of a package that declares several, what is clarified counts, if we take that and it is not stated too."""
         several = {("a", "1"): component(named("Public"), named("GPL"))}
         pins = [Pin("a", "1", frozenset())]
         for clarified, stated, fault in (

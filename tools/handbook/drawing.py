@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from html import escape
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final
 
 from msgspec import Struct
@@ -41,7 +41,7 @@ def width_of(text: str, size: float = _EM) -> float:
 def columns(diagram: Diagram) -> Sequence[float]:
     """Where the lines of the participants are, so that whatever is written between two of them has room there."""
     halves = [max(width_of(name) / 2 + _GAP, _NARROWEST / 2) for name in diagram.participants]
-    gaps = [max(left + right + _GAP, _NARROWEST) for left, right in zip(halves, halves[1:], strict=False)]
+    gaps = [max(left + right + _GAP, _NARROWEST) for left, right in pairwise(halves)]
     for step in sorted(filter(_is_between, diagram.steps), key=_span):
         first, last = _ends(step)
         lacking = _needs(step) - sum(gaps[first:last])
@@ -50,7 +50,7 @@ def columns(diagram: Diagram) -> Sequence[float]:
     notes = [(step, _needs(step) / 2) for step in diagram.steps if isinstance(step, Note) and not _is_between(step)]
     left = max([halves[0], *(half for note, half in notes if note.first == 0)])
     for note, half in notes:
-        if 0 < note.first:
+        if note.first > 0:
             gaps[note.first - 1] = max(gaps[note.first - 1], half + _GAP)
         if note.last < len(gaps):
             gaps[note.last] = max(gaps[note.last], half + _GAP)
@@ -158,11 +158,9 @@ def _point(x: float, y: float, towards: int) -> str:
 
 def _note(step: Note, row: _Row, at: Sequence[float]) -> Iterator[str]:
     middle = (at[step.first] + at[step.last]) / 2
-    half = max(width_of(step.text, _SMALL) / 2 + _GAP, (at[step.last] - at[step.first]) / 2 + _GAP)
-    half = half if step.first != step.last else width_of(step.text, _SMALL) / 2 + _GAP
-    yield (
-        f'<rect class="note" x="{middle - half:.1f}" y="{row.top}" width="{2 * half:.1f}" height="{row.height - 4}" rx="3"/>'
-    )
+    half = max(width_of(step.text, _SMALL), at[step.last] - at[step.first]) / 2 + _GAP
+    place = f'x="{middle - half:.1f}" y="{row.top}" width="{2 * half:.1f}" height="{row.height - 4}"'
+    yield f'<rect class="note" {place} rx="3"/>'
     yield _text(step.text, middle, row.top + 16, "more")
 
 

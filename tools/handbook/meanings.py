@@ -59,7 +59,9 @@ MEANINGS: Final[Mapping[str, str]] = {
 ELSEWHERE: Final[Mapping[str, str]] = {
     "CalledSuccess.room_id": "As in `called`.",
     "CalledRefuse.room_id": "As in `called`.",
-    "CallingHangup.room_id": "As in `call_success` or `called`; empty or missing: the sender gives up its own call to that phone.",
+    "CallingHangup.room_id": (
+        "As in `call_success` or `called`; empty or missing: the sender gives up its own call to that phone."
+    ),
     "CalledSuccess.from_device_id": "As in `called`.",
     "CalledSuccess.from_phone": "As in `called`.",
     "CalledRefuse.from_device_id": "As in `called`.",

@@ -1,4 +1,4 @@
-"""The protocol's reference: a template in Markdown, filled with what is read off the structs, in English and in Chinese.
+"""The protocol's reference: a template in Markdown, filled with what is read off the structs, in English and Chinese.
 
 Every string of it goes through one function, ``say``: in English it is as it stands, in Chinese what the table has for
 it. A string that the table does not have is an error, and the tests find one of the table that nobody asks for; so the

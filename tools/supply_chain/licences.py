@@ -114,7 +114,7 @@ class Licences:
 
 
 def here() -> Licences:
-    """The licences of what is installed in the environment that this runs in, in that of the tools, and the manual's."""
+    """The licences of what is installed in the environment that this runs in, in the tools', and in the manual's."""
     environments = (Path(sys.executable), TOOLS / "python", MANUAL / "python")
     installed = {at: component for python in environments for at, component in cyclonedx.installed(python).items()}
     return Licences(installed, rules())
