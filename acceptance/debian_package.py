@@ -217,7 +217,7 @@ def _made(folder: Path) -> Path:
     """The package of this one, as the page has it made."""
     command = readme.command(PAGE, "make deb")
     done = subprocess.run(["sh", "-c", command], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    return shutil.copy(ROOT / done.stdout.splitlines()[-1], folder)
+    return Path(shutil.copy(ROOT / done.stdout.splitlines()[-1], folder))
 
 
 def prove(_brief: bool, _seed: int) -> Outcome:

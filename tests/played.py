@@ -81,14 +81,15 @@ class Player:
             called = self._address(target)
             return {"to_phone": called.phone, "to_device_id": "*" if every else called.device_id}
         room = "" if step.more == "without a room" else self._room
-        return {
+        said: dict[str, dict[str, Any]] = {
             "called_success": {"from_phone": other.phone, "from_device_id": other.device_id, "room_id": room},
             "called_refuse": {"from_phone": other.phone, "from_device_id": other.device_id, "room_id": room},
             "calling_hangup": {"notified_phone": other.phone, "notified_device_id": other.device_id, "room_id": room},
             "join": {"room_id": _ROOM, "key": 32 * number, "session": 32 * number},
             "relay": {"to": 32 * ("2" if number == "1" else "1"), "data": {}},
             "hangup": {},
-        }[step.text]
+        }
+        return said[step.text]
 
     def _expect(self, name: str, step: Arrow) -> None:
         self._listen()

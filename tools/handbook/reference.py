@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from callnet.calls.reasons import ENDINGS, FAILURES, REFUSALS
 from callnet.schemas import asyncapi, openapi
-from callnet.schemas.structs import REFERENCE, Schema
+from callnet.schemas.structs import REFERENCE, Schema, plain
 from tools.handbook import seed
 from tools.handbook.examples import example, written
 from tools.handbook.meanings import ELSEWHERE, MEANINGS
@@ -159,7 +159,7 @@ class Reference:
             yield from self._parts(name, self._bodies)
             yield ""
             yield from self._examples(name, self._bodies, named)
-        name = openapi._answer_name(call.answered)  # noqa: SLF001
+        name = openapi.answer_name(call.answered)
         fields = [field for field in self._bodies[name]["properties"] if field not in _ENVELOPE]
         yield from ("", self.say("The answer, beside `errorCode`, `errorCodeName` and `message`:"), "")
         if not fields:
@@ -219,8 +219,8 @@ class Reference:
         yield _cells([f"`{head}`" if head.startswith("error") else self.say(head) for head in heads])
         yield _cells(["---"] * len(heads))
         yield _cells(["0", "`ERROR_CODE_NONE`", "200", self.say("It was done."), self.say("yes")])
-        for kind in sorted(openapi._errors(), key=lambda kind: (kind.error_code, kind.status)):  # noqa: SLF001
-            when = ELSEWHERE.get(kind.__name__) or openapi.plain(kind.__doc__).split("\n\n")[0]
+        for kind in sorted(openapi.errors(), key=lambda kind: (kind.error_code, kind.status)):
+            when = ELSEWHERE.get(kind.__name__) or plain(kind.__doc__).split("\n\n")[0]
             named = self.say("yes") if kind.error_code in seed.ERROR_CODES and kind.status in (200, 500) else "–"
             yield _cells([str(kind.error_code), f"`{kind.error_name}`", str(kind.status), self.say(when), named])
 
