@@ -84,8 +84,8 @@ test: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 test-packages:
 	@tools/debian-packages $(TEST_PACKAGES)
 
-screens: test-packages $(DEVELOPMENT)
-	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens tests.browser.test_phone_screens tests.browser.test_dashboard.DashboardUnderLoadTests
+screens: test-packages $(DEVELOPMENT) $(MANUAL)
+	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens tests.browser.test_phone_screens tests.browser.test_dashboard.DashboardUnderLoadTests tests.browser.test_manual_screens
 
 schemas: $(RUNTIME)
 	@$(BIN)/python -m tools.handbook.reference
