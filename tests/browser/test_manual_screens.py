@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Request
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -111,13 +111,15 @@ class ManualScreenTests(TestCase):
 
 
 def _page(browser: Browser, screen: str, scheme: Scheme, found: list[str]) -> Page:
+    """A new page, of which what it fetches and what fails in it is noted."""
+
+    def note(request: Request) -> None:
+        if not request.url.startswith(("file:", "data:")):
+            found.append(f"{request.url} was fetched")
+
     width, height = SCREENS[screen]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
-    page.on("request", lambda request: _is_ours(request.url) or found.append(f"{request.url} was fetched"))
+    page.on("request", note)
     page.on("pageerror", lambda error: found.append(f"a script fails: {error}"))
     return page
-
-
-def _is_ours(url: str) -> bool:
-    return url.startswith(("file:", "data:"))
