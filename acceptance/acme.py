@@ -28,7 +28,7 @@ from acceptance.tls import TAKEN_UP_IN, Files, Line
 from acceptance.wire import HOST, login
 from tests.redis_server import free_ports
 
-RECIPE: Final = ROOT / "docs" / "tls.md"
+TLS: Final = ROOT / "docs" / "tls.md"
 NAME: Final = "callnet.example.org"
 THERE: Final = "/etc/callnet/tls"
 """Where the recipe puts the files."""
@@ -90,7 +90,7 @@ class Authority:
 
     def get(self) -> None:
         """Get a certificate for the first time, as the recipe does, but from this authority and on ports of ours."""
-        _, *arguments = shlex.split(readme.command(RECIPE, "certbot certonly").replace(CERTBOTS, str(self.config)))
+        _, *arguments = shlex.split(readme.command(TLS, "certbot certonly").replace(CERTBOTS, str(self.config)))
         self._certbot(
             *(*arguments, f"--http-01-address={HOST}", f"--http-01-port={self._http}"),
             *(f"--server=https://localhost:{self._directory}/dir", "--agree-tos"),
@@ -140,7 +140,7 @@ def lay_hook(config: Path, files: Path) -> None:
     hook = config / "renewal-hooks" / "deploy" / "callnet"
     hook.parent.mkdir(parents=True)
     group = grp.getgrgid(os.getgid()).gr_name
-    hook.write_text(readme.command(RECIPE, "#!/bin/sh").replace(THERE, str(files)).replace("-g callnet", f"-g {group}"))
+    hook.write_text(readme.command(TLS, "#!/bin/sh").replace(THERE, str(files)).replace("-g callnet", f"-g {group}"))
     hook.chmod(0o755)
 
 
@@ -162,7 +162,7 @@ def prove(_brief: bool, _seed: int) -> Outcome:
         authority = Authority(Path(name), stack)
         lay_hook(authority.config, files)
         authority.get()
-        [shown_settings] = [block.text for block in readme.blocks(RECIPE) if block.language == "toml"]
+        [shown_settings] = [block.text for block in readme.blocks(TLS) if block.language == "toml"]
         settings = shown_settings.replace(THERE, str(files))
         daemon = stack.enter_context(running(settings))
         port, root = daemon.ports["site"], authority.root()

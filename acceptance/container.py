@@ -35,7 +35,7 @@ from acceptance.wire import login, post
 BASE: Final = "docker.io/library/debian:trixie-slim"
 IMAGE: Final = "localhost/callnet"
 VOLUME: Final = "/var/lib/callnet"
-PAGE: Final = ROOT / "docs" / "packages.md"
+PACKAGES: Final = ROOT / "docs" / "packages.md"
 STRANGER: Final = ("13900139000", "phone2")
 ACCOUNT_PORT: Final = 8083
 SIGNALING_PORT: Final = 8082
@@ -79,7 +79,7 @@ class Engine:
 
 def podman(verb: str) -> Sequence[str]:
     """What the page has podman do: the words after the verb."""
-    commands = readme.command(PAGE, "podman build").replace("\\\n", "").splitlines()
+    commands = readme.command(PACKAGES, "podman build").replace("\\\n", "").splitlines()
     [words] = [words for words in map(shlex.split, commands) if words[:2] == ["podman", verb]]
     return words[2:]
 

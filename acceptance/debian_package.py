@@ -41,7 +41,7 @@ STATE: Final = "var/lib/callnet"
 BACKUPS: Final = "var/backups/callnet"
 SERVICES: Final = ("account", "signaling", "site", "admin")
 MANUAL: Final = ("usr/share/man/man1/callnet.1.gz", "usr/share/man/man5/callnet.toml.5.gz")
-PAGE: Final = ROOT / "docs" / "packages.md"
+PACKAGES: Final = ROOT / "docs" / "packages.md"
 AS_A_SCRIPT: Final = (
     "--yes --no-install-recommends --reinstall --option=Dpkg::Options::=--force-confold --option=APT::Output-Version=1"
 )
@@ -131,7 +131,7 @@ class Life:
     def _install(self, package: Path) -> None:
         """Install or upgrade, and see that nothing else was: all that the package needs is there."""
         shutil.copy(package, self._root)
-        command = readme.command(PAGE, "apt install")
+        command = readme.command(PACKAGES, "apt install")
         said = self._system.do("sh", "-c", f"cd / && DEBIAN_FRONTEND=noninteractive {command} {AS_A_SCRIPT}")
         (self._root / package.name).unlink()
         [changes] = re.findall(r"^(\d+ upgraded, \d+ newly installed.*), 0 to remove", said, re.MULTILINE)
@@ -175,7 +175,7 @@ class Life:
 
     def _back_up(self) -> None:
         """Make a backup while it runs, and take it away again."""
-        self._system.do("sh", "-c", readme.command(PAGE, "install -d"))
+        self._system.do("sh", "-c", readme.command(PACKAGES, "install -d"))
         [backup] = (self._root / BACKUPS).iterdir()
         self._expect(tarfile.is_tarfile(backup), "the backup is no archive")
         shutil.rmtree(self._root / BACKUPS)
@@ -215,7 +215,7 @@ def _built(commit: str, folder: Path) -> Path:
 
 def _made(folder: Path) -> Path:
     """The package of this one, as the page has it made."""
-    command = readme.command(PAGE, "make deb")
+    command = readme.command(PACKAGES, "make deb")
     done = subprocess.run(["sh", "-c", command], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return Path(shutil.copy(ROOT / done.stdout.splitlines()[-1], folder))
 

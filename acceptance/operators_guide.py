@@ -30,6 +30,7 @@ from acceptance.systems import System, minimal_debian
 from acceptance.wire import login
 
 DOCS: Final = ROOT / "docs"
+BACKUP: Final = DOCS / "backup.md"
 OPERATING: Final = DOCS / "operating.md"
 NEEDED: Final = "adduser ca-certificates coturn git openssh-client openssh-server openssl python3-venv rsync systemd"
 # Nothing that is installed may start by itself: it would listen on this machine's ports.
@@ -182,11 +183,10 @@ class Operator:
 
     def _back_up(self, functions: str) -> None:
         """A backup; an account that is deleted; it is back."""
-        page = DOCS / "backup.md"
-        self.type(page, "install -d -o callnet", before=functions)
+        self.type(BACKUP, "install -d -o callnet", before=functions)
         self.shell.type(f"{functions}callnet account delete {CALLER[0]} --yes")
         today = time.strftime("%Y-%m-%d", time.gmtime())
-        self.type(page, "systemctl stop callnet", {"2026-11-26": today}, before=functions)
+        self.type(BACKUP, "systemctl stop callnet", {"2026-11-26": today}, before=functions)
         self._expect(CALLER[0] in self.shell.type(f"{functions}callnet account list"), "the account is not back")
         self._call()
 
