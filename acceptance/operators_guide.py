@@ -38,6 +38,8 @@ INSTALL: Final = (
     r"printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d"
     f" && apt-get install --yes --no-install-recommends {NEEDED}"
 )
+SSHD_LOG: Final = "var/log/sshd.log"
+SSHD: Final = f"/usr/sbin/sshd -i -E /{SSHD_LOG}"
 SOURCE: Final = "srv/callnet.git"
 ELSEWHERE: Final = "srv/elsewhere"
 """The state of "another machine", which is a folder."""
@@ -160,9 +162,13 @@ class Operator:
 
     def _watch_from(self, desk: Namespace) -> None:
         """The dashboard, from another machine: its port is carried by SSH."""
-        self._make_ssh(f"nsenter --net=/proc/{self._daemon().process.pid}/ns/net /usr/sbin/sshd -i")
+        self._make_ssh(f"nsenter --net=/proc/{self._daemon().process.pid}/ns/net {SSHD}")
         with desk.entered(), self._holding(readme.command(DOCS / "monitoring.md", "ssh -L")):
-            wait_for(_answers, 20, "the operator's listener by way of SSH")
+            try:
+                wait_for(_answers, 20, "the operator's listener by way of SSH")
+            except TimeoutError:
+                print((self._root / SSHD_LOG).read_text())
+                raise
         self._typed += 1
 
     def _share_keys(self, functions: str) -> None:
@@ -173,7 +179,7 @@ class Operator:
             f'#!/bin/sh\nexec sh -c "$(echo "$SSH_ORIGINAL_COMMAND" | sed s,/var/lib/callnet,/{ELSEWHERE},)"\n'
         )
         there.chmod(0o755)
-        self._make_ssh("/usr/sbin/sshd -i -o ForceCommand=/usr/local/bin/there")
+        self._make_ssh(f"{SSHD} -o ForceCommand=/usr/local/bin/there")
         self.shell.type(f"{functions}callnet key add --signs-in 3600")
         self.type(OPERATING, "rsync --archive", {"HOST:": "callnet.example.org:"})
         kept, sent = (self._root / place / "signing.key.d" for place in ("var/lib/callnet", ELSEWHERE))
@@ -217,7 +223,7 @@ class Operator:
     def _make_ssh(self, server: str) -> None:
         """Have ssh reach ``callnet.example.org`` by a command, with a key."""
         folder = self._root / "root/.ssh"
-        if not folder.exists():
+        if not (folder / "id_ed25519").exists():
             self.shell.type(
                 "install -d -m 0700 /root/.ssh /run/sshd && ssh-keygen -A"
                 " && ssh-keygen -q -N '' -t ed25519 -f /root/.ssh/id_ed25519"
