@@ -95,6 +95,7 @@ schemas: $(RUNTIME)
 
 manual: $(MANUAL)
 	@build/manual/bin/python -m sphinx --quiet --fail-on-warning --nitpicky --fresh-env --doctree-dir build/manual/doctrees docs build/manual/html
+	@echo build/manual/html/index.html
 
 lint: $(DEVELOPMENT)
 	@$(BIN)/ruff format --check .
