@@ -26,14 +26,16 @@ RUNTIME = $(VENV)/runtime-on-$(MADE_BY)
 INSTALLED = $(VENV)/installed-on-$(MADE_BY)
 DEVELOPMENT = $(VENV)/development-on-$(MADE_BY)
 SUPPLY_CHAIN = build/supply-chain/on-$(MADE_BY)
+MANUAL = build/manual/on-$(MADE_BY)
 
-.PHONY: help run test screens schemas lint format bench acceptance lock sbom licences audit deb version dist release clean
+.PHONY: help run test screens schemas manual lint format bench acceptance lock sbom licences audit deb version dist release clean
 
 help:
 	@echo 'make run          start callnet on this machine (HOST=0.0.0.0: for everyone who can reach it)'
 	@echo 'make test         run all tests; installs what they need when run as root'
 	@echo 'make screens      test how the page looks, and renew the pictures of it in docs/screens'
 	@echo 'make schemas      renew what docs/ says of frames and requests, from the structs'
+	@echo 'make manual       build the manual from docs/: build/manual/html/index.html; a warning is an error'
 	@echo 'make lint         check format, style, types, the page against the oldest browser, and files of others'
 	@echo 'make format       put the sources in order'
 	@echo 'make bench        measure speed and memory'
@@ -72,6 +74,12 @@ $(SUPPLY_CHAIN): requirements-supply-chain.lock
 	@build/supply-chain/bin/python $(FROM_WHEELS) --requirement requirements-supply-chain.lock
 	@touch $@
 
+# What builds the manual, and what callnet needs: the manual says what its structs and docstrings say.
+$(MANUAL): requirements-manual.lock
+	@$(PYTHON) -m venv --clear build/manual
+	@build/manual/bin/python $(FROM_WHEELS) --requirement requirements-manual.lock
+	@touch $@
+
 run: $(INSTALLED)
 ifneq ($(HOST),127.0.0.1)
 	@tools/settings-for '$(HOST)' >$(VENV)/run.toml
@@ -80,20 +88,25 @@ else
 	@exec $(BIN)/twistd --nodaemon --pidfile= callnet
 endif
 
-test: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN)
+test: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@tools/test-lanes $(BIN)/python
 
 .PHONY: test-packages acceptance-packages
 test-packages:
 	@tools/debian-packages $(TEST_PACKAGES)
 
-screens: test-packages $(DEVELOPMENT)
-	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens tests.browser.test_phone_screens tests.browser.test_dashboard.DashboardUnderLoadTests
+screens: test-packages $(DEVELOPMENT) $(MANUAL)
+	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens tests.browser.test_phone_screens tests.browser.test_dashboard.DashboardUnderLoadTests tests.browser.test_manual_screens
 
 schemas: $(INSTALLED)
+	@$(BIN)/python -m tools.handbook.reference
 	@$(BIN)/callnet schema asyncapi >docs/asyncapi.json
 	@$(BIN)/callnet schema openapi >docs/openapi.json
 	@$(BIN)/callnet schema room >docs/room.json
+
+manual: $(MANUAL)
+	@build/manual/bin/python -m sphinx --quiet --fail-on-warning --nitpicky --fresh-env --doctree-dir build/manual/doctrees docs build/manual/html
+	@echo build/manual/html/index.html
 
 lint: $(DEVELOPMENT)
 	@$(BIN)/ruff format --check .
@@ -149,13 +162,14 @@ lock:
 	@$(LOCK) pyproject.toml --group dev --constraint requirements.lock --constraint requirements-build.lock \
 		--output-file requirements-dev.lock
 	@$(LOCK) --group supply-chain --constraint requirements-dev.lock --output-file requirements-supply-chain.lock
+	@$(LOCK) pyproject.toml --group manual --constraint requirements-dev.lock --output-file requirements-manual.lock
 
 # What others made: the list of it, its licences, and what is known to be wrong with it.
 WHAT_OTHERS_MADE = $(BIN)/python -m tools.supply_chain
-sbom: $(DEVELOPMENT) $(SUPPLY_CHAIN)
+sbom: $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@$(WHAT_OTHERS_MADE) sbom
 
-licences: $(DEVELOPMENT) $(SUPPLY_CHAIN)
+licences: $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@$(WHAT_OTHERS_MADE) licences
 
 audit: $(DEVELOPMENT) $(SUPPLY_CHAIN)

@@ -1,4 +1,4 @@
-"""A certificate by ACME (RFC 8555) as in docs/operating.md: certbot gets it, a hook copies it, callnet takes it up.
+"""A certificate by ACME (RFC 8555) as in docs/tls.md: certbot gets it, a hook copies it, callnet takes it up.
 
 The authority is pebble, which asks the web server of certbot at the name that it looks up, as Let's Encrypt does. The
 certificate is got once, and renewed under an open connection.
@@ -10,7 +10,6 @@ import asyncio
 import grp
 import json
 import os
-import re
 import shlex
 import socket
 import ssl
@@ -22,12 +21,14 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from acceptance import readme
 from acceptance.daemon import running, stop, wait_for
 from acceptance.proof import ROOT, Outcome, Proof
 from acceptance.tls import TAKEN_UP_IN, Files, Line
 from acceptance.wire import HOST, login
 from tests.redis_server import free_ports
 
+TLS: Final = ROOT / "docs" / "tls.md"
 NAME: Final = "callnet.example.org"
 THERE: Final = "/etc/callnet/tls"
 """Where the recipe puts the files."""
@@ -89,7 +90,7 @@ class Authority:
 
     def get(self) -> None:
         """Get a certificate for the first time, as the recipe does, but from this authority and on ports of ours."""
-        _, *arguments = shlex.split(recipe("sh", "certbot certonly").replace(CERTBOTS, str(self.config)))
+        _, *arguments = shlex.split(readme.command(TLS, "certbot certonly").replace(CERTBOTS, str(self.config)))
         self._certbot(
             *(*arguments, f"--http-01-address={HOST}", f"--http-01-port={self._http}"),
             *(f"--server=https://localhost:{self._directory}/dir", "--agree-tos"),
@@ -134,19 +135,12 @@ def _running(command: Sequence[str], log: Path) -> Iterator[None]:
         stop(process)
 
 
-def recipe(language: str, words: str) -> str:
-    """The block of docs/operating.md in this language that has these words."""
-    text = (ROOT / "docs" / "operating.md").read_text()
-    [block] = [found for found in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) if words in found]
-    return str(block)
-
-
 def lay_hook(config: Path, files: Path) -> None:
     """Lay the hook of the recipe where certbot looks for it. It copies to another place, for another group."""
     hook = config / "renewal-hooks" / "deploy" / "callnet"
     hook.parent.mkdir(parents=True)
     group = grp.getgrgid(os.getgid()).gr_name
-    hook.write_text(recipe("sh", "RENEWED_LINEAGE").replace(THERE, str(files)).replace("-g callnet", f"-g {group}"))
+    hook.write_text(readme.command(TLS, "#!/bin/sh").replace(THERE, str(files)).replace("-g callnet", f"-g {group}"))
     hook.chmod(0o755)
 
 
@@ -168,7 +162,8 @@ def prove(_brief: bool, _seed: int) -> Outcome:
         authority = Authority(Path(name), stack)
         lay_hook(authority.config, files)
         authority.get()
-        settings = recipe("toml", "fullchain.pem").replace(THERE, str(files))
+        [shown_settings] = [block.text for block in readme.blocks(TLS) if block.language == "toml"]
+        settings = shown_settings.replace(THERE, str(files))
         daemon = stack.enter_context(running(settings))
         port, root = daemon.ports["site"], authority.root()
         first = shown(port, root)

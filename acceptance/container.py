@@ -1,5 +1,7 @@
 """The container: built by ``Containerfile`` as it stands, run as the image says, stopped, and run again on its volume.
 
+The commands are those of docs/packages.md, with buildah in the place of podman.
+
 The image that the recipe begins with is a minimal Debian, made here and called by that name: images are fetched from
 nowhere. buildah builds and runs without namespaces of its own (``--isolation chroot``), in a network namespace of the
 proof's. So what an engine does to keep a container in, such as a root file system that is read-only, is not tried.
@@ -11,6 +13,7 @@ import asyncio
 import json
 import os
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,9 +21,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+from acceptance import readme
 from acceptance.daemon import START_LIMIT, STOP_LIMIT, complaints, wait_for
 from acceptance.namespaces import Namespace
 from acceptance.one_call import CALLEE, CALLER, call
@@ -31,6 +36,7 @@ from acceptance.wire import login, post
 BASE: Final = "docker.io/library/debian:trixie-slim"
 IMAGE: Final = "localhost/callnet"
 VOLUME: Final = "/var/lib/callnet"
+PACKAGES: Final = ROOT / "docs" / "packages.md"
 STRANGER: Final = ("13900139000", "phone2")
 ACCOUNT_PORT: Final = 8083
 SIGNALING_PORT: Final = 8082
@@ -78,6 +84,29 @@ def version() -> str:
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
+def podman(verb: str) -> Sequence[str]:
+    """What the page has podman do: the words after the verb."""
+    commands = readme.command(PACKAGES, "podman build").replace("\\\n", "").splitlines()
+    [words] = [words for words in map(shlex.split, commands) if words[:2] == ["podman", verb]]
+    return words[2:]
+
+
+def published(image: Mapping[str, Any]) -> Sequence[str]:
+    """What is wrong with how the page has an image run: its ports, its volume, and its name."""
+    *options, name = podman("run")
+    given = list(pairwise(options))
+    ports = [value.partition(":")[2] for option, value in given if option == "--publish"]
+    volumes = [value.partition(":")[2] for option, value in given if option == "--volume"]
+    wrong = [
+        f"the page publishes {port}, which the image does not have"
+        for port in ports
+        if f"{port}/tcp" not in image["ExposedPorts"]
+    ]
+    if volumes != [VOLUME] or not ports or not IMAGE.endswith(f"/{name}"):
+        wrong.append(f"the page runs {name} with {volumes} and {ports}")
+    return wrong
+
+
 def build(engine: Engine, folder: Path) -> Mapping[str, Any]:
     """Make the image. Returns what it says of itself."""
     archive = folder / "base.tar"
@@ -92,8 +121,9 @@ def build(engine: Engine, folder: Path) -> Mapping[str, Any]:
     engine.do("add", base, str(archive), "/")
     engine.do("commit", "--rm", base, BASE)
     archive.unlink()
-    options = ("--isolation", "chroot", "--pull-never", "--format", "docker", "--build-arg", f"VERSION={version()}")
-    engine.do("build", *options, "--tag", IMAGE, str(ROOT))
+    *options, context = (word.replace("$(make --silent version)", version()) for word in podman("build"))
+    offline = ("--isolation", "chroot", "--pull-never", "--format", "docker")
+    engine.do("build", *offline, *options, str(ROOT / context))
     inspected: Mapping[str, Any] = json.loads(engine.do("inspect", "--type", "image", IMAGE))["Docker"]["config"]
     return inspected
 
@@ -121,8 +151,10 @@ class Life:
         """All of it."""
         said = self._do("callnet", "--version").strip()
         self._expect(said == f"callnet, version {version()}", f"its version is told as {said!r}")
-        for device in (CALLER, CALLEE):
-            self._do("callnet", "account", "add", *device)
+        self._do("callnet", "account", "add", *CALLER)
+        _, *command = podman("exec")
+        self._do(*command)
+        self._expect(tuple(command[-2:]) == CALLEE, f"the page adds another device: {command}")
         self._serve(self._first_time)
         self._container = self._new()
         self._serve(self._again)
@@ -235,6 +267,7 @@ def prove(_brief: bool, _seed: int) -> Outcome:
             namespace.remove()
         size = engine.do("images", "--format", "{{.Size}}", IMAGE)
     misses += [f"it is run by {image['User']}"] if image["User"] in ("", "root", "0") else []
+    misses += published(image)
     misses += [f"the image has no volume {VOLUME}"] if VOLUME not in image["Volumes"] else []
     return Outcome({"size of the image, with a whole Debian in it": size, "containers": 2, "calls": 2}, misses)
 

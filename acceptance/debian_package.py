@@ -15,6 +15,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from acceptance import readme
 from acceptance.daemon import START_LIMIT, STOP_LIMIT, complaints
 from acceptance.one_call import CALLEE, CALLER, call
 from acceptance.proof import ROOT, Outcome, Proof
@@ -36,9 +38,15 @@ UNIT: Final = "usr/lib/systemd/system/callnet.service"
 ENABLED: Final = "etc/systemd/system/multi-user.target.wants/callnet.service"
 SETTINGS: Final = "etc/callnet/callnet.toml"
 STATE: Final = "var/lib/callnet"
+BACKUPS: Final = "var/backups/callnet"
 SERVICES: Final = ("account", "signaling", "site", "admin")
 MANUAL: Final = ("usr/share/man/man1/callnet.1.gz", "usr/share/man/man5/callnet.toml.5.gz")
-APT: Final = ("apt-get", "install", "--yes", "--no-install-recommends", "--option=Dpkg::Options::=--force-confold")
+PACKAGES: Final = ROOT / "docs" / "packages.md"
+AS_A_SCRIPT: Final = (
+    "--yes --no-install-recommends --reinstall --option=Dpkg::Options::=--force-confold --option=APT::Output-Version=1"
+)
+"""Said beside what the page says to apt: nobody is asked, nothing else comes along, a package may replace itself, and
+what has come of it is told in the words that do not change."""
 
 ONE_CHANGE: Final = (
     "0 upgraded, 1 newly installed",
@@ -125,7 +133,8 @@ class Life:
     def _install(self, package: Path) -> None:
         """Install or upgrade, and see that nothing else was: all that the package needs is there."""
         shutil.copy(package, self._root)
-        said = self._system.do(*APT, "--reinstall", f"/{package.name}")
+        command = readme.command(PACKAGES, "apt install")
+        said = self._system.do("sh", "-c", f"cd / && {command} {AS_A_SCRIPT}")
         (self._root / package.name).unlink()
         [changes] = re.findall(r"^(\d+ upgraded, \d+ newly installed.*), 0 to remove", said, re.MULTILINE)
         self._expect(changes in ONE_CHANGE, changes)
@@ -163,7 +172,15 @@ class Life:
         port = self._ports["account"]
         self._tokens = await login(port, *CALLER), await login(port, *CALLEE)
         self._system.do(PACKAGE, "contact", "add", CALLER[0], CALLEE[0], "--name", NAME)
+        self._back_up()
         await self._check(self._tokens)
+
+    def _back_up(self) -> None:
+        """Make a backup while it runs, and take it away again."""
+        self._system.do("sh", "-c", readme.command(PACKAGES, "install -d"))
+        [backup] = (self._root / BACKUPS).iterdir()
+        self._expect(tarfile.is_tarfile(backup), "the backup is no archive")
+        shutil.rmtree(self._root / BACKUPS)
 
     async def _again(self) -> None:
         """They call with what they were given before, and once they have logged in anew."""
@@ -198,9 +215,16 @@ def _for_python(version: str) -> str:
 
 
 def _built(commit: str, folder: Path) -> Path:
-    """The package of a commit."""
+    """The package of an older commit."""
     command = (str(ROOT / "tools" / "build-deb"), commit, str(folder))
     return Path(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+
+
+def _made(folder: Path) -> Path:
+    """The package of this one, as the page has it made."""
+    command = readme.command(PACKAGES, "make deb")
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return Path(shutil.copy(ROOT / done.stdout.splitlines()[-1], folder))
 
 
 def prove(_brief: bool, _seed: int) -> Outcome:
@@ -211,7 +235,7 @@ def prove(_brief: bool, _seed: int) -> Outcome:
     misses: list[str] = []
     with tempfile.TemporaryDirectory(prefix="callnet-packages-") as name:
         folder = Path(name)
-        old, new = _built(previous(), folder), _built("HEAD", folder)
+        old, new = _built(previous(), folder), _made(folder)
         counts["packages"] = f"{_field(old, 'Version')}, then {_field(new, 'Version')}"
         counts["size of the package, KiB"] = new.stat().st_size // 1024
         counts["size when installed, KiB"] = _field(new, "Installed-Size")

@@ -90,7 +90,8 @@ class Newcomer:
     def _call(self) -> None:
         """Two terminals: one waits and answers, the other calls and hangs up with Ctrl-C."""
         answering, calling = self._log(".venv/bin/callnet device 1"), self._log(".venv/bin/callnet device 2")
-        waits, calls = (text for text in readme.commands(README) if text.startswith(".venv/bin/callnet device"))
+        waits = readme.command(README, ".venv/bin/callnet device 13651884967")
+        calls = readme.command(README, ".venv/bin/callnet device 13800138000")
         with self._doing(waits, answering):
             self._await(answering, "waiting for calls", "the first device to be ready")
             with self._doing(calls, calling):

@@ -25,21 +25,7 @@ PAGES: Final = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CODE_OF_CONDUCT.md",
-    "docs/architecture.md",
-    "docs/call-page.md",
-    "docs/releases.md",
-    "docs/room.md",
-    "docs/operating.md",
-    "docs/packages.md",
-    "docs/many-machines.md",
-    "docs/migrating.md",
-    "docs/schemas.md",
-    "docs/security.md",
-    "docs/supply-chain.md",
-    "docs/turn.md",
-    "docs/verification.md",
-    "docs/webhooks.md",
-    "docs/waking.md",
+    *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")),
 )
 
 
@@ -84,9 +70,9 @@ class PagesTests(SynchronousTestCase):
     def test_settings(self) -> None:
         """The settings that pages show are settings, which callnet would take."""
         for page in PAGES:
-            for shown in re.findall(r"^```toml\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL):
+            for block in (block for block in readme.blocks(ROOT / page) if block.language == "toml"):
                 path = self.mktemp()
-                Path(path).write_text(shown, encoding="utf-8")
+                Path(path).write_text(block.text, encoding="utf-8")
                 load(path, {"CALLNET_REDIS_URL": "redis://127.0.0.1"})
 
     def test_device_commands(self) -> None:

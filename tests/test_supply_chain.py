@@ -120,6 +120,20 @@ class LicenceTests(SynchronousTestCase):
         """A package that declares one that we take passes, and so does one that is not here, if one is stated."""
         self.assertEqual([], self.faults({"a": component(spdx("MIT"))}, elsewhere="BSD-3-Clause"))
 
+    def test_clarified(self) -> None:
+        """Of a package that declares several, what is clarified counts, if we take that and it is not stated too."""
+        several = {("a", "1"): component(named("Public"), named("GPL"))}
+        pins = [Pin("a", "1", frozenset())]
+        for clarified, stated, fault in (
+            ("MIT", {}, None),
+            ("GPL", {}, "a 1 has the licence 'GPL', which is none of those that we take"),
+            ("MIT", {"a": "MIT"}, "a licence is both stated and clarified for a"),
+        ):
+            licences = Licences(several, Rules(frozenset(("MIT",)), stated, {"a": clarified}))
+            self.assertEqual([fault] if fault else [], list(licences.faults(pins)))
+        licences = Licences(several, Rules(frozenset(("MIT",)), {}, {"gone": "MIT"}))
+        self.assertIn("a licence is stated for gone, which is not locked", licences.faults(pins))
+
     def test_none(self) -> None:
         """A package without a licence fails, and one that is not installed and of which none is stated."""
         self.assertEqual(["a 1 declares no licence"], self.faults({"a": component()}))

@@ -63,7 +63,7 @@ def _certificate(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield doubt(
             about,
             "callnet signs one itself, and browsers ask whether to trust it",
-            "set tls.certificate: docs/operating.md",
+            "set tls.certificate: docs/tls.md",
         )
         return
     try:

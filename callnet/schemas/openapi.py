@@ -65,8 +65,8 @@ def calls() -> Iterator[Call]:
 def document() -> dict[str, Any]:
     """Write the document."""
     found = list(calls())
-    errors = _errors()
-    refusals = [kind for kind in errors if kind.status == HTTPStatus.OK]
+    kinds = errors()
+    refusals = [kind for kind in kinds if kind.status == HTTPStatus.OK]
     return {
         "openapi": "3.1.1",
         "info": {"title": "callnet: accounts", "version": "1", "description": _DESCRIPTION},
@@ -74,18 +74,18 @@ def document() -> dict[str, Any]:
             {"url": "http://localhost:8083", "description": "The account service."},
             {"url": "https://localhost:8080", "description": "The site, where it is served too."},
         ],
-        "paths": {call.path: {call.method: _operation(call, errors)} for call in found},
+        "paths": {call.path: {call.method: _operation(call, kinds)} for call in found},
         "components": {
             "schemas": {
                 **schemas((call.asked for call in found if call.asked is not None), exact=False),
                 **_answers(found),
-                **{kind.__name__: _error(kind) for kind in errors},
+                **{kind.__name__: _error(kind) for kind in kinds},
                 "Refused": {
                     "description": "An error that the body alone tells.",
                     "anyOf": [reference(kind.__name__) for kind in refusals],
                 },
             },
-            "responses": {kind.__name__: _response(kind) for kind in errors if kind not in refusals},
+            "responses": {kind.__name__: _response(kind) for kind in kinds if kind not in refusals},
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -97,8 +97,8 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operation(call: Call, errors: list[type[ServiceError]]) -> dict[str, Any]:
-    answered, done = reference(_answer_name(call.answered)), "It was done."
+def _operation(call: Call, kinds: list[type[ServiceError]]) -> dict[str, Any]:
+    answered, done = reference(answer_name(call.answered)), "It was done."
     body: dict[str, Any] = {}
     if call.asked is not None:
         answered, done = {"anyOf": [answered, reference("Refused")]}, "It was done, or `errorCode` says why not."
@@ -116,7 +116,7 @@ def _operation(call: Call, errors: list[type[ServiceError]]) -> dict[str, Any]:
             },
             **{
                 str(kind.status): {"$ref": f"#/components/responses/{kind.__name__}"}
-                for kind in errors
+                for kind in kinds
                 if kind.status != HTTPStatus.OK
             },
         },
@@ -131,7 +131,8 @@ def _required(kind: type[Struct]) -> list[str]:
 # What is answered
 
 
-def _answer_name(kind: type[Struct]) -> str:
+def answer_name(kind: type[Struct]) -> str:
+    """The name of the schema of what a call answers with."""
     return f"{kind.__name__}Answer".replace("AnswerAnswer", "Answer")
 
 
@@ -139,7 +140,7 @@ def _answers(found: list[Call]) -> dict[str, Schema]:
     """The schemas of the answers to calls that succeeded, the envelope among their fields."""
     kinds = {call.answered for call in found}
     parts = schemas(sorted(kinds, key=lambda kind: kind.__name__), "", exact=True)
-    answers = {_answer_name(kind): _in_envelope(parts.pop(kind.__name__), SUCCESS) for kind in kinds}
+    answers = {answer_name(kind): _in_envelope(parts.pop(kind.__name__), SUCCESS) for kind in kinds}
     return dict(sorted({**parts, **answers}.items()))
 
 
@@ -159,7 +160,7 @@ def _in_envelope(fields: Schema, envelope: Envelope) -> Schema:
 # Errors
 
 
-def _errors() -> list[type[ServiceError]]:
+def errors() -> list[type[ServiceError]]:
     """Every error that a client may be answered with."""
 
     def walk(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:

@@ -13,6 +13,9 @@ BUILD: Final = ROOT / "build"
 TOOLS: Final = BUILD / "supply-chain" / "bin"
 """The programs of others that do the work; ``make`` installs them from a lock file of their own."""
 
+MANUAL: Final = BUILD / "manual" / "bin"
+"""What the manual is built with."""
+
 
 class Failed(Exception):
     """It is not as it should be. One line for each thing that is not."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tools.supply_chain import ROOT, TOOLS, Failed, cyclonedx
+from tools.supply_chain import MANUAL, ROOT, TOOLS, Failed, cyclonedx
 from tools.supply_chain.locks import LOCKS, SCRIPTS, Pin, locked, scripts
 
 TABLE: Final = ROOT / "docs" / "licences.md"
@@ -39,6 +39,8 @@ class Rules(NamedTuple):
     """The words of SPDX that we take."""
     stated: Mapping[str, str]
     """The licences of packages that are locked for other platforms and Pythons, so that nobody here can look."""
+    clarified: Mapping[str, str] = {}
+    """The licences of packages that declare several, without saying which is of what."""
 
 
 class Row(NamedTuple):
@@ -53,7 +55,7 @@ class Row(NamedTuple):
 def rules(root: Path = ROOT) -> Rules:
     """Read them."""
     said = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["licences"]
-    return Rules(frozenset(said["allowed"]), said["stated"])
+    return Rules(frozenset(said["allowed"]), said["stated"], said["clarified"])
 
 
 def declared(component: Mapping[str, Any]) -> str | None:
@@ -85,6 +87,8 @@ class Licences:
 
     def of(self, pin: Pin) -> str | None:
         """The licence of a package; ``None``: it declares none, or it is not installed and none is stated."""
+        if pin.name in self._rules.clarified:
+            return self._rules.clarified[pin.name]
         component = self._installed.get((pin.name, pin.version))
         return self._rules.stated.get(pin.name) if component is None else declared(component)
 
@@ -94,7 +98,9 @@ class Licences:
             licence = self.of(pin)
             stated = self._rules.stated.get(pin.name)
             named = f"{pin.name} {pin.version}"
-            if licence is None and (pin.name, pin.version) not in self._installed:
+            if pin.name in self._rules.clarified and stated is not None:
+                yield f"a licence is both stated and clarified for {pin.name}"
+            elif licence is None and (pin.name, pin.version) not in self._installed:
                 yield f"{named} is not installed here, and no licence is stated for it"
             elif licence is None:
                 yield f"{named} declares no licence"
@@ -102,13 +108,14 @@ class Licences:
                 yield f"{named} has the licence {licence!r}, which is none of those that we take"
             elif stated not in (None, licence):
                 yield f"{named} declares {licence}, and {stated} is stated for it"
-        for name in sorted(self._rules.stated.keys() - {pin.name for pin in pins}):
+        told = self._rules.stated.keys() | self._rules.clarified.keys()
+        for name in sorted(told - {pin.name for pin in pins}):
             yield f"a licence is stated for {name}, which is not locked"
 
 
 def here() -> Licences:
-    """The licences of what is installed in the environment that this runs in, and in that of the tools."""
-    environments = (Path(sys.executable), TOOLS / "python")
+    """The licences of what is installed in the environment that this runs in, in the tools', and in the manual's."""
+    environments = (Path(sys.executable), TOOLS / "python", MANUAL / "python")
     installed = {at: component for python in environments for at, component in cyclonedx.installed(python).items()}
     return Licences(installed, rules())
 

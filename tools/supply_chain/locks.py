@@ -16,6 +16,7 @@ LOCKS: Final = {
     "daemon": "requirements.lock",
     "build": "requirements-build.lock",
     "development": "requirements-dev.lock",
+    "manual": "requirements-manual.lock",
     "supply chain": "requirements-supply-chain.lock",
 }
 """The lock files, by what they are for."""

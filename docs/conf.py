@@ -1,0 +1,33 @@
+"""How Sphinx makes the manual of these pages: ``make manual``."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+project = "callnet"
+author = "the authors of callnet"
+copyright = author  # noqa: A001
+release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "tools.handbook.extension"]
+exclude_patterns = ["screens"]
+myst_heading_anchors = 3
+myst_enable_extensions = ["deflist"]
+html_theme = "furo"
+html_title = "callnet"
+html_static_path = ["_static"]
+html_css_files = ["manual.css"]
+html_copy_source = False
+html_show_sphinx = False
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+# What docstrings refer to must be there. Names with dots come from signatures: those of others are not here, and the
+# manual is built, and read, without a network; ours are known by the package that exports them, not by the module.
+nitpick_ignore_regex = [("py:.*", r"(?!callnet\.client\.\w+$).*\..*")]

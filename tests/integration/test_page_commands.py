@@ -1,0 +1,236 @@
+"""Commands of the manual that need no system of their own, typed as they stand there.
+
+Where a page names a place that only a machine has to itself (a port, a file of the state, a host's name), the test's
+own stands in for it; nothing else of a block is changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import shlex
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessDone
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from acceptance import readme
+from callnet.config_file import load
+from callnet.history_interfaces import OutboxEvent, Tried
+from callnet.storage.database import Database
+from callnet.storage.outbox import SqlOutbox
+from tests.browser.camera import Camera
+from tests.daemon import BIN, START_TIME, Daemon
+from tests.immediate import run_at_once
+from tests.integration.test_device_command import DeviceProcess
+from tests.integration.test_device_media import CONNECTED, MediaCase
+from tests.postgres import new_database_url
+from tests.test_layers import ROOT
+
+reactor: Any = installed
+DOCS: Final = ROOT / "docs"
+TV: Final = ("13651884967", "tv888")
+
+
+class Shell(ProcessProtocol):
+    """One block, typed into a shell that gives up at the first command that fails."""
+
+    def __init__(self, script: str, folder: str, variables: Mapping[str, str], typed: str = "") -> None:
+        self._output: dict[int, bytes] = {1: b"", 2: b""}
+        self._typed = typed.encode()
+        self.done: Deferred[str] = Deferred()
+        environment = {
+            "HOME": folder,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "CALLNET_STATE_DIR": f"{folder}/state",
+            **variables,
+        }
+        # In a session of its own it has no terminal to ask at.
+        command = ("setsid", "--wait", "bash", "-euo", "pipefail", "-c", script)
+        reactor.spawnProcess(self, command[0], command, environment, folder)
+
+    def connectionMade(self) -> None:
+        """Type what it asks for."""
+        assert self.transport is not None
+        self.transport.write(self._typed)
+        self.transport.closeStdin()
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        """Take what it prints."""
+        self._output[childFD] += data
+
+    def processEnded(self, reason: Failure) -> None:
+        """Tell what it printed, or that it failed."""
+        if reason.check(ProcessDone):
+            self.done.callback(self._output[1].decode())
+        else:
+            self.done.errback(AssertionError(b"".join(self._output.values()).decode()))
+
+
+class CommandCase(TestCase):
+    """A folder, and shells in it."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        """Make the folder."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir(parents=True)
+
+    def type(self, script: str, typed: str = "", **variables: str) -> Deferred[str]:
+        """Type a block; fires with what it prints."""
+        return Shell(script, str(self.folder), variables, typed).done.addTimeout(START_TIME, reactor)
+
+    def read(self, page: str, beginning: str) -> str:
+        """The block of a page that begins like this."""
+        return readme.command(DOCS / page, beginning)
+
+
+class DatabaseTests(CommandCase):
+    """What the operator does to contacts, accounts and events."""
+
+    async def test_contacts(self) -> None:
+        """Contacts are added, imported, blocked and listed."""
+        (self.folder / "lists.csv").write_text("owner,contact,name\n13651884967,13800138002,Dad\n")
+        said = await self.type(self.read("operating.md", "callnet contact add"))
+        for phone, name in (("13800138000", "Mum"), ("13800138002", "Dad")):
+            self.assertRegex(said, rf"{phone}\W+{name}")
+
+    async def test_settings(self) -> None:
+        """A phone's quiet hours, and who is answered by itself, are set and shown."""
+        said = await self.type(self.read("operating.md", "callnet account settings"))
+        for word in ("22:30", "07:00", "Europe/Berlin", "13800138000"):
+            self.assertIn(word, said.splitlines()[-2] + said.splitlines()[-1])
+
+    async def test_a_lost_device(self) -> None:
+        """Its tokens are revoked; all that is kept of a phone is shown, and removed."""
+        await self.type("callnet account add 13651884967 tv888")
+        await self.type(self.read("incidents.md", "callnet account revoke"))
+        said = await self.type(self.read("incidents.md", "callnet account export"))
+        self.assertIn('"tv888"', said)
+        self.assertEqual("", await self.type("callnet account list"))
+
+    async def test_dead_letters(self) -> None:
+        """They are listed, sent again and dropped."""
+        await self.type("callnet database upgrade")
+        self.write_letter()
+        said = await self.type(self.read("webhooks.md", "callnet webhook list"))
+        self.assertIn("call_ended", said)
+        self.assertNotIn("call_ended", await self.type("callnet webhook list --waiting"))
+        self.write_letter()
+        self.assertEqual("1\n", await self.type(self.read("incidents.md", "callnet webhook retry")))
+
+    def write_letter(self) -> None:
+        """Have an event that was given up."""
+        database = Database(f"sqlite:///{self.folder}/state/callnet.db")
+        outbox = SqlOutbox(database, run_at_once, contacts_only=False)
+        phone = TV[0]
+        self.successResultOf(
+            outbox.write([OutboxEvent(os.urandom(16).hex(), "call_ended", 0.5, b"{}", phone, phone)], 1.0)
+        )
+        [due] = self.successResultOf(outbox.take(9, 1.0, 61.0))
+        self.successResultOf(outbox.settle([Tried(due, "status 404")], 2.0))
+        database.close()
+
+
+class SecretTests(CommandCase):
+    """What is made for many machines."""
+
+    async def test_signing_key(self) -> None:
+        """The line that is printed is one for the secrets, and callnet takes it."""
+        said = await self.type(self.read("many-machines.md", "python3 -c"))
+        name, _, value = said.strip().partition("=")
+        path = self.folder / "callnet.toml"
+        path.write_text("")
+        self.assertEqual(value, load(str(path), {name: value}).tokens.signing_key)
+
+    async def test_postgresql(self) -> None:
+        """The database is its user's, who makes tables in it."""
+        [place] = parse_qs(urlsplit(new_database_url()).query)["host"]
+        await self.type(self.read("many-machines.md", "runuser -u postgres"), "secret\nsecret\n", PGHOST=place)
+        with psycopg.connect(host=place, user="callnet", dbname="callnet") as connection:
+            connection.execute("CREATE TABLE one (two TEXT)")
+            [(encoding,)] = connection.execute("SHOW server_encoding").fetchall()
+        self.assertEqual("UTF8", encoding)
+
+
+class DaemonTests(CommandCase):
+    """What is asked of a daemon."""
+
+    async def test_orders(self) -> None:
+        """The operator's API is asked with the key, which no process shows."""
+        daemon = Daemon(str(self.folder / "daemon"))
+        self.addCleanup(daemon.stop)
+        await daemon.start()
+        script = self.read("admin-api.md", "order() {")
+        for theirs, ours in (("http://127.0.0.1:8084", daemon.admin_url), ("/var/lib/callnet", daemon.state_dir)):
+            self.assertIn(theirs, script)
+            script = script.replace(theirs, ours)
+        answer = json.loads(await self.type(script))
+        self.assertEqual((0, []), (answer["errorCode"], answer["calls"]))
+
+
+class MediaCommandTests(MediaCase):
+    """A device to test against."""
+
+    async def test_devices(self) -> None:
+        """One answers; the other calls it, sends a film, and records what it sees."""
+        Camera.RED.record(self.directory).rename(self.directory / "clip.mp4")
+        text = readme.command(DOCS / "operating.md", "callnet device 13651884967 tv888 --media")
+        site = f"{self.daemon.site_url} --certificate {self.daemon.certificate}"
+        answers, calls = text.replace("https://calls.example.org:8080", site).splitlines()
+        tv = self.typed(answers)
+        await tv.shows("waiting for calls")
+        phone = self.typed(f"{calls} --server {site}")
+        await phone.shows(CONNECTED)
+        await phone.shows("media: 30 pictures of the camera")
+        phone.interrupt()
+        self.assertEqual(0, await phone.status())
+        self.assertGreater((self.directory / "theirs.webm").stat().st_size, 1000)
+
+    def typed(self, line: str) -> DeviceProcess:
+        """Start the device of a line."""
+        _, _, *arguments = shlex.split(line)
+        process = DeviceProcess(self.daemon, *arguments, before=self.network.command)
+        self.addCleanup(process.stop)
+        return process
+
+
+class PythonTests(SynchronousTestCase):
+    """Blocks of Python."""
+
+    def run_block(self, page: str) -> dict[str, Any]:
+        """Run the one of a page, in docs/. Returns what it has defined."""
+        [block] = [block for block in readme.blocks(DOCS / page) if block.language == "python"]
+        names: dict[str, Any] = {}
+        before = os.getcwd()
+        os.chdir(DOCS)
+        try:
+            exec(block.text, names)  # noqa: S102
+        finally:
+            os.chdir(before)
+        return names
+
+    def test_schemas(self) -> None:
+        """A frame is checked against its schema."""
+        self.assertIn("call", self.run_block("schemas.md"))
+
+    def test_webhooks(self) -> None:
+        """What callnet has signed is known, and nothing else."""
+        is_from_callnet = self.run_block("webhooks.md")["is_from_callnet"]
+        now, body = int(time.time()), b"{}"
+        signed = hmac.new(b"secret", f"{now}.".encode() + body, hashlib.sha256).hexdigest()
+        self.assertTrue(is_from_callnet(b"secret", f"t={now},v1={signed}", body))
+        self.assertFalse(is_from_callnet(b"other", f"t={now},v1={signed}", body))
+        self.assertFalse(is_from_callnet(b"secret", f"t={now - 999},v1={signed}", body))

@@ -1,0 +1,258 @@
+"""The protocol's reference: a template in Markdown, filled with what is read off the structs, in English and Chinese.
+
+Every string of it goes through one function, ``say``: in English it is as it stands, in Chinese what the table has for
+it. A string that the table does not have is an error, and the tests find one of the table that nobody asks for; so the
+two pages never say different things.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from callnet.calls.reasons import ENDINGS, FAILURES, REFUSALS
+from callnet.schemas import asyncapi, openapi
+from callnet.schemas.structs import REFERENCE, Schema, plain
+from tools.handbook import seed
+from tools.handbook.examples import example, written
+from tools.handbook.meanings import ELSEWHERE, MEANINGS
+from tools.handbook.phrases import type_of
+
+Say: TypeAlias = Callable[[str], str]
+
+HERE: Final = Path(__file__).parent
+TEMPLATE: Final = HERE / "protocol.md"
+TABLES: Final = {"zh": HERE / "protocol.zh.toml"}
+PAGES: Final = {"en": "docs/protocol.md", "zh": "docs/zh/protocol.md"}
+"""Where the pages are in the project."""
+
+_HOLE: Final = re.compile(r"<!-- (\w+) ?(.*) -->")
+_MARKED: Final = re.compile(r"(#+ |\* |\d+\. )")
+_NAME: Final = re.compile(r"([\d.]+ )?((GET|POST) /\S+|[a-z_]+)")
+"""A heading that is the name of something is the same in every language."""
+_SECTION: Final = re.compile(r" \((?:protocol )?§[\d.]+\)")
+"""What docstrings say of where in this very page something is."""
+
+
+class Untranslated(LookupError):
+    """The table of a language has no words for a string."""
+
+
+class Table:
+    """The words of another language; what was asked for is noted.
+
+    :param words: by what they are in English.
+    """
+
+    def __init__(self, words: Mapping[str, str]) -> None:
+        self._words = words
+        self.asked: Final[set[str]] = set()
+
+    def __call__(self, text: str) -> str:
+        """What a string is there.
+
+        :raises Untranslated: nobody has said it.
+        """
+        self.asked.add(text)
+        if not self._words.get(text):
+            raise Untranslated(text)
+        return self._words[text]
+
+
+def table(language: str) -> Table:
+    """The words of a language."""
+    return Table(tomllib.loads(TABLES[language].read_text(encoding="utf-8")))
+
+
+def page(language: str) -> str:
+    """The reference in a language.
+
+    :raises Untranslated: it cannot all be said there.
+    """
+    return render(TEMPLATE.read_text(encoding="utf-8"), str if language == "en" else table(language))
+
+
+def render(template: str, say: Say) -> str:
+    """Fill a template, and have all of it said."""
+    reference = Reference(say)
+    blocks = template.strip().split("\n\n")
+    return "\n\n".join("\n".join(_block(block, reference)) for block in blocks) + "\n"
+
+
+def _block(block: str, reference: Reference) -> Iterator[str]:
+    lines = block.splitlines()
+    if hole := _HOLE.fullmatch(block):
+        yield from reference.fill(hole[1], hole[2])
+    elif block.startswith("```"):
+        yield from lines
+    elif block.startswith("|"):
+        yield from (_row(line, reference.say) for line in lines)
+    else:
+        for text in re.split(r"\n(?=\* |\d+\. )", block):
+            marked = _MARKED.match(text)
+            mark = marked[0] if marked else ""
+            said = " ".join(text.removeprefix(mark).split())
+            yield mark + (said if _NAME.fullmatch(said) else reference.say(said))
+
+
+def _row(line: str, say: Say) -> str:
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    return _cells([_cell(cell, say) for cell in cells])
+
+
+def _cell(text: str, say: Say) -> str:
+    """What has no letters outside of code is the same in every language."""
+    return say(text) if re.search(r"[A-Za-z]", re.sub(r"`[^`]*`", "", text)) else text
+
+
+def _cells(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |" if set("".join(cells)) != {"-"} else f"|{'|'.join(cells)}|"
+
+
+class Reference:
+    """What fills the holes of the template."""
+
+    def __init__(self, say: Say) -> None:
+        self.say: Final = say
+        self._frames: Mapping[str, Schema] = asyncapi.document()["components"]["schemas"]
+        document = openapi.document()
+        self._bodies: Mapping[str, Schema] = document["components"]["schemas"]
+        self._calls = {call.path: call for call in openapi.calls()}
+
+    def fill(self, kind: str, of: str) -> Iterator[str]:
+        """The lines for a hole: ``frame NAME``, ``http PATH``, ``errors`` or ``reasons WHICH``.
+
+        :raises LookupError: there is no such thing.
+        """
+        if kind == "frame":
+            yield from self._frame(of)
+        elif kind == "http":
+            yield from self._http(of)
+        elif kind == "errors":
+            yield from self._errors()
+        elif kind == "reasons":
+            yield from self._reasons(of)
+        else:
+            raise LookupError(f"nothing fills {kind}")
+
+    def _frame(self, name: str) -> Iterator[str]:
+        schema = self._frames[name]
+        yield self.say(_SECTION.sub("", schema["description"]))
+        yield ""
+        named = seed.FRAMES.get(name)
+        yield from self._fields(name, self._frames, named)
+        yield from self._parts(name, self._frames)
+        yield ""
+        yield from self._examples(name, self._frames, named)
+
+    def _http(self, path: str) -> Iterator[str]:
+        call = self._calls[path]
+        yield self.say(call.summary)
+        if call.asked is not None:
+            name = call.asked.__name__
+            named = seed.REQUESTS.get(path)
+            yield from ("", self.say("The request:"), "")
+            yield from self._fields(name, self._bodies, named)
+            yield from self._parts(name, self._bodies)
+            yield ""
+            yield from self._examples(name, self._bodies, named)
+        name = openapi.answer_name(call.answered)
+        fields = [field for field in self._bodies[name]["properties"] if field not in _ENVELOPE]
+        yield from ("", self.say("The answer, beside `errorCode`, `errorCodeName` and `message`:"), "")
+        if not fields:
+            yield self.say("Nothing.")
+            return
+        yield from self._fields(name, self._bodies, seed.ANSWERS.get(path), fields)
+        yield from self._parts(name, self._bodies)
+        yield ""
+        yield from self._examples(name, self._bodies, seed.ANSWERS.get(path))
+
+    def _fields(
+        self,
+        name: str,
+        components: Mapping[str, Schema],
+        named: Sequence[str] | None,
+        only: Sequence[str] | None = None,
+    ) -> Iterator[str]:
+        """A table of the fields of a schema; of a message of the seed it says which of them are the seed's."""
+        schema = components[name]
+        heads = ["field", "type", "must be there", "meaning"]
+        if named is not None:
+            heads.append("in the seed")
+        yield _cells([self.say(head) for head in heads])
+        yield _cells(["---"] * len(heads))
+        for field, what in schema["properties"].items():
+            if only is not None and field not in only:
+                continue
+            required = self.say("yes") if field in schema.get("required", ()) else "–"
+            cells = [f"`{field}`", type_of(what, self.say), required, self.say(self._meaning(name, field, what))]
+            if named is not None:
+                cells.append(self.say("yes") if field in named else "–")
+            yield _cells(cells)
+
+    def _meaning(self, name: str, field: str, schema: Schema) -> str:
+        own = f"{name.rpartition('.')[2]}.{field}"
+        return ELSEWHERE.get(own) or _SECTION.sub("", str(schema.get("description", ""))) or MEANINGS[field]
+
+    def _parts(self, name: str, components: Mapping[str, Schema]) -> Iterator[str]:
+        """Tables of what is in a schema."""
+        for field, what in components[name]["properties"].items():
+            for part in _references(what):
+                yield from ("", self.say("In `{field}`:").format(field=field), "")
+                yield from self._fields(part, components, seed.PARTS.get(part))
+
+    def _examples(self, name: str, components: Mapping[str, Schema], named: Sequence[str] | None) -> Iterator[str]:
+        whole = written(example(name, components))
+        if named is None:
+            yield from ("```json", whole, "```")
+            return
+        as_seed = written(example(name, seed.parts(components), named))
+        yield from (self.say("In the seed:"), "", "```json", as_seed, "```")
+        if as_seed != whole:
+            yield from ("", self.say("With all that callnet adds:"), "", "```json", whole, "```")
+
+    def _errors(self) -> Iterator[str]:
+        heads = ("errorCode", "errorCodeName", "HTTP", "when", "in the seed")
+        yield _cells([f"`{head}`" if head.startswith("error") else self.say(head) for head in heads])
+        yield _cells(["---"] * len(heads))
+        yield _cells(["0", "`ERROR_CODE_NONE`", "200", self.say("It was done."), self.say("yes")])
+        for kind in sorted(openapi.errors(), key=lambda kind: (kind.error_code, kind.status)):
+            when = ELSEWHERE.get(kind.__name__) or plain(kind.__doc__).split("\n\n")[0]
+            named = self.say("yes") if kind.error_code in seed.ERROR_CODES and kind.status in (200, 500) else "–"
+            yield _cells([str(kind.error_code), f"`{kind.error_name}`", str(kind.status), self.say(when), named])
+
+    def _reasons(self, of: str) -> Iterator[str]:
+        words = {"failures": list(FAILURES), "refusals": list(REFUSALS), "endings": list(ENDINGS)}[of]
+        yield _cells(["`reason`", self.say("meaning")])
+        yield _cells(["---", "---"])
+        for reason in words:
+            yield _cells([f"`{reason.value}`", self.say(_REASONS[of][reason.value])])
+
+
+_ENVELOPE: Final = ("errorCode", "errorCodeName", "message")
+_REASONS: Final[Mapping[str, Mapping[str, str]]] = tomllib.loads((HERE / "reasons.toml").read_text(encoding="utf-8"))
+
+
+def _references(schema: Any) -> Iterator[str]:
+    """The names of the schemas that a field is made of."""
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            yield schema["$ref"].removeprefix(REFERENCE)
+        for part in ("items", "anyOf"):
+            yield from _references(schema.get(part))
+    elif isinstance(schema, list):
+        for option in schema:
+            yield from _references(option)
+
+
+def write(root: Path) -> None:
+    """Write both pages anew."""
+    for language, place in PAGES.items():
+        (root / place).write_text(page(language), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(HERE.parent.parent)
