@@ -9,7 +9,7 @@ NAME ?=
 OPTIONS ?=
 
 # What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
-TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
+TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy node-typescript nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
 ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) buildah certbot curl debootstrap faketime iproute2 make nftables pebble procps
 # What the Debian package is built with.
 DEB_PACKAGES = debhelper dpkg-dev git python3-venv
@@ -24,13 +24,14 @@ RUNTIME = $(VENV)/runtime-on-$(MADE_BY)
 DEVELOPMENT = $(VENV)/development-on-$(MADE_BY)
 SUPPLY_CHAIN = build/supply-chain/on-$(MADE_BY)
 
-.PHONY: help run test screens schemas lint format bench acceptance lock sbom licences audit deb clean
+.PHONY: help run test screens schemas types lint format bench acceptance lock sbom licences audit deb clean
 
 help:
 	@echo 'make run          start callnet on this machine (HOST=0.0.0.0: for everyone who can reach it)'
 	@echo 'make test         run all tests; installs what they need when run as root'
 	@echo 'make screens      test how the page looks, and renew the pictures of it in docs/screens'
 	@echo 'make schemas      renew what docs/ says of frames and requests, from the structs'
+	@echo 'make types        renew the types of the JavaScript client, from its comments'
 	@echo 'make lint         check format, style, types, the page against the oldest browser, and files of others'
 	@echo 'make format       put the sources in order'
 	@echo 'make bench        measure speed and memory'
@@ -83,6 +84,9 @@ schemas: $(RUNTIME)
 	@$(BIN)/callnet schema asyncapi >docs/asyncapi.json
 	@$(BIN)/callnet schema openapi >docs/openapi.json
 	@$(BIN)/callnet schema room >docs/room.json
+
+types:
+	@tools/client-types --write
 
 lint: $(DEVELOPMENT)
 	@$(BIN)/ruff format --check .
