@@ -44,6 +44,14 @@ test("a login keeps the token and the secret, and the secret is shown at the nex
   assert.deepEqual(kept.map(({ token, secret }) => [token, secret]), [["first", "s"], ["second", "s"]]);
 });
 
+test("who keeps nothing never shows the secret, which would claim the device for nobody", async (t) => {
+  const { site, asked } = await server(t, { ...LOGIN, device_secret: "s" });
+  const one = account(site);
+  await one.login();
+  await one.login();
+  assert.deepEqual([one.secret, asked[1].fields], [null, { phone: "1", device_id: "tv" }]);
+});
+
 test("a server that knows only the seed's protocol does not say how long a token is good", async (t) => {
   const { site } = await server(t, { token: "t" });
   const one = account(site);

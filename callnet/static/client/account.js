@@ -53,7 +53,7 @@ export class Account {
   #keep;
 
   /** @param {AccountOptions} options */
-  constructor({ site, phone, deviceId, kept = null, keep = () => {} }) {
+  constructor({ site, phone, deviceId, kept = null, keep }) {
     this.#keep = keep;
     /** The origin of the service. */
     this.site = site;
@@ -260,14 +260,14 @@ export class Account {
   _loggedIn({ token, expires_in, device_secret }) {
     this.token = token;
     this.expiresAt = Date.now() + (expires_in === undefined ? GOOD_FOR : expires_in * 1_000);
-    if (device_secret) this.secret = device_secret;
+    if (device_secret && this.#keep !== undefined) this.secret = device_secret;
     this._keepAll();
   }
 
   /** @private */
   _keepAll() {
     const { token, expiresAt, secret } = this;
-    this.#keep({ token, expiresAt, secret });
+    this.#keep?.({ token, expiresAt, secret });
   }
 }
 
