@@ -32,7 +32,6 @@ class StoryTests(TestCase):
     """Each story with a daemon of its own."""
 
     timeout = 180
-    maxDiff = None
 
     async def play(self, name: str, protocol: str) -> str:
         """The log of a story."""
@@ -44,7 +43,7 @@ class StoryTests(TestCase):
         urls = (daemon.account_url, daemon.signaling_url)
         out, errors, status = await getProcessOutputAndValue("node", (*options, str(story), protocol, *urls), env=None)
         self.assertEqual((0, ""), (status, errors.decode()))
-        return out.decode()
+        return str(out.decode())
 
 
 def _told(name: str, protocol: str) -> Any:
