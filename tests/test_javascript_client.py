@@ -13,6 +13,40 @@ from twisted.trial.unittest import SynchronousTestCase
 
 ROOT: Final = Path(__file__).parent.parent
 CLIENT: Final = ROOT / "callnet" / "static" / "client"
+SHOWN: Final = (CLIENT / "README.md", ROOT / "docs" / "javascript-client.md")
+SHOWN_IN: Final = re.compile(r"^```js\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+AROUND: Final = """
+declare const account: import("callnet-client").Account;
+declare const device: import("callnet-client").Device;
+declare const call: import("callnet-client").Call;
+declare const site: string;
+declare const Room: typeof import("callnet-client").Room;
+declare const Device: typeof import("callnet-client").Device;
+declare module "ws" {
+    const WebSocket: import("callnet-client").SocketClass;
+    export default WebSocket;
+}
+"""
+"""What an example may take for granted."""
+OF_NODE: Final = """
+const WebSocket = /** @type {new (url: string, options: object) => import("callnet-client").Socket} */ (
+    /** @type {unknown} */ (globalThis.WebSocket)
+);
+"""
+"""The WebSocket of Node.js, which takes more than that of browsers."""
+OPTIONS: Final = {
+    "allowJs": True,
+    "checkJs": True,
+    "strict": True,
+    "noEmit": True,
+    "target": "es2022",
+    "module": "es2022",
+    "moduleResolution": "node",
+    "lib": ["es2022", "dom"],
+    "types": [],
+    "baseUrl": ".",
+    "paths": {"callnet-client": [str(CLIENT / "types" / "index.d.ts")]},
+}
 ALWAYS: Final = {"package.json", "README.md", "LICENSE"}
 """What npm puts into every package that has it."""
 
@@ -25,8 +59,8 @@ def packed(manifest: dict[str, Any]) -> set[str]:
     return {name for name in names if name in ALWAYS or any(fnmatch.fnmatch(name, one) for one in manifest["files"])}
 
 
-class ClientTests(SynchronousTestCase):
-    """The client."""
+class ClientCase(SynchronousTestCase):
+    """Programs that judge it."""
 
     def ran(self, *command: str) -> str:
         """What a program prints that has to succeed."""
@@ -35,6 +69,10 @@ class ClientTests(SynchronousTestCase):
         )
         self.assertEqual(0, done.returncode, done.stdout)
         return done.stdout
+
+
+class ClientTests(ClientCase):
+    """The client."""
 
     def test_rules(self) -> None:
         """It keeps its rules: tests/javascript has them, for Node.js' own runner of tests."""
@@ -46,6 +84,31 @@ class ClientTests(SynchronousTestCase):
     def test_types(self) -> None:
         """TypeScript finds nothing wrong with it, and the types in the package are those that it reads off it."""
         self.assertEqual("", self.ran("tools/client-types"))
+
+
+class ExamplesTests(ClientCase):
+    """What README and guide show."""
+
+    def test_examples(self) -> None:
+        """TypeScript finds nothing wrong with any of it."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "around.d.ts").write_text(AROUND)
+        found = [text for page in SHOWN for text in SHOWN_IN.findall(page.read_text(encoding="utf-8"))]
+        self.assertGreater(len(found), 5)
+        for number, text in enumerate(found):
+            before = OF_NODE if "Origin:" in text else ""
+            (folder / f"example{number}.js").write_text(f"export {{}};\n{before}{text}")
+        (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": OPTIONS, "include": ["*"]}))
+        self.assertEqual("", self.ran("tsc", "--pretty", "false", "--project", str(folder)))
+
+    def test_origin(self) -> None:
+        """What the guide says of the Origin is what is done where a program without a page enters a room."""
+        program = (ROOT / "tests" / "javascript" / "over_tls.mjs").read_text(encoding="utf-8")
+        guide = (ROOT / "docs" / "javascript-client.md").read_text(encoding="utf-8")
+        for shown in ("super(url, { protocols, headers: { Origin: site } });", "(url, protocols, { origin: site })"):
+            self.assertIn(shown, guide)
+            self.assertIn(shown, program)
 
 
 class PackageTests(SynchronousTestCase):
