@@ -24,6 +24,8 @@ PAGES: Final = (
     "CONTRIBUTING.md",
     "docs/architecture.md",
     "docs/call-page.md",
+    "docs/javascript-client.md",
+    "docs/tutorial-javascript.md",
     "docs/room.md",
     "docs/operating.md",
     "docs/packages.md",

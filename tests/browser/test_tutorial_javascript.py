@@ -17,7 +17,6 @@ from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.phone_visitor import PageInside, PhoneVisitor, phone
 from tests.browser.stage import Stage
-from tests.browser.visitor import Visitor
 from tests.daemon import BIN, TWISTD, Daemon
 from tests.test_layers import ROOT
 
@@ -63,13 +62,13 @@ class TelevisionTests(BrowserCase):
         environment = {**os.environ, **self.daemon.environ}
         subprocess.run(["bash", "-c", script], cwd=self.clone, env=environment, check=True, capture_output=True)
 
-    def television(self, stage: Stage) -> Visitor:
+    def television(self, stage: Stage) -> PhoneVisitor:
         """The television, in a browser with the red camera."""
-        visitor = stage.visitor(stage.browser(Camera.RED))
-        visitor.page.goto(f"{self.daemon.site_url}/static/television/television.html?phone={TELEVISION}")
+        visitor = phone(stage, stage.browser(Camera.RED))
+        visitor.open(f"static/television/television.html?phone={TELEVISION}")
         return visitor
 
-    def see(self, television: Visitor) -> None:
+    def see(self, television: PhoneVisitor) -> None:
         """The television sees the web phone's picture, in the page of the call."""
         element = television.page.wait_for_selector("iframe")
         assert element is not None
@@ -79,7 +78,7 @@ class TelevisionTests(BrowserCase):
         inside.await_state("connected")
         inside.await_colour(Camera.BLUE)
 
-    def meet(self, television: Visitor, other: PhoneVisitor) -> None:
+    def meet(self, television: PhoneVisitor, other: PhoneVisitor) -> None:
         """Both see each other; the person at the phone hangs up, and nobody is in a call."""
         self.see(television)
         inside = other.await_connected(Camera.RED)
