@@ -118,6 +118,13 @@ test("a ring ends when the server says so, and by itself if it does not", (t) =>
   assert.equal(changes.at(-1), "over no_answer");
 });
 
+test("who is rung by another call is not rung by the one before any more", (t) => {
+  const { calls, changes } = device(t);
+  calls.hear(CALLED);
+  calls.hear({ ...CALLED, room_id: OTHER_ROOM });
+  assert.deepEqual([changes, calls.present.roomId], [["ringing", "over over", "ringing"], OTHER_ROOM]);
+});
+
 test("what the device has ended it ends again whenever the server speaks of it as if it went on", (t) => {
   const { calls, said, changes } = device(t);
   calls.hear(CALLED);

@@ -191,7 +191,7 @@ export class Calls {
     } else if (present?.roomId === frame.room_id) {
       // It has not heard that this device accepted.
       if (present?.isIncoming && present.state === "active") this._tellAccept(present);
-    } else if (present === null || present.state === "active") {
+    } else if (present === null || present.isIncoming || present.state === "active") {
       // Who is rung is in no call, as far as the server knows.
       this._beRung(this._begin("incoming", peer), frame);
     }
@@ -238,7 +238,7 @@ export class Calls {
     if (id !== undefined) return id === this.#request;
     if (room_id && room_id === call.roomId) return true;
     const { phone, deviceId } = call.peer;
-    if (to_phone === phone) return deviceId === "*" || deviceId === to_device_id;
+    if (to_phone === phone && (deviceId === "*" || deviceId === to_device_id)) return true;
     // The server gives back no address that it cannot accept.
     return type === "call_failed" && to_phone === "";
   }

@@ -107,6 +107,7 @@ export class Device extends Teller {
   /** Connect, or come back from elsewhere. */
   connect() {
     this._leave();
+    this.denial = null;
     this._become("connecting");
     if (this.#account.isLoggedIn) this._dial();
     else this._logIn();
