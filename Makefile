@@ -11,7 +11,7 @@ NAME ?=
 OPTIONS ?=
 
 # What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
-TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy mariadb-client-core mariadb-server-core nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
+TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy mariadb-client-core mariadb-server-core node-typescript nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
 ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) buildah certbot curl debootstrap faketime iproute2 make nftables npm pebble procps
 # What the Debian package is built with.
 DEB_PACKAGES = debhelper dpkg-dev git python3-venv
@@ -28,7 +28,7 @@ DEVELOPMENT = $(VENV)/development-on-$(MADE_BY)
 SUPPLY_CHAIN = build/supply-chain/on-$(MADE_BY)
 MANUAL = build/manual/on-$(MADE_BY)
 
-.PHONY: help run test screens schemas manual lint format bench acceptance lock sbom licences audit deb version dist release clean
+.PHONY: help run test screens schemas types manual lint format bench acceptance lock sbom licences audit deb version dist release clean
 
 help:
 	@echo 'make run          start callnet on this machine (HOST=0.0.0.0: for everyone who can reach it)'
@@ -36,6 +36,7 @@ help:
 	@echo 'make screens      test how the page looks, and renew the pictures of it in docs/screens'
 	@echo 'make schemas      renew what docs/ says of frames and requests, from the structs'
 	@echo 'make manual       build the manual from docs/: build/manual/html/index.html; a warning is an error'
+	@echo 'make types        renew the types of the JavaScript client, from its comments'
 	@echo 'make lint         check format, style, types, the page against the oldest browser, and files of others'
 	@echo 'make format       put the sources in order'
 	@echo 'make bench        measure speed and memory'
@@ -107,6 +108,9 @@ schemas: $(INSTALLED)
 manual: $(MANUAL)
 	@build/manual/bin/python -m sphinx --quiet --fail-on-warning --nitpicky --fresh-env --doctree-dir build/manual/doctrees docs build/manual/html
 	@echo build/manual/html/index.html
+
+types:
+	@tools/client-types --write
 
 lint: $(DEVELOPMENT)
 	@$(BIN)/ruff format --check .

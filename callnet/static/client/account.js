@@ -1,11 +1,12 @@
 /**
  * The account service (docs/openapi.json) for one device: who it is, whom it knows, what has been.
  *
- * A token that is no good any more is replaced by a new login with what is known, once a request.
+ * A token that is no good any more is replaced by a new login with what is known, once a request. What the server
+ * answers is passed on with its own names, and times in it are seconds since 1970.
  */
 
 /** `errorCode` of an answer, as far as a client tells one from another; UNREACHABLE: there was no answer. */
-export const ERROR = {
+export const ERROR = Object.freeze({
   UNREACHABLE: -1,
   INTERNAL: 1,
   DATA: 2,
@@ -14,41 +15,55 @@ export const ERROR = {
   DEVICE: 5,
   RATE_LIMITED: 6,
   CODE: 7,
-};
+});
 
 const TIMEOUT = 15_000;
+const DAY = 24 * 3_600_000;
 /** What is left of a token's time when it is renewed. */
-const RENEW_BEFORE = 24 * 3_600_000;
+const RENEW_BEFORE = DAY;
+/** How long a token is good if the server, which knows only the seed's protocol, does not say. */
+const GOOD_FOR = 7 * DAY;
 
-/** A request that failed. `code` is one of ERROR; `retryAfter`: seconds, or null if the server named none. */
+/** @typedef {import("./types.js").AccountOptions} AccountOptions */
+/** @typedef {import("./types.js").ContactRow} ContactRow */
+/** @typedef {import("./types.js").Credentials} Credentials */
+/** @typedef {import("./types.js").IceServer} IceServer */
+/** @typedef {import("./types.js").PastCall} PastCall */
+/** @typedef {import("./types.js").Settings} Settings */
+
+/** A request that failed. */
 export class AccountError extends Error {
+  /**
+   * @param {number} code
+   * @param {string} message
+   * @param {number | null} [retryAfter]
+   */
   constructor(code, message, retryAfter = null) {
     super(message);
     this.name = "AccountError";
+    /** One of ERROR. */
     this.code = code;
+    /** Seconds after which to try again, or null if the server named none. */
     this.retryAfter = retryAfter;
   }
 }
 
+/** One device at a server. Every request may fail with an AccountError. */
 export class Account {
-  #site;
   #keep;
 
-  /**
-   * @param {object} options
-   *   site: the origin of the service, such as `https://example.org:8080` · phone · deviceId ·
-   *   kept: what `keep` was given last for this device, or null ·
-   *   keep(credentials): keeps `{token, expiresAt, secret}`; called whenever they change. Who logs in with the
-   *   secret has claimed the device: then nobody logs in without it, so it must not get lost.
-   */
-  constructor({ site, phone, deviceId, kept = null, keep = () => {} }) {
-    this.#site = site;
+  /** @param {AccountOptions} options */
+  constructor({ site, phone, deviceId, kept = null, keep }) {
     this.#keep = keep;
+    /** The origin of the service. */
+    this.site = site;
     this.phone = phone;
     this.deviceId = deviceId;
+    /** @type {string | null} */
     this.token = kept?.token ?? null;
     /** Milliseconds since 1970. */
     this.expiresAt = kept?.expiresAt ?? 0;
+    /** @type {string | null} */
     this.secret = kept?.secret ?? null;
   }
 
@@ -60,9 +75,9 @@ export class Account {
   /**
    * Log in.
    * @param {string} [code] the one-time code that the phone was sent, where one is asked for
-   * @throws {AccountError}
    */
   async login(code) {
+    /** @type {Record<string, unknown>} */
     const fields = { phone: this.phone, device_id: this.deviceId };
     if (this.secret !== null) fields.secret = this.secret;
     if (code) fields.code = code;
@@ -74,13 +89,13 @@ export class Account {
     await this._post("/account/code", { phone: this.phone });
   }
 
-  /** See to it that the token is good for another day; to be called now and then. */
+  /** See to it that the token is good for another day; to be called now and then, as a Device does. */
   async renew() {
     if (this.token === null || this.expiresAt - Date.now() > RENEW_BEFORE) return;
-    this._loggedIn(await this._ask("/account/refresh", {}));
+    this._loggedIn(await this.ask("/account/refresh"));
   }
 
-  /** Revoke the token. The secret is kept: the device needs it to come back. */
+  /** Revoke the token, and with it end the device's call and connection. The secret is kept: it is needed to come back. */
   async logout() {
     const { token } = this;
     this.forget();
@@ -88,7 +103,7 @@ export class Account {
     try {
       await this._post("/account/logout", { token });
     } catch (error) {
-      if (error.code !== ERROR.TOKEN) throw error; // else it is no good already
+      if (!isRefusal(error, ERROR.TOKEN)) throw error; // else it is no good already
     }
   }
 
@@ -99,69 +114,137 @@ export class Account {
     this._keepAll();
   }
 
-  /** The devices of the phone's contacts: `{phone, device_id, name, online}`, by phone, then by device id. */
+  /**
+   * The devices of the phone's contacts, by phone, then by device id.
+   * @returns {Promise<ContactRow[]>}
+   */
   async contacts() {
-    const { contacts } = await this._ask("/getContactPersons", { phone: this.phone });
+    const { contacts } = await this.ask("/getContactPersons", { phone: this.phone });
     return contacts;
   }
 
-  /** Put a phone in the contact list, or give it another name there. */
+  /**
+   * Put a phone in the contact list, or give it another name there.
+   * @param {string} phone
+   * @param {string} [name]
+   */
   async addContact(phone, name) {
-    await this._ask("/contacts/add", name ? { contact_phone: phone, name } : { contact_phone: phone });
-  }
-
-  async removeContact(phone) {
-    await this._ask("/contacts/remove", { contact_phone: phone });
-  }
-
-  async block(phone) {
-    await this._ask("/contacts/block", { contact_phone: phone });
-  }
-
-  async unblock(phone) {
-    await this._ask("/contacts/unblock", { contact_phone: phone });
+    await this.ask("/contacts/add", name ? { contact_phone: phone, name } : { contact_phone: phone });
   }
 
   /**
-   * The phone's past calls, the newest first: `{calls, next}`.
+   * Take a phone off the contact list.
+   * @param {string} phone
+   */
+  async removeContact(phone) {
+    await this.ask("/contacts/remove", { contact_phone: phone });
+  }
+
+  /**
+   * Take no calls from a phone any more.
+   * @param {string} phone
+   */
+  async block(phone) {
+    await this.ask("/contacts/block", { contact_phone: phone });
+  }
+
+  /**
+   * Take calls from it again.
+   * @param {string} phone
+   */
+  async unblock(phone) {
+    await this.ask("/contacts/unblock", { contact_phone: phone });
+  }
+
+  /**
+   * The phone's past calls, the newest first.
    * @param {{limit?: number, after?: string}} [page] 1 to 500 calls; after: the `next` of an earlier page
+   * @returns {Promise<{calls: PastCall[], next: string | null}>}
    */
   async history(page = {}) {
-    const { calls, next = null } = await this._ask("/calls/history", page);
+    const { calls, next = null } = await this.ask("/calls/history", page);
     return { calls, next };
   }
 
-  /** What the phone wants of calls to it, `{do_not_disturb, auto_answer}`, once `changes` of that are made. */
+  /**
+   * What the phone wants of calls to it, once `changes` of that are made.
+   * @param {Partial<Settings>} [changes]
+   * @returns {Promise<Settings>}
+   */
   async settings(changes = {}) {
-    const { do_not_disturb, auto_answer } = await this._ask("/account/settings", changes);
+    const { do_not_disturb, auto_answer } = await this.ask("/account/settings", changes);
     return { do_not_disturb, auto_answer };
   }
 
-  async _ask(path, fields) {
+  /**
+   * By which servers the device may reach others, for those who arrange media themselves.
+   * @returns {Promise<{ice_servers: IceServer[], expires_in: number}>} expires_in: seconds for which they are good
+   */
+  async iceServers() {
+    const { ice_servers, expires_in } = await this.ask("/ice");
+    return { ice_servers, expires_in };
+  }
+
+  /**
+   * Have this device woken when it sleeps and is called (docs/waking.md). To be said again after each login.
+   * @param {"none" | "webhook" | "webpush"} kind
+   * @param {string} [target] by what the operator's gateway knows the device, or what the browser's
+   *   `pushManager.subscribe()` gave, `JSON.stringify`ed
+   */
+  async setPush(kind, target = "") {
+    await this.ask("/devices/push", { kind, target });
+  }
+
+  /**
+   * The `applicationServerKey` for `pushManager.subscribe()`; null: there is no Web Push here.
+   * @returns {Promise<string | null>}
+   */
+  async pushKey() {
+    return (await this._request("/devices/push/key", { method: "GET" })).application_server_key;
+  }
+
+  /**
+   * Send any request of the account service that wants a token (docs/openapi.json).
+   * @param {string} path
+   * @param {object} [fields]
+   * @returns {Promise<any>} the whole answer
+   */
+  async ask(path, fields = {}) {
     if (this.token === null) await this.login();
     try {
       return await this._post(path, { ...fields, token: this.token });
     } catch (error) {
-      if (error.code !== ERROR.TOKEN) throw error;
+      if (!isRefusal(error, ERROR.TOKEN)) throw error;
     }
     await this.login();
     return this._post(path, { ...fields, token: this.token });
   }
 
-  async _post(path, fields) {
+  /**
+   * @private
+   * @param {string} path
+   * @param {object} fields
+   */
+  _post(path, fields) {
+    const headers = { "Content-Type": "application/json" };
+    return this._request(path, { method: "POST", headers, body: JSON.stringify(fields) });
+  }
+
+  /**
+   * @private
+   * @param {string} path
+   * @param {RequestInit} request
+   * @returns {Promise<any>}
+   */
+  async _request(path, request) {
     const given = new AbortController();
     const timer = setTimeout(() => given.abort(), TIMEOUT);
     let response, answer;
     try {
-      response = await fetch(this.#site + path, {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify(fields),
-        signal: given.signal,
-      });
+      response = await fetch(this.site + path, { ...request, signal: given.signal });
       answer = await response.json();
     } catch (error) {
-      throw new AccountError(ERROR.UNREACHABLE, error.message);
+      throw new AccountError(ERROR.UNREACHABLE, error instanceof Error ? error.message : String(error));
     } finally {
       clearTimeout(timer);
     }
@@ -170,15 +253,29 @@ export class Account {
     throw new AccountError(answer.errorCode, answer.message, seconds > 0 ? seconds : null);
   }
 
+  /**
+   * @private
+   * @param {{token: string, expires_in?: number, device_secret?: string}} answer
+   */
   _loggedIn({ token, expires_in, device_secret }) {
     this.token = token;
-    this.expiresAt = Date.now() + expires_in * 1_000;
-    if (device_secret) this.secret = device_secret;
+    this.expiresAt = Date.now() + (expires_in === undefined ? GOOD_FOR : expires_in * 1_000);
+    if (device_secret && this.#keep !== undefined) this.secret = device_secret;
     this._keepAll();
   }
 
+  /** @private */
   _keepAll() {
     const { token, expiresAt, secret } = this;
-    this.#keep({ token, expiresAt, secret });
+    this.#keep?.({ token, expiresAt, secret });
   }
+}
+
+/**
+ * Whether the server has refused with this code.
+ * @param {unknown} error
+ * @param {number} code
+ */
+function isRefusal(error, code) {
+  return error instanceof AccountError && error.code === code;
 }

@@ -8,36 +8,65 @@
  * tells. Any state may be followed by `over`, and nothing follows that.
  */
 
+import { Waiting } from "./waiting.js";
+
+/** @typedef {import("./types.js").Address} Address */
+/** @typedef {import("./types.js").Answers} Answers */
+/** @typedef {import("./types.js").CallState} CallState */
+
+/** A call of a Device, which makes it. What it says of itself is to be read only. */
 export class Call {
   #answers;
+  /** @type {Waiting<CallState>} */
+  #waiting = new Waiting();
 
-  /** "calling" "ringing" "active" or "over". */
+  /** @type {CallState} */
   state = "ringing";
   /** "" until it is known. Whoever knows it can enter the room. */
   roomId = "";
-  /** The address of the call's page on the server's site. */
+  /** The address of the call's page on the server's site, without the origin; "" if the server did not say it. */
   page = "";
   /** What the owner of this phone calls the other side, as the server says it; "" if nothing. */
   name = "";
-  /** What became of the other side's connection while the call is active: "here" or "reconnecting". */
+  /** Whether the owner wants this caller to be answered without anybody touching the device. */
+  autoAnswer = false;
+  /**
+   * What became of the other side's connection while the call is active.
+   * @type {"here" | "reconnecting"}
+   */
   otherSide = "here";
-  /** Why it is over, in the words of the protocol (reasons.js); "" before. */
+  /**
+   * Why it is over, in the words of the protocol (docs/extended-protocol.md), or "refused" and "failed" where the
+   * server names no reason, "over" where it went on with another call, "forgotten" where it knows of none; "" before.
+   */
   reason = "";
   /** Whether this device ended it. */
   isOwnEnd = false;
   /** Whether the server has lost its memory of the call: whether it goes on, its page alone knows. */
   isForgotten = false;
-  /** When it was answered and when it ended, on the clock of Date.now(); null before. */
+  /**
+   * When it was answered, on the clock of Date.now(); null before.
+   * @type {number | null}
+   */
   answeredAt = null;
+  /**
+   * When it ended, likewise.
+   * @type {number | null}
+   */
   endedAt = null;
 
   /**
+   * @internal
    * @param {"incoming" | "outgoing"} direction
-   * @param {{phone: string, deviceId: string}} peer deviceId: `*` while all devices of that phone are called
-   * @param {object} answers what is done at accept(call), refuse(call) and hangUp(call)
+   * @param {Address} peer
+   * @param {Answers} answers
    */
   constructor(direction, peer, answers) {
     this.direction = direction;
+    /**
+     * The other side. `deviceId` is `*` while all devices of that phone are called; both are "" in a call that this
+     * device pulls, until it has it.
+     */
     this.peer = peer;
     /** Which device, or `*`, to call to try it again. */
     this.asked = direction === "outgoing" ? peer.deviceId : "*";
@@ -57,12 +86,16 @@ export class Call {
     return this.answeredAt === null ? null : (this.endedAt ?? Date.now()) - this.answeredAt;
   }
 
-  /** Accept a call that comes in. */
-  accept() {
-    this.#answers.accept(this);
+  /**
+   * Accept a call that comes in; any other is left as it is.
+   * @param {{byItself?: boolean}} options byItself: nobody has touched the device, whose owner wants it so for this
+   *   caller (`autoAnswer`)
+   */
+  accept({ byItself = false } = {}) {
+    this.#answers.accept(this, byItself);
   }
 
-  /** Refuse a call that comes in. */
+  /** Refuse a call that comes in; any other is left as it is. */
   refuse() {
     this.#answers.refuse(this);
   }
@@ -70,5 +103,34 @@ export class Call {
   /** End it, whatever state it is in: hang up, cancel, or refuse. */
   hangUp() {
     this.#answers.hangUp(this);
+  }
+
+  /**
+   * Say something to the other side, which is told by the event `signal` of its device, if both speak the extended
+   * protocol and the call is active. After `otherSide` was "reconnecting" begin anew: what was said meanwhile is lost.
+   * @param {unknown} data whatever JSON can say, in less than 64 KiB and 64 levels
+   * @returns {boolean} whether it could be sent
+   */
+  signal(data) {
+    return this.#answers.signal(this, data);
+  }
+
+  /**
+   * Wait for one of these states, or for the end.
+   * @param {...CallState} states
+   * @returns {Promise<CallState>} the state that it then has: one of these, "over", or the present one if the device
+   *   was closed
+   */
+  until(...states) {
+    return this.#waiting.until(this.state, [...states, "over"]);
+  }
+
+  /**
+   * Tell those who wait.
+   * @internal
+   * @param {boolean} [hasLeft] the device was closed, so nothing more will come
+   */
+  _noted(hasLeft = false) {
+    this.#waiting.tell(this.state, hasLeft);
   }
 }

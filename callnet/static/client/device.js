@@ -3,15 +3,13 @@
  *
  * It offers the extended protocol (docs/extended-protocol.md) and makes do with the base protocol, on which nobody
  * says who comes and goes, and a device that begins anew in a call that it accepted is not told of it.
- *
- * Events, each with what it is about as `detail`:
- *   state: its own, see `state` · call: a Call that has changed · presence: `{phone, device_id, online}` ·
- *   missed: the calls that nobody answered while it was away
  */
 
-import { ERROR } from "./account.js";
+import { AccountError, ERROR } from "./account.js";
 import { Calls } from "./calls.js";
-import { Line } from "./line.js";
+import { Line, socketClass, socketUrl } from "./line.js";
+import { Teller } from "./teller.js";
+import { Waiting } from "./waiting.js";
 
 const EXTENDED = "callnet.v2";
 const LONGEST_DELAY = 15_000;
@@ -26,39 +24,70 @@ const DISPLACED = 4409;
 const TOO_SOON = 5_000;
 
 /** After these a login with the same words cannot succeed: the person has to say something else. */
+/** @type {number[]} */
 const HOPELESS = [ERROR.PHONE, ERROR.DEVICE, ERROR.CODE, ERROR.DATA];
 
-export class Device extends EventTarget {
+/** @typedef {import("./account.js").Account} Account */
+/** @typedef {import("./call.js").Call} Call */
+
+/** @typedef {import("./types.js").CallOfPhone} CallOfPhone */
+/** @typedef {import("./types.js").DeviceEvents} DeviceEvents */
+/** @typedef {import("./types.js").DeviceOptions} DeviceOptions */
+/** @typedef {import("./types.js").DeviceState} DeviceState */
+/** @typedef {import("./types.js").Frame} Frame */
+/** @typedef {import("./types.js").RememberedCall} RememberedCall */
+
+/** @type {DeviceState[]} The states that last until somebody does something. */
+const RESTING = ["off", "elsewhere", "denied"];
+
+/**
+ * A device, which is to be told to connect. It tells of DeviceEvents.
+ * @extends {Teller<DeviceEvents>}
+ */
+export class Device extends Teller {
   #account;
   #site;
+  #isToExtend;
+  #WebSocket;
+  /** @type {Line | null} */
   #line = null;
   #calls;
-  #offers = true;
+  #offers;
   #isExtended = false;
   #askEvery = ASK_EVERY;
+  /** @type {Frame[]} */
   #unsaid = [];
+  /** @type {number | undefined} */
   #reconnectIn = undefined;
   #loggedInAt = -TOO_SOON;
   /** Counts connect() and close(): what was begun before the last of them is not gone on with. */
   #turn = 0;
+  /** @type {Waiting<DeviceState>} */
+  #waiting = new Waiting();
 
-  /**
-   * "off" · "connecting" before the first connection · "online" · "offline": it comes back by itself ·
-   * "elsewhere": the same device has connected somewhere else, and this one stays away ·
-   * "denied": the device may not log in any more, `denial` says why
-   */
+  /** @type {DeviceState} */
   state = "off";
-  /** The AccountError of "denied". */
+  /**
+   * Why it is "denied".
+   * @type {AccountError | null}
+   */
   denial = null;
+  /**
+   * The active calls of other devices of the phone, as it connected; `pull` takes one over.
+   * @type {CallOfPhone[]}
+   */
+  callsOfPhone = [];
 
   /**
-   * @param {import("./account.js").Account} account that is logged in
-   * @param {string} site the origin of the signaling socket, such as `https://example.org:8080`
+   * @param {Account} account which logs in by itself when the device connects, if it has not
+   * @param {DeviceOptions} options
    */
-  constructor(account, site) {
+  constructor(account, { site = account.site, extended = true, WebSocket } = {}) {
     super();
     this.#account = account;
     this.#site = site;
+    this.#isToExtend = this.#offers = extended;
+    this.#WebSocket = socketClass(WebSocket);
     this.#calls = new Calls(
       (frame) => this._say(frame),
       (call) => this._tell("call", call),
@@ -78,6 +107,7 @@ export class Device extends EventTarget {
   /** Connect, or come back from elsewhere. */
   connect() {
     this._leave();
+    this.denial = null;
     this._become("connecting");
     if (this.#account.isLoggedIn) this._dial();
     else this._logIn();
@@ -87,6 +117,7 @@ export class Device extends EventTarget {
   close() {
     this._leave();
     this._become("off");
+    this.#calls.left();
   }
 
   /** Find out now whether the server still answers: the person is back, or the machine has slept. */
@@ -95,32 +126,64 @@ export class Device extends EventTarget {
   }
 
   /**
-   * Call a device of a phone, or with `*` all of them.
-   * @returns {import("./call.js").Call | null} null if it is not online: nothing was done
+   * Wait for one of these states, or for one that lasts until somebody does something.
+   * @param {...DeviceState} states
+   * @returns {Promise<DeviceState>} the state that it then has: one of these, or "off", "elsewhere" or "denied"
+   */
+  until(...states) {
+    return this.#waiting.until(this.state, [...states, ...RESTING]);
+  }
+
+  /**
+   * Call a device of a phone, or with `*` all of them. It leaves the call it is in; if it is just being rung by that
+   * phone it accepts.
+   * @param {string} phone
+   * @param {string} [deviceId]
+   * @returns {Call | null} null if it is not online: nothing was done
    */
   place(phone, deviceId = "*") {
     return this.state === "online" ? this.#calls.place(phone, deviceId) : null;
   }
 
-  /** Be in a call again that was remembered; see Calls. */
+  /**
+   * Take over a call that another device of the phone is in (`callsOfPhone`).
+   * @param {string} roomId
+   * @returns {Call | null} the call, which is "calling" until this device has it; null if it is not online, or the
+   *   extended protocol is not spoken: nothing was done
+   */
+  pull(roomId) {
+    return this.state === "online" && this.#isExtended ? this.#calls.pull(roomId) : null;
+  }
+
+  /**
+   * Be in a call again that was remembered while the program began anew, and that may be over by now. On the extended
+   * protocol the server tells of it anyway.
+   * @param {RememberedCall} call
+   */
   resume(call) {
     this.#calls.resume(call);
   }
 
-  /** Take note that the page of a call has seen its end. */
+  /**
+   * Take note that the page of a call has seen its end.
+   * @param {Call} call
+   */
   noteEnd(call) {
     this.#calls.noteEnd(call);
   }
 
+  /** @private */
   _leave() {
     this.#turn += 1;
     this.#line?.close();
     this.#line = null;
   }
 
+  /** @private */
   _dial() {
     this.#line = new Line({
-      url: () => this._url(),
+      WebSocket: this.#WebSocket,
+      url: () => socketUrl(this.#site, `/socket.io?token=${encodeURIComponent(this.#account.token ?? "")}`),
       protocols: () => (this.#offers ? [EXTENDED] : []),
       question: () => (this.#isExtended ? { type: "ping" } : null),
       askEvery: () => (this.call === null ? this.#askEvery : ASK_IN_CALL),
@@ -131,34 +194,32 @@ export class Device extends EventTarget {
     });
   }
 
-  _url() {
-    const url = new URL("/socket.io", this.#site);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    url.searchParams.set("token", this.#account.token ?? "");
-    return url.href;
-  }
-
+  /** @private @param {string} protocol */
   _opened(protocol) {
     this.#isExtended = protocol === EXTENDED;
-    this.#calls.connected(this.#isExtended);
     if (!this.#isExtended) this._ready();
   }
 
-  // The extended server has looked at the token only when it says its welcome.
+  /**
+   * The extended server has looked at the token only when it says its welcome.
+   * @private
+   */
   _ready() {
-    this.#line.settle();
-    this._become("online");
+    this.#line?.settle();
+    // What is said from now on is newer.
     const unsaid = this.#unsaid;
-    this.#unsaid = [];
-    for (const frame of unsaid) this._say(frame);
+    this.#unsaid = unsaid.filter((frame) => !this._send(frame));
+    this._become("online");
     // A token that could not be renewed is good for another day.
     this.#account.renew().catch(() => {});
   }
 
+  /** @private @param {Frame} frame */
   _heard(frame) {
     switch (frame.type) {
       case "welcome":
         if (frame.ping_every) this.#askEvery = frame.ping_every * 1_000;
+        this.callsOfPhone = frame.calls_of_phone;
         this.#calls.welcomed(frame.call);
         this._ready();
         break;
@@ -168,6 +229,9 @@ export class Device extends EventTarget {
       case "missed":
         this._tell("missed", frame.calls);
         break;
+      case "signal":
+        if (this.call?.roomId === frame.room_id) this._tell("signal", { call: this.call, data: frame.data });
+        break;
       case "going_away":
         this.#reconnectIn = frame.reconnect_in * 1_000;
         break;
@@ -176,64 +240,107 @@ export class Device extends EventTarget {
     }
   }
 
+  /** @private @param {number | null} code @param {boolean} wasOpen */
   _lost(code, wasOpen) {
     // A server that knows only the base protocol fails the attempt of a browser that offers another.
-    this.#offers = wasOpen || this.#isExtended || !this.#offers;
+    if (this.#isToExtend) this.#offers = wasOpen || this.#isExtended || !this.#offers;
     if (code === DISPLACED) {
-      this.#line.close();
+      this._leave();
       this._become("elsewhere");
     } else if (code === TOKEN_INVALID) {
-      this.#line.close();
-      this._become("offline");
-      if (performance.now() - this.#loggedInAt < TOO_SOON) this._logInLater(null);
-      else this._logIn();
+      this._leave();
+      this._beRefused();
     } else {
       this._become("offline");
+      // One that refuses the token of who offers nothing does so without a word that a browser shows.
+      if (!wasOpen && !this.#isToExtend) this._try(() => this.#account.ask("/account/settings"));
     }
     const reconnectIn = this.#reconnectIn;
     this.#reconnectIn = undefined;
     return reconnectIn;
   }
 
+  // Logging in.
+
+  /** @private */
+  _beRefused() {
+    if (this.#account.token === null) {
+      // It has logged out itself.
+      this.#calls.revoked();
+      this._become("off");
+    } else {
+      this._become("offline");
+      if (performance.now() - this.#loggedInAt < TOO_SOON) this._logInLater(null);
+      else this._logIn();
+    }
+  }
+
+  /** @private */
   async _logIn() {
     const turn = this.#turn;
-    let error = null;
-    try {
-      await this.#account.login();
-    } catch (caught) {
-      error = caught;
-    }
+    const error = await this._try(() => this.#account.login());
     if (turn !== this.#turn) return;
     if (error === null) {
       this.#loggedInAt = performance.now();
       this._dial();
-    } else if (HOPELESS.includes(error.code)) {
-      this.denial = error;
-      this._become("denied");
     } else {
       this._logInLater(error.retryAfter);
     }
   }
 
+  /**
+   * Ask the account service something. A device that may not log in any more is denied.
+   * @private
+   * @param {() => Promise<unknown>} ask
+   * @returns {Promise<AccountError | null>} what came of it
+   */
+  async _try(ask) {
+    const turn = this.#turn;
+    try {
+      await ask();
+      return null;
+    } catch (error) {
+      if (!(error instanceof AccountError)) throw error;
+      if (turn === this.#turn && HOPELESS.includes(error.code)) {
+        this._leave();
+        this.denial = error;
+        this._become("denied");
+      }
+      return error;
+    }
+  }
+
+  /** @private @param {number | null} seconds */
   _logInLater(seconds) {
     const turn = this.#turn;
-    const delay = seconds === null ? LONGEST_DELAY * (0.5 + Math.random()) : seconds * 1_000;
+    const jitter = 0.5 + Math.random();
+    const delay = seconds === null ? LONGEST_DELAY * jitter : (seconds + jitter) * 1_000;
     setTimeout(() => {
       if (turn === this.#turn) this._logIn();
     }, delay);
   }
 
+  // Saying and telling.
+
+  /** @private @param {Frame} frame @returns {boolean} whether it was said now */
   _say(frame) {
-    if (this.state !== "online" || !this.#line.say(frame)) this.#unsaid.push(frame);
+    const isSaid = this.state === "online" && this._send(frame);
+    // What the other side was to hear would come too late.
+    if (!isSaid && frame.type !== "signal") this.#unsaid.push(frame);
+    return isSaid;
   }
 
+  /** @private @param {Frame} frame */
+  _send(frame) {
+    const { id, ...plain } = frame;
+    return this.#line?.say(this.#isExtended || id === undefined ? frame : plain) ?? false;
+  }
+
+  /** @private @param {DeviceState} state */
   _become(state) {
     if (this.state === state) return;
     this.state = state;
     this._tell("state", state);
-  }
-
-  _tell(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+    this.#waiting.tell(state);
   }
 }

@@ -6,26 +6,70 @@
 const LOOK_EVERY = 2_000;
 const DEAD_AFTER = 6_000;
 const FIRST_DELAY = 500;
+const OPEN = 1;
+/** How a socket was closed that broke. */
+const BROKEN = 1006;
+
+/** @typedef {import("./types.js").Frame} Frame */
+/** @typedef {import("./types.js").Socket} Socket */
+/** @typedef {import("./types.js").SocketClass} SocketClass */
+
+/**
+ * @typedef {object} LineOptions
+ * @property {SocketClass} WebSocket
+ * @property {() => string} url where to, asked before each attempt
+ * @property {() => string[]} protocols the subprotocols to offer
+ * @property {() => Frame | null} question a frame to which a living server answers with any other, or null if there is none
+ * @property {() => number} askEvery milliseconds between two questions
+ * @property {number} longestDelay milliseconds, the most between two attempts
+ * @property {(protocol: string) => void} opened with the subprotocol that was chosen, "" for none
+ * @property {(frame: any) => void} heard
+ * @property {(code: number | null, wasOpen: boolean) => number | undefined} lost closed with this code, or null if it
+ *   fell silent; returns the milliseconds until the next attempt, or undefined to leave that to the line
+ */
+
+/**
+ * The class to open sockets with: the given one, else that of the browser or of Node.js.
+ * @param {SocketClass | undefined} given
+ * @returns {SocketClass}
+ */
+export function socketClass(given) {
+  const found = given ?? globalThis.WebSocket;
+  if (found === undefined) {
+    throw new Error(
+      "callnet-client needs a WebSocket, and Node.js 20 and 21 have none by themselves: " +
+        "start it with `node --experimental-websocket`, or give a class as the option WebSocket",
+    );
+  }
+  return found;
+}
+
+/**
+ * The address of a WebSocket of a site.
+ * @param {string} site its origin
+ * @param {string} path
+ */
+export function socketUrl(site, path) {
+  const url = new URL(path, site);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
+}
 
 export class Line {
   #options;
+  /** @type {Socket | null} */
   #socket = null;
-  #looking = null;
-  #retrying = null;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #looking = undefined;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #retrying = undefined;
+  /** @type {number | null} */
   #unansweredSince = null;
   #askedAt = 0;
   #failures = 0;
   #isClosed = false;
 
-  /**
-   * @param {object} options
-   *   url(): where to, asked before each attempt · protocols(): the subprotocols to offer, none by default ·
-   *   question(): a frame to which a living server answers with any other, or null if there is none ·
-   *   askEvery(): milliseconds between two questions · longestDelay: milliseconds, the most between two attempts ·
-   *   opened(protocol) with the subprotocol that was chosen, "" for none · heard(frame) ·
-   *   lost(code, wasOpen): closed with this code, or null if it fell silent; returns the milliseconds until the
-   *   next attempt, or undefined to leave that to the line
-   */
+  /** @param {LineOptions} options */
   constructor(options) {
     this.#options = options;
     globalThis.addEventListener?.("online", this.#online);
@@ -33,12 +77,15 @@ export class Line {
   }
 
   get isOpen() {
-    return this.#socket?.readyState === 1;
+    return this.#socket?.readyState === OPEN;
   }
 
-  /** Send a frame. Returns false if it cannot be sent just now: then it is not. */
+  /**
+   * Send a frame. Returns false if it cannot be sent just now: then it is not.
+   * @param {Frame} frame
+   */
   say(frame) {
-    if (!this.isOpen) return false;
+    if (this.#socket?.readyState !== OPEN) return false;
     this.#socket.send(JSON.stringify(frame));
     return true;
   }
@@ -65,11 +112,13 @@ export class Line {
     this._abandon();
   }
 
+  /** @private */
   _connect() {
-    const { url, protocols = () => [] } = this.#options;
+    const { WebSocket, url, protocols } = this.#options;
     const socket = new WebSocket(url(), protocols());
     let wasOpen = false;
-    const mine = (handle) => (event) => {
+    /** @param {(event: any) => void} handle */
+    const mine = (handle) => (/** @type {any} */ event) => {
       if (socket === this.#socket) handle(event);
     };
     socket.onopen = mine(() => {
@@ -78,30 +127,48 @@ export class Line {
     });
     socket.onmessage = mine(({ data }) => this._heard(data));
     socket.onclose = mine(({ code }) => this._lost(code, wasOpen));
+    // Of an attempt that failed Node.js 20 tells the error and not the end.
+    socket.onerror = mine(() => this._lost(BROKEN, wasOpen));
     this.#socket = socket;
     this.#askedAt = this.#unansweredSince = performance.now();
     this.#looking = setInterval(() => this._look(), LOOK_EVERY);
   }
 
+  /**
+   * @private
+   * @param {string} protocol
+   */
   _opened(protocol) {
     this.#options.opened(protocol);
     // Who can ask nothing cannot expect an answer.
     if (this.#options.question() === null) this.#unansweredSince = null;
   }
 
+  /**
+   * @private
+   * @param {string} data
+   */
   _heard(data) {
     this.#unansweredSince = null;
     this.#options.heard(JSON.parse(data));
   }
 
-  // What counts is the oldest question without an answer, not when anything was last heard: the timers
-  // of a page in the background may run once a minute only.
+  /**
+   * What counts is the oldest question without an answer, not when anything was last heard: the timers
+   * of a page in the background may run once a minute only.
+   * @private
+   */
   _look() {
     const now = performance.now();
     if (this.#unansweredSince !== null && now - this.#unansweredSince >= DEAD_AFTER) this._lost(null, this.isOpen);
     else if (now - this.#askedAt >= this.#options.askEvery() - LOOK_EVERY / 2) this.ask();
   }
 
+  /**
+   * @private
+   * @param {number | null} code
+   * @param {boolean} wasOpen
+   */
   _lost(code, wasOpen) {
     this._abandon();
     const delay = this.#options.lost(code, wasOpen);
@@ -109,12 +176,14 @@ export class Line {
     this.#retrying = setTimeout(() => this._connect(), delay === undefined ? this._backOff() : delay);
   }
 
+  /** @private */
   _backOff() {
     const delay = Math.min(this.#options.longestDelay, FIRST_DELAY * 2 ** this.#failures);
     this.#failures += 1;
     return delay * (0.5 + Math.random());
   }
 
+  /** @private */
   _abandon() {
     clearInterval(this.#looking);
     const socket = this.#socket;

@@ -3,11 +3,10 @@
  * and the connection to the other page together, and knows the facts that the page shows.
  */
 
+import { Room } from "../client/room.js";
 import { Connection } from "./connection.js";
-import { randomId } from "./ids.js";
 import { watchNetwork } from "./network.js";
-import { RoomSocket } from "./room.js";
-import { seatKey, socketUrl } from "./seat.js";
+import { seatKey } from "./seat.js";
 import { IceServers } from "./servers.js";
 import { setUp } from "./setup.js";
 
@@ -19,7 +18,6 @@ export class Call {
   #handlers;
   #isRelayOnly;
   #room;
-  #session = randomId();
   #servers = new IceServers();
   #connection = null;
   #peerSession = null;
@@ -67,15 +65,12 @@ export class Call {
     this.#isRelayOnly = isRelayOnly;
     this.#looking = setInterval(() => this._look(), LOOK_EVERY);
     this.#unwatchNetwork = watchNetwork((isCertain) => this.#connection?.move(isCertain));
-    const seat = { room_id: roomId, key: seatKey(roomId), session: this.#session };
-    this.#room = new RoomSocket(socketUrl(), seat, {
-      up: (isUp) => this._reached(isUp),
-      room: (room) => this._enter(room),
-      relay: (from, data) => this._relayed(from, data),
-      refused: (reason) => this._refused(reason),
-      taken: () => this._turnedAway("taken"),
-      broken: () => this._refused("broken"),
-    });
+    const room = (this.#room = new Room({ site: location.origin, roomId, key: seatKey(roomId) }));
+    room.addEventListener("reach", ({ detail }) => this._reached(detail));
+    room.addEventListener("room", ({ detail }) => this._enter(detail));
+    room.addEventListener("relay", ({ detail }) => this._relayed(detail.from, detail.data));
+    room.addEventListener("refused", ({ detail }) => this._refused(detail));
+    room.join();
   }
 
   /** End the call for both. */
@@ -89,6 +84,7 @@ export class Call {
 
   /** Leave without ending it: the page goes away. */
   leave() {
+    this.#room.close();
     this._stop();
   }
 
@@ -143,6 +139,7 @@ export class Call {
     this.refusal = "";
     if (this.#servers.take(room.ice_servers)) this.#connection?.serve(this.#servers.list);
     if (room.state === "ended") {
+      this.#room.close();
       this._finish(room.reason);
       return;
     }
@@ -152,9 +149,9 @@ export class Call {
     this.#handlers.changed();
   }
 
-  // While media flows two people talk, whatever becomes of the seat.
+  // While media flows two people talk, whatever becomes of the seat, unless a newer page has it.
   _refused(reason) {
-    if (this.flowing) {
+    if (this.flowing && reason !== "taken") {
       // To a full room the socket comes again by itself.
       if (reason !== "full") this.#dismissal = reason;
     } else if (reason === "full") {
@@ -167,6 +164,7 @@ export class Call {
 
   _turnedAway(reason) {
     this.refusal = reason;
+    this.#room.close();
     this._stop();
     this.#handlers.changed();
   }
@@ -239,7 +237,7 @@ export class Call {
     this.connectingAt = performance.now();
     this.other = { isMuted: false, isCameraOff: false, isSharing: false };
     this.#connection = new Connection({
-      offers: this.#session > session,
+      offers: this.#room.session > session,
       stream: this.own.stream,
       iceServers: this.#servers.list,
       relayOnly: this.#isRelayOnly,
@@ -308,7 +306,6 @@ export class Call {
   _stop() {
     clearInterval(this.#looking);
     this.#unwatchNetwork();
-    this.#room.close();
     this._disconnect();
     this.own.close();
   }

@@ -15,9 +15,9 @@
  * lines.js, in their order, and the data channel `notes`, negotiated with id 0 (notes.js).
  */
 
+import { randomId } from "../client/room.js";
 import { Channel } from "./channel.js";
 import { Gauge } from "./gauge.js";
-import { randomId } from "./ids.js";
 import { Lines } from "./lines.js";
 import { Watchdog } from "./watchdog.js";
 

@@ -159,7 +159,7 @@ export class Phone {
     this.account = account;
     this.book = new Book(account, this.#changed);
     this.past = new Past(account, this.#changed);
-    const device = (this.device = new Device(account, location.origin));
+    const device = (this.device = new Device(account));
     device.addEventListener("state", () => this._look(device));
     device.addEventListener("call", ({ detail }) => this._follow(detail));
     device.addEventListener("presence", ({ detail }) => this.book.hear(detail));

@@ -1,0 +1,196 @@
+/**
+ * The types of the client, in the words of JSDoc: no program loads this file.
+ *
+ * What the server says is passed on with its own names, and times in it are seconds since 1970; what the client itself
+ * knows has names as in JavaScript, and times as of Date.now().
+ */
+
+/** @typedef {import("./call.js").Call} Call */
+
+/** @typedef {"calling" | "ringing" | "active" | "over"} CallState */
+/** @typedef {{phone: string, deviceId: string}} Address the name of a device */
+
+/**
+ * What is done with a call when its owner wants something.
+ * @typedef {object} Answers
+ * @property {(call: Call, byItself: boolean) => void} accept
+ * @property {(call: Call) => void} refuse
+ * @property {(call: Call) => void} hangUp
+ * @property {(call: Call, data: unknown) => boolean} signal
+ */
+
+/**
+ * A call that is remembered by who has the device, for when its program begins anew.
+ * @typedef {object} RememberedCall
+ * @property {"incoming" | "outgoing"} direction
+ * @property {Address} peer
+ * @property {string} roomId
+ * @property {string} page
+ * @property {string} name
+ * @property {number | null} answeredAt
+ */
+
+/**
+ * "off" · "connecting" before the first connection · "online" · "offline": it comes back by itself ·
+ * "elsewhere": the same device has connected somewhere else, and this one stays away ·
+ * "denied": the device may not log in any more, `denial` says why
+ * @typedef {"off" | "connecting" | "online" | "offline" | "elsewhere" | "denied"} DeviceState
+ */
+
+/** @typedef {{phone: string, device_id: string, online: boolean}} Presence a device of a contact, and whether it is there */
+
+/**
+ * A call that nobody answered.
+ * @typedef {object} MissedCall
+ * @property {string} room_id
+ * @property {string} peer_phone who called
+ * @property {string} peer_device_id
+ * @property {string} device_id which device was called; `*`: all of them
+ * @property {number} started_at seconds since 1970
+ */
+
+/**
+ * An active call of another device of the phone.
+ * @typedef {object} CallOfPhone
+ * @property {string} room_id
+ * @property {string} device_id the device that is in it
+ * @property {string} peer_phone
+ * @property {string} peer_device_id
+ * @property {number | null} answered_at seconds since 1970
+ */
+
+/**
+ * What a device tells of. `detail` is what it is about.
+ * @typedef {object} DeviceEvents
+ * @property {CustomEvent<DeviceState>} state it is in another state
+ * @property {CustomEvent<Call>} call a call has begun or has changed
+ * @property {CustomEvent<Presence>} presence a device of a contact has come or gone
+ * @property {CustomEvent<MissedCall[]>} missed calls that nobody answered while it was away, the latest first
+ * @property {CustomEvent<{call: Call, data: any}>} signal the other side of a call has said something
+ */
+
+/**
+ * @typedef {object} DeviceOptions
+ * @property {string} [site] the origin of the signaling service, where it is another than the account's site
+ * @property {boolean} [extended] false: do not offer the extended protocol
+ * @property {SocketClass} [WebSocket] the class to use instead of the global one
+ */
+
+/**
+ * What a device is to keep, in private.
+ * @typedef {object} Credentials
+ * @property {string | null} token
+ * @property {number} expiresAt milliseconds since 1970
+ * @property {string | null} secret which must not get lost: once it was shown at a login, nobody logs in as this
+ *   device without it
+ */
+
+/**
+ * One device of a contact.
+ * @typedef {object} ContactRow
+ * @property {string} phone
+ * @property {string} device_id
+ * @property {string} name what the owner of the list calls that phone; "" if nothing
+ * @property {boolean} online
+ */
+
+/**
+ * A call of the past.
+ * @typedef {object} PastCall
+ * @property {string} room_id
+ * @property {"incoming" | "outgoing"} direction
+ * @property {string} device_id the phone's own device; `*`: the phone was called, and none of its devices answered
+ * @property {string} peer_phone
+ * @property {string} peer_device_id
+ * @property {number} started_at
+ * @property {number | null} answered_at
+ * @property {number} ended_at
+ * @property {string} outcome "answered", "refused" or "missed"; of a call that went out why it failed
+ * @property {boolean} auto_answer nobody touched the device that answered
+ */
+
+/**
+ * What the owner of a phone wants of calls to it.
+ * @typedef {object} Settings
+ * @property {{from: string, to: string, time_zone: string} | null} do_not_disturb quiet hours, such as from "22:00" to
+ *   "07:30" in "Europe/Berlin"
+ * @property {string[]} auto_answer phones whose calls its devices may answer by themselves
+ */
+
+/**
+ * A STUN or TURN server, as `RTCIceServer` of WebRTC.
+ * @typedef {object} IceServer
+ * @property {string[]} urls
+ * @property {string} [username]
+ * @property {string} [credential]
+ */
+
+/**
+ * @typedef {object} AccountOptions
+ * @property {string} site the origin of the service, such as `https://example.org:8080`
+ * @property {string} phone
+ * @property {string} deviceId
+ * @property {Partial<Credentials> | null} [kept] what `keep` was given last for this device
+ * @property {(credentials: Credentials) => void} [keep] is called whenever they change. Who logs in with the secret
+ *   has claimed the device: then nobody logs in without it, so it must not get lost. Without `keep` it is never shown
+ */
+
+/**
+ * What is used of a WebSocket.
+ * @typedef {object} Socket
+ * @property {number} readyState
+ * @property {string} protocol
+ * @property {(data: string) => void} send
+ * @property {() => void} close
+ * @property {((event: any) => void) | null} onopen
+ * @property {((event: any) => void) | null} onmessage
+ * @property {((event: any) => void) | null} onclose
+ * @property {((event: any) => void) | null} onerror
+ */
+
+/**
+ * A class like the browser's own `WebSocket`.
+ * @typedef {new (url: string, protocols: string[]) => Socket} SocketClass
+ */
+
+/**
+ * A message, whose fields depend on its `type`.
+ * @typedef {{type: string} & Record<string, any>} Frame
+ */
+
+/**
+ * What the server says of a room (docs/room.md).
+ * @typedef {object} RoomView
+ * @property {"waiting" | "meeting" | "ended"} state
+ * @property {string} reason why it has ended; "" before
+ * @property {{session: string, present: boolean} | null} peer the other client, whose socket may be away
+ * @property {IceServer[]} ice_servers the newest; to be taken for every connection that begins
+ */
+
+/**
+ * How it went to be connected with the other client, for the operator's figures.
+ * @typedef {object} MediaSetup
+ * @property {"relay" | "host" | "srflx" | "unknown" | "none"} path
+ * @property {number} seconds 0 to 120
+ */
+
+/**
+ * What a room tells of. `detail` is what it is about.
+ * @typedef {object} RoomEvents
+ * @property {CustomEvent<boolean>} reach whether the server answers: it does now, or no longer
+ * @property {CustomEvent<RoomView>} room how the room now is
+ * @property {CustomEvent<{from: string, data: any}>} relay what the client with the session `from` said
+ * @property {CustomEvent<string>} refused there is no seat: it is "full", which is tried again, or an "unknown_room", or
+ *   the name is "invalid"; or the seat was "taken" by a newer client with the same key, or the server took the client
+ *   for "broken"
+ */
+
+/**
+ * @typedef {object} RoomOptions
+ * @property {string} site the origin of the site, such as `https://example.org:8080`
+ * @property {string} roomId 1 to 64 characters
+ * @property {string} [key] 32 hex digits: whoever shows it again gets the same seat back; drawn if it is left out
+ * @property {SocketClass} [WebSocket] the class to use instead of the global one
+ */
+
+export {};

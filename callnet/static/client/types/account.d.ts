@@ -1,0 +1,164 @@
+/**
+ * The account service (docs/openapi.json) for one device: who it is, whom it knows, what has been.
+ *
+ * A token that is no good any more is replaced by a new login with what is known, once a request. What the server
+ * answers is passed on with its own names, and times in it are seconds since 1970.
+ */
+/** `errorCode` of an answer, as far as a client tells one from another; UNREACHABLE: there was no answer. */
+export const ERROR: Readonly<{
+    UNREACHABLE: -1;
+    INTERNAL: 1;
+    DATA: 2;
+    PHONE: 3;
+    TOKEN: 4;
+    DEVICE: 5;
+    RATE_LIMITED: 6;
+    CODE: 7;
+}>;
+/** @typedef {import("./types.js").AccountOptions} AccountOptions */
+/** @typedef {import("./types.js").ContactRow} ContactRow */
+/** @typedef {import("./types.js").Credentials} Credentials */
+/** @typedef {import("./types.js").IceServer} IceServer */
+/** @typedef {import("./types.js").PastCall} PastCall */
+/** @typedef {import("./types.js").Settings} Settings */
+/** A request that failed. */
+export class AccountError extends Error {
+    /**
+     * @param {number} code
+     * @param {string} message
+     * @param {number | null} [retryAfter]
+     */
+    constructor(code: number, message: string, retryAfter?: number | null | undefined);
+    /** One of ERROR. */
+    code: number;
+    /** Seconds after which to try again, or null if the server named none. */
+    retryAfter: number | null;
+}
+/** One device at a server. Every request may fail with an AccountError. */
+export class Account {
+    /** @param {AccountOptions} options */
+    constructor({ site, phone, deviceId, kept, keep }: AccountOptions);
+    /** The origin of the service. */
+    site: string;
+    phone: string;
+    deviceId: string;
+    /** @type {string | null} */
+    token: string | null;
+    /** Milliseconds since 1970. */
+    expiresAt: number;
+    /** @type {string | null} */
+    secret: string | null;
+    /** Whether there is a token that should be good. */
+    get isLoggedIn(): boolean;
+    /**
+     * Log in.
+     * @param {string} [code] the one-time code that the phone was sent, where one is asked for
+     */
+    login(code?: string | undefined): Promise<void>;
+    /** Have a one-time code sent to the phone. */
+    requestCode(): Promise<void>;
+    /** See to it that the token is good for another day; to be called now and then, as a Device does. */
+    renew(): Promise<void>;
+    /** Revoke the token, and with it end the device's call and connection. The secret is kept: it is needed to come back. */
+    logout(): Promise<void>;
+    /** Keep the token no longer. */
+    forget(): void;
+    /**
+     * The devices of the phone's contacts, by phone, then by device id.
+     * @returns {Promise<ContactRow[]>}
+     */
+    contacts(): Promise<ContactRow[]>;
+    /**
+     * Put a phone in the contact list, or give it another name there.
+     * @param {string} phone
+     * @param {string} [name]
+     */
+    addContact(phone: string, name?: string | undefined): Promise<void>;
+    /**
+     * Take a phone off the contact list.
+     * @param {string} phone
+     */
+    removeContact(phone: string): Promise<void>;
+    /**
+     * Take no calls from a phone any more.
+     * @param {string} phone
+     */
+    block(phone: string): Promise<void>;
+    /**
+     * Take calls from it again.
+     * @param {string} phone
+     */
+    unblock(phone: string): Promise<void>;
+    /**
+     * The phone's past calls, the newest first.
+     * @param {{limit?: number, after?: string}} [page] 1 to 500 calls; after: the `next` of an earlier page
+     * @returns {Promise<{calls: PastCall[], next: string | null}>}
+     */
+    history(page?: {
+        limit?: number | undefined;
+        after?: string | undefined;
+    } | undefined): Promise<{
+        calls: PastCall[];
+        next: string | null;
+    }>;
+    /**
+     * What the phone wants of calls to it, once `changes` of that are made.
+     * @param {Partial<Settings>} [changes]
+     * @returns {Promise<Settings>}
+     */
+    settings(changes?: Partial<import("./types.js").Settings> | undefined): Promise<Settings>;
+    /**
+     * By which servers the device may reach others, for those who arrange media themselves.
+     * @returns {Promise<{ice_servers: IceServer[], expires_in: number}>} expires_in: seconds for which they are good
+     */
+    iceServers(): Promise<{
+        ice_servers: IceServer[];
+        expires_in: number;
+    }>;
+    /**
+     * Have this device woken when it sleeps and is called (docs/waking.md). To be said again after each login.
+     * @param {"none" | "webhook" | "webpush"} kind
+     * @param {string} [target] by what the operator's gateway knows the device, or what the browser's
+     *   `pushManager.subscribe()` gave, `JSON.stringify`ed
+     */
+    setPush(kind: "none" | "webhook" | "webpush", target?: string | undefined): Promise<void>;
+    /**
+     * The `applicationServerKey` for `pushManager.subscribe()`; null: there is no Web Push here.
+     * @returns {Promise<string | null>}
+     */
+    pushKey(): Promise<string | null>;
+    /**
+     * Send any request of the account service that wants a token (docs/openapi.json).
+     * @param {string} path
+     * @param {object} [fields]
+     * @returns {Promise<any>} the whole answer
+     */
+    ask(path: string, fields?: object | undefined): Promise<any>;
+    /**
+     * @private
+     * @param {string} path
+     * @param {object} fields
+     */
+    private _post;
+    /**
+     * @private
+     * @param {string} path
+     * @param {RequestInit} request
+     * @returns {Promise<any>}
+     */
+    private _request;
+    /**
+     * @private
+     * @param {{token: string, expires_in?: number, device_secret?: string}} answer
+     */
+    private _loggedIn;
+    /** @private */
+    private _keepAll;
+    #private;
+}
+export type AccountOptions = import("./types.js").AccountOptions;
+export type ContactRow = import("./types.js").ContactRow;
+export type Credentials = import("./types.js").Credentials;
+export type IceServer = import("./types.js").IceServer;
+export type PastCall = import("./types.js").PastCall;
+export type Settings = import("./types.js").Settings;

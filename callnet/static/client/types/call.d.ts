@@ -1,0 +1,95 @@
+/** @typedef {import("./types.js").Address} Address */
+/** @typedef {import("./types.js").Answers} Answers */
+/** @typedef {import("./types.js").CallState} CallState */
+/** A call of a Device, which makes it. What it says of itself is to be read only. */
+export class Call {
+    /**
+     * @internal
+     * @param {"incoming" | "outgoing"} direction
+     * @param {Address} peer
+     * @param {Answers} answers
+     */
+    constructor(direction: "incoming" | "outgoing", peer: Address, answers: Answers);
+    /** @type {CallState} */
+    state: CallState;
+    /** "" until it is known. Whoever knows it can enter the room. */
+    roomId: string;
+    /** The address of the call's page on the server's site, without the origin; "" if the server did not say it. */
+    page: string;
+    /** What the owner of this phone calls the other side, as the server says it; "" if nothing. */
+    name: string;
+    /** Whether the owner wants this caller to be answered without anybody touching the device. */
+    autoAnswer: boolean;
+    /**
+     * What became of the other side's connection while the call is active.
+     * @type {"here" | "reconnecting"}
+     */
+    otherSide: "here" | "reconnecting";
+    /**
+     * Why it is over, in the words of the protocol (docs/extended-protocol.md), or "refused" and "failed" where the
+     * server names no reason, "over" where it went on with another call, "forgotten" where it knows of none; "" before.
+     */
+    reason: string;
+    /** Whether this device ended it. */
+    isOwnEnd: boolean;
+    /** Whether the server has lost its memory of the call: whether it goes on, its page alone knows. */
+    isForgotten: boolean;
+    /**
+     * When it was answered, on the clock of Date.now(); null before.
+     * @type {number | null}
+     */
+    answeredAt: number | null;
+    /**
+     * When it ended, likewise.
+     * @type {number | null}
+     */
+    endedAt: number | null;
+    direction: "incoming" | "outgoing";
+    /**
+     * The other side. `deviceId` is `*` while all devices of that phone are called; both are "" in a call that this
+     * device pulls, until it has it.
+     */
+    peer: import("./types.js").Address;
+    /** Which device, or `*`, to call to try it again. */
+    asked: string;
+    get isIncoming(): boolean;
+    get isOver(): boolean;
+    /** Milliseconds for which it was active; null: never. */
+    get duration(): number | null;
+    /**
+     * Accept a call that comes in; any other is left as it is.
+     * @param {{byItself?: boolean}} options byItself: nobody has touched the device, whose owner wants it so for this
+     *   caller (`autoAnswer`)
+     */
+    accept({ byItself }?: {
+        byItself?: boolean;
+    }): void;
+    /** Refuse a call that comes in; any other is left as it is. */
+    refuse(): void;
+    /** End it, whatever state it is in: hang up, cancel, or refuse. */
+    hangUp(): void;
+    /**
+     * Say something to the other side, which is told by the event `signal` of its device, if both speak the extended
+     * protocol and the call is active. After `otherSide` was "reconnecting" begin anew: what was said meanwhile is lost.
+     * @param {unknown} data whatever JSON can say, in less than 64 KiB and 64 levels
+     * @returns {boolean} whether it could be sent
+     */
+    signal(data: unknown): boolean;
+    /**
+     * Wait for one of these states, or for the end.
+     * @param {...CallState} states
+     * @returns {Promise<CallState>} the state that it then has: one of these, "over", or the present one if the device
+     *   was closed
+     */
+    until(...states: CallState[]): Promise<CallState>;
+    /**
+     * Tell those who wait.
+     * @internal
+     * @param {boolean} [hasLeft] the device was closed, so nothing more will come
+     */
+    _noted(hasLeft?: boolean | undefined): void;
+    #private;
+}
+export type Address = import("./types.js").Address;
+export type Answers = import("./types.js").Answers;
+export type CallState = import("./types.js").CallState;

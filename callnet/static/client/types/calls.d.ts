@@ -1,0 +1,94 @@
+/** @typedef {import("./types.js").Address} Address */
+/** @typedef {import("./types.js").Answers} Answers */
+/** @typedef {import("./types.js").Frame} Frame */
+/** @typedef {import("./types.js").RememberedCall} RememberedCall */
+export class Calls {
+    /**
+     * @param {(frame: Frame) => boolean} say sends a frame, now or as soon as the server is back; a signal now or not at
+     *   all, and returns whether it was now
+     * @param {(call: Call) => void} changed is told of each change of a call
+     */
+    constructor(say: (frame: Frame) => boolean, changed: (call: Call) => void);
+    /**
+     * The call that the device is in, or null.
+     * @type {Call | null}
+     */
+    present: Call | null;
+    /**
+     * Call a device, or with `*` all devices of a phone. The device leaves the call it is in.
+     * @param {string} phone
+     * @param {string} deviceId
+     */
+    place(phone: string, deviceId: string): Call;
+    /**
+     * Take over a call of another device of the phone. The device leaves the call it is in.
+     * @param {string} roomId
+     */
+    pull(roomId: string): Call;
+    /**
+     * Be in a call that this device was in before its program began anew, and that may be over by now.
+     * @param {RememberedCall} remembered
+     */
+    resume({ direction, peer, roomId, page, name, answeredAt }: RememberedCall): void;
+    /**
+     * Take what the server says at the beginning of a connection of the call that the device is in.
+     * @param {Record<string, any> | undefined} view
+     */
+    welcomed(view: Record<string, any> | undefined): void;
+    /**
+     * Take a frame, whatever it is.
+     * @param {Frame} frame
+     */
+    hear(frame: Frame): void;
+    /**
+     * The page of a call has seen its end, and the server says nothing: perhaps it has not heard of it.
+     * @param {Call} call
+     */
+    noteEnd(call: Call): void;
+    /** The device has logged out, and with that left its call. */
+    revoked(): void;
+    /** The device is closed: nothing more will happen to its call. */
+    left(): void;
+    /** @private @param {Frame} frame @param {Call} call */
+    private _asked;
+    /** @private @param {Frame} frame @param {Call} call */
+    private _told;
+    /** @private @param {Frame} frame */
+    private _ring;
+    /** @private @param {Call} call @param {Frame} frame */
+    private _beRung;
+    /** @private @param {Frame} frame */
+    private _succeed;
+    /** @private @param {Call} call */
+    private _doubt;
+    /** @private @param {Frame} frame @param {Call} call */
+    private _isAsked;
+    /** @private @param {Call} call @param {boolean} byItself */
+    private _accept;
+    /** @private @param {Call} call */
+    private _hangUp;
+    /** @private @param {Call} call @param {unknown} data */
+    private _signal;
+    /** @private @param {Call} call @param {boolean} [byItself] */
+    private _tellAccept;
+    /** @private @param {boolean} wasRung @param {Address} peer @param {string} roomId */
+    private _tellEnd;
+    /** @private @param {Address} peer */
+    private _beginOwn;
+    /** @private @param {"incoming" | "outgoing"} direction @param {Address} peer */
+    private _begin;
+    /** @private @param {Call} call @param {string} roomId @param {string} page @param {Address} peer @param {number} [answeredAt] */
+    private _activate;
+    /** @private @param {Call} call @param {string} reason @param {boolean} [isOwn] */
+    private _end;
+    /** @private @param {Call} call */
+    private _note;
+    /** @private */
+    private _stopClocks;
+    #private;
+}
+export type Address = import("./types.js").Address;
+export type Answers = import("./types.js").Answers;
+export type Frame = import("./types.js").Frame;
+export type RememberedCall = import("./types.js").RememberedCall;
+import { Call } from "./call.js";

@@ -1,0 +1,110 @@
+/**
+ * A device, which is to be told to connect. It tells of DeviceEvents.
+ * @extends {Teller<DeviceEvents>}
+ */
+export class Device extends Teller<import("./types.js").DeviceEvents> {
+    /**
+     * @param {Account} account which logs in by itself when the device connects, if it has not
+     * @param {DeviceOptions} options
+     */
+    constructor(account: Account, { site, extended, WebSocket }?: DeviceOptions);
+    /** @type {DeviceState} */
+    state: DeviceState;
+    /**
+     * Why it is "denied".
+     * @type {AccountError | null}
+     */
+    denial: AccountError | null;
+    /**
+     * The active calls of other devices of the phone, as it connected; `pull` takes one over.
+     * @type {CallOfPhone[]}
+     */
+    callsOfPhone: CallOfPhone[];
+    /** The call that it is in, or null. */
+    get call(): import("./call.js").Call | null;
+    /** Whether the extended protocol is spoken. */
+    get isExtended(): boolean;
+    /** Connect, or come back from elsewhere. */
+    connect(): void;
+    /** Leave. A call goes on for the time that the server allows. */
+    close(): void;
+    /** Find out now whether the server still answers: the person is back, or the machine has slept. */
+    check(): void;
+    /**
+     * Wait for one of these states, or for one that lasts until somebody does something.
+     * @param {...DeviceState} states
+     * @returns {Promise<DeviceState>} the state that it then has: one of these, or "off", "elsewhere" or "denied"
+     */
+    until(...states: DeviceState[]): Promise<DeviceState>;
+    /**
+     * Call a device of a phone, or with `*` all of them. It leaves the call it is in; if it is just being rung by that
+     * phone it accepts.
+     * @param {string} phone
+     * @param {string} [deviceId]
+     * @returns {Call | null} null if it is not online: nothing was done
+     */
+    place(phone: string, deviceId?: string | undefined): Call | null;
+    /**
+     * Take over a call that another device of the phone is in (`callsOfPhone`).
+     * @param {string} roomId
+     * @returns {Call | null} the call, which is "calling" until this device has it; null if it is not online, or the
+     *   extended protocol is not spoken: nothing was done
+     */
+    pull(roomId: string): Call | null;
+    /**
+     * Be in a call again that was remembered while the program began anew, and that may be over by now. On the extended
+     * protocol the server tells of it anyway.
+     * @param {RememberedCall} call
+     */
+    resume(call: RememberedCall): void;
+    /**
+     * Take note that the page of a call has seen its end.
+     * @param {Call} call
+     */
+    noteEnd(call: Call): void;
+    /** @private */
+    private _leave;
+    /** @private */
+    private _dial;
+    /** @private @param {string} protocol */
+    private _opened;
+    /**
+     * The extended server has looked at the token only when it says its welcome.
+     * @private
+     */
+    private _ready;
+    /** @private @param {Frame} frame */
+    private _heard;
+    /** @private @param {number | null} code @param {boolean} wasOpen */
+    private _lost;
+    /** @private */
+    private _beRefused;
+    /** @private */
+    private _logIn;
+    /**
+     * Ask the account service something. A device that may not log in any more is denied.
+     * @private
+     * @param {() => Promise<unknown>} ask
+     * @returns {Promise<AccountError | null>} what came of it
+     */
+    private _try;
+    /** @private @param {number | null} seconds */
+    private _logInLater;
+    /** @private @param {Frame} frame @returns {boolean} whether it was said now */
+    private _say;
+    /** @private @param {Frame} frame */
+    private _send;
+    /** @private @param {DeviceState} state */
+    private _become;
+    #private;
+}
+export type Account = import("./account.js").Account;
+export type Call = import("./call.js").Call;
+export type CallOfPhone = import("./types.js").CallOfPhone;
+export type DeviceEvents = import("./types.js").DeviceEvents;
+export type DeviceOptions = import("./types.js").DeviceOptions;
+export type DeviceState = import("./types.js").DeviceState;
+export type Frame = import("./types.js").Frame;
+export type RememberedCall = import("./types.js").RememberedCall;
+import { Teller } from "./teller.js";
+import { AccountError } from "./account.js";

@@ -1,0 +1,312 @@
+export type Call = import("./call.js").Call;
+export type CallState = "calling" | "ringing" | "active" | "over";
+/**
+ * the name of a device
+ */
+export type Address = {
+    phone: string;
+    deviceId: string;
+};
+/**
+ * What is done with a call when its owner wants something.
+ */
+export type Answers = {
+    accept: (call: Call, byItself: boolean) => void;
+    refuse: (call: Call) => void;
+    hangUp: (call: Call) => void;
+    signal: (call: Call, data: unknown) => boolean;
+};
+/**
+ * A call that is remembered by who has the device, for when its program begins anew.
+ */
+export type RememberedCall = {
+    direction: "incoming" | "outgoing";
+    peer: Address;
+    roomId: string;
+    page: string;
+    name: string;
+    answeredAt: number | null;
+};
+/**
+ * "off" · "connecting" before the first connection · "online" · "offline": it comes back by itself ·
+ * "elsewhere": the same device has connected somewhere else, and this one stays away ·
+ * "denied": the device may not log in any more, `denial` says why
+ */
+export type DeviceState = "off" | "connecting" | "online" | "offline" | "elsewhere" | "denied";
+/**
+ * a device of a contact, and whether it is there
+ */
+export type Presence = {
+    phone: string;
+    device_id: string;
+    online: boolean;
+};
+/**
+ * A call that nobody answered.
+ */
+export type MissedCall = {
+    room_id: string;
+    /**
+     * who called
+     */
+    peer_phone: string;
+    peer_device_id: string;
+    /**
+     * which device was called; `*`: all of them
+     */
+    device_id: string;
+    /**
+     * seconds since 1970
+     */
+    started_at: number;
+};
+/**
+ * An active call of another device of the phone.
+ */
+export type CallOfPhone = {
+    room_id: string;
+    /**
+     * the device that is in it
+     */
+    device_id: string;
+    peer_phone: string;
+    peer_device_id: string;
+    /**
+     * seconds since 1970
+     */
+    answered_at: number | null;
+};
+/**
+ * What a device tells of. `detail` is what it is about.
+ */
+export type DeviceEvents = {
+    /**
+     * it is in another state
+     */
+    state: CustomEvent<DeviceState>;
+    /**
+     * a call has begun or has changed
+     */
+    call: CustomEvent<Call>;
+    /**
+     * a device of a contact has come or gone
+     */
+    presence: CustomEvent<Presence>;
+    /**
+     * calls that nobody answered while it was away, the latest first
+     */
+    missed: CustomEvent<MissedCall[]>;
+    /**
+     * the other side of a call has said something
+     */
+    signal: CustomEvent<{
+        call: Call;
+        data: any;
+    }>;
+};
+export type DeviceOptions = {
+    /**
+     * the origin of the signaling service, where it is another than the account's site
+     */
+    site?: string | undefined;
+    /**
+     * false: do not offer the extended protocol
+     */
+    extended?: boolean | undefined;
+    /**
+     * the class to use instead of the global one
+     */
+    WebSocket?: SocketClass | undefined;
+};
+/**
+ * What a device is to keep, in private.
+ */
+export type Credentials = {
+    token: string | null;
+    /**
+     * milliseconds since 1970
+     */
+    expiresAt: number;
+    /**
+     * which must not get lost: once it was shown at a login, nobody logs in as this
+     * device without it
+     */
+    secret: string | null;
+};
+/**
+ * One device of a contact.
+ */
+export type ContactRow = {
+    phone: string;
+    device_id: string;
+    /**
+     * what the owner of the list calls that phone; "" if nothing
+     */
+    name: string;
+    online: boolean;
+};
+/**
+ * A call of the past.
+ */
+export type PastCall = {
+    room_id: string;
+    direction: "incoming" | "outgoing";
+    /**
+     * the phone's own device; `*`: the phone was called, and none of its devices answered
+     */
+    device_id: string;
+    peer_phone: string;
+    peer_device_id: string;
+    started_at: number;
+    answered_at: number | null;
+    ended_at: number;
+    /**
+     * "answered", "refused" or "missed"; of a call that went out why it failed
+     */
+    outcome: string;
+    /**
+     * nobody touched the device that answered
+     */
+    auto_answer: boolean;
+};
+/**
+ * What the owner of a phone wants of calls to it.
+ */
+export type Settings = {
+    /**
+     * quiet hours, such as from "22:00" to
+     * "07:30" in "Europe/Berlin"
+     */
+    do_not_disturb: {
+        from: string;
+        to: string;
+        time_zone: string;
+    } | null;
+    /**
+     * phones whose calls its devices may answer by themselves
+     */
+    auto_answer: string[];
+};
+/**
+ * A STUN or TURN server, as `RTCIceServer` of WebRTC.
+ */
+export type IceServer = {
+    urls: string[];
+    username?: string | undefined;
+    credential?: string | undefined;
+};
+export type AccountOptions = {
+    /**
+     * the origin of the service, such as `https://example.org:8080`
+     */
+    site: string;
+    phone: string;
+    deviceId: string;
+    /**
+     * what `keep` was given last for this device
+     */
+    kept?: Partial<Credentials> | null | undefined;
+    /**
+     * is called whenever they change. Who logs in with the secret
+     * has claimed the device: then nobody logs in without it, so it must not get lost. Without `keep` it is never shown
+     */
+    keep?: ((credentials: Credentials) => void) | undefined;
+};
+/**
+ * What is used of a WebSocket.
+ */
+export type Socket = {
+    readyState: number;
+    protocol: string;
+    send: (data: string) => void;
+    close: () => void;
+    onopen: ((event: any) => void) | null;
+    onmessage: ((event: any) => void) | null;
+    onclose: ((event: any) => void) | null;
+    onerror: ((event: any) => void) | null;
+};
+/**
+ * A class like the browser's own `WebSocket`.
+ */
+export type SocketClass = new (url: string, protocols: string[]) => Socket;
+/**
+ * A message, whose fields depend on its `type`.
+ */
+export type Frame = {
+    type: string;
+} & Record<string, any>;
+/**
+ * What the server says of a room (docs/room.md).
+ */
+export type RoomView = {
+    state: "waiting" | "meeting" | "ended";
+    /**
+     * why it has ended; "" before
+     */
+    reason: string;
+    /**
+     * the other client, whose socket may be away
+     */
+    peer: {
+        session: string;
+        present: boolean;
+    } | null;
+    /**
+     * the newest; to be taken for every connection that begins
+     */
+    ice_servers: IceServer[];
+};
+/**
+ * How it went to be connected with the other client, for the operator's figures.
+ */
+export type MediaSetup = {
+    path: "relay" | "host" | "srflx" | "unknown" | "none";
+    /**
+     * 0 to 120
+     */
+    seconds: number;
+};
+/**
+ * What a room tells of. `detail` is what it is about.
+ */
+export type RoomEvents = {
+    /**
+     * whether the server answers: it does now, or no longer
+     */
+    reach: CustomEvent<boolean>;
+    /**
+     * how the room now is
+     */
+    room: CustomEvent<RoomView>;
+    /**
+     * what the client with the session `from` said
+     */
+    relay: CustomEvent<{
+        from: string;
+        data: any;
+    }>;
+    /**
+     * there is no seat: it is "full", which is tried again, or an "unknown_room", or
+     * the name is "invalid"; or the seat was "taken" by a newer client with the same key, or the server took the client
+     * for "broken"
+     */
+    refused: CustomEvent<string>;
+};
+export type RoomOptions = {
+    /**
+     * the origin of the site, such as `https://example.org:8080`
+     */
+    site: string;
+    /**
+     * 1 to 64 characters
+     */
+    roomId: string;
+    /**
+     * 32 hex digits: whoever shows it again gets the same seat back; drawn if it is left out
+     */
+    key?: string | undefined;
+    /**
+     * the class to use instead of the global one
+     */
+    WebSocket?: SocketClass | undefined;
+};

@@ -1,0 +1,176 @@
+// The account of a device (callnet/static/client/account.js), and how a device logs in, with a server of a few lines.
+
+import assert from "node:assert/strict";
+import http from "node:http";
+import { test } from "node:test";
+
+import { Account, AccountError, Device, ERROR } from "../../callnet/static/client/index.js";
+import { FakeSocket } from "./wire.mjs";
+
+const LOGIN = { token: "first", expires_in: 604_800 };
+
+/** A server that gives these answers, each with errorCode 0 if it says nothing else, and keeps what it was asked. */
+async function server(test, ...answers) {
+  const asked = [];
+  const listening = http.createServer(async (request, response) => {
+    let body = "";
+    for await (const part of request) body += part;
+    asked.push({ path: request.url, fields: body === "" ? null : JSON.parse(body) });
+    const { status = 200, after, ...answer } = answers.length > 1 ? answers.shift() : answers[0];
+    response.writeHead(status, after === undefined ? {} : { "Retry-After": after });
+    response.end(answer.text ?? JSON.stringify({ errorCode: 0, message: "", ...answer }));
+  });
+  await new Promise((resolve) => listening.listen(0, "127.0.0.1", resolve));
+  test.after(() => listening.closeAllConnections() ?? listening.close());
+  return { site: `http://127.0.0.1:${listening.address().port}`, asked };
+}
+
+function account(site, options = {}) {
+  return new Account({ site, phone: "1", deviceId: "tv", ...options });
+}
+
+test("a login keeps the token and the secret, and the secret is shown at the next", async (t) => {
+  const { site, asked } = await server(t, { ...LOGIN, device_secret: "s" }, { ...LOGIN, token: "second" });
+  const kept = [];
+  const first = account(site, { keep: (all) => kept.push(all) });
+  await first.login();
+  assert.equal(first.isLoggedIn, true);
+  const second = account(site, { kept: kept[0], keep: (all) => kept.push(all) });
+  await second.login("123456");
+  assert.deepEqual(asked, [
+    { path: "/account/login", fields: { phone: "1", device_id: "tv" } },
+    { path: "/account/login", fields: { phone: "1", device_id: "tv", secret: "s", code: "123456" } },
+  ]);
+  assert.deepEqual(kept.map(({ token, secret }) => [token, secret]), [["first", "s"], ["second", "s"]]);
+});
+
+test("who keeps nothing never shows the secret, which would claim the device for nobody", async (t) => {
+  const { site, asked } = await server(t, { ...LOGIN, device_secret: "s" });
+  const one = account(site);
+  await one.login();
+  await one.login();
+  assert.deepEqual([one.secret, asked[1].fields], [null, { phone: "1", device_id: "tv" }]);
+});
+
+test("a server that knows only the seed's protocol does not say how long a token is good", async (t) => {
+  const { site } = await server(t, { token: "t" });
+  const one = account(site);
+  await one.login();
+  assert.equal(one.isLoggedIn, true);
+});
+
+test("each request has its path and its fields", async (t) => {
+  const kept = { token: "t", expiresAt: Date.now() + 9e9, secret: null };
+  const answers = { contacts: [], calls: [], do_not_disturb: null, auto_answer: [], ice_servers: [], expires_in: 60 };
+  const { site, asked } = await server(t, { ...answers, application_server_key: "k" });
+  const one = account(site, { kept });
+  assert.deepEqual(await one.contacts(), []);
+  await one.addContact("2", "Bob");
+  await one.addContact("2");
+  await one.removeContact("2");
+  await one.block("2");
+  await one.unblock("2");
+  assert.deepEqual(await one.history({ limit: 2, after: "x" }), { calls: [], next: null });
+  assert.deepEqual(await one.settings({ auto_answer: ["2"] }), { do_not_disturb: null, auto_answer: [] });
+  assert.deepEqual(await one.iceServers(), { ice_servers: [], expires_in: 60 });
+  await one.setPush("webhook", "box-7");
+  assert.equal(await one.pushKey(), "k");
+  await one.requestCode();
+  await one.renew();
+  const token = { token: "t" };
+  assert.deepEqual(asked.map(({ path, fields }) => [path, fields]), [
+    ["/getContactPersons", { phone: "1", ...token }],
+    ["/contacts/add", { contact_phone: "2", name: "Bob", ...token }],
+    ["/contacts/add", { contact_phone: "2", ...token }],
+    ["/contacts/remove", { contact_phone: "2", ...token }],
+    ["/contacts/block", { contact_phone: "2", ...token }],
+    ["/contacts/unblock", { contact_phone: "2", ...token }],
+    ["/calls/history", { limit: 2, after: "x", ...token }],
+    ["/account/settings", { auto_answer: ["2"], ...token }],
+    ["/ice", token],
+    ["/devices/push", { kind: "webhook", target: "box-7", ...token }],
+    ["/devices/push/key", null],
+    ["/account/code", { phone: "1" }],
+  ]);
+});
+
+test("a token that is near its end is renewed, and one that is no good replaced by a new login, once", async (t) => {
+  const kept = { token: "old", expiresAt: Date.now() + 3_600_000, secret: null };
+  const refused = { errorCode: ERROR.TOKEN, message: "no" };
+  const renewed = await server(t, LOGIN);
+  await account(renewed.site, { kept }).renew();
+  assert.deepEqual(renewed.asked, [{ path: "/account/refresh", fields: { token: "old" } }]);
+  const replaced = await server(t, refused, LOGIN, { contacts: [] });
+  await account(replaced.site, { kept }).contacts();
+  assert.deepEqual(replaced.asked.map(({ fields }) => fields.token), ["old", undefined, "first"]);
+  const stubborn = await server(t, refused, LOGIN, refused);
+  await assert.rejects(account(stubborn.site, { kept }).contacts(), { code: ERROR.TOKEN });
+  assert.equal(stubborn.asked.length, 3);
+});
+
+test("who logs out forgets the token and keeps the secret, and a token that is no good is no failure", async (t) => {
+  const kept = { token: "t", expiresAt: Date.now() + 9e9, secret: "s" };
+  const { site, asked } = await server(t, { errorCode: ERROR.TOKEN, message: "no" });
+  const one = account(site, { kept });
+  await one.logout();
+  await one.logout();
+  assert.deepEqual([one.token, one.secret, one.isLoggedIn, asked.length], [null, "s", false, 1]);
+});
+
+test("a failure says its code, and when to try again", async (t) => {
+  const { site } = await server(t, { status: 429, after: "7", errorCode: ERROR.RATE_LIMITED, message: "slowly" });
+  await assert.rejects(account(site).login(), (error) => {
+    assert.ok(error instanceof AccountError);
+    assert.deepEqual([error.code, error.message, error.retryAfter], [ERROR.RATE_LIMITED, "slowly", 7]);
+    return true;
+  });
+});
+
+test("no answer, or one that is none, is unreachable", async (t) => {
+  const { site } = await server(t, { text: "<html>" });
+  await assert.rejects(account(site).login(), { code: ERROR.UNREACHABLE });
+  await assert.rejects(account("http://127.0.0.1:1").login(), { code: ERROR.UNREACHABLE });
+});
+
+/** A device that has begun to connect. */
+function connecting(test, site, kept = null, options = {}) {
+  FakeSocket.all = [];
+  const device = new Device(account(site, { kept }), { WebSocket: FakeSocket, ...options });
+  test.after(() => device.close());
+  device.connect();
+  return device;
+}
+
+/** The token of the socket that is opened next. */
+async function nextToken() {
+  const count = FakeSocket.all.length;
+  while (FakeSocket.all.length === count) await new Promise((resolve) => setImmediate(resolve));
+  return FakeSocket.last.url.searchParams.get("token");
+}
+
+test("a device that has no token logs in, and one that may not is denied", async (t) => {
+  const { site } = await server(t, LOGIN, { errorCode: ERROR.DEVICE, message: "whose?" });
+  connecting(t, site);
+  assert.equal(await nextToken(), "first");
+  const denied = connecting(t, site);
+  assert.deepEqual([await denied.until("online"), denied.denial.code], ["denied", ERROR.DEVICE]);
+});
+
+test("a token that the server does not like is replaced", async (t) => {
+  const { site, asked } = await server(t, LOGIN);
+  const device = connecting(t, site, { token: "old", expiresAt: Date.now() + 9e9 });
+  FakeSocket.last.open("callnet.v2");
+  FakeSocket.last.lose(4401);
+  assert.equal(device.state, "offline");
+  assert.equal(await nextToken(), "first");
+  assert.equal(asked.length, 1);
+});
+
+test("a device that speaks the base protocol asks the account service why it was not let in", async (t) => {
+  const { site, asked } = await server(t, { errorCode: ERROR.TOKEN, message: "no" }, { errorCode: ERROR.DEVICE, message: "no" });
+  const device = connecting(t, site, { token: "old", expiresAt: Date.now() + 9e9 }, { extended: false });
+  assert.deepEqual(FakeSocket.last.protocols, []);
+  FakeSocket.last.fail();
+  assert.equal(await device.until("denied"), "denied");
+  assert.deepEqual(asked.map(({ path }) => path), ["/account/settings", "/account/login"]);
+});

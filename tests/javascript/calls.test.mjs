@@ -1,0 +1,278 @@
+// What frames mean for the call that a device is in (callnet/static/client/calls.js).
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Calls } from "../../callnet/static/client/calls.js";
+import { begin } from "./wire.mjs";
+
+const ROOM = "a".repeat(32);
+const OTHER_ROOM = "b".repeat(32);
+const PAGE = `/static/demo/direct_chat.html?room_id=${ROOM}`;
+/** Milliseconds after which a call that the server did not mention is not waited for any more. */
+const DOUBT = 1_000;
+
+const CALLED = { type: "called", from_phone: "2", from_device_id: "tv", room_id: ROOM, expires_in: 45 };
+const SUCCESS = { type: "call_success", to_phone: "2", to_device_id: "tv", room_id: ROOM, page: PAGE };
+const REFUSE = { type: "call_refuse", to_phone: "2", to_device_id: "tv" };
+const FAILED = { type: "call_failed", to_phone: "2", to_device_id: "tv", reason: "busy" };
+const HANGUP = { type: "calling_hangup", notified_phone: "2", notified_device_id: "tv", room_id: ROOM };
+const BE_HANGUP = { type: "calling_be_hangup", fire_phone: "2", fire_device_id: "tv", room_id: ROOM };
+const ACCEPT = { type: "called_success", from_phone: "2", from_device_id: "tv", room_id: ROOM };
+const VIEW = { room_id: ROOM, peer_phone: "2", peer_device_id: "tv", page: PAGE, started_at: 1 };
+const PEER_STATE = { type: "peer_state", room_id: ROOM };
+
+/** A device's calls, what they have said, and how each call has changed, in words. */
+function device(test) {
+  const said = [];
+  const changes = [];
+  const calls = new Calls(
+    (frame) => said.push(frame) > 0,
+    ({ state, reason, isOwnEnd, isForgotten }) =>
+      changes.push([state, reason, isOwnEnd ? "own" : "", isForgotten ? "forgotten" : ""].filter(Boolean).join(" ")),
+  );
+  return { calls, said, changes, clock: begin(test) };
+}
+
+test("a call goes from calling over ringing to active and over", (t) => {
+  const { calls, said, changes } = device(t);
+  calls.place("2", "*");
+  calls.hear({ type: "call_ringing", to_phone: "2", to_device_id: "*", room_id: ROOM, id: "call-1" });
+  calls.hear({ ...SUCCESS, id: "call-1" });
+  calls.hear({ ...BE_HANGUP, reason: "connection_lost" });
+  assert.deepEqual(changes, ["calling", "ringing", "active", "over connection_lost"]);
+  assert.deepEqual(said, [{ type: "call", to_phone: "2", to_device_id: "*", id: "call-1" }]);
+  assert.equal(calls.present, null);
+});
+
+test("only the answer to this very call counts", (t) => {
+  const { calls, changes } = device(t);
+  calls.place("2", "tv");
+  calls.place("2", "tv");
+  calls.hear({ ...FAILED, id: "call-1" });
+  calls.hear({ ...FAILED, to_phone: "3" });
+  assert.deepEqual(changes, ["calling", "over cancelled own", "calling"]);
+  calls.hear({ ...FAILED, id: "call-2" });
+  assert.equal(changes.at(-1), "over busy");
+});
+
+test("without ids the answer is known by the address, which a server leaves out that cannot accept it", (t) => {
+  for (const answer of [REFUSE, { ...REFUSE, reason: "refused" }]) {
+    const { calls, changes } = device(t);
+    calls.place("2", "*");
+    calls.hear(answer);
+    assert.deepEqual(changes, ["calling", "over refused"]);
+  }
+  const { calls, changes } = device(t);
+  calls.place("x", "tv");
+  calls.hear({ ...FAILED, to_phone: "", to_device_id: "", reason: "invalid" });
+  assert.deepEqual(changes, ["calling", "over invalid"]);
+});
+
+test("who is rung accepts, and says so again to a server that has not heard it", (t) => {
+  const { calls, said, changes } = device(t);
+  calls.hear({ ...CALLED, from_name: "Bob", auto_answer: true, page: PAGE });
+  const { name, autoAnswer, page, peer } = calls.present;
+  assert.deepEqual([name, autoAnswer, page, peer], ["Bob", true, PAGE, { phone: "2", deviceId: "tv" }]);
+  calls.present.accept();
+  calls.present.accept();
+  calls.hear(CALLED);
+  assert.deepEqual(changes, ["ringing", "active"]);
+  assert.deepEqual(said, [ACCEPT, ACCEPT]);
+});
+
+test("who answers by itself says so", (t) => {
+  const { calls, said } = device(t);
+  calls.hear(CALLED);
+  calls.present.accept({ byItself: true });
+  assert.deepEqual(said, [{ ...ACCEPT, auto_answer: true }]);
+});
+
+test("who is rung refuses, and says so again to a server that has not heard it", (t) => {
+  const { calls, said, changes } = device(t);
+  calls.hear(CALLED);
+  calls.present.refuse();
+  calls.hear(CALLED);
+  assert.deepEqual(changes, ["ringing", "over refused own"]);
+  assert.deepEqual(said, [{ ...ACCEPT, type: "called_refuse" }, { ...ACCEPT, type: "called_refuse" }]);
+});
+
+test("who calls back the phone that rings it accepts, and of other calls that cross the server decides", (t) => {
+  const { calls, said, changes } = device(t);
+  calls.hear(CALLED);
+  assert.equal(calls.place("2", "*"), calls.present);
+  assert.deepEqual(said, [ACCEPT]);
+  calls.place("3", "tv");
+  calls.hear({ ...CALLED, room_id: OTHER_ROOM });
+  assert.deepEqual(changes, ["ringing", "active", "over hangup own", "calling"]);
+});
+
+test("a ring ends when the server says so, and by itself if it does not", (t) => {
+  const { calls, changes, clock } = device(t);
+  calls.hear(CALLED);
+  calls.hear({ ...BE_HANGUP, reason: "answered_elsewhere" });
+  calls.hear({ ...CALLED, room_id: OTHER_ROOM });
+  clock.pass(47_900);
+  assert.deepEqual(changes, ["ringing", "over answered_elsewhere", "ringing"]);
+  clock.pass(200);
+  assert.equal(changes.at(-1), "over no_answer");
+});
+
+test("who is rung by another call is not rung by the one before any more", (t) => {
+  const { calls, changes } = device(t);
+  calls.hear(CALLED);
+  calls.hear({ ...CALLED, room_id: OTHER_ROOM });
+  assert.deepEqual([changes, calls.present.roomId], [["ringing", "over over", "ringing"], OTHER_ROOM]);
+});
+
+test("what the device has ended it ends again whenever the server speaks of it as if it went on", (t) => {
+  const { calls, said, changes } = device(t);
+  calls.hear(CALLED);
+  calls.present.accept();
+  calls.present.hangUp();
+  calls.welcomed({ ...VIEW, state: "active", direction: "incoming" });
+  assert.equal(changes.at(-1), "over hangup own");
+  assert.deepEqual(said.slice(1), [HANGUP, HANGUP]);
+});
+
+test("so it does with a call that it took back before it knew its room", (t) => {
+  const { calls, said, changes } = device(t);
+  calls.place("2", "tv");
+  calls.present.hangUp();
+  calls.welcomed({ ...VIEW, state: "ringing", direction: "outgoing" });
+  calls.hear(SUCCESS);
+  assert.deepEqual(changes, ["calling", "over cancelled own"]);
+  assert.deepEqual(said.slice(1), [{ ...HANGUP, room_id: "" }, HANGUP, HANGUP]);
+});
+
+test("a program that begins anew takes up the call that the server names", (t) => {
+  for (const direction of ["incoming", "outgoing"]) {
+    const { calls, changes } = device(t);
+    calls.welcomed({ ...VIEW, state: "active", direction, answered_at: 5 });
+    assert.deepEqual([changes, calls.present.roomId, calls.present.answeredAt], [["active"], ROOM, 5_000]);
+  }
+  const { calls, changes } = device(t);
+  calls.welcomed({ ...VIEW, state: "ringing", direction: "outgoing" });
+  calls.hear(SUCCESS);
+  assert.deepEqual(changes, ["ringing", "active"]);
+});
+
+test("it takes up a call that it remembers itself, and one whose answer comes unasked", (t) => {
+  const first = device(t);
+  const peer = { phone: "2", deviceId: "tv" };
+  first.calls.resume({ direction: "incoming", peer, roomId: ROOM, page: PAGE, name: "", answeredAt: 5_000 });
+  first.calls.welcomed({ ...VIEW, state: "active", direction: "incoming" });
+  assert.deepEqual([new Set(first.changes), first.calls.present.answeredAt], [new Set(["active"]), 5_000]);
+  const second = device(t);
+  second.calls.hear(SUCCESS);
+  assert.deepEqual([second.changes, second.calls.present.roomId], [["active"], ROOM]);
+});
+
+test("a call that the server has forgotten is over, if it only rang", (t) => {
+  for (const start of [(calls) => calls.place("2", "tv"), (calls) => calls.hear(CALLED)]) {
+    const { calls, changes, clock } = device(t);
+    start(calls);
+    calls.welcomed(undefined);
+    clock.pass(DOUBT);
+    assert.equal(changes.at(-1), "over forgotten");
+  }
+});
+
+test("of a call that it did not mention the server may still say the end", (t) => {
+  const { calls, changes, clock } = device(t);
+  calls.place("2", "tv");
+  calls.welcomed(undefined);
+  calls.hear({ ...REFUSE, reason: "refused" });
+  clock.pass(DOUBT);
+  assert.deepEqual(changes, ["calling", "over refused"]);
+});
+
+test("an active call that the server has forgotten goes on until somebody ends it", (t) => {
+  const { calls, changes, clock } = device(t);
+  calls.hear(CALLED);
+  calls.present.accept();
+  calls.welcomed(undefined);
+  clock.pass(DOUBT);
+  calls.present.hangUp();
+  assert.deepEqual(changes.slice(2), ["active forgotten", "over hangup own forgotten"]);
+});
+
+test("what becomes of the other side is told, and what is about another call is not taken", (t) => {
+  const { calls, changes } = device(t);
+  calls.hear(CALLED);
+  calls.present.accept();
+  calls.hear({ ...PEER_STATE, state: "reconnecting" });
+  assert.equal(calls.present.otherSide, "reconnecting");
+  calls.hear({ ...PEER_STATE, state: "moved", device_id: "phone" });
+  assert.deepEqual([calls.present.otherSide, calls.present.peer.deviceId], ["here", "phone"]);
+  calls.hear({ ...BE_HANGUP, room_id: OTHER_ROOM });
+  calls.hear({ ...PEER_STATE, room_id: OTHER_ROOM, state: "reconnecting" });
+  assert.deepEqual([calls.present.otherSide, changes.at(-1)], ["here", "active"]);
+});
+
+test("who pulls a call leaves its own first, and has it when the server says so", (t) => {
+  const { calls, said, changes } = device(t);
+  calls.hear({ ...CALLED, room_id: OTHER_ROOM });
+  calls.present.accept();
+  const call = calls.pull(ROOM);
+  assert.deepEqual(said.at(-1), { type: "pull", room_id: ROOM, id: "call-1" });
+  assert.deepEqual(call.peer, { phone: "", deviceId: "" });
+  calls.hear({ ...SUCCESS, id: "call-1" });
+  assert.deepEqual(call.peer, { phone: "2", deviceId: "tv" });
+  assert.deepEqual(changes, ["ringing", "active", "over hangup own", "calling", "active"]);
+});
+
+test("a call that cannot be pulled is over", (t) => {
+  for (const [answer, reason] of [
+    [{ type: "error", errorCode: 2, message: "pull: room_id", id: "call-1" }, "failed"],
+    [{ ...BE_HANGUP, reason: "expired", id: "call-1" }, "expired"],
+  ]) {
+    const { calls, changes } = device(t);
+    calls.pull(ROOM);
+    calls.hear({ ...answer, id: "call-7", room_id: OTHER_ROOM });
+    calls.hear(answer);
+    assert.deepEqual(changes, ["calling", `over ${reason}`]);
+  }
+});
+
+test("signals go out while the call is active, and only then", (t) => {
+  const { calls, said } = device(t);
+  calls.hear(CALLED);
+  const call = calls.present;
+  assert.equal(call.signal(1), false);
+  call.accept();
+  assert.equal(call.signal({ sdp: "v=0" }), true);
+  assert.deepEqual(said.at(-1), { type: "signal", room_id: ROOM, data: { sdp: "v=0" } });
+  call.hangUp();
+  assert.equal(call.signal(1), false);
+});
+
+test("who waits for a state is told it, or the end, or that the device was closed", async (t) => {
+  const { calls } = device(t);
+  const first = calls.place("2", "tv");
+  const ringing = first.until("ringing");
+  const active = first.until("active");
+  assert.equal(await first.until("calling"), "calling");
+  calls.hear({ type: "call_ringing", to_phone: "2", to_device_id: "tv", room_id: ROOM, id: "call-1" });
+  assert.equal(await ringing, "ringing");
+  first.hangUp();
+  assert.deepEqual([await active, await first.until("active")], ["over", "over"]);
+  const left = calls.place("2", "tv").until("active");
+  calls.left();
+  assert.equal(await left, "calling");
+});
+
+test("who has logged out has left its call, and a call whose page is over is ended", (t) => {
+  const { calls, said, changes } = device(t);
+  calls.hear(CALLED);
+  calls.revoked();
+  assert.equal(changes.at(-1), "over revoked own");
+  calls.revoked();
+  calls.hear({ ...CALLED, room_id: OTHER_ROOM });
+  const call = calls.present;
+  call.accept();
+  calls.noteEnd(call);
+  calls.noteEnd(call);
+  assert.equal(changes.at(-1), "over over");
+  assert.deepEqual(said.slice(1), [{ ...HANGUP, room_id: OTHER_ROOM }]);
+});

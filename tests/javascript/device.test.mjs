@@ -1,0 +1,207 @@
+// A device on the signaling socket (callnet/static/client/device.js and line.js), over sockets that a test speaks on.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Account, Device } from "../../callnet/static/client/index.js";
+import { begin, FakeSocket, settled } from "./wire.mjs";
+
+const SITE = "https://calls.example.org:8080";
+const ROOM = "a".repeat(32);
+const EXTENDED = "callnet.v2";
+const WELCOME = { type: "welcome", phone: "1", device_id: "tv", ping_every: 20, ice_servers: [], calls_of_phone: [] };
+const SUCCESS = { type: "call_success", to_phone: "2", to_device_id: "phone", room_id: ROOM, page: "/" };
+const HANGUP = { type: "calling_hangup", notified_phone: "2", notified_device_id: "phone", room_id: ROOM };
+
+/** A device with a good token, and what it has told. */
+function connected(test, options = {}) {
+  const clock = begin(test);
+  const kept = { token: "t k", expiresAt: Date.now() + 7 * 86_400_000, secret: "s" };
+  const account = new Account({ site: SITE, phone: "1", deviceId: "tv", kept });
+  const device = new Device(account, { WebSocket: FakeSocket, ...options });
+  const told = [];
+  device.addEventListener("state", ({ detail }) => told.push(detail));
+  device.addEventListener("call", ({ detail }) => told.push(detail.state));
+  device.connect();
+  return { account, device, told, clock };
+}
+
+/** The same, welcomed by a server with the extended protocol. */
+function online(test, welcome = {}) {
+  const all = connected(test);
+  FakeSocket.last.open(EXTENDED);
+  FakeSocket.last.hear({ ...WELCOME, ...welcome });
+  return all;
+}
+
+test("the token goes into the query, and a device is online when the extended server has welcomed it", (t) => {
+  const { device, told } = connected(t);
+  const { url, protocols } = FakeSocket.last;
+  assert.equal(url.href, "wss://calls.example.org:8080/socket.io?token=t%20k");
+  assert.deepEqual(protocols, [EXTENDED]);
+  FakeSocket.last.open(EXTENDED);
+  assert.deepEqual(told, ["connecting"]);
+  FakeSocket.last.hear(WELCOME);
+  assert.deepEqual([told, device.isExtended], [["connecting", "online"], true]);
+});
+
+test("a server that chose no protocol speaks the base protocol, and lets in at once whom it lets in", (t) => {
+  const { device, told } = connected(t);
+  FakeSocket.last.open("");
+  assert.deepEqual([told, device.isExtended], [["connecting", "online"], false]);
+  device.place("2", "phone");
+  assert.deepEqual(FakeSocket.last.sent, [{ type: "call", to_phone: "2", to_device_id: "phone" }]);
+  assert.equal(device.pull(ROOM), null);
+});
+
+test("the signaling service may be elsewhere, and be plain", (t) => {
+  connected(t, { site: "http://127.0.0.1:8082" });
+  assert.equal(FakeSocket.last.url.origin, "ws://127.0.0.1:8082");
+});
+
+test("what was lost is opened again, later each time, and at once by a server that let it in", (t) => {
+  const { clock, told } = connected(t);
+  for (const delay of [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]) {
+    const count = FakeSocket.all.length;
+    FakeSocket.last.fail();
+    clock.pass(delay - 100);
+    assert.equal(FakeSocket.all.length, count, `${delay}`);
+    clock.pass(100);
+    assert.equal(FakeSocket.all.length, count + 1, `${delay}`);
+  }
+  FakeSocket.last.open(EXTENDED);
+  FakeSocket.last.hear(WELCOME);
+  FakeSocket.last.lose(1001);
+  clock.pass(500);
+  assert.equal(FakeSocket.all.length, 9);
+  assert.deepEqual(told, ["connecting", "offline", "online", "offline"]);
+});
+
+test("of two attempts that failed one offers the base protocol: some servers fail who offers another", (t) => {
+  const { clock } = connected(t);
+  for (const delay of [500, 1_000, 2_000]) {
+    FakeSocket.last.fail();
+    clock.pass(delay);
+  }
+  assert.deepEqual(FakeSocket.all.map(({ protocols }) => protocols), [[EXTENDED], [], [EXTENDED], []]);
+});
+
+test("a server that goes away says when to come again", (t) => {
+  const { clock } = online(t);
+  FakeSocket.last.hear({ type: "going_away", reconnect_in: 3, deadline: 10 });
+  FakeSocket.last.lose(1001);
+  clock.pass(2_900);
+  assert.equal(FakeSocket.all.length, 1);
+  clock.pass(100);
+  assert.equal(FakeSocket.all.length, 2);
+});
+
+test("a server is asked whether it lives as often as it says, every two seconds in a call, and given up after six", (t) => {
+  const { clock, device, told } = online(t, { ping_every: 10 });
+  const socket = FakeSocket.last;
+  let answered = 0;
+  const answer = () => {
+    for (; answered < socket.sent.length; answered += 1) socket.hear({ type: "pong" });
+  };
+  clock.pass(60_000, answer);
+  assert.equal(socket.sent.length, 6);
+  device.place("2", "phone");
+  clock.pass(20_000, answer);
+  assert.equal(socket.sent.filter(({ type }) => type === "ping").length, 16);
+  clock.pass(9_000);
+  assert.deepEqual([told.at(-1), socket.isClosed], ["offline", true]);
+});
+
+test("who says nothing to a question of the program's own is given up, too", (t) => {
+  const { clock, device, told } = online(t);
+  clock.pass(2_000);
+  device.check();
+  assert.equal(FakeSocket.last.sent.at(-1).type, "ping");
+  clock.pass(8_000);
+  assert.equal(told.at(-1), "offline");
+});
+
+test("what is said while the connection is away is said when it is back, before anything newer; signals are not", (t) => {
+  const { clock, device } = online(t);
+  const call = device.place("2", "phone");
+  FakeSocket.last.hear({ ...SUCCESS, id: "call-1" });
+  FakeSocket.last.lose(1006);
+  assert.equal(call.signal(1), false);
+  call.hangUp();
+  assert.equal(device.place("3", "tv"), null);
+  device.addEventListener("state", ({ detail }) => detail === "online" && device.place("2", "phone"));
+  clock.pass(500);
+  FakeSocket.last.open(EXTENDED);
+  FakeSocket.last.hear(WELCOME);
+  assert.deepEqual(FakeSocket.last.said, [HANGUP, { type: "call", to_phone: "2", to_device_id: "phone", id: "call-2" }]);
+});
+
+test("who has connected elsewhere stays away until told to come back", (t) => {
+  const { clock, device, told } = online(t);
+  FakeSocket.last.lose(4409);
+  clock.pass(60_000);
+  assert.deepEqual([told.at(-1), FakeSocket.all.length], ["elsewhere", 1]);
+  device.connect();
+  assert.equal(FakeSocket.all.length, 2);
+});
+
+test("who has logged out is off, and in no call any more", (t) => {
+  const { account, clock, device, told } = online(t);
+  device.place("2", "phone");
+  account.forget();
+  FakeSocket.last.lose(4401);
+  clock.pass(60_000);
+  assert.deepEqual([told.slice(2), FakeSocket.all.length], [["calling", "over", "off"], 1]);
+});
+
+test("presence, missed calls and signals are told, and the calls of other devices are known", (t) => {
+  const call = { room_id: ROOM, device_id: "phone", peer_phone: "2", peer_device_id: "tv", answered_at: 1 };
+  const { device } = online(t, { calls_of_phone: [call] });
+  assert.deepEqual(device.callsOfPhone, [call]);
+  const heard = [];
+  for (const type of ["presence", "missed", "signal"]) device.addEventListener(type, ({ detail }) => heard.push(detail));
+  const presence = { type: "presence", phone: "2", device_id: "tv", online: true };
+  FakeSocket.last.hear(presence);
+  FakeSocket.last.hear({ type: "missed", calls: [{ room_id: ROOM }] });
+  device.pull(ROOM);
+  FakeSocket.last.hear({ ...SUCCESS, id: "call-1" });
+  FakeSocket.last.hear({ type: "signal", room_id: "b".repeat(32), data: 0 });
+  FakeSocket.last.hear({ type: "signal", room_id: ROOM, data: { a: 1 } });
+  assert.deepEqual(heard, [presence, [{ room_id: ROOM }], { call: device.call, data: { a: 1 } }]);
+});
+
+test("a frame of a type that it does not know changes nothing", (t) => {
+  const { device, told } = online(t);
+  FakeSocket.last.hear({ type: "of-the-future", call: 1 });
+  assert.deepEqual([told, device.call], [["connecting", "online"], null]);
+});
+
+test("who closes a device hears no more of its sockets", (t) => {
+  const { clock, device, told } = online(t);
+  const socket = FakeSocket.last;
+  device.close();
+  assert.equal(socket.isClosed, true);
+  socket.lose(1005);
+  clock.pass(60_000);
+  assert.deepEqual([told, FakeSocket.all.length], [["connecting", "online", "off"], 1]);
+});
+
+test("who waits for a state is told it, or one that lasts", async (t) => {
+  const { device } = connected(t);
+  const there = device.until("online");
+  FakeSocket.last.open("");
+  assert.equal(await there, "online");
+  const away = device.until("offline");
+  device.close();
+  assert.equal(await away, "off");
+  await settled();
+});
+
+test("without a WebSocket a device says what to do", (t) => {
+  begin(t);
+  const given = globalThis.WebSocket;
+  delete globalThis.WebSocket;
+  t.after(() => given && (globalThis.WebSocket = given));
+  const account = new Account({ site: SITE, phone: "1", deviceId: "tv" });
+  assert.throws(() => new Device(account), /--experimental-websocket/);
+});

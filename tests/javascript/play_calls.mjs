@@ -1,0 +1,43 @@
+/**
+ * What the client in JavaScript makes of steps: a JSON list of them a line in, what it said and told a line out
+ * (tests/test_clients_alike.py). Time passes only where a step says so.
+ */
+
+import readline from "node:readline";
+import { mock } from "node:test";
+
+import { Calls } from "../../callnet/static/client/calls.js";
+
+function play(steps) {
+  const said = [];
+  const told = [];
+  const made = [];
+  const note = (call) => {
+    if (!made.includes(call)) made.push(call);
+    told.push(seen(call, made.indexOf(call)));
+  };
+  const calls = new Calls((frame) => said.push(frame) > 0, note);
+  for (const [step, ...given] of steps) {
+    const call = made[made.length - 1];
+    if (step === "wait") mock.timers.tick(given[0]);
+    else if (step === "accept") call?.accept({ byItself: given[0] });
+    else if (["refuse", "hangUp", "signal"].includes(step)) call?.[step](...given);
+    else if (step === "noteEnd") call && calls.noteEnd(call);
+    else if (step === "welcomed") calls.welcomed(given[0] ?? undefined);
+    else calls[step](...given);
+  }
+  calls.left();
+  return { said, told };
+}
+
+function seen(call, number) {
+  const { direction, state, peer, asked, roomId, page, name, autoAnswer, otherSide, reason, isOwnEnd, isForgotten } = call;
+  const who = [peer.phone, peer.deviceId, asked];
+  return [number, direction, state, ...who, roomId, page, name, autoAnswer, otherSide, reason, isOwnEnd, isForgotten];
+}
+
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  console.log(JSON.stringify(play(JSON.parse(line))));
+  mock.timers.reset();
+}

@@ -1,0 +1,252 @@
+/**
+ * Plays the stories of tests/client_stories with the client in JavaScript, in Node.js and in browsers; their README says
+ * what is in them.
+ */
+
+import { Account, AccountError, Device } from "../../callnet/static/client/index.js";
+
+/** Milliseconds that an event may take to come. */
+const PATIENCE = 8_000;
+
+/**
+ * Play a story.
+ *
+ * @param {object} story
+ * @param {"base" | "extended"} protocol
+ * @param {object} world
+ *   site: of the account service · gate(name): a way to the signaling service for one device, {site, shut(isShut), cut()} ·
+ *   WebSocket: what the client is given as the option of that name
+ * @returns {Promise<string>} the log
+ */
+export async function play(story, protocol, { site, gate, WebSocket }) {
+  const actors = {};
+  try {
+    for (const [name, spec] of Object.entries(story.devices)) {
+      const isExtended = (spec.protocol ?? protocol) === "extended";
+      actors[name] = new Actor(name, spec, isExtended, site, await gate(name), WebSocket);
+    }
+    for (const step of story.steps) {
+      if ((step.on ?? protocol) === protocol) await actors[step.device].take(step, actors);
+    }
+    return written(Object.values(actors).flatMap(({ log }) => [...log.entries]));
+  } finally {
+    for (const { device } of Object.values(actors)) device.close();
+  }
+}
+
+/** What one device told, and who waits for it. */
+class Log {
+  entries = [];
+  #device;
+  #awaited = 0;
+  #look = () => {};
+
+  constructor(device) {
+    this.#device = device;
+  }
+
+  note(event, members) {
+    this.entries.push({ device: this.#device, event, ...members });
+    this.#look();
+  }
+
+  /** Wait for an event, after the last that was waited for, in which fields have these values. */
+  until(wanted) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(this._lack(wanted))), PATIENCE);
+      this.#look = () => {
+        const left = this.entries.slice(this.#awaited);
+        const place = left.findIndex((entry) => Object.keys(wanted).every((name) => isSame(entry[name], wanted[name])));
+        if (place === -1) return;
+        this.#awaited += place + 1;
+        this.#look = () => {};
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#look();
+    });
+  }
+
+  _lack(wanted) {
+    const told = this.entries.slice(this.#awaited);
+    return `${this.#device} told nothing like ${JSON.stringify(wanted)}, but ${JSON.stringify(told)}`;
+  }
+}
+
+/** One device of a story. */
+class Actor {
+  #gate;
+  /** What was logged last of each call. */
+  #logged = new Map();
+
+  constructor(name, spec, isExtended, site, gate, WebSocket) {
+    this.log = new Log(name);
+    this.#gate = gate;
+    this.account = new Account({ site, phone: spec.phone, deviceId: spec.device_id, keep: () => {} });
+    this.device = new Device(this.account, { site: gate.site, extended: isExtended, WebSocket });
+    this._listen(this.device);
+  }
+
+  /** Do a step, or wait for what it awaits. */
+  async take(step, actors) {
+    if (step.await !== undefined) return this.log.until(step.await);
+    try {
+      return await this[step.do](step, actors);
+    } catch (error) {
+      if (!(error instanceof AccountError)) throw error;
+      return this.log.note("failed", { do: step.do, code: error.code });
+    }
+  }
+
+  log_in() {
+    return this.account.login();
+  }
+
+  log_out() {
+    return this.account.logout();
+  }
+
+  connect() {
+    this.device.connect();
+  }
+
+  close() {
+    this.device.close();
+  }
+
+  call({ whom, all_of, address }, actors) {
+    const named = actors[whom ?? all_of]?.account;
+    const [phone, deviceId] = address ?? [named.phone, named.deviceId];
+    if (this.device.place(phone, all_of === undefined ? deviceId : "*") === null) throw new Error("it is not online");
+  }
+
+  accept() {
+    this.device.call.accept();
+  }
+
+  refuse() {
+    this.device.call.refuse();
+  }
+
+  hang_up() {
+    this.device.call.hangUp();
+  }
+
+  pull({ room_of }, actors) {
+    if (this.device.pull(actors[room_of].device.call.roomId) === null) throw new Error("it is not online");
+  }
+
+  signal({ data }) {
+    this.device.call.signal(data);
+  }
+
+  add_contact({ whom, name }, actors) {
+    return this.account.addContact(actors[whom].account.phone, name);
+  }
+
+  remove_contact({ whom }, actors) {
+    return this.account.removeContact(actors[whom].account.phone);
+  }
+
+  block({ whom }, actors) {
+    return this.account.block(actors[whom].account.phone);
+  }
+
+  unblock({ whom }, actors) {
+    return this.account.unblock(actors[whom].account.phone);
+  }
+
+  async contacts() {
+    const rows = await this.account.contacts();
+    const contacts = rows.map(({ phone, device_id, name, online }) => ({ peer: `${phone} ${device_id}`, name, online }));
+    this.log.note("contacts", { contacts });
+  }
+
+  async history({ until }) {
+    let past = await this.account.history();
+    while (past.calls.length < until) past = await this.account.history();
+    const calls = past.calls.map((call) => ({
+      direction: call.direction,
+      peer: `${call.peer_phone} ${call.peer_device_id}`,
+      room: call.room_id,
+      outcome: call.outcome,
+      answered: call.answered_at !== null,
+    }));
+    this.log.note("history", { calls });
+  }
+
+  async settings({ changes }) {
+    this.log.note("settings", { settings: await this.account.settings(changes) });
+  }
+
+  async cut_off() {
+    await this.#gate.shut(true);
+    await this.#gate.cut();
+  }
+
+  let_back() {
+    return this.#gate.shut(false);
+  }
+
+  drop() {
+    return this.#gate.cut();
+  }
+
+  _listen(device) {
+    const { log } = this;
+    device.addEventListener("state", ({ detail: state }) => log.note("state", { state, ...this._more(state) }));
+    device.addEventListener("call", ({ detail }) => this._hear(detail));
+    device.addEventListener("presence", ({ detail: { phone, device_id, online } }) =>
+      log.note("presence", { peer: `${phone} ${device_id}`, online }),
+    );
+    device.addEventListener("missed", ({ detail }) =>
+      log.note("missed", {
+        calls: detail.map(({ peer_phone, peer_device_id, room_id }) => ({
+          peer: `${peer_phone} ${peer_device_id}`,
+          room: room_id,
+        })),
+      }),
+    );
+    device.addEventListener("signal", ({ detail: { call, data } }) => log.note("signal", { room: call.roomId, data }));
+  }
+
+  _hear(call) {
+    const entry = callEntry(call);
+    if (isSame(entry, this.#logged.get(call))) return;
+    this.#logged.set(call, entry);
+    this.log.note("call", entry);
+  }
+
+  _more(state) {
+    if (state === "online") return { extended: this.device.isExtended };
+    return state === "denied" ? { code: this.device.denial.code } : {};
+  }
+}
+
+function callEntry(call) {
+  const told = {
+    peer: call.peer.phone && `${call.peer.phone} ${call.peer.deviceId}`,
+    room: call.roomId,
+    reason: call.reason,
+    other_side: call.otherSide === "here" ? "" : call.otherSide,
+    own_end: call.isOwnEnd,
+    forgotten: call.isForgotten,
+  };
+  const said = Object.entries(told).filter(([, value]) => value);
+  return { direction: call.direction, state: call.state, ...Object.fromEntries(said) };
+}
+
+function isSame(one, other) {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** A log as text, with the rooms numbered by where they first stand in it. */
+function written(entries) {
+  const rooms = [];
+  const named = (name, value) => {
+    if (name !== "room" || !value) return value;
+    if (!rooms.includes(value)) rooms.push(value);
+    return `room-${rooms.indexOf(value) + 1}`;
+  };
+  return entries.map((entry) => `${JSON.stringify(entry, named)}\n`).join("");
+}
