@@ -8,6 +8,7 @@ goes through.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -27,10 +28,11 @@ from acceptance.tools import installed
 from acceptance.wire import login
 from tools.release.building import SUMS
 from tools.release.repository import Repository
-from tools.release.versions import newest
+from tools.release.versions import for_npm, newest
 
 PYTHONS: Final = ("3.11", "3.12", "3.13")
 JUDGE: Final = "twine==7.0.0"
+CLIENT: Final = "callnet/static/client"
 NEWS: Final = ("changes/+proof.misc.md", "A release is made for a proof.\n")
 LATER: Final = ("faketime", "-f", "+400d")
 ELSEWHERE: Final = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C.UTF-8"}
@@ -186,6 +188,27 @@ def _tried(wanted: str, file: Path, version: str, folder: Path) -> tuple[str, Se
     return f"Python {exactly}, from the {kind}", faults
 
 
+def _packed(clone: Path, version: str) -> Sequence[str]:
+    """Say what is wrong with the package of the client in JavaScript: it has the same version, the tree has none."""
+    manifest = clone / CLIENT / "package.json"
+    told = json.loads(manifest.read_text())
+    package = clone / "dist" / f"{told['name']}-{for_npm(version)}.tgz"
+    if not package.exists():
+        return [f"there is no {package.name}"]
+    with tarfile.open(package) as archive:
+        member = archive.extractfile("package/package.json")
+        assert member is not None
+        packed = json.loads(member.read())
+        there = {name.removeprefix("package/") for name in archive.getnames()}
+    modules = {str(path.relative_to(manifest.parent)) for path in manifest.parent.rglob("*.[jt]s")}
+    faults = [f"{package.name} lacks {name}" for name in sorted(modules - there)]
+    if packed != {**told, "version": for_npm(version)}:
+        faults.append(f"{package.name} says {packed}")
+    if _do(["git", "status", "--porcelain"], clone):
+        faults.append("the release left something in the tree")
+    return faults
+
+
 def _built_again(clone: Path, folder: Path) -> Mapping[str, str]:
     """Build what a clone is at in another one, as unlike the first time as can be. Returns the hashes."""
     _do(["git", "clone", "--quiet", str(clone), str(folder)], clone, umask=MASKED)
@@ -207,6 +230,7 @@ def prove(brief: bool, _seed: int) -> Outcome:
         misses += [f"built again, the hashes are others: {again}"] if again != built else []
         files = [clone / "dist" / file for file in built if file.endswith((".whl", ".tar.gz"))]
         _do([str(installed("twine", JUDGE)), "check", "--strict", *map(str, files)], clone)
+        misses += _packed(clone, version)
         misses += _from_the_sdist(files[-1], unpacked)
         tries = [(wanted, file) for wanted in PYTHONS for file in files]
         # A slice has the oldest Python and the newest, each with another of the two files.

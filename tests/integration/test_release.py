@@ -1,4 +1,4 @@
-"""What tools/release makes of a repository: git, towncrier, hatchling and npm do their real work on a small project.
+"""What tools/release makes of a repository: git, towncrier and hatchling do their real work on a small project.
 
 It has callnet's own ``pyproject.toml``, and next to nothing else.
 """
@@ -6,7 +6,6 @@ It has callnet's own ``pyproject.toml``, and next to nothing else.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.test_layers import ROOT
 from tools.release import Refused
-from tools.release.building import SUMS, build, build_twice
+from tools.release.building import SUMS, build
 from tools.release.making import check, make
 from tools.release.repository import Repository
 from tools.release.versions import parse
@@ -28,7 +27,6 @@ COPIED: Final = (
     *(".git_archival.txt", ".gitattributes", ".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"),
     "twisted/plugins/callnet_plugin.py",
 )
-PACKAGE: Final = "callnet/static/client/package.json"
 EACH_TIME_ANOTHER: Final = """
 import time
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -231,23 +229,6 @@ class BuildingTests(ReleaseCase):
         known = set(self.git("ls-files").splitlines())
         self.assertEqual((known - {".git_archival.txt", ".gitattributes"}) | {"PKG-INFO"}, names)
         self.assertEqual("1.2.3", self.version(self.target / "callnet-1.2.3"))
-
-    def test_scripts(self) -> None:
-        """The client in JavaScript is packed with the same version; its manifest here stays as it is."""
-        text = json.dumps({"name": "callnet-client", "version": "0.0.0", "type": "module", "main": "client.js"})
-        self.write(PACKAGE, text)
-        self.write("callnet/static/client/client.js", "export const one = 1;\n")
-        self.commit()
-        self.git("tag", "v1.2.3rc1")
-        self.target = self.empty()
-        hashes = build_twice(self.repository, self.repository.commit(), self.target)
-        self.assertIn("callnet-client-1.2.3-rc.1.tgz", hashes)
-        with tarfile.open(self.target / "callnet-client-1.2.3-rc.1.tgz") as archive:
-            manifest = archive.extractfile("package/package.json")
-            assert manifest is not None
-            self.assertEqual({**json.loads(text), "version": "1.2.3-rc.1"}, json.loads(manifest.read()))
-            self.assertIn("package/client.js", archive.getnames())
-        self.assertEqual((text, ""), ((self.root / PACKAGE).read_text(), self.git("status", "--porcelain")))
 
 
 class VersionTests(ReleaseCase):
