@@ -196,10 +196,9 @@ def _packed(clone: Path, version: str) -> Sequence[str]:
     if not package.exists():
         return [f"there is no {package.name}"]
     with tarfile.open(package) as archive:
-        member = archive.extractfile("package/package.json")
-        assert member is not None
-        packed = json.loads(member.read())
         there = {name.removeprefix("package/") for name in archive.getnames()}
+        archive.extractall(clone.parent / "packed", filter="data")
+    packed = json.loads((clone.parent / "packed" / "package" / "package.json").read_text())
     modules = {str(path.relative_to(manifest.parent)) for path in manifest.parent.rglob("*.[jt]s")}
     faults = [f"{package.name} lacks {name}" for name in sorted(modules - there)]
     if packed != {**told, "version": for_npm(version)}:
