@@ -28,6 +28,6 @@ html_show_sphinx = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
-# What docstrings refer to must be there. Names with dots come from signatures: those of others are not here, and the
-# manual is built, and read, without a network; ours are known by the package that exports them, not by the module.
+# What docstrings refer to must be there (tools/handbook/extension.py says what need not); names of others, and of what
+# the client's package does not export, are on no page: the manual is built, and read, without a network.
 nitpick_ignore_regex = [("py:.*", r"(?!callnet\.client\.\w+$).*\..*")]

@@ -1,4 +1,8 @@
-"""What callnet adds to Sphinx: blocks of ``sequence`` become diagrams, and Chinese pages say that they are Chinese."""
+"""What callnet adds to Sphinx.
+
+Blocks of ``sequence`` become diagrams, Chinese pages say that they are Chinese, and types in signatures need not be on
+a page.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +34,15 @@ def _tell_language(_app: Any, name: str, _template: str, context: dict[str, Any]
         context["language"] = LANGUAGES[folder]
 
 
+def _leave_types(_app: Any, _environment: Any, reference: nodes.Element, content: nodes.Node) -> nodes.Node | None:
+    """Leave a type in a signature as it stands if it is not on any page; what a docstring refers to must be there."""
+    is_of_signature = reference.get("refdomain") == "py" and not isinstance(content, nodes.literal)
+    return content if is_of_signature else None
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Have Sphinx do so."""
     app.connect("doctree-read", _draw)
     app.connect("html-page-context", _tell_language)
+    app.connect("missing-reference", _leave_types)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
