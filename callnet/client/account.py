@@ -225,7 +225,7 @@ class Account:
                 raise
 
     def _logged_in(self, answer: Mapping[str, Any]) -> str:
-        token = _field(answer, "token", str)
+        token: str = _field(answer, "token", str)
         # A server that knows only the seed says neither.
         expires_in = _field(answer, "expires_in", float | None)
         secret = _field(answer, "device_secret", str | None)

@@ -60,8 +60,9 @@ class Call:
         self.other_side: Literal["here", "reconnecting"] = "here"
         """What became of the other side's connection while the call is active."""
         self.reason = ""
-        """Why it is over, in the words of the protocol (§2.1, §2.3), or ``refused`` and ``failed`` where the server says
-        nothing, ``over`` where it went on with another call, ``forgotten`` where it knows of none; empty before."""
+        """Why it is over, in the words of the protocol (§2.1, §2.3), or ``refused`` and ``failed`` where the server
+        names no reason, ``over`` where it went on with another call, ``forgotten`` where it knows of none; empty
+        before."""
         self.is_own_end = False
         """Whether this device ended it."""
         self.is_forgotten = False

@@ -76,7 +76,7 @@ class Device:
         self.is_extended = False
         """Whether the extended protocol is spoken."""
         self.calls_of_phone: Sequence[CallOfPhone] = ()
-        """The active calls of other devices of the phone, as they were when it connected; :meth:`pull` takes one over."""
+        """The active calls of other devices of the phone as it connected; :meth:`pull` takes one over."""
         self.loss = Loss()
         """How the last connection was lost."""
         self._reactor = account.server.reactor
@@ -264,7 +264,7 @@ class Device:
         if login is not None:
             login.cancel()
         self._renewal.cancel()
-        return succeed(None) if line is None else line.close().addCallback(lambda _: None)
+        return succeed(None) if line is None else line.close()
 
     # Logging in
 

@@ -113,7 +113,7 @@ class Line:
         """The server let us in: should it be lost, the next attempts come quickly again."""
         self._delay = FIRST_DELAY
 
-    def close(self) -> Deferred[CloseReason | None]:
+    def close(self) -> Deferred[None]:
         """Close it for good; nothing is reported any more.
 
         :return: a Deferred that fires when the socket is gone.
@@ -121,7 +121,7 @@ class Line:
         self._is_closed = True
         connection = self._connection
         self._abandon()
-        return succeed(None) if connection is None else connection.close()
+        return succeed(None) if connection is None else connection.close().addCallback(lambda _: None)
 
     def _connect(self) -> None:
         self._attempt += 1

@@ -42,6 +42,6 @@ class News:
         while self._depth == 1 and self._untold:
             try:
                 self._untold.popleft()()
-            except Exception:
+            except Exception:  # noqa: BLE001  anything: it is logged
                 log.failure("who listens to a device failed")
         self._depth -= 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from autobahn.exception import Disconnected
@@ -51,7 +51,7 @@ class ClientSocket(WebSocketClientProtocol):
     """
 
     http_status_line = ""
-    http_headers: Mapping[str, str] = {}
+    http_headers: dict[str, str]
     transport: ITCPTransport
     received: Callable[[bytes], None]
     lost: Callable[[CloseReason], None]
@@ -61,6 +61,7 @@ class ClientSocket(WebSocketClientProtocol):
 
     def __init__(self, reactor: IReactorTime) -> None:
         super().__init__()
+        self.http_headers = {}
         self.reactor: Final = reactor
         self._cutting: IDelayedCall | None = None
         self._asked: Callable[[], object] | None = None
