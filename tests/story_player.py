@@ -67,7 +67,7 @@ class Gate(ProxyFactory):
         self.is_shut = False
         self.passing: set[_Passing] = set()
 
-    def buildProtocol(self, addr: IAddress) -> ProxyServer | None:
+    def buildProtocol(self, addr: IAddress) -> ProxyServer | None:  # noqa: ARG002
         """Let a connection pass, or not."""
         if self.is_shut:
             return None
@@ -144,7 +144,7 @@ class Actor:
     def __init__(self, name: str, spec: Mapping[str, Any], protocol: str, gate: Gate, server: Server) -> None:
         self.log: Final = Log(name)
         self.gate: Final = gate
-        self.account: Final = Account(server, spec["phone"], spec["device_id"])
+        self.account: Final = Account(server, spec["phone"], spec["device_id"], keep=lambda _: None)
         extended = spec.get("protocol", protocol) == "extended"
         self.device: Final = Device(self.account, extended=extended, watch=checked(extended))
         self.device.listen(self._hear)

@@ -29,7 +29,7 @@ class ListedTests(HandsetCase):
         """Let some seconds go by."""
         for _ in range(seconds):
             self.reactor.advance(1)
-        self.settle()
+            self.settle()
 
     def test_countdown(self) -> None:
         """Each second it says how many are left, and then accepts."""
@@ -91,7 +91,7 @@ class ListedTests(HandsetCase):
             self.assert_said()
 
     def test_connection_lost(self) -> None:
-        """It is done without success, and nothing happens any more."""
+        """When the same device connects elsewhere it is done, and nothing happens any more."""
         self.start_counting()
         self.server.socket.sendClose(4409, "connected elsewhere")
         self.settle()

@@ -86,17 +86,13 @@ class Settings(Struct, frozen=True):
     """Phones whose calls are to be answered without anybody touching a device."""
 
 
-def _forget(_credentials: Credentials) -> None:
-    """Keep nothing."""
-
-
 class Account:
     """One device at a server. Whatever asks the server answers with a Deferred, which may fail with a
     :class:`ClientError`: with :class:`AccountError` if the server refused, else with :class:`Unreachable`.
 
     :param kept: what ``keep`` was given last for this device.
     :param keep: is called with the credentials whenever they change. Who logs in with the secret has claimed the
-        device: then nobody logs in without it, so it must not get lost.
+        device: then nobody logs in without it, so it must not get lost. Where nobody keeps it, it is never shown.
     """
 
     def __init__(
@@ -106,7 +102,7 @@ class Account:
         device_id: str,
         *,
         kept: Credentials | None = None,
-        keep: Callable[[Credentials], object] = _forget,
+        keep: Callable[[Credentials], object] | None = None,
     ) -> None:
         self.server: Final = server
         self.address: Final = DeviceAddress(phone, device_id)
@@ -228,14 +224,15 @@ class Account:
         token: str = _field(answer, "token", str)
         # A server that knows only the seed says neither.
         expires_in = _field(answer, "expires_in", float | None)
-        secret = _field(answer, "device_secret", str | None)
+        secret = None if self._keep is None else _field(answer, "device_secret", str | None)
         until = self.server.reactor.seconds() + (RENEW_BEFORE * 7 if expires_in is None else expires_in)
         self._keep_now(Credentials(token, until, secret or self.credentials.secret))
         return token
 
     def _keep_now(self, credentials: Credentials) -> None:
         self.credentials = credentials
-        self._keep(credentials)
+        if self._keep is not None:
+            self._keep(credentials)
 
 
 def _nothing(_answer: object) -> None:

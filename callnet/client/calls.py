@@ -195,7 +195,7 @@ class Calls:
         elif present is not None and present.room_id == room_id:
             if present.is_incoming and present.state == "active":  # it has not heard that this device accepted
                 self._tell_accept(present)
-        elif present is None or present.state == "active":
+        elif present is None or present.is_incoming or present.state == "active":
             # Who is rung is in no call, as far as the server knows.
             self._be_rung(self._begin("incoming", peer), frame)
         # Of a device that calls and is called at the same time the server decides.

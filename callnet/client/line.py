@@ -33,8 +33,13 @@ class Loss(Struct, frozen=True):
     """The code with which it was closed; ``None``: it never was open, or fell silent."""
     reason: str = ""
     """The server's words to it."""
-    refusal: UpgradeRefused | None = None
-    """How the server refused to open it."""
+    error: ClientError | None = None
+    """Why it could not be opened."""
+
+    @property
+    def refusal(self) -> UpgradeRefused | None:
+        """How the server refused to open it."""
+        return self.error if isinstance(self.error, UpgradeRefused) else None
 
 
 class Owner(Protocol):
@@ -144,9 +149,11 @@ class Line:
     def _unopened(self, attempt: int, failure: Failure) -> None:
         if attempt != self._attempt:
             return  # it was given up
-        failure.trap(ClientError)
         error = failure.value
-        self._lost(Loss(refusal=error if isinstance(error, UpgradeRefused) else None))
+        if not isinstance(error, ClientError):
+            failure.raiseException()
+        else:
+            self._lost(Loss(error=error))
 
     def _closed(self, attempt: int, close: CloseReason) -> None:
         if attempt == self._attempt:

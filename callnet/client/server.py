@@ -54,7 +54,7 @@ class Server:
         self.reactor: Final = reactor
         self.trust: Final = trust or public_trust()
         self._account_url = (account_url or site).rstrip("/")
-        self._signaling_url = _socket_url(signaling_url or site)
+        self._signaling_url = socket_url(signaling_url or site)
         self._agent = agent or Agent(reactor, self.trust, connectTimeout=TIMEOUT)
         self._endpoint = endpoint
 
@@ -121,7 +121,11 @@ def _read_answer(status: int, phrase: bytes, body: bytes, after: float | None) -
     raise AccountError(status, code if isinstance(code, int) else None, str(name or ""), str(message), after)
 
 
-def _socket_url(url: str) -> str:
+def socket_url(url: str) -> str:
+    """The URL of the signaling service that somebody means.
+
+    :raises ClientError: it is none.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname:
         raise ClientError(f"{url!r} is no ws:// or wss:// URL")
