@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, ITCPTransport
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
 from twisted.python.failure import Failure
 
@@ -67,7 +67,7 @@ class Gate(ProxyFactory):
         self.is_shut = False
         self.passing: set[_Passing] = set()
 
-    def buildProtocol(self, addr: IAddress) -> ProxyServer | None:  # noqa: ARG002
+    def buildProtocol(self, addr: IAddress | None) -> ProxyServer | None:  # noqa: ARG002
         """Let a connection pass, or not."""
         if self.is_shut:
             return None
@@ -78,12 +78,15 @@ class Gate(ProxyFactory):
     def cut(self) -> None:
         """Cut what passes."""
         for passing in list(self.passing):
-            assert passing.transport is not None
-            passing.transport.abortConnection()
+            passing.cut()
 
 
 class _Passing(ProxyServer):
     factory: Gate
+    transport: ITCPTransport  # type: ignore[assignment]
+
+    def cut(self) -> None:
+        self.transport.abortConnection()
 
     def connectionMade(self) -> None:
         self.factory.passing.add(self)
@@ -91,7 +94,7 @@ class _Passing(ProxyServer):
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         self.factory.passing.discard(self)
-        super().connectionLost(reason)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
 
 class Log:
