@@ -90,6 +90,15 @@ class Member:
         """Fires with the code with which its connection is closed by the server."""
         return self.device.until("offline").addCallback(lambda _: self.device.loss.code)
 
+    def stays_away(self) -> Deferred[int | None]:
+        """As :meth:`lost`, and then it does not come back."""
+
+        def leave(code: int | None) -> int | None:
+            self.device.close()
+            return code
+
+        return self.lost().addCallback(leave)
+
     def reaches(self, callee: Member) -> Deferred[Call]:
         """Call somebody until it rings there: it may be connected a moment before other nodes know of it.
 
