@@ -32,6 +32,8 @@ class ScriptedServer(WebSocketServerFactory):
         self.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0)
         self.refusal = 0
         """The HTTP status that refuses the next upgrade."""
+        self.retry_after: str | None = None
+        """What a refusal says in ``Retry-After``."""
         self.subprotocol: str | None = None
         """What it chooses of what the client offers."""
         self.answers_close = True
@@ -56,7 +58,12 @@ class _Scripted(WebSocketServerProtocol):
         self.factory.socket = self
         if self.factory.refusal:
             raise ConnectionDeny(self.factory.refusal)
-        return self.factory.subprotocol
+        return self.factory.subprotocol if self.factory.subprotocol in request.protocols else None
+
+    def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
+        after = self.factory.retry_after
+        headers = responseHeaders if after is None else [("Retry-After", after)]
+        super().failHandshake(reason, code, headers)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: ARG002
         self.factory.heard.append(payload)
