@@ -27,6 +27,8 @@ PAGES: Final = (
     "docs/room.md",
     "docs/operating.md",
     "docs/packages.md",
+    "docs/python-client.md",
+    "docs/tutorial-python.md",
     "docs/many-machines.md",
     "docs/schemas.md",
     "docs/security.md",

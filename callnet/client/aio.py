@@ -10,8 +10,9 @@ from one to the other::
             account = Account(Server("https://calls.example.org:8080", reactor), "13800000001", "doorbell")
             await aio.wait(account.login())
             device = Device(account)
+            events = aio.events(device)
             device.connect()
-            async for event in aio.events(device):
+            async for event in events:
                 print(event)
 
     asyncio.run(main())
@@ -20,12 +21,13 @@ from one to the other::
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.defer import Deferred
+from twisted.internet.main import installReactor
 
 from callnet.client.device import Device
 from callnet.client.events import Event
@@ -35,8 +37,14 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def running() -> AsyncIterator[AsyncioSelectorReactor]:
-    """A reactor on the event loop that runs. At the end it is stopped; close devices before."""
+    """The reactor of this process, on the event loop that runs. At the end it is stopped; close devices before.
+
+    Parts of Twisted, TLS among them, find the reactor by themselves, so there is one for a process, and once.
+
+    :raises twisted.internet.error.ReactorAlreadyInstalledError: there is another one already.
+    """
     reactor = AsyncioSelectorReactor(asyncio.get_running_loop())
+    installReactor(reactor)
     reactor.startRunning(installSignalHandlers=False)
     try:
         yield reactor
@@ -52,10 +60,13 @@ def wait(deferred: Deferred[T]) -> asyncio.Future[T]:
     return deferred.asFuture(asyncio.get_running_loop())
 
 
-async def events(device: Device) -> AsyncGenerator[Event, None]:
-    """What a device tells, from when this is first waited for, without end."""
+def events(device: Device) -> AsyncGenerator[Event, None]:
+    """What a device tells, from now on, without end."""
     queue: asyncio.Queue[Event] = asyncio.Queue()
-    stop_listening = device.listen(queue.put_nowait)
+    return _drain(queue, device.listen(queue.put_nowait))
+
+
+async def _drain(queue: asyncio.Queue[Event], stop_listening: Callable[[], None]) -> AsyncGenerator[Event, None]:
     try:
         while True:
             yield await queue.get()

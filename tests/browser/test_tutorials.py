@@ -190,7 +190,7 @@ class Tutorial:
 
 
 class PythonTests(Tutorial, BrowserCase):
-    """docs/tutorial-python.md"""
+    """The one in Python."""
 
     PAGE = "tutorial-python.md"
     LANGUAGE = "python"
