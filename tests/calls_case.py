@@ -61,11 +61,11 @@ class CallsCase(SynchronousTestCase):
         self.take_sent()
         return call
 
-    def ring(self, room: str = ROOM, caller: DeviceAddress = FRIEND, **fields: Any) -> None:
+    def ring(self, room: str = ROOM, caller: DeviceAddress = FRIEND, /, **fields: Any) -> None:
         """Let it be rung."""
         self.hear("called", from_phone=caller.phone, from_device_id=caller.device_id, room_id=room, **fields)
 
-    def answer(self, kind: str, to: DeviceAddress = FRIEND, **fields: Any) -> None:
+    def answer(self, kind: str, to: DeviceAddress = FRIEND, /, **fields: Any) -> None:
         """Let the server answer a call."""
         self.hear(kind, to_phone=to.phone, to_device_id=to.device_id, **fields)
 

@@ -37,6 +37,7 @@ class ScriptedServer(WebSocketServerFactory):
         self.subprotocol: str | None = None
         """What it chooses of what the client offers."""
         self.answers_close = True
+        self.answers_pings = True
         self.requests: list[ConnectionRequest] = []
         self.heard: list[bytes] = []
         self.socket: _Scripted
@@ -67,6 +68,10 @@ class _Scripted(WebSocketServerProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: ARG002
         self.factory.heard.append(payload)
+
+    def onPing(self, payload: bytes) -> None:
+        if self.factory.answers_pings:
+            super().onPing(payload)
 
     def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
         return super().onCloseFrame(code, reasonRaw) if self.factory.answers_close else None

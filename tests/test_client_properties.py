@@ -37,7 +37,9 @@ KINDS = (
     *("welcome", "presence", "missed", "signal", "pong", "going_away", "error", "tomorrow"),
 )
 
-odd = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.just([]) | st.just({})
+odd: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.just([]) | st.just({})
+)
 phones, device_ids = st.sampled_from(PHONES) | odd, st.sampled_from(("tv", "*", "pad", "")) | odd
 views = st.fixed_dictionaries(
     {
@@ -135,8 +137,12 @@ class Site(Server):
     def post(self, path: str, fields: Mapping[str, Any]) -> Deferred[Mapping[str, Any]]:  # noqa: ARG002
         """Let everybody log in."""
         answer: Deferred[Mapping[str, Any]] = Deferred()
-        self.reactor.callLater(0.1, lambda: answer.called or answer.callback({"token": "t", "expires_in": 1e6}))
+        self.reactor.callLater(0.1, self._log_in, answer)
         return answer
+
+    def _log_in(self, answer: Deferred[Mapping[str, Any]]) -> None:
+        if not answer.called:
+            answer.callback({"token": "t", "expires_in": 1e6})
 
     def connect(self, token: str, received: Callable[[bytes], object], **_options: Any) -> Deferred[Connection]:  # noqa: ARG002
         """Open a socket, or not."""
@@ -179,7 +185,7 @@ class World:
         ways: dict[str, Callable[[], object]] = {
             "frame": lambda: self._hear(json.dumps({"type": one, **(other or {})}).encode()),
             "raw": lambda: self._hear(one),
-            "lose": lambda: self.site.socket and self.site.socket.ends(one),
+            "lose": lambda: self._lose(one),
             "log out": self.account.forget,
             "connect": self.device.connect,
             "close": self.device.close,
@@ -196,6 +202,10 @@ class World:
             self.waiting.append(self.device.until("online"))
         elif self.told:
             self._do_to(self.device.call or list(self.told)[-1], what)  # which may be over
+
+    def _lose(self, code: int) -> None:
+        if self.site.socket is not None:
+            self.site.socket.ends(code)
 
     def _do_to(self, call: Call, what: str) -> None:
         self.waiting.append(call.until("active"))
