@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
@@ -16,9 +16,11 @@ from twisted.test.iosim import ConnectionCompleter, IOPump
 from twisted.trial.unittest import SynchronousTestCase
 from txaio import tx
 
-from callnet.client import Device, Frame, connect
+from callnet.client import Account, Connection, Credentials, Device, Server, Watch
 
 PORT = 8082
+NEVER: Final = 1e9
+"""When the tokens of these tests expire, unless it is about that."""
 
 
 class ScriptedServer(WebSocketServerFactory):
@@ -30,9 +32,12 @@ class ScriptedServer(WebSocketServerFactory):
         self.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0)
         self.refusal = 0
         """The HTTP status that refuses the next upgrade."""
+        self.retry_after: str | None = None
+        """What a refusal says in ``Retry-After``."""
         self.subprotocol: str | None = None
         """What it chooses of what the client offers."""
         self.answers_close = True
+        self.answers_pings = True
         self.requests: list[ConnectionRequest] = []
         self.heard: list[bytes] = []
         self.socket: _Scripted
@@ -54,10 +59,19 @@ class _Scripted(WebSocketServerProtocol):
         self.factory.socket = self
         if self.factory.refusal:
             raise ConnectionDeny(self.factory.refusal)
-        return self.factory.subprotocol
+        return self.factory.subprotocol if self.factory.subprotocol in request.protocols else None
+
+    def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
+        after = self.factory.retry_after
+        headers = responseHeaders if after is None else [("Retry-After", after)]
+        super().failHandshake(reason, code, headers)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: ARG002
         self.factory.heard.append(payload)
+
+    def onPing(self, payload: bytes) -> None:
+        if self.factory.answers_pings:
+            super().onPing(payload)
 
     def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
         return super().onCloseFrame(code, reasonRaw) if self.factory.answers_close else None
@@ -77,28 +91,41 @@ class ClientCase(SynchronousTestCase):
         """Serve."""
         self.reactor.listenTCP(PORT, factory)
 
+    def server_of(self, **options: Any) -> Server:
+        """The server as a client knows it."""
+        return Server(
+            "https://callnet.test:8080/",
+            self.reactor,
+            signaling_url="ws://callnet.test",
+            endpoint=TCP4ClientEndpoint(self.reactor, "192.0.2.1", PORT),
+            **options,
+        )
+
     def connect(
         self,
         token: str,
-        on_frame: Callable[[Frame], object] | None = None,
-        on_sent: Callable[[bytes], object] | None = None,
-        extended: bool = False,
-    ) -> Deferred[Device]:
-        """Connect a client; everything that the server answers at once has been read."""
-        connected = connect(
-            "ws://callnet.test/socket.io",
-            token,
-            self.reactor,
-            endpoint=TCP4ClientEndpoint(self.reactor, "192.0.2.1", PORT),
-            extended=extended,
-            on_frame=on_frame,
-            on_sent=on_sent,
-        )
+        received: Callable[[bytes], object] = lambda _: None,
+        watch: Watch | None = None,
+    ) -> Deferred[Connection]:
+        """Open a connection; everything that the server answers at once has been read."""
+        connected = self.server_of().connect(token, received, watch=watch)
+        self.arrive()
+        return connected
+
+    def arrive(self) -> None:
+        """Let whoever wants to connect do so."""
         pump = ConnectionCompleter(self.reactor).succeedOnce()
         assert pump is not None
         self.pumps.append(pump)
         self.settle()
-        return connected
+
+    def device_of(self, address: tuple[str, str], **options: Any) -> Device:
+        """A device that is logged in, and is closed in the end."""
+        account = Account(self.server_of(), *address, kept=Credentials("a.b.c", NEVER))
+        device = Device(account, **options)
+        self.addCleanup(self.settle)
+        self.addCleanup(device.close)
+        return device
 
     def settle(self) -> None:
         """Carry everything that is under way."""

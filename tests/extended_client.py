@@ -1,4 +1,4 @@
-"""A client of ``callnet.v2`` over real sockets, every frame of which is checked against the schemas."""
+"""A connection of ``callnet.v2`` whose frames a test says and hears, each checked against the schemas."""
 
 from __future__ import annotations
 
@@ -6,35 +6,28 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import clientFromString
-from twisted.internet.interfaces import IReactorTime
 
-from callnet.schemas.frames import FROM_EXTENDED, TO_EXTENDED
-from tests.checked_client import look
+from callnet.client import CloseReason, Connection, Server
+from tests.checked_client import checked
 
 PATIENCE = 30
 """Seconds that a frame may take to come."""
 
 
-class ExtendedDevice(WebSocketClientProtocol):
+class ExtendedDevice:
     """A device. It keeps what it is told."""
 
-    factory: Any
+    connection: Connection
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, reactor: Any) -> None:
         self.frames: list[dict[str, Any]] = []
-        self.gone: Deferred[int | None] = Deferred()
-        """Fires with the code with which it was closed."""
+        self._reactor = reactor
         self._wanted: list[tuple[Callable[[dict[str, Any]], bool], Deferred[dict[str, Any]]]] = []
 
     def says(self, kind: str, **fields: Any) -> None:
         """Send a frame."""
-        payload = json.dumps({"type": kind, **fields}).encode()
-        look(FROM_EXTENDED, payload)
-        self.sendMessage(payload)
+        self.connection.send_raw(json.dumps({"type": kind, **fields}).encode())
 
     def hears(self, kind: str, **fields: Any) -> Deferred[dict[str, Any]]:
         """Fires with the first frame of a type, and with such fields, that came or comes."""
@@ -48,38 +41,30 @@ class ExtendedDevice(WebSocketClientProtocol):
             heard.callback(known)
         else:
             self._wanted.append((is_it, heard))
-        return heard.addTimeout(PATIENCE, self.factory.reactor)
+        return heard.addTimeout(PATIENCE, self._reactor)
 
-    def leaves(self) -> Deferred[int | None]:
+    def leaves(self) -> Deferred[CloseReason]:
         """Break the connection."""
-        self.dropConnection(abort=True)
-        return self.gone
+        return self.connection.abort()
 
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+    def received(self, payload: bytes) -> None:
         """Keep a frame, and tell whoever waits for one."""
-        assert not isBinary
-        look(TO_EXTENDED, payload)
         frame = json.loads(payload)
         self.frames.append(frame)
         for is_it, heard in list(self._wanted):
             if not heard.called and is_it(frame):
                 heard.callback(frame)
 
-    def onClose(self, wasClean: bool, code: int | None, reason: str) -> None:  # noqa: ARG002
-        """Say so."""
-        self.gone.callback(code)
 
-
-async def open_extended(url: str, token: str, reactor: IReactorTime) -> ExtendedDevice:
+async def open_extended(service: Server, token: str) -> ExtendedDevice:
     """Open the socket of a device, whatever becomes of it."""
-    factory = WebSocketClientFactory(f"{url}?token={token}", protocols=["callnet.v2"], reactor=reactor)
-    factory.protocol = ExtendedDevice
-    made: ExtendedDevice = await clientFromString(reactor, f"tcp:{factory.host}:{factory.port}").connect(factory)
-    return made
+    device = ExtendedDevice(service.reactor)
+    device.connection = await service.connect(token, device.received, extended=True, watch=checked(extended=True))
+    return device
 
 
-async def connect_extended(url: str, token: str, reactor: IReactorTime) -> ExtendedDevice:
+async def connect_extended(service: Server, token: str) -> ExtendedDevice:
     """Connect a device; it has been welcomed."""
-    made = await open_extended(url, token, reactor)
-    await made.hears("welcome")
-    return made
+    device = await open_extended(service, token)
+    await device.hears("welcome")
+    return device

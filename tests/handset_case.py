@@ -12,6 +12,7 @@ from callnet.commands.handset import Answering, Handset, Media
 from callnet.model import DeviceAddress
 from tests.client_case import ClientCase, ScriptedServer
 
+OWN = DeviceAddress("13651884967", "tv")
 FRIEND = DeviceAddress("13651884968", "phone1")
 OTHER = DeviceAddress("13651884969", "pad")
 ROOM, ROOM_2 = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
@@ -31,12 +32,10 @@ class HandsetCase(ClientCase):
         self, answering: Answering = "ask", callee: DeviceAddress | None = None, media: Media | None = None
     ) -> None:
         """Turn the handset on; with media it is extended, if the server is."""
-        self.handset = Handset(self.lines.append, self.reactor, "https://callnet.test:8080/", answering, callee, media)
-        device: Device = self.successResultOf(
-            self.connect("a.b.c", self.handset.received, self.handset.sent, extended=media is not None)
-        )
-        self.done: Deferred[int] = self.handset.run(device)
-        self.settle()
+        self.handset = Handset(self.lines.append, self.server_of(), answering, callee, media)
+        self.device: Device = self.device_of(OWN, extended=media is not None, watch=self.handset.watch)
+        self.done: Deferred[int] = self.handset.run(self.device)
+        self.arrive()
 
     def start_calling(self) -> None:
         """Turn it on to call the friend."""
@@ -86,5 +85,5 @@ class HandsetCase(ClientCase):
     def assert_done(self, status: int) -> None:
         """The handset is done, with this exit status."""
         self.assertEqual(status, self.successResultOf(self.done))
-        self.server.socket.sendClose(1000)
+        self.device.close()
         self.settle()

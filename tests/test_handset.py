@@ -58,11 +58,29 @@ class IdleTests(HandsetCase):
         self.assert_done(0)
 
     def test_connection_lost(self) -> None:
-        """When the server goes away the handset is done, and says why."""
+        """When the server goes away the handset says why, and comes back."""
         self.start()
         self.server.socket.sendCloseFrame(1001, b"server going away")
         self.settle()
-        self.assert_shown("the connection was closed: 1001 server going away")
+        self.assert_shown("the connection was closed: 1001 server going away; it comes back by itself")
+        self.reactor.advance(1)
+        self.arrive()
+        self.assert_shown("connected again")
+        self.assertNoResult(self.done)
+
+    def test_connected_elsewhere(self) -> None:
+        """When the same device connects elsewhere this one is done, and says so."""
+        self.start()
+        self.server.socket.sendClose(4409, "connected elsewhere")
+        self.settle()
+        self.assert_shown("the connection was closed: 4409 connected elsewhere")
+        self.assertEqual(1, self.successResultOf(self.done))
+
+    def test_refused(self) -> None:
+        """When the server does not let it in from the start it is done, and says why."""
+        self.server.refusal = 503
+        self.start()
+        self.assert_shown("the signaling service refused the connection: 503")
         self.assertEqual(1, self.successResultOf(self.done))
 
 
@@ -90,10 +108,14 @@ class CallingTests(HandsetCase):
 
     def test_refused_or_failed(self) -> None:
         """It says so, with the reason, and is done without success."""
-        for kind, shown in (("call_refuse", "refused the call (busy)"), ("call_failed", "was not reached (busy)")):
+        for kind, reason, shown in (
+            ("call_refuse", "refused", "refused the call"),
+            ("call_refuse", "busy", "was not reached"),
+            ("call_failed", "offline", "was not reached"),
+        ):
             self.start_calling()
-            self.say(kind, to_phone=FRIEND.phone, to_device_id=FRIEND.device_id, reason="busy")
-            self.assert_shown(f"13651884968 phone1 {shown}")
+            self.say(kind, to_phone=FRIEND.phone, to_device_id=FRIEND.device_id, reason=reason)
+            self.assert_shown(f"13651884968 phone1 {shown} ({reason})")
             self.assert_done(1)
 
     def test_typed(self) -> None:
@@ -111,11 +133,15 @@ class CallingTests(HandsetCase):
         self.assert_done(1)
 
     def test_connection_lost(self) -> None:
-        """It is done without success."""
+        """It comes back, and is told how the call came out meanwhile."""
         self.start_calling()
-        self.server.socket.sendClose(4409, "connected elsewhere")
+        self.server.socket.sendCloseFrame(1001, b"")
         self.settle()
-        self.assertEqual(1, self.successResultOf(self.done))
+        self.reactor.advance(1)
+        self.arrive()
+        self.assert_said()
+        self.say("call_success", to_phone=FRIEND.phone, to_device_id=FRIEND.device_id, room_id=ROOM)
+        self.assert_page(ROOM)
 
 
 class RungTests(HandsetCase):
@@ -165,11 +191,14 @@ class RungTests(HandsetCase):
         self.assert_done(0)
 
     def test_connection_lost(self) -> None:
-        """It is done without success."""
+        """What is answered meanwhile is said when it is back."""
         self.start_rung()
-        self.server.socket.sendClose(4409, "connected elsewhere")
+        self.server.socket.sendCloseFrame(1001, b"")
         self.settle()
-        self.assertEqual(1, self.successResultOf(self.done))
+        self.handset.typed("y")
+        self.reactor.advance(1)
+        self.arrive()
+        self.assert_said("called_success")
 
 
 class TalkingTests(HandsetCase):
@@ -234,15 +263,20 @@ class TalkingTests(HandsetCase):
         self.settle()
         self.handset.interrupted()
         self.assertEqual(0, self.successResultOf(self.done))
+        self.device.close()
         self.reactor.advance(CLOSE_TIMEOUT)
         self.settle()
 
     def test_connection_lost(self) -> None:
-        """It is done without success: how the call went on is not known."""
+        """The call goes on."""
         self.start_talking()
-        self.server.socket.sendClose(4409, "connected elsewhere")
+        self.server.socket.sendCloseFrame(1001, b"")
         self.settle()
-        self.assertEqual(1, self.successResultOf(self.done))
+        self.reactor.advance(1)
+        self.arrive()
+        self.assertNoResult(self.done)
+        self.be_hung_up()
+        self.assert_done(0)
 
 
 class ShownTests(HandsetCase):

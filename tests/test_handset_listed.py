@@ -29,7 +29,7 @@ class ListedTests(HandsetCase):
         """Let some seconds go by."""
         for _ in range(seconds):
             self.reactor.advance(1)
-        self.settle()
+            self.settle()
 
     def test_countdown(self) -> None:
         """Each second it says how many are left, and then accepts."""
@@ -84,14 +84,14 @@ class ListedTests(HandsetCase):
         self.start("listed")
         self.ring(OTHER)
         self.assert_shown("\a13651884969 pad is calling: accept? [y/n]")
-        for other in (False, 1, "true", None):
-            self.ring_listed(auto_answer=other)
+        for room, other in ((ROOM_2, False), (ROOM, 1), (ROOM_2[::-1], "true"), (ROOM[::-1], None)):
+            self.ring_listed(room, other)
             self.assert_shown("accept? [y/n]")
             self.wait(60)
             self.assert_said()
 
     def test_connection_lost(self) -> None:
-        """It is done without success, and nothing happens any more."""
+        """When the same device connects elsewhere it is done, and nothing happens any more."""
         self.start_counting()
         self.server.socket.sendClose(4409, "connected elsewhere")
         self.settle()

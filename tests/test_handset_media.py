@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from callnet.client.device import EXTENDED
+from callnet.client import EXTENDED
 from callnet.model import DeviceAddress
 from tests.handset_case import FRIEND, OTHER, ROOM, ROOM_2, HandsetCase
 
@@ -71,7 +71,7 @@ class WelcomeTests(HandsetCase):
 
     def welcome(self, peer: DeviceAddress | None = None, state: str = "active", **fields: Any) -> None:
         """Welcome it, with the call that it is in."""
-        call: dict[str, Any] = {"room_id": ROOM, "state": state}
+        call: dict[str, Any] = {"room_id": ROOM, "state": state, "direction": "incoming"}
         if peer is not None:
             call |= {"peer_phone": peer.phone, "peer_device_id": peer.device_id}
         self.say("welcome", **({} if peer is None and not fields else {"call": call | fields}))
@@ -107,7 +107,7 @@ class WelcomeTests(HandsetCase):
         """Unless it is to call someone else."""
         self.start(callee=OTHER, media=self.rooms)
         self.welcome(FRIEND)
-        self.assert_said("call")
+        self.assert_said("calling_hangup", "call")
         self.assertEqual([], self.rooms.events)
 
     def test_started_anew_while_it_rings(self) -> None:

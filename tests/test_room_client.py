@@ -12,8 +12,9 @@ from twisted.internet.error import ConnectError
 from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter
 
+from callnet.client.line import DEAD_AFTER
 from callnet.client.relayed import Negotiate, Restart, parse_relayed
-from callnet.client.room import DEAD_AFTER, FULL_AGAIN_AFTER, LONGEST_DELAY, PING_EVERY, RoomSocket
+from callnet.client.room import FULL_AGAIN_AFTER, LONGEST_DELAY, PING_EVERY, RoomSocket
 from callnet.client.room_frames import Join, Room, parse_message
 from callnet.schemas.frames import FROM_PAGE, RELAYED, TO_PAGE
 from tests.client_case import PORT, ClientCase, ScriptedServer

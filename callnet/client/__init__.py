@@ -1,43 +1,79 @@
-"""A client of the base protocol (protocol §1 and §2), on Twisted.
+"""The client of callnet for programs in Python, on Twisted; :mod:`callnet.client.aio` leads there from asyncio.
 
 ::
 
-    account = Account("http://127.0.0.1:8083", reactor)
-    token = await account.login("13651884967", "tv888")
-    device = await connect("ws://127.0.0.1:8082/socket.io", token, reactor, on_frame=print)
-    answer = await device.call("13651884968", "phone1")
+    server = Server("https://calls.example.org:8080", reactor)
+    account = Account(server, "13800000001", "tv", kept=kept, keep=keep)
+    device = Device(account)
+    device.listen(print)
+    device.connect()
+    await device.until("online")
+    call = device.place("13800000002")
+    await call.until("active")
 
-Whatever waits answers with a Deferred, and whatever goes wrong is a :class:`ClientError`.
+An :class:`Account` asks the account service, a :class:`Device` calls and is called, and comes back by itself when its
+connection is lost. What waits answers with a Deferred, and whatever goes wrong is a :class:`ClientError`.
+docs/python-client.md is a guide. Below are :meth:`Server.post` and :meth:`Server.connect`, for whoever wants to see and
+send requests and frames as they are.
+
+The client in JavaScript (``static/client``) has the same model, with the same words.
 """
 
-from callnet.client.account import Account, ContactRow
-from callnet.client.device import Device, connect
-from callnet.client.errors import (
-    AccountError,
-    CallWithdrawn,
-    ClientError,
-    ConnectionClosed,
-    Unreachable,
-    UpgradeRefused,
+from callnet.client.account import Account, ContactRow, Credentials, ErrorCode, PastCall, PastCalls, Settings
+from callnet.client.call import Call, CallState, Direction
+from callnet.client.connection import Connection, Watch
+from callnet.client.device import Device
+from callnet.client.errors import AccountError, ClientError, ConnectionClosed, Unreachable, UpgradeRefused
+from callnet.client.events import (
+    CallEvent,
+    DeviceState,
+    Event,
+    Listener,
+    MissedEvent,
+    PresenceEvent,
+    SignalEvent,
+    StateEvent,
 )
-from callnet.client.frames import CallAnswer, CloseReason, Frame
+from callnet.client.frames import CallOfPhone, CloseReason, Frame, MissedCall, PresentCall, parse_frame
+from callnet.client.server import EXTENDED, Server
 from callnet.client.trust import certificate_trust, no_trust, public_trust
 
 __all__ = [
+    "EXTENDED",
     "Account",
     "AccountError",
-    "CallAnswer",
-    "CallWithdrawn",
+    "Call",
+    "CallEvent",
+    "CallOfPhone",
+    "CallState",
     "ClientError",
     "CloseReason",
+    "Connection",
     "ConnectionClosed",
     "ContactRow",
+    "Credentials",
     "Device",
+    "DeviceState",
+    "Direction",
+    "ErrorCode",
+    "Event",
     "Frame",
+    "Listener",
+    "MissedCall",
+    "MissedEvent",
+    "PastCall",
+    "PastCalls",
+    "PresenceEvent",
+    "PresentCall",
+    "Server",
+    "Settings",
+    "SignalEvent",
+    "StateEvent",
     "Unreachable",
     "UpgradeRefused",
+    "Watch",
     "certificate_trust",
-    "connect",
     "no_trust",
+    "parse_frame",
     "public_trust",
 ]

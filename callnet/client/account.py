@@ -1,24 +1,49 @@
-"""The account service, as its clients call it (protocol §1)."""
+"""The account service (protocol §1) for one device: who it is, whom it knows, what has been.
+
+A token that is no good any more is replaced by a new login with what is known, once a request.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.web.client import Agent, readBody
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IPolicyForHTTPS
 
-from callnet.client.body import Body
-from callnet.client.errors import AccountError, in_time, unreachable
-from callnet.client.trust import public_trust
+from callnet.client.errors import AccountError
+from callnet.client.server import Server
+from callnet.model import DeviceAddress
 
-TIMEOUT: Final = 30
-"""Seconds for a whole request."""
+RENEW_BEFORE: Final = 24 * 3600.0
+"""Seconds of a token's time that are left when it is renewed."""
+
+T = TypeVar("T")
+
+
+class ErrorCode(IntEnum):
+    """``errorCode`` of an answer (protocol §1), as far as a client tells one from another."""
+
+    INTERNAL = 1
+    DATA = 2
+    PHONE = 3
+    TOKEN = 4
+    DEVICE = 5
+    RATE_LIMITED = 6
+    CODE = 7
+
+
+class Credentials(Struct, frozen=True):
+    """What a device is to keep, in private. ``secret`` must not get lost: once it has been shown at a login, nobody
+    logs in as this device without it.
+    """
+
+    token: str | None = None
+    expires_at: float = 0.0
+    """Seconds since 1970."""
+    secret: str | None = None
 
 
 class ContactRow(Struct, frozen=True):
@@ -30,66 +55,188 @@ class ContactRow(Struct, frozen=True):
     online: bool | None = None
 
 
-class Account:
-    """The account service at ``base_url``, such as ``http://127.0.0.1:8083``.
+class PastCall(Struct, frozen=True):
+    """A call of the past. Times are seconds since 1970."""
 
-    ``agent`` is for tests and for those who need a proxy; without it requests go out through ``reactor``
-    and certificates are judged by ``trust``.
+    room_id: str
+    direction: str
+    """``incoming`` or ``outgoing``."""
+    peer_phone: str
+    peer_device_id: str
+    started_at: float
+    ended_at: float
+    outcome: str
+    """``answered``, ``refused`` or ``missed``; of a call that went out why it failed."""
+    answered_at: float | None = None
+
+
+class PastCalls(Struct, frozen=True):
+    """A page of them, the newest first. ``next`` leads to the page after it; ``None``: there is none."""
+
+    calls: Sequence[PastCall]
+    next: str | None = None
+
+
+class Settings(Struct, frozen=True):
+    """What the owner of the phone wants of calls to it."""
+
+    do_not_disturb: Mapping[str, str] | None
+    """Quiet hours: ``from`` and ``to`` (``HH:MM``) and ``time_zone``; ``None``: none."""
+    auto_answer: Sequence[str]
+    """Phones whose calls are to be answered without anybody touching a device."""
+
+
+class Account:
+    """One device at a server. Whatever asks the server answers with a Deferred, which may fail with a
+    :class:`ClientError`: with :class:`AccountError` if the server refused, else with :class:`Unreachable`.
+
+    :param kept: what ``keep`` was given last for this device.
+    :param keep: is called with the credentials whenever they change. Who logs in with the secret has claimed the
+        device: then nobody logs in without it, so it must not get lost. Where nobody keeps it, it is never shown.
     """
 
     def __init__(
-        self, base_url: str, reactor: IReactorTime, *, trust: IPolicyForHTTPS | None = None, agent: IAgent | None = None
+        self,
+        server: Server,
+        phone: str,
+        device_id: str,
+        *,
+        kept: Credentials | None = None,
+        keep: Callable[[Credentials], object] | None = None,
     ) -> None:
-        self._base = base_url.rstrip("/")
-        self._reactor = reactor
-        self._agent = agent or Agent(reactor, trust or public_trust(), connectTimeout=TIMEOUT)
+        self.server: Final = server
+        self.address: Final = DeviceAddress(phone, device_id)
+        self.credentials = kept or Credentials()
+        self._keep = keep
 
-    def login(self, phone: str, device_id: str) -> Deferred[str]:
-        """Log a device in.
+    @property
+    def token(self) -> str | None:
+        """The token, if it has one."""
+        return self.credentials.token
 
+    @property
+    def is_logged_in(self) -> bool:
+        """Whether there is a token that should be good."""
+        return self.token is not None and self.server.reactor.seconds() < self.credentials.expires_at
+
+    def login(self, code: str = "") -> Deferred[str]:
+        """Log in.
+
+        :param code: the one-time code that the phone was sent, where one is asked for.
         :return: a Deferred with the token.
-        :raises AccountError: (the Deferred) the server refused.
         """
-        answer = self.post("/account/login", {"phone": phone, "device_id": device_id})
-        return answer.addCallback(_field, "token", str)
+        fields = {"phone": self.address.phone, "device_id": self.address.device_id}
+        if self.credentials.secret is not None:
+            fields["secret"] = self.credentials.secret
+        if code:
+            fields["code"] = code
+        return self.server.post("/account/login", fields).addCallback(self._logged_in)
 
-    def contacts(self, phone: str, token: str) -> Deferred[Sequence[ContactRow]]:
-        """Fetch the contacts of ``phone``, for which ``token`` must have been issued.
+    def request_code(self) -> Deferred[None]:
+        """Have a one-time code sent to the phone."""
+        return self.server.post("/account/code", {"phone": self.address.phone}).addCallback(_nothing)
 
-        :raises AccountError: (the Deferred) the server refused.
+    def renew(self) -> Deferred[None]:
+        """See to it that the token is good for another day; to be called now and then, as a Device does."""
+        return Deferred.fromCoroutine(self._renew())
+
+    def logout(self) -> Deferred[None]:
+        """Revoke the token, and with it end the device's call and connection. The secret is kept: it is needed to come
+        back.
         """
-        answer = self.post("/getContactPersons", {"phone": phone, "token": token})
-        return answer.addCallback(_field, "contacts", list[ContactRow])
+        return Deferred.fromCoroutine(self._logout())
 
-    def post(self, path: str, fields: Mapping[str, Any]) -> Deferred[Mapping[str, Any]]:
-        """Send any request of the account service.
+    def forget(self) -> None:
+        """Keep the token no longer."""
+        self._keep_now(Credentials(secret=self.credentials.secret))
 
-        :return: a Deferred with the whole answer, whose ``errorCode`` is 0.
-        :raises AccountError: (the Deferred) it is not, or the answer is not JSON.
-        :raises Unreachable: (the Deferred) there was no answer.
+    def contacts(self) -> Deferred[Sequence[ContactRow]]:
+        """The devices of the phone's contacts, by phone, then by device id."""
+        asked = self.ask("/getContactPersons", phone=self.address.phone)
+        return asked.addCallback(_field, "contacts", list[ContactRow])
+
+    def add_contact(self, phone: str, name: str = "") -> Deferred[None]:
+        """Put a phone in the contact list, or give it another name there."""
+        named = {"name": name} if name else {}
+        return self.ask("/contacts/add", contact_phone=phone, **named).addCallback(_nothing)
+
+    def remove_contact(self, phone: str) -> Deferred[None]:
+        """Take a phone off the contact list."""
+        return self.ask("/contacts/remove", contact_phone=phone).addCallback(_nothing)
+
+    def block(self, phone: str) -> Deferred[None]:
+        """Take no calls from a phone any more."""
+        return self.ask("/contacts/block", contact_phone=phone).addCallback(_nothing)
+
+    def unblock(self, phone: str) -> Deferred[None]:
+        """Take calls from it again."""
+        return self.ask("/contacts/unblock", contact_phone=phone).addCallback(_nothing)
+
+    def history(self, limit: int | None = None, after: str | None = None) -> Deferred[PastCalls]:
+        """The phone's past calls, the newest first.
+
+        :param limit: 1 to 500 of them.
+        :param after: the ``next`` of an earlier page.
         """
-        answer = Deferred.fromCoroutine(self._post(path, fields)).addErrback(unreachable)
-        return in_time(answer, TIMEOUT, self._reactor)
+        page = {name: value for name, value in (("limit", limit), ("after", after)) if value is not None}
+        return self.ask("/calls/history", **page).addCallback(_read, PastCalls)
 
-    async def _post(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        response = await self._agent.request(
-            b"POST",
-            f"{self._base}{path}".encode("ascii"),
-            Headers({b"Content-Type": [b"application/json"]}),
-            Body(msgspec.json.encode(fields)),
-        )
-        return _read_answer(response.code, response.phrase, await readBody(response))
+    def settings(self, **changes: Any) -> Deferred[Settings]:
+        """What the phone wants of calls to it, once ``changes`` of that are made.
+
+        :param changes: new values for attributes of :class:`Settings`.
+        """
+        return self.ask("/account/settings", **changes).addCallback(_read, Settings)
+
+    def ask(self, path: str, **fields: Any) -> Deferred[Mapping[str, Any]]:
+        """Send any other request of the account service that wants a token (docs/openapi.json).
+
+        :return: a Deferred with the whole answer.
+        """
+        return Deferred.fromCoroutine(self._ask(path, fields))
+
+    async def _ask(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        token = await self.login() if self.token is None else self.token
+        try:
+            return await self.server.post(path, {**fields, "token": token})
+        except AccountError as error:
+            if error.code != ErrorCode.TOKEN:
+                raise
+        return await self.server.post(path, {**fields, "token": await self.login()})
+
+    async def _renew(self) -> None:
+        if self.token is None or self.credentials.expires_at - self.server.reactor.seconds() > RENEW_BEFORE:
+            return
+        self._logged_in(await self._ask("/account/refresh", {}))
+
+    async def _logout(self) -> None:
+        token = self.token
+        self.forget()
+        if token is None:
+            return
+        try:
+            await self.server.post("/account/logout", {"token": token})
+        except AccountError as error:
+            if error.code != ErrorCode.TOKEN:  # else it is no good already
+                raise
+
+    def _logged_in(self, answer: Mapping[str, Any]) -> str:
+        token: str = _field(answer, "token", str)
+        # A server that knows only the seed says neither.
+        expires_in = _field(answer, "expires_in", float | None)
+        secret = None if self._keep is None else _field(answer, "device_secret", str | None)
+        until = self.server.reactor.seconds() + (RENEW_BEFORE * 7 if expires_in is None else expires_in)
+        self._keep_now(Credentials(token, until, secret or self.credentials.secret))
+        return token
+
+    def _keep_now(self, credentials: Credentials) -> None:
+        self.credentials = credentials
+        if self._keep is not None:
+            self._keep(credentials)
 
 
-def _read_answer(status: int, phrase: bytes, body: bytes) -> Mapping[str, Any]:
-    try:
-        answer = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise AccountError(status, None, "", phrase.decode("latin-1")) from None
-    if answer.get("errorCode") != 0:
-        code, name = answer.get("errorCode"), answer.get("errorCodeName")
-        raise AccountError(status, code if isinstance(code, int) else None, str(name or ""), str(answer.get("message")))
-    return answer
+def _nothing(_answer: object) -> None:
+    """Nothing is said in the answer."""
 
 
 def _field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:
@@ -97,3 +244,10 @@ def _field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:
         return msgspec.convert(answer.get(name), kind)
     except msgspec.ValidationError:
         raise AccountError(200, None, "", f"the answer has no good {name!r}") from None
+
+
+def _read(answer: Mapping[str, Any], kind: type[T]) -> T:
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError:
+        raise AccountError(200, None, "", "the answer lacks something") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, TypeVar
 
 from OpenSSL.SSL import Error as TlsError
@@ -23,22 +24,27 @@ class ClientError(CallnetError):
 class AccountError(ClientError):
     """The account service answered with an error (protocol §1).
 
-    ``code`` is the ``errorCode``, or ``None`` if the answer was not in the protocol's envelope.
+    ``code`` is the ``errorCode``, or ``None`` if the answer was not in the protocol's envelope. ``retry_after``:
+    seconds after which the server wants to be asked again, or ``None`` if it named none.
     """
 
-    def __init__(self, status: int, code: int | None, name: str, message: str) -> None:
+    def __init__(
+        self, status: int, code: int | None, name: str, message: str, retry_after: float | None = None
+    ) -> None:
         super().__init__(f"{name}: {message}" if name else f"HTTP {status}: {message}")
         self.status = status
         self.code = code
         self.name = name
+        self.retry_after = retry_after
 
 
 class UpgradeRefused(ClientError):
-    """The server did not open the WebSocket. ``status`` is that of its HTTP answer."""
+    """The server did not open the WebSocket. ``status`` is that of its HTTP answer; ``retry_after`` as above."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, retry_after: float | None = None) -> None:
         super().__init__(f"the signaling service refused the connection: {text}")
         self.status = status
+        self.retry_after = retry_after
 
 
 class Unreachable(ClientError):
@@ -61,10 +67,6 @@ class ConnectionClosed(ClientError):
         self.close = close
 
 
-class CallWithdrawn(ClientError):
-    """The caller itself ended its ringing, or called someone else: the server sends no answer (protocol §2.1)."""
-
-
 T = TypeVar("T")
 
 _NETWORK: Final = (
@@ -77,6 +79,11 @@ _NETWORK: Final = (
     TlsError,
     VerificationError,
 )
+
+
+def retry_after(header: str | None) -> float | None:
+    """The seconds that a header ``Retry-After`` names; a date, which our servers never say, is not looked at."""
+    return float(header) if header is not None and re.fullmatch("[0-9]{1,6}", header.strip()) else None
 
 
 def unreachable(failure: Failure) -> Failure:

@@ -1,4 +1,4 @@
-"""The frames of the base protocol as its devices see them.
+"""The frames of the protocol as devices see them, base and extended.
 
 These are not the server's own structs (:mod:`callnet.calls.messages`): a client that shared them would
 share their mistakes, and it must keep the fields that it does not know.
@@ -7,7 +7,7 @@ share their mistakes, and it must keep the fields that it does not know.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -15,24 +15,30 @@ from msgspec import Struct
 from callnet.model import DeviceAddress
 
 
-class Call(Struct, frozen=True, tag="call"):
+class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a device may say. ``id`` comes back in what answers it, on the extended protocol alone."""
+
+    id: str = ""
+
+
+class Call(Request, frozen=True, tag="call"):
     """Ring a device, or with ``*`` all devices of a phone (protocol §2.1)."""
 
     to_phone: str
     to_device_id: str
 
 
-class CalledSuccess(Struct, frozen=True, omit_defaults=True, tag="called_success"):
+class CalledSuccess(Request, frozen=True, tag="called_success"):
     """Accept what rings (protocol §2.2)."""
 
     from_phone: str
     from_device_id: str
     room_id: str
     auto_answer: bool = False
-    """Whether nobody has touched the device. callnet's own; base servers ignore it."""
+    """Whether nobody has touched the device. callnet's own; other servers ignore it."""
 
 
-class CalledRefuse(Struct, frozen=True, tag="called_refuse"):
+class CalledRefuse(Request, frozen=True, tag="called_refuse"):
     """Refuse what rings (protocol §2.2)."""
 
     from_phone: str
@@ -40,7 +46,7 @@ class CalledRefuse(Struct, frozen=True, tag="called_refuse"):
     room_id: str
 
 
-class CallingHangup(Struct, frozen=True, tag="calling_hangup"):
+class CallingHangup(Request, frozen=True, tag="calling_hangup"):
     """End a call; with an empty room, one's own ringing (protocol §2.3)."""
 
     notified_phone: str
@@ -48,15 +54,21 @@ class CallingHangup(Struct, frozen=True, tag="calling_hangup"):
     room_id: str
 
 
-Request = Call | CalledSuccess | CalledRefuse | CallingHangup
-"""What a base client may say."""
-
-
-class PresentCall(Struct, frozen=True):
-    """The active call that a device is in, as ``welcome`` has it (docs/extended-protocol.md)."""
+class Signal(Request, frozen=True, tag="signal"):
+    """Something for the other party of an active call (docs/extended-protocol.md)."""
 
     room_id: str
-    peer: DeviceAddress
+    data: Any
+
+
+class Pull(Request, frozen=True, tag="pull"):
+    """Take over a call of another device of the phone (docs/extended-protocol.md)."""
+
+    room_id: str
+
+
+class Ping(Request, frozen=True, tag="ping"):
+    """Have the server show that it lives (docs/extended-protocol.md)."""
 
 
 class Frame(Struct, frozen=True):
@@ -74,42 +86,65 @@ class Frame(Struct, frozen=True):
         value = self.fields.get(name)
         return value if isinstance(value, str) else ""
 
+    def number(self, name: str) -> float | None:
+        """The field ``name``, or ``None`` if it is absent or not a number from 0 on."""
+        value = self.fields.get(name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+            return None
+        return float(min(value, LONGEST))
+
     @property
     def room_id(self) -> str:
         """The room that the frame speaks of, or ``""``."""
         return self.text("room_id")
 
-    @property
-    def sender(self) -> DeviceAddress:
-        """Who calls or hung up: the ``from_*`` of ``called``, the ``fire_*`` of ``calling_be_hangup``."""
-        role = "fire" if self.type == "calling_be_hangup" else "from"
+    def address(self, role: str) -> DeviceAddress:
+        """Whom ``{role}_phone`` and ``{role}_device_id`` name: ``to``, ``from`` or ``fire``."""
         return DeviceAddress(self.text(f"{role}_phone"), self.text(f"{role}_device_id"))
 
-    @property
-    def present_call(self) -> PresentCall | None:
-        """What ``welcome`` says of an active call."""
-        call = self.fields.get("call")
-        if not isinstance(call, dict) or call.get("state") != "active":
-            return None
-        room_id, phone, device_id = (call.get(name) for name in ("room_id", "peer_phone", "peer_device_id"))
-        if not (isinstance(room_id, str) and isinstance(phone, str) and isinstance(device_id, str)):
-            return None
-        return PresentCall(room_id, DeviceAddress(phone, device_id))
+
+LONGEST: Final = 1e9
+"""Numbers, all of them seconds, are taken for no more than this: a timer of a hundred years fits nowhere."""
 
 
-class CallAnswer(Struct, frozen=True):
-    """How a call came out. ``room_id`` is empty unless it was accepted or the server named it."""
+class PresentCall(Struct, frozen=True):
+    """The call that a device is in, as ``welcome`` has it (docs/extended-protocol.md)."""
 
-    outcome: Literal["call_success", "call_refuse", "call_failed"]
-    to: DeviceAddress
     room_id: str
-    reason: str
-    frame: Frame
+    state: str
+    direction: str
+    peer_phone: str
+    peer_device_id: str
+    page: str = ""
+    answered_at: float | None = None
 
     @property
-    def accepted(self) -> bool:
-        """Whether the callee accepted: then both meet in ``room_id``."""
-        return self.outcome == "call_success"
+    def peer(self) -> DeviceAddress:
+        """The other party."""
+        return DeviceAddress(self.peer_phone, self.peer_device_id)
+
+
+class CallOfPhone(Struct, frozen=True):
+    """An active call of another device of the same phone, which may be pulled (docs/extended-protocol.md)."""
+
+    room_id: str
+    device_id: str
+    peer_phone: str
+    peer_device_id: str
+    answered_at: float | None = None
+    """Seconds since 1970."""
+
+
+class MissedCall(Struct, frozen=True):
+    """A call that nobody answered (docs/extended-protocol.md)."""
+
+    room_id: str
+    peer_phone: str
+    peer_device_id: str
+    device_id: str
+    """Which device was called, or ``*``."""
+    started_at: float
+    """Seconds since 1970."""
 
 
 class CloseReason(Struct, frozen=True):
@@ -127,19 +162,6 @@ def parse_frame(payload: bytes) -> Frame:
         fields = {}
     kind = fields.get("type")
     return Frame(payload, kind if isinstance(kind, str) else "", fields)
-
-
-def parse_answer(frame: Frame) -> CallAnswer | None:
-    """The answer to a call, if this is one."""
-    if frame.type not in ("call_success", "call_refuse", "call_failed"):
-        return None
-    return CallAnswer(
-        cast('Literal["call_success", "call_refuse", "call_failed"]', frame.type),
-        DeviceAddress(frame.text("to_phone"), frame.text("to_device_id")),
-        frame.room_id,
-        frame.text("reason"),
-        frame,
-    )
 
 
 def printable(payload: bytes) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-import msgspec
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.web.iweb import IPolicyForHTTPS
 
-from callnet.client.errors import ClientError
+from callnet.client.connection import Connection, open_connection
+from callnet.client.line import Line, Loss
 from callnet.client.relayed import Relayed
 from callnet.client.room_frames import (
     Hangup,
@@ -22,23 +21,18 @@ from callnet.client.room_frames import (
     Pong,
     Refused,
     Relay,
-    Request,
     Room,
     Said,
     parse_message,
 )
-from callnet.client.socket import ClientSocket, open_socket
+from callnet.client.socket import Way
 
 PING_EVERY: Final = 2.0
 """Seconds."""
-DEAD_AFTER: Final = 6.0
-"""Seconds without an answer after which a socket is given up: one over a dead path stays open for minutes."""
 FULL_AGAIN_AFTER: Final = 5.0
 """Seconds until a room that was full is tried again."""
-FIRST_DELAY: Final = 0.5
-"""Seconds, about, until a socket that was lost is opened again, the first time ..."""
 LONGEST_DELAY: Final = 8.0
-"""... and at last."""
+"""Seconds, about, the most between two attempts to open its socket."""
 LONGEST_SETUP: Final = 120.0
 """Seconds. The server takes no more."""
 
@@ -87,65 +81,56 @@ class RoomSocket:
         parts = urlsplit(site)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         # The server compares it with the header Host, in which Autobahn always writes the port.
-        self._origin = f"{parts.scheme}://{parts.hostname}:{port}"
-        self._url = f"{parts.scheme.replace('http', 'ws')}://{parts.netloc}/room"
+        origin = f"{parts.scheme}://{parts.hostname}:{port}"
+        url = f"{parts.scheme.replace('http', 'ws')}://{parts.netloc}/room"
+        self._way = Way(url, trust, endpoint, origin=origin)
         self._join = join
         self._visitor = visitor
         self._reactor = reactor
-        self._trust = trust
-        self._endpoint = endpoint
-        self._socket: ClientSocket | None = None
-        self._opening: Deferred[None] | None = None
-        self._timer: IDelayedCall | None = None
-        self._unanswered_since: float | None = None
-        self._pause = FIRST_DELAY
         self._refusal = ""
-        self._closed = False
-        self._connect()
+        self._line = Line(self, reactor, LONGEST_DELAY)
+        self._line.open()
 
     def relay(self, session: str, message: Relayed) -> None:
         """Say something to the other client. It is lost if the socket is away just now."""
-        self._say(Relay(session, message))
+        self._line.say(Relay(session, message))
 
     def connected(self, seconds: float) -> None:
         """Tell the server, for its figures, how long it took until media flowed. It is lost if the socket is away."""
-        self._say(Ping(MediaSetup("unknown", min(seconds, LONGEST_SETUP))))
+        self._line.say(Ping(MediaSetup("unknown", min(seconds, LONGEST_SETUP))))
 
     def hang_up(self) -> None:
         """End the call for both, if the server can be reached."""
-        self._say(Hangup())
+        self._line.say(Hangup())
 
     def close(self) -> None:
         """Leave without a word. The seat stays ours for 10 seconds."""
-        self._closed = True
-        self._abandon(in_form=True)
+        self._line.close()
 
-    def _connect(self) -> None:
-        socket = ClientSocket(self._reactor)
-        socket.received = lambda payload: self._heard(socket, payload)
-        socket.lost = lambda close: self._lost(socket, close.code)
-        self._socket = socket
-        self._unanswered_since = self._reactor.seconds()
-        self._timer = self._reactor.callLater(PING_EVERY, self._beat)
-        self._opening = open_socket(self._url, socket, trust=self._trust, endpoint=self._endpoint, origin=self._origin)
-        self._opening.addCallbacks(lambda _: self._opened(), self._unopened, errbackArgs=(socket,))
+    # What its line asks and tells
 
-    def _opened(self) -> None:
-        self._opening = None
-        self._say(self._join)
+    @property
+    def ask_every(self) -> float:
+        """See :class:`~callnet.client.line.Owner`."""
+        return PING_EVERY
 
-    def _unopened(self, failure: Failure, socket: ClientSocket) -> None:
-        if socket is self._socket:  # else it was given up
-            failure.trap(ClientError)
-            self._lost(socket, None)
+    def dial(self, received: Callable[[bytes], object]) -> Deferred[Connection]:
+        """See :class:`~callnet.client.line.Owner`."""
+        return open_connection(self._way, self._reactor, received)
 
-    def _heard(self, socket: ClientSocket, payload: bytes) -> None:
-        if socket is not self._socket:
-            return
-        self._unanswered_since = None
+    def question(self) -> Ping:
+        """See :class:`~callnet.client.line.Owner`."""
+        return Ping()
+
+    def opened(self, connection: Connection) -> None:  # noqa: ARG002
+        """See :class:`~callnet.client.line.Owner`."""
+        self._line.say(self._join)
+
+    def heard(self, payload: bytes) -> None:
+        """See :class:`~callnet.client.line.Owner`."""
         match parse_message(payload):
             case Room() as room:
-                self._pause = FIRST_DELAY
+                self._line.settle()
                 self._visitor.reached(True)
                 self._visitor.entered(room)
             case Said() as said:
@@ -156,47 +141,12 @@ class RoomSocket:
             case Pong() | None:
                 pass
 
-    def _beat(self) -> None:
-        now = self._reactor.seconds()
-        if self._unanswered_since is not None and now - self._unanswered_since >= DEAD_AFTER:
-            self._lost(self._socket, None)
-            return
-        if self._opening is None:
-            self._unanswered_since = now if self._unanswered_since is None else self._unanswered_since
-            self._say(Ping())
-        self._timer = self._reactor.callLater(PING_EVERY, self._beat)
-
-    def _lost(self, socket: ClientSocket | None, code: int | None) -> None:
-        if socket is not self._socket or self._closed:
-            return
-        self._abandon()
+    def lost(self, loss: Loss) -> float | None:
+        """See :class:`~callnet.client.line.Owner`."""
         self._visitor.reached(False)
-        if code in (TAKEN, BAD_FRAMES):
-            self._closed = True
-            self._visitor.refused("taken" if code == TAKEN else "broken")
-        elif code == NO_SEAT and self._refusal != "full":
-            self._closed = True
-        elif not self._closed:
-            self._timer = self._reactor.callLater(self._delay(code), self._connect)
-
-    def _delay(self, code: int | None) -> float:
-        if code == NO_SEAT:
-            return FULL_AGAIN_AFTER
-        pause, self._pause = self._pause, min(LONGEST_DELAY, 2 * self._pause)
-        return pause * (0.5 + random.random())  # noqa: S311  so that not all come at once
-
-    def _abandon(self, in_form: bool = False) -> None:
-        socket, self._socket = self._socket, None
-        opening, self._opening = self._opening, None
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        if opening is not None:
-            opening.cancel()
-        elif socket is not None and in_form:
-            socket.sendClose(1000)
-        elif socket is not None and socket.state != ClientSocket.STATE_CLOSED:
-            socket.cut()
-
-    def _say(self, request: Request) -> None:
-        if self._socket is not None and self._opening is None:
-            self._socket.send(msgspec.json.encode(request))
+        if loss.code in (TAKEN, BAD_FRAMES):
+            self._line.close()
+            self._visitor.refused("taken" if loss.code == TAKEN else "broken")
+        elif loss.code == NO_SEAT and self._refusal != "full":
+            self._line.close()
+        return FULL_AGAIN_AFTER if loss.code == NO_SEAT else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from autobahn.exception import Disconnected
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, IStreamClientEndpoint, ITCPTransport
@@ -14,7 +15,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 
-from callnet.client.errors import UpgradeRefused, in_time, unreachable
+from callnet.client.errors import UpgradeRefused, in_time, retry_after, unreachable
 from callnet.client.frames import CloseReason
 from callnet.client.trust import public_trust
 
@@ -28,6 +29,21 @@ LARGEST_MESSAGE: Final = 1 << 20
 """Longest message that is taken from the server, in bytes."""
 
 
+class Way(Struct, frozen=True):
+    """How a server is reached, and what is asked of it there."""
+
+    url: str
+    """``ws://`` or ``wss://``."""
+    trust: IPolicyForHTTPS | None = None
+    """Whose certificates to believe; without it, the authorities of this machine."""
+    endpoint: IStreamClientEndpoint | None = None
+    """The way to the server instead of the one that ``url`` names."""
+    subprotocols: tuple[str, ...] = ()
+    """What is offered."""
+    origin: str | None = None
+    """What the header ``Origin`` says; without it there is none."""
+
+
 class ClientSocket(WebSocketClientProtocol):
     """Autobahn's side of whatever speaks to a server: translates, decides nothing.
 
@@ -35,6 +51,7 @@ class ClientSocket(WebSocketClientProtocol):
     """
 
     http_status_line = ""
+    http_headers: dict[str, str]
     transport: ITCPTransport
     received: Callable[[bytes], None]
     lost: Callable[[CloseReason], None]
@@ -44,8 +61,10 @@ class ClientSocket(WebSocketClientProtocol):
 
     def __init__(self, reactor: IReactorTime) -> None:
         super().__init__()
+        self.http_headers = {}
         self.reactor: Final = reactor
         self._cutting: IDelayedCall | None = None
+        self._asked: Callable[[], object] | None = None
         self.opened: Deferred[None] = Deferred(lambda _: self.cut())
 
     def send(self, payload: bytes, binary: bool = False) -> bool:
@@ -55,6 +74,16 @@ class ClientSocket(WebSocketClientProtocol):
         except Disconnected:
             return False
         return True
+
+    def ask(self, answered: Callable[[], object]) -> None:
+        """Send a ping; ``answered`` is called at the next pong."""
+        self._asked = answered
+        self.sendPing()
+
+    def onPong(self, payload: bytes) -> None:  # noqa: ARG002, N802
+        """Take the answer."""
+        if self._asked is not None:
+            self._asked()
 
     def cut(self) -> None:
         """Drop the connection at once."""
@@ -94,39 +123,32 @@ class ClientSocket(WebSocketClientProtocol):
         else:
             _, _, text = self.http_status_line.partition(" ")
             status = text[:3]
-            self.opened.errback(UpgradeRefused(int(status), text) if status.isdecimal() else self._lost_because)
+            if status.isdecimal():
+                after = retry_after(self.http_headers.get("retry-after"))
+                self.opened.errback(UpgradeRefused(int(status), text, after))
+            else:
+                self.opened.errback(self._lost_because)
 
 
-def open_socket(
-    url: str,
-    socket: ClientSocket,
-    *,
-    trust: IPolicyForHTTPS | None = None,
-    endpoint: IStreamClientEndpoint | None = None,
-    subprotocols: Sequence[str] = (),
-    origin: str | None = None,
-) -> Deferred[None]:
+def open_socket(way: Way, socket: ClientSocket) -> Deferred[None]:
     """Open a WebSocket.
 
-    :param url: ``ws://`` or ``wss://``.
-    :param trust: whose certificates to believe; without it, the authorities of this machine.
-    :param endpoint: the way to the server instead of the one that ``url`` names.
-    :param origin: what the header ``Origin`` says; without it there is none.
     :return: a Deferred that fires when it is open.
     :raises UpgradeRefused: (the Deferred) the server did not open it.
     :raises Unreachable: (the Deferred) there is no way to the server.
     """
-    factory = _Factory(url, socket, origin, subprotocols)
-    if endpoint is None:
-        endpoint = _endpoint(factory, socket.reactor, trust or public_trust())
+    factory = _Factory(way, socket)
+    endpoint = way.endpoint or _endpoint(factory, socket.reactor, way.trust or public_trust())
     return Deferred.fromCoroutine(_open(endpoint, factory, socket)).addErrback(unreachable)
 
 
 class _Factory(WebSocketClientFactory):
     noisy = False
 
-    def __init__(self, url: str, socket: ClientSocket, origin: str | None, subprotocols: Sequence[str]) -> None:
-        WebSocketClientFactory.__init__(self, url, origin=origin, protocols=list(subprotocols))
+    def __init__(self, way: Way, socket: ClientSocket) -> None:
+        WebSocketClientFactory.__init__(
+            self, way.url, origin=way.origin, protocols=list(way.subprotocols), reactor=socket.reactor
+        )
         # Autobahn's timers run on a clock of its own: the two that are needed are in ClientSocket, on ours.
         self.setProtocolOptions(
             maxMessagePayloadSize=LARGEST_MESSAGE,

@@ -1,22 +1,22 @@
-"""``callnet device``: a whole base client in the terminal."""
+"""``callnet device``: a whole client in the terminal."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from msgspec import Struct
 from OpenSSL.crypto import Error as NoCertificate
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import react
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 
-from callnet.client import Account, ClientError, Unreachable, certificate_trust, connect, no_trust, public_trust
+from callnet.client import Account, ClientError, Device, Server, Unreachable, certificate_trust, no_trust, public_trust
+from callnet.client.server import socket_url
 from callnet.commands.handset import Answering, Handset
 from callnet.commands.terminal import Terminal
 from callnet.model import DeviceAddress
@@ -25,11 +25,8 @@ if TYPE_CHECKING:
     from callnet.commands.media import Desk
 
 
-class _Servers(Struct, frozen=True):
-    account: str
-    signaling: str
-    site: str
-    trust: IPolicyForHTTPS
+SITE: Final = "https://127.0.0.1:8080"
+SIGNALING: Final = "ws://127.0.0.1:8082"
 
 
 @click.command()
@@ -85,20 +82,24 @@ def device(
     """
     if not media and (play or record):
         raise click.UsageError("--play and --record go with --media")
-    servers = _servers(_trust(certificate, insecure), **urls)
-    address = DeviceAddress(phone, device_id)
-    desk = _desk(address, servers, play, record) if media else None
-    react(_main, (address, DeviceAddress(*callee) if callee else None, answering, servers, desk))
+    address, trust = DeviceAddress(phone, device_id), _trust(certificate, insecure)
+    try:
+        socket_url(urls["signaling_url"] or urls["server"] or SIGNALING)
+    except ClientError as error:
+        raise click.BadParameter(str(error)) from None
+    server_of = partial(_server, trust=trust, **urls)
+    desk = _desk(address, urls["site_url"] or urls["server"] or SITE, trust, play, record) if media else None
+    react(_main, (address, DeviceAddress(*callee) if callee else None, answering, server_of, desk))
 
 
-def _desk(address: DeviceAddress, servers: _Servers, play: Path | None, record: Path | None) -> Desk:
+def _desk(address: DeviceAddress, site: str, trust: IPolicyForHTTPS, play: Path | None, record: Path | None) -> Desk:
     try:
         from callnet.commands.media import Desk, install_reactor
     except ModuleNotFoundError as missing:
         if missing.name not in ("aiortc", "av"):
             raise
         raise click.UsageError("--media needs aiortc: pip install 'callnet[media]'") from None
-    return Desk(address, servers.site, servers.trust, install_reactor(), play, record)
+    return Desk(address, site, trust, install_reactor(), play, record)
 
 
 def _trust(certificate: Path | None, insecure: bool) -> IPolicyForHTTPS:
@@ -112,23 +113,20 @@ def _trust(certificate: Path | None, insecure: bool) -> IPolicyForHTTPS:
     return no_trust() if insecure else public_trust()
 
 
-def _servers(
+def _server(
+    reactor: Any,
     trust: IPolicyForHTTPS,
     server: str | None,
     account_url: str | None,
     signaling_url: str | None,
     site_url: str | None,
-) -> _Servers:
-    signaling = signaling_url or server or "ws://127.0.0.1:8082"
-    parts = urlsplit(signaling)
-    if parts.scheme not in ("ws", "wss", "http", "https"):
-        raise click.BadParameter(f"{signaling!r} is no ws:// or wss:// URL")
-    path = parts.path if parts.path.strip("/") else "/socket.io"
-    return _Servers(
-        account_url or server or "http://127.0.0.1:8083",
-        urlunsplit((parts.scheme.replace("http", "ws"), parts.netloc, path, "", "")),
-        site_url or server or "https://127.0.0.1:8080",
-        trust,
+) -> Server:
+    return Server(
+        site_url or server or SITE,
+        reactor,
+        account_url=account_url or server or "http://127.0.0.1:8083",
+        signaling_url=signaling_url or server or SIGNALING,
+        trust=trust,
     )
 
 
@@ -137,40 +135,32 @@ def _main(
     address: DeviceAddress,
     callee: DeviceAddress | None,
     answering: Answering,
-    servers: _Servers,
+    server_of: Callable[[Any], Server],
     desk: Desk | None,
 ) -> Deferred[None]:
+    server = server_of(reactor)
     terminal = Terminal()
-    handset = Handset(terminal.write, reactor, servers.site, answering, callee, desk)
+    handset = Handset(terminal.write, server, answering, callee, desk)
     terminal.open(reactor, handset if answering in ("ask", "listed") else None)
-    running = Deferred.fromCoroutine(_be_device(reactor, address, servers, handset, terminal, desk))
+    account = Account(server, *address)
+    device = Device(account, extended=desk is not None, watch=handset.watch)
+    running = Deferred.fromCoroutine(_be_device(reactor, account, device, handset, terminal, desk))
     _on_interrupt(reactor, running.cancel)
     return running.addErrback(_explain).addCallback(_exit)
 
 
 async def _be_device(
-    reactor: Any, address: DeviceAddress, servers: _Servers, handset: Handset, terminal: Terminal, desk: Desk | None
+    reactor: Any, account: Account, device: Device, handset: Handset, terminal: Terminal, desk: Desk | None
 ) -> int:
     if desk is not None:
         # Threads of aiortc's would keep the process.
         reactor.addSystemEventTrigger("before", "shutdown", desk.close)
     try:
-        account = Account(servers.account, reactor, trust=servers.trust)
-        token = await account.login(*address)
-        device = await connect(
-            servers.signaling,
-            token,
-            reactor,
-            trust=servers.trust,
-            extended=desk is not None,
-            on_frame=handset.received,
-            on_sent=handset.sent,
-        )
+        await account.login()
         _on_interrupt(reactor, handset.interrupted)
-        status = await handset.run(device)
-        await device.close()
-        return status
+        return await handset.run(device)
     finally:
+        await device.close()
         if desk is not None:
             await desk.close()
         await terminal.close()

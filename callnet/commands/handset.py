@@ -1,37 +1,31 @@
-"""A base device for a person: what it shows, and what it does at a frame, a key and Ctrl-C.
+"""A device for a person: what it shows, and what it does at an event, a key and Ctrl-C.
 
-It is ``idle``, it is ``calling`` (its own call is not answered yet), ``rung`` by someone, or ``talking``.
+Its call is as :class:`callnet.client.Call` has it; ``–``: it is in none.
 
 =================== ================ ================== =================== ===================
-event               idle             calling            rung                talking
+event               –                calling            rung                active
 =================== ================ ================== =================== ===================
-``called``          rung             –                  rung by this one    rung by this one
-be_hangup, its room –                –                  idle                idle: over
-be_hangup, another  –                –                  –                   –
-answer to the call  –                talking, or over   –                   –
-``y``, ``n``        –                –                  talking; idle       –
-Ctrl-C              over             over, cancelled    idle, refused       idle, hung up: over
-connection lost     over             over               over                over
+a call rings        asks, or answers –                  –                   over; asks
+``y``, ``n``        –                –                  accepted; refused   –
+Ctrl-C              leaves           cancelled          refused             hung up
+connection lost     waits            waits              waits               waits
 =================== ================ ================== =================== ===================
 
-A handset that was told to call someone is done when that call is over. Any other goes on after a call and
-is done at Ctrl-C, or when its connection is lost. Answers that a caller's ringing may cross (glare,
-protocol §2.4) are the server's business, so whoever is calling answers nobody.
+A handset that was told to call someone is done when that call is over. Any other goes on after a call and is done at
+Ctrl-C. Either is done when the same device connects elsewhere, or may not log in any more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IDelayedCall
 
-from callnet.client import CallAnswer, CallWithdrawn, CloseReason, ConnectionClosed, Device, Frame
-from callnet.client.frames import PresentCall, printable
+from callnet.client import Call, CallEvent, CallState, Device, DeviceState, Event, Server, StateEvent, parse_frame
+from callnet.client.frames import printable
 from callnet.model import DeviceAddress
 
 Answering = Literal["accept", "refuse", "ask", "listed"]
@@ -42,7 +36,7 @@ COUNTDOWN: Final = 5
 """Seconds of that moment."""
 
 _BELL: Final = "\a"
-_PAGE: Final = "/static/demo/direct_chat.html?room_id="
+_LIFE_SIGNS: Final = ("ping", "pong")
 
 
 class Media(Protocol):
@@ -56,7 +50,7 @@ class Media(Protocol):
 
 
 class Handset:
-    """One device. ``show`` shows a line to the person; ``site`` is the origin of the page.
+    """One device. ``show`` shows a line to the person.
 
     A device that is extended is welcomed with the call that it is in, if it was started anew meanwhile, and goes on
     with it, unless it is to call someone else.
@@ -65,89 +59,104 @@ class Handset:
     def __init__(
         self,
         show: Callable[[str], None],
-        clock: IReactorTime,
-        site: str,
+        server: Server,
         answering: Answering,
         callee: DeviceAddress | None,
         media: Media | None = None,
     ) -> None:
         self._show = show
-        self._clock = clock
-        self._site = site.rstrip("/")
+        self._server = server
+        self._clock = server.reactor
         self._answering = answering
         self._callee = callee
         self._media = media
         self._device: Device
-        self._is_calling = False
-        self._ringing: Frame | None = None
+        self._has_begun = False
+        self._own: Call | None = None
+        self._ringing: Call | None = None
+        self._talking: Call | None = None
         self._countdown: IDelayedCall | None = None
-        self._talking: tuple[DeviceAddress, str] | None = None
-        self._was_answered = False
         self._has_reader = True
         self._done: Deferred[int] = Deferred()
 
     def run(self, device: Device) -> Deferred[int]:
-        """Be this device.
+        """Be this device, which is told to connect.
 
-        :return: a Deferred with the exit status: 1 if the call was not answered or the connection was lost.
+        :return: a Deferred with the exit status: 1 if the call was not answered, or the device cannot go on.
         """
         self._device = device
-        device.when_closed().addCallback(self._closed)
-        if not device.is_extended:
-            self._begin()
+        device.listen(self._told)
+        device.connect()
         return self._done
 
-    def _begin(self) -> None:
-        if self._callee is not None:
-            self._is_calling = True
-            self._device.call(*self._callee).addCallbacks(self._answered, self._unanswered)
-        else:
-            self._note("waiting for calls; Ctrl-C leaves")
+    def watch(self, payload: bytes, is_sent: bool) -> None:
+        """Show a frame, unless it only shows that somebody lives."""
+        if parse_frame(payload).type not in _LIFE_SIGNS:
+            self._show(f"{self._now()} {'→' if is_sent else '←'} {printable(payload)}")
 
-    # From the socket
+    # From the device
 
-    def sent(self, payload: bytes) -> None:
-        """Show a frame that goes out."""
-        self._show_frame("→", payload)
+    def _told(self, event: Event) -> None:
+        match event:
+            case StateEvent(state):
+                self._be(state)
+            case CallEvent(call, state):
+                self._look(call, state)
 
-    def received(self, frame: Frame) -> None:
-        """Show a frame that came in, and act on it."""
-        self._show_frame("←", frame.raw)
-        if frame.type == "welcome":
-            self._be_welcomed(frame.present_call)
-        elif frame.type == "called" and not self._is_calling:
-            self._ring(frame)
-        elif frame.type == "calling_be_hangup":
-            self._be_hung_up(frame)
-
-    def _be_welcomed(self, call: PresentCall | None) -> None:
-        if call is not None and (self._callee is None or self._callee.covers(call.peer)):
-            self._was_answered = True
-            self._talk(call.peer, call.room_id)
-        else:
+    def _be(self, state: DeviceState) -> None:
+        if state == "online" and self._has_begun:
+            self._note("connected again")
+        elif state == "online":
+            self._has_begun = True
             self._begin()
+        elif state == "offline" and self._has_begun:
+            self._note(f"the connection was closed: {self._loss()}; it comes back by itself")
+        elif state in ("offline", "elsewhere", "denied"):
+            self._note(f"the connection was closed: {self._loss()}")
+            self._finish(1)
 
-    def _ring(self, called: Frame) -> None:
-        if self._talking is not None:
-            self._end("the server rings anew")
-        self._stop_ringing()
-        self._ringing = called
-        if self._answering in ("accept", "refuse"):
-            self._answer(called, self._answering == "accept")
-        elif self._answering == "listed" and called.fields.get("auto_answer") is True:
-            self._count_down(called, COUNTDOWN)
-        elif self._has_reader:
-            self._note(f"{_BELL}{_caller(called)} is calling: accept? [y/n]")
+    def _loss(self) -> str:
+        loss = self._device.loss
+        error = self._device.denial or loss.error
+        return str(error) if error is not None else printable(f"{loss.code or ''} {loss.reason}".strip().encode())
+
+    def _begin(self) -> None:
+        if self._callee is None:
+            if self._device.call is None:
+                self._note("waiting for calls; Ctrl-C leaves")
+        elif self._talking is not None and self._callee.covers(self._talking.peer):
+            self._own = self._talking
         else:
-            self._note(f"{_BELL}{_caller(called)} is calling, but there is no input to answer from (see --answer)")
+            self._own = self._device.place(*self._callee)
 
-    def _count_down(self, called: Frame, seconds: int) -> None:
+    def _look(self, call: Call, state: CallState) -> None:
+        if state == "over":
+            self._be_over(call)
+        elif not self._has_begun and self._callee is not None and not self._callee.covers(call.peer):
+            return  # it is about to leave this one
+        elif state == "active" and call is not self._talking:
+            self._talk(call)
+        elif state == "ringing" and call.is_incoming and call is not self._ringing:
+            self._ring(call)
+
+    def _ring(self, call: Call) -> None:
+        self._ringing = call
+        if self._answering in ("accept", "refuse"):
+            self._answer(call, self._answering == "accept")
+        elif self._answering == "listed" and call.auto_answer:
+            self._count_down(call, COUNTDOWN)
+        elif self._has_reader:
+            self._note(f"{_BELL}{_caller(call)} is calling: accept? [y/n]")
+        else:
+            self._note(f"{_BELL}{_caller(call)} is calling, but there is no input to answer from (see --answer)")
+
+    def _count_down(self, call: Call, seconds: int) -> None:
         self._countdown = None
         if seconds:
-            self._note(f"{_BELL}{_caller(called)} is calling, and is answered in {seconds} s: accept? [y/n]")
-            self._countdown = self._clock.callLater(1, self._count_down, called, seconds - 1)
+            self._note(f"{_BELL}{_caller(call)} is calling, and is answered in {seconds} s: accept? [y/n]")
+            self._countdown = self._clock.callLater(1, self._count_down, call, seconds - 1)
         else:
-            self._answer(called, True, by_itself=True)
+            self._answer(call, True, by_itself=True)
 
     def _stop_ringing(self) -> None:
         self._ringing = None
@@ -155,38 +164,10 @@ class Handset:
             self._countdown.cancel()
             self._countdown = None
 
-    def _be_hung_up(self, frame: Frame) -> None:
-        if self._ringing is not None and self._ringing.room_id == frame.room_id:
-            self._stop_ringing()
-            self._note(f"stopped ringing{_because(frame.text('reason'))}")
-        elif self._talking is not None and self._talking[1] == frame.room_id:
-            self._end(f"{_name(frame.sender)} hung up{_because(frame.text('reason'))}")
-
-    def _answered(self, answer: CallAnswer) -> None:
-        self._is_calling = False
-        if answer.accepted:
-            self._was_answered = True
-            self._talk(answer.to, answer.room_id)
-            return
-        what = "refused the call" if answer.outcome == "call_refuse" else "was not reached"
-        self._note(f"{_name(answer.to)} {what}{_because(answer.reason)}")
-        self._finish(1)
-
-    def _unanswered(self, failure: Failure) -> None:
-        failure.trap(CallWithdrawn, ConnectionClosed)
-        self._is_calling = False
-        self._finish(1)
-
-    def _closed(self, close: CloseReason) -> None:
-        self._stop_ringing()
-        if not self._done.called:
-            self._note(f"the connection was closed: {close.code} {close.reason}".rstrip())
-            self._finish(1)
-
     # From the person
 
     def typed(self, line: str) -> None:
-        """Take a line that the person typed."""
+        """Take a line that was typed."""
         key = line.strip().lower()
         if self._ringing is None:
             return
@@ -203,68 +184,72 @@ class Handset:
 
     def interrupted(self) -> None:
         """End what is going on; if nothing is, leave."""
-        if self._is_calling:
-            self._say(self._device.cancel)
-        elif self._ringing is not None:
-            self._answer(self._ringing, False)
-        elif self._talking is not None:
-            peer, room_id = self._talking
-            self._say(lambda: self._device.hang_up(peer, room_id))
-            self._end("hung up")
+        call = self._device.call
+        if call is not None:
+            call.hang_up()
         else:
             self._finish(0)
 
-    def _answer(self, called: Frame, accepts: bool, by_itself: bool = False) -> None:
+    def _answer(self, call: Call, accepts: bool, by_itself: bool = False) -> None:
         self._stop_ringing()
         if accepts:
-            self._say(lambda: self._device.accept(called, by_itself))
-            self._talk(called.sender, called.room_id)
+            call.accept(by_itself)
         else:
-            self._say(lambda: self._device.refuse(called))
-            self._note("refused")
-
-    def _say(self, what: Callable[[], None]) -> None:
-        # On a connection that is about to be lost nothing can be said; its end will be noticed.
-        with suppress(ConnectionClosed):
-            what()
+            call.refuse()
 
     # What changes
 
-    def _talk(self, peer: DeviceAddress, room_id: str) -> None:
-        self._talking = (peer, room_id)
-        self._note(f"in a call with {_name(peer)}; Ctrl-C hangs up; its page:\n{self._site}{_PAGE}{room_id}")
+    def _talk(self, call: Call) -> None:
+        self._stop_ringing()
+        self._talking = call
+        page = self._server.page_of(call.room_id, call.page)
+        self._note(f"in a call with {_name(call.peer)}; Ctrl-C hangs up; its page:\n{page}")
         if self._media is not None:
-            self._media.enter(room_id, self._note)
+            self._media.enter(call.room_id, self._note)
 
-    def _end(self, why: str) -> None:
-        self._talking = None
-        if self._media is not None:
-            self._media.leave()
-        self._note(f"the call is over: {why}")
-        if self._callee is not None:
-            self._finish(0 if self._was_answered else 1)
+    def _be_over(self, call: Call) -> None:
+        if call is self._ringing:
+            self._stop_ringing()
+        if call is self._talking:
+            self._talking = None
+            if self._media is not None:
+                self._media.leave()
+        self._note(_ending(call))
+        if call is self._own:
+            self._finish(1 if call.answered_at is None else 0)
 
     def _finish(self, status: int) -> None:
+        self._stop_ringing()
         if not self._done.called:
             self._done.callback(status)
 
     def _note(self, text: str) -> None:
         self._show(f"{self._now()} · {text}")
 
-    def _show_frame(self, arrow: str, payload: bytes) -> None:
-        self._show(f"{self._now()} {arrow} {printable(payload)}")
-
     def _now(self) -> str:
         return f"{datetime.fromtimestamp(self._clock.seconds()):%H:%M:%S.%f}"[:-3]  # noqa: DTZ006  the person's own time
+
+
+def _ending(call: Call) -> str:
+    """How a call came to its end, for a person."""
+    if call.answered_at is not None:
+        who = "" if call.is_own_end else f"{_name(call.peer)} "
+        return f"the call is over: {who}hung up{'' if call.is_own_end else _because(call.reason)}"
+    if call.is_own_end:
+        return call.reason
+    if call.is_incoming:
+        return f"stopped ringing{_because(call.reason)}"
+    what = "refused the call" if call.reason == "refused" else "was not reached"
+    return f"{_name(call.peer)} {what}{_because(call.reason)}"
 
 
 def _name(address: DeviceAddress) -> str:
     return printable(f"{address.phone} {address.device_id}".encode())
 
 
-def _caller(called: Frame) -> str:
+def _caller(call: Call) -> str:
     """Who calls, by the name that the owner of the phone has for the caller, if there is one."""
-    name, address = called.text("from_name"), _name(called.sender)
+    name, address = call.name, _name(call.peer)
     return f"{printable(name.encode())} ({address})" if name else address
 
 

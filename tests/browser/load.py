@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
-from typing import Any, Final
+from typing import Final
 
-from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred
-
-from callnet.client import Account, Device, Frame
+from callnet.client import Call
 from callnet.model import DeviceAddress
-from tests.checked_client import connect
 from tests.daemon import Daemon
+from tests.devices import Member, service_of
 from tests.processes import stopped
 
 LONG: Final = DeviceAddress("123456789012345", "a-device-whose-name-is-as-long-as-any-name-may-be")
@@ -27,38 +24,12 @@ NOBODY: Final = DeviceAddress("13999999999", "tv")
 IN_VAIN: Final = (NOBODY, SECOND, RINGING[1], NOBODY, LONG)
 """Whom nobody reaches."""
 
-reactor: Any = installed
-
-
-class Member:
-    """One device.
-
-    :param answers: whether it accepts whatever rings it.
-    """
-
-    def __init__(self, answers: bool) -> None:
-        self.frames: list[Frame] = []
-        """What it was sent."""
-        self.device: Device
-        self._answers = answers
-
-    def hear(self, frame: Frame) -> None:
-        """Take note of a frame."""
-        self.frames.append(frame)
-        if frame.type == "called" and self._answers:
-            self.device.accept(frame)
-
-    def call(self, address: DeviceAddress) -> Deferred[object]:
-        """Call somebody. Fires with the answer, or with what went wrong."""
-        return self.device.call(*address).addErrback(lambda failure: failure.value)
-
 
 class Load:
     """All of them, at a daemon with two workers, which knows phones of any length."""
 
     def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
-        self._account = Account(daemon.account_url, reactor)
+        self._service = service_of(daemon)
         self._members: dict[DeviceAddress, Member] = {}
         self._in_vain = cycle(IN_VAIN)
 
@@ -77,21 +48,28 @@ class Load:
         await self._come(RINGING)
         await self._come([*ANSWERING, CALLED_AGAIN], answers=True, extended=True)
         await self._come([*CALLERS, BUSY, UNLUCKY])
-        await self[FIRST].call(SECOND)
+        await self._call(FIRST, SECOND).until("active")
         for caller, callee in zip(CALLERS, (*ANSWERING, *RINGING), strict=True):
-            answer = self[caller].call(callee)
+            call = self._call(caller, callee)
             if callee in ANSWERING:
-                await answer
+                await call.until("active")
 
     async def go_on(self) -> None:
         """Have one more call answered and hung up, and one more fail."""
-        await self[BUSY].call(CALLED_AGAIN)
-        self[BUSY].device.hang_up(CALLED_AGAIN, self[BUSY].frames[-1].room_id)
-        await self[UNLUCKY].call(next(self._in_vain))
+        call = self._call(BUSY, CALLED_AGAIN)
+        await call.until("active")
+        call.hang_up()
+        await self._call(UNLUCKY, next(self._in_vain)).until("over")
+
+    async def end(self) -> None:
+        """Have all leave."""
+        for member in self._members.values():
+            await member.goes()
+
+    def _call(self, caller: DeviceAddress, callee: DeviceAddress) -> Call:
+        return self[caller].calls(*callee)
 
     async def _come(self, addresses: Sequence[DeviceAddress], *, answers: bool = False, extended: bool = False) -> None:
         for address in addresses:
-            self._members[address] = member = Member(answers)
-            token = await self._account.login(*address)
-            url = self._daemon.signaling_url
-            member.device = await connect(url, token, reactor, on_frame=member.hear, extended=extended)
+            member = Member(self._service, *address, answers=answers, extended=extended)
+            self._members[address] = await member.comes()

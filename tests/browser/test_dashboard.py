@@ -53,6 +53,7 @@ class DashboardCase(BrowserCase):
     def begin(self) -> Load:
         """Have all devices come and call. For stories: it waits."""
         load = Load(self.daemon)
+        self.addCleanup(lambda: Deferred.fromCoroutine(load.end()))
         in_reactor(lambda: Deferred.fromCoroutine(load.begin(workers_of(self.daemon))))
         return load
 
@@ -141,8 +142,7 @@ class DashboardDoingTests(DashboardCase):
         visitor.await_shown("said", "The call is ended.")
         visitor.await_rows("calls", 16)
         for address in (FIRST, SECOND):
-            last = load[address].frames[-1]
-            self.assertEqual((last.type, last.text("reason")), ("calling_be_hangup", "shutting_down"))
+            self.assertEqual(in_reactor(load[address].over.get).reason, "shutting_down")
 
     def lose_devices(self, visitor: Operator, load: Load) -> None:
         """Disconnect one, and revoke the tokens of the phone of two."""
@@ -150,20 +150,21 @@ class DashboardDoingTests(DashboardCase):
         visitor.page.keyboard.press("Enter")
         visitor.await_rows("devices", 2)
         visitor.press_in(f"#devices-rows tr:has-text('{SECOND.device_id}')", "Disconnect")
+        lost: list[Deferred[int | None]] = in_reactor(lambda: [load[a].stays_away() for a in (FIRST, SECOND)])
         visitor.agree()
-        in_reactor(load[SECOND].device.when_closed)
+        in_reactor(lambda: lost[1])
         visitor.await_rows("devices", 1)
         visitor.press("devices-all")
         visitor.agree()
-        closed = in_reactor(load[FIRST].device.when_closed)
-        self.assertEqual(closed.code, 4401)
+        self.assertEqual(in_reactor(lambda: lost[0]), 4401)
         visitor.await_shown("devices-none")
 
     def drain(self, visitor: Operator, load: Load) -> None:
         """Have callnet stop."""
         visitor.press("drain")
+        [lost] = in_reactor(lambda: [load[SHORT].stays_away()])
         visitor.agree()
-        in_reactor(load[SHORT].device.when_closed)
+        in_reactor(lambda: lost)
         visitor.await_state("away", "known")
         visitor.forgive(NO_ANSWER)
 

@@ -7,7 +7,6 @@ from typing import Any
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 
-from callnet.client import Account, Device, Frame
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.phone_visitor import (
@@ -21,7 +20,7 @@ from tests.browser.phone_visitor import (
     talk,
 )
 from tests.browser.stage import Stage
-from tests.checked_client import connect
+from tests.devices import Member, member, service_of
 
 reactor: Any = installed
 
@@ -184,23 +183,15 @@ class StoryTests(BrowserCase):
 class BaseTests(BrowserCase):
     """The base protocol, on either side."""
 
-    async def television(self, answer: str) -> Device:
-        """Connect a device that knows only the seed's messages, and does this when it is called."""
-        token = await Account(self.daemon.account_url, reactor).login(*TELEVISION)
-
-        def heard(frame: Frame) -> None:
-            if frame.type == "called":
-                getattr(device, answer)(frame)
-
-        device = await connect(self.daemon.signaling_url, token, reactor, on_frame=heard)
-        self.addCleanup(device.close)
-        return device
+    def television(self) -> Deferred[Member]:
+        """Connect a device that knows only the seed's messages, and accepts when it is called."""
+        return Deferred.fromCoroutine(member(self, service_of(self.daemon), *TELEVISION, answers=True))
 
     def test_a_base_device(self) -> Deferred[None]:
         """The phone calls a device that speaks the base protocol, and is called by it."""
 
         def story(stage: Stage) -> None:
-            television = in_reactor(lambda: Deferred.fromCoroutine(self.television("accept")))
+            television = in_reactor(self.television)
             alice = phone(stage, stage.browser(None))
             alice.log_in(*ALICE)
             alice.add_contact(TELEVISION.phone, "Television")
@@ -209,14 +200,12 @@ class BaseTests(BrowserCase):
             alice.inside.await_state("waiting")
             alice.press("call-hangup")
             alice.await_scene("home")
-            answers: list[Any] = []
-            in_reactor(lambda: television.call(*ALICE).addCallback(answers.append) and None)
+            call = in_reactor(lambda: television.calls(*ALICE))
             alice.await_scene("ringing")
             self.assertEqual(alice.text("ring-name"), "Television")
             alice.press("accept")
             alice.inside.await_state("waiting")
-            (answer,) = answers
-            in_reactor(lambda: television.hang_up(ALICE, answer.room_id))
+            in_reactor(call.hang_up)
             alice.await_text("notice-text", "They hung up.")
 
         return self.play(story)

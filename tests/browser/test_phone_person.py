@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 
 from callnet.client import Account
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.phone_visitor import ALICE, BOB, introduce, phone
 from tests.browser.stage import Stage
-
-reactor: Any = installed
+from tests.devices import service_of
 
 
 class PersonTests(BrowserCase):
@@ -20,10 +16,9 @@ class PersonTests(BrowserCase):
 
     async def claim(self) -> None:
         """Let somebody else claim Bob's device."""
-        account = Account(self.daemon.account_url, reactor)
-        who = {"phone": BOB.phone, "device_id": BOB.device_id}
-        made = await account.post("/account/login", who)
-        await account.post("/account/login", {**who, "secret": made["device_secret"]})
+        account = Account(service_of(self.daemon), *BOB, keep=lambda _: None)
+        await account.login()
+        await account.login()
 
     def test_wrong_entries(self) -> Deferred[None]:
         """What cannot be is answered by a plain sentence, and can be put right."""

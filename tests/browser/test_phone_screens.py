@@ -22,6 +22,7 @@ from tests.browser.phone_layout import faults, word_faults
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.photographer import Photographer
 from tests.browser.stage import Stage
+from tests.devices import log_in, service_of
 
 OTHERS: Final = {"sideways": (844, 390), "small": (320, 568)}
 """These are looked at, too, and have no sheet."""
@@ -53,15 +54,14 @@ class PhoneScreenTests(BrowserCase):
 
     async def provision(self) -> None:
         """Make friends, of whom nobody is online."""
-        account = Account(self.daemon.account_url, reactor)
+        service = service_of(self.daemon)
         for number, _, device_ids in FRIENDS:
             for device_id in device_ids:
-                await account.login(number, device_id)
+                await log_in(service, number, device_id)
         for me in ME.values():
-            token = await account.login(*me)
+            account = Account(service, *me)
             for number, name, _ in FRIENDS:
-                fields = {"token": token, "contact_phone": number, **({"name": name} if name else {})}
-                await account.post("/contacts/add", fields)
+                await account.add_contact(number, name)
 
     def test_scenes(self) -> Deferred[None]:
         """Whatever the phone shows, all of it is whole and in view, or can be scrolled to, on every screen."""

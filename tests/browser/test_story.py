@@ -5,19 +5,18 @@ It is played on one node, and then with one device and its page on each of two.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.defer import Deferred
 
-from callnet.client import Account, CallAnswer, Device, Frame
+from callnet.client import Call
 from callnet.model import DeviceAddress
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.stage import Stage
-from tests.checked_client import connect
 from tests.daemon import Daemon
+from tests.devices import Member, member, service_of
 from tests.redis_server import new_prefix, shared
 
 TELEVISION: Final = DeviceAddress("13651884967", "tv888")
@@ -35,39 +34,36 @@ class StoryTests(BrowserCase):
         self.other = self.daemon
         return started
 
-    async def connect(
-        self, daemon: Daemon, address: DeviceAddress, on_frame: Callable[[Frame], object] | None = None
-    ) -> Device:
+    def connected(self, daemon: Daemon, address: DeviceAddress) -> Deferred[Member]:
         """Log a device in and connect it."""
-        token = await Account(daemon.account_url, reactor).login(*address)
-        device = await connect(daemon.signaling_url, token, reactor, on_frame=on_frame)
-        self.addCleanup(device.close)
-        return device
+        return Deferred.fromCoroutine(member(self, service_of(daemon), *address))
 
-    async def ring(self) -> tuple[Frame, Deferred[CallAnswer]]:
-        """Let the television call the telephone; what the telephone hears, and the answer to come."""
-        self.heard: DeferredQueue[Frame] = DeferredQueue()
-        self.television = await self.connect(self.daemon, TELEVISION)
-        self.telephone = await self.connect(self.other, TELEPHONE, on_frame=self.heard.put)
-        answer = self.television.call(*TELEPHONE)
-        return await self.heard.get(), answer
+    async def ring(self) -> tuple[Call, Call]:
+        """Let the television call the telephone; the call as each has it."""
+        self.television = await self.connected(self.daemon, TELEVISION)
+        self.telephone = await self.connected(self.other, TELEPHONE)
+        called = await self.television.reaches(self.telephone)
+        call = self.television.device.call
+        assert call is not None
+        return called, call
 
     def test_call(self) -> Deferred[None]:
         """Two devices that know only the seed's protocol meet in the page until one hangs up by signaling."""
 
         def story(stage: Stage) -> None:
-            called, answer = in_reactor(lambda: Deferred.fromCoroutine(self.ring()))
-            self.assertEqual((called.type, called.sender), ("called", TELEVISION))
+            called, call = in_reactor(lambda: Deferred.fromCoroutine(self.ring()))
+            self.assertEqual((called.is_incoming, called.peer), (True, TELEVISION))
             red, blue = stage.pair(self.other.site_url)
             blue.enter(called.room_id)
             blue.await_state("waiting")
-            in_reactor(lambda: self.telephone.accept(called))
-            self.assertEqual(in_reactor(lambda: answer).room_id, called.room_id)
+            in_reactor(called.accept)
+            in_reactor(lambda: call.until("active"))
+            self.assertEqual(call.room_id, called.room_id)
             red.enter(called.room_id)
             for visitor, other in ((red, Camera.BLUE), (blue, Camera.RED)):
                 visitor.await_state("connected")
                 visitor.await_colour(other)
-            in_reactor(lambda: self.telephone.hang_up(TELEVISION, called.room_id))
+            in_reactor(called.hang_up)
             for visitor in (red, blue):
                 visitor.await_state("ended")
                 self.assertIn("It was hung up.", visitor.text("hint"))
@@ -80,16 +76,16 @@ class StoryTests(BrowserCase):
         """Who hangs up on the page ends the call, and the devices are told."""
 
         def story(stage: Stage) -> None:
-            called, answer = in_reactor(lambda: Deferred.fromCoroutine(self.ring()))
-            in_reactor(lambda: self.telephone.accept(called))
-            in_reactor(lambda: answer)
+            called, call = in_reactor(lambda: Deferred.fromCoroutine(self.ring()))
+            in_reactor(called.accept)
+            in_reactor(lambda: call.until("active"))
             visitor = stage.visitor(stage.browser(None))
             visitor.enter(called.room_id)
             visitor.await_state("waiting")
             visitor.press("hangup")
             visitor.await_state("ended")
-            frame = in_reactor(self.heard.get)
-            self.assertEqual((frame.type, frame.room_id), ("calling_be_hangup", called.room_id))
+            self.assertEqual("over", in_reactor(lambda: called.until("over")))
+            self.assertEqual(("hangup", False), (called.reason, called.is_own_end))
 
         return self.play(story)
 

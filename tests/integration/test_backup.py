@@ -9,8 +9,8 @@ from typing import Any
 from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 
-from callnet.client.account import Account
 from tests.daemon import Daemon
+from tests.devices import log_in, service_of
 from tests.integration.test_doctor import callnet
 
 reactor: Any = installed
@@ -31,9 +31,8 @@ class BackupTests(TestCase):
         daemon = Daemon(self.mktemp())
         self.addCleanup(daemon.stop)
         await daemon.start()
-        account = Account(daemon.account_url, reactor)
-        token = await account.login(PHONE, "tv")
-        await account.login(CONTACT, "phone")
+        token = await log_in(service_of(daemon), PHONE, "tv")
+        await log_in(service_of(daemon), CONTACT, "phone")
         await self.run_(daemon, "contact", "add", PHONE, CONTACT)
         backup = os.path.join(daemon.directory, "backup.tar.gz")
         await self.run_(daemon, "backup", backup)
@@ -41,5 +40,5 @@ class BackupTests(TestCase):
         shutil.rmtree(daemon.state_dir)
         await self.run_(daemon, "restore", backup)
         await daemon.start()
-        listed = await Account(daemon.account_url, reactor).contacts(PHONE, token)
-        self.assertEqual([CONTACT], [each.phone for each in listed])
+        answer = await service_of(daemon).post("/getContactPersons", {"phone": PHONE, "token": token})
+        self.assertEqual([CONTACT], [each["phone"] for each in answer["contacts"]])

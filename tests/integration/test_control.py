@@ -8,14 +8,11 @@ from typing import Any
 
 import treq
 from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 from twisted.web.http_headers import Headers
 
-from callnet.client import Account
-from tests.checked_client import connect
 from tests.daemon import Daemon
-from tests.integration.test_daemon import ring
+from tests.devices import member, service_of
 from tests.integration.test_workers import PHONE, with_workers, workers_of
 from tests.processes import stopped
 
@@ -50,26 +47,13 @@ class WorkersTests(OperatorMixin, TestCase):
         self.daemon = with_workers(self.mktemp())
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
-        account = Account(self.daemon.account_url, reactor)
+        service = service_of(self.daemon)
         one, other = workers_of(self.daemon)
-        tokens = [await account.login(PHONE, device) for device in ("tv", "phone")]
-        called: Deferred[str] = Deferred()
         with stopped(one):
-            self.callee = await connect(
-                self.daemon.signaling_url, tokens[0], reactor, on_frame=lambda frame: self.hear(frame.type, called)
-            )
+            self.callee = await member(self, service, PHONE, "tv")
         with stopped(other):
-            self.caller = await connect(self.daemon.signaling_url, tokens[1], reactor)
-        self.heard: list[str] = []
-        ring(self.caller, called)
-        await called
-
-    def hear(self, kind: str, called: Deferred[str]) -> None:
-        """Take note of a frame."""
-        if called.called:
-            self.heard.append(kind)
-        else:
-            called.callback(kind)
+            self.caller = await member(self, service, PHONE, "phone")
+        await self.caller.reaches(self.callee)
 
     async def test_what_is_seen(self) -> None:
         """Devices of all workers are shown, and a call that two of them know is one."""
@@ -87,18 +71,17 @@ class WorkersTests(OperatorMixin, TestCase):
         while (await self.order("calls"))["calls"]:
             pass
         await self.order("calls/end", call=call["call"], status=404)
-        while not self.heard:
-            await self.order("calls")
-        self.assertEqual(self.heard, ["calling_be_hangup"])
+        self.assertEqual("shutting_down", (await self.callee.over.get()).reason)
 
     async def test_devices_are_sent_away(self) -> None:
         """A device is disconnected, and another one's tokens are revoked, whichever workers they are at."""
-        away = self.callee.when_closed()
+        away = self.callee.lost()
         await self.order("devices/disconnect", phone=PHONE, device_id="tv")
-        self.assertEqual((await away).code, 1001)
-        away = self.caller.when_closed()
+        self.assertEqual(await away, 1001)
+        away = self.caller.lost()
         await self.order("devices/revoke", phone=PHONE, device_id="phone")
-        self.assertEqual((await away).code, 4401)
+        self.assertEqual(await away, 4401)
+        await self.caller.goes()
         await self.order("devices/disconnect", phone=PHONE, device_id="phone", status=404)
 
     async def test_nodes(self) -> None:
@@ -123,7 +106,7 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_drain(self) -> None:
         """It is drained, and ends by itself."""
-        away = self.callee.when_closed()
+        away = self.callee.lost()
         await self.order("drain")
-        self.assertEqual((await away).code, 1001)
+        self.assertEqual(await away, 1001)
         await self.daemon.said(r"Server Shut Down|Main loop terminated")

@@ -15,10 +15,10 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from callnet.client import Account, Device, certificate_trust
+from callnet.client import certificate_trust
 from callnet.storage.database import Database
-from tests.checked_client import connect
 from tests.daemon import BIN, LISTENERS, STOP_TIME, TWISTD, URLS, Daemon
+from tests.devices import log_in, member, service_of, site_of
 from tests.processes import ProcessEnd, written
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -74,12 +74,6 @@ class ForkingDaemon(Daemon):
         return end.reached.addTimeout(STOP_TIME, reactor)
 
 
-def ring(caller: Device, called: Deferred[str]) -> None:
-    """Call until the other device is called: it may be connected a moment before other nodes know of it."""
-    call = caller.call(PHONE, "tv")
-    call.addBoth(lambda _: None if called.called else ring(caller, called))
-
-
 class LifeMixin:
     """The life of a daemon, however it was started."""
 
@@ -93,26 +87,17 @@ class LifeMixin:
         daemon = self.make(case.mktemp())
         case.addCleanup(daemon.stop)
         await daemon.start()
-        trust = certificate_trust(Path(daemon.certificate).read_bytes())
-        plain = Account(daemon.account_url, reactor)
-        secure = Account(daemon.site_url, reactor, trust=trust)
-        case.assertEqual(await plain.contacts(PHONE, await secure.login(PHONE, "tv")), [])
+        plain = service_of(daemon)
+        secure = site_of(daemon, trust=certificate_trust(Path(daemon.certificate).read_bytes()))
+        caller = await member(case, plain, PHONE, "phone")
+        callee = await member(case, secure, PHONE, "tv")
+        answer = await plain.post("/getContactPersons", {"phone": PHONE, "token": callee.account.token})
+        case.assertEqual(answer["contacts"], [])
+        await caller.reaches(callee)
 
-        called: Deferred[str] = Deferred()
-        caller: Device = await connect(daemon.signaling_url, await plain.login(PHONE, "phone"), reactor)
-        callee: Device = await connect(
-            daemon.site_url.replace("https:", "wss:") + "/socket.io",
-            await secure.login(PHONE, "tv"),
-            reactor,
-            trust=trust,
-            on_frame=lambda frame: called.callback(frame.type),
-        )
-        ring(caller, called)
-        case.assertEqual(await called, "called")
-
-        closed = gatherResults([caller.when_closed(), callee.when_closed()])
+        closed = gatherResults([caller.lost(), callee.lost()])
         await daemon.stop()
-        case.assertEqual([reason.code for reason in await closed], [1001, 1001])
+        case.assertEqual(await closed, [1001, 1001])
         case.assertNotIn("Traceback", daemon.log)
         case.assertNotIn(PHONE, daemon.log)
 
@@ -157,7 +142,7 @@ class StuckTests(TestCase):
         daemon = Daemon(self.mktemp())
         self.addCleanup(daemon.stop)
         await daemon.start()
-        token = await Account(daemon.account_url, reactor).login(PHONE, "tv")
+        token = await log_in(service_of(daemon), PHONE, "tv")
         handshake = (
             f"GET /socket.io?token={token} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -198,14 +183,15 @@ class FirstStartTests(TestCase):
             {"signing.key": "0o600", "self-signed.key": "0o600", "self-signed.crt": "0o644"},
         )
         content = {name: path.read_bytes() for name, path in made.items()}
-        token = await Account(daemon.account_url, reactor).login(PHONE, "tv")
+        token = await log_in(service_of(daemon), PHONE, "tv")
         await daemon.stop()
 
         again = Daemon(daemon.directory)
         self.addCleanup(again.stop)
         await again.start()
         self.assertEqual({name: path.read_bytes() for name, path in made.items()}, content)
-        self.assertEqual(await Account(again.account_url, reactor).contacts(PHONE, token), [])
+        answer = await service_of(again).post("/getContactPersons", {"phone": PHONE, "token": token})
+        self.assertEqual(answer["contacts"], [])
 
 
 class RefusalTests(TestCase):

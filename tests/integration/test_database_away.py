@@ -11,10 +11,10 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.client import Account, AccountError, ClientError, Frame
+from callnet.client import AccountError, ClientError
 from callnet.storage.threads import LIMIT
-from tests.checked_client import connect
 from tests.daemon import Daemon
+from tests.devices import log_in, member, service_of
 from tests.postgres import Server
 
 PHONE = "13651884967"
@@ -35,18 +35,16 @@ class AwayTests(TestCase):
         self.daemon = Daemon(self.mktemp(), f'database.url = "{url}"')
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
-        self.account = Account(self.daemon.account_url, reactor)
-        self.tokens = {name: await self.account.login(PHONE, name) for name in ("tv", "phone")}
+        self.service = service_of(self.daemon)
+        self.tokens = {name: await log_in(self.service, PHONE, name) for name in ("tv", "phone")}
 
     async def call(self) -> None:
         """Connect the two with the tokens that they have, and have one call the other; all of it takes no time."""
         begin = reactor.seconds()
-        called: Deferred[Frame] = Deferred()
-        callee = await connect(self.daemon.signaling_url, self.tokens["tv"], reactor, on_frame=called.callback)
-        caller = await connect(self.daemon.signaling_url, self.tokens["phone"], reactor)
-        answer = caller.call(PHONE, "tv")
-        callee.accept(await called)
-        self.assertEqual((await answer).frame.type, "call_success")
+        callee, caller = [
+            await member(self, self.service, PHONE, name, token=token) for name, token in self.tokens.items()
+        ]
+        await caller.talks_to(callee)
         self.assertLess(reactor.seconds() - begin, BUSY)
 
     async def refused(self, longest: float) -> None:
@@ -79,11 +77,13 @@ class AwayTests(TestCase):
         self.server.crash()
         await self.refused(0)
         await self.call()
-        error: Any = await self.assertFailure(self.account.contacts(PHONE, self.tokens["tv"]), AccountError)
+        error: Any = await self.assertFailure(
+            self.service.post("/getContactPersons", {"phone": PHONE, "token": self.tokens["tv"]}), AccountError
+        )
         self.assertEqual((error.status, error.code), (503, 1))
         self.assertEqual((await self.admin("/healthz"), await self.admin("/readyz")), (200, 503))
         self.server.start()
-        await gatherResults([self.account.login(PHONE, name) for name in ("tv", "phone", "new", "newer", "newest")])
+        await gatherResults([log_in(self.service, PHONE, name) for name in ("tv", "phone", "new", "newer", "newest")])
         self.assertNotIn("Traceback", self.daemon.log)
         self.assertNotIn(PHONE, self.daemon.log)
 
@@ -98,14 +98,14 @@ class AwayTests(TestCase):
         await refused
         self.assertLessEqual(self.threads(), max(threads, 8))
         self.server.resume()
-        await self.account.login(PHONE, "new")
+        await log_in(self.service, PHONE, "new")
         self.assertNotIn("Traceback", self.daemon.log)
 
     async def test_it_hangs_and_the_daemon_is_stopped(self) -> None:
         """A daemon that waits for it ends in time."""
         await self.begin()
         self.server.pause()
-        logins = (self.account.login(PHONE, f"new{number}") for number in range(20))
+        logins = (log_in(self.service, PHONE, f"new{number}") for number in range(20))
         waiting = gatherResults([self.assertFailure(login, ClientError) for login in logins])
         await self.admin("/readyz")  # it asks the database too
         begin = reactor.seconds()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -183,12 +182,17 @@ class DeviceCommandTests(TestCase):
         )
 
     async def test_daemon_stops(self) -> None:
-        """A device whose server goes away says so and ends with status 1."""
+        """A device whose server goes away says so, and comes back when the server is back."""
         tv = self.device(*TV)
         await tv.shows("waiting for calls")
-        os.kill(self.daemon.pid, signal.SIGTERM)
-        await tv.shows("the connection was closed: 1001")
-        self.assertEqual(1, await tv.status())
+        await self.daemon.stop()
+        await tv.shows("the connection was closed: 1001 .*; it comes back by itself")
+        again = self.daemon.successor("")
+        self.addCleanup(again.stop)
+        await again.start()
+        await tv.shows("connected again")
+        tv.interrupt()
+        self.assertEqual(0, await tv.status())
 
     async def test_what_cannot_work_is_said_in_one_line(self) -> None:
         """A refused login, and options that make no sense, end the command with one line and no traceback."""

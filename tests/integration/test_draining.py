@@ -7,14 +7,13 @@ import signal
 from typing import Any
 
 from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.client import Account, Device
-from callnet.client.errors import UpgradeRefused
-from tests.checked_client import connect
+from callnet.client import UpgradeRefused
 from tests.daemon import Daemon
-from tests.integration.test_daemon import PHONE, ring
+from tests.devices import log_in, member, service_of
+from tests.integration.test_daemon import PHONE
 from tests.integration.test_workers import get, with_workers
 
 reactor: Any = installed
@@ -33,25 +32,11 @@ class DrainingMixin:
         self.daemon = self.make(case.mktemp())
         case.addCleanup(self.daemon.stop)
         await self.daemon.start()
-        self.account = Account(self.daemon.account_url, reactor)
-        called: Deferred[str] = Deferred()
-
-        def note(frame: Any) -> None:
-            if not called.called:
-                called.callback(frame.type)
-
-        self.idle = await self.device("idle")
-        self.caller = await self.device("phone")
-        self.callee = await self.device(
-            "tv", on_frame=lambda frame: None if called.called else called.callback(frame.type)
-        )
-        ring(self.caller, called)
-        await called
-
-    async def device(self, device_id: str, **options: Any) -> Device:
-        """Log a device in and connect it."""
-        token = await self.account.login(PHONE, device_id)
-        return await connect(self.daemon.signaling_url, token, reactor, **options)
+        self.service = service_of(self.daemon)
+        self.idle, self.caller, self.callee = [
+            await member(case, self.service, PHONE, device_id) for device_id in ("idle", "phone", "tv")
+        ]
+        await self.caller.reaches(self.callee)
 
     async def test_it_is_waited_for(self) -> None:
         """It goes on while idle devices are sent away, new ones are refused, and the daemon says that it is draining;
@@ -59,19 +44,21 @@ class DrainingMixin:
         """
         case: Any = self
         await self.begin()
-        token = await self.account.login(PHONE, "late")
+        token = await log_in(self.service, PHONE, "late")
         gone = self.daemon.stop()
-        case.assertEqual(1001, (await self.idle.when_closed()).code)
+        case.assertEqual(1001, await self.idle.lost())
         status, body = await get(f"{self.daemon.admin_url}/readyz")
         case.assertEqual(503, status)
         case.assertIn(b"draining", body)
-        refused = await case.assertFailure(connect(self.daemon.signaling_url, token, reactor), UpgradeRefused)
+        refused = await case.assertFailure(self.service.connect(token, lambda _: None), UpgradeRefused)
         case.assertEqual(503, refused.status)
-        closed = gatherResults([self.caller.when_closed(), self.callee.when_closed()])
+        case.assertGreater(refused.retry_after, 0)
+        closed = gatherResults([self.caller.lost(), self.callee.lost()])
         case.assertNoResult(closed)
         case.assertNoResult(gone)
-        self.caller.cancel()
-        case.assertEqual([1001, 1001], [reason.code for reason in await closed])
+        call: Any = self.caller.device.call
+        call.hang_up()
+        case.assertEqual([1001, 1001], await closed)
         await gone
         case.assertNotIn("Traceback", self.daemon.log)
 
@@ -80,11 +67,11 @@ class DrainingMixin:
         case: Any = self
         await self.begin()
         gone = self.daemon.stop()
-        case.assertEqual(1001, (await self.idle.when_closed()).code)
-        closed = gatherResults([self.caller.when_closed(), self.callee.when_closed()])
+        case.assertEqual(1001, await self.idle.lost())
+        closed = gatherResults([self.caller.lost(), self.callee.lost()])
         case.assertNoResult(closed)
         os.kill(self.daemon.pid, signal.SIGINT)
-        case.assertEqual([1001, 1001], [reason.code for reason in await closed])
+        case.assertEqual([1001, 1001], await closed)
         await gone
         case.assertNotIn("Traceback", self.daemon.log)
 

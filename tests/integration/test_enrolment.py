@@ -15,9 +15,9 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from callnet.client import Account
-from callnet.client.errors import AccountError
+from callnet.client import AccountError, Server
 from tests.daemon import BIN, Daemon
+from tests.devices import log_in, service_of
 
 PHONE, FRIEND = "13651884967", "13651884968"
 SECRET = "what-both-of-us-know-and-nobody-else"
@@ -28,12 +28,12 @@ reactor: Any = installed
 class EnrolmentTestCase(TestCase):
     """A daemon of some kind."""
 
-    async def start(self, settings: str) -> Account:
+    async def start(self, settings: str) -> Server:
         """Start one with these settings."""
         self.daemon = Daemon(self.mktemp(), settings)
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
-        return Account(self.daemon.account_url, reactor)
+        return service_of(self.daemon)
 
     async def run_command(self, *arguments: str) -> str:
         """Run ``callnet`` beside it."""
@@ -43,9 +43,9 @@ class EnrolmentTestCase(TestCase):
         self.assertEqual((b"", 0), (error, status))
         return str(out.decode().strip())
 
-    async def assert_refused(self, expected: int, account: Account, **fields: str) -> None:
+    async def assert_refused(self, expected: int, service: Server, **fields: str) -> None:
         """A login like this is answered with this errorCode."""
-        error: Any = await self.assertFailure(account.post("/account/login", fields), AccountError)
+        error: Any = await self.assertFailure(service.post("/account/login", fields), AccountError)
         self.assertEqual(expected, error.code)
 
 
@@ -54,15 +54,15 @@ class KnownTests(EnrolmentTestCase):
 
     async def test_by_the_command_line(self) -> None:
         """Whoever the operator adds is let in, with the secret that the operator has given it, if any."""
-        account = await self.start('accounts.enrolment = "known"')
-        await self.assert_refused(3, account, phone=PHONE, device_id="tv")
+        service = await self.start('accounts.enrolment = "known"')
+        await self.assert_refused(3, service, phone=PHONE, device_id="tv")
         await self.run_command("account", "add", PHONE, "tv")
-        await account.login(PHONE, "tv")
-        await self.assert_refused(5, account, phone=PHONE, device_id="pad")
+        await log_in(service, PHONE, "tv")
+        await self.assert_refused(5, service, phone=PHONE, device_id="pad")
         await self.run_command("account", "add", PHONE, "pad")
         secret = await self.run_command("account", "secret", PHONE, "pad")
-        await self.assert_refused(5, account, phone=PHONE, device_id="pad")
-        await account.post("/account/login", {"phone": PHONE, "device_id": "pad", "secret": secret})
+        await self.assert_refused(5, service, phone=PHONE, device_id="pad")
+        await service.post("/account/login", {"phone": PHONE, "device_id": "pad", "secret": secret})
 
 
 class Sender(Resource):
@@ -93,22 +93,22 @@ class CodesTests(EnrolmentTestCase):
         sender = Sender()
         port = reactor.listenTCP(0, Site(sender), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        account = await self.start(
+        service = await self.start(
             'accounts.enrolment = "otp"\n'
             f'accounts.otp.url = "http://127.0.0.1:{port.getHost().port}/codes?for=callnet"\n'
             f'accounts.otp.secret = "{SECRET}"\n'
             'accounts.otp.text = "{code} 是您的验证码"'
         )
-        await self.assert_refused(7, account, phone=PHONE, device_id="tv")
-        await account.post("/account/code", {"phone": PHONE})
+        await self.assert_refused(7, service, phone=PHONE, device_id="tv")
+        await service.post("/account/code", {"phone": PHONE})
         sent = await sender.codes.get()
         code = sent["code"]
         self.assertEqual(
             {"event": "code", "phone": PHONE, "code": code, "text": f"{code} 是您的验证码", "valid_for": 300}, sent
         )
-        answer = await account.post("/account/login", {"phone": PHONE, "device_id": "tv", "code": code})
-        await self.assert_refused(7, account, phone=PHONE, device_id="pad", code=code)
-        await account.post("/account/login", {"phone": PHONE, "device_id": "tv", "secret": answer["device_secret"]})
-        await self.assert_refused(5, account, phone=PHONE, device_id="tv")
+        answer = await service.post("/account/login", {"phone": PHONE, "device_id": "tv", "code": code})
+        await self.assert_refused(7, service, phone=PHONE, device_id="pad", code=code)
+        await service.post("/account/login", {"phone": PHONE, "device_id": "tv", "secret": answer["device_secret"]})
+        await self.assert_refused(5, service, phone=PHONE, device_id="tv")
         for secret in (code, PHONE, SECRET, answer["device_secret"], "for=callnet"):
             self.assertNotIn(secret, self.daemon.log)

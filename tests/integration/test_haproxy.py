@@ -22,12 +22,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 
-from callnet.client import Account, Device, Frame, certificate_trust
+from callnet.client import Server, certificate_trust
 from callnet.config_file import load
 from callnet.operations.certificates import sign
 from callnet.web.site import PAGE
-from tests.checked_client import connect
 from tests.daemon import STOP_TIME, Daemon
+from tests.devices import Member, member
 from tests.processes import ProcessEnd
 from tests.redis_server import RedisServer
 
@@ -198,20 +198,22 @@ class NodesTests(TestCase):
         self.addCleanup(pool.closeCachedConnections)
         return Agent(reactor, certificate_trust(self.certificate), bindAddress=(CLIENT, 0), pool=pool)
 
-    async def device(self, device_id: str, on_frame: Any = None) -> Device:
+    def device(self, device_id: str) -> Deferred[Member]:
         """Log a device in and connect it."""
-        token = await Account(self.haproxy.url("account"), reactor, agent=self.agent()).login(PHONE, device_id)
-        return await connect(self.haproxy.url("signaling") + "/socket.io", token, reactor, on_frame=on_frame)
+        service = Server(
+            self.haproxy.url("site"),
+            reactor,
+            account_url=self.haproxy.url("account"),
+            signaling_url=self.haproxy.url("signaling"),
+            agent=self.agent(),
+        )
+        return Deferred.fromCoroutine(member(self, service, PHONE, device_id))
 
     async def test_devices_and_pages_come_through(self) -> None:
         """Devices on different nodes call each other, pages come over TLS, and nodes see the addresses of clients."""
         await self.begin()
-        called: Deferred[Frame] = Deferred()
-        callee = await self.device("tv", called.callback)
-        caller = await self.device("phone")
-        answer = caller.call(PHONE, "tv")
-        callee.accept(await called)
-        self.assertEqual((await answer).frame.type, "call_success")
+        callee, caller = await self.device("tv"), await self.device("phone")
+        await caller.talks_to(callee)
         for _ in NODES:
             response = await self.agent().request(b"GET", (self.haproxy.url("site") + PAGE).encode())
             self.assertIn(b"<body", await readBody(response))
@@ -224,13 +226,13 @@ class NodesTests(TestCase):
         await self.begin()
         devices = [await self.device(f"tv{number}") for number in range(4)]
         end = ProcessEnd(self.nodes["a"].pid)
-        told = DeferredList([device.when_closed() for device in devices], fireOnOneCallback=True)
+        told = DeferredList([device.lost() for device in devices], fireOnOneCallback=True)
         told.addTimeout(PATIENCE, reactor)
         os.kill(self.nodes["a"].pid, signal.SIGKILL)
         await end.reached
         await told
         again = [await self.device(f"new{number}") for number in range(4)]
-        self.assertEqual([device.when_closed().called for device in again], [False] * 4)
+        self.assertEqual([each.device.state for each in again], ["online"] * 4)
 
     async def test_a_node_hangs(self) -> None:
         """A node that hangs gets no more clients."""
@@ -245,8 +247,9 @@ class NodesTests(TestCase):
         """When no node is ready, all that live are sent clients; who is connected stays so."""
         await self.begin()
         devices = [await self.device(f"tv{number}") for number in range(2)]
-        await gatherResults([device.call(PHONE, "nobody") for device in devices])  # whoever is answered is known
+        # Whoever is answered is known.
+        await gatherResults([device.calls(PHONE, "nobody").until("over") for device in devices])
         self.redis.kill()
         await gatherResults([self.haproxy.says(f"Server ready/{name} is DOWN") for name in NODES])
         devices += [await self.device(f"new{number}") for number in range(2)]
-        self.assertEqual([device.when_closed().called for device in devices], [False] * 4)
+        self.assertEqual([each.device.state for each in devices], ["online"] * 4)

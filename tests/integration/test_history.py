@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from callnet.client import Account
-from callnet.client.device import Device
-from callnet.client.frames import Frame
-from callnet.model import DeviceAddress
-from tests.checked_client import connect
+from callnet.client import Account, Server
 from tests.daemon import Daemon
+from tests.devices import member, service_of
 from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.processes import stopped
 
@@ -26,48 +21,29 @@ PHONE, FRIEND = "13651884967", "13651884968"
 reactor: Any = installed
 
 
-async def talk(phone: Device, tv: Device, called: Deferred[Frame]) -> str:
-    """Have a telephone call the friend's television, which accepts; the room."""
-    answer = phone.call(FRIEND, "tv")
-    tv.accept(await called)
-    return str((await answer).room_id)
-
-
-def first(kind: str) -> tuple[Deferred[Frame], Callable[[Frame], None]]:
-    """Fires with the first frame of a type; and what takes the frames."""
-    found: Deferred[Frame] = Deferred()
-
-    def take(frame: Frame) -> None:
-        if frame.type == kind and not found.called:
-            found.callback(frame)
-
-    return found, take
-
-
-async def killed_after_a_call(daemon: Daemon, account: Account) -> str:
+async def killed_after_a_call(case: TestCase, daemon: Daemon) -> str:
     """Have two devices on two workers call each other, and kill the television's the moment the call ends; its room."""
     one, other = workers_of(daemon)
-    tokens = [await account.login(*who) for who in ((FRIEND, "tv"), (PHONE, "phone"))]
-    called, take = first("called")
+    service = service_of(daemon)
     with stopped(one):
-        tv = await connect(daemon.signaling_url, tokens[0], reactor, on_frame=take)
-    over, take = first("calling_be_hangup")
+        tv = await member(case, service, FRIEND, "tv")
     with stopped(other):
-        phone = await connect(daemon.signaling_url, tokens[1], reactor, on_frame=take)
-    room = await talk(phone, tv, called)
-    tv.hang_up(DeviceAddress(PHONE, "phone"), room)
-    await over
+        phone = await member(case, service, PHONE, "phone")
+    call = await phone.talks_to(tv)
+    while phone.over.pending:
+        await phone.over.get()  # what failed before the other worker knew of the television
+    call.hang_up()
+    await phone.over.get()
     os.kill(other, signal.SIGKILL)
-    return room
+    return call.room_id
 
 
-async def histories(account: Account) -> tuple[list[tuple[str, str]], ...]:
+async def histories(service: Server) -> tuple[list[tuple[str, str]], ...]:
     """The rooms and outcomes of the calls of both phones."""
     found = []
     for phone in (PHONE, FRIEND):
-        token = await account.login(phone, "other")
-        answer = await account.post("/calls/history", {"token": token})
-        found.append([(call["room_id"], call["outcome"]) for call in answer["calls"]])
+        past = await Account(service, phone, "other").history()
+        found.append([(call.room_id, call.outcome) for call in past.calls])
     return tuple(found)
 
 
@@ -79,18 +55,15 @@ class OneProcessTests(TestCase):
         daemon = Daemon(self.mktemp())
         self.addCleanup(daemon.stop)
         await daemon.start()
-        account = Account(daemon.account_url, reactor)
-        called, take = first("called")
-        tv = await connect(daemon.signaling_url, await account.login(FRIEND, "tv"), reactor, on_frame=take)
-        over, take = first("calling_be_hangup")
-        phone = await connect(daemon.signaling_url, await account.login(PHONE, "phone"), reactor, on_frame=take)
-        room = await talk(phone, tv, called)
-        tv.hang_up(DeviceAddress(PHONE, "phone"), room)
-        await over
+        service = service_of(daemon)
+        tv, phone = [await member(self, service, *who) for who in ((FRIEND, "tv"), (PHONE, "phone"))]
+        call = await phone.talks_to(tv)
+        call.hang_up()
+        await phone.over.get()
         await daemon.stop()
         await daemon.start()
-        rows = [(room, "answered")]
-        self.assertEqual((rows, rows), await histories(Account(daemon.account_url, reactor)))
+        rows = [(call.room_id, "answered")]
+        self.assertEqual((rows, rows), await histories(service_of(daemon)))
 
 
 class KilledTests(WorkersTestCase):
@@ -99,7 +72,7 @@ class KilledTests(WorkersTestCase):
     async def test_killed(self) -> None:
         """What has ended on a worker that is killed the moment after is written down by another."""
         await self.become_ready()
-        room = await killed_after_a_call(self.daemon, self.account)
+        room = await killed_after_a_call(self, self.daemon)
         rows = [(room, "answered")]
-        while (rows, rows) != await histories(self.account):
+        while (rows, rows) != await histories(self.service):
             await deferLater(reactor, 0.1)

@@ -11,12 +11,13 @@ from typing import Any
 
 import jwt
 from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from callnet.client import Account
-from callnet.client.errors import AccountError
+from callnet.client import AccountError
 from tests.daemon import BIN, Daemon
+from tests.devices import log_in, service_of
 from tests.integration.test_workers import with_workers, workers_of
 from tests.processes import stopped
 
@@ -45,7 +46,7 @@ class KeysMixin:
         self.daemon = self.make(case.mktemp())
         case.addCleanup(self.daemon.stop)
         await self.daemon.start()
-        self.account = Account(self.daemon.account_url, reactor)
+        self.service = service_of(self.daemon)
         [self.token, *_] = await self.logins()
 
     async def command(self, *arguments: str) -> str:
@@ -62,10 +63,14 @@ class KeysMixin:
         for _ in range(self.processes):
             await self.daemon.said(rf"the signing keys were read: there are {count}, and {kid} signs")
 
+    def contacts(self, token: str) -> Deferred[Any]:
+        """Ask for the contacts with this token."""
+        return self.service.post("/getContactPersons", {"phone": PHONE, "token": token})
+
     async def assert_refused(self, token: str) -> None:
         """A token is answered with errorCode 4."""
         case: Any = self
-        error = await case.assertFailure(self.account.contacts(PHONE, token), AccountError)
+        error = await case.assertFailure(self.contacts(token), AccountError)
         case.assertEqual(error.code, 4)
 
     async def test_rotation(self) -> None:
@@ -77,13 +82,13 @@ class KeysMixin:
         tokens = await self.logins()
         case.assertEqual([jwt.get_unverified_header(token)["kid"] for token in tokens], [new] * len(tokens))
         for token in (self.token, *tokens):
-            await self.account.contacts(PHONE, token)
+            await self.contacts(token)
 
         await self.command("retire", jwt.get_unverified_header(self.token)["kid"])
         await self.reload(1, new)
         await self.assert_refused(self.token)
         for token in tokens:
-            await self.account.contacts(PHONE, token)
+            await self.contacts(token)
         secrets = [
             match[1]
             for file in Path(self.daemon.state_dir, "signing.key.d").iterdir()
@@ -117,7 +122,7 @@ class OneProcessTests(KeysMixin, TestCase):
 
     async def logins(self) -> Sequence[str]:
         """A token of it."""
-        return [await self.account.login(PHONE, "tv")]
+        return [await log_in(self.service, PHONE, "tv")]
 
 
 class WorkersTests(KeysMixin, TestCase):
@@ -134,5 +139,5 @@ class WorkersTests(KeysMixin, TestCase):
         tokens = []
         for pid in workers_of(self.daemon):
             with stopped(pid):
-                tokens.append(await self.account.login(PHONE, "tv"))
+                tokens.append(await log_in(self.service, PHONE, "tv"))
         return tokens

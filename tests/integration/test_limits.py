@@ -11,8 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.web.client import Agent, FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
 
-from callnet.client import connect
-from callnet.client.device import Device
+from tests.devices import Member, log_in, member
 from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.processes import stopped
 
@@ -56,22 +55,23 @@ class CallsTests(WorkersTestCase):
 
     settings = "limits = { calls_a_minute_of_a_device = 4 }"
 
-    async def fails(self, device: Device) -> str | None:
+    async def fails(self, device: Member) -> str:
         """Call nobody; why that fails."""
-        answer = await device.call(FRIEND, "nobody")
-        return answer.reason
+        call = device.calls(FRIEND, "nobody")
+        await call.until("over")
+        return call.reason
 
     async def test_used_up(self) -> None:
         """What a device has used up at one worker it has used up at the other, when it connects there."""
         await self.become_ready()
         one, other = workers_of(self.daemon)
-        token = await self.account.login(PHONE, "tv")
+        token = await log_in(self.service, PHONE, "tv")
         with stopped(one):
-            device = await connect(self.daemon.signaling_url, token, reactor)
+            device = await member(self, self.service, PHONE, "tv", token=token)
         # A cluster that has just begun does not know yet who is offline.
         self.assertNotIn("rate_limited", [await self.fails(device) for _ in range(4)])
         self.assertEqual("rate_limited", await self.fails(device))
         await deferLater(reactor, HEARD)
         with stopped(other):
-            device = await connect(self.daemon.signaling_url, token, reactor)
+            device = await member(self, self.service, PHONE, "tv", token=token)
         self.assertEqual("rate_limited", await self.fails(device))

@@ -6,14 +6,11 @@ import os
 from typing import Any
 
 from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.utils import getProcessOutputAndValue
 
-from callnet.client.device import Device
-from callnet.client.errors import AccountError, UpgradeRefused
-from callnet.client.frames import Frame
-from tests.checked_client import connect
+from callnet.client import AccountError, UpgradeRefused
 from tests.daemon import BIN
+from tests.devices import member
 from tests.integration.test_workers import PHONE, WorkersTestCase, workers_of
 from tests.processes import stopped
 
@@ -28,50 +25,37 @@ class RevokingTests(WorkersTestCase):
         await super().setUp()
         await self.become_ready()
         one, other = workers_of(self.daemon)
-        self.tokens = {device: await self.account.login(PHONE, device) for device in ("tv", "phone")}
-        self.frames: DeferredQueue[Frame] = DeferredQueue()
-        called: Deferred[Frame] = Deferred()
         with stopped(one):
-            self.tv = await self.connected("tv", lambda frame: None if called.called else called.callback(frame))
+            self.tv = await member(self, self.service, PHONE, "tv")
         with stopped(other):
-            self.phone = await self.connected("phone", self.hear)
-        answer = self.call(called)
-        self.tv.accept(await called)
-        self.room = (await answer).room_id
-
-    def hear(self, frame: Frame) -> None:
-        """Take note of what ends the telephone's call."""
-        if frame.type == "calling_be_hangup":
-            self.frames.put(frame)
-
-    def connected(self, device: str, on_frame: Any) -> Deferred[Device]:
-        """A device with a socket."""
-        return connect(self.daemon.signaling_url, self.tokens[device], reactor, on_frame=on_frame)
-
-    def call(self, called: Deferred[Frame]) -> Deferred[Any]:
-        """Call the television until it is called: it may be connected a moment before other nodes know of it."""
-        answer = self.phone.call(PHONE, "tv")
-        return answer.addCallback(lambda came: came if came.accepted else self.call(called))
+            self.phone = await member(self, self.service, PHONE, "phone")
+        self.token = self.tv.account.token or ""
+        call = await self.phone.talks_to(self.tv)
+        self.room = call.room_id
+        while self.phone.over.pending:
+            await self.phone.over.get()  # what failed before the other worker knew of the television
+        self.lost = self.tv.lost()
 
     async def assert_over(self) -> None:
         """The television is disconnected, and its peer is told; its token is good nowhere."""
-        self.assertEqual(4401, (await self.tv.when_closed()).code)
-        ended = await self.frames.get()
-        self.assertEqual((self.room, "revoked"), (ended.room_id, ended.text("reason")))
+        self.assertEqual(4401, await self.lost)
+        await self.tv.goes()
+        ended = await self.phone.over.get()
+        self.assertEqual((self.room, "revoked"), (ended.room_id, ended.reason))
         for pid in workers_of(self.daemon):
             with stopped(pid):
                 await self.refused()
-                await self.assertFailure(self.connected("tv", None), UpgradeRefused)
+                await self.assertFailure(self.service.connect(self.token, lambda _: None), UpgradeRefused)
 
     async def refused(self) -> None:
         """Ask until the worker that answers has looked at what is revoked."""
         with self.assertRaises(AccountError):
             while True:
-                await self.account.contacts(PHONE, self.tokens["tv"])
+                await self.service.post("/getContactPersons", {"phone": PHONE, "token": self.token})
 
     async def test_logout(self) -> None:
         """A device that logs out, at whichever worker, is disconnected and leaves its call."""
-        await self.account.post("/account/logout", {"token": self.tokens["tv"]})
+        await self.service.post("/account/logout", {"token": self.token})
         await self.assert_over()
 
     async def test_operator(self) -> None:

@@ -10,9 +10,9 @@ from typing import Any, Final
 from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 
-from callnet.client import Account
-from callnet.client.errors import AccountError
+from callnet.client import AccountError
 from tests.daemon import Daemon
+from tests.devices import log_in, service_of
 from tests.integration.test_workers import with_workers
 
 PHONE: Final = "13651884967"
@@ -33,23 +33,23 @@ class SettingsMixin:
         daemon = self.make(case.mktemp(), f"{LIMIT} = 0")
         case.addCleanup(daemon.stop)
         await daemon.start()
-        account = Account(daemon.account_url, reactor)
+        service = service_of(daemon)
         for _ in range(4):
-            await account.login(PHONE, "tv")
+            await log_in(service, PHONE, "tv")
         file = Path(daemon.directory, "callnet.toml")
         as_it_was = file.read_text(encoding="utf-8")
         for wrong in (f"{LIMIT} = -1", f"{LIMIT} = 2\nno_such_setting = 1"):
             file.write_text(as_it_was.replace(f"{LIMIT} = 0", wrong), encoding="utf-8")
             os.kill(daemon.pid, signal.SIGHUP)
             await daemon.said("the settings stay as they were: .*callnet.toml: ")
-            await account.login(PHONE, "tv")
+            await log_in(service, PHONE, "tv")
         file.write_text(as_it_was.replace(f"{LIMIT} = 0", f"{LIMIT} = 2"), encoding="utf-8")
         os.kill(daemon.pid, signal.SIGHUP)
         await daemon.said(f"the settings were read again: {LIMIT} changed")
         let_through = 0
         for _ in range(6):
             try:
-                await account.login("13651884968", "tv")
+                await log_in(service, "13651884968", "tv")
                 let_through += 1
             except AccountError as error:
                 case.assertEqual((429, 6), (error.status, error.code))

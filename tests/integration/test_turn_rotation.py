@@ -11,8 +11,8 @@ from typing import Any, Final
 from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 
-from callnet.client import Account
 from tests.coturn import Coturn
+from tests.devices import log_in, service_of
 from tests.integration.test_workers import with_workers, workers_of
 from tests.processes import stopped
 from tests.turn_client import TurnClient
@@ -37,8 +37,8 @@ class RotationTests(TestCase):
         self.daemon = with_workers(self.mktemp(), f'turn = {{ urls = [{urls}], secret_file = "{self.file}" }}')
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
-        self.account = Account(self.daemon.account_url, reactor)
-        self.token = await self.account.login("13651884967", "tv")
+        self.service = service_of(self.daemon)
+        self.token = await log_in(self.service, "13651884967", "tv")
 
     def write(self, *lines: str) -> None:
         """Change the file of the daemon."""
@@ -56,7 +56,7 @@ class RotationTests(TestCase):
         found = []
         for pid in workers_of(self.daemon):
             with stopped(pid):
-                [server] = (await self.account.post("/ice", {"token": self.token}))["ice_servers"]
+                [server] = (await self.service.post("/ice", {"token": self.token}))["ice_servers"]
             self.assertEqual(list(self.coturn.urls), server["urls"])
             client = TurnClient((self.coturn.address, self.coturn.port), server["username"], server["credential"])
             self.addCleanup(client.close)

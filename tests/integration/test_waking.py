@@ -11,10 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from callnet.client import Device
-from callnet.client.frames import Frame
-from tests.checked_client import connect
-from tests.integration.test_history import first
+from tests.devices import Member, log_in, member, service_of
 from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.processes import stopped
 
@@ -63,27 +60,29 @@ class WakingTests(WorkersTestCase):
         await super().setUp()
         await self.become_ready()
         self.one, self.other = workers_of(self.daemon)
-        self.ann_token, self.tv_token = [await self.account.login(*who) for who in ((ANN, "phone"), (BERT, "tv"))]
-        await self.account.post("/devices/push", {"token": self.tv_token, "kind": "webhook", "target": "box 7"})
-        await self.account.post("/contacts/add", {"token": self.tv_token, "contact_phone": ANN, "name": "Ann"})
+        self.ann_token, self.tv_token = [await log_in(self.service, *who) for who in ((ANN, "phone"), (BERT, "tv"))]
+        await self.service.post("/devices/push", {"token": self.tv_token, "kind": "webhook", "target": "box 7"})
+        await self.service.post("/contacts/add", {"token": self.tv_token, "contact_phone": ANN, "name": "Ann"})
 
     async def sleeps(self) -> None:
         """Let the television come, so that it is known, and go for longer than the grace."""
         with stopped(self.one):
-            tv = await connect(self.daemon.signaling_url, self.tv_token, reactor)
-        await tv.close()
+            tv = await member(self, self.service, BERT, "tv", token=self.tv_token)
+        await tv.goes()
         await deferLater(reactor, GRACE + 0.5)
 
-    async def telephone(self) -> Device:
+    async def telephone(self) -> Member:
         """Connect Ann's telephone at the other worker."""
         with stopped(self.other):
-            return await connect(self.daemon.signaling_url, self.ann_token, reactor)
+            return await member(self, self.service, ANN, "phone", token=self.ann_token)
 
-    async def why_not(self, phone: Device) -> str:
+    async def why_not(self, phone: Member) -> str:
         """Why the television cannot be called. While Redis is new nodes do not know yet that nobody else knows."""
         reason = "unavailable"
         while reason == "unavailable":
-            reason = (await phone.call(BERT, "tv")).reason
+            call = phone.calls(BERT, "tv")
+            await call.until("over")
+            reason = call.reason
             await deferLater(reactor, 0.2)
         return reason
 
@@ -91,28 +90,27 @@ class WakingTests(WorkersTestCase):
         """The gateway is told which device, and who calls; the call rings, and is answered when it has come."""
         await self.sleeps()
         phone = await self.telephone()
-        answer = phone.call(BERT, "tv")
+        call = phone.calls(BERT, "tv")
         event = await self.gateway.next
         told = tuple(event[name] for name in ("event", "phone", "device_id", "target"))
         self.assertEqual(("wake", BERT, "tv", "box 7"), told)
         self.assertEqual((ANN, "Ann"), (event["from_phone"], event["from_name"]))
         self.assertNotIn("room_id", event)
-        called, take = first("called")
-        tv = await connect(self.daemon.signaling_url, self.tv_token, reactor, on_frame=take)
-        frame: Frame = await called
-        tv.accept(frame)
-        self.assertEqual("tv", (await answer).to.device_id)
+        tv = await member(self, self.service, BERT, "tv", token=self.tv_token)
+        (await tv.ringing.get()).accept()
+        self.assertEqual("active", await call.until("active"))
+        self.assertEqual((BERT, "tv"), call.peer)
 
     async def test_after_a_restart(self) -> None:
         """A daemon that has started anew knows who sleeps, though nobody has connected since."""
         await self.daemon.stop()
         await self.daemon.start()
-        self.account = type(self.account)(self.daemon.account_url, reactor)
+        self.service = service_of(self.daemon)
         await self.become_ready()
         self.one, self.other = workers_of(self.daemon)
         phone = await self.telephone()
         while not self.gateway.woken:
-            phone.call(BERT, "tv").addErrback(lambda _: None)
+            phone.calls(BERT, "tv")
             await deferLater(reactor, 0.2)
 
     async def test_not_known_there(self) -> None:
@@ -126,7 +124,7 @@ class WakingTests(WorkersTestCase):
 
     async def test_refused_first(self) -> None:
         """Whom Bert blocks wakes nobody."""
-        await self.account.post("/contacts/block", {"token": self.tv_token, "contact_phone": ANN})
+        await self.service.post("/contacts/block", {"token": self.tv_token, "contact_phone": ANN})
         await self.sleeps()
         phone = await self.telephone()
         self.assertEqual("offline", await self.why_not(phone))
@@ -135,7 +133,7 @@ class WakingTests(WorkersTestCase):
     async def test_logged_out(self) -> None:
         """A device that has logged out is not woken any more."""
         await self.sleeps()
-        await self.account.post("/account/logout", {"token": self.tv_token})
+        await self.service.post("/account/logout", {"token": self.tv_token})
         await deferLater(reactor, 3)
         phone = await self.telephone()
         self.assertEqual("offline", await self.why_not(phone))

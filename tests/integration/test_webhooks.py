@@ -17,11 +17,9 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from callnet.client import Account, connect
-from callnet.client.device import Device
-from callnet.model import DeviceAddress
 from tests.daemon import BIN, Daemon
-from tests.integration.test_history import first, killed_after_a_call, talk
+from tests.devices import log_in, member, service_of
+from tests.integration.test_history import killed_after_a_call
 from tests.integration.test_workers import with_workers
 from tests.processes import ProcessEnd
 
@@ -92,7 +90,7 @@ class WebhooksTestCase(TestCase):
         self.daemon = daemon
         self.addCleanup(daemon.stop)
         await daemon.start()
-        self.account = Account(daemon.account_url, reactor)
+        self.service = service_of(daemon)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something is so."""
@@ -109,11 +107,6 @@ class WebhooksTestCase(TestCase):
         self.assertEqual((b"", 0), (error, status))
         return str(out.decode().strip())
 
-    async def device(self, phone: str, device_id: str, take: Any) -> Device:
-        """A device that has logged in and connected."""
-        token = await self.account.login(phone, device_id)
-        return await connect(self.daemon.signaling_url, token, reactor, on_frame=take)
-
     def assert_nothing_logged(self, *rooms: str) -> None:
         """The log tells neither whom nor where to, and there is no traceback."""
         for secret in (PHONE, FRIEND, SECRET, "for=callnet", "Traceback", *rooms):
@@ -126,21 +119,19 @@ class StoryTests(WebhooksTestCase):
     async def test_story(self) -> None:
         """Devices are enrolled, a call rings, is answered and ends, another is missed: each is told, once."""
         await self.start(Daemon(self.mktemp(), self.settings))
-        called, take = first("called")
-        tv = await self.device(FRIEND, "tv", take)
-        over, take = first("calling_be_hangup")
-        phone = await self.device(PHONE, "phone", take)
-        room = await talk(phone, tv, called)
+        tv = await member(self, self.service, FRIEND, "tv")
+        phone = await member(self, self.service, PHONE, "phone")
+        call = await phone.talks_to(tv)
         await self.until(lambda: "call_answered" in self.told.kinds())
         self.assertEqual(["call_answered", "call_started", *["device_enrolled"] * 2], self.told.kinds())
-        tv.hang_up(DeviceAddress(PHONE, "phone"), room)
-        await over
+        call.hang_up()
+        await phone.over.get()
         await self.until(lambda: "call_ended" in self.told.kinds())
-        tv.close()
+        await tv.goes()
         await deferLater(reactor, 0.1)
-        outcome = await phone.call(FRIEND, "tv")
+        in_vain = phone.calls(FRIEND, "tv")
         await self.until(lambda: "call_missed" in self.told.kinds())
-        self.assertEqual("offline", outcome.reason)
+        self.assertEqual("offline", in_vain.reason)
         self.assertEqual(
             ["call_answered", "call_ended", "call_missed", "call_started", *["device_enrolled"] * 2], self.told.kinds()
         )
@@ -153,14 +144,14 @@ class StoryTests(WebhooksTestCase):
         self.assertEqual("hangup", ended["reason"])
         self.assertTrue(ended["started_at"] <= ended["answered_at"] <= ended["at"])
         self.assertFalse(missed["rang"])
-        self.assertNotIn(room, json.dumps(self.told.sent))
-        self.assert_nothing_logged(room)
+        self.assertNotIn(call.room_id, json.dumps(self.told.sent))
+        self.assert_nothing_logged(call.room_id)
 
     async def test_again(self) -> None:
         """What was not taken is sent again, by the process that comes after one that was stopped or killed."""
         await self.start(Daemon(self.mktemp(), self.settings))
         self.told.answers[:] = [500] * 1000
-        await self.account.login(PHONE, "tv")
+        await log_in(self.service, PHONE, "tv")
         await self.until(lambda: self.told.sent)
         await self.daemon.stop()
         sent = len(self.told.sent)
@@ -180,7 +171,7 @@ class StoryTests(WebhooksTestCase):
         """What is refused for good is listed, and sent when the operator wants it."""
         await self.start(Daemon(self.mktemp(), self.settings))
         self.told.answers[:] = [410]
-        await self.account.login(PHONE, "tv")
+        await log_in(self.service, PHONE, "tv")
         listed = ""
         while not listed:
             listed = await self.run_command("webhook", "list")
@@ -198,7 +189,7 @@ class WorkersTests(WebhooksTestCase):
     async def test_killed(self) -> None:
         """Of a call that rings on a worker that is killed, all is told, each event by one worker."""
         await self.start(with_workers(self.mktemp(), self.settings))
-        room = await killed_after_a_call(self.daemon, self.account)
+        room = await killed_after_a_call(self, self.daemon)
         await self.until(lambda: len(self.told.taken) == 5)
         self.assertEqual(["call_answered", "call_ended", "call_started", *["device_enrolled"] * 2], self.told.kinds())
         self.assertEqual({"phone": PHONE, "device_id": "phone"}, self.told.of("call_started")["caller"])

@@ -15,16 +15,15 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import gatherResults
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 
-from callnet.client import Account
 from callnet.operations.certificates import sign
-from tests.checked_client import connect
 from tests.daemon import BIN, LISTENERS, STOP_TIME, Daemon
-from tests.integration.test_daemon import ForkingDaemon, LifeMixin, ring
+from tests.devices import log_in, member, service_of
+from tests.integration.test_daemon import ForkingDaemon, LifeMixin
 from tests.processes import ProcessEnd, state_of, stopped
 from tests.redis_server import new_prefix, shared
 
@@ -76,7 +75,7 @@ class WorkersTestCase(TestCase):
         self.daemon = with_workers(self.mktemp(), self.settings)
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
-        self.account = Account(self.daemon.account_url, reactor)
+        self.service = service_of(self.daemon)
 
     async def readiness(self) -> tuple[int, dict[str, Any]]:
         """What the operator is told."""
@@ -96,27 +95,22 @@ class ServingTests(WorkersTestCase):
         """Devices of different workers call each other."""
         await self.become_ready()
         one, other = workers_of(self.daemon)
-        tokens = [await self.account.login(PHONE, device) for device in ("tv", "phone")]
-        called: Deferred[str] = Deferred()
         with stopped(one):
-            callee = await connect(
-                self.daemon.signaling_url, tokens[0], reactor, on_frame=lambda frame: called.callback(frame.type)
-            )
+            callee = await member(self, self.service, PHONE, "tv")
         with stopped(other):
-            caller = await connect(self.daemon.signaling_url, tokens[1], reactor)
-        ring(caller, called)
-        self.assertEqual(await called, "called")
+            caller = await member(self, self.service, PHONE, "phone")
+        await caller.reaches(callee)
 
         status, body = await get(f"{self.daemon.admin_url}/metrics")
         self.assertEqual(status, 200)
         self.assertIn(b'callnet_sockets{kind="device"} 2.0\n', body)
-        closed = gatherResults([caller.when_closed(), callee.when_closed()])
+        closed = gatherResults([caller.lost(), callee.lost()])
         await self.daemon.stop()
-        self.assertEqual([reason.code for reason in await closed], [1001, 1001])
+        self.assertEqual(await closed, [1001, 1001])
 
     async def test_the_log_has_a_line_of_each(self) -> None:
         """What a worker logs stands in the log of the parent, with its number and its level."""
-        await self.account.login(PHONE, "tv")
+        await log_in(self.service, PHONE, "tv")
         await self.daemon.said(r"\[callnet\.web\.http\.CappedSite#info\] worker [12]: \S+ POST /account/login 200")
 
     async def test_no_secret_is_in_the_arguments(self) -> None:
@@ -135,7 +129,7 @@ class DeathTests(WorkersTestCase):
         before = workers_of(self.daemon)
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        login = self.account.login(PHONE, "tv")
+        login = log_in(self.service, PHONE, "tv")
         status, report = await self.readiness()
         self.assertEqual(status, 503)
         self.assertEqual(report["ready"], False)
@@ -158,7 +152,7 @@ class DeathTests(WorkersTestCase):
             self.assertEqual(status, 503)
             self.assertEqual(report["checks"]["worker 1"], {"ok": False, "why": "it does not answer within 1 s"})
             self.assertEqual(report["workers"]["2"]["ready"], True)
-            await self.account.login(PHONE, "tv")
+            await log_in(self.service, PHONE, "tv")
 
     async def test_sigterm_ends_all(self) -> None:
         """SIGTERM ends all of them in time, even one that does nothing any more."""
@@ -190,10 +184,10 @@ class DeathTests(WorkersTestCase):
 
     async def test_when_the_parent_is_killed_the_workers_go(self) -> None:
         """When the parent is killed the workers stop in order: devices are told, and the sockets are closed."""
-        device = await connect(self.daemon.signaling_url, await self.account.login(PHONE, "tv"), reactor)
+        device = await member(self, self.service, PHONE, "tv")
         ends = [ProcessEnd(pid).reached.addTimeout(STOP_TIME, reactor) for pid in workers_of(self.daemon)]
         os.kill(self.daemon.pid, signal.SIGKILL)
-        self.assertEqual((await device.when_closed()).code, 1001)
+        self.assertEqual(await device.lost(), 1001)
         await gatherResults(ends)
         port = int(self.daemon.account_url.rpartition(":")[2])
         self.assertRaises(ConnectionRefusedError, socket.create_connection, ("127.0.0.1", port))
@@ -314,16 +308,16 @@ class SystemdTests(TestCase):
         one, other = self.make(sockets), self.make(sockets)
         await gatherResults([one.start(), other.start()])
         self.assertEqual(one.account_url, other.account_url)
-        account = Account(one.account_url, reactor)
+        service = service_of(one)
         with stopped(one.pid):
-            await account.login(PHONE, "tv")
+            await log_in(service, PHONE, "tv")
         with stopped(other.pid):
-            device = await connect(one.signaling_url, await account.login(PHONE, "tv"), reactor)
+            device = await member(self, service, PHONE, "tv")
         await other.stop()
-        await account.login(PHONE, "tv")
-        closed = device.when_closed()
+        await log_in(service, PHONE, "tv")
+        closed = device.lost()
         self.assertFalse(closed.called)
         await one.stop()
-        self.assertEqual((await closed).code, 1001)
+        self.assertEqual(await closed, 1001)
         waiting = socket.create_connection(sockets["account"].getsockname())
         self.addCleanup(waiting.close)

@@ -1,0 +1,74 @@
+"""The client in a program of asyncio's.
+
+Twisted brings a reactor that runs on an event loop of asyncio's, TLS included, so there is nothing here but what leads
+from one to the other::
+
+    from callnet.client import Account, Device, Server, aio
+
+    async def main() -> None:
+        async with aio.running() as reactor:
+            account = Account(Server("https://calls.example.org:8080", reactor), "13800000001", "doorbell")
+            await aio.wait(account.login())
+            device = Device(account)
+            events = aio.events(device)
+            device.connect()
+            async for event in events:
+                print(event)
+
+    asyncio.run(main())
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from twisted.internet.asyncioreactor import AsyncioSelectorReactor
+from twisted.internet.defer import Deferred
+from twisted.internet.main import installReactor
+
+from callnet.client.device import Device
+from callnet.client.events import Event
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[AsyncioSelectorReactor]:
+    """The reactor of this process, on the event loop that runs. At the end it is stopped; close devices before.
+
+    Parts of Twisted, TLS among them, find the reactor by themselves, so there is one for a process, and once.
+
+    :raises twisted.internet.error.ReactorAlreadyInstalledError: there is another one already.
+    """
+    reactor = AsyncioSelectorReactor(asyncio.get_running_loop())
+    installReactor(reactor)
+    reactor.startRunning(installSignalHandlers=False)
+    try:
+        yield reactor
+    finally:
+        stopped = Deferred[None]()
+        reactor.addSystemEventTrigger("after", "shutdown", stopped.callback, None)
+        reactor.fireSystemEvent("shutdown")
+        await wait(stopped)
+
+
+def wait(deferred: Deferred[T]) -> asyncio.Future[T]:
+    """Something that asyncio can wait for. If it is cancelled, so is what it waits for."""
+    return deferred.asFuture(asyncio.get_running_loop())
+
+
+def events(device: Device) -> AsyncGenerator[Event, None]:
+    """What a device tells, from now on, without end."""
+    queue: asyncio.Queue[Event] = asyncio.Queue()
+    return _drain(queue, device.listen(queue.put_nowait))
+
+
+async def _drain(queue: asyncio.Queue[Event], stop_listening: Callable[[], None]) -> AsyncGenerator[Event, None]:
+    try:
+        while True:
+            yield await queue.get()
+    finally:
+        stop_listening()

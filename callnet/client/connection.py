@@ -1,0 +1,109 @@
+"""One WebSocket, from when it is open until it is closed: the layer below :class:`~callnet.client.Device`.
+
+It is for those who want to see and send frames as they are. Nothing is done by itself: what is lost stays so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+
+from callnet.client.errors import ConnectionClosed
+from callnet.client.frames import CloseReason
+from callnet.client.socket import ClientSocket, Way, open_socket
+
+Watch = Callable[[bytes, bool], object]
+"""Is told of each message, and whether it was sent (else it was received)."""
+
+
+def open_connection(
+    way: Way, reactor: IReactorTime, received: Callable[[bytes], object], watch: Watch | None = None
+) -> Deferred[Connection]:
+    """Open a WebSocket.
+
+    :param received: is called with every message that comes.
+    :param watch: is told of every message, in either direction, before anything is done with it.
+    :return: a Deferred with the connection.
+    :raises UpgradeRefused: (the Deferred) the server did not open it.
+    :raises Unreachable: (the Deferred) there is no way to the server.
+    """
+    socket = ClientSocket(reactor)
+    connection = Connection(socket, received, watch)
+    return open_socket(way, socket).addCallback(lambda _: connection)
+
+
+class Connection:
+    """A WebSocket that is open; :func:`open_connection` makes it, or :meth:`Server.connect`."""
+
+    def __init__(self, socket: ClientSocket, received: Callable[[bytes], object], watch: Watch | None) -> None:
+        self._socket: Final = socket
+        self._receive = received
+        self._watch = watch
+        self._close: CloseReason | None = None
+        self._mourners: list[Deferred[CloseReason]] = []
+        socket.received = self._received
+        socket.lost = self._lost
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What the server has chosen of what was offered, if anything."""
+        return self._socket.subprotocol
+
+    def send(self, request: msgspec.Struct) -> None:
+        """Send a request, as JSON.
+
+        :raises ConnectionClosed: it cannot be sent any more.
+        """
+        self.send_raw(msgspec.json.encode(request))
+
+    def send_raw(self, payload: bytes, *, binary: bool = False) -> None:
+        """Send any bytes in one message.
+
+        :raises ConnectionClosed: they cannot be sent any more.
+        """
+        if not self._socket.send(payload, binary):
+            raise ConnectionClosed(self._close or CloseReason(1006, "closing"))
+        if self._watch is not None:
+            self._watch(payload, True)
+
+    def ping(self, answered: Callable[[], object]) -> None:
+        """Ask whether the server lives, by a ping of the WebSocket (RFC 6455 §5.5.2)."""
+        self._socket.ask(answered)
+
+    def when_closed(self) -> Deferred[CloseReason]:
+        """A Deferred of the caller's own that fires when the connection is gone."""
+        if self._close is not None:
+            return succeed(self._close)
+        closed = Deferred[CloseReason](lambda _: self._mourners.remove(closed))
+        self._mourners.append(closed)
+        return closed
+
+    def close(self, code: int = 1000, reason: str = "") -> Deferred[CloseReason]:
+        """Close the connection in form, or cut it if the server does not answer within ``CLOSE_TIMEOUT``.
+
+        :param code: 1000 or 3000-4999.
+        """
+        if self._close is None:
+            self._socket.sendClose(code, reason)
+        return self.when_closed()
+
+    def abort(self) -> Deferred[CloseReason]:
+        """Cut the connection without a word."""
+        if self._close is None:
+            self._socket.cut()
+        return self.when_closed()
+
+    def _received(self, payload: bytes) -> None:
+        if self._watch is not None:
+            self._watch(payload, False)
+        self._receive(payload)
+
+    def _lost(self, close: CloseReason) -> None:
+        self._close = close
+        mourners, self._mourners = self._mourners, []
+        for mourner in mourners:
+            mourner.callback(close)

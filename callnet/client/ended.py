@@ -1,0 +1,30 @@
+"""Which calls a device has ended itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+REMEMBERED: Final = 50
+
+
+class Ended:
+    """The rooms of the last calls that it ended, and the phone that it took a call back from before it had a room."""
+
+    def __init__(self) -> None:
+        self._rooms: list[str] = []
+        self._withdrawn = ""
+
+    def add(self, room_id: str, phone: str) -> None:
+        """Note that a call was ended; ``room_id`` is empty if there was none yet."""
+        if not room_id:
+            self._withdrawn = phone
+        elif room_id not in self._rooms:
+            self._rooms = [room_id, *self._rooms][:REMEMBERED]
+
+    def begin_own(self) -> None:
+        """Note that the device calls someone: what is heard from now on is of this call."""
+        self._withdrawn = ""
+
+    def has(self, room_id: str, phone: str = "") -> bool:
+        """Tell whether it has ended the call of that room, which may be the one that it took back from ``phone``."""
+        return room_id in self._rooms or bool(phone and phone == self._withdrawn)

@@ -1,0 +1,51 @@
+"""What a device tells those who listen to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+from callnet.client.call import Call, CallState
+from callnet.client.frames import MissedCall
+from callnet.model import DeviceAddress
+
+DeviceState: TypeAlias = Literal["off", "connecting", "online", "offline", "elsewhere", "denied"]
+
+
+class StateEvent(Struct, frozen=True):
+    """The device is in another state (:attr:`Device.state`)."""
+
+    state: DeviceState
+
+
+class CallEvent(Struct, frozen=True):
+    """A call has begun or has changed. ``state`` is what its state then was."""
+
+    call: Call
+    state: CallState
+
+
+class PresenceEvent(Struct, frozen=True):
+    """A device of a contact has come or gone. Only the extended protocol tells."""
+
+    peer: DeviceAddress
+    online: bool
+
+
+class MissedEvent(Struct, frozen=True):
+    """Calls that nobody answered while the device was away, the latest first. Only the extended protocol tells."""
+
+    calls: Sequence[MissedCall]
+
+
+class SignalEvent(Struct, frozen=True):
+    """The other party of a call has said something (:meth:`Call.signal`)."""
+
+    call: Call
+    data: Any
+
+
+Event: TypeAlias = StateEvent | CallEvent | PresenceEvent | MissedEvent | SignalEvent
+Listener: TypeAlias = Callable[[Event], object]

@@ -1,0 +1,43 @@
+"""The client in Python plays each story of tests/client_stories, and tells what it is to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.trial.unittest import TestCase
+
+from tests.daemon import Daemon
+from tests.story_player import Player, expected, read, stories
+
+reactor: Any = installed
+
+
+class StoriesTests(TestCase):
+    """Each story, on each protocol that it names."""
+
+    timeout = 180
+
+    async def play(self, name: str, protocol: str) -> None:
+        """Play one."""
+        story = read(name)
+        daemon = Daemon(self.mktemp(), story.get("settings", ""))
+        self.addCleanup(daemon.stop)
+        await daemon.start()
+        self.assertEqual(expected(name, protocol), await Player(story, protocol, reactor).play(daemon))
+        self.assertNotIn("Traceback", daemon.log)
+
+
+def test_of(name: str, protocol: str) -> Callable[[StoriesTests], Coroutine[Any, Any, None]]:
+    """The test of one."""
+
+    async def test(self: StoriesTests) -> None:
+        await self.play(name, protocol)
+
+    test.__doc__ = read(name)["says"]
+    return test
+
+
+for _name, _protocol in stories():
+    setattr(StoriesTests, f"test_{_name}_{_protocol}".replace("-", "_"), test_of(_name, _protocol))
