@@ -106,6 +106,20 @@ class ContactTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list"), f"{B}  {A}\n")
         self.assert_one_line(self.fail_("contact", "remove", A, B), "no such contact")
 
+    def test_import_and_remove(self) -> None:
+        """One import puts some pairs in and takes others out, whether or not they are there; all of it or nothing."""
+        self.run_("contact", "add", A, B, "--name", "tv", "--both")
+        out = self.directory / "out.csv"
+        out.write_text(f"owner,contact,name\n{A},{B},\n{C},{A},\n")
+        done = self.invoke("contact", "import", "-", "--remove", str(out), given=f"owner,contact,name\n{A},{C},new\n")
+        self.assertEqual("1 contacts imported, 2 removed\n", done.stderr)
+        self.assertEqual(self.run_("contact", "list"), f"{A}  {C}  new\n{B}  {A}\n")
+        for row, why in ((f"{A},{C},", "to be removed"), ("1,2,", "line 2")):
+            out.write_text(f"owner,contact,name\n{row}\n")
+            given = f"owner,contact,name\n{A},{C},newer\n"
+            self.assert_one_line(self.fail_("contact", "import", "-", "--remove", str(out), given=given), why)
+        self.assertEqual(self.run_("contact", "list"), f"{A}  {C}  new\n{B}  {A}\n")
+
     def test_export_and_import(self) -> None:
         """What was exported can be imported, here and elsewhere, and is the same again."""
         names = ("", "plain", 'a "b", c', "'; DROP TABLE contact; --", "  spaces  ", "电视 📺", "=1+1")

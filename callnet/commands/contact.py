@@ -96,17 +96,23 @@ def list_(context: click.Context, owner: str | None) -> None:
 
 @contact.command("import")
 @click.argument("file", type=_CSV)
+@click.option("--remove", "out", type=_CSV, help="Take all pairs of this CSV file out of the lists in the same step.")
 @click.pass_context
-def import_(context: click.Context, file: TextIO) -> None:
+def import_(context: click.Context, file: TextIO, out: TextIO | None) -> None:
     """Put all pairs of a CSV FILE in (- is the standard input), or none if any row is wrong.
 
-    Its first line is: owner,contact,name. A pair that is there already gets the name that the file says.
+    Its first line is: owner,contact,name. A pair that is there already gets the name that the file says. Of pairs to
+    remove the name does not matter, nor whether they are there.
     """
     settings = settings_of(context)
-    pairs = contact_csv.read(file, phone_rule(settings.accounts.phone_format))
+    is_phone = phone_rule(settings.accounts.phone_format)
+    pairs = contact_csv.read(file, is_phone)
+    gone = [] if out is None else contact_csv.read(out, is_phone)
+    if {(pair.owner, pair.contact) for pair in pairs} & {(pair.owner, pair.contact) for pair in gone}:
+        raise CommandError("nothing was imported: a pair is to be put in, and to be removed")
     with opened(settings) as database:
-        contacts.add(database, pairs, time.time())
-    click.echo(f"{len(pairs)} contacts imported", err=True)
+        contacts.add(database, pairs, time.time(), gone=gone)
+    click.echo(f"{len(pairs)} contacts imported" + ("" if out is None else f", {len(gone)} removed"), err=True)
 
 
 @contact.command()

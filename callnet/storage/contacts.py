@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, select
 
 from callnet.errors import DataInvalid
 from callnet.model import BLOCKED_MAX
@@ -39,18 +39,25 @@ class Account(Struct, frozen=True):
     devices: int
 
 
-def add(database: Database, pairs: Sequence[Pair], now: float, missing: Sequence[Pair] = ()) -> None:
-    """Put pairs in, all or none. How long the lists are is the operator's business.
+def add(
+    database: Database, pairs: Sequence[Pair], now: float, missing: Sequence[Pair] = (), gone: Sequence[Pair] = ()
+) -> None:
+    """Put pairs in, and take others out, all or none. How long the lists are is the operator's business.
 
     :param pairs: one that is there already gets the new name.
     :param missing: one that is there already keeps its name.
+    :param gone: to take out, before others are put in, under whatever name they are there, if they are.
     """
     with database.write() as connection:
+        if gone:
+            row = contact.c
+            which = (row.owner == bindparam("of"), row.contact == bindparam("whom"))
+            connection.execute(contact.delete().where(*which), [{"of": one.owner, "whom": one.contact} for one in gone])
         for insert, some in ((database.insert_or_replace(contact), pairs), (database.insert_missing(contact), missing)):
             rows = [{"owner": pair.owner, "contact": pair.contact, "name": pair.name} for pair in some]
             if rows:
                 connection.execute(insert, rows)
-        changes.note(connection, [pair.owner for pair in (*pairs, *missing)], now)
+        changes.note(connection, [pair.owner for pair in (*pairs, *missing, *gone)], now)
 
 
 def remove(database: Database, owner: str, other: str, now: float) -> bool:

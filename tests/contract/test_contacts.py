@@ -49,6 +49,13 @@ class ContactsContract(DatabaseCase):
 
         return self.check(test)
 
+    def test_take_out(self) -> None:
+        """The operator puts pairs in and takes others out in one step; those that are not there are no error."""
+        contacts.add(self.database, [Pair(PHONE, FRIEND), Pair(FRIEND, PHONE)], 1.0)
+        gone = [Pair(PHONE, FRIEND, "another name"), Pair(OTHER, PHONE)]
+        contacts.add(self.database, [Pair(PHONE, OTHER)], 2.0, gone=gone)
+        self.assertEqual(self.pairs(), [Pair(PHONE, OTHER), Pair(FRIEND, PHONE)])
+
     def test_remove(self) -> Deferred[None]:
         """A contact is taken out of one list; to take out what is not there is no error."""
 
