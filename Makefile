@@ -11,7 +11,7 @@ NAME ?=
 OPTIONS ?=
 
 # What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
-TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy mariadb-client-core mariadb-server-core node-typescript nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
+TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy libnginx-mod-stream mariadb-client-core mariadb-server-core nginx-light node-typescript nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
 ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) buildah certbot curl debootstrap faketime iproute2 make nftables npm pebble procps
 # What the Debian package is built with.
 DEB_PACKAGES = debhelper dpkg-dev git python3-venv
@@ -181,4 +181,4 @@ audit: $(DEVELOPMENT) $(SUPPLY_CHAIN)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis twisted/plugins/dropin.cache
-	find callnet tests bench acceptance twisted -name __pycache__ -prune -exec rm -rf {} +
+	find callnet tests bench acceptance examples twisted -name __pycache__ -prune -exec rm -rf {} +

@@ -40,7 +40,7 @@ TWISTD: Final = (os.path.join(BIN, "twistd"), "--nodaemon", "--pidfile=", "calln
 
 URLS: Final = re.compile(
     r"is ready\.\n\s+phone +\S+\n\s+accounts +(?P<account>\S+)\n\s+signaling +(?P<signaling>\S+)\n"
-    r"\s+page +(?P<site>https://[^/\s]+)\S*\n\s+admin +(?P<admin>http://[^/\s]+)\S*\n"
+    r"\s+page +(?P<site>https://[^/\s]+|unix:)\S*\n\s+admin +(?P<admin>http://[^/\s]+)\S*\n"
 )
 
 reactor: Any = installed

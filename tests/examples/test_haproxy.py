@@ -1,0 +1,137 @@
+"""HAProxy in front of two nodes, by its example."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet import reactor as installed
+from twisted.internet.defer import DeferredList, gatherResults
+from twisted.trial.unittest import TestCase
+
+from callnet.config_file import load
+from tests.daemon import Daemon
+from tests.examples.balancers import LOGINS, PHONE, BehindTestCase, Haproxy, write_certificate
+from tests.examples.programs import PATIENCE
+from tests.processes import ProcessEnd
+from tests.redis_server import RedisServer
+
+SAMPLE: Final = Haproxy.example
+NODES: Final = {"a": "10.0.0.11", "b": "10.0.0.12"}
+
+reactor: Any = installed
+
+
+class SampleTests(TestCase):
+    """The sample as it is."""
+
+    def test_haproxy_finds_nothing_wrong(self) -> None:
+        """HAProxy finds nothing wrong with it, and warns of nothing."""
+        checked = subprocess.run(
+            ["haproxy", "-c", "-dW", "-q", "-f", SAMPLE], check=False, capture_output=True, text=True
+        )
+        self.assertEqual((checked.returncode, checked.stdout, checked.stderr), (0, "", ""))
+
+    def test_connections_to_a_machine_that_is_gone_end(self) -> None:
+        """Each server of clients has ``tcp-ut`` in its line: HAProxy does not take it from ``default-server``."""
+        servers = re.findall(r"^ +server .* track .*$", SAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
+        self.assertEqual(len(servers), 2 * len(NODES) * len(Haproxy.services))
+        self.assertEqual([line for line in servers if " tcp-ut 15s " not in line], [])
+
+    def test_callnet_takes_what_it_shows_of_its_settings(self) -> None:
+        """The settings of a node that it shows are settings."""
+        shown = re.findall(r"^#     (\[listeners\]\n(?:#     .*\n)+)", SAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
+        path = self.mktemp()
+        text = re.sub(r"^#     ", "", shown[0], flags=re.MULTILINE)
+        Path(path).write_text(f"accounts.open_enrolment_on_network = true\n{text}", encoding="utf-8")
+        self.assertEqual(len(list(load(path, {}).listeners.keyed())), 5)
+
+
+class NodesTests(BehindTestCase):
+    """Two nodes behind it, which share everything that nodes must share."""
+
+    async def begin(self, is_second: bool = False) -> None:
+        """Start Redis, the nodes and HAProxy, which soon knows that both nodes are ready."""
+        self.shared = os.path.abspath(self.mktemp())
+        os.makedirs(self.shared)
+        self.certificate = write_certificate(Path(self.shared, "nodes.pem"))
+        self.redis = RedisServer("redis")
+        self.addCleanup(self.redis.close)
+        self.nodes = [self.node() for _ in NODES]
+        for node in self.nodes:
+            self.addCleanup(node.stop)
+        await gatherResults([node.start() for node in self.nodes])
+        self.balancer = Haproxy(self.shared, dict(zip(NODES.values(), self.nodes, strict=True)), is_second)
+        self.balancer.start()
+        self.addCleanup(self.balancer.stop)
+        passed = "succeeded, reason: Layer7 check passed, code: 200"
+        checks = [f"{check}/{name}" for check in ("ready", "alive") for name in NODES]
+        await gatherResults([self.balancer.says(f"Health check for server {check} {passed}") for check in checks])
+
+    def node(self) -> Daemon:
+        """One of the nodes, with what all of them share."""
+        listener = '[{ endpoint = "tcp:0:interface=127.0.0.1", proxy_protocol = ["127.0.0.1"] }]'
+        return Daemon(
+            self.mktemp(),
+            f'''
+            accounts.open_enrolment_on_network = true
+            database.url = "sqlite:///{self.shared}/callnet.db"
+            limits.logins_a_minute_from_an_address = {LOGINS}
+            redis.url = "{self.redis.url()}"
+            tokens.signing_key = "{"k" * 32}"
+            tls = {{ certificate = "{self.shared}/nodes.pem", private_key = "{self.shared}/nodes.pem" }}
+            ''',
+            listeners="\n".join(f"listeners.{name} = {listener}" for name in (*Haproxy.services, "admin")),
+        )
+
+    async def test_devices_and_pages_come_through(self) -> None:
+        """Devices on different nodes call each other, pages come over TLS, and nodes see the addresses of clients."""
+        await self.begin()
+        await self.assert_comes_through()
+
+    async def test_a_reload(self) -> None:
+        """A reload closes no connection of a device, and whoever comes after it is served."""
+        await self.begin()
+        await self.assert_reload_loses_nothing()
+
+    async def test_limits(self) -> None:
+        """The limits of all nodes together go by the addresses of clients."""
+        await self.begin(is_second=True)
+        await self.assert_limits_go_by_clients()
+
+    async def test_a_node_is_killed(self) -> None:
+        """When a node is killed its devices are told at once, and everybody is served by the other one."""
+        await self.begin()
+        members = [await self.device(f"tv{number}") for number in range(4)]
+        end = ProcessEnd(self.nodes[0].pid)
+        told = DeferredList([each.lost() for each in members], fireOnOneCallback=True)
+        told.addTimeout(PATIENCE, reactor)
+        os.kill(self.nodes[0].pid, signal.SIGKILL)
+        await end.reached
+        await told
+        members += [await self.device(f"new{number}") for number in range(4)]
+        await gatherResults([each.device.until("online").addTimeout(PATIENCE, reactor) for each in members])
+
+    async def test_a_node_hangs(self) -> None:
+        """A node that hangs gets no more clients."""
+        await self.begin()
+        os.kill(self.nodes[0].pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, self.nodes[0].pid, signal.SIGCONT)
+        await gatherResults([self.balancer.says(f"Server {check}/a is DOWN") for check in ("ready", "alive")])
+        for number in range(4):
+            await self.device(f"tv{number}")
+
+    async def test_no_node_is_ready(self) -> None:
+        """When no node is ready, all that live are sent clients; who is connected stays so."""
+        await self.begin()
+        members = [await self.device(f"tv{number}") for number in range(2)]
+        # Whoever is answered is known.
+        await gatherResults([each.calls(PHONE, "nobody").until("over") for each in members])
+        self.redis.kill()
+        await gatherResults([self.balancer.says(f"Server ready/{name} is DOWN") for name in NODES])
+        members += [await self.device(f"new{number}") for number in range(2)]
+        self.assertEqual([each.device.state for each in members], ["online"] * 4)
