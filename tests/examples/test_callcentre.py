@@ -1,0 +1,180 @@
+"""The queue of examples/callcentre, with agents at their terminals, and callers with base devices."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet import reactor as installed
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+
+from callnet.accounts.logins import secret_hash
+from callnet.client import Call
+from callnet.model import DeviceAddress
+from callnet.storage import devices
+from callnet.storage.database import Database
+from tests.daemon import BIN, Daemon
+from tests.devices import Member, member, service_of
+from tests.examples.programs import EXAMPLES, PATIENCE, Script
+
+QUEUE: Final = "13800138000"
+LINES: Final = 3
+RINGS_FOR: Final = 4
+"""Seconds that an agent is rung here."""
+CALLERS: Final = ("13651884961", "13651884962", "13651884963", "13651884964")
+OPENED: Final = r"opened \S+/static/demo/direct_chat\.html\?room_id=([0-9a-f]{32})\n"
+"""What the agents' browser says here."""
+
+reactor: Any = installed
+
+
+class QueueTests(TestCase):
+    """A daemon, and a desk."""
+
+    timeout = 240
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        """Start them."""
+        self.daemon = Daemon(self.mktemp(), 'accounts.enrolment = "known"')
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.make_devices(*(f"line-{number + 1}" for number in range(LINES)), "bell", "agent-mei", "agent-bo")
+        browser = self.folder / "browser"
+        browser.write_text('#!/bin/sh\necho "opened $1"\n', encoding="utf-8")
+        browser.chmod(0o700)
+        self.environ = {
+            "CALLNET_SITE": self.daemon.site_url,
+            "CALLNET_CERTIFICATE": self.daemon.certificate,
+            "CALLNET_ADMIN": self.daemon.admin_url,
+            "CALLNET_ADMIN_KEY_FILE": f"{self.daemon.state_dir}/admin.key",
+            "QUEUE_PHONE": QUEUE,
+            "QUEUE_LINES": str(LINES),
+            "QUEUE_RINGS_FOR": str(RINGS_FOR),
+            "BROWSER": str(browser),
+        }
+        self.desk = await self.start("desk.py", rf"ready: {LINES} lines\n")
+        self.callers: dict[str, Member] = {}
+
+    def make_devices(self, *names: str) -> None:
+        """Make devices of the queue's phone as README.md does, and one of each caller."""
+        with closing(Database(f"sqlite:///{self.daemon.state_dir}/callnet.db")) as database:
+            devices.provision(database, QUEUE, names, 0.0, False)
+            for name in names:
+                devices.set_secret(database, DeviceAddress(QUEUE, name), secret_hash(name), 0.0)
+                (self.folder / f"{name}.json").write_text(f'{{"secret": "{name}"}}', encoding="utf-8")
+            for phone in CALLERS:
+                devices.provision(database, phone, ("tv",), 0.0, False)
+
+    async def start(self, script: str, ready: str, *arguments: str) -> Script:
+        """Start a script, and wait until it says that it is ready."""
+        started = Script(f"callcentre/{script}", str(self.folder), self.environ, *arguments)
+        started.start()
+        self.addCleanup(started.stop)
+        await started.says(ready)
+        return started
+
+    async def agent(self, name: str) -> Script:
+        """An agent at a terminal."""
+        return await self.start("agent.py", "online", name)
+
+    async def call(self, phone: str, device_id: str = "*") -> Call:
+        """Ring the queue's number with a base device, until it is known what comes of it."""
+        if phone not in self.callers:
+            self.callers[phone] = await member(self, service_of(self.daemon), phone, "tv")
+        call = self.callers[phone].calls(QUEUE, device_id)
+        await call.until("active").addTimeout(PATIENCE, reactor)
+        return call
+
+    async def taken(self, agent: Script) -> str:
+        """The room of the call that an agent is given, who takes it."""
+        await agent.says("Enter takes the call")
+        agent.said = b""
+        agent.write("\n")
+        return (await agent.says(OPENED))[1].decode()
+
+    async def test_in_order(self) -> None:
+        """Callers wait, and agents are given them in the order in which they came, as they become free."""
+        first, second = [await self.call(phone) for phone in CALLERS[:2]]
+        self.assertEqual([first.state, second.state], ["active", "active"])
+        agent = await self.agent("mei")
+        self.assertEqual(await self.taken(agent), first.room_id)
+        first.hang_up()
+        self.assertEqual(await self.taken(agent), second.room_id)
+        await self.desk.says("0 waiting")
+        self.assertEqual(second.state, "active")
+
+    async def test_agents_take_turns(self) -> None:
+        """Of those who are free it is the turn of who was given a call before all others."""
+        mei = await self.agent("mei")
+        call = await self.call(CALLERS[0])
+        self.assertEqual(await self.taken(mei), call.room_id)
+        call.hang_up()
+        await mei.says("The call is over")
+        bo = await self.agent("bo")
+        for agent, phone in ((bo, CALLERS[1]), (mei, CALLERS[2])):
+            call = await self.call(phone)
+            self.assertEqual(await self.taken(agent), call.room_id)
+            call.hang_up()
+            await agent.says("The call is over")
+
+    async def test_an_agent_who_does_not_answer(self) -> None:
+        """An agent who does not answer in time keeps nobody waiting: it is the turn of another."""
+        call = await self.call(CALLERS[0])
+        mei = await self.agent("mei")
+        await mei.says("Enter takes the call")
+        bo = await self.agent("bo")
+        await mei.says("Somebody else has it")
+        self.assertEqual(await self.taken(bo), call.room_id)
+
+    async def test_a_caller_who_goes(self) -> None:
+        """A caller who hangs up while an agent is rung leaves the queue, and the agent's device is still."""
+        call = await self.call(CALLERS[0])
+        agent = await self.agent("mei")
+        await agent.says("Enter takes the call")
+        call.hang_up()
+        await agent.says("or the caller has gone")
+        await self.desk.says("0 waiting")
+
+    async def test_a_full_queue(self) -> None:
+        """Who comes when all lines are taken is refused soon; a line that was left takes the next."""
+        calls = [await self.call(phone) for phone in CALLERS[:LINES]]
+        self.assertEqual([call.state for call in calls], ["active"] * LINES)
+        self.assertEqual((await self.call(CALLERS[LINES])).reason, "refused")
+        self.assertEqual((await self.call(CALLERS[LINES], "line-1")).reason, "busy")
+        self.desk.said = b""
+        calls[0].hang_up()
+        await self.desk.says(f"{LINES - 1} waiting")
+        call = await self.call(CALLERS[LINES])
+        self.assertEqual((call.state, call.reason), ("active", ""))
+
+    async def test_a_new_start(self) -> None:
+        """Who waits when the desk is started anew waits on, in the same order."""
+        first, second = [await self.call(phone) for phone in CALLERS[:2]]
+        await self.desk.stop()
+        self.desk = await self.start("desk.py", rf"ready: {LINES} lines\n")
+        agent = await self.agent("mei")
+        self.assertEqual(await self.taken(agent), first.room_id)
+        self.assertEqual(second.state, "active")
+        self.assertEqual(os.stat(self.folder / "line-1.json").st_mode & 0o077, 0)
+
+    async def test_what_the_page_says(self) -> None:
+        """With the devices that the commands of README.md make, the desk starts and an agent comes."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        [made, *_] = re.findall(r"```sh\n(.*?)```", (EXAMPLES / "callcentre/README.md").read_text("utf-8"), re.DOTALL)
+        self.assertIn("line-{1..10}", made)
+        script = made.replace("line-{1..10}", "line-1").replace("agent-mei agent-bo", "agent-mei")
+        await self.desk.stop()
+        environ = {"PATH": f"{BIN}:{os.environ['PATH']}", "CALLNET_CONFIG": self.daemon.environ["CALLNET_CONFIG"]}
+        ended = getProcessOutputAndValue("bash", ("-ec", script), environ, str(self.folder))
+        self.assertEqual(await ended, (b"", b"", 0))
+        self.assertEqual({file.stat().st_mode & 0o077 for file in self.folder.iterdir()}, {0})
+        self.environ["QUEUE_LINES"] = "1"
+        await self.start("desk.py", "ready: 1 lines\n")
+        await self.agent("mei")
