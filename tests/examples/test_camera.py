@@ -1,0 +1,103 @@
+"""The door camera of examples/camera, which devices with media look at."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Final
+
+from twisted.internet.utils import getProcessOutputAndValue
+
+from tests.browser.camera import Camera
+from tests.daemon import BIN
+from tests.examples.programs import EXAMPLES, Script
+from tests.integration.test_device_command import PHONE
+from tests.integration.test_device_media import SEEING, MediaCase
+
+DOOR: Final = ("13800138009", "door")
+STRANGER: Final = ("13651884961", "tv")
+PAGE: Final = EXAMPLES / "camera" / "README.md"
+
+
+class CameraTests(MediaCase):
+    """A camera, and who rings it."""
+
+    async def begin(self, **settings: str) -> Script:
+        """Make the device as the page says, with whom it is to answer, and start the camera."""
+        [commands, _] = re.findall(r"```sh\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+        self.assertIn(f"--auto-answer {PHONE[0]}", commands)
+        environ = {"PATH": f"{BIN}:{os.environ['PATH']}", "CALLNET_CONFIG": self.daemon.environ["CALLNET_CONFIG"]}
+        done = await getProcessOutputAndValue("bash", ("-ec", commands), environ, str(self.directory))
+        self.assertEqual(done[1:], (b"", 0))
+        environ = {
+            "CALLNET_SITE": self.daemon.site_url,
+            "CALLNET_CERTIFICATE": self.daemon.certificate,
+            "DOOR_PHONE": DOOR[0],
+            "DOOR_CREDENTIALS": "door.json",
+        }
+        self.environ = {**environ, **settings}
+        return await self.start()
+
+    async def start(self) -> Script:
+        """Start the camera."""
+        camera = Script("camera/camera.py", str(self.directory), self.environ, before=self.network.command)
+        camera.start()
+        self.addCleanup(camera.stop)
+        await camera.says("online\n")
+        return camera
+
+    async def test_who_is_listed(self) -> None:
+        """Who is listed is answered, sees and hears the door; when that is over the camera is there for the next."""
+        camera = await self.begin()
+        for _ in range(2):
+            phone = self.device(PHONE, "--call", *DOOR)
+            await phone.shows(SEEING)
+            await phone.shows("media: hearing sound")
+            phone.interrupt()
+            self.assertEqual(await phone.status(), 0)
+            await camera.says("the call is over")
+            camera.said = b""
+
+    async def test_others(self) -> None:
+        """Nobody else is answered."""
+        await self.begin()
+        stranger = self.device(STRANGER, "--call", *DOOR)
+        self.assertEqual(await stranger.status(), 1)
+        self.assertIn("refused the call", stranger.output)
+
+    async def test_a_film(self) -> None:
+        """What a film shows is sent, over and over; it is opened for a call, and closed when that is over."""
+        film = Camera.RED.record(self.directory)
+        camera = await self.begin(DOOR_CAMERA=str(film))
+        phone = self.device(PHONE, "--call", *DOOR)
+        await phone.shows("media: 30 pictures of the camera")
+        self.assertEqual(self.opened(camera, film), 1)
+        phone.interrupt()
+        await camera.says("the call is over")
+        self.assertEqual(self.opened(camera, film), 0)
+
+    async def test_no_camera(self) -> None:
+        """Without a camera where one should be the call is ended, and the next one is tried."""
+        camera = await self.begin(DOOR_CAMERA="/dev/video-none")
+        for _ in range(2):
+            phone = self.device(PHONE, "--call", *DOOR)
+            self.assertEqual(await phone.status(), 0)
+            await camera.says("there is no picture")
+            camera.said = b""
+
+    async def test_a_new_start(self) -> None:
+        """Killed and started anew it is back in its call."""
+        camera = await self.begin()
+        phone = self.device(PHONE, "--call", *DOOR)
+        await phone.shows(SEEING)
+        camera.signal(signal.SIGKILL)
+        await camera.has_ended
+        await self.start()
+        await phone.shows(f"(?s){SEEING}.*{SEEING}")
+
+    def opened(self, camera: Script, file: Path) -> int:
+        """How often a program has a file open."""
+        folder = Path(f"/proc/{camera.pid}/fd")
+        return [os.readlink(each) for each in folder.iterdir() if each.exists()].count(str(file))
