@@ -67,6 +67,13 @@ class PagesTests(SynchronousTestCase):
             if (part.suffix == ".py" and part.name != "__init__.py") or (part / "__init__.py").exists():
                 self.assertIn(part.name, layout)
 
+    def test_examples(self) -> None:
+        """examples.md lists every folder of examples/, and each has a page that says how to run it."""
+        listed = re.findall(r"^\| `(examples/[a-z]+)` ", text_of("docs/examples.md"), re.MULTILINE)
+        self.assertEqual(sorted(listed), sorted(f"examples/{path.name}" for path in (ROOT / "examples").iterdir()))
+        for folder in listed:
+            self.assertIn("```sh\n", text_of(f"{folder}/README.md"))
+
     def test_settings(self) -> None:
         """The settings that pages show are settings, which callnet would take."""
         for page in PAGES:
