@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -12,7 +11,6 @@ sys.path.insert(0, str(ROOT))
 project = "callnet"
 author = "the authors of callnet"
 copyright = author  # noqa: A001
-release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "tools.handbook.extension"]
 exclude_patterns = ["screens"]

@@ -37,7 +37,7 @@ def open_connection(
 
 
 class Connection:
-    """A WebSocket that is open; :func:`open_connection` makes it, or :meth:`Server.connect`."""
+    """A WebSocket that is open; :meth:`Server.connect` makes it."""
 
     def __init__(self, socket: ClientSocket, received: Callable[[bytes], object], watch: Watch | None) -> None:
         self._socket: Final = socket
