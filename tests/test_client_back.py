@@ -7,7 +7,8 @@ from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter
 
 from callnet.client import Unreachable
-from callnet.client.device import ASK_EVERY, ASK_IN_CALL, LONGEST_DELAY, TOO_SOON
+from callnet.client.attendance import LONGEST_DELAY, TOO_SOON
+from callnet.client.device import ASK_EVERY, ASK_IN_CALL
 from callnet.client.line import DEAD_AFTER, FIRST_DELAY, LOOK_EVERY
 from tests.calls_case import FRIEND, ROOM
 from tests.device_case import DeviceCase

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from callnet.client import EXTENDED, CallEvent, Device, Event, MissedEvent, PresenceEvent, SignalEvent
-from callnet.client.device import LONGEST_DELAY
+from callnet.client.attendance import LONGEST_DELAY
 from callnet.model import DeviceAddress
 from tests.calls_case import FRIEND, ROOM
 from tests.device_case import DeviceCase

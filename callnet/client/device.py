@@ -6,53 +6,30 @@ says who comes and goes, and a device that begins anew in a call that it accepte
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import replace
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
 
-from callnet.client.account import Account, ErrorCode
+from callnet.client.account import Account
+from callnet.client.attendance import Attendance, Told
 from callnet.client.call import Call
 from callnet.client.calls import Calls
-from callnet.client.connection import Connection, Watch
-from callnet.client.errors import AccountError, ClientError
-from callnet.client.events import (
-    DeviceState,
-    Event,
-    Listener,
-    MissedEvent,
-    PresenceEvent,
-    SignalEvent,
-    StateEvent,
-)
-from callnet.client.frames import CallOfPhone, Frame, MissedCall, Ping, PresentCall, Request, Signal, parse_frame
-from callnet.client.line import Line, Loss
+from callnet.client.connection import Watch
+from callnet.client.errors import AccountError
+from callnet.client.events import DeviceState, Event, Listener, MissedEvent, PresenceEvent, SignalEvent, StateEvent
+from callnet.client.frames import CallOfPhone, Frame, MissedCall, PresentCall, Request, Signal, parse_frame
+from callnet.client.line import Loss
 from callnet.client.news import News
-from callnet.client.server import EXTENDED
 from callnet.client.waiting import Waiting
 from callnet.model import EVERY_DEVICE, DeviceAddress
 
-LONGEST_DELAY: Final = 15.0
-"""Seconds, about, the most between two attempts to connect."""
 ASK_IN_CALL: Final = 2.0
 """Seconds between two questions whether the server lives, in a call ..."""
 ASK_EVERY: Final = 20.0
 """... and otherwise; the server may name another time for the latter."""
-TOO_SOON: Final = 5.0
-"""A token that was refused so many seconds after it was issued will be refused again: the server needs time."""
-
-TOKEN_INVALID: Final = 4401
-DISPLACED: Final = 4409
-UNAUTHORIZED: Final = 401
-
-HOPELESS: Final = (ErrorCode.PHONE, ErrorCode.DEVICE, ErrorCode.CODE, ErrorCode.DATA)
-"""After these a login with the same words cannot succeed: somebody has to say something else."""
 
 RESTING: Final[Sequence[DeviceState]] = ("off", "elsewhere", "denied")
 """The states that last until somebody does something."""
@@ -67,33 +44,41 @@ class Device:
 
     def __init__(self, account: Account, *, extended: bool = True, watch: Watch | None = None) -> None:
         self.account: Final = account
-        self.state: DeviceState = "off"
-        """``off`` · ``connecting`` before the first connection · ``online`` · ``offline``: it comes back by itself ·
-        ``elsewhere``: the same device has connected somewhere else, and this one stays away · ``denied``: the device
-        may not log in any more, :attr:`denial` says why."""
-        self.denial: AccountError | None = None
-        """Why it is ``denied``."""
-        self.is_extended = False
-        """Whether the extended protocol is spoken."""
         self.calls_of_phone: Sequence[CallOfPhone] = ()
         """The active calls of other devices of the phone as it connected; :meth:`pull` takes one over."""
-        self.loss = Loss()
-        """How the last connection was lost."""
-        self._reactor = account.server.reactor
-        self._offers = extended
-        self._watch = watch
         self._listeners: list[Listener] = []
         self._news = News()
-        self._calls = Calls(self._say, self._tell, self._news, self._reactor)
+        self._calls = Calls(self._say, self._tell, self._news, account.server.reactor)
         self._waiting: Waiting[DeviceState] = Waiting()
-        self._line: Line | None = None
-        self._login: Deferred[str] | None = None
-        self._login_timer: IDelayedCall | None = None
-        self._logged_in_at = -TOO_SOON
-        self._renewal: Deferred[None] = succeed(None)
+        told = Told(self._opened, self._heard, self._became, self._calls.revoked)
+        self._attendance = Attendance(account, extended, watch, self._ask_now, told)
         self._ask_every = ASK_EVERY
         self._unsaid: list[Request] = []
-        self._reconnect_in: float | None = None
+
+    @property
+    def state(self) -> DeviceState:
+        """How it is connected.
+
+        ``off`` · ``connecting`` before the first connection · ``online`` · ``offline``: it comes back by itself ·
+        ``elsewhere``: the same device has connected somewhere else, and this one stays away · ``denied``: the device
+        may not log in any more, :attr:`denial` says why.
+        """
+        return self._attendance.state
+
+    @property
+    def denial(self) -> AccountError | None:
+        """Why it is ``denied``."""
+        return self._attendance.denial
+
+    @property
+    def loss(self) -> Loss:
+        """How the last connection was lost, or why there was none."""
+        return self._attendance.loss
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether the extended protocol is spoken."""
+        return self._attendance.is_extended
 
     @property
     def call(self) -> Call | None:
@@ -110,27 +95,20 @@ class Device:
 
     def connect(self) -> None:
         """Connect, or come back from elsewhere; who has not logged in does so."""
-        self._leave()
-        self._become("connecting")
-        if self.account.is_logged_in:
-            self._dial()
-        else:
-            self._log_in()
+        self._attendance.connect()
 
     def close(self) -> Deferred[None]:
         """Leave. A call goes on for the time that the server allows.
 
         :return: a Deferred that fires when the connection is gone.
         """
-        gone = self._leave()
-        self._become("off")
+        gone = self._attendance.close()
         self._calls.left()
         return gone
 
     def check(self) -> None:
         """Find out now whether the server still answers: the person is back, or the machine has slept."""
-        if self._line is not None:
-            self._line.ask()
+        self._attendance.check()
 
     def until(self, *states: DeviceState) -> Deferred[DeviceState]:
         """Wait for one of these states.
@@ -166,30 +144,14 @@ class Device:
         """Take note that the page of a call has seen its end."""
         self._calls.note_end(call)
 
-    # What its line asks and tells
-
-    @property
-    def ask_every(self) -> float:
-        """See :class:`~callnet.client.line.Owner`."""
+    def _ask_now(self) -> float:
         return self._ask_every if self.call is None else ASK_IN_CALL
 
-    def dial(self, received: Callable[[bytes], object]) -> Deferred[Connection]:
-        """See :class:`~callnet.client.line.Owner`."""
-        token = self.account.token or ""
-        return self.account.server.connect(token, received, extended=self._offers, watch=self._watch)
-
-    def question(self) -> Request | None:
-        """See :class:`~callnet.client.line.Owner`."""
-        return Ping() if self.is_extended else None
-
-    def opened(self, connection: Connection) -> None:
-        """See :class:`~callnet.client.line.Owner`."""
-        self.is_extended = connection.subprotocol == EXTENDED
+    def _opened(self) -> None:
         if not self.is_extended:
-            self._ready()
+            self._admitted()
 
-    def heard(self, payload: bytes) -> None:
-        """See :class:`~callnet.client.line.Owner`."""
+    def _heard(self, payload: bytes) -> None:
         frame = parse_frame(payload)
         match frame.type:
             case "welcome":
@@ -203,31 +165,9 @@ class Device:
                 if self.call is not None and self.call.room_id == frame.room_id:
                     self._tell(SignalEvent(self.call, frame.fields.get("data")))
             case "going_away":
-                self._reconnect_in = frame.number("reconnect_in")
+                self._attendance.reconnect_in = frame.number("reconnect_in")
             case _:
                 self._calls.hear(frame)
-
-    def lost(self, loss: Loss) -> float | None:
-        """See :class:`~callnet.client.line.Owner`."""
-        self.loss = loss
-        is_unauthorized = loss.refusal is not None and loss.refusal.status == UNAUTHORIZED
-        if loss.code == DISPLACED:
-            self._leave()
-            self._become("elsewhere")
-        elif loss.code == TOKEN_INVALID or is_unauthorized:
-            self._leave()
-            self._be_refused()
-        else:
-            self._become("offline")
-        reconnect_in, self._reconnect_in = self._reconnect_in, None
-        return reconnect_in
-
-    # Being online
-
-    def _dial(self) -> None:
-        self.is_extended = False
-        self._line = Line(self, self._reactor, LONGEST_DELAY)
-        self._line.open()
 
     # The extended server has looked at the token only when it says its welcome.
     def _welcomed(self, frame: Frame) -> None:
@@ -235,83 +175,21 @@ class Device:
         self.calls_of_phone = _list_of(frame, "calls_of_phone", CallOfPhone)
         with self._news:
             self._calls.welcomed(_convert(frame.fields.get("call"), PresentCall))
-            self._ready()
+            self._admitted()
 
-    def _ready(self) -> None:
-        if self._line is not None:
-            self._line.settle()
+    def _admitted(self) -> None:
         with self._news:
-            self._become("online")
+            self._attendance.admitted()
             unsaid, self._unsaid = self._unsaid, []
             for request in unsaid:
                 self._say(request)
-        self._renewal = self.account.renew().addErrback(_let_be)
 
     def _say(self, request: Request) -> None:
-        if self.state == "online" and self._line is not None:
-            known = request if self.is_extended else replace(request, id="")
-            if self._line.say(known):
-                return
-        if not isinstance(request, Signal):
+        if not self._attendance.say(request) and not isinstance(request, Signal):
             self._unsaid.append(request)
 
-    def _leave(self) -> Deferred[None]:
-        line, self._line = self._line, None
-        login, self._login = self._login, None
-        if self._login_timer is not None:
-            self._login_timer.cancel()
-            self._login_timer = None
-        if login is not None:
-            login.cancel()
-        self._renewal.cancel()
-        return succeed(None) if line is None else line.close()
-
-    # Logging in
-
-    def _be_refused(self) -> None:
-        if self.account.token is None:  # it has logged out itself
-            self._calls.revoked()
-            self._become("off")
-            return
-        self._become("offline")
-        if self._reactor.seconds() - self._logged_in_at < TOO_SOON:
-            self._log_in_later(None)
-        else:
-            self._log_in()
-
-    def _log_in(self) -> None:
-        self._login_timer = None
-        login = self._login = self.account.login()
-        login.addCallbacks(partial(self._logged_in, login), partial(self._not_logged_in, login))
-
-    def _logged_in(self, login: Deferred[str], _token: str) -> None:
-        if login is self._login:  # else it was closed, or told to connect anew
-            self._login = None
-            self._logged_in_at = self._reactor.seconds()
-            self._dial()
-
-    def _not_logged_in(self, login: Deferred[str], failure: Failure) -> None:
-        if login is not self._login:
-            return
-        failure.trap(ClientError)
-        self._login = None
-        error: Any = failure.value
-        if isinstance(error, AccountError) and error.code in HOPELESS:
-            self.denial = error
-            self._become("denied")
-        else:
-            self._log_in_later(error.retry_after if isinstance(error, AccountError) else None)
-
-    def _log_in_later(self, seconds: float | None) -> None:
-        jitter = 0.5 + random.random()  # noqa: S311  so that not all come at once
-        delay = LONGEST_DELAY * jitter if seconds is None else seconds + jitter
-        self._login_timer = self._reactor.callLater(delay, self._log_in)
-
-    # Telling
-
-    def _become(self, state: DeviceState) -> None:
-        if state != self.state:
-            self.state = state
+    def _became(self, state: DeviceState) -> None:
+        with self._news:
             self._tell(StateEvent(state))
             self._news.add(lambda: self._waiting.tell(state))
 
@@ -319,11 +197,6 @@ class Device:
         with self._news:
             for listener in self._listeners:
                 self._news.add(partial(listener, event))
-
-
-def _let_be(failure: Failure) -> None:
-    """A token that could not be renewed is good for another day."""
-    failure.trap(ClientError, CancelledError)
 
 
 def _convert(value: object, kind: Any) -> Any:
