@@ -158,10 +158,10 @@ async def serve() -> None:
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     async with aio.running() as reactor:
         device = device_at(reactor)
-        door = Door(device)
+        door, events = Door(device), aio.events(device)
         device.connect()
         try:
-            async for event in aio.events(device):
+            async for event in events:
                 door.heard(event)
         finally:
             await aio.wait(door.leave())
