@@ -16,6 +16,8 @@ from tests.test_pages import EVERYWHERE
 
 HERE: Final = "tests.integration.test_page_commands"
 NEWCOMER: Final = "acceptance.newcomer"
+SWITCH: Final = "tests.integration.test_migrating_page"
+TELEVISION: Final = "tests.browser.test_tutorial_javascript"
 OPERATOR: Final = "acceptance.operators_guide"
 
 RUN_BY: Final[Mapping[str, Mapping[str, str]]] = {
@@ -35,6 +37,14 @@ RUN_BY: Final[Mapping[str, Mapping[str, str]]] = {
         "callnet account export": HERE,
     },
     "docs/many-machines.md": {"python3 -c": HERE, "runuser -u postgres": HERE},
+    "docs/migrating.md": {
+        "apt-get install": SWITCH,
+        "install -m 0600": SWITCH,
+        "callnet migrate --dry-run": SWITCH,
+        "callnet migrate --url-file": SWITCH,
+        "systemctl stop live-server": SWITCH,
+        "systemctl stop callnet": SWITCH,
+    },
     "docs/monitoring.md": {"ssh -L": OPERATOR},
     "docs/operating.md": {
         "adduser --system": OPERATOR,
@@ -53,6 +63,7 @@ RUN_BY: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "docs/tls.md": {"#!/bin/sh": "acceptance.acme", "certbot certonly": "acceptance.acme"},
     "docs/turn.md": {"(umask 077": OPERATOR},
+    "docs/tutorial-javascript.md": {"mkdir": TELEVISION, ".venv/bin/callnet contact add": TELEVISION},
     "docs/upgrading.md": {"cd /opt/callnet": OPERATOR},
     "docs/webhooks.md": {"callnet webhook list": HERE},
 }

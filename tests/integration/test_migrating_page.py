@@ -19,12 +19,12 @@ from tests.daemon import BIN
 from tests.migrate_case import TAKEN, A, MigrateCase
 from tests.test_layers import ROOT
 
-PAGE: Final = ROOT / "docs" / "migrating.md"
+MIGRATING: Final = ROOT / "docs" / "migrating.md"
 
 
 def blocks(language: str) -> list[str]:
     """The blocks in a language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", MIGRATING.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 class PageTests(MigrateCase):
@@ -66,23 +66,24 @@ class PageTests(MigrateCase):
 
     def test_there_and_back(self) -> None:
         """Everything moves, and what has come since goes back."""
-        driver, files, trial, first, switch, back = readme.commands(PAGE)
         grant, row = blocks("sql")
-        self.type(driver)
+        self.type(readme.command(MIGRATING, "apt-get install"))
         self.seed.run(*filter(str.strip, grant.replace("live_server", self.seed.name).split(";")))
-        self.type(files)
+        self.type(readme.command(MIGRATING, "install -m 0600"))
         for name, content in (("url", self.seed.url("callnet", "PASSWORD")), ("key", "short")):
             file = self.directory / f"older.{name}"
             self.assertEqual(file.stat().st_mode & 0o777, 0o600)
             file.write_text(content)
-        self.assertIn("4 to take over", self.type(trial))
-        taken = self.type(first)
+        self.assertIn("4 to take over", self.type(readme.command(MIGRATING, "callnet migrate --dry-run")))
+        taken = self.type(readme.command(MIGRATING, "callnet migrate --url-file"))
         for line in TAKEN:
             self.assertIn(line, taken)
         self.put_devices((A, "late"))
-        self.assertIn("devices: 5 read, 1 taken over", self.type(switch))
+        switched = self.type(readme.command(MIGRATING, "systemctl stop live-server"))
+        self.assertIn("devices: 5 read, 1 taken over", switched)
         self.run_("account", "add", A, "new")
-        self.assertIn("devices: 6 read, 1 given back", self.type(back))
+        given_back = self.type(readme.command(MIGRATING, "systemctl stop callnet"))
+        self.assertIn("devices: 6 read, 1 given back", given_back)
         self.assertIn((A, "new"), self.devices())
         self.assertEqual(
             self.told.read_text().splitlines()[1:],
