@@ -123,6 +123,17 @@ class ComingBackTests(DeviceCase):
         self.wait(DEAD_AFTER + LOOK_EVERY)
         self.assertEqual(["offline"], self.states())
 
+    def test_no_welcome(self) -> None:
+        """An extended server that opens the socket and then says nothing is given up as well."""
+        self.close(1001)
+        self.wait(FIRST_DELAY * 1.5)
+        self.arrive()
+        self.wait(DEAD_AFTER - LOOK_EVERY)
+        self.assertFalse(self.is_trying())
+        self.wait(2 * LOOK_EVERY + FIRST_DELAY * 3)
+        self.assertTrue(self.is_trying())
+        self.assertEqual(["offline"], self.states())
+
     def test_questions(self) -> None:
         """It asks now and then whether the server lives, and more often in a call."""
         self.wait(ASK_EVERY + LOOK_EVERY)

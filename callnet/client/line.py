@@ -142,9 +142,9 @@ class Line:
             return
         self._opening, self._connection = None, connection
         connection.when_closed().addCallback(partial(self._closed, attempt))
+        self._owner.opened(connection)
         if self._owner.question() is None:
             self._unanswered_since = None  # nothing was asked that is still to be answered
-        self._owner.opened(connection)
 
     def _unopened(self, attempt: int, failure: Failure) -> None:
         if attempt != self._attempt:

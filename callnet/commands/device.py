@@ -77,7 +77,8 @@ def device(
     """Be a device: log in, show every frame, ring, answer, hang up.
 
     Ctrl-C ends the call, or the ringing; when there is none, it leaves. With --call the command ends with
-    that call: with status 0 if it was answered, else 1. With --media the device is in its call's room itself, without
+    that call: with status 0 if it was answered, else 1. When its connection is lost it comes back by itself, and its
+    call goes on. With --media the device is in its call's room itself, without
     a browser, and comes back into its call if it is started anew.
     """
     if not media and (play or record):
