@@ -136,6 +136,22 @@ test("what is said while the connection is away is said when it is back, before 
   assert.deepEqual(FakeSocket.last.said, [HANGUP, { type: "call", to_phone: "2", to_device_id: "phone", id: "call-2" }]);
 });
 
+test("who is told of a change may do what it likes: what that causes is told after, and to everybody in this order", (t) => {
+  const { device, told } = online(t);
+  device.addEventListener("call", ({ detail: call }) => {
+    if (call.isOver && call.peer.phone === "2") device.place("4", "tv");
+  });
+  const seen = [];
+  device.addEventListener("call", ({ detail }) => seen.push(`${detail.peer.phone} ${detail.state}`));
+  device.place("2", "phone");
+  FakeSocket.last.hear({ ...SUCCESS, id: "call-1" });
+  // The server rings for another call: the one before is over, and a listener answers that with a call of its own.
+  FakeSocket.last.hear({ type: "called", from_phone: "3", from_device_id: "tv", room_id: "b".repeat(32) });
+  assert.deepEqual(seen, ["2 calling", "2 active", "2 over", "3 over", "3 over", "4 calling"]);
+  assert.deepEqual(FakeSocket.last.said.map(({ type }) => type), ["call", "called_refuse", "call"]);
+  assert.deepEqual([device.call.peer.phone, told.length], ["4", 8]);
+});
+
 test("who has connected elsewhere stays away until told to come back", (t) => {
   const { clock, device, told } = online(t);
   FakeSocket.last.lose(4409);

@@ -142,7 +142,7 @@ export class Device extends Teller {
    * @returns {Call | null} null if it is not online: nothing was done
    */
   place(phone, deviceId = "*") {
-    return this.state === "online" ? this.#calls.place(phone, deviceId) : null;
+    return this.state === "online" ? this._during(() => this.#calls.place(phone, deviceId)) : null;
   }
 
   /**
@@ -152,7 +152,7 @@ export class Device extends Teller {
    *   extended protocol is not spoken: nothing was done
    */
   pull(roomId) {
-    return this.state === "online" && this.#isExtended ? this.#calls.pull(roomId) : null;
+    return this.state === "online" && this.#isExtended ? this._during(() => this.#calls.pull(roomId)) : null;
   }
 
   /**
@@ -161,7 +161,7 @@ export class Device extends Teller {
    * @param {RememberedCall} call
    */
   resume(call) {
-    this.#calls.resume(call);
+    this._during(() => this.#calls.resume(call));
   }
 
   /**
@@ -189,7 +189,7 @@ export class Device extends Teller {
       askEvery: () => (this.call === null ? this.#askEvery : ASK_IN_CALL),
       longestDelay: LONGEST_DELAY,
       opened: (protocol) => this._opened(protocol),
-      heard: (frame) => this._heard(frame),
+      heard: (frame) => this._during(() => this._heard(frame)),
       lost: (code, wasOpen) => this._lost(code, wasOpen),
     });
   }

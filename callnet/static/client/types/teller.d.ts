@@ -1,5 +1,6 @@
 /**
- * An EventTarget whose events have types.
+ * An EventTarget whose events have types, and are told in the order in which things happened, and none while something
+ * is going on: who is told may do what it likes, and what it causes is told after.
  * @template {object} Events by the name of an event
  */
 export class Teller<Events extends object> extends EventTarget {
@@ -19,4 +20,13 @@ export class Teller<Events extends object> extends EventTarget {
      * @param {unknown} detail
      */
     protected _tell(type: keyof Events & string, detail: unknown): void;
+    /**
+     * Do something, and tell of what came of it when it is done.
+     * @protected
+     * @template Result
+     * @param {() => Result} work
+     * @returns {Result}
+     */
+    protected _during<Result>(work: () => Result): Result;
+    #private;
 }
