@@ -161,7 +161,7 @@ def _note(step: Note, row: _Row, at: Sequence[float]) -> Iterator[str]:
     half = max(width_of(step.text, _SMALL), at[step.last] - at[step.first]) / 2 + _GAP
     place = f'x="{middle - half:.1f}" y="{row.top}" width="{2 * half:.1f}" height="{row.height - 4}"'
     yield f'<rect class="note" {place} rx="3"/>'
-    yield _text(step.text, middle, row.top + 16, "more")
+    yield _text(step.text, middle, row.top + 16, "noted")
 
 
 def _text(text: str, x: float, y: float, kind: str) -> str:
