@@ -19,6 +19,8 @@ _LETTER: Final = 0.62
 """How wide a Latin letter of a monospaced face is, in its size; one of Chinese is 1."""
 _NARROWEST: Final = 96.0
 """Between two participants."""
+_SMALLEST: Final = 0.78
+"""How much smaller it may be shown, so that its small letters can be read: what does not fit then is scrolled to."""
 _HEAD: Final = 30.0
 _GAP: Final = 12.0
 _EDGE: Final = 6.0
@@ -67,7 +69,7 @@ def draw(diagram: Diagram, title: str) -> str:
     parts = [*_participants(diagram, at, height), *(part for row in rows for part in _drawn(row, at, width))]
     return (
         f'<figure class="sequence"><svg role="img" aria-label="{escape(title)}" viewBox="0 0 {width:.0f} {height:.0f}"'
-        f' style="width:{width:.0f}px">{"".join(parts)}</svg></figure>'
+        f' style="width:{width:.0f}px;min-width:{_SMALLEST * width:.0f}px">{"".join(parts)}</svg></figure>'
     )
 
 
