@@ -136,7 +136,7 @@ test("no answer, or one that is none, is unreachable", async (t) => {
 function connecting(test, site, kept = null, options = {}) {
   FakeSocket.all = [];
   const device = new Device(account(site, { kept }), { WebSocket: FakeSocket, ...options });
-  test.after(() => device.close());
+  test.after(() => void device.close());
   device.connect();
   return device;
 }

@@ -192,12 +192,16 @@ test("a frame of a type that it does not know changes nothing", (t) => {
   assert.deepEqual([told, device.call], [["connecting", "online"], null]);
 });
 
-test("who closes a device hears no more of its sockets", (t) => {
+test("who closes a device hears no more of its sockets, but of the moment at which the last is gone", async (t) => {
   const { clock, device, told } = online(t);
   const socket = FakeSocket.last;
-  device.close();
-  assert.equal(socket.isClosed, true);
+  let isGone = false;
+  const gone = device.close().then(() => (isGone = true));
+  await settled();
+  assert.deepEqual([socket.isClosed, isGone], [true, false]);
   socket.lose(1005);
+  await gone;
+  await device.close();
   clock.pass(60_000);
   assert.deepEqual([told, FakeSocket.all.length], [["connecting", "online", "off"], 1]);
 });

@@ -111,7 +111,7 @@ class Actor {
   }
 
   close() {
-    this.device.close();
+    return this.device.close();
   }
 
   call({ whom, all_of, address }, actors) {

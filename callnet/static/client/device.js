@@ -113,11 +113,12 @@ export class Device extends Teller {
     else this._logIn();
   }
 
-  /** Leave. A call goes on for the time that the server allows. */
+  /** Leave; the promise is kept when the connection is gone. A call goes on for the time that the server allows. */
   close() {
-    this._leave();
+    const gone = this._leave();
     this._become("off");
     this.#calls.left();
+    return gone;
   }
 
   /** Find out now whether the server still answers: the person is back, or the machine has slept. */
@@ -175,8 +176,9 @@ export class Device extends Teller {
   /** @private */
   _leave() {
     this.#turn += 1;
-    this.#line?.close();
+    const gone = this.#line?.close();
     this.#line = null;
+    return gone ?? Promise.resolve();
   }
 
   /** @private */

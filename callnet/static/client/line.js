@@ -104,12 +104,20 @@ export class Line {
     this.#failures = 0;
   }
 
-  /** Close it for good; nothing is reported any more. */
+  /**
+   * Close it for good; nothing is reported any more.
+   * @returns {Promise<void>} of the moment at which the socket is gone
+   */
   close() {
     this.#isClosed = true;
     globalThis.removeEventListener?.("online", this.#online);
     clearTimeout(this.#retrying);
+    const socket = this.#socket;
     this._abandon();
+    if (socket === null) return Promise.resolve();
+    return new Promise((resolve) => {
+      socket.onclose = socket.onerror = () => resolve();
+    });
   }
 
   /** @private */

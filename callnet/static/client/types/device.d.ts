@@ -26,8 +26,8 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
     get isExtended(): boolean;
     /** Connect, or come back from elsewhere. */
     connect(): void;
-    /** Leave. A call goes on for the time that the server allows. */
-    close(): void;
+    /** Leave; the promise is kept when the connection is gone. A call goes on for the time that the server allows. */
+    close(): Promise<void>;
     /** Find out now whether the server still answers: the person is back, or the machine has slept. */
     check(): void;
     /**

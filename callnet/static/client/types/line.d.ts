@@ -39,8 +39,11 @@ export class Line {
     ask(): void;
     /** The server let us in: should it be lost, the next attempts come quickly again. */
     settle(): void;
-    /** Close it for good; nothing is reported any more. */
-    close(): void;
+    /**
+     * Close it for good; nothing is reported any more.
+     * @returns {Promise<void>} of the moment at which the socket is gone
+     */
+    close(): Promise<void>;
     /** @private */
     private _connect;
     /**
