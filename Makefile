@@ -152,8 +152,11 @@ version: $(RUNTIME)
 dist: $(DEVELOPMENT)
 	@$(BIN)/python -m tools.release dist
 
+# There is a proof of this name, too.
+ifneq (acceptance,$(firstword $(MAKECMDGOALS)))
 release: $(DEVELOPMENT)
 	@$(BIN)/python -m tools.release release '$(VERSION)'
+endif
 
 # The tool that writes the lock files is not in them: no version of it is better than another.
 LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' build/lock/bin/uv pip compile --quiet --upgrade --universal \
