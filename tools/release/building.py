@@ -81,7 +81,12 @@ def _version_of(folder: Path) -> str:
 
 
 def _pack(manifest: Path, version: str, target: Path, environment: Mapping[str, str]) -> None:
-    """Write the version into the manifest of a package, which is a copy, and pack it."""
+    """Write the version into the manifest of a package, which is a copy, and pack it.
+
+    npm takes over who may read a file, which depends on the umask with which the copy was made.
+    """
+    for path in manifest.parent.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
     told = json.loads(manifest.read_text(encoding="utf-8"))
     manifest.write_text(json.dumps({**told, "version": for_npm(version)}, indent=2) + "\n", encoding="utf-8")
     _do(["npm", "pack", "--silent", "--pack-destination", str(target)], manifest.parent, environment)
