@@ -223,7 +223,11 @@ def _built(commit: str, folder: Path) -> Path:
 def _made(folder: Path) -> Path:
     """The package of this one, as the page has it made."""
     command = readme.command(PACKAGES, "make deb")
-    done = subprocess.run(["sh", "-c", command], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    # A make within a make would say where it is.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    )
     return Path(shutil.copy(ROOT / done.stdout.splitlines()[-1], folder))
 
 
