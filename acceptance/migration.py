@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -254,22 +255,29 @@ def prove(brief: bool, seed: int) -> Outcome:
     few = _memory_of_few(random, FEW)
     counts: dict[str, object] = {"accounts": accounts, f"memory for {FEW} accounts, MiB": round(few / 1024, 1)}
     misses: list[str] = []
-    for name, secret in (("SQLite", SHORT), ("PostgreSQL", LONG)):
-        older = OlderServer(random, secret, accounts, BAD)
-        with tempfile.TemporaryDirectory(prefix="callnet-proof-") as folder:
-            url = f"sqlite:///{folder}/callnet.db" if name == "SQLite" else postgres.new_database_url()
-            move = Move(older, Path(folder), url)
-            with running(move.settings) as daemon:
-                move.take_over(daemon)
-                asyncio.run(move.call(daemon, random, calls))
-                asyncio.run(move.give_back(daemon, random, calls))
-                move.misses.extend(f"the daemon logged {line}" for line in daemon.complaints())
-        counts.update({f"{name}: {what}": count for what, count in move.counts.items()})
-        misses.extend(f"{name}: {miss}" for miss in move.misses)
-        most = max(float(str(count)) for what, count in move.counts.items() if "memory" in what)
-        if most * 1024 > few + MORE:
-            misses.append(f"{name}: {most} MiB, where {FEW} accounts take {few / 1024:.1f}")
+    # Of its own: the one that proofs share ends with the thread of the proof that asked for it first.
+    with ExitStack() as stack:
+        server = postgres.Server()
+        stack.callback(server.remove)
+        for name, secret in (("SQLite", SHORT), ("PostgreSQL", LONG)):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="callnet-proof-"))
+            url = f"sqlite:///{folder}/callnet.db" if name == "SQLite" else server.new_database_url()
+            move = Move(OlderServer(random, secret, accounts, BAD), Path(folder), url)
+            _there_and_back(move, random, calls)
+            counts.update({f"{name}: {what}": count for what, count in move.counts.items()})
+            misses.extend(f"{name}: {miss}" for miss in move.misses)
+            most = max(float(str(count)) for what, count in move.counts.items() if "memory" in what)
+            if most * 1024 > few + MORE:
+                misses.append(f"{name}: {most} MiB, where {FEW} accounts take {few / 1024:.1f}")
     return Outcome(counts, misses)
+
+
+def _there_and_back(move: Move, random: Random, calls: int) -> None:
+    with running(move.settings) as daemon:
+        move.take_over(daemon)
+        asyncio.run(move.call(daemon, random, calls))
+        asyncio.run(move.give_back(daemon, random, calls))
+        move.misses.extend(f"the daemon logged {line}" for line in daemon.complaints())
 
 
 PROOF: Final = Proof(
