@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
+
+from tests import own_servers
 
 _UNPRIVILEGED: Final = "nobody"
 ROOT: Final = "root"
@@ -90,11 +91,7 @@ class Server:
     def __init__(self) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="callnet-mariadb-"))
         self._names = (f"seed_{number}" for number in itertools.count())
-        self._prefix = ["setpriv", "--pdeathsig", "KILL"]  # it ends when this process does, however that ends
-        if os.geteuid() == 0:  # MariaDB refuses to run as root
-            user = pwd.getpwnam(_UNPRIVILEGED)
-            os.chown(self._directory, user.pw_uid, user.pw_gid)
-            self._prefix += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        self._prefix = own_servers.prefix(self._directory, _UNPRIVILEGED, "KILL")
         install = ["mariadb-install-db", "--no-defaults", f"--datadir={self._data}", "--skip-test-db"]
         options = ["--auth-root-authentication-method=normal", "--skip-name-resolve", "--skip-log-bin"]
         done = subprocess.run([*self._prefix, *install, *options], capture_output=True, text=True, cwd="/", check=False)
@@ -135,17 +132,6 @@ class Server:
             "log-warnings": "0",  # what it says after its start nobody reads
         }
         settings = [f"--{name}={value}" for name, value in options.items()]
-        self._process = subprocess.Popen(
-            [*self._prefix, "mariadbd", "--no-defaults", "--skip-networking", "--skip-name-resolve", *settings],
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd="/",
-            env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"},
-        )
-        assert self._process.stderr is not None
-        said = []
-        for line in self._process.stderr:
-            said.append(line)
-            if "ready for connections" in line:
-                return
-        raise RuntimeError("MariaDB did not start:\n" + "".join(said))
+        command = [*self._prefix, "mariadbd", "--no-defaults", "--skip-networking", "--skip-name-resolve", *settings]
+        environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
+        self._process = own_servers.start(command, "ready for connections", environment)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
-import pwd
 import re
 import shutil
 import signal
@@ -19,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import psycopg
+
+from tests import own_servers
 
 _INSTALLATIONS = Path("/usr/lib/postgresql")
 _USER = "postgres"
@@ -48,11 +49,7 @@ class Server:
         self._binaries = _newest_binaries()
         self._directory = Path(tempfile.mkdtemp(prefix="callnet-pg-"))
         self._names = (f"test_{number}" for number in itertools.count())
-        self._prefix = ["setpriv", "--pdeathsig", "QUIT"]  # it ends when this process does, however that ends
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            user = pwd.getpwnam(_USER)
-            os.chown(self._directory, user.pw_uid, user.pw_gid)
-            self._prefix += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        self._prefix = own_servers.prefix(self._directory, _USER, "QUIT")
         initdb: list[str | Path] = [
             self._binaries / "initdb",
             "-D",
@@ -96,19 +93,8 @@ class Server:
             "shared_buffers": "16MB",
         }
         settings = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
-        self._process = subprocess.Popen(
-            [*self._prefix, self._binaries / "postgres", "-D", self._data, *settings],
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd="/",
-        )
-        assert self._process.stderr is not None
-        said = []
-        for line in self._process.stderr:
-            said.append(line)
-            if "ready to accept connections" in line:
-                return
-        raise RuntimeError("PostgreSQL did not start:\n" + "".join(said))
+        command: list[str | Path] = [*self._prefix, self._binaries / "postgres", "-D", self._data, *settings]
+        self._process = own_servers.start(command, "ready to accept connections")
 
     def crash(self) -> None:
         """Stop it at once, as if it had crashed; nothing of its data is lost."""
