@@ -1,4 +1,4 @@
-"""The programs of the tutorials, typed in from their pages, call and are called by the web phone in Chromium."""
+"""docs/tutorial-python.md, typed in as it stands: a television that calls the web phone, and is called by it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from twisted.internet.interfaces import IProcessTransport
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from acceptance import readme
 from callnet.client import Account
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.phone_visitor import ALICE, TELEVISION, phone
 from tests.browser.stage import Stage
 from tests.devices import service_of
+from tests.test_layers import ROOT
 
-DOCS: Final = Path(__file__).parent.parent.parent / "docs"
+TUTORIAL: Final = ROOT / "docs" / "tutorial-python.md"
+FILE: Final = "television.py"
 MOST_LINES: Final = 100
 PATIENCE: Final = 60
 """Seconds that anything may take on a machine that is busy with other tests."""
@@ -29,10 +32,10 @@ PATIENCE: Final = 60
 reactor: Any = installed
 
 
-def program_of(page: str, language: str) -> str:
-    """The one block of a page that is a program."""
-    [program] = re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
-    return str(program)
+def program() -> str:
+    """The one block of the page that is a program."""
+    [block] = [block for block in readme.blocks(TUTORIAL) if block.language == "python"]
+    return block.text
 
 
 class TypedIn(ProcessProtocol):
@@ -89,45 +92,30 @@ class TypedIn(ProcessProtocol):
             shown.callback(match)
 
 
-class Tutorial:
-    """What the television of a tutorial does, in whichever language it is written.
-
-    A subclass says where the program is, and how it is run.
-    """
-
-    PAGE = ""
-    LANGUAGE = ""
-    FILE = ""
-    COMMAND: tuple[str, ...] = ()
-
-    def environ(self) -> dict[str, str]:
-        """What the program finds in its environment, beside what the tests do."""
-        raise NotImplementedError
+class PythonTests(BrowserCase):
+    """What the television of the tutorial in Python does."""
 
     def television(self) -> TypedIn:
         """Type it in, and run it. What opens its pages writes down where they are."""
-        case: Any = self
-        directory = Path(case.mktemp()).absolute()
+        directory = Path(self.mktemp()).absolute()
         directory.mkdir(parents=True)
-        (directory / self.FILE).write_text(program_of(self.PAGE, self.LANGUAGE), encoding="utf-8")
+        (directory / FILE).write_text(program(), encoding="utf-8")
         browser = directory / "browser"
         browser.write_text('#!/bin/sh\necho "browser: $1"\nexec sleep 600\n', encoding="ascii")
         browser.chmod(0o755)
         process = TypedIn()
-        command = (*self.COMMAND, self.FILE, case.daemon.site_url, *TELEVISION)
-        environ = {**os.environ, "BROWSER": str(browser), **self.environ()}
+        command = (sys.executable, FILE, self.daemon.site_url, *TELEVISION)
+        environ = {**os.environ, "BROWSER": str(browser), "SSL_CERT_FILE": self.daemon.certificate}
         reactor.spawnProcess(process, command[0], command, environ, str(directory))
-        case.addCleanup(process.stop)
+        self.addCleanup(process.stop)
         return process
 
     def test_length(self) -> None:
         """The program has no more than 100 lines."""
-        case: Any = self
-        case.assertLessEqual(len(program_of(self.PAGE, self.LANGUAGE).splitlines()), MOST_LINES)
+        self.assertLessEqual(len(program().splitlines()), MOST_LINES)
 
     def test_calls(self) -> Deferred[None]:
         """It is called and calls, is answered by a key, opens the page, where both see each other, and hangs up."""
-        case: Any = self
 
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(Camera.RED))
@@ -150,15 +138,13 @@ class Tutorial:
             viewer.await_state("ended")
             in_reactor(lambda: television.shows("the call is over"))
             in_reactor(lambda: television.type("q"))
-            case.assertEqual(0, in_reactor(lambda: television.ended))
-            case.assertNotIn("Traceback", television.output)
+            self.assertEqual(0, in_reactor(lambda: television.ended))
+            self.assertNotIn("Traceback", television.output)
 
-        played: Deferred[None] = case.play(story)
-        return played
+        return self.play(story)
 
     def test_comes_back(self) -> Deferred[None]:
         """When the daemon is gone it says so, and is back when that is; then it calls whom it has in its list."""
-        case: Any = self
 
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(None))
@@ -166,11 +152,11 @@ class Tutorial:
             in_reactor(self.befriend)
             television = in_reactor(self.television)
             in_reactor(lambda: television.shows(r"1: Alice \(\S+\), online"))
-            in_reactor(case.daemon.stop)
+            in_reactor(self.daemon.stop)
             in_reactor(lambda: television.shows("is offline"))
-            case.daemon = case.daemon.successor("")
-            case.addCleanup(case.daemon.stop)
-            in_reactor(case.daemon.start)
+            self.daemon = self.daemon.successor("")
+            self.addCleanup(self.daemon.stop)
+            in_reactor(self.daemon.start)
             in_reactor(lambda: television.shows("is online"))
             in_reactor(lambda: television.shows(r"1: Alice \(\S+\), online"))
             in_reactor(lambda: television.type("1"))
@@ -180,23 +166,8 @@ class Tutorial:
             alice.press("call-hangup")
             in_reactor(lambda: television.shows("the call is over"))
 
-        played: Deferred[None] = case.play(story)
-        return played
+        return self.play(story)
 
     def befriend(self) -> Deferred[None]:
         """Put Alice in the television's list."""
-        case: Any = self
-        return Account(service_of(case.daemon), *TELEVISION).add_contact(ALICE.phone, "Alice")
-
-
-class PythonTests(Tutorial, BrowserCase):
-    """The one in Python."""
-
-    PAGE = "tutorial-python.md"
-    LANGUAGE = "python"
-    FILE = "television.py"
-    COMMAND = (sys.executable,)
-
-    def environ(self) -> dict[str, str]:
-        """The certificate that is to be trusted."""
-        return {"SSL_CERT_FILE": self.daemon.certificate}
+        return Account(service_of(self.daemon), *TELEVISION).add_contact(ALICE.phone, "Alice")
