@@ -28,11 +28,13 @@ DEVELOPMENT = $(VENV)/development-on-$(MADE_BY)
 SUPPLY_CHAIN = build/supply-chain/on-$(MADE_BY)
 MANUAL = build/manual/on-$(MADE_BY)
 
-.PHONY: help run test screens schemas types manual lint format bench acceptance lock sbom licences audit deb version dist release clean
+.PHONY: help run test test-unit test-slow screens schemas types manual lint format bench acceptance lock sbom licences audit deb version dist release clean
 
 help:
 	@echo 'make run          start callnet on this machine (HOST=0.0.0.0: for everyone who can reach it)'
-	@echo 'make test         run all tests; installs what they need when run as root'
+	@echo 'make test         run the tests of callnet; installs what they need when run as root'
+	@echo 'make test-unit    run those that need nothing but Python'
+	@echo 'make test-slow    run the tests of the tools, which build packages and the manual'
 	@echo 'make screens      test how the page looks, and renew the pictures of it in docs/screens'
 	@echo 'make schemas      renew what docs/ says of frames and requests, from the structs'
 	@echo 'make manual       build the manual from docs/: build/manual/html/index.html; a warning is an error'
@@ -89,15 +91,21 @@ else
 	@exec $(BIN)/twistd --nodaemon --pidfile= callnet
 endif
 
-test: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
-	@tools/test-lanes $(BIN)/python
+test-unit: $(DEVELOPMENT)
+	@tools/test-lanes $(BIN)/python '--jobs=2 tests.unit tests.rules tests.contract'
+
+test: test-packages $(DEVELOPMENT)
+	@tools/test-lanes $(BIN)/python 'tests.unit tests.rules tests.contract tests.servers tests.cluster' 'tests.integration tests.examples' tests.browser
+
+test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
+	@tools/test-lanes $(BIN)/python tests.tools
 
 .PHONY: test-packages acceptance-packages
 test-packages:
 	@tools/debian-packages $(TEST_PACKAGES)
 
 screens: test-packages $(DEVELOPMENT) $(MANUAL)
-	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens tests.browser.test_phone_screens tests.browser.test_dashboard.DashboardUnderLoadTests tests.browser.test_manual_screens
+	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens tests.browser.test_phone_screens tests.browser.test_dashboard.DashboardUnderLoadTests tests.tools.test_manual_screens
 
 schemas: $(INSTALLED)
 	@$(BIN)/python -m tools.handbook.reference

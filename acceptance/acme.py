@@ -22,11 +22,14 @@ from pathlib import Path
 from typing import Final
 
 from acceptance import readme
-from acceptance.daemon import running, stop, wait_for
-from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.daemon import running
+from acceptance.proof import Outcome, Proof
 from acceptance.tls import TAKEN_UP_IN, Files, Line
 from acceptance.wire import HOST, login
-from tests.redis_server import free_ports
+from harness import ROOT
+from harness.daemon import wait_for
+from harness.own_servers import stop
+from harness.redis_server import free_ports
 
 TLS: Final = ROOT / "docs" / "tls.md"
 NAME: Final = "callnet.example.org"

@@ -11,11 +11,14 @@ from typing import Any, Final
 from msgspec import Struct
 
 from acceptance.bad_values import BAD_STRINGS, HUGE, WRONG_TYPES, mutated, spoilt, with_field
-from acceptance.wire import BINARY, PING, TEXT, Closed, Refused, WebSocket, frame
+from acceptance.wire import Closed, WebSocket
+from harness.websocket import BINARY, PING, TEXT, Refused, client_frame, server_frame
 
 NOBODY: Final = {"phone": "19911111111", "device_id": "nobody"}
 ROOM: Final = "0123456789abcdef0123456789abcdef"
-PROBE: Final = frame(TEXT, json.dumps({"type": "call", "to_phone": "19922222222", "to_device_id": "probe"}).encode())
+PROBE: Final = client_frame(
+    TEXT, json.dumps({"type": "call", "to_phone": "19922222222", "to_device_id": "probe"}).encode()
+)
 """A good call, to see whether the connection still works."""
 
 GOOD: Final[tuple[Mapping[str, Any], ...]] = (
@@ -50,9 +53,9 @@ def cases() -> Iterator[Case]:
             yield from _of_field(good, field, ERROR if field == "type" else wrong)
         for name, data in spoilt(good):
             right = {ERROR, wrong, "closed 1007"} if "type" in json.dumps(good) else {ERROR}
-            yield Case(f"{good['type']}: {name}", frame(TEXT, data), frozenset(right))
+            yield Case(f"{good['type']}: {name}", client_frame(TEXT, data), frozenset(right))
         twice = json.dumps(good).encode().replace(b"{", b'{"type": "call", ', 1)
-        yield Case(f"{good['type']}: two types", frame(TEXT, twice), frozenset({ERROR, INVALID}))
+        yield Case(f"{good['type']}: two types", client_frame(TEXT, twice), frozenset({ERROR, INVALID}))
     yield from _of_the_transport()
 
 
@@ -64,40 +67,40 @@ def _of_field(good: Mapping[str, Any], field: str, wrong: str) -> Iterator[Case]
             right = {SILENCE}  # it cancels a call
         elif kind != "call" and field != "room_id" and name == "empty":
             right = {ERROR, SILENCE, "calling_be_hangup expired"}  # such names route nothing
-        yield Case(f"{kind} {field}: {name}", frame(TEXT, with_field(good, field, value)), frozenset(right))
+        yield Case(f"{kind} {field}: {name}", client_frame(TEXT, with_field(good, field, value)), frozenset(right))
     huge = with_field(good, field, "1" * HUGE)
-    yield Case(f"{kind} {field}: 10 MB", frame(TEXT, huge), frozenset({"closed 1009", "closed 1006"}))
+    yield Case(f"{kind} {field}: 10 MB", client_frame(TEXT, huge), frozenset({"closed 1009", "closed 1006"}))
 
 
 def _of_the_transport() -> Iterator[Case]:
     good = json.dumps(GOOD[0]).encode()
-    halves = frame(TEXT, good[:20], fin=False), frame(0, good[20:])
+    halves = client_frame(TEXT, good[:20], fin=False), client_frame(0, good[20:])
     offline, nonsense = frozenset({"call_failed offline"}), CLOSED_FOR_NONSENSE
     yield Case("in two fragments", halves[0] + halves[1], offline)
-    yield Case("a ping between fragments", halves[0] + frame(PING, b"x") + halves[1], offline)
-    bytewise = b"".join(frame(0, good[i : i + 1], fin=i == len(good) - 1) for i in range(1, len(good)))
-    yield Case("a fragment a byte", frame(TEXT, good[:1], fin=False) + bytewise, offline)
-    yield Case("binary", frame(BINARY, good), frozenset({"closed 1003"}))
-    yield Case("no text at all", frame(TEXT, b""), frozenset({ERROR}))
-    yield Case("a header that promises 10 MB", frame(TEXT, b"1" * HUGE)[:14], frozenset({"closed 1009"}))
-    endless = frame(TEXT, b" " * 4000, fin=False) + frame(0, b" " * 4000, fin=False) * 20
+    yield Case("a ping between fragments", halves[0] + client_frame(PING, b"x") + halves[1], offline)
+    bytewise = b"".join(client_frame(0, good[i : i + 1], fin=i == len(good) - 1) for i in range(1, len(good)))
+    yield Case("a fragment a byte", client_frame(TEXT, good[:1], fin=False) + bytewise, offline)
+    yield Case("binary", client_frame(BINARY, good), frozenset({"closed 1003"}))
+    yield Case("no text at all", client_frame(TEXT, b""), frozenset({ERROR}))
+    yield Case("a header that promises 10 MB", client_frame(TEXT, b"1" * HUGE)[:14], frozenset({"closed 1009"}))
+    endless = client_frame(TEXT, b" " * 4000, fin=False) + client_frame(0, b" " * 4000, fin=False) * 20
     yield Case("fragments without end", endless, frozenset({"closed 1009", "closed 1006"}))
-    yield Case("not masked", frame(TEXT, good, masked=False), nonsense)
-    yield Case("an unknown opcode", frame(5, good), nonsense)
-    yield Case("reserved bits", bytes([0xF1]) + frame(TEXT, good)[1:], nonsense)
-    yield Case("a continuation of nothing", frame(0, good), nonsense)
-    yield Case("a text within a fragmented text", halves[0] + frame(TEXT, good), nonsense)
-    yield Case("a fragmented ping", frame(PING, b"x", fin=False), nonsense)
-    yield Case("a long ping", frame(PING, b"x" * 126), nonsense)
+    yield Case("not masked", server_frame(TEXT, good), nonsense)
+    yield Case("an unknown opcode", client_frame(5, good), nonsense)
+    yield Case("reserved bits", bytes([0xF1]) + client_frame(TEXT, good)[1:], nonsense)
+    yield Case("a continuation of nothing", client_frame(0, good), nonsense)
+    yield Case("a text within a fragmented text", halves[0] + client_frame(TEXT, good), nonsense)
+    yield Case("a fragmented ping", client_frame(PING, b"x", fin=False), nonsense)
+    yield Case("a long ping", client_frame(PING, b"x" * 126), nonsense)
     yield Case("a close code that is not allowed", bytes([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xED]), nonsense)
     yield Case("a close frame of one byte", bytes([0x88, 0x81, 0, 0, 0, 0, 0x03]), nonsense)
-    yield Case("invalid UTF-8", frame(TEXT, b"\xff\xfe"), nonsense | {ERROR})
+    yield Case("invalid UTF-8", client_frame(TEXT, b"\xff\xfe"), nonsense | {ERROR})
 
 
 def into_a_call_of_others(room: str, random: Random) -> Case:
     """An answer or a hang-up of somebody who has no part in the call of ``room``."""
     fields = {**random.choice(GOOD[1:]), "room_id": room}
-    return Case(f"{fields['type']} in a room of others", frame(TEXT, json.dumps(fields).encode()), MEDDLING)
+    return Case(f"{fields['type']} in a room of others", client_frame(TEXT, json.dumps(fields).encode()), MEDDLING)
 
 
 async def try_case(port: int, case: Case, token: str) -> str | None:
@@ -111,11 +114,11 @@ async def try_random(port: int, random: Random, token: str) -> str | None:
     good = json.dumps(random.choice(GOOD)).encode()
     match random.randrange(4):
         case 0:
-            sent = mutated(frame(TEXT, good), random)
+            sent = mutated(client_frame(TEXT, good), random)
         case 1:
             sent = random.randbytes(random.randint(1, 300))
         case _:
-            sent = frame(TEXT, mutated(good, random))
+            sent = client_frame(TEXT, mutated(good, random))
     got = await _answer_to(port, token, sent, patience=1)
     fine = got in CLOSED_FOR_NONSENSE or not got.startswith("closed")
     return None if fine else f"{got} after {sent!r}"

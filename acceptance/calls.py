@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final
 
-from acceptance.daemon import Daemon, running
+from acceptance.daemon import CountedDaemon, running
 from acceptance.device import Device
 from acceptance.habits import Habits
 from acceptance.ledger import Address, Ledger
@@ -104,7 +104,7 @@ async def prove_free(devices: Sequence[Device], ledger: Ledger) -> None:
         await callee.until(lambda device: device.room is None, 3)
 
 
-async def run(daemon: Daemon, ledger: Ledger, phones: int, seconds: float, random: Random) -> int:
+async def run(daemon: CountedDaemon, ledger: Ledger, phones: int, seconds: float, random: Random) -> int:
     """The whole story of one fleet. Returns its size."""
     devices = fleet((daemon.ports["account"], daemon.ports["signaling"]), ledger, phones, random)
     await use(devices, random, seconds)
@@ -114,7 +114,7 @@ async def run(daemon: Daemon, ledger: Ledger, phones: int, seconds: float, rando
     return len(devices)
 
 
-def left_over(daemon: Daemon, before: dict[str, int], brief: bool) -> list[str]:
+def left_over(daemon: CountedDaemon, before: dict[str, int], brief: bool) -> list[str]:
     """What the daemon holds more than ``before``, once it has had time to forget.
 
     ``brief``: do not wait until it forgets calls that are over, and do not look at what keeps them.

@@ -18,9 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from acceptance.daemon import stop, wait_for
-from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.proof import Outcome, Proof
 from acceptance.tools import installed
+from harness import ROOT
+from harness.daemon import wait_for
+from harness.own_servers import stop
 
 VIRTUALENV: Final = "virtualenv==20.15.1"
 """The last that makes environments for Python 2.7."""

@@ -26,12 +26,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from acceptance import readme
-from acceptance.daemon import START_LIMIT, STOP_LIMIT, complaints, wait_for
 from acceptance.namespaces import Namespace
 from acceptance.one_call import CALLEE, CALLER, call
-from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.proof import Outcome, Proof
 from acceptance.systems import minimal_debian
 from acceptance.wire import login, post
+from harness import ROOT
+from harness.daemon import START_LIMIT, STOP_LIMIT, wait_for
+from harness.leaks import complaints
 
 BASE: Final = "docker.io/library/debian:trixie-slim"
 IMAGE: Final = "localhost/callnet"
@@ -151,10 +153,11 @@ class Life:
         """All of it."""
         said = self._do("callnet", "--version").strip()
         self._expect(said == f"callnet, version {version()}", f"its version is told as {said!r}")
-        self._do("callnet", "account", "add", *CALLER)
+        self._do("callnet", "account", "add", *CALLER, "--no-secret")
         _, *command = podman("exec")
         self._do(*command)
         self._expect(tuple(command[-2:]) == CALLEE, f"the page adds another device: {command}")
+        self._do("callnet", "account", "secret", *CALLEE, "--clear")  # the devices here cannot be told one
         self._serve(self._first_time)
         self._container = self._new()
         self._serve(self._again)

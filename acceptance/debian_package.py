@@ -24,14 +24,16 @@ from typing import Any, Final
 from msgspec import Struct
 
 from acceptance import readme
-from acceptance.daemon import START_LIMIT, STOP_LIMIT, complaints
 from acceptance.one_call import CALLEE, CALLER, call
-from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.proof import Outcome, Proof
 from acceptance.revision import previous
 from acceptance.services import Service, Unit
 from acceptance.systems import System, minimal_debian
 from acceptance.wire import login, post
-from tests.redis_server import free_ports
+from harness import ROOT
+from harness.daemon import START_LIMIT, STOP_LIMIT
+from harness.leaks import complaints
+from harness.redis_server import free_ports
 
 PACKAGE: Final = "callnet"
 UNIT: Final = "usr/lib/systemd/system/callnet.service"

@@ -11,7 +11,7 @@ from typing import Final
 
 from acceptance import bad_frames, bad_http
 from acceptance.calls import left_over
-from acceptance.daemon import Daemon, running
+from acceptance.daemon import CountedDaemon, running
 from acceptance.device import Device
 from acceptance.ledger import Address, Ledger
 from acceptance.proof import Outcome, Proof
@@ -80,7 +80,7 @@ class Innocents:
 class Attack:
     """Gives trials to a few bad clients at once and gathers what was answered wrongly."""
 
-    def __init__(self, daemon: Daemon, ledger: Ledger, random: Random) -> None:
+    def __init__(self, daemon: CountedDaemon, ledger: Ledger, random: Random) -> None:
         self._daemon = daemon
         self._ledger = ledger
         self._random = random
@@ -142,7 +142,7 @@ class Attack:
             await self.give_one("frames into calls of others", bad_frames.try_case(port, case, self._tokens[0]))
 
 
-async def run(daemon: Daemon, ledger: Ledger, random: Random, rounds: int) -> tuple[list[str], str]:
+async def run(daemon: CountedDaemon, ledger: Ledger, random: Random, rounds: int) -> tuple[list[str], str]:
     """The innocent call while the others do what they should not. What was wrong, and how they waited."""
     attack = Attack(daemon, ledger, random)
     await attack.begin()

@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from acceptance.daemon import Daemon, running, wait_for
+from acceptance.daemon import CountedDaemon, running
 from acceptance.older_server import OlderServer, expected_refusals
 from acceptance.proof import Outcome, Proof
 from acceptance.wire import WebSocket, login, post
@@ -38,7 +38,8 @@ from callnet.migration.rows import MOVED, Kind
 from callnet.model import DeviceAddress
 from callnet.storage import moving
 from callnet.storage.database import Database
-from tests import postgres
+from harness import postgres
+from harness.daemon import wait_for
 
 ACCOUNTS: Final = 100_000
 BRIEF: Final = 2_000
@@ -108,7 +109,7 @@ class Move:
         seconds = time.monotonic() - began
         return Run(done.returncode, done.stdout, done.stderr, seconds, int(memory.read_text()))
 
-    def take_over(self, daemon: Daemon) -> None:
+    def take_over(self, daemon: CountedDaemon) -> None:
         """Try it, do it, and do it again; then have the daemon read its keys."""
         key = ("--key", str(self._folder / "older.key"))
         for name, word, options in (
@@ -120,7 +121,7 @@ class Move:
             self._note(name, run)
             self._judge(name, word, run, 0 if name == "done again" else 1)
         daemon.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "the signing keys were read" in daemon.log(), 10, "the new key")
+        wait_for(lambda: "the signing keys were read" in daemon.log, 10, "the new key")
         self._compare("taken over", {TABLES[kind]: self._here(kind) for kind in Kind}, self._good())
 
     def _note(self, name: str, run: Run) -> None:
@@ -163,7 +164,7 @@ class Move:
             if lost or more:
                 self.misses.append(f"{name}: {table} lacks {lost} rows, and has {more} that should not be there")
 
-    async def call(self, daemon: Daemon, random: Random, calls: int) -> None:
+    async def call(self, daemon: CountedDaemon, random: Random, calls: int) -> None:
         """Devices come with tokens of the older server, read their lists, and call somebody there."""
         account, signaling = daemon.ports["account"], daemon.ports["signaling"]
         answered = 0
@@ -183,7 +184,7 @@ class Move:
         if answered < calls:
             self.misses.append(f"{calls - answered} of {calls} calls failed")
 
-    async def give_back(self, daemon: Daemon, random: Random, devices: int) -> None:
+    async def give_back(self, daemon: CountedDaemon, random: Random, devices: int) -> None:
         """Devices log in here for the first time, and list somebody; then all of it goes back."""
         account, older = daemon.ports["account"], self._older
         before = {table: older.rows(table) for table in TABLES.values()}

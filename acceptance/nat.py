@@ -27,13 +27,13 @@ from random import Random
 from typing import Final
 
 from acceptance.browser import see_each_other
-from acceptance.daemon import WITHOUT_LIMITS, complaints, launch, ports, stop
+from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon
 from acceptance.houses import House, Street, street
 from acceptance.proof import Outcome, Proof
+from harness.coturn import Coturn
 from tests.browser.camera import Camera
 from tests.browser.continuity import listen, longest_pause, longest_silence, path, since_movement, watch
 from tests.browser.stage import Stage, stage
-from tests.coturn import Coturn
 
 OUTSIDE: Final = "198.18.0.0-198.19.255.255"
 """Where the houses are, a range to which the sample of etc/ has coturn relay nothing."""
@@ -82,14 +82,13 @@ class Call:
             watch(visitor)
         began = time.monotonic()
         disturbance()
-        while time.monotonic() < began + SETTLED or not self._moves():
+        while time.monotonic() < began + SETTLED or not self._is_repaired():
             if time.monotonic() > began + CUT + LIMIT:
-                return time.monotonic() - began, f"the pictures did not come back within {LIMIT:.0f} s"
+                states = " and ".join(visitor.state for visitor in self.both)
+                return time.monotonic() - began, f"no repair within {LIMIT:.0f} s, the pages are {states}"
             self.red.wait(200)
         pause = max(longest_pause(visitor) for visitor in self.both)
         for visitor in self.both:
-            if visitor.state != "connected":
-                return pause, f"a page is {visitor.state}"
             if "relay" not in path(visitor):
                 return pause, "there was a way without a relay"
         return pause, see_each_other(self.red, self.blue, self._random)
@@ -116,8 +115,9 @@ class Call:
             visitor.await_movement()  # a picture that was held comes back slowly
         return came, see_each_other(self.red, self.blue, self._random)
 
-    def _moves(self) -> bool:
-        return all(since_movement(visitor) < 1.0 for visitor in self.both)
+    # A page says that it is connected up to a second after its picture moves: it looks once a second.
+    def _is_repaired(self) -> bool:
+        return all(visitor.state == "connected" and since_movement(visitor) < 1.0 for visitor in self.both)
 
 
 def disturbances(call: Call, house: House) -> dict[str, tuple[Callable[[], None], float]]:
@@ -136,14 +136,12 @@ def disturbances(call: Call, house: House) -> dict[str, tuple[Callable[[], None]
 
 
 @contextmanager
-def serving(places: Street, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Run coturn and a daemon on the host. The URL of its site, and its log."""
+def serving(places: Street, folder: Path) -> Iterator[CountedDaemon]:
+    """Run coturn and a daemon on the host."""
     secret = secrets.token_hex(16)
     command = places.host.command
     with closing(Coturn(secret, addresses=[places.address], peers=[OUTSIDE], within=command)) as coturn:
-        state = folder / "state"
         settings = f"""
-state_dir = "{state}"
 [accounts]
 open_enrolment_on_network = true
 [turn]
@@ -152,17 +150,16 @@ stun = {json.dumps(coturn.stun)}
 secret = "{secret}"
 adhoc = true
 {WITHOUT_LIMITS}
+"""
+        listeners = f"""
 [listeners]
 account = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
 signaling = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
 site = [{{ endpoint = "tcp:0:interface={places.address}" }}]
-admin = [{{ endpoint = "unix:{state}/admin" }}]
+admin = [{{ endpoint = "unix:{folder}/admin" }}]
 """
-        process = launch(folder, settings, before=command)
-        try:
-            yield f"https://{places.address}:{ports(process, folder / 'log')['site']}", folder / "log"
-        finally:
-            stop(process)
+        with CountedDaemon(folder, settings, before=command, listeners=listeners) as daemon:
+            yield daemon
 
 
 def prove(brief: bool, seed: int) -> Outcome:
@@ -175,8 +172,8 @@ def prove(brief: bool, seed: int) -> Outcome:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callnet-nat-")))
         places = stack.enter_context(street())
-        url, log = stack.enter_context(serving(places, folder))
-        browsers = stack.enter_context(stage(url, folder))
+        daemon = stack.enter_context(serving(places, folder))
+        browsers = stack.enter_context(stage(daemon.site_url, folder))
         call = Call(browsers, places, folder, random)
         ways = [sorted(path(visitor)) for visitor in call.both]
         misses += ["there was a way without a relay" for way in ways if "relay" not in way]
@@ -194,7 +191,7 @@ def prove(brief: bool, seed: int) -> Outcome:
         for visitor in call.both:
             visitor.forgive("WebSocket")  # the browser reports each try
         misses += browsers.complaints()
-        misses += [f"the daemon logged {line}" for line in complaints(log.read_text(errors="replace"))]
+        misses += [f"the daemon logged {line}" for line in daemon.complaints()]
     counts = {"until they saw each other": f"{call.took:.1f} s", "by way of": ways[0]}
     counts |= {name: _described(seconds) for name, seconds in pauses.items()}
     return Outcome({**counts, f"a way out of {NARROW} kB/s": squeezed}, misses)

@@ -19,9 +19,11 @@ from typing import Final
 
 from acceptance import readme
 from acceptance.browser import meet, see_each_other
-from acceptance.daemon import STOP_LIMIT, complaints, wait_for
-from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.proof import Outcome, Proof
 from acceptance.systems import System, minimal_debian, this_machine
+from harness import ROOT
+from harness.daemon import STOP_LIMIT, wait_for
+from harness.leaks import complaints
 from tests.browser.stage import stage
 
 SITE: Final = "https://localhost:8080"

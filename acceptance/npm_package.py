@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from acceptance.daemon import running
-from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.proof import Outcome, Proof
+from harness import ROOT
 
 CLIENT: Final = ROOT / "callnet" / "static" / "client"
 PROGRAM: Final = ROOT / "tests" / "javascript" / "over_tls.mjs"

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from callnet.model import DeviceAddress
-from tests import mariadb
-from tests.seed_token import seed_token
+from harness import mariadb
+from harness.seed_token import seed_token
 
 _WEEK: Final = 7 * 86400
 _PART: Final = 5000

@@ -14,9 +14,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from acceptance.daemon import Daemon, running
-from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.daemon import CountedDaemon, running
+from acceptance.proof import Outcome, Proof
 from acceptance.wire import WebSocket, login, post
+from harness import ROOT
 
 CHECKS: Final = (
     "not_a_server_error",
@@ -51,7 +52,7 @@ _TELLING: Final = re.compile(r"^_+ [A-Z]+ /|^\s*- |^Error")
 _EXECUTABLE: Final = Path(sys.executable).parent / "schemathesis"
 
 
-async def furnish(daemon: Daemon) -> dict[str, str]:
+async def furnish(daemon: CountedDaemon) -> dict[str, str]:
     """Log people in who know each other and have a past, so that answers have rows. Returns their tokens by phone."""
     port = daemon.ports["account"]
     tokens = {phone: await login(port, phone, "phone") for phone in PHONES}
@@ -76,7 +77,7 @@ async def furnish(daemon: Daemon) -> dict[str, str]:
     return tokens
 
 
-def run(daemon: Daemon, folder: Path, examples: int, seed: int) -> tuple[str, Counter[str]]:
+def run(daemon: CountedDaemon, folder: Path, examples: int, seed: int) -> tuple[str, Counter[str]]:
     """Have schemathesis test the daemon. Returns what it says if anything is wrong, and what was counted."""
     server = f"http://127.0.0.1:{daemon.ports['account']}"
     (folder / SERVER).write_text(server)

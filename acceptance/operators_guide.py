@@ -20,14 +20,16 @@ from pathlib import Path
 from typing import Final
 
 from acceptance import readme
-from acceptance.daemon import START_LIMIT, STOP_LIMIT, complaints, wait_for
 from acceptance.namespaces import Namespace
 from acceptance.one_call import CALLEE, CALLER, call
-from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.proof import Outcome, Proof
 from acceptance.root_shell import RootShell
 from acceptance.services import Service, Unit
 from acceptance.systems import System, minimal_debian
 from acceptance.wire import login
+from harness import ROOT
+from harness.daemon import START_LIMIT, STOP_LIMIT, wait_for
+from harness.leaks import complaints
 
 DOCS: Final = ROOT / "docs"
 BACKUP: Final = DOCS / "backup.md"

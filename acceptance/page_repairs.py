@@ -10,7 +10,6 @@ A short slice says how long a picture stood still and does not judge it: nobody 
 
 from __future__ import annotations
 
-import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from random import Random
 from typing import Final
 
 from acceptance.browser import see_each_other
-from acceptance.daemon import LISTENERS, WITHOUT_LIMITS, complaints, launch, ports, stop
+from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon
 from acceptance.proof import Outcome, Proof
 from tests.browser.camera import Camera
 from tests.browser.continuity import (
@@ -51,23 +50,20 @@ class Server:
     """A daemon that is stopped and started again, with its files and on its ports."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._listeners = LISTENERS
+        self._daemon = CountedDaemon(folder, WITHOUT_LIMITS)
         self._complaints: list[str] = []
         self.start()
+        self.url: Final = self._daemon.site_url
+        self._daemon.reconfigure(WITHOUT_LIMITS)
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
-        settings = f'state_dir = "{self._folder}/state"\n{WITHOUT_LIMITS}{self._listeners}'
-        self._process = launch(self._folder, settings)
-        self.ports = ports(self._process, self._folder / "log")
-        for name, port in self.ports.items():
-            self._listeners = re.sub(rf"(?m)^({name} = .*tcp:)0:", rf"\g<1>{port}:", self._listeners)
+        self._daemon.start()
 
     def stop(self) -> None:
         """Stop it, and wait until it has ended."""
-        stop(self._process)
-        self._complaints += complaints((self._folder / "log").read_text(errors="replace"))
+        self._daemon.stop()
+        self._complaints += self._daemon.complaints()
 
     def complaints(self) -> list[str]:
         """What it has logged above info before it was last stopped."""
@@ -180,7 +176,7 @@ def prove(brief: bool, seed: int) -> Outcome:
     with (
         serving() as server,
         tempfile.TemporaryDirectory(prefix="callnet-cameras-") as folder,
-        stage(f"https://localhost:{server.ports['site']}", Path(folder)) as browsers,
+        stage(server.url, Path(folder)) as browsers,
     ):
         call = Shaken(browsers, Random(seed), inf if brief else LONGEST_PAUSE)
         counts = shake(call, server, SLICE if brief else 1)

@@ -8,11 +8,10 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from msgspec import Struct
 
-ROOT: Final = Path(__file__).parent.parent
+from harness import ROOT
 
 
 class Outcome(Struct, frozen=True):

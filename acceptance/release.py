@@ -20,12 +20,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from acceptance.daemon import complaints, ports, stop
 from acceptance.one_call import CALLEE, CALLER, call
-from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.proof import Outcome, Proof
 from acceptance.revision import is_shallow
 from acceptance.tools import installed
 from acceptance.wire import login
+from harness import ROOT
+from harness.daemon import OPTIONS, Daemon, with_admin_socket
 from tools.release.building import SUMS
 from tools.release.repository import Repository
 from tools.release.versions import for_npm, newest
@@ -39,14 +40,6 @@ ELSEWHERE: Final = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C.UTF-8"}
 FIRST: Final = "1.0.0"
 UNMASKED: Final = 0o022
 MASKED: Final = 0o077
-SETTINGS: Final = """
-state_dir = "{folder}/state"
-[listeners]
-account = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
-signaling = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
-site = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
-admin = [{{ endpoint = "unix:{folder}/admin" }}]
-"""
 FROM_THE_SDIST: Final = "tests.rules"
 """Tests that are run where the sdist was unpacked."""
 
@@ -121,21 +114,13 @@ class Installation:
 
     def _serve(self, version: str) -> Sequence[str]:
         """Start its daemon, call, and ask how it is."""
-        settings, log = self._folder / "callnet.toml", self._folder / "log"
-        settings.write_text(SETTINGS.format(folder=self._folder))
-        twistd = [str(self._bin / "twistd"), "--nodaemon", "--pidfile=", "callnet", "--config", str(settings)]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                twistd, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-            )
-        try:
-            asyncio.run(_call(ports(process, log)))
-            told = _do([str(self._bin / "callnet"), "--config", str(settings), "status"], self._folder)
-        finally:
-            stop(process)
+        command, listeners = (str(self._bin / "twistd"), *OPTIONS), with_admin_socket(self._folder)
+        with Daemon(self._folder, command=command, listeners=listeners) as daemon:
+            asyncio.run(_call(daemon.ports))
+            told = _do([str(self._bin / "callnet"), "--config", str(daemon.settings_file), "status"], self._folder)
         said = re.findall(r"^  version +(\S+)$", told, re.MULTILINE)
         faults = [] if said == [version] else [f"callnet status says version {said}"]
-        return [*faults, *(f"the daemon logged {line}" for line in complaints(log.read_text(errors="replace")))]
+        return [*faults, *(f"the daemon logged {line}" for line in daemon.complaints())]
 
 
 async def _call(at: Mapping[str, int]) -> None:

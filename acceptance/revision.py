@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from acceptance.proof import ROOT
+from harness import ROOT
 
 NAMED_BY: Final = "CALLNET_PREVIOUS"
 """The environment variable that names another revision than :func:`previous` would find."""

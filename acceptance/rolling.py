@@ -28,13 +28,13 @@ from msgspec import Struct
 from acceptance.crowd.crowd import Crowd, come, leave
 from acceptance.crowd.handset import Handset
 from acceptance.crowd.seen import Seen
-from acceptance.daemon import errors
 from acceptance.faults.cluster import Cluster, running
 from acceptance.faults.nodes import Node, Shared
 from acceptance.faults.servers import Alone
 from acceptance.proof import Outcome, Proof
 from acceptance.revision import Revision, bring, previous
 from bench.devices import KEY, address_of
+from harness.leaks import errors
 
 NODES: Final = 2
 SETTLES: Final = 2.0
@@ -76,18 +76,16 @@ class Rolled(Shared):
 
     def settings(self, number: int, redis: str, host: str) -> str:
         """The settings of one node, in TOML."""
-        state = self.folder / f"node{number}"
         services = "".join(
             f'{service} = [{{ endpoint = "tcp:0:interface={host}", tls = false }}]\n'
             for service in ("account", "signaling", "site")
         )
         return f"""
-state_dir = "{state}"
 database.url = "sqlite:///{self.folder}/accounts.db"
 tokens.signing_key_file = "{self.folder}/signing.key"
 redis.url = "{redis}"
 [listeners]
-{services}admin = [{{ endpoint = "unix:{state}/admin" }}]
+{services}admin = [{{ endpoint = "unix:{self.folder}/node{number}/admin" }}]
 """
 
 

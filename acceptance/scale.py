@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from acceptance.proof import Outcome, Proof
 from acceptance.scale_life import BOUND, SETTINGS, Life
+from harness.redis_server import RedisServer
 from tests.cluster.costs import Cost, cost_of
 from tests.cluster.crowd import Crowd, Pair
 from tests.cluster.page import Page
 from tests.cluster.simulated import World
-from tests.redis_server import RedisServer
 
 LIMIT: Final = 1.1
 """What a call costs among many nodes, at most so many times what it costs on one or between two."""

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from acceptance.daemon import wait_for
 from acceptance.systems import System
+from harness.daemon import wait_for
 
 DIRECTORIES: Final = {
     "State": "var/lib",

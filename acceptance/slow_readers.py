@@ -6,6 +6,8 @@ they are taken, and do not read the pongs. Meanwhile an innocent pair calls, and
 
 How much memory this takes, of the process and of the system's sockets, is looked at all the time. What the calls take
 by themselves is known from a daemon that has as many, to devices that read.
+
+Before that, clients of HTTP send requests without waiting for the answers, and read none; others log in meanwhile.
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from acceptance.daemon import Daemon, running
+from acceptance.daemon import CountedDaemon, running
+from acceptance.flooding import Flood, Plan
 from acceptance.fuzz import Innocents
 from acceptance.ledger import Ledger
 from acceptance.proof import Outcome, Proof
-from acceptance.wire import HOST, PING, PONG, WebSocket, frame, login, upgrade_request
+from acceptance.wire import HOST, WebSocket, login
+from harness.websocket import PING, PONG, Handshake, client_frame
 
 READERS: Final = 5_000
 BRIEF: Final = 300
@@ -37,6 +41,11 @@ PINGS: Final = 12 * 1024 * 1024
 EACH: Final = 48.0
 """KiB that a slow reader may cost at the most."""
 CALLERS: Final = 8
+PIPELINES: Final = 40
+EACH_PIPELINE: Final = 1024.0
+"""KiB that a connection may cost in the process whose answers are not read."""
+LOGIN_WITHIN: Final = 1.0
+"""Seconds, while there are such."""
 ROUNDS: Final = 80
 """Calls of each slow reader: some 44 KiB for it to read."""
 LIVE_EVERY: Final = 8.0
@@ -44,8 +53,10 @@ LIVE_EVERY: Final = 8.0
 AT_ONCE: Final = 16
 NOBODY: Final = "13600000000"
 """Whoever calls this one is answered at once."""
-_ALIVE: Final = frame(PONG, b"")
-_PING: Final = frame(PING, b"x" * 120)
+NO_HISTORY: Final = "[history]\ndays = 0\n"
+"""Eight devices without limits end more calls than one database writes down. Those that wait are not weighed here."""
+_ALIVE: Final = client_frame(PONG)
+_PING: Final = client_frame(PING, b"x" * 120)
 
 
 class Silent:
@@ -62,10 +73,10 @@ class Silent:
         raw.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(raw, (HOST, port))
-        await loop.sock_sendall(raw, upgrade_request(f"/socket.io?token={quote(token)}", HOST))
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += await loop.sock_recv(raw, 1)
+        handshake = Handshake(f"/socket.io?token={quote(token)}", HOST)
+        await loop.sock_sendall(raw, handshake.request)
+        while handshake.feed(await loop.sock_recv(raw, 1)) is None:
+            pass
         return cls(raw)
 
     def live(self) -> bool:
@@ -106,7 +117,7 @@ class Cost(Struct):
     process: int = 0
     sockets: int = 0
 
-    def look(self, daemon: Daemon, port: int, before: int) -> None:
+    def look(self, daemon: CountedDaemon, port: int, before: int) -> None:
         """Look at it now."""
         process, sockets = daemon.memory() - before, kernel_memory(port)
         self.process, self.sockets = max(self.process, process), max(self.sockets, sockets)
@@ -168,7 +179,7 @@ async def bother(caller: WebSocket, phones: Sequence[str]) -> None:
 
 
 async def attack(
-    daemon: Daemon, count: int, others: int, reads: bool, ledger: Ledger
+    daemon: CountedDaemon, count: int, others: int, reads: bool, ledger: Ledger
 ) -> tuple[Cost, dict[str, object]]:
     """All of it. Returns what it has cost beside idle sockets, and what was counted.
 
@@ -218,12 +229,43 @@ async def attack(
     }
 
 
+async def pipeline(daemon: CountedDaemon, seconds: float) -> tuple[dict[str, object], list[str]]:
+    """Requests whose answers nobody reads, plain and over TLS. Returns what they have cost, and what was missed."""
+    counts: dict[str, object] = {}
+    misses = []
+    page = b"GET /static/demo/direct_chat.html HTTP/1.1\r\nHost: x\r\n\r\n"
+    for kind, service in (("plain", "account"), ("over TLS", "site")):
+        plan = Plan(daemon.ports[service], PIPELINES, seconds, page, tls=service == "site", reads=False)
+        flood = await Flood.begin(plan)
+        before, grown, slowest = daemon.memory(), 0, 0.0
+        done = asyncio.ensure_future(flood.end())
+        number = 0
+        while not done.done():
+            number += 1
+            began = time.monotonic()
+            await login(daemon.ports["account"], f"135{number:08}", "tv")
+            slowest = max(slowest, time.monotonic() - began)
+            grown = max(grown, daemon.memory() - before)
+            await asyncio.sleep(0.1)
+        sent, each = (await done).sent, grown / PIPELINES
+        counts[f"pipelines that nobody reads, {kind}"] = (
+            f"{PIPELINES}, sent {sent / 1024:.0f} KiB, {each:.0f} KiB of the process each, "
+            f"a login {slowest * 1000:.0f} ms"
+        )
+        misses += [f"a pipeline {kind} cost {each:.0f} KiB"] if each > EACH_PIPELINE else []
+        misses += [f"a login took {slowest:.1f} s"] if slowest > LOGIN_WITHIN else []
+    return counts, misses
+
+
 def prove(brief: bool, _seed: int) -> Outcome:
     """Thousands of slow readers, or some hundreds; and before that as many who read."""
     count, others = (BRIEF, BRIEF_PINGERS) if brief else (READERS, PINGERS)
-    ledger, costs, misses = Ledger(), [], []
+    ledger, costs = Ledger(), []
+    with running("") as daemon:
+        pipelines, misses = asyncio.run(pipeline(daemon, 2.0 if brief else 20.0))
+        misses += [f"the daemon logged {line}" for line in daemon.complaints()]
     for reads in (True, False):
-        with running("") as daemon:
+        with running(NO_HISTORY) as daemon:
             cost, counts = asyncio.run(attack(daemon, count, others, reads, ledger))
             costs.append(cost)
             misses += [f"the daemon logged {line}" for line in daemon.complaints()]
@@ -232,6 +274,7 @@ def prove(brief: bool, _seed: int) -> Outcome:
     usual, slow = costs
     each = (slow.process - usual.process + slow.sockets) / (count + others)
     told = {
+        **pipelines,
         "slow readers": count,
         "others who ping and do not read": others,
         **counts,
@@ -249,6 +292,7 @@ def prove(brief: bool, _seed: int) -> Outcome:
 
 PROOF: Final = Proof(
     "slow_readers",
-    f"devices that never read cost at most {EACH:.0f} KiB each, of the process and of the system, and disturb nobody",
+    f"devices that never read cost at most {EACH:.0f} KiB each, of the process and of the system, and disturb nobody;"
+    f" requests whose answers are not read cost at most {EACH_PIPELINE:.0f} KiB a connection",
     prove,
 )

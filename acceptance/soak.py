@@ -33,11 +33,12 @@ from acceptance.calls import left_over
 from acceptance.crowd.crowd import AS_USUAL, Crowd, come, door_of, leave
 from acceptance.crowd.handset import Handset
 from acceptance.crowd.seen import Seen, in_milliseconds
-from acceptance.daemon import Daemon, running
+from acceptance.daemon import CountedDaemon, running
 from acceptance.faults.operator import ask, series
-from acceptance.proof import ROOT, Outcome, Proof
+from acceptance.proof import Outcome, Proof
 from bench.circumstances import allow_many_files, circumstances
 from bench.devices import address_of
+from harness import ROOT
 
 RESULTS: Final = ROOT / "bench" / "results" / "soak.txt"
 RATE: Final = 20.0
@@ -93,7 +94,7 @@ def growth(samples: Sequence[Sample]) -> float:
 class Soak:
     """The load, and what is measured."""
 
-    def __init__(self, daemon: Daemon, plan: Plan, random: Random) -> None:
+    def __init__(self, daemon: CountedDaemon, plan: Plan, random: Random) -> None:
         self._daemon = daemon
         self._plan = plan
         self._random = random

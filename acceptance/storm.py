@@ -25,7 +25,7 @@ from acceptance.crowd.crowd import AS_USUAL, Crowd, come, door_of, leave
 from acceptance.crowd.handset import Handset
 from acceptance.crowd.seen import Seen, in_milliseconds
 from acceptance.crowd.talk import Talk
-from acceptance.daemon import Daemon, running
+from acceptance.daemon import CountedDaemon, running
 from acceptance.proof import Outcome, Proof
 from bench.circumstances import allow_many_files
 from bench.devices import address_of
@@ -58,7 +58,7 @@ BRIEF: Final = Plan(800, 40, 5.0)
 class Storm:
     """The devices, and what happens to them."""
 
-    def __init__(self, daemon: Daemon, plan: Plan, random: Random) -> None:
+    def __init__(self, daemon: CountedDaemon, plan: Plan, random: Random) -> None:
         self._plan = plan
         self._random = random
         self._seen = Seen()

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from twisted.logger import globalLogBeginner
 
 from acceptance.proof import Outcome, Proof
-from tests import streams, test_plain_handshakes, test_short_frames
-from tests.test_short_frames import ListeningSocket, SlowSocket
+from tests.support import streams
+from tests.unit import test_plain_handshakes, test_short_frames
+from tests.unit.test_short_frames import ListeningSocket, SlowSocket
 
 WHOLE: Final = {"frames": 50_000, "handshakes": 20_000, "servers": 30_000}
 """How many streams there are of each kind: to one socket, for an upgrade, and to a server with four clients."""

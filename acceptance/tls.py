@@ -25,10 +25,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from acceptance.daemon import Daemon, running, wait_for
+from acceptance.daemon import CountedDaemon, running
 from acceptance.proof import Outcome, Proof
 from acceptance.tools import installed
-from acceptance.wire import HOST, login, upgrade_request
+from acceptance.wire import HOST, login
+from harness.daemon import wait_for
+from harness.websocket import PING, PONG, Frame, FrameReader, Handshake, client_frame
 
 SSLYZE: Final = "sslyze==6.3.1"
 PROFILE: Final = "intermediate"
@@ -37,9 +39,6 @@ CONNECTIONS: Final = 500
 BRIEF: Final = 50
 TAKEN_UP_IN: Final = 30.0
 """Seconds from a change of the files until it is taken up, at the most."""
-_PING: Final = b"\x89\x80\0\0\0\0"
-_PONG: Final = b"\x8a\x00"
-_SERVERS_PING: Final = b"\x89"
 
 
 class Files:
@@ -131,24 +130,23 @@ class Line:
 
     def __init__(self, port: int, token: str) -> None:
         self._socket = connect(port)
-        self._socket.sendall(upgrade_request(f"/socket.io?token={quote(token)}", "localhost"))
-        answer = b""
-        while not answer.endswith(b"\r\n\r\n"):
-            answer += self._socket.recv(1) or b"\r\n\r\n"
-        if b" 101 " not in answer.partition(b"\r\n")[0]:
-            raise ConnectionRefusedError(answer[:20])
+        self._reader = FrameReader()
+        handshake = Handshake(f"/socket.io?token={quote(token)}", "localhost")
+        self._socket.sendall(handshake.request)
+        while handshake.feed(self._socket.recv(1)) is None:
+            pass
 
     def answers(self) -> bool:
         """Send a ping; tell whether the pong comes, after pings of the server's at the most."""
         try:
-            self._socket.sendall(_PING)
-            head = self._socket.recv(2)
-            while head[:1] == _SERVERS_PING:
-                self._socket.recv(head[1])
-                head = self._socket.recv(2)
+            self._socket.sendall(client_frame(PING))
+            while data := self._socket.recv(4096):
+                for frame in self._reader.feed(data):
+                    if frame.opcode != PING:
+                        return frame == Frame(PONG, b"")
         except OSError:
-            return False
-        return head == _PONG
+            pass
+        return False
 
     def close(self) -> None:
         """Leave."""
@@ -161,7 +159,7 @@ def shown(port: int) -> bytes | None:
         return client.getpeercert(binary_form=True)
 
 
-def swap(daemon: Daemon, files: Files, old: bytes, count: int) -> tuple[dict[str, object], list[str]]:
+def swap(daemon: CountedDaemon, files: Files, old: bytes, count: int) -> tuple[dict[str, object], list[str]]:
     """Swap the certificate under so many open connections. Returns counts, and what is wrong."""
     misses = []
     port = daemon.ports["site"]
@@ -173,7 +171,7 @@ def swap(daemon: Daemon, files: Files, old: bytes, count: int) -> tuple[dict[str
             ("a new pair", True, "the certificate was read again"),
         ):
             new = files.write(is_pair=is_pair)
-            wait_for(lambda said=said: said in daemon.log(), TAKEN_UP_IN, f"after {name}, that {said}")  # type: ignore[misc]
+            wait_for(lambda said=said: said in daemon.log, TAKEN_UP_IN, f"after {name}, that {said}")  # type: ignore[misc]
             if shown(port) != (new if is_pair else old):
                 misses.append(f"{name}: the wrong certificate is shown")
             cut = sum(not line.answers() for line in lines)

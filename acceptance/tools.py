@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from acceptance.proof import ROOT
+from harness import ROOT
 
 _QUIET: Final = {"PIP_NO_PYTHON_VERSION_WARNING": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 

@@ -6,32 +6,21 @@ It shares no code with the server: what this reads is what stands on the wire (R
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import os
 import struct
+from collections import deque
 from typing import Any, Final, Self
 from urllib.parse import quote
 
 from msgspec import Struct
 
+from harness.websocket import BINARY, CLOSE, PING, PONG, TEXT, Frame, FrameReader, Handshake, client_frame
+
 HOST: Final = "127.0.0.1"
 PATIENCE: Final = 30.0
 """Seconds after which an answer is not expected any more."""
 
-TEXT: Final = 1
-BINARY: Final = 2
-CLOSE: Final = 8
-PING: Final = 9
-PONG: Final = 10
-
-
-class Refused(Exception):
-    """The WebSocket was not opened."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"HTTP {status}")
-        self.status = status
+_AT_ONCE: Final = 65536
 
 
 class Closed(Exception):
@@ -76,7 +65,7 @@ async def _read_all(reader: asyncio.StreamReader) -> bytes:
     """Read until the end, or until a reset: a server may answer before it has read everything."""
     parts = []
     try:
-        while part := await reader.read(65536):
+        while part := await reader.read(_AT_ONCE):
             parts.append(part)
     except ConnectionResetError:
         if not parts:
@@ -117,31 +106,14 @@ async def login(port: int, phone: str, device_id: str, host: str = HOST) -> str:
     return token
 
 
-def upgrade_request(path: str, authority: str, origin: str = "") -> bytes:
-    """The bytes of a request for a WebSocket."""
-    key = base64.b64encode(os.urandom(16)).decode()
-    from_origin = f"Origin: {origin}\r\n" if origin else ""
-    return (
-        f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\n{from_origin}"
-        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    ).encode()
-
-
-async def _handshake(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, authority: str, origin: str
-) -> int:
-    """Ask for a WebSocket; returns the HTTP status."""
-    writer.write(upgrade_request(path, authority, origin))
-    head = await reader.readuntil(b"\r\n\r\n")
-    return int(head.split(b" ")[1])
-
-
 class WebSocket:
     """The client's end of a WebSocket. Pings are answered while somebody waits for a message."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._incoming = FrameReader()
+        self._frames: deque[Frame] = deque()
         self.frames = 0
         """How many frames came, pongs too."""
 
@@ -159,20 +131,23 @@ class WebSocket:
 
         :raises Refused: the server answered with something else than 101.
         """
+        handshake = Handshake(path, f"{host}:{port}", origin)
         reader, writer = await asyncio.open_connection(host, port)
         try:
             async with asyncio.timeout(PATIENCE):
-                status = await _handshake(reader, writer, path, f"{host}:{port}", origin)
-            if status != 101:
-                raise Refused(status)
+                writer.write(handshake.request)
+                while (rest := handshake.feed(await reader.read(_AT_ONCE))) is None:
+                    pass
         except BaseException:
             writer.transport.abort()
             raise
-        return cls(reader, writer)
+        socket = cls(reader, writer)
+        socket._take(rest)
+        return socket
 
     def say(self, **fields: Any) -> None:
         """Send one JSON object in a text frame."""
-        self.write(frame(TEXT, json.dumps(fields).encode()))
+        self.write(client_frame(TEXT, json.dumps(fields).encode()))
 
     def write(self, data: bytes) -> None:
         """Send any bytes."""
@@ -187,54 +162,47 @@ class WebSocket:
 
         :raises Closed: there is none to come.
         """
-        try:
-            while True:
-                opcode, payload = await self._read_frame()
-                self.frames += 1
-                if opcode in (TEXT, BINARY):
-                    return payload
-                if opcode == CLOSE:
-                    raise Closed(struct.unpack("!H", payload[:2])[0] if payload else 1005)
-                if opcode == PING:
-                    self.write(frame(PONG, payload))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            raise Closed(1006) from None
+        while True:
+            frame = await self._read_frame()
+            self.frames += 1
+            if frame.opcode in (TEXT, BINARY):
+                return frame.payload
+            if frame.opcode == CLOSE:
+                raise Closed(struct.unpack("!H", frame.payload[:2])[0] if frame.payload else 1005)
+            if frame.opcode == PING:
+                self.write(client_frame(PONG, frame.payload))
 
-    async def _read_frame(self) -> tuple[int, bytes]:
-        """One frame; the server's are unmasked and never fragmented."""
-        first, second = await self._reader.readexactly(2)
-        if not first & 0x80 or second & 0x80:
-            raise ValueError("the server fragmented or masked a frame")
-        length = second
-        if length == 126:
-            (length,) = struct.unpack("!H", await self._reader.readexactly(2))
-        elif length == 127:
-            (length,) = struct.unpack("!Q", await self._reader.readexactly(8))
-        return first & 0x0F, await self._reader.readexactly(length)
+    async def pong(self) -> None:
+        """Wait for the answer to a ping; messages before it are lost.
+
+        :raises Closed: there is none to come.
+        """
+        while (await self._read_frame()).opcode != PONG:
+            pass
+
+    async def _read_frame(self) -> Frame:
+        while not self._frames:
+            try:
+                data = await self._reader.read(_AT_ONCE)
+            except ConnectionError:
+                data = b""
+            if not data:
+                raise Closed(1006)
+            self._take(data)
+        return self._frames.popleft()
+
+    def _take(self, data: bytes) -> None:
+        self._frames.extend(self._incoming.feed(data))
 
     def ping(self) -> None:
         """Ask whether the other end lives."""
-        self.write(frame(PING, b""))
+        self.write(client_frame(PING))
 
     def close(self, code: int = 1000) -> None:
         """Say that this is the end, and leave."""
-        self.write(frame(CLOSE, struct.pack("!H", code)))
+        self.write(client_frame(CLOSE, struct.pack("!H", code)))
         self._writer.close()
 
     def drop(self) -> None:
         """Be gone without a word, as when the power fails."""
         self._writer.transport.abort()
-
-
-def frame(opcode: int, payload: bytes, fin: bool = True, masked: bool = True) -> bytes:
-    """The bytes of one frame of a client."""
-    head = bytes([(0x80 if fin else 0) | opcode])
-    length, bit = len(payload), 0x80 if masked else 0
-    if length < 126:
-        head += bytes([bit | length])
-    elif length < 65536:
-        head += bytes([bit | 126]) + struct.pack("!H", length)
-    else:
-        head += bytes([bit | 127]) + struct.pack("!Q", length)
-    # A key of zeros masks nothing and is allowed: nobody between is to be protected here.
-    return head + (bytes(4) if masked else b"") + payload

@@ -15,8 +15,9 @@ from bench.circumstances import REFERENCES, allow_many_files, circumstances
 from bench.figures import BESIDE_OTHERS, MANY_NODES, Figures, Limit, table, typical
 from bench.figures import OVER_TLS as TLS_FIGURES
 from bench.measures import Plan, measure
-from bench.servers import ALONE, OVER_TLS, ROOT, SETTINGS, WAYS, Contender, references
+from bench.servers import ALONE, OVER_TLS, SETTINGS, WAYS, Contender, references
 from bench.stalls import longest_event
+from harness import ROOT
 
 RESULTS: Final = ROOT / "bench" / "results" / "latest.txt"
 

@@ -13,7 +13,8 @@ from typing import Final
 from msgspec import Struct
 
 from bench.devices import KEY, LoadError
-from bench.servers import ROOT, Server
+from bench.servers import Server
+from harness import ROOT
 
 _BUILT: Final = ROOT / "build" / "bench" / "callload"
 

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from bench.servers import ROOT
+from harness import ROOT
 
 REFERENCES: Final = ROOT.parent / "shared" / "bench"
 """Where the servers to compare with, and the generator in C, are if nothing else is said."""

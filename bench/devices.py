@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import struct
 import time
@@ -13,8 +12,9 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import Struct
 
-from bench.wire import CLOSE, PING, PONG, TEXT, FrameReader, client_frame, sign_token, upgrade_request
 from callnet.model import DeviceAddress, is_room_id
+from harness.seed_token import seed_token
+from harness.websocket import CLOSE, PING, PONG, TEXT, FrameReader, Handshake, client_frame
 
 KEY: Final = b"bench-key-bench-key-bench-key-00"
 """Signs the tokens; the references know it, and callnet is given it."""
@@ -27,17 +27,6 @@ _NORMAL: Final = struct.pack("!H", 1000)
 
 class LoadError(Exception):
     """The server did something that it may not do; no figure would mean anything."""
-
-
-class Refused(LoadError):
-    """The server answered a handshake with something else than 101. ``head``: its answer."""
-
-    def __init__(self, head: bytes) -> None:
-        super().__init__(f"the upgrade was refused: {head[:80]!r}")
-        self.status: Final = int(head.split(b" ")[1])
-        found = re.search(rb"\r\nretry-after: *([0-9]+)", head, re.IGNORECASE)
-        self.retry_after: Final = None if found is None else int(found[1])
-        """Seconds after which one may come again."""
 
 
 class Closed(LoadError):
@@ -60,6 +49,11 @@ def address_of(number: int) -> DeviceAddress:
     return DeviceAddress(f"138{number:08d}", f"dev{number:06d}")
 
 
+def sign_token(address: DeviceAddress, key: bytes, expires: int) -> str:
+    """A token as the login service would issue it, so that no login is needed."""
+    return seed_token({"phone": address.phone, "deviceid": address.device_id, "exp": expires}, key)
+
+
 class Client(asyncio.Protocol):
     """One socket of whatever kind. ``port``: of the server that it connects to."""
 
@@ -69,13 +63,17 @@ class Client(asyncio.Protocol):
         self.error: Exception | None = None
         """What went wrong with it."""
         self._transport: asyncio.Transport
-        self._head = b""
-        self._is_upgraded = False
+        self._handshake: Handshake | None = None
         self._reader = FrameReader()
         self._is_done = False
 
-    def request(self) -> bytes:
-        """The handshake."""
+    @property
+    def authority(self) -> str:
+        """Host and port of the server."""
+        return f"127.0.0.1:{self.port}"
+
+    def handshake(self) -> Handshake:
+        """The handshake to open the socket with."""
         raise NotImplementedError
 
     def received(self, frame: dict[str, Any]) -> None:
@@ -95,12 +93,12 @@ class Client(asyncio.Protocol):
     def close(self) -> None:
         """Say that this is the end, and leave."""
         self._is_done = True
-        self._transport.write(client_frame(_NORMAL, CLOSE))
+        self._transport.write(client_frame(CLOSE, _NORMAL))
         self._transport.close()
 
     def send(self, payload: bytes) -> None:
         """Send a text frame."""
-        self._transport.write(client_frame(payload))
+        self._transport.write(client_frame(TEXT, payload))
 
     def failed(self, error: Exception) -> None:
         """Come to an end because of ``error``, which :meth:`received` or the connection raised."""
@@ -111,15 +109,16 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(self.request())
+        self._handshake = self.handshake()
+        self._transport.write(self._handshake.request)
 
     def data_received(self, data: bytes) -> None:
         """Take what the server sends."""
         try:
-            if self._is_upgraded:
+            if self._handshake is None:
                 self._take(data)
             else:
-                self._upgrade(data)
+                self._upgrade(self._handshake, data)
         except Exception as error:  # noqa: BLE001  whatever it is, it spoils the measurement
             self._is_done = True
             self._transport.abort()
@@ -131,27 +130,22 @@ class Client(asyncio.Protocol):
             self._is_done = True
             self.failed(exc or LoadError("the server closed the connection"))
 
-    def _upgrade(self, data: bytes) -> None:
-        self._head += data
-        head, found, rest = self._head.partition(b"\r\n\r\n")
-        if not found:
-            return
-        if b" 101 " not in head.partition(b"\r\n")[0]:
-            raise Refused(head)
-        self._is_upgraded = True
-        self._head = b""
-        self.opened.set_result(None)
-        self._take(rest)
+    def _upgrade(self, handshake: Handshake, data: bytes) -> None:
+        rest = handshake.feed(data)
+        if rest is not None:
+            self._handshake = None
+            self.opened.set_result(None)
+            self._take(rest)
 
     def _take(self, data: bytes) -> None:
-        for opcode, payload in self._reader.feed(data):
-            if opcode == TEXT:
-                self.received(msgspec.json.decode(payload))
-            elif opcode == PING:
-                self._transport.write(client_frame(payload, PONG))
-            elif opcode == CLOSE:
-                self._transport.write(client_frame(payload[:2], CLOSE))
-                raise Closed(int.from_bytes(payload[:2], "big"))
+        for frame in self._reader.feed(data):
+            if frame.opcode == TEXT:
+                self.received(msgspec.json.decode(frame.payload))
+            elif frame.opcode == PING:
+                self._transport.write(client_frame(PONG, frame.payload))
+            elif frame.opcode == CLOSE:
+                self._transport.write(client_frame(CLOSE, frame.payload[:2]))
+                raise Closed(int.from_bytes(frame.payload[:2], "big"))
 
 
 class Device(Client):
@@ -161,10 +155,10 @@ class Device(Client):
         super().__init__(port)
         self.address: Final = address_of(number)
 
-    def request(self) -> bytes:
+    def handshake(self) -> Handshake:
         """Open the socket of a device."""
         token = sign_token(self.address, KEY, int(time.time()) + TOKEN_LIFETIME)
-        return upgrade_request(f"/socket.io?token={token}", self.port)
+        return Handshake(f"/socket.io?token={token}", self.authority)
 
     def received(self, frame: dict[str, Any]) -> None:
         """Complain.

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bench.devices import Client, LoadError
 from bench.load import STALL, connect_all
-from bench.wire import upgrade_request
+from harness.websocket import Handshake
 
 _DATA: Final = '{"candidate":"%s","sdpMid":"0","sdpMLineIndex":0}' % ("candidate " * 20)
 """As long as what a browser says most often."""
@@ -31,9 +31,9 @@ class Page(Client):
         self._other = other
         self._on_relay = on_relay
 
-    def request(self) -> bytes:
+    def handshake(self) -> Handshake:
         """Open the socket of a page."""
-        return upgrade_request("/room", self.port, origin=True)
+        return Handshake("/room", self.authority, origin=f"http://{self.authority}")
 
     def join(self) -> None:
         """Take a seat."""

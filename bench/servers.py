@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from string import Template
@@ -23,25 +21,20 @@ from msgspec import Struct
 
 from bench.devices import KEY, LoadError
 from callnet.operations.certificates import sign
-from tests.redis_server import RedisServer, free_port, free_ports
-
-ROOT: Final = Path(__file__).parent.parent
-
-START_LIMIT: Final = 60.0
-"""Seconds within which a server must serve."""
+from harness import ROOT
+from harness.daemon import OPTIONS, START_LIMIT, TWISTD, Daemon, wait_for
+from harness.own_servers import stop
+from harness.redis_server import RedisServer, free_port
+from harness.websocket import Refused
 
 SETTINGS: Final = ROOT / "bench" / "callnet.toml"
 """How callnet is run."""
-
-_TWISTD: Final = str(Path(sys.executable).with_name("twistd"))
 
 _QUIET: Final = 5.5
 """Seconds after which nodes believe that they know all that an empty Redis does not."""
 
 _SHOWN: Final = 4000
 """Characters of a server's log that are shown if it fails."""
-
-_SERVICES: Final = ("account", "signaling", "site", "admin")
 
 
 class Server(Struct, frozen=True):
@@ -110,11 +103,17 @@ class Reference(Struct, frozen=True):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callnet-bench-")))
             log = folder / "log"
-            command = [self.interpreter, self.script, str(port), KEY.decode()]
+            command = [*_on(core), self.interpreter, self.script, str(port), KEY.decode()]
             if self.tls:
                 command.append(_write_certificate(folder))
-            process = stack.enter_context(_process(core, log, *command))
-            _wait(process, lambda: "ready" in log.read_text(errors="replace"))
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
+                )
+            stack.callback(stop, process)
+            stack.enter_context(_shown(log))
+            with _failing():
+                wait_for(lambda: _says_ready(process, log), START_LIMIT, "the server")
             yield Server([process.pid], [{"signaling": port}], tls=self.tls)
 
 
@@ -140,33 +139,32 @@ class Callnet(Struct, frozen=True):
                 stack.callback(store.close)
             (folder / "signing.key").touch(0o600)
             (folder / "signing.key").write_bytes(KEY)
-            free = iter(free_ports(len(_SERVICES) * self.machines))
-            ports = [{service: next(free) for service in _SERVICES} for _ in range(self.machines)]
             parents = [
-                stack.enter_context(self._machine(core, folder, number, of_machine, store))
-                for number, of_machine in enumerate(ports)
+                stack.enter_context(self._machine(core, folder, number, store)) for number in range(self.machines)
             ]
-            nodes = [node for parent in parents for node in (_children(parent) if self.workers > 1 else [parent])]
+            pids = [parent.pid for parent in parents]
+            nodes = [node for pid in pids for node in (_children(pid) if self.workers > 1 else [pid])]
+            ports = [parent.ports for parent in parents]
             yield Server(
                 nodes, ports, None if store is None else store.pid, self.tls, time.monotonic() + _QUIET, folder
             )
 
     @contextmanager
-    def _machine(
-        self, core: int, folder: Path, number: int, ports: Mapping[str, int], store: RedisServer | None
-    ) -> Iterator[int]:
+    def _machine(self, core: int, folder: Path, number: int, store: RedisServer | None) -> Iterator[Daemon]:
         redis = "" if store is None else store.socket_url()
-        config, log = folder / f"callnet{number}.toml", folder / f"log{number}"
         tls = str(self.tls).lower()
-        settings = Template(SETTINGS.read_text()).substitute(
-            folder=folder, workers=self.workers, redis=redis, tls=tls, **ports
-        )
-        config.write_text(settings)
-        program = [word.format(folder=folder) for word in self.program or (_TWISTD,)]
-        twistd = (*program, "--nodaemon", "--pidfile=", "callnet", "--config", str(config))
-        with _process(core, log, sys.executable, *twistd) as process:
-            _wait(process, lambda: _is_ready(ports["admin"]))
-            yield process.pid
+        settings = Template(SETTINGS.read_text()).substitute(folder=folder, workers=self.workers, redis=redis, tls=tls)
+        program = [word.format(folder=folder) for word in self.program or TWISTD[:1]]
+        command = (*_on(core), sys.executable, *program, *OPTIONS)
+        daemon = Daemon(folder / f"machine{number}", settings, command, listeners="", state_dir=folder / "state")
+        try:
+            with _shown(daemon.log_file):
+                with _failing():
+                    daemon.start()
+                    wait_for(lambda: _is_ready(daemon.ports["admin"]), START_LIMIT, "readiness")
+                yield daemon
+        finally:
+            daemon.stop(START_LIMIT)
 
 
 ALONE: Final = Callnet("callnet")
@@ -206,38 +204,33 @@ def _has_ws(node: str, folder: Path) -> bool:
     return found.returncode == 0
 
 
+def _on(core: int) -> Sequence[str]:
+    """Whatever is put after this command runs on one core."""
+    return "taskset", "--cpu-list", str(core)
+
+
 @contextmanager
-def _process(core: int, log: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            ["taskset", "--cpu-list", str(core), *command],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "CALLNET_SIGNING_KEY": ""},
-        )
+def _shown(log: Path) -> Iterator[None]:
+    """Show the end of a server's log if the load goes wrong."""
     try:
-        yield process
-    except LoadError as error:
-        _end(process)
+        yield
+    except (LoadError, Refused) as error:
         raise LoadError(f"{error}\n{log.name}: {log.read_text(errors='replace')[-_SHOWN:]}") from error
-    finally:
-        _end(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    process.wait(START_LIMIT)
+@contextmanager
+def _failing() -> Iterator[None]:
+    """Have a server that does not serve be a :class:`LoadError`."""
+    try:
+        yield
+    except (ChildProcessError, TimeoutError) as error:
+        raise LoadError(f"the server does not serve: {error}") from error
 
 
-def _wait(process: subprocess.Popen[bytes], is_ready: Callable[[], bool]) -> None:
-    until = time.monotonic() + START_LIMIT
-    while time.monotonic() < until and process.poll() is None:
-        if is_ready():
-            return
-        time.sleep(0.05)
-    raise LoadError("the server does not serve")
+def _says_ready(process: subprocess.Popen[bytes], log: Path) -> bool:
+    if process.poll() is not None:
+        raise ChildProcessError(f"it ended with {process.returncode}")
+    return "ready" in log.read_text(errors="replace")
 
 
 def _is_ready(port: int) -> bool:

@@ -15,8 +15,9 @@ from msgspec.structs import replace
 
 from bench.callload import build, saturate, storm
 from bench.circumstances import REFERENCES, allow_many_files, circumstances
-from bench.servers import ALONE, ROOT
+from bench.servers import ALONE
 from bench.without import STEPS
+from harness import ROOT
 
 RESULTS: Final = ROOT / "bench" / "results" / "steps.txt"
 ROUNDS: Final = 3

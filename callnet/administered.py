@@ -108,8 +108,11 @@ class Administered:
         return _DONE
 
     def _peers(self, phone: str | None) -> Iterator[Peer]:
+        if phone is not None:
+            yield from self._devices.phones.of(phone)
+            return
         for socket in list(self._devices.sockets):
-            if isinstance(socket, Peer) and (socket.is_admitted if phone is None else socket.is_of((phone,))):
+            if isinstance(socket, Peer) and socket.is_admitted:
                 yield socket
 
     def _device(self, peer: Peer) -> DeviceShown:

@@ -13,7 +13,7 @@ import re
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -82,14 +82,26 @@ def make(settings: Settings, target: Path, version: str, now: datetime) -> Manif
     return manifest
 
 
-def bring_back(settings: Settings, source: Path, replace: bool) -> Manifest:
+class Restored(Struct, frozen=True):
+    """The files that were brought back."""
+
+    manifest: Manifest
+    removed: Sequence[str]
+    """Signing keys that were there and are not in the backup."""
+    added: Sequence[str]
+    """Signing keys that are in the backup and were not there beside others: they may have been retired."""
+
+
+def bring_back(settings: Settings, source: Path, replace: bool) -> Restored:
     """Put what is in a backup in its places. callnet must not run.
 
-    :param replace: also where there is something already.
+    :param replace: also where there is something already, of which nothing is left.
     :raises BackupError: it is no backup, is damaged, or would replace something.
     :raises StartError: the state directory cannot be made.
     """
     files.make_private_directory(settings.state_dir, "state_dir")
+    if files.was_claimed(settings.state_dir):
+        files.claim_directory(settings.state_dir, "state_dir", is_shared=False)
     places = _key_files(settings)
     with _explained(source):
         _require_whole(source)
@@ -106,13 +118,21 @@ def bring_back(settings: Settings, source: Path, replace: bool) -> Manifest:
         there = [str(path) for path in targets if path.exists()]
         if there and not replace:
             raise BackupError(f"{there[0]} is there already; with --replace it is replaced")
+        removed = [name for name in places if _ONE_OF_SEVERAL.fullmatch(name) and name not in keys] if replace else []
+        added = [name for name in keys if _ONE_OF_SEVERAL.fullmatch(name) and name not in places] if there else []
+        for name in removed:
+            places[name].unlink()
         for name, content in keys.items():
             path = _place(places, settings, name)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.overwrite(str(path), content, files.PRIVATE)
         if copy is not None and database is not None:
             _replace_database(copy, database)
-    return manifest
+    return Restored(manifest, _kids(removed), _kids(added))
+
+
+def _kids(names: Iterable[str]) -> Sequence[str]:
+    return [name.rpartition("/")[2] for name in names]
 
 
 def _key_files(settings: Settings) -> Mapping[str, Path]:

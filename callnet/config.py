@@ -15,8 +15,14 @@ _MONTH = 31 * 86400.0
 SIGNING_KEY_MIN = 32
 """The shortest key that signs tokens, in bytes (RFC 7518 §3.2)."""
 
+WEBHOOK_SECRET_MIN = 32
+"""The shortest secret that signs requests to the operator's programs, in characters."""
+
 TOKEN_LIFETIME_MAX = 10 * 366 * 86400
 """The longest that tokens may be valid, in seconds."""
+
+SESSION_LIFETIME = 180 * 86400
+"""Seconds after a login for which its tokens are refreshed, without settings."""
 
 TURN_LIFETIME_MAX = 86400
 """The longest that TURN credentials may be good, in seconds: nobody can take them back."""
@@ -74,9 +80,13 @@ class OtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Gets a POST for each code."""
     secret: str = ""
     """Signs the requests, and makes what the database keeps of a code useless to others."""
+    secret_file: str = ""
+    """Holds the secret; so in the other sections that have one."""
     text: Annotated[str, Meta(max_length=500, pattern=r"\{code\}", description="a text with {code} in it")] = (
         "Your code is {code}. It is valid for 5 minutes."
     )
+    code_without_secret: bool = True
+    """Whether a device that has no secret needs a code at each login, not at its first one alone."""
 
 
 class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,9 +100,19 @@ class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """``anyone``: everybody whom the callee has not blocked; ``contacts``: of these, whom the callee lists."""
     open_enrolment_on_network: bool = False
     """Whether enrolment ``open`` may be offered on other addresses than loopback."""
+    devices_shown_to_anyone: bool = False
+    """Whether in ``known`` and ``otp`` a phone's devices are shown to those whom it does not list."""
+    hosts: tuple[HostName, ...] = ()
+    """By which names, beside ``localhost`` and addresses, the account service may be asked; empty: by any."""
     phone_format: Annotated[str, Meta(min_length=1, description="cn-mobile, e164, or a regular expression")] = (
         "cn-mobile"
     )
+
+    @property
+    def shows_mutual_contacts_alone(self) -> bool:
+        """Whether the devices of a phone are shown only to those whom it lists."""
+        is_hidden = self.enrolment != "open" and not self.devices_shown_to_anyone
+        return is_hidden or self.who_may_call == "contacts"
 
 
 class TokenSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +120,8 @@ class TokenSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     lifetime: Annotated[int, Meta(ge=60, le=TOKEN_LIFETIME_MAX)] = 7 * 86400
     """Seconds."""
+    session_lifetime: Annotated[int, Meta(ge=60, le=TOKEN_LIFETIME_MAX)] = SESSION_LIFETIME
+    """Seconds after a login for which its tokens are refreshed; then the device logs in again."""
     signing_key_file: str = ""
     """Made on first start if it is missing."""
     signing_key: str = ""
@@ -112,7 +134,11 @@ class LimitSettings(Struct, forbid_unknown_fields=True):
     logins_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 120
     """Of an IPv6 address its /64 counts; loopback addresses do not count at all."""
     logins_a_minute_of_a_phone: Annotated[int, Meta(ge=0)] = 30
+    devices_of_a_phone: Annotated[int, Meta(ge=0)] = 20
+    """That logins make; of those that the operator makes there may be any number."""
     codes_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 20
+    refreshes_an_hour_of_a_device: Annotated[int, Meta(ge=0)] = 6
+    logouts_an_hour_of_a_device: Annotated[int, Meta(ge=0)] = 20
     sockets_of_an_address: Annotated[int, Meta(ge=0)] = 2000
     """Of devices, and as many of pages."""
     sockets_of_a_phone: Annotated[int, Meta(ge=0)] = 100
@@ -121,13 +147,23 @@ class LimitSettings(Struct, forbid_unknown_fields=True):
     """Of devices, and as many of pages."""
     frames_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 600
     frames_a_minute_of_a_page: Annotated[int, Meta(ge=0)] = 3000
+    connections_of_an_address: Annotated[int, Meta(ge=0)] = 1000
+    """HTTP connections to the account service, and as many to the site, until they become WebSockets."""
+    connections_of_a_process: Annotated[int, Meta(ge=0)] = 10_000
+    """The same of all addresses together."""
+    requests_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 6000
+    """HTTP requests to the account service, and as many to the site, of each process."""
     calls_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 60
+    """All devices of a phone together may place twice as many."""
     calls_a_minute_between_phones: Annotated[int, Meta(ge=0)] = 30
     """From the devices of one phone to those of another."""
     displacements_a_minute: Annotated[int, Meta(ge=0)] = 5
     """Connections of a device that are closed since it has opened another one."""
     turn_credentials_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 300
     """Given to devices and pages together; of addresses the same holds as of logins."""
+    account_requests_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 120
+    """Requests of the account service that carry a token."""
+    account_requests_a_minute_of_a_phone: Annotated[int, Meta(ge=0)] = 300
 
 
 class SocketSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,6 +190,8 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     body_bytes: Annotated[int, Meta(ge=16 * 1024, le=1024 * 1024)] = 16 * 1024
     request_time: PositiveDuration = 15.0
     """Seconds in which a request must be whole, from its first byte on."""
+    handshake_time: PositiveDuration = 10.0
+    """Seconds in which a handshake of TLS must be complete."""
     idle_time: PositiveDuration = 60.0
     """Seconds that a connection may stay open between requests."""
 
@@ -163,6 +201,8 @@ class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     days: Annotated[int, Meta(ge=0, le=3660)] = 90
     """For so long they are kept; 0: none are."""
+    rows: Annotated[int, Meta(ge=0, le=1_000_000)] = 1000
+    """Of each phone about so many are kept, the newest; 0: any number."""
 
 
 class WebhookSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,6 +212,7 @@ class WebhookSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Gets a POST for each event; empty: nobody is told. It may hold a password: never log it."""
     secret: str = ""
     """Signs the requests."""
+    secret_file: str = ""
     events: tuple[WebhookEvent, ...] = (
         "call_started",
         "call_answered",
@@ -193,6 +234,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Gets a POST for each device that is to be woken; empty: there is none."""
     secret: str = ""
     """Signs the requests."""
+    secret_file: str = ""
 
 
 class PushSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -315,7 +357,11 @@ class SignalingSettings(Struct, forbid_unknown_fields=True):
     """The devices' WebSocket."""
 
     allowed_origins: tuple[Origin, ...] = ()
-    """Web pages that may open it; empty: all."""
+    """Web pages that may open it; empty: all. They may use the account service, too, whatever their host."""
+
+    def allows(self, origin: str) -> bool:
+        """Tell whether an ``Origin`` is among them."""
+        return origin.lower() in (allowed.rstrip("/").lower() for allowed in self.allowed_origins)
 
 
 class Settings(Struct, forbid_unknown_fields=True):

@@ -8,24 +8,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Final
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from callnet import endpoints, ice, toml
-from callnet.config import PONG_TIME, AccountSettings, Listener, OtpSettings, PushSettings, Settings, TurnSettings
+from callnet.config import (
+    PONG_TIME,
+    WEBHOOK_SECRET_MIN,
+    AccountSettings,
+    GatewaySettings,
+    Listener,
+    ListenerSettings,
+    OtpSettings,
+    PushSettings,
+    Settings,
+    TurnSettings,
+    WebhookSettings,
+)
 from callnet.errors import StartError
 
-WEBHOOK_SECRET_MIN: Final = 32
-"""The shortest secret that signs requests to the operator's programs, in characters."""
+_Signing = TypeVar("_Signing", OtpSettings, WebhookSettings, GatewaySettings)
 
 
 def load(path: str | None, environ: Mapping[str, str]) -> Settings:
     """Read the settings.
 
     :param path: the TOML file; ``None``: the one that ``CALLNET_CONFIG`` names, or all defaults.
-    :param environ: ``CALLNET_STATE_DIR``, ``CALLNET_DATABASE_URL``, ``CALLNET_REDIS_URL`` and
-        ``CALLNET_SIGNING_KEY`` go before the file.
+    :param environ: ``CALLNET_STATE_DIR``, ``CALLNET_DATABASE_URL``, ``CALLNET_REDIS_URL``, ``CALLNET_SIGNING_KEY``,
+        ``CALLNET_OTP_SECRET``, ``CALLNET_WEBHOOKS_SECRET`` and ``CALLNET_GATEWAY_SECRET`` go before the file.
     :raises StartError: the file cannot be read, or a setting is wrong.
     """
     path = path or environ.get("CALLNET_CONFIG") or None
@@ -58,7 +69,7 @@ def _check(settings: Settings) -> None:
     if settings.accounts.enrolment == "otp":
         _check_otp(settings.accounts.otp)
     if settings.webhooks.url:
-        _check_webhook_secret("webhooks", settings.webhooks.secret)
+        _check_webhook_secret("webhooks", settings.webhooks)
     if settings.sockets.silence < settings.sockets.ping_after + PONG_TIME:
         raise StartError(f"sockets.silence must be {PONG_TIME:g} s longer than sockets.ping_after: time for a pong")
     _check_push(settings.push)
@@ -76,17 +87,19 @@ def _check(settings: Settings) -> None:
 def _check_otp(otp: OtpSettings) -> None:
     if not otp.url:
         raise StartError('accounts.otp.url must name who sends the codes: accounts.enrolment is "otp"')
-    _check_webhook_secret("accounts.otp", otp.secret)
+    _check_webhook_secret("accounts.otp", otp)
 
 
-def _check_webhook_secret(section: str, secret: str) -> None:
-    if len(secret) < WEBHOOK_SECRET_MIN:
+def _check_webhook_secret(section: str, settings: OtpSettings | WebhookSettings | GatewaySettings) -> None:
+    if settings.secret and settings.secret_file:
+        raise StartError(f"{section}.secret and {section}.secret_file must not both be set")
+    if not settings.secret_file and len(settings.secret) < WEBHOOK_SECRET_MIN:
         raise StartError(f"{section}.secret must have at least {WEBHOOK_SECRET_MIN} characters")
 
 
 def _check_push(push: PushSettings) -> None:
     if push.gateway.url:
-        _check_webhook_secret("push.gateway", push.gateway.secret)
+        _check_webhook_secret("push.gateway", push.gateway)
     if push.allowed_hosts and not push.subject:
         raise StartError("push.subject must say whom the services of push.allowed_hosts may write to")
 
@@ -119,6 +132,12 @@ def _check_listener(key: str, listener: Listener) -> None:
         wrong = endpoints.peer_objection(listener.endpoint, network)
         if wrong:
             raise StartError(f"{key}.proxy_protocol[{index}] {wrong}")
+
+
+def is_exposed(listeners: ListenerSettings) -> bool:
+    """Whether others than this machine's can log in."""
+    served = [listener for key, listener in listeners.keyed() if not key.startswith("listeners.admin[")]
+    return any(one.proxy_protocol or not endpoints.is_local(one.endpoint) for one in served)
 
 
 def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> None:
@@ -164,7 +183,13 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
         redis=replace(
             redis, url=environ.get("CALLNET_REDIS_URL") or redis.url, ca=redis.ca and os.path.abspath(redis.ca)
         ),
-        push=replace(push, vapid_key_file=os.path.abspath(push.vapid_key_file or os.path.join(state_dir, "vapid.key"))),
+        accounts=replace(settings.accounts, otp=_signing(settings.accounts.otp, environ, "CALLNET_OTP_SECRET")),
+        webhooks=_signing(settings.webhooks, environ, "CALLNET_WEBHOOKS_SECRET"),
+        push=replace(
+            push,
+            gateway=_signing(push.gateway, environ, "CALLNET_GATEWAY_SECRET"),
+            vapid_key_file=os.path.abspath(push.vapid_key_file or os.path.join(state_dir, "vapid.key")),
+        ),
         admin=replace(admin, key_file=os.path.abspath(admin.key_file or os.path.join(state_dir, "admin.key"))),
         turn=replace(turn, secret_file=turn.secret_file and os.path.abspath(turn.secret_file)),
         tls=replace(
@@ -173,6 +198,12 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
             private_key=tls.private_key and os.path.abspath(tls.private_key),
         ),
     )
+
+
+def _signing(section: _Signing, environ: Mapping[str, str], name: str) -> _Signing:
+    """A section with a secret that signs requests, which the environment may have."""
+    file = section.secret_file and os.path.abspath(section.secret_file)
+    return replace(section, secret=environ.get(name) or section.secret, secret_file=file)
 
 
 def _default_state_dir(environ: Mapping[str, str]) -> str:

@@ -9,19 +9,26 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from callnet.accounts.revocations import Revocations
 from callnet.calls.rooms import RoomManager
+from callnet.interfaces import IEndedCalls
 from callnet.operations.certificates import ServerTls
 from callnet.operations.deliveries import Deliveries
 from callnet.operations.histogram import Histogram
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.lag import Lag
+from callnet.operations.log_queue import log_queue
 from callnet.operations.metrics import (
     Family,
+    Sample,
     of_build,
     of_calls,
     of_certificate,
+    of_dropped,
     of_kinds,
+    of_log,
     of_media,
+    of_newcomers,
     of_numbers,
     of_sockets,
     of_times,
@@ -30,6 +37,7 @@ from callnet.operations.metrics import (
     of_wakes,
 )
 from callnet.push.waker import Waker
+from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.threads import Threads
 from callnet.web.http import CappedSite
 from callnet.websocket import ServerSocketFactory
@@ -50,13 +58,16 @@ class Counted(Struct, frozen=True):
     pages: ServerSocketFactory
     sites: Sequence[CappedSite]
     waker: Waker
+    accounts: SqlAccounts
     ice: IceServers
     tls: ServerTls
     deliveries: Sequence[Deliveries]
     threads: Threads
+    ended: IEndedCalls
     round_trips: Histogram | None
     """With Redis, if there is one."""
     lag: Lag
+    revocations: Revocations
     build: Family = field(default_factory=lambda: of_build(version("callnet")))
 
     def families(self) -> Iterator[Family]:
@@ -65,6 +76,7 @@ class Counted(Struct, frozen=True):
         yield self.build
         yield from of_calls(counts)
         yield of_unfinished(self.rooms.unfinished.placed_here())
+        yield of_dropped(self.ended.dropped)
         yield of_times("callnet_call_rang_after_seconds", "How long it took until devices rang.", counts.rang_after)
         yield of_times("callnet_call_answered_after_seconds", "How long calls rang.", counts.answered_after)
         yield from of_media(counts.media_setup.items(), counts.media_failed)
@@ -94,12 +106,33 @@ class Counted(Struct, frozen=True):
             "status",
             sum((site.answers for site in self.sites), Counter()),
         )
+        yield Family(
+            "callnet_http_connections",
+            "HTTP connections to the account service and the site that are open.",
+            [Sample("", sum(site.connections for site in self.sites))],
+            kind="gauge",
+        )
+        yield of_numbers(
+            "callnet_http_connections_refused",
+            "HTTP connections that were not served, by status: 429 too many from an address, 503 in all.",
+            "status",
+            sum((site.refused for site in self.sites), Counter()),
+        )
+        yield Family(
+            "callnet_postponed",
+            "Requests and frames that waited for a later turn of the event loop, since too much came at once.",
+            [Sample("", self.devices.budget.postponed)],
+        )
         yield from of_turn(self.ice.given, self.ice.refused)
         yield of_wakes(self.waker.counts)
+        yield from of_newcomers(self.accounts.refused, self.accounts.forgotten)
         for delivery in self.deliveries:
             yield delivery.counted()
+        known = [Sample("", self.revocations.count)]
+        yield Family("callnet_revocations", "Revocations of tokens that this process knows.", known, kind="gauge")
         yield of_times("callnet_loop_lag_seconds", "How late the event loop was.", self.lag.took)
         yield of_times("callnet_database_seconds", "How long the database took to answer.", self.threads.took)
         if self.round_trips is not None:
             yield of_times("callnet_redis_seconds", "How long Redis took to answer.", self.round_trips)
+        yield of_log(log_queue.dropped)
         yield of_certificate(self.tls.expires)

@@ -151,6 +151,7 @@ class Daemon(Service):
         await self._draining.begin(drain_deadline)
         closed = close_all([each for each in served if not each.is_of_systemd])
         await gatherResults([sockets.shut_down() for sockets in self._sockets])
+        self._threads.stop_soon()
         await closed
         self._rooms.stop()
         await gatherResults([chore.stop() for chore in self._chores])

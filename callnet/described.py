@@ -1,7 +1,7 @@
 """What the strings of the wire look like, in the words of JSON Schema, for the structs that stand for its messages.
 
 None of it is enforced where a message is read or written: what the server sends it has made itself, and what it reads
-is looked at in ways that are faster and know what to answer. ``tests/test_schema_frames.py`` has both agree.
+is looked at in ways that are faster and know what to answer. ``tests/unit/test_schema_frames.py`` has both agree.
 """
 
 from __future__ import annotations

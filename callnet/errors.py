@@ -42,6 +42,18 @@ class DataInvalid(ServiceError):
     status = 200
 
 
+class OriginRefused(DataInvalid):
+    """A web page of another host asks, which is not in ``signaling.allowed_origins``."""
+
+    status = 403
+
+
+class Misdirected(DataInvalid):
+    """The request names a host by which the service may not be asked (RFC 9110 §15.5.20)."""
+
+    status = 421
+
+
 class BodyTooLarge(DataInvalid):
     """The body is longer than the limit."""
 

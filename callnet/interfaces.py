@@ -63,26 +63,30 @@ class Company(Struct, frozen=True):
     """The phones that its own lists."""
     missed: Sequence[MissedCall]
     """The newest calls that its phone has missed since the device was there last, the latest first."""
+    missed_until: float = 0.0
+    """The latest end of these calls, in seconds since 1970."""
 
 
 class ICompany(Interface):
     """The others with whom an extended device has to do."""
 
     def came(device: DeviceAddress) -> Deferred[Company]:
-        """Look up what a device is to be told that has connected; of missed calls it has then been told."""
+        """Look up what a device is to be told that has connected; when this fires it has heard of the missed calls."""
 
     def contacts_of(phone: str) -> Deferred[frozenset[str]]:
         """The phones that this one lists."""
 
     def went(device: DeviceAddress) -> None:
-        """Take note that the device has heard of all calls until now."""
+        """Take note that the device has heard of all calls that the history has, unless it was not told yet of those
+        that it missed.
+        """
 
 
 class ICompanyRecords(Interface):
     """What extended devices are told of others."""
 
     def met(devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Company]]:
-        """Look up what these are to be told that have connected, and note that they have been.
+        """Look up what these are to be told that have connected, and note that they were here.
 
         A device that was never here has missed nothing.
 
@@ -95,8 +99,8 @@ class ICompanyRecords(Interface):
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
-    def left(devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
-        """Note that these have heard of all calls until then, in seconds since 1970.
+    def heard(devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
+        """Note that these have heard of all calls that ended until then, in seconds since 1970, or later ones.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
@@ -175,6 +179,9 @@ class Commit(Struct, frozen=True):
     """Devices that a :class:`Notice` was for and that are connected, on a node that could not be told."""
 
 
+PHONES_AT_ONCE: Final = 50
+"""Phones that are read together where many are looked at: a shared store does nothing else meanwhile."""
+
 COMMITTED: Final = Commit(True)
 OVERTAKEN: Final = Commit(False)
 
@@ -195,8 +202,8 @@ class ICallStore(Interface):
     def now() -> float:
         """The time, in seconds on the clock of the store, which all nodes share."""
 
-    def heard_until() -> float:
-        """Until when this node has surely heard of all that others decided about its devices, by the same clock."""
+    def date_of(moment: float) -> float:
+        """A moment on the clock of the store, in seconds since 1970 by the wall clock as it is set now."""
 
     def read(
         phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
@@ -245,10 +252,12 @@ class Ended(Struct, frozen=True):
 
 
 class IEndedCalls(Interface):
-    """Calls that are over, until somebody has written down that they were.
+    """Calls that are over, until somebody has written down that they were. Their times are seconds since 1970.
 
     Each is handed out until it is done with, which may be more than once, and not always as the same record.
     """
+
+    dropped: int = Attribute("""How many were dropped here because too many waited.""")
 
     def take(most: int) -> Deferred[Sequence[Ended]]:
         """So many of those that nobody else is about to write down, the oldest first.
@@ -291,4 +300,6 @@ class IPeer(Interface):
         """Close the socket with a WebSocket close code (protocol §2) and a few ASCII words."""
 
     def heard_at() -> float:
-        """When anything was last received, in seconds on the clock of the signaling factory."""
+        """When anything was last received before the socket began to close, in seconds on the signaling factory's
+        clock.
+        """

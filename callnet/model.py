@@ -25,6 +25,9 @@ CONTACTS_MAX: Final = 1000
 BLOCKED_MAX: Final = 1000
 """The most phones that a phone may have its devices block."""
 
+REVOCATIONS_MAX: Final = 100
+"""The most revocations of tokens that are remembered of a phone."""
+
 AUTO_ANSWER_MAX: Final = 100
 """The most phones whose calls the devices of a phone may answer by themselves."""
 
@@ -56,6 +59,11 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 def new_room_id() -> RoomId:
     """Draw a fresh room id."""
     return RoomId(secrets.token_hex(16))
+
+
+def alias_of(secret: RoomId, number: int) -> RoomId:
+    """One of many room ids from one random one: who knows some of them cannot tell the others."""
+    return RoomId(sha256(f"{secret}/{number}".encode()).hexdigest()[:32])
 
 
 def is_room_id(text: str) -> bool:

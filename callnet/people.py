@@ -41,7 +41,7 @@ from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
 from callnet.storage.company import SqlCompany
 from callnet.storage.database import Database
-from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
@@ -76,6 +76,7 @@ class IPeopleReactor(IThreadsReactor, IOutsideReactor, IReactorPluggableNameReso
 class People(Struct, frozen=True):
     """The services of accounts."""
 
+    accounts: SqlAccounts
     logins: Logins
     lists: ContactLists
     settings: SettingsOfPhones
@@ -104,9 +105,16 @@ def compose_people(
     """Make them. What they ask of the database is done where ``run`` does it."""
     tokens, is_phone = identities.tokens, identities.is_phone
     contacts_only = settings.accounts.who_may_call == "contacts"
+    mutual = settings.accounts.shows_mutual_contacts_alone
     told = settings.webhooks.told
-    known = SqlAccounts(database, run, reactor, tokens.now if "device_enrolled" in told else None)
-    revoked = SqlRevocations(database, run)
+    newcomers = Newcomers(
+        tokens.now,
+        lambda: settings.limits.devices_of_a_phone,
+        max(UNUSED_FOR, tokens.lifetime),
+        "device_enrolled" in told,
+    )
+    known = SqlAccounts(database, run, reactor, newcomers)
+    revoked = SqlRevocations(database, run, tokens.now)
     gateway, web_push = _gateway(settings.push, reactor), _web_push(settings.push, identities.vapid, reactor)
     ways: dict[PushKind, Way] = {}
     if gateway is not None:
@@ -115,9 +123,9 @@ def compose_people(
         ways[PushKind.WEBPUSH] = web_push
     records = SqlPreferences(database, run, contacts_only, ways)
     preferences = KnownPreferences(records, reactor)
-    changes = SqlChanges(database, run)
-    news = News(changes, revoked, identities.revocations, reactor, tokens.now, known.forget, preferences)
-    history = SqlHistory(database, run, contacts_only)
+    changes = SqlChanges(database, run, tokens.now)
+    news = News(changes, revoked, identities.revocations, reactor, known.forget, preferences)
+    history = SqlHistory(database, run, contacts_only, settings.history.rows)
     outbox = SqlOutbox(database, run, contacts_only)
     events = CallEvents(outbox, told, tokens.now)
     sender = _code_sender(settings.accounts, reactor)
@@ -126,17 +134,29 @@ def compose_people(
         otp = settings.accounts.otp
         codes = Codes(SqlCodes(database, run), sender.send, otp.text, otp.secret.encode(), tokens.now)
     registrations = SqlPushRegistrations(database, run)
+    sleepers = Sleepers(records, reactor)
     return People(
-        Logins(known, revoked, preferences, tokens, is_phone, settings.accounts.enrolment, codes, news.look),
-        ContactLists(SqlContacts(database, run, contacts_only), cluster.presence, tokens, is_phone),
+        known,
+        Logins(
+            known,
+            revoked,
+            preferences,
+            tokens,
+            is_phone,
+            settings.accounts.enrolment,
+            codes,
+            settings.accounts.otp.code_without_secret,
+            news.look,
+        ),
+        ContactLists(SqlContacts(database, run, mutual), cluster.presence, tokens, is_phone),
         SettingsOfPhones(SqlPhoneSettings(database, run), tokens, is_phone),
         PastCalls(history, tokens),
-        WaysToWake(registrations, tokens, gateway is not None, web_push),
+        WaysToWake(registrations, tokens, gateway is not None, web_push, sleepers.registered),
         Waker(registrations, ways, reactor, tokens.now),
-        Sleepers(records, reactor),
+        sleepers,
         events,
         Historian(cluster.ended, history, events, reactor, tokens.now, settings.history.days),
-        KnownCompany(SqlCompany(database, run), reactor, tokens.now),
+        KnownCompany(SqlCompany(database, run, mutual), reactor, tokens.now),
         preferences,
         news,
         [] if sender is None else [sender],

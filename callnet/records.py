@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -30,6 +30,12 @@ _LIFE: Final = {CallState.RINGING: 0, CallState.ACTIVE: 1, CallState.OVER: 2}
 
 _SOME_HOURS: Final = QuietHours(0, 0, "UTC")
 """Looked at where there are none."""
+IN_RECORDS_MAX: Final = 16
+"""Phones that a policy may name and still be written into the record of each device. A longer one is kept once for its
+phone."""
+KEPT_ONCE: Final = frozenset([""])
+"""``only`` of the policy in a device's record, if the policy of its phone is kept once. No phone has this number: a
+node of the revision before, which knows the record alone, lets nobody call the device."""
 
 
 class Policy(Struct, frozen=True, gc=False, array_like=True):
@@ -44,11 +50,26 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
     wakes: frozenset[str] = frozenset()
     """The ids of its devices that can be woken when they sleep: they have no socket, and can be called all the same."""
 
-    def allows(self, phone: str, now: float) -> bool:
-        """Tell whether a phone may call just now. To say no for one reason takes as long as for another."""
+    @property
+    def is_kept_once(self) -> bool:
+        """True if it is too long for the records of devices."""
+        return len(self.blocked) + len(self.only or ()) > IN_RECORDS_MAX
+
+    def in_record_of(self, device_id: str) -> Policy:
+        """The part of it that is written into the record of a device: all of it if it is short.
+
+        Of the devices that can be woken the record names none but its own device.
+        """
+        wakes = self.wakes & {device_id}
+        if self.is_kept_once:
+            return Policy(only=KEPT_ONCE, wakes=wakes)
+        return self if wakes == self.wakes else Policy(self.blocked, self.only, self.quiet, wakes)
+
+    def allows(self, phone: str, date: float) -> bool:
+        """Tell whether a phone may call at a date, in seconds since 1970. All reasons to say no take as long."""
         is_blocked = phone in self.blocked
         is_unlisted = self.only is not None and phone not in self.only
-        is_quiet = (self.quiet or _SOME_HOURS).cover(now) and self.quiet is not None
+        is_quiet = (self.quiet or _SOME_HOURS).cover(date) and self.quiet is not None
         return not (is_blocked or is_unlisted or is_quiet)
 
 
@@ -57,12 +78,20 @@ NOBODY: Final = Policy(only=frozenset())
 """What holds for a phone of which it is not known who may call it."""
 
 
+class Known(NamedTuple):
+    """A call of which a device has shown that it knows how it came out for it (protocol §2.4)."""
+
+    room: RoomId
+    is_over: bool
+    """It knows that the call is over; else, that it was answered."""
+
+
 class Owed(Struct, frozen=True, gc=False, array_like=True):
     """A device that is nowhere may believe to be in a call that it is not in: that it must be told above all."""
 
     room: RoomId
     heard_at: float
-    """When anything was last received from its last connection."""
+    """Always 0: nodes of the release before send what was decided after that."""
     since: float
     """When there was something to tell it: what is decided later is newer."""
 
@@ -80,9 +109,9 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     It is when the connection opened, in milliseconds on the store's clock, or one more than the one before.
     """
     connected: bool
-    heard: float | Owed | None
-    """When anything was last received from the connection before the present one; ``None``: not known. Of a device that
-    is nowhere, and must be told of one of its calls above all, that, too."""
+    unheard: float | Owed | None
+    """What a device that is nowhere must be told above all, if there is anything. Nodes of the release before wrote
+    times here, which mean nothing."""
     lost_at: float | None
     """When the socket went away; ``None`` while it is connected, and when it sleeps."""
     room: RoomId | None
@@ -92,26 +121,20 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     due: float | None
     """When this record must be looked at again."""
     policy: Policy = ANYONE
-    """Who may call its phone."""
-
-    @property
-    def heard_at(self) -> float | None:
-        """When anything was last received from the connection before the present one; ``None``: not known."""
-        return self.heard.heard_at if isinstance(self.heard, Owed) else self.heard
+    """Who may call its phone (:meth:`Policy.in_record_of`). :meth:`Records.policy_of` knows it in any case."""
+    known: tuple[Known, ...] = ()
+    """What it had shown that it knows of its calls when its socket went away. Nothing while it is connected: if its
+    node dies, nobody can say."""
 
     @property
     def owed(self) -> Owed | None:
         """What it must be told above all when it is back, if there is anything."""
-        return self.heard if isinstance(self.heard, Owed) else None
+        return self.unheard if isinstance(self.unheard, Owed) else None
 
     @property
     def can_be_woken(self) -> bool:
         """Whether it has no socket, and it is known how to have it get one."""
         return not self.connected and self.address.device_id in self.policy.wakes
-
-    def may_be_called_by(self, phone: str, now: float) -> bool:
-        """Tell whether the devices of a phone may call this one now, and see whether it is there."""
-        return phone == self.address.phone or self.policy.allows(phone, now)
 
 
 class CallRecord(Struct, frozen=True, array_like=True):
@@ -161,6 +184,8 @@ class CallRecord(Struct, frozen=True, array_like=True):
     """When that happened last."""
     known_as: tuple[DeviceAddress, DeviceAddress] | None = None
     """Caller and callee before that happened first: to base clients they go by these names."""
+    aliases: tuple[tuple[DeviceAddress, RoomId], ...] = ()
+    """Room ids by which devices know the call, if that is not ``room``: of a device its last one (:meth:`room_for`)."""
 
     @property
     def age(self) -> tuple[int, int]:
@@ -170,6 +195,19 @@ class CallRecord(Struct, frozen=True, array_like=True):
         a call goes from RINGING by ACTIVE to OVER and never back.
         """
         return _LIFE[self.state], self.version
+
+    def room_for(self, device: DeviceAddress) -> RoomId:
+        """The room id by which a device knows the call.
+
+        Of several rung devices each has an alias of its own. That of the one which accepts is the caller's, too, from
+        then on. A device that takes the call over gets another one.
+        """
+        if not self.aliases:
+            return self.room
+        aliases = dict(self.aliases)
+        if device == self.caller and device not in aliases and self.callee is not None:
+            return aliases.get(self.callee, self.room)
+        return aliases.get(device, self.room)
 
 
 class Seat(Struct, frozen=True, array_like=True):
@@ -185,6 +223,8 @@ class Seat(Struct, frozen=True, array_like=True):
     """Which of the seat's sockets is meant: a greater one is newer. As of a device's connections."""
     empty_since: float | None
     """When the page's socket went away; ``None`` while somebody sits here."""
+    came_by: RoomId | None = None
+    """The room id that the page named, if it is an alias."""
 
 
 class SeatsRecord(Struct, frozen=True, array_like=True):
@@ -208,11 +248,30 @@ class Records(Struct, frozen=True):
     seats: Mapping[RoomId, SeatsRecord]
     complete: bool = True
     """``False``: other nodes may know more, and cannot be asked just now. These are records that this node knows."""
+    policies: Mapping[str, Policy] = {}
+    """By phone, those that are too long for the records of its devices."""
+    aliases: Mapping[RoomId, RoomId] = {}
+    """The room of each alias of ``calls``."""
+    alone: bool = False
+    """True while the shared store is out of reach: what is decided on these reaches other nodes later."""
+
+    def call(self, room: RoomId) -> CallRecord | None:
+        """The call of a room, which may go by an alias."""
+        return self.calls.get(self.aliases.get(room, room))
 
     def device(self, address: DeviceAddress) -> DeviceRecord | None:
         """The record of one device."""
         of_phone = self.devices.get(address.phone)
         return None if of_phone is None else of_phone.get(address.device_id)
+
+    def policy_of(self, device: DeviceRecord) -> Policy:
+        """Who may call the phone of a device of these records."""
+        policy = device.policy
+        return policy if policy.only != KEPT_ONCE else self.policies.get(device.address.phone, NOBODY)
+
+    def may_call(self, phone: str, device: DeviceRecord, date: float) -> bool:
+        """Tell whether the devices of a phone may call a device at a date, and see whether it is there."""
+        return phone == device.address.phone or self.policy_of(device).allows(phone, date)
 
 
 class Notice(Struct, frozen=True, gc=False, array_like=True, tag=True):
@@ -286,6 +345,9 @@ class Changes(Struct, frozen=True):
     unchanged: Sequence[CallRecord] = ()
     """Calls as they were read, which were relied on: those of ``seats`` and of forgotten seats, and others."""
     notices: Sequence[Notice | SeatNotice | Displaced] = ()
+    policies: Mapping[str, Policy] = {}
+    """Policies to keep once for their phones, as long as these have devices. They have no versions: who writes a policy
+    has just read it from the database, and hears of it when it changes there."""
 
 
 NOTHING = Changes()

@@ -32,6 +32,8 @@ class Enrolled(Struct, frozen=True):
     """SHA-256 of the secret without which it may not log in, if it has one."""
     offered: bytes | None = None
     """SHA-256 of the secret that it was offered when it was made, and has not used yet."""
+    is_unused: bool = False
+    """A login made it, and nothing has been done with it since."""
 
 
 class IAccounts(Interface):
@@ -43,6 +45,7 @@ class IAccounts(Interface):
         Nothing is written for a device that is known.
 
         :param offer: what a device that is made now is offered. If the answer names it, it was made by this call.
+        :raises callnet.errors.DeviceInvalid: the phone has as many devices that logins have made as it may have.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
@@ -51,6 +54,13 @@ class IAccounts(Interface):
 
         :raises callnet.errors.PhoneInvalid: nor is the phone known.
         :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def used(address: DeviceAddress) -> None:
+        """Take note that a device is used: it has connected, or logged in again.
+
+        Devices that logins have made, and that were never used, are forgotten. Nobody waits for it, and if it cannot
+        be written down it is the next time.
         """
 
     def offer(address: DeviceAddress, offer: bytes, now: float) -> Deferred[None]:
@@ -74,21 +84,30 @@ class Revocation(Struct, frozen=True):
     expires_at: float
     """From then on all of them have expired."""
     before: float | None = None
-    """Those that were issued earlier."""
-    jti: str | None = None
-    """The one with this id."""
+    """Those of logins that were earlier, by the clock of :class:`IChanges`."""
+    sid: str | None = None
+    """Those of the login session with this id."""
 
 
 class IRevocations(Interface):
-    """Tokens that were revoked, on any node."""
+    """Tokens that were revoked, on any node: of each phone at most :data:`callnet.model.REVOCATIONS_MAX`.
 
-    def revoke(revoked: Revocation, now: float) -> Deferred[None]:
+    Instead of more, the device that has most of them is made to log in again.
+    """
+
+    def revoke(revoked: Revocation) -> Deferred[None]:
         """Revoke tokens, and let every node know.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
-    def revoked(now: float, phones: Collection[str] | None = None) -> Deferred[Mapping[str, Sequence[Revocation]]]:
+    def revoke_all(device: DeviceAddress) -> Deferred[None]:
+        """Revoke all tokens that a device, or with ``*`` any device of a phone, has until now, and let every node know.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+
+    def revoked(phones: Collection[str] | None = None) -> Deferred[Mapping[str, Sequence[Revocation]]]:
         """What is revoked and has not expired, by phone.
 
         :param phones: of these alone, each of which is in the answer; ``None``: of all.
@@ -149,11 +168,23 @@ class IPreferenceRecords(Interface):
         """
 
 
+class Changed(Struct, frozen=True):
+    """What has changed since the last look."""
+
+    phones: Collection[str]
+    """The phones about which something has changed."""
+    time: float
+    """The time of the look, in seconds since 1970: that of the database's clock, which all nodes have in common. Of a
+    file of SQLite that is the machine's."""
+    is_all: bool = False
+    """Anything else may have changed as well: it was the first look, or the last was too long ago."""
+
+
 class IChanges(Interface):
     """What has changed in the database, by whomever, that nodes remember."""
 
-    def new() -> Deferred[Collection[str]]:
-        """The phones about which something has changed since the last look; at first, not long ago.
+    def new() -> Deferred[Changed]:
+        """Look at it.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from msgspec import Struct
 from twisted.application.service import IService
@@ -31,15 +31,17 @@ from callnet.accounts.tokens import Tokens
 from callnet.administered import Administered
 from callnet.calls.rooms import RoomManager
 from callnet.cluster import redis_url
+from callnet.cluster.dates import dated
 from callnet.cluster.membership import Membership
 from callnet.cluster.memory import open_alone
 from callnet.cluster.redis_check import reachable
 from callnet.config import DatabaseSettings, PushSettings, Settings, TokenSettings
-from callnet.config_file import load
+from callnet.config_file import is_exposed, load
 from callnet.counted import Counted
 from callnet.daemon import Daemon
 from callnet.errors import StartError
 from callnet.live import LiveSettings
+from callnet.logger import Logger
 from callnet.operations import files
 from callnet.operations.admin_key import AdminKey, load_or_make_admin_key
 from callnet.operations.certificate_watch import CertificateWatch
@@ -49,24 +51,31 @@ from callnet.operations.ice_servers import IceServers
 from callnet.operations.lag import Lag
 from callnet.operations.limits import LoginLimits
 from callnet.operations.listening import ADMIN, OpenListener, open_all
+from callnet.operations.log_queue import log_queue
+from callnet.operations.metrics import of_log
 from callnet.operations.observed import Observed
 from callnet.operations.readiness import Question, Readiness, Remembered
 from callnet.operations.service_manager import ServiceManager
 from callnet.operations.signals import on_another_stop, stop_as_told
+from callnet.operations.signing_secrets import read_signing_secrets
 from callnet.operations.turn_secret import TurnSecret, read_turn_secret
 from callnet.people import Identities, IPeopleReactor, compose_people
 from callnet.push.vapid import Vapid, load_or_make_key
 from callnet.renewals import certificate, renewals
 from callnet.signaling.factory import SignalingFactory
 from callnet.storage.database import Database
+from callnet.storage.devices import devices_without_secret
 from callnet.storage.threads import Threads
 from callnet.supervision.supervisor import Supervisor, Workers
 from callnet.supervision.worker import IParentReactor
+from callnet.turn_budget import TurnBudget
 from callnet.web import admin, site
 from callnet.web.api import AccountApi
+from callnet.web.hosts import HostGuard
 from callnet.web.http import CappedSite
 from callnet.web.room import RoomSocketFactory
 
+_log = Logger()
 SERVED: Final = ("account", "signaling", "site")
 """The services that workers offer."""
 _STATIC: Final = os.path.join(os.path.dirname(callnet.__file__), "static")
@@ -95,9 +104,8 @@ def makeService(options: Options, reactor: IDaemonReactor | None = None) -> ISer
     :raises SystemExit: it cannot start; the exit status is 1, and one line on stderr says why.
     """
     if reactor is None:
-        from twisted.internet import reactor as installed  # importing it installs it
-
-        reactor = cast(IDaemonReactor, installed)
+        reactor = steady_reactor()
+        log_queue.serve(reactor)
     try:
         service = compose(partial(load, options["config"], os.environ), reactor)
     except StartError as error:
@@ -106,15 +114,28 @@ def makeService(options: Options, reactor: IDaemonReactor | None = None) -> ISer
     return service
 
 
+def steady_reactor() -> IDaemonReactor:
+    """The reactor of this process, whose timers go by a clock that nobody sets. Twisted's own choice can be set."""
+    from twisted.internet import reactor  # importing it installs it
+
+    steady = cast(Any, reactor)
+    steady.seconds = time.monotonic
+    return cast(IDaemonReactor, steady)
+
+
 def compose(read: Callable[[], Settings], reactor: IDaemonReactor) -> Daemon | Supervisor:
     """Make the daemon that the settings ask for: one process that serves, or the parent of several that do.
 
     :param read: reads the settings, now and when they may have changed.
     :raises StartError: it cannot start.
     """
+    read = partial(_with_secrets, read)
     settings = read()
     basis = _basis(settings)
     redis = redis_url.parse(settings.redis) if settings.redis.url else None
+    files.claim_directory(settings.state_dir, "state_dir", is_shared=redis is not None)
+    if files.is_open_to_others(settings.state_dir):
+        _log.warn("state_dir: {path} is open to other users of this machine; chmod 700 it", path=settings.state_dir)
     _prepare_database(settings.database, one_machine=redis is None or redis.is_local)
     if redis is not None and (cause := reachable(redis)):
         raise StartError(f"redis.url: {cause}")
@@ -122,6 +143,10 @@ def compose(read: Callable[[], Settings], reactor: IDaemonReactor) -> Daemon | S
     if count > 1:
         return _compose_parent(settings, reactor, basis, count, read)
     return _compose_node(settings, reactor, basis, None, read)
+
+
+def _with_secrets(read: Callable[[], Settings]) -> Settings:
+    return read_signing_secrets(read())
 
 
 def compose_worker(settings: Settings, reactor: IDaemonReactor, sockets: Mapping[str, int]) -> Daemon:
@@ -151,6 +176,7 @@ def _basis(settings: Settings) -> _Basis:
         time.time,
         revocations,
         split_user_name=settings.accounts.phone_format == "cn-mobile",
+        session_lifetime=settings.tokens.session_lifetime,
     )
     identities = Identities(tokens, revocations, phone_rule(settings.accounts.phone_format), _vapid(settings.push))
     return _Basis(
@@ -176,8 +202,9 @@ def _compose_node(
     rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls, people.preferences)
     tokens = basis.identities.tokens
     ice = IceServers(settings.turn, basis.turn_secret, settings.limits, cluster.limits, tokens.now)
+    budget = TurnBudget(reactor)
     login_limits = LoginLimits(settings.limits, cluster.limits)
-    accounts = AccountApi(
+    api = AccountApi(
         people.logins,
         people.lists,
         people.settings,
@@ -185,7 +212,8 @@ def _compose_node(
         people.ways_to_wake,
         IceOffers(ice, tokens),
         login_limits,
-    ).resource()
+    )
+    accounts = HostGuard(api.resource(), settings.accounts.hosts, settings.signaling)
     signaling = SignalingFactory(
         rooms,
         tokens.verify,
@@ -194,17 +222,18 @@ def _compose_node(
         cluster.limits,
         ice,
         settings.signaling,
-        open_enrolment=settings.accounts.enrolment == "open",
         sockets=settings.sockets,
+        budget=budget,
     )
-    room = RoomSocketFactory(rooms, reactor, settings.limits, ice, settings.sockets)
+    room = RoomSocketFactory(rooms, reactor, settings.limits, ice, settings.sockets, budget)
     cluster.share("devices", signaling.crowds)
     cluster.share("pages", room.crowds)
     deliveries = [] if people.deliveries is None else [people.deliveries]
     people.preferences.changed = rooms.orders.prefer
+    signaling.used = people.logins.used
     people.news.close = lambda phones: signaling.close_revoked(phones, basis.identities.revocations.cover)
     if deliveries:
-        rooms.counts.on_progress = people.events.notice
+        rooms.counts.on_progress = lambda call: people.events.notice(dated(call, cluster.store.date_of(0.0)))
     people.news.leave = rooms.orders.revoke_absent
     people.news.lists_changed = rooms.extensions.lists_changed
     rooms.extensions.company = people.company
@@ -213,19 +242,25 @@ def _compose_node(
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
     lag = Lag(reactor)
-    sites = [CappedSite(accounts, reactor, settings.http), site.Site(pages, reactor, settings.site.hsts, settings.http)]
+    sites = [
+        CappedSite(accounts, reactor, settings.http, budget, settings.limits),
+        site.Site(pages, reactor, settings.site.hsts, settings.http, budget, settings.limits),
+    ]
     counted = Counted(
         rooms,
         signaling,
         room,
         sites,
         people.waker,
+        people.accounts,
         ice,
         basis.tls,
         deliveries,
         threads,
+        cluster.ended,
         cluster.round_trips,
         lag,
+        basis.identities.revocations,
     )
     administered = Administered(rooms, signaling, people.logins, cluster.nodes)
     observed = Observed(readiness.report, lambda: succeed(list(counted.families())), administered.obey, stop_as_told)
@@ -233,7 +268,10 @@ def _compose_node(
     if sockets is None:
         factories[ADMIN] = _admin_site(observed, basis, settings, reactor)
     listeners = open_all(reactor, settings.listeners, factories, basis.tls, sockets)
-    live = LiveSettings(settings, [signaling.changed, room.changed, ice.changed, login_limits.changed])
+    live = LiveSettings(
+        settings,
+        [signaling.changed, room.changed, ice.changed, login_limits.changed, *(each.changed for each in sites)],
+    )
     read_again = renewals(live, basis.tls, tokens, basis.turn_secret, basis.admin_key, read)
     watches = [] if sockets is not None else [_watch(settings, reactor, basis.tls, read_again)]
     return Daemon(
@@ -260,7 +298,7 @@ def _compose_parent(
     settings: Settings, reactor: IDaemonReactor, basis: _Basis, count: int, read: Callable[[], Settings]
 ) -> Supervisor:
     """Make the parent of workers, which opens the listeners for them and serves the operator's alone."""
-    workers = Workers(count, settings, reactor)
+    workers = Workers(count, settings, reactor, lambda: [of_log(log_queue.dropped)])
     factories: dict[str, IProtocolFactory] = dict.fromkeys(SERVED, _Held())
     factories[ADMIN] = _admin_site(workers.observed, basis, settings, reactor)
     listeners = open_all(reactor, settings.listeners, factories, basis.tls)
@@ -299,7 +337,22 @@ class _Held(Factory):
 def _greeting(settings: Settings, listeners: Sequence[OpenListener]) -> Iterator[str]:
     self_signed = None if settings.tls.certificate else self_signed_files(settings.state_dir)[0]
     is_open = settings.accounts.open_enrolment_on_network
-    return greeting(listeners, site.PHONE, site.PAGE, self_signed, is_open, sys.argv[0])
+    return greeting(
+        listeners, site.PHONE, site.PAGE, self_signed, is_open, _devices_open_to_others(settings), sys.argv[0]
+    )
+
+
+def _devices_open_to_others(settings: Settings) -> int:
+    """How many devices a login from the network needs neither a secret nor a code for, of those that are known."""
+    accounts = settings.accounts
+    asks_for_codes = accounts.enrolment == "otp" and accounts.otp.code_without_secret
+    if accounts.enrolment == "open" or asks_for_codes or not is_exposed(settings.listeners):
+        return 0
+    database = Database(settings.database.url)
+    try:
+        return devices_without_secret(database)
+    finally:
+        database.close()
 
 
 def _readiness(
@@ -314,7 +367,7 @@ def _readiness(
 def _cluster(settings: Settings, reactor: IDaemonReactor) -> Membership:
     """This node alone, or as one of many that meet over Redis."""
     if not settings.redis.url:
-        return open_alone(reactor)
+        return open_alone(reactor, time.time)
     target = redis_url.parse(settings.redis)
     from callnet.cluster.over_redis import open_shared  # importing txredisapi installs a reactor
 

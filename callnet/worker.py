@@ -24,18 +24,18 @@ from callnet.daemon import Daemon
 from callnet.errors import StartError, Unavailable
 from callnet.logger import Logger, threshold
 from callnet.operations.administration import Outcome
+from callnet.operations.log_queue import log_queue
 from callnet.operations.logs import fields_of
 from callnet.supervision import messages
 from callnet.supervision.messages import ANSWERS, LOG, ORDERS, Answer, Ask, Hurry, LogLine, Serving
-from callnet.tap import compose_worker
+from callnet.tap import compose_worker, steady_reactor
 
 _log = Logger()
 
 
 def main() -> None:
     """Serve until SIGTERM comes, or the end of the parent."""
-    from twisted.internet import reactor
-
+    reactor = steady_reactor()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent too, which then says SIGTERM
     globalLogBeginner.beginLoggingTo([_write_log])
     with open(ORDERS, "rb", buffering=0, closefd=False) as orders:
@@ -45,10 +45,11 @@ def main() -> None:
     start = messages.decode_start(line)
     threshold.choose(start.level)
     try:
-        daemon = compose_worker(start.settings, reactor, start.sockets)  # type: ignore[arg-type]
+        daemon = compose_worker(start.settings, reactor, start.sockets)
     except StartError as error:
         _log.error("{error}", error=error)
         sys.exit(1)
+    log_queue.serve(reactor)
     _run(daemon, reactor)
 
 

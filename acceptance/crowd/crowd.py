@@ -11,7 +11,7 @@ from typing import Final
 from acceptance.crowd.handset import Handset
 from acceptance.crowd.seen import Seen
 from acceptance.crowd.talk import Talk
-from acceptance.daemon import Daemon
+from acceptance.daemon import CountedDaemon
 from acceptance.faults.line import Door
 from bench.devices import KEY
 from bench.load import IN_FLIGHT
@@ -81,7 +81,7 @@ class Crowd:
         await self.end(talk)
 
 
-def door_of(daemon: Daemon) -> Door:
+def door_of(daemon: CountedDaemon) -> Door:
     """Where a daemon that is alone serves."""
     return Door(0, daemon.ports["account"], daemon.ports["signaling"], daemon.ports["site"])
 

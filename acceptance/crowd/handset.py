@@ -14,9 +14,9 @@ import msgspec
 from acceptance.crowd.seen import Seen
 from acceptance.errands import Errands
 from acceptance.faults.line import Door
-from bench.devices import KEY, TOKEN_LIFETIME, Client, Closed, LoadError, Refused
-from bench.wire import sign_token, upgrade_request
+from bench.devices import KEY, TOKEN_LIFETIME, Client, Closed, LoadError, sign_token
 from callnet.model import DeviceAddress
+from harness.websocket import Handshake, Refused
 
 PATIENCE: Final = 30.0
 """A server that does not answer within this is given up, in seconds."""
@@ -55,10 +55,10 @@ class Link(Client):
         self._handset = handset
         self._is_silent = False
 
-    def request(self) -> bytes:
+    def handshake(self) -> Handshake:
         """Open the socket of a device."""
         protocol = "callnet.v2" if self._handset.extended else ""
-        return upgrade_request(f"/socket.io?token={self._handset.token}", self.port, protocol=protocol)
+        return Handshake(f"/socket.io?token={self._handset.token}", self.authority, protocol=protocol)
 
     def received(self, frame: dict[str, Any]) -> None:
         """Hand a frame over."""

@@ -13,8 +13,8 @@ from acceptance.faults.cluster import Cluster, running
 from acceptance.faults.links import BOTH
 from acceptance.faults.nodes import Node, Shared
 from acceptance.namespaces import Cable, Namespace, Switch, machine_room
-from tests.postgres import new_database_url
-from tests.redis_server import RedisServer
+from harness.postgres import new_database_url
+from harness.redis_server import RedisServer
 
 WRONG_BY: Final = "+240s"
 """The clock of the second node is ahead by so much."""

@@ -211,7 +211,8 @@ def _both(who: tuple[Address, ...], one: Part, other: Part, books: Books, now: f
     if later.how == "away":
         last = max(first, last - GRACE)  # it had no connection since then
     elif last > first:
-        last -= books.away(who[0] if later is one else who[1], first, last)  # nor could it be told meanwhile
+        device = who[0] if later is one else who[1]
+        last -= books.away(device, first, last) + books.just_back(device, first, last)  # nor could it be told meanwhile
     leaver = who[0] if earlier is one else who[1]
     if last - first > TOLD:
         yield Problem(Wrong.LATE, first, last, TOLD, who, f"the end ({earlier.how}) took {last - first:.1f} s", settled)

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
-from acceptance.faults.bounds import REMEMBERED
+from acceptance.faults.bounds import OLD_END, REMEMBERED
 from acceptance.ledger import Address
 
 EVERY: Final = "*"
@@ -276,6 +276,11 @@ class Books:
             longest = max(longest, spell.start - latest)
             latest = max(latest, spell.end)
         return max(longest, until - latest)
+
+    def just_back(self, device: Address, since: float, until: float) -> float:
+        """For how long in between ``device`` had connected so recently that it is not told of an old end yet."""
+        spells = [spell for spell in self._connections(device) if since <= spell.start < until]
+        return sum(min(spell.end, until, spell.start + OLD_END) - spell.start for spell in spells)
 
     def changes(self, device: Address, since: float, until: float) -> bool:
         """Tell whether ``device`` came or went in between."""

@@ -9,12 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Protocol
 
+from acceptance.daemon import HONEST
 from acceptance.faults.bounds import QUIET
 from acceptance.faults.links import BOTH, Link
-from acceptance.faults.nodes import HONEST, Node, Shared
+from acceptance.faults.nodes import Node, Shared
 from acceptance.faults.servers import Alone, Store, Watched, socket_of
 from acceptance.wire import HOST
-from tests.postgres import new_database_url
+from harness.postgres import new_database_url
 
 NODES: Final = 3
 

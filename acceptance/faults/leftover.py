@@ -11,7 +11,7 @@ from typing import Final
 from acceptance.faults.bounds import GRACE, LEASE, SLACK
 from acceptance.faults.nodes import Node
 from acceptance.faults.servers import ask, held_for, keys
-from tests.redis_server import RedisServer
+from harness.redis_server import RedisServer
 
 REMEMBERED: Final = 120.0
 """A call that is over is remembered for so long, in seconds, and a device that is gone not longer."""
@@ -34,13 +34,13 @@ async def in_redis(server: RedisServer, prefix: str, nodes: int, brief: bool) ->
     """
     until = time.monotonic() + (LET_GO if brief else FORGOTTEN)
     while True:
-        left = [line for key in await keys(server) if (line := await _is_left(server, key, prefix, nodes, brief))]
+        left = [line for key in await keys(server) if (line := await is_left(server, key, prefix, nodes, brief))]
         if not left or time.monotonic() > until:
             return left
         await asyncio.sleep(2)
 
 
-async def _is_left(server: RedisServer, key: str, prefix: str, nodes: int, brief: bool) -> str | None:
+async def is_left(server: RedisServer, key: str, prefix: str, nodes: int, brief: bool) -> str | None:
     """Say what is wrong with a key that is still there, if anything is."""
     name = key.removeprefix(prefix)
     if name in PERMANENT:
@@ -52,7 +52,16 @@ async def _is_left(server: RedisServer, key: str, prefix: str, nodes: int, brief
         return None  # devices that have gone, to be forgotten later
     if brief and name.startswith(("c:", "s:")) and await held_for(server, key) is not None:
         return None  # a call that is over
+    if brief and name.startswith("r:") and await _goes_with_its_call(server, key, prefix):
+        return None
     return name
+
+
+async def _goes_with_its_call(server: RedisServer, alias: str, prefix: str) -> bool:
+    """Tell whether an alias leads to a call that is over and is remembered for at least as long."""
+    of_call = await held_for(server, f"{prefix}c:{await ask(server, 'GET', alias)}".strip())
+    of_alias = await held_for(server, alias)
+    return of_call is not None and of_alias is not None and of_alias <= of_call
 
 
 async def in_processes(nodes: Sequence[Node], before: Mapping[str, int], brief: bool) -> list[str]:

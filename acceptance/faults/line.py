@@ -15,7 +15,8 @@ from acceptance.errands import Errands
 from acceptance.faults.books import Books, Spell
 from acceptance.faults.bounds import TOLD
 from acceptance.ledger import Address
-from acceptance.wire import HOST, Closed, Refused, WebSocket, login
+from acceptance.wire import HOST, Closed, WebSocket, login
+from harness.websocket import Refused
 
 QUIET: Final = 0.3
 """So long before a device leaves it says nothing, or the server would believe it has read what it has not."""
@@ -63,6 +64,8 @@ class Line:
         self._token = ""
         self._busy = False
         self._left = False
+        self._closing: WebSocket | None = None
+        """A connection that was closed with a close frame, which the server may not have answered yet."""
         self._errands: Final = Errands(
             lambda error: books.seen("harness", address, time.monotonic(), repr(error)),
         )
@@ -120,6 +123,7 @@ class Line:
             self.note("closes" if politely else "drops")
             self._gone(None)
             if politely:
+                self._closing = socket
                 socket.close()
             else:
                 socket.drop()
@@ -183,6 +187,10 @@ class Line:
                 if socket is self.socket:
                     self.heard_here += 1
                     self.note(f"< {json.dumps(frame)}")
+                    self.hear(frame)
+                elif socket is self._closing and frame.get("type") != "called":
+                    # It was sent before the close frame came, so it is not sent again (RFC 6455 §1.4, protocol §2.4).
+                    self.note(f"< {json.dumps(frame)}, as it closes")
                     self.hear(frame)
         except Closed as closed:
             if socket is self.socket:

@@ -10,13 +10,11 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-from acceptance.daemon import WITHOUT_LIMITS, Daemon, launch, ports, stop
+from acceptance.daemon import HONEST, WITHOUT_LIMITS, CountedDaemon
 from acceptance.faults.bounds import GRACE, RING_TIME
 from acceptance.faults.line import Door
 from acceptance.wire import HOST
-
-HONEST: Final = ("acceptance.census",)
-"""The program of a node as it is."""
+from harness.daemon import STOP_LIMIT
 
 
 class Shared:
@@ -32,9 +30,7 @@ class Shared:
 
     def settings(self, number: int, redis: str, host: str) -> str:
         """The settings of one node, in TOML. ``redis``: the URL; empty: there is no Redis."""
-        state = self.folder / f"node{number}"
         return f"""
-state_dir = "{state}"
 [database]
 url = "{self._database}"
 [tokens]
@@ -52,7 +48,7 @@ unseated_limit = 0
 account = [{{ endpoint = "tcp:0:interface={host}" }}]
 signaling = [{{ endpoint = "tcp:0:interface={host}" }}]
 site = [{{ endpoint = "tcp:0:interface={host}", tls = false }}]
-admin = [{{ endpoint = "unix:{state}/admin" }}]
+admin = [{{ endpoint = "unix:{self.folder}/node{number}/admin" }}]
 """
 
 
@@ -63,7 +59,7 @@ class Node:
         self.number: Final = number
         self.admin: Final = shared.folder / f"node{number}" / "admin"
         self.door: Final = Door(number, 0, 0, 0, host)
-        self.lives: Final[list[Daemon]] = []
+        self.lives: Final[list[CountedDaemon]] = []
         self.running = False
         self.undisturbed_since = inf
         """Since then it was neither stopped nor killed."""
@@ -75,11 +71,19 @@ class Node:
     async def start(self) -> None:
         """Start, and wait until it serves."""
         folder = self._shared.folder / f"node{self.number}-{len(self.lives)}"
-        folder.mkdir()
-        shared = self._shared
-        process = launch(folder, self._settings, shared.program, self.before, shared.drain_deadline)
-        self.lives.append(Daemon(process, folder, {}))
-        found = await asyncio.to_thread(ports, process, folder / "log")
+        life = CountedDaemon(
+            folder,
+            self._settings,
+            self._shared.program,
+            self.before,
+            listeners="",
+            state_dir=self.admin.parent,
+            drain_deadline=self._shared.drain_deadline,
+        )
+        life.launch()
+        self.lives.append(life)
+        await asyncio.to_thread(life.await_service)
+        found = life.ports
         self.door.account, self.door.signaling, self.door.site = (
             found["account"],
             found["signaling"],
@@ -89,15 +93,14 @@ class Node:
         self.undisturbed_since = time.monotonic()
 
     @property
-    def life(self) -> Daemon:
+    def life(self) -> CountedDaemon:
         """The present life."""
         return self.lives[-1]
 
     def kill(self) -> None:
         """SIGKILL."""
         self.running = False
-        self.life.process.kill()
-        self.life.process.wait()
+        self.life.kill()
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal."""
@@ -112,8 +115,8 @@ class Node:
         self.running = False
         if self.lives:
             self.signal(signal.SIGCONT)
-            await asyncio.to_thread(stop, self.life.process, self._shared.drain_deadline)
+            await asyncio.to_thread(self.life.stop, STOP_LIMIT + self._shared.drain_deadline)
 
     def logs(self) -> str:
         """What it has logged in all its lives."""
-        return "".join(life.log() for life in self.lives)
+        return "".join(life.log for life in self.lives)

@@ -12,7 +12,6 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from acceptance.daemon import errors
 from acceptance.faults import leftover
 from acceptance.faults.books import Books
 from acceptance.faults.cluster import Cluster
@@ -22,7 +21,8 @@ from acceptance.faults.injector import Injector, nothing
 from acceptance.faults.metrics import Scraper
 from acceptance.faults.probes import Probes
 from acceptance.faults.tally import Tally
-from acceptance.proof import ROOT
+from harness import ROOT
+from harness.leaks import errors
 
 GAP: Final = (0.5, 3.0)
 """Between the end of what is seen of one fault and the next one, in seconds."""

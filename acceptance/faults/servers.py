@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-from tests.redis_server import RedisServer
-from tests.sentinels import Sentinels
+from harness.redis_server import RedisServer
+from harness.sentinels import Sentinels
 
 FAILS_OVER_WITHIN: Final = 60.0
 """Seconds that Sentinels may take."""

@@ -16,12 +16,12 @@ def slow_down(microseconds: int) -> None:
     """Have it take so much longer to refuse whoever is blocked."""
     allows = Policy.allows
 
-    def allows_slowly(self: Policy, phone: str, now: float) -> bool:
+    def allows_slowly(self: Policy, phone: str, date: float) -> bool:
         if phone in self.blocked:
             until = time.perf_counter_ns() + microseconds * 1000
             while time.perf_counter_ns() < until:
                 pass
-        return allows(self, phone, now)
+        return allows(self, phone, date)
 
     Policy.allows = allows_slowly  # type: ignore[method-assign]
 

@@ -10,10 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from acceptance.daemon import LISTENERS, WITHOUT_LIMITS, complaints, launch, ports, stop
-from tests.redis_server import RedisServer, new_prefix
+from acceptance.daemon import HONEST, WITHOUT_LIMITS, CountedDaemon
+from harness.redis_server import RedisServer, new_prefix
 
-AS_IT_IS: Final = ("acceptance.census",)
 ANNOUNCED: Final = 8.0
 """Seconds after which a new cluster knows who is there."""
 
@@ -40,9 +39,8 @@ class Stage:
         self.own_cpu: Final = cpus[0]
         self._cpu = cpus[-1]
         self._state = folder / "state"
-        self._nodes = [folder / f"node{number}" for number in range(nodes)]
-        for node in self._nodes:
-            node.mkdir()
+        self._folders = [folder / f"node{number}" for number in range(nodes)]
+        self._nodes: Sequence[CountedDaemon] = ()
         self._gateway = socket.create_server(("127.0.0.1", 0))
         self._gateway.setblocking(False)
         self._redis: RedisServer | None = None
@@ -51,7 +49,7 @@ class Stage:
                 self._redis = RedisServer("redis")
 
     @contextmanager
-    def running(self, program: Sequence[str] = AS_IT_IS) -> Iterator[Sequence[Mapping[str, int]]]:
+    def running(self, program: Sequence[str] = HONEST) -> Iterator[Sequence[Mapping[str, int]]]:
         """Run them until the block ends: the ports of each.
 
         :param program: the module that is run, and its first arguments.
@@ -62,16 +60,14 @@ class Stage:
             settled = ANNOUNCED
         gateway = f'url = "http://127.0.0.1:{self._gateway.getsockname()[1]}/", secret = "{"s" * 32}"'
         accounts = f'accounts.who_may_call = "contacts"\npush.gateway = {{ {gateway} }}\n'
-        settings = f'state_dir = "{self._state}"\n{redis}{accounts}{WITHOUT_LIMITS}{LISTENERS}'
+        settings = f"{redis}{accounts}{WITHOUT_LIMITS}"
+        self._nodes = [CountedDaemon(each, settings, program, state_dir=self._state) for each in self._folders]
         with ExitStack() as running, on_cpu(self._cpu):
-            serving = []
             for node in self._nodes:
-                process = launch(node, settings, program)
-                running.callback(stop, process)
-                serving.append(ports(process, node / "log"))
+                running.enter_context(node)
             time.sleep(settled)
             with on_cpu(self.own_cpu):
-                yield serving
+                yield [node.ports for node in self._nodes]
 
     def was_to_wake(self) -> bool:
         """Tell whether the gateway was asked to wake somebody; it is asked once for each."""
@@ -84,7 +80,7 @@ class Stage:
 
     def complaints(self) -> Sequence[str]:
         """What they logged above info when they ran last."""
-        return [line for node in self._nodes for line in complaints((node / "log").read_text(errors="replace"))]
+        return [line for node in self._nodes for line in node.complaints()]
 
     def close(self) -> None:
         """End what they have in common."""

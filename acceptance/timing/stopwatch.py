@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
-import struct
 import time
 from typing import Final, Self
 from urllib.parse import quote
 
 from acceptance.timing.callees import DEVICE
-from acceptance.wire import HOST, PONG, TEXT, Refused, frame, upgrade_request
+from acceptance.wire import HOST
+from harness.websocket import PONG, TEXT, FrameReader, Handshake, client_frame
 
 PATIENCE: Final = 30.0
 """Seconds after which an answer is not expected any more."""
-_ALIVE: Final = frame(PONG, b"")
+_ALIVE: Final = client_frame(PONG)
 
 
 class Line:
@@ -31,16 +31,10 @@ class Line:
         """
         raw = socket.create_connection((HOST, port), PATIENCE)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        raw.sendall(upgrade_request(f"/socket.io?token={quote(token)}", f"{HOST}:{port}"))
-        head = b""
-        while b"\r\n\r\n" not in head:
-            part = raw.recv(1)
-            if not part:
-                raise ConnectionError("closed in the handshake")
-            head += part
-        status = int(head.split(b" ")[1])
-        if status != 101:
-            raise Refused(status)
+        handshake = Handshake(f"/socket.io?token={quote(token)}", f"{HOST}:{port}")
+        raw.sendall(handshake.request)
+        while handshake.feed(raw.recv(1)) is None:
+            pass
         raw.setblocking(False)
         return cls(raw)
 
@@ -98,7 +92,7 @@ class Line:
 
 def call(phone: str) -> bytes:
     """A call of a phone's only device."""
-    return frame(TEXT, json.dumps({"type": "call", "to_phone": phone, "to_device_id": DEVICE}).encode())
+    return client_frame(TEXT, json.dumps({"type": "call", "to_phone": phone, "to_device_id": DEVICE}).encode())
 
 
 def check(answer: bytes) -> None:
@@ -106,8 +100,7 @@ def check(answer: bytes) -> None:
 
     :raises ValueError: it is something else.
     """
-    head = 4 if len(answer) > 1 and answer[1] == 126 else 2
-    length = struct.unpack("!H", answer[2:4])[0] if head == 4 else answer[1] if len(answer) > 1 else -1
-    fields = json.loads(answer[head:]) if length == len(answer) - head else {}
-    if answer[:1] != b"\x81" or (fields.get("type"), fields.get("reason")) != ("call_failed", "offline"):
+    frames = FrameReader().feed(answer)
+    fields = json.loads(frames[0].payload) if [frame.opcode for frame in frames] == [TEXT] else {}
+    if (fields.get("type"), fields.get("reason")) != ("call_failed", "offline"):
         raise ValueError(f"a call was answered by {answer[:200]!r}")

@@ -20,6 +20,8 @@ AGAIN: Final = 5.0
 """Seconds until the database is asked again when it was away."""
 GATHERED: Final = 1.0
 """Seconds in which those who have left are written down together."""
+WRITTEN_LATE: Final = 3.0
+"""Seconds that may go by from the end of a call until the history has it."""
 _TOGETHER: Final = 200
 
 log = Logger()
@@ -36,7 +38,7 @@ class KnownCompany:
         self._records = records
         self._now = now
         self._waiting: dict[DeviceAddress, list[Deferred[Company]]] = {}
-        self._left: dict[DeviceAddress, float] = {}
+        self._heard: dict[DeviceAddress, float] = {}
         self._alarm = Alarm(clock, self._ask)
         self._asking: Deferred[None] = succeed(None)
         self._is_asking = False
@@ -44,7 +46,6 @@ class KnownCompany:
     def came(self, device: DeviceAddress) -> Deferred[Company]:
         """See :meth:`ICompany.came`."""
         waiting: Deferred[Company] = Deferred()
-        self._left.pop(device, None)
         self._waiting.setdefault(device, []).append(waiting)
         self._ask_in(0.0)
         return waiting
@@ -55,8 +56,10 @@ class KnownCompany:
 
     def went(self, device: DeviceAddress) -> None:
         """See :meth:`ICompany.went`."""
-        self._waiting.pop(device, None)  # nobody is there to be told
-        self._left[device] = self._now()
+        if device in self._waiting:
+            self._waiting[device] = []  # nobody is there to be told; that it was there is written down all the same
+        else:
+            self._has_heard(device, self._now() - WRITTEN_LATE)
         self._ask_in(GATHERED)
 
     def start(self) -> None:
@@ -70,7 +73,7 @@ class KnownCompany:
         return self._asking
 
     def _tidy_up(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._write_left()).addErrback(_failed)
+        return Deferred.fromCoroutine(self._write_heard()).addErrback(_failed)
 
     def _ask_in(self, pause: float) -> None:
         if not self._is_asking:
@@ -83,27 +86,35 @@ class KnownCompany:
 
     def _go_on(self) -> None:
         self._is_asking = False
-        if self._waiting or self._left:
+        if self._waiting or self._heard:
             self._ask_in(AGAIN)
 
     async def _ask_all(self) -> None:
-        await self._write_left()
+        await self._write_heard()
         while self._waiting:
             some = list(self._waiting)[:_TOGETHER]
             self._tell(await self._records.met(some, self._now()))
+            await self._write_heard()
 
-    async def _write_left(self) -> None:
-        if self._left:
-            left, self._left = self._left, {}
+    async def _write_heard(self) -> None:
+        if self._heard:
+            heard, self._heard = self._heard, {}
             try:
-                await self._records.left(left)
+                await self._records.heard(heard)
             except Unavailable:
-                self._left = {**left, **self._left}
+                for device, until in heard.items():
+                    self._has_heard(device, until)
                 raise
+
+    def _has_heard(self, device: DeviceAddress, until: float) -> None:
+        self._heard[device] = max(until, self._heard.get(device, until))
 
     def _tell(self, found: Mapping[DeviceAddress, Company]) -> None:
         for device, company in found.items():
-            for waiting in self._waiting.pop(device, ()):
+            asked = self._waiting.pop(device, ())
+            if asked and company.missed:
+                self._has_heard(device, company.missed_until)
+            for waiting in asked:
                 waiting.callback(company)
 
 

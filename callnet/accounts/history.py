@@ -49,10 +49,11 @@ class Historian:
         self._ended = ended
         self._history = history
         self._events = events
+        self._clock = clock
         self._now = now
         self._days = days
         self._rounds = Rounds(self.write, clock, WRITE_EVERY)
-        self._forget_at = 0.0
+        self._forget_at = clock.seconds()
 
     def start(self) -> None:
         """Begin to look."""
@@ -60,7 +61,10 @@ class Historian:
 
     def stop(self) -> Deferred[None]:
         """Write down what has ended until now, if that can be, and look no more. Fires when that is done."""
-        return self._rounds.stop().addCallback(lambda _: self.write())
+        return self._rounds.stop().addCallback(lambda _: self._write_the_rest())
+
+    def _write_the_rest(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._write()).addErrback(_not_written).addErrback(_failed)
 
     def write(self) -> Deferred[None]:
         """Write down what has ended. Fires when that is done, or cannot be done just now; it does not fail."""
@@ -81,9 +85,9 @@ class Historian:
             await self._ended.done(ended)
             if len(ended) < AT_ONCE:
                 break
-        if self._days and self._now() >= self._forget_at:
+        if self._days and self._clock.seconds() >= self._forget_at:
             await self._history.forget(self._now() - self._days * _DAY)
-            self._forget_at = self._now() + _FORGET_EVERY
+            self._forget_at = self._clock.seconds() + _FORGET_EVERY
 
     def _write_histories(self, calls: Sequence[CallRecord]) -> Deferred[None]:
         return self._history.write([side for call in calls for side in sides(call)])
@@ -102,6 +106,11 @@ async def _written(
         raise
     except Exception:  # noqa: BLE001  whatever it is, these calls must not keep those that follow from being written
         log.failure("writing down {what}: {count} calls are lost to it", what=what, count=len(calls))
+
+
+def _not_written(failure: Failure) -> None:
+    failure.trap(Unavailable)
+    log.warn("stopped before the last calls were written down: {cause}", cause=failure.getErrorMessage())
 
 
 def _failed(failure: Failure) -> None:

@@ -105,6 +105,7 @@ def remove_key(path: str | os.PathLike[str], key: Key) -> None:
     file = _folder(first) / key.kid if key.signs_from else first  # the others all begin to sign later than 1970
     with _explained(file):
         file.unlink()
+        files.sync_directory(file)
 
 
 def remove_older(path: str | os.PathLike[str]) -> None:
@@ -115,6 +116,7 @@ def remove_older(path: str | os.PathLike[str]) -> None:
     file = _folder(Path(path)) / _OLDER
     with _explained(file):
         file.unlink()
+        files.sync_directory(file)
 
 
 def load_older(path: str | os.PathLike[str]) -> OlderServer | None:

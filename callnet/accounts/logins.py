@@ -14,8 +14,6 @@ from twisted.internet.defer import Deferred
 
 from callnet.accounts.codes import Codes
 from callnet.accounts.enrolment import PhoneRule, is_device_id
-from callnet.accounts.revocations import of_all
-from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
 from callnet.described import NOT_NEGATIVE
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid, PhoneInvalid
@@ -25,8 +23,10 @@ from callnet.storage_interfaces import Enrolled, IAccounts, IRevocations, Revoca
 
 _SECRET_BYTES: Final = 24
 """Random bytes in the secret of a device."""
-_JTI_MAX: Final = 255
-"""The longest id by which a token can be revoked alone."""
+_SKEW: Final = 3600.0
+"""By how much the clocks of nodes may differ, in seconds: for so much longer a session that has ended is remembered."""
+
+_NEEDS_CODE: Final = "a code is needed; it is sent by /account/code"
 
 
 class Login(Struct, frozen=True, omit_defaults=True):
@@ -55,6 +55,7 @@ class Logins:
     :param enrolment: ``open``: a first login makes the account and the device; ``known``: only what was
         provisioned may log in; ``otp``: whoever has the code that was sent to the phone makes both.
     :param codes: for ``otp``.
+    :param code_without_secret: whether a known device that has no secret needs a code, too, where there are codes.
     :param look: has everybody on this node look at what is revoked now; fires when they have.
     """
 
@@ -67,6 +68,7 @@ class Logins:
         phone_rule: PhoneRule,
         enrolment: Literal["open", "known", "otp"],
         codes: Codes | None,
+        code_without_secret: bool,
         look: Callable[[], Deferred[None]],
     ) -> None:
         self._accounts = accounts
@@ -76,6 +78,7 @@ class Logins:
         self._is_phone = phone_rule
         self._enrolment = enrolment
         self._codes = codes
+        self._code_without_secret = code_without_secret
         self._look = look
 
     def login(self, phone: str, device_id: str, secret: str | None = None, code: str | None = None) -> Deferred[Login]:
@@ -83,13 +86,16 @@ class Logins:
 
         :raises PhoneInvalid: the phone number is not acceptable, or has no account and may not get one.
         :raises DeviceInvalid: the device id is not acceptable, or is not the phone's and may not become so, or
-            its secret is missing or wrong.
+            its secret is missing or wrong, or the phone has as many devices as it may have.
         :raises CodeInvalid: the device needs a code, and this is none that is good.
         :raises Unavailable: the database cannot be reached.
         """
         return Deferred.fromCoroutine(self._login(phone, device_id, secret, code))
 
     async def _login(self, phone: str, device_id: str, secret: str | None, code: str | None) -> Login:
+        if not self._tokens.is_ready:
+            await self._look()
+        self._tokens.require_ready()  # else a secret could be offered that nobody is told
         self._require_phone(phone)
         if not is_device_id(device_id):
             raise DeviceInvalid("device_id is empty, too long, or has characters that it must not have")
@@ -100,7 +106,14 @@ class Logins:
         device = await self._device(address, offer)
         if offer is not None and device.offered == secret_hash(offer):
             return self._logged_in(address, secret=offer)
-        return self._logged_in(address, claimed=await self._let_in(address, device, secret))
+        claimed = await self._let_in(address, device, secret)
+        if device.is_unused:
+            self.used(address)
+        return self._logged_in(address, claimed=claimed)
+
+    def used(self, address: DeviceAddress) -> None:
+        """Take note that a device is used, so that it is not forgotten."""
+        self._accounts.used(address)
 
     async def _login_by_code(self, codes: Codes, address: DeviceAddress, code: str) -> Login:
         """Let in whoever can read what the phone was sent, and offer it a secret, be the device new or not."""
@@ -113,8 +126,11 @@ class Logins:
         return self._logged_in(address, secret=offer)
 
     def _logged_in(self, address: DeviceAddress, claimed: bool = False, secret: str | None = None) -> Login:
+        return self._answer(address, self._tokens.issue(address, claimed), secret)
+
+    def _answer(self, address: DeviceAddress, token: str, secret: str | None = None) -> Login:
         self._preferences.of(address.phone)  # so that it is known when the device connects
-        return Login(self._tokens.issue(address, claimed), self._tokens.lifetime, secret)
+        return Login(token, self._tokens.lifetime, secret)
 
     def _require_phone(self, phone: str) -> None:
         if not self._is_phone(phone):
@@ -133,10 +149,10 @@ class Logins:
             return device
         if self._enrolment == "known":
             raise DeviceInvalid("the device does not belong to the phone")
-        raise CodeInvalid("a code is needed; it is sent by /account/code")
+        raise CodeInvalid(_NEEDS_CODE)
 
     async def _let_in(self, address: DeviceAddress, device: Enrolled, secret: str | None) -> bool:
-        """Make sure that the device has shown its secret, if it has one. The first time binds what was offered.
+        """Make sure that the device has shown its secret, or needs none. The first time binds what was offered.
 
         Answers with whether it has one.
         """
@@ -147,6 +163,8 @@ class Logins:
             device = await self._accounts.find(address) or device  # somebody else was faster
         if device.secret is not None and (shown is None or not hmac.compare_digest(shown, device.secret)):
             raise DeviceInvalid("the secret of the device is missing or wrong")
+        if device.secret is None and self._codes is not None and self._code_without_secret:
+            raise CodeInvalid(_NEEDS_CODE)
         return device.secret is not None
 
     def send_code(self, phone: str) -> Deferred[None]:
@@ -164,16 +182,25 @@ class Logins:
             raise DataInvalid("no codes are sent here: accounts.enrolment is not otp")
         await self._codes.request(phone)
 
-    def refresh(self, token: str) -> Login:
-        """Give the device of a token a new one. The old one goes on to be valid.
+    def device(self, token: str) -> DeviceAddress:
+        """Tell whose a token is.
 
         :raises TokenInvalid: the token is not valid.
+        :raises Unavailable: it is not known yet which tokens are revoked.
+        """
+        return self._tokens.verify(token).device
+
+    def refresh(self, token: str) -> Login:
+        """Give the device of a token another one of the same login session. The old one goes on to be valid.
+
+        :raises TokenInvalid: the token is not valid, or a new login is needed.
+        :raises Unavailable: it is not known yet which tokens are revoked.
         """
         known = self._tokens.verify(token)
-        return self._logged_in(known.device, known.claimed)
+        return self._answer(known.device, self._tokens.renew(known))
 
     def logout(self, token: str) -> Deferred[None]:
-        """Revoke a token: the device's socket is closed, and it leaves its call.
+        """End the login session of a token: the device's socket is closed, and it leaves its call.
 
         :raises TokenInvalid: the token is not valid.
         :raises Unavailable: the database cannot be reached.
@@ -185,17 +212,13 @@ class Logins:
 
         :raises Unavailable: the database cannot be reached.
         """
-        now = self._tokens.now()
-        await self._revocations.revoke(of_all(address, now), now)
+        await self._revocations.revoke_all(address)
         await self._look()
 
-    async def _logout(self, token: str) -> None:
-        await self._revocations.revoke(_revocation_of(self._tokens.verify(token)), self._tokens.now())
+    async def _logout(self, text: str) -> None:
+        token = self._tokens.verify(text)
+        # Until all nodes have heard of it, copies of the session may be made that live as long as any token.
+        expires_at = max(token.expires_at, self._tokens.now() + self._tokens.lifetime) + _SKEW
+        before = nextafter(token.auth_time, inf) if token.sid is None else None
+        await self._revocations.revoke(Revocation(token.device, expires_at, before, token.sid))
         await self._look()
-
-
-def _revocation_of(token: Token) -> Revocation:
-    """The revocation of one token; if that has no id, of all that the device got until then."""
-    if token.jti is not None and 0 < len(token.jti) <= _JTI_MAX and token.jti.isprintable():
-        return Revocation(token.device, token.expires_at, jti=token.jti)
-    return Revocation(token.device, token.expires_at, before=nextafter(token.issued_at, inf))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
+from itertools import islice
 from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from callnet.accounts.preferences import KnownPreferences
@@ -19,8 +21,8 @@ from callnet.storage_interfaces import IChanges, IRevocations, Revocation
 
 LOOK_EVERY: Final = 1.0
 """Seconds."""
-_FORGET_EVERY: Final = 600.0
-"""Seconds after which what has expired is forgotten."""
+_AT_ONCE: Final = 500
+"""Phones of which revocations are taken over in one go, so that nobody waits for it."""
 
 log = Logger()
 
@@ -28,8 +30,7 @@ log = Logger()
 class News:
     """What this node has heard of changes, whoever made them. While the database is away it goes by what it knows.
 
-    :param now: the time, in seconds since 1970.
-    :param forget: called with phones about which something has changed.
+    :param forget: called with phones about which something has changed; ``None``: with any.
     :param preferences: have these phones looked at again, be there any or not.
     """
 
@@ -39,31 +40,29 @@ class News:
         revoked: IRevocations,
         revocations: Revocations,
         clock: IReactorTime,
-        now: Callable[[], float],
-        forget: Callable[[Collection[str]], None],
+        forget: Callable[[Collection[str] | None], None],
         preferences: KnownPreferences,
     ) -> None:
         self._changes = changes
         self._revoked = revoked
         self._revocations = revocations
         self._clock = clock
-        self._now = now
         self._forget = forget
         self._preferences = preferences
         self._one_look = DeferredLock()
         self._looking: Deferred[None] = succeed(None)
         self._next: IDelayedCall | None = None
         self._goes_on = False
-        self._has_begun = False
         self.begun: Final[Deferred[None]] = Deferred()
         """Fires when it is known who may not come in, and who may call whom."""
         self._unread: set[str] = set()
         """Phones that have changed, and could not be read since."""
-        self._expired_at = 0.0
+        self._must_read_all = False
+        """Anything may have changed, and could not be read since."""
         self.close: Callable[[Collection[str]], None]
         """Has the sockets of these phones closed that were opened with tokens which are revoked."""
-        self.lists_changed: Callable[[Collection[str]], None] = _nobody_looks
-        """Have what these phones list looked at again."""
+        self.lists_changed: Callable[[Collection[str] | None], None] = _nobody_looks
+        """Have what these phones, or with ``None`` all, list looked at again."""
         self.leave: Callable[[DeviceAddress], Soon[None]]
         """Has a device that is not connected leave its call; ``*``: all such devices of a phone."""
 
@@ -98,32 +97,48 @@ class News:
         return self._looking
 
     async def _look(self) -> None:
-        now = self._now()
-        if now - self._expired_at >= _FORGET_EVERY:
-            self._expired_at = now
-            self._revocations.forget_expired(now)
-        self._unread.update(await self._changes.new())
-        if not self._has_begun:
-            await self._preferences.begin()
-            known = await self._revoked.revoked(now)
-            self._has_begun = True
-            self._revocations.know(known)
-            self.close(known.keys())
+        changed = await self._changes.new()
+        self._unread.update(changed.phones)
+        self._must_read_all = self._must_read_all or changed.is_all
+        if self._must_read_all:
+            await self._read_all()
+        else:
+            await self._read(frozenset(self._unread))
+        self._revocations.as_of = changed.time
+        self._revocations.forget_expired(changed.time)
+        if not self.begun.called:
             self.begun.callback(None)
-        phones = frozenset(self._unread)
+
+    async def _read_all(self) -> None:
+        """Believe nothing of what is known."""
+        await self._preferences.begin()
+        revoked = await self._revoked.revoked()
+        self._must_read_all = False
+        self._unread.clear()
+        self._forget(None)
+        self.lists_changed(None)
+        phones = iter(revoked)
+        while some := list(islice(phones, _AT_ONCE)):
+            self._take_over({phone: revoked[phone] for phone in some})
+            if len(some) == _AT_ONCE:
+                await deferLater(self._clock, 0.0)
+
+    async def _read(self, phones: frozenset[str]) -> None:
         self._preferences.look_again(phones)
         if phones:
-            found = await self._revoked.revoked(now, phones)
+            found = await self._revoked.revoked(phones)
             self._unread -= phones
             self._forget(phones)
             self.lists_changed(phones)
-            self._act_on(self._revocations.know(found))
+            self._take_over(found)
 
-    def _act_on(self, new: Sequence[Revocation]) -> None:
+    def _take_over(self, revoked: Mapping[str, Collection[Revocation]]) -> None:
+        new = self._revocations.know(revoked)
         if new:
-            self.close({revoked.device.phone for revoked in new})
-        for revoked in new:
-            or_else(self.leave(revoked.device), _failed)
+            self.close({one.device.phone for one in new})
+        if self.begun.called:
+            for one in new:
+                or_else(self.leave(one.device), _failed)
 
 
 def _failed(failure: Failure) -> None:
@@ -131,5 +146,5 @@ def _failed(failure: Failure) -> None:
         log.failure("acting on what has changed", failure)
 
 
-def _nobody_looks(phones: Collection[str]) -> None:
+def _nobody_looks(phones: Collection[str] | None) -> None:
     """Do nothing."""

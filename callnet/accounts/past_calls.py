@@ -112,7 +112,7 @@ def sides(call: CallRecord) -> tuple[PastCall, PastCall]:
         PastCall(
             call.caller.phone,
             call.placed_at,
-            call.room,
+            call.room_for(call.caller),
             False,
             call.caller.device_id,
             callee or call.asked,
@@ -123,7 +123,7 @@ def sides(call: CallRecord) -> tuple[PastCall, PastCall]:
         PastCall(
             asked.phone,
             call.placed_at,
-            call.room,
+            call.room_for(asked),
             True,
             asked.device_id,
             call.caller,

@@ -108,7 +108,7 @@ class KnownPreferences:
         self._read()
 
     def begin(self) -> Deferred[None]:
-        """Find out whose owners want anything at all.
+        """Find out whose owners want anything at all, and forget what was known; what is in use is read again.
 
         :raises Unavailable: the database cannot be reached.
         """
@@ -117,7 +117,12 @@ class KnownPreferences:
     async def _begin(self) -> None:
         restricted = await self._records.restricted(PARTICULAR_MAX)
         announced = await self._records.announced(PARTICULAR_MAX)
-        self._particular = Particular(_as_set(restricted), _as_set(announced))
+        before, self._particular = self._particular, Particular(_as_set(restricted), _as_set(announced))
+        self._known.clear()
+        for phone in _added(before.restricted, restricted) | _added(before.announced, announced):
+            self._known[phone] = PLAIN  # as it was held to be; that it is not is news
+        self._to_read.update(dict.fromkeys((*self._known, *self._in_use, *self._owed)))
+        self._read()
 
     def stop(self) -> None:
         """Let nobody wait any more."""
@@ -192,6 +197,10 @@ def _is_without(phones: set[str] | None, phone: str) -> bool:
 
 def _as_set(phones: Collection[str] | None) -> set[str] | None:
     return None if phones is None else set(phones)
+
+
+def _added(before: Collection[str] | None, now: Collection[str] | None) -> set[str]:
+    return set() if before is None or now is None else set(now).difference(before)
 
 
 def _put(phones: set[str], phone: str, is_in: bool) -> None:

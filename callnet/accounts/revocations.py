@@ -2,65 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from math import ceil
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from itertools import islice
+from math import inf
+from typing import Final
 
 from callnet.accounts.token import Token
-from callnet.config import TOKEN_LIFETIME_MAX
-from callnet.model import DeviceAddress
+from callnet.errors import Unavailable
+from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage_interfaces import Revocation
+
+_SWEPT_AT_ONCE: Final = 50
+"""Phones that are looked at in one go for what has expired."""
 
 
 class Revocations:
-    """What is asked about every token that is shown, so everything is in memory."""
+    """The revocations that this node knows, all in memory: every token that is shown is looked up here.
 
-    def __init__(self) -> None:
-        self._by_phone: dict[str, Sequence[Revocation]] = {}
+    :param as_of: see :attr:`as_of`.
+    """
+
+    def __init__(self, as_of: float | None = None) -> None:
+        self.as_of = as_of
+        """All that was revoked until then is known; ``None``: nothing is known yet. Seconds since 1970, by the clock
+        that revocations go by (see ``IChanges``)."""
+        self.count = 0
+        """The number of revocations that are known."""
+        self._by_phone: OrderedDict[str, frozenset[Revocation]] = OrderedDict()
+        self._sessions: set[tuple[DeviceAddress, str]] = set()
+        self._before: dict[DeviceAddress, float] = {}
 
     @property
     def phones(self) -> Collection[str]:
         """The phones of which tokens are revoked."""
         return self._by_phone.keys()
 
-    def know(self, revoked: Mapping[str, Sequence[Revocation]]) -> Sequence[Revocation]:
+    def known_at(self) -> float:
+        """:attr:`as_of`.
+
+        :raises Unavailable: nothing is known yet.
+        """
+        if self.as_of is None:
+            raise Unavailable("it is not known yet which tokens are revoked")
+        return self.as_of
+
+    def know(self, revoked: Mapping[str, Collection[Revocation]]) -> Collection[Revocation]:
         """Take over all that is revoked of these phones; what of it was not known yet."""
         new: list[Revocation] = []
         for phone, of_phone in revoked.items():
-            known = self._by_phone.get(phone, ())
-            new += (one for one in of_phone if one not in known)
-            if of_phone:
-                self._by_phone[phone] = of_phone
-            else:
-                self._by_phone.pop(phone, None)
+            new += self._replace(phone, frozenset(of_phone))
         return new
 
     def forget_expired(self, now: float) -> None:
-        """Forget what only concerns tokens that have expired."""
-        self.know(
-            {phone: [one for one in known if one.expires_at >= now] for phone, known in list(self._by_phone.items())}
-        )
+        """Look at some phones, others each time, and forget what only concerns tokens that have expired."""
+        for phone in list(islice(self._by_phone, _SWEPT_AT_ONCE)):
+            known = self._by_phone[phone]
+            self._by_phone.move_to_end(phone)
+            self._replace(phone, frozenset(one for one in known if one.expires_at >= now))
 
     def cover(self, token: Token) -> bool:
         """Tell whether a token is revoked."""
-        of_phone = self._by_phone.get(token.device.phone)
-        return of_phone is not None and any(covers(revoked, token) for revoked in of_phone)
+        device = token.device
+        return device.phone in self._by_phone and (
+            token.auth_time < self._begins(device) or (token.sid is not None and (device, token.sid) in self._sessions)
+        )
 
-    def valid_from(self, device: DeviceAddress) -> int:
-        """The first second in which a token of this device may be issued so that it is not revoked; since 1970."""
-        of_phone = self._by_phone.get(device.phone, ())
-        ends = (one.before for one in of_phone if one.before is not None and one.device.covers(device))
-        return ceil(max(ends, default=0))
+    def login_time(self, device: DeviceAddress) -> float:
+        """The time of a login of this device now: all that the login went by was known then, and no revocation that is
+        known covers it. One that is not known yet does.
 
+        :raises Unavailable: nothing is known yet.
+        """
+        return max(self.known_at(), self._begins(device))
 
-def of_all(device: DeviceAddress, now: float) -> Revocation:
-    """What revokes every token that a device, or with ``*`` any device of a phone, got until ``now``."""
-    return Revocation(device, now + TOKEN_LIFETIME_MAX, before=now)
+    def _begins(self, device: DeviceAddress) -> float:
+        """Since when logins of this device count."""
+        every = DeviceAddress(device.phone, EVERY_DEVICE)
+        return max(self._before.get(device, -inf), self._before.get(every, -inf))
+
+    def _replace(self, phone: str, new: frozenset[Revocation]) -> Collection[Revocation]:
+        """Know this, and nothing else, of a phone; what of it was not known yet."""
+        old = self._by_phone.get(phone, frozenset())
+        if new == old:
+            return ()
+        for one in old:
+            self._before.pop(one.device, None)
+            if one.sid is not None:
+                self._sessions.discard((one.device, one.sid))
+        for one in new:
+            if one.before is not None:
+                self._before[one.device] = max(one.before, self._before.get(one.device, -inf))
+            if one.sid is not None:
+                self._sessions.add((one.device, one.sid))
+        if new:
+            self._by_phone[phone] = new
+        else:
+            self._by_phone.pop(phone, None)
+        self.count += len(new) - len(old)
+        return new - old
 
 
 def covers(revoked: Revocation, token: Token) -> bool:
     """Tell whether a token is one of those that are revoked."""
     if not revoked.device.covers(token.device):
         return False
-    if revoked.before is not None and token.issued_at < revoked.before:
+    if revoked.before is not None and token.auth_time < revoked.before:
         return True
-    return revoked.jti is not None and revoked.jti == token.jti
+    return revoked.sid is not None and revoked.sid == token.sid

@@ -1,4 +1,7 @@
-"""Makes those devices known that sleep and can be woken, when a node begins: nothing but the database knows of them."""
+"""Makes sleeping devices known that can be woken: all when a node begins, and each when it registers.
+
+Nothing but the database knows of them then.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ log = Logger()
 
 
 class Sleepers:
-    """Goes through them once, in the background."""
+    """Goes through all of them once, in the background."""
 
     def __init__(self, records: IPreferenceRecords, clock: IReactorTime) -> None:
         self._records = records
@@ -44,6 +47,18 @@ class Sleepers:
         """End. Fires when that is so."""
         self._going.cancel()
         return self._going
+
+    def registered(self, device: DeviceAddress) -> Deferred[None]:
+        """Make one device known, if it can be woken. One that is connected, or sleeps, is known already.
+
+        :raises Unavailable: the database or the store cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._registered(device))
+
+    async def _registered(self, device: DeviceAddress) -> None:
+        policy = (await self._records.read([device.phone]))[device.phone].policy
+        if device.device_id in policy.wakes:
+            await self.sleeps(device, policy)
 
     async def _go(self) -> None:
         after, count = "", 0

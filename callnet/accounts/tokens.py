@@ -8,8 +8,7 @@ import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
 import jwt
 import msgspec
@@ -20,6 +19,7 @@ from callnet.accounts.enrolment import is_cn_mobile, is_device_id, is_well_forme
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.token import Token
+from callnet.config import SESSION_LIFETIME
 from callnet.errors import TokenInvalid
 from callnet.model import DeviceAddress
 
@@ -30,6 +30,9 @@ _CLOCK_SKEW = 3600.0
 """How far the clock of the node that issued a token may be ahead of ours, in seconds."""
 
 _CN_MOBILE_LENGTH = 11
+
+_SID_MAX: Final = 255
+"""The longest id by which a login session can be revoked, in characters."""
 
 _ALGORITHM = "HS256"
 
@@ -43,6 +46,8 @@ class _Claims(Struct):
     exp: float
     iat: float | None = None
     nbf: float | None = None
+    auth_time: float | None = None
+    sid: str | None = None
     jti: str | None = None
     claimed: bool = False
     phone: str | None = None
@@ -57,6 +62,14 @@ def _to_base64(data: bytes) -> str:
 
 def _signature(signed: str, key: Key) -> str:
     return _to_base64(hmac.digest(key.secret, signed.encode("ascii"), hashlib.sha256))
+
+
+class _Signed(NamedTuple):
+    """What was signed by one of our keys, and what its header says."""
+
+    payload: bytes
+    kid: str | None
+    """The key that it names, which has signed it."""
 
 
 class _OfAnyKey(HMACAlgorithm):
@@ -75,6 +88,7 @@ class Tokens:
     :param revocations: what is refused though it has not expired; ``None``: nothing.
     :param split_user_name: accept ``userName`` alone and split it after 11 characters, which only
         the phone rule ``cn-mobile`` allows.
+    :param session_lifetime: seconds after a login for which its tokens are renewed.
     """
 
     def __init__(
@@ -84,10 +98,12 @@ class Tokens:
         now: Callable[[], float],
         revocations: Revocations | None = None,
         split_user_name: bool = False,
+        session_lifetime: int = SESSION_LIFETIME,
     ) -> None:
         self.lifetime: Final = lifetime
         self.now: Final = now
-        self._revocations = revocations or Revocations()
+        self._revocations = Revocations(now()) if revocations is None else revocations
+        self._session_lifetime = session_lifetime
         self._split_user_name = split_user_name
         self._jws = jwt.PyJWS(algorithms=[])
         self._jws.register_algorithm(_ALGORITHM, _OfAnyKey(HMACAlgorithm.SHA256))
@@ -105,46 +121,97 @@ class Tokens:
             self._headers[_SEED_HEADER] = ring.without_kid
         self._choose(self.now())
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is known which tokens are revoked."""
+        return self._revocations.as_of is not None
+
+    def require_ready(self) -> None:
+        """Make sure that it is known which tokens are revoked.
+
+        :raises Unavailable: not yet.
+        """
+        self._revocations.known_at()
+
     def issue(self, address: DeviceAddress, claimed: bool = False) -> str:
-        """Make a new token for a device. ``claimed``: it has shown its secret."""
-        time = self.now()
-        if time >= self._signs_until:
-            self._choose(time)
-        now = max(int(time), self._revocations.valid_from(address))
-        claims: dict[str, str | int] = {
+        """Make the first token of a new login session. ``claimed``: the device has shown its secret.
+
+        :raises Unavailable: it is not known yet which tokens are revoked.
+        """
+        sid = secrets.token_hex(16)
+        return self._sign(address, sid, sid, self._revocations.login_time(address), claimed)
+
+    def renew(self, token: Token) -> str:
+        """Make another token of the same login session.
+
+        :raises TokenInvalid: that takes a new login.
+        """
+        if not token.is_renewable:
+            raise TokenInvalid("the key of the token may not sign any more; log in again")
+        if self.now() - token.auth_time >= self._session_lifetime:
+            raise TokenInvalid("the login is too long ago; log in again")
+        jti = secrets.token_hex(16)
+        return self._sign(token.device, jti, token.sid or jti, token.auth_time, token.claimed)
+
+    def verify(self, token: str) -> Token:
+        """Tell whose token this is.
+
+        :raises TokenInvalid: it is malformed, forged, expired, revoked, or says nothing of a device.
+        :raises Unavailable: it is not known yet which tokens are revoked.
+        """
+        self.require_ready()
+        if len(token) > TOKEN_MAX or not token.isascii() or "=" in token:  # PyJWT would take padding
+            raise TokenInvalid("the token is malformed")
+        try:
+            signed = self._signed(token)
+            claims = self._decode_claims(signed.payload)
+        except (jwt.InvalidTokenError, binascii.Error, msgspec.MsgspecError, UnicodeError, RecursionError):
+            raise TokenInvalid("the token is malformed or was not issued here") from None
+        if signed.kid is None and claims.exp > self._ring.without_kid_until:
+            raise TokenInvalid("the token expires later than any of the older server's")
+        self._check_times(claims)
+        verified = self._token(claims, signed.kid)
+        if self._revocations.cover(verified):
+            raise TokenInvalid("the token was revoked")
+        return verified
+
+    def _token(self, claims: _Claims, kid: str | None) -> Token:
+        """What the claims say. Of a token that names no key only what the seed has is believed: who has found out a
+        short key of an older server may have made it.
+        """
+        auth_time, sid = claims.auth_time, claims.sid or claims.jti
+        if auth_time is None or kid is None:
+            auth_time = claims.exp - self.lifetime if claims.iat is None else claims.iat
+        if sid is not None and not (0 < len(sid) <= _SID_MAX and sid.isprintable()):
+            sid = None
+        is_ours = kid is not None
+        is_renewable = is_ours and kid == self._key_that_signs().kid
+        return Token(self._identity(claims), auth_time, claims.exp, sid, is_ours and claims.claimed, is_renewable)
+
+    def _sign(self, address: DeviceAddress, jti: str, sid: str, auth_time: float, claimed: bool) -> str:
+        now = int(self.now())
+        claims: dict[str, str | int | float] = {
             "userName": address.phone + address.device_id,
             "ip": "",
             "phone": address.phone,
             "deviceid": address.device_id,
             "exp": now + self.lifetime,
             "iat": now,
-            "jti": secrets.token_hex(16),
+            "jti": jti,
+            "sid": sid,
+            "auth_time": auth_time,
         }
         if claimed:
             claims["claimed"] = True
+        key = self._key_that_signs()
         signed = f"{self._own_header}.{_to_base64(msgspec.json.encode(claims))}"
-        return f"{signed}.{_signature(signed, self._signing)}"
+        return f"{signed}.{_signature(signed, key)}"
 
-    def verify(self, token: str) -> Token:
-        """Tell whose token this is.
-
-        :raises TokenInvalid: it is malformed, forged, expired, revoked, or says nothing of a device.
-        """
-        if len(token) > TOKEN_MAX or not token.isascii() or "=" in token:  # PyJWT would take padding
-            raise TokenInvalid("the token is malformed")
-        try:
-            payload, until = self._payload(token)
-            claims = self._decode_claims(payload)
-        except (jwt.InvalidTokenError, binascii.Error, msgspec.MsgspecError, UnicodeError, RecursionError):
-            raise TokenInvalid("the token is malformed or was not issued here") from None
-        if claims.exp > until:
-            raise TokenInvalid("the token expires later than any of the older server's")
-        self._check_times(claims)
-        issued_at = claims.exp - self.lifetime if claims.iat is None else claims.iat
-        verified = Token(self._identity(claims), issued_at, claims.exp, claims.jti, claims.claimed)
-        if self._revocations.cover(verified):
-            raise TokenInvalid("the token was revoked")
-        return verified
+    def _key_that_signs(self) -> Key:
+        now = self.now()
+        if now >= self._signs_until:
+            self._choose(now)
+        return self._signing
 
     def _choose(self, now: float) -> None:
         """Sign with the key whose turn it is."""
@@ -155,27 +222,25 @@ class Tokens:
     def _header_of(self, key: Key) -> str:
         return self._jws.encode(b"{}", key.secret, _ALGORITHM, {"kid": key.kid}).partition(".")[0]
 
-    def _payload(self, token: str) -> tuple[bytes, float]:
-        """What was signed, if it was signed by one of us (RFC 7515 §5.2), and when it must have expired."""
+    def _signed(self, token: str) -> _Signed:
+        """What was signed, if it was signed by one of us (RFC 7515 §5.2)."""
         header, _, payload = token.partition(".")
         key = self._headers.get(header)
         if key is None:
-            key, until = self._key_of(token)
+            key, kid = self._key_of(token)
             verified = self._jws.decode_complete(token, key.secret, [_ALGORITHM])
-            return bytes(verified["payload"]), until
+            return _Signed(bytes(verified["payload"]), kid)
         payload, _, signature = payload.rpartition(".")
         if not hmac.compare_digest(signature, _signature(f"{header}.{payload}", key)):
             raise TokenInvalid("the token was not issued here")
-        return urlsafe_b64decode(payload + "=="), self._ring.without_kid_until if header == _SEED_HEADER else inf
+        return _Signed(urlsafe_b64decode(payload + "=="), None if header == _SEED_HEADER else key.kid)
 
-    def _key_of(self, token: str) -> tuple[Key, float]:
+    def _key_of(self, token: str) -> tuple[Key, str | None]:
         header = self._jws.get_unverified_header(token)
-        key, until = self._ring.without_kid, self._ring.without_kid_until
-        if "kid" in header:
-            key, until = self._keys.get(header["kid"]), inf
+        key = self._keys.get(header["kid"]) if "kid" in header else self._ring.without_kid
         if key is None:
             raise TokenInvalid("the token was signed with an unknown key")
-        return key, until
+        return key, key.kid if "kid" in header else None
 
     def _check_times(self, claims: _Claims) -> None:
         now = self.now()

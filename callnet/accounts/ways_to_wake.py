@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 
@@ -10,7 +10,7 @@ from callnet.accounts.revocations import covers
 from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
 from callnet.errors import DataInvalid, TokenInvalid
-from callnet.model import PUSH_TARGET_MAX, is_plain_text
+from callnet.model import PUSH_TARGET_MAX, DeviceAddress, is_plain_text
 from callnet.push.subscription import read_subscription
 from callnet.push.ways import WebPush
 from callnet.storage_interfaces import IPushRegistrations, PushKind, PushRegistration, Revocation
@@ -24,12 +24,18 @@ class WaysToWake:
     """
 
     def __init__(
-        self, registrations: IPushRegistrations, tokens: Tokens, has_gateway: bool, web_push: WebPush | None
+        self,
+        registrations: IPushRegistrations,
+        tokens: Tokens,
+        has_gateway: bool,
+        web_push: WebPush | None,
+        registered: Callable[[DeviceAddress], Deferred[None]],
     ) -> None:
         self._registrations = registrations
         self._tokens = tokens
         self._has_gateway = has_gateway
         self._web_push = web_push
+        self._registered = registered
 
     @property
     def application_server_key(self) -> str | None:
@@ -43,7 +49,7 @@ class WaysToWake:
         :param target: any text by which the gateway knows the device; for Web Push what the browser gave, as JSON.
         :raises TokenInvalid: the token is not valid.
         :raises DataInvalid: there is no such way here, or no such target.
-        :raises Unavailable: the database cannot be reached.
+        :raises Unavailable: the database cannot be reached, or where it is kept who can be called.
         """
         return Deferred.fromCoroutine(self._register(token, kind, target))
 
@@ -55,6 +61,7 @@ class WaysToWake:
         registration = PushRegistration(token.device, kind, self._accepted(kind, target), self._tokens.now())
         if not await self._registrations.put(registration, lambda revoked: _is_revoked(token, revoked)):
             raise TokenInvalid("the token was revoked")
+        await self._registered(token.device)
 
     def _accepted(self, kind: PushKind, target: str) -> str:
         """The target as it is kept."""

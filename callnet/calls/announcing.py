@@ -19,7 +19,7 @@ a seat         the greater generation; one that somebody else has taken is lost
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Final
 
@@ -36,11 +36,11 @@ from callnet.calls.merging import (
     who_makes_it_true,
 )
 from callnet.calls.moves import leave
-from callnet.calls.times import REMEMBERED, UNHEARD
+from callnet.calls.times import REMEMBERED
 from callnet.calls.unheard import let_it_be_missed, tell_what_it_missed, unaware
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Records, SeatsRecord
+from callnet.records import ANYONE, CallRecord, CallState, Changes, DeviceRecord, Policy, Records, SeatsRecord
 
 NOBODY: Final = ""
 """The node of a device that no node has spoken of yet."""
@@ -61,6 +61,8 @@ class Mine(Struct, frozen=True):
     """Other calls that its devices name, which it announces another time."""
     apart_since: float = -inf
     """Until then the node was in touch with the store, and its devices were told of whatever concerned them."""
+    policies: Mapping[str, Policy] = {}
+    """By phone, who may call its devices."""
 
     def phones(self) -> set[str]:
         """Phones whose devices must be read before this is announced, with the rooms that they name."""
@@ -87,8 +89,8 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
     calls = dict(records.calls)
     adopted = [call for one in mine.calls if (call := _believed(records, one, mine, now)) is not None]
     calls.update((call.room, call) for call in (*_known_besides(records, mine), *adopted))
-    draft = Draft(Records(records.devices, calls, records.seats), now, settings)
-    _end_contradictions(draft, calls.values())
+    draft = Draft(replace(records, calls=calls, complete=True), now, settings)
+    _end_contradictions(draft, calls.values(), mine.devices)
     both = [(device, records.device(device.address)) for device in mine.devices]
     for device, stored in both:
         _end_if_left(draft, stored, device)
@@ -100,10 +102,11 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
         if there is not None and not _ended_alike(there, here):
             draft.tell(call, *concerned(call, there, here))
         else:
-            draft.tell(call, *unaware(records, mine.devices, call, max(now - UNHEARD, mine.apart_since)))
+            draft.tell(call, *unaware(records, mine.devices, call, max(now - REMEMBERED, mine.apart_since)))
     for device, stored in both:
         if stored is None or stored.generation <= device.generation:
             _announce_device(draft, stored, device, mine, node)
+            _announce_policy(draft, records, stored, device, mine)
         tell_what_it_missed(draft, stored, device)
     for call in adopted:
         let_it_be_missed(draft, call, node)
@@ -157,14 +160,15 @@ def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
     return device.lost_at is None or (call.ended_at is not None and device.lost_at > call.ended_at)
 
 
-def _end_contradictions(draft: Draft, calls: Collection[CallRecord]) -> None:
+def _end_contradictions(draft: Draft, calls: Collection[CallRecord], devices: Iterable[DeviceRecord]) -> None:
     """End calls until no device is in two: answered ones go before ringing ones, newer before older.
 
     Who has placed a call since it was in an answered one has left that, whatever became of the other (§2.4, step 4).
     """
     placed: dict[DeviceAddress, float] = {}
+    mine = {device.address: device for device in devices}
     for call in calls:
-        if call.reason is not Reason.UNAVAILABLE:  # such a one may have failed at once, and changed nothing
+        if _is_placed(call, draft.device(call.caller), mine.get(call.caller)):
             placed[call.caller] = max(call.placed_at, placed.get(call.caller, -inf))
 
     def was_left(call: CallRecord) -> bool:
@@ -182,6 +186,18 @@ def _end_contradictions(draft: Draft, calls: Collection[CallRecord]) -> None:
         else:
             reason = Reason.REPLACED if call.state is CallState.ACTIVE else Reason.BUSY
             draft.tell(draft.end(call, reason), *everyone(call))
+
+
+def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:
+    """Tell whether a call changed anything for its caller, of whom these are the records.
+
+    If it is over and none of them names it, the caller's own node does not know of it: the device was told that it
+    failed as ``unavailable``, which changes nothing. Nor do all nodes come across such a call when they announce.
+    """
+    if call.reason is Reason.UNAVAILABLE:
+        return False
+    is_named = any(device is not None and call.room in (device.room, device.previous) for device in callers)
+    return is_named or call.state is not CallState.OVER
 
 
 def _end_if_left(draft: Draft, stored: DeviceRecord | None, device: DeviceRecord) -> None:
@@ -210,6 +226,16 @@ def _announce_device(draft: Draft, stored: DeviceRecord | None, device: DeviceRe
     is_younger = stored is not None and stored.generation < device.generation
     if stored is not None and is_younger and (stored.connected or stored.node not in mine.names):
         draft.displace(stored, new)
+
+
+def _announce_policy(
+    draft: Draft, records: Records, stored: DeviceRecord | None, device: DeviceRecord, mine: Mine
+) -> None:
+    """Keep the policy of a phone once if the store may not have it, or goes by another."""
+    phone = device.address.phone
+    policy = mine.policies.get(phone, ANYONE)
+    if draft.device(device.address) is not stored or records.policies.get(phone) != policy:
+        draft.keep_policy(phone, policy)
 
 
 def _announce_seats(draft: Draft, records: Records, mine: Mine, node: str) -> None:

@@ -42,11 +42,11 @@ from callnet.calls.moves import accept, drop_out, leave, refuse
 from callnet.calls.place import Ringing, place, rang_in_vain, unreachable
 from callnet.calls.sleeping import NOWHERE
 from callnet.calls.telling import Missed, decided_at, ending_reason, is_owed_success, told_from
-from callnet.calls.times import UNHEARD, unseated_at
+from callnet.calls.times import REMEMBERED, unseated_at
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Outcome, Reason, RoomId
-from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Owed, Records
+from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Known, Owed, Records
 
 
 class TooLate(Struct, frozen=True):
@@ -72,6 +72,8 @@ class Attached(Struct, frozen=True):
     """The call that it is in, for an extended client ..."""
     of_phone: tuple[CallRecord, ...] = ()
     """... and the active ones of the other devices of its phone."""
+    known: tuple[Known, ...] = ()
+    """What it has shown that it knows of its calls."""
 
 
 class Overtaken(Struct, frozen=True):
@@ -183,6 +185,16 @@ def _may_have_called_elsewhere(draft: Draft, device: DeviceRecord, phone: str) -
     return not is_meant and draft.now - device.generation / 1000 <= draft.settings.grace
 
 
+def _place(draft: Draft, event: events.Place) -> Outcome | Ringing:
+    """Judge a call by somebody who has left other calls first, though the store may not have heard of that."""
+    for said in event.said:
+        if isinstance(said, events.Cancel):
+            _cancel(draft, said)
+        elif draft.call(said.room) is not None:
+            _RULES[type(said)](draft, said)
+    return place(draft, event)
+
+
 def _gave_up(draft: Draft, event: events.GaveUp) -> None:
     call = _known(draft, event.room)
     if call is None or event.device not in parties(call):
@@ -202,35 +214,41 @@ def _connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
         return Overtaken()
     if old is None and not draft.complete:
         old = _come_from_elsewhere(draft, event)
+    policy = event.policy.in_record_of(event.device.device_id)
+    draft.keep_policy(event.device.phone, event.policy)
     if old is None:
         generation = draft.next_generation(0, event.opened_at)
-        unused = DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None, event.policy)
-        draft.put_device(unused)
+        draft.put_device(
+            DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None, policy)
+        )
         return _attached(draft, event, generation, Missed(None, None))
-    heard_at = event.heard_at if event.heard_at is not None else None if old.connected else old.heard_at
+    known = draft.resolve(event.known) if event.known is not None else () if old.connected else old.known
     draft.rely_on(old.room, old.previous)
     generation = draft.next_generation(old.generation, event.opened_at)
-    there = {"node": event.node, "connected": True, "heard": None, "lost_at": None}
-    new = draft.put_device(old, generation=generation, policy=event.policy, **there)
+    there = {"node": event.node, "connected": True, "unheard": None, "lost_at": None, "known": ()}
+    new = draft.put_device(old, generation=generation, policy=policy, **there)
     if old.connected or old.node not in (event.node, NOWHERE):
         draft.displace(old, new)  # a node must know, too, that a device is not gone that left it
-    owed = old.owed if event.owed is None else Owed(event.owed, 0.0, inf)
-    missed = _missed(draft, old, draft.now - UNHEARD if heard_at is None else heard_at, owed)
+    accepted = draft.call(event.owed)
+    owed = old.owed if accepted is None else Owed(accepted.room, 0.0, inf)
+    missed = _missed(draft, old, known, owed)
     call = draft.call_of(event.device)
     if call is not None and call.awaited_until is not None and event.device in call.ringing:
         draft.put_call(call, awaited_until=None)
     note_dialect(draft, event.device, event.extended)
     note_absence(draft, event.device, False)
-    return _attached(draft, event, new.generation, missed)
+    return _attached(draft, event, new.generation, missed, (*known, *missed.overtaken))
 
 
-def _attached(draft: Draft, event: events.Connected, generation: int, missed: Missed) -> Attached:
+def _attached(
+    draft: Draft, event: events.Connected, generation: int, missed: Missed, known: tuple[Known, ...] = ()
+) -> Attached:
     if not event.extended:
-        return Attached(generation, missed)
+        return Attached(generation, missed, known=known)
     device = event.device
     others = [draft.call_of(record.address) for record in draft.devices_of(device.phone) if record.address != device]
     of_phone = [call for call in others if call is not None and call.state is CallState.ACTIVE]
-    return Attached(generation, missed, draft.call_of(device), tuple(of_phone))
+    return Attached(generation, missed, draft.call_of(device), tuple(of_phone), known)
 
 
 def _come_from_elsewhere(draft: Draft, event: events.Connected) -> DeviceRecord | None:
@@ -241,29 +259,43 @@ def _come_from_elsewhere(draft: Draft, event: events.Connected) -> DeviceRecord 
     return DeviceRecord(event.device, 0, event.node, 0, False, None, draft.now, *rooms, None)
 
 
-def _missed(draft: Draft, device: DeviceRecord, since: float, owed: Owed | None) -> Missed:
-    """The newest ending that the device may have missed, and its present call if it must be told of it."""
-    address, room = device.address, None if owed is None else owed.room
-    endings = []
-    for call in filter(None, map(draft.call, dict.fromkeys((device.previous, device.room, room)))):
-        moment = decided_at(call, address)
-        if moment is not None and owed is not None and call.room == room:
-            endings.append((max(moment, owed.since), call))
-        elif moment is not None and moment > since:
-            endings.append((moment, call))
-    present = draft.call_of(address)
+def _missed(draft: Draft, device: DeviceRecord, known: tuple[Known, ...], owed: Owed | None) -> Missed:
+    """The newest ending, if the device may have missed it, and its present call if it must be told of it (§2.4)."""
+    address, present = device.address, draft.call_of(device.address)
     if present is not None and present.state is CallState.ACTIVE:
-        told = told_from(present, address)
-        if not (is_owed_success(present, address) and told is not None and told > since):
-            present = None
-    return Missed(max(endings, key=lambda ending: ending[0])[1] if endings else None, present)
+        return Missed(None, present if _may_not_know_answer(draft, present, address, known) else None)
+    rooms = dict.fromkeys((device.previous, device.room, None if owed is None else owed.room))
+    calls = list(filter(None, map(draft.call, rooms)))
+    placed = max((call for call in calls if call.caller == address), key=lambda call: call.placed_at, default=None)
+    endings = []
+    for call in calls:
+        moment, is_owed = decided_at(call, address), owed is not None and call.room == owed.room
+        if moment is not None and owed is not None and is_owed:
+            moment = max(moment, owed.since)
+        elif moment is not None and moment <= draft.now - REMEMBERED:
+            moment = None
+        if moment is not None and (placed is None or call is placed or moment > placed.placed_at):
+            endings.append((moment, is_owed, call))  # else it has gone on to another call since
+    if not endings:
+        return Missed(None, present)
+    *older, (_, is_owed, newest) = sorted(endings, key=lambda ending: ending[:2])
+    if Known(newest.room, True) in known and not is_owed:
+        return Missed(None, present)
+    return Missed(newest, present, is_owed, tuple(Known(call.room, True) for *_, call in older))
+
+
+def _may_not_know_answer(draft: Draft, call: CallRecord, device: DeviceAddress, known: tuple[Known, ...]) -> bool:
+    """Tell whether a party of an active call is to be told so, since it may have missed it."""
+    answered = told_from(call, device)
+    is_new = answered is not None and answered > draft.now - REMEMBERED
+    return is_new and is_owed_success(call, device) and call.room not in (one.room for one in known)
 
 
 def _disconnected(draft: Draft, event: events.Disconnected) -> None:
     device = draft.device(event.device)
     if device is not None and device.connected and device.generation == event.generation:
-        lost_at = min(event.at, draft.now)
-        gone = draft.put_device(device, connected=False, lost_at=lost_at, heard=event.heard_at)
+        known = tuple(one for one in draft.resolve(event.known) if one.room in (device.room, device.previous))
+        gone = draft.put_device(device, connected=False, lost_at=min(event.at, draft.now), known=known)
         answered = draft.call(event.owed)
         if answered is not None:
             unheard.owe(draft, gone, answered.room)
@@ -294,8 +326,12 @@ def _call_due(draft: Draft, event: events.CallDue) -> None:
     if call is None or call.due is None or call.due > draft.now:
         return
     if call.state is CallState.RINGING:
-        rings = call.placed_at + draft.settings.ring_time > draft.now
-        draft.tell(draft.end(call, Reason.OFFLINE if rings else Reason.NO_ANSWER), call.caller, *call.ringing)
+        if call.placed_at + draft.settings.ring_time <= draft.now:
+            draft.tell(draft.end(call, Reason.NO_ANSWER), call.caller, *call.ringing)
+        elif call.awaited_until is not None and call.awaited_until <= draft.now:
+            draft.tell(draft.end(call, Reason.OFFLINE), call.caller, *call.ringing)
+        else:
+            draft.put_call(call)  # the ring time was raised while it rang
     elif call.state is CallState.ACTIVE and call.answered_at is not None:
         unseated = unseated_at(call, draft.seats(call.room), draft.settings)
         if call.answered_at + draft.settings.longest <= draft.now:
@@ -321,7 +357,7 @@ def _stopped(draft: Draft, event: events.Stopped) -> None:
 
 
 _RULES: Final[dict[type, Callable[[Draft, Any], Reply]]] = {
-    events.Place: place,
+    events.Place: _place,
     events.Answer: _answer,
     events.LateAnswer: _late_answer,
     events.HangUp: _hang_up,

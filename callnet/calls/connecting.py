@@ -13,7 +13,7 @@ from callnet.calls.retries import Retries
 from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import Policy
+from callnet.records import Known, Policy
 
 _TRIES: Final = 3
 
@@ -34,25 +34,25 @@ class Connecting:
     async def connect(
         self,
         device: DeviceAddress,
-        last: tuple[float | None, RoomId | None],
+        last: tuple[tuple[Known, ...] | None, RoomId | None],
         opened_at: float,
         policy: Policy,
         extended: bool,
     ) -> Attached | Overtaken:
         """Make a connection known that opened then, by the clock of this node.
 
-        :param last: ``heard_at`` and ``owed`` of :class:`callnet.calls.events.Connected`.
+        :param last: ``known`` and ``owed`` of :class:`callnet.calls.events.Connected`.
         :raises Unavailable: it cannot be known whether it is, or (:class:`ConnectedInDoubt`) may have been.
         """
         # Whatever became of the try before: each makes a connection that is newer than all others.
         connected = events.ExtendedConnected if extended else events.Connected
-        heard_at, owed = last
+        known, owed = last
         doubts: list[Attached | Overtaken] = []
         tried = 0
         failure = Unavailable()
         for _ in range(_TRIES):
             since = opened_at + (self._store.now() - self._clock.seconds())
-            opened = connected(device, self._store.node, heard_at, since, tried, policy, owed=owed)
+            opened = connected(device, self._store.node, known, since, tried, policy, owed=owed)
             reply: Attached | Overtaken
             try:
                 reply = _reply(await self._decisions.settle(opened))
@@ -74,7 +74,7 @@ class Connecting:
     def _undo(self, device: DeviceAddress, replies: list[Attached | Overtaken]) -> None:
         for reply in replies:
             if isinstance(reply, Attached):
-                self._retries.keep(events.Disconnected(device, reply.generation, self._store.now()))
+                self._retries.keep(events.Disconnected(device, reply.generation))
 
 
 def _reply(decision: Decision) -> Attached | Overtaken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -16,7 +17,9 @@ from callnet.records import (
     Changes,
     DeviceRecord,
     Displaced,
+    Known,
     Notice,
+    Policy,
     Records,
     SeatNotice,
     SeatsRecord,
@@ -62,7 +65,12 @@ def _has_called(call: CallRecord, device: DeviceAddress) -> bool:
 
 def known_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
     """The same, by the name that ``device`` knows: to a base client the other party does not move."""
-    if call.known_as is None or device in call.extended:
+    return other_party(call, device) if device in call.extended else first_party(call, device)
+
+
+def first_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
+    """The other party of ``device``, or of the device whose place it has taken, before either moved."""
+    if call.known_as is None:
         return other_party(call, device)
     caller, callee = call.known_as
     return callee if _has_called(call, device) else caller
@@ -81,10 +89,12 @@ class Draft:
         "_devices",
         "_displaced",
         "_forgotten",
+        "_policies",
         "_records",
         "_relied",
         "_seats",
         "_told",
+        "alone",
         "complete",
         "now",
         "settings",
@@ -93,11 +103,13 @@ class Draft:
     def __init__(self, records: Records, now: float, settings: CallSettings) -> None:
         self._records: Final = records
         self.complete: Final = records.complete
+        self.alone: Final = records.alone
         self.now: Final = now
         self.settings: Final = settings
         self._devices: dict[DeviceAddress, DeviceRecord] = {}
         self._calls: dict[RoomId, CallRecord] = {}
         self._seats: dict[RoomId, SeatsRecord] = {}
+        self._policies: dict[str, Policy] = {}
         self._forgotten: list[DeviceRecord | CallRecord | SeatsRecord] = []
         self._relied: list[RoomId] = []
         self._told: list[tuple[DeviceAddress, RoomId]] = []
@@ -112,16 +124,24 @@ class Draft:
         return [self._devices.get(r.address, r) for _, r in sorted(self._records.devices.get(phone, {}).items())]
 
     def call(self, room: RoomId | None) -> CallRecord | None:
-        """The call of a room as it now stands."""
-        return None if room is None else self._calls.get(room) or self._records.calls.get(room)
+        """The call of a room, which may go by an alias, as it now stands."""
+        if room is None:
+            return None
+        room = self._records.aliases.get(room, room)
+        return self._calls.get(room) or self._records.calls.get(room)
+
+    def resolve(self, known: Iterable[Known]) -> tuple[Known, ...]:
+        """The same, by the rooms of the calls."""
+        aliases = self._records.aliases
+        return tuple(Known(aliases.get(one.room, one.room), one.is_over) for one in known)
 
     def seats(self, room: RoomId) -> SeatsRecord | None:
         """The seats of a room as they now stand."""
         return self._seats.get(room) or self._records.seats.get(room)
 
-    def call_of(self, address: DeviceAddress) -> CallRecord | None:
-        """The call that a device is in, ringing or active."""
-        device = self.device(address)
+    def call_of(self, address: DeviceAddress, device: DeviceRecord | None = None) -> CallRecord | None:
+        """The call that a device is in, ringing or active. ``device``: its record, if it is at hand."""
+        device = device or self.device(address)
         call = None if device is None else self.call(device.room)
         return call if call is not None and address in parties(call) else None
 
@@ -142,6 +162,15 @@ class Draft:
         version = device.version if device.address in self._devices else device.version + 1
         self._devices[device.address] = record = replace(device, version=version, **changed)
         return record
+
+    def policy_of(self, device: DeviceRecord) -> Policy:
+        """The policy of the phone of a device."""
+        return self._records.policy_of(device)
+
+    def keep_policy(self, phone: str, policy: Policy) -> None:
+        """Keep the policy of a phone once, if it is too long for the records of its devices."""
+        if policy.is_kept_once:
+            self._policies[phone] = policy
 
     def put_call(self, call: CallRecord, **changed: Any) -> CallRecord:
         """Change a call's record."""
@@ -190,7 +219,7 @@ class Draft:
         for room in self._calls if self._records.seats else ():
             if room not in self._seats and (seats_as_read := self._records.seats.get(room)) is not None:
                 self.put_seats(seats_as_read)
-        if not (self._devices or self._calls or self._seats or self._forgotten):
+        if not (self._devices or self._calls or self._seats or self._forgotten or self._policies):
             return NOTHING
         for room, call in self._calls.items():
             self._calls[room] = replace(call, due=call_due(call, self.seats(room), self.settings))
@@ -204,7 +233,8 @@ class Draft:
         notices += self._displaced
         seats = self._finish_seats(notices) if self._seats else ()
         unchanged = self._relied_on() if seats or self._forgotten or self._relied else ()
-        return Changes(devices, list(self._calls.values()), seats, self._forgotten, unchanged, notices)
+        calls = list(self._calls.values())
+        return Changes(devices, calls, seats, self._forgotten, unchanged, notices, self._policies)
 
     def _with_due(self, device: DeviceRecord) -> DeviceRecord:
         if device.lost_at is None:

@@ -9,10 +9,10 @@ from collections.abc import Collection
 from math import inf
 from typing import ClassVar, Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from callnet.model import DeviceAddress, RoomId
-from callnet.records import ANYONE, Policy
+from callnet.model import DeviceAddress, RoomId, new_room_id
+from callnet.records import ANYONE, Known, Policy
 
 
 class _Event(Struct, frozen=True, gc=False):
@@ -64,8 +64,14 @@ class Place(_Event, frozen=True):
     target: DeviceAddress
     room: RoomId
     generation: int
+    date: float
+    """The time in seconds since 1970, which quiet hours go by."""
     extended: bool = False
     """The caller speaks ``callnet.v2``."""
+    said: tuple[HangUp | Cancel | GaveUp, ...] = ()
+    """By what the caller left calls before, of which nobody knows whether it was written: that holds all the same."""
+    secret: RoomId = field(default_factory=new_room_id)
+    """The random secret that the aliases of several rung devices are made from."""
 
     def phones(self) -> Collection[str]:
         """Both sides."""
@@ -118,7 +124,7 @@ class Cancel(_DeviceEvent, frozen=True):
 class Connected(_ConnectionEvent, frozen=True):
     """``device`` has a new socket on ``node``, which opened at ``opened_at``.
 
-    ``heard_at``: when anything was last received on the socket that it displaces on this node;
+    ``known``: what the device has shown that it knows on the socket that it displaces on this node;
     ``None`` if there is none. ``tried``: the generation under which an earlier try may have made it known,
     of which nobody knows whether it did. ``policy``: who may call its phone.
     """
@@ -126,7 +132,7 @@ class Connected(_ConnectionEvent, frozen=True):
     guess = True
     shows = True
     node: str
-    heard_at: float | None
+    known: tuple[Known, ...] | None
     opened_at: float
     tried: int = 0
     policy: Policy = ANYONE
@@ -141,16 +147,16 @@ class ExtendedConnected(Connected, frozen=True):
 
 
 class Disconnected(_ConnectionEvent, frozen=True):
-    """The socket of that ``generation`` is gone since ``at``; something was last received on it at ``heard_at``."""
+    """The socket of that ``generation`` is gone since ``at``; the device has shown that it knows what is ``known``."""
 
     shows = True
     generation: int
-    heard_at: float
+    known: tuple[Known, ...] = ()
     at: float = inf
 
 
 class Sleeps(_DeviceEvent, frozen=True):
-    """``device`` can be woken, as ``policy`` says. It is for nodes that begin: they know of nobody who sleeps."""
+    """``device`` can be woken, as ``policy`` says, and may be unknown here: it was not connected lately."""
 
     policy: Policy
 
@@ -162,9 +168,8 @@ class NotWoken(_RoomEvent, frozen=True):
 
 
 class PolicyChanged(_DeviceEvent, frozen=True):
-    """Who may call the phone of ``device``, which may be ``*``, has changed. It is for nodes that hold one of its."""
+    """Who may call the phone of ``device``, which may be ``*``, has changed. Its devices may all sleep, on no node."""
 
-    guess = True
     shows = True
     policy: Policy
 
@@ -226,6 +231,8 @@ class Pulled(_DeviceEvent, frozen=True):
     fresh = True
     room: RoomId
     generation: int
+    alias: RoomId = field(default_factory=new_room_id)
+    """The room id by which it knows the call from then on."""
 
     def rooms(self) -> Collection[RoomId]:
         """The call's."""

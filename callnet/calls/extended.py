@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from msgspec import Raw, Struct
 from msgspec.json import Encoder
@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls.call import NotYours, TooLate
-from callnet.calls.draft import other_party, parties
+from callnet.calls.draft import first_party, other_party, parties
 from callnet.calls.extended_messages import (
     EXTENDED,
     PING_EVERY,
@@ -36,13 +36,13 @@ from callnet.calls.extended_rules import NotToBeHad
 from callnet.calls.grammar import BadFrame, error_frame
 from callnet.calls.messages import CallingBeHangup, Frame, page_path
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import Dialect, Session, log_unless_unavailable
+from callnet.calls.session import NEVER, Dialect, Session, log_unless_unavailable
 from callnet.calls.telling import be_hangup
 from callnet.interfaces import IPeer, MissedCall
 from callnet.model import Accepted, CloseCode, DeviceAddress, RoomId
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import SignalLimits
-from callnet.records import CallRecord, CallState
+from callnet.records import CallRecord, CallState, Known
 from callnet.soon import begin, or_else
 
 LONGEST_FRAME: Final = 16 * 1024
@@ -114,17 +114,18 @@ class ExtendedSession(Session):
             super()._take(frame)
 
     async def _signal(self, frame: Signal) -> None:
-        room = RoomId(frame.room_id)
+        room = self._room_of(frame.room_id)
         self._not_done(await self._rooms.extensions.signal(self, room, compact(frame.data)), frame)
 
     async def _pull(self, frame: Pull) -> None:
         if not self._may_pull:
             self._refuse(frame, "only a claimed device may take a call over")
             return
-        room = RoomId(frame.room_id)
-        reply = await self._rooms.extensions.pull(self, room)
+        reply = await self._rooms.extensions.pull(self, self._room_of(frame.room_id))
         if isinstance(reply, Accepted):
+            room = self._room_of(reply.room)
             self._other = _Other(room, reply.callee, False)
+            self._remember(room, NEVER, None)  # it may have left the call before
             self.answered(reply, frame.id)
         else:
             self._not_done(reply, frame)
@@ -137,7 +138,9 @@ class ExtendedSession(Session):
         """Say that a call is over, or is none that this can be done with, if so."""
         reason = why.reason if isinstance(why, TooLate | NotToBeHad) else None
         if reason is not None:
-            self._has_said(RoomId(frame.room_id), CallingBeHangup)
+            room = self._room_of(frame.room_id)
+            self._has_said(room, CallingBeHangup)
+            self._note(Known(room, True), self._clock.seconds())
             self._answer(be_hangup(_NOBODY, frame.room_id, reason), frame.id)
         elif why is not None:
             self._refuse(frame, _NOT_OURS[type(frame)])
@@ -150,12 +153,17 @@ class ExtendedSession(Session):
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
         """Say who the device is, which call it is in, and which it may take over."""
-        pullable = [_of_phone(call, self.address.phone) for call in of_phone] if self._may_pull else []
-        view = None if present is None else _present(present, self.address)
+        pullable = [self._of_phone(call) for call in of_phone] if self._may_pull else []
+        view = None if present is None else self._present(present)
         servers = self._ice.for_newcomer(self._site)
-        self._say(Welcome(*self.address, self._rooms.now(), PING_EVERY, servers, pullable, view))
-        if present is not None:
+        self._say(Welcome(*self.address, self._rooms.date_of(self._rooms.now()), PING_EVERY, servers, pullable, view))
+        if present is not None and present.state is CallState.ACTIVE:
+            self._other = _Other(present.room, other_party(present, self.address), False)
             self._look_at_other(present)
+
+    def told_later(self, call: CallRecord) -> None:
+        """Say it at once: answers to calls name their rooms, or the requests that they answer."""
+        self.told(call)
 
     def told(self, call: CallRecord) -> None:
         """Say what is new about a call, and about its other party."""
@@ -165,7 +173,7 @@ class ExtendedSession(Session):
         super().told(call)
         if call.state is CallState.RINGING and call.caller == self.address and call.announced and said is None:
             self._remember(call.room, call.age, CallRinging)
-            self._say(CallRinging(*call.asked, call.room))
+            self._say(CallRinging(*call.asked, call.room_for(self.address)))
         self._look_at_other(call)
 
     def knows(self, call: CallRecord) -> None:
@@ -196,30 +204,31 @@ class ExtendedSession(Session):
         other = other_party(call, self.address)
         known = self._other
         if known is None or known.room != call.room:
-            known = _Other(call.room, other, False)
+            known = _Other(call.room, first_party(call, self.address), False)
         now = self._other = _Other(call.room, other, other in call.absent)
         if known.device != other:
-            self._say(PeerState(call.room, "moved", other.device_id))
+            self._say(PeerState(call.room_for(self.address), "moved", other.device_id))
         elif known.is_absent != now.is_absent:
-            self._say(PeerState(call.room, "reconnecting" if now.is_absent else "back"))
+            state: Literal["reconnecting", "back"] = "reconnecting" if now.is_absent else "back"
+            self._say(PeerState(call.room_for(self.address), state))
 
     def _say(self, message: Frame) -> None:
         self._peer.send(_encode(message))
 
+    def _present(self, call: CallRecord) -> PresentCall:
+        room = call.room_for(self.address)
+        return PresentCall(
+            room,
+            "active" if call.state is CallState.ACTIVE else "ringing",
+            "outgoing" if self.address == call.caller else "incoming",
+            *other_party(call, self.address),
+            self._rooms.date_of(call.placed_at),
+            page_path(room),
+            None if call.answered_at is None else self._rooms.date_of(call.answered_at),
+        )
 
-def _present(call: CallRecord, device: DeviceAddress) -> PresentCall:
-    return PresentCall(
-        call.room,
-        "active" if call.state is CallState.ACTIVE else "ringing",
-        "outgoing" if device == call.caller else "incoming",
-        *other_party(call, device),
-        call.placed_at,
-        page_path(call.room),
-        call.answered_at,
-    )
-
-
-def _of_phone(call: CallRecord, phone: str) -> CallOfPhone:
-    """A call as it is shown to other devices of one of its phones."""
-    ours = next(party for party in parties(call) if party.phone == phone)
-    return CallOfPhone(call.room, ours.device_id, *other_party(call, ours), call.answered_at)
+    def _of_phone(self, call: CallRecord) -> CallOfPhone:
+        """A call as it is shown to other devices of one of its phones."""
+        ours = next(party for party in parties(call) if party.phone == self.address.phone)
+        answered = None if call.answered_at is None else self._rooms.date_of(call.answered_at)
+        return CallOfPhone(call.room, ours.device_id, *other_party(call, ours), answered)

@@ -178,7 +178,7 @@ class Pong(Frame, frozen=True, tag="pong"):
 
 
 class GoingAway(Frame, frozen=True, tag="going_away"):
-    """The server is about to close the socket."""
+    """The server stops. Who is in a call is told so at once, and again when the socket is closed."""
 
     reconnect_in: float
     """Seconds, another number for each client."""

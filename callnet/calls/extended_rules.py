@@ -10,7 +10,7 @@ from callnet.calls.draft import Draft, other_party, parties
 from callnet.calls.events import Announced, Pulled, Signalled
 from callnet.calls.moves import leave_for_another
 from callnet.calls.telling import ending_reason
-from callnet.model import Accepted, DeviceAddress, Reason
+from callnet.model import Accepted, DeviceAddress, Reason, RoomId
 from callnet.records import CallRecord, CallState
 
 
@@ -72,26 +72,31 @@ def pull(draft: Draft, event: Pulled) -> PullReply:
     if call.state is not CallState.ACTIVE or call.callee is None:
         return NotToBeHad(None)
     if event.device in parties(call):
-        return Accepted(call.room, other_party(call, event.device))
+        return Accepted(call.room_for(event.device), other_party(call, event.device))
     leaves = next((party for party in parties(call) if party.phone == event.device.phone), None)
     if leaves is None:
         return NotToBeHad(None)
     own = draft.call_of(event.device)
     if own is not None:
         leave_for_another(draft, own, event.device)
-    moved = _replace(draft, call, leaves, event.device)
+    moved = _replace(draft, call, leaves, event.device, event.alias)
     draft.put_device(device, room=call.room, previous=device.room)
     other = other_party(moved, event.device)
     draft.tell(moved, leaves)
     if other in moved.extended:
         draft.tell(moved, other)
-    return Accepted(call.room, other)
+    return Accepted(event.alias, other)
 
 
-def _replace(draft: Draft, call: CallRecord, leaves: DeviceAddress, comes: DeviceAddress) -> CallRecord:
-    """Put one device in the place of another."""
+def _replace(draft: Draft, call: CallRecord, leaves: DeviceAddress, comes: DeviceAddress, alias: RoomId) -> CallRecord:
+    """Put one device in the place of another. It knows the call by ``alias``, which the one that leaves does not."""
     caller, callee = call.caller, call.callee or call.asked
     is_caller = leaves == caller
+    known = dict(call.aliases)
+    common = [(party, call.room_for(party)) for party in (caller, callee) if party not in known]
+    # The first alias of a device is kept, it may be the one that both parties had; of its later ones the newest is.
+    superseded = [(device, room) for device, room in call.aliases if device == comes][1:]
+    older = [pair for pair in call.aliases if pair not in superseded]
     return draft.put_call(
         call,
         caller=comes if is_caller else caller,
@@ -101,4 +106,5 @@ def _replace(draft: Draft, call: CallRecord, leaves: DeviceAddress, comes: Devic
         left=(*(device for device in call.left if device != comes), leaves),
         moved_at=draft.now,
         known_as=call.known_as or (caller, callee),
+        aliases=(*older, *common, (comes, alias)),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -82,11 +82,14 @@ class Extensions:
         if self._here.get(session.address) is session:
             self.company.went(session.address)
 
-    def lists_changed(self, phones: Collection[str]) -> None:
-        """Go by what these phones list now."""
-        for session in self._presence.onlookers_of(phones):
-            listed = self.company.contacts_of(session.address.phone)
-            listed.addCallback(self._list, session).addErrback(_log_unless_unavailable)
+    def lists_changed(self, phones: Collection[str] | None) -> None:
+        """Go by what these phones, or with ``None`` all, list now."""
+        sessions = self._presence.onlookers_of(phones)
+        Deferred.fromCoroutine(self._list_again(sessions)).addErrback(_log_unless_unavailable)
+
+    async def _list_again(self, sessions: Iterable[Onlooker]) -> None:
+        for session in sessions:  # one after the other: there may be thousands
+            self._list(await self.company.contacts_of(session.address.phone), session)
 
     def _list(self, phones: frozenset[str], session: Onlooker) -> None:
         if self._here.get(session.address) is session:
@@ -112,7 +115,7 @@ class Extensions:
         device = session.address
         if self._here.get(device) is not session:
             return None
-        call = (await self._store.read((), (room,))).calls.get(room)
+        call = (await self._store.read((), (room,))).call(room)
         is_late = late(call, device)
         if is_late is not None or call is None:
             return is_late
@@ -123,7 +126,7 @@ class Extensions:
         other = other_party(call, device)
         there = (await self._store.read((other.phone,), ())).device(other)
         if there is not None and there.connected:
-            self._bus.publish(there.node, DeviceRelay(other, room, data))
+            self._bus.publish(there.node, DeviceRelay(other, call.room_for(other), data))
         return None
 
     def pull(self, session: DeviceSession, room: RoomId) -> Soon[PullReply]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 from typing import Final, Literal
 
 from msgspec import Raw
 from msgspec.json import Encoder
-from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls.page_messages import (
@@ -36,7 +34,6 @@ from callnet.interfaces import IPeer
 from callnet.logger import Logger
 from callnet.model import CloseCode, RoomId
 from callnet.operations.ice_servers import IceServers
-from callnet.operations.limits import Pace
 from callnet.records import CallRecord, Relay, SeatsRecord
 from callnet.soon import begin, or_else
 
@@ -54,15 +51,12 @@ class PageSession:
     :param site: where it comes from, as far as limits go by it.
     """
 
-    def __init__(
-        self, rooms: RoomManager, peer: IPeer, clock: IReactorTime, pace: Pace, ice: IceServers, site: str | None
-    ) -> None:
+    def __init__(self, rooms: RoomManager, peer: IPeer, ice: IceServers, site: str | None) -> None:
         self._rooms: Final = rooms
         self._peer: Final = peer
-        self._clock = clock
-        self._pace = pace
-        self._frames_until = 0.0
         self.generation = 0
+        self.room = RoomId("")
+        self.is_open = True
         self._joined: Join | None = None
         self._view: RoomView | None = None
         self._reach: Final = PageReach(ice, site, rooms.settings.longest, rooms.now)
@@ -73,10 +67,6 @@ class PageSession:
 
     def received(self, payload: bytes) -> None:
         """Take one frame. One that is none of the page's closes the socket: the page is ours."""
-        self._frames_until = self._pace.next(self._frames_until, self._clock.seconds())
-        if self._frames_until == inf:
-            self._peer.close(CloseCode.TOO_MANY_FRAMES, "too many messages")
-            return
         try:
             frame = decode_page(payload)
         except BadPageFrame:
@@ -96,8 +86,9 @@ class PageSession:
 
     def closed(self) -> None:
         """Give the seat up."""
+        self.is_open = False
         if self._joined is not None:
-            or_else(self._rooms.leave_seat(RoomId(self._joined.room_id), self._joined.key, self), self._failed)
+            or_else(self._rooms.leave_seat(self._joined.key, self), self._failed)
 
     def _join(self, frame: Join) -> None:
         if self._joined is not None:
@@ -134,12 +125,11 @@ class PageSession:
     def _relay(self, joined: Join, frame: RelayTo) -> None:
         peer = None if self._view is None else self._view.peer
         if peer is not None and peer.session == frame.to:
-            self._rooms.relay(Relay(RoomId(joined.room_id), peer.node, peer.key, joined.session, bytes(frame.data)))
+            self._rooms.relay(Relay(self.room, peer.node, peer.key, joined.session, bytes(frame.data)))
 
     def is_in_call(self) -> bool:
         """Tell whether the page has a seat in a call that goes on, or in a meeting with another page."""
-        joined = self._joined
-        return joined is not None and self._view is not None and self._rooms.unfinished.fills(RoomId(joined.room_id))
+        return self._view is not None and self._rooms.unfinished.fills(self.room)
 
     # From the room manager
 
@@ -156,6 +146,12 @@ class PageSession:
         if seen != self._view:
             self._view = seen
             self._show(seen, self._reach.servers(seen.state, call))
+
+    def waits(self) -> None:
+        """Say that there is no seat yet, once."""
+        if self._view is None:
+            self._view = RoomView("waiting", "", None)
+            self._show(self._view, ())
 
     def relayed(self, sender: str, data: bytes) -> None:
         """Hand over what the other page said."""

@@ -32,45 +32,59 @@ class Pages:
         self._seated: dict[tuple[RoomId, str], SeatSession] = {}
         self._arrivals: Arrivals[SeatNotice | Relay] = Arrivals(self._deliver)
 
-    def take(self, room: RoomId, key: str, page: str, session: SeatSession) -> Soon[SeatReply]:
-        """Give the page load ``page`` a seat. If it gets one, ``session`` is told of the room from now on."""
-        return self._turns.take((room, key), lambda: self._take(room, key, page, session))
+    def take(self, named: RoomId, key: str, page: str, session: SeatSession) -> Soon[SeatReply]:
+        """Give the page load ``page`` a seat. If it gets one, ``session`` is told of the room from now on.
 
-    async def _take(self, room: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
-        with self._arrivals.arriving((room, key)):
-            reply: SeatReply = await self._reply(room, key, page)
-            while isinstance(reply, NoSeat) and reply.may_wait:
-                await self._retries.pause(_LOOK_AGAIN)
-                reply = await self._reply(room, key, page)
+        :param named: the room, which may go by an alias.
+        """
+        return self._turns.take(key, lambda: self._take(named, key, page, session))
+
+    async def _take(self, named: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
+        reply = await self._try(named, key, page, session)
+        while isinstance(reply, NoSeat) and reply.may_wait and await self._waits(session):
+            reply = await self._try(named, key, page, session)
+        return reply
+
+    async def _waits(self, session: SeatSession) -> bool:
+        """Let a page wait a little; tell whether it is still there."""
+        session.waits()
+        await self._retries.pause(_LOOK_AGAIN)
+        return session.is_open
+
+    async def _try(self, named: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
+        with self._arrivals.arriving(key):
+            reply: SeatReply = await self._reply(named, key, page)
             if isinstance(reply, Seated):
-                session.generation = reply.generation
-                older = self._seated.get((room, key))
-                self._seated[room, key] = session
+                session.room, session.generation = reply.seats.room, reply.generation
+                older = self._seated.get((session.room, key))
+                self._seated[session.room, key] = session
                 if older is not None:
                     older.displaced()
                 session.told(reply.seats, reply.call)
         return reply
 
-    async def _reply(self, room: RoomId, key: str, page: str) -> Any:
+    async def _reply(self, named: RoomId, key: str, page: str) -> Any:
         try:
-            return (await self._decisions.settle(events.SeatTaken(room, key, page, self._store.node))).reply
+            return (await self._decisions.settle(events.SeatTaken(named, key, page, self._store.node))).reply
         except InDoubt as doubt:
             if isinstance(doubt.decision.reply, Seated):
-                self._give_up(room, key, doubt.decision.reply.generation)
+                self._give_up(key, doubt.decision.reply)
             raise
 
-    def _give_up(self, room: RoomId, key: str, generation: int) -> None:
+    def _give_up(self, key: str, seated: Seated) -> None:
         """Let nobody sit where it is not known who does."""
-        self._retries.keep(events.SeatEmptied(room, key, generation))
+        room = seated.seats.room
+        self._retries.keep(events.SeatEmptied(room, key, seated.generation))
         older = self._seated.get((room, key))
         if older is not None:
             older.displaced()
 
-    def leave(self, room: RoomId, key: str, session: SeatSession) -> Soon[None]:
+    def leave(self, key: str, session: SeatSession) -> Soon[None]:
         """Take notice that the socket of a page in its seat is gone."""
-        return self._turns.take((room, key), lambda: self._leave(room, key, session))
+        return self._turns.take(key, lambda: self._leave(key, session))
 
-    async def _leave(self, room: RoomId, key: str, session: SeatSession) -> None:
+    async def _leave(self, key: str, session: SeatSession) -> None:
+        room = session.room
         if self._seated.get((room, key)) is not session:
             return
         del self._seated[room, key]
@@ -82,15 +96,14 @@ class Pages:
 
     def hung_up(self, room: RoomId, key: str) -> Soon[None]:
         """End the call, or the meeting, of a page's room."""
-        return self._turns.take((room, key), lambda: self._hung_up(room, key))
+        return self._turns.take(key, lambda: self._hung_up(room, key))
 
     async def _hung_up(self, room: RoomId, key: str) -> None:
         await self._decisions.settle(events.PageHungUp(room, key))
 
     def receive(self, message: SeatNotice | Relay) -> None:
         """Hand a message to the page that it is for."""
-        room = message.room if isinstance(message, Relay) else message.seats.room
-        if not self._arrivals.keep((room, message.key), message):
+        if not self._arrivals.keep(message.key, message):
             self._deliver(message)
 
     def _deliver(self, message: SeatNotice | Relay) -> None:

@@ -14,9 +14,19 @@ from callnet.calls.events import Place, RangInVain, Unreachable
 from callnet.calls.moves import accept, leave_for_another
 from callnet.calls.times import SECOND_TAP
 from callnet.errors import Unavailable
-from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn
+from callnet.model import (
+    EVERY_DEVICE,
+    Accepted,
+    DeviceAddress,
+    Failed,
+    Outcome,
+    Reason,
+    RoomId,
+    Withdrawn,
+    alias_of,
+)
 from callnet.quiet_hours import QuietHours
-from callnet.records import CallRecord, CallState, DeviceRecord, Policy
+from callnet.records import KEPT_ONCE, CallRecord, CallState, DeviceRecord, Policy
 
 
 class Ringing(Struct, frozen=True):
@@ -58,7 +68,7 @@ def place(draft: Draft, event: Place) -> Outcome | Ringing:
         return Withdrawn()
     if event.target == event.caller:
         return Failed(event.target, Reason.SELF)
-    own = draft.call_of(event.caller)
+    own = draft.call_of(event.caller, caller)
     outcome = None if own is None else _meet(draft, own, event)
     if outcome is not None:
         return outcome
@@ -102,11 +112,11 @@ def _meet(draft: Draft, own: CallRecord, event: Place) -> Outcome | None:
             return Withdrawn() if own.asked == target else None
         if target.covers(own.caller):
             accept(draft, own, caller, by_calling=True, extended=event.extended)
-            return Accepted(own.room, own.caller)
+            return Accepted(own.room_for(caller), own.caller)
         return None
     other = other_party(own, caller)
     tapped_twice = own.answered_at is not None and draft.now - own.answered_at <= SECOND_TAP
-    return Accepted(own.room, other) if tapped_twice and target.covers(other) else None
+    return Accepted(own.room_for(caller), other) if tapped_twice and target.covers(other) else None
 
 
 def _free_devices(draft: Draft, event: Place) -> list[DeviceRecord] | Reason:
@@ -138,7 +148,8 @@ def _nobody(phone: str) -> DeviceRecord:
 
 def _is_allowed(draft: Draft, device: DeviceRecord, event: Place) -> bool:
     """Step 5, for a device of the target's phone."""
-    return event.caller.phone == event.target.phone or device.policy.allows(event.caller.phone, draft.now)
+    policy = device.policy if device.policy.only != KEPT_ONCE else draft.policy_of(device)
+    return event.caller.phone == event.target.phone or policy.allows(event.caller.phone, event.date)
 
 
 def _call_again(draft: Draft, caller: DeviceRecord, own: CallRecord | None, event: Place) -> Ringing | None:
@@ -158,6 +169,8 @@ def _ring(
     draft: Draft, caller: DeviceRecord, rung: list[DeviceRecord], event: Place, awaited_until: float | None
 ) -> Ringing:
     addresses: tuple[DeviceAddress, ...] = tuple(device.address for device in rung)
+    # An alias that other nodes cannot look up would have a page there wait in a room made up by hand.
+    has_aliases = len(addresses) > 1 and not draft.alone
     call = draft.put_call(
         CallRecord(
             room=event.room,
@@ -171,6 +184,9 @@ def _ring(
             due=None,
             awaited_until=awaited_until,
             extended=(event.caller,) if event.extended else (),
+            aliases=tuple((device, alias_of(event.secret, number)) for number, device in enumerate(addresses))
+            if has_aliases
+            else (),
         )
     )
     for device in (caller, *rung):

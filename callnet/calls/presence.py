@@ -18,11 +18,11 @@ from twisted.python.failure import Failure
 
 from callnet.calls.sessions import Onlooker
 from callnet.errors import Unavailable
-from callnet.interfaces import EVERY_NODE, IBus, ICallStore
+from callnet.interfaces import EVERY_NODE, PHONES_AT_ONCE, IBus, ICallStore
 from callnet.logger import Logger
 from callnet.model import DeviceAddress
 from callnet.operations.alarm import Alarm
-from callnet.records import DeviceRecord, PresenceChanged
+from callnet.records import PresenceChanged, Records
 
 EVERY: Final = 2.0
 """Seconds between two looks."""
@@ -30,8 +30,6 @@ EVERYBODY_EVERY: Final = 30.0
 """Seconds after which everybody is looked at, whether anybody has said so or not."""
 WANTED_FOR: Final = 2.5 * EVERYBODY_EVERY
 """Seconds for which it holds that somebody looks on another node."""
-_TOGETHER: Final = 500
-"""Phones that are looked at together."""
 _IN_A_MESSAGE: Final = 5000
 """Phones in a message to other nodes."""
 
@@ -104,9 +102,9 @@ class Presence:
         if not self._onlookers and not self._to_tell:
             self._alarm.unset()
 
-    def onlookers_of(self, phones: Collection[str]) -> list[Onlooker]:
-        """Those who are devices of these phones."""
-        return [onlooker for onlooker in self._watches if onlooker.address.phone in phones]
+    def onlookers_of(self, phones: Collection[str] | None) -> list[Onlooker]:
+        """Those who are devices of these phones, or with ``None`` all."""
+        return [onlooker for onlooker in self._watches if phones is None or onlooker.address.phone in phones]
 
     def stop(self) -> None:
         """Look no more."""
@@ -148,8 +146,8 @@ class Presence:
 
     async def _look_at_all(self) -> None:
         phones, self._to_look_at = list(self._to_look_at), {}
-        for start in range(0, len(phones), _TOGETHER):
-            some = [phone for phone in phones[start : start + _TOGETHER] if phone in self._onlookers]
+        for start in range(0, len(phones), PHONES_AT_ONCE):
+            some = [phone for phone in phones[start : start + PHONES_AT_ONCE] if phone in self._onlookers]
             if not some:
                 continue
             try:
@@ -158,13 +156,14 @@ class Presence:
                 self._to_look_at.update(dict.fromkeys(phones[start:]))
                 raise
             for phone in some:
-                self._look_at(phone, [device for device in records.devices.get(phone, {}).values() if device.connected])
+                self._look_at(phone, records)
 
-    def _look_at(self, phone: str, there: Collection[DeviceRecord]) -> None:
-        now = self._store.now()
+    def _look_at(self, phone: str, records: Records) -> None:
+        date = self._store.date_of(self._store.now())
+        there = [device for device in records.devices.get(phone, {}).values() if device.connected]
         for onlooker in list(self._onlookers.get(phone, ())):
             told, asker = self._watches[onlooker].online, onlooker.address.phone
-            seen = {device.address for device in there if device.may_be_called_by(asker, now)}
+            seen = {device.address for device in there if records.may_call(asker, device, date)}
             known = {device for device in told if device.phone == phone}
             for device in sorted(seen ^ known):
                 onlooker.sees(device, device in seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable
+from heapq import heappop, heappush
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -12,6 +13,7 @@ from twisted.python.failure import Failure
 from callnet.calls import events
 from callnet.errors import Unavailable
 from callnet.logger import Logger
+from callnet.model import DeviceAddress
 
 AGAIN: Final = 0.5
 """How often what was kept is tried, in seconds."""
@@ -31,8 +33,11 @@ class Retries:
         self._kept: dict[Hashable, events.Event] = {}
         self._try_at: float | None = None
         self._trying = False
-        self._pauses: list[tuple[float, Deferred[None]]] = []
+        self._pauses: list[tuple[float, int, Deferred[None]]] = []
+        """A heap: when each ends, and in which order they began."""
+        self._begun = 0
         self._timer: IDelayedCall | None = None
+        self._wakes_at: float | None = None
         self._stopped = False
 
     def keep(self, event: events.Event, key: Hashable | None = None) -> None:
@@ -54,6 +59,11 @@ class Retries:
         kept = self._kept.get(key)
         return kept is not None and event in (None, kept)
 
+    def kept_for(self, device: DeviceAddress) -> tuple[Any, ...]:
+        """What is kept of a device that hung up, cancelled or answered a call, or was told that it failed."""
+        keys = ((kind, device) for kind in (events.HangUp, events.Cancel, events.Answer, events.Place))
+        return tuple(self._kept[key] for key in keys if key in self._kept)
+
     def forget(self, key: Hashable) -> None:
         """Try no more what was kept under ``key``, if anything was."""
         self._kept.pop(key, None)
@@ -64,7 +74,8 @@ class Retries:
         if self._stopped:
             paused.errback(Unavailable("this node stops"))
         else:
-            self._pauses.append((self._clock.seconds() + seconds, paused))
+            self._begun += 1
+            heappush(self._pauses, (self._clock.seconds() + seconds, self._begun, paused))
             self._set_timer()
         return paused
 
@@ -75,24 +86,28 @@ class Retries:
         pauses, self._pauses = self._pauses, []
         self._try_at = None
         self._set_timer()
-        for _, paused in pauses:
+        for _, _, paused in sorted(pauses):
             paused.errback(Unavailable("this node stops"))
 
     def _set_timer(self) -> None:
-        times = [when for when, _ in self._pauses]
-        if self._try_at is not None:
-            times.append(self._try_at)
+        at = self._try_at
+        if self._pauses and (at is None or self._pauses[0][0] < at):
+            at = self._pauses[0][0]
+        if at == self._wakes_at:
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if times:
-            self._timer = self._clock.callLater(max(min(times) - self._clock.seconds(), 0.0), self._wake)
+        if at is not None:
+            self._timer = self._clock.callLater(max(at - self._clock.seconds(), 0.0), self._wake)
+        self._wakes_at = at
 
     def _wake(self) -> None:
-        self._timer = None
+        self._timer = self._wakes_at = None
         now = self._clock.seconds()
-        ended = [paused for when, paused in self._pauses if when <= now]
-        self._pauses = [(when, paused) for when, paused in self._pauses if when > now]
+        ended = []
+        while self._pauses and self._pauses[0][0] <= now:
+            ended.append(heappop(self._pauses)[2])
         if self._try_at is not None and self._try_at <= now:
             self._try_at, self._trying = None, True
             DeferredList([self._try(key, event) for key, event in list(self._kept.items())]).addCallback(self._tried)

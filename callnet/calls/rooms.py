@@ -40,7 +40,7 @@ from callnet.calls.waking import Waking
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import BusMessage, IBus, ICallStore, IPreferences
-from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
+from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
 from callnet.records import CallRecord, CallState, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
 from callnet.soon import Soon
 
@@ -60,10 +60,13 @@ class RoomManager:
         self._clock = clock
         self.settings: Final = settings
         self.now: Final[Callable[[], float]] = store.now  # of the clock on which all records are
+        self.date_of: Final = store.date_of
         self._decisions = Decisions(store, settings)
         self.counts: Final = self._decisions.counts
         """What has become of calls on this node."""
         self.unfinished: Final = Unfinished(store)
+        self.known: Final = store.known()
+        """The calls that this node knows (:meth:`callnet.interfaces.ICallStore.known`). It is live."""
         self._retries = Retries(clock, self._settle_again)
         self._unknown = UnknownCalls(self._retries, self._decisions.settle)
         self._decisions.on_unreached = RingingAgain(self._decisions, self._retries).unreached
@@ -112,7 +115,7 @@ class RoomManager:
         device = session.address
         policy = await self._preferences.policy_of(device.phone)
         older = self._devices.get(device)
-        last = (None, None) if older is None else (self._heard_at(older), older.owed())
+        last = (None, None) if older is None else (older.known(), older.owed())
         with self._arrivals.arriving(device):
             try:
                 reply = await self._connecting.connect(device, last, opened_at, policy, session.extended)
@@ -123,7 +126,9 @@ class RoomManager:
             if isinstance(reply, Overtaken):
                 session.displaced()
                 return
-            session.generation = reply.generation
+            missed = reply.missed
+            owed = missed.ended.room if missed.ended is not None and missed.is_owed else None
+            session.began(reply.generation, reply.known, owed)
             older = self._devices.get(device)  # unless it has been told in the meantime
             self._devices[device] = session
             self._waiters.withdraw(device)
@@ -133,11 +138,11 @@ class RoomManager:
             if session.extended:
                 session.welcomed(reply.present, reply.of_phone)
                 self.extensions.came(session)
-            self._tell_missed(session, reply.missed)
+            self._tell_missed(session, missed)
 
     def _tell_missed(self, session: DeviceSession, missed: Missed) -> None:
         if missed.ended is not None:
-            session.told(missed.ended)
+            (session.told_later if missed.present is None else session.told)(missed.ended)
         if missed.present is not None:
             if missed.present.caller == session.address and outcome_of(missed.present) is None:
                 self._waiters.expect(missed.present.room, session.answered)
@@ -156,18 +161,14 @@ class RoomManager:
         if self._is_newest(session):
             del self._devices[session.address]
             self._waiters.withdraw(session.address)
-            heard_at, owed = self._heard_at(session), session.owed()
-            event = events.Disconnected(session.address, session.generation, heard_at, gone_at, owed=owed)
+            owed = session.owed()
+            event = events.Disconnected(session.address, session.generation, session.known(), gone_at, owed=owed)
             try:
                 await self._decisions.settle(event)
             except Unavailable:
                 self._retries.keep(event)
             if owed is not None:
                 self._retries.keep(events.AcceptedInVain(owed, session.address))  # it may be elsewhere already
-
-    def _heard_at(self, session: DeviceSession) -> float:
-        """Until when the device has heard of all that was decided: not of what this node has not heard of."""
-        return min(session.heard_at(), self._store.heard_until())
 
     def _is_newest(self, session: DeviceSession) -> bool:
         return self._devices.get(session.address) is session
@@ -189,7 +190,10 @@ class RoomManager:
             told(Withdrawn())
             return
         caller, room = session.address, new_room_id()
-        event = events.Place(caller, target, room, session.generation, session.extended)
+        said = self._retries.kept_for(caller) if self._retries else ()
+        secret = new_room_id() if target.device_id == EVERY_DEVICE else room  # who rings alone has no alias
+        date = self.date_of(self.now())
+        event = events.Place(caller, target, room, session.generation, date, session.extended, said, secret)
         self._retries.forget((events.Cancel, caller))
         self._waiters.expect(room, told)
         try:
@@ -197,7 +201,9 @@ class RoomManager:
         except Exception as error:
             if self._waiters.not_placed(room):
                 if isinstance(error, InDoubt):
-                    self._retries.keep(events.GaveUp(room, caller))
+                    for older in said:
+                        self._retries.keep(older)
+                    self._retries.keep(events.GaveUp(room, caller), (events.Place, caller))
                 self.counts.not_placed(caller, target, error, self.now())
                 raise
             return  # the outcome came, though the commit of the call was never answered
@@ -285,9 +291,9 @@ class RoomManager:
         """
         return self._pages.take(room, key, page, session)
 
-    def leave_seat(self, room: RoomId, key: str, session: SeatSession) -> Soon[None]:
+    def leave_seat(self, key: str, session: SeatSession) -> Soon[None]:
         """Take notice that the socket of a page in its seat is gone."""
-        return self._pages.leave(room, key, session)
+        return self._pages.leave(key, session)
 
     def page_hung_up(self, room: RoomId, key: str) -> Soon[None]:
         """End the call, or the meeting, of a page's room.
@@ -330,10 +336,14 @@ class RoomManager:
             if call.room in self._waiters:
                 self._fire(call, session)
                 return
-            if self._retries and self._retries.keeps(events.GaveUp(call.room, device)):
+            if self._retries and self._has_given_up(device, call.room):
                 return  # it was told that this call has failed
         if session is not None:
             session.told(call)
+
+    def _has_given_up(self, device: DeviceAddress, room: RoomId) -> bool:
+        gave_up = events.GaveUp(room, device)
+        return self._retries.keeps(gave_up) or self._retries.keeps((events.Place, device), gave_up)
 
     def _fire(self, call: CallRecord, session: DeviceSession | None) -> None:
         """Have the caller's waiter know of the outcome, and the caller of what came after it."""

@@ -2,6 +2,12 @@
 
 A room is a call's or made up by hand. In a call's room the seats follow the call: they meet while it is
 ACTIVE and end with it. A made-up room lives while somebody sits in it.
+
+A page is known by nothing but the room id that it names. Those of a call's parties admit it, no others: while
+several devices ring there is no seat, for it is not known yet whose page may have one. When a device takes the call
+over, its page comes by an alias of its own. The id that the two had in common is then that of the other party alone,
+but the device that left knows it, too: from then on it is good for one seat, which goes to no key that has not sat
+there already, except while nobody sits by it.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ from callnet.calls.page_messages import RoomState, SeatRefusal
 from callnet.calls.telling import ending_reason
 from callnet.calls.times import SEAT_KEPT, SEAT_PASSES, abandoned_at
 from callnet.errors import Unavailable
-from callnet.model import Reason
+from callnet.model import Reason, RoomId
 from callnet.records import CallRecord, CallState, Seat, SeatsRecord
 
 FULL: Final = "full"
@@ -39,7 +45,7 @@ class NoSeat(Struct, frozen=True):
 
     reason: SeatRefusal
     may_wait: bool = False
-    """A device has left the call for another one, and its page has not gone yet."""
+    """A device has left the call for another one, and its page has not gone yet; or several devices ring."""
 
 
 class RoomOver(Struct, frozen=True):
@@ -66,10 +72,26 @@ def view(seats: SeatsRecord, call: CallRecord | None, key: str) -> RoomView:
         return RoomView("ended", ending_reason(call, call.caller), None)
     if seats.closed:
         return RoomView("ended", Reason.HANGUP, None)
+    own = next((seat for seat in seats.seats if seat is not None and seat.key == key), None)
     peer = next((seat for seat in seats.seats if seat is not None and seat.key != key), None)
+    if call is not None and call.aliases and call.state is CallState.ACTIVE and own is not None:
+        admitted = _admitted(call)
+        if _came_by(own, call) not in admitted:
+            return RoomView("ended", Reason.MOVED, None)
+        if peer is not None and {_came_by(own, call), _came_by(peer, call)} != set(admitted):
+            peer = None
     if peer is None or (call is not None and call.state is CallState.RINGING):
         return RoomView("waiting", "", None)
     return RoomView("meeting", "", peer)
+
+
+def _admitted(call: CallRecord) -> tuple[RoomId, RoomId]:
+    """The room ids of the two parties of an active call: they have one in common until one of them moves."""
+    return call.room_for(call.caller), call.room_for(call.callee or call.asked)
+
+
+def _came_by(seat: Seat, call: CallRecord) -> RoomId:
+    return seat.came_by or call.room
 
 
 def take(draft: Draft, event: SeatTaken) -> SeatReply:
@@ -77,31 +99,70 @@ def take(draft: Draft, event: SeatTaken) -> SeatReply:
     call = draft.call(event.room)
     if call is not None and call.state is CallState.OVER:
         return RoomOver(ending_reason(call, call.caller))
-    known = draft.seats(event.room)
+    if call is not None and call.aliases:
+        if call.state is CallState.RINGING:
+            return NoSeat(FULL, may_wait=True)
+        if event.room not in _admitted(call):
+            return RoomOver(_why_not_admitted(call, event.room))
+    room = event.room if call is None else call.room
+    known = draft.seats(room)
     if call is None and known is None and not draft.complete:
         raise Unavailable("only other nodes know this room")
     if call is None and not draft.settings.adhoc_rooms:
         return NoSeat(UNKNOWN_ROOM)
-    record = known or SeatsRecord(event.room, 0, (None, None), None)
+    record = known or SeatsRecord(room, 0, (None, None), None)
     taken: tuple[Seat | None, Seat | None] = (None, None) if record.closed else record.seats
     passes = call is not None and call.moved_at is not None and draft.now - call.moved_at < SEAT_PASSES
-    index = _choose(taken, event.key, draft.now, 0.0 if passes else SEAT_KEPT)
+    if call is None or call.moved_at is None:
+        index = _choose(taken, event.key, draft.now)
+    else:
+        index = _choose_after_move(taken, call, event, draft.now, 0.0 if passes else SEAT_KEPT)
     if index is None:
         return NoSeat(FULL, passes)
     old = taken[index]
     older = max((seat.generation for seat in record.seats if seat is not None), default=0)
     generation = draft.next_generation(older, draft.now)
-    new = Seat(event.key, event.session, event.node, generation, None)
+    alias = None if event.room == room else event.room
+    new = Seat(event.key, event.session, event.node, generation, None, alias)
     record = draft.put_seats(record, seats=(new, taken[1]) if index == 0 else (taken[0], new), closed=False)
     displaced = old is not None and old.key == event.key and old.empty_since is None
     return Seated(generation, record, call, displaced)
 
 
-def _choose(seats: tuple[Seat | None, Seat | None], key: str, now: float, kept_for: float) -> int | None:
+def _why_not_admitted(call: CallRecord, room: RoomId) -> Reason:
+    owner = next((device for device, alias in call.aliases if alias == room), None)
+    return Reason.ANSWERED_ELSEWHERE if owner is None else ending_reason(call, owner)
+
+
+def _choose(seats: tuple[Seat | None, Seat | None], key: str, now: float) -> int | None:
     kept = [index for index, seat in enumerate(seats) if seat is not None and seat.key == key]
     free = [index for index, seat in enumerate(seats) if seat is None]
-    stale = [index for index, seat in enumerate(seats) if _is_stale(seat, now, kept_for)]
+    stale = [index for index, seat in enumerate(seats) if _is_stale(seat, now)]
     return next(iter(kept + free + stale), None)
+
+
+def _in_common(call: CallRecord) -> RoomId | None:
+    """The room id that both parties had before one of them moved first: who has left knows it still."""
+    callee = call.known_as and call.known_as[1]
+    return next((alias for device, alias in call.aliases if device == callee), None)
+
+
+def _choose_after_move(
+    seats: tuple[Seat | None, Seat | None], call: CallRecord, event: SeatTaken, now: float, kept_for: float
+) -> int | None:
+    """The same when each of the two parties has a room id of its own, which is good for one seat."""
+    admitted, both = _admitted(call), list(enumerate(seats))
+    free = [index for index, seat in both if seat is None or _came_by(seat, call) not in admitted]
+    same = [(index, seat) for index, seat in both if seat is not None and _came_by(seat, call) == event.room]
+    kept = [index for index, seat in same if seat.key == event.key]
+    if event.room == _in_common(call):
+        is_sought = not call.signalled and all(seat.empty_since is not None for _, seat in same)
+        return next(iter(kept + (free if is_sought else [])), None)
+    if same:
+        stale = [index for index, seat in same if _is_stale(seat, now)]
+        return next(iter(kept + stale), None)
+    left = [index for index, seat in both if index not in free and _is_stale(seat, now, kept_for)]
+    return next(iter(left + free), None)
 
 
 def empty(draft: Draft, event: SeatEmptied) -> None:
@@ -125,14 +186,14 @@ def _leave(seat: Seat | None, event: SeatEmptied, now: float) -> Seat | None:
 
 
 def hang_up(draft: Draft, event: PageHungUp) -> None:
-    """Someone pressed hang up on the page: the call, or the meeting, is over for both."""
-    record = draft.seats(event.room)
+    """Someone pressed hang up on the page: the meeting is over for both, and the call if the two meet."""
+    call = draft.call(event.room)
+    record = draft.seats(event.room if call is None else call.room)
     if record is None or all(seat is None or seat.key != event.key for seat in record.seats):
         return
-    call = draft.call(event.room)
     if call is None:
         draft.put_seats(record, closed=True)
-    elif call.state is CallState.ACTIVE:
+    elif view(record, call, event.key).state == "meeting":
         draft.tell(draft.end(call, Reason.HANGUP), *parties(call))
 
 

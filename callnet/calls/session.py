@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls import grammar
@@ -32,8 +32,8 @@ from callnet.calls.messages import (
     encode,
 )
 from callnet.calls.rooms import RoomManager
-from callnet.calls.telling import answer, be_hangup, news, told_from
-from callnet.calls.times import CROSSING, JUST_BEFORE, REMEMBERED
+from callnet.calls.telling import answer, be_hangup, is_over_for, news, told_from
+from callnet.calls.times import KNOWN_AFTER, OLD_END_AFTER, REMEMBERED
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IPeer, MissedCall
@@ -41,7 +41,7 @@ from callnet.logger import Logger
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
 from callnet.operations.limits import SignalLimits
 from callnet.preferences import PLAIN
-from callnet.records import CallRecord
+from callnet.records import CallRecord, Known
 from callnet.soon import begin, or_else
 
 _REMEMBERED_ROOMS: Final = 8
@@ -52,9 +52,13 @@ _KEPT_ROOMS: Final = 2
 _Acted: TypeAlias = tuple[tuple[int, int], type[Frame] | None, float]
 """The age of a call as it was acted on, what the device was told last of it, and when that was."""
 _Answer: TypeAlias = CallSuccess | CallRefuse | CallFailed | CallingBeHangup
-_NEVER: Final[_Acted] = ((-1, 0), None, 0.0)
+NEVER: Final = (-1, 0)
+"""The age of a call that was not acted on."""
+_NOT_ACTED_ON: Final[_Acted] = (NEVER, None, 0.0)
 _OVER: Final = (2, 0)
 """The least age of a call that is over."""
+_KEPT_ENDS: Final = 3
+"""A device's record names its last two calls, and it may have accepted another one too late."""
 
 log = Logger()
 log_unless_unavailable = logged_unless_unavailable(log, "handling a device")
@@ -86,13 +90,14 @@ class Session:
         "_bad_frames",
         "_bad_since",
         "_clock",
-        "_frames_until",
         "_limits",
+        "_old_end",
         "_owed",
         "_peer",
         "_rooms",
+        "_said_goodbye",
+        "_told",
         "_told_of_types",
-        "_unsure",
         "address",
         "generation",
         "preferences",
@@ -113,13 +118,14 @@ class Session:
         self._peer = peer
         self._clock = clock
         self._limits = limits
-        self._frames_until = 0.0
         self._acted: dict[RoomId, _Acted] | None = None
         self._bad_frames = 0
         self._bad_since = -inf
         self._told_of_types = False
-        self._unsure: tuple[float, float, float] | None = None
-        self._owed: tuple[RoomId, float, float] | None = None
+        self._told: dict[RoomId, tuple[Known, float]] = {}
+        self._owed: RoomId | None = None
+        self._old_end: tuple[IDelayedCall, CallRecord] | None = None
+        self._said_goodbye = False
 
     # From the socket
 
@@ -127,16 +133,14 @@ class Session:
         """Attach the device."""
         or_else(self._rooms.attach(self), self._give_up)
 
-    def closed(self) -> None:
-        """Detach the device."""
+    def closed(self, said_goodbye: bool = False) -> None:
+        """Detach the device. ``said_goodbye``: it closed the socket itself, with a close frame (protocol §2.4)."""
+        self._said_goodbye = said_goodbye
+        self._forget_old_end()
         or_else(self._rooms.detach(self), log_unless_unavailable)
 
     def received(self, payload: bytes) -> None:
         """Take one frame."""
-        self._frames_until = self._limits.frames.next(self._frames_until, self._clock.seconds())
-        if self._frames_until == inf:
-            self._peer.close(CloseCode.TOO_MANY_FRAMES, "too many messages")
-            return
         try:
             frame = self.dialect.decode(payload)
         except BadFrame as bad:
@@ -155,6 +159,8 @@ class Session:
 
     def _call(self, frame: Call) -> None:
         target = DeviceAddress(frame.to_phone, frame.to_device_id)
+        if self._told or self._old_end is not None:
+            self._goes_on()
         if self._limits.may_call(self.address, target.phone):
             told = partial(self.answered, asked=frame.id) if frame.id else self.answered
             or_else(self._rooms.call(self, target, told), partial(self._fail, target, frame.id))
@@ -165,19 +171,36 @@ class Session:
 
     async def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:
         by_itself = isinstance(frame, CalledSuccess) and frame.auto_answer
-        late = await self._rooms.answer(self, RoomId(frame.room_id), isinstance(frame, CalledSuccess), by_itself)
+        room = self._room_of(frame.room_id)
+        late = await self._rooms.answer(self, room, isinstance(frame, CalledSuccess), by_itself)
         self._late_answer(late, frame)
 
     async def _hang_up(self, frame: CallingHangup) -> None:
         if not frame.room_id:
             await self._rooms.cancel(self, frame.notified_phone)
             return
-        self._hung_up(await self._rooms.hang_up(self, RoomId(frame.room_id)), frame)
+        self._hung_up(await self._rooms.hang_up(self, self._room_of(frame.room_id)), frame)
 
     # From the room manager
 
+    def began(self, generation: int, known: tuple[Known, ...], owed: RoomId | None) -> None:
+        """Take note that the connection is the device's newest, what the device knew before it, and what is owed it."""
+        self.generation = generation
+        self._owed = owed
+        self._told = {one.room: (one, -inf) for one in known}
+
+    def told_later(self, call: CallRecord) -> None:
+        """Say that a call was over before the device connected, unless it goes on to another one first.
+
+        A device that is back to call again would take it for the answer to its new call (protocol §2.4).
+        """
+        self._old_end = self._clock.callLater(OLD_END_AFTER, self._tell_old_end), call
+
     def told(self, call: CallRecord) -> None:
         """Say what is new about a call, unless something newer was acted on, or the same was said already."""
+        if self._old_end is not None:
+            self._old_end[0].cancel()
+            self._tell_old_end()
         acted, said, _ = self._acted_on(call.room)
         if call.age <= acted:
             return
@@ -191,7 +214,7 @@ class Session:
                 self._ring(message, call)
             else:
                 self._send(message)
-            self._must_be_heard(call)
+                self._has_been_told(call)
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
         """Say nothing: base clients are not welcomed."""
@@ -208,14 +231,16 @@ class Session:
     def knows(self, call: CallRecord) -> None:
         """Take note that the device has been told of a call as it now is."""
         self._remember(call.room, call.age, self._acted_on(call.room)[1])
-        self._must_be_heard(call)
+        self._has_been_told(call)
 
     def answered(self, outcome: Outcome, asked: str = "") -> None:
         """Say how a call came out that the device has placed. ``asked``: the id of its request, if that has one."""
         message = answer(outcome)
         if message is not None:
             if not isinstance(message, CallFailed):
-                self._has_said(RoomId(message.room_id), type(message))
+                room = self._room_of(message.room_id)
+                self._has_said(room, type(message))
+                self._note(Known(room, isinstance(message, CallRefuse)), self._clock.seconds())
             self._answer(message, asked)
 
     def revoked(self) -> None:
@@ -232,32 +257,19 @@ class Session:
         """Tell whether the device is in a call, be it one that rings."""
         return self._rooms.unfinished.has(self.address)
 
-    def heard_at(self) -> float:
-        """When anything was last received from the device, or earlier: what was decided until then it has heard.
+    def known(self) -> tuple[Known, ...]:
+        """What the device has shown that it knows of how its calls came out (protocol §2.4).
 
-        What was told since then may have got lost on its way, be it the answer to what was received; and what was
-        received right after it was told may have been sent before it came.
+        That is what it was told before it said goodbye, or some time before anything was received from it: what is
+        received right after may have been sent before.
         """
-        by_the_store = self._by_the_store(self._peer.heard_at())
-        if self._unsure is None:
-            return by_the_store
-        decided, *told = self._unsure
-        return by_the_store if self._has_heard(*told) else min(by_the_store, decided - JUST_BEFORE)
+        known_until = self._peer.heard_at() - (0.0 if self._said_goodbye else KNOWN_AFTER)
+        return tuple(one for one, told_at in self._told.values() if told_at <= known_until)
 
     def owed(self) -> RoomId | None:
         """The room of a call that the device accepted too late, if it may not have heard so."""
-        if self._owed is None:
-            return None
-        room, *told = self._owed
-        return None if self._has_heard(*told) else room
-
-    def _has_heard(self, heard_before: float, told: float) -> bool:
-        """Tell whether the device has sent anything since it was told something then, and sent it knowing that."""
-        heard = self._peer.heard_at()
-        return heard > heard_before and self._by_the_store(heard) - told >= CROSSING
-
-    def _by_the_store(self, moment: float) -> float:
-        return moment + self._rooms.now() - self._clock.seconds()
+        owed = self._owed
+        return None if owed is None or Known(owed, True) in self.known() else owed
 
     # To the socket
 
@@ -284,18 +296,22 @@ class Session:
 
     def _late_answer(self, late: TooLate | NotYours | None, frame: CalledSuccess | CalledRefuse) -> None:
         if isinstance(late, TooLate):
-            fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), RoomId(frame.room_id)
+            fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), self._room_of(frame.room_id)
             self._has_said(room, CallingBeHangup)
-            self._answer(be_hangup(fire, room, late.reason), frame.id)
-            self._owed = room, self._peer.heard_at(), self._rooms.now()
+            self._answer(be_hangup(fire, frame.room_id, late.reason), frame.id)
+            self._note(Known(room, True), self._clock.seconds())
+            self._owed = room
         else:
+            if late is None and isinstance(frame, CalledRefuse):
+                self._note(Known(self._room_of(frame.room_id), True))
             self._not_yours(late, frame)
 
     def _hung_up(self, late: NotYours | None, frame: CallingHangup) -> None:
         if late is None:
             # Whatever others make of that call, this device has left it.
-            room = RoomId(frame.room_id)
+            room = self._room_of(frame.room_id)
             self._remember(room, max(_OVER, self._acted_on(room)[0]), CallingBeHangup)
+            self._note(Known(room, True))
         self._not_yours(late, frame)
 
     def _not_yours(self, late: NotYours | None, frame: Request) -> None:
@@ -303,14 +319,46 @@ class Session:
             kind = frame.__struct_config__.tag
             self._bad_frame(BadFrame(error_frame(f"{kind}: room_id is of another's call", frame.id)))
 
-    def _must_be_heard(self, call: CallRecord) -> None:
-        """Take note of when that was decided which the device has just been told of a call."""
-        decided = told_from(call, self.address)
-        if decided is not None:
-            self._unsure = decided, self._peer.heard_at(), self._rooms.now()
+    def _has_been_told(self, call: CallRecord) -> None:
+        """Take note that the device has just been told how a call came out, if it was."""
+        if told_from(call, self.address) is not None:
+            self._note(Known(call.room, is_over_for(call, self.address)), self._clock.seconds())
+
+    def _note(self, told: Known, at: float = -inf) -> None:
+        """Take note of what the device was told then, or else has said itself."""
+        kept = self._told
+        kept.pop(told.room, None)  # the newest stands last
+        kept[told.room] = told, at
+        while len(kept) > _KEPT_ENDS:
+            del kept[next(iter(kept))]
+
+    def _tell_old_end(self) -> None:
+        if self._old_end is not None:
+            call, self._old_end = self._old_end[1], None
+            self.told(call)
+
+    def _forget_old_end(self) -> None:
+        if self._old_end is not None:
+            self._old_end[0].cancel()
+            self._old_end = None
+
+    def _goes_on(self) -> None:
+        """Take note that the device places a call: what has ended before is of no use to it any more."""
+        if self._old_end is not None:
+            self._note(Known(self._old_end[1].room, True))
+            self._forget_old_end()
+        for room, (told, _) in self._told.items():
+            if told.is_over:
+                self._told[room] = told, -inf
+        self._owed = None
+
+    def _room_of(self, room_id: str) -> RoomId:
+        """The room that is meant by a room id of the wire, which may be an alias."""
+        room = RoomId(room_id)
+        return self._rooms.known.aliases.get(room, room)
 
     def _acted_on(self, room: RoomId) -> _Acted:
-        return _NEVER if self._acted is None else self._acted.get(room, _NEVER)
+        return _NOT_ACTED_ON if self._acted is None else self._acted.get(room, _NOT_ACTED_ON)
 
     def _has_said(self, room: RoomId, said: type[Message]) -> None:
         self._remember(room, self._acted_on(room)[0], said)

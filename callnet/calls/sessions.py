@@ -8,7 +8,7 @@ from typing import Protocol
 from callnet.interfaces import MissedCall
 from callnet.model import DeviceAddress, Outcome, RoomId
 from callnet.preferences import Preferences
-from callnet.records import CallRecord, SeatsRecord
+from callnet.records import CallRecord, Known, SeatsRecord
 
 
 class DeviceSession(Protocol):
@@ -40,6 +40,12 @@ class DeviceSession(Protocol):
     def told(self, call: CallRecord) -> None:
         """Have the device look at a call that has changed."""
 
+    def told_later(self, call: CallRecord) -> None:
+        """Have the device, which has just connected, look at a call that was over before."""
+
+    def began(self, generation: int, known: tuple[Known, ...], owed: RoomId | None) -> None:
+        """Take note that the connection is the device's newest, what the device knew before it, and what is owed it."""
+
     def knows(self, call: CallRecord) -> None:
         """Take note that the device has been told of a call as it now is, in another way."""
 
@@ -49,11 +55,8 @@ class DeviceSession(Protocol):
     def displaced(self) -> None:
         """A newer connection of the device is open."""
 
-    def heard_at(self) -> float:
-        """Until when the device has heard of all that was decided, in seconds on the clock of the store.
-
-        That is when anything was last received from it, or earlier.
-        """
+    def known(self) -> tuple[Known, ...]:
+        """What the device has shown that it knows of how its calls came out."""
 
     def owed(self) -> RoomId | None:
         """The room of a call that the device accepted too late, if it may not have heard so."""
@@ -74,6 +77,14 @@ class SeatSession(Protocol):
     """A page in its seat."""
 
     generation: int
+    room: RoomId
+    """The room in which it has a seat, or wants one: that of the record, not an alias."""
+
+    is_open: bool
+    """True while the page is there."""
+
+    def waits(self) -> None:
+        """Say that it has no seat yet."""
 
     def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
         """Have the page look at its room, which has changed."""

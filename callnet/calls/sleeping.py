@@ -19,14 +19,15 @@ NOWHERE: Final = ""
 
 def fall_asleep(draft: Draft, device: DeviceRecord) -> None:
     """Let a device sleep that has been gone for longer than anybody waits for it."""
-    draft.put_device(device, node=NOWHERE, heard=None, lost_at=None, room=None, previous=None, due=None)
+    draft.put_device(device, node=NOWHERE, unheard=None, lost_at=None, room=None, previous=None, due=None, known=())
 
 
 def sleep(draft: Draft, event: Sleeps) -> None:
     """Let a device sleep of which nobody knows."""
     if draft.device(event.device) is None:
-        asleep = DeviceRecord(event.device, 0, NOWHERE, 0, False, None, None, None, None, None, event.policy)
-        draft.put_device(asleep)
+        policy = event.policy.in_record_of(event.device.device_id)
+        draft.put_device(DeviceRecord(event.device, 0, NOWHERE, 0, False, None, None, None, None, None, policy))
+        draft.keep_policy(event.device.phone, event.policy)
 
 
 def not_woken(draft: Draft, event: NotWoken) -> None:
@@ -43,9 +44,12 @@ def not_woken(draft: Draft, event: NotWoken) -> None:
 def change_policy(draft: Draft, event: PolicyChanged) -> None:
     """Go from now on by what the owner of a phone wants."""
     for device in draft.devices_of(event.device.phone):
-        if device.policy == event.policy:
+        if draft.policy_of(device) != event.policy:
+            draft.keep_policy(event.device.phone, event.policy)
+        policy = event.policy.in_record_of(device.address.device_id)
+        if device.policy == policy:
             continue
-        changed = draft.put_device(device, policy=event.policy)
+        changed = draft.put_device(device, policy=policy)
         is_asleep = not device.connected and device.lost_at is None
         if is_asleep and not changed.can_be_woken and draft.call_of(device.address) is None:
             draft.put_device(changed, lost_at=draft.now)  # it is forgotten soon

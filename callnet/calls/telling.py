@@ -18,8 +18,8 @@ from callnet.calls.messages import (
     page_path,
 )
 from callnet.calls.reasons import REFUSALS
-from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
-from callnet.records import CallRecord, CallState
+from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
+from callnet.records import CallRecord, CallState, Known
 
 _BY_THE_CALLER = (Reason.CANCELLED,)
 _TO_OTHERS = {
@@ -39,16 +39,20 @@ class Missed(Struct, frozen=True):
     """The call whose ending it must be told first."""
     present: CallRecord | None
     """The call that it is in and must be told of, or whose outcome it waits for."""
+    is_owed: bool = False
+    """It may believe to be in the call that has ended, above all others."""
+    overtaken: tuple[Known, ...] = ()
+    """Ends that it need not be told any more, since a newer one is."""
 
 
 def outcome_of(call: CallRecord) -> Outcome | None:
     """How a call came out for its caller; ``None`` while it rings."""
     if call.callee is not None:
-        return Accepted(call.room, call.callee)
+        return Accepted(call.room_for(call.caller) if call.aliases else call.room, call.callee)
     if call.state is CallState.RINGING or call.reason is None:
         return None
     if call.reason in REFUSALS:
-        return Refused(call.room, call.asked, call.reason)
+        return Refused(call.room_for(call.caller), call.asked, call.reason)
     if call.reason in _BY_THE_CALLER:
         # A caller that others took for gone may be there still, on a node that they could not reach.
         return Failed(call.asked, Reason.UNAVAILABLE) if call.ended_by is None else Withdrawn()
@@ -80,18 +84,22 @@ def news(call: CallRecord, device: DeviceAddress, now: float, ring_time: float) 
     outcome, and for a caller that is back.
     """
     if device in call.left:
-        return be_hangup(known_party(call, device), call.room, Reason.MOVED)
+        return be_hangup(known_party(call, device), call.room_for(device), Reason.MOVED)
     if call.state is CallState.RINGING:
         rings = device in call.ringing and now < call.placed_at + ring_time
-        return _called(call, now, ring_time) if rings else None
+        room = call.room_for(device) if call.aliases else call.room
+        return _called(call, room, now, ring_time) if rings else None
     if call.state is CallState.ACTIVE and not _lost_fork(call, device):
-        return answer(Accepted(call.room, known_party(call, device))) if is_owed_success(call, device) else None
+        if not is_owed_success(call, device):
+            return None
+        return answer(Accepted(call.room_for(device), known_party(call, device)))
     if device == call.caller and call.callee is None:
         outcome = outcome_of(call)
         return None if outcome is None else answer(outcome)
     if decided_at(call, device) is None:
         return None
-    return be_hangup(known_party(call, device), call.room, ending_reason(call, device))
+    room = call.room_for(device) if call.aliases else call.room
+    return be_hangup(known_party(call, device), room, ending_reason(call, device))
 
 
 def is_owed_success(call: CallRecord, device: DeviceAddress) -> bool:
@@ -133,10 +141,15 @@ def told_from(call: CallRecord, device: DeviceAddress) -> float | None:
     return call.moved_at if has_pulled(call, device) else call.answered_at
 
 
+def is_over_for(call: CallRecord, device: DeviceAddress) -> bool:
+    """Tell whether ``call`` is over for ``device``, though it may go on for others."""
+    return call.state is CallState.OVER or device in call.left or _lost_fork(call, device)
+
+
 def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
     return call.callee is not None and device != call.callee and device in call.rung
 
 
-def _called(call: CallRecord, now: float, ring_time: float) -> Called:
+def _called(call: CallRecord, room: RoomId, now: float, ring_time: float) -> Called:
     left = max(ceil(call.placed_at + ring_time - now - _CLOCKS_DIFFER), 1)
-    return Called(call.caller.phone, call.caller.device_id, call.room, left, page_path(call.room))
+    return Called(call.caller.phone, call.caller.device_id, room, left, page_path(room))

@@ -10,14 +10,11 @@ from callnet.records import CallRecord, CallState, DeviceRecord, SeatsRecord
 REMEMBERED: Final = 120.0
 """How long a call that is over is remembered, in seconds (protocol §2.3)."""
 
-UNHEARD: Final = 60.0
-"""How far back a device may have missed something when it is not known when it was last heard (§2.4)."""
+KNOWN_AFTER: Final = 2.0
+"""What a device was told that many seconds before anything is received from it, it knows (§2.4)."""
 
-JUST_BEFORE: Final = 0.001
-"""Seconds before a decision at which a device has not heard of it yet."""
-
-CROSSING: Final = 1.0
-"""Seconds in which what a device says may cross what it is told."""
+OLD_END_AFTER: Final = 1.0
+"""Seconds after it has connected at which a base device is sent an old end, unless it has placed a call (§2.4)."""
 
 SECOND_TAP: Final = 2.0
 """Calling the other party again so soon after the accept is an impatient second tap (§2.4)."""

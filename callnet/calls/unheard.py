@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from callnet.calls.draft import Draft, everyone
 from callnet.calls.events import AcceptedInVain, LateAnswer
 from callnet.calls.merging import newest_rooms
-from callnet.calls.telling import decided_at, told_from
-from callnet.calls.times import JUST_BEFORE, UNHEARD
+from callnet.calls.telling import decided_at
+from callnet.calls.times import REMEMBERED
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, CallState, DeviceRecord, Owed, Records
+from callnet.records import CallRecord, CallState, DeviceRecord, Known, Owed, Records
 
 
 def unaware(
@@ -50,20 +50,17 @@ def tell_what_it_missed(draft: Draft, stored: DeviceRecord | None, mine: DeviceR
 def let_it_be_missed(draft: Draft, call: CallRecord, node: str) -> None:
     """Have devices that are nowhere just now told when they are back what only ``node`` knew, however long ago."""
     for device in filter(None, map(draft.device, everyone(call))):
-        decided = told_from(call, device.address)
-        heard = None if device.connected or device.node == node else device.heard_at
-        if decided is None or heard is None or heard < decided or device.owed is not None:
-            continue
-        if _may_believe_in(draft, call, device):
+        is_elsewhere = device.connected or device.node == node
+        if not is_elsewhere and device.owed is None and _may_believe_in(draft, call, device):
             owe(draft, device, call.room)
-        else:
-            draft.put_device(device, heard=decided - JUST_BEFORE)
 
 
 def _may_believe_in(draft: Draft, call: CallRecord, device: DeviceRecord) -> bool:
     """Tell whether a device may take itself for a party of a call that is over, and not of a later one."""
     is_named = call.room in (device.room, device.previous)
-    if call.state is not CallState.OVER or not is_named or device.address not in (call.caller, call.callee):
+    if decided_at(call, device.address) is None or not is_named or Known(call.room, True) in device.known:
+        return False
+    if call.state is not CallState.OVER or device.address not in (call.caller, call.callee):
         return False
     others = (other for other in map(draft.call, (device.room, device.previous)) if other and other.room != call.room)
     took_part = (other for other in others if device.address in (other.caller, other.callee))
@@ -99,21 +96,20 @@ def owe(draft: Draft, device: DeviceRecord, room: RoomId) -> None:
     """Have a device that is nowhere just now told when it is back that a call that it may believe in is over for it."""
     if device.owed is not None and device.owed.room == room:
         return
-    heard_at = draft.now - UNHEARD if device.heard_at is None else device.heard_at
     previous = device.previous if room in (device.room, device.previous) else room
-    draft.put_device(device, heard=Owed(room, heard_at, draft.now), previous=previous)
+    draft.put_device(device, unheard=Owed(room, 0.0, draft.now), previous=previous)
 
 
 def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
     """Tell a device that came here while the store was away what it would have been told then (§2.4)."""
     calls = filter(None, map(draft.call, (stored.previous, stored.room)))
-    since = draft.now - UNHEARD
+    since = draft.now - REMEMBERED
     moments = [(_missed_at(call, stored, mine.generation, since), call) for call in calls]
     missed = [(moment, call.room, call) for moment, call in moments if moment is not None]
     for *_, call in sorted(missed):  # it may believe that it is in either of them
         draft.tell(call, mine.address)
     present = draft.call_of(mine.address)
-    if present is not None and (present.answered_at is None or present.answered_at > draft.now - UNHEARD):
+    if present is not None and (present.answered_at is None or present.answered_at > draft.now - REMEMBERED):
         draft.tell(present, mine.address)
 
 
@@ -136,7 +132,7 @@ def _is_missed(draft: Draft, call: CallRecord, stored: DeviceRecord, mine: Devic
     """Tell whether a device that went elsewhere must be told there of a call that it was in here."""
     if call.room in (stored.room, stored.previous) or _rang_before(call, mine.address, stored.generation):
         return False
-    since = draft.now - UNHEARD
+    since = draft.now - REMEMBERED
     return call.ended_at is None or _missed_at(call, mine, stored.generation, since) is not None
 
 
@@ -163,7 +159,7 @@ def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) 
 
     :param older: the connection that the end was told to, or would have been.
     :param newer: the generation of the next one, at which nobody knew of the end.
-    :param since: the older one has heard of earlier ends, unless it is known when it was last heard.
+    :param since: earlier ends need not be told.
     """
     if call.ended_at is None or call.ended_by == older.address or older.address not in everyone(call):
         return None
@@ -172,6 +168,6 @@ def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) 
     moment = decided_at(call, older.address)
     if moment is None and call.ended_at * 1000 >= newer:
         moment = call.ended_at  # it was taken for gone, and was not
-    if not older.connected and older.heard_at is not None:
-        since = older.heard_at
+    if Known(call.room, True) in older.known:
+        return None
     return moment if moment is not None and moment > since else None

@@ -36,9 +36,7 @@ class ErrorCode(IntEnum):
 
 
 class Credentials(Struct, frozen=True):
-    """What a device is to keep, in private. ``secret`` must not get lost: once it has been shown at a login, nobody
-    logs in as this device without it.
-    """
+    """What a device is to keep, in private. ``secret`` must not get lost: nobody logs in as this device without it."""
 
     token: str | None = None
     expires_at: float = 0.0
@@ -91,8 +89,9 @@ class Account:
     :class:`ClientError`: with :class:`AccountError` if the server refused, else with :class:`Unreachable`.
 
     :param kept: what ``keep`` was given last for this device.
-    :param keep: is called with the credentials whenever they change. Who logs in with the secret has claimed the
-        device: then nobody logs in without it, so it must not get lost. Where nobody keeps it, it is never shown.
+    :param keep: is called with the credentials whenever they change. The first login claims the device
+        with the secret that it is offered: then nobody logs in without it, so it must not get lost. Where nobody
+        keeps it, it is never shown.
     """
 
     def __init__(
@@ -120,17 +119,27 @@ class Account:
         return self.token is not None and self.server.reactor.seconds() < self.credentials.expires_at
 
     def login(self, code: str = "") -> Deferred[str]:
-        """Log in.
+        """Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device.
 
         :param code: the one-time code that the phone was sent, where one is asked for.
         :return: a Deferred with the token.
         """
+        return Deferred.fromCoroutine(self._login(code))
+
+    async def _login(self, code: str) -> str:
+        answer = await self._ask_for_token(code)
+        token = self._logged_in(answer)
+        if self._keep is None or "device_secret" not in answer:
+            return token
+        return self._logged_in(await self._ask_for_token())
+
+    def _ask_for_token(self, code: str = "") -> Deferred[Mapping[str, Any]]:
         fields = {"phone": self.address.phone, "device_id": self.address.device_id}
         if self.credentials.secret is not None:
             fields["secret"] = self.credentials.secret
         if code:
             fields["code"] = code
-        return self.server.post("/account/login", fields).addCallback(self._logged_in)
+        return self.server.post("/account/login", fields)
 
     def request_code(self) -> Deferred[None]:
         """Have a one-time code sent to the phone."""

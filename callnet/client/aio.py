@@ -35,15 +35,25 @@ from callnet.client.events import Event
 T = TypeVar("T")
 
 
+class _Reactor(AsyncioSelectorReactor):
+    """A reactor that ends without its event loop, which asyncio still needs: for tasks, generators and threads."""
+
+    def crash(self) -> None:
+        """End."""
+        super(AsyncioSelectorReactor, self).crash()
+
+
 @asynccontextmanager
 async def running() -> AsyncIterator[AsyncioSelectorReactor]:
     """The reactor of this process, on the event loop that runs. At the end it is stopped; close devices before.
+
+    The event loop goes on after it.
 
     Parts of Twisted, TLS among them, find the reactor by themselves, so there is one for a process, and once.
 
     :raises twisted.internet.error.ReactorAlreadyInstalledError: there is another one already.
     """
-    reactor = AsyncioSelectorReactor(asyncio.get_running_loop())
+    reactor = _Reactor(asyncio.get_running_loop())
     installReactor(reactor)
     reactor.startRunning(installSignalHandlers=False)
     try:

@@ -51,6 +51,9 @@ class Calls:
         self._ended = Ended()
         self._asked = 0
         self._request = ""
+        self._is_extended = False
+        self._is_named = False
+        """Whether the answer to the call that the device has placed has an id."""
         self._expiry: IDelayedCall | None = None
         self._doubt: IDelayedCall | None = None
         self.present: Call | None = None
@@ -129,6 +132,11 @@ class Calls:
 
     # What the server says
 
+    def connected(self, is_extended: bool) -> None:
+        """A connection is open. What is asked for on an extended one is answered by its id there."""
+        self._is_extended = is_extended
+        self._is_named = False
+
     def welcomed(self, view: PresentCall | None) -> None:
         """Take what the server says at the beginning of a connection of the call that the device is in."""
         with self._news:
@@ -175,6 +183,8 @@ class Calls:
             call.room_id = frame.room_id
             self._note(call)
         else:
+            if frame.room_id:
+                self._ended.hear(frame.room_id)
             self._end(call, frame.text("reason") or ("refused" if frame.type == "call_refuse" else "failed"))
 
     def _be_told(self, frame: Frame, call: Call) -> None:
@@ -242,11 +252,23 @@ class Calls:
             return False
         if frame.text("id"):
             return frame.text("id") == self._request
+        if self._is_old(frame):
+            return False
         if frame.room_id and frame.room_id == call.room_id:
             return True
         answered = frame.address("to")
         # The server gives back no address that it cannot accept (protocol §2.6).
         return call.peer.covers(answered) or (frame.type == "call_failed" and not answered.phone)
+
+    def _is_old(self, answer: Frame) -> bool:
+        """Tell whether an answer without an id is to an earlier call.
+
+        A server that cannot know whether that was heard says so again on the next connection. It gives back no address
+        that it cannot accept, nor perhaps the id.
+        """
+        if answer.type not in ("call_refuse", "call_failed"):
+            return False
+        return self._ended.was_told(answer.room_id) or (self._is_named and answer.address("to").phone != "")
 
     # How a call begins, goes on, and ends
 
@@ -258,6 +280,7 @@ class Calls:
         self._ended.begin_own()
         self._asked += 1
         self._request = f"call-{self._asked}"
+        self._is_named = self._is_extended
         return call
 
     def _begin(self, direction: Direction, peer: DeviceAddress) -> Call:
@@ -318,7 +341,8 @@ def _is_rung(call: Call) -> bool:
 
 
 def _is_about(view: PresentCall, call: Call) -> bool:
-    if call.room_id:
+    # With the answer an own call may have got another room id: that of the device which accepted.
+    if call.room_id and (call.is_incoming or call.state == "active"):
         return call.room_id == view.room_id
     return call.direction == view.direction and call.peer.phone == view.peer_phone
 

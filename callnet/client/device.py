@@ -148,6 +148,7 @@ class Device:
         return self._ask_every if self.call is None else ASK_IN_CALL
 
     def _opened(self) -> None:
+        self._calls.connected(self.is_extended)
         if not self.is_extended:
             self._admitted()
 

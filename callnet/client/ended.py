@@ -1,4 +1,4 @@
-"""Which calls a device has ended itself."""
+"""Which calls of a device are over, and which of them it has ended itself."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Ended:
     def __init__(self) -> None:
         self._rooms: list[str] = []
         self._withdrawn = ""
+        self._told: list[str] = []
 
     def add(self, room_id: str, phone: str) -> None:
         """Note that a call was ended; ``room_id`` is empty if there was none yet."""
@@ -20,6 +21,15 @@ class Ended:
             self._withdrawn = phone
         elif room_id not in self._rooms:
             self._rooms = [room_id, *self._rooms][:REMEMBERED]
+
+    def hear(self, room_id: str) -> None:
+        """Note that the device was told the end of a call."""
+        if room_id not in self._told:
+            self._told = [room_id, *self._told][:REMEMBERED]
+
+    def was_told(self, room_id: str) -> bool:
+        """Tell whether it was told the end of the call of that room."""
+        return room_id in self._told
 
     def begin_own(self) -> None:
         """Note that the device calls someone: what is heard from now on is of this call."""

@@ -32,6 +32,8 @@ class State(_Note, frozen=True, tag="state"):
     """No picture of a camera: it is switched off, or there is none."""
     sharing: bool
     """There is a picture of a screen."""
+    paused: bool = False
+    """The picture waits for a better connection; ``camera_off`` is true then, too."""
 
 
 class Chat(_Note, frozen=True, tag="chat"):

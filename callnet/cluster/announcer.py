@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from typing import Final
 
@@ -72,7 +72,9 @@ class Announcer:
         # A device that is forgotten could not be announced to be gone.
         kept = [replace(device, version=device.version + 1, due=self._time.now() + _LOOK_AGAIN) for device in devices]
         self._copies.apply(replace(changes, devices=[*changes.devices, *kept], forgotten=rooms))
-        self._devices.update((device.address, None) for device in (*changes.devices, *kept))
+        of_phones = (self._copies.records.devices.get(phone, {}).values() for phone in changes.policies)
+        changed = (*changes.devices, *kept, *chain.from_iterable(of_phones))
+        self._devices.update((device.address, None) for device in changed)
         self._rooms.update((record.room, None) for record in (*changes.calls, *changes.seats, *rooms))
 
     def add_all(self) -> None:
@@ -165,19 +167,12 @@ class Announcer:
         sat_in = {seat.node for record in seats for seat in record.seats if seat is not None}
         calls = [call for call in map(known.calls.get, rooms) if call is not None]
         concerned = dict.fromkeys((*devices, *(address for call in calls for address in everyone(call))))
-        held = [self._as_heard(device) for device in map(known.device, concerned) if device is not None]
+        held = [device for device in map(known.device, concerned) if device is not None]
         named = {room: None for device in held for room in (device.room, device.previous) if room is not None}
         beside = [known.calls[room] for room in named if room in known.calls and room not in rooms]
         names = {node, *filter(self._copies.is_here, sat_in)}
-        return Mine(names, held, calls, seats, beside, self._apart_since)
-
-    def _as_heard(self, device: DeviceRecord) -> DeviceRecord:
-        """What was heard from a device while nobody here knew what it was to be told counts for nothing."""
-        if device.heard_at is None or device.heard_at <= self._apart_since:
-            return device
-        owed = device.owed
-        heard = self._apart_since if owed is None else replace(owed, heard_at=self._apart_since)
-        return replace(device, heard=heard)
+        policies = {device.address.phone: known.policy_of(device) for device in held}
+        return Mine(names, held, calls, seats, beside, self._apart_since, policies)
 
     # What this node lacks
 
@@ -204,7 +199,7 @@ class Announcer:
         phones = [phone for phone in phones if phone not in changed]
         calls = {room: call for room, call in records.calls.items() if room not in self._rooms}
         seats = {room: record for room, record in records.seats.items() if room not in self._rooms}
-        records = Records(records.devices, calls, seats, records.complete)
+        records = replace(records, calls=calls, seats=seats)
         for message in self._copies.see(records, phones, [room for room in rooms if room not in self._rooms]):
             self._deliver(message)
 
@@ -223,4 +218,4 @@ def _with(records: Records, changes: Changes) -> Records:
             calls.pop(gone.room, None)
         else:
             seats.pop(gone.room, None)
-    return Records(devices, calls, seats, records.complete)
+    return Records(devices, calls, seats, records.complete, {**records.policies, **changes.policies})

@@ -1,13 +1,14 @@
 """Many small questions in one command: what is asked in one turn of the reactor goes to Redis together.
 
 What is asked while a command is on its way waits for its answer, and goes together then. So the more there is to ask,
-the more goes in one command, whose price is mostly its own; and where there is little, nothing waits.
+the more goes in one command, whose price is mostly its own; and where there is little, nothing waits. Equal questions
+that wait are asked once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -15,6 +16,8 @@ from twisted.python.failure import Failure
 
 _MOST: Final = 64
 """Questions in one command: Redis does nothing else while it answers one."""
+SIZE_MAX: Final = 128
+"""The sizes of the questions in one command, if there is more than one question."""
 
 
 class Link(Protocol):
@@ -37,53 +40,94 @@ class Link(Protocol):
         """Make the connection anew: something is wrong with it."""
 
 
-_Waiting: TypeAlias = list[tuple[bytes, "Deferred[bytes]"]]
+A = TypeVar("A")
+_Question: TypeAlias = tuple[bytes, int, "list[Deferred[A]]"]
+"""The question, its size, and who wait for its answer."""
 
 
-class Batch:
+class Batch(Generic[A]):
     """Collects questions for one script, and hands out its answers.
 
     :param head: the arguments that come before the questions.
+    :param decode: makes an answer of what the script says; of ``b""`` if it has no answer for any question.
+    :param merges: whether a question that waits already is asked once for all who ask it.
     """
 
-    def __init__(self, link: Link, script: str, head: Callable[[], tuple[bytes, ...]], clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        link: Link,
+        script: str,
+        head: Callable[[], tuple[bytes, ...]],
+        clock: IReactorTime,
+        decode: Callable[[bytes], A],
+        merges: bool = False,
+    ) -> None:
         self._link = link
         self._script = script
         self._head = head
         self._clock = clock
-        self._waiting: _Waiting = []
+        self._decode = decode
+        self._merges = merges
+        self._waiting: list[_Question[A]] = []
+        self._same: dict[bytes, list[Deferred[A]]] = {}
+        """Who wait for the answer to each question, if this merges."""
         self._is_asking = False
         self.unanswered = 0
-        """How many questions are on their way, or about to be."""
+        """The number of askers that wait for an answer."""
 
-    def ask(self, question: bytes) -> Deferred[bytes]:
-        """Ask. Fires with the script's answer; ``b""`` if it has none for any question.
+    def ask(self, text: bytes, size: int = 1) -> Deferred[A]:
+        """Ask. Fires with the script's answer.
 
+        :param size: how much it asks for: :data:`SIZE_MAX` limits what one command asks for.
         :raises callnet.errors.Unavailable: there was no answer; whether the question was looked at is not known.
         """
-        answer: Deferred[bytes] = Deferred()
+        answer: Deferred[A] = Deferred()
+        same = self._same.get(text)
+        if same is not None:
+            same.append(answer)
+        else:
+            waiting = [answer]
+            self._waiting.append((text, size, waiting))
+            if self._merges:
+                self._same[text] = waiting
+        self.unanswered += 1
         if not self._is_asking:
             self._is_asking = True
             self._clock.callLater(0, self._send)
-        self._waiting.append((question, answer))
-        self.unanswered += 1
         return answer
 
     def _send(self) -> None:
-        asked, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-        answers = self._link.run(self._script, *self._head(), *[question for question, _ in asked])
+        count = sizes = 0
+        for _, size, _ in self._waiting[:_MOST]:
+            sizes += size
+            if count and sizes > SIZE_MAX:
+                break
+            count += 1
+        asked, self._waiting = self._waiting[:count], self._waiting[count:]
+        for text, _, _ in asked:
+            self._same.pop(text, None)
+        answers = self._link.run(self._script, *self._head(), *[text for text, _, _ in asked])
         answers.addCallbacks(self._answered, self._failed, callbackArgs=(asked,), errbackArgs=(asked,))
 
-    def _answered(self, answers: list[bytes], asked: _Waiting) -> None:
-        self.unanswered -= len(asked)
-        for index, (_, waiting) in enumerate(asked):
-            waiting.callback(answers[index] if answers else b"")
+    def _answered(self, answers: list[bytes], asked: list[_Question[A]]) -> None:
+        for index, (_, _, all_waiting) in enumerate(asked):
+            self.unanswered -= len(all_waiting)
+            try:
+                answer = self._decode(answers[index] if answers else b"")
+            except Exception:  # noqa: BLE001  one answer that cannot be read must not cost the others theirs
+                failure = Failure()
+                for waiting in all_waiting:
+                    waiting.errback(failure)
+                continue
+            for waiting in all_waiting:
+                waiting.callback(answer)
         self._go_on()
 
-    def _failed(self, failure: Failure, asked: _Waiting) -> None:
-        self.unanswered -= len(asked)
-        for _, waiting in asked:
-            waiting.errback(failure)
+    def _failed(self, failure: Failure, asked: list[_Question[A]]) -> None:
+        for _, _, all_waiting in asked:
+            self.unanswered -= len(all_waiting)
+            for waiting in all_waiting:
+                waiting.errback(failure)
         self._go_on()
 
     def _go_on(self) -> None:

@@ -19,6 +19,7 @@ from callnet.records import (
     DeviceRecord,
     Displaced,
     Notice,
+    Policy,
     Records,
     Seat,
     SeatNotice,
@@ -35,6 +36,7 @@ class _View(Struct, frozen=True, array_like=True):
     seats: list[SeatsRecord]
     dead: list[tuple[str, float]]
     quiet: bool
+    policies: dict[str, Policy]
 
 
 class _Swept(Struct, frozen=True, array_like=True):
@@ -90,11 +92,12 @@ def _records(view: _View) -> Records:
         devices.setdefault(device.address.phone, {})[device.address.device_id] = device
     calls = {call.room: call for call in view.calls}
     seats = {record.room: _emptied(record, dead) if dead else record for record in view.seats}
-    return Records(devices, calls, seats, not view.quiet)
+    aliases = {alias: call.room for call in view.calls if call.aliases for _, alias in call.aliases}
+    return Records(devices, calls, seats, not view.quiet, view.policies, aliases)
 
 
 def _gone(device: DeviceRecord, since: float) -> DeviceRecord:
-    return replace(device, connected=False, heard=None, lost_at=since, due=since)
+    return replace(device, connected=False, unheard=None, lost_at=since, due=since)
 
 
 def _emptied(record: SeatsRecord, dead: Mapping[str, float]) -> SeatsRecord:
@@ -141,7 +144,8 @@ def encode_changes(changes: Changes, until: float, read: Records | None = None) 
         ),
         *((*old.address, _version_of(old), _NOTHING, None, None) for old in forgotten),
     ]
-    return encode((until, devices, rooms.changes(), [_notice(notice) for notice in changes.notices]))
+    policies = () if not changes.policies else [(phone, _raw(encode(one))) for phone, one in changes.policies.items()]
+    return encode((until, devices, rooms.changes(), [_notice(notice) for notice in changes.notices], policies))
 
 
 def _before(new: Record, old: Record | None, read: Records | None) -> Raw:
@@ -179,7 +183,9 @@ class _Rooms:
         if new is not None:
             old = None if self._read is None else self._read.calls.get(room)
             value = _value(new)
-            return ("c", room, _before(new, old, self._read), value, new.due, new.state is CallState.OVER)
+            over = new.state is CallState.OVER
+            aliases = tuple(alias for _, alias in new.aliases) if new.aliases else ()
+            return ("c", room, _before(new, old, self._read), value, new.due, over, aliases)
         if (gone := self._gone_calls.get(room)) is not None:
             return ("c", room, _version_of(gone), _NOTHING)
         return ("c", room, _version_of(self._unchanged.get(room)))

@@ -42,7 +42,7 @@ class Copies:
         self._changed: dict[RoomId, None] = {}
         self.records: Final = self._tables.records
         """All of them, live."""
-        self.alone: Final = Records(self.records.devices, self.records.calls, self.records.seats, False)
+        self.alone: Final = replace(self.records, complete=False, alone=True)
         """The same, as records that others may know more about."""
 
     # What they are
@@ -57,7 +57,11 @@ class Copies:
 
     def knows(self, rooms: Iterable[RoomId]) -> bool:
         """Tell whether these rooms are known, and not known to be old."""
-        return all(room not in self._old and self._is_known(room) for room in rooms)
+        for name in rooms:
+            room = self.records.aliases.get(name, name)
+            if room in self._old or not self._is_known(room):
+                return False
+        return True
 
     def is_here(self, node: str) -> bool:
         """Tell whether a node name is, or was, this node's."""
@@ -111,6 +115,8 @@ class Copies:
                 self._tables.forget(record)
         for device in changes.devices:
             self._put_device(device)
+        for phone, policy in changes.policies.items():
+            self._tables.put_policy(phone, policy)
         self._put_rooms((*changes.unchanged, *changes.calls), changes.seats)
         self._were_told(changes.seats)
 
@@ -140,6 +146,8 @@ class Copies:
                     self._lose_device(device)
             for device in read.values():
                 self._put_device(self._with_its_socket(device))
+            if phone in records.policies:
+                self._tables.put_policy(phone, records.policies[phone])
         for room in rooms:
             if room not in records.calls and room not in records.seats:
                 self.drop_room(room)
@@ -196,7 +204,7 @@ class Copies:
         known = self.records.device(read.address)
         if read.connected or known is None or not known.connected or known.generation != read.generation:
             return read
-        return replace(read, node=known.node, connected=True, heard=known.heard, lost_at=None, due=None)
+        return replace(read, node=known.node, connected=True, unheard=None, known=(), lost_at=None, due=None)
 
     def _with_its_pages(self, read: SeatsRecord) -> SeatsRecord:
         """The same of pages whose sockets are here."""

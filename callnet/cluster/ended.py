@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
+from callnet.cluster.dates import dated
 from callnet.cluster.member import Member
 from callnet.errors import Unavailable
 from callnet.interfaces import Ended, IEndedCalls
@@ -17,19 +18,47 @@ from callnet.logger import Logger
 from callnet.records import CallRecord, CallState, Changes
 
 KEPT_MAX: Final = 100_000
-"""So many calls are kept while they cannot be written down; then the oldest are lost."""
+"""So many calls are kept while they cannot be written down, on each node and in Redis; then the oldest are dropped."""
 
 log = Logger()
 
 
-@implementer(IEndedCalls)
-class EndedHere:
-    """Those that ended on this node, in memory."""
+class _Dropped:
+    """Counts calls that were dropped, and says so once until no call waits any more."""
 
     def __init__(self) -> None:
+        self.count = 0
+        self._is_said = False
+
+    def add(self, count: int) -> None:
+        """Count some."""
+        self.count += count
+        if count and not self._is_said:
+            self._is_said = True
+            log.warn("more than {most} ended calls wait for the database: the history loses the oldest", most=KEPT_MAX)
+
+    def none_wait(self) -> None:
+        """Take note that the database has caught up."""
+        self._is_said = False
+
+
+@implementer(IEndedCalls)
+class EndedHere:
+    """Those that ended on this node, in memory.
+
+    :param date_of: see :meth:`callnet.interfaces.ICallStore.date_of`.
+    """
+
+    def __init__(self, date_of: Callable[[float], float]) -> None:
+        self._date_of = date_of
         self._calls: deque[CallRecord] = deque()
         self._taken = 0
-        self._is_losing = False
+        self._dropped = _Dropped()
+
+    @property
+    def dropped(self) -> int:
+        """See :attr:`IEndedCalls.dropped`."""
+        return self._dropped.count
 
     def committed(self, changes: Changes) -> None:
         """Keep the calls that are over."""
@@ -43,13 +72,12 @@ class EndedHere:
         if len(self._calls) > KEPT_MAX:
             self._calls.popleft()
             self._taken = max(self._taken - 1, 0)
-            if not self._is_losing:
-                log.warn("ended calls cannot be written down for too long: the oldest are lost to the history")
-            self._is_losing = True
+            self._dropped.add(1)
 
     def take(self, most: int) -> Deferred[Sequence[Ended]]:
         """See :meth:`IEndedCalls.take`. There is one who takes."""
-        taken = [Ended(call) for call in islice(self._calls, most)]
+        zero = self._date_of(0.0)
+        taken = [Ended(dated(call, zero)) for call in islice(self._calls, most)]
         self._taken = len(taken)
         return succeed(taken)
 
@@ -58,7 +86,8 @@ class EndedHere:
         for _ in range(self._taken):
             self._calls.popleft()
         self._taken = 0
-        self._is_losing = False
+        if not self._calls:
+            self._dropped.none_wait()
         return succeed(None)
 
 
@@ -69,6 +98,12 @@ class EndedAnywhere:
     def __init__(self, member: Member, here: EndedHere) -> None:
         self._member = member
         self._here = here
+        self._dropped = _Dropped()
+
+    @property
+    def dropped(self) -> int:
+        """See :attr:`IEndedCalls.dropped`. Each that Redis drops is counted by the node that had it done."""
+        return self._here.dropped + self._dropped.count
 
     def take(self, most: int) -> Deferred[Sequence[Ended]]:
         """See :meth:`IEndedCalls.take`."""
@@ -79,9 +114,14 @@ class EndedAnywhere:
         if not self._member.joined or len(here) == most:
             return here
         try:
-            return [*here, *await self._member.questions.take_ended(most - len(here))]
+            dropped, elsewhere = await self._member.questions.take_ended(most - len(here), KEPT_MAX)
         except Unavailable:
             return here
+        if dropped or len(here) + len(elsewhere) == most:
+            self._dropped.add(dropped)
+        else:
+            self._dropped.none_wait()
+        return [*here, *elsewhere]
 
     def done(self, ended: Sequence[Ended]) -> Deferred[None]:
         """See :meth:`IEndedCalls.done`."""

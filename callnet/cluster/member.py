@@ -27,7 +27,7 @@ from twisted.python.failure import Failure
 from callnet.cluster.announcer import Announcer
 from callnet.cluster.batch import Link
 from callnet.cluster.copies import Copies
-from callnet.cluster.questions import DECISION_TIME, SWEPT_AT_ONCE, Questions
+from callnet.cluster.questions import SWEPT_AT_ONCE, Questions
 from callnet.cluster.shared_clock import SharedClock
 from callnet.cluster.tables import Record
 from callnet.config import CallSettings
@@ -49,10 +49,6 @@ log = Logger()
 
 class Subscription(Protocol):
     """What is needed of the connection that receives what is published for this node."""
-
-    @property
-    def heard_at(self) -> float:
-        """When anything was last received, in seconds on this node's clock."""
 
     def start(self, channel: str) -> None:
         """Begin to listen."""
@@ -104,9 +100,6 @@ class Member:
         self._joined_at = self._in_touch_at = 0.0
         self._is_subscribing = False
         self._listens_to: str | None = None
-        self._deaf_since: float | None = None
-        """What was published after that may have been missed, and has not been looked for yet."""
-        self._losses = 0
         self._waiting_to_listen: Deferred[None] | None = None
         self._waiting_to_join: list[Deferred[None]] = []
         self._swept: list[Record] = []
@@ -120,21 +113,6 @@ class Member:
     def is_own(self, node: str) -> bool:
         """Tell whether a name is, or was, this node's."""
         return node.rpartition(".")[0] == self._name
-
-    def heard_until(self) -> float:
-        """See :meth:`callnet.interfaces.ICallStore.heard_until`.
-
-        While the shared store is away nothing happens to this node's devices but what is decided here; of what
-        the others decide meanwhile account is taken when this node announces what it knows. What is said while it
-        does so comes too late for that. And what others have decided may still be on its way to the store.
-        """
-        if not self.joined:
-            return self._in_touch_at - DECISION_TIME if self.is_joining else self.time.now()
-        heard_at = self._subscription_heard_at() if self._deaf_since is None else self._deaf_since
-        return heard_at - DECISION_TIME
-
-    def _subscription_heard_at(self) -> float:
-        return self.time.now() - (self._clock.seconds() - self._subscription.heard_at)
 
     def start(self) -> None:
         """Begin to join."""
@@ -258,11 +236,8 @@ class Member:
 
     async def _compare(self) -> None:
         """Find out what was said while nobody listened."""
-        losses = self._losses
         if not await self._announcer.compare():
             self.is_unknown()
-        elif losses == self._losses and self._listens_to is not None:
-            self._deaf_since = None
 
     # Listening
 
@@ -298,9 +273,6 @@ class Member:
 
     def _unsubscribed(self) -> None:
         self._listens_to = None
-        self._losses += 1
-        if self._deaf_since is None:
-            self._deaf_since = self._subscription_heard_at()
 
     # The heartbeat
 

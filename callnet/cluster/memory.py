@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from callnet.cluster.dates import Dates
 from callnet.cluster.ended import EndedHere
 from callnet.cluster.membership import Membership
 from callnet.cluster.tables import Record, Tables, seen_online
@@ -44,24 +45,23 @@ class MemoryBus:
 
 @implementer(ICallStore, IPresence)
 class MemoryCallStore:
-    """Records in dictionaries. What it hands out to read is the store itself, so nothing is copied."""
+    """Records in dictionaries. What it hands out to read is the store itself, so nothing is copied.
+
+    :param clock: what all records go by.
+    :param wall: the time, in seconds since 1970.
+    """
 
     node = NODE
 
-    def __init__(self, bus: MemoryBus, clock: IReactorTime) -> None:
-        self.ended: Final = EndedHere()
+    def __init__(self, bus: MemoryBus, clock: IReactorTime, wall: Callable[[], float]) -> None:
+        self.now: Final = clock.seconds
+        """See :meth:`callnet.interfaces.ICallStore.now`."""
+        self.date_of: Final = Dates(clock.seconds, wall).of
+        """See :meth:`callnet.interfaces.ICallStore.date_of`."""
+        self.ended: Final = EndedHere(self.date_of)
         self._bus = bus
-        self._clock = clock
         self._tables = Tables()
         self._everything = Ready(self._tables.records)
-
-    def now(self) -> float:
-        """See :meth:`callnet.interfaces.ICallStore.now`."""
-        return self._clock.seconds()
-
-    def heard_until(self) -> float:
-        """See :meth:`callnet.interfaces.ICallStore.heard_until`. Nobody else decides anything."""
-        return self._clock.seconds()
 
     def read(
         self,
@@ -99,13 +99,13 @@ class MemoryCallStore:
         self, addresses: Collection[DeviceAddress], asker: str | None = None
     ) -> Deferred[frozenset[DeviceAddress]]:
         """See :meth:`callnet.interfaces.IPresence.online`."""
-        return succeed(seen_online(self._tables.records, addresses, asker, self.now()))
+        return succeed(seen_online(self._tables.records, addresses, asker, self.date_of(self.now())))
 
 
-def open_alone(clock: IReactorTime) -> Membership:
+def open_alone(clock: IReactorTime, wall: Callable[[], float]) -> Membership:
     """Make the store and the bus of a node that is alone."""
     bus = MemoryBus()
-    store = MemoryCallStore(bus, clock)
+    store = MemoryCallStore(bus, clock, wall)
     limits = LimitsAlone(clock.seconds)
     return Membership(
         store,

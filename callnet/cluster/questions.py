@@ -81,8 +81,8 @@ class Questions:
         self._node = node
         self._clock = clock
         self._time = time
-        self._reads = Batch(link, "read", self._head, clock)
-        self._commits = Batch(link, "commit", self._head, clock)
+        self._reads = Batch(link, "read", self._head, clock, _records_or_nothing, merges=True)
+        self._commits = Batch(link, "commit", self._head, clock, bytes)
 
     @property
     def unanswered(self) -> int:
@@ -91,7 +91,7 @@ class Questions:
 
     def read(self, phones: Collection[str], rooms: Collection[RoomId]) -> Deferred[Records | None]:
         """Fires with the records; ``None``: this node is not known."""
-        return self._reads.ask(codec.encode_question(phones, rooms)).addCallback(_records_or_nothing)
+        return self._reads.ask(codec.encode_question(phones, rooms), len(phones) + len(rooms))
 
     def commit(self, changes: Changes, read: Records | None = None) -> Deferred[bytes]:
         """Fires with what ``commit.lua`` answers.
@@ -136,14 +136,19 @@ class Questions:
         names = [RoomId(room) for room in codec.decode_names(differing)]
         return Differences(codec.decode_names(phones), names, codec.decode_view(view))
 
-    def take_ended(self, most: int) -> Deferred[Sequence[Ended]]:
-        """Fires with so many calls that are over and that nobody else is about to write down."""
-        taken = self._link.run("ended", self._prefix, str(most).encode())
-        return taken.addCallback(lambda values: [Ended(codec.decode_call(value), value) for value in values])
+    def take_ended(self, most: int, kept_max: int) -> Deferred[tuple[int, Sequence[Ended]]]:
+        """Fires with so many calls that are over and that nobody else is about to write down.
+
+        Before them comes how many were dropped because more than ``kept_max`` were kept.
+        """
+        taken = self._link.run("ended", self._prefix, b"%d" % most, b"%d" % kept_max)
+        return taken.addCallback(
+            lambda found: (found[0], [Ended(codec.decode_call(value), value) for value in found[1]])
+        )
 
     def done_with(self, ended: Sequence[bytes]) -> Deferred[object]:
         """Have these be handed out no more, as they were."""
-        return self._link.run("ended", self._prefix, b"0", *ended)
+        return self._link.run("ended", self._prefix, b"0", b"0", *ended)
 
     def nodes(self) -> Deferred[Sequence[NodeSeen]]:
         """Fires with the nodes that are known."""

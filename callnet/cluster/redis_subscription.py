@@ -25,13 +25,11 @@ class Messages(Conversation):
         reactor: Reactor,
         received: Callable[[bytes], None],
         subscribed: Callable[[], None],
-        heard: Callable[[], None],
         everyone: bytes,
     ) -> None:
         super().__init__(reactor)
         self._everyone = everyone
         self._received = received
-        self._note = heard
         self._subscribed = subscribed
         self._channel = b""
         self._heard = False
@@ -62,7 +60,6 @@ class Messages(Conversation):
     def replyReceived(self, reply: Any) -> None:
         """Hand a message over."""
         self._heard = True
-        self._note()
         if not isinstance(reply, list):
             super().replyReceived(reply)
         elif reply[0] == b"message":
@@ -93,21 +90,15 @@ class RedisSubscription:
     ) -> None:
         self._target = target
         self._channel = b""
-        self._reactor = reactor
-        self.heard_at = reactor.seconds()
-        """When anything was last received, in seconds on the reactor's clock."""
         self._keeper: Keeper[Messages] = Keeper(
             "subscription",
             reactor,
             way_to(target, reactor),
-            lambda: Messages(reactor, received, subscribed, self._heard, everyone.encode()),
+            lambda: Messages(reactor, received, subscribed, everyone.encode()),
             self._greet,
             lambda line: line.follow(self._channel),
             lost,
         )
-
-    def _heard(self) -> None:
-        self.heard_at = self._reactor.seconds()
 
     @property
     def cause(self) -> str:

@@ -17,7 +17,17 @@ from callnet.cluster.member import Member
 from callnet.cluster.tables import Record, seen_online
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
-from callnet.interfaces import COMMITTED, EVERY_NODE, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
+from callnet.interfaces import (
+    COMMITTED,
+    EVERY_NODE,
+    OVERTAKEN,
+    PHONES_AT_ONCE,
+    BusMessage,
+    Commit,
+    IBus,
+    ICallStore,
+    IPresence,
+)
 from callnet.logger import Logger
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, Changes, Displaced, Notice, Records, SeatNotice
@@ -90,7 +100,9 @@ class SharedCallStore:
     """Records in Redis, and copies here of those that concern this node."""
 
     def __init__(self, member: Member, copies: Copies, bus: SharedBus) -> None:
-        self.ended: Final = EndedHere()
+        self.now: Final = member.time.now
+        """See :meth:`callnet.interfaces.ICallStore.now`."""
+        self.ended: Final = EndedHere(self.date_of)
         """Those that may be forgotten before the shared store hears of them."""
         self._member = member
         self._copies = copies
@@ -101,13 +113,9 @@ class SharedCallStore:
         """See :attr:`callnet.interfaces.ICallStore.node`."""
         return self._member.node
 
-    def now(self) -> float:
-        """See :meth:`callnet.interfaces.ICallStore.now`."""
-        return self._member.time.now()
-
-    def heard_until(self) -> float:
-        """See :meth:`callnet.interfaces.ICallStore.heard_until`."""
-        return self._member.heard_until()
+    def date_of(self, moment: float) -> float:
+        """See :meth:`callnet.interfaces.ICallStore.date_of`. Redis' clock tells the date."""
+        return moment
 
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
@@ -210,12 +218,17 @@ class SharedCallStore:
         self, addresses: Collection[DeviceAddress], asker: str | None = None
     ) -> Deferred[frozenset[DeviceAddress]]:
         """See :meth:`callnet.interfaces.IPresence.online`."""
-        phones = {address.phone for address in addresses}
-        if not phones:
-            return succeed(frozenset())
-        return Deferred.fromCoroutine(self._online(phones, addresses, asker))
+        return Deferred.fromCoroutine(self._online(addresses, asker))
 
-    async def _online(
-        self, phones: Collection[str], addresses: Collection[DeviceAddress], asker: str | None
-    ) -> frozenset[DeviceAddress]:
-        return seen_online(await self.read(phones, ()), addresses, asker, self.now())
+    async def _online(self, addresses: Collection[DeviceAddress], asker: str | None) -> frozenset[DeviceAddress]:
+        by_phone: dict[str, list[DeviceAddress]] = {}
+        for address in addresses:
+            by_phone.setdefault(address.phone, []).append(address)
+        phones, found = list(by_phone), set[DeviceAddress]()
+        # One part after the other: what others ask meanwhile goes between them.
+        for start in range(0, len(phones), PHONES_AT_ONCE):
+            part = phones[start : start + PHONES_AT_ONCE]
+            records = await self.read(part, ())
+            of_part = [address for phone in part for address in by_phone[phone]]
+            found |= seen_online(records, of_part, asker, self.date_of(self.now()))
+        return frozenset(found)

@@ -63,8 +63,10 @@ class SharedLimiter(Limiter):
 
     def wait(self, key: str) -> float:
         """See :meth:`callnet.interfaces.ILimiter.wait`."""
+        if not self._count:
+            return 0.0
         waits = super().wait(key)
-        if not waits and self._count:
+        if not waits:
             self._untold[key] = untold = self._untold.get(key, 0) + 1
             if untold >= self._told_from:
                 self._to_tell[key] = None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from itertools import chain
-from typing import Final, TypeVar
+from typing import Final
 
 from callnet.cluster.due import DueIndex
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Records, SeatsRecord
+from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Policy, Records, SeatsRecord
 
-_Roomed = TypeVar("_Roomed", CallRecord, SeatsRecord)
 Record = DeviceRecord | CallRecord | SeatsRecord
 
 
@@ -21,7 +20,11 @@ class Tables:
         self.devices: Final[dict[str, dict[str, DeviceRecord]]] = {}
         self.calls: Final[dict[RoomId, CallRecord]] = {}
         self.seats: Final[dict[RoomId, SeatsRecord]] = {}
-        self.records: Final = Records(self.devices, self.calls, self.seats)
+        self.policies: Final[dict[str, Policy]] = {}
+        self.aliases: Final[dict[RoomId, RoomId]] = {}
+        self.records: Final = Records(
+            self.devices, self.calls, self.seats, policies=self.policies, aliases=self.aliases
+        )
         self._devices_due: DueIndex[DeviceAddress] = DueIndex()
         self._calls_due: DueIndex[RoomId] = DueIndex()
         self._seats_due: DueIndex[RoomId] = DueIndex()
@@ -66,6 +69,8 @@ class Tables:
             self.put_seats(seats)
         for record in changes.forgotten:
             self.forget(record)
+        for phone, policy in changes.policies.items():
+            self.put_policy(phone, policy)
 
     def present(self, record: Record) -> Record | None:
         """The record as it now stands, if it is there."""
@@ -84,13 +89,32 @@ class Tables:
         if old is None or old.due != new.due:
             self._devices_due.move(new.address, None if old is None else old.due, new.due)
 
+    def put_policy(self, phone: str, policy: Policy) -> None:
+        """Keep the policy of a phone for as long as it has devices."""
+        if phone in self.devices:
+            self.policies[phone] = policy
+
     def put_call(self, new: CallRecord) -> None:
         """Write a call's record."""
-        _put(self.calls, self._calls_due, new)
+        old = self.calls.get(new.room)
+        self.calls[new.room] = new
+        self._calls_due.move(new.room, None if old is None else old.due, new.due)
+        if new.aliases or (old is not None and old.aliases):
+            self._alias(old, new)
+
+    def _alias(self, old: CallRecord | None, new: CallRecord | None) -> None:
+        """Keep the index of aliases."""
+        for _, alias in () if old is None else old.aliases:
+            self.aliases.pop(alias, None)
+        for _, alias in () if new is None else new.aliases:
+            if new is not None and alias != new.room:
+                self.aliases[alias] = new.room
 
     def put_seats(self, new: SeatsRecord) -> None:
         """Write the record of a room's seats."""
-        _put(self.seats, self._seats_due, new)
+        old = self.seats.get(new.room)
+        self.seats[new.room] = new
+        self._seats_due.move(new.room, None if old is None else old.due, new.due)
 
     def forget(self, record: Record) -> None:
         """Remove a record, whatever its version, if it is there."""
@@ -100,10 +124,13 @@ class Tables:
             del of_phone[old.address.device_id]
             if not of_phone:
                 del self.devices[old.address.phone]
+                self.policies.pop(old.address.phone, None)
             self._devices_due.move(old.address, old.due, None)
         elif isinstance(old, CallRecord):
             del self.calls[old.room]
             self._calls_due.move(old.room, old.due, None)
+            if old.aliases:
+                self._alias(old, None)
         elif old is not None:
             del self.seats[old.room]
             self._seats_due.move(old.room, old.due, None)
@@ -141,15 +168,9 @@ def _names(room: RoomId, *records: object) -> bool:
     )
 
 
-def _put(table: dict[RoomId, _Roomed], index: DueIndex[RoomId], new: _Roomed) -> None:
-    old = table.get(new.room)
-    table[new.room] = new
-    index.move(new.room, None if old is None else old.due, new.due)
-
-
 def seen_online(
-    records: Records, addresses: Collection[DeviceAddress], asker: str | None, now: float
+    records: Records, addresses: Collection[DeviceAddress], asker: str | None, date: float
 ) -> frozenset[DeviceAddress]:
     """Those of these devices that hold a live socket, as a phone that asks may see it (:class:`IPresence`)."""
     found = (device for device in map(records.device, addresses) if device is not None and device.connected)
-    return frozenset(device.address for device in found if asker is None or device.may_be_called_by(asker, now))
+    return frozenset(device.address for device in found if asker is None or records.may_call(asker, device, date))

@@ -9,11 +9,9 @@ import click
 import msgspec
 from msgspec import UNSET
 
-from callnet.accounts import revocations
 from callnet.accounts.enrolment import is_device_id
 from callnet.accounts.logins import new_secret, secret_hash
 from callnet.commands.common import CommandError, opened, require_phones, settings_of
-from callnet.config import TOKEN_LIFETIME_MAX
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.quiet_hours import TIME, QuietHours, minute_of, time_zone
 from callnet.storage import contacts, devices
@@ -37,16 +35,25 @@ def list_(context: click.Context) -> None:
 @account.command()
 @click.argument("phone")
 @click.argument("device_ids", metavar="[DEVICE_ID]...", nargs=-1)
+@click.option("--no-secret", is_flag=True, help="For devices that cannot be told one: whoever knows the id gets in.")
 @click.pass_context
-def add(context: click.Context, phone: str, device_ids: tuple[str, ...]) -> None:
-    """Make an account and devices of it, so that they may log in where accounts.enrolment is "known"."""
+def add(context: click.Context, phone: str, device_ids: tuple[str, ...], no_secret: bool) -> None:
+    """Make an account and devices of it, so that they may log in where accounts.enrolment is "known".
+
+    For each new device its id and its secret are printed. A secret is shown once, and required for every login. Devices
+    that exist already are left as they are.
+    """
     settings = settings_of(context)
     require_phones(settings, phone)
     for device_id in device_ids:
         _require_device_id(device_id)
     with opened(settings) as database:
         is_told = "device_enrolled" in settings.webhooks.told
-        devices.provision(database, phone, device_ids, time.time(), is_told)
+        secrets = {} if no_secret else {device_id: new_secret() for device_id in device_ids}
+        hashes = {device_id: secret_hash(secret) for device_id, secret in secrets.items()}
+        made = devices.provision(database, phone, device_ids, time.time(), is_told, hashes)
+    for device_id in sorted(made):
+        click.echo(f"{device_id}  {secrets[device_id]}")
 
 
 @account.command()
@@ -76,7 +83,7 @@ def secret(context: click.Context, phone: str, device_id: str, clear: bool) -> N
 @click.argument("device_id", required=False)
 @click.pass_context
 def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
-    """Refuse every token of a phone, or of one device of it, that was issued until now.
+    """Refuse every token of a phone, or of one device of it, of all logins until now.
 
     Its sockets are closed within a second or two, and it leaves its calls. It may log in again.
     """
@@ -84,10 +91,8 @@ def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
     require_phones(settings, phone)
     if device_id is not None:
         _require_device_id(device_id)
-    now = time.time()
-    revoked = revocations.of_all(DeviceAddress(phone, device_id or EVERY_DEVICE), now)
     with opened(settings) as database:
-        if not devices.revoke(database, revoked, now):
+        if not devices.revoke(database, DeviceAddress(phone, device_id or EVERY_DEVICE), time.time):
             raise CommandError("there is no such account or device; tokens of it, if there are any, are revoked")
 
 
@@ -171,9 +176,8 @@ def delete(context: click.Context, phone: str) -> None:
     """
     settings = settings_of(context)
     require_phones(settings, phone)
-    now = time.time()
     with opened(settings) as database:
-        if not devices.delete(database, phone, now, now + TOKEN_LIFETIME_MAX):
+        if not devices.delete(database, phone, time.time):
             raise CommandError("nothing is kept of this phone; tokens of it, if there are any, are revoked")
 
 

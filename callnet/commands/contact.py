@@ -11,9 +11,11 @@ import click
 from callnet.accounts.enrolment import phone_rule
 from callnet.commands import contact_csv
 from callnet.commands.common import CommandError, opened, require_phones, settings_of
+from callnet.config import Settings
 from callnet.model import CONTACT_NAME_MAX, is_plain_text
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
+from callnet.storage.database import Database
 
 _CSV = click.File("r", encoding="utf-8-sig")
 
@@ -41,6 +43,19 @@ def add(context: click.Context, owner: str, other: str, name: str | None, both: 
         missing.append(Pair(other, owner))
     with opened(settings) as database:
         contacts.add(database, named, time.time(), missing)
+        for pair in (*named, *missing):
+            click.echo(f"{pair.owner} lists {pair.contact}")
+            _tell_why_hidden(settings, database, pair)
+
+
+def _tell_why_hidden(settings: Settings, database: Database, pair: Pair) -> None:
+    """Say why the list of the pair's owner does not show the contact yet, if so."""
+    devices = contacts.devices_of(database, pair.contact)
+    if not devices:
+        what = "account" if devices is None else "device"
+        click.echo(f"{pair.contact} has no {what} yet; the contact is shown once a device of it has logged in.")
+    elif settings.accounts.shows_mutual_contacts_alone and not contacts.is_listed(database, pair.contact, pair.owner):
+        click.echo(f"{pair.contact} does not list {pair.owner} yet; its devices are shown once it does.")
 
 
 @contact.command()

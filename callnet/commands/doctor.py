@@ -29,7 +29,7 @@ def doctor(context: click.Context) -> None:
         show(bad("settings", str(error)))
         sys.exit(1)
     found = [Level.GOOD]
-    for finding in examine(settings, datetime.now(UTC)):
+    for finding in examine(settings, context.find_root().params["config"], datetime.now(UTC)):
         show(finding)
         found.append(finding.level)
     sys.exit(Level.BAD in found)

@@ -25,5 +25,10 @@ def restore(context: click.Context, file: Path, replace: bool) -> None:
     if running is not None:
         raise CommandError(f"callnet runs, and answers at {running[0]}: stop it first")
     restored = backups.bring_back(settings, file.absolute(), replace)
-    what = "the keys" if restored.level is None else "the database and the keys"
-    click.echo(f"{what[0].upper()}{what[1:]} are as they were on {restored.made_at:%Y-%m-%d at %H:%M} UTC.")
+    made = restored.manifest
+    what = "The keys" if made.level is None else "The database and the keys"
+    click.echo(f"{what} are as they were on {made.made_at:%Y-%m-%d at %H:%M} UTC.")
+    if restored.removed:
+        click.echo(f"Removed signing keys that were made since: {', '.join(restored.removed)}.")
+    if restored.added:
+        click.echo(f"Signing keys are back, retire them again if they were stolen: {', '.join(restored.added)}.")

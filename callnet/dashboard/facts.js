@@ -9,13 +9,15 @@ import { History } from "./figures.js";
 /** The most that is asked for. */
 const MOST = { calls: 500, failures: 200, devices: 200 };
 const KEPT = "callnet.key";
+/** How long an answer may take, in milliseconds, before callnet is no longer shown as ready. */
+const PROMPT = 1_000;
 
 export class Facts {
   #onChange;
   /** That which this tab was given before, if any: whether it still is one is found out by using it. */
   #key = sessionStorage.getItem(KEPT);
 
-  /** `starting`, `well`, or `away`: callnet does not answer, and the rest is what was known last. */
+  /** `starting`, `well`, `late`: the answer is due, or `away`: there was none. The rest is what was known last then. */
   link = "starting";
   /** When it answered last, in milliseconds since 1970. */
   answeredAt = null;
@@ -51,8 +53,9 @@ export class Facts {
 
   /** Ask for everything. Tells whether there was an answer. */
   async look() {
+    const late = setTimeout(() => this._wait(), PROMPT);
     try {
-      const [told, text] = await Promise.all([report(), numbers()]);
+      const [told, text] = await Promise.all([report(), numbers()]).finally(() => clearTimeout(late));
       if (this.link === "away") this.level = null;
       this.report = told;
       this.history.add(Date.now() / 1000, numbersIn(text));
@@ -112,6 +115,12 @@ export class Facts {
   /** Log from another level on. */
   async chooseLevel(level) {
     ({ level: this.level } = await this.order("log-level", { level }));
+    this.#onChange();
+  }
+
+  _wait() {
+    if (this.link !== "well") return;
+    this.link = "late";
     this.#onChange();
   }
 

@@ -10,13 +10,15 @@ const STATES = {
   ready: "Ready",
   ill: "Not ready",
   draining: "Draining",
+  late: "Waiting for an answer",
   away: "No answer",
 };
 
 /** The state in one of the words of STATES. */
 export function stateOf({ link, report }) {
-  if (link !== "well") return link;
-  if (report.ready) return "ready";
+  const isLate = link === "late";
+  if (link !== "well" && !isLate) return link;
+  if (report.ready) return isLate ? "late" : "ready";
   return report.checks.listeners?.why === "draining" ? "draining" : "ill";
 }
 

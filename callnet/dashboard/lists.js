@@ -24,6 +24,9 @@ export function inOrder(keys, items) {
   return new Map(sorted.slice(0, SHOWN).map((key) => [key, items.get(key)]));
 }
 
+/** What is shown of many whose keys are their places. */
+const asTheyCome = (_, items) => new Map(Array.from(items).slice(0, SHOWN));
+
 /** How many more there are than are shown, and what is missing since a worker does not answer. */
 export function rest({ list, isWhole, silent }) {
   const more = list.length - SHOWN;
@@ -120,17 +123,20 @@ class Table {
   #rows;
   #parts;
   #keyed;
+  #order;
 
   /**
    * @param {string} name of the section
    * @param {function(object): object} make a row
    * @param {function(object[]): Map<string, object>} keyed
+   * @param {function(string[], Map<string, object>): Map<string, object>} order
    */
-  constructor(name, make, keyed) {
+  constructor(name, make, keyed, order) {
     const part = (end) => document.getElementById(`${name}-${end}`);
     this.#parts = { scroll: part("scroll"), none: part("none"), note: part("note"), problem: part("problem") };
     this.#rows = new Rows(part("rows"), make);
     this.#keyed = keyed;
+    this.#order = order;
   }
 
   /**
@@ -140,7 +146,7 @@ class Table {
   show(known, problem) {
     const { scroll, none, note } = this.#parts;
     const list = known === null ? [] : known.list;
-    this.#rows.show(inOrder(this.#rows.keys, this.#keyed(list)));
+    this.#rows.show(this.#order(this.#rows.keys, this.#keyed(list)));
     scroll.hidden = list.length === 0;
     none.hidden = known === null || list.length > 0;
     tell(note, known === null ? "" : rest(known));
@@ -154,8 +160,8 @@ class Table {
  */
 export function tables(ask) {
   return {
-    calls: new Table("calls", (call) => callRow(call, ask), byCall),
-    failures: new Table("failures", failureRow, byNumber),
-    devices: new Table("devices", (device) => deviceRow(device, ask), byName),
+    calls: new Table("calls", (call) => callRow(call, ask), byCall, inOrder),
+    failures: new Table("failures", failureRow, byNumber, asTheyCome),
+    devices: new Table("devices", (device) => deviceRow(device, ask), byName, inOrder),
   };
 }

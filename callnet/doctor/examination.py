@@ -6,21 +6,23 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from callnet.config import Settings
-from callnet.doctor import listeners, machine, services
+from callnet.doctor import listeners, machine, secret_places, services
 from callnet.doctor.findings import Finding, bad, good
 from callnet.operations.readiness import Report
 from callnet.running import found
 
 
-def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
+def examine(settings: Settings, path: str | None, now: datetime) -> Iterator[Finding]:
     """Look at everything. Each finding comes as soon as it is made.
 
+    :param path: the file with the settings, if there is one.
     :param now: with a time zone.
     """
     running = found(settings.listeners)
     if running is not None:
         yield _daemon(running[1])
     yield from machine.examine(settings)
+    yield from secret_places.examine(settings, path)
     yield from listeners.examine(settings, running is not None, now)
     yield from services.examine(settings)
 

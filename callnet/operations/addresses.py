@@ -16,13 +16,21 @@ _SIOCGIFADDR: Final = 0x8915
 """netdevice(7): the IPv4 address of an interface."""
 _IFREQ: Final = struct.Struct("16s H 2x 4s 16x")
 """``struct ifreq`` with a ``sockaddr_in``: the interface's name, the family, the port, the address."""
-_IPV6_ADDRESSES: Final = "/proc/net/if_inet6"
+_IPV6_ADDRESSES: Final = "/proc/self/net/if_inet6"
 
 
 def host_names() -> list[str]:
     """``localhost`` and the host's own name, without asking a name server."""
     own = socket.gethostname()
     return ["localhost", own] if own.isascii() and own not in ("", "localhost") else ["localhost"]
+
+
+def lan_name() -> str:
+    """How other machines reach this host: by its address on the way to the outside, or else by its name."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # of a network that is nowhere; nothing is sent
+        return str(probe.getsockname()[0])
+    return socket.gethostname()
 
 
 def host_addresses() -> list[IPAddress]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 from typing import Any, Final
 
 from cryptography import x509
@@ -184,7 +185,7 @@ def self_signed(state_dir: str, now: datetime) -> Pair:
         files.overwrite(key, _pem(made.key), files.PRIVATE)
         files.overwrite(certificate, made.chain[0].public_bytes(serialization.Encoding.PEM), files.PUBLIC)
     except OSError as error:
-        raise StartError(f"state_dir: {error.filename} cannot be used: {error.strerror}") from None
+        raise StartError(f"state_dir: {error.filename or state_dir} cannot be used: {error.strerror}") from None
     return made
 
 
@@ -212,12 +213,19 @@ def sign(names: Sequence[str], addresses: Sequence[IPAddress], now: datetime) ->
         .not_valid_after(now - _CLOCK_SKEW + _LIFETIME)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        # Who imports it trusts its key, then, for these names and for no others.
+        .add_extension(x509.NameConstraints(_alone(alternatives), None), critical=True)
         .add_extension(_USAGE, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
     return Pair([certificate], key)
+
+
+def _alone(names: Sequence[x509.GeneralName]) -> list[x509.GeneralName]:
+    """These names, as constraints have them: an address is a network of one."""
+    return [x509.IPAddress(ip_network(name.value)) if isinstance(name, x509.IPAddress) else name for name in names]
 
 
 def _pem(key: PrivateKey) -> bytes:

@@ -63,6 +63,7 @@ class Deliveries:
     ) -> None:
         self._outbox = outbox
         self._posts = posts
+        self._clock = clock
         self._now = now
         self._kept = kept
         self._chance = chance
@@ -73,7 +74,7 @@ class Deliveries:
         self._stopped = False
         self._is_failing = False
         self._counted = 0, 0
-        self._count_at = self._forget_at = 0.0
+        self._count_at = self._forget_at = clock.seconds()
 
     def start(self) -> None:
         """Begin to look."""
@@ -156,12 +157,12 @@ class Deliveries:
         self._is_failing = True
 
     async def _keep_house(self) -> None:
-        now = self._now()
+        now, date = self._clock.seconds(), self._now()
         if now >= self._count_at:
             self._counted = await self._outbox.count(_COUNTED)
             self._count_at = now + _COUNT_EVERY
         if now >= self._forget_at:
-            await self._outbox.forget(now - self._kept, now - _DEAD_LETTERS_KEPT)
+            await self._outbox.forget(date - self._kept, date - _DEAD_LETTERS_KEPT)
             self._forget_at = now + _FORGET_EVERY
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import stat
@@ -15,6 +16,9 @@ PRIVATE = 0o600
 PUBLIC = 0o644
 _PRIVATE_DIRECTORY = 0o700
 _PRIVATE_MASK = 0o077
+_LOCK = "lock"
+_claimed: dict[str, int] = {}
+"""The descriptors of the locks that this process holds, by directory."""
 _LARGEST = 64 * 1024
 """Bytes that are read of a file with a secret."""
 
@@ -31,6 +35,36 @@ def make_private_directory(path: str, setting: str) -> None:
         raise StartError(f"{setting}: the directory {path} cannot be made: {error.strerror}") from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise StartError(f"{setting}: this user may not write in {path}")
+
+
+def claim_directory(path: str, setting: str, is_shared: bool) -> None:
+    """Keep others from a directory for as long as this process lives, or one that it is forked into.
+
+    :param is_shared: those who share it, too, may have it as well.
+    :raises StartError: others have it.
+    """
+    descriptor = _claimed.get(path)
+    try:
+        if descriptor is None:
+            descriptor = os.open(os.path.join(path, _LOCK), os.O_RDWR | os.O_CREAT, PRIVATE)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StartError(
+            f"{setting}: another callnet runs with {path}; several on one machine need redis.url, or workers"
+        ) from None
+    except OSError as error:
+        raise StartError(f"{setting}: {path} cannot be locked: {error.strerror}") from None
+    _claimed[path] = descriptor
+
+
+def was_claimed(path: str) -> bool:
+    """Whether somebody has, or had, a directory by :func:`claim_directory`."""
+    return os.path.exists(os.path.join(path, _LOCK))
+
+
+def is_open_to_others(path: str) -> bool:
+    """Whether somebody but its owner may look into a directory."""
+    return bool(os.stat(path).st_mode & _PRIVATE_MASK)
 
 
 def read_private(path: str | os.PathLike[str], setting: str) -> bytes:
@@ -60,6 +94,7 @@ def overwrite(path: str, data: bytes, mode: int) -> None:
             file.flush()
             os.fsync(descriptor)
         os.rename(draft, path)
+        sync_directory(path)
     except OSError:
         os.unlink(draft)
         raise
@@ -75,8 +110,18 @@ def make_once(path: str, data: bytes) -> None:
             os.fsync(descriptor)
         with suppress(FileExistsError):
             os.link(draft, path)  # unlike a rename, it never replaces what another process made
+        sync_directory(path)
     finally:
         os.unlink(draft)
+
+
+def sync_directory(path: str | os.PathLike[str]) -> None:
+    """Have a power failure change nothing about the name of a file: that it is there, or not any more."""
+    descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

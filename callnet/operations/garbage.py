@@ -5,8 +5,9 @@ Python looks at the young ones after every 700. That was a tenth of a connection
 
 Looking at all objects of twenty thousand devices takes a good part of a second, in which nobody is served. So those
 that have settled are put where nobody looks any more. A socket that ends is freed all the same, since nothing
-that belongs to it refers to itself then (``tests/test_garbage.py``). All others are looked at when it has been
-calm for a while: after thousands of devices have come or gone there is much of them for some minutes.
+that belongs to it refers to itself then (``tests/unit/test_garbage.py``). All others are looked at when it has been
+calm for a while, or for half an hour has not been: after thousands of devices have come or gone there is much of them
+for some minutes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ CALM: Final = 500
 """Not more devices and pages than that come or go in a calm minute."""
 CALM_MINUTES: Final = 5
 """After so many of them all that has not settled is looked at."""
+LONGEST: Final = 30
+"""Minutes after which it is looked at however many come and go: strangers could put it off for ever."""
 
 
 class Garbage:
@@ -44,6 +47,7 @@ class Garbage:
         self._settled = 0
         self._living_before = 0
         self._calm_minutes = 0
+        self._minutes_since = 0
         self._minutes = LoopingCall(self._minute_passed)
         self._minutes.clock = clock
 
@@ -69,6 +73,7 @@ class Garbage:
     def _minute_passed(self) -> None:
         before, self._living_before = self._living_before, self._living()
         self._calm_minutes = self._calm_minutes + 1 if abs(self._living_before - before) <= CALM else 0
-        if self._calm_minutes == CALM_MINUTES:
-            self._calm_minutes = 0
+        self._minutes_since += 1
+        if self._calm_minutes == CALM_MINUTES or self._minutes_since == LONGEST:
+            self._calm_minutes = self._minutes_since = 0
             gc.collect()

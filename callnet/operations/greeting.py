@@ -30,6 +30,7 @@ def greeting(
     page: str,
     self_signed: str | None,
     open_on_network: bool,
+    without_secret: int,
     program: str,
 ) -> Iterator[str]:
     """The lines to show.
@@ -38,6 +39,7 @@ def greeting(
     :param page: the path of the 1-to-1 page there.
     :param self_signed: the file of the certificate, if callnet signed it itself.
     :param open_on_network: whoever reaches this host may enrol.
+    :param without_secret: so many devices may be whoever reaches this host and knows their ids.
     :param program: how the running program was called.
     """
     yield f"callnet {version('callnet')} is ready."
@@ -52,6 +54,8 @@ def greeting(
         yield f"  The certificate {self_signed} is signed by callnet itself: a browser asks once whether to trust it."
     if open_on_network:
         yield "  Enrolment is open: whoever reaches this host and knows a phone and a device id can be that device."
+    if without_secret:
+        yield f"  {without_secret} devices have no secret: whoever reaches this host and knows their ids can be them."
     if phones:
         yield "Try it: open the phone in two tabs, log in with two numbers such as 13800000001 and 13800000002."
     if {"account", "signaling"} <= dict(urls).keys():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import islice
-from math import ceil, inf
+from math import ceil
 from typing import Final
 
 from zope.interface import implementer
@@ -81,28 +81,6 @@ class Limiter:
             del known[oldest]
 
 
-class Pace:
-    """How fast something may come on one connection, which keeps the only state: the same algorithm.
-
-    :param a_minute: so many may come at once, and as many in each minute; 0: any number.
-    """
-
-    def __init__(self, a_minute: int) -> None:
-        self.allow(a_minute)
-
-    def allow(self, a_minute: int) -> None:
-        """Allow so many from now on."""
-        self._spacing = 60.0 / a_minute if a_minute else 0.0
-
-    def next(self, until: float, now: float) -> float:
-        """Count one more. Answers with what is to be handed in for the one after it; infinite: it is too many.
-
-        :param until: what this answered before; at first 0.
-        """
-        until = (max(now, until)) + self._spacing
-        return until if until - now <= 60.0 + _FRACTIONS else inf
-
-
 @implementer(IGate)
 class Gate:
     """Limits of one node that something must pass together.
@@ -151,11 +129,11 @@ class LimitsAlone:
 
 
 class SignalLimits:
-    """How often devices may do what they do on their sockets (protocol §2, §2.1)."""
+    """How often devices may place calls and connect (protocol §2, §2.1)."""
 
     def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
-        self.frames: Final = Pace(settings.frames_a_minute_of_a_device)
         self._calls_of = limits.limiter("calls", settings.calls_a_minute_of_a_device, 60.0)
+        self._calls_of_phone = limits.limiter("calls-of", 2 * settings.calls_a_minute_of_a_device, 60.0)
         self._calls_between = limits.limiter("pairs", settings.calls_a_minute_between_phones, 60.0)
         self._displacements = limits.limiter("displaced", settings.displacements_a_minute, 60.0)
         self._settings = settings
@@ -163,14 +141,14 @@ class SignalLimits:
     def changed(self) -> None:
         """Go by the settings as they now are."""
         settings = self._settings
-        self.frames.allow(settings.frames_a_minute_of_a_device)
         self._calls_of.allow(settings.calls_a_minute_of_a_device)
+        self._calls_of_phone.allow(2 * settings.calls_a_minute_of_a_device)
         self._calls_between.allow(settings.calls_a_minute_between_phones)
         self._displacements.allow(settings.displacements_a_minute)
 
     def may_call(self, caller: DeviceAddress, phone: str) -> bool:
         """Count a call; tell whether it is not one too many."""
-        if self._calls_of.wait("\n".join(caller)):
+        if self._calls_of.wait("\n".join(caller)) or self._calls_of_phone.wait(caller.phone):
             return False
         return not self._calls_between.wait(f"{caller.phone}\n{phone}")
 
@@ -184,7 +162,7 @@ class SignalLimits:
 
 
 class LoginLimits:
-    """How often devices may log in and have codes sent."""
+    """How often devices may log in, refresh their tokens, log out, have codes sent, and ask for what takes a token."""
 
     def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
         self._logins = limits.gate(
@@ -194,6 +172,10 @@ class LoginLimits:
             ]
         )
         self._codes = limits.gate([("codes-from", settings.codes_an_hour_from_an_address, 3600.0)])
+        self._requests_of_device = limits.limiter("asks", settings.account_requests_a_minute_of_a_device, 60.0)
+        self._requests_of_phone = limits.limiter("asks-of", settings.account_requests_a_minute_of_a_phone, 60.0)
+        self._refreshes = limits.gate([("refreshes-of", settings.refreshes_an_hour_of_a_device, 3600.0)])
+        self._logouts = limits.gate([("logouts-of", settings.logouts_an_hour_of_a_device, 3600.0)])
         self._settings = settings
 
     def changed(self) -> None:
@@ -201,6 +183,10 @@ class LoginLimits:
         settings = self._settings
         self._logins.allow([settings.logins_a_minute_from_an_address, settings.logins_a_minute_of_a_phone])
         self._codes.allow([settings.codes_an_hour_from_an_address])
+        self._requests_of_device.allow(settings.account_requests_a_minute_of_a_device)
+        self._requests_of_phone.allow(settings.account_requests_a_minute_of_a_phone)
+        self._refreshes.allow([settings.refreshes_an_hour_of_a_device])
+        self._logouts.allow([settings.logouts_an_hour_of_a_device])
 
     async def login(self, host: str, phone: str) -> None:
         """Count a login.
@@ -221,3 +207,38 @@ class LoginLimits:
         too_many = await self._codes.enter([site_of(host)])
         if too_many is not None:
             raise RateLimited("too many codes asked for from this address", ceil(too_many.wait))
+
+    def request(self, device: DeviceAddress) -> None:
+        """Count a request that carries a token, for its device and for the phone of that.
+
+        It waits for nobody: nodes tell each other of such requests as of calls.
+
+        :raises RateLimited: it is one too many.
+        """
+        for limiter, key, who in (
+            (self._requests_of_device, "\n".join(device), "device"),
+            (self._requests_of_phone, device.phone, "phone"),
+        ):
+            wait = limiter.wait(key)
+            if wait:
+                raise RateLimited(f"too many requests of this {who}", ceil(wait))
+
+    async def refresh(self, device: DeviceAddress) -> None:
+        """Count a refresh of a device's token.
+
+        :raises RateLimited: it is one too many.
+        """
+        await _enter(self._refreshes, device, "refreshes")
+
+    async def logout(self, device: DeviceAddress) -> None:
+        """Count a logout of a device.
+
+        :raises RateLimited: it is one too many.
+        """
+        await _enter(self._logouts, device, "logouts")
+
+
+async def _enter(gate: IGate, device: DeviceAddress, what: str) -> None:
+    too_many = await gate.enter(["\n".join(device)])
+    if too_many is not None:
+        raise RateLimited(f"too many {what} of this device", ceil(too_many.wait))

@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 
 from callnet.config import Listener, ListenerSettings
 from callnet.errors import StartError
+from callnet.operations.addresses import lan_name
 from callnet.operations.proxied import Proxied
 
 ADMIN: Final = "admin"
@@ -70,7 +71,7 @@ def _service(key: str) -> str:
 def _reachable(host: str) -> str:
     address = ip_address(host or "::")
     if address.is_unspecified:
-        return socket.gethostname()
+        return lan_name()
     return f"[{address}]" if ":" in host else host
 
 

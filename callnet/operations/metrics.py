@@ -98,6 +98,12 @@ def of_unfinished(calls: Mapping[CallState, int]) -> Family:
     )
 
 
+def of_dropped(calls: int) -> Family:
+    """The ended calls that were dropped before they were written to the history."""
+    what = "Ended calls that the history lost because too many waited for the database."
+    return Family("callnet_ended_calls_dropped", what, [Sample("", calls)])
+
+
 def of_sockets(sockets: Mapping[str, int]) -> Family:
     """How many sockets there are now, by the kind of who holds them."""
     return of_kinds(SOCKETS, "WebSockets that are open.", sockets, "gauge")
@@ -121,6 +127,20 @@ def of_wakes(wakes: Mapping[Fate, int]) -> Family:
     """What became of devices that were to be woken."""
     samples = [Sample(became.value, number) for became, number in wakes.items()]
     return Family("callnet_wakes", "Devices that were to be woken for a call.", samples, "outcome")
+
+
+def of_log(dropped: int) -> Family:
+    """The log lines that were never written."""
+    what = "Lines of the log that were dropped since nothing read it, or not fast enough."
+    return Family("callnet_log_lines_dropped", what, [Sample("", dropped)])
+
+
+def of_newcomers(refused: int, forgotten: int) -> Iterator[Family]:
+    """The new devices that were refused, and the unused ones that were forgotten."""
+    what = "New devices that were refused since their phones had as many as they may have."
+    yield Family("callnet_new_devices_refused", what, [Sample("", refused)])
+    what = "Devices that logins had made and that were forgotten since nobody used them."
+    yield Family("callnet_unused_devices_forgotten", what, [Sample("", forgotten)])
 
 
 def of_certificate(expires: datetime) -> Family:

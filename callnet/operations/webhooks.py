@@ -30,8 +30,8 @@ class Webhook:
 
         :param lasts: seconds after which it is of no use any more.
         """
-        body = msgspec.json.encode({"event": event, **fields})
         event_id = secrets.token_hex(16)
+        body = msgspec.json.encode({"event": event, "id": event_id, **fields})
         return self._urgent.hand_over(
             f"the event {event}", lambda patience: self._posts.post(event_id, body, patience), lasts
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,21 +15,24 @@ from callnet.calls.session import Session
 from callnet.client_site import site_of
 from callnet.config import LimitSettings, SignalingSettings, SocketSettings
 from callnet.interfaces import ILimits
+from callnet.model import DeviceAddress
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import SignalLimits
 from callnet.signaling.peer import Peer
+from callnet.turn_budget import TurnBudget
 from callnet.websocket import ServerSocketFactory
 from callnet.websocket.crowds import Heads
 from callnet.websocket.factory import NO_SETTINGS
+from callnet.websocket.pace import Pace
 
 
 class SignalingFactory(ServerSocketFactory):
     """Serves ``/socket.io``.
 
-    ``authenticate`` verifies a token, or raises :class:`callnet.errors.TokenInvalid`.
+    ``authenticate`` verifies a token, or raises :class:`callnet.errors.TokenInvalid`, or
+    :class:`callnet.errors.Unavailable` as long as it is not known which tokens are revoked.
     ``signaling.allowed_origins``: if there are any, a browser's page must come
     from one of them (``https://host``); WebViews, which say ``null`` or ``file:`` or nothing, always pass.
-    ``open_enrolment``: anybody may log in as a new device of any phone, so only claimed devices may take over calls.
     """
 
     def __init__(
@@ -41,50 +44,51 @@ class SignalingFactory(ServerSocketFactory):
         limits: ILimits,
         ice: IceServers,
         signaling: SignalingSettings,
-        open_enrolment: bool = True,
         sockets: SocketSettings = NO_SETTINGS,
+        budget: TurnBudget | None = None,
     ) -> None:
         of_an_address, in_all = settings.sockets_of_an_address, settings.sockets_of_a_process
-        super().__init__(Peer, clock, LONGEST_FRAME, of_an_address, in_all, sockets, sockets.unread)
-        self.phones: Final = Heads(settings.sockets_of_a_phone)
+        pace = Pace(settings.frames_a_minute_of_a_device)
+        super().__init__(Peer, clock, LONGEST_FRAME, of_an_address, in_all, sockets, sockets.unread, pace, budget)
+        self.phones: Final[Heads[Peer]] = Heads(settings.sockets_of_a_phone)
         self.limits: Final = SignalLimits(settings, limits)
         self.authenticate: Final = authenticate
         self._ice = ice
         self._rooms = rooms
-        self._open_enrolment = open_enrolment
         self._settings = settings
         self._signaling = signaling
-        self._allowed_origins = _plain(signaling.allowed_origins)
+        self.used: Callable[[DeviceAddress], None] = _note_nothing
+        """Called with each device that connects."""
 
     def changed(self) -> None:
         """Go by the settings as they now are."""
         settings = self._settings
         self.allow(settings.sockets_of_an_address, settings.sockets_of_a_process)
         self.phones.allow(settings.sockets_of_a_phone)
+        self.pace.allow(settings.frames_a_minute_of_a_device)
         self.limits.changed()
-        self._allowed_origins = _plain(self._signaling.allowed_origins)
 
     def allows_origin(self, origin: str | None) -> bool:
         """Tell whether a page of this ``Origin`` may open a socket."""
-        if not self._allowed_origins or not origin:
+        if not self._signaling.allowed_origins or not origin:
             return True
-        return origin == "null" or urlsplit(origin).scheme == "file" or origin.lower() in self._allowed_origins
+        return origin == "null" or urlsplit(origin).scheme == "file" or self._signaling.allows(origin)
 
     def close_revoked(self, phones: Collection[str], is_revoked: Callable[[Token], bool]) -> None:
         """Close the sockets of devices of these phones whose tokens are revoked."""
-        for socket in list(self.sockets):
-            if isinstance(socket, Peer) and socket.is_of(phones) and is_revoked(socket.token):
-                socket.session.revoked()
+        for phone in phones:
+            for socket in self.phones.of(phone):
+                if is_revoked(socket.token):
+                    socket.session.revoked()
 
     def session(self, token: Token, peer: Peer, extended: bool) -> Session:
         """Make the session of a device that was admitted."""
+        self.used(token.device)
         if not extended:
             return Session(token.device, self._rooms, peer, self.clock, self.limits)
-        may_pull = token.claimed or not self._open_enrolment
         site = site_of(peer.host)
-        return ExtendedSession(token.device, self._rooms, peer, self.clock, self.limits, may_pull, self._ice, site)
+        return ExtendedSession(token.device, self._rooms, peer, self.clock, self.limits, token.claimed, self._ice, site)
 
 
-def _plain(origins: Iterable[str]) -> frozenset[str]:
-    """Origins as they are compared."""
-    return frozenset(origin.rstrip("/").lower() for origin in origins)
+def _note_nothing(device: DeviceAddress) -> None:
+    """Do nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from http import HTTPStatus
 from random import uniform
 from typing import TYPE_CHECKING, Final
@@ -13,7 +12,7 @@ from callnet.accounts.token import Token
 from callnet.calls.extended import ExtendedSession
 from callnet.calls.extended_messages import LONGEST_SIGNAL, SUBPROTOCOL
 from callnet.calls.session import Session
-from callnet.errors import TokenInvalid
+from callnet.errors import TokenInvalid, Unavailable
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode
 from callnet.websocket import Opening, Refused, ServerSocket
@@ -55,14 +54,12 @@ class Peer(ServerSocket):
             if is_extended:
                 return  # a browser cannot see a status: it is told when the socket is open
             raise Refused(HTTPStatus.UNAUTHORIZED) from None
+        except Unavailable:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE) from None
         device = self.token.device
         if factory.phones.are_full(device.phone) or not factory.limits.may_connect(device):
             raise Refused(HTTPStatus.TOO_MANY_REQUESTS)
         self.session = factory.session(self.token, self, is_extended)
-
-    def is_of(self, phones: Collection[str]) -> bool:
-        """Tell whether this is the socket of a device of one of these phones."""
-        return self.is_admitted and self.token.device.phone in phones
 
     @property
     def is_admitted(self) -> bool:
@@ -72,7 +69,7 @@ class Peer(ServerSocket):
     def opened(self) -> None:
         """Let the device be connected, or close the socket of a client whose token is no good."""
         if self.is_admitted:
-            self.factory.phones.come(self.token.device.phone)
+            self.factory.phones.come(self.token.device.phone, self)
             self.session.opened()
         else:
             self.close(CloseCode.TOKEN_INVALID, "token invalid")
@@ -86,19 +83,23 @@ class Peer(ServerSocket):
         session = getattr(self, "session", None)
         return session is not None and session.is_in_call()
 
-    def go_away(self) -> None:
-        """Close the socket, and tell an extended client before it when to come again."""
+    def will_go_away(self, deadline: float) -> None:
+        """Tell an extended client how long it has, and when to come again then."""
         session = getattr(self, "session", None)
         if isinstance(session, ExtendedSession):
             span = _IN_A_CALL if session.is_in_call() else _RECONNECT_IN
-            session.going_away(uniform(*span), 0.0)  # noqa: S311  it hides nothing
+            session.going_away(uniform(*span), deadline)  # noqa: S311  it hides nothing
+
+    def go_away(self) -> None:
+        """Close the socket, and tell an extended client before it when to come again."""
+        self.will_go_away(0.0)
         super().go_away()
 
     def gone(self) -> None:
         """Let the device be gone."""
         if self.is_admitted:
-            self.factory.phones.go(self.token.device.phone)
-            self.session.closed()
+            self.factory.phones.go(self.token.device.phone, self)
+            self.session.closed(self.said_goodbye)
             del self.session  # which knows this socket
 
 

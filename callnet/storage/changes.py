@@ -1,56 +1,112 @@
 """What has changed in the database that nodes remember: each looks every second, whoever has changed it.
 
 The row of a change is written in the transaction that makes the change. Of two transactions the one with the
-greater id may be the first to be seen, so each look goes back a little.
+greater id may be the first to be seen, so each look asks again for the ids that were left out so far.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from msgspec import Struct
+from sqlalchemy import Connection, func, insert, or_, select
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from callnet.storage.database import Database
-from callnet.storage.sql import Run
+from callnet.storage.sql import Run, shared_time
 from callnet.storage.tables import change
-from callnet.storage_interfaces import IChanges
+from callnet.storage_interfaces import Changed, IChanges
 
 KEPT: Final = 600.0
 """Seconds for which a change can be seen."""
-_SEEN_LATE: Final = 1000
-"""So many changes may be seen before one that was begun earlier."""
+_LATE_MAX: Final = 60.0
+"""Seconds within which a transaction that has taken an id ends."""
+_BEGUN_BEFORE: Final = 1000
+"""Ids before the newest one that may still be seen late at a look at everything."""
+_GAPS_MAX: Final = 200
+"""Gaps that are asked about one by one."""
 
 
 def note(connection: Connection, phones: Iterable[str], now: float) -> None:
-    """Write down, within a transaction, that something has changed about these phones."""
-    connection.execute(change.delete().where(change.c.at < now - KEPT))
-    rows = [{"phone": phone, "at": now} for phone in dict.fromkeys(phones)]
+    """Write down, within a transaction, that something has changed about these phones.
+
+    :param now: see :func:`shared_time`.
+    """
+    time = shared_time(connection, now)
+    connection.execute(change.delete().where(change.c.at < time - KEPT))
+    rows = [{"phone": phone} for phone in dict.fromkeys(phones)]
     if rows:
-        connection.execute(insert(change), rows)
+        connection.execute(insert(change).values(at=time), rows)
+
+
+class _Gap(Struct, frozen=True):
+    """Ids of which no row was there: their transactions have not ended yet, or were rolled back."""
+
+    first: int
+    last: int
+    noticed_at: float
 
 
 @implementer(IChanges)
 class SqlChanges:
-    """The changes that one node has not seen yet."""
+    """The changes that one node has not seen yet.
 
-    def __init__(self, database: Database, run: Run) -> None:
+    :param now: the time, in seconds since 1970.
+    """
+
+    def __init__(self, database: Database, run: Run, now: Callable[[], float]) -> None:
         self._database = database
         self._run = run
-        self._newest = 0
-        self._seen: frozenset[int] = frozenset()
+        self._now = now
+        self._newest: int | None = None
+        self._looked_at = 0.0
+        self._gaps: Sequence[_Gap] = ()
+        self._gave_up_at: float | None = None
+        """When there were too many gaps to ask about."""
 
-    def new(self) -> Deferred[Collection[str]]:
+    def new(self) -> Deferred[Changed]:
         """See :meth:`IChanges.new`."""
         return self._run(self._new)
 
-    def _new(self) -> Collection[str]:
-        statement = select(change.c.id, change.c.phone).where(change.c.id > self._newest - _SEEN_LATE)
+    def _new(self) -> Changed:
+        row = change.c
         with self._database.read() as connection:
-            rows = connection.execute(statement).all()
-        phones = dict.fromkeys(row.phone for row in rows if row.id not in self._seen)
-        self._seen = frozenset(row.id for row in rows)
-        self._newest = max(self._newest, *self._seen, 0)
-        return phones
+            time_now = shared_time(connection, self._now())
+            oldest, newest, time = connection.execute(select(func.min(row.id), func.max(row.id), time_now)).one()
+            oldest, newest = oldest or 0, newest or 0
+            is_all = self._newest is None or self._has_missed(self._newest, oldest, newest, time)
+            since = max(newest - _BEGUN_BEFORE, 0) if self._newest is None or is_all else self._newest
+            if is_all:
+                self._gaps, self._gave_up_at = (), None
+            wanted = [row.id.between(gap.first, gap.last) for gap in self._gaps]
+            if newest > since or wanted:
+                rows = connection.execute(select(row.id, row.phone).where(or_(row.id > since, *wanted))).all()
+            else:
+                rows = []
+        seen = sorted(found.id for found in rows)
+        self._newest = max([since, newest, *seen[-1:]])
+        self._looked_at = time
+        late = [gap for gap in self._gaps if time - gap.noticed_at < _LATE_MAX]
+        gaps = [*_without(late, seen), *_without([_Gap(since + 1, self._newest, time)], seen)]
+        if len(gaps) > _GAPS_MAX:
+            gaps, self._gave_up_at = [], time
+        self._gaps = gaps
+        return Changed(dict.fromkeys(found.phone for found in rows), time, is_all)
+
+    def _has_missed(self, seen: int, oldest: int, newest: int, time: float) -> bool:
+        """Tell whether changes may be gone that were not seen: it was too long ago, or others had another database."""
+        if not -_LATE_MAX < time - self._looked_at < KEPT / 2 or oldest > seen + 1 or newest < seen:
+            return True
+        return self._gave_up_at is not None and time - self._gave_up_at >= _LATE_MAX
+
+
+def _without(gaps: Iterable[_Gap], seen: Sequence[int]) -> Iterator[_Gap]:
+    """What is left of gaps when these ids, in order, were seen."""
+    for gap in gaps:
+        ids = [gap.first - 1, *(one for one in seen if gap.first <= one <= gap.last), gap.last + 1]
+        for one, next_ in pairwise(ids):
+            if next_ - one > 1:
+                yield _Gap(one + 1, next_ - 1, gap.noticed_at)

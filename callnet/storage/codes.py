@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from callnet.storage.database import Database
-from callnet.storage.sql import Run
+from callnet.storage.sql import Run, shared_time
 from callnet.storage.tables import one_time_code
 from callnet.storage_interfaces import ICodes
 
@@ -31,21 +31,23 @@ class SqlCodes:
     def _put(self, phone: str, digest: bytes, now: float, valid_for: float, most: int) -> bool:
         row = one_time_code.c
         with self._database.write() as connection:
-            connection.execute(one_time_code.delete().where(row.since < now - _HOUR, row.expires_at < now))
+            self._database.take_turns(connection, phone)
+            time = shared_time(connection, now)
+            connection.execute(one_time_code.delete().where(row.since < time - _HOUR, row.expires_at < time))
             sent = connection.execute(
-                select(row.since, row.sent).where(row.phone == phone, row.since >= now - _HOUR).with_for_update()
+                select(row.since, row.sent).where(row.phone == phone, row.since >= time - _HOUR)
             ).first()
             if sent is not None and sent.sent >= most:
                 return False
-            new = {
-                "phone": phone,
-                "digest": digest,
-                "expires_at": now + valid_for,
-                "tries": 0,
-                "since": now if sent is None else sent.since,
-                "sent": 1 if sent is None else sent.sent + 1,
-            }
-            connection.execute(self._database.insert_or_replace(one_time_code), [new])
+            new = self._database.insert_or_replace(one_time_code).values(
+                phone=phone,
+                digest=digest,
+                expires_at=time + valid_for,
+                tries=0,
+                since=time if sent is None else sent.since,
+                sent=1 if sent is None else sent.sent + 1,
+            )
+            connection.execute(new)
         return True
 
     def try_(self, phone: str, now: float, most: int) -> Deferred[bytes | None]:
@@ -54,12 +56,12 @@ class SqlCodes:
 
     def _try(self, phone: str, now: float, most: int) -> bytes | None:
         row = one_time_code.c
-        statement = (
-            update(one_time_code)
-            .where(row.phone == phone, row.expires_at > now, row.tries < most)
-            .values(tries=row.tries + 1)
-        )
         with self._database.write() as connection:
+            statement = (
+                update(one_time_code)
+                .where(row.phone == phone, row.expires_at > shared_time(connection, now), row.tries < most)
+                .values(tries=row.tries + 1)
+            )
             if not connection.execute(statement).rowcount:
                 return None
             kept: bytes | None = connection.scalar(select(row.digest).where(row.phone == phone))

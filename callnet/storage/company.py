@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from math import inf
 from typing import Final
 
 from sqlalchemy import Connection, select, tuple_
@@ -17,8 +18,6 @@ from callnet.storage.tables import call_history, contact, heard_until
 
 MISSED_MAX: Final = 50
 """So many missed calls a device is told of; the history has all of them."""
-WRITTEN_LATE: Final = 3.0
-"""Seconds that may go by from the end of a call until the history has it."""
 
 _call = call_history.c
 _heard = heard_until.c
@@ -26,26 +25,33 @@ _heard = heard_until.c
 
 @implementer(ICompanyRecords)
 class SqlCompany:
-    """The lists of contacts, the history, and until when each device has heard of it."""
+    """The lists of contacts, the history, and until when each device has heard of it.
 
-    def __init__(self, database: Database, run: Run) -> None:
+    :param mutual: of the contacts of a phone, tell only of those that list it, too.
+    """
+
+    def __init__(self, database: Database, run: Run, mutual: bool = False) -> None:
         self._database = database
         self._run = run
+        self._mutual = mutual
 
     def met(self, devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Company]]:
         """See :meth:`ICompanyRecords.met`."""
         return self._run(self._met, tuple(sorted(devices)), now)
 
     def _met(self, devices: Collection[DeviceAddress], now: float) -> Mapping[DeviceAddress, Company]:
-        with self._database.write() as connection:
+        with self._database.write(may_be_lost=True) as connection:
             heard = _heard_until(connection, devices)
-            since = {device: heard.get(device, now) for device in devices}
+            since = {device: min(heard.get(device, now), now) for device in devices}  # a clock may have been set back
             found = {
-                device: Company(_contacts(connection, device.phone), _missed(connection, device.phone, since[device]))
+                device: Company(
+                    self._listed(connection, device.phone), *_missed(connection, device.phone, since[device])
+                )
                 for device in devices
             }
-            rows = [_row(device, max(at, now - WRITTEN_LATE)) for device, at in since.items()]
-            connection.execute(self._database.insert_or_replace(heard_until), rows)
+            new = [_row(device, now) for device in devices if heard.get(device, inf) > now]
+            if new:
+                connection.execute(self._database.insert_or_replace(heard_until), new)
         return found
 
     def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:
@@ -54,16 +60,23 @@ class SqlCompany:
 
     def _contacts_of(self, phone: str) -> frozenset[str]:
         with self._database.read() as connection:
-            return _contacts(connection, phone)
+            return self._listed(connection, phone)
 
-    def left(self, devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
-        """See :meth:`ICompanyRecords.left`."""
-        return self._run(self._left, dict(devices))
+    def _listed(self, connection: Connection, phone: str) -> frozenset[str]:
+        statement = select(contact.c.contact).where(contact.c.owner == phone)
+        if self._mutual:
+            back = contact.alias()
+            statement = statement.join(back, (back.c.owner == contact.c.contact) & (back.c.contact == phone))
+        return frozenset(connection.scalars(statement))
 
-    def _left(self, devices: Mapping[DeviceAddress, float]) -> None:
-        with self._database.write() as connection:
+    def heard(self, devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
+        """See :meth:`ICompanyRecords.heard`."""
+        return self._run(self._note, dict(devices))
+
+    def _note(self, devices: Mapping[DeviceAddress, float]) -> None:
+        with self._database.write(may_be_lost=True) as connection:
             rows = [_row(device, devices[device]) for device in sorted(devices)]
-            connection.execute(self._database.insert_or_replace(heard_until), rows)
+            connection.execute(self._database.insert_or_raise(heard_until, "at"), rows)
 
 
 def _row(device: DeviceAddress, at: float) -> dict[str, str | float]:
@@ -76,18 +89,16 @@ def _heard_until(connection: Connection, devices: Collection[DeviceAddress]) -> 
     return {DeviceAddress(row.phone, row.device_id): row.at for row in rows}
 
 
-def _contacts(connection: Connection, phone: str) -> frozenset[str]:
-    return frozenset(connection.scalars(select(contact.c.contact).where(contact.c.owner == phone)))
-
-
-def _missed(connection: Connection, phone: str, since: float) -> list[MissedCall]:
+def _missed(connection: Connection, phone: str, since: float) -> tuple[list[MissedCall], float]:
     statement = (
-        select(_call.room_id, _call.peer_phone, _call.peer_device_id, _call.device_id, _call.started_at)
+        select(_call.room_id, _call.peer_phone, _call.peer_device_id, _call.device_id, _call.started_at, _call.ended_at)
         .where(_call.phone == phone, _call.incoming, _call.outcome == "missed", _call.ended_at > since)
         .order_by(_call.started_at.desc())
         .limit(MISSED_MAX)
     )
-    return [
+    rows = connection.execute(statement).all()
+    calls = [
         MissedCall(RoomId(row.room_id), row.peer_phone, row.peer_device_id, row.device_id, row.started_at)
-        for row in connection.execute(statement)
+        for row in rows
     ]
+    return calls, max((row.ended_at for row in rows), default=0.0)

@@ -5,7 +5,7 @@ Nothing here returns before the database has answered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, select
@@ -57,12 +57,16 @@ def add(
             rows = [{"owner": pair.owner, "contact": pair.contact, "name": pair.name} for pair in some]
             if rows:
                 connection.execute(insert, rows)
-        changes.note(connection, [pair.owner for pair in (*pairs, *missing, *gone)], now)
+        note_pairs(connection, [(pair.owner, pair.contact) for pair in (*pairs, *missing, *gone)], now)
 
 
 def remove(database: Database, owner: str, other: str, now: float) -> bool:
     """Take a pair out; tell whether it was there."""
-    return _take_out(database, contact, owner, contact.c.contact == other, now)
+    with database.write() as connection:
+        is_out = _take_out(connection, contact, owner, contact.c.contact == other)
+        if is_out:
+            note_pairs(connection, [(owner, other)], now)
+        return is_out
 
 
 def block(database: Database, owner: str, phone: str, now: float) -> None:
@@ -81,7 +85,19 @@ def block(database: Database, owner: str, phone: str, now: float) -> None:
 
 def unblock(database: Database, owner: str, phone: str, now: float) -> bool:
     """Have ``owner`` block a phone no more; tell whether it did."""
-    return _take_out(database, blocked, owner, blocked.c.phone == phone, now)
+    with database.write() as connection:
+        is_out = _take_out(connection, blocked, owner, blocked.c.phone == phone)
+        if is_out:
+            changes.note(connection, [owner], now)
+        return is_out
+
+
+def note_pairs(connection: Connection, pairs: Iterable[tuple[str, str]], now: float) -> None:
+    """Write down, within a transaction, that these were put in lists, or taken out.
+
+    That is news for both: each may be shown devices of the other only while both list each other.
+    """
+    changes.note(connection, [phone for pair in pairs for phone in pair], now)
 
 
 def require_room(connection: Connection, table: Table, owner: str, most: int) -> None:
@@ -94,12 +110,8 @@ def require_room(connection: Connection, table: Table, owner: str, most: int) ->
         raise DataInvalid(f"the list is full: it takes {most} phones")
 
 
-def _take_out(database: Database, table: Table, owner: str, which: ColumnElement[bool], now: float) -> bool:
-    with database.write() as connection:
-        is_out = connection.execute(table.delete().where(table.c.owner == owner, which)).rowcount > 0
-        if is_out:
-            changes.note(connection, [owner], now)
-        return is_out
+def _take_out(connection: Connection, table: Table, owner: str, which: ColumnElement[bool]) -> bool:
+    return connection.execute(table.delete().where(table.c.owner == owner, which)).rowcount > 0
 
 
 def pairs_of(database: Database, owner: str | None) -> Sequence[Pair]:
@@ -118,6 +130,23 @@ def blocks_of(database: Database, owner: str | None) -> Sequence[Block]:
         statement = statement.where(blocked.c.owner == owner)
     with database.read() as connection:
         return [Block(row.owner, row.phone) for row in connection.execute(statement)]
+
+
+def devices_of(database: Database, phone: str) -> int | None:
+    """How many devices an account has; ``None``: there is no such account."""
+    row = account_device.c
+    with database.read() as connection:
+        if connection.scalar(select(account.c.phone).where(account.c.phone == phone)) is None:
+            return None
+        return connection.scalar(select(func.count()).select_from(account_device).where(row.phone == phone))
+
+
+def is_listed(database: Database, owner: str, phone: str) -> bool:
+    """Whether the list of ``owner`` has this phone."""
+    row = contact.c
+    with database.read() as connection:
+        listed = select(row.contact).where(row.owner == owner, row.contact == phone)
+        return connection.scalar(listed) is not None
 
 
 def accounts(database: Database) -> Sequence[Account]:

@@ -17,7 +17,7 @@ from threading import Event
 from typing import Any, Final
 
 from psycopg import OperationalError
-from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url, select, text
 from sqlalchemy import exc as sql_errors
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import StaticPool
@@ -26,12 +26,15 @@ from callnet.errors import StartError, Unavailable, root_cause
 from callnet.operations import files
 from callnet.storage import schema
 from callnet.storage.postgresql import PatientConnection
+from callnet.storage.tables import account
 
 _WRITES = "callnet_writes"
-"""The execution option of connections whose transactions write."""
+"""The execution option of connections whose transactions write: what SQLite calls ``synchronous``."""
 
 _BUSY_TIMEOUT = 10.0
 """How long a process waits for another that writes to the same SQLite file, in seconds."""
+_LOOKS_EVERY: Final = 100
+"""Milliseconds after which it looks whether anybody still wants it to."""
 
 _POSTGRESQL_THREADS: Final = 4
 
@@ -45,6 +48,10 @@ _POSTGRESQL_TIMEOUTS = {
 _TURNS: Final = 0x63616C6C
 """``call``. PostgreSQL's locks for turns are pairs of numbers that begin with it, and no others are pairs."""
 _TAKE_TURNS: Final = text("SELECT pg_advisory_xact_lock(:space, hashtext(:subject))")
+
+_ROOM: Final = 2**20
+"""Bytes without which the disk counts as full."""
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _AWAY = (sql_errors.OperationalError, sql_errors.InterfaceError, sql_errors.TimeoutError, OSError)
 
@@ -66,7 +73,9 @@ class Database:
         self._reading = (
             self._engine if self._is_sqlite else self._engine.execution_options(isolation_level="AUTOCOMMIT")
         )
-        self._writing = self._engine.execution_options(**{_WRITES: True})
+        self._writing, self._writing_loosely = (
+            self._engine.execution_options(**{_WRITES: level}) for level in ("FULL", "NORMAL")
+        )
 
     @property
     def threads(self) -> int:
@@ -108,8 +117,11 @@ class Database:
         """
         with self.read() as connection, closing(sqlite3.connect(path)) as copy:
             source: Any = connection.connection.driver_connection
-            source.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")
+            try:
+                source.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")
+            except sqlite3.Error as error:
+                raise Unavailable(f"the copy cannot be written: {error}") from None
 
     def clock_difference(self) -> float:
         """By how many seconds the clock of its server is ahead of this machine's; 0 for SQLite, which has none.
@@ -123,12 +135,16 @@ class Database:
             return float(theirs) - time.time()
 
     def ping(self) -> None:
-        """Make sure that it answers.
+        """Make sure that it answers, and that there is room for more.
 
-        :raises Unavailable: the database cannot be reached.
+        :raises Unavailable: the database cannot be reached, is damaged, or the disk is full.
         """
+        if self.file is not None:
+            disk = os.statvfs(self.file.parent)
+            if disk.f_bavail * disk.f_frsize < _ROOM:
+                raise Unavailable("the disk is full")
         with self.read() as connection:
-            connection.exec_driver_sql("SELECT 1")
+            connection.execute(select(account.c.phone).limit(1))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -140,12 +156,13 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Do a transaction: all of it, or after an error nothing.
+    def write(self, may_be_lost: bool = False) -> Iterator[Connection]:
+        """Do a transaction: all of it, or after an error nothing. When it is done, a power failure does not undo it.
 
+        :param may_be_lost: it may, on SQLite, for a few seconds: nobody was promised anything.
         :raises Unavailable: the database cannot be reached.
         """
-        with _translated(), self._writing.begin() as connection:
+        with _translated(), (self._writing_loosely if may_be_lost else self._writing).begin() as connection:
             yield connection
 
     def take_turns(self, connection: Connection, subject: str) -> None:
@@ -203,6 +220,13 @@ class Database:
         others = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
         return insert.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=others)
 
+    def insert_or_raise(self, table: Table, column: str) -> Insert:
+        """An ``INSERT`` that gives a row that is there already a greater value of this column, and no smaller one."""
+        insert = self._insert(table)
+        new = insert.excluded[column]
+        keys = list(table.primary_key.columns)
+        return insert.on_conflict_do_update(index_elements=keys, set_={column: new}, where=table.c[column] < new)
+
     def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         return sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
 
@@ -215,7 +239,7 @@ class Database:
         )
         directory = None if self.in_memory else os.path.dirname(os.path.abspath(self._url.database or ""))
         event.listen(engine, "connect", partial(_prepare_sqlite, directory))
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", partial(_begin_sqlite, self._given_up))
         return engine
 
     def _postgresql_engine(self) -> Engine:
@@ -253,6 +277,10 @@ def _translated() -> Iterator[None]:
         yield
     except _AWAY as error:
         raise Unavailable("the database cannot be reached") from error
+    except sql_errors.DatabaseError as error:
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            raise
+        raise Unavailable("the database is damaged") from error
 
 
 def _parse(given: str) -> URL:
@@ -290,11 +318,31 @@ def _prepare_sqlite(directory: str | None, connection: Any, _record: object) -> 
     if directory is not None:
         with _alone_in(directory):
             connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(given_up: Event, connection: Connection) -> None:
     # A transaction that reads before it writes fails beside another writer, whatever the busy timeout.
-    if connection.get_execution_options().get(_WRITES):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    level = connection.get_execution_options().get(_WRITES)
+    if level is None:
+        return
+    driver: Any = connection.connection.driver_connection
+    until = time.monotonic() + _BUSY_TIMEOUT
+    # SQLite's own wait cannot be interrupted, so it waits for short times.
+    driver.execute(f"PRAGMA busy_timeout = {_LOOKS_EVERY}")
+    driver.execute(f"PRAGMA synchronous = {level}")  # with NORMAL the log of a transaction need not be on the disk
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            except sql_errors.OperationalError as error:
+                if given_up.is_set() or not _is_busy(error) or time.monotonic() > until:
+                    raise
+            else:
+                return
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT * 1000:.0f}")
+
+
+def _is_busy(error: sql_errors.OperationalError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from callnet.accounts.past_calls import PastCallRow, row_of
 from callnet.model import EVERY_DEVICE, DeviceAddress
@@ -29,18 +29,39 @@ from callnet.storage.tables import (
     push_registration,
     quiet_hours,
 )
-from callnet.storage_interfaces import Revocation
 
 
-def provision(database: Database, phone: str, device_ids: Sequence[str], now: float, is_told: bool = False) -> None:
+def provision(
+    database: Database,
+    phone: str,
+    device_ids: Sequence[str],
+    now: float,
+    is_told: bool = False,
+    secrets: Mapping[str, bytes] | None = None,
+) -> Collection[str]:
     """Make sure that an account and these devices of it exist. What is there is left as it is.
 
     :param is_told: whether a program of the operator's is to be told of devices that are made.
+    :param secrets: SHA-256 of the secret that each device needs if it is made now; ``None``: they need none.
+    :return: the devices that have the secret given here, since they were made now.
     """
-    rows = [{"phone": phone, "device_id": device_id} for device_id in device_ids]
+    given = secrets or {}
+    rows = [{"phone": phone, "device_id": device_id, "secret": given.get(device_id)} for device_id in device_ids]
     with database.write() as connection:
         make(database, connection, [phone], rows, now if is_told else None)
         changes.note(connection, [phone], now)
+        row = account_device.c
+        kept = connection.execute(select(row.device_id, row.secret).where(row.phone == phone)).all()
+    return {
+        found.device_id for found in kept if found.secret is not None and found.secret == given.get(found.device_id)
+    }
+
+
+def devices_without_secret(database: Database) -> int:
+    """How many devices there are that need no secret."""
+    row = account_device.c
+    with database.read() as connection:
+        return connection.scalar(select(func.count()).select_from(account_device).where(row.secret.is_(None))) or 0
 
 
 def set_secret(database: Database, address: DeviceAddress, secret: bytes | None, now: float) -> bool:
@@ -123,10 +144,10 @@ def export(database: Database, phone: str) -> PersonalData | None:
     )
 
 
-def delete(database: Database, phone: str, now: float, expires_at: float) -> bool:
+def delete(database: Database, phone: str, clock: Callable[[], float]) -> bool:
     """Remove all that is kept of a phone, and revoke its tokens; tell whether there was anything.
 
-    :param expires_at: from then on every token has expired that was issued until now.
+    :param clock: the time of this machine, see :func:`shared_time`.
     """
     with database.write() as connection:
         database.take_turns(connection, phone)  # first of all: who has the turn may wait for a row
@@ -144,19 +165,21 @@ def delete(database: Database, phone: str, now: float, expires_at: float) -> boo
             (account, account.c.phone),
         ):
             removed += connection.execute(table.delete().where(owner == phone)).rowcount
-        removed += outbox.drop(connection, outbox.names(phone), now)
-        everything = Revocation(DeviceAddress(phone, EVERY_DEVICE), expires_at, before=now)
-        revoking.revoke(database, connection, everything, now)
+        removed += outbox.drop(connection, outbox.names(phone), clock())
+        revoking.revoke_all(database, connection, DeviceAddress(phone, EVERY_DEVICE), clock)
     return removed > 0
 
 
-def revoke(database: Database, revoked: Revocation, now: float) -> bool:
-    """Revoke tokens; tell whether their device, or for ``*`` their phone, is known."""
-    phone, device_id = revoked.device
+def revoke(database: Database, device: DeviceAddress, clock: Callable[[], float]) -> bool:
+    """Revoke all tokens that a device, or with ``*`` any device of a phone, has until now; tell whether it is known.
+
+    :param clock: the time of this machine, see :func:`shared_time`.
+    """
+    phone, device_id = device
     known = select(account.c.phone).where(account.c.phone == phone)
     if device_id != EVERY_DEVICE:
         row = account_device.c
         known = select(row.phone).where(row.phone == phone, row.device_id == device_id)
     with database.write() as connection:
-        revoking.revoke(database, connection, revoked, now)
+        revoking.revoke_all(database, connection, device, clock)
         return connection.execute(known).first() is not None

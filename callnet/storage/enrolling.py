@@ -11,13 +11,14 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from msgspec import Struct
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, func, select, tuple_
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from callnet.errors import PhoneInvalid, Unavailable
+from callnet.errors import DeviceInvalid, PhoneInvalid, Unavailable
+from callnet.logger import Logger
 from callnet.model import DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database
@@ -26,8 +27,13 @@ from callnet.storage.sql import Run
 from callnet.storage.tables import account, account_device
 from callnet.storage_interfaces import Enrolled, IAccounts
 
+log = Logger()
+
 _TOGETHER: Final = 500
 """Devices that are looked up in one transaction, at most."""
+
+UNUSED_FOR: Final = 7 * 86400.0
+"""Seconds after which a device is forgotten at the earliest that a login has made and that was never used."""
 
 _KNOWN: Final = 10_000
 """Devices that are remembered to be known."""
@@ -52,19 +58,38 @@ class _Found(Struct):
     devices: Mapping[DeviceAddress, Enrolled]
     phones: Collection[str]
     """Those of the phones without a device that was asked for that have an account."""
+    refused: Collection[DeviceAddress] = ()
+    """Devices that were not made: their phones have enough."""
+    forgotten: int = 0
+    """So many devices were forgotten, since they were never used."""
+
+
+class Newcomers(Struct, frozen=True):
+    """What becomes of devices that logins make."""
+
+    now: Callable[[], float]
+    """The time, in seconds since 1970."""
+    most: Callable[[], int]
+    """So many of them a phone may have; 0: any number."""
+    unused_for: float
+    """Seconds after which one is forgotten that was never used; no token of it is valid any more then."""
+    is_told: bool
+    """Whether a program of the operator's is told of them."""
 
 
 @implementer(IAccounts)
 class SqlAccounts:
-    """The accounts in a database.
+    """The accounts in a database."""
 
-    :param told_at: the time, in seconds since 1970, if a program of the operator's is told of devices that are made.
-    """
-
-    def __init__(
-        self, database: Database, run: Run, clock: IReactorTime, told_at: Callable[[], float] | None = None
-    ) -> None:
-        self._told_at = told_at
+    def __init__(self, database: Database, run: Run, clock: IReactorTime, newcomers: Newcomers | None = None) -> None:
+        self._newcomers = newcomers or Newcomers(clock.seconds, lambda: 0, UNUSED_FOR, False)
+        self._used: dict[DeviceAddress, None] = {}
+        """Devices that are used, of which that is still to be written down."""
+        self._is_noting = False
+        self.refused = 0
+        """Devices that were not made, since their phones had enough."""
+        self.forgotten = 0
+        """Devices that were forgotten, since they were never used."""
         self._database = database
         self._run = run
         self._known = _Known(clock)
@@ -72,6 +97,8 @@ class SqlAccounts:
         self._is_asking = False
         self._changed: set[str] = set()
         """Phones that have changed since the database was asked what it is at work on."""
+        self._asked: Collection[str] = ()
+        """The phones that it is at work on."""
 
     def enrol(self, address: DeviceAddress, offer: bytes) -> Deferred[Enrolled]:
         """See :meth:`IAccounts.enrol`."""
@@ -85,16 +112,43 @@ class SqlAccounts:
         """See :meth:`IAccounts.claim`."""
         return self._run(self._claim, address, offered, now).addCallback(self._claimed, address)
 
+    def used(self, address: DeviceAddress) -> None:
+        """See :meth:`IAccounts.used`."""
+        known = self._known.get(address)
+        if known is not None and not known.is_unused:
+            return
+        self._used[address] = None
+        if not self._is_noting:
+            self._note_used()
+
+    def _note_used(self) -> None:
+        """Write it down, for all that have come while the database was at work together."""
+        self._is_noting = True
+        some = list(islice(self._used, _TOGETHER))
+        for address in some:
+            del self._used[address]
+        self._run(self._use, some).addCallbacks(self._noted, self._not_noted).addErrback(_failed)
+
+    def _noted(self, phones: Collection[str]) -> None:
+        self.forget(phones)
+        self._is_noting = False
+        if self._used:
+            self._note_used()
+
+    def _not_noted(self, failure: Failure) -> None:
+        self._is_noting = False
+        self._used.clear()
+        failure.trap(Unavailable)
+
     def offer(self, address: DeviceAddress, offer: bytes, now: float) -> Deferred[None]:
         """See :meth:`IAccounts.offer`."""
         return self._run(self._offer, address, offer, now).addCallback(lambda _: self.forget([address.phone]))
 
-    def forget(self, phones: Iterable[str]) -> None:
-        """Look these up again when they ask the next time: something has changed."""
-        changed = set(phones)
-        self._known.forget(changed)
+    def forget(self, phones: Collection[str] | None) -> None:
+        """Look these, or with ``None`` all, up again when they ask the next time: something has changed."""
+        self._known.forget(phones)
         if self._is_asking:
-            self._changed |= changed
+            self._changed.update(self._asked if phones is None else phones)
 
     def _find(self, address: DeviceAddress, offer: bytes | None) -> Deferred[Enrolled | None]:
         known = self._known.get(address)
@@ -110,12 +164,14 @@ class SqlAccounts:
 
     def _ask(self) -> None:
         self._is_asking = True
-        self._changed.clear()
         asked = {address: self._waiting.pop(address) for address in list(islice(self._waiting, _TOGETHER))}
+        self._asked = {address.phone for address in asked}
         self._look_up(asked).addCallback(lambda _: self._go_on())
 
     def _go_on(self) -> None:
         self._is_asking = False
+        self._asked = ()
+        self._changed.clear()
         if self._waiting:
             self._ask()
 
@@ -126,9 +182,13 @@ class SqlAccounts:
 
     def _found(self, found: _Found, asked: _Questions) -> None:
         self._known.add({a: device for a, device in found.devices.items() if a.phone not in self._changed})
+        self.refused += len(found.refused)
+        self.forgotten += found.forgotten
         for address, questions in asked.items():
             for question in questions:
-                if address in found.devices or address.phone in found.phones or question.offer is not None:
+                if address in found.refused:
+                    question.answer.errback(DeviceInvalid("the phone has as many devices as logins may make"))
+                elif address in found.devices or address.phone in found.phones or question.offer is not None:
                     question.answer.callback(found.devices.get(address))
                 else:
                     question.answer.errback(PhoneInvalid("phone is not an account"))
@@ -155,19 +215,63 @@ class SqlAccounts:
             unknown = {address.phone for address, offer in missing.items() if offer is None}
             phones = _read_phones(connection, unknown) if unknown else ()
         new = {address: offer for address, offer in missing.items() if offer is not None}
+        refused: Collection[DeviceAddress] = ()
+        forgotten = 0
         if new:
-            self._make(new)
+            refused, forgotten = self._make(new)
             with self._database.read() as connection:  # another process may have been faster
                 found |= _read_devices(connection, list(new))
-        return _Found(found, phones)
+        return _Found(found, phones, refused - found.keys() if refused else (), forgotten)
 
-    def _make(self, new: Mapping[DeviceAddress, bytes]) -> None:
-        phones = dict.fromkeys(address.phone for address in new)
-        rows = [
-            {"phone": address.phone, "device_id": address.device_id, "offered": offer} for address, offer in new.items()
-        ]
+    def _make(self, new: Mapping[DeviceAddress, bytes]) -> tuple[set[DeviceAddress], int]:
+        """Make these, and forget devices that were never used. Answers with what was not made, and how many were."""
+        newcomers = self._newcomers
+        now, most = newcomers.now(), newcomers.most()
+        made = dict(new)
         with self._database.write() as connection:
-            make(self._database, connection, phones, rows, None if self._told_at is None else self._told_at())
+            forgotten = self._forget_unused(connection, now)
+            if most:
+                room = self._room(connection, {address.phone for address in new}, most)
+                for address in new:
+                    room[address.phone] -= 1
+                    if room[address.phone] < 0:
+                        del made[address]
+            rows = [
+                {**address._asdict(), "offered": offer, "by_login": True, "unused_since": now}
+                for address, offer in made.items()
+            ]
+            if rows:
+                phones = dict.fromkeys(address.phone for address in made)
+                make(self._database, connection, phones, rows, now if newcomers.is_told else None)
+        return new.keys() - made.keys(), forgotten
+
+    def _forget_unused(self, connection: Connection, now: float) -> int:
+        row = account_device.c
+        unused = row.unused_since < now - self._newcomers.unused_for
+        phones = connection.scalars(account_device.delete().where(unused).returning(row.phone)).all()
+        if phones:
+            changes.note(connection, phones, now)
+        return len(phones)
+
+    def _room(self, connection: Connection, phones: Collection[str], most: int) -> dict[str, int]:
+        """How many further devices each phone may have."""
+        row = account_device.c
+        for phone in sorted(phones):
+            self._database.take_turns(connection, phone)
+        count = select(row.phone, func.count()).where(row.phone.in_(sorted(phones)), row.by_login).group_by(row.phone)
+        return dict.fromkeys(phones, most) | {phone: most - number for phone, number in connection.execute(count)}
+
+    def _use(self, addresses: Collection[DeviceAddress]) -> Collection[str]:
+        """Write down that these are used; the phones of which some were not."""
+        row = account_device.c
+        pairs = [(address.phone, address.device_id) for address in addresses]
+        unused = tuple_(row.phone, row.device_id).in_(pairs) & row.unused_since.is_not(None)
+        with self._database.read() as connection:
+            phones = connection.scalars(select(row.phone).where(unused)).all()
+        if phones:
+            with self._database.write() as connection:
+                connection.execute(account_device.update().where(unused).values(unused_since=None))
+        return frozenset(phones)
 
     def _offer(self, address: DeviceAddress, offer: bytes, now: float) -> None:
         row = account_device.c
@@ -181,7 +285,7 @@ class SqlAccounts:
         statement = (
             account_device.update()
             .where(row.phone == address.phone, row.device_id == address.device_id, row.offered == offered)
-            .values(secret=offered, offered=None)
+            .values(secret=offered, offered=None, unused_since=None)
         )
         with self._database.write() as connection:
             claimed = connection.execute(statement).rowcount > 0
@@ -192,6 +296,10 @@ class SqlAccounts:
     def _claimed(self, claimed: bool, address: DeviceAddress) -> bool:
         self.forget([address.phone])
         return claimed
+
+
+def _failed(failure: Failure) -> None:
+    log.failure("writing down which devices are used", failure)
 
 
 def _must_be_there(found: Enrolled | None) -> Enrolled:
@@ -208,11 +316,13 @@ def _read_devices(connection: Connection, addresses: Sequence[DeviceAddress]) ->
     row = account_device.c
     # SQLAlchemy keeps the values of the first statement of a kind for ever: they had better be none of ours.
     pairs = [(address.phone, address.device_id) for address in addresses]
-    statement = select(row.phone, row.device_id, row.secret, row.offered).where(
+    statement = select(row.phone, row.device_id, row.secret, row.offered, row.unused_since).where(
         tuple_(row.phone, row.device_id).in_(pairs)
     )
     return {
-        DeviceAddress(found.phone, found.device_id): Enrolled(found.secret, found.offered)
+        DeviceAddress(found.phone, found.device_id): Enrolled(
+            found.secret, found.offered, found.unused_since is not None
+        )
         for found in connection.execute(statement)
     }
 
@@ -242,8 +352,10 @@ class _Known:
         while len(self._since) > _KNOWN:
             del self._since[next(iter(self._since))]
 
-    def forget(self, phones: Collection[str]) -> None:
-        """Forget all devices of these phones."""
-        if phones:
+    def forget(self, phones: Collection[str] | None) -> None:
+        """Forget all devices of these phones, or with ``None`` of all."""
+        if phones is None:
+            self._since.clear()
+        elif phones:
             for address in [address for address in self._since if address.phone in phones]:
                 del self._since[address]

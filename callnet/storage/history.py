@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Table, select, tuple_
+from sqlalchemy import Column, Connection, Select, Table, select, tuple_
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -20,6 +20,8 @@ _FORGOTTEN_AT_ONCE: Final = 1000
 
 _row = call_history.c
 _PLACE: Final = (_row.started_at, _row.room_id, _row.incoming)
+_KEY: Final = (_row.phone, *_PLACE)
+_NEWEST_FIRST: Final = tuple(column.desc() for column in _PLACE)
 
 
 @implementer(IHistory)
@@ -27,12 +29,14 @@ class SqlHistory:
     """The history, for the daemon.
 
     :param contacts_only: whether nobody but contacts may call.
+    :param rows_max: of each phone about so many calls are kept, the newest; 0: any number.
     """
 
-    def __init__(self, database: Database, run: Run, contacts_only: bool) -> None:
+    def __init__(self, database: Database, run: Run, contacts_only: bool, rows_max: int) -> None:
         self._database = database
         self._run = run
         self._contacts_only = contacts_only
+        self._rows_max = rows_max
 
     def write(self, calls: Sequence[PastCall]) -> Deferred[None]:
         """See :meth:`IHistory.write`."""
@@ -40,13 +44,18 @@ class SqlHistory:
 
     def _write(self, calls: Sequence[PastCall]) -> None:
         in_doubt = [call for call in calls if not call.rang]
-        with self._database.write() as connection:
+        with self._database.write(may_be_lost=True) as connection:
             not_told = unwanted(connection, in_doubt, self._contacts_only)
             # In the order of the table's key: that is a third cheaper, and two nodes do not wait for each other.
             in_order = sorted(calls, key=_key)
             rows = [_as_row(call) for call in in_order if call.rang or call not in not_told]
             if rows:
                 connection.execute(self._database.insert_missing(call_history), rows)
+        # Room ids are random: one call of 256 has its phones looked at, whichever node writes it.
+        looked_at = {call.phone for call in calls if call.room.endswith("00")} if self._rows_max else ()
+        for phone in sorted(looked_at):
+            newest_first = select(*_KEY).where(_row.phone == phone).order_by(*_NEWEST_FIRST)
+            self._remove(newest_first.offset(self._rows_max))
 
     def past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Deferred[Sequence[PastCall]]:
         """See :meth:`IHistory.past_calls`."""
@@ -66,12 +75,14 @@ class SqlHistory:
 
     def _forget_some(self, before: float) -> bool:
         """Remove some, and tell whether there may be more."""
-        keys = tuple_(_row.phone, *_PLACE)
-        old = select(_row.phone, *_PLACE).where(_row.started_at < before).order_by(_row.started_at)
-        with self._database.write() as connection:
-            found = connection.execute(old.limit(_FORGOTTEN_AT_ONCE)).all()
+        return self._remove(select(*_KEY).where(_row.started_at < before).order_by(_row.started_at))
+
+    def _remove(self, unwanted: Select[Any]) -> bool:
+        """Remove some of these, and tell whether there may be more."""
+        with self._database.write(may_be_lost=True) as connection:
+            found = connection.execute(unwanted.limit(_FORGOTTEN_AT_ONCE)).all()
             if found:
-                connection.execute(call_history.delete().where(keys.in_([tuple(one) for one in found])))
+                connection.execute(call_history.delete().where(tuple_(*_KEY).in_([tuple(one) for one in found])))
         return len(found) == _FORGOTTEN_AT_ONCE
 
 
@@ -98,7 +109,7 @@ def past_calls(
     statement = select(call_history).where(_row.phone == phone)
     if after is not None:
         statement = statement.where(tuple_(*_PLACE) < tuple_(after.started_at, after.room, after.incoming))
-    newest_first = statement.order_by(*(column.desc() for column in _PLACE)).limit(limit)
+    newest_first = statement.order_by(*_NEWEST_FIRST).limit(limit)
     return [_as_call(row) for row in connection.execute(newest_first)]
 
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from callnet.model import CONTACTS_MAX, DeviceAddress
-from callnet.storage import changes, contacts
+from callnet.storage import contacts
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
 from callnet.storage.tables import account_device, blocked, contact
@@ -55,7 +55,7 @@ class SqlContacts:
             # The command line takes no turns: it may have put the phone in just now.
             insert = self._database.insert_missing if name is None else self._database.insert_or_replace
             connection.execute(insert(contact), {"owner": owner, "contact": phone, "name": name or ""})
-            changes.note(connection, [owner], now)
+            contacts.note_pairs(connection, [(owner, phone)], now)
 
     def remove(self, owner: str, phone: str, now: float) -> Deferred[None]:
         """See :meth:`IContacts.remove`."""

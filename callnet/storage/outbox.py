@@ -57,7 +57,7 @@ class SqlOutbox:
 
     def _write(self, events: Sequence[OutboxEvent], now: float) -> None:
         in_doubt = [event.unreached for event in events if event.unreached is not None]
-        with self._database.write() as connection:
+        with self._database.write(may_be_lost=True) as connection:
             not_told = unwanted(connection, in_doubt, self._contacts_only)
             put(self._database, connection, [event for event in events if event.unreached not in not_told], now)
 
@@ -72,7 +72,7 @@ class SqlOutbox:
                 return ()
         these = due.limit(most).with_for_update(skip_locked=True).scalar_subquery()
         taken = outbox.update().where(_row.id.in_(these)).values(due_at=until, tries=_row.tries + 1)
-        with self._database.write() as connection:
+        with self._database.write(may_be_lost=True) as connection:
             rows = connection.execute(taken.returning(_row.id, _row.body, _row.tries, _row.created_at)).all()
         return [DueEvent(row.id, row.body.encode(), row.tries) for row in sorted(rows, key=lambda row: row.created_at)]
 
@@ -90,7 +90,7 @@ class SqlOutbox:
                 dead.append({**this, "now": now})
             else:
                 done.append({"this": one.event.id, "now": now})
-        with self._database.write() as connection:
+        with self._database.write(may_be_lost=True) as connection:
             for statement, rows in ((_SET_DONE, done), (_PUT_OFF, put_off), (_SET_DEAD, dead)):
                 if rows:
                     connection.execute(statement, rows)
@@ -116,7 +116,7 @@ class SqlOutbox:
     def _forget_some(self, column: Column[float], before: float) -> bool:
         """Remove some, and tell whether there may be more."""
         old = select(_row.id).where(column < before).order_by(column).limit(_FORGOTTEN_AT_ONCE).scalar_subquery()
-        with self._database.write() as connection:
+        with self._database.write(may_be_lost=True) as connection:
             return connection.execute(outbox.delete().where(_row.id.in_(old))).rowcount == _FORGOTTEN_AT_ONCE
 
 

@@ -13,7 +13,7 @@ from callnet.model import DeviceAddress
 from callnet.storage import changes, revoking
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
-from callnet.storage.tables import covered_by, push_registration
+from callnet.storage.tables import account_device, covered_by, push_registration
 from callnet.storage_interfaces import IPushRegistrations, PushKind, PushRegistration, Revocation
 
 _row = push_registration.c
@@ -45,6 +45,8 @@ class SqlPushRegistrations:
             if is_revoked(revoking.of_phone(connection, phone, registration.created_at)):
                 return False
             connection.execute(self._database.insert_or_replace(push_registration), [row])
+            of_device = covered_by(registration.device, account_device)
+            connection.execute(account_device.update().where(of_device).values(unused_since=None))
             changes.note(connection, [phone], registration.created_at)
         return True
 

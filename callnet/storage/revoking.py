@@ -2,84 +2,164 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import inf, nextafter
 from typing import Final
 
-from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.model import DeviceAddress
+from callnet.config import TOKEN_LIFETIME_MAX
+from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database
-from callnet.storage.sql import Run
+from callnet.storage.sql import Run, shared_time
 from callnet.storage.tables import covered_by, push_registration, revocation
 from callnet.storage_interfaces import IRevocations, Revocation
 
 _NAMED: Final = 1000
 """Phones that a statement names, at most: databases refuse one with tens of thousands, as an import may change."""
+_MARGIN: Final = 2.0
+"""Seconds after a revocation in which logins are still covered where it is not known yet: such a login may have gone by
+a secret that was taken away at the same time. Where it is known, logins count as later than that."""
+
+_row = revocation.c
 
 
-def revoke(database: Database, connection: Connection, revoked: Revocation, now: float) -> None:
+def revoke(database: Database, connection: Connection, revoked: Revocation, clock: Callable[[], float]) -> None:
     """Revoke tokens, within a transaction. Those that have expired since need not be remembered any more.
 
     Nor is a device woken any more of which any token is revoked: somebody else may have it.
+
+    :param clock: the time of this machine, see :func:`shared_time`.
     """
-    database.take_turns(connection, revoked.device.phone)
-    connection.execute(push_registration.delete().where(covered_by(revoked.device, push_registration)))
-    connection.execute(revocation.delete().where(revocation.c.expires_at < now))
+    phone = revoked.device.phone
+    database.take_turns(connection, phone)
+    _stop_waking(connection, revoked.device)
+    connection.execute(revocation.delete().where(_row.expires_at < shared_time(connection, clock())))
+    _insert(connection, revoked)
+    _collapse(connection, phone, clock)
+    changes.note(connection, [phone], clock())
+
+
+def revoke_all(database: Database, connection: Connection, device: DeviceAddress, clock: Callable[[], float]) -> None:
+    """Revoke all tokens that a device, or with ``*`` any device of a phone, has until now, within a transaction.
+
+    :param clock: the time of this machine, see :func:`shared_time`.
+    """
+    database.take_turns(connection, device.phone)
+    _stop_waking(connection, device)
+    _revoke_all(connection, device, clock)
+    changes.note(connection, [device.phone], clock())
+
+
+def _revoke_all(connection: Connection, device: DeviceAddress, clock: Callable[[], float]) -> None:
+    """Put one revocation in the place of all that are covered by it."""
+    covered = covered_by(device, revocation)
+    latest, now = connection.execute(
+        select(func.max(_row.before).filter(covered), shared_time(connection, clock())).select_from(revocation)
+    ).one()
+    # Later than the last one, whatever the clock says: logins that followed it are covered now.
+    before = now + _MARGIN if latest is None else max(now + _MARGIN, nextafter(latest, inf))
+    connection.execute(revocation.delete().where(covered))
+    _insert(connection, Revocation(device, before + TOKEN_LIFETIME_MAX, before))
+
+
+def _collapse(connection: Connection, phone: str, clock: Callable[[], float]) -> None:
+    """See to it that not too many are left of a phone: the device with most of them is to log in again."""
+    number = func.count().label("number")
+    of_devices = (
+        select(_row.device_id, number).where(_row.phone == phone).group_by(_row.device_id).order_by(number.desc())
+    )
+    while True:
+        counts = connection.execute(of_devices).all()
+        if sum(of_device.number for of_device in counts) <= REVOCATIONS_MAX:
+            return
+        most = counts[0]
+        device_id = most.device_id if most.number > 1 else EVERY_DEVICE
+        _revoke_all(connection, DeviceAddress(phone, device_id), clock)
+
+
+def _insert(connection: Connection, revoked: Revocation) -> None:
     row = {
         "phone": revoked.device.phone,
         "device_id": revoked.device.device_id,
         "before": revoked.before,
-        "jti": revoked.jti,
+        "jti": revoked.sid,
         "expires_at": revoked.expires_at,
     }
     connection.execute(insert(revocation), [row])
-    changes.note(connection, [revoked.device.phone], now)
+
+
+def _stop_waking(connection: Connection, device: DeviceAddress) -> None:
+    connection.execute(push_registration.delete().where(covered_by(device, push_registration)))
 
 
 @implementer(IRevocations)
 class SqlRevocations:
-    """Revoked tokens, for the daemon."""
+    """Revoked tokens, for the daemon.
 
-    def __init__(self, database: Database, run: Run) -> None:
+    :param now: the time, in seconds since 1970.
+    """
+
+    def __init__(self, database: Database, run: Run, now: Callable[[], float]) -> None:
         self._database = database
         self._run = run
+        self._now = now
 
-    def revoke(self, revoked: Revocation, now: float) -> Deferred[None]:
+    def revoke(self, revoked: Revocation) -> Deferred[None]:
         """See :meth:`IRevocations.revoke`."""
-        return self._run(self._revoke, revoked, now)
+        return self._run(self._revoke, revoked)
 
-    def _revoke(self, revoked: Revocation, now: float) -> None:
+    def _revoke(self, revoked: Revocation) -> None:
         with self._database.write() as connection:
-            revoke(self._database, connection, revoked, now)
+            revoke(self._database, connection, revoked, self._now)
 
-    def revoked(
-        self, now: float, phones: Collection[str] | None = None
-    ) -> Deferred[Mapping[str, Sequence[Revocation]]]:
+    def revoke_all(self, device: DeviceAddress) -> Deferred[None]:
+        """See :meth:`IRevocations.revoke_all`."""
+        return self._run(self._revoke_all, device)
+
+    def _revoke_all(self, device: DeviceAddress) -> None:
+        with self._database.write() as connection:
+            revoke_all(self._database, connection, device, self._now)
+
+    def revoked(self, phones: Collection[str] | None = None) -> Deferred[Mapping[str, Sequence[Revocation]]]:
         """See :meth:`IRevocations.revoked`."""
-        return self._run(self._revoked, now, phones)
+        return self._run(self._revoked, phones)
 
-    def _revoked(self, now: float, phones: Collection[str] | None) -> Mapping[str, Sequence[Revocation]]:
+    def _revoked(self, phones: Collection[str] | None) -> Mapping[str, Sequence[Revocation]]:
+        found = self._read(phones)
+        crowded = [phone for phone, of_phone in found.items() if len(of_phone) > REVOCATIONS_MAX]
+        if not crowded:
+            return found
+        for phone in crowded:  # an older version of callnet, which knew no limit, has written them
+            with self._database.write() as connection:
+                self._database.take_turns(connection, phone)
+                _collapse(connection, phone, self._now)
+                changes.note(connection, [phone], self._now())
+        return {**found, **self._read(crowded)}
+
+    def _read(self, phones: Collection[str] | None) -> dict[str, Sequence[Revocation]]:
         with self._database.read() as connection:
-            rows = connection.execute(_valid(now, phones if len(phones or ()) <= _NAMED else None)).all()
+            time = shared_time(connection, self._now())
+            rows = connection.execute(_valid(time, phones if len(phones or ()) <= _NAMED else None)).all()
         found: dict[str, list[Revocation]] = {phone: [] for phone in phones or ()}
         for row in rows:
             if phones is None or row.phone in found:
                 found.setdefault(row.phone, []).append(_as_revocation(row))
-        return found
+        return dict(found)
 
 
 def of_phone(connection: Connection, phone: str, now: float) -> Sequence[Revocation]:
-    """What is revoked of a phone and has not expired."""
-    return [_as_revocation(row) for row in connection.execute(_valid(now, [phone]))]
+    """What is revoked of a phone and has not expired. ``now``: see :func:`shared_time`."""
+    return [_as_revocation(row) for row in connection.execute(_valid(shared_time(connection, now), [phone]))]
 
 
-def _valid(now: float, phones: Collection[str] | None) -> Select[tuple[str, str, float, str, float]]:
-    row = revocation.c
-    statement = select(row.phone, row.device_id, row.before, row.jti, row.expires_at).where(row.expires_at >= now)
-    return statement if phones is None else statement.where(row.phone.in_(phones))
+def _valid(time: ColumnElement[float], phones: Collection[str] | None) -> Select[tuple[str, str, float, str, float]]:
+    statement = select(_row.phone, _row.device_id, _row.before, _row.jti, _row.expires_at)
+    statement = statement.where(_row.expires_at >= time)
+    return statement if phones is None else statement.where(_row.phone.in_(phones))
 
 
 def _as_revocation(row: Row[tuple[str, str, float, str, float]]) -> Revocation:

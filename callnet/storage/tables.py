@@ -52,18 +52,26 @@ account_device = Table(
     Column("device_id", _text(DEVICE_ID_MAX), primary_key=True),
     Column("secret", LargeBinary(32)),  # SHA-256 of the secret without which it may not log in
     Column("offered", LargeBinary(32)),  # the same of one that it was offered and has not used yet
+    Column("by_login", Boolean),  # whether a login made it: a phone has a limited number of these
+    Column("unused_since", Double),  # when a login made it, in seconds since 1970, until it is used
+    Index(
+        "account_device_unused",
+        "unused_since",
+        sqlite_where=text("unused_since IS NOT NULL"),
+        postgresql_where=text("unused_since IS NOT NULL"),
+    ),
 )
 
-# Tokens that are refused though they have not expired: one by its id, or all that were issued before a time.
+# Tokens that are refused though they have not expired: those of one login, or of all logins before a time.
 revocation = Table(
     "revocation",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("phone", _text(PHONE_MAX), nullable=False, index=True),
     Column("device_id", _text(DEVICE_ID_MAX), nullable=False),  # * for every device of the phone
-    Column("before", Double),  # seconds since 1970
-    Column("jti", _text(JTI_MAX)),
-    Column("expires_at", Double, nullable=False),  # from then on all these tokens have expired
+    Column("before", Double),  # times are seconds since 1970, by the database's clock
+    Column("jti", _text(JTI_MAX)),  # the id of the login session, which is that of its first token
+    Column("expires_at", Double, nullable=False, index=True),  # from then on all these tokens have expired
 )
 
 # The newest code of each phone that was sent one in the last hour; what is kept is its keyed hash.
@@ -84,7 +92,7 @@ change = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("phone", _text(PHONE_MAX), nullable=False),
-    Column("at", Double, nullable=False),
+    Column("at", Double, nullable=False),  # by the database's clock
     sqlite_autoincrement=True,
 )
 

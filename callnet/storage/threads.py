@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from threading import Thread
 from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.python.threadpool import ThreadPool
 
 from callnet.errors import Unavailable
+from callnet.logger import Logger
 from callnet.operations.histogram import Histogram
 
 LIMIT: Final = 5.0
 """Seconds that anybody waits."""
+STOP_LIMIT: Final = 2.0
+"""Seconds that all together may still wait when the daemon stops."""
+_THREAD_LIMIT: Final = 0.2
+"""Seconds that each thread then has to come back. One that hangs in the system may never do so."""
+
+log = Logger()
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -21,6 +30,14 @@ _T = TypeVar("_T")
 
 class IThreadsReactor(IReactorFromThreads, IReactorTime):
     """What threads need of a reactor."""
+
+
+class _Thread(Thread):
+    """A thread that does not keep the process when it hangs."""
+
+    def join(self, timeout: float | None = _THREAD_LIMIT) -> None:
+        """Wait until it has come to its end, if that does not take long."""
+        super().join(timeout)
 
 
 class Threads:
@@ -34,19 +51,37 @@ class Threads:
         self._reactor = reactor
         self._give_up = give_up
         self._stopping = False
+        self._deadline: IDelayedCall | None = None
+        self._asked: set[Deferred[Any]] = set()
+        """What somebody waits for."""
         self.took: Final = Histogram()
         """Seconds from what was asked to the answer, the wait for a thread included."""
         self._pool = ThreadPool(minthreads=size, maxthreads=size, name="database")
+        self._pool.threadFactory = partial(_Thread, daemon=True)  # type: ignore[assignment]
 
     def start(self) -> None:
         """Start the threads."""
         self._pool.start()
 
+    def stop_soon(self) -> None:
+        """Have whoever still waits in :data:`STOP_LIMIT` be told that the database cannot be reached."""
+        self._deadline = self._reactor.callLater(STOP_LIMIT, self._end)
+
     def stop(self) -> None:
-        """Begin nothing more, wait until what was begun is done or has failed, and end the threads."""
+        """Begin nothing more, wait for a moment until what was begun is done or has failed, and end the threads."""
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
         self._stopping = True
         self._give_up()
         self._pool.stop()
+
+    def _end(self) -> None:
+        self._stopping = True
+        self._give_up()
+        if self._asked:
+            log.warn("the database does not answer: {count} tasks are given up", count=len(self._asked))
+        for asked in list(self._asked):
+            asked.errback(Unavailable("the database is not waited for any more"))
 
     def run(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
         """Call ``function`` in a thread. What nobody waits for any more is not begun.
@@ -56,6 +91,7 @@ class Threads:
         if self._stopping:
             return fail(Unavailable("the database is not asked any more"))
         outcome: Deferred[_T] = Deferred()
+        self._asked.add(outcome)
         asked_at = self._reactor.seconds()
 
         def work() -> _T:
@@ -69,10 +105,15 @@ class Threads:
 
         def answered(deliver: Callable[[Any], None], result: object) -> None:
             self.took.count(self._reactor.seconds() - asked_at)
-            deliver(result)
+            if not outcome.called:
+                deliver(result)
+
+        def told(result: Any) -> Any:
+            self._asked.discard(outcome)
+            return result
 
         self._pool.callInThreadWithCallback(done, work)
-        return outcome.addTimeout(LIMIT, self._reactor, _too_late)
+        return outcome.addBoth(told).addTimeout(LIMIT, self._reactor, _too_late)
 
 
 def _too_late(_result: object, seconds: float) -> NoReturn:

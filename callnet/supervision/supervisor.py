@@ -30,9 +30,17 @@ class Workers:
     """All workers.
 
     :param settings: what they serve by.
+    :param own: what the parent has counted itself.
     """
 
-    def __init__(self, count: int, settings: Settings, reactor: IParentReactor) -> None:
+    def __init__(
+        self,
+        count: int,
+        settings: Settings,
+        reactor: IParentReactor,
+        own: Callable[[], Sequence[Family]] = tuple,
+    ) -> None:
+        self._own = own
         self.observed: Final = Observed(self._report, self._families, self._obey, stop_as_told)
         self._count = count
         self._settings = settings
@@ -113,7 +121,8 @@ class Workers:
         return together(SILENT if outcome is None else outcome for outcome in outcomes)
 
     def _families(self) -> Deferred[Sequence[Family]]:
-        return gatherResults([worker.families() for worker in self._workers]).addCallback(total)
+        asked = gatherResults([worker.families() for worker in self._workers])
+        return asked.addCallback(lambda found: total([*found, self._own()]))
 
 
 class Supervisor(Service):

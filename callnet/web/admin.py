@@ -16,7 +16,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
 from callnet.config import HttpSettings
-from callnet.errors import DataInvalid
+from callnet.errors import Misdirected
 from callnet.operations.admin_key import AdminKey
 from callnet.operations.metrics import CONTENT_TYPE, as_text
 from callnet.operations.observed import Observed
@@ -24,7 +24,7 @@ from callnet.web.control import LOOKS, ControlApi
 from callnet.web.envelope import write_error
 from callnet.web.failing import answer_failure
 from callnet.web.hosts import is_ours
-from callnet.web.http import CappedSite
+from callnet.web.http import CappedSite, header_of
 from callnet.web.paths import WholePath
 from callnet.web.site import StaticFile, StaticFiles
 
@@ -32,17 +32,13 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
 }
-
-
-class Misdirected(DataInvalid):
-    """The request names a host that is not this one (RFC 9110 §15.5.20)."""
-
-    status = 421
 
 
 class AdminApi:
@@ -119,7 +115,7 @@ class AdminSite(CappedSite):
         for name, value in _HEADERS.items():
             request.responseHeaders.setRawHeaders(name, [value])
         found = super().getResourceFor(request)
-        return found if is_ours(request.getHeader("host"), self._names) else _Misdirected()
+        return found if is_ours(header_of(request, b"host"), self._names) else _Misdirected()
 
     def log(self, request: HTTPRequest) -> None:
         """Write one line for an answer that is worth one: probes and the dashboard ask every few seconds."""

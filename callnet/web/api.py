@@ -89,41 +89,45 @@ class AccountApi:
     @call(routes, "/account/refresh")
     async def refresh(self, request: IRequest, asked: TokenRequest) -> Login:
         """Give the device of a token a new one."""
-        return self._logins.refresh(_token(request, asked.token))
+        token = _token(request, asked.token)
+        await self._limits.refresh(self._logins.device(token))
+        return self._logins.refresh(token)
 
     @call(routes, "/account/logout")
     async def logout(self, request: IRequest, asked: TokenRequest) -> Done:
-        """Revoke a token."""
-        await self._logins.logout(_token(request, asked.token))
+        """End a login session."""
+        token = _token(request, asked.token)
+        await self._limits.logout(self._logins.device(token))
+        await self._logins.logout(token)
         return DONE
 
     @call(routes, "/getContactPersons")
-    async def contacts(self, _request: IRequest, asked: ContactsRequest) -> ContactPage:
+    async def contacts(self, request: IRequest, asked: ContactsRequest) -> ContactPage:
         """List the devices of a phone's contacts."""
-        return await self._lists.contacts(asked.phone, asked.token, asked.limit, asked.after)
+        return await self._lists.contacts(asked.phone, self._counted(request, asked.token), asked.limit, asked.after)
 
     @call(routes, "/contacts/add")
     async def add_contact(self, request: IRequest, asked: AddContactRequest) -> Done:
         """Put a phone in the caller's list, or give it another name there."""
-        await self._lists.add(_token(request, asked.token), asked.contact_phone, asked.name)
+        await self._lists.add(self._counted(request, asked.token), asked.contact_phone, asked.name)
         return DONE
 
     @call(routes, "/contacts/remove")
     async def remove_contact(self, request: IRequest, asked: ContactRequest) -> Done:
         """Take a phone out of the caller's list."""
-        await self._lists.remove(_token(request, asked.token), asked.contact_phone)
+        await self._lists.remove(self._counted(request, asked.token), asked.contact_phone)
         return DONE
 
     @call(routes, "/contacts/block")
     async def block_contact(self, request: IRequest, asked: ContactRequest) -> Done:
         """Have the caller's phone block another."""
-        await self._lists.block(_token(request, asked.token), asked.contact_phone)
+        await self._lists.block(self._counted(request, asked.token), asked.contact_phone)
         return DONE
 
     @call(routes, "/contacts/unblock")
     async def unblock_contact(self, request: IRequest, asked: ContactRequest) -> Done:
         """Have the caller's phone block another no more."""
-        await self._lists.unblock(_token(request, asked.token), asked.contact_phone)
+        await self._lists.unblock(self._counted(request, asked.token), asked.contact_phone)
         return DONE
 
     @call(routes, "/account/settings")
@@ -131,20 +135,20 @@ class AccountApi:
         """Set what the caller's phone wants of calls to it, and answer with what is set."""
         quiet = asked.do_not_disturb
         wanted = quiet.quiet_hours() if isinstance(quiet, QuietHoursFields) else quiet
-        found = await self._settings.change(_token(request, asked.token), wanted, asked.auto_answer)
+        found = await self._settings.change(self._counted(request, asked.token), wanted, asked.auto_answer)
         do_not_disturb = None if found.quiet is None else QuietHoursFields.of(found.quiet)
         return SettingsAnswer(do_not_disturb, found.auto_answer)
 
     @call(routes, "/calls/history")
     async def history(self, request: IRequest, asked: HistoryRequest) -> PastCallPage:
         """List the past calls of the caller's phone."""
-        return await self._past_calls.page(_token(request, asked.token), asked.limit, asked.after)
+        return await self._past_calls.page(self._counted(request, asked.token), asked.limit, asked.after)
 
     @call(routes, "/devices/push")
     async def push(self, request: IRequest, asked: PushRequest) -> Done:
         """Set how the caller's device is woken when it sleeps."""
         kind = None if asked.kind == "none" else PushKind(asked.kind)
-        await self._ways_to_wake.register(_token(request, asked.token), kind, asked.target)
+        await self._ways_to_wake.register(self._counted(request, asked.token), kind, asked.target)
         return DONE
 
     @look(routes, "/devices/push/key")
@@ -155,7 +159,17 @@ class AccountApi:
     @call(routes, "/ice")
     async def ice(self, request: IRequest, asked: TokenRequest) -> IceOffer:
         """Tell the caller's device by which servers it may reach others (RTCIceServer of WebRTC)."""
-        return self._ice_offers.offer(_token(request, asked.token), _host(request))
+        return self._ice_offers.offer(self._counted(request, asked.token), _host(request))
+
+    def _counted(self, request: IRequest, in_body: str | None) -> str:
+        """The token of a request, which counts for its device and its phone.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises RateLimited: it is one request too many.
+        """
+        token = _token(request, in_body)
+        self._limits.request(self._logins.device(token))
+        return token
 
     @routes.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:

@@ -2,7 +2,11 @@
 
 :class:`CappedSite` serves every listener that speaks HTTP. Against what `twisted.web` does by itself:
 
-* A body longer than the limit is not kept. It is read to its end, so that the client gets to see its 413.
+* A body or header over its limit is not kept. It is answered 413 or 431 as soon as that is known. Then no more than
+  :data:`PASSED_OVER` bytes are read, so that the client sees the answer, and the connection is aborted.
+* One request of a connection is answered in a turn of the reactor, and none while the client does not read the answers
+  before it. Meanwhile it is not read from.
+* Connections and requests are counted, by where the client is.
 * A request must be whole within ``request_time``, however steadily its bytes drip in.
 * A connection that asks nothing is closed after ``idle_time``. One that became a WebSocket is left alone.
 * The log has one line for each answer, without the query, where tokens are, but with the id that the answer has in
@@ -14,92 +18,266 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections import Counter
+from collections.abc import Iterable
 from http import HTTPStatus
 from io import BytesIO
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from twisted.internet.interfaces import IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IHandshakeListener, IReactorTime
+from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+from twisted.web.error import UnsupportedMethod
 from twisted.web.http import HTTPChannel
 from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
+from zope.interface import implementer
 
-from callnet.config import HttpSettings
-from callnet.errors import BodyTooLarge
+from callnet.client_site import site_of
+from callnet.config import HttpSettings, LimitSettings
+from callnet.errors import BodyTooLarge, MethodNotAllowed, RateLimited, ServiceError
 from callnet.logger import Logger
+from callnet.operations.limits import Limiter
+from callnet.turn_budget import TurnBudget
 from callnet.web.envelope import write_error
+from callnet.websocket.buffers import keep_little
+from callnet.websocket.crowds import Crowds
+from callnet.websocket.refusals import refusal
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
+NO_LIMITS: Final = LimitSettings()
 NO_SETTINGS: Final = HttpSettings()
 """What holds without any."""
+PASSED_OVER: Final = 256 * 1024
+"""Bytes that are read of a connection that is closing."""
+UNREAD: Final = 256 * 1024
+"""Bytes that may wait for a client that does not read."""
+IN_THE_SYSTEM: Final = 64 * 1024
+"""The same in the system (see :mod:`callnet.websocket.buffers`): enough for a page from far away."""
 _PATH_LOGGED = 100
 _PROCESS: Final = secrets.token_hex(4)
 _numbers: Final = itertools.count(1)
 
 
-class _TooLarge(Resource):
-    """What answers a request whose body was too long."""
+class _Refusal(Resource):
+    """What answers a request with an error."""
 
     isLeaf = True
 
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._error = error
+
     def render(self, request: Request) -> bytes:
-        return write_error(request, BodyTooLarge("the body is too large"))
+        return write_error(request, self._error)
 
 
 class CappedRequest(Request):
-    """A request that keeps no more of its body than the site allows."""
+    """A request that keeps no more of its body than the site allows, and shows nothing of its query."""
 
     content: BytesIO
     too_large = False
     request_id = "-"
     """By what it is called in the log, and in its answer."""
 
-    def gotLength(self, length: int | None) -> None:
-        """The headers are complete; they may say how long the body will be."""
+    def gotLength(self, length: int | None) -> None:  # noqa: ARG002
+        """The headers are complete."""
         self.content = BytesIO()
-        self.too_large = length is not None and length > self._limit()
 
     def handleContentChunk(self, data: bytes) -> None:
         """Some of the body has come."""
-        if not self.too_large and self.content.tell() + len(data) > self._limit():
+        limit = cast("DeadlineChannel", self.channel).site.limits.body_bytes
+        if not self.too_large and self.content.tell() + len(data) > limit:
             self.too_large = True
             self.content = BytesIO()
         if not self.too_large:
             self.content.write(data)
 
-    def _limit(self) -> int:
-        return cast("DeadlineChannel", self.channel).site.limits.body_bytes
+    def render(self, resrc: IResource) -> None:
+        """Answer with a resource.
+
+        The base class would log the request if a resource answers HEAD as it answers GET, and quote it in a page
+        of HTML if the resource does not take its method.
+        """
+        try:
+            body = resrc.render(self)
+        except UnsupportedMethod as error:
+            self.setHeader(b"allow", b", ".join(error.allowedMethods))
+            body = write_error(self, MethodNotAllowed("this path does not take this method"))
+        if isinstance(body, bytes):
+            self.setHeader(b"content-length", b"%d" % len(body))
+            self.write(body)  # to HEAD the base class sends the headers alone
+            self.finish()
+
+    def __repr__(self) -> str:
+        """Name the request in a log line of a library. The URI may hold a token or a room."""
+        return f"<{type(self).__name__} {self.request_id}>"
+
+    def end_connection(self) -> None:
+        """Have no other request follow this one on its connection."""
+        self.channel.persistent = 0
+        self.responseHeaders.setRawHeaders(b"connection", [b"close"])
 
 
+@implementer(IHandshakeListener)
 class DeadlineChannel(HTTPChannel):
-    """One HTTP/1.1 connection, whose requests must be whole in time."""
+    """One HTTP/1.1 connection, whose requests must be whole in time.
+
+    What has come after the request that was answered in this turn waits in ``_buffer`` while ``paused`` is true.
+    """
 
     site: CappedSite
+    transport: Any
+    _buffer: bytes
     _between_requests = True
+    _is_queued = False
+    """Whether the budget of turns will have it go on."""
+    _is_refused = False
+    """The answer ends the connection while the client still sends."""
+    _unread = 0
+    """Bytes that were written while the client did not read."""
+    _passed_over: int | None = None
+    """Bytes that were read since the connection is closing; ``None``: it is not."""
+    _is_counted = False
+    _client_site: str | None = None
+    """Where the client is, if its connections count."""
+
+    def connectionMade(self) -> None:
+        """Begin, unless there are too many. Little is read at a time, and little is kept that the client does not read.
+
+        Over TLS this is before the handshake, which a refusal is not worth.
+        """
+        super().connectionMade()  # type: ignore[no-untyped-call]
+        keep_little(self.transport, IN_THE_SYSTEM)
+        self._client_site = self.site.join(self.transport)
+        self._is_counted = True
+        too_many = self.site.too_many(self._client_site)
+        is_secure = self.isSecure()
+        if too_many is None:
+            if is_secure:
+                self.setTimeout(self.site.limits.handshake_time)
+        elif is_secure:
+            self.transport.abortConnection()
+        else:
+            self.transport.write(refusal(too_many))
+            self.loseConnection()
+
+    def handshakeCompleted(self) -> None:
+        """Wait for a request: TLS is spoken."""
+        self.setTimeout(self.site.limits.idle_time)
 
     def dataReceived(self, data: bytes) -> None:
-        """Start the deadline at a request's first byte; unlike the base class, do not put it off at each."""
-        self._begin_request()
+        """Handle what has come, now or in a later turn. Unlike the base class, do not put the deadline off."""
+        if self._passed_over is not None:
+            self._passed_over += len(data)
+            if self._passed_over > PASSED_OVER:
+                self.transport.abortConnection()
+        elif self.paused or not (self._handlingRequest or self._may_go_on()):
+            self._buffer += data
+            self._wait()
+        else:
+            self._take(data)
+
+    def _may_go_on(self) -> bool:
+        budget = self.site.budget
+        # To take a part of a body apart, which may be of thousands of chunks, is as much work as some requests are.
+        return budget.may_begin() if self._between_requests else budget.has_time()
+
+    def go_on(self) -> None:
+        """Handle one more request: it is this connection's turn."""
+        self._is_queued = False
+        if self._buffer and not self._waitingForTransport:
+            self.paused = False
+            self._networkProducer.resumeProducing()
+            self._take(b"")
+
+    def _take(self, data: bytes) -> None:
+        """Handle what has come, up to the end of one request; what follows waits."""
+        self._begin_request()  # its deadline starts at the first byte
         LineReceiver.dataReceived(self, data)
+        if self.transport is None:  # a WebSocket has it
+            self._leave()
+        if not self._handlingRequest:
+            self._go_on_later()
+
+    def _go_on_later(self) -> None:
+        if self.transport.disconnecting:
+            self._buffer = b""
+        if self._buffer and self.paused:
+            self._wait()
+        else:
+            self.paused = False
         if self.requests or self._buffer:
             self._begin_request()  # one was answered, and some of the next came with it
 
+    def _wait(self) -> None:
+        """Read no more, and go on in a later turn; but not before the client has read what it was sent."""
+        self.paused = True
+        self._networkProducer.pauseProducing()
+        if not self._is_queued and not self._waitingForTransport:
+            self._is_queued = True
+            self.site.budget.wait(self)
+
+    def lineReceived(self, line: bytes) -> None:
+        """Take a line of the header."""
+        if self._receivedHeaderSize + len(line) > self.totalHeadersSize:
+            self.lineLengthExceeded(line)
+        else:
+            super().lineReceived(line)  # type: ignore[no-untyped-call]
+
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: ARG002
+        """Answer 431: the header is too long."""
+        self.site.answers[HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE] += 1
+        self.transport.write(refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+        self._is_refused = True
+        self.loseConnection()
+
     def headerReceived(self, line: bytes) -> bool:
-        """Take one header. A ``Content-Length`` of thousands of digits is more than ``int`` takes."""
+        """Take one header. A ``Content-Length`` of thousands of digits is more than ``int`` takes, and a
+        ``Transfer-Encoding`` that is not chunked leaves the length of the body unknown (RFC 9112 §6.3).
+        """
+        name, _, value = line.partition(b":")
         try:
-            return bool(super().headerReceived(line))  # type: ignore[no-untyped-call]
+            if name.lower() != b"transfer-encoding" or value.strip().lower() == b"chunked":
+                return bool(super().headerReceived(line))  # type: ignore[no-untyped-call]
         except ValueError:
-            self._respondToBadRequestAndDisconnect()
-            return False
+            pass
+        self._respondToBadRequestAndDisconnect()
+        return False
+
+    def allHeadersReceived(self) -> None:
+        """Begin with the body, unless it is said to be too long."""
+        request = cast(CappedRequest, self.requests[-1])
+        if self.length is not None and self.length > self.site.limits.body_bytes:
+            request.too_large = True
+            request.requestHeaders.removeHeader(b"expect")  # it is not to go on
+        super().allHeadersReceived()  # type: ignore[no-untyped-call]
+        if request.too_large:
+            self.length = 0  # so that the base class has it answered now
+            self._refuse(request)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Take some of a body, or what follows a request that is being answered."""
+        super().rawDataReceived(data)
+        if not self._handlingRequest and self._passed_over is None and self.requests:
+            request = cast(CappedRequest, self.requests[-1])
+            if request.too_large:
+                self._refuse(request)
+                self.allContentReceived()
+
+    def _refuse(self, request: CappedRequest) -> None:
+        """Have the answer to a request end the connection, while the client still sends."""
+        self._is_refused = True
+        request.end_connection()
 
     def _respondToBadRequestAndDisconnect(self) -> None:
-        """Answer 400. The base class would go on and answer the request too, if more of it is there."""
-        super()._respondToBadRequestAndDisconnect()  # type: ignore[no-untyped-call]
+        """Answer 400, and count it."""
         self.site.answers[HTTPStatus.BAD_REQUEST] += 1
-        self.lineReceived = self.rawDataReceived = _ignore  # type: ignore[method-assign, assignment]
+        super()._respondToBadRequestAndDisconnect()  # type: ignore[no-untyped-call]
 
     def _begin_request(self) -> None:
         if self._between_requests:
@@ -110,13 +288,69 @@ class DeadlineChannel(HTTPChannel):
         """Go back to waiting; what the base class calls the saved timeout is that for the next request."""
         self._between_requests = True
         self._savedTimeOut = self.site.limits.idle_time
+        self.paused = True  # what has come after it is for a later turn
         super().requestDone(request)  # type: ignore[no-untyped-call]
+        if not self._busyReceiving and self._passed_over is None:
+            self._go_on_later()
+
+    def write(self, data: bytes) -> None:
+        """Send some of an answer. A client that does not read is cut off."""
+        if self._waitingForTransport:
+            self._unread += len(data)
+            if self._unread > UNREAD:
+                self.transport.abortConnection()
+        super().write(data)  # type: ignore[no-untyped-call]
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Send the pieces."""
+        self.write(b"".join(iovec))
+
+    def pauseProducing(self) -> None:
+        """Wait for the client to read, but not for ever."""
+        if not self._waitingForTransport and self._passed_over is None:
+            self.setTimeout(self.site.limits.idle_time)
+        super().pauseProducing()  # type: ignore[no-untyped-call]
+
+    def resumeProducing(self) -> None:
+        """Go on: the client has read all that it was sent."""
+        self._unread = 0
+        super().resumeProducing()  # type: ignore[no-untyped-call]
+        if self._passed_over is None:
+            limits = self.site.limits
+            deadline = limits.idle_time if self._between_requests else limits.request_time
+            self.setTimeout(None if self._handlingRequest else deadline)
+            if self.paused and not self._handlingRequest:
+                self._wait()
+
+    def loseConnection(self) -> None:
+        """Close the connection when the answer is sent. What still comes is passed over.
+
+        A client that was refused while it sends gets to see the answer before that: if the connection were closed at
+        once, the system would reset it.
+        """
+        self._passed_over, self._buffer = 0, b""
+        self.setTimeout(self.site.limits.request_time)
+        if self._is_refused:
+            self._networkProducer.resumeProducing()
+        else:
+            super().loseConnection()  # type: ignore[no-untyped-call]
 
     def timeoutConnection(self) -> None:
         """Give the connection up. It asks nothing, or too slowly, so nobody waits for a polite end."""
-        if not self._between_requests:
+        if not (self._between_requests or self._handlingRequest or self._passed_over is not None):
             self.site.answers[HTTPStatus.REQUEST_TIMEOUT] += 1
-        cast(ITCPTransport, self.transport).abortConnection()
+        self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Come to an end."""
+        self._buffer = b""
+        self._leave()
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    def _leave(self) -> None:
+        if self._is_counted:
+            self._is_counted = False
+            self.site.leave(self._client_site)
 
 
 class CappedSite(Site):
@@ -124,18 +358,66 @@ class CappedSite(Site):
 
     :param clock: what deadlines are measured by.
     :param limits: what connections and requests may take of time and memory.
+    :param budget: the time that all edges together may take in a turn.
+    :param counts: how many connections and requests there may be.
     """
 
     noisy = False
     protocol = DeadlineChannel  # type: ignore[assignment]  # HTTP/1.1 alone: WebSockets need it
     _log = Logger(namespace="callnet.web")
 
-    def __init__(self, resource: IResource, clock: IReactorTime, limits: HttpSettings = NO_SETTINGS) -> None:
+    def __init__(
+        self,
+        resource: IResource,
+        clock: IReactorTime,
+        limits: HttpSettings = NO_SETTINGS,
+        budget: TurnBudget | None = None,
+        counts: LimitSettings = NO_LIMITS,
+    ) -> None:
         options = {"requestFactory": CappedRequest, "timeout": limits.idle_time, "parsePOSTFormSubmission": False}
         super().__init__(resource, reactor=clock, **options)  # type: ignore[no-untyped-call]
         self.limits = limits
+        self.budget: Final = budget or TurnBudget(clock)
         self.answers: Final[Counter[int]] = Counter()
         """How many were sent, by status; 408: the request was given up, since it took too long."""
+        self.connections = 0
+        """How many there are that are no WebSockets."""
+        self.refused: Final[Counter[int]] = Counter()
+        """Connections that were one too many, by status: 429 from an address, 503 in all."""
+        self._counts = counts
+        self._crowds = Crowds(counts.connections_of_an_address)
+        self._pace = Limiter(counts.requests_a_minute_from_an_address, 60.0, clock.seconds)
+
+    def changed(self) -> None:
+        """Go by the settings as they now are."""
+        self._crowds.allow(self._counts.connections_of_an_address)
+        self._pace.allow(self._counts.requests_a_minute_from_an_address)
+
+    def join(self, transport: Any) -> str | None:
+        """Count a connection. Answers with where it comes from, if that counts."""
+        self.connections += 1
+        return self._crowds.join(transport)
+
+    def leave(self, client_site: str | None) -> None:
+        """Count one less."""
+        self.connections -= 1
+        self._crowds.leave(client_site)
+
+    def too_many(self, client_site: str | None) -> HTTPStatus | None:
+        """Tell why a connection that has just been counted is one too many, if it is."""
+        if self._crowds.is_too_large(client_site):
+            status = HTTPStatus.TOO_MANY_REQUESTS
+        elif 0 < self._counts.connections_of_a_process < self.connections:
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+        else:
+            return None
+        self.refused[status.value] += 1
+        return status
+
+    def _wait_of(self, request: Request) -> float:
+        """Count a request. Answers with the seconds after which it is not one too many."""
+        client_site = site_of(_host(request.getClientAddress()))
+        return 0.0 if client_site is None else self._pace.wait(client_site)
 
     def startFactory(self) -> None:
         """Nothing to start: the log file and the timer of the base class serve its own log."""
@@ -156,7 +438,11 @@ class CappedSite(Site):
         request.responseHeaders.removeHeader(b"server")
         request.responseHeaders.setRawHeaders(b"x-request-id", [capped.request_id.encode("ascii")])
         if capped.too_large:
-            return _TooLarge()
+            return _Refusal(BodyTooLarge("the body is too large"))
+        wait = self._wait_of(request)
+        if wait:
+            capped.end_connection()
+            return _Refusal(RateLimited("too many requests from this address", ceil(wait)))
         return cast(IResource, super().getResourceFor(request))  # type: ignore[no-untyped-call]
 
     def log(self, request: HTTPRequest) -> None:
@@ -173,13 +459,15 @@ class CappedSite(Site):
         )
 
 
+def header_of(request: Request, name: bytes) -> str | None:
+    """A header as text, whatever bytes it has: ``getHeader`` of a text raises an error for what is no UTF-8."""
+    value = request.getHeader(name)
+    return None if value is None else value.decode("latin-1")
+
+
 def id_of(request: object) -> str:
     """By what a request is called in the log, and in its answer; ``-``: it was no whole request."""
     return str(getattr(request, "request_id", CappedRequest.request_id))
-
-
-def _ignore(_data: bytes) -> None:
-    """Take what follows something that was no HTTP."""
 
 
 def _host(address: IAddress) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import INegotiated, IReactorTime
 from zope.interface import implementer
 
 from callnet.calls.page import PageSession
@@ -15,9 +14,10 @@ from callnet.client_site import site_of
 from callnet.config import LimitSettings, SocketSettings
 from callnet.interfaces import IPeer
 from callnet.operations.ice_servers import IceServers
-from callnet.operations.limits import Pace
+from callnet.turn_budget import TurnBudget
 from callnet.websocket import Opening, Refused, ServerSocket, ServerSocketFactory
 from callnet.websocket.factory import NO_SETTINGS
+from callnet.websocket.pace import Pace
 
 LONGEST_FRAME: Final = 64 * 1024
 """Bytes in a frame of a page."""
@@ -35,8 +35,10 @@ class RoomSocket(ServerSocket):
         """Let in only pages that this site itself has served."""
         if opening.path != "/room":
             raise Refused(HTTPStatus.NOT_FOUND)
-        origin = urlsplit(opening.headers.get("origin", ""))
-        if origin.scheme not in ("https", "http") or origin.netloc.lower() != opening.headers.get("host", "").lower():
+        # Without TLS here a proxy may have it.
+        schemes = ("https",) if INegotiated.providedBy(self.transport) else ("https", "http")
+        host = opening.headers.get("host", "").lower()
+        if opening.headers.get("origin", "").lower() not in [f"{scheme}://{host}" for scheme in schemes]:
             raise Refused(HTTPStatus.FORBIDDEN)
         self.session = self.factory.session(self)
 
@@ -68,19 +70,21 @@ class RoomSocketFactory(ServerSocketFactory):
         limits: LimitSettings,
         ice: IceServers,
         sockets: SocketSettings = NO_SETTINGS,
+        budget: TurnBudget | None = None,
     ) -> None:
         of_an_address, in_all = limits.sockets_of_an_address, limits.sockets_of_a_process
-        super().__init__(RoomSocket, clock, LONGEST_FRAME, of_an_address, in_all, sockets, sockets.unread_of_pages)
+        pace = Pace(limits.frames_a_minute_of_a_page)
+        unread = sockets.unread_of_pages
+        super().__init__(RoomSocket, clock, LONGEST_FRAME, of_an_address, in_all, sockets, unread, pace, budget)
         self._rooms = rooms
         self._limits = limits
-        self._pace = Pace(limits.frames_a_minute_of_a_page)
         self._ice = ice
 
     def changed(self) -> None:
         """Go by the settings as they now are."""
         self.allow(self._limits.sockets_of_an_address, self._limits.sockets_of_a_process)
-        self._pace.allow(self._limits.frames_a_minute_of_a_page)
+        self.pace.allow(self._limits.frames_a_minute_of_a_page)
 
     def session(self, socket: RoomSocket) -> PageSession:
         """Make the session of a page."""
-        return PageSession(self._rooms, socket, self.clock, self._pace, self._ice, site_of(socket.host))
+        return PageSession(self._rooms, socket, self._ice, site_of(socket.host))

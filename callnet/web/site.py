@@ -1,8 +1,8 @@
 """The TLS site: the phone, the page and their files, the page's room socket, and the two services of devices.
 
 Every answer carries the headers that keep a page to its own site: it may load and reach nothing else, no
-page of another site may show it in a frame (the phone shows the page in one), and only it may ask for the camera
-and the microphone.
+page of another site may show it in a frame (the phone shows the page in one), load its files or keep a handle to its
+window, and only it may ask for the camera and the microphone.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from twisted.web import http
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
-from callnet.config import HttpSettings
+from callnet.config import HttpSettings, LimitSettings
+from callnet.turn_budget import TurnBudget
 from callnet.web.api import AccountApi
-from callnet.web.http import NO_SETTINGS, CappedSite
+from callnet.web.http import NO_LIMITS, NO_SETTINGS, CappedSite, header_of
 
 PAGE: Final = "/static/demo/direct_chat.html"
 """The path of the 1-to-1 page (protocol §3)."""
@@ -31,6 +32,8 @@ PHONE: Final = "/"
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(self), geolocation=(), payment=(), usb=()",
 }
 _POLICY: Final = (
@@ -63,8 +66,16 @@ class Site(CappedSite):
     :param hsts: ``max-age`` of Strict-Transport-Security in seconds; 0: the header is not sent.
     """
 
-    def __init__(self, root: IResource, clock: IReactorTime, hsts: int, limits: HttpSettings = NO_SETTINGS) -> None:
-        super().__init__(root, clock, limits)
+    def __init__(
+        self,
+        root: IResource,
+        clock: IReactorTime,
+        hsts: int,
+        limits: HttpSettings = NO_SETTINGS,
+        budget: TurnBudget | None = None,
+        counts: LimitSettings = NO_LIMITS,
+    ) -> None:
+        super().__init__(root, clock, limits, budget, counts)
         self._headers = dict(_HEADERS)
         if hsts:
             self._headers["Strict-Transport-Security"] = f"max-age={hsts}"
@@ -74,7 +85,7 @@ class Site(CappedSite):
         headers = request.responseHeaders
         for name, value in self._headers.items():
             headers.setRawHeaders(name, [value])
-        headers.setRawHeaders("Content-Security-Policy", [_policy(request.getHeader("host"))])
+        headers.setRawHeaders("Content-Security-Policy", [_policy(header_of(request, b"host"))])
         return super().getResourceFor(request)
 
 

@@ -18,10 +18,13 @@ IN_TWISTED: Final = 8 * 1024
 """Bytes; no more is read at a time either."""
 
 
-def keep_little(transport: Any) -> None:
-    """Have little be kept for a connection, whatever is spoken on it."""
+def keep_little(transport: Any, in_the_system: int = IN_THE_SYSTEM) -> None:
+    """Limit what is kept for a connection, whatever is spoken on it.
+
+    :param in_the_system: bytes.
+    """
     while isinstance(transport, ProtocolWrapper):
         transport = transport.transport
     with suppress(AttributeError, OSError):  # it is no socket, or gone
-        transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, IN_THE_SYSTEM)
+        transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, in_the_system)
         transport.bufferSize = IN_TWISTED

@@ -1,42 +1,48 @@
-"""How many connections there are of each address, and of each phone."""
+"""The connections of each phone, and the number of those of each address."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 from callnet.client_site import site_of
 
+T = TypeVar("T")
 
-class Heads:
-    """Counts what is there at the same time of each of many.
+
+class Heads(Generic[T]):
+    """Knows what is there at the same time of each of many.
 
     :param most: so much may there be; 0: any number.
     """
 
     def __init__(self, most: int) -> None:
-        self._counts: dict[str, int] = {}
+        self._there: dict[str, tuple[T, ...]] = {}
         self.allow(most)
 
     def allow(self, most: int) -> None:
         """Allow so many from now on; those that are there stay."""
         self._most = most
 
-    def come(self, whose: str) -> None:
-        """Count one more."""
-        self._counts[whose] = self._counts.get(whose, 0) + 1
+    def of(self, whose: str) -> Sequence[T]:
+        """What is there of one."""
+        return self._there.get(whose, ())
 
-    def go(self, whose: str) -> None:
-        """Count one less."""
-        left = self._counts[whose] - 1
+    def come(self, whose: str, one: T) -> None:
+        """Take one more in."""
+        self._there[whose] = (*self.of(whose), one)
+
+    def go(self, whose: str, one: T) -> None:
+        """Let one go."""
+        left = tuple(other for other in self._there[whose] if other is not one)
         if left:
-            self._counts[whose] = left
+            self._there[whose] = left
         else:
-            del self._counts[whose]
+            del self._there[whose]
 
     def are_full(self, whose: str) -> bool:
         """Tell whether one more would be too many."""
-        return self._most > 0 and self._counts.get(whose, 0) >= self._most
+        return self._most > 0 and len(self.of(whose)) >= self._most
 
 
 class Crowds:

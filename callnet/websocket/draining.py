@@ -35,6 +35,7 @@ class Draining:
         self._in_calls: list[ServerSocket] = []
         self._timers: list[IDelayedCall] = []
         self._done: Deferred[None] | None = None
+        self._until = 0.0
 
     def begin(self, limit: float) -> Deferred[None]:
         """Open no more sockets, and close those that there are. Fires when only the last of them, if any, are left:
@@ -55,6 +56,7 @@ class Draining:
         self._done = done = Deferred[None]()
         self._a_second = max(A_SECOND, 2 * len(self._waiting) / limit)
         self._timers = [self._clock.callLater(limit, self._give_up)]
+        self._until = self._clock.seconds() + limit
         self._close_some()
         return done
 
@@ -80,7 +82,10 @@ class Draining:
         """Close the next batch."""
         pause = uniform(*_PAUSE)  # noqa: S311  it hides nothing
         self._waiting, batch = _split(self._waiting, ceil(pause * self._a_second))
-        self._in_calls += _still_needed(batch)
+        needed = _still_needed(batch)
+        for socket in needed:
+            socket.will_go_away(self._until - self._clock.seconds())
+        self._in_calls += needed
         if self._waiting:
             self._later(pause, self._close_some)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from http import HTTPStatus
 from itertools import islice
 from math import inf
 from typing import Any, Final
@@ -12,10 +13,13 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.resource import IResource
+from twisted.web.server import Request
 
 from callnet import short_path
 from callnet.config import SocketSettings
+from callnet.turn_budget import TurnBudget
 from callnet.websocket.crowds import Crowds
+from callnet.websocket.pace import Pace
 from callnet.websocket.socket import CLOSE_TIME, ServerSocket
 
 NO_SETTINGS: Final = SocketSettings()
@@ -38,6 +42,8 @@ class ServerSocketFactory(WebSocketServerFactory):
     :param in_all: so many may be open at the same time; 0: any number.
     :param limits: what each of them may take of time and memory.
     :param unread_max: bytes that may wait for a client that does not read.
+    :param pace: how fast frames of all kinds may come on one of them; without it, as fast as they are.
+    :param budget: the time that all edges together may take in a turn.
     """
 
     noisy = False
@@ -51,6 +57,8 @@ class ServerSocketFactory(WebSocketServerFactory):
         in_all: int = 0,
         limits: SocketSettings = NO_SETTINGS,
         unread_max: int = NO_SETTINGS.unread,
+        pace: Pace | None = None,
+        budget: TurnBudget | None = None,
     ) -> None:
         super().__init__(reactor=clock, server="")  # type: ignore[no-untyped-call]
         self.setProtocolOptions(
@@ -76,6 +84,8 @@ class ServerSocketFactory(WebSocketServerFactory):
         self.clock: Final = clock
         self.sockets: OrderedDict[ServerSocket, None] = OrderedDict()
         self.crowds: Final = Crowds(of_an_address)
+        self.pace: Final = pace or Pace(0)
+        self.budget: Final = budget or TurnBudget(clock)
         self.draining = False
         self._most = in_all or inf
         self.refused: Final[Counter[int]] = Counter()
@@ -87,6 +97,8 @@ class ServerSocketFactory(WebSocketServerFactory):
         self.bytes_received = self.bytes_sent = 0
         self._sweep: IDelayedCall | None = None
         self._looks_at = 0.0
+        self._left_to_look_at = 0
+        self._pause = SWEEP_EVERY
         self._all_gone: Deferred[None] | None = None
 
     def startFactory(self) -> None:
@@ -98,7 +110,7 @@ class ServerSocketFactory(WebSocketServerFactory):
     def web_resource(self) -> IResource:
         """Make a web resource that upgrades to these sockets. Autobahn has a ``resource`` of its own."""
         self.startFactory()
-        made: IResource = WebSocketResource(self)
+        made: IResource = _Upgrade(self)
         return made
 
     def shut_down(self) -> Deferred[None]:
@@ -158,17 +170,36 @@ class ServerSocketFactory(WebSocketServerFactory):
         # Who stood still has heard nobody, and may have much to read before it knows who was silent.
         is_late = now - self._looks_at > _LATE
         # To copy all of them, or to leave a copy, would take as long as to look at them: they go round in a circle.
-        some = list(islice(self.sockets, SWEPT_AT_ONCE))
-        pause = SWEEP_EVERY * len(some) / len(self.sockets) if some else SWEEP_EVERY
+        if self._left_to_look_at <= 0:
+            # The pace of a round is set at its beginning: sockets that are cut in it do not make it slower.
+            self._left_to_look_at = len(self.sockets)
+            self._pause = SWEEP_EVERY * min(1.0, SWEPT_AT_ONCE / max(1, self._left_to_look_at))
+        some = list(islice(self.sockets, min(SWEPT_AT_ONCE, self._left_to_look_at)))
+        self._left_to_look_at -= SWEPT_AT_ONCE
         for socket in some:
             self.sockets.move_to_end(socket)
             if not is_late:
                 socket.look(now)
-        self._look_in(pause)
+        self._look_in(self._pause)
 
     def _look_in(self, pause: float) -> None:
         self._looks_at = self.clock.seconds() + pause
         self._sweep = self.clock.callLater(pause, self._look)
+
+
+class _Upgrade(WebSocketResource):
+    """Hands a connection over. The base class would say that the client speaks HTTP/1.1, whatever it has said."""
+
+    _factory: ServerSocketFactory
+
+    def render(self, request: Request) -> bytes | int:
+        """Upgrade the connection of a request."""
+        if request.clientproto != b"HTTP/1.1":
+            self._factory.refused[HTTPStatus.HTTP_VERSION_NOT_SUPPORTED] += 1
+            request.setResponseCode(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+            return b""
+        rendered: bytes | int = super().render(request)  # type: ignore[no-untyped-call]
+        return rendered
 
 
 _ITS_OWN: Final = frozenset({"factory", "is_open", "is_closed", "utf8validator"})

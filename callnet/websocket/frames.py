@@ -9,6 +9,8 @@ SHORT: Final = 4096
 
 CLOSE: Final = 8
 """The opcode of a close frame (RFC 6455 §5.2)."""
+OPCODE_OF_DATA: Final = 7
+"""The greatest opcode of a frame that carries data; the others control the connection."""
 OPCODE_BITS: Final = 0x0F
 """Those of the first byte of a frame that are its opcode."""
 

@@ -38,6 +38,11 @@ class Opening(Struct, frozen=True):
     headers: Mapping[str, str]
     """By their names in lower case."""
 
+    @property
+    def has_body(self) -> bool:
+        """Whether a body follows, whose bytes are no frames."""
+        return self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers
+
 
 class PlainHandshake(Struct, frozen=True):
     """A handshake that is complete and in order."""

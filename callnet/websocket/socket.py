@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
@@ -20,7 +21,7 @@ from callnet.config import PONG_TIME, SocketSettings
 from callnet.logger import Logger
 from callnet.model import CloseCode
 from callnet.websocket.buffers import keep_little
-from callnet.websocket.frames import CLOSE, OPCODE_BITS, SHORT, take_text, text_header
+from callnet.websocket.frames import CLOSE, OPCODE_BITS, OPCODE_OF_DATA, SHORT, take_text, text_header
 from callnet.websocket.handshake import Opening, read_plain
 from callnet.websocket.lean import LeanProtocol
 from callnet.websocket.refusals import Refused, refusal
@@ -28,8 +29,15 @@ from callnet.websocket.refusals import Refused, refusal
 if TYPE_CHECKING:
     from callnet.websocket.factory import ServerSocketFactory
 
+PASSED_OVER: Final = 128 * 1024
+"""Bytes that are still read of a socket that is closing: twice the longest frame."""
+PASSED_OVER_OF_MANY: Final = 16 * 1024
+"""The same of one that is closed since it sends too many frames: they may be short, and thousands."""
 CLOSE_TIME: Final = 5.0
 """Seconds that a closing handshake may take."""
+
+_GOODBYES: Final = (None, 1000, 1001)
+"""The close codes of a client that goes of its own accord (RFC 6455 §7.4.1); it may give none."""
 
 _LONG_GONE: Final = (
     "http_request_data",
@@ -70,6 +78,14 @@ class ServerSocket(LeanProtocol):
     """The client does not speak the protocol, so that nothing that follows can be understood."""
     is_stuck = False
     """The client does not read, and is not read from."""
+    said_goodbye = False
+    """The client closed the socket itself, with a close frame, and not for an error."""
+    is_waiting = False
+    """Frames that have come wait for a later turn of the reactor, and no more are read."""
+    frames_until = 0.0
+    """What the pace of the connection goes by."""
+    passed_over = 0
+    """Bytes that have come since the socket began to close."""
 
     def admit(self, opening: Opening) -> None:
         """Look at a handshake.
@@ -109,6 +125,9 @@ class ServerSocket(LeanProtocol):
         if self.state == self.STATE_OPEN:
             self.sendCloseFrame(code, reason.encode("ascii"))
 
+    def will_go_away(self, deadline: float) -> None:
+        """Tell the client that the process stops, and closes the socket in ``deadline`` seconds at the latest."""
+
     def go_away(self) -> None:
         """Close the socket: the process stops."""
         if self.state == self.STATE_OPEN:
@@ -117,7 +136,9 @@ class ServerSocket(LeanProtocol):
             self.transport.loseConnection()
 
     def heard_at(self) -> float:
-        """When anything was last received, in seconds on the factory's clock."""
+        """When anything was last received, in seconds on the factory's clock. What follows a close frame is not
+        counted: nothing is sent any more.
+        """
         return self.last_heard
 
     @property
@@ -135,7 +156,8 @@ class ServerSocket(LeanProtocol):
     def resumeProducing(self) -> None:
         """Read again."""
         self.is_stuck = False
-        self.transport.resumeProducing()
+        if not self.is_waiting:
+            self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
         """Do nothing: the connection is gone, which is said in another way too."""
@@ -160,10 +182,20 @@ class ServerSocket(LeanProtocol):
         if site is not None:
             self.site = site
         self.factory.sockets[self] = None
+        status = self._crowding()
+        if status is not None and ISSLTransport.providedBy(transport):
+            # A refusal is not worth a handshake of TLS.
+            self.factory.refused[status.value] += 1
+            self.state = self.STATE_CLOSED
+            transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """Note the time; drop what may not be kept: a handshake that is too long, what comes after the end."""
-        self.last_heard = self.factory.clock.seconds()
+        if self.state != self.STATE_CLOSING:
+            self.last_heard = self.factory.clock.seconds()
+        if self.is_waiting:  # it had been read before, within TLS
+            self.data += data
+            return
         if self.state == self.STATE_OPEN:
             if self.current_frame is None and not self.data and not self.inside_message:
                 data = self._take_texts(data)
@@ -174,18 +206,59 @@ class ServerSocket(LeanProtocol):
         self._dataReceived(data)  # what Autobahn's own method does after it has worked out what to log
 
     def _take_texts(self, data: bytes) -> bytes:
-        """Hand over the short texts that ``data`` begins with; answer the rest, which is for Autobahn."""
+        """Hand over the short texts that ``data`` begins with; answer the rest, which is for Autobahn.
+
+        All but the first may have to wait for a later turn; then there is no rest.
+        """
         start = 0
         while self.state == self.STATE_OPEN and (found := take_text(data, start, self.longest_short)) is not None:
             payload, start = found
             self.onMessage(payload, False)
+            if start == len(data):
+                return b""
+            if not self.factory.budget.has_time():
+                self._wait(data[start:])
+                return b""
         return data[start:] if start else data
+
+    def consumeData(self) -> None:
+        """Read frames in Autobahn's way. All but the first may have to wait for a later turn."""
+        if self.state == self.STATE_CONNECTING:
+            super().consumeData()
+            return
+        while self.state != self.STATE_CLOSED and self.processData():
+            if self.current_frame is None and not self.factory.budget.has_time():
+                self._wait(self.data)
+                return
+
+    def _wait(self, rest: bytes) -> None:
+        """Read no more, and go on with the rest in a later turn."""
+        self.data = rest
+        self.is_waiting = True
+        self.transport.pauseProducing()
+        self.factory.budget.wait(self)
+
+    def go_on(self) -> None:
+        """Go on with what has come: it is this socket's turn."""
+        self.is_waiting = False
+        if self.state == self.STATE_CLOSED:
+            return
+        heard, data, self.data = self.last_heard, self.data, b""
+        self.dataReceived(data)
+        self.last_heard = heard
+        if not (self.is_waiting or self.is_stuck):
+            self.transport.resumeProducing()
 
     def _is_to_be_taken(self, data: bytes) -> bool:
         if self.state == self.STATE_CONNECTING and len(self.data) + len(data) > self.limits.handshake_bytes:
             self.failHandshake("", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        elif self.is_broken:
-            self.dropConnection()
+        elif self.state != self.STATE_CONNECTING:
+            self.passed_over += len(data)
+            if self.passed_over > PASSED_OVER:
+                self.transport.abortConnection()
+                return False
+            if self.is_broken:
+                self.dropConnection()
         return self.state != self.STATE_CLOSED
 
     def _opens(self, data: bytes) -> bool:
@@ -213,10 +286,13 @@ class ServerSocket(LeanProtocol):
 
     def _refusal(self, opening: Opening) -> HTTPStatus | None:
         """Why a socket may not be opened. Nothing that goes wrong here may be told to the client."""
-        if self.factory.draining or self.factory.is_full:
+        if self.factory.draining:
             return HTTPStatus.SERVICE_UNAVAILABLE
-        if self.site is not None and self.factory.crowds.is_too_large(self.site):
-            return HTTPStatus.TOO_MANY_REQUESTS
+        status = self._crowding()
+        if status is not None:
+            return status
+        if opening.has_body:
+            return HTTPStatus.BAD_REQUEST
         try:
             self.admit(opening)
         except Refused as refused:
@@ -224,6 +300,14 @@ class ServerSocket(LeanProtocol):
         except Exception:  # noqa: BLE001
             log.failure("admitting a socket")
             return HTTPStatus.INTERNAL_SERVER_ERROR
+        return None
+
+    def _crowding(self) -> HTTPStatus | None:
+        """Why this is one socket too many, if it is."""
+        if self.factory.is_full:
+            return HTTPStatus.SERVICE_UNAVAILABLE
+        if self.site is not None and self.factory.crowds.is_too_large(self.site):
+            return HTTPStatus.TOO_MANY_REQUESTS
         return None
 
     def failHandshake(
@@ -264,6 +348,19 @@ class ServerSocket(LeanProtocol):
         if not self.failedByMe and self.state == self.STATE_OPEN:
             self.onMessage(payload, self.message_is_binary)
 
+    def onFrameEnd(self) -> bool | None:
+        """Count a frame that is no whole message, or the end of one, too: a ping, a pong, a part."""
+        frame = self.current_frame
+        if (frame.opcode > OPCODE_OF_DATA or not frame.fin) and self.state == self.STATE_OPEN:
+            self.frames_until = self.factory.pace.next(self.frames_until, self.last_heard)
+            if self.frames_until == inf:
+                self._too_many()
+        return super().onFrameEnd()
+
+    def _too_many(self) -> None:
+        self.close(CloseCode.TOO_MANY_FRAMES, "too many messages")
+        self.passed_over = PASSED_OVER - PASSED_OVER_OF_MANY
+
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Take a message."""
         if isBinary:
@@ -272,6 +369,10 @@ class ServerSocket(LeanProtocol):
         factory = self.factory
         factory.frames_received += 1
         factory.bytes_received += len(payload)
+        self.frames_until = factory.pace.next(self.frames_until, self.last_heard)
+        if self.frames_until == inf:
+            self._too_many()
+            return
         try:
             self.received(payload)
         except Exception:  # noqa: BLE001
@@ -284,6 +385,11 @@ class ServerSocket(LeanProtocol):
             self.factory.closed[int(code)] += 1
         self.changed_at = self.factory.clock.seconds()
         super().sendCloseFrame(code, reasonUtf8, isReply)
+
+    def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
+        """Note whether the client says goodbye, and did not only answer a close frame."""
+        self.said_goodbye = self.state == self.STATE_OPEN and code in _GOODBYES
+        return super().onCloseFrame(code, reasonRaw)
 
     def _protocol_violation(self, reason: str) -> bool:
         """Give up on a client that breaks RFC 6455. Autobahn would go on reading its bytes as frames."""

@@ -66,7 +66,7 @@ class Desk:
         if device is self._bell:
             if event.state == "ringing":
                 leave_to_lines(device, call)
-        elif event.state == "ringing" and call.room_id not in {each.room_id for each in self.waiting()}:
+        elif event.state == "ringing" and call.peer not in {each.peer for each in self.waiting()}:
             call.accept()  # a call to all devices of the phone rings all lines: one is enough
         elif call.is_forgotten:
             call.hang_up()  # callnet was started anew, and with it the caller

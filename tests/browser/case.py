@@ -12,7 +12,7 @@ from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.browser.stage import Stage, stage
-from tests.daemon import Daemon
+from tests.support.daemon import Daemon
 
 reactor: Any = installed
 
@@ -38,8 +38,7 @@ class BrowserCase(TestCase):
     def restart_daemon(self, settings: str) -> None:
         """Stop the daemon and start it again, with its files and on its ports. For stories: it waits."""
         in_reactor(self.daemon.stop)
-        self.daemon = self.daemon.successor(settings)
-        self.addCleanup(self.daemon.stop)
+        self.daemon.reconfigure(settings)
         in_reactor(self.daemon.start)
 
     def play(self, story: Callable[[Stage], None]) -> Deferred[None]:

@@ -7,7 +7,7 @@ from typing import Final, get_args
 from callnet.calls.page_messages import MediaPath
 from callnet.running import Running
 from tests.browser.visitor import Visitor
-from tests.daemon import Daemon
+from tests.support.daemon import Daemon
 
 _PATHS: Final[tuple[str, ...]] = get_args(MediaPath)
 

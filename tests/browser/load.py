@@ -8,9 +8,9 @@ from typing import Final
 
 from callnet.client import Call
 from callnet.model import DeviceAddress
-from tests.daemon import Daemon
-from tests.devices import Member, service_of
-from tests.processes import stopped
+from tests.support.daemon import Daemon
+from tests.support.devices import Member, service_of
+from tests.support.processes import stopped
 
 LONG: Final = DeviceAddress("123456789012345", "a-device-whose-name-is-as-long-as-any-name-may-be")
 SHORT: Final = DeviceAddress("110", "tv")

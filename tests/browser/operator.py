@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
-from tests.daemon import Daemon
+from tests.support.daemon import Daemon
 
 NO_ANSWER: Final = "Failed to load resource"
 """What Chromium says of each answer that is an error, and of none."""

@@ -13,7 +13,7 @@ from callnet.schemas.frames import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXT
 from tests.browser.camera import Camera
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
-from tests.frame_schemas import complaint
+from tests.support.frame_schemas import complaint
 
 ALICE: Final = DeviceAddress("13800000001", "alices-desk")
 BOB: Final = DeviceAddress("13800000002", "bobs-desk")

@@ -11,11 +11,11 @@ from playwright.sync_api import BrowserContext, Route
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 
+from harness import ROOT
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.stage import Stage
-from tests.daemon import Daemon
-from tests.story_player import STORIES, Gate, expected, read
-from tests.test_layers import ROOT
+from tests.support.daemon import Daemon
+from tests.support.story_player import STORIES, Gate, expected, read
 
 PLAYED: Final = (
     "accepted-hung-up-by-the-caller",

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import time
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
 from twisted.internet.defer import Deferred
 
+from callnet.client import CallState
+from harness.redis_server import new_prefix, shared
 from tests.browser.axe import violations
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.dashboard_layout import extreme_faults, faults
@@ -20,18 +25,26 @@ from tests.browser.operator import NO_ANSWER, Operator, key_of, operator
 from tests.browser.photographer import Photographer
 from tests.browser.stage import Stage
 from tests.integration.test_workers import workers_of
-from tests.redis_server import new_prefix, shared
+from tests.support.devices import Member, member, service_of
+from tests.support.processes import stopped
 
 OTHERS: Final = {"desk": (1440, 900), "tablet": (820, 1180), "smallest": (320, 568)}
 """These are looked at, too, and have no sheet."""
 ROUNDS: Final = 25
 """How often one more call is answered and one more fails: about as many seconds."""
+LATENESS: Final = 2.0
+"""Seconds that a machine that is busy with other tests may add."""
 SCHEMES: Final[tuple[Literal["dark", "light"], ...]] = ("dark", "light")
 
 _SEEN: Final = """(state) => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => state === "hidden" });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
+
+
+def fail(caller: Member, phone: str) -> Deferred[CallState]:
+    """Have somebody call a phone that nobody has."""
+    return caller.calls(phone, "tv").until("over")
 
 
 class DashboardCase(BrowserCase):
@@ -223,6 +236,42 @@ class DashboardAloneTests(BrowserCase):
             visitor.await_state("ready", "known")
             visitor.await_hidden("away")
             visitor.forgive(NO_ANSWER)
+
+        return self.play(story)
+
+    def test_hanging(self) -> Deferred[None]:
+        """A daemon that hangs is not shown as ready for more than some three seconds, and is again when it answers."""
+
+        def story(stage: Stage) -> None:
+            visitor = operator(stage, stage.browser(None), self.daemon)
+            visitor.open()
+            visitor.await_state("ready")
+            with stopped(self.daemon.pid):
+                since = time.monotonic()
+                visitor.await_state("late")
+                self.assertLess(time.monotonic() - since, 3 + LATENESS)
+                self.assertFalse(visitor.is_visible("away"))
+                visitor.await_state("away")
+            visitor.await_state("ready")
+            visitor.forgive(NO_ANSWER)
+
+        return self.play(story)
+
+    def test_recent_failures(self) -> Deferred[None]:
+        """Failures are shown the newest first, also those that come while one looks."""
+
+        def story(stage: Stage) -> None:
+            visitor = operator(stage, stage.browser(None), self.daemon)
+            visitor.open()
+            visitor.unlock(key_of(self.daemon))
+            visitor.await_state("ready", "known")
+            dialled = [f"1370000000{number}" for number in range(6)]
+            caller = in_reactor(lambda: Deferred.fromCoroutine(member(self, service_of(self.daemon), *FIRST)))
+            for number, phone in enumerate(dialled, 1):
+                in_reactor(partial(fail, caller, phone))
+                visitor.await_rows("failures", number)
+                shown = [re.findall(r"to (\d+)", row)[0] for row in visitor.rows("failures")]
+                self.assertEqual(shown, dialled[:number][::-1])
 
         return self.play(story)
 

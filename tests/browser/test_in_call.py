@@ -32,6 +32,13 @@ _IS_BLACK: Final = """() => {
     context.drawImage(document.getElementById("remote"), 0, 0, 48, 27);
     return context.getImageData(0, 0, 48, 27).data.every((value, index) => index % 4 === 3 || value < 24);
 }"""
+_LOSE: Final = """() => {
+    const connection = window.connections.at(-1);
+    const getStats = connection.getStats.bind(connection);
+    const worse = (stat) => (stat.type === "remote-inbound-rtp" ? { ...stat, fractionLost: 0.3 } : stat);
+    connection.getStats = async () => new Map(Array.from(await getStats(), ([id, stat]) => [id, worse(stat)]));
+}"""
+"""From now on every third packet is said to be lost."""
 _KEEP_SCREENS: Final = """
     window.screens = [];
     const choose = navigator.mediaDevices.getDisplayMedia.bind(navigator.mediaDevices);
@@ -149,6 +156,22 @@ class CameraTests(BrowserCase):
             await_change(one)  # the second of Chromium's own cameras is black
             self.assertEqual(len(seen), 3)
             self.assertEqual(several.page.evaluate("window.connections.length"), 1)
+
+        return self.play(story)
+
+    def test_a_picture_that_waits(self) -> Deferred[None]:
+        """Who sees no picture because the connection is weak reads that, and not that a camera is off."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            for visitor in (red, blue):
+                visitor.enter(ROOM)
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+            blue.page.evaluate(_LOSE)
+            red.await_shown("remote-off", "The connection is weak: the other person’s picture is paused")
+            blue.press("camera")
+            red.await_shown("remote-off", "The other person’s camera is off")
 
         return self.play(story)
 

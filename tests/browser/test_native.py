@@ -10,15 +10,16 @@ from twisted.internet.defer import Deferred
 
 from callnet.media.studio import Look, look_of
 from callnet.model import DeviceAddress
+from harness.daemon import TWISTD
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.stage import CHROMIUM, Stage
 from tests.browser.visitor import Visitor
-from tests.daemon import TWISTD, Daemon
 from tests.integration.test_device_command import PHONE, TV, DeviceProcess
-from tests.network import Network
-from tests.processes import stopped
-from tests.webm import pictures
+from tests.support.daemon import Daemon
+from tests.support.network import Network
+from tests.support.processes import stopped
+from tests.support.webm import pictures
 
 SEEING: Final = "media: 30 pictures of the camera"
 DRAW: Final = """

@@ -20,7 +20,7 @@ from tests.browser.phone_visitor import (
     talk,
 )
 from tests.browser.stage import Stage
-from tests.devices import Member, member, service_of
+from tests.support.devices import Member, member, service_of
 
 reactor: Any = installed
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
+from harness.daemon import LISTENERS
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.phone_visitor import ALICE, BOB, in_browsers_of_their_own, introduce, phone, tab, talk
 from tests.browser.stage import Stage
-from tests.daemon import LISTENERS, Daemon
+from tests.support.daemon import Daemon
 
 
 class TabsTests(BrowserCase):
@@ -54,6 +55,25 @@ class TabsTests(BrowserCase):
 
         return self.play(story)
 
+    def test_a_new_tab_stays_who_it_is(self) -> Deferred[None]:
+        """A new tab that is the last device again stays it over a reload, whoever has logged in elsewhere since."""
+
+        def story(stage: Stage) -> None:
+            profile = stage.profile(stage.browser(None))
+            before = tab(stage, profile)
+            before.log_in(*ALICE)
+            before.page.close()
+            alice, bob = tab(stage, profile), tab(stage, profile)
+            alice.open()
+            alice.await_scene("home", "online")
+            bob.log_in(*BOB)
+            for visitor, device in ((alice, ALICE), (bob, BOB)):
+                visitor.page.reload()
+                visitor.await_scene("home", "online")
+                self.assertEqual(visitor.text("self-phone"), device.phone)
+
+        return self.play(story)
+
     def test_the_same_device_twice(self) -> Deferred[None]:
         """Of two tabs that are the same device the older one says so and stays away, until it is wanted there."""
 
@@ -84,7 +104,7 @@ class RestartTests(BrowserCase):
         """Start the server again where it was."""
         port = self.daemon.site_url.rpartition(":")[2]
         listeners = LISTENERS.replace('site = [{ endpoint = "tcp:0:', f'site = [{{ endpoint = "tcp:{port}:')
-        self.daemon = Daemon(self.daemon.directory, self.settings, listeners=listeners)
+        self.daemon = Daemon(self.daemon.folder, self.settings, listeners=listeners)
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
 

@@ -8,7 +8,7 @@ from callnet.client import Account
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.phone_visitor import ALICE, BOB, introduce, phone
 from tests.browser.stage import Stage
-from tests.devices import service_of
+from tests.support.devices import service_of
 
 
 class PersonTests(BrowserCase):

@@ -22,7 +22,7 @@ from tests.browser.phone_layout import faults, word_faults
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.photographer import Photographer
 from tests.browser.stage import Stage
-from tests.devices import log_in, service_of
+from tests.support.devices import log_in, service_of
 
 OTHERS: Final = {"sideways": (844, 390), "small": (320, 568)}
 """These are looked at, too, and have no sheet."""

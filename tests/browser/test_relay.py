@@ -10,6 +10,7 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 
+from harness.coturn import LOOPBACK, Coturn
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.continuity import (
@@ -26,7 +27,6 @@ from tests.browser.figures import await_set_up
 from tests.browser.layout import faults
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
-from tests.coturn import LOOPBACK, Coturn
 
 ROOM: Final = "distant-house"
 SCREENS: Final = ((1920, 1080), (390, 844), (844, 390))

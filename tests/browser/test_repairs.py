@@ -64,6 +64,20 @@ class RepairTests(BrowserCase):
             self.assertEqual(connections(visitor), 1)
             self.assertEqual(visitor.state, "connected")
 
+    def test_no_network(self) -> Deferred[None]:
+        """A page whose browser finds no address, as on a machine with `lo` alone, says why it does not connect."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            red.page.add_init_script(f"({_NO_PATH})()")
+            for visitor in (red, blue):
+                visitor.enter(ROOM)
+            red.await_shown("hint", "This device is in no network, so the other one cannot reach it.")
+            self.assertEqual(red.state, "connecting")
+            self.assertNotIn("network", blue.text("hint"))
+
+        return self.play(story)
+
     def test_restart_from_both(self) -> Deferred[None]:
         """That both pages ask for a new path at the same moment makes one, and nobody sees anything of it."""
 

@@ -12,12 +12,12 @@ from twisted.internet.defer import Deferred
 
 from callnet.client import Call
 from callnet.model import DeviceAddress
+from harness.redis_server import new_prefix, shared
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.stage import Stage
-from tests.daemon import Daemon
-from tests.devices import Member, member, service_of
-from tests.redis_server import new_prefix, shared
+from tests.support.daemon import Daemon
+from tests.support.devices import Member, member, service_of
 
 TELEVISION: Final = DeviceAddress("13651884967", "tv888")
 TELEPHONE: Final = DeviceAddress("13651884968", "phone1")
@@ -73,17 +73,20 @@ class StoryTests(BrowserCase):
         return self.play(story)
 
     def test_hang_up_on_the_page(self) -> Deferred[None]:
-        """Who hangs up on the page ends the call, and the devices are told."""
+        """Who hangs up on a page that meets the other one ends the call, and the devices are told."""
 
         def story(stage: Stage) -> None:
             called, call = in_reactor(lambda: Deferred.fromCoroutine(self.ring()))
             in_reactor(called.accept)
             in_reactor(lambda: call.until("active"))
-            visitor = stage.visitor(stage.browser(None))
-            visitor.enter(called.room_id)
-            visitor.await_state("waiting")
-            visitor.press("hangup")
-            visitor.await_state("ended")
+            red, blue = stage.pair(self.other.site_url)
+            for visitor in (red, blue):
+                visitor.enter(called.room_id)
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+            red.press("hangup")
+            for visitor in (red, blue):
+                visitor.await_state("ended")
             self.assertEqual("over", in_reactor(lambda: called.until("over")))
             self.assertEqual(("hangup", False), (called.reason, called.is_own_end))
 

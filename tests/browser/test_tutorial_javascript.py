@@ -13,12 +13,13 @@ from twisted.internet.defer import Deferred
 
 from acceptance import readme
 from callnet.model import DeviceAddress
+from harness import ROOT
+from harness.daemon import BIN, TWISTD
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.phone_visitor import PageInside, PhoneVisitor, phone
 from tests.browser.stage import Stage
-from tests.daemon import BIN, TWISTD, Daemon
-from tests.test_layers import ROOT
+from tests.support.daemon import Daemon
 
 DOCS: Final = ROOT / "docs"
 TUTORIAL: Final = DOCS / "tutorial-javascript.md"

@@ -16,12 +16,12 @@ from twisted.python.failure import Failure
 
 from acceptance import readme
 from callnet.client import Account
+from harness import ROOT
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.phone_visitor import ALICE, TELEVISION, phone
 from tests.browser.stage import Stage
-from tests.devices import service_of
-from tests.test_layers import ROOT
+from tests.support.devices import service_of
 
 TUTORIAL: Final = ROOT / "docs" / "tutorial-python.md"
 FILE: Final = "television.py"
@@ -105,7 +105,7 @@ class PythonTests(BrowserCase):
         browser.chmod(0o755)
         process = TypedIn()
         command = (sys.executable, FILE, self.daemon.site_url, *TELEVISION)
-        environ = {**os.environ, "BROWSER": str(browser), "SSL_CERT_FILE": self.daemon.certificate}
+        environ = {**os.environ, "BROWSER": str(browser), "SSL_CERT_FILE": str(self.daemon.certificate)}
         reactor.spawnProcess(process, command[0], command, environ, str(directory))
         self.addCleanup(process.stop)
         return process
@@ -154,8 +154,7 @@ class PythonTests(BrowserCase):
             in_reactor(lambda: television.shows(r"1: Alice \(\S+\), online"))
             in_reactor(self.daemon.stop)
             in_reactor(lambda: television.shows("is offline"))
-            self.daemon = self.daemon.successor("")
-            self.addCleanup(self.daemon.stop)
+            self.daemon.reconfigure("")
             in_reactor(self.daemon.start)
             in_reactor(lambda: television.shows("is online"))
             in_reactor(lambda: television.shows(r"1: Alice \(\S+\), online"))

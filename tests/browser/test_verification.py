@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from itertools import product
-from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
 from callnet.emoji import EMOJI
 from callnet.verification import SIGNS, Code, Fingerprints, commitment
+from harness import ROOT
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.comparing import Comparing
@@ -18,7 +18,7 @@ from tests.browser.layout import faults
 from tests.browser.stage import Stage
 from tests.browser.test_call import ROOM
 
-VECTORS: Final = json.loads((Path(__file__).parent.parent / "verification_vectors.json").read_text(encoding="utf-8"))
+VECTORS: Final = json.loads((ROOT / "tests" / "unit" / "verification_vectors.json").read_text(encoding="utf-8"))
 SCREENS: Final = ((1920, 1080), (1366, 768), (390, 844), (844, 390))
 KINDS: Final = ("commit", "nonce", "reveal")
 OURS: Final = Fingerprints(offerer=b"o" * 32, answerer=b"a" * 32)
@@ -74,6 +74,24 @@ _RUN: Final = """async (cases) => {
 """Plays one side of each run, to which all notes come at once; `described` is a new description instead of a note."""
 
 
+_PANEL: Final = """async (states) => {
+    const { VerificationPanel } = await import("/static/demo/verification_panel.js");
+    const { wordsFor } = await import("/static/demo/words.js");
+    const panel = new VerificationPanel(() => {});
+    const { words } = wordsFor("en");
+    let call = { flowedAt: 1, verification: null };
+    return states.map((state) => {
+        if (state === "another call") call = { flowedAt: 1, verification: null };
+        else call.verification = { state, code: state === "shown" ? [0, 1, 2, 3, 4, 5] : null };
+        panel.show({ call }, words);
+        const drawer = document.getElementById("verification-drawer");
+        const isHidden = document.getElementById("verification-code").hidden;
+        return [drawer.classList.contains("broken"), !isHidden];
+    });
+}"""
+"""Shows a panel the runs of a call, one after the other: whether it warns, and whether it shows a code."""
+
+
 _LATE: Final = """window.RTCPeerConnection = class extends RTCPeerConnection {
     #opened;
     #isKnown = false;
@@ -113,6 +131,21 @@ class RuleTests(BrowserCase):
         visitor.visit()
         found: list[dict[str, Any]] = visitor.page.evaluate(_RUN, cases)
         return found
+
+    def test_a_warning_stays(self) -> Deferred[None]:
+        """A run that was broken is warned of for the rest of its call, whatever another connection comes to."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.visit()
+            states = ["pending", "shown", "broken", "pending", "shown", "another call", "shown"]
+            calm, code, warning = [False, False], [False, True], [True, False]
+            self.assertEqual(
+                [calm, code, warning, warning, warning, calm, code],
+                visitor.page.evaluate(_PANEL, states),
+            )
+
+        return self.play(story)
 
     def test_vectors(self) -> Deferred[None]:
         """Commitments, codes, names and fingerprints come out as in Python."""

@@ -18,7 +18,7 @@ from playwright.sync_api import (
 
 from callnet.schemas.frames import FROM_PAGE, RELAYED, TO_PAGE, Direction
 from tests.browser.camera import Camera
-from tests.frame_schemas import complaint
+from tests.support.frame_schemas import complaint
 
 PAGE: Final = "/static/demo/direct_chat.html"
 PATIENCE: Final = 30_000

@@ -18,11 +18,11 @@ from callnet.cluster.redis_url import parse
 from callnet.config import CallSettings, RedisSettings
 from callnet.interfaces import IPeer
 from callnet.model import DeviceAddress
+from harness.redis_server import RedisServer
 from tests.cluster.wire import Wire
-from tests.plain_preferences import OPEN
-from tests.redis_server import RedisServer
-from tests.shared_nodes import SharedNodes, reactor
-from tests.unlimited import ANY_NUMBER, NO_SERVERS
+from tests.support.plain_preferences import OPEN
+from tests.support.shared_nodes import SharedNodes, reactor
+from tests.support.unlimited import ANY_NUMBER, NO_SERVERS
 
 ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")

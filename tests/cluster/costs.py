@@ -11,13 +11,14 @@ from twisted.internet.defer import Deferred
 
 from callnet.calls.times import REMEMBERED
 from callnet.client_site import hidden
+from callnet.cluster.ended import KEPT_MAX
 from callnet.cluster.questions import Counted
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress
+from harness.redis_server import RedisServer
 from tests.cluster.case import ANN, TV, Phone
 from tests.cluster.page import Page
 from tests.cluster.simulated import World
-from tests.redis_server import RedisServer
 
 PREFIX: Final = "callnet:"
 SETTINGS: Final = CallSettings(ring_time=4, grace=2)
@@ -189,7 +190,7 @@ def of_ended(server: RedisServer) -> Mapping[str, Cost]:
     [node] = world.nodes
     questions = node.member.questions
     taken: list[bytes] = []
-    found = {"a node asks what is over: nothing": cost_of(world, lambda: questions.take_ended(AT_ONCE))}
+    found = {"a node asks what is over: nothing": cost_of(world, lambda: questions.take_ended(AT_ONCE, KEPT_MAX))}
     ann, tv = world.phones(node, [ANN, TV])
     for _ in range(AT_ONCE):
         ann.calls(tv.address)
@@ -199,7 +200,8 @@ def of_ended(server: RedisServer) -> Mapping[str, Cost]:
     world.pass_time(1)
 
     def write_down() -> None:
-        questions.take_ended(AT_ONCE).addCallback(lambda ended: taken.extend(one.key for one in ended))
+        taking = questions.take_ended(AT_ONCE, KEPT_MAX)
+        taking.addCallback(lambda found: taken.extend(one.key for one in found[1]))
         world.settle()
         questions.done_with(taken)
 

@@ -9,10 +9,10 @@ from typing import Final, TypeAlias
 
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress
+from harness.redis_server import RedisServer
 from tests.cluster.case import Phone
 from tests.cluster.costs import Cost, cost_of
 from tests.cluster.simulated import SimulatedNode, World
-from tests.redis_server import RedisServer
 
 Pair: TypeAlias = tuple[Phone, Phone]
 """Who calls, and who is called."""

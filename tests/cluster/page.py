@@ -11,7 +11,7 @@ from callnet.calls.page import PageSession
 from callnet.interfaces import IPeer
 from callnet.operations.ice_servers import IceServers
 from tests.cluster.case import Place
-from tests.unlimited import ANY_PACE, NO_SERVERS
+from tests.support.unlimited import NO_SERVERS
 
 
 @implementer(IPeer)
@@ -20,7 +20,7 @@ class Page:
 
     def __init__(self, node: Place, room: str, number: int, ice: IceServers = NO_SERVERS) -> None:
         self.frames: list[dict[str, Any]] = []
-        self._session = PageSession(node.rooms, self, node.clock, ANY_PACE, ice, None)
+        self._session = PageSession(node.rooms, self, ice, None)
         self._key = f"{number:032x}"
         self._room = room
 

@@ -31,9 +31,9 @@ from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.records import Records
+from harness.redis_server import RedisServer
 from tests.cluster.case import Phone
-from tests.plain_preferences import OPEN
-from tests.redis_server import RedisServer
+from tests.support.plain_preferences import OPEN
 
 STEP: Final = 0.25
 """Seconds by which time passes at once."""
@@ -160,11 +160,6 @@ class _Line:
         raise AssertionError("a node gave its connection up")
 
     # The subscription
-
-    @property
-    def heard_at(self) -> float:
-        """What is published comes at once."""
-        return float(self._clock.seconds())
 
     def follow(self, channel: str) -> None:
         """Listen to a channel."""

@@ -76,6 +76,42 @@ class SocketsTests(SynchronousTestCase):
         )
 
 
+class AliasTests(SynchronousTestCase):
+    """An alias leads to a call for as long as a node knows the call by it, and no longer."""
+
+    def setUp(self) -> None:
+        """Ann is here, and her call rings two devices elsewhere."""
+        self.copies = Copies(lambda node: node.startswith("here."))
+        self.first, self.second, self.third = (RoomId(letter * 32) for letter in "abc")
+        aliases = ((TV, self.first), (PAD, self.second))
+        self.call = CallRecord(
+            ROOM, 1, CallState.RINGING, ANN, TV, (TV, PAD), (TV, PAD), 1.0, 46.0, extended=(ANN,), aliases=aliases
+        )
+        self.ann = replace(DEVICE, room=ROOM)
+        self.copies.apply(Changes(devices=[self.ann], calls=[self.call]))
+        self.assertEqual({self.first: ROOM, self.second: ROOM}, self.copies.records.aliases)
+
+    def test_moved(self) -> None:
+        """It goes when another takes its place."""
+        moved = replace(self.call, version=2, aliases=((TV, self.first), (PAD, self.third)))
+        self.copies.hear(Notice(ANN, moved))
+        self.assertEqual({self.first: ROOM, self.third: ROOM}, self.copies.records.aliases)
+
+    def test_call_is_forgotten(self) -> None:
+        """It goes when the call is dropped: it is over for long, is not in the store, or is no affair of this node."""
+        over = replace(self.call, version=2, state=CallState.OVER, ended_at=5.0, due=125.0)
+        gone = Displaced(ANN, "here.1", 7001)
+        for drop in (
+            lambda copies: (copies.hear(Notice(ANN, over)), list(copies.due(125.0))),
+            lambda copies: copies.see(Records({}, {}, {}), [], [ROOM]),
+            lambda copies: copies.hear(gone),
+            lambda copies: copies.apply(Changes(forgotten=[self.ann])),
+        ):
+            self.setUp()
+            drop(self.copies)
+            self.assertEqual(({}, {}), (self.copies.records.calls, self.copies.records.aliases))
+
+
 class NewsTests(SynchronousTestCase):
     """What this node's own are to look at."""
 

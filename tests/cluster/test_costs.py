@@ -20,9 +20,9 @@ from callnet.cluster.over_redis import NAME_BYTES
 from callnet.cluster.redis import Scripts
 from callnet.model import DeviceAddress
 from callnet.records import DeviceRecord
+from harness.redis_server import Flavour, shared
 from tests.cluster.case import ANN, TV, ClusterCase, Phone
 from tests.cluster.costs import AT_ONCE, MANY, Cost, bytes_held, costs, table
-from tests.redis_server import Flavour, shared
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "scaling.md"
 TOLERANCE: Final = 0.1

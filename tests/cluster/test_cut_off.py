@@ -8,7 +8,7 @@ from callnet.model import CloseCode, DeviceAddress, RoomId
 from callnet.records import Displaced
 from tests.cluster.case import ANN, CAROL, GRACE, PAD, TV, ClusterCase, Node
 from tests.cluster.page import Page
-from tests.shared_nodes import reactor
+from tests.support.shared_nodes import reactor
 
 
 class CutOffTests(ClusterCase):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from twisted.logger import capturedLogs
+
+from callnet.cluster.ended import KEPT_MAX
 from callnet.model import Reason, RoomId
 from callnet.records import CallRecord, CallState
 from tests.cluster.case import ANN, TV, ClusterCase, Node
@@ -60,6 +63,18 @@ class EndedTests(ClusterCase):
         rooms = [await self.ended_call(), await self.another(), await self.another()]
         self.assertEqual(rooms[:2], await self.taken(self.here, 2))
         self.assertEqual(rooms[2:], await self.taken(self.there, 2))
+
+    async def test_too_many(self) -> None:
+        """Of too many the oldest are dropped, one node counts them, and the log says so."""
+        rooms = [await self.ended_call(), *[await self.another() for _ in range(3)]]
+        handed_out = self.here.member.store.now() + 30
+        self.do(f"for i = 1, {KEPT_MAX - 2} do redis.call('ZADD', KEYS[1], {handed_out}, i) end")
+        with capturedLogs() as events:
+            self.assertEqual(rooms[2:], await self.taken(self.here))
+        self.assertEqual(1, len([event for event in events if "the history loses" in str(event["log_format"])]))
+        self.assertEqual([], await self.taken(self.there))
+        self.assertEqual((2, 0), (self.here.member.ended.dropped, self.there.member.ended.dropped))
+        self.assertEqual(str(KEPT_MAX), self.do("return redis.call('ZCARD', KEYS[1])"))
 
     async def test_unreached(self) -> None:
         """A call that reached nobody is known to the node that it was placed on."""

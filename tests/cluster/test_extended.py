@@ -7,7 +7,7 @@ from typing import Any
 from callnet.calls import presence
 from callnet.config import CallSettings
 from tests.cluster.case import ANN, PAD, RING_TIME, TV, ClusterCase, Node, Phone
-from tests.extended_case import Lists
+from tests.support.extended_case import Lists
 
 
 class ExtendedCase(ClusterCase):

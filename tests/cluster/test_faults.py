@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.cluster.case import ANN, BOUND, CAROL, GRACE, TV, ClusterCase, Node, Phone
-from tests.shared_nodes import reactor
+from tests.support.shared_nodes import reactor
 
 CAROL_TV = CAROL._replace(device_id="tv")
 

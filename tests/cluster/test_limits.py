@@ -18,8 +18,8 @@ from callnet.operations.limits import SignalLimits
 from callnet.operations.turn_secret import TurnSecret
 from callnet.websocket.crowds import Crowds
 from tests.cluster.case import ANN, TV, ClusterCase, Node
-from tests.shared_nodes import reactor
-from tests.turn_case import TURN
+from tests.support.shared_nodes import reactor
+from tests.support.turn_case import TURN
 
 SOON = 2.5 * EXCHANGE_EVERY
 """Seconds after which every node has heard of what another let through."""

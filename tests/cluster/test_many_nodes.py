@@ -8,12 +8,12 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.times import CROSSING
+from callnet.calls.times import KNOWN_AFTER, OLD_END_AFTER
 from callnet.config import CallSettings
+from harness.redis_server import shared
 from tests.cluster.case import Phone
 from tests.cluster.costs import cost_of
 from tests.cluster.crowd import PREFIX, Crowd
-from tests.redis_server import shared
 
 SETTINGS: Final = CallSettings(ring_time=20, grace=10)
 BOUND: Final = SETTINGS.grace + 5
@@ -174,11 +174,11 @@ class ClocksTests(ManyNodesCase):
             caller.hangs_up(caller.last("call_success")["room_id"])
             crowd.world.pass_time(1)
             again = Phone(callee.address, back)
-            crowd.world.settle()
+            crowd.world.pass_time(OLD_END_AFTER)
             self.assertEqual(["calling_be_hangup:hangup"], again.told)
-            crowd.world.pass_time(CROSSING + 0.5)  # nodes do not agree on the time to the millisecond
+            crowd.world.pass_time(KNOWN_AFTER + 0.5)  # nodes do not agree on the time to the millisecond
             again.goes()
             crowd.world.settle()
             once_more = Phone(callee.address, here)
-            crowd.world.settle()
+            crowd.world.pass_time(OLD_END_AFTER)
             self.assertEqual([], once_more.told)

@@ -15,8 +15,8 @@ from callnet.operations.turn_secret import TurnSecret
 from callnet.records import Notice
 from tests.cluster.case import ANN, CAROL, TV, ClusterCase, Node, Phone
 from tests.cluster.page import Page
-from tests.turn_case import TURN, expiry
-from tests.unlimited import ALONE, UNLIMITED
+from tests.support.turn_case import TURN, expiry
+from tests.support.unlimited import ALONE, UNLIMITED
 
 
 class PagesElsewhereTests(ClusterCase):

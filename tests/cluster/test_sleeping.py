@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from callnet.model import DeviceAddress
 from callnet.operations.urgent import Fate
-from callnet.preferences import Preferences
+from callnet.preferences import PLAIN, Preferences
 from callnet.records import Policy
 from tests.cluster.case import ANN, GRACE, TV, ClusterCase, Node
 
@@ -57,6 +57,27 @@ class SleepingTests(ClusterCase):
             self.woken.clear()
             tv.goes()
             await self.pass_time(GRACE + 0.5)
+
+    async def test_blocked_meanwhile(self) -> None:
+        """Whoever its owner blocks while it sleeps, held by no node, does not wake it, and is told `offline`."""
+        self.woken, self.fate = [], Fate.TAKEN
+        here = await self.start()
+        await Deferred.fromCoroutine(self.made_known(here))
+        here.rooms.orders.prefer(TV.phone, Preferences(Policy(frozenset([ANN.phone]), wakes=WAKES.wakes)))
+        await self.pass_time(0.5)
+        ann = await self.phone(ANN, here)
+        ann.calls(TV)
+        await self.hears(ann, "call_failed:offline")
+        self.assertEqual([], self.woken)
+
+    async def test_no_longer(self) -> None:
+        """A device that is not to be woken any more is going to be forgotten, though no node holds it."""
+        self.woken, self.fate = [], Fate.TAKEN
+        here = await self.start()
+        await Deferred.fromCoroutine(self.made_known(here))
+        self.assertEqual("0", self.server.cli("ZCARD", f"{self.prefix}due").strip())
+        here.rooms.orders.prefer(TV.phone, PLAIN)
+        await self.until(lambda: self.server.cli("ZCARD", f"{self.prefix}due").strip() == "1")
 
     async def test_gone(self) -> None:
         """If it cannot be woken it is offline."""

@@ -1,9 +1,9 @@
-"""The kinds of databases that the contracts are run against."""
+"""The databases that the contracts are run against, but for those that need a server."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import event
@@ -19,8 +19,8 @@ from callnet.storage.listing import SqlContacts
 from callnet.storage.settings import SqlPhoneSettings
 from callnet.storage.sql import Run
 from callnet.storage.threads import IThreadsReactor, Threads
-from tests import postgres
-from tests.immediate import run_at_once
+from tests.support import migrated
+from tests.support.immediate import run_at_once
 
 if TYPE_CHECKING:
     _Base = TestCase
@@ -39,9 +39,8 @@ class DatabaseCase(_Base):
 
     def setUp(self) -> None:
         """A new database with an up-to-date schema, whose statements are noted."""
-        self.database = Database(self.make_url())
+        self.database = self.make_database()
         self.addCleanup(self.database.close)
-        self.database.upgrade()
         self.run_there = self.make_run()
         self.clock = Clock()
         self.accounts = SqlAccounts(self.database, self.run_there, self.clock)
@@ -53,6 +52,14 @@ class DatabaseCase(_Base):
     def make_url(self) -> str:
         """The URL of a new, empty database."""
         raise NotImplementedError
+
+    def make_copy(self) -> Database:
+        """A copy of an empty database with an up-to-date schema."""
+        raise NotImplementedError
+
+    def make_database(self) -> Database:
+        """The database of the test."""
+        return self.make_copy()
 
     def make_run(self) -> Run:
         """What runs the database's functions."""
@@ -82,6 +89,10 @@ class InMemory(_Base):
         """See the contract."""
         return "sqlite://"
 
+    def make_copy(self) -> Database:
+        """See the contract."""
+        return migrated.in_memory()
+
 
 class InThreads(_Base):
     """A database reached from real threads."""
@@ -102,12 +113,8 @@ class InFile(InThreads):
 
     def make_url(self) -> str:
         """See the contract."""
-        return f"sqlite:///{os.path.abspath(self.mktemp())}"
+        return f"sqlite:///{Path(self.mktemp()).absolute()}"
 
-
-class OnPostgresql(InThreads):
-    """PostgreSQL, with several threads."""
-
-    def make_url(self) -> str:
+    def make_copy(self) -> Database:
         """See the contract."""
-        return postgres.new_database_url()
+        return migrated.in_file(Path(self.mktemp()).absolute())

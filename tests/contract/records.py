@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from callnet.interfaces import BusMessage
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import CallRecord, CallState, DeviceRecord, Seat, SeatsRecord
+from callnet.records import CallRecord, CallState, DeviceRecord, Known, Seat, SeatsRecord
 
 ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")
@@ -39,7 +39,7 @@ class Samples:
             "node": self.node,
             "generation": 1,
             "connected": True,
-            "heard": None,
+            "unheard": None,
             "lost_at": None,
             "room": None,
             "previous": None,
@@ -53,7 +53,7 @@ class Samples:
         given: dict[str, Any] = {
             "generation": 7,
             "connected": False,
-            "heard": self.at(-1.5),
+            "known": (Known(room_number(1), True),),
             "lost_at": self.at(0.25),
             "room": room_number(2),
             "previous": room_number(1),

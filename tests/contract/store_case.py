@@ -16,8 +16,8 @@ from callnet.interfaces import COMMITTED, OVERTAKEN, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, Changes, DeviceRecord, Displaced, Records, SeatsRecord
 from tests.contract.records import ANN, TV, Receiver, Samples, room_number
-from tests.late_store import LateCallStore
-from tests.nodes import Cluster, NodeBus, NodeStore
+from tests.support.late_store import LateCallStore
+from tests.support.nodes import Cluster, NodeBus, NodeStore
 
 if TYPE_CHECKING:
     _Base = TestCase
@@ -92,11 +92,11 @@ class OfOneProcess(InMemory):
     async def make_store(self) -> tuple[ICallStore, IBus]:
         """Make one."""
         bus = MemoryBus()
-        return MemoryCallStore(bus, self.clock), bus
+        return MemoryCallStore(bus, self.clock, self.clock.seconds), bus
 
     async def make_presence(self) -> tuple[IPresence, ICallStore]:
         """Make one."""
-        store = MemoryCallStore(MemoryBus(), self.clock)
+        store = MemoryCallStore(MemoryBus(), self.clock, self.clock.seconds)
         return store, store
 
 
@@ -107,7 +107,9 @@ class ThatAnswersLate(InMemory):
         """Make one."""
         bus = MemoryBus()
         next_turns = IReactorTime(global_reactor)
-        return LateCallStore(MemoryCallStore(bus, self.clock), lambda step: next_turns.callLater(0, step)), bus
+        return LateCallStore(
+            MemoryCallStore(bus, self.clock, self.clock.seconds), lambda step: next_turns.callLater(0, step)
+        ), bus
 
 
 class OfSeveralNodes(InMemory):

@@ -1,14 +1,12 @@
-"""What every database must do for accounts and contacts: SQLite, and a real PostgreSQL."""
+"""What every database must do for accounts and contacts."""
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError, StatementError
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.task import Clock
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
@@ -17,13 +15,11 @@ from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Account, Pair
 from callnet.storage.database import Database
-from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.tables import contact
 from callnet.storage_interfaces import Contact
-from tests import postgres
+from harness import ROOT
 from tests.contract import writer
-from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory, OnPostgresql
-from tests.immediate import run_at_once
+from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
 
 PHONE = "13651884967"
 TV = DeviceAddress(PHONE, "tv888")
@@ -162,7 +158,7 @@ class SharedAccountsContract(AccountsContract):
 
     processes = 4
     rounds = 15
-    root = str(Path(__file__).parent.parent.parent)
+    root = str(ROOT)
 
     def test_several_processes_at_once(self) -> Deferred[None]:
         """Processes that start, write and end again and again, all at once, all succeed, and nothing is lost."""
@@ -217,47 +213,3 @@ class AccountsInFile(InFile, SharedAccountsContract, TestCase):
         self.assertEqual(
             str(error), "database.url: SQLite is for one machine, and redis.url names another: use PostgreSQL"
         )
-
-
-class AccountsOnPostgresql(OnPostgresql, SharedAccountsContract, TestCase):
-    """On PostgreSQL."""
-
-    def test_locked_database_is_unavailable(self) -> None:
-        """Whoever cannot get at the database in time is told that it is worth trying again."""
-        other = Database(self.database._url.render_as_string(hide_password=False))
-        self.addCleanup(other.close)
-        with other.write() as locking:
-            locking.exec_driver_sql("LOCK TABLE contact")
-            with self.assertRaises(Unavailable), self.database.write() as connection:
-                connection.exec_driver_sql("SET LOCAL statement_timeout = 50")
-                connection.execute(contact.delete())
-
-    def test_other_machines_can_use_it(self) -> None:
-        """Other machines can use it."""
-        self.database.refuse_many_machines()
-
-    def test_server_restarts(self) -> Deferred[None]:
-        """A connection that the server has cut costs no request: it is replaced before it is used."""
-
-        async def test() -> None:
-            await self.enrolled(TV)
-            postgres.terminate_connections()
-            await self.enrolled(TV, DeviceAddress(PHONE, "b"))
-            self.assertEqual(contacts.accounts(self.database), [Account(PHONE, 2)])
-
-        return self.check(test)
-
-    def test_server_is_gone(self) -> None:
-        """Without a server every request is told that it is worth trying again; a start names the setting."""
-        database = Database("postgresql://nobody@/nothing?host=/nowhere")
-        self.addCleanup(database.close)
-        self.failureResultOf(SqlAccounts(database, run_at_once, Clock()).enrol(TV, OFFER), Unavailable)
-        error = self.assertRaises(StartError, database.upgrade)
-        self.assertTrue(str(error).startswith("database.url: "), str(error))
-        self.assertEqual(len(str(error).splitlines()), 1)
-
-    def test_password_is_not_shown(self) -> None:
-        """The error of a start does not show the password of the URL."""
-        database = Database("postgresql://user:s3cret-word@/nothing?host=/nowhere")
-        self.addCleanup(database.close)
-        self.assertNotIn("s3cret-word", str(self.assertRaises(StartError, database.check)))

@@ -12,7 +12,7 @@ from callnet.cluster.memory import NODE, MemoryBus
 from callnet.interfaces import BusMessage, IBus
 from callnet.records import Displaced, Notice, Relay, SeatNotice
 from tests.contract.records import ANN, TV, Receiver, Samples, room_number
-from tests.nodes import Cluster, NodeBus
+from tests.support.nodes import Cluster, NodeBus
 
 if TYPE_CHECKING:
     _Base = TestCase

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from twisted.trial.unittest import TestCase
 
+from callnet.calls.call import TooLate, decide
+from callnet.calls.events import Answer
+from callnet.config import CallSettings
 from callnet.interfaces import Commit
-from callnet.model import RoomId
-from callnet.records import NOTHING, Changes, Displaced, Notice, Owed, SeatNotice, SeatsRecord
+from callnet.model import Reason, RoomId
+from callnet.quiet_hours import QuietHours
+from callnet.records import (
+    ANYONE,
+    NOBODY,
+    NOTHING,
+    CallState,
+    Changes,
+    Displaced,
+    Notice,
+    Owed,
+    Policy,
+    SeatNotice,
+    SeatsRecord,
+)
 from tests.contract.records import ANN, PAD, TV, Receiver, Samples, room_number
 from tests.contract.store_case import OfOneProcess, OfSeveralNodes, StoreCase, ThatAnswersLate
-from tests.nodes import NodeBus
+from tests.support.nodes import NodeBus
 
+OTHERS = frozenset(f"139{number:08d}" for number in range(1000))
 Told = Notice | SeatNotice | Displaced
 
 
@@ -28,7 +46,7 @@ class CallStoreContract(StoreCase):
     async def test_all_of_it(self) -> None:
         """What was committed is read again, every field of it."""
         store, of = await self.start()
-        for record in (of.device(ANN), of.gone(TV), of.gone(PAD, heard=Owed(room_number(2), 7.25, 8.5))):
+        for record in (of.device(ANN), of.gone(TV), of.gone(PAD, unheard=Owed(room_number(2), 0.0, 8.5))):
             await self.assert_commits(store, Changes(devices=[record]))
             self.assertEqual(record, (await store.read([record.address.phone], [])).device(record.address))
         for call in (of.ringing(1), of.over(2, version=1)):
@@ -51,12 +69,53 @@ class CallStoreContract(StoreCase):
             await self.assert_commits(store, Changes(seats=[record]))
             self.assertEqual([record], await self.read(store, rooms=[RoomId(name)]))
 
+    async def test_aliases(self) -> None:
+        """A call is read by each of its aliases, as they now are, with its seats, for as long as it is there."""
+        store, of = await self.start()
+        first, second, third = (RoomId(letter * 32) for letter in "abc")
+        ringing = replace(of.ringing(), aliases=((PAD, first), (TV, second)))
+        await self.assert_commits(store, Changes(calls=[ringing]))
+        for alias in (first, second):
+            self.assertEqual(ringing, (await store.read((), [alias])).call(alias))
+        self.assertIsNone((await store.read((), [third])).call(third))
+        active = replace(ringing, version=2, aliases=(*ringing.aliases, (TV, third), (ANN, ringing.room)))
+        await self.assert_commits(store, Changes(calls=[active], seats=[of.seats()]))
+        for alias in (first, second, third, ringing.room):
+            records = await store.read((), [alias], fresh=True)
+            self.assertEqual((active, of.seats()), (records.call(alias), records.seats[ringing.room]))
+        over = replace(of.over(version=3, due=1.5), aliases=active.aliases)
+        await self.assert_commits(store, Changes(calls=[over], seats=[of.seats(version=2)]))
+        self.assertEqual(over, (await store.read((), [third], fresh=True)).call(third))
+        await self.pass_time(2.5)
+        list(await store.due(store.now()))
+        self.assertIsNone((await store.read((), [third], fresh=True)).call(third))
+
     async def test_phone(self) -> None:
         """To read a phone is to read all its devices."""
         store, of = await self.start()
         await self.assert_commits(store, Changes(devices=[of.device(TV), of.device(ANN), of.device(PAD)]))
         records = await store.read([TV.phone], [])
         self.assertEqual({"pad": of.device(PAD), "tv": of.device(TV)}, dict(records.devices[TV.phone]))
+
+    async def test_policies(self) -> None:
+        """What is kept once for a phone is read with its devices, as it was committed last, and goes with the last."""
+        store, of = await self.start()
+        for number, policy in enumerate((Policy(OTHERS, quiet=QuietHours(1, 2, "UTC")), Policy(only=OTHERS)), 1):
+            devices = [of.device(one, number, policy=policy.in_record_of(one.device_id)) for one in (TV, PAD)]
+            await self.assert_commits(store, Changes([*devices, of.device(ANN, number)], policies={TV.phone: policy}))
+            records = await store.read([ANN.phone, TV.phone], [])
+            self.assertEqual({TV.phone: policy}, dict(records.policies))
+            self.assertEqual([policy] * 2, [*map(records.policy_of, records.devices[TV.phone].values())])
+            self.assertEqual(ANYONE, records.policy_of(of.device(ANN, number)))
+        await self.assert_commits(store, Changes(policies={TV.phone: Policy(OTHERS)}))
+        self.assertEqual({TV.phone: Policy(OTHERS)}, dict((await store.read([TV.phone], [])).policies))
+        for device in devices:
+            self.assertEqual({TV.phone}, {*(await store.read([TV.phone], [])).policies})
+            await self.assert_commits(store, Changes(forgotten=[device]))
+        await self.assert_commits(store, Changes(policies={TV.phone: policy}))
+        await self.assert_commits(store, Changes([of.device(TV, policy=policy.in_record_of(TV.device_id))]))
+        records = await store.read([TV.phone], [])
+        self.assertEqual(NOBODY, records.policy_of(records.devices[TV.phone][TV.device_id]))
 
     async def test_rooms_that_devices_name(self) -> None:
         """With a phone come the calls and seats of every room that one of its devices names."""
@@ -125,6 +184,22 @@ class CallStoreContract(StoreCase):
         self.assertEqual([False, True], sorted(results))
         winner = results.index(True) + 1
         self.assertEqual([of.ringing(winner)], await self.read(store, rooms=[room_number(1), room_number(2)]))
+
+    async def test_two_accept_at_once(self) -> None:
+        """Of two devices that accept on the same records one is put through, and the other learns that it is late."""
+        store, of = await self.start()
+        room, settings = room_number(1), CallSettings()
+        rung = [of.device(device, room=room) for device in (ANN, TV, PAD)]
+        await self.assert_commits(store, Changes(rung, [of.ringing(1)]))
+        records = await store.read((), [room], fresh=True)
+        both = {device: decide(records, Answer(room, device, True), store.now(), settings) for device in (TV, PAD)}
+        under_way = {device: store.commit(decision.changes) for device, decision in both.items()}
+        held = {device: (await one).held for device, one in under_way.items()}
+        [winner], [loser] = ([device for device in held if held[device] is is_held] for is_held in (True, False))
+        records = await store.read((), [room], fresh=True)
+        self.assertEqual((CallState.ACTIVE, winner), (records.calls[room].state, records.calls[room].callee))
+        again = decide(records, Answer(room, loser, True), store.now(), settings)
+        self.assertEqual((NOTHING, TooLate(Reason.ANSWERED_ELSEWHERE)), (again.changes, again.reply))
 
     async def test_what_was_relied_on(self) -> None:
         """A call that was relied on must be as it was read."""

@@ -1,4 +1,4 @@
-"""What every database must tell extended devices of others: SQLite, and a real PostgreSQL."""
+"""What every database must tell extended devices of others."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from twisted.trial.unittest import TestCase
 from callnet.interfaces import Company, MissedCall
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
-from callnet.storage.company import MISSED_MAX, WRITTEN_LATE, SqlCompany
+from callnet.storage.company import MISSED_MAX, SqlCompany
 from callnet.storage.contacts import Pair
 from callnet.storage.devices import delete
 from callnet.storage.history import SqlHistory
-from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
+from tests.contract.databases import DatabaseCase, InFile, InMemory
 from tests.contract.test_history import ANN, TV, call, room_number
 
 NOTHING = Company(frozenset(), [])
@@ -24,12 +24,14 @@ class CompanyContract(DatabaseCase):
     def setUp(self) -> None:
         """Nobody has come yet."""
         super().setUp()
-        self.history = SqlHistory(self.database, self.run_there, False)
+        self.history = SqlHistory(self.database, self.run_there, False, 0)
         self.company = SqlCompany(self.database, self.run_there)
 
     async def comes(self, now: float, device: DeviceAddress = TV) -> list[int]:
-        """Let a device come; the numbers of the calls that it is told of."""
+        """Let a device come and hear of what it is told; the numbers of the calls."""
         found = await self.company.met([device], now)
+        if found[device].missed:
+            await self.company.heard({device: found[device].missed_until})
         return [int(missed.room_id, 16) for missed in found[device].missed]
 
     async def miss(self, number: int, ended_at: float) -> None:
@@ -46,13 +48,26 @@ class CompanyContract(DatabaseCase):
 
         return self.check(test)
 
+    def test_mutual(self) -> Deferred[None]:
+        """Where only mutual contacts are shown, those of them that list the phone, too."""
+
+        async def test() -> None:
+            company = SqlCompany(self.database, self.run_there, mutual=True)
+            contacts.add(self.database, [Pair(TV.phone, ANN.phone), Pair(TV.phone, "1"), Pair(ANN.phone, "2")], 1.0)
+            self.assertEqual({TV: Company(frozenset(), [])}, await company.met([TV], 5.0))
+            contacts.add(self.database, [Pair("1", TV.phone), Pair("1", "2")], 1.0)
+            self.assertEqual({TV: Company(frozenset(["1"]), [])}, await company.met([TV], 5.0))
+            self.assertEqual(frozenset(["1"]), await company.contacts_of(TV.phone))
+
+        return self.check(test)
+
     def test_missed(self) -> Deferred[None]:
         """Calls that the phone missed since the device was there last, the latest first, each once."""
 
         async def test() -> None:
             await self.miss(1, 900.0)
             self.assertEqual([], await self.comes(1000.0))
-            await self.company.left({TV: 1010.0})
+            await self.company.heard({TV: 1010.0})
             await self.miss(2, 1005.0)
             await self.miss(3, 1020.0)
             await self.miss(4, 1030.0)
@@ -79,7 +94,32 @@ class CompanyContract(DatabaseCase):
         async def test() -> None:
             await self.comes(1000.0)
             self.assertEqual([], await self.comes(1010.0))
-            await self.miss(1, 1010.0 - WRITTEN_LATE / 2)
+            await self.miss(1, 1008.0)
+            self.assertEqual([1], await self.comes(1020.0))
+
+        return self.check(test)
+
+    def test_not_told(self) -> Deferred[None]:
+        """Who was not told is told the next time, and nobody forgets what it has heard of."""
+
+        async def test() -> None:
+            await self.comes(1000.0)
+            await self.miss(1, 1010.0)
+            found = await self.company.met([TV], 1020.0)
+            self.assertEqual((1, 1010.0), (len(found[TV].missed), found[TV].missed_until))
+            self.assertEqual([1], await self.comes(1030.0))
+            await self.company.heard({TV: 1005.0})
+            self.assertEqual([], await self.comes(1040.0))
+
+        return self.check(test)
+
+    def test_clock(self) -> Deferred[None]:
+        """Where the clock was set back, calls from then on are told of."""
+
+        async def test() -> None:
+            await self.comes(9000.0)
+            self.assertEqual([], await self.comes(1000.0))
+            await self.miss(1, 1010.0)
             self.assertEqual([1], await self.comes(1020.0))
 
         return self.check(test)
@@ -113,7 +153,7 @@ class CompanyContract(DatabaseCase):
 
         async def test() -> None:
             self.assertEqual({TV: NOTHING, ANN: NOTHING}, await self.company.met([TV, ANN], 1000.0))
-            await self.company.left({TV: 1010.0, ANN: 1020.0})
+            await self.company.heard({TV: 1010.0, ANN: 1020.0})
             await self.miss(1, 1015.0)
             self.assertEqual([1], await self.comes(1030.0))
 
@@ -125,8 +165,8 @@ class CompanyContract(DatabaseCase):
         async def test() -> None:
             await self.enrolled(TV)
             await self.comes(1000.0)
-            await self.company.left({TV: 1000.0})
-            delete(self.database, TV.phone, 1005.0, 2000.0)
+            await self.company.heard({TV: 1000.0})
+            delete(self.database, TV.phone, lambda: 1005.0)
             await self.miss(1, 1010.0)
             self.assertEqual([], await self.comes(1020.0))
 
@@ -139,7 +179,3 @@ class InMemoryTests(InMemory, CompanyContract, TestCase):
 
 class InFileTests(InFile, CompanyContract, TestCase):
     """SQLite in a file."""
-
-
-class PostgresqlTests(OnPostgresql, CompanyContract, TestCase):
-    """A real PostgreSQL."""

@@ -1,4 +1,4 @@
-"""What every database must do for the history of calls: SQLite, and a real PostgreSQL."""
+"""What every database must do for the history of calls."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from callnet.storage import contacts
 from callnet.storage import history as storage
 from callnet.storage.contacts import Pair
 from callnet.storage.history import SqlHistory
-from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
+from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 ANN = DeviceAddress("13651884961", "phone")
 TV = DeviceAddress("13651884967", "tv")
 DAY = 86400.0
+ROWS = 300
+"""Calls of a phone that are kept."""
 
 
 def room_number(number: int) -> RoomId:
@@ -40,7 +42,7 @@ class HistoryContract(DatabaseCase):
     def setUp(self) -> None:
         """Nobody has called yet."""
         super().setUp()
-        self.history = SqlHistory(self.database, self.run_there, self.contacts_only)
+        self.history = SqlHistory(self.database, self.run_there, self.contacts_only, ROWS)
 
     async def calls(self, after: PastCall | None = None, limit: int = 100) -> list[PastCall]:
         """The television's calls."""
@@ -67,6 +69,22 @@ class HistoryContract(DatabaseCase):
             self.assertEqual(
                 [(room_number(n), "answered") for n in (3, 2, 1)], [(c.room, c.outcome) for c in await self.calls()]
             )
+
+        return self.check(test)
+
+    def test_too_many(self) -> Deferred[None]:
+        """Of each phone the newest are kept: once in a while, by the room of a call, the others are removed."""
+
+        async def test() -> None:
+            numbers = range(1, 2 * ROWS)
+            for phone in (TV.phone, ANN.phone):
+                await self.history.write([call(n, float(n), phone=phone) for n in numbers if n % 256])
+            self.assertEqual(ROWS * 2 - 3, len(await self.calls(limit=1000)))
+            late = 3 * 256
+            await self.history.write([call(late, float(late))])
+            kept = [late, *(n for n in reversed(numbers) if n % 256)][:ROWS]
+            self.assertEqual([room_number(n) for n in kept], [one.room for one in await self.calls(limit=1000)])
+            self.assertEqual(ROWS * 2 - 3, len(await self.history.past_calls(ANN.phone, None, 1000)))
 
         return self.check(test)
 
@@ -179,11 +197,3 @@ class HistoryInMemory(InMemory, HistoryContract, TestCase):
 
 class HistoryInFile(InFile, ContactsOnlyContract, TestCase):
     """SQLite in a file."""
-
-
-class HistoryOnPostgresql(OnPostgresql, ContactsOnlyContract, TestCase):
-    """PostgreSQL."""
-
-
-class OpenHistoryOnPostgresql(OnPostgresql, HistoryContract, TestCase):
-    """PostgreSQL, where anyone may call."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from callnet.interfaces import IGate, ILimiter, ILimits
 from callnet.operations.limits import LimitsAlone
-from tests.shared_nodes import SharedNodes, reactor
 
 if TYPE_CHECKING:
     _Base = TestCase
@@ -107,22 +106,3 @@ class AloneTests(LimitsContract, TestCase):
     async def pass_time(self, seconds: float) -> None:
         """Let time pass."""
         self.clock.advance(seconds)
-
-
-class RedisTests(LimitsContract, SharedNodes):
-    """Limits of a node among others, on Redis."""
-
-    async def make_limits(self) -> ILimits:
-        """Make them."""
-        self.know_the_run()
-        return (await self.node()).limits
-
-    async def pass_time(self, seconds: float) -> None:
-        """Let time pass."""
-        await deferLater(reactor, seconds + 0.01)
-
-
-class ValkeyTests(RedisTests):
-    """The same on Valkey."""
-
-    flavour = "valkey"

@@ -1,4 +1,4 @@
-"""What every database must do for events that are to be sent: SQLite, and a real PostgreSQL."""
+"""What every database must do for events that are to be sent."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from callnet.history_interfaces import DueEvent, OutboxEvent, PastCall, Tried
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage import contacts, devices
 from callnet.storage import outbox as storage
-from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.outbox import SqlOutbox, chosen, drop, letters, retry
 from callnet.storage.tables import outbox
-from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory, OnPostgresql
+from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
 
 ANN = DeviceAddress("13651884961", "phone")
 TV = DeviceAddress("13651884967", "tv")
@@ -225,7 +225,9 @@ class OutboxContract(DatabaseCase):
         """A device that is made is told of in the transaction that makes it, once, whoever makes it."""
 
         async def test() -> None:
-            accounts = SqlAccounts(self.database, self.run_there, self.clock, lambda: 5.0)
+            accounts = SqlAccounts(
+                self.database, self.run_there, self.clock, Newcomers(lambda: 5.0, lambda: 0, UNUSED_FOR, is_told=True)
+            )
             await self.enrolled(ANN)
             await gatherResults([accounts.enrol(TV, OFFER) for _ in range(3)])
             await accounts.enrol(ANN, OFFER)
@@ -279,7 +281,7 @@ class OutboxContract(DatabaseCase):
             found = devices.export(self.database, TV.phone)
             assert found is not None
             self.assertEqual([1, 2], [one["number"] for one in found.untold])
-            self.assertTrue(devices.delete(self.database, TV.phone, 2.0, 3.0))
+            self.assertTrue(devices.delete(self.database, TV.phone, lambda: 2.0))
             self.assertIsNone(devices.export(self.database, TV.phone))
             self.assertEqual([3], numbers(await self.take(9.0)))
             self.assertEqual(2, [TV.phone in row.body for row in self.rows()].count(False))
@@ -299,7 +301,3 @@ class ContactsOnlyOutbox(InMemory, OutboxContract, TestCase):
 
 class OutboxInFile(InFile, OutboxContract, TestCase):
     """SQLite in a file."""
-
-
-class OutboxOnPostgresql(OnPostgresql, OutboxContract, TestCase):
-    """PostgreSQL."""

@@ -1,4 +1,4 @@
-"""What every database must tell of what the owners of phones want: SQLite, and a real PostgreSQL."""
+"""What every database must tell of what the owners of phones want."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from callnet.storage.listing import SqlContacts
 from callnet.storage.preferences import SqlPreferences
 from callnet.storage.push import SqlPushRegistrations
 from callnet.storage_interfaces import PushKind, PushRegistration
-from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
+from tests.contract.databases import DatabaseCase, InFile, InMemory
 from tests.contract.test_accounts import TV
 
 ANN, BERT, CAROL = "13651884961", "13651884962", "13651884963"
@@ -101,16 +101,16 @@ class PreferencesContract(DatabaseCase):
         """Nodes hear of it when a device registers, and when that is over; not if nothing has changed."""
 
         async def test() -> None:
-            changes = SqlChanges(self.database, self.run_there)
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
             await changes.new()
             registrations = SqlPushRegistrations(self.database, self.run_there)
             mine = PushRegistration(TV, PushKind.WEBHOOK, "x", 5.0)
             await registrations.put(mine, lambda _: False)
-            self.assertEqual([TV.phone], list(await changes.new()))
+            self.assertEqual([TV.phone], list((await changes.new()).phones))
             await registrations.drop(mine, 6.0)
-            self.assertEqual([TV.phone], list(await changes.new()))
+            self.assertEqual([TV.phone], list((await changes.new()).phones))
             await registrations.forget(TV, 7.0)
-            self.assertEqual([], list(await changes.new()))
+            self.assertEqual([], list((await changes.new()).phones))
 
         return self.check(test)
 
@@ -170,7 +170,3 @@ class PreferencesInMemory(InMemory, PreferencesContract, TestCase):
 
 class PreferencesInFile(InFile, PreferencesContract, TestCase):
     """SQLite in a file."""
-
-
-class PreferencesOnPostgresql(OnPostgresql, PreferencesContract, TestCase):
-    """PostgreSQL."""

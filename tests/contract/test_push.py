@@ -1,4 +1,4 @@
-"""What every database must do for how devices are woken: SQLite, and a real PostgreSQL."""
+"""What every database must do for how devices are woken."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from callnet.storage import devices
 from callnet.storage.push import SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage_interfaces import IPushRegistrations, PushKind, PushRegistration, Revocation
-from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
+from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND = "13651884967", "13651884968"
 TV, PAD, OTHER = DeviceAddress(PHONE, "tv"), DeviceAddress(PHONE, "Pad"), DeviceAddress(FRIEND, "tv")
@@ -43,7 +43,7 @@ class PushContract(DatabaseCase):
         """A database with nothing in it."""
         super().setUp()
         self.registrations = SqlPushRegistrations(self.database, self.run_there)
-        self.revocations = SqlRevocations(self.database, self.run_there)
+        self.revocations = SqlRevocations(self.database, self.run_there, self.clock.seconds)
 
     async def put(self, *new: PushRegistration) -> None:
         """Let devices register."""
@@ -52,7 +52,7 @@ class PushContract(DatabaseCase):
 
     async def revoke(self, device: DeviceAddress) -> None:
         """Revoke what was issued for a device."""
-        await self.revocations.revoke(Revocation(device, 100.0, before=2.0), 2.0)
+        await self.revocations.revoke_all(device)
 
     def test_interface(self) -> None:
         """It is what it says it is."""
@@ -135,6 +135,8 @@ class PushContract(DatabaseCase):
             self.assertTrue(await self.registrations.put(registration(TV), anything_revoked))
             self.assertFalse(await self.registrations.put(registration(OTHER), anything_revoked))
             self.assertEqual([], await self.registrations.of(OTHER))
+            with self.database.write() as connection:
+                connection.exec_driver_sql("UPDATE revocation SET expires_at = 0.5")
             late = registration(OTHER, at=101.0)
             self.assertTrue(await self.registrations.put(late, anything_revoked))  # all that was revoked has expired
 
@@ -147,7 +149,7 @@ class PushContract(DatabaseCase):
             for _ in range(10):
                 both: list[Deferred[Any]] = [
                     self.registrations.put(registration(TV), anything_revoked),
-                    self.revocations.revoke(Revocation(TV, 100.0, before=2.0), 2.0),
+                    self.revocations.revoke_all(TV),
                     self.registrations.put(registration(TV), anything_revoked),
                 ]
                 self.assertEqual([True] * 3, [is_done for is_done, _ in await DeferredList(both)])
@@ -165,7 +167,7 @@ class PushContract(DatabaseCase):
                 await self.put(registration(TV))
                 both: list[Deferred[Any]] = [
                     self.registrations.put(registration(TV), anything_revoked),
-                    self.run_there(devices.delete, self.database, PHONE, 2.0, 100.0),
+                    self.run_there(devices.delete, self.database, PHONE, lambda: 2.0),
                     self.registrations.put(registration(TV), anything_revoked),
                 ]
                 self.assertEqual([True] * 3, [is_done for is_done, _ in await DeferredList(both)])
@@ -182,7 +184,3 @@ class PushInMemory(InMemory, PushContract, TestCase):
 
 class PushInFile(InFile, PushContract, TestCase):
     """SQLite in a file."""
-
-
-class PushOnPostgresql(OnPostgresql, PushContract, TestCase):
-    """PostgreSQL."""

@@ -1,18 +1,22 @@
-"""What every database must do for secrets, revoked tokens and changes: SQLite, and a real PostgreSQL."""
+"""What every database must do for secrets, revoked tokens and changes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from sqlalchemy import insert
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
 from callnet.errors import PhoneInvalid
-from callnet.model import EVERY_DEVICE, DeviceAddress
+from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, DeviceAddress
 from callnet.storage import devices
 from callnet.storage.changes import KEPT, SqlChanges
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.revoking import SqlRevocations
+from callnet.storage.tables import change, revocation
 from callnet.storage_interfaces import Enrolled, Revocation
-from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory, OnPostgresql
+from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND = "13651884967", "13651884968"
 TV, PAD = DeviceAddress(PHONE, "tv"), DeviceAddress(PHONE, "pad")
@@ -39,7 +43,7 @@ class SecretsContract(DatabaseCase):
 
         async def test() -> None:
             await self.accounts.enrol(TV, OFFER)
-            self.assertEqual(Enrolled(None, OFFER), await self.accounts.find(TV))
+            self.assertEqual(Enrolled(None, OFFER, is_unused=True), await self.accounts.find(TV))
             self.assertIsNone(await self.accounts.find(PAD))
             with self.assertRaises(PhoneInvalid):
                 await self.accounts.find(DeviceAddress(FRIEND, "tv"))
@@ -79,22 +83,95 @@ class SecretsContract(DatabaseCase):
 class RevocationsContract(DatabaseCase):
     """Revoked tokens, and how nodes learn of them."""
 
+    def setUp(self) -> None:
+        """Nothing is revoked."""
+        super().setUp()
+        self.store = SqlRevocations(self.database, self.run_there, self.clock.seconds)
+
+    def session(self, device: DeviceAddress, sid: str, expires_at: float = 4e9) -> Revocation:
+        """The revocation of a login session."""
+        return Revocation(device, expires_at, sid=sid)
+
     def test_revoke(self) -> Deferred[None]:
         """What was revoked is found by phone, exactly as it was, until it has expired."""
 
         async def test() -> None:
-            store = SqlRevocations(self.database, self.run_there)
+            self.clock.advance(10.0)
             every = DeviceAddress(PHONE, EVERY_DEVICE)
-            one, two = Revocation(TV, 1e9 + 0.25, jti="a" * 255), Revocation(every, 1e9, before=1e9 - 0.125)
-            friend = Revocation(DeviceAddress(FRIEND, "\U0001f4fa"), 50.0, jti="b")
-            for revoked in (one, two, friend):
-                await store.revoke(revoked, 10.0)
-            self.assertEqual({PHONE: [one, two], FRIEND: [friend]}, await store.revoked(50.0))
-            self.assertEqual({PHONE: [one, two]}, await store.revoked(50.5))
-            self.assertEqual({FRIEND: [friend], "x": []}, await store.revoked(11.0, [FRIEND, "x"]))
-            await store.revoke(one, 60.0)
-            self.assertEqual([one, two, one], (await store.revoked(11.0))[PHONE])
-            self.assertNotIn(FRIEND, await store.revoked(11.0))
+            one, two = self.session(TV, "a" * 255, 4e9 + 0.25), Revocation(every, 4e9, before=1e9 - 0.125)
+            friend = self.session(DeviceAddress(FRIEND, "\U0001f4fa"), "b")
+            expired = self.session(DeviceAddress(FRIEND, "tv"), "c", 9.5)
+            for revoked in (one, expired, two, friend):
+                await self.store.revoke(revoked)
+            everything = await self.store.revoked()
+            self.assertEqual(({one, two}, [friend]), (set(everything[PHONE]), everything[FRIEND]))
+            self.assertEqual({FRIEND: [friend], "x": []}, await self.store.revoked([FRIEND, "x"]))
+            self.assertNotIn("c", await self.sids())
+
+        return self.check(test)
+
+    async def sids(self) -> set[str]:
+        """The login sessions in the table."""
+        with self.database.read() as connection:
+            return set(connection.exec_driver_sql("SELECT jti FROM revocation").scalars())
+
+    def test_revoke_all(self) -> Deferred[None]:
+        """What a device got until now is revoked by one row, be it revoked again and again, and later each time."""
+
+        async def test() -> None:
+            await self.store.revoke(self.session(TV, "a"))
+            await self.store.revoke(self.session(PAD, "b"))
+            befores = []
+            for _ in range(3):
+                await self.store.revoke_all(TV)
+                befores += [one.before for one in (await self.store.revoked())[PHONE] if one.before is not None]
+            self.assertEqual(sorted(set(befores)), befores)
+            self.assertEqual(2, len((await self.store.revoked())[PHONE]))
+            await self.store.revoke_all(DeviceAddress(PHONE, EVERY_DEVICE))
+            [left] = (await self.store.revoked())[PHONE]
+            self.assertEqual(EVERY_DEVICE, left.device.device_id)
+
+        return self.check(test)
+
+    def test_too_many(self) -> Deferred[None]:
+        """Of a phone at most a hundred are kept: more are one revocation of the device that has most of them."""
+
+        async def test() -> None:
+            await self.store.revoke(self.session(PAD, "b"))
+            for number in range(REVOCATIONS_MAX + 20):
+                await self.store.revoke(self.session(TV, str(number)))
+            found = (await self.store.revoked())[PHONE]
+            before = [one for one in found if one.before is not None]
+            self.assertEqual([TV], [one.device for one in before])
+            self.assertIn(self.session(PAD, "b"), found)
+            self.assertEqual(2 + 20, len(found))
+
+        return self.check(test)
+
+    def test_too_many_devices(self) -> Deferred[None]:
+        """If no device has more than one, all of the phone's are revoked together."""
+
+        async def test() -> None:
+            for number in range(REVOCATIONS_MAX + 1):
+                await self.store.revoke(self.session(DeviceAddress(PHONE, str(number)), "x"))
+            [found] = (await self.store.revoked())[PHONE]
+            self.assertEqual(DeviceAddress(PHONE, EVERY_DEVICE), found.device)
+
+        return self.check(test)
+
+    def test_written_by_an_older_version(self) -> Deferred[None]:
+        """Too many that are there already are made few when they are read, for all nodes."""
+
+        async def test() -> None:
+            with self.database.write() as connection:
+                row = {"phone": PHONE, "device_id": "tv", "expires_at": 4e9}
+                connection.execute(insert(revocation), [{**row, "jti": str(n)} for n in range(REVOCATIONS_MAX * 3)])
+            for phones in (None, [PHONE]):
+                [found] = (await self.store.revoked(phones))[PHONE]
+                self.assertEqual(TV, found.device)
+            self.assertEqual({None}, await self.sids())
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            self.assertEqual([PHONE], list((await changes.new()).phones))
 
         return self.check(test)
 
@@ -102,12 +179,11 @@ class RevocationsContract(DatabaseCase):
         """What is revoked can be asked about as many phones as an import of contacts changes at once."""
 
         async def test() -> None:
-            store = SqlRevocations(self.database, self.run_there)
-            revoked = Revocation(TV, 100.0, jti="a")
-            await store.revoke(revoked, 1.0)
-            await store.revoke(Revocation(DeviceAddress("other", "tv"), 100.0, jti="b"), 1.0)
+            revoked = self.session(TV, "a")
+            await self.store.revoke(revoked)
+            await self.store.revoke(self.session(DeviceAddress("other", "tv"), "b"))
             phones = [PHONE, *map(str, range(300_000))]
-            found = await store.revoked(1.0, phones)
+            found = await self.store.revoked(phones)
             self.assertEqual((len(phones), [revoked], []), (len(found), found[PHONE], found["7"]))
 
         return self.check(test)
@@ -116,14 +192,17 @@ class RevocationsContract(DatabaseCase):
         """Every node sees each change once, whoever made it, and a new one those of the last minutes."""
 
         async def test() -> None:
-            first, second = SqlChanges(self.database, self.run_there), SqlChanges(self.database, self.run_there)
-            self.assertEqual([], list(await first.new()))
+            first, second = (
+                SqlChanges(self.database, self.run_there, self.clock.seconds),
+                SqlChanges(self.database, self.run_there, self.clock.seconds),
+            )
+            self.assertEqual([], list((await first.new()).phones))
             devices.provision(self.database, PHONE, ["tv"], 100.0)
-            self.assertEqual([PHONE], list(await first.new()))
+            self.assertEqual([PHONE], list((await first.new()).phones))
             devices.provision(self.database, FRIEND, ["tv"], 90.0)
-            self.assertEqual([FRIEND], list(await first.new()))
-            self.assertEqual([], list(await first.new()))
-            self.assertEqual({PHONE, FRIEND}, set(await second.new()))
+            self.assertEqual([FRIEND], list((await first.new()).phones))
+            self.assertEqual([], list((await first.new()).phones))
+            self.assertEqual({PHONE, FRIEND}, set((await second.new()).phones))
 
         return self.check(test)
 
@@ -131,11 +210,82 @@ class RevocationsContract(DatabaseCase):
         """They are forgotten after a while, and a change that comes then is seen all the same."""
 
         async def test() -> None:
-            changes = SqlChanges(self.database, self.run_there)
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
             for number in range(5):
                 devices.provision(self.database, PHONE, [], number * (KEPT + 1))
-                self.assertEqual([PHONE], list(await changes.new()))
-                self.assertEqual(1, len(await SqlChanges(self.database, self.run_there).new()))
+                self.assertEqual([PHONE], list((await changes.new()).phones))
+                self.assertEqual(
+                    1, len((await SqlChanges(self.database, self.run_there, self.clock.seconds).new()).phones)
+                )
+
+        return self.check(test)
+
+    def write(self, rows: Mapping[int, str]) -> None:
+        """Have changes of phones been written down, by their ids."""
+        with self.database.write() as connection:
+            connection.execute(insert(change), [{"id": one, "phone": phone, "at": 4e9} for one, phone in rows.items()])
+
+    def test_too_long_ago(self) -> Deferred[None]:
+        """Who looks at once is told that all may have changed, and who has looked lately is not; who looks again when
+        changes may have been forgotten meanwhile is, once.
+        """
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            self.assertEqual([True, False], [(await changes.new()).is_all for _ in range(2)])
+            if self.database.threads > 1:  # PostgreSQL goes by its own clock
+                changes._looked_at -= KEPT / 2
+            self.clock.advance(KEPT / 2)
+            self.assertEqual([True, False], [(await changes.new()).is_all for _ in range(2)])
+
+        return self.check(test)
+
+    def test_forgotten_unseen(self) -> Deferred[None]:
+        """So is who finds that changes are gone that were not seen, or another database in the place of the last."""
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            await changes.new()
+            for _ in range(3):
+                devices.provision(self.database, PHONE, [], 0.0)
+            self.assertFalse((await changes.new()).is_all)
+            for _ in range(3):
+                devices.provision(self.database, PHONE, [], 0.0)
+            for left in (6, 2):
+                with self.database.write() as connection:
+                    connection.execute(change.delete())
+                self.write({left: PHONE})
+                self.assertEqual([True, False], [(await changes.new()).is_all for _ in range(2)])
+
+        return self.check(test)
+
+    def test_seen_late(self) -> Deferred[None]:
+        """A change whose transaction ends after thousands that were begun later is seen all the same."""
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            await changes.new()
+            self.write({1: PHONE} | {number: FRIEND for number in range(2, 5000) if number not in (7, 8)})
+            self.assertEqual({PHONE, FRIEND}, set((await changes.new()).phones))
+            for number in (8, 7):
+                self.write({number: PHONE})
+                self.assertEqual([PHONE], list((await changes.new()).phones))
+                self.assertEqual([], list((await changes.new()).phones))
+
+        return self.check(test)
+
+    def test_too_many_gaps(self) -> Deferred[None]:
+        """If there are too many such, everything is read again when their transactions must have ended."""
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            await changes.new()
+            self.write({1: PHONE} | dict.fromkeys(range(2, 1000, 2), FRIEND))
+            self.assertEqual([False, False], [(await changes.new()).is_all for _ in range(2)])
+            if self.database.threads > 1:
+                changes._gave_up_at = 0.0
+            self.clock.advance(60)
+            self.assertEqual([True, False], [(await changes.new()).is_all for _ in range(2)])
 
         return self.check(test)
 
@@ -148,17 +298,9 @@ class SecretsInFile(InFile, SecretsContract, TestCase):
     """SQLite in a file."""
 
 
-class SecretsOnPostgresql(OnPostgresql, SecretsContract, TestCase):
-    """PostgreSQL."""
-
-
 class RevocationsInMemory(InMemory, RevocationsContract, TestCase):
     """SQLite in memory."""
 
 
 class RevocationsInFile(InFile, RevocationsContract, TestCase):
     """SQLite in a file."""
-
-
-class RevocationsOnPostgresql(OnPostgresql, RevocationsContract, TestCase):
-    """PostgreSQL."""

@@ -1,10 +1,9 @@
-"""Which schema a database has, and how it is brought up to date: SQLite, and a real PostgreSQL."""
+"""Which schema a database has, and how it is brought up to date."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from alembic.autogenerate import compare_metadata
@@ -12,22 +11,26 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from callnet.errors import StartError, Unavailable
 from callnet.storage import schema
 from callnet.storage.database import Database
-from callnet.storage.postgresql import SILENCE_MAX
 from callnet.storage.tables import metadata, schema_info
-from tests.contract.databases import DatabaseCase, InFile, InMemory, OnPostgresql
+from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 reactor: Any = installed
 
 
 class SchemaContract(DatabaseCase):
     """The schema of any database."""
+
+    def make_database(self) -> Database:
+        """A database that was migrated, not copied."""
+        database = Database(self.make_url())
+        database.upgrade()
+        return database
 
     def test_upgrading_twice_changes_nothing(self) -> None:
         """A database that is up to date is left as it is."""
@@ -149,38 +152,3 @@ class SchemaInFile(InFile, SharedSchemaContract, TestCase):
         """See the contract."""
         connection.exec_driver_sql("PRAGMA busy_timeout = 1")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-class SchemaOnPostgresql(OnPostgresql, SharedSchemaContract, TestCase):
-    """On PostgreSQL."""
-
-    def upgrade_impatiently(self, connection: Connection) -> None:
-        """See the contract."""
-        connection.exec_driver_sql("SET lock_timeout = 50")
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": schema.ADVISORY_LOCK})
-
-    def test_others_may_take_their_time(self) -> Deferred[None]:
-        """An upgrade waits for another one, for longer than the server may be silent otherwise."""
-
-        async def test() -> None:
-            url = self.make_url()
-            waiting, other = self.other_database(url), self.other_database(url)
-            locked: Deferred[None] = Deferred()
-            busy = deferToThread(self.hold_lock, other, lambda: reactor.callFromThread(locked.callback, None))
-            await locked
-            begin = reactor.seconds()
-            await deferToThread(waiting.upgrade)
-            self.assertGreater(reactor.seconds() - begin, SILENCE_MAX)
-            await busy
-            waiting.check()
-
-        return self.check(test)
-
-    def hold_lock(self, database: Database, locked: Callable[[], object]) -> None:
-        """Hold the lock of an upgrade for a while."""
-        with database.write() as connection:
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": schema.ADVISORY_LOCK})
-            locked()
-            for _ in range(3):
-                connection.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": (SILENCE_MAX + 1) / 3})

@@ -11,7 +11,7 @@ from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
-from tests.immediate import run_at_once
+from tests.support.immediate import run_at_once
 
 SHARED = "13651884967"
 """A phone whose devices and contacts all of them write."""

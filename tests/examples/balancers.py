@@ -24,10 +24,10 @@ from twisted.web.client import Agent, HTTPConnectionPool, readBody
 from callnet.client import Event, Server, StateEvent, certificate_trust
 from callnet.operations.certificates import sign
 from callnet.web.site import PAGE
-from tests.daemon import Daemon
-from tests.devices import Member, log_in, member
+from harness.redis_server import free_ports
 from tests.examples.programs import EXAMPLES, PATIENCE, Program
-from tests.redis_server import free_ports
+from tests.support.daemon import Daemon
+from tests.support.devices import Member, log_in, member
 
 CLIENT: Final = "127.0.0.7"
 """The address that clients have here; balancers and nodes have another."""

@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
@@ -14,9 +13,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from tests.daemon import STOP_TIME
+from harness import ROOT
+from harness.daemon import STOP_LIMIT
 
-EXAMPLES: Final = Path(__file__).parent.parent.parent / "examples"
+EXAMPLES: Final = ROOT / "examples"
 PATIENCE: Final = 60
 """Seconds that anything may take on a machine that is busy with other tests."""
 
@@ -69,7 +69,7 @@ class Program(ProcessProtocol):
         if not self.has_ended.called:
             assert self.transport is not None
             self.transport.signalProcess("TERM")
-        return self.has_ended.addTimeout(STOP_TIME, reactor)
+        return self.has_ended.addTimeout(STOP_LIMIT, reactor)
 
     def says(self, pattern: str) -> Deferred[re.Match[bytes]]:
         """Fires when it has said something like this, since ``said`` was emptied."""

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from contextlib import closing
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from callnet.accounts.logins import secret_hash
-from callnet.client import Call
+from callnet.client import Call, certificate_trust
+from callnet.client.room import RoomSocket
+from callnet.client.room_frames import Join, Room
 from callnet.model import DeviceAddress
 from callnet.storage import devices
 from callnet.storage.database import Database
-from tests.daemon import BIN, Daemon
-from tests.devices import Member, member, service_of
+from harness.daemon import BIN
 from tests.examples.programs import EXAMPLES, PATIENCE, Script
+from tests.support.daemon import Daemon
+from tests.support.devices import Member, member, service_of
 
 QUEUE: Final = "13800138000"
 LINES: Final = 3
@@ -30,6 +36,35 @@ OPENED: Final = r"opened \S+/static/demo/direct_chat\.html\?room_id=([0-9a-f]{32
 """What the agents' browser says here."""
 
 reactor: Any = installed
+
+
+class Page:
+    """The page of a call.
+
+    :param room: its room id, as a device knows it.
+    """
+
+    def __init__(self, daemon: Daemon, room: str) -> None:
+        self.meets: Deferred[None] = Deferred()
+        """Fires when the other page is there."""
+        trust = certificate_trust(Path(daemon.certificate).read_bytes())
+        join = Join(room, token_hex(16), token_hex(16))
+        self.close = RoomSocket(daemon.site_url, join, self, reactor, trust=trust).close
+
+    def reached(self, is_up: bool) -> None:
+        """See :class:`callnet.client.room.Visitor`."""
+
+    def entered(self, room: Room) -> None:
+        """See :class:`callnet.client.room.Visitor`."""
+        if room.state == "meeting" and not self.meets.called:
+            self.meets.callback(None)
+
+    def told(self, session: str, data: bytes) -> None:
+        """See :class:`callnet.client.room.Visitor`."""
+
+    def refused(self, reason: str) -> None:
+        """See :class:`callnet.client.room.Visitor`."""
+        self.meets.errback(AssertionError(f"the page has no seat: {reason}"))
 
 
 class QueueTests(TestCase):
@@ -50,7 +85,7 @@ class QueueTests(TestCase):
         browser.chmod(0o700)
         self.environ = {
             "CALLNET_SITE": self.daemon.site_url,
-            "CALLNET_CERTIFICATE": self.daemon.certificate,
+            "CALLNET_CERTIFICATE": str(self.daemon.certificate),
             "CALLNET_ADMIN": self.daemon.admin_url,
             "CALLNET_ADMIN_KEY_FILE": f"{self.daemon.state_dir}/admin.key",
             "QUEUE_PHONE": QUEUE,
@@ -92,20 +127,29 @@ class QueueTests(TestCase):
         return call
 
     async def taken(self, agent: Script) -> str:
-        """The room of the call that an agent is given, who takes it."""
+        """The room that the browser of an agent opens who takes the call."""
         await agent.says("Enter takes the call")
         agent.said = b""
         agent.write("\n")
         return (await agent.says(OPENED))[1].decode()
+
+    async def meet(self, agents: str, call: Call) -> None:
+        """Have the page of an agent and the caller's meet: their devices know the call by room ids of their own."""
+        pages = [Page(self.daemon, room) for room in (agents, call.room_id)]
+        try:
+            await gatherResults([page.meets for page in pages]).addTimeout(PATIENCE, reactor)
+        finally:
+            for page in pages:
+                page.close()
 
     async def test_in_order(self) -> None:
         """Callers wait, and agents are given them in the order in which they came, as they become free."""
         first, second = [await self.call(phone) for phone in CALLERS[:2]]
         self.assertEqual([first.state, second.state], ["active", "active"])
         agent = await self.agent("mei")
-        self.assertEqual(await self.taken(agent), first.room_id)
+        await self.meet(await self.taken(agent), first)
         first.hang_up()
-        self.assertEqual(await self.taken(agent), second.room_id)
+        await self.meet(await self.taken(agent), second)
         await self.desk.says("0 waiting")
         self.assertEqual(second.state, "active")
 
@@ -113,13 +157,13 @@ class QueueTests(TestCase):
         """Of those who are free it is the turn of who was given a call before all others."""
         mei = await self.agent("mei")
         call = await self.call(CALLERS[0])
-        self.assertEqual(await self.taken(mei), call.room_id)
+        await self.meet(await self.taken(mei), call)
         call.hang_up()
         await mei.says("The call is over")
         bo = await self.agent("bo")
         for agent, phone in ((bo, CALLERS[1]), (mei, CALLERS[2])):
             call = await self.call(phone)
-            self.assertEqual(await self.taken(agent), call.room_id)
+            await self.meet(await self.taken(agent), call)
             call.hang_up()
             await agent.says("The call is over")
 
@@ -130,7 +174,7 @@ class QueueTests(TestCase):
         await mei.says("Enter takes the call")
         bo = await self.agent("bo")
         await mei.says("Somebody else has it")
-        self.assertEqual(await self.taken(bo), call.room_id)
+        await self.meet(await self.taken(bo), call)
 
     async def test_a_caller_who_goes(self) -> None:
         """A caller who hangs up while an agent is rung leaves the queue, and the agent's device is still."""
@@ -159,7 +203,7 @@ class QueueTests(TestCase):
         await self.desk.stop()
         self.desk = await self.start("desk.py", rf"ready: {LINES} lines\n")
         agent = await self.agent("mei")
-        self.assertEqual(await self.taken(agent), first.room_id)
+        await self.meet(await self.taken(agent), first)
         self.assertEqual(second.state, "active")
         self.assertEqual(os.stat(self.folder / "line-1.json").st_mode & 0o077, 0)
 
@@ -171,6 +215,8 @@ class QueueTests(TestCase):
         self.assertIn("line-{1..10}", made)
         script = made.replace("line-{1..10}", "line-1").replace("agent-mei agent-bo", "agent-mei")
         await self.desk.stop()
+        with closing(Database(f"sqlite:///{self.daemon.state_dir}/callnet.db")) as database:
+            devices.delete(database, QUEUE, time.time)
         environ = {"PATH": f"{BIN}:{os.environ['PATH']}", "CALLNET_CONFIG": self.daemon.environ["CALLNET_CONFIG"]}
         ended = getProcessOutputAndValue("bash", ("-ec", script), environ, str(self.folder))
         self.assertEqual(await ended, (b"", b"", 0))

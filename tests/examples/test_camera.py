@@ -10,8 +10,8 @@ from typing import Final
 
 from twisted.internet.utils import getProcessOutputAndValue
 
+from harness.daemon import BIN
 from tests.browser.camera import Camera
-from tests.daemon import BIN
 from tests.examples.programs import EXAMPLES, Script
 from tests.integration.test_device_command import PHONE
 from tests.integration.test_device_media import SEEING, MediaCase
@@ -33,7 +33,7 @@ class CameraTests(MediaCase):
         self.assertEqual(done[1:], (b"", 0))
         environ = {
             "CALLNET_SITE": self.daemon.site_url,
-            "CALLNET_CERTIFICATE": self.daemon.certificate,
+            "CALLNET_CERTIFICATE": str(self.daemon.certificate),
             "DOOR_PHONE": DOOR[0],
             "DOOR_CREDENTIALS": "door.json",
         }

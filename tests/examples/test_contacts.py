@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
-from tests.daemon import BIN
+from harness.daemon import BIN
 from tests.examples.programs import EXAMPLES
 
 FOLDER: Final = EXAMPLES / "contacts"

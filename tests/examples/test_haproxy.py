@@ -14,11 +14,11 @@ from twisted.internet.defer import DeferredList, gatherResults
 from twisted.trial.unittest import TestCase
 
 from callnet.config_file import load
-from tests.daemon import Daemon
+from harness.redis_server import RedisServer
 from tests.examples.balancers import LOGINS, PHONE, BehindTestCase, Haproxy, write_certificate
 from tests.examples.programs import PATIENCE
-from tests.processes import ProcessEnd
-from tests.redis_server import RedisServer
+from tests.support.daemon import Daemon
+from tests.support.processes import ProcessEnd
 
 SAMPLE: Final = Haproxy.example
 NODES: Final = {"a": "10.0.0.11", "b": "10.0.0.12"}

@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import Agent
 
 from callnet.config_file import load
-from tests.daemon import Daemon
 from tests.examples.balancers import LOGINS, BehindTestCase, Nginx
+from tests.support.daemon import Daemon
 
 SOCKETS: Final = re.compile(r"^#     (\[listeners\]\n(?:#     .*\n)+)", re.MULTILINE)
 """What the example shows of callnet's settings."""

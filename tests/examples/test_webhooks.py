@@ -16,9 +16,9 @@ from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 from twisted.web.http_headers import Headers
 
-from tests.daemon import Daemon
-from tests.devices import log_in, member, service_of
 from tests.examples.programs import Script
+from tests.support.daemon import Daemon
+from tests.support.devices import log_in, member, service_of
 
 PHONE, FRIEND = "13651884967", "13651884968"
 SECRET: Final = "what-both-of-us-know-and-nobody-else"

@@ -9,9 +9,9 @@ from typing import Any
 from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 
-from tests.daemon import Daemon
-from tests.devices import log_in, service_of
 from tests.integration.test_doctor import callnet
+from tests.support.daemon import Daemon
+from tests.support.devices import log_in, service_of
 
 reactor: Any = installed
 PHONE = "13651884967"
@@ -34,7 +34,7 @@ class BackupTests(TestCase):
         token = await log_in(service_of(daemon), PHONE, "tv")
         await log_in(service_of(daemon), CONTACT, "phone")
         await self.run_(daemon, "contact", "add", PHONE, CONTACT)
-        backup = os.path.join(daemon.directory, "backup.tar.gz")
+        backup = os.path.join(daemon.folder, "backup.tar.gz")
         await self.run_(daemon, "backup", backup)
         await daemon.stop()
         shutil.rmtree(daemon.state_dir)

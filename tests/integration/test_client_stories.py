@@ -8,8 +8,8 @@ from typing import Any
 from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 
-from tests.daemon import Daemon
-from tests.story_player import Player, expected, read, stories
+from tests.support.daemon import Daemon
+from tests.support.story_player import Player, expected, read, stories
 
 reactor: Any = installed
 

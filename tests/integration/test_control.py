@@ -11,10 +11,10 @@ from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 from twisted.web.http_headers import Headers
 
-from tests.daemon import Daemon
-from tests.devices import member, service_of
 from tests.integration.test_workers import PHONE, with_workers, workers_of
-from tests.processes import stopped
+from tests.support.daemon import Daemon
+from tests.support.devices import member, service_of
+from tests.support.processes import stopped
 
 reactor: Any = installed
 

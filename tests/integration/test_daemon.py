@@ -14,14 +14,17 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
+from twisted.web.client import Agent
 
 from callnet.client import certificate_trust
 from callnet.storage.database import Database
-from tests.daemon import BIN, LISTENERS, STOP_TIME, TWISTD, URLS, Daemon
-from tests.devices import log_in, member, service_of, site_of
-from tests.processes import ProcessEnd, written
+from harness import ROOT
+from harness.daemon import BIN, LISTENERS, READY, STOP_LIMIT, TWISTD
+from harness.leaks import check
+from tests.support.daemon import Daemon
+from tests.support.devices import log_in, member, service_of, site_of
+from tests.support.processes import ProcessEnd, written
 
-ROOT: Final = Path(__file__).parent.parent.parent
 TWIST: Final = (os.path.join(BIN, "twist"), "--log-format=text", "callnet")
 TAC: Final = (os.path.join(BIN, "twistd"), "--pidfile=", "-ny", str(ROOT / "callnet.tac"))
 FORKING: Final = (os.path.join(BIN, "twistd"), "callnet")
@@ -33,7 +36,7 @@ reactor: Any = installed
 def run(daemon: Daemon, command: Sequence[str]) -> Deferred[tuple[bytes, bytes, int]]:
     """Run a command that is to come to an end by itself, as ``daemon`` would be started."""
     ended: Deferred[tuple[bytes, bytes, int]] = getProcessOutputAndValue(
-        command[0], command[1:], daemon.environ, daemon.directory, reactor
+        command[0], command[1:], daemon.environ, str(daemon.folder), reactor
     )
     return ended
 
@@ -43,17 +46,16 @@ class ForkingDaemon(Daemon):
 
     _pid = 0
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.log_file = self.folder / "twistd.log"
+
     @property
     def pid(self) -> int:
         """The process, which is no child of ours."""
         return self._pid
 
-    @property
-    def log(self) -> str:
-        """Its log file."""
-        return Path(self.directory, "twistd.log").read_text(encoding="utf-8")
-
-    def start(self) -> Deferred[None]:
+    def start(self) -> Deferred[None]:  # type: ignore[override]
         """Start it; fires when `twistd` has gone into the background, and what it left there serves."""
         return Deferred.fromCoroutine(self._start())
 
@@ -61,17 +63,17 @@ class ForkingDaemon(Daemon):
         self.write_settings()
         out, err, status = await run(self, FORKING)
         assert (out, err, status) == (b"", b"", 0), (out, err, status)
-        self._pid = int(Path(self.directory, "twistd.pid").read_text(encoding="ascii"))
-        self._note(await written(os.path.join(self.directory, "twistd.log"), URLS))
+        self._pid = int(Path(self.folder, "twistd.pid").read_text(encoding="ascii"))
+        self._note(await written(self.log_file, READY))
 
-    def stop(self) -> Deferred[None]:
+    def stop(self, limit: float = STOP_LIMIT) -> Deferred[None]:  # type: ignore[override]
         """Send SIGTERM; fires when the process is gone."""
         if not self._pid:
             return super().stop()
         pid, self._pid = self._pid, 0
         end = ProcessEnd(pid)
         os.kill(pid, signal.SIGTERM)
-        return end.reached.addTimeout(STOP_TIME, reactor)
+        return end.reached.addTimeout(limit, reactor).addCallback(lambda _: check(self.log))
 
 
 class LifeMixin:
@@ -95,6 +97,10 @@ class LifeMixin:
         case.assertEqual(answer["contacts"], [])
         await caller.reaches(callee)
 
+        page = f"{daemon.site_url}/static/demo/direct_chat.html?room_id={'0123456789abcdef' * 2}"
+        trust = certificate_trust(Path(daemon.certificate).read_bytes())
+        for method in (b"HEAD", b"TRACE"):  # whose answers Twisted would log, and a look at the log would find
+            await Agent(reactor, trust).request(method, page.encode("ascii"))
         closed = gatherResults([caller.lost(), callee.lost()])
         await daemon.stop()
         case.assertEqual(await closed, [1001, 1001])
@@ -186,7 +192,7 @@ class FirstStartTests(TestCase):
         token = await log_in(service_of(daemon), PHONE, "tv")
         await daemon.stop()
 
-        again = Daemon(daemon.directory)
+        again = Daemon(daemon.folder)
         self.addCleanup(again.stop)
         await again.start()
         self.assertEqual({name: path.read_bytes() for name, path in made.items()}, content)
@@ -203,7 +209,7 @@ class RefusalTests(TestCase):
 
     async def refusals(self, settings: str = "", listeners: str = LISTENERS) -> str:
         """The line that all four ways to start end with."""
-        daemon = Daemon(self.daemon.directory, settings, listeners=listeners)
+        daemon = Daemon(self.daemon.folder, settings, listeners=listeners)
         daemon.write_settings()
         answers = set()
         for command in (TWISTD, TWIST, TAC, FORKING):
@@ -242,7 +248,7 @@ class RefusalTests(TestCase):
         """A signing key that cannot be read, or that others may read, is named with its setting."""
         answer = await self.refusals('tokens.signing_key_file = "/"')
         self.assertEqual(answer, "tokens.signing_key_file: /: Is a directory")
-        key = Path(self.daemon.directory, "open.key")
+        key = Path(self.daemon.folder, "open.key")
         key.write_text("k" * 64, encoding="ascii")
         key.chmod(0o644)
         answer = await self.refusals(f'tokens.signing_key_file = "{key}"')

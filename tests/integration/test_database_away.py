@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,10 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
 from callnet.client import AccountError, ClientError
-from callnet.storage.threads import LIMIT
-from tests.daemon import Daemon
-from tests.devices import log_in, member, service_of
-from tests.postgres import Server
+from callnet.storage.threads import LIMIT, STOP_LIMIT
+from harness.postgres import Server
+from tests.support.daemon import Daemon
+from tests.support.devices import log_in, member, service_of
 
 PHONE = "13651884967"
 BUSY = 3.0
@@ -102,14 +104,45 @@ class AwayTests(TestCase):
         self.assertNotIn("Traceback", self.daemon.log)
 
     async def test_it_hangs_and_the_daemon_is_stopped(self) -> None:
-        """A daemon that waits for it ends in time."""
+        """A daemon that waits for it, and has a call to write down and devices connected, ends in time."""
         await self.begin()
+        callee, caller = [
+            await member(self, self.service, PHONE, name, token=token, extended=True)
+            for name, token in self.tokens.items()
+        ]
+        call = await caller.talks_to(callee)
         self.server.pause()
+        call.hang_up()
+        await callee.goes()
         logins = (log_in(self.service, PHONE, f"new{number}") for number in range(20))
         waiting = gatherResults([self.assertFailure(login, ClientError) for login in logins])
         await self.admin("/readyz")  # it asks the database too
         begin = reactor.seconds()
         await self.daemon.stop()
-        self.assertLess(reactor.seconds() - begin, BUSY)
+        self.assertLess(reactor.seconds() - begin, STOP_LIMIT + 1)
         await waiting
         self.assertNotIn("Traceback", self.daemon.log)
+
+
+class LockedTests(TestCase):
+    """A daemon with SQLite, and another process that does not let it write."""
+
+    async def test_the_daemon_is_stopped(self) -> None:
+        """A daemon that has something to write down ends in time."""
+        daemon = Daemon(self.mktemp())
+        self.addCleanup(daemon.stop)
+        await daemon.start()
+        service = service_of(daemon)
+        callee = await member(self, service, PHONE, "tv", extended=True)
+        caller = await member(self, service, PHONE, "phone")
+        call = await caller.talks_to(callee)
+        with closing(sqlite3.connect(Path(daemon.state_dir, "callnet.db"), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            call.hang_up()
+            await callee.goes()
+            waiting = [self.assertFailure(log_in(service, PHONE, f"new{number}"), ClientError) for number in range(3)]
+            begin = reactor.seconds()
+            await daemon.stop()
+            self.assertLess(reactor.seconds() - begin, STOP_LIMIT + 1)
+        await gatherResults(waiting)
+        self.assertNotIn("Traceback", daemon.log)

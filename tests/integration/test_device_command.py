@@ -15,7 +15,8 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from tests.daemon import BIN, Daemon
+from harness.daemon import BIN
+from tests.support.daemon import Daemon
 
 PHONE: Final = ("13651884967", "phone1")
 TV: Final = ("13651884968", "tv")
@@ -40,7 +41,7 @@ class DeviceProcess(ProcessProtocol):
         self._waiting: list[tuple[str, Deferred[str]]] = []
         self._ended: Deferred[int] = Deferred()
         command = (*before, os.path.join(BIN, "callnet"), "device", *arguments)
-        reactor.spawnProcess(self, command[0], command, daemon.environ, daemon.directory)
+        reactor.spawnProcess(self, command[0], command, daemon.environ, daemon.folder)
 
     def shows(self, pattern: str) -> Deferred[str]:
         """Wait until the output matches; fires with the first group, or with the whole match."""
@@ -187,9 +188,8 @@ class DeviceCommandTests(TestCase):
         await tv.shows("waiting for calls")
         await self.daemon.stop()
         await tv.shows("the connection was closed: 1001 .*; it comes back by itself")
-        again = self.daemon.successor("")
-        self.addCleanup(again.stop)
-        await again.start()
+        self.daemon.reconfigure("")
+        await self.daemon.start()
         await tv.shows("connected again")
         tv.interrupt()
         self.assertEqual(0, await tv.status())

@@ -11,12 +11,13 @@ from twisted.trial.unittest import TestCase
 
 from callnet.media.studio import HEIGHT, WIDTH, Look, look_of
 from callnet.model import DeviceAddress
+from harness.coturn import Coturn
+from harness.daemon import TWISTD
 from tests.browser.camera import Camera
-from tests.coturn import Coturn
-from tests.daemon import TWISTD, Daemon
 from tests.integration.test_device_command import PHONE, TV, DeviceProcess
-from tests.network import Network
-from tests.webm import pictures, pitch
+from tests.support.daemon import Daemon
+from tests.support.network import Network
+from tests.support.webm import pictures, pitch
 
 CONNECTED: Final = "media: connected"
 SEEING: Final = "media: 30 pictures of the camera"

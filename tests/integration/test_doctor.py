@@ -13,10 +13,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from tests.coturn import Coturn
-from tests.daemon import BIN, Daemon
+from harness.coturn import Coturn
+from harness.daemon import BIN
 from tests.integration.test_workers import with_workers, workers_of
-from tests.turn_case import SECRET
+from tests.support.daemon import Daemon
+from tests.support.turn_case import SECRET
 
 reactor: Any = installed
 

@@ -11,10 +11,10 @@ from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
 
 from callnet.client import UpgradeRefused
-from tests.daemon import Daemon
-from tests.devices import log_in, member, service_of
 from tests.integration.test_daemon import PHONE
 from tests.integration.test_workers import get, with_workers
+from tests.support.daemon import Daemon
+from tests.support.devices import log_in, member, service_of
 
 reactor: Any = installed
 

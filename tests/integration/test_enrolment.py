@@ -16,8 +16,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from callnet.client import AccountError, Server
-from tests.daemon import BIN, Daemon
-from tests.devices import log_in, service_of
+from harness.daemon import BIN
+from tests.support.daemon import Daemon
+from tests.support.devices import log_in, service_of
 
 PHONE, FRIEND = "13651884967", "13651884968"
 SECRET = "what-both-of-us-know-and-nobody-else"
@@ -56,13 +57,15 @@ class KnownTests(EnrolmentTestCase):
         """Whoever the operator adds is let in, with the secret that the operator has given it, if any."""
         service = await self.start('accounts.enrolment = "known"')
         await self.assert_refused(3, service, phone=PHONE, device_id="tv")
-        await self.run_command("account", "add", PHONE, "tv")
+        await self.run_command("account", "add", PHONE, "tv", "--no-secret")
         await log_in(service, PHONE, "tv")
         await self.assert_refused(5, service, phone=PHONE, device_id="pad")
-        await self.run_command("account", "add", PHONE, "pad")
-        secret = await self.run_command("account", "secret", PHONE, "pad")
-        await self.assert_refused(5, service, phone=PHONE, device_id="pad")
-        await service.post("/account/login", {"phone": PHONE, "device_id": "pad", "secret": secret})
+        device_id, secret = (await self.run_command("account", "add", PHONE, "pad")).split()
+        await service.post("/account/login", {"phone": PHONE, "device_id": device_id, "secret": secret})
+        await self.run_command("account", "add", PHONE, "hall", "--no-secret")
+        secret = await self.run_command("account", "secret", PHONE, "hall")
+        await self.assert_refused(5, service, phone=PHONE, device_id="hall")
+        await service.post("/account/login", {"phone": PHONE, "device_id": "hall", "secret": secret})
 
 
 class Sender(Resource):
@@ -103,6 +106,7 @@ class CodesTests(EnrolmentTestCase):
         await service.post("/account/code", {"phone": PHONE})
         sent = await sender.codes.get()
         code = sent["code"]
+        self.assertRegex(sent.pop("id"), "^[0-9a-f]{32}$")
         self.assertEqual(
             {"event": "code", "phone": PHONE, "code": code, "text": f"{code} 是您的验证码", "valid_for": 300}, sent
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.devices import Member, member
-from tests.extended_client import ExtendedDevice, connect_extended, open_extended
 from tests.integration.test_workers import WorkersTestCase, workers_of
-from tests.processes import stopped
+from tests.support.devices import Member, member
+from tests.support.extended_client import ExtendedDevice, connect_extended, open_extended
+from tests.support.processes import stopped
 
 ANN, BERT = "13651884961", "13651884962"
 
@@ -57,13 +57,14 @@ class ExtendedTests(WorkersTestCase):
         heard = [frame["data"]["n"] for frame in bert.frames if frame["type"] == "signal"]
         self.assertEqual(list(range(10)), heard)
         pad.says("pull", room_id=room)
-        await pad.hears("call_success", room_id=room)
-        await bert.hears("calling_be_hangup", reason="moved")
-        await ann.hears("peer_state", state="moved", device_id="pad")
-        pad.says("signal", room_id=room, data="mine")
-        await ann.hears("signal", data="mine")
-        pad.says("calling_hangup", notified_phone=ANN, notified_device_id="phone", room_id=room)
-        await ann.hears("calling_be_hangup", reason="hangup")
+        taken_over = (await pad.hears("call_success"))["room_id"]
+        self.assertNotEqual(room, taken_over)
+        await bert.hears("calling_be_hangup", reason="moved", room_id=room)
+        await ann.hears("peer_state", state="moved", device_id="pad", room_id=room)
+        pad.says("signal", room_id=taken_over, data="mine")
+        await ann.hears("signal", data="mine", room_id=room)
+        pad.says("calling_hangup", notified_phone=ANN, notified_device_id="phone", room_id=taken_over)
+        await ann.hears("calling_be_hangup", reason="hangup", room_id=room)
 
     async def test_comes_back_elsewhere(self) -> None:
         """A party that loses its connection and comes back at the other worker is welcomed with its call."""

@@ -11,10 +11,10 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from callnet.client import Account, Server
-from tests.daemon import Daemon
-from tests.devices import member, service_of
 from tests.integration.test_workers import WorkersTestCase, workers_of
-from tests.processes import stopped
+from tests.support.daemon import Daemon
+from tests.support.devices import member, service_of
+from tests.support.processes import stopped
 
 PHONE, FRIEND = "13651884967", "13651884968"
 

@@ -16,10 +16,11 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from callnet.client import AccountError
-from tests.daemon import BIN, Daemon
-from tests.devices import log_in, service_of
+from harness.daemon import BIN
 from tests.integration.test_workers import with_workers, workers_of
-from tests.processes import stopped
+from tests.support.daemon import Daemon
+from tests.support.devices import log_in, service_of
+from tests.support.processes import stopped
 
 PHONE = "13651884967"
 

@@ -11,9 +11,9 @@ from twisted.internet.task import deferLater
 from twisted.web.client import Agent, FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
 
-from tests.devices import Member, log_in, member
 from tests.integration.test_workers import WorkersTestCase, workers_of
-from tests.processes import stopped
+from tests.support.devices import Member, log_in, member
+from tests.support.processes import stopped
 
 PHONE, FRIEND = "13651884967", "13651884968"
 HEARD = 3.0

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from callnet.storage import contacts, moving
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
-from tests import postgres
-from tests.migrate_case import TAKEN, A, B, C, MigrateCase
+from harness import postgres
+from tests.support.migrate_case import TAKEN, A, B, C, MigrateCase
 
 if TYPE_CHECKING:
     _Base = MigrateCase

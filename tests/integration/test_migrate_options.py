@@ -12,7 +12,7 @@ from callnet.commands.migrate import URL
 from callnet.migration.mapping import Mapping
 from callnet.migration.older import OlderDatabase
 from callnet.migration.rows import Kind
-from tests.migrate_case import TAKEN, A, C, MigrateCase
+from tests.support.migrate_case import TAKEN, A, C, MigrateCase
 
 
 class KeyTests(MigrateCase):

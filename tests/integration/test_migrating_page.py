@@ -15,9 +15,9 @@ from typing import Final
 from acceptance import readme
 from callnet.migration import mapping
 from callnet.migration.mapping import Mapping
-from tests.daemon import BIN
-from tests.migrate_case import TAKEN, A, MigrateCase
-from tests.test_layers import ROOT
+from harness import ROOT
+from harness.daemon import BIN
+from tests.support.migrate_case import TAKEN, A, MigrateCase
 
 MIGRATING: Final = ROOT / "docs" / "migrating.md"
 

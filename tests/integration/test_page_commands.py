@@ -30,13 +30,14 @@ from callnet.config_file import load
 from callnet.history_interfaces import OutboxEvent, Tried
 from callnet.storage.database import Database
 from callnet.storage.outbox import SqlOutbox
+from harness import ROOT
+from harness.daemon import BIN, START_LIMIT
+from harness.postgres import new_database_url
 from tests.browser.camera import Camera
-from tests.daemon import BIN, START_TIME, Daemon
-from tests.immediate import run_at_once
 from tests.integration.test_device_command import DeviceProcess
 from tests.integration.test_device_media import CONNECTED, MediaCase
-from tests.postgres import new_database_url
-from tests.test_layers import ROOT
+from tests.support.daemon import Daemon
+from tests.support.immediate import run_at_once
 
 reactor: Any = installed
 DOCS: Final = ROOT / "docs"
@@ -90,7 +91,7 @@ class CommandCase(TestCase):
 
     def type(self, script: str, typed: str = "", **variables: str) -> Deferred[str]:
         """Type a block; fires with what it prints."""
-        return Shell(script, str(self.folder), variables, typed).done.addTimeout(START_TIME, reactor)
+        return Shell(script, str(self.folder), variables, typed).done.addTimeout(START_LIMIT, reactor)
 
     def read(self, page: str, beginning: str) -> str:
         """The block of a page that begins like this."""
@@ -174,7 +175,7 @@ class DaemonTests(CommandCase):
         self.addCleanup(daemon.stop)
         await daemon.start()
         script = self.read("admin-api.md", "order() {")
-        for theirs, ours in (("http://127.0.0.1:8084", daemon.admin_url), ("/var/lib/callnet", daemon.state_dir)):
+        for theirs, ours in (("http://127.0.0.1:8084", daemon.admin_url), ("/var/lib/callnet", str(daemon.state_dir))):
             self.assertIn(theirs, script)
             script = script.replace(theirs, ours)
         answer = json.loads(await self.type(script))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
@@ -14,9 +13,10 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from tests.daemon import Daemon
+from harness import ROOT
+from tests.support.daemon import Daemon
 
-PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "python-client.md"
+PAGE: Final = ROOT / "docs" / "python-client.md"
 DOORBELL: Final = "13800000002"
 PATIENCE: Final = 60
 
@@ -67,7 +67,7 @@ class GuideTests(TestCase):
         """Run one of them."""
         source = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)[number]
         program = Program(wanted)
-        environ = {**os.environ, "SSL_CERT_FILE": self.daemon.certificate, "PYTHONUNBUFFERED": "1"}
+        environ = {**os.environ, "SSL_CERT_FILE": str(self.daemon.certificate), "PYTHONUNBUFFERED": "1"}
         command = (sys.executable, "-c", source, self.daemon.site_url, DOORBELL)
         reactor.spawnProcess(program, command[0], command, environ)
         self.addCleanup(program.stop)

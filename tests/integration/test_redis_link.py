@@ -12,8 +12,8 @@ from twisted.internet.task import deferLater
 
 from callnet.cluster.redis import REPLY_TIME, ScriptFailed
 from callnet.errors import Unavailable
-from tests.redis_case import SCRIPTS, Link, RedisCase, target
-from tests.redis_server import new_prefix, shared
+from harness.redis_server import new_prefix, shared
+from tests.support.redis_case import SCRIPTS, Link, RedisCase, target
 
 if TYPE_CHECKING:
     _Base = RedisCase

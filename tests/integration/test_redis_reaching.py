@@ -11,8 +11,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 
 from callnet.cluster.redis_check import reachable
-from tests.redis_case import Link, RedisCase, target
-from tests.redis_server import PASSWORD, USER, RedisServer, shared
+from harness.redis_server import PASSWORD, USER, RedisServer, shared
+from tests.support.redis_case import Link, RedisCase, target
 
 reactor: Any = installed
 WRONG_PASSWORD: Final = "nobody-may-read-this"

@@ -10,8 +10,8 @@ from twisted.internet.task import deferLater
 
 from callnet.cluster.redis import REPLY_TIME
 from callnet.cluster.redis_subscription import PING_EVERY
-from tests.redis_case import RedisCase, Subscription, target
-from tests.redis_server import new_prefix, shared
+from harness.redis_server import new_prefix, shared
+from tests.support.redis_case import RedisCase, Subscription, target
 
 if TYPE_CHECKING:
     _Base = RedisCase

@@ -9,16 +9,18 @@ from twisted.internet import reactor as installed
 from twisted.internet.utils import getProcessOutputAndValue
 
 from callnet.client import AccountError, UpgradeRefused
-from tests.daemon import BIN
-from tests.devices import member
+from harness.daemon import BIN
 from tests.integration.test_workers import PHONE, WorkersTestCase, workers_of
-from tests.processes import stopped
+from tests.support.devices import member
+from tests.support.processes import stopped
 
 reactor: Any = installed
 
 
 class RevokingTests(WorkersTestCase):
     """A device of one worker is in a call with one of the other."""
+
+    settings = "limits = { account_requests_a_minute_of_a_device = 0, account_requests_a_minute_of_a_phone = 0 }"
 
     async def setUp(self) -> None:  # type: ignore[override]
         """Let them talk."""
@@ -49,9 +51,10 @@ class RevokingTests(WorkersTestCase):
 
     async def refused(self) -> None:
         """Ask until the worker that answers has looked at what is revoked."""
-        with self.assertRaises(AccountError):
+        with self.assertRaises(AccountError) as raised:
             while True:
                 await self.service.post("/getContactPersons", {"phone": PHONE, "token": self.token})
+        self.assertEqual(4, raised.exception.code)
 
     async def test_logout(self) -> None:
         """A device that logs out, at whichever worker, is disconnected and leaves its call."""

@@ -10,9 +10,9 @@ from twisted.internet.task import deferLater
 
 from callnet.cluster.redis_check import reachable
 from callnet.errors import Unavailable
-from tests.redis_case import Link, RedisCase, Subscription, target
-from tests.redis_server import Flavour
-from tests.sentinels import Sentinels
+from harness.redis_server import Flavour
+from harness.sentinels import Sentinels
+from tests.support.redis_case import Link, RedisCase, Subscription, target
 
 if TYPE_CHECKING:
     _Base = RedisCase

@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet import reactor as installed
@@ -14,23 +13,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import TestCase
 
-from tests.daemon import Daemon
 from tests.integration.test_workers import with_workers
+from tests.support.daemon import Daemon
 
 reactor: Any = installed
 LIMIT = 30
 """Seconds that something may take until it is told, on a machine that is busy with other tests."""
-
-
-class SupervisedDaemon(Daemon):
-    """A daemon that finds the variables of systemd in its environment."""
-
-    notify_socket = ""
-
-    @property
-    def environ(self) -> Mapping[str, str]:
-        """These too."""
-        return {**super().environ, "NOTIFY_SOCKET": self.notify_socket, "WATCHDOG_USEC": "3000000"}
 
 
 class Systemd(DatagramProtocol):
@@ -59,13 +47,14 @@ class Systemd(DatagramProtocol):
 class ToldTests(TestCase):
     """One process, and a parent with two workers."""
 
-    async def check(self, daemon: SupervisedDaemon) -> None:
+    async def check(self, daemon: Daemon) -> None:
         """It tells that it serves once it does, that it turns, and that it stops."""
         folder = tempfile.mkdtemp(prefix="callnet-")
         self.addCleanup(shutil.rmtree, folder)
-        daemon.notify_socket = os.path.join(folder, "notify")
+        notify_socket = os.path.join(folder, "notify")
+        daemon.environment.update(NOTIFY_SOCKET=notify_socket, WATCHDOG_USEC="3000000")
         systemd = Systemd()
-        port = reactor.listenUNIXDatagram(daemon.notify_socket, systemd)
+        port = reactor.listenUNIXDatagram(notify_socket, systemd)
         self.addCleanup(port.stopListening)
         ready = systemd.hears("READY=1")
         self.addCleanup(daemon.stop)
@@ -83,10 +72,8 @@ class ToldTests(TestCase):
 
     async def test_one_process(self) -> None:
         """One process tells of itself."""
-        await self.check(SupervisedDaemon(self.mktemp()))
+        await self.check(Daemon(self.mktemp()))
 
     async def test_workers(self) -> None:
         """The parent tells of its workers, who tell nothing themselves."""
-        daemon = with_workers(self.mktemp(), kind=SupervisedDaemon)
-        assert isinstance(daemon, SupervisedDaemon)
-        await self.check(daemon)
+        await self.check(with_workers(self.mktemp()))

@@ -11,9 +11,9 @@ from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 
 from callnet.client import AccountError
-from tests.daemon import Daemon
-from tests.devices import log_in, service_of
 from tests.integration.test_workers import with_workers
+from tests.support.daemon import Daemon
+from tests.support.devices import log_in, service_of
 
 PHONE: Final = "13651884967"
 LIMIT: Final = "limits.logins_a_minute_of_a_phone"
@@ -36,7 +36,7 @@ class SettingsMixin:
         service = service_of(daemon)
         for _ in range(4):
             await log_in(service, PHONE, "tv")
-        file = Path(daemon.directory, "callnet.toml")
+        file = Path(daemon.folder, "callnet.toml")
         as_it_was = file.read_text(encoding="utf-8")
         for wrong in (f"{LIMIT} = -1", f"{LIMIT} = 2\nno_such_setting = 1"):
             file.write_text(as_it_was.replace(f"{LIMIT} = 0", wrong), encoding="utf-8")

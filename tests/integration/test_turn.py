@@ -16,9 +16,9 @@ from callnet.ice import IceServer, turn_server
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import LimitsAlone
 from callnet.operations.turn_secret import TurnSecret
-from tests.coturn import LOOPBACK, SAMPLE, Coturn
-from tests.turn_case import SECRET
-from tests.turn_client import TurnClient
+from harness.coturn import LOOPBACK, SAMPLE, Coturn
+from tests.support.turn_case import SECRET
+from tests.support.turn_client import TurnClient
 
 OTHER: Final = "another-secret-of-the-same-server"
 UNAUTHORIZED: Final = 401

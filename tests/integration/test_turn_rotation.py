@@ -11,11 +11,11 @@ from typing import Any, Final
 from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 
-from tests.coturn import Coturn
-from tests.devices import log_in, service_of
+from harness.coturn import Coturn
 from tests.integration.test_workers import with_workers, workers_of
-from tests.processes import stopped
-from tests.turn_client import TurnClient
+from tests.support.devices import log_in, service_of
+from tests.support.processes import stopped
+from tests.support.turn_client import TurnClient
 
 OLD: Final = "the-secret-that-was-there-before-"
 NEW: Final = "the-secret-that-comes-after-that-"

@@ -11,9 +11,9 @@ from twisted.internet.task import deferLater
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from tests.devices import Member, log_in, member, service_of
 from tests.integration.test_workers import WorkersTestCase, workers_of
-from tests.processes import stopped
+from tests.support.devices import Member, log_in, member, service_of
+from tests.support.processes import stopped
 
 ANN, BERT = "13651884961", "13651884962"
 GRACE = 1.0

@@ -31,13 +31,13 @@ from callnet.push.subscription import PushHosts
 from callnet.push.vapid import Vapid
 from callnet.push.waker import Waker
 from callnet.push.ways import WebPush
-from callnet.storage.database import Database
 from callnet.storage.push import SqlPushRegistrations
 from callnet.storage_interfaces import PushKind, PushRegistration
-from tests.immediate import run_at_once
-from tests.push_browser import Browser, claims_of
-from tests.push_service import Door, Endless, PushService, served_by
-from tests.test_push_outside import Names
+from tests.support import migrated
+from tests.support.immediate import run_at_once
+from tests.support.push_browser import Browser, claims_of
+from tests.support.push_service import Door, Endless, PushService, served_by
+from tests.unit.test_push_outside import Names
 
 reactor: Any = installed
 
@@ -64,9 +64,8 @@ class WebPushTests(TestCase):
 
     def setUp(self) -> None:
         """It has said how it is woken, once somebody listens."""
-        self.database = Database("sqlite://")
+        self.database = migrated.in_memory()
         self.addCleanup(self.database.close)
-        self.database.upgrade()
         self.registrations = SqlPushRegistrations(self.database, run_at_once)
         self.browser, self.names = Browser(), Names()
         self.vapid = Vapid(ec.generate_private_key(ec.SECP256R1()), SUBJECT)

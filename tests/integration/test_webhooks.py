@@ -17,11 +17,12 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from tests.daemon import BIN, Daemon
-from tests.devices import log_in, member, service_of
+from harness.daemon import BIN
 from tests.integration.test_history import killed_after_a_call
 from tests.integration.test_workers import with_workers
-from tests.processes import ProcessEnd
+from tests.support.daemon import Daemon
+from tests.support.devices import log_in, member, service_of
+from tests.support.processes import ProcessEnd
 
 PHONE, FRIEND = "13651884967", "13651884968"
 SECRET = "what-both-of-us-know-and-nobody-else"

@@ -21,11 +21,12 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 
 from callnet.operations.certificates import sign
-from tests.daemon import BIN, LISTENERS, STOP_TIME, Daemon
-from tests.devices import log_in, member, service_of
+from harness.daemon import LISTENERS, STOP_LIMIT, TWISTD
+from harness.redis_server import new_prefix, shared
 from tests.integration.test_daemon import ForkingDaemon, LifeMixin
-from tests.processes import ProcessEnd, state_of, stopped
-from tests.redis_server import new_prefix, shared
+from tests.support.daemon import Daemon
+from tests.support.devices import log_in, member, service_of
+from tests.support.processes import ProcessEnd, state_of, stopped
 
 PHONE: Final = "13651884967"
 
@@ -185,7 +186,7 @@ class DeathTests(WorkersTestCase):
     async def test_when_the_parent_is_killed_the_workers_go(self) -> None:
         """When the parent is killed the workers stop in order: devices are told, and the sockets are closed."""
         device = await member(self, self.service, PHONE, "tv")
-        ends = [ProcessEnd(pid).reached.addTimeout(STOP_TIME, reactor) for pid in workers_of(self.daemon)]
+        ends = [ProcessEnd(pid).reached.addTimeout(STOP_LIMIT, reactor) for pid in workers_of(self.daemon)]
         os.kill(self.daemon.pid, signal.SIGKILL)
         self.assertEqual(await device.lost(), 1001)
         await gatherResults(ends)
@@ -284,18 +285,19 @@ class SystemdTests(TestCase):
 
     def make(self, sockets: dict[str, socket.socket]) -> Daemon:
         """One of them."""
-        numbered = dict(enumerate((each.fileno() for each in sockets.values()), 3))
+        descriptors = [each.fileno() for each in sockets.values()]
+        numbered = " ".join(f"{number}<&{descriptor}" for number, descriptor in enumerate(descriptors, 3))
         environment = f"LISTEN_PID=$$ LISTEN_FDS={len(sockets)} LISTEN_FDNAMES={':'.join(sockets)}"
-        command = f"{environment} exec {BIN}/twistd --nodaemon --pidfile= callnet"
+        command = f'{environment} exec "$@" {numbered}'
         listeners = re.sub(r'"tcp:0:interface=127.0.0.1"', "NAME", LISTENERS)
         for name in ("account", "signaling"):
             listeners = listeners.replace("NAME", f'"systemd:domain=INET:name={name}"', 1)
         daemon = Daemon(
             self.mktemp(),
             "accounts.open_enrolment_on_network = true",
-            ("/bin/sh", "-c", command),
+            ("bash", "-c", command, "bash", *TWISTD),
             listeners.replace("NAME", '"tcp:0:interface=127.0.0.1"'),
-            numbered,
+            descriptors=descriptors,
         )
         self.addCleanup(daemon.stop)
         return daemon

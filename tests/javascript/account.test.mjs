@@ -29,19 +29,22 @@ function account(site, options = {}) {
   return new Account({ site, phone: "1", deviceId: "tv", ...options });
 }
 
-test("a login keeps the token and the secret, and the secret is shown at the next", async (t) => {
-  const { site, asked } = await server(t, { ...LOGIN, device_secret: "s" }, { ...LOGIN, token: "second" });
+test("the first login keeps the secret and claims the device with it at once; later ones show it", async (t) => {
+  const answers = ["claimed", "second"].map((token) => ({ ...LOGIN, token }));
+  const { site, asked } = await server(t, { ...LOGIN, device_secret: "s" }, ...answers);
   const kept = [];
   const first = account(site, { keep: (all) => kept.push(all) });
   await first.login();
   assert.equal(first.isLoggedIn, true);
-  const second = account(site, { kept: kept[0], keep: (all) => kept.push(all) });
+  assert.equal(first.token, "claimed");
+  const second = account(site, { kept: kept[1], keep: (all) => kept.push(all) });
   await second.login("123456");
   assert.deepEqual(asked, [
     { path: "/account/login", fields: { phone: "1", device_id: "tv" } },
+    { path: "/account/login", fields: { phone: "1", device_id: "tv", secret: "s" } },
     { path: "/account/login", fields: { phone: "1", device_id: "tv", secret: "s", code: "123456" } },
   ]);
-  assert.deepEqual(kept.map(({ token, secret }) => [token, secret]), [["first", "s"], ["second", "s"]]);
+  assert.deepEqual(kept.map(({ token, secret }) => [token, secret]), [["first", "s"], ["claimed", "s"], ["second", "s"]]);
 });
 
 test("who keeps nothing never shows the secret, which would claim the device for nobody", async (t) => {
@@ -103,6 +106,11 @@ test("a token that is near its end is renewed, and one that is no good replaced 
   const replaced = await server(t, refused, LOGIN, { contacts: [] });
   await account(replaced.site, { kept }).contacts();
   assert.deepEqual(replaced.asked.map(({ fields }) => fields.token), ["old", undefined, "first"]);
+  const aged = await server(t, refused, LOGIN, { ...LOGIN, token: "second" });
+  const one = account(aged.site, { kept });
+  await one.renew();
+  assert.deepEqual(aged.asked.map(({ path }) => path), ["/account/refresh", "/account/login", "/account/refresh"]);
+  assert.equal(one.token, "second");
   const stubborn = await server(t, refused, LOGIN, refused);
   await assert.rejects(account(stubborn.site, { kept }).contacts(), { code: ERROR.TOKEN });
   assert.equal(stubborn.asked.length, 3);

@@ -69,6 +69,35 @@ test("without ids the answer is known by the address, which a server leaves out 
   assert.deepEqual(changes, ["calling", "over invalid"]);
 });
 
+test("an answer to an earlier call is not taken for that to a new one, though it has the same address", (t) => {
+  for (const isExtended of [true, false]) {
+    const { calls, changes } = device(t);
+    calls.connected(isExtended);
+    calls.place("2", "tv");
+    calls.hear({ ...REFUSE, room_id: ROOM, reason: "refused", ...(isExtended && { id: "call-1" }) });
+    calls.connected(isExtended);
+    calls.place("2", "*");
+    calls.hear({ ...REFUSE, room_id: ROOM, reason: "refused" });
+    // What it had not heard of before has no id either, and of a failure the server does not say the room.
+    if (isExtended) {
+      calls.hear({ ...REFUSE, room_id: OTHER_ROOM, reason: "refused" });
+      calls.hear(FAILED);
+    }
+    assert.deepEqual(changes, ["calling", "over refused", "calling"]);
+    calls.hear({ ...FAILED, ...(isExtended && { id: "call-2" }) });
+    assert.equal(changes.at(-1), "over busy");
+  }
+});
+
+test("a call that was placed on an earlier connection is answered without its id", (t) => {
+  const { calls, changes } = device(t);
+  calls.connected(true);
+  calls.place("2", "tv");
+  calls.connected(true);
+  calls.hear(FAILED);
+  assert.deepEqual(changes, ["calling", "over busy"]);
+});
+
 test("who is rung accepts, and says so again to a server that has not heard it", (t) => {
   const { calls, said, changes } = device(t);
   calls.hear({ ...CALLED, from_name: "Bob", auto_answer: true, page: PAGE });
@@ -155,6 +184,16 @@ test("a program that begins anew takes up the call that the server names", (t) =
   calls.welcomed({ ...VIEW, state: "ringing", direction: "outgoing" });
   calls.hear(SUCCESS);
   assert.deepEqual(changes, ["ringing", "active"]);
+});
+
+test("of a call that rang several devices the room may be another one with the answer", (t) => {
+  const { calls, changes } = device(t);
+  calls.place("2", "*");
+  calls.hear({ type: "call_ringing", to_phone: "2", to_device_id: "*", room_id: ROOM });
+  const call = calls.present;
+  calls.welcomed({ ...VIEW, room_id: OTHER_ROOM, state: "active", direction: "outgoing", answered_at: 5 });
+  assert.equal(calls.present, call);
+  assert.deepEqual([call.roomId, changes.at(-1)], [OTHER_ROOM, "active"]);
 });
 
 test("it takes up a call that it remembers itself, and one whose answer comes unasked", (t) => {

@@ -1,6 +1,6 @@
 /**
  * What the client in JavaScript makes of steps: a JSON list of them a line in, what it said and told a line out
- * (tests/test_clients_alike.py). Time passes only where a step says so.
+ * (tests/integration/test_clients_alike.py). Time passes only where a step says so.
  */
 
 import readline from "node:readline";

@@ -7,6 +7,8 @@ import { Account, AccountError, Device } from "../../callnet/static/client/index
 
 /** Milliseconds that an event may take to come. */
 const PATIENCE = 8_000;
+/** Milliseconds until the history is asked for again: the server limits requests of a device. */
+const ASK_AGAIN = 250;
 
 /**
  * Play a story.
@@ -106,6 +108,11 @@ class Actor {
     return this.account.logout();
   }
 
+  take_credentials({ of }, actors) {
+    const { token, expiresAt, secret } = actors[of].account;
+    Object.assign(this.account, { token, expiresAt, secret });
+  }
+
   connect() {
     this.device.connect();
   }
@@ -164,7 +171,10 @@ class Actor {
 
   async history({ until }) {
     let past = await this.account.history();
-    while (past.calls.length < until) past = await this.account.history();
+    while (past.calls.length < until) {
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN));
+      past = await this.account.history();
+    }
     const calls = past.calls.map((call) => ({
       direction: call.direction,
       peer: `${call.peer_phone} ${call.peer_device_id}`,

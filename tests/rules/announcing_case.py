@@ -42,7 +42,7 @@ def device(address: DeviceAddress, **fields: Any) -> DeviceRecord:
         "node": BEFORE,
         "generation": 7000,
         "connected": True,
-        "heard": None,
+        "unheard": None,
         "lost_at": None,
         "room": None,
         "previous": None,
@@ -53,7 +53,7 @@ def device(address: DeviceAddress, **fields: Any) -> DeviceRecord:
 
 def gone(address: DeviceAddress, lost_at: float, **fields: Any) -> DeviceRecord:
     """A device that was connected to this node."""
-    return device(address, connected=False, lost_at=lost_at, heard=lost_at, **fields)
+    return device(address, connected=False, lost_at=lost_at, **fields)
 
 
 def ringing(room: RoomId, caller: DeviceAddress, *rung: DeviceAddress, **fields: Any) -> CallRecord:
@@ -88,7 +88,8 @@ def read_for(tables: Tables, mine: Mine, complete: bool) -> Records:
     for of_phone in devices.values():
         rooms.update(room for device in of_phone.values() for room in (device.room, device.previous) if room)
     calls = {room: call for room in rooms if (call := tables.calls.get(room))}
-    return Records(devices, calls, {room: seats for room in rooms if (seats := tables.seats.get(room))}, complete)
+    seats = {room: found for room in rooms if (found := tables.seats.get(room))}
+    return Records(devices, calls, seats, complete, dict(tables.policies))
 
 
 class AnnouncingCase(SynchronousTestCase):

@@ -137,11 +137,15 @@ class AnsweredTooLateTests(RulesTestCase):
         for displaces in (True, False):
             room = self.accepted_too_late()
             if displaces:
-                told = self.tv.connects(heard_at=self.tv.last_heard, owed=room)
+                told = self.tv.connects(displaces=True, owed=room)
             else:
                 self.tv.loses_socket(owed=room)
                 told = self.tv.connects()
             self.assertEqual([be_hangup(self.ann, room, "answered_elsewhere")], told)
+            self.tv.loses_socket()
+            self.assertEqual([be_hangup(self.ann, room, "answered_elsewhere")], self.tv.connects())
+            self.world.wait(2)
+            self.tv.last_heard = self.world.now
             self.tv.loses_socket()
             self.assertEqual([], self.tv.connects())
             self.pad.hangs_up(room)

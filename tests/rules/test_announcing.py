@@ -9,9 +9,10 @@ from callnet.calls.announcing import NOBODY, Mine
 from callnet.calls.call import Attached, decide
 from callnet.calls.times import REMEMBERED
 from callnet.model import DeviceAddress, Reason
-from callnet.records import NOTHING, CallRecord, CallState, DeviceRecord, Displaced, Notice, SeatsRecord
+from callnet.records import NOTHING, CallRecord, CallState, DeviceRecord, Displaced, Known, Notice, Policy, SeatsRecord
 from tests.rules.announcing_case import (
     ANN,
+    BEFORE,
     CAROL,
     FIRST,
     NODE,
@@ -40,6 +41,19 @@ class EmptyStoreTests(AnnouncingCase):
         self.assertEqual({FIRST: call}, self.tables.calls)
         self.assertEqual(device(ANN, room=FIRST, node=NODE), self.device(ANN))
         self.assertEqual([], list(changes.notices))
+
+    def test_policy(self) -> None:
+        """The policy of a phone that is kept once is kept again, and what the node knows goes before what is there."""
+        many = Policy(frozenset(map(str, range(100))))
+        short = many.in_record_of(TV.device_id)
+        for stored in (None, Policy(frozenset(map(str, range(50, 100))))):
+            if stored is not None:
+                self.tables.put_policy(TV.phone, stored)
+            mine = Mine([BEFORE, NODE], [device(TV, policy=short)], [], [], policies={TV.phone: many})
+            self.tables.apply(self.once(mine))
+            self.assertEqual({TV.phone: many}, self.tables.policies)
+            self.assertEqual(many, self.tables.records.policy_of(self.device(TV)))
+            self.assertIs(NOTHING, self.once(mine))
 
     def test_call_that_is_over(self) -> None:
         """The end of a call is remembered for the rest of its time, so that nobody brings it back."""
@@ -76,20 +90,20 @@ class EmptyStoreTests(AnnouncingCase):
     def test_who_went_elsewhere(self) -> None:
         """Who was gone when its call ended on this node, and came back to another one, is told there."""
         call = replace(over(FIRST, ANN, TV, reason=Reason.NO_ANSWER), callee=None)
-        for heard_at, told in ((NOW - 3, [(ANN, FIRST)]), (NOW - 0.5, [])):
+        for known, told in (((), [(ANN, FIRST)]), ((Known(FIRST, True),), [])):
             self.setUp()
             self.stored(device(ANN, node=THERE, generation=int(NOW * 1000) - 100))
-            ann = replace(gone(ANN, NOW - 0.5, generation=7000, room=FIRST), heard=heard_at)
+            ann = replace(gone(ANN, NOW - 0.5, generation=7000, room=FIRST), known=known)
             self.assert_told(self.announce([ann, device(TV, room=FIRST)], [call]), *told)
 
     def test_who_is_nowhere(self) -> None:
-        """Who was last heard on another node after a call of its had ended on this one is told when it is back."""
+        """Who was on another node when a call of its had ended on this one is told when it is back."""
         ended = over(FIRST, ANN, TV, ended_at=NOW - 4)
-        for room, heard_at, told in ((FIRST, NOW - 2, True), (FIRST, NOW - 5, True), (None, NOW - 2, False)):
+        for room, known, told in ((FIRST, (), True), (FIRST, (Known(FIRST, True),), False), (None, (), False)):
             for stored in ([active(FIRST, ANN, TV)], []):
                 self.setUp()
                 ann = gone(ANN, NOW - 1, node=THERE, room=room, previous=None)
-                self.stored(replace(ann, heard=heard_at), *stored)
+                self.stored(replace(ann, known=known), *stored)
                 self.announce([device(TV, room=FIRST)], [ended])
                 back = decide(self.tables.records, events.Connected(ANN, THERE, None, NOW), NOW, self.settings)
                 assert isinstance(back.reply, Attached)

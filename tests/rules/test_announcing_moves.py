@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from callnet.calls import events
 from callnet.calls.announcing import Mine
 from callnet.calls.call import Attached, decide
-from callnet.calls.times import REMEMBERED, UNHEARD
+from callnet.calls.times import REMEMBERED
 from callnet.model import Reason, RoomId
-from callnet.records import CallRecord, CallState, Changes, Notice
+from callnet.records import CallRecord, CallState, Changes, Known, Notice
 from tests.rules.announcing_case import (
     ANN,
     BEFORE,
@@ -77,12 +77,12 @@ class WentElsewhereTests(AnnouncingCase):
         self.assert_told(changes, (ANN, FIRST))
         self.assertEqual((SECOND, FIRST), (self.device(ANN).room, self.device(ANN).previous))
 
-    def away_again(self, newer: CallRecord) -> events.Connected:
+    def away_again(self, newer: CallRecord, *known: Known) -> events.Connected:
         """A device left this node, on which its call with the television ended then; another one knows a newer call of
-        it. It is nowhere when that is announced; its next arrival.
+        it, and what it has shown there that it knows. It is nowhere when that is announced; its next arrival.
         """
         self.setUp()
-        theirs = {"node": THERE, "generation": int(NOW * 1000) - 4000, "room": SECOND, "heard": NOW - 1}
+        theirs = {"node": THERE, "generation": int(NOW * 1000) - 4000, "room": SECOND, "known": known}
         self.stored(replace(gone(ANN, NOW - 0.5), **theirs), newer)
         ended = over(FIRST, ANN, TV, placed_at=NOW - 20, answered_at=NOW - 15, ended_at=NOW - 5, ended_by=TV)
         self.announce([gone(ANN, NOW - 5.2, room=FIRST), device(TV, room=FIRST)], [ended])
@@ -100,7 +100,7 @@ class WentElsewhereTests(AnnouncingCase):
         """
         rang = replace(ringing(SECOND, CAROL, ANN, placed_at=NOW - 3.5), ringing=(), version=2)
         rang = replace(rang, state=CallState.OVER, reason=Reason.CANCELLED, ended_at=NOW - 2, ended_by=CAROL)
-        self.assertEqual(FIRST, self.missed(self.away_again(rang)))
+        self.assertEqual(FIRST, self.missed(self.away_again(rang, Known(SECOND, True))))
 
     def test_away_again_from_a_newer_call(self) -> None:
         """... but not if it has been in a newer one since, for which it has left that."""
@@ -141,7 +141,7 @@ class CameUnknownTests(AnnouncingCase):
 
     def test_ended_long_ago(self) -> None:
         """... unless that was so long ago that it has heard of it."""
-        self.assert_told(self.came(FIRST, over(FIRST, TV, ANN, ended_at=NOW - UNHEARD)))
+        self.assert_told(self.came(FIRST, over(FIRST, TV, ANN, ended_at=NOW - REMEMBERED)))
 
     def test_both_ended(self) -> None:
         """It is told of the ends of both calls that it may have missed, in their order."""
@@ -182,7 +182,7 @@ class CameUnknownTests(AnnouncingCase):
     def test_answered(self) -> None:
         """A caller that was answered is told, if it may not have heard of it."""
         self.assert_told(self.came(FIRST, active(FIRST, ANN, TV)), (ANN, FIRST))
-        self.assert_told(self.came(FIRST, active(FIRST, ANN, TV, answered_at=NOW - UNHEARD)))
+        self.assert_told(self.came(FIRST, active(FIRST, ANN, TV, answered_at=NOW - REMEMBERED)))
 
 
 class ToldBeforeTests(AnnouncingCase):

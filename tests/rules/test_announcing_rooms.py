@@ -158,6 +158,15 @@ class ContradictionTests(AnnouncingCase):
         self.assertIs(CallState.ACTIVE, self.left_by_calling(reason=Reason.UNAVAILABLE).state)
         self.assertEqual((FIRST, SECOND), (self.device(TV).room, self.device(TV).previous))
 
+    def test_called_unknown_to_its_own_node(self) -> None:
+        """Nor has it if its own node does not know of that call: the device was told that it could not be placed."""
+        self.stored(device(TV, node=THERE, room=FIRST), device(ANN, node=THERE, room=FIRST))
+        self.stored(active(FIRST, ANN, TV, placed_at=NOW - 9, answered_at=NOW - 5))
+        rang = ringing(SECOND, TV, CAROL, placed_at=NOW - 4, version=2, due=NOW + 119)
+        refused = replace(rang, state=CallState.OVER, ringing=(), reason=Reason.REFUSED, ended_at=NOW - 1)
+        self.announce([device(CAROL, room=SECOND)], [replace(refused, ended_by=CAROL)])
+        self.assertIs(CallState.ACTIVE, self.tables.calls[FIRST].state)
+
     def test_rung_before_the_answer(self) -> None:
         """... but not by a call that it placed before it."""
         self.stored(device(TV, node=THERE, room=SECOND), device(CAROL, node=THERE, room=SECOND))

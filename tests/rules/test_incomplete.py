@@ -34,7 +34,7 @@ class IncompleteCase(RulesTestCase):
 
     def place(self, caller: Device, target: DeviceAddress) -> events.Place:
         """A call of the newest connection of a device."""
-        return events.Place(caller.address, target, self.world.new_room(), caller.generation)
+        return events.Place(caller.address, target, self.world.new_room(), caller.generation, self.world.now)
 
 
 class PlacingTests(IncompleteCase):
@@ -63,6 +63,21 @@ class PlacingTests(IncompleteCase):
         room = self.ann.calls(self.tv.everywhere())
         assert room is not None
         self.assert_heard(self.pad, called(self.ann, room))
+
+    def test_one_room(self) -> None:
+        """Those that ring are told one room id where the store is out of reach: others could not be looked up."""
+        self.ann.calls(self.tv.everywhere())
+        first, *_ = self.world.calls.values()
+        self.assertEqual(2, len(first.aliases))
+        self.ann.cancels(self.tv)
+        for device in (self.tv, self.pad):
+            device.hears()
+        self.world.alone = True
+        room = self.ann.calls(self.tv.everywhere())
+        assert room is not None
+        self.assertEqual((), self.world.calls[room].aliases)
+        for device in (self.tv, self.pad):
+            self.assert_heard(device, called(self.ann, room))
 
     def test_nothing_is_left(self) -> None:
         """The call that the sender is in goes on."""
@@ -208,7 +223,7 @@ class DisplacedTests(RulesTestCase):
         self.ann.connects(node="there")
         before = dict(self.world.calls)
         for target in (self.carol.address, self.tv.address, self.ann.address):
-            self.world.happen(events.Place(self.ann.address, target, self.world.new_room(), older))
+            self.world.happen(events.Place(self.ann.address, target, self.world.new_room(), older, self.world.now))
         self.world.happen(events.Cancel(self.ann.address, self.tv.address.phone, older))
         self.assertEqual(before, self.world.calls)
         self.assert_silence()

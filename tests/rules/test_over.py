@@ -73,7 +73,7 @@ class OverTests(RulesTestCase):
         room = self.over(self.ann, self.tv)
         before = self.world.calls[room]
         self.ann.loses_socket()
-        self.tv.connects(heard_at=self.world.now)
+        self.tv.connects(displaces=True)
         self.world.wait(60)
         self.assertIs(before, self.world.calls[room])
         self.assert_silence()
@@ -98,7 +98,7 @@ class DeviceGoneTests(RulesTestCase):
             events.Cancel(self.ann.address, self.tv.address.phone, self.ann.generation),
             events.Revoked(self.ann.address, None),
             events.DeviceDue(self.ann.address),
-            events.Disconnected(self.ann.address, 1, self.world.now),
+            events.Disconnected(self.ann.address, 1),
         ):
             self.assertIsNone(self.world.happen(event))
             self.assertNotIn("phone", self.world.devices[self.ann.address.phone])

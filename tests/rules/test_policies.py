@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from callnet.calls import events
 from callnet.model import Reason
 from callnet.quiet_hours import QuietHours
-from callnet.records import CallState, Policy
+from callnet.records import KEPT_ONCE, CallState, Policy
 from tests.rules.frames import call_failed
 from tests.rules.world import Device, RulesTestCase
 
@@ -59,6 +61,38 @@ class PolicyTests(RulesTestCase):
         self.block(self.tv, self.ann.address.phone)
         self.tv.connects()
         self.assertIsNotNone(self.ann.calls(self.tv))
+
+    def test_many(self) -> None:
+        """A policy that names many phones is kept once for the phone, and none of its devices' records has it."""
+        many = Policy(frozenset(f"139{number:08d}" for number in range(1000)) | {self.ann.address.phone})
+        for policy in (many, Policy(only=many.blocked - {self.ann.address.phone})):
+            self.world.happen(events.PolicyChanged(self.tv.everywhere(), policy))
+            self.assertEqual(policy, self.world.policies[self.tv.address.phone])
+            self.assertEqual({Policy(only=KEPT_ONCE)}, {self.tv.record.policy, self.pad.record.policy})
+            self.assertFalse(self.tv.record.policy.allows(self.carol.address.phone, 0))
+            self.assertIsNone(self.ann.calls(self.tv.everywhere()))
+            self.assert_heard(self.ann, call_failed(self.tv.everywhere(), "offline"))
+        versions = self.tv.record.version, self.pad.record.version
+        self.world.happen(events.PolicyChanged(self.tv.everywhere(), Policy(many.blocked - {self.ann.address.phone})))
+        self.assertEqual(versions, (self.tv.record.version, self.pad.record.version))
+        self.assertIsNotNone(self.ann.calls(self.tv.everywhere()))
+
+    def test_few_again(self) -> None:
+        """When it names few phones the records have it again, and go before what was kept."""
+        many = Policy(frozenset(f"139{number:08d}" for number in range(1000)))
+        self.world.happen(events.PolicyChanged(self.tv.everywhere(), many))
+        self.block(self.tv, self.ann.address.phone)
+        self.assertIsNone(self.ann.calls(self.tv))
+        self.assertIsNotNone(self.carol.calls(self.tv))
+
+    def test_of_the_revision_before(self) -> None:
+        """A record with a policy of any length, as a node of the revision before writes it, is gone by."""
+        policy = Policy(frozenset(f"139{number:08d}" for number in range(1000)) | {self.ann.address.phone})
+        phone, device_id = self.tv.address
+        self.world.devices[phone][device_id] = replace(self.tv.record, policy=policy)
+        self.assertIsNone(self.ann.calls(self.tv))
+        self.assertIsNotNone(self.carol.calls(self.tv))
+        self.assertEqual(policy, self.tv.record.policy)
 
     def test_quiet(self) -> None:
         """In the quiet hours of a phone nobody else's device may call it; before and after them they may."""

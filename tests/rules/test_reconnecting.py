@@ -48,7 +48,7 @@ class NewestConnectionTests(RulesTestCase):
         """The grace begins when the socket went, however long it took to know that, and not in time to come."""
         for since, lost_at in ((self.world.now - 4, self.world.now - 4), (self.world.now + 9, self.world.now)):
             generation = self.tv.record.generation
-            self.world.happen(Disconnected(self.tv.address, generation, self.world.now - 5, since))
+            self.world.happen(Disconnected(self.tv.address, generation, (), since))
             self.assertEqual(lost_at, self.tv.record.lost_at)
             self.tv.connects()
 
@@ -82,7 +82,7 @@ class NewestConnectionTests(RulesTestCase):
     def test_calls_live_on(self) -> None:
         """Its calls live on in the newer one; the older one's close has no other effect."""
         room = self.active(self.ann, self.tv)
-        self.tv.connects(heard_at=self.tv.last_heard)
+        self.tv.connects(displaces=True)
         before = self.tv.record
         self.world.happen(self.disconnected(before.generation - 1))
         self.assertIs(before, self.tv.record)
@@ -93,7 +93,7 @@ class NewestConnectionTests(RulesTestCase):
 
     def disconnected(self, generation: int) -> Disconnected:
         """The end of an older connection of the television."""
-        return Disconnected(self.tv.address, generation, self.world.now)
+        return Disconnected(self.tv.address, generation)
 
     def test_closed_twice(self) -> None:
         """A second close of one connection does not prolong the grace."""
@@ -120,7 +120,7 @@ class EndingTests(RulesTestCase):
         """Nothing else is sent: who has missed nothing hears nothing."""
         self.tv.loses_socket()
         self.assertEqual([], self.tv.connects())
-        self.assertEqual([], self.tv.connects(heard_at=self.world.now))
+        self.assertEqual([], self.tv.connects(displaces=True))
 
     def test_be_hangup(self) -> None:
         """A `calling_be_hangup` that a party may have missed comes first of all."""
@@ -154,27 +154,67 @@ class EndingTests(RulesTestCase):
         self.world.wait(1)
         self.ann.hangs_up(room)
         self.world.wait(20)
-        self.assertEqual([be_hangup(self.ann, room, "hangup")], self.tv.connects(heard_at=self.tv.last_heard))
+        self.assertEqual([be_hangup(self.ann, room, "hangup")], self.tv.connects(displaces=True))
 
     def test_heard_since(self) -> None:
-        """Decided *after* anything was last received from the previous connection: not when or before it was."""
-        room = self.active(self.ann, self.tv)
-        self.ann.hangs_up(room)
-        self.tv.last_heard = self.world.now
-        self.world.wait(1)
-        self.tv.loses_socket()
-        self.assertEqual([], self.tv.connects())
+        """Who was heard of 2 s or more after it was told knows, however often it comes again."""
+        for seconds, told in ((0.0, True), (1.9, True), (2.0, False)):
+            room = self.active(self.ann, self.tv)
+            self.ann.hangs_up(room)
+            self.world.wait(seconds)
+            self.tv.last_heard = self.world.now
+            for _ in range(3):
+                self.world.wait(1)
+                self.tv.loses_socket()
+                self.assertEqual([be_hangup(self.ann, room, "hangup")] * told, self.tv.connects())
 
     def test_not_twice(self) -> None:
-        """Who was heard of after it was told is not told again."""
+        """Who shows on a later connection that it knows is not told again."""
         room = self.active(self.ann, self.tv)
         self.tv.loses_socket()
         self.world.wait(1)
         self.ann.hangs_up(room)
-        self.assertNotEqual([], self.tv.connects())
-        self.tv.loses_socket()
-        self.world.wait(1)
+        for shows in (False, True):
+            self.assertNotEqual([], self.tv.connects())
+            self.world.wait(2)
+            if shows:
+                self.tv.last_heard = self.world.now
+            self.tv.loses_socket()
+            self.world.wait(1)
         self.assertEqual([], self.tv.connects())
+
+    def test_goodbye(self) -> None:
+        """A device that closed its last connection with a close frame knows what it was told before, and no more."""
+        for told in (True, False):
+            room = self.active(self.ann, self.tv)
+            if told:
+                self.ann.hangs_up(room)
+            self.tv.says_goodbye()
+            if not told:
+                self.ann.hangs_up(room)
+            missed = [] if told else [be_hangup(self.ann, room, "hangup")]
+            for displaces in (False, True):
+                self.assertEqual(missed, self.tv.connects(displaces=displaces))
+
+    def test_node_died(self) -> None:
+        """What a device had shown to a node that died nobody knows, and it is told."""
+        room = self.active(self.ann, self.tv)
+        self.ann.hangs_up(room)
+        self.tv.says_goodbye()
+        self.assertEqual([], self.tv.connects())
+        self.assertEqual([be_hangup(self.ann, room, "hangup")], self.tv.connects(node="there"))
+
+    def test_older_than_a_call(self) -> None:
+        """An end that is older than the newest call which the device placed is not told, however that came out."""
+        first = self.active(self.ann, self.tv)
+        self.tv.hangs_up(first)
+        self.world.wait(1)
+        second = self.ann.calls(self.pad)
+        assert second is not None
+        self.world.wait(1)
+        self.assertEqual([], self.ann.connects(node="there"))
+        self.pad.refuses(second)
+        self.assertEqual([call_refuse(self.pad, second)], self.ann.connects(node="elsewhere"))
 
     def test_newest_only(self) -> None:
         """Only the newest ending is sent, of however many."""
@@ -185,7 +225,7 @@ class EndingTests(RulesTestCase):
         second = self.ringing(self.carol, self.tv)
         self.world.wait(1)
         self.carol.hangs_up(second)
-        told = self.tv.connects(heard_at=self.world.now - 10)
+        told = self.tv.connects(displaces=True)
         self.assertEqual([be_hangup(self.carol, second, "cancelled")], told)
 
     def test_own_ending(self) -> None:
@@ -243,23 +283,23 @@ class EndingTests(RulesTestCase):
 class UnknownTests(RulesTestCase):
     """Where it is not known when the device was last heard: its node died."""
 
-    def test_last_minute(self) -> None:
-        """Decided in the last 60 s: sent."""
+    def test_remembered(self) -> None:
+        """Decided in the 120 s for which ends are remembered: sent."""
         room = self.active(self.ann, self.tv)
         self.ann.hangs_up(room)
-        self.world.wait(59.9)
+        self.world.wait(119.9)
         self.assertEqual([be_hangup(self.ann, room, "hangup")], self.tv.connects(node="there"))
 
     def test_before(self) -> None:
         """Decided before that: not sent."""
         room = self.active(self.ann, self.tv)
         self.ann.hangs_up(room)
-        self.world.wait(60.1)
+        self.world.wait(120.1)
         self.assertEqual([], self.tv.connects(node="there"))
 
     def test_answer(self) -> None:
         """The same goes for a `call_success`."""
-        room = self.active(self.ann, self.tv, seconds=50)
+        room = self.active(self.ann, self.tv, seconds=100)
         self.assertEqual([call_success(self.tv, room)], self.ann.connects(node="there"))
         self.world.wait(50)
         self.assertEqual([], self.ann.connects(node="elsewhere"))
@@ -273,7 +313,7 @@ class PresentCallTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv)
         for left in (44, 43, 42):
             self.world.wait(1)
-            told = self.tv.connects(heard_at=self.world.now)
+            told = self.tv.connects(displaces=True)
             self.assertEqual([called(self.ann, room, expires_in=left)], told)
 
     def test_answered_meanwhile(self) -> None:
@@ -285,10 +325,13 @@ class PresentCallTests(RulesTestCase):
         self.assertEqual([call_success(self.tv, room)], self.ann.connects())
 
     def test_answer_was_heard(self) -> None:
-        """A caller that was heard of when it was answered, or after that, has seen it."""
-        for seconds in (0.0, 1.0):
+        """A caller that was heard of 2 s after it was answered, or said goodbye, has seen it."""
+        for seconds in (0.0, 2.0):
             self.active(self.ann, self.tv, seconds)
-            self.ann.loses_socket()
+            if seconds:
+                self.ann.loses_socket()
+            else:
+                self.ann.says_goodbye()
             self.assertEqual([], self.ann.connects())
             self.ann.calls(self.pad)
 
@@ -303,9 +346,9 @@ class PresentCallTests(RulesTestCase):
         self.world.wait(1)
         self.tv.calls(self.ann)
         self.assertEqual([call_success(self.ann, room)], self.tv.connects(node="there"))
-        self.world.wait(1)
+        self.world.wait(2)
         self.tv.last_heard = self.world.now
-        self.assertEqual([], self.tv.connects(heard_at=self.tv.last_heard))
+        self.assertEqual([], self.tv.connects(displaces=True))
 
     def test_caller_of_a_ringing_call(self) -> None:
         """A caller whose call still rings is told nothing until it is answered."""
@@ -318,11 +361,11 @@ class PresentCallTests(RulesTestCase):
         self.world.wait(1)
         self.ann.hangs_up(first)
         second = self.ringing(self.carol, self.tv)
-        told = self.tv.connects(heard_at=self.tv.last_heard)
+        told = self.tv.connects(displaces=True)
         self.assertEqual([be_hangup(self.ann, first, "hangup"), called(self.carol, second)], told)
 
-    def test_order_for_a_caller(self) -> None:
-        """... or `call_success`: a call was accepted by calling while the end of the last one went unheard."""
+    def test_active(self) -> None:
+        """... or `call_success` alone: a device whose present call is ACTIVE is sent no older end."""
         first = self.ringing(self.carol, self.ann)
         self.ann.accepts(first)
         self.world.wait(1)
@@ -332,4 +375,4 @@ class PresentCallTests(RulesTestCase):
         self.world.wait(1)
         self.tv.accepts(second)
         told = self.ann.connects(node="there")
-        self.assertEqual([be_hangup(self.carol, first, "hangup"), call_success(self.tv, second)], told)
+        self.assertEqual([call_success(self.tv, second)], told)

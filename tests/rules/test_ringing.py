@@ -72,6 +72,17 @@ class AnsweringTests(RulesTestCase):
 class TimeTests(RulesTestCase):
     """The time passes, and sockets go away."""
 
+    def test_ring_time_is_raised(self) -> None:
+        """A ring time that is raised while a call rings holds for that call: it ends later, and as not answered."""
+        self.settings = CallSettings()
+        self.setUp()
+        room = self.ringing(self.ann, self.tv)
+        self.settings.ring_time = 60.0
+        self.world.wait(59.9)
+        self.assert_call(room, CallState.RINGING)
+        self.world.wait(0.1)
+        self.assert_call(room, CallState.OVER, Reason.NO_ANSWER)
+
     def test_ring_time_passes(self) -> None:
         """Ring time (45 s) passes: OVER `no_answer`; caller and all rung devices told, and not before."""
         room = self.ringing(self.ann, self.tv.everywhere())

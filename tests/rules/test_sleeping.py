@@ -32,7 +32,9 @@ class SleepingCase(RulesTestCase):
     def places(self, target: DeviceAddress | None = None) -> object:
         """Let Ann call the television. Returns the reply of the rules."""
         target = target or self.tv.address
-        return self.world.happen(events.Place(self.ann.address, target, self.world.new_room(), self.ann.generation))
+        return self.world.happen(
+            events.Place(self.ann.address, target, self.world.new_room(), self.ann.generation, self.world.now)
+        )
 
     def ringing_there(self) -> Ringing:
         """Let her call it, so that it is to be woken."""
@@ -54,6 +56,13 @@ class FallingAsleepTests(SleepingCase):
         """It can be woken as soon as it has gone."""
         self.tv.connects()
         self.tv.loses_socket()
+        self.assertEqual((self.tv.address,), self.ringing_there().asleep)
+
+    def test_many_blocked(self) -> None:
+        """So it is, however many phones its phone has blocked; the record names no other device."""
+        policy = Policy(frozenset(f"139{number:08d}" for number in range(1000)), wakes=frozenset(["tv", "radio"]))
+        self.prefers(policy)
+        self.assertEqual(frozenset(["tv"]), self.tv.record.policy.wakes)
         self.assertEqual((self.tv.address,), self.ringing_there().asleep)
 
     def test_at_a_start(self) -> None:
@@ -199,5 +208,7 @@ class NotWokenTests(SleepingCase):
         """Who sleeps and is called may call back as soon as it is awake: that is its acceptance."""
         room = self.ringing_there().room
         self.tv.connects()
-        place = events.Place(self.tv.address, self.ann.address, self.world.new_room(), self.tv.generation)
+        place = events.Place(
+            self.tv.address, self.ann.address, self.world.new_room(), self.tv.generation, self.world.now
+        )
         self.assertEqual(Accepted(room, self.ann.address), self.world.happen(place))

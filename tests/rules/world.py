@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
-from callnet.calls.call import Attached, decide
+from callnet.calls.call import Attached, TooLate, decide
 from callnet.calls.messages import Message
 from callnet.calls.place import Ringing
-from callnet.calls.seats import RoomView, view
-from callnet.calls.telling import answer, news
+from callnet.calls.seats import RoomView, Seated, view
+from callnet.calls.telling import answer, is_over_for, news, told_from
+from callnet.calls.times import KNOWN_AFTER
 from callnet.config import CallSettings
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Reason, Refused, RoomId, Withdrawn
 from callnet.records import (
@@ -21,13 +23,17 @@ from callnet.records import (
     Changes,
     DeviceRecord,
     Displaced,
+    Known,
     Notice,
+    Policy,
     Records,
     SeatNotice,
     SeatsRecord,
 )
 from tests.rules.frames import Frame, on_wire
 
+UNKNOWN: Final = RoomId("")
+"""A room that is none."""
 AnyRecord = DeviceRecord | CallRecord | SeatsRecord
 
 
@@ -38,13 +44,18 @@ class World:
         self.settings: Final = settings
         self.now = 1000.0
         self.devices: dict[str, dict[str, DeviceRecord]] = {}
+        self.policies: dict[str, Policy] = {}
         self.calls: dict[RoomId, CallRecord] = {}
         self.seats: dict[RoomId, SeatsRecord] = {}
         self.people: dict[DeviceAddress, Device] = {}
         self.pages: dict[tuple[RoomId, str], Page] = {}
+        self.aliases: dict[RoomId, RoomId] = {}
+        """The room of each alias there ever was."""
         self.displaced: list[Displaced] = []
         self.complete = True
         """Whether nobody knows more than these records."""
+        self.alone = False
+        """Whether the node cannot reach the shared store."""
         self._rooms = 0
 
     def new_room(self) -> RoomId:
@@ -54,7 +65,8 @@ class World:
 
     def happen(self, event: events.Event) -> Any:
         """Let the rules decide on an event, do what they say, and return the reply."""
-        records = Records(self.devices, self.calls, self.seats, self.complete)
+        aliases = {alias: room for alias, room in self.aliases.items() if room in self.calls}
+        records = Records(self.devices, self.calls, self.seats, self.complete, self.policies, aliases, self.alone)
         decision = decide(records, event, self.now, self.settings)
         self._commit(decision.changes)
         return decision.reply
@@ -88,9 +100,11 @@ class World:
             of_phone = self.devices.setdefault(device.address.phone, {})
             _check_version(of_phone.get(device.address.device_id), device)
             of_phone[device.address.device_id] = device
+        self.policies.update(changes.policies)
         for call in changes.calls:
             _check_version(self.calls.get(call.room), call)
             self.calls[call.room] = call
+            self.aliases.update({alias: call.room for _, alias in call.aliases if alias != call.room})
         for seats in changes.seats:
             _check_version(self.seats.get(seats.room), seats)
             self.seats[seats.room] = seats
@@ -118,7 +132,11 @@ class World:
 
 
 class Device:
-    """A device in the world. It hears whatever it is told while it is connected."""
+    """A device in the world. It hears whatever it is told while it is connected.
+
+    Tests name a call by its record's room. What the device says of it goes by the room id that it was told last, and
+    what it hears is given by the record's room.
+    """
 
     def __init__(self, world: World, phone: str, device_id: str) -> None:
         self.address: Final = DeviceAddress(phone, device_id)
@@ -127,6 +145,10 @@ class Device:
         self.policy = ANYONE
         self._world = world
         self._heard: list[Frame] = []
+        self._told: dict[Known, float] = {}
+        self._owed: RoomId | None = None
+        self.ids: dict[RoomId, RoomId] = {}
+        """The room id of each call as it was told last."""
         world.people[self.address] = self
 
     @property
@@ -140,28 +162,48 @@ class Device:
 
     # What it does
 
-    def connects(self, node: str = "here", heard_at: float | None = None, owed: RoomId | None = None) -> list[Frame]:
-        """Open a socket; what the device is sent first. ``heard_at``, ``owed``: of the socket that it displaces."""
+    def connects(self, node: str = "here", displaces: bool = False, owed: RoomId | None = None) -> list[Frame]:
+        """Open a socket; what the device is sent first.
+
+        :param displaces: there is an older one on this node.
+        :param owed: a call that the device accepted too late on that one.
+        """
         self._heard.clear()
+        known = self.known() if displaces else None
         self.last_heard = self._world.now
-        connected = events.Connected(self.address, node, heard_at, self._world.now, policy=self.policy, owed=owed)
+        connected = events.Connected(self.address, node, known, self._world.now, policy=self.policy, owed=owed)
         attached: Attached = self._world.happen(connected)
         self.generation = attached.generation
+        self._told = dict.fromkeys(attached.known, -inf)
+        self._owed = attached.missed.ended.room if attached.missed.ended and attached.missed.is_owed else None
         if attached.missed.ended is not None:
             self.told(attached.missed.ended)
         if attached.missed.present is not None:
             self.told(attached.missed.present)
         return self.hears()
 
+    def known(self) -> tuple[Known, ...]:
+        """What the device has shown that it knows."""
+        return tuple(one for one, told_at in self._told.items() if told_at <= self.last_heard - KNOWN_AFTER)
+
     def loses_socket(self, owed: RoomId | None = None) -> None:
         """Have the socket close. ``owed``: a call that the device accepted too late."""
-        self._world.happen(events.Disconnected(self.address, self.record.generation, self.last_heard, owed=owed))
+        known = self.known()
+        if owed is None and Known(self._owed or UNKNOWN, True) not in known:
+            owed = self._owed
+        self._world.happen(events.Disconnected(self.address, self.record.generation, known, owed=owed))
+
+    def says_goodbye(self) -> None:
+        """Have the device close the socket: what it was told it knows."""
+        self._world.happen(events.Disconnected(self.address, self.record.generation, tuple(self._told)))
 
     def calls(self, target: Device | DeviceAddress) -> RoomId | None:
         """Send ``call``. Returns the room if that rings somebody."""
         self.last_heard = self._world.now
         address = target.address if isinstance(target, Device) else target
-        reply = self._world.happen(events.Place(self.address, address, self._world.new_room(), self.generation))
+        reply = self._world.happen(
+            events.Place(self.address, address, self._world.new_room(), self.generation, self._world.now)
+        )
         if isinstance(reply, Ringing):
             return reply.room
         assert isinstance(reply, Accepted | Refused | Failed | Withdrawn)
@@ -171,17 +213,20 @@ class Device:
     def accepts(self, room: RoomId) -> object:
         """Send ``called_success``. Returns the reply of the rules."""
         self.last_heard = self._world.now
-        return self._world.happen(events.Answer(room, self.address, True))
+        reply = self._world.happen(events.Answer(self.id_of(room), self.address, True))
+        if isinstance(reply, TooLate):
+            self._told[Known(room, True)] = self._world.now
+        return reply
 
     def refuses(self, room: RoomId) -> object:
         """Send ``called_refuse``. Returns the reply of the rules."""
         self.last_heard = self._world.now
-        return self._world.happen(events.Answer(room, self.address, False))
+        return self._world.happen(events.Answer(self.id_of(room), self.address, False))
 
     def hangs_up(self, room: RoomId) -> object:
         """Send ``calling_hangup`` with a room. Returns the reply of the rules."""
         self.last_heard = self._world.now
-        return self._world.happen(events.HangUp(room, self.address))
+        return self._world.happen(events.HangUp(self.id_of(room), self.address))
 
     def cancels(self, target: Device) -> None:
         """Send ``calling_hangup`` without a room."""
@@ -190,7 +235,7 @@ class Device:
 
     def signals(self, room: RoomId) -> None:
         """Send a v2 ``signal``."""
-        self._world.happen(events.Signalled(room, self.address))
+        self._world.happen(events.Signalled(self.id_of(room), self.address))
 
     def is_revoked(self) -> None:
         """Have the device's token revoked."""
@@ -205,11 +250,25 @@ class Device:
 
     def told(self, call: CallRecord) -> None:
         """Look at a call."""
+        if told_from(call, self.address) is not None:
+            is_over = is_over_for(call, self.address)
+            self._told.pop(Known(call.room, not is_over), None)
+            self._told.setdefault(Known(call.room, is_over), self._world.now)
         self._hear(news(call, self.address, self._world.now, self._world.settings.ring_time))
 
     def _hear(self, message: Message | None) -> None:
         if message is not None:
-            self._heard.append(on_wire(message))
+            self._heard.append(self._by_record(on_wire(message)))
+
+    def id_of(self, room: RoomId) -> RoomId:
+        """The room id by which the device knows a call."""
+        return self.ids.get(room, room)
+
+    def _by_record(self, frame: Frame) -> Frame:
+        told = RoomId(str(frame.get("room_id", "")))
+        room = self._world.aliases.get(told, told)
+        self.ids[room] = told
+        return {name: v.replace(told, room) if told and isinstance(v, str) else v for name, v in frame.items()}
 
 
 class Page:
@@ -221,17 +280,22 @@ class Page:
         self._room = room
         self._key = key
         self._generation = 0
+        self._record = room
         world.pages[room, key] = self
 
     def comes(self, session: str = "s") -> Any:
         """Ask for a seat. Returns the reply of the rules."""
         reply = self._world.happen(events.SeatTaken(self._room, self._key, session, "here"))
         self._generation = getattr(reply, "generation", self._generation)
+        if isinstance(reply, Seated):
+            self._record = reply.seats.room
+            self._world.pages[self._record, self._key] = self
+            self.view = view(reply.seats, reply.call, self._key)
         return reply
 
     def goes(self, generation: int | None = None) -> None:
         """Have the socket of the page close."""
-        event = events.SeatEmptied(self._room, self._key, self._generation if generation is None else generation)
+        event = events.SeatEmptied(self._record, self._key, self._generation if generation is None else generation)
         self._world.happen(event)
 
     def hangs_up(self) -> None:

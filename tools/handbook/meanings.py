@@ -41,7 +41,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "peer_phone": "The phone at the other side.",
     "phone": "The phone number.",
     "reason": "Why; the words are listed below.",
-    "room_id": "The room of the call: 32 hexadecimal digits, new for each call.",
+    "room_id": "The room of the call: 32 hexadecimal digits, new for each call and for each device that it rings.",
     "secret": "The secret of a device that is claimed.",
     "server_time": "The server's clock; seconds since 1970.",
     "started_at": "When it began to ring; seconds since 1970.",

@@ -49,6 +49,8 @@ _FUNCTIONS: Final = {
 }
 _SELECTORS: Final = {"is": 88, "where": 88, "has": 105}
 _RULES_AT: Final = {"layer": 99, "container": 105, "property": 85, "scope": 118, "starting-style": 117}
+_SIGNS: Final[Sequence[Sequence[str]]] = ([], ["."], [":"])
+"""What stands before the last token of a simple selector."""
 _GROUPS: Final = {"media", "supports"}
 _RANGE: Final = re.compile(r"[<>=]")
 
@@ -96,8 +98,8 @@ def _selectors(rule: Any) -> Iterator[Complaint]:
     for name, arguments in _pseudo_functions(rule.prelude):
         if name in _SELECTORS:
             yield Complaint(rule.source_line, _since(f":{name}()", _SELECTORS[name]))
-        elif name == "not" and any(argument == "," for argument in arguments):
-            yield Complaint(rule.source_line, _since("a list in :not()", 88))
+        elif name == "not" and _without_space(arguments)[:-1] not in _SIGNS:
+            yield Complaint(rule.source_line, _since("more than a simple selector in :not()", 88))
     selectors = _split(rule.prelude)
     with_focus = [selector for selector in selectors if ":focus-visible" in selector]
     if with_focus and len(with_focus) < len(selectors):
@@ -109,6 +111,10 @@ def _pseudo_functions(tokens: Iterable[Any]) -> Iterator[tuple[str, Sequence[Any
         if token.type == "function":
             yield token.lower_name, token.arguments
             yield from _pseudo_functions(token.arguments)
+
+
+def _without_space(tokens: Iterable[Any]) -> list[Any]:
+    return [token for token in tokens if token.type not in ("comment", "whitespace")]
 
 
 def _split(prelude: Iterable[Any]) -> list[str]:

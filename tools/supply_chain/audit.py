@@ -29,22 +29,20 @@ class NotRun(Exception):
     """The database cannot be asked, so nothing is known."""
 
 
-def rounds(pins: Iterable[Pin]) -> Sequence[Sequence[Pin]]:
-    """Packages such that none is in a round with another version of it: pip-audit takes one at a time."""
-    found: list[dict[str, Pin]] = []
-    for pin in pins:
-        free = next((names for names in found if pin.name not in names), None)
-        if free is None:
-            found.append({pin.name: pin})
-        else:
-            free[pin.name] = pin
-    return [list(names.values()) for names in found]
+def pylock(pins: Iterable[Pin]) -> str:
+    """A ``pylock.toml`` for pip-audit (PEP 751).
+
+    A requirements file would not do: pip-audit leaves out what is for other platforms, and takes one version of a
+    package only.
+    """
+    packages = (f'[[packages]]\nname = "{pin.name}"\nversion = "{pin.version}"\n' for pin in pins)
+    return "".join(('lock-version = "1.0"\ncreated-by = "callnet"\n', *packages))
 
 
-def faults(pins: Sequence[Pin], reports: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Say what reports of pip-audit know to be wrong, and of which locked packages they say nothing."""
+def faults(pins: Sequence[Pin], report: Mapping[str, Any]) -> Iterator[str]:
+    """Say what a report of pip-audit knows to be wrong, and of which locked packages it says nothing."""
     audited: set[tuple[str, str]] = set()
-    for found in (found for report in reports for found in report["dependencies"]):
+    for found in report["dependencies"]:
         if "skip_reason" in found:
             continue
         audited.add((canonicalize_name(found["name"]), found["version"]))
@@ -66,19 +64,17 @@ def audit(pins: Sequence[Pin], database: str | None = None, folder: Path = BUILD
     :raises Failed: something is known to be wrong, or not all were asked about.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    reports = [_ask(some, database, folder / f"round-{number}") for number, some in enumerate(rounds(pins))]
-    wrong = list(faults(pins, reports))
+    (folder / "pylock.toml").write_text(pylock(pins), encoding="utf-8")
+    wrong = list(faults(pins, _ask(folder, database)))
     if wrong:
         raise Failed(*wrong)
 
 
-def _ask(pins: Sequence[Pin], database: str | None, place: Path) -> Mapping[str, Any]:
-    asked, report = place.with_suffix(".txt"), place.with_suffix(".json")
-    # Without the conditions of the lock file: pip-audit would leave out what is for other platforms.
-    asked.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in pins), encoding="utf-8")
+def _ask(folder: Path, database: str | None) -> Mapping[str, Any]:
+    report = folder / "report.json"
     report.unlink(missing_ok=True)
     command = (
-        *(TOOLS / "pip-audit", "--requirement", asked, "--no-deps", "--disable-pip", "--vulnerability-service", "osv"),
+        *(TOOLS / "pip-audit", "--locked", folder, "--vulnerability-service", "osv"),
         *("--format", "json", "--output", report, "--progress-spinner", "off", "--cache-dir", CACHE),
         *(() if database is None else ("--osv-url", database)),
     )

@@ -52,9 +52,9 @@ class Row(NamedTuple):
     purpose: str
 
 
-def rules(root: Path = ROOT) -> Rules:
+def rules() -> Rules:
     """Read them."""
-    said = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["licences"]
+    said = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["licences"]
     return Rules(frozenset(said["allowed"]), said["stated"], said["clarified"])
 
 

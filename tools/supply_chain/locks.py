@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from packaging.requirements import Requirement
@@ -64,19 +63,19 @@ def _pins(lines: Sequence[str]) -> Iterator[Pin]:
         )
 
 
-def locked(purpose: str, root: Path = ROOT) -> Sequence[Pin]:
+def locked(purpose: str) -> Sequence[Pin]:
     """The packages that are locked for something."""
-    return pins((root / LOCKS[purpose]).read_text(encoding="utf-8"))
+    return pins((ROOT / LOCKS[purpose]).read_text(encoding="utf-8"))
 
 
-def everything(root: Path = ROOT) -> Sequence[Pin]:
+def everything() -> Sequence[Pin]:
     """Every package that is locked for anything, once."""
-    return sorted({pin[:2]: pin for purpose in LOCKS for pin in locked(purpose, root)}.values())
+    return sorted({pin[:2]: pin for purpose in LOCKS for pin in locked(purpose)}.values())
 
 
-def scripts(purpose: str, root: Path = ROOT) -> Sequence[Script]:
+def scripts(purpose: str) -> Sequence[Script]:
     """The scripts of others that are kept for something."""
-    manifest = json.loads((root / SCRIPTS[purpose] / "MANIFEST.json").read_text(encoding="utf-8"))
+    manifest = json.loads((ROOT / SCRIPTS[purpose] / "MANIFEST.json").read_text(encoding="utf-8"))
     return [
         Script(
             package["name"],

@@ -40,7 +40,7 @@ local function is_left(dead, member)
     if is_remembered(device[8]) or is_remembered(device[9]) then
         return true
     end
-    redis.call('HDEL', P .. 'p:' .. phone, id)
+    forget_device(phone, id)
     return false
 end
 

@@ -1,9 +1,11 @@
 -- Commits sets of records, each set whole or not at all. ARGV: prefix, node, then the sets in msgpack:
---   {until, devices, rooms, notices}
+--   {until, devices, rooms, notices, policies}
 --   until:   after this time the set does nothing
 --   device:  {phone, device id, version it must have, new value, due or false, holder or false}
---   room:    {'c' or 's', room, version it must have, new value, due or false, whether it is over, holders}
+--   room:    {'c' or 's', room, version it must have, new value, due or false, whether it is over,
+--             aliases of a call or holders of seats}
 --   notice:  {message, phone, device id} for wherever the device is, or {message, node}
+--   policy:  {phone, what its owner wants}, which is kept as long as the phone has devices
 -- A version is four bytes, or '' if there must be no record; a value is '' if the record is to be forgotten,
 -- or false if it is relied on and stays. What is over is forgotten by itself when it is due.
 -- Answers each set with '+' and a letter for each notice: l: it is for this node; 1: sent; 0: sent, and
@@ -11,6 +13,8 @@
 local node = ARGV[2]
 local known = is_known(node)
 local outbox, told_by_set = {}, {}
+-- For so long, in milliseconds, the aliases of a call that lives outlast the time at which it is due.
+local ALIAS_KEPT = 600000
 
 local function version_of(value)
     return value and string.sub(value, 1, 4) or ''
@@ -32,7 +36,7 @@ local function write_device(change, old)
     local phone, id, value, due, holder = change[1], change[2], change[4], change[5], change[6]
     local member = 'd' .. phone .. '\n' .. id
     if value == '' then
-        redis.call('HDEL', P .. 'p:' .. phone, id)
+        forget_device(phone, id)
     else
         redis.call('HSET', P .. 'p:' .. phone, id, value)
     end
@@ -43,6 +47,17 @@ local function write_device(change, old)
     end
     if holder and before ~= holder then
         hold(holder, member, true)
+    end
+end
+
+local function write_aliases(room, aliases, due, over, old)
+    for _, pair in ipairs(old and unpacked(old)[26] or {}) do
+        redis.call('DEL', P .. 'r:' .. pair[2])
+    end
+    -- An older node may end the call and know of no aliases: they go by themselves.
+    local kept = math.max(1, math.ceil((due - now) * 1000)) + (over and 0 or ALIAS_KEPT)
+    for _, alias in ipairs(aliases) do
+        redis.call('SET', P .. 'r:' .. alias, room, 'PX', kept)
     end
 end
 
@@ -61,6 +76,9 @@ local function write_room(change, old)
     else
         redis.call('SET', key, value)
         set_due(member, due, old)
+    end
+    if kind == 'c' and change[7] and #change[7] > 0 then
+        write_aliases(room, change[7], due, over, old)
     end
     if kind == 's' then
         local before = old and holders_of(unpacked(old)) or {}
@@ -134,6 +152,11 @@ local function commit(set)
     for i, change in ipairs(set[3]) do
         if change[4] then
             write_room(change, rooms[i])
+        end
+    end
+    for _, policy in ipairs(set[5]) do
+        if redis.call('EXISTS', P .. 'p:' .. policy[1]) == 1 then
+            redis.call('SET', P .. 'o:' .. policy[1], policy[2])
         end
     end
     return tell(set[4])

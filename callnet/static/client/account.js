@@ -73,10 +73,20 @@ export class Account {
   }
 
   /**
-   * Log in.
+   * Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device.
    * @param {string} [code] the one-time code that the phone was sent, where one is asked for
    */
   async login(code) {
+    const { secret } = this;
+    await this._login(code);
+    if (this.secret !== secret) await this._login();
+  }
+
+  /**
+   * @private
+   * @param {string} [code]
+   */
+  async _login(code) {
     /** @type {Record<string, unknown>} */
     const fields = { phone: this.phone, device_id: this.deviceId };
     if (this.secret !== null) fields.secret = this.secret;

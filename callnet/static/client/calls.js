@@ -27,6 +27,9 @@ export class Calls {
   #changed;
   #asked = 0;
   #request = "";
+  #isExtended = false;
+  /** Whether the answer to the call that the device has placed has an id. */
+  #isNamed = false;
   #ended = new Ended();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #expiry = undefined;
@@ -93,6 +96,15 @@ export class Calls {
     const call = this._begin(direction, peer);
     Object.assign(call, { state: "active", roomId, page, name, answeredAt });
     this._note(call);
+  }
+
+  /**
+   * A connection is open. What is asked for on an extended one is answered by its id there.
+   * @param {boolean} isExtended
+   */
+  connected(isExtended) {
+    this.#isExtended = isExtended;
+    this.#isNamed = false;
   }
 
   /**
@@ -167,6 +179,7 @@ export class Calls {
       Object.assign(call, { state: "ringing", roomId: room_id });
       this._note(call);
     } else {
+      if (room_id) this.#ended.hear(room_id);
       this._end(call, reason ?? (type === "call_refuse" ? "refused" : "failed"));
     }
   }
@@ -236,11 +249,22 @@ export class Calls {
   _isAsked({ type, id, room_id, to_phone, to_device_id }, call) {
     if (call.isIncoming || call.state === "active") return false;
     if (id !== undefined) return id === this.#request;
+    if (this._isOld({ type, room_id, to_phone })) return false;
     if (room_id && room_id === call.roomId) return true;
     const { phone, deviceId } = call.peer;
     if (to_phone === phone && (deviceId === "*" || deviceId === to_device_id)) return true;
     // The server gives back no address that it cannot accept.
     return type === "call_failed" && to_phone === "";
+  }
+
+  /**
+   * Whether an answer without an id is to an earlier call: a server that cannot know whether that was heard says so
+   * again on the next connection. It gives back no address that it cannot accept, nor perhaps the id.
+   * @private @param {Frame} answer
+   */
+  _isOld({ type, room_id, to_phone }) {
+    if (type !== "call_refuse" && type !== "call_failed") return false;
+    return this.#ended.wasTold(room_id) || (this.#isNamed && to_phone !== "");
   }
 
   // What the person wants.
@@ -292,6 +316,7 @@ export class Calls {
     this.#ended.beginOwn();
     this.#asked += 1;
     this.#request = `call-${this.#asked}`;
+    this.#isNamed = this.#isExtended;
     return call;
   }
 
@@ -339,9 +364,14 @@ function isRung(call) {
   return call.isIncoming && call.state === "ringing";
 }
 
-/** @param {Record<string, any>} view @param {Call} call */
+/**
+ * With the answer an own call may have got another room id: that of the device which accepted.
+ *
+ * @param {Record<string, any>} view @param {Call} call
+ */
 function isAbout({ room_id, direction, peer_phone }, call) {
-  return call.roomId === "" ? call.direction === direction && call.peer.phone === peer_phone : call.roomId === room_id;
+  if (call.roomId !== "" && (call.isIncoming || call.state === "active")) return call.roomId === room_id;
+  return call.direction === direction && call.peer.phone === peer_phone;
 }
 
 /** @param {Record<string, any>} frame @param {string} prefix @returns {Address} */

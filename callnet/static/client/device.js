@@ -199,6 +199,7 @@ export class Device extends Teller {
   /** @private @param {string} protocol */
   _opened(protocol) {
     this.#isExtended = protocol === EXTENDED;
+    this.#calls.connected(this.#isExtended);
     if (!this.#isExtended) this._ready();
   }
 

@@ -1,10 +1,15 @@
-/** Which calls a device has ended itself. */
+/** Which calls of a device are over, and which of them it has ended itself. */
 
 const REMEMBERED = 50;
 
 export class Ended {
   /** @type {string[]} */
   #rooms = [];
+  /**
+   * Of calls whose end the device was told.
+   * @type {string[]}
+   */
+  #told = [];
   /** The phone that a call was taken back from before its room was known. */
   #withdrawn = "";
 
@@ -15,7 +20,23 @@ export class Ended {
    */
   add(roomId, phone) {
     if (roomId === "") this.#withdrawn = phone;
-    else this.#rooms = [roomId, ...this.#rooms.filter((room) => room !== roomId)].slice(0, REMEMBERED);
+    else this.#rooms = newest(roomId, this.#rooms);
+  }
+
+  /**
+   * Note that the device was told the end of a call.
+   * @param {string} roomId
+   */
+  hear(roomId) {
+    this.#told = newest(roomId, this.#told);
+  }
+
+  /**
+   * Whether it was told the end of the call of that room.
+   * @param {string} roomId
+   */
+  wasTold(roomId) {
+    return this.#told.includes(roomId);
   }
 
   /** Note that the device calls someone: what is heard from now on is of this call. */
@@ -31,4 +52,9 @@ export class Ended {
   has(roomId, phone = "") {
     return this.#rooms.includes(roomId) || (phone !== "" && phone === this.#withdrawn);
   }
+}
+
+/** @param {string} roomId @param {string[]} rooms */
+function newest(roomId, rooms) {
+  return [roomId, ...rooms.filter((room) => room !== roomId)].slice(0, REMEMBERED);
 }

@@ -13,6 +13,8 @@ import { setUp } from "./setup.js";
 const LOOK_EVERY = 1_000;
 /** How many looks in a row may find no media, though the other page is there, until the call is given up. */
 const GIVE_UP_AFTER = 30;
+/** The other side before it has told what it sends. */
+const UNTOLD = { isMuted: false, isCameraOff: false, isPaused: false, isSharing: false };
 
 export class Call {
   #handlers;
@@ -37,7 +39,7 @@ export class Call {
   /** Why there is no seat: "", or "full" "unknown_room" "invalid" "taken" "broken". */
   refusal = "";
   /** What the other side told of itself. */
-  other = { isMuted: false, isCameraOff: false, isSharing: false };
+  other = UNTOLD;
   /** Whether media flows. */
   flowing = false;
   /** How good it is, "good" "weak" "bad", or null; whether this side's picture waits for a better one. */
@@ -119,6 +121,11 @@ export class Call {
     return this.#isRelayOnly && this.room?.state === "meeting" && !this.#servers.hasRelay;
   }
 
+  /** Whether this device has no network by which the other one could be reached. */
+  get isStranded() {
+    return !this.#isRelayOnly && this.#connection !== null && this.#connection.isStranded;
+  }
+
   /** Whether somebody is in between: its `state` and `code` (verification.js); null without a connection. */
   get verification() {
     return this.#connection?.verification ?? null;
@@ -185,7 +192,12 @@ export class Call {
         this._finish("theirs");
         break;
       case "state":
-        this.other = { isMuted: note.muted, isCameraOff: note.camera_off, isSharing: note.sharing };
+        this.other = {
+          isMuted: note.muted,
+          isCameraOff: note.camera_off,
+          isPaused: note.paused === true,
+          isSharing: note.sharing,
+        };
         this.#handlers.changed();
         break;
       case "chat":
@@ -235,7 +247,7 @@ export class Call {
     this.#lostSession = null;
     this.#troubles = 0;
     this.connectingAt = performance.now();
-    this.other = { isMuted: false, isCameraOff: false, isSharing: false };
+    this.other = UNTOLD;
     this.#connection = new Connection({
       offers: this.#room.session > session,
       stream: this.own.stream,
@@ -290,6 +302,7 @@ export class Call {
       kind: "state",
       muted: own.isMuted || !own.hasMicrophone,
       camera_off: !own.isSeen || this.isPictureHeld,
+      paused: this.isPictureHeld && (own.isSeen || own.screen !== null),
       sharing: own.screen !== null && !this.isPictureHeld,
     });
   }

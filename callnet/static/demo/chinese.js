@@ -37,6 +37,7 @@ export const CHINESE = {
     left: "对方回来后，通话会继续。",
     connecting: "对方已经到了。",
     slow: "这次比平时慢一些，正在重试。",
+    stranded: "这台设备没有接入网络，对方无法与它连接。请接入网络，本页会自动重试。",
     reconnecting: "连接中断了。请不要离开，本页正在恢复通话。",
     away: "对方的连接中断了。请不要离开，对方可能马上回来。",
     offline: "您的网络中断了。请不要离开，本页正在恢复通话。",
@@ -171,6 +172,7 @@ export const CHINESE = {
   self: "您",
   selfOff: "您的摄像头已关闭",
   otherOff: "对方的摄像头已关闭",
+  otherPaused: "网络不佳，对方的画面已暂停",
   other: "对方",
   verification: {
     button: "核对",

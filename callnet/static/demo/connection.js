@@ -26,6 +26,8 @@ const MEASURE_EVERY = 1_000;
 /** An offer that is younger than this is what the other side is asking for. */
 const FRESH_FOR = 3_000;
 const FAREWELL_WITHIN = 300;
+/** A browser has found a first address of its own device long before. */
+const FOUND_WITHIN = 4_000;
 
 export class Connection {
   #offers;
@@ -46,6 +48,8 @@ export class Connection {
   #offeredAt = 0;
   #reachable = true;
   #hasMoved = false;
+  /** Since when the browser looks for an address of this device and has found none; null: it has. */
+  #seekingSince = null;
 
   /** Whether the other page has said anything through the relay. */
   isAnswered = false;
@@ -70,6 +74,14 @@ export class Connection {
     this.#handlers = handlers;
     this.#looking = setInterval(() => this._look(), LOOK_EVERY);
     if (!offers) this._renew();
+  }
+
+  /**
+   * Whether this device has no address at which the other one could reach it. A browser takes no loopback address
+   * for one: where there is no other it goes on looking, and does not say that it has come to the end.
+   */
+  get isStranded() {
+    return this.#seekingSince !== null && performance.now() - this.#seekingSince > FOUND_WITHIN;
   }
 
   /** Whether media flows. */
@@ -239,6 +251,7 @@ export class Connection {
     };
     peer.onconnectionstatechange = mine(() => this._changed());
     peer.onicecandidate = mine(({ candidate }) => {
+      if (candidate?.candidate) this.#seekingSince = null;
       if (candidate) this.#handlers.say({ kind: "candidate", connection: id, candidate: candidate.toJSON() });
     });
     peer.ontrack = mine(({ track, transceiver }) => {
@@ -264,6 +277,7 @@ export class Connection {
     this.#id = id;
     this.#round = 0;
     this.#offeredAt = performance.now();
+    this.#seekingSince = this.#seekingSince ?? performance.now();
     this.#watchdog.begin("renew", performance.now());
     if (this.#offers) lines.open(this.#tracks);
     this._changed();

@@ -37,6 +37,8 @@ export const ENGLISH = {
     left: "The call goes on as soon as they are back.",
     connecting: "The other person is here.",
     slow: "This takes longer than usual. Trying again.",
+    stranded:
+      "This device is in no network, so the other one cannot reach it. Connect it to one: this page keeps trying by itself.",
     reconnecting: "The connection was interrupted. Please stay, this page restores it.",
     away: "The other person’s connection was interrupted. Please stay, they may be back in a moment.",
     offline: "Your network was interrupted. Please stay, this page restores the call.",
@@ -173,6 +175,7 @@ export const ENGLISH = {
   self: "You",
   selfOff: "Your camera is off",
   otherOff: "The other person’s camera is off",
+  otherPaused: "The connection is weak: the other person’s picture is paused",
   other: "The other person",
   verification: {
     button: "Verify",

@@ -3,6 +3,7 @@
  *
  *   bye                                   this side hung up
  *   state   muted, camera_off, sharing    what this side sends just now: true or false each
+ *           paused                        true: its picture waits for a better connection; false if it is left out
  *   chat    text                          1 to 2000 characters
  *   commit  hash                          64 hex digits, as the next two: the verification (verification.js)
  *   nonce   nonce
@@ -16,12 +17,13 @@ const LONGEST_NOTE = 16_384;
 const LONGEST_TEXT = 2_000;
 
 const isFlag = (value) => typeof value === "boolean";
+const isFlagOrNot = (value) => value === undefined || isFlag(value);
 const isDigits = (value) => typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
 const isText = (value) => typeof value === "string" && value !== "" && Array.from(value).length <= LONGEST_TEXT;
 
 const FIELDS = new Map([
   ["bye", {}],
-  ["state", { muted: isFlag, camera_off: isFlag, sharing: isFlag }],
+  ["state", { muted: isFlag, camera_off: isFlag, sharing: isFlag, paused: isFlagOrNot }],
   ["chat", { text: isText }],
   ["commit", { hash: isDigits }],
   ["nonce", { nonce: isDigits }],

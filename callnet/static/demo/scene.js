@@ -35,6 +35,7 @@ export function sceneOf(call, now, begunAt, roomId) {
   if (!isMeeting) return waitingScene(call);
   if (call.flowedAt !== null) return scene("reconnecting", "reconnecting", lossOf(call));
   if (!call.online) return scene("connecting", "connecting", "offline");
+  if (call.isStranded) return scene("connecting", "connecting", "stranded");
   const isSlow = call.connectingAt !== null && now - call.connectingAt > SLOW_AFTER;
   return scene("connecting", "connecting", isSlow ? "slow" : "connecting");
 }

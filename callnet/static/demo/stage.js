@@ -2,7 +2,7 @@
  * The pictures: the other side's camera and screen, and one's own camera. Sound comes with the first.
  */
 
-import { attach, elements } from "./dom.js";
+import { attach, elements, put } from "./dom.js";
 import { CONTROLLED } from "./view.js";
 
 /** A picture of another shape than the screen is shown whole if cutting it would lose more than this. */
@@ -26,7 +26,7 @@ export class Stage {
     return elements.screen.hidden ? elements.remote : elements.screen;
   }
 
-  show({ scene, call, own }) {
+  show({ scene, call, own }, words) {
     attach(elements.local, call === null ? null : own.stream);
     const isOver = !CONTROLLED.has(scene.state);
     elements.self.hidden = isOver || own.state !== "open" || (!own.hasCamera && scene.state !== "connected");
@@ -40,6 +40,7 @@ export class Stage {
     const isDark = scene.state === "connected" && call.other.isCameraOff;
     elements.remote.classList.toggle("dark", isDark);
     elements["remote-off"].hidden = !isDark || isSharing;
+    if (isDark) put("remote-off-text", call.other.isPaused ? words.otherPaused : words.otherOff);
   }
 
   /** Play what the other side sends of its camera and microphone; null: nothing. */

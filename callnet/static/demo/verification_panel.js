@@ -6,6 +6,7 @@ import { draw, elements, fill, put } from "./dom.js";
 import { EMOJI } from "./emoji.js";
 
 const NO_RUN = { state: "pending", code: null };
+const BROKEN = { state: "broken", code: null };
 
 export class VerificationPanel {
   #warn;
@@ -15,6 +16,8 @@ export class VerificationPanel {
   /** Whether the person has looked at the code of this run, and whether at one of this call before. */
   #isSeen = false;
   #wasSeen = false;
+  /** Whether a run of this call broke: the warning stays, since whoever is in between can have the pages begin another. */
+  #wasBroken = false;
   /** What is drawn. */
   #state = "";
   #language = "";
@@ -31,7 +34,7 @@ export class VerificationPanel {
 
   show({ call }, words) {
     const run = call !== null && call.flowedAt !== null ? call.verification : null;
-    if (call !== this.#call) this.#wasSeen = this.#isSeen = false;
+    if (call !== this.#call) this.#wasSeen = this.#isSeen = this.#wasBroken = false;
     if (run !== this.#run) {
       this.#wasSeen = this.#wasSeen || this.#isSeen;
       this.#isSeen = false;
@@ -40,7 +43,8 @@ export class VerificationPanel {
     this.#call = call;
     this.#run = run;
     elements.verify.hidden = call === null || call.flowedAt === null;
-    this._showRun(run ?? NO_RUN, words.verification);
+    this.#wasBroken = this.#wasBroken || run?.state === "broken";
+    this._showRun(this.#wasBroken ? BROKEN : (run ?? NO_RUN), words.verification);
   }
 
   _showRun({ state, code }, words) {

@@ -15,7 +15,9 @@ export async function deviceOfTab() {
     return own;
   }
   const last = browser.get("last");
-  return last !== null && last.stays && (await hold(last)) ? last : null;
+  if (last === null || !last.stays || !(await hold(last))) return null;
+  tab.set("device", { phone: last.phone, deviceId: last.deviceId });
+  return last;
 }
 
 /** Be this device in this tab, and in the next one. */

@@ -51,10 +51,15 @@ export class Account {
     /** Whether there is a token that should be good. */
     get isLoggedIn(): boolean;
     /**
-     * Log in.
+     * Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device.
      * @param {string} [code] the one-time code that the phone was sent, where one is asked for
      */
     login(code?: string | undefined): Promise<void>;
+    /**
+     * @private
+     * @param {string} [code]
+     */
+    private _login;
     /** Have a one-time code sent to the phone. */
     requestCode(): Promise<void>;
     /** See to it that the token is good for another day; to be called now and then, as a Device does. */

@@ -31,6 +31,11 @@ export class Calls {
      */
     resume({ direction, peer, roomId, page, name, answeredAt }: RememberedCall): void;
     /**
+     * A connection is open. What is asked for on an extended one is answered by its id there.
+     * @param {boolean} isExtended
+     */
+    connected(isExtended: boolean): void;
+    /**
      * Take what the server says at the beginning of a connection of the call that the device is in.
      * @param {Record<string, any> | undefined} view
      */
@@ -63,6 +68,12 @@ export class Calls {
     private _doubt;
     /** @private @param {Frame} frame @param {Call} call */
     private _isAsked;
+    /**
+     * Whether an answer without an id is to an earlier call: a server that cannot know whether that was heard says so
+     * again on the next connection. It gives back no address that it cannot accept, nor perhaps the id.
+     * @private @param {Frame} answer
+     */
+    private _isOld;
     /** @private @param {Call} call @param {boolean} byItself */
     private _accept;
     /** @private @param {Call} call */

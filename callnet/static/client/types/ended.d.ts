@@ -5,6 +5,16 @@ export class Ended {
      * @param {string} phone
      */
     add(roomId: string, phone: string): void;
+    /**
+     * Note that the device was told the end of a call.
+     * @param {string} roomId
+     */
+    hear(roomId: string): void;
+    /**
+     * Whether it was told the end of the call of that room.
+     * @param {string} roomId
+     */
+    wasTold(roomId: string): boolean;
     /** Note that the device calls someone: what is heard from now on is of this call. */
     beginOwn(): void;
     /**

@@ -1,0 +1,80 @@
+"""Records, between nodes of this release and of the one before: both read what the other writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, defstruct
+from msgspec.msgpack import Decoder
+from msgspec.structs import fields, replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.cluster.codec import encode
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import CallRecord, CallState, DeviceRecord, Known, Owed, Policy, Seat
+
+ROOM, OTHER_ROOM = RoomId("1" * 32), RoomId("2" * 32)
+TV = DeviceAddress("13600000002", "tv")
+
+
+class OlderRecord(Struct, array_like=True):
+    """A device, as the release before has it."""
+
+    address: DeviceAddress
+    version: int
+    node: str
+    generation: int
+    connected: bool
+    heard: float | Owed | None
+    lost_at: float | None
+    room: RoomId | None
+    previous: RoomId | None
+    due: float | None
+    policy: Policy
+
+
+class OlderRecordsTests(SynchronousTestCase):
+    """A device that has gone."""
+
+    def test_read_by_an_older_node(self) -> None:
+        """An older node sends it what was decided of late: it does not know what the device has shown to know."""
+        for unheard in (None, Owed(OTHER_ROOM, 0.0, 8.5)):
+            gone = DeviceRecord(
+                TV, 3, "here", 7, False, unheard, 9.0, ROOM, OTHER_ROOM, 39.0, known=(Known(ROOM, True),)
+            )
+            read = Decoder(OlderRecord).decode(encode(gone))
+            self.assertEqual((unheard, ROOM, 39.0, Policy()), (read.heard, read.room, read.due, read.policy))
+
+    def test_written_by_an_older_node(self) -> None:
+        """When an older node has last heard of a device says nothing here: nothing is known, and all is sent."""
+        for heard in (None, 8.5, Owed(OTHER_ROOM, 7.5, 8.5)):
+            gone = OlderRecord(TV, 3, "here", 7, False, heard, 9.0, ROOM, OTHER_ROOM, 39.0, Policy())
+            read = Decoder(DeviceRecord).decode(encode(gone))
+            self.assertEqual(((), ROOM), (read.known, read.room))
+            self.assertEqual(heard if isinstance(heard, Owed) else None, read.owed)
+
+
+class OlderRoomsTests(SynchronousTestCase):
+    """A call that rings two devices, and a page of it: the release before knows of no room ids of devices."""
+
+    def by_an_older_node(self, record: Any, known: int) -> Any:
+        """A record as an older node writes it, which knows so many of its fields, when it has read it."""
+        older = defstruct("Older", [(one.name, one.type) for one in fields(record)[:known]], array_like=True)
+        return Decoder(type(record)).decode(encode(Decoder(older).decode(encode(record))))
+
+    def test_call(self) -> None:
+        """An older node that changes the call has everybody go by its room."""
+        pad = DeviceAddress(TV.phone, "pad")
+        both, everywhere = (TV, pad), DeviceAddress(TV.phone, "*")
+        ids = (TV, RoomId("3" * 32)), (pad, OTHER_ROOM)
+        caller = DeviceAddress("13600000001", "phone")
+        call = CallRecord(ROOM, 1, CallState.RINGING, caller, everywhere, both, both, 8.0, 9.0, aliases=ids)
+        self.assertEqual([room for _, room in ids], [call.room_for(device) for device in both])
+        read = self.by_an_older_node(call, len(fields(call)) - 1)
+        self.assertEqual(replace(call, aliases=()), read)
+        self.assertEqual([ROOM, ROOM], [read.room_for(device) for device in both])
+
+    def test_seat(self) -> None:
+        """So has one that changes the seats."""
+        seat = Seat("red", "page", "here", 7, None, OTHER_ROOM)
+        self.assertEqual(replace(seat, came_by=None), self.by_an_older_node(seat, 5))

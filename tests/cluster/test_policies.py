@@ -1,0 +1,104 @@
+"""Who may call a phone, on two nodes: policies that name many phones are kept once for their phone."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from callnet.model import DeviceAddress
+from callnet.preferences import Preferences
+from callnet.records import Policy
+from tests.cluster.case import ANN, CAROL, TV, ClusterCase, Node, Phone
+
+OTHERS: Final = frozenset(f"139{number:08d}" for number in range(1000))
+BLOCKS: Final = Policy(OTHERS | {ANN.phone})
+
+
+class PolicyTests(ClusterCase):
+    """The television's phone has blocked many."""
+
+    async def of_one_phone(self, count: int, *nodes: Node) -> list[Phone]:
+        """Connect devices of the television's phone, in turn to each node."""
+        devices = [DeviceAddress(TV.phone, f"tv{number}") for number in range(count)]
+        return [await self.phone(device, nodes[number % len(nodes)]) for number, device in enumerate(devices)]
+
+    async def prefers(self, policy: Policy, *nodes: Node) -> None:
+        """Let nodes hear what its owner wants."""
+        for node in nodes:
+            node.rooms.orders.prefer(TV.phone, Preferences(policy))
+        await self.pass_time(0.3)
+
+    def held(self) -> int:
+        """Bytes that Redis holds of the phone: its devices, and what is kept once."""
+        keys = [f"{self.prefix}{kind}:{TV.phone}" for kind in "po"]
+        records, kept_once = "table.concat(redis.call('HVALS', KEYS[1]))", "(redis.call('GET', KEYS[2]) or '')"
+        return int(self.server.cli("EVAL", f"return #({records} .. {kept_once})", "2", *keys))
+
+    async def test_size(self) -> None:
+        """What is kept of it does not grow by the policy with each device."""
+        here, there = await self.start(), await self.start()
+        await self.of_one_phone(20, here, there)
+        await self.prefers(BLOCKS, here, there)
+        self.assertLess(self.held(), 20_000)
+
+    async def test_blocked(self) -> None:
+        """Whoever is blocked is told `offline`, on either node, and may call again when unblocked."""
+        here, there = await self.start(), await self.start()
+        await self.of_one_phone(2, here, there)
+        callers = [await self.phone(ANN, here), await self.phone(CAROL, there)]
+        await self.prefers(Policy(OTHERS | {ANN.phone, CAROL.phone}), here, there)
+        for caller in callers:
+            caller.calls(DeviceAddress(TV.phone, "*"))
+            await self.hears(caller, "call_failed:offline")
+        await self.prefers(Policy(OTHERS), here, there)
+        callers[0].calls(DeviceAddress(TV.phone, "tv0"))
+        callers[1].calls(DeviceAddress(TV.phone, "tv1"))
+        await self.until(lambda: len([key for key in self.keys() if key.startswith("c:")]) == 2)
+
+    async def test_redis_forgets(self) -> None:
+        """When Redis has lost its memory it is told of it again, whichever node had the devices."""
+        self.server = self.own_server()
+        self.know_the_run()
+        here, there = await self.start(), await self.start()
+        await self.of_one_phone(2, here, there)
+        ann = await self.phone(ANN, here)
+        await self.prefers(BLOCKS, here, there)
+        self.server.cli("FLUSHALL")
+        await self.until(lambda: self.server.cli("HLEN", f"{self.prefix}p:{TV.phone}").strip() == "2")
+        ann.calls(DeviceAddress(TV.phone, "tv1"))
+        await self.hears(ann, "call_failed:offline")
+
+    async def test_changed_while_redis_is_away(self) -> None:
+        """What changes meanwhile holds on the node, and is told to the others when it is back."""
+        here, there = await self.start(), await self.start()
+        await self.of_one_phone(1, here)
+        ann, carol = await self.phone(ANN, here), await self.phone(CAROL, there)
+        await self.prefers(Policy(OTHERS), here)
+        await self.cut_off(here)
+        await self.prefers(Policy(OTHERS | {ANN.phone, CAROL.phone}), here)
+        ann.calls(DeviceAddress(TV.phone, "tv0"))
+        await self.hears(ann, "call_failed:offline")
+        await self.let_back(here)
+        carol.calls(DeviceAddress(TV.phone, "tv0"))
+        await self.hears(carol, "call_failed:offline")
+
+    async def test_nodes_die(self) -> None:
+        """Nothing of it is left when the nodes of all its devices have died."""
+        nodes = await self.start(), await self.start()
+        await self.of_one_phone(2, *nodes)
+        await self.prefers(BLOCKS, *nodes)
+        self.assertIn(f"o:{TV.phone}", self.keys())
+        for node in nodes:
+            await node.die()
+        await self.start()
+        await self.until(lambda: not [key for key in self.keys() if key[:2] in ("o:", "p:")])
+
+    async def test_read_once(self) -> None:
+        """Whoever reads the phone gets it once, for all its devices."""
+        here = await self.start()
+        await self.of_one_phone(3, here)
+        await self.prefers(BLOCKS, here)
+        records = await here.member.store.read([TV.phone], ())
+        self.assertEqual(
+            {id(records.policies[TV.phone])}, {*map(id, map(records.policy_of, records.devices[TV.phone].values()))}
+        )
+        self.assertEqual(BLOCKS, records.policies[TV.phone])

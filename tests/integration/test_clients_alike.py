@@ -1,0 +1,175 @@
+"""The two clients keep the same rules: whatever happens to a device's calls, both say and tell the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.client.call import Call
+from callnet.client.calls import Calls
+from callnet.client.events import CallEvent
+from callnet.client.frames import PresentCall, Request, parse_frame
+from callnet.client.news import News
+from callnet.model import DeviceAddress
+from harness import ROOT
+
+PROGRAM: Final = ROOT / "tests" / "javascript" / "play_calls.mjs"
+PHONES: Final = st.sampled_from(("2", "3"))
+DEVICES: Final = st.sampled_from(("tv", "phone"))
+ASKED: Final = st.sampled_from(("tv", "phone", "*"))
+ROOMS: Final = st.sampled_from(("a" * 32, "b" * 32))
+IDS: Final = st.sampled_from(("call-1", "call-2", "call-3"))
+MILLISECONDS: Final = st.sampled_from((500, 999, 1_000, 5_000, 64_000))
+
+
+def frames(kind: str, optional: dict[str, st.SearchStrategy[Any]], **fields: st.SearchStrategy[Any]) -> Any:
+    """Steps in which the server says something."""
+    frame = st.fixed_dictionaries({"type": st.just(kind), **fields}, optional=optional)
+    return frame.map(lambda frame: ["hear", frame])
+
+
+def reasons(*words: str) -> dict[str, st.SearchStrategy[Any]]:
+    """What an older server leaves out."""
+    return {"reason": st.sampled_from(words), "id": IDS}
+
+
+STEPS: Final = st.one_of(
+    st.tuples(st.just("place"), PHONES, ASKED).map(list),
+    st.tuples(st.just("pull"), ROOMS).map(list),
+    st.tuples(st.just("accept"), st.booleans()).map(list),
+    st.sampled_from((["refuse"], ["hangUp"], ["noteEnd"], ["signal", 1], ["revoked"], ["welcomed", None])),
+    st.tuples(st.just("wait"), MILLISECONDS).map(list),
+    st.fixed_dictionaries(
+        {
+            "room_id": ROOMS,
+            "state": st.sampled_from(("ringing", "active")),
+            "direction": st.sampled_from(("incoming", "outgoing")),
+            "peer_phone": PHONES,
+            "peer_device_id": DEVICES,
+            "page": st.just("/page"),
+        }
+    ).map(lambda view: ["welcomed", view]),
+    frames(
+        "called",
+        {
+            "expires_in": st.integers(0, 60),
+            "from_name": st.just("Bob"),
+            "page": st.just("/p"),
+            "auto_answer": st.just(True),
+        },
+        from_phone=PHONES,
+        from_device_id=DEVICES,
+        room_id=ROOMS,
+    ),
+    frames("call_ringing", {"id": IDS}, to_phone=PHONES, to_device_id=ASKED, room_id=ROOMS),
+    frames("call_success", {"id": IDS, "page": st.just("/p")}, to_phone=PHONES, to_device_id=DEVICES, room_id=ROOMS),
+    frames("call_refuse", {**reasons("refused", "busy"), "room_id": ROOMS}, to_phone=PHONES, to_device_id=ASKED),
+    frames("call_failed", reasons("busy", "invalid"), to_phone=st.sampled_from(("2", "3", "")), to_device_id=ASKED),
+    frames("calling_be_hangup", reasons("moved", "expired"), fire_phone=PHONES, fire_device_id=DEVICES, room_id=ROOMS),
+    frames("peer_state", {}, room_id=ROOMS, state=st.sampled_from(("reconnecting", "back"))),
+    frames("peer_state", {}, room_id=ROOMS, state=st.just("moved"), device_id=DEVICES),
+    frames("error", {"id": IDS}, message=st.just("no")),
+)
+
+
+def python(steps: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """What the client in Python makes of steps."""
+    said: list[Any] = []
+    told: list[Any] = []
+    made: list[Call] = []
+    clock = Clock()
+
+    def say(request: Request) -> None:
+        said.append(msgspec.to_builtins(request))
+
+    def tell(event: CallEvent) -> None:
+        if event.call not in made:
+            made.append(event.call)
+        told.append(seen(event.call, made.index(event.call)))
+
+    news = News()
+    calls = Calls(say, lambda event: news.add(lambda: tell(event)), news, clock)
+    for step, *words in steps:
+        take(calls, made[-1] if made else None, clock, step, words)
+    calls.left()
+    assert clock.getDelayedCalls() == []
+    return {"said": said, "told": told}
+
+
+def take(calls: Calls, call: Call | None, clock: Clock, step: str, words: Sequence[Any]) -> None:
+    """Take one step."""
+    match step:
+        case "place":
+            calls.place(DeviceAddress(*words))
+        case "pull":
+            calls.pull(words[0])
+        case "hear":
+            calls.hear(parse_frame(json.dumps(words[0]).encode()))
+        case "welcomed":
+            calls.welcomed(msgspec.convert(words[0], PresentCall | None))
+        case "wait":
+            clock.advance(words[0] / 1_000)
+        case "revoked":
+            calls.revoked()
+        case _ if call is not None:
+            act(calls, call, step, words)
+
+
+def act(calls: Calls, call: Call, step: str, words: Sequence[Any]) -> None:
+    """Do something with the latest call."""
+    match step:
+        case "accept":
+            call.accept(by_itself=words[0])
+        case "refuse":
+            call.refuse()
+        case "hangUp":
+            call.hang_up()
+        case "noteEnd":
+            calls.note_end(call)
+        case "signal":
+            call.signal(words[0])
+
+
+def seen(call: Call, number: int) -> list[Any]:
+    """A call as it is told."""
+    who = [*call.peer, call.asked]
+    about = [call.room_id, call.page, call.name, call.auto_answer, call.other_side]
+    return [number, call.direction, call.state, *who, *about, call.reason, call.is_own_end, call.is_forgotten]
+
+
+class AlikeTests(SynchronousTestCase):
+    """Both clients, side by side."""
+
+    maxDiff = None
+
+    def setUp(self) -> None:
+        """Start the one in JavaScript."""
+        command = ("node", "--no-warnings", str(PROGRAM))
+        self.node = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.node.communicate)
+
+    def javascript(self, steps: Sequence[Sequence[Any]]) -> Any:
+        """What the client in JavaScript makes of steps."""
+        assert self.node.stdin is not None
+        assert self.node.stdout is not None
+        self.node.stdin.write(f"{json.dumps(steps)}\n")
+        self.node.stdin.flush()
+        return json.loads(self.node.stdout.readline())
+
+    def test_they_are_alike(self) -> None:
+        """They say the same to the server, and tell the same of their calls, in the same order."""
+
+        @settings(max_examples=500, deadline=None)
+        @given(st.lists(STEPS, max_size=12))
+        def same(steps: list[list[Any]]) -> None:
+            self.assertEqual(python(steps), self.javascript(steps))
+
+        same()

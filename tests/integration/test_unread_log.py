@@ -1,0 +1,80 @@
+"""Nobody reads what the daemon logs."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import treq
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from harness.redis_server import new_prefix, shared
+from tests.support.daemon import Daemon
+from tests.support.devices import member, service_of
+
+REQUESTS = 1000
+"""Some 180 bytes of log each: far more than a pipe holds."""
+BUSY = 3.0
+"""Seconds that a busy machine may take beside what is measured."""
+
+reactor: Any = installed
+
+
+class UnreadLogTests(TestCase):
+    """A daemon, and its log, which is a pipe."""
+
+    async def begin(self, settings: str = "") -> None:
+        """Start it, and let nobody read its log from then on."""
+        self.daemon = Daemon(self.mktemp(), settings, is_piped=True)
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+        self.daemon.read_log(False)
+        self.service = service_of(self.daemon)
+
+    async def ask(self) -> None:
+        """Ask for so much that its log is full."""
+        for _ in range(REQUESTS // 20):
+            await gatherResults([Deferred.fromCoroutine(self.request()) for _ in range(20)])
+
+    async def request(self) -> None:
+        """Have it log a line."""
+        url = f"{self.daemon.account_url}/none"
+        answer = await treq.get(url, reactor=reactor, persistent=False, timeout=2 * BUSY)
+        await answer.content()
+
+    async def served(self, settings: str) -> None:
+        """It goes on to serve, and stops. All is in the log when that is read again."""
+        await self.begin(settings)
+        await self.ask()
+        caller = await member(self, self.service, "13651884967", "phone")
+        callee = await member(self, self.service, "13651884967", "tv")
+        await caller.talks_to(callee)
+        self.daemon.read_log(True)
+        await self.daemon.stop()
+        self.assertEqual(REQUESTS, self.daemon.log.count("/none"))
+        self.assertIn("Server Shut Down.", self.daemon.log.splitlines()[-1])
+
+    async def test_one_process(self) -> None:
+        """A process that serves."""
+        await self.served("")
+
+    async def test_workers(self) -> None:
+        """A parent and its workers."""
+        redis = f'redis = {{ url = "{shared("redis").url()}", prefix = "{new_prefix()}" }}'
+        await self.served(f"workers = 2\n{redis}\n")
+
+    async def test_stop(self) -> None:
+        """A stop does not wait for a reader."""
+        await self.begin()
+        await self.ask()
+        begin, end = reactor.seconds(), self.daemon.ended()
+        os.kill(self.daemon.pid, signal.SIGTERM)
+        while os.path.exists(f"/proc/{self.daemon.pid}"):
+            self.assertLess(reactor.seconds() - begin, 1 + BUSY)
+            await deferLater(reactor, 0.05, lambda: None)
+        self.daemon.read_log(True)
+        await end

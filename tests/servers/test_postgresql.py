@@ -1,0 +1,167 @@
+"""The contracts of databases on a real PostgreSQL, and what is true of PostgreSQL alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, text
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from callnet.errors import StartError, Unavailable
+from callnet.model import DeviceAddress
+from callnet.storage import contacts, schema
+from callnet.storage.contacts import Account
+from callnet.storage.database import Database
+from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.postgresql import SILENCE_MAX
+from callnet.storage.tables import contact
+from harness import postgres
+from tests.contract.databases import OFFER
+from tests.contract.test_accounts import PHONE, TV, SharedAccountsContract
+from tests.contract.test_codes import CodesContract
+from tests.contract.test_company import CompanyContract
+from tests.contract.test_contacts import ContactsContract
+from tests.contract.test_history import ContactsOnlyContract, HistoryContract
+from tests.contract.test_moving import MovingContract
+from tests.contract.test_outbox import OutboxContract
+from tests.contract.test_preferences import PreferencesContract
+from tests.contract.test_push import PushContract
+from tests.contract.test_revoking import RevocationsContract, SecretsContract
+from tests.contract.test_schema import SharedSchemaContract
+from tests.contract.test_settings import SettingsContract
+from tests.servers.databases import OnPostgresql
+from tests.support.immediate import run_at_once
+
+reactor: Any = installed
+
+
+class AccountsOnPostgresql(OnPostgresql, SharedAccountsContract, TestCase):
+    """Accounts and contacts."""
+
+    def test_locked_database_is_unavailable(self) -> None:
+        """Whoever cannot get at the database in time is told that it is worth trying again."""
+        other = Database(self.database._url.render_as_string(hide_password=False))
+        self.addCleanup(other.close)
+        with other.write() as locking:
+            locking.exec_driver_sql("LOCK TABLE contact")
+            with self.assertRaises(Unavailable), self.database.write() as connection:
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 50")
+                connection.execute(contact.delete())
+
+    def test_other_machines_can_use_it(self) -> None:
+        """Other machines can use it."""
+        self.database.refuse_many_machines()
+
+    def test_server_restarts(self) -> Deferred[None]:
+        """A connection that the server has cut costs no request: it is replaced before it is used."""
+
+        async def test() -> None:
+            await self.enrolled(TV)
+            postgres.terminate_connections()
+            await self.enrolled(TV, DeviceAddress(PHONE, "b"))
+            self.assertEqual(contacts.accounts(self.database), [Account(PHONE, 2)])
+
+        return self.check(test)
+
+    def test_server_is_gone(self) -> None:
+        """Without a server every request is told that it is worth trying again; a start names the setting."""
+        database = Database("postgresql://nobody@/nothing?host=/nowhere")
+        self.addCleanup(database.close)
+        self.failureResultOf(SqlAccounts(database, run_at_once, Clock()).enrol(TV, OFFER), Unavailable)
+        error = self.assertRaises(StartError, database.upgrade)
+        self.assertTrue(str(error).startswith("database.url: "), str(error))
+        self.assertEqual(len(str(error).splitlines()), 1)
+
+    def test_password_is_not_shown(self) -> None:
+        """The error of a start does not show the password of the URL."""
+        database = Database("postgresql://user:s3cret-word@/nothing?host=/nowhere")
+        self.addCleanup(database.close)
+        self.assertNotIn("s3cret-word", str(self.assertRaises(StartError, database.check)))
+
+
+class CodesOnPostgresql(OnPostgresql, CodesContract, TestCase):
+    """One-time codes."""
+
+
+class CompanyOnPostgresql(OnPostgresql, CompanyContract, TestCase):
+    """Who is there for a phone."""
+
+
+class ContactsOnPostgresql(OnPostgresql, ContactsContract, TestCase):
+    """Changes of contacts."""
+
+
+class HistoryOnPostgresql(OnPostgresql, ContactsOnlyContract, TestCase):
+    """The history of calls, where contacts alone may call."""
+
+
+class OpenHistoryOnPostgresql(OnPostgresql, HistoryContract, TestCase):
+    """The history of calls, where anyone may call."""
+
+
+class MovingOnPostgresql(OnPostgresql, MovingContract, TestCase):
+    """Rows that come by the thousand."""
+
+
+class OutboxOnPostgresql(OnPostgresql, OutboxContract, TestCase):
+    """Events for a program of the operator."""
+
+
+class PreferencesOnPostgresql(OnPostgresql, PreferencesContract, TestCase):
+    """What the owners of phones want."""
+
+
+class PushOnPostgresql(OnPostgresql, PushContract, TestCase):
+    """Registrations of devices that can be woken."""
+
+
+class SecretsOnPostgresql(OnPostgresql, SecretsContract, TestCase):
+    """Secrets of devices."""
+
+
+class RevocationsOnPostgresql(OnPostgresql, RevocationsContract, TestCase):
+    """Revocations of tokens."""
+
+
+class SchemaOnPostgresql(OnPostgresql, SharedSchemaContract, TestCase):
+    """The schema, and how it is brought up to date."""
+
+    def upgrade_impatiently(self, connection: Connection) -> None:
+        """See the contract."""
+        connection.exec_driver_sql("SET lock_timeout = 50")
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": schema.ADVISORY_LOCK})
+
+    def test_others_may_take_their_time(self) -> Deferred[None]:
+        """An upgrade waits for another one, for longer than the server may be silent otherwise."""
+
+        async def test() -> None:
+            url = self.make_url()
+            waiting, other = self.other_database(url), self.other_database(url)
+            locked: Deferred[None] = Deferred()
+            busy = deferToThread(self.hold_lock, other, lambda: reactor.callFromThread(locked.callback, None))
+            await locked
+            begin = reactor.seconds()
+            await deferToThread(waiting.upgrade)
+            self.assertGreater(reactor.seconds() - begin, SILENCE_MAX)
+            await busy
+            waiting.check()
+
+        return self.check(test)
+
+    def hold_lock(self, database: Database, locked: Callable[[], object]) -> None:
+        """Hold the lock of an upgrade for a while."""
+        with database.write() as connection:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": schema.ADVISORY_LOCK})
+            locked()
+            for _ in range(3):
+                connection.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": (SILENCE_MAX + 1) / 3})
+
+
+class SettingsOnPostgresql(OnPostgresql, SettingsContract, TestCase):
+    """Settings of phones."""

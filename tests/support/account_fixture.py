@@ -1,0 +1,169 @@
+"""An account service to test with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.web.resource import IResource
+
+from callnet.accounts.call_events import CallEvents
+from callnet.accounts.codes import Codes
+from callnet.accounts.contact_lists import ContactLists
+from callnet.accounts.enrolment import phone_rule
+from callnet.accounts.history import Historian
+from callnet.accounts.ice_offers import IceOffers
+from callnet.accounts.logins import Logins
+from callnet.accounts.news import News
+from callnet.accounts.past_calls import PastCalls
+from callnet.accounts.phone_settings import SettingsOfPhones
+from callnet.accounts.preferences import KnownPreferences
+from callnet.accounts.revocations import Revocations
+from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.tokens import Tokens
+from callnet.accounts.ways_to_wake import WaysToWake
+from callnet.cluster.memory import MemoryBus, MemoryCallStore
+from callnet.config import LimitSettings
+from callnet.model import DeviceAddress
+from callnet.operations.limits import LimitsAlone, LoginLimits
+from callnet.push.ways import WebPush
+from callnet.records import Changes, DeviceRecord
+from callnet.soon import Ready, Soon
+from callnet.storage.changes import SqlChanges
+from callnet.storage.codes import SqlCodes
+from callnet.storage.database import Database
+from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
+from callnet.storage.history import SqlHistory
+from callnet.storage.listing import SqlContacts
+from callnet.storage.outbox import SqlOutbox
+from callnet.storage.preferences import SqlPreferences
+from callnet.storage.push import SqlPushRegistrations
+from callnet.storage.revoking import SqlRevocations
+from callnet.storage.settings import SqlPhoneSettings
+from callnet.web.api import AccountApi
+from tests.support import migrated
+from tests.support.immediate import run_at_once
+from tests.support.unlimited import NO_SERVERS
+from tests.support.wires import World
+
+PHONE = "13651884967"
+FRIEND = "13651884968"
+TV = DeviceAddress(PHONE, "tv888")
+
+
+class ServiceFixture:
+    """An account service on an empty database in memory.
+
+    :param world: a server whose devices it is for; ``None``: there is none.
+    :param database: that of another node.
+    :param preferences: those that the world goes by.
+    :param web_push: ``None``: devices can be woken by a gateway alone.
+    :param code_without_secret: whether in ``otp`` a device that has no secret needs a code.
+    """
+
+    def __init__(
+        self,
+        enrolment: Literal["open", "known", "otp"] = "open",
+        world: World | None = None,
+        database: Database | None = None,
+        preferences: KnownPreferences | None = None,
+        web_push: WebPush | None = None,
+        code_without_secret: bool = True,
+    ) -> None:
+        self.enrolment = enrolment
+        self.clock = Clock() if world is None else world.clock
+        self.database = database or migrated.in_memory()
+        self.store = MemoryCallStore(MemoryBus(), self.clock, self.clock.seconds) if world is None else world.store
+        self.revocations = Revocations(as_of=0.0) if world is None else world.revocations
+        self.tokens = (
+            Tokens(KeyRing.of(Key.of(b"k" * 32)), 3600, self.clock.seconds, self.revocations, split_user_name=True)
+            if world is None
+            else world.tokens
+        )
+        self.accounts = SqlAccounts(
+            self.database, run_at_once, self.clock, Newcomers(self.clock.seconds, lambda: 20, UNUSED_FOR, is_told=False)
+        )
+        self.closed: list[str] = []
+        """The phones of which sockets were to be closed."""
+        self.left: list[DeviceAddress] = []
+        """The devices that were to leave their calls."""
+        self.registered: list[DeviceAddress] = []
+        """The devices that have registered to be woken."""
+        self.preferences = preferences or KnownPreferences(
+            SqlPreferences(self.database, run_at_once, contacts_only=False), self.clock
+        )
+        revoked = SqlRevocations(self.database, run_at_once, self.clock.seconds)
+        self.news = News(
+            SqlChanges(self.database, run_at_once, self.clock.seconds),
+            revoked,
+            self.revocations,
+            self.clock,
+            self.accounts.forget,
+            self.preferences,
+        )
+        self.news.close = self.closed.extend
+        self.news.leave = self._leave
+        if world is not None:
+            self.news.close = lambda phones: world.signaling.close_revoked(phones, self.revocations.cover)
+            self.news.leave = world.rooms.orders.revoke_absent
+        self.sent: list[tuple[str, str]] = []
+        """The codes that were sent, each with its phone."""
+        codes = Codes(
+            SqlCodes(self.database, run_at_once),
+            lambda _, sent: self.sent.append((str(sent["phone"]), str(sent["code"]))),
+            "{code}",
+            b"s" * 32,
+            self.clock.seconds,
+        )
+        is_phone = phone_rule("cn-mobile")
+        self.logins = Logins(
+            self.accounts,
+            revoked,
+            self.preferences,
+            self.tokens,
+            is_phone,
+            enrolment,
+            codes if enrolment == "otp" else None,
+            code_without_secret,
+            self.news.look,
+        )
+        self.limits = LoginLimits(LimitSettings(), LimitsAlone(self.clock.seconds))
+        self.ice = NO_SERVERS if world is None else world.ice
+        self.contacts = SqlContacts(self.database, run_at_once)
+        self.lists = ContactLists(self.contacts, self.store, self.tokens, is_phone)
+        history = SqlHistory(self.database, run_at_once, contacts_only=False, rows_max=0)
+        self.past_calls = PastCalls(history, self.tokens)
+        events = CallEvents(SqlOutbox(self.database, run_at_once, contacts_only=False), (), self.clock.seconds)
+        self.historian = Historian(self.store.ended, history, events, self.clock, self.clock.seconds, days=90)
+        self.registrations = SqlPushRegistrations(self.database, run_at_once)
+        self.ways_to_wake = WaysToWake(
+            self.registrations, self.tokens, has_gateway=True, web_push=web_push, registered=self._registered
+        )
+        self.settings = SettingsOfPhones(SqlPhoneSettings(self.database, run_at_once), self.tokens, is_phone)
+
+    def api(self, logins: Logins | None = None, lists: ContactLists | None = None) -> IResource:
+        """All of it over HTTP, with these services in the place of its own."""
+        return AccountApi(
+            logins or self.logins,
+            lists or self.lists,
+            self.settings,
+            self.past_calls,
+            self.ways_to_wake,
+            IceOffers(self.ice, self.tokens),
+            self.limits,
+        ).resource()
+
+    def _registered(self, device: DeviceAddress) -> Deferred[None]:
+        """Take note that a device can be woken."""
+        self.registered.append(device)
+        return succeed(None)
+
+    def _leave(self, device: DeviceAddress) -> Soon[None]:
+        self.left.append(device)
+        return Ready(None)
+
+    def put_online(self, address: DeviceAddress) -> None:
+        """Let a device hold a socket."""
+        record = DeviceRecord(address, 1, "here", 1, True, None, None, None, None, None)
+        self.store.commit(Changes(devices=[record]))

@@ -1,0 +1,25 @@
+"""Every frame of a client of callnet is checked against the schemas, in both directions."""
+
+from __future__ import annotations
+
+from twisted.logger import Logger
+
+from callnet.client import Watch
+from callnet.schemas.frames import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXTENDED, Direction
+from tests.support.frame_schemas import check
+
+log = Logger()
+
+
+def checked(extended: bool = False) -> Watch:
+    """What a client is to be watched by. A frame that is not as the schemas say fails the test."""
+    received, sent = (TO_EXTENDED, FROM_EXTENDED) if extended else (TO_DEVICE, FROM_DEVICE)
+    return lambda payload, is_sent: look(sent if is_sent else received, payload)
+
+
+def look(direction: Direction, payload: bytes) -> None:
+    """Check a frame. What is raised here would get lost in a socket; what is logged fails a test of trial."""
+    try:
+        check(direction, payload)
+    except AssertionError:
+        log.failure("a frame that is not as the schemas say")

@@ -1,0 +1,67 @@
+"""Devices of which some speak ``callnet.v2``, over wires in memory."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from callnet.interfaces import Company, ICompany, MissedCall
+from callnet.model import DeviceAddress
+from tests.support.quiet import QuietTestCase
+from tests.support.wires import Device
+
+ANN = DeviceAddress("13651884968", "phone")
+TV = DeviceAddress("13651884967", "tv")
+PAD = DeviceAddress("13651884967", "pad")
+DOB = DeviceAddress("13651884966", "phone")
+
+
+@implementer(ICompany)
+class Lists:
+    """Who lists whom, and what was missed, as the test says."""
+
+    def __init__(self) -> None:
+        self.lists: dict[str, frozenset[str]] = {}
+        self.missed: dict[DeviceAddress, list[MissedCall]] = {}
+        self.left: list[DeviceAddress] = []
+
+    def came(self, device: DeviceAddress) -> Deferred[Company]:
+        """See :meth:`ICompany.came`."""
+        return succeed(Company(self.lists.get(device.phone, frozenset()), self.missed.pop(device, [])))
+
+    def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:
+        """See :meth:`ICompany.contacts_of`."""
+        return succeed(self.lists.get(phone, frozenset()))
+
+    def went(self, device: DeviceAddress) -> None:
+        """See :meth:`ICompany.went`."""
+        self.left.append(device)
+
+
+class ExtendedCase(QuietTestCase):
+    """Devices of which some are extended."""
+
+    def extended(self, address: DeviceAddress, claimed: bool = False) -> Device:
+        """Connect an extended device, which is welcomed before it is told anything else."""
+        device = self.world.extended(*address, claimed=claimed)
+        self.welcome, *_ = device.heard()
+        self.assertEqual("welcome", self.welcome["type"])
+        return device
+
+    def rings(self, caller: Device, callee: Device, address: DeviceAddress = TV) -> str:
+        """Let one call the other; the room."""
+        caller.say("call", to_phone=address.phone, to_device_id=address.device_id)
+        room = callee.hears()["room_id"]
+        assert isinstance(room, str)
+        return room
+
+    def accepts(self, callee: Device, room: str) -> None:
+        """Let the called device accept."""
+        callee.say("called_success", from_phone="", from_device_id="", room_id=room)
+
+    def talk(self, caller: Device, callee: Device, address: DeviceAddress = TV) -> str:
+        """Let both talk to each other; the room."""
+        room = self.rings(caller, callee, address)
+        self.accepts(callee, room)
+        self.assertEqual("call_success", caller.heard()[-1]["type"])
+        return room

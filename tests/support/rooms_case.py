@@ -1,0 +1,231 @@
+"""A room manager on a clock, and sessions that only remember what they were told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.calls import events
+from callnet.calls.rooms import RoomManager
+from callnet.config import CallSettings
+from callnet.interfaces import ICallStore, MissedCall
+from callnet.model import DeviceAddress, Outcome, RoomId
+from callnet.preferences import PLAIN
+from callnet.records import CallRecord, Known, SeatsRecord
+from callnet.soon import or_else
+from tests.support.later import later
+from tests.support.nodes import Cluster, NodeBus, NodeStore
+from tests.support.plain_preferences import OPEN
+
+ANN = DeviceAddress("13600000001", "phone")
+TV = DeviceAddress("13600000002", "tv")
+PAD = DeviceAddress("13600000002", "pad")
+CAROL = DeviceAddress("13600000003", "phone")
+EVERYWHERE = DeviceAddress("13600000002", "*")
+
+
+class RecordedSession:
+    """A connection of a device."""
+
+    extended = False
+
+    def __init__(self, rooms: RoomManager, address: DeviceAddress) -> None:
+        self.address: Final = address
+        self.generation = 0
+        self.preferences = PLAIN
+        self.calls: list[CallRecord] = []
+        """What it was told to look at."""
+        self.outcomes: list[Outcome] = []
+        """Of calls that were placed on earlier connections."""
+        self.closed = 0
+        """How often it was told that it is displaced."""
+        self.knew: tuple[Known, ...] = ()
+        """What the device has shown that it knows."""
+        self._rooms = rooms
+        self.attached: Final[Deferred[None]] = later(rooms.attach(self))
+
+    def goes(self) -> Deferred[None]:
+        """Have the socket close."""
+        return later(self._rooms.detach(self))
+
+    @property
+    def rooms(self) -> list[tuple[RoomId, str]]:
+        """The rooms of the calls that it was told of, each with the reason if the call was over, else its state."""
+        return [(call.room, call.reason or call.state) for call in self.calls]
+
+    def told(self, call: CallRecord) -> None:
+        """Remember the call."""
+        self.calls.append(call)
+
+    def told_later(self, call: CallRecord) -> None:
+        """There is no need to wait."""
+        self.told(call)
+
+    def knows(self, call: CallRecord) -> None:
+        """Nothing is said twice by these."""
+
+    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
+        """These are not extended."""
+
+    def missed(self, calls: Sequence[MissedCall]) -> None:
+        """These are not extended."""
+
+    def sees(self, device: DeviceAddress, is_online: bool) -> None:
+        """These are not extended."""
+
+    def signalled(self, room: RoomId, data: bytes) -> None:
+        """These are not extended."""
+
+    def answered(self, outcome: Outcome) -> None:
+        """Remember it."""
+        self.outcomes.append(outcome)
+
+    def displaced(self) -> None:
+        """Count it."""
+        self.closed += 1
+
+    def began(self, generation: int, known: tuple[Known, ...], owed: RoomId | None) -> None:  # noqa: ARG002
+        """Remember its number, and what the device knew before."""
+        self.generation = generation
+        self.knew = known
+
+    def known(self) -> tuple[Known, ...]:
+        """As the test says."""
+        return self.knew
+
+    def owed(self) -> None:
+        """Everything that it accepted it was in time for."""
+
+
+class RecordedPage:
+    """A page in its seat."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.room = RoomId("")
+        self.is_open = True
+        self.waited = 0
+        self.seen: list[tuple[SeatsRecord, CallRecord | None]] = []
+        self.relays: list[tuple[str, bytes]] = []
+        self.closed = 0
+
+    def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
+        """Remember the room."""
+        self.seen.append((seats, call))
+
+    def waits(self) -> None:
+        """Count it."""
+        self.waited += 1
+
+    def relayed(self, sender: str, data: bytes) -> None:
+        """Remember what the other page said."""
+        self.relays.append((sender, data))
+
+    def displaced(self) -> None:
+        """Count it."""
+        self.closed += 1
+
+
+class RoomsCase(SynchronousTestCase):
+    """Two nodes over one store in memory; most tests use the first only."""
+
+    settings = CallSettings()
+
+    def setUp(self) -> None:
+        """Start both nodes, with nobody connected."""
+        self.clock = Clock()
+        self._next_turn: list[Callable[[], object]] = []
+        self.connected: list[RecordedSession] = []
+        self.cluster = Cluster(self.clock)
+        self.tables = self.cluster.tables
+        self.rooms = self.make_rooms(self.make_store(NodeStore(self.cluster, "here")))
+        self.others = self.make_rooms(NodeStore(self.cluster, "there"))
+
+    def make_store(self, store: ICallStore) -> ICallStore:
+        """Make the store of the first node."""
+        return store
+
+    def make_rooms(self, store: ICallStore) -> RoomManager:
+        """Make and start a node, and see that it leaves no timer behind."""
+        rooms = RoomManager(store, NodeBus(self.cluster, store.node), self.clock, self.settings, OPEN)
+        rooms.start()
+        return rooms
+
+    def tearDown(self) -> None:
+        """Stop both nodes: nothing is left to be done."""
+        self.pass_turns()
+        self.rooms.stop()
+        self.others.stop()
+        self.pass_turns()
+        self.assertEqual([], self.clock.getDelayedCalls())
+        self.assertEqual([], self.flushLoggedErrors())
+
+    def connect(self, address: DeviceAddress, rooms: RoomManager | None = None) -> RecordedSession:
+        """Connect a device, to the first node if nothing else is said."""
+        session = RecordedSession(rooms or self.rooms, address)
+        self.connected.append(session)
+        self.pass_turns()
+        return session
+
+    def newest(self, address: DeviceAddress) -> RecordedSession:
+        """The newest connection of a device."""
+        return next(session for session in reversed(self.connected) if session.address == address)
+
+    def elsewhere(self, event: events.Event) -> None:
+        """Have something happen on the other node, be the device there or not."""
+        Deferred.fromCoroutine(self.others._decisions.settle(event))
+
+    def call(self, caller: DeviceAddress, target: DeviceAddress) -> list[Outcome]:
+        """Place a call on the first node. The list holds its outcome as soon as there is one."""
+        outcomes: list[Outcome] = []
+        self.place(self.newest(caller), target).addCallback(outcomes.append)
+        self.pass_turns()
+        return outcomes
+
+    def place(self, session: RecordedSession, target: DeviceAddress) -> Deferred[Outcome]:
+        """Place a call on the first node and wait for its outcome."""
+        outcome: Deferred[Outcome] = Deferred()
+        or_else(self.rooms.call(session, target, outcome.callback), outcome.errback)
+        return outcome
+
+    def room_of(self, session: RecordedSession) -> RoomId:
+        """The room of the newest call that a device was told of."""
+        return session.calls[-1].room
+
+    def on_next_turn(self, step: Callable[[], object]) -> None:
+        """Have something done when the next turn comes."""
+        self._next_turn.append(step)
+
+    def turn(self) -> None:
+        """Let one turn pass, and no time."""
+        steps, self._next_turn = self._next_turn, []
+        for step in steps:
+            step()
+
+    def pass_turns(self) -> None:
+        """Let turns pass until nobody waits for the next one, and no time."""
+        while self._next_turn:
+            self.turn()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        for _ in range(int(seconds * 4)):
+            self.clock.advance(0.25)
+            self.pass_turns()
+
+    def assert_nothing_waits(self, rooms: RoomManager) -> None:
+        """A node has nobody who waits for an outcome, or for a turn."""
+        waiters = rooms._waiters
+        self.assertEqual(({}, {}, {}), (waiters._waiting, waiters._placed, rooms._turns._waiting))
+        self.assertEqual((0, []), (len(rooms._retries), rooms._retries._pauses))
+
+    def assert_nothing_is_stored(self) -> None:
+        """Nothing is remembered of anybody."""
+        tables = self.tables
+        self.assertEqual(({}, {}, {}), (tables.devices, tables.calls, tables.seats))
+        for index in (tables._devices_due, tables._calls_due, tables._seats_due):
+            self.assertEqual({}, index._buckets)

@@ -1,0 +1,352 @@
+"""Plays the stories of tests/client_stories with the client in Python; their README says what is in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress, ITCPTransport
+from twisted.internet.task import deferLater
+from twisted.protocols.portforward import ProxyFactory, ProxyServer
+from twisted.python.failure import Failure
+
+from callnet.client import (
+    Account,
+    AccountError,
+    Call,
+    CallEvent,
+    Device,
+    Event,
+    MissedEvent,
+    PresenceEvent,
+    Server,
+    SignalEvent,
+    StateEvent,
+)
+from callnet.model import EVERY_DEVICE
+from harness import ROOT
+from tests.support.checked_client import checked
+from tests.support.daemon import Daemon
+
+STORIES: Final = ROOT / "tests" / "client_stories"
+PATIENCE: Final = 30
+"""Seconds that an event may take to come."""
+ASK_AGAIN: Final = 0.25
+"""Seconds until the history is asked for again: the server limits requests of a device."""
+
+Entry = dict[str, Any]
+Step = Mapping[str, Any]
+
+
+def stories() -> Iterator[tuple[str, str]]:
+    """The name of each story, with each protocol that it is to be played on."""
+    for path in sorted(STORIES.glob("*.json")):
+        for protocol in json.loads(path.read_text())["protocols"]:
+            yield path.stem, protocol
+
+
+def read(name: str) -> Mapping[str, Any]:
+    """A story."""
+    story: Mapping[str, Any] = json.loads((STORIES / f"{name}.json").read_text())
+    return story
+
+
+def expected(name: str, protocol: str) -> str:
+    """What is to come of it."""
+    return (STORIES / f"{name}.{protocol}.log").read_text()
+
+
+class Gate(ProxyFactory):
+    """A TCP forwarder to the signaling service, which can be shut."""
+
+    noisy = False
+
+    def __init__(self, host: str, port: int) -> None:
+        ProxyFactory.__init__(self, host, port)
+        self.is_shut = False
+        self.passing: set[_Passing] = set()
+
+    def buildProtocol(self, addr: IAddress | None) -> ProxyServer | None:  # noqa: ARG002
+        """Let a connection pass, or not."""
+        if self.is_shut:
+            return None
+        passing = _Passing()
+        passing.factory = self
+        return passing
+
+    def cut(self) -> None:
+        """Cut what passes."""
+        for passing in list(self.passing):
+            passing.cut()
+
+
+class _Passing(ProxyServer):
+    factory: Gate
+    transport: ITCPTransport  # type: ignore[assignment]
+
+    def cut(self) -> None:
+        self.transport.abortConnection()
+
+    def connectionMade(self) -> None:
+        self.factory.passing.add(self)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        self.factory.passing.discard(self)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+
+class Log:
+    """What one device told, and who waits for it."""
+
+    def __init__(self, device: str) -> None:
+        self.entries: list[Entry] = []
+        self._device = device
+        self._calls: dict[Call, Entry] = {}
+        self._awaited = 0
+        self._wanted: tuple[Entry, Deferred[None]] | None = None
+
+    def note(self, event: str, **members: Any) -> None:
+        """Write an event down."""
+        self.entries.append({"device": self._device, "event": event, **members})
+        self._look()
+
+    def note_call(self, call: Call, state: str) -> None:
+        """Write down how a call is, unless it is as it was."""
+        entry = call_entry(call, state)
+        if self._calls.get(call) != entry:
+            self._calls[call] = entry
+            self.note("call", **entry)
+
+    def wait(self, wanted: Entry, reactor: Any) -> Deferred[None]:
+        """Fires when there is such an event after the last that was waited for."""
+        found: Deferred[None] = Deferred(lambda found: self._give_up(found, wanted))
+        self._wanted = (wanted, found)
+        self._look()
+        return found.addTimeout(PATIENCE, reactor)
+
+    def _look(self) -> None:
+        if self._wanted is None:
+            return
+        wanted, found = self._wanted
+        for place in range(self._awaited, len(self.entries)):
+            if wanted.items() <= self.entries[place].items():
+                self._awaited, self._wanted = place + 1, None
+                found.callback(None)
+                return
+
+    def _give_up(self, found: Deferred[None], wanted: Entry) -> None:
+        self._wanted = None
+        found.errback(AssertionError(f"{self._device} told nothing like {wanted}, but {self.entries[self._awaited :]}"))
+
+
+class Actor:
+    """One device of a story."""
+
+    def __init__(self, name: str, spec: Mapping[str, Any], protocol: str, gate: Gate, server: Server) -> None:
+        self.log: Final = Log(name)
+        self.gate: Final = gate
+        self.account: Final = Account(server, spec["phone"], spec["device_id"], keep=lambda _: None)
+        extended = spec.get("protocol", protocol) == "extended"
+        self.device: Final = Device(self.account, extended=extended, watch=checked(extended))
+        self.device.listen(self._hear)
+
+    @property
+    def call(self) -> Call:
+        """The call that it is in."""
+        call = self.device.call
+        assert call is not None, "it is in no call"
+        return call
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case StateEvent(state):
+                more: Entry = {"extended": self.device.is_extended} if state == "online" else {}
+                if state == "denied" and self.device.denial is not None:
+                    more = {"code": self.device.denial.code}
+                self.log.note("state", state=state, **more)
+            case CallEvent(call, state):
+                self.log.note_call(call, state)
+            case PresenceEvent(peer, online):
+                self.log.note("presence", peer=" ".join(peer), online=online)
+            case MissedEvent(calls):
+                found = [{"peer": f"{c.peer_phone} {c.peer_device_id}", "room": c.room_id} for c in calls]
+                self.log.note("missed", calls=found)
+            case SignalEvent(call, data):
+                self.log.note("signal", room=call.room_id, data=data)
+
+
+def call_entry(call: Call, state: str) -> Entry:
+    """A call as the log has it."""
+    told = {
+        "peer": " ".join(call.peer) if call.peer.phone else "",
+        "room": call.room_id,
+        "reason": call.reason,
+        "other_side": call.other_side if call.other_side != "here" else "",
+        "own_end": call.is_own_end,
+        "forgotten": call.is_forgotten,
+    }
+    return {"direction": call.direction, "state": state, **{name: value for name, value in told.items() if value}}
+
+
+class Player:
+    """Plays one story."""
+
+    def __init__(self, story: Mapping[str, Any], protocol: str, reactor: Any) -> None:
+        self._story = story
+        self._protocol = protocol
+        self._reactor = reactor
+        self._actors: dict[str, Actor] = {}
+        self._ports: list[Any] = []
+
+    async def play(self, daemon: Daemon) -> str:
+        """Play it.
+
+        :return: the log.
+        """
+        try:
+            for name, spec in self._story["devices"].items():
+                self._actors[name] = self._actor(daemon, name, spec)
+            for step in self._story["steps"]:
+                if step.get("on", self._protocol) != self._protocol:
+                    continue
+                await self._take(self._actors[step["device"]], step)
+            entries = [entry for actor in self._actors.values() for entry in list(actor.log.entries)]
+        finally:
+            await gatherResults([actor.device.close() for actor in self._actors.values()])
+            await gatherResults([port.stopListening() for port in self._ports])
+        return written(entries)
+
+    def _actor(self, daemon: Daemon, name: str, spec: Mapping[str, Any]) -> Actor:
+        parts = urlsplit(daemon.signaling_url)
+        gate = Gate(str(parts.hostname), int(parts.port or 0))
+        port = self._reactor.listenTCP(0, gate, interface="127.0.0.1")
+        self._ports.append(port)
+        server = Server(
+            daemon.site_url,
+            self._reactor,
+            account_url=daemon.account_url,
+            signaling_url=f"ws://127.0.0.1:{port.getHost().port}{parts.path}",
+        )
+        return Actor(name, spec, self._protocol, gate, server)
+
+    async def _take(self, actor: Actor, step: Step) -> None:
+        if "await" in step:
+            await actor.log.wait(step["await"], self._reactor)
+            return
+        try:
+            await getattr(self, f"_{step['do']}")(actor, step)
+        except AccountError as error:
+            actor.log.note("failed", do=step["do"], code=error.code)
+
+    def _phone(self, step: Step) -> str:
+        return self._actors[step["whom"]].account.address.phone
+
+    async def _log_in(self, actor: Actor, _step: Step) -> None:
+        await actor.account.login()
+
+    async def _log_out(self, actor: Actor, _step: Step) -> None:
+        await actor.account.logout()
+
+    async def _take_credentials(self, actor: Actor, step: Step) -> None:
+        actor.account.credentials = self._actors[step["of"]].account.credentials
+
+    async def _connect(self, actor: Actor, _step: Step) -> None:
+        actor.device.connect()
+
+    async def _close(self, actor: Actor, _step: Step) -> None:
+        await actor.device.close()
+
+    async def _call(self, actor: Actor, step: Step) -> None:
+        if "address" in step:
+            phone, device_id = step["address"]
+        else:
+            phone, device_id = self._actors[step.get("whom") or step["all_of"]].account.address
+        called = actor.device.place(phone, EVERY_DEVICE if "all_of" in step else device_id)
+        assert called is not None, "it is not online"
+
+    async def _accept(self, actor: Actor, _step: Step) -> None:
+        actor.call.accept()
+
+    async def _refuse(self, actor: Actor, _step: Step) -> None:
+        actor.call.refuse()
+
+    async def _hang_up(self, actor: Actor, _step: Step) -> None:
+        actor.call.hang_up()
+
+    async def _pull(self, actor: Actor, step: Step) -> None:
+        assert actor.device.pull(self._actors[step["room_of"]].call.room_id) is not None, "it is not online"
+
+    async def _signal(self, actor: Actor, step: Step) -> None:
+        actor.call.signal(step["data"])
+
+    async def _add_contact(self, actor: Actor, step: Step) -> None:
+        await actor.account.add_contact(self._phone(step), step.get("name", ""))
+
+    async def _remove_contact(self, actor: Actor, step: Step) -> None:
+        await actor.account.remove_contact(self._phone(step))
+
+    async def _block(self, actor: Actor, step: Step) -> None:
+        await actor.account.block(self._phone(step))
+
+    async def _unblock(self, actor: Actor, step: Step) -> None:
+        await actor.account.unblock(self._phone(step))
+
+    async def _contacts(self, actor: Actor, _step: Step) -> None:
+        rows = await actor.account.contacts()
+        found = [{"peer": f"{row.phone} {row.device_id}", "name": row.name, "online": row.online} for row in rows]
+        actor.log.note("contacts", contacts=found)
+
+    async def _history(self, actor: Actor, step: Step) -> None:
+        past = await actor.account.history()
+        while len(past.calls) < step["until"]:
+            await deferLater(self._reactor, ASK_AGAIN)
+            past = await actor.account.history()
+        found = [
+            {
+                "direction": call.direction,
+                "peer": f"{call.peer_phone} {call.peer_device_id}",
+                "room": call.room_id,
+                "outcome": call.outcome,
+                "answered": call.answered_at is not None,
+            }
+            for call in past.calls
+        ]
+        actor.log.note("history", calls=found)
+
+    async def _settings(self, actor: Actor, step: Step) -> None:
+        now = await actor.account.settings(**step["changes"])
+        found = {"do_not_disturb": now.do_not_disturb, "auto_answer": list(now.auto_answer)}
+        actor.log.note("settings", settings=found)
+
+    async def _cut_off(self, actor: Actor, _step: Step) -> None:
+        actor.gate.is_shut = True
+        actor.gate.cut()
+
+    async def _let_back(self, actor: Actor, _step: Step) -> None:
+        actor.gate.is_shut = False
+
+    async def _drop(self, actor: Actor, _step: Step) -> None:
+        actor.gate.cut()
+
+
+def written(entries: Sequence[Entry]) -> str:
+    """A log as text, with the rooms numbered by where they first stand in it."""
+    rooms: dict[str, str] = {}
+
+    def named(value: Any) -> Any:
+        if isinstance(value, list):
+            return [named(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: rooms.setdefault(one, f"room-{len(rooms) + 1}") if name == "room" and one else named(one)
+            for name, one in value.items()
+        }
+
+    lines = (json.dumps(named(entry), ensure_ascii=False, separators=(",", ":")) for entry in entries)
+    return "".join(f"{line}\n" for line in lines)

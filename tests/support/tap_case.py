@@ -1,0 +1,98 @@
+"""A whole daemon in memory: its real parts on a reactor that does nothing by itself."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.config_file import load
+from callnet.daemon import Daemon
+from callnet.errors import StartError
+from callnet.tap import IDaemonReactor, compose
+from harness.websocket import TEXT
+from tests.support.http_wire import HttpWire
+from tests.support.still_reactor import StillReactor
+from tests.support.wires import Wire
+
+
+class DaemonTestCase(SynchronousTestCase):
+    """A daemon with a state directory of its own."""
+
+    def setUp(self) -> None:
+        """A directory, and a reactor."""
+        self.state_dir = self.mktemp()
+        self.reactor = StillReactor()
+
+    def write_settings(self, settings: str) -> str:
+        """Write these settings beside its state directory; the file."""
+        path = f"{self.state_dir}.toml"
+        Path(path).write_text(f'state_dir = "{self.state_dir}"\n{settings}', encoding="utf-8")
+        return path
+
+    def compose(self, settings: str = "") -> Daemon:
+        """Make a daemon with these settings."""
+        read = partial(load, self.write_settings(settings), {})
+        return cast(Daemon, compose(read, cast(IDaemonReactor, self.reactor)))
+
+    def refusal(self, settings: str) -> str:
+        """Why a daemon with these settings does not start."""
+        error = str(self.assertRaises(StartError, self.compose, settings))
+        self.assertNotIn("\n", error)
+        return error
+
+    def factory(self, port: int) -> Any:
+        """What serves a port, inside of the TLS if there is any."""
+        [factory] = [factory for at, factory, _, _ in self.reactor.tcpServers if at == port]
+        return factory.wrappedFactory if isinstance(factory, TLSMemoryBIOFactory) else factory
+
+    def begin(self, daemon: Daemon) -> None:
+        """Start a daemon, and let it find out what it must know before devices are sent to it."""
+        daemon.startService()
+        while not daemon.news.begun.called:
+            self.reactor.take_thread()
+
+    def end(self, daemon: Daemon) -> None:
+        """Stop a daemon, whatever it still has to write."""
+        stopped = daemon.stopService()
+        while not stopped.called:
+            self.reactor.advance(1)
+            self.reactor.take_threads()
+
+    def post(self, port: int, path: str, **fields: str) -> dict[str, Any]:
+        """Ask the account service, whose database works in a thread."""
+        wire = HttpWire(self.factory(port))
+        body = json.dumps(fields)
+        wire.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        while not (answers := wire.answers()):
+            self.reactor.take_thread()
+        (answer,) = answers
+        wire.leave()
+        return cast("dict[str, Any]", answer.json())
+
+    def device(self, port: int, device_id: str) -> Wire:
+        """Log a device in and open its socket."""
+        token = self.post(8083, "/account/login", phone="13651884967", device_id=device_id)["token"]
+        wire = Wire(self.factory(port))
+        wire.handshake(f"/socket.io?token={token}")
+        self.carry(wire)
+        self.assertTrue(wire.open, wire.head)
+        while not all(peer.session.generation for peer in self.factory(8082).sockets):
+            self.reactor.take_thread()
+        return wire
+
+    def carry(self, *wires: Wire) -> None:
+        """Carry everything that is under way."""
+        while any(wire.move() for wire in wires):
+            pass
+
+    def ring(self) -> tuple[Wire, Wire]:
+        """Have a device call another one, which is on another port."""
+        caller, callee = self.device(8082, "phone"), self.device(8080, "tv888")
+        caller.frame(TEXT, b'{"type":"call","to_phone":"13651884967","to_device_id":"tv888"}')
+        self.carry(caller, callee)
+        return caller, callee

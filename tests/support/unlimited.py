@@ -1,0 +1,17 @@
+"""For tests of something else: nobody does anything too often, and there is no TURN server."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Final
+
+from callnet.config import LimitSettings, TurnSettings
+from callnet.operations.ice_servers import IceServers
+from callnet.operations.limits import LimitsAlone, SignalLimits
+from callnet.operations.turn_secret import TurnSecret
+
+UNLIMITED: Final = LimitSettings(**dict.fromkeys(LimitSettings.__struct_fields__, 0))
+ALONE: Final = LimitsAlone(monotonic)
+ANY_NUMBER: Final = SignalLimits(UNLIMITED, ALONE)
+NO_TURN: Final = TurnSettings()
+NO_SERVERS: Final = IceServers(NO_TURN, TurnSecret(""), UNLIMITED, ALONE, monotonic)

@@ -1,0 +1,1 @@
+"""Tests of what builds, measures and judges: tools, bench, acceptance."""

@@ -1,0 +1,204 @@
+"""``callnet account``: who has an account, and which devices may be its."""
+
+from __future__ import annotations
+
+import json
+
+from twisted.internet.task import Clock
+
+from callnet.accounts.logins import secret_hash
+from callnet.history_interfaces import PastCall
+from callnet.model import DeviceAddress, RoomId
+from callnet.storage.database import Database
+from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.history import SqlHistory
+from callnet.storage.push import SqlPushRegistrations
+from callnet.storage_interfaces import Enrolled, PushKind, PushRegistration
+from tests.support.immediate import run_at_once
+from tests.unit.test_cli import A, B, C, CommandTestCase
+
+ROOM = RoomId("0" * 32)
+NIGHT = "22:30", "07:00", "Europe/Berlin"
+
+
+class AccountTests(CommandTestCase):
+    """``callnet account``."""
+
+    def test_list(self) -> None:
+        """All accounts are listed with the number of their devices."""
+        self.assertEqual(self.run_("account", "list"), "")
+        database = Database(self.url)
+        self.addCleanup(database.close)
+        accounts = SqlAccounts(database, run_at_once, Clock())
+        for address in (DeviceAddress(B, "x"), DeviceAddress(A, "tv"), DeviceAddress(A, "pad")):
+            self.successResultOf(accounts.enrol(address, b"o" * 32))
+        self.assertEqual(self.run_("account", "list"), f"{A}  2\n{B}  1\n")
+
+    def test_add(self) -> None:
+        """An account and its devices are made, once; each new device has a secret, which is shown."""
+        self.assertEqual(self.run_("account", "add", A), "")
+        shown = dict(line.split("  ") for line in self.run_("account", "add", A, "tv", "pad").splitlines())
+        self.assertEqual({"pad": 32, "tv": 32}, {device_id: len(secret) for device_id, secret in shown.items()})
+        self.assertEqual(self.run_("account", "add", A, "tv"), "")
+        self.assertEqual(self.run_("account", "list"), f"{A}  2\n")
+        for device_id, secret in shown.items():
+            self.assertEqual(secret_hash(secret), self.kept(device_id).secret)
+
+    def test_add_without_secret(self) -> None:
+        """A device that cannot be told a secret is made without; one that has a secret keeps it."""
+        self.run_("account", "add", A, "tv")
+        self.assertEqual(self.run_("account", "add", A, "tv", "pad", "--no-secret"), "")
+        self.assertIsNone(self.kept("pad").secret)
+        self.assertIsNotNone(self.kept("tv").secret)
+
+    def kept(self, device_id: str) -> Enrolled:
+        """What is kept of a device."""
+        database = Database(self.url)
+        self.addCleanup(database.close)
+        accounts = SqlAccounts(database, run_at_once, Clock())
+        found = self.successResultOf(accounts.find(DeviceAddress(A, device_id)))
+        assert found is not None
+        return found
+
+    def test_add_what_is_unacceptable(self) -> None:
+        """Phones and device ids are those that a login takes; else nothing is made."""
+        self.assert_one_line(self.fail_("account", "add", "1", "tv"), "accounts.phone_format")
+        for device_id in ("", "*", "x" * 51, "a\nb"):
+            self.assert_one_line(self.fail_("account", "add", A, "tv", device_id), "device id")
+        self.assertEqual(self.run_("account", "list"), "")
+
+    def test_secret(self) -> None:
+        """A device gets a secret that is shown once, or none; there must be such a device."""
+        self.assert_one_line(self.fail_("account", "secret", A, "tv"), "no such device")
+        self.run_("account", "add", A, "tv")
+        first, second = self.run_("account", "secret", A, "tv"), self.run_("account", "secret", A, "tv")
+        self.assertNotEqual(first, second)
+        self.assertEqual(32, len(first.strip()))
+        self.assertEqual(self.run_("account", "secret", A, "tv", "--clear"), "")
+
+    def test_revoke(self) -> None:
+        """Tokens of a phone, or of a device, are revoked; a word tells if there is no such account."""
+        self.assert_one_line(self.fail_("account", "revoke", A), "no such account")
+        self.run_("account", "add", A, "tv")
+        self.assertEqual(self.run_("account", "revoke", A), "")
+        self.assertEqual(self.run_("account", "revoke", A, "tv"), "")
+        self.assert_one_line(self.fail_("account", "revoke", A, "pad"), "no such account or device")
+        self.assert_one_line(self.fail_("account", "revoke", A, "*"), "device id")
+
+    def write_down(self, call: PastCall) -> None:
+        """Let there have been a call."""
+        database = Database(self.url)
+        self.addCleanup(database.close)
+        self.successResultOf(SqlHistory(database, run_at_once, contacts_only=False, rows_max=0).write([call]))
+
+    def let_be_woken(self, device: DeviceAddress) -> None:
+        """Let a device have said how it is woken."""
+        registration = PushRegistration(device, PushKind.WEBHOOK, "box 7", 1.5)
+        self.assertTrue(self.successResultOf(self.registrations().put(registration, lambda _: False)))
+
+    def registrations(self) -> SqlPushRegistrations:
+        """How devices are woken."""
+        database = Database(self.url)
+        self.addCleanup(database.close)
+        return SqlPushRegistrations(database, run_at_once)
+
+    def woken(self) -> list[DeviceAddress]:
+        """The devices of a phone that can be woken."""
+        found = self.successResultOf(self.registrations().of(DeviceAddress(A, "*")))
+        return [one.device for one in found]
+
+    def test_revoked_devices_sleep(self) -> None:
+        """A device whose tokens are revoked is not woken any more, and all of a phone if all its tokens are."""
+        tv, pad = DeviceAddress(A, "tv"), DeviceAddress(A, "pad")
+        self.run_("account", "add", A, "tv", "pad")
+        self.let_be_woken(tv)
+        self.let_be_woken(pad)
+        self.run_("account", "revoke", A, "tv")
+        self.assertEqual([pad], self.woken())
+        self.let_be_woken(tv)
+        self.run_("account", "revoke", A)
+        self.assertEqual([], self.woken())
+
+    def test_export(self) -> None:
+        """All that is kept of a phone is shown, and no secret."""
+        self.assert_one_line(self.fail_("account", "export", A), "nothing is kept")
+        self.run_("account", "add", A, "tv", "pad", "--no-secret")
+        secret = self.run_("account", "secret", A, "tv").strip()
+        self.run_("contact", "add", A, B, "--name", "朋友")
+        self.run_("contact", "block", A, C)
+        self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
+        self.write_down(PastCall(A, 1.5, ROOM, True, "tv", DeviceAddress(B, "pad"), None, 3.0, "missed", False))
+        self.let_be_woken(DeviceAddress(A, "tv"))
+        text = self.run_("account", "export", A)
+        self.assertNotIn(secret, text)
+        self.assertEqual(
+            json.loads(text),
+            {
+                "phone": A,
+                "devices": [{"device_id": "pad", "has_secret": False}, {"device_id": "tv", "has_secret": True}],
+                "contacts": {B: "朋友"},
+                "blocked": [C],
+                "do_not_disturb": {"from": "22:30", "to": "07:00", "time_zone": "Europe/Berlin"},
+                "auto_answer": [B],
+                "wake": [{"device_id": "tv", "kind": "webhook", "target": "box 7", "created_at": 1.5}],
+                "calls": [
+                    {
+                        "room_id": ROOM,
+                        "direction": "incoming",
+                        "device_id": "tv",
+                        "peer_phone": B,
+                        "peer_device_id": "pad",
+                        "started_at": 1.5,
+                        "answered_at": None,
+                        "ended_at": 3.0,
+                        "outcome": "missed",
+                        "auto_answer": False,
+                    }
+                ],
+                "untold": [],
+            },
+        )
+
+    def test_settings(self) -> None:
+        """When a phone is quiet, and whom its devices may answer by themselves: what is named is set, and all shown."""
+        self.assertEqual("", self.run_("account", "settings", A))
+        quiet, listed = "quiet from 22:30 to 07:00, Europe/Berlin\n", f"answers {B} by itself\nanswers {C} by itself\n"
+        for arguments, shown in (
+            (["--do-not-disturb", *NIGHT], quiet),
+            ([], quiet),
+            (["--auto-answer", C, "--auto-answer", B], quiet + listed),
+            (["--disturb"], listed),
+            (["--no-auto-answer"], ""),
+        ):
+            self.assertEqual(shown, self.run_("account", "settings", A, *arguments))
+
+    def test_wrong_settings(self) -> None:
+        """What cannot be set is refused in one line, and nothing is set."""
+        for arguments, why in (
+            (["--do-not-disturb", "22:30", "24:00", "UTC"], "24:00"),
+            (["--do-not-disturb", "22:30", "07:00", "Nowhere"], "Nowhere"),
+            (["--do-not-disturb", *NIGHT, "--disturb"], "exclude"),
+            (["--auto-answer", B, "--no-auto-answer"], "exclude"),
+            (["--auto-answer", "7"], "phone"),
+            (["--auto-answer", A], "own number"),
+        ):
+            self.assertIn(why, self.fail_("account", "settings", A, *arguments).splitlines()[-1])
+        self.assertEqual("", self.run_("account", "settings", A))
+
+    def test_delete(self) -> None:
+        """All that is kept of a phone is removed, after a question; others keep what they have."""
+        self.assert_one_line(self.fail_("account", "delete", A, "--yes"), "nothing is kept")
+        self.run_("account", "add", A, "tv")
+        self.run_("contact", "add", A, B, "--both")
+        self.run_("contact", "block", A, C)
+        self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
+        self.write_down(PastCall(A, 1.5, ROOM, True, "tv", DeviceAddress(B, "pad"), None, 3.0, "missed", False))
+        self.let_be_woken(DeviceAddress(A, "tv"))
+        self.assertEqual(1, self.invoke("account", "delete", A, given="n\n").exit_code)
+        self.run_("account", "export", A)
+        self.assertEqual(self.run_("account", "delete", A, "--yes"), "")
+        self.fail_("account", "export", A)
+        self.assertEqual([], self.woken())
+        self.assertEqual(self.run_("account", "settings", A), "")
+        self.assertEqual(self.run_("account", "list"), "")
+        self.assertEqual(self.run_("contact", "list"), f"{B}  {A}\n")

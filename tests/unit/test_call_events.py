@@ -1,0 +1,124 @@
+"""What is told of a call, as far as it has come."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.accounts.call_events import enrolled, events_of
+from callnet.config import WebhookEvent, WebhookSettings
+from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.records import CallRecord, CallState
+from tests.support.people_case import ANN, PAD, TV
+
+ROOM = RoomId("0123456789abcdef" * 2)
+EVERY = WebhookSettings().events
+RINGING = CallRecord(ROOM, 1, CallState.RINGING, ANN, TV, (TV,), (TV,), 10.0, None)
+ACTIVE = replace(RINGING, version=2, state=CallState.ACTIVE, callee=TV, answered_at=12.0, ringing=())
+
+
+def over(call: CallRecord, reason: Reason, **fields: Any) -> CallRecord:
+    """A call that is over."""
+    return replace(call, state=CallState.OVER, reason=reason, ended_at=20.0, ringing=(), **fields)
+
+
+def party(device: DeviceAddress) -> dict[str, str]:
+    """A device, as it is told."""
+    return {"phone": device.phone, "device_id": device.device_id}
+
+
+class CallEventsTests(SynchronousTestCase):
+    """Ann calls the television."""
+
+    def bodies(self, call: CallRecord, *told: WebhookEvent) -> list[dict[str, Any]]:
+        """What is told, but ids, which are the same when it is told again."""
+        first, second = list(events_of(call, told or EVERY)), list(events_of(call, told or EVERY))
+        self.assertEqual(first, second)
+        bodies = [json.loads(event.body) for event in first]
+        self.assertEqual(
+            [(e.id, e.event, e.created_at) for e in first], [(b["id"], b["event"], b["at"]) for b in bodies]
+        )
+        self.assertEqual(len(first), len({event.id for event in first}))
+        self.assertLessEqual(len({body["call"] for body in bodies}), 1)
+        self.assertEqual({(ANN.phone, TV.phone)} if first else set(), {(e.phone, e.peer_phone) for e in first})
+        for event in first:
+            self.assertNotIn(ROOM, event.body.decode() + event.id)
+        return [{key: value for key, value in body.items() if key not in ("id", "call")} for body in bodies]
+
+    def kinds(self, call: CallRecord, *told: WebhookEvent) -> list[str]:
+        """The events."""
+        return [body["event"] for body in self.bodies(call, *told)]
+
+    def test_started(self) -> None:
+        """A call that rings has started: who calls whom, as the caller asked for it."""
+        common = {"caller": party(ANN), "called": party(TV)}
+        self.assertEqual([{"event": "call_started", "at": 10.0, **common}], self.bodies(RINGING))
+        [started] = self.bodies(replace(RINGING, asked=TV._replace(device_id="*"), rung=(TV, PAD)))
+        self.assertEqual({"phone": TV.phone, "device_id": "*"}, started["called"])
+
+    def test_answered(self) -> None:
+        """A call that was accepted has been answered, by the device that did, maybe by itself."""
+        call = replace(ACTIVE, asked=TV._replace(device_id="*"), callee=PAD, answered_by_itself=True)
+        answered = {
+            "event": "call_answered",
+            "at": 12.0,
+            "caller": party(ANN),
+            "called": party(PAD),
+            "auto_answer": True,
+        }
+        self.assertEqual(answered, self.bodies(call)[1])
+        self.assertEqual(["call_started", "call_answered"], self.kinds(call))
+
+    def test_ended(self) -> None:
+        """A call that was answered has ended when it is over, for a reason; nobody has missed it."""
+        call = over(ACTIVE, Reason.HANGUP)
+        ended = {"event": "call_ended", "at": 20.0, "caller": party(ANN), "called": party(TV)}
+        times = {"started_at": 10.0, "answered_at": 12.0, "reason": "hangup"}
+        self.assertEqual({**ended, **times}, self.bodies(call)[2])
+        self.assertEqual(["call_started", "call_answered", "call_ended"], self.kinds(call))
+
+    def test_missed(self) -> None:
+        """A ring that nobody answered has ended, and was missed by the phone that was called."""
+        for reason in (Reason.NO_ANSWER, Reason.CANCELLED):
+            started, ended, missed = self.bodies(over(RINGING, reason))
+            self.assertEqual("call_started", started["event"])
+            self.assertEqual((None, reason.value), (ended["answered_at"], ended["reason"]))
+            common = {"at": 20.0, "caller": party(ANN), "called": party(TV), "started_at": 10.0}
+            self.assertEqual({"event": "call_missed", **common, "rang": True}, missed)
+
+    def test_refused(self) -> None:
+        """A call that was refused was not missed."""
+        self.assertEqual(["call_started", "call_ended"], self.kinds(over(RINGING, Reason.REFUSED, ended_by=TV)))
+
+    def test_unreached(self) -> None:
+        """A call that rang nobody has neither started nor ended; it was missed, if the phone may hear of it."""
+        call = over(replace(RINGING, rung=()), Reason.OFFLINE)
+        self.assertEqual([("call_missed", False)], [(body["event"], body["rang"]) for body in self.bodies(call)])
+        [event] = events_of(call, EVERY)
+        assert event.unreached is not None
+        self.assertEqual((TV.phone, ANN, False), (event.unreached.phone, event.unreached.peer, event.unreached.rang))
+        for event in events_of(over(RINGING, Reason.NO_ANSWER), EVERY):
+            self.assertIsNone(event.unreached)
+
+    def test_only_what_is_told(self) -> None:
+        """Only events are told that are asked for."""
+        call = over(ACTIVE, Reason.HANGUP)
+        self.assertEqual(["call_ended"], self.kinds(call, "call_ended", "call_missed"))
+        self.assertEqual([], self.kinds(call, "device_enrolled"))
+
+    def test_the_same_id(self) -> None:
+        """An event has the same id whoever tells it and when, and another in every call."""
+        [started] = events_of(RINGING, EVERY)
+        self.assertIn(started, list(events_of(over(ACTIVE, Reason.HANGUP), EVERY)))
+        [other] = events_of(replace(RINGING, room=RoomId("0" * 32)), EVERY)
+        self.assertNotEqual((started.id, json.loads(started.body)["call"]), (other.id, json.loads(other.body)["call"]))
+
+    def test_enrolled(self) -> None:
+        """A device that was made is told each time that it is, with another id."""
+        one, other = enrolled(TV, 5.0), enrolled(TV, 5.0)
+        self.assertNotEqual(one.id, other.id)
+        body = {"event": "device_enrolled", "id": one.id, "at": 5.0, **party(TV)}
+        self.assertEqual((body, TV.phone, None), (json.loads(one.body), one.phone, one.peer_phone))

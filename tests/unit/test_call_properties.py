@@ -1,0 +1,356 @@
+"""What holds of calls whatever happens: several devices on two nodes, at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.calls import events
+from callnet.calls.draft import parties
+from callnet.calls.rooms import RoomManager
+from callnet.config import CallSettings
+from callnet.errors import Unavailable
+from callnet.interfaces import ICallStore
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import CallRecord, CallState
+from callnet.soon import or_else
+from tests.support.failures import FailureWatcher
+from tests.support.late_store import LateCallStore
+from tests.support.nodes import Cluster, NodeBus, NodeStore
+from tests.support.phones import Connection
+from tests.support.plain_preferences import OPEN
+from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedPage
+
+TIMES: Final = CallSettings(ring_time=10.0, grace=5.0, longest=60.0, unseated_limit=40.0)
+TICK: Final = 0.25
+EVERYONE: Final = (ANN, TV, PAD, CAROL)
+EXTENDED: Final = (PAD, CAROL)
+"""Those that speak ``callnet.v2``."""
+NOBODY: Final = DeviceAddress("13600000009", "tv")
+
+SEED: Final = {"call_success", "call_refuse", "call_failed", "called", "calling_be_hangup", "error"}
+
+devices = st.sampled_from(EVERYONE)
+targets = st.sampled_from((*EVERYONE, EVERYWHERE, DeviceAddress(ANN.phone, "*"), NOBODY))
+choices = st.integers(0, 1_000_000)
+
+
+def unless_unavailable(failure: Failure) -> None:
+    """What a page's socket is closed for, to try again."""
+    failure.trap(Unavailable)
+
+
+class Calls(RuleBasedStateMachine):
+    """Devices connect, call, answer, hang up and vanish, pages come and go, and time passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.turns: list[Callable[[], object]] = []
+        self.cluster = Cluster(self.clock)
+        self.tables = self.cluster.tables
+        self.first = NodeStore(self.cluster, "here")
+        stores = [self.make_store(self.first), NodeStore(self.cluster, "there")]
+        self.nodes = [
+            RoomManager(store, NodeBus(self.cluster, store.node), self.clock, TIMES, OPEN) for store in stores
+        ]
+        for node in self.nodes:
+            node.start()
+        self.connections: list[Connection] = []
+        self.pages: list[tuple[RoomManager, RoomId, str, RecordedPage]] = []
+        self.callers: set[DeviceAddress] = set()
+        self.known: dict[RoomId, CallRecord] = {}
+        self.versions: dict[object, int] = {}
+        self.watcher = FailureWatcher()
+        globalLogPublisher.addObserver(self.watcher)
+
+    def make_store(self, store: ICallStore) -> ICallStore:
+        """Make the store of the first node."""
+        return store
+
+    def connection(self, address: DeviceAddress) -> Connection | None:
+        """The open connection of a device."""
+        return next((c for c in reversed(self.connections) if c.address == address and c.is_open), None)
+
+    def room(self, choice: int) -> RoomId:
+        """A room that was heard of, by any of its ids, or one that never was."""
+        aliases = [alias for call in self.known.values() for _, alias in call.aliases]
+        rooms = [*self.known, *aliases, RoomId("f" * 32)]
+        return rooms[choice % len(rooms)]
+
+    # What happens
+
+    @rule(address=devices, node=st.integers(0, 1))
+    def connect(self, address: DeviceAddress, node: int) -> None:
+        """A device opens a socket, be there another or not."""
+        self.connections.append(Connection(address, self.nodes[node], self.clock, address in EXTENDED))
+
+    @precondition(lambda self: self.connections)
+    @rule(choice=choices)
+    def socket_ends(self, choice: int) -> None:
+        """A socket is gone, one that is open or one that was closed for another."""
+        self.connections.pop(choice % len(self.connections)).ended()
+
+    @rule(address=devices, callee=targets)
+    def call(self, address: DeviceAddress, callee: DeviceAddress) -> None:
+        """A device calls."""
+        if connection := self.connection(address):
+            self.callers.add(address)
+            connection.calls(callee)
+
+    @rule(address=devices, choice=choices, accepted=st.booleans())
+    def answer(self, address: DeviceAddress, choice: int, accepted: bool) -> None:
+        """A device answers a call, its own or not."""
+        if connection := self.connection(address):
+            connection.answers(self.room(choice), accepted)
+
+    @rule(address=devices, accepted=st.booleans())
+    def answer_ring(self, address: DeviceAddress, accepted: bool) -> None:
+        """A device answers the call that rings it."""
+        for call in self.tables.calls.values():
+            if address in call.ringing and (connection := self.connection(address)):
+                connection.answers(call.room_for(address), accepted)
+
+    @rule(address=devices, phone=devices, choice=st.none() | choices)
+    def hang_up(self, address: DeviceAddress, phone: DeviceAddress, choice: int | None) -> None:
+        """A device hangs up, with a room or without."""
+        if connection := self.connection(address):
+            connection.hangs_up(phone.phone, "" if choice is None else self.room(choice))
+
+    @rule(address=st.sampled_from(EXTENDED), choice=choices, pulls=st.booleans())
+    def extended(self, address: DeviceAddress, choice: int, pulls: bool) -> None:
+        """An extended device takes a call over, its own or not, or says something in one."""
+        if connection := self.connection(address):
+            (connection.pulls if pulls else connection.signals)(self.room(choice))
+
+    @rule()
+    def pull_from_the_television(self) -> None:
+        """The pad takes over the call that the television is in."""
+        for call in self.tables.calls.values():
+            if TV in parties(call) and (connection := self.connection(PAD)):
+                connection.pulls(call.room)
+
+    @rule(choice=choices, key=st.sampled_from(("red", "blue", "green")))
+    def page_comes(self, choice: int, key: str) -> None:
+        """A page asks for a seat."""
+        page, room, node = RecordedPage(), self.room(choice), self.nodes[choice % 2]
+        or_else(node.take_seat(room, key, "s", page), unless_unavailable)
+        self.pages.append((node, room, key, page))
+
+    @precondition(lambda self: self.pages)
+    @rule(choice=choices, hangs_up=st.booleans())
+    def page_goes(self, choice: int, hangs_up: bool) -> None:
+        """A page is closed, or its button is pressed."""
+        node, room, key, page = self.pages[choice % len(self.pages)]
+        if hangs_up:
+            or_else(node.page_hung_up(room, key), unless_unavailable)
+        else:
+            self.pages.pop(choice % len(self.pages))
+            page.is_open = False
+            node.leave_seat(key, page)
+
+    @rule(choice=choices)
+    def operator_ends(self, choice: int) -> None:
+        """The operator ends a call."""
+        Deferred.fromCoroutine(self.nodes[1]._decisions.settle(events.Stopped(self.room(choice))))
+
+    @rule(seconds=st.sampled_from((0.25, 1.0, 2.0, 3.0, 5.25, 12.0)))
+    def wait(self, seconds: float) -> None:
+        """Time passes."""
+        for _ in range(int(seconds / TICK)):
+            self.clock.advance(TICK)
+            self.versions_rise()
+            self.pass_turns()
+
+    def on_next_turn(self, step: Callable[[], object]) -> None:
+        """Have something done when the next turn comes."""
+        self.turns.append(step)
+
+    def pass_turns(self) -> None:
+        """Let a store that is late catch up."""
+        while self.turns:
+            self.turn()
+
+    def turn(self) -> None:
+        """Let it take one step."""
+        steps, self.turns = self.turns, []
+        for step in steps:
+            step()
+            self.versions_rise()
+
+    # What always holds
+
+    @invariant()
+    def everyone_is_in_one_call(self) -> None:
+        """A device is in at most one live call, and its record names that one: busy means exactly that."""
+        live = [call for call in self.tables.calls.values() if call.state is not CallState.OVER]
+        busy = [(device, call.room) for call in live for device in parties(call)]
+        assert len({device for device, _ in busy}) == len(busy)
+        for device, room in busy:
+            record = self.tables.devices[device.phone][device.device_id]
+            assert record.room == room
+
+    @invariant()
+    def ringing_ends(self) -> None:
+        """A ringing call ends within its time."""
+        for call in self.tables.calls.values():
+            if call.state is CallState.RINGING:
+                assert call.ringing
+                assert self.clock.seconds() <= call.placed_at + TIMES.ring_time + TICK
+
+    @invariant()
+    def over_is_over(self) -> None:
+        """A call that is over never changes; it is remembered, then forgotten."""
+        for room, call in self.tables.calls.items():
+            known = self.known.get(room)
+            if known is not None and known.state is CallState.OVER:
+                assert call is known
+            self.known[room] = call
+        for room, call in self.known.items():
+            if room not in self.tables.calls:
+                assert call.state is CallState.OVER or self.clock.seconds() - call.placed_at > 120
+
+    @invariant()
+    def aliases_are_of_calls(self) -> None:
+        """An alias leads to a call for as long as the call has it, and no longer."""
+        calls = self.tables.calls.values()
+        assert self.tables.aliases == {
+            alias: call.room for call in calls for _, alias in call.aliases if alias != call.room
+        }
+
+    @invariant()
+    def versions_rise(self) -> None:
+        """The version of a record only rises, for as long as it is remembered."""
+        versions: dict[object, int] = {("call", room): call.version for room, call in self.tables.calls.items()}
+        versions |= {("seats", room): seats.version for room, seats in self.tables.seats.items()}
+        versions |= {d.address: d.version for of_phone in self.tables.devices.values() for d in of_phone.values()}
+        for key, version in versions.items():
+            assert version >= self.versions.get(key, 0)
+        self.versions = versions
+
+    @invariant()
+    def rung_once(self) -> None:
+        """`called` is never sent twice on one connection."""
+        for connection in self.connections:
+            rooms = [frame["room_id"] for frame in connection.frames if frame["type"] == "called"]
+            assert len(rooms) == len(set(rooms))
+
+    @invariant()
+    def base_clients_know_the_seed_only(self) -> None:
+        """A base client is sent nothing that the seed does not have, and keeps talking to whom it knows."""
+        for connection in self.connections:
+            if connection.address not in EXTENDED:
+                assert {str(frame["type"]) for frame in connection.frames} <= SEED
+
+    @invariant()
+    def nothing_goes_wrong(self) -> None:
+        """Whatever comes is answered by the protocol, not by a traceback."""
+        assert not self.watcher.failures
+
+    def teardown(self) -> None:
+        """In the end everything comes to an end, everyone knows, and nothing is left behind."""
+        try:
+            self.pass_turns()
+            self.wait(75)
+            for connection in self.connections:
+                self.check_end(connection)
+            self.everyone_goes()
+            self.check_nothing_is_left()
+        finally:
+            globalLogPublisher.removeObserver(self.watcher)
+
+    def check_end(self, connection: Connection) -> None:
+        """Every call came to exactly one outcome or was ended by its caller, and everyone knows."""
+        if connection.is_open:
+            self.check_rooms(connection)
+            self.check_outcomes(connection.outcomes())
+
+    def check_rooms(self, connection: Connection) -> None:
+        """Nobody rings or talks still."""
+        assert connection.rooms_left_open() == []
+
+    def check_outcomes(self, outcomes: list[tuple[int, bool]]) -> None:
+        """Each call has one outcome, or none if its caller did something else."""
+        for number, did_more in outcomes:
+            assert number == 1 or (did_more and number == 0)
+
+    def everyone_goes(self) -> None:
+        """All sockets are closed, those of pages too, and the nodes stop in a quiet moment."""
+        for connection in self.connections:
+            connection.ended()
+        for node, _, key, page in self.pages:
+            page.is_open = False
+            node.leave_seat(key, page)
+        self.wait(260)
+        for node in self.nodes:
+            node.stop()
+
+    def check_nothing_is_left(self) -> None:
+        """Nothing is stored, nobody waits, no timer runs."""
+        assert not self.watcher.failures
+        assert not self.clock.getDelayedCalls()
+        tables = self.tables
+        assert (tables.devices, tables.calls, tables.seats) == ({}, {}, {})
+        for index in (tables._devices_due, tables._calls_due, tables._seats_due):
+            assert index._buckets == {}
+        for node in self.nodes:
+            waiters, pages = node._waiters, node._pages
+            assert (waiters._waiting, waiters._placed, node._turns._waiting) == ({}, {}, {})
+            assert (node._devices, node._arrivals._kept) == ({}, {})
+            assert (pages._seated, pages._arrivals._kept) == ({}, {})
+
+
+class LateCalls(Calls):
+    """The same while the first node's store takes its time."""
+
+    def make_store(self, store: ICallStore) -> ICallStore:
+        """Make the store of the first node."""
+        return LateCallStore(store, self.on_next_turn)
+
+    def check_rooms(self, connection: Connection) -> None:
+        """The same, for whoever never called: its call may cross the ring that it leaves by that."""
+        if connection.address not in self.callers:
+            super().check_rooms(connection)
+
+    def check_outcomes(self, outcomes: list[tuple[int, bool]]) -> None:
+        """See :func:`check_total`."""
+        check_total(outcomes)
+
+    @rule(number=st.integers(1, 4))
+    def turns_pass(self, number: int) -> None:
+        """The store takes some steps."""
+        for _ in range(number):
+            self.turn()
+
+
+def check_total(outcomes: list[tuple[int, bool]]) -> None:
+    """There are no more outcomes than calls, apart from one that an earlier connection left to this one.
+
+    The last call has an outcome if its caller did nothing else.
+    """
+    total = sum(number for number, _ in outcomes)
+    assert total <= len(outcomes) + 1
+    assert total >= sum(not did_more for _, did_more in outcomes)
+
+
+class CallsTests(SynchronousTestCase):
+    """At random, many times over."""
+
+    settings = settings(max_examples=60, stateful_step_count=40)
+
+    def test_store_that_answers_at_once(self) -> None:
+        """Two nodes in one process."""
+        run_state_machine_as_test(Calls, settings=self.settings)
+
+    def test_store_that_answers_late(self) -> None:
+        """One of the nodes is far from the store."""
+        run_state_machine_as_test(LateCalls, settings=self.settings)

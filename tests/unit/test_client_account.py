@@ -1,0 +1,309 @@
+"""The client's account, against the service itself and against answers that it never gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from treq.testing import RequestTraversalAgent
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.iweb import IAgent
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from callnet.accounts.ring import Key, KeyRing
+from callnet.client import (
+    Account,
+    AccountError,
+    ClientError,
+    ContactRow,
+    Credentials,
+    ErrorCode,
+    Server,
+    Settings,
+    Unreachable,
+)
+from callnet.client.account import RENEW_BEFORE
+from callnet.client.server import TIMEOUT
+from callnet.model import DeviceAddress
+from tests.support.account_fixture import FRIEND, PHONE, TV, ServiceFixture
+
+
+class _Always(Resource):
+    """Answers everything alike, and remembers what it was asked."""
+
+    def __init__(self, status: int, body: bytes, **headers: str) -> None:
+        Resource.__init__(self)
+        self._status = status
+        self._body = body
+        self._headers = headers
+        self.asked: list[dict[str, Any]] = []
+
+    def getChild(self, path: bytes, request: Request) -> Resource:  # noqa: ARG002
+        return self
+
+    def render(self, request: Request) -> bytes:
+        content: Any = request.content
+        self.asked.append(json.loads(content.read()))
+        request.setResponseCode(self._status)
+        for name, value in self._headers.items():
+            request.setHeader(name.replace("_", "-"), value)
+        return self._body
+
+
+class _Never(Resource):
+    """Answers nothing."""
+
+    def getChild(self, path: bytes, request: Request) -> Resource:  # noqa: ARG002
+        return self
+
+    def render(self, request: Request) -> int:  # noqa: ARG002
+        return NOT_DONE_YET
+
+
+def server_of(resource: IResource, clock: Clock) -> Server:
+    """A server whose account service is a resource, without a network."""
+    agent: IAgent = RequestTraversalAgent(resource)  # type: ignore[no-untyped-call]
+    return Server("http://callnet.test:8083/", clock, agent=agent)
+
+
+class ServiceTests(SynchronousTestCase):
+    """The service itself."""
+
+    def setUp(self) -> None:
+        """A service that nobody has used, and a television."""
+        self.fixture = ServiceFixture()
+        self.addCleanup(self.fixture.database.close)
+        self.server = server_of(self.fixture.api(), self.fixture.clock)
+        self.kept: list[Credentials] = []
+        self.account = self.account_of(*TV, keep=self.kept.append)
+
+    def account_of(self, phone: str, device_id: str, **options: Any) -> Account:
+        """The account of a device."""
+        return Account(self.server, phone, device_id, **options)
+
+    def test_login(self) -> None:
+        """A login gives a token, which is kept with the secret that the first login alone is told and shows at once."""
+        self.assertFalse(self.account.is_logged_in)
+        token = self.successResultOf(self.account.login())
+        self.assertEqual(TV, self.fixture.tokens.verify(token).device)
+        self.assertTrue(self.account.is_logged_in)
+        offered, kept = self.kept
+        self.assertEqual((token, self.account.credentials), (kept.token, kept))
+        self.assertEqual(kept.secret, offered.secret)
+        self.assertIsNotNone(kept.secret)
+        self.successResultOf(self.account.login())
+        self.assertEqual(kept.secret, self.kept[-1].secret)
+
+    def test_claiming(self) -> None:
+        """The first login has claimed the device: nobody logs in as it but with what was kept."""
+        token = self.successResultOf(self.account.login())
+        self.assertTrue(self.fixture.tokens.verify(token).claimed)
+        again = self.account_of(*TV, kept=self.kept[-1], keep=self.kept.append)
+        self.successResultOf(again.login())
+        error = self.failureResultOf(self.account_of(*TV).login(), AccountError).value
+        self.assertEqual(ErrorCode.DEVICE, error.code)
+
+    def test_nobody_keeps_the_secret(self) -> None:
+        """Where the secret would get lost it is never shown, so that the device stays everybody's."""
+        account = self.account_of(*TV)
+        for _ in range(2):
+            self.successResultOf(account.login())
+        self.assertIsNone(account.credentials.secret)
+        self.successResultOf(self.account_of(*TV).login())
+
+    def test_login_that_is_refused(self) -> None:
+        """A refusal has the service's code, its name and its words, and changes nothing."""
+        account = self.account_of("not a phone", "tv")
+        error = self.failureResultOf(account.login(), AccountError).value
+        self.assertEqual((200, 3, "ERROR_CODE_PHONE_INVALID"), (error.status, error.code, error.name))
+        self.assertTrue(str(error).startswith("ERROR_CODE_PHONE_INVALID: phone "), error)
+        self.assertIsNone(account.token)
+
+    def test_expiry(self) -> None:
+        """A token is good until its time is over."""
+        self.successResultOf(self.account.login())
+        self.fixture.clock.advance(self.account.credentials.expires_at - self.fixture.clock.seconds() - 1)
+        self.assertTrue(self.account.is_logged_in)
+        self.fixture.clock.advance(1)
+        self.assertFalse(self.account.is_logged_in)
+
+    def test_renewal(self) -> None:
+        """A token that has less than a day left is replaced, and the new one kept."""
+        first = self.successResultOf(self.account.login())
+        self.fixture.clock.advance(60)
+        self.successResultOf(self.account.renew())
+        self.assertNotEqual(first, self.account.token)
+        self.assertEqual(self.account.credentials, self.kept[-1])
+        self.assertTrue(self.account.is_logged_in)
+
+    def test_renewal_that_is_refused(self) -> None:
+        """Where a token is not renewed any more, as one of a key that signs no more, the device logs in again."""
+        for _ in range(2):
+            self.successResultOf(self.account.login())
+        self.fixture.clock.advance(60)
+        self.fixture.tokens.use(KeyRing.of(Key.of(b"k" * 32), [Key.of(b"n" * 32, 30.0)]))
+        self.successResultOf(self.account.renew())
+        token = self.fixture.tokens.verify(self.account.token or "")
+        self.assertTrue(token.is_renewable and token.claimed)
+
+    def test_nothing_to_renew(self) -> None:
+        """Who is not logged in has nothing to renew."""
+        self.successResultOf(self.account.renew())
+        self.assertEqual([], self.kept)
+
+    def test_logout(self) -> None:
+        """A logout revokes the token; the secret is kept."""
+        token = self.successResultOf(self.account.login())
+        self.successResultOf(self.account.logout())
+        self.assertEqual((None, False), (self.account.token, self.account.is_logged_in))
+        self.assertEqual((None, self.kept[0].secret), (self.kept[-1].token, self.kept[-1].secret))
+        asked = self.server.post("/getContactPersons", {"phone": PHONE, "token": token})
+        self.assertEqual(ErrorCode.TOKEN, self.failureResultOf(asked, AccountError).value.code)
+        self.successResultOf(self.account.logout())
+
+    def test_logout_of_what_is_revoked(self) -> None:
+        """To log out with a token that is no good any more is no error."""
+        token = self.successResultOf(self.account.login())
+        self.successResultOf(self.server.post("/account/logout", {"token": token}))
+        self.successResultOf(self.account.logout())
+
+    def test_a_token_that_is_no_good(self) -> None:
+        """A request whose token is no good is made once more after a new login."""
+        account = self.account_of(*TV, kept=Credentials("a.b.c", 1e12), keep=self.kept.append)
+        self.assertEqual([], self.successResultOf(account.contacts()))
+        self.assertEqual(account.token, self.kept[-1].token)
+
+    def test_contacts(self) -> None:
+        """Phones are put in the list, under a name, and taken off; rows say who is there."""
+        self.successResultOf(self.account_of(FRIEND, "phone1").login())
+        self.assertEqual([], self.successResultOf(self.account.contacts()))
+        self.successResultOf(self.account.add_contact(FRIEND))
+        self.successResultOf(self.account.add_contact(FRIEND, "Mum"))
+        self.fixture.put_online(DeviceAddress(FRIEND, "phone1"))
+        rows = self.successResultOf(self.account.contacts())
+        self.assertEqual([ContactRow(FRIEND, "phone1", "Mum", True)], rows)
+        self.successResultOf(self.account.remove_contact(FRIEND))
+        self.assertEqual([], self.successResultOf(self.account.contacts()))
+
+    def test_settings(self) -> None:
+        """What the owner wants is kept, each thing until it is changed."""
+        self.assertEqual(Settings(None, []), self.successResultOf(self.account.settings()))
+        night = {"from": "22:30", "to": "07:00", "time_zone": "Europe/Berlin"}
+        self.successResultOf(self.account.settings(do_not_disturb=night))
+        changed = self.successResultOf(self.account.settings(auto_answer=[FRIEND]))
+        self.assertEqual(Settings(night, [FRIEND]), changed)
+
+    def test_history(self) -> None:
+        """At first there are no past calls."""
+        past = self.successResultOf(self.account.history(limit=10))
+        self.assertEqual(([], None), (list(past.calls), past.next))
+
+    def test_any_other_request(self) -> None:
+        """Requests that this client has no method for go the same way, with the token."""
+        asked = self.account.ask("/devices/push", kind="none")
+        self.assertEqual(0, self.successResultOf(asked)["errorCode"])
+        error = self.failureResultOf(self.server.post("/contacts/nothing", {}), AccountError).value
+        self.assertEqual((404, 2), (error.status, error.code))
+
+
+class AskedTests(SynchronousTestCase):
+    """What goes out."""
+
+    ANSWER: Mapping[str, Any] = {"errorCode": 0, "token": "t", "calls": [], "next": "n", "contacts": []}
+
+    def setUp(self) -> None:
+        """Somebody who takes it."""
+        self.resource = _Always(200, json.dumps(self.ANSWER).encode())
+        server = server_of(self.resource, Clock())
+        self.account = Account(server, *TV, kept=Credentials("t", 1e12, "s"), keep=lambda _: None)
+
+    def test_login(self) -> None:
+        """A login shows the secret and the code, where there are such."""
+        self.successResultOf(self.account.login("123456"))
+        who = {"phone": PHONE, "device_id": TV.device_id}
+        self.assertEqual([{**who, "secret": "s", "code": "123456"}], self.resource.asked)
+
+    def test_renewal(self) -> None:
+        """A token is replaced only when it has less than a day left."""
+        for left, asked in ((RENEW_BEFORE + 1, []), (RENEW_BEFORE - 1, [{"token": "t"}])):
+            account = Account(self.account.server, *TV, kept=Credentials("t", left))
+            self.successResultOf(account.renew())
+            self.assertEqual(asked, self.resource.asked)
+
+    def test_requests(self) -> None:
+        """What is asked for is asked for with the words of the protocol."""
+        self.successResultOf(self.account.request_code())
+        self.successResultOf(self.account.block(FRIEND))
+        self.successResultOf(self.account.unblock(FRIEND))
+        self.assertEqual("n", self.successResultOf(self.account.history(2, "m")).next)
+        contact = {"contact_phone": FRIEND, "token": "t"}
+        self.assertEqual(
+            [{"phone": PHONE}, contact, contact, {"limit": 2, "after": "m", "token": "t"}], self.resource.asked
+        )
+
+
+class StrangeAnswerTests(SynchronousTestCase):
+    """Something else than the service."""
+
+    def account_at(self, resource: Resource) -> Account:
+        """An account there."""
+        self.clock = Clock()
+        return Account(server_of(resource, self.clock), *TV, kept=Credentials("a.b.c", 1e12))
+
+    def login_at(self, resource: Resource) -> Deferred[str]:
+        """Log in there."""
+        return self.account_at(resource).login()
+
+    def test_answers_that_are_not_the_protocol(self) -> None:
+        """A proxy's error page, or JSON of any other kind, is an error with its HTTP status."""
+        for status, body in ((502, b"<h1>Bad Gateway</h1>"), (200, b"[]"), (200, b"\xff"), (200, b'{"errorCode": 0}')):
+            error = self.failureResultOf(self.login_at(_Always(status, body)), AccountError).value
+            self.assertEqual((status, None), (error.status, error.code))
+        for ask in (Account.settings, Account.contacts):
+            asked: Deferred[Any] = ask(self.account_at(_Always(200, b'{"errorCode": 0}')))
+            self.failureResultOf(asked, AccountError)
+
+    def test_error_without_the_usual_fields(self) -> None:
+        """An error code alone is an error too."""
+        error = self.failureResultOf(self.login_at(_Always(200, b'{"errorCode": "9"}')), AccountError).value
+        self.assertIsNone(error.code)
+
+    def test_when_to_try_again(self) -> None:
+        """Who is asked too often says when to ask again."""
+        busy = _Always(429, b'{"errorCode": 6}', retry_after="20")
+        error = self.failureResultOf(self.login_at(busy), AccountError).value
+        self.assertEqual((ErrorCode.RATE_LIMITED, 20.0), (error.code, error.retry_after))
+
+    def test_base_server(self) -> None:
+        """A server that knows only the seed answers rows of two fields, and a token without its time."""
+        body = {"errorCode": 0, "token": "t", "contacts": [{"phone": FRIEND, "device_id": "phone1"}]}
+        account = self.account_at(_Always(200, json.dumps(body).encode()))
+        self.assertEqual([ContactRow(FRIEND, "phone1")], self.successResultOf(account.contacts()))
+        self.successResultOf(account.login())
+        self.assertTrue(account.is_logged_in)
+        self.successResultOf(account.renew())
+
+    def test_no_answer(self) -> None:
+        """A service that does not answer is given up after a while."""
+        answer = self.login_at(_Never())
+        self.clock.advance(TIMEOUT)
+        self.failureResultOf(answer, Unreachable)
+
+
+class ServerTests(SynchronousTestCase):
+    """Where a server is."""
+
+    def test_pages(self) -> None:
+        """The page of a call is where the server says, or where it always was."""
+        server = server_of(Resource(), Clock())
+        self.assertEqual("http://callnet.test:8083/there", server.page_of("r", "/there"))
+        self.assertEqual("http://callnet.test:8083/static/demo/direct_chat.html?room_id=r", server.page_of("r"))
+
+    def test_what_is_no_server(self) -> None:
+        """A URL of another kind is an error of the client's own."""
+        for url in ("ftp://callnet.test", "callnet.test", "wss:///socket.io", ""):
+            self.assertRaises(ClientError, Server, url, Clock())

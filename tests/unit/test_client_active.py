@@ -1,0 +1,252 @@
+"""What frames mean for the call of a device once it is active, or the connection was lost, and who is told of it."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError
+
+from callnet.client.call import Call
+from callnet.client.calls import DOUBT
+from callnet.client.ended import REMEMBERED
+from callnet.client.events import CallEvent
+from tests.support.calls_case import FRIEND, OTHER, ROOM, ROOM_2, CallsCase, hang_up, refusal, view
+
+
+class ActiveTests(CallsCase):
+    """In a call."""
+
+    def test_hanging_up(self) -> None:
+        """It is over at once; nothing is said twice."""
+        call = self.active()
+        call.hang_up()
+        call.hang_up()
+        self.assertEqual([hang_up()], self.take_sent())
+        self.assert_over(call, "hangup", is_own=True)
+
+    def test_told_of_what_it_has_ended(self) -> None:
+        """Should the server speak of the call, it has not heard of the end, and is told again."""
+        self.active().hang_up()
+        self.take_sent()
+        self.answer("call_success", room_id=ROOM)
+        self.calls.welcomed(view("outgoing", "active"))
+        self.assertEqual([hang_up(), hang_up()], self.take_sent())
+        self.calls.welcomed(view("incoming", "ringing"))
+        self.assertEqual([refusal()], self.take_sent())
+        self.assertIsNone(self.calls.present)
+
+    def test_the_other_side(self) -> None:
+        """What becomes of the other side's connection is known, and which device it goes on with."""
+        call = self.active()
+        for state, fields, other_side, device in (
+            ("reconnecting", {}, "reconnecting", "phone1"),
+            ("back", {}, "here", "phone1"),
+            ("moved", {"device_id": "pad"}, "here", "pad"),
+        ):
+            self.hear("peer_state", room_id=ROOM, state=state, **fields)
+            self.assertEqual((other_side, (FRIEND.phone, device)), (call.other_side, call.peer))
+        self.hear("peer_state", room_id=ROOM_2, state="reconnecting")
+        self.assertEqual("here", call.other_side)
+
+    def test_signals(self) -> None:
+        """The other party is told what is said while the call is active, and nothing otherwise."""
+        call = self.place()
+        call.signal("early")
+        self.answer("call_success", room_id=ROOM)
+        call.signal({"offer": 1})
+        call.hang_up()
+        call.signal("late")
+        self.assertEqual([{"type": "signal", "room_id": ROOM, "data": {"offer": 1}}, hang_up()], self.take_sent())
+
+    def test_the_page_has_seen_the_end(self) -> None:
+        """What the call's page has seen to end is over, and the server is told."""
+        call = self.active()
+        self.calls.note_end(call)
+        self.calls.note_end(call)
+        self.assertEqual([hang_up()], self.take_sent())
+        self.assert_over(call, "over")
+
+    def test_logged_out(self) -> None:
+        """Who logs out has left its call."""
+        call = self.active()
+        self.calls.revoked()
+        self.assert_over(call, "revoked", is_own=True)
+        self.calls.revoked()
+        self.assertEqual([], self.take_sent())
+
+    def test_how_many_ended_calls_are_remembered(self) -> None:
+        """The latest ones."""
+        for number in range(REMEMBERED + 1):
+            self.ring(f"{number:032x}")
+            self.present().refuse()
+        self.take_sent()
+        self.ring(f"{1:032x}")
+        self.assertEqual(1, len(self.take_sent()))
+        self.ring(f"{0:032x}")
+        self.assertEqual("ringing", self.present().state)
+
+
+class WelcomeTests(CallsCase):
+    """What the server says at the beginning of a connection."""
+
+    def test_goes_on(self) -> None:
+        """A call that both know of goes on."""
+        call = self.active()
+        self.calls.welcomed(view("outgoing", "active"))
+        self.assertIs(call, self.present())
+        self.assertEqual([], self.take_sent())
+
+    def test_answered_meanwhile(self) -> None:
+        """A call that was answered while the connection was lost is active, since then."""
+        call = self.place()
+        self.clock.advance(10)
+        self.calls.welcomed(view("outgoing", "active"))
+        self.assertEqual(("active", ROOM, 1.0), (call.state, call.room_id, call.answered_at))
+
+    def test_answered_by_one_of_several(self) -> None:
+        """Of a call that rang several devices the room may be another one with the answer: that of who accepted."""
+        for is_told_later in (False, True):
+            call = self.place()
+            self.answer("call_ringing", room_id=ROOM)
+            if is_told_later:
+                self.calls.welcomed(view("outgoing", "ringing"))
+                self.answer("call_success", room_id=ROOM_2)
+            else:
+                self.calls.welcomed(view("outgoing", "active", ROOM_2))
+            self.assertIs(call, self.present())
+            self.assertEqual(("active", ROOM_2), (call.state, call.room_id))
+            call.hang_up()
+
+    def test_begun_anew(self) -> None:
+        """Who began anew is in the call that the server knows of."""
+        for direction, state in (("incoming", "active"), ("outgoing", "active"), ("outgoing", "ringing")):
+            self.calls.welcomed(view(direction, state))
+            call = self.present()
+            self.assertEqual((direction, state, ROOM, FRIEND), (call.direction, call.state, call.room_id, call.peer))
+            self.hear("calling_be_hangup", room_id=ROOM)
+
+    def test_being_rung(self) -> None:
+        """What rings is told by ``called``."""
+        self.calls.welcomed(view("incoming", "ringing"))
+        self.assertIsNone(self.calls.present)
+
+    def test_another_call(self) -> None:
+        """The server's call takes the place of one of which it knows nothing."""
+        old = self.active()
+        self.calls.welcomed(view("incoming", "active", ROOM_2, OTHER))
+        self.assertEqual(("over", "over"), (old.state, old.reason))
+        self.assertEqual(ROOM_2, self.present().room_id)
+
+    def test_forgotten(self) -> None:
+        """Of a call of which the server knows nothing it may still be told; else it rings no more, and an active one
+        is said to be forgotten.
+        """
+        call = self.rung()
+        self.calls.welcomed(None)
+        self.calls.welcomed(None)
+        self.clock.advance(DOUBT)
+        self.assert_over(call, "forgotten")
+        call = self.active()
+        self.calls.welcomed(None)
+        self.clock.advance(DOUBT)
+        self.assertEqual(("active", True), (call.state, call.is_forgotten))
+        self.calls.welcomed(view("outgoing", "active"))
+        self.assertFalse(call.is_forgotten)
+        self.calls.welcomed(None)
+        self.hear("calling_be_hangup", room_id=ROOM, reason="connection_lost")
+        self.assert_over(call, "connection_lost")
+
+    def test_resuming(self) -> None:
+        """A call that was remembered is active, until the server says something else."""
+        call = self.calls.resume(view("incoming", "active"))
+        self.assertEqual(("incoming", "active", 1.0), (call.direction, call.state, call.answered_at))
+        self.hear("calling_be_hangup", room_id=ROOM, reason="expired")
+        self.assert_over(call, "expired")
+
+
+class PullTests(CallsCase):
+    """Taking over a call of another device."""
+
+    def pull(self) -> Call:
+        """Ask for it."""
+        call = self.calls.pull(ROOM)
+        self.assertEqual([{"type": "pull", "room_id": ROOM}], self.take_sent())
+        self.assertEqual(("calling", ROOM, ""), (call.state, call.room_id, call.peer.phone))
+        return call
+
+    def test_pulled(self) -> None:
+        """It is active when the server says so, also on a later connection."""
+        for fields in ({"id": "call-1"}, {}):
+            call = self.pull()
+            self.answer("call_success", room_id=ROOM, **fields)
+            self.assertEqual(("active", FRIEND), (call.state, call.peer))
+            self.calls.welcomed(view("incoming", "active"))
+            self.assertIs(call, self.present())
+            self.hear("calling_be_hangup", room_id=ROOM)
+
+    def test_not_to_be_had(self) -> None:
+        """It is over if the call is over, or the server refuses."""
+        call = self.pull()
+        self.hear("calling_be_hangup", room_id=ROOM, reason="expired")
+        self.assert_over(call, "expired")
+        call = self.pull()
+        self.hear("error", errorCode=2, id=self.request_id)
+        self.assert_over(call, "failed")
+
+    def test_errors_of_others(self) -> None:
+        """An error about anything else changes nothing."""
+        call = self.pull()
+        self.hear("error", errorCode=2)
+        self.hear("error", errorCode=2, id="call-0")
+        self.assertEqual("calling", call.state)
+
+
+class WaitingTests(CallsCase):
+    """Waiting for a call, and being told of it."""
+
+    def test_until(self) -> None:
+        """Who waits is told when it is so, or when it is over."""
+        call = self.place()
+        ringing, active, over = call.until("ringing"), call.until("active"), call.until("over")
+        self.answer("call_ringing", room_id=ROOM)
+        self.assertEqual("ringing", self.successResultOf(ringing))
+        self.assertNoResult(active)
+        self.hear("calling_be_hangup", room_id=ROOM)
+        self.assertEqual(("over", "over"), (self.successResultOf(active), self.successResultOf(over)))
+        self.assertEqual("over", self.successResultOf(call.until("active")))
+
+    def test_cancelled(self) -> None:
+        """Who waits no longer does not."""
+        waiting = self.place().until("active")
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.answer("call_success", room_id=ROOM)
+
+    def test_closed(self) -> None:
+        """When the device is closed nobody waits any more."""
+        waiting = self.rung().until("active")
+        self.calls.left()
+        self.assertEqual("ringing", self.successResultOf(waiting))
+
+    def test_who_is_told_may_act(self) -> None:
+        """What a listener does is told after what it was told of, and nothing of it is lost."""
+        self.react = lambda event: event.state == "over" and len(self.told) < 4 and self.calls.place(OTHER)
+        self.place().hang_up()
+        self.assertEqual(["outgoing calling", "outgoing over cancelled", "outgoing calling"], self.take_told())
+        self.ring(ROOM, FRIEND)
+        self.assertEqual("calling", self.present().state)
+
+    def test_a_listener_fails(self) -> None:
+        """It is logged, and the call goes on."""
+
+        def fail(_event: CallEvent) -> None:
+            raise ZeroDivisionError
+
+        self.react = fail
+        call = self.active()
+        self.assertEqual("active", self.successResultOf(call.until("active")))
+        self.assertEqual(2, len(self.flushLoggedErrors(ZeroDivisionError)))
+
+    def test_what_it_shows_of_itself(self) -> None:
+        """It does not show whom it is about."""
+        call = self.active()
+        call.hang_up()
+        self.assertEqual("<Call outgoing over hangup>", repr(call))

@@ -1,0 +1,184 @@
+"""A device of the client's: how it finds out that its connection is lost, and comes back."""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectError
+from twisted.python.failure import Failure
+from twisted.test.iosim import ConnectionCompleter
+
+from callnet.client import Unreachable
+from callnet.client.attendance import LONGEST_DELAY, TOO_SOON
+from callnet.client.device import ASK_EVERY, ASK_IN_CALL
+from callnet.client.line import DEAD_AFTER, FIRST_DELAY, LOOK_EVERY
+from tests.support.calls_case import FRIEND, ROOM
+from tests.support.device_case import DeviceCase
+
+
+class ComingBackTests(DeviceCase):
+    """How it comes back."""
+
+    def setUp(self) -> None:
+        """Let it be online."""
+        super().setUp()
+        self.connect_device()
+        self.events.clear()
+
+    def test_lost(self) -> None:
+        """It is offline, tries again soon, and is online; then it is told of what it missed."""
+        self.close(1001, "server going away")
+        self.assertEqual((1001, "server going away"), (self.device.loss.code, self.device.loss.reason))
+        self.assertFalse(self.is_trying())
+        self.wait(FIRST_DELAY * 1.5)
+        self.come()
+        self.assertEqual(["offline", "online"], self.states())
+
+    def test_again_and_again(self) -> None:
+        """The pauses grow to about a quarter of a minute, and none is like another."""
+        self.close(1001)
+        pauses = []
+        for _ in range(12):
+            begin = self.reactor.seconds()
+            while not self.is_trying():
+                self.wait(0.25)
+            pauses.append(self.reactor.seconds() - begin)
+            ConnectionCompleter(self.reactor).failOnce(Failure(ConnectError(string="nobody is there")))
+        expected = FIRST_DELAY
+        for pause in pauses:
+            self.assertTrue(expected * 0.5 <= pause <= expected * 1.5 + 0.25, pauses)
+            expected = min(2 * expected, LONGEST_DELAY)
+        self.assertGreater(len(set(pauses[-6:])), 1)
+        self.assertIsInstance(self.device.loss.error, Unreachable)
+
+    def test_when_to_come_again(self) -> None:
+        """A server that is full names a time, and is not asked before."""
+        self.close(1001)
+        self.server.refusal, self.server.retry_after = 503, "30"
+        self.wait(FIRST_DELAY * 1.5)
+        self.arrive()
+        self.wait(30)
+        self.assertFalse(self.is_trying())
+        self.wait(3)
+        self.assertTrue(self.is_trying())
+
+    def test_going_away(self) -> None:
+        """A server that goes away says when to come again, and is taken at its word, once."""
+        self.say("going_away", reconnect_in=7.5, deadline=1)
+        self.close(1001)
+        self.wait(7.25)
+        self.assertFalse(self.is_trying())
+        self.wait(0.25)
+        self.come()
+        self.close(1001)
+        self.wait(FIRST_DELAY * 1.5)
+        self.assertTrue(self.is_trying())
+
+    def test_displaced(self) -> None:
+        """The same device has connected elsewhere: this one stays away until it is told to connect."""
+        self.close(4409)
+        self.wait(60)
+        self.assertEqual((["elsewhere"], False), (self.states(), self.is_trying()))
+        self.connect_device()
+        self.assertEqual("online", self.device.state)
+
+    def test_token_revoked(self) -> None:
+        """When its token is no good any more it logs in again."""
+        self.wait(TOO_SOON)
+        self.close(4401)
+        self.come()
+        self.assertEqual(["a.b.c", "token-1"], self.tokens())
+        self.assertEqual(["offline", "online"], self.states())
+
+    def test_token_refused_again(self) -> None:
+        """A new token that is refused at once is not replaced at once: the server needs time."""
+        self.close(4401)
+        self.arrive()
+        self.close(4401)
+        self.assertEqual(1, len(self.logins.asked))
+        self.wait(LONGEST_DELAY * 1.5 + 1)
+        self.assertEqual(2, len(self.logins.asked))
+
+    def test_token_refused_by_status(self) -> None:
+        """A base server refuses a token before the socket is open, which comes to the same."""
+        self.close(1001)
+        self.server.refusal = 401
+        self.wait(FIRST_DELAY * 1.5)
+        self.arrive()
+        self.server.refusal = 0
+        self.come()
+        self.assertEqual("token-1", self.tokens()[-1])
+        self.assertEqual("online", self.device.state)
+
+    def test_logged_out(self) -> None:
+        """Who has logged out is off, and so is its call."""
+        call = self.device.place(*FRIEND)
+        assert call is not None
+        self.account.forget()
+        self.close(4401)
+        self.assertEqual((["off"], "revoked", True), (self.states(), call.reason, call.is_own_end))
+        self.assertFalse(self.is_trying())
+
+    def test_silence(self) -> None:
+        """A server that answers no question is given up: the path may be dead."""
+        self.device.check()
+        self.wait(DEAD_AFTER + LOOK_EVERY)
+        self.assertEqual(["offline"], self.states())
+
+    def test_no_welcome(self) -> None:
+        """An extended server that opens the socket and then says nothing is given up as well."""
+        self.close(1001)
+        self.wait(FIRST_DELAY * 1.5)
+        self.arrive()
+        self.wait(DEAD_AFTER - LOOK_EVERY)
+        self.assertFalse(self.is_trying())
+        self.wait(2 * LOOK_EVERY + FIRST_DELAY * 3)
+        self.assertTrue(self.is_trying())
+        self.assertEqual(["offline"], self.states())
+
+    def test_questions(self) -> None:
+        """It asks now and then whether the server lives, and more often in a call."""
+        self.wait(ASK_EVERY + LOOK_EVERY)
+        self.assertEqual(["ping"], self.heard())
+        self.say("pong")
+        self.device.place(*FRIEND)
+        self.wait(ASK_IN_CALL + LOOK_EVERY)
+        self.assertIn("ping", self.heard())
+
+    def test_what_was_not_said(self) -> None:
+        """What it wanted to say while it was offline it says when it is back, but for signals."""
+        call = self.device.place(*FRIEND)
+        assert call is not None
+        self.say("call_success", to_phone=FRIEND.phone, to_device_id=FRIEND.device_id, room_id=ROOM)
+        self.close(1001)
+        call.signal("lost")
+        call.hang_up()
+        self.heard()
+        self.wait(FIRST_DELAY * 1.5)
+        self.come()
+        self.assertEqual(["calling_hangup"], self.heard())
+
+    def test_the_call_goes_on(self) -> None:
+        """The call that the welcome names is its call."""
+        self.close(1001)
+        self.wait(FIRST_DELAY * 1.5)
+        self.arrive()
+        view = {"room_id": ROOM, "state": "active", "direction": "incoming"}
+        self.say("welcome", call={**view, "peer_phone": FRIEND.phone, "peer_device_id": FRIEND.device_id})
+        call = self.device.call
+        assert call is not None
+        self.assertEqual(("active", "incoming", FRIEND), (call.state, call.direction, call.peer))
+        self.assertEqual(["CallEvent", "StateEvent"], [type(event).__name__ for event in self.events[-2:]])
+
+
+class BaseTests(DeviceCase):
+    """At a server that knows the base protocol only."""
+
+    subprotocol = None
+
+    def test_silence(self) -> None:
+        """It asks by pings of the WebSocket, which every server answers; else it is given up."""
+        self.connect_device()
+        self.wait(3 * ASK_EVERY)
+        self.assertEqual("online", self.device.state)
+        self.server.answers_pings = False
+        self.wait(ASK_EVERY + DEAD_AFTER + 2 * LOOK_EVERY)
+        self.assertIn("offline", self.states())

@@ -1,0 +1,143 @@
+"""A device of the client's: how it connects, and what it tells."""
+
+from __future__ import annotations
+
+import json
+
+from callnet.client import EXTENDED, CallEvent, Device, Event, MissedEvent, PresenceEvent, SignalEvent
+from callnet.client.attendance import LONGEST_DELAY
+from callnet.model import DeviceAddress
+from tests.support.calls_case import FRIEND, ROOM
+from tests.support.device_case import DeviceCase
+
+
+class ConnectingTests(DeviceCase):
+    """How it connects."""
+
+    def test_extended(self) -> None:
+        """It offers the extended protocol, and is online when it is welcomed."""
+        self.assertEqual("off", self.device.state)
+        self.device.connect()
+        online = self.device.until("online")
+        self.arrive()
+        self.assertEqual(("connecting", [EXTENDED]), (self.device.state, self.server.requests[0].protocols))
+        calls = [{"room_id": ROOM, "device_id": "pad", "peer_phone": "1", "peer_device_id": "x", "answered_at": 1}, {}]
+        self.say("welcome", calls_of_phone=calls)
+        self.assertEqual("online", self.successResultOf(online))
+        self.assertEqual((True, ["connecting", "online"]), (self.device.is_extended, self.states()))
+        self.assertEqual([ROOM], [call.room_id for call in self.device.calls_of_phone])
+
+    def test_base(self) -> None:
+        """With a server that knows only the base protocol it is online at once, and sends no more than that knows."""
+        self.server.subprotocol = None
+        self.device.connect()
+        self.arrive()
+        self.assertEqual(("online", False), (self.device.state, self.device.is_extended))
+        self.device.place(*FRIEND)
+        self.settle()
+        self.assertEqual(
+            {"type": "call", "to_phone": FRIEND.phone, "to_device_id": FRIEND.device_id},
+            json.loads(self.server.heard[0]),
+        )
+        self.assertIsNone(self.device.pull(ROOM))
+
+    def test_not_offered(self) -> None:
+        """A device that is to be a base one offers nothing."""
+        self.device = Device(self.account, extended=False)
+        self.addCleanup(self.device.close)
+        self.device.connect()
+        self.arrive()
+        self.assertEqual(([], "online"), (self.server.requests[0].protocols, self.device.state))
+
+    def test_logging_in(self) -> None:
+        """Who is not logged in logs in first."""
+        self.account.forget()
+        self.device.connect()
+        self.come()
+        self.assertEqual((["/account/login"], ["token-1"]), (self.logins.asked, self.tokens()))
+        self.assertEqual("online", self.device.state)
+
+    def test_denied(self) -> None:
+        """Who may not log in with these words tries no more, and says why."""
+        for code in (2, 3, 5, 7):
+            self.account.forget()
+            self.logins.code = code
+            self.device.connect()
+            self.assertEqual("denied", self.device.state)
+            self.assertEqual("denied", self.successResultOf(self.device.until("online")))
+            assert self.device.denial is not None
+            self.assertEqual(code, self.device.denial.code)
+        self.assertEqual([], self.reactor.getDelayedCalls())
+
+    def test_logging_in_later(self) -> None:
+        """Whoever is told to ask later does, not before the time that was named."""
+        self.account.forget()
+        self.logins.code, self.logins.retry_after = 6, "20"
+        self.device.connect()
+        self.wait(20)
+        self.assertEqual(1, len(self.logins.asked))
+        self.logins.code, self.logins.retry_after = 1, None
+        self.wait(2)
+        self.assertEqual(2, len(self.logins.asked))
+        self.logins.code = 0
+        while not self.is_trying():
+            self.wait(0.25)
+        self.assertLess(self.reactor.seconds(), 22 + LONGEST_DELAY * 1.5 + 1)
+        self.come()
+        self.assertEqual("online", self.device.state)
+
+    def test_nothing_but_online(self) -> None:
+        """A device that is not online calls nobody, and takes no call over."""
+        self.assertEqual((None, None), (self.device.place(*FRIEND), self.device.pull(ROOM)))
+
+    def test_closing(self) -> None:
+        """Who leaves is gone when the socket is, and nothing is left of it."""
+        self.connect_device()
+        waiting = self.device.until("offline")
+        gone = self.device.close()
+        self.assertEqual("off", self.successResultOf(waiting))
+        self.settle()
+        self.successResultOf(gone)
+        self.assertEqual([], self.reactor.getDelayedCalls())
+
+    def test_closing_before_it_has_come(self) -> None:
+        """So it is if it had not come yet."""
+        self.device.connect()
+        self.successResultOf(self.device.close())
+        self.assertEqual([], self.reactor.getDelayedCalls())
+
+
+class EventTests(DeviceCase):
+    """What it tells."""
+
+    def setUp(self) -> None:
+        """Let it be online."""
+        super().setUp()
+        self.connect_device()
+        self.events.clear()
+
+    def test_events(self) -> None:
+        """Who comes and goes, what was missed, and what the other side says is told."""
+        self.say("presence", phone=FRIEND.phone, device_id=FRIEND.device_id, online=True)
+        missed = {"room_id": ROOM, "peer_phone": "1", "peer_device_id": "x", "device_id": "*", "started_at": 1.5}
+        self.say("missed", calls=[missed, {"odd": 1}])
+        call = self.device.place(*FRIEND)
+        self.say("call_success", to_phone=FRIEND.phone, to_device_id=FRIEND.device_id, room_id=ROOM)
+        self.say("signal", room_id=ROOM, data=[1])
+        self.say("signal", room_id=ROOM[::-1], data=[2])
+        presence, told, *_, said = self.events
+        self.assertEqual(PresenceEvent(DeviceAddress(*FRIEND), True), presence)
+        assert isinstance(told, MissedEvent)
+        self.assertEqual([(ROOM, 1.5)], [(one.room_id, one.started_at) for one in told.calls])
+        self.assertEqual(SignalEvent, type(said))
+        assert isinstance(said, SignalEvent)
+        self.assertEqual((call, [1]), (said.call, said.data))
+
+    def test_listening_no_longer(self) -> None:
+        """Who listens no longer is told nothing any more."""
+        events: list[Event] = []
+        stop = self.device.listen(events.append)
+        self.device.place(*FRIEND)
+        stop()
+        self.close(1001)
+        self.assertEqual([CallEvent], [type(event) for event in events])

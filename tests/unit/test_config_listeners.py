@@ -1,0 +1,153 @@
+"""Which listeners may be set, and what may not be opened to the network by mistake."""
+
+from __future__ import annotations
+
+from tests.unit.test_config import FileTestCase
+
+
+class ListenerTests(FileTestCase):
+    """Which listeners are taken."""
+
+    def refused(self, endpoint: str) -> str:
+        """What is said of an endpoint of the site."""
+        refusal = self.refusal(f"listeners.site = [{{ endpoint = '{endpoint}' }}]")
+        self.assertTrue(refusal.startswith("listeners.site[0].endpoint "), refusal)
+        return refusal
+
+    def test_those_that_only_this_machine_reaches(self) -> None:
+        """Those are taken that only this machine reaches."""
+        for endpoint in (
+            "tcp:8080:interface=127.0.0.1",
+            "tcp:port=8080:interface=127.3.2.1",
+            "tcp6:8080:interface=\\:\\:1",
+            "tcp:0:interface=127.0.0.1:backlog=5",
+            "unix:/run/callnet/site",
+            "systemd:domain=UNIX:name=site",
+        ):
+            settings = self.load(f"listeners.site = [{{ endpoint = '{endpoint}' }}]")
+            self.assertEqual(settings.listeners.site[0].endpoint, endpoint)
+
+    def test_with_open_enrolment_no_other_is_taken(self) -> None:
+        """With open enrolment no other is taken, nor one of which that is not known."""
+        for endpoint in (
+            "tcp:8080",
+            "tcp:8080:interface=0.0.0.0",
+            "tcp:8080:interface=10.0.0.5",
+            "tcp:8080:interface=example.org",
+            "tcp6:8080",
+            "systemd:domain=INET:name=site",
+        ):
+            self.assertIn("set accounts.open_enrolment_on_network = true", self.refused(endpoint))
+
+    def test_unless_the_operator_says_so(self) -> None:
+        """They are taken if the operator says so."""
+        for endpoint in ("tcp:8080", "tcp6:8080", "systemd:domain=INET:name=site"):
+            settings = self.load(
+                f"accounts.open_enrolment_on_network = true\nlisteners.site = [{{ endpoint = '{endpoint}' }}]"
+            )
+            self.assertEqual(settings.listeners.site[0].endpoint, endpoint)
+
+    def test_wrapping_endpoints_are_refused_with_the_setting_to_use(self) -> None:
+        """Wrapping endpoints are refused with the setting to use."""
+        self.assertIn("set tls = true beside it", self.refused("ssl:8080:privateKey=key.pem"))
+        self.assertIn("set tls = true beside it", self.refused("tls:8080"))
+        self.assertIn("beside it proxy_protocol", self.refused("haproxy:tcp:8080"))
+
+    def test_what_is_no_endpoint_is_refused(self) -> None:
+        """What is no endpoint is refused."""
+        for endpoint in ("", "8080", "tcp", "tcp:", "udp:8080", "stdio:"):
+            self.assertIn("must be an endpoint such as", self.refused(endpoint))
+
+    def test_a_port_is_a_number(self) -> None:
+        """A port is a number."""
+        for endpoint in ("tcp:http", "tcp:65536", "tcp:-1", "tcp6:٨٠"):
+            self.assertIn("the port must be a number from 0 to 65535", self.refused(endpoint))
+
+    def test_there_must_be_one(self) -> None:
+        """There must be at least one for devices or pages."""
+        self.assertIn("at least one", self.refusal("listeners = { account = [], signaling = [], site = [] }"))
+
+
+class AdminTests(FileTestCase):
+    """The operator's listener, where nobody is asked for a key."""
+
+    def admin(self, endpoint: str, peers: str = "[]") -> str:
+        """The settings of one."""
+        return (
+            "accounts.open_enrolment_on_network = true\n"
+            f"listeners.admin = [{{ endpoint = '{endpoint}', proxy_protocol = {peers} }}]"
+        )
+
+    def test_only_this_machine_reaches_it(self) -> None:
+        """Only this machine reaches it, whoever may enrol."""
+        for endpoint in ("tcp:8084:interface=127.0.0.1", "unix:/run/callnet/admin", "systemd:domain=UNIX:name=admin"):
+            self.load(self.admin(endpoint))
+        for endpoint in ("tcp:8084", "tcp:8084:interface=10.0.0.5", "tcp6:8084", "systemd:domain=INET:name=admin"):
+            self.assertRegex(
+                self.refusal(self.admin(endpoint)),
+                r"^listeners\.admin\[0\]\.endpoint '\S+' is open to the network, and not everything there asks",
+            )
+
+    def test_or_the_load_balancers_alone(self) -> None:
+        """Or those may connect that are named, which are to be the load balancers that look whether it is ready."""
+        settings = self.load(self.admin("tcp:8084:interface=10.0.0.5", '["10.0.0.2", "10.0.0.3"]'))
+        self.assertEqual(settings.listeners.admin[0].proxy_protocol, ("10.0.0.2", "10.0.0.3"))
+
+    def test_there_may_be_none(self) -> None:
+        """There may be none; but it alone serves nobody."""
+        self.assertEqual(self.load("listeners.admin = []").listeners.admin, ())
+        self.assertRegex(
+            self.refusal("listeners = { account = [], signaling = [], site = [] }"),
+            "^listeners: at least one of account, signaling and site",
+        )
+
+
+class ProxyTests(FileTestCase):
+    """From where a PROXY header is believed."""
+
+    open = "accounts.open_enrolment_on_network = true\n"
+
+    def listener(self, endpoint: str, peers: str) -> str:
+        """The settings of a listener for devices, and another one before it."""
+        first = '{ endpoint = "tcp:0:interface=127.0.0.1" }'
+        return f"listeners.signaling = [{first}, {{ endpoint = '{endpoint}', proxy_protocol = {peers} }}]"
+
+    def refused(self, endpoint: str, peers: str) -> str:
+        """What is said of the networks of that listener, after their key."""
+        key, _, said = self.refusal(self.open + self.listener(endpoint, peers)).partition(" must be ")
+        self.assertEqual(key, "listeners.signaling[1].proxy_protocol[1]")
+        return said
+
+    def test_from_networks_and_from_single_addresses(self) -> None:
+        """It is believed from networks and from single addresses, of either kind."""
+        peers = ("10.0.0.0/8", "192.0.2.7", "fd00::/8", "2001:db8::1", "0.0.0.0/0")
+        listed = str(list(peers))
+        settings = self.load(self.open + self.listener("tcp:8082", listed))
+        self.assertEqual(settings.listeners.signaling[1].proxy_protocol, peers)
+
+    def test_a_mistake_is_told_with_its_place(self) -> None:
+        """A mistake is told with its place, and is not repeated."""
+        for wrong in ("10.0.0.1/8", "10.0.0", "example.org", "", "unix", "10.0.0.0/33", "*"):
+            said = self.refused("tcp:8082", f"['10.0.0.0/8', '{wrong}']")
+            self.assertRegex(said, "^a network such as 10")
+        self.assertEqual(
+            self.refusal(self.listener("tcp:8082", '"10.0.0.0/8"')),
+            "listeners.signaling[1].proxy_protocol must be an array, and each entry a string",
+        )
+
+    def test_whoever_reaches_a_unix_socket(self) -> None:
+        """Beside a UNIX socket stands one word for whoever can reach it, since they have no addresses."""
+        for endpoint in ("unix:/run/callnet/signaling", "systemd:domain=UNIX:name=signaling"):
+            self.load(self.open + self.listener(endpoint, '["unix"]'))
+            self.assertEqual(
+                self.refused(endpoint, '["unix", "10.0.0.0/8"]'),
+                '"unix" here: whoever can reach the socket is believed',
+            )
+
+    def test_with_open_enrolment_the_operator_must_say_so(self) -> None:
+        """What comes through a proxy comes from the network, which the operator must have meant."""
+        for endpoint, peers in (("tcp:8082:interface=127.0.0.1", '["127.0.0.1"]'), ("unix:/s", '["unix"]')):
+            self.assertRegex(
+                self.refusal(self.listener(endpoint, peers)),
+                r"^listeners\.signaling\[1\]\.proxy_protocol opens it to the network, and .*: leave it out, or set ",
+            )

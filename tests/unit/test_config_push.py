@@ -1,0 +1,157 @@
+"""The settings of how devices are woken, and what a daemon makes of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from callnet.config import PushSettings
+from callnet.model import DeviceAddress
+from callnet.operations.urgent import Fate
+from callnet.push.waker import AGAIN, Waker
+from tests.support.push_browser import Browser
+from tests.support.tap_case import DaemonTestCase
+from tests.unit.test_config import ENVIRON, FileTestCase
+from tests.unit.test_push_outside import Names
+
+HOSTS = 'push.allowed_hosts = ["push.example.org"]\n'
+SUBJECT = 'push.subject = "mailto:ops@example.org"\n'
+GATEWAY = 'push.gateway.url = "https://wake.example.org/"\n'
+SECRET = f'push.gateway.secret = "{"x" * 32}"\n'
+
+
+class PushSettingsTests(FileTestCase):
+    """``[push]``."""
+
+    def test_nobody_is_woken(self) -> None:
+        """Without settings nobody is woken."""
+        settings = self.load("")
+        self.assertEqual(PushSettings(vapid_key_file=settings.push.vapid_key_file), settings.push)
+        self.assertEqual("/home/someone/.local/state/callnet/vapid.key", settings.push.vapid_key_file)
+
+    def test_key_file(self) -> None:
+        """Where the key is does not depend on where the daemon goes later."""
+        self.assertEqual(str(Path.cwd() / "k"), self.load("push.vapid_key_file = 'k'", ENVIRON).push.vapid_key_file)
+
+    def test_hosts(self) -> None:
+        """Hosts are names in lower case, perhaps with a port, or all below a name."""
+        for host in ("push.example.org", "*.notify.windows.com", "a-1.b", "push", "push.example.org:8443", "x1.y2z"):
+            settings = self.load(f'{SUBJECT}push.allowed_hosts = ["{host}"]')
+            self.assertEqual((host,), settings.push.allowed_hosts)
+        for host in (
+            "",
+            "*",
+            "*.",
+            "Push.example.org",
+            "https://push.example.org",
+            "push.example.org/x",
+            "push.example.org.",
+            "push..org",
+            "a.*.org",
+            "x*.org",
+            "-a.org",
+            "127.0.0.1",
+            "[::1]",
+            "::1",
+            "push.example.org:0",
+            "push.example.org:x",
+            "push.example.org:123456",
+            "user@push.example.org",
+            "a b",
+            "a\\n",
+            "é.org",
+            "a" * 64,
+            "a." * 150 + "a",
+        ):
+            refusal = self.refusal(f'{SUBJECT}push.allowed_hosts = ["push.example.org", "{host}"]')
+            self.assertEqual(
+                'push.allowed_hosts[1] must be a host such as "push.example.org", or "*.example.org" for all below it,'
+                " in lower case",
+                refusal,
+                host,
+            )
+
+    def test_subject(self) -> None:
+        """Web Push needs somebody whom push services may write to."""
+        self.assertIn("push.subject must say whom", self.refusal(HOSTS))
+        for subject in ("mailto:ops@example.org", "https://example.org/contact"):
+            self.assertEqual(subject, self.load(f'{HOSTS}push.subject = "{subject}"').push.subject)
+        for subject in ("ops@example.org", "mailto:", "mailto:ops", "http://example.org", "https://", "mailto:a@b c"):
+            self.assertIn("push.subject must be who answers", self.refusal(f'push.subject = "{subject}"'), subject)
+
+    def test_gateway(self) -> None:
+        """A gateway needs a secret."""
+        for secret in ("", f'push.gateway.secret = "{"x" * 31}"'):
+            self.assertEqual("push.gateway.secret must have at least 32 characters", self.refusal(GATEWAY + secret))
+        self.assertEqual("https://wake.example.org/", self.load(GATEWAY + SECRET).push.gateway.url)
+        for wrong in ("ftp://x", "wake.example.org", "https://a b"):
+            self.assertIn("push.gateway.url must be", self.refusal(f'push.gateway.url = "{wrong}"'))
+
+
+class PushDaemonTests(DaemonTestCase):
+    """A daemon with these settings."""
+
+    def test_key(self) -> None:
+        """Where there is Web Push the key is made at the first start, and stays."""
+        self.compose()
+        path = os.path.join(self.state_dir, "vapid.key")
+        self.assertFalse(os.path.exists(path))
+        self.compose(HOSTS + SUBJECT)
+        key = Path(path).read_bytes()
+        self.assertEqual(0o600, os.stat(path).st_mode & 0o777)
+        self.compose(HOSTS + SUBJECT)
+        self.assertEqual(key, Path(path).read_bytes())
+
+    def test_bad_key(self) -> None:
+        """A key that is no good stops the start."""
+        self.compose()
+        Path(self.state_dir, "vapid.key").write_bytes(b"x")
+        os.chmod(os.path.join(self.state_dir, "vapid.key"), 0o600)
+        self.assertIn("push.vapid_key_file", self.refusal(HOSTS + SUBJECT))
+
+    def test_served(self) -> None:
+        """Devices register at the account service and at the site; what became of wakes is counted."""
+        daemon = self.compose(GATEWAY + SECRET)
+        self.begin(daemon)
+        self.addCleanup(daemon.stopService)
+        token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
+        for port in (8083, 8080):
+            answer = self.post(port, "/devices/push", token=token, kind="webhook", target="x")
+            self.assertEqual(0, answer["errorCode"], answer)
+        families = self.successResultOf(daemon.observed.families())
+        self.assertEqual(["callnet_wakes"], [family.name for family in families if "wake" in family.name])
+
+    def test_not_offered(self) -> None:
+        """What the operator has not set up a device cannot register for."""
+        daemon = self.compose()
+        self.begin(daemon)
+        self.addCleanup(daemon.stopService)
+        token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
+        for kind in ("webhook", "webpush"):
+            answer = self.post(8083, "/devices/push", token=token, kind=kind, target="x")
+            self.assertEqual(2, answer["errorCode"])
+            self.assertIn("there is no", answer["message"])
+
+    def test_who_is_connected_to(self) -> None:
+        """A daemon connects to addresses in the world alone."""
+        names = Names()
+        self.reactor.nameResolver = names
+        daemon = self.compose(HOSTS + SUBJECT)
+        self.begin(daemon)
+        self.addCleanup(daemon.stopService)
+        token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
+        target = Browser().target("https://push.example.org/x")
+        self.assertEqual(0, self.post(8083, "/devices/push", token=token, kind="webpush", target=target)["errorCode"])
+        (waker,) = (each for each in daemon._impatient if isinstance(each, Waker))
+        tv = DeviceAddress("13651884967", "tv")
+        names.answers = [["127.0.0.1"], ["8.8.8.8"]]
+        inside = waker.wake(tv, "13651884968", "", 0.9)
+        while not inside.called:
+            self.reactor.take_thread()
+        self.assertIs(Fate.FAILED, self.successResultOf(inside))
+        self.assertEqual([], self.reactor.tcpClients)
+        self.reactor.advance(AGAIN)
+        self.assertNoResult(waker.wake(tv, "13651884968", "", 0.9))
+        while not self.reactor.tcpClients:
+            self.reactor.take_thread()
+        self.assertEqual([("8.8.8.8", 443)], [(client[0], client[1]) for client in self.reactor.tcpClients])

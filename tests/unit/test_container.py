@@ -1,0 +1,59 @@
+"""The recipe of the container, and the settings that it brings."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.config import Settings
+from callnet.config_file import load
+from callnet.running import places
+from harness import ROOT
+
+RECIPE: Final = (ROOT / "Containerfile").read_text().replace("\\\n", "")
+SETTINGS: Final = "etc/callnet.container.toml"
+
+
+def instructions(word: str) -> list[str]:
+    """What stands after a word at the beginning of a line."""
+    return re.findall(rf"^{word} (.*)$", RECIPE, re.MULTILINE)
+
+
+class ContainerTests(SynchronousTestCase):
+    """``Containerfile`` and ``etc/callnet.container.toml``."""
+
+    def settings(self) -> Settings:
+        """The settings of the image."""
+        return load(str(ROOT / SETTINGS), {"STATE_DIRECTORY": "/var/lib/callnet"})
+
+    def test_what_is_offered(self) -> None:
+        """The services are offered on all addresses, at the ports that the recipe names, to devices that are known."""
+        settings = self.settings()
+        served = [listener.endpoint for key, listener in settings.listeners.keyed() if "admin" not in key]
+        [ports] = instructions("EXPOSE")
+        self.assertEqual(sorted(served), [f"tcp:{port}" for port in ports.split()])
+        self.assertEqual(settings.accounts.enrolment, "known")
+
+    def test_how_it_is(self) -> None:
+        """Its health is asked where the operator's listener is."""
+        [check] = instructions("HEALTHCHECK")
+        command = json.loads(check.partition("CMD ")[2])
+        self.assertIn(f"urlopen('{places(self.settings().listeners)[0]}/healthz'", command[-1])
+
+    def test_what_is_copied(self) -> None:
+        """What the recipe copies is there, and is let through to where an image is built."""
+        let_through = re.findall(r"^!(\S+)$", (ROOT / ".containerignore").read_text(), re.MULTILINE)
+        copied = [name for words in instructions("COPY") if "--from" not in words for name in words.split()[:-1]]
+        self.assertIn(SETTINGS, copied)
+        self.assertEqual(sorted(copied), sorted(let_through))
+        for name in copied:
+            self.assertTrue((ROOT / name).exists(), name)
+
+    def test_no_shell(self) -> None:
+        """Each command is an array of words: there is no shell in between that could read anything into them."""
+        for word in ("RUN", "CMD"):
+            for command in instructions(word):
+                self.assertIsInstance(json.loads(command), list)

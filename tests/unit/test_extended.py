@@ -1,0 +1,213 @@
+"""The extended protocol, ``callnet.v2``, on the wire (protocol §2.5)."""
+
+from __future__ import annotations
+
+import json
+
+from callnet.model import DeviceAddress
+from tests.support.extended_case import ANN, DOB, PAD, TV, ExtendedCase
+
+
+class HandshakeTests(ExtendedCase):
+    """Who is extended."""
+
+    def offer(self, offered: str, token: str | None = None) -> str:
+        """The head of the answer to a handshake that offers subprotocols."""
+        token = token or self.world.tokens.issue(ANN)
+        return self.world.ask(f"/socket.io?token={token}", {"Sec-WebSocket-Protocol": offered}).head
+
+    def test_chosen(self) -> None:
+        """Whoever offers `callnet.v2`, be it among others, is answered with it."""
+        for offered in ("callnet.v2", "chat, callnet.v2", "callnet.v2,callnet.v1"):
+            self.assertIn("Sec-WebSocket-Protocol: callnet.v2\r\n", self.offer(offered))
+
+    def test_not_chosen(self) -> None:
+        """Whoever offers something else is a base client."""
+        for offered in ("callnet.v1", "callnet.v22", "chat"):
+            head = self.offer(offered)
+            self.assertIn("101", head)
+            self.assertNotIn("Sec-WebSocket-Protocol", head)
+
+    def test_bad_token(self) -> None:
+        """A client with a bad token is let in and closed with 4401: a browser cannot see a status."""
+        wire = self.world.ask("/socket.io?token=none", {"Sec-WebSocket-Protocol": "callnet.v2"})
+        self.assertEqual((101, 4401), (wire.status, wire.close_code))
+
+    def test_bad_token_that_talks(self) -> None:
+        """What such a client says before it is closed is not looked at."""
+        wire = self.world.connect()
+        wire.handshake("/socket.io?token=none", {"Sec-WebSocket-Protocol": "callnet.v2"})
+        wire.frame(1, b'{"type":"ping"}')
+        self.world.settle()
+        self.assertEqual(4401, wire.close_code)
+
+
+class WelcomeTests(ExtendedCase):
+    """The first frame on a connection."""
+
+    def test_alone(self) -> None:
+        """It names the device, the time, and how often to ping."""
+        self.world.clock.advance(5)
+        self.extended(ANN)
+        self.assertEqual(
+            {
+                "type": "welcome",
+                "phone": ANN.phone,
+                "device_id": ANN.device_id,
+                "server_time": 5.0,
+                "ping_every": 20,
+                "ice_servers": [],
+                "calls_of_phone": [],
+            },
+            self.welcome,
+        )
+
+    def test_in_a_call(self) -> None:
+        """It shows the call that the device is in, which goes on."""
+        ann, tv = self.extended(ANN), self.world.device(*TV)
+        room = self.talk(ann, tv)
+        ann.leave()
+        self.world.advance(1)
+        self.extended(ANN)
+        call = self.welcome["call"]
+        self.assertEqual((room, "active", "outgoing"), (call["room_id"], call["state"], call["direction"]))
+        self.assertEqual(TV, (call["peer_phone"], call["peer_device_id"]))
+        self.assertIn(room, call["page"])
+
+    def test_ringing(self) -> None:
+        """A device that is being rung is welcomed first, then told `called`."""
+        ann, tv = self.world.device(*ANN), self.extended(TV)
+        room = self.rings(ann, tv)
+        tv.leave()
+        welcome, called = self.world.extended(*TV).heard()
+        self.assertEqual(("ringing", "incoming"), (welcome["call"]["state"], welcome["call"]["direction"]))
+        self.assertEqual(("called", room), (called["type"], called["room_id"]))
+
+    def test_calls_of_phone(self) -> None:
+        """Active calls of the phone's other devices are shown to a claimed device, and to no other."""
+        ann, tv = self.world.device(*ANN), self.world.device(*TV)
+        room = self.talk(ann, tv)
+        self.extended(PAD)
+        self.assertEqual([], self.welcome["calls_of_phone"])
+        self.extended(PAD, claimed=True)
+        (call,) = self.welcome["calls_of_phone"]
+        self.assertEqual((room, TV.device_id), (call["room_id"], call["device_id"]))
+        self.assertEqual(ANN, (call["peer_phone"], call["peer_device_id"]))
+
+    def test_base_clients(self) -> None:
+        """Base clients are not welcomed."""
+        self.assertEqual([], self.world.device(*ANN).heard())
+
+
+class IdTests(ExtendedCase):
+    """What answers a request carries its `id`."""
+
+    def setUp(self) -> None:
+        """Ann is extended."""
+        super().setUp()
+        self.ann = self.extended(ANN)
+
+    def test_outcomes(self) -> None:
+        """So does the outcome of a call."""
+        self.ann.say("call", to_phone=TV.phone, to_device_id=TV.device_id, id="a")
+        self.assertEqual(("call_failed", "a"), (self.ann.hears()["type"], "a"))
+        tv = self.world.device(*TV)
+        for answer, kind in (("called_refuse", "call_refuse"), ("called_success", "call_success")):
+            self.ann.say("call", to_phone=TV.phone, to_device_id=TV.device_id, id=kind)
+            tv.say(answer, from_phone="", from_device_id="", room_id=tv.hears()["room_id"])
+            self.assertEqual((kind, kind), (self.ann.heard()[-1]["type"], kind))
+
+    def test_errors(self) -> None:
+        """So do errors, as far as it can be read."""
+        for fields in (
+            {"type": "what", "id": "7"},
+            {"id": "7"},
+            {"type": "called_success", "id": "7"},
+            {"type": "signal", "room_id": "x", "data": 1, "id": "7"},
+            {"type": "call", "to_phone": "", "id": "7"},
+        ):
+            self.ann.say_raw(json.dumps(fields).encode())
+            self.assertEqual("7", self.ann.hears()["id"], fields)
+
+    def test_late_answers(self) -> None:
+        """So does what a late answer is told."""
+        self.ann.say("called_success", from_phone="1", from_device_id="2", room_id="0" * 32, id="late")
+        answer = self.ann.hears()
+        self.assertEqual(("calling_be_hangup", "late"), (answer["type"], answer["id"]))
+
+    def test_bad_ids(self) -> None:
+        """An id that is no text of up to 64 characters is an error."""
+        for wrong in (7, "x" * 65, None, "a\n"):
+            self.ann.say("ping", id=wrong)
+            answer = self.ann.hears()
+            self.assertEqual("ping: id must be a string of up to 64 characters", answer["message"])
+            self.assertNotIn("id", answer)
+
+    def test_base_clients(self) -> None:
+        """Of a base client it is a field that nobody knows."""
+        tv = self.world.device(*TV)
+        for anything in ("a", 7, None):
+            tv.say("call", to_phone=DOB.phone, to_device_id=DOB.device_id, id=anything)
+            self.assertEqual({"type", "to_phone", "to_device_id", "reason", "message"}, set(tv.hears()))
+
+
+class PingTests(ExtendedCase):
+    """Pings in text."""
+
+    def test_echo(self) -> None:
+        """`pong` has what `ping` had."""
+        ann = self.extended(ANN)
+        times: tuple[float | str, ...] = (1, 2.5, "now")
+        for t in times:
+            ann.say("ping", t=t, id="p")
+            self.assertEqual({"type": "pong", "t": t, "id": "p"}, ann.hears())
+        ann.say("ping")
+        self.assertEqual({"type": "pong"}, ann.hears())
+
+    def test_bad(self) -> None:
+        """`t` is a number or a short text."""
+        ann = self.extended(ANN)
+        wrong: tuple[object, ...] = ([], {"a": 1}, True, "x" * 65)
+        for t in wrong:
+            ann.say("ping", t=t)
+            self.assertEqual("error", ann.hears()["type"], t)
+
+
+class BadFramesTests(ExtendedCase):
+    """Extended clients are new: they have no old habits."""
+
+    def test_too_many(self) -> None:
+        """The 21st bad frame in a minute closes the socket; unknown types count."""
+        ann = self.extended(ANN)
+        for _ in range(20):
+            ann.say("what")
+        self.assertEqual(20, len(ann.heard()))
+        ann.say("what")
+        self.assertEqual(4400, ann.close_code)
+
+
+class GoingAwayTests(ExtendedCase):
+    """The server stops."""
+
+    def test_told(self) -> None:
+        """Extended clients are told when to come again, each at another time; base clients are just closed."""
+        devices = [self.extended(DeviceAddress(f"1365188490{n}", "a")) for n in range(5)]
+        base = self.world.device(*ANN)
+        self.world.signaling.shut_down()
+        self.world.settle()
+        told = [device.hears() for device in devices]
+        self.assertEqual({"going_away"}, {message["type"] for message in told})
+        times = [message["reconnect_in"] for message in told]
+        self.assertTrue(all(1 <= time <= 10 for time in times), times)
+        self.assertEqual(5, len(set(times)))
+        self.assertEqual([], base.heard())
+        self.assertEqual({1001}, {device.close_code for device in [*devices, base]})
+
+    def test_in_a_call(self) -> None:
+        """Who is in a call is to come again within half a second: there is somebody on the other side."""
+        ann, tv = devices = self.extended(ANN), self.extended(TV)
+        self.talk(ann, tv)
+        self.world.signaling.shut_down()
+        self.world.settle()
+        times = [device.hears()["reconnect_in"] for device in devices]
+        self.assertTrue(all(0 <= time <= 0.5 for time in times), times)

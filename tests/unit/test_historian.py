@@ -1,0 +1,366 @@
+"""What has ended is written down, once a second."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from callnet.accounts import call_events, history
+from callnet.accounts.call_events import CallEvents
+from callnet.accounts.history import Historian
+from callnet.cluster import ended
+from callnet.cluster.ended import EndedHere
+from callnet.config import WebhookEvent, WebhookSettings
+from callnet.errors import Unavailable
+from callnet.history_interfaces import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Tried
+from callnet.model import Reason, RoomId
+from callnet.records import CallRecord, CallState, Changes
+from tests.support.people_case import ANN, TV
+
+DAY: Final = 86400.0
+
+
+def call(number: int, state: CallState = CallState.OVER) -> CallRecord:
+    """A call."""
+    room = RoomId(f"{number:032x}")
+    return CallRecord(room, 3, state, ANN, TV, (TV,), (), 1.0, None, reason=Reason.CANCELLED, ended_at=2.0)
+
+
+@implementer(IHistory)
+class SlowHistory:
+    """A database that answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+        self.asked: list[tuple[Sequence[PastCall], Deferred[None]]] = []
+        self.forgotten: list[float] = []
+
+    def write(self, calls: Sequence[PastCall]) -> Deferred[None]:
+        """See :meth:`IHistory.write`."""
+        self.asked.append((calls, Deferred()))
+        return self.asked[-1][1]
+
+    def past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Deferred[Sequence[PastCall]]:
+        """See :meth:`IHistory.past_calls`."""
+        raise NotImplementedError
+
+    def forget(self, before: float) -> Deferred[None]:
+        """See :meth:`IHistory.forget`."""
+        self.forgotten.append(before)
+        return succeed(None)
+
+    def answer(self) -> int:
+        """Write what was to be written; how many calls that were."""
+        calls, answer = self.asked.pop(0)
+        self.written += [one.room for one in calls]
+        answer.callback(None)
+        return len(calls) // 2
+
+    def fail(self, error: Exception) -> None:
+        """Do not."""
+        self.asked.pop(0)[1].errback(Failure(error))
+
+
+@implementer(IOutbox)
+class MarkedOutbox:
+    """Takes events, unless the test says no."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.written: list[tuple[str, str]] = []
+
+    def write(self, events: Sequence[OutboxEvent], now: float) -> Deferred[None]:  # noqa: ARG002
+        """See :meth:`IOutbox.write`."""
+        if self.error is not None:
+            return fail(self.error)
+        self.written += [(event.event, json.loads(event.body)["called"]["device_id"]) for event in events]
+        return succeed(None)
+
+    def take(self, most: int, now: float, until: float) -> Deferred[Sequence[DueEvent]]:
+        """See :meth:`IOutbox.take`."""
+        raise NotImplementedError
+
+    def settle(self, tried: Sequence[Tried], now: float) -> Deferred[None]:
+        """See :meth:`IOutbox.settle`."""
+        raise NotImplementedError
+
+    def count(self, most: int) -> Deferred[tuple[int, int]]:
+        """See :meth:`IOutbox.count`."""
+        raise NotImplementedError
+
+    def forget(self, done: float, dead: float) -> Deferred[None]:
+        """See :meth:`IOutbox.forget`."""
+        raise NotImplementedError
+
+
+class HistorianTests(SynchronousTestCase):
+    """One process."""
+
+    def setUp(self) -> None:
+        """Begin."""
+        self.clock, self.ended, self.history, self.outbox = (
+            Clock(),
+            EndedHere(lambda moment: moment),
+            SlowHistory(),
+            MarkedOutbox(),
+        )
+        self.begin(days=90)
+
+    def begin(self, days: int, *told: WebhookEvent) -> None:
+        """Begin to look."""
+        self.events = CallEvents(self.outbox, told, self.now)
+        self.historian = Historian(self.ended, self.history, self.events, self.clock, self.now, days)
+        self.historian.start()
+
+    def now(self) -> float:
+        """The time."""
+        return 1000 * DAY + self.clock.seconds()
+
+    def end(self, *numbers: int) -> None:
+        """Let calls end."""
+        self.ended.committed(Changes(calls=[call(number) for number in numbers]))
+
+    def rooms(self) -> list[int]:
+        """The calls that were written down, two rows each."""
+        self.assertEqual(self.history.written[::2], self.history.written[1::2])
+        return [int(room, 16) for room in self.history.written[::2]]
+
+    def test_written(self) -> None:
+        """What has ended is written down within a second, both sides, and once."""
+        self.ended.committed(Changes(calls=[call(7, CallState.ACTIVE)]))
+        self.end(1, 2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(2, self.history.answer())
+        self.end(3)
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(([1, 2, 3], []), (self.rooms(), self.history.asked))
+
+    def test_ended_meanwhile(self) -> None:
+        """What ends while the database is at work waits for its turn."""
+        self.end(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.end(2)
+        self.clock.advance(5)
+        self.assertEqual(1, len(self.history.asked))
+        self.history.answer()
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.assertEqual([1, 2], self.rooms())
+
+    def test_many(self) -> None:
+        """So many are written together; the rest follows at once."""
+        self.patch(history, "AT_ONCE", 3)
+        self.end(*range(7))
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual([3, 3, 1], [self.history.answer() for _ in range(3)])
+        self.assertEqual((list(range(7)), []), (self.rooms(), self.history.asked))
+
+    def test_away_in_the_end(self) -> None:
+        """If the database is away when the daemon stops, it says that the last calls are not written down."""
+        self.end(1)
+        stopped = self.historian.stop()
+        with capturedLogs() as events:
+            self.history.fail(Unavailable("the database cannot be reached"))
+        self.successResultOf(stopped)
+        [told] = map(formatEvent, events)
+        self.assertEqual("stopped before the last calls were written down: the database cannot be reached", told)
+
+    def test_away(self) -> None:
+        """While the database is away nothing is lost."""
+        self.end(1)
+        for number in (2, 3):
+            self.clock.advance(history.WRITE_EVERY)
+            self.history.fail(Unavailable("away"))
+            self.end(number)
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.assertEqual([1, 2, 3], self.rooms())
+
+    def test_too_many(self) -> None:
+        """Of too many the oldest are lost, which the log says once; none is written twice."""
+        self.patch(ended, "KEPT_MAX", 3)
+        self.end(1, 2)
+        self.clock.advance(history.WRITE_EVERY)
+        with capturedLogs() as events:
+            self.end(3, 4)
+            self.end(5)
+        self.assertEqual(1, len(events))
+        self.assertIn("the history loses the oldest", str(events[0]["log_format"]))
+        self.assertEqual(2, self.ended.dropped)
+        self.history.answer()
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.assertEqual([1, 2, 3, 4, 5], self.rooms())
+
+    def test_too_many_for_long(self) -> None:
+        """While the database is too slow for all of them the log says so once, and again when that comes back."""
+        self.patch(ended, "KEPT_MAX", 3)
+        self.patch(history, "AT_ONCE", 2)
+        with capturedLogs() as events:
+            self.end(1, 2, 3, 4)
+            self.clock.advance(history.WRITE_EVERY)
+            self.history.answer()
+            self.end(5, 6, 7)
+            self.assertEqual(1, len(events))
+            for _ in range(2):
+                self.clock.advance(history.WRITE_EVERY)
+                while self.history.asked:
+                    self.history.answer()
+            self.end(8, 9, 10, 11)
+        self.assertEqual(2, len(events))
+
+    def test_a_fault(self) -> None:
+        """Calls that cannot be written for another reason keep no others from being written."""
+        self.end(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.fail(KeyError("ours"))
+        self.assertEqual(1, len(self.flushLoggedErrors(KeyError)))
+        self.end(2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.assertEqual([2], self.rooms())
+
+    def test_stop(self) -> None:
+        """Before the end what has ended until then is written down."""
+        self.end(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.end(2)
+        stopped = self.historian.stop()
+        self.assertNoResult(stopped)
+        self.history.answer()
+        self.assertNoResult(stopped)
+        self.history.answer()
+        self.successResultOf(stopped)
+        self.assertEqual([1, 2], self.rooms())
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_forget(self) -> None:
+        """What is older than it may be is removed at the start, and each hour."""
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual([910 * DAY], self.history.forgotten)
+        for _ in range(3605):
+            self.clock.advance(1)
+        self.assertEqual(2, len(self.history.forgotten))
+
+    def test_none(self) -> None:
+        """Where no history is kept nothing is written down, nor kept in memory, nor removed."""
+        self.historian.stop()
+        self.history.forgotten.clear()
+        self.begin(days=0)
+        self.end(1, 2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(([], [], []), (self.history.asked, self.history.written, self.history.forgotten))
+        self.assertEqual([], self.successResultOf(self.ended.take(10)))
+
+    def test_nobody_is_told(self) -> None:
+        """Where nobody is told nothing is kept of calls that go on, and nothing written down to be told."""
+        self.begin_again_telling_nobody()
+        self.events.notice(call(1, CallState.RINGING))
+        self.assertEqual([], self.events.take_noticed(10))
+        self.end(2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.assertEqual([], self.outbox.written)
+
+    def begin_again_telling_nobody(self) -> None:
+        """Begin to look anew."""
+        self.historian.stop()
+        HistorianTests.begin(self, 90)
+
+
+class EventsTests(HistorianTests):
+    """The same, and what is to be told is written down besides."""
+
+    def begin(self, days: int, *told: WebhookEvent) -> None:
+        """Begin to look."""
+        super().begin(days, *(told or WebhookSettings().events))
+
+    def events_written(self) -> list[str]:
+        """The events that were written down since this was asked."""
+        written, self.outbox.written = self.outbox.written, []
+        return [event for event, _ in written]
+
+    def notice(self, *numbers: int) -> None:
+        """Have calls begin to ring."""
+        for number in numbers:
+            self.events.notice(replace(call(number, CallState.RINGING), reason=None, ended_at=None))
+
+    def test_told(self) -> None:
+        """A call that rings is told within a second; its end is told with what was not told before."""
+        self.notice(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(["call_started"], self.events_written())
+        self.end(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual([], self.events_written())
+        self.history.answer()
+        self.assertEqual(["call_started", "call_ended", "call_missed"], self.events_written())
+
+    def test_told_without_a_history(self) -> None:
+        """Where no history is kept all is told."""
+        self.historian.stop()
+        self.begin(0)
+        self.end(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(["call_started", "call_ended", "call_missed"], self.events_written())
+        self.assertEqual([], self.successResultOf(self.ended.take(10)))
+
+    def test_away_for_what_is_told(self) -> None:
+        """While the database is away nothing is lost, neither of calls that go on nor of those that have ended."""
+        self.outbox.error = Unavailable("away")
+        self.notice(1, 2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.end(3)
+        self.notice(4)
+        self.clock.advance(history.WRITE_EVERY)
+        self.outbox.error = None
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.assertEqual(3 + 3, len(self.events_written()))
+
+    def test_ended_and_away(self) -> None:
+        """What has ended is done with when both its history and what is told of it are written down."""
+        self.end(1)
+        self.clock.advance(history.WRITE_EVERY)
+        self.outbox.error = Unavailable("away")
+        self.history.answer()
+        self.outbox.error = None
+        self.clock.advance(history.WRITE_EVERY)
+        self.history.answer()
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(([], 3), (self.history.asked, len(self.events_written())))
+
+    def test_a_fault_of_what_is_told(self) -> None:
+        """What cannot be told for another reason keeps nothing else from being written down."""
+        self.outbox.error = KeyError("ours")
+        self.notice(1)
+        self.end(2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(1, self.history.answer())
+        self.assertEqual(2, len(self.flushLoggedErrors(KeyError)))
+        self.assertEqual([], self.successResultOf(self.ended.take(10)))
+
+    def test_too_many_that_go_on(self) -> None:
+        """Of too many calls that go on the oldest are told when they end; so many are kept, whatever comes."""
+        self.patch(call_events, "NOTICED_MAX", 3)
+        self.historian.stop()
+        self.begin(0)
+        self.outbox.error = Unavailable("away")
+        self.notice(1, 2)
+        self.clock.advance(history.WRITE_EVERY)
+        self.notice(3, 4, 5, 6)
+        self.clock.advance(history.WRITE_EVERY)
+        self.outbox.error = None
+        self.clock.advance(history.WRITE_EVERY)
+        self.assertEqual(3, len(self.events_written()))

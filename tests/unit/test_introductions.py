@@ -1,0 +1,115 @@
+"""What a device that connects is told of what its owner wants, when that comes late or has just changed."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from callnet.interfaces import IPreferences
+from callnet.preferences import PLAIN, UNREADABLE, Preferences, encode_names
+from callnet.records import ANYONE, NOBODY, Policy
+from callnet.soon import Ready, Soon
+from tests.support.people_case import ANN, TV
+from tests.support.quiet import QuietTestCase
+from tests.support.wires import World
+
+NAMED = Preferences(names=encode_names({ANN.phone: "Ann"}))
+BLOCKED = Preferences(Policy(frozenset([ANN.phone])))
+
+
+@implementer(IPreferences)
+class LatePreferences:
+    """They are known when the test says so, but for who may call."""
+
+    def __init__(self) -> None:
+        self.policy = ANYONE
+        self.asked: list[Deferred[Preferences]] = []
+
+    def policy_of(self, phone: str) -> Soon[Policy]:
+        """See :meth:`IPreferences.policy_of`."""
+        return Ready(self.policy if phone == TV.phone else ANYONE)
+
+    def of(self, phone: str) -> Soon[Preferences]:
+        """See :meth:`IPreferences.of`."""
+        if phone != TV.phone:
+            return Ready(PLAIN)
+        self.asked.append(Deferred())
+        return self.asked[-1]
+
+
+class IntroductionTests(QuietTestCase):
+    """The television connects."""
+
+    def make_world(self) -> World:
+        """A server that knows of no names yet."""
+        self.late = LatePreferences()
+        return World(preferences=self.late)
+
+    def setUp(self) -> None:
+        """Ann is there."""
+        super().setUp()
+        self.ann = self.world.device(*ANN)
+
+    def calls(self) -> None:
+        """Let Ann call the television."""
+        self.ann.say("call", to_phone=TV.phone, to_device_id=TV.device_id)
+
+    def policy(self) -> Policy:
+        """Who may call the television, as it is written."""
+        record = self.world.store.read((TV.phone,), ())
+        assert isinstance(record, Ready)
+        found = record.value.device(TV)
+        assert found is not None
+        return found.policy
+
+    def test_late_names(self) -> None:
+        """Nobody waits for names to be called: who calls before they are known is announced without one."""
+        tv = self.world.device(*TV)
+        self.calls()
+        self.assertNotIn("from_name", tv.hears())
+        tv.say("called_refuse", from_phone=ANN.phone, from_device_id=ANN.device_id, room_id=self.room())
+        self.late.asked.pop().callback(NAMED)
+        self.calls()
+        self.assertEqual("Ann", tv.hears()["from_name"])
+
+    def room(self) -> str:
+        """The room of the only call."""
+        (room,) = self.world.store.read((ANN.phone,), ()).value.calls  # type: ignore[union-attr]
+        return str(room)
+
+    def test_policy_that_has_changed(self) -> None:
+        """Whom the owner has blocked while the device connected may not call it."""
+        self.world.device(*TV)
+        self.late.asked.pop().callback(BLOCKED)
+        self.assertEqual(BLOCKED.policy, self.policy())
+        self.calls()
+        self.assertEqual("offline", self.ann.hears()["reason"])
+
+    def test_unreadable(self) -> None:
+        """That the rest cannot be read just now changes nothing of what is known."""
+        tv = self.world.device(*TV)
+        self.late.asked.pop().callback(UNREADABLE)
+        self.assertEqual(ANYONE, self.policy())
+        self.calls()
+        self.assertEqual("called", tv.hears()["type"])
+
+    def test_read_late(self) -> None:
+        """Nobody may call while it could not be read who may, and then it is as the owner wants it."""
+        self.late.policy = NOBODY
+        tv = self.world.device(*TV)
+        self.late.asked.pop().callback(UNREADABLE)
+        self.calls()
+        self.assertEqual("offline", self.ann.hears()["reason"])
+        self.world.rooms.orders.prefer(TV.phone, NAMED)
+        self.calls()
+        self.assertEqual("Ann", tv.hears()["from_name"])
+
+    def test_gone(self) -> None:
+        """What comes when the device is gone, or its store forgets it, does no harm."""
+        tv = self.world.device(*TV)
+        tv.leave()
+        self.late.asked.pop().callback(BLOCKED)
+        self.world.advance(120)
+        self.world.rooms.orders.prefer(TV.phone, NAMED)
+        self.calls()
+        self.assertEqual("offline", self.ann.hears()["reason"])

@@ -1,0 +1,156 @@
+"""The layering of docs/architecture.md, read off the imports of every module."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from harness import ROOT
+
+MOST_LINES: Final = 600
+
+LAYERS: Final = (
+    {"model", "errors", "soon", "short_path", "quiet_hours", "emoji", "logger"},
+    {
+        "records",
+        "endpoints",
+        "toml",
+        "at_once",
+        "turn_budget",
+        "failures",
+        "client_site",
+        "described",
+        "ice",
+        "verification",
+    },
+    {"preferences"},
+    {"interfaces", "storage_interfaces", "history_interfaces", "config", "client", "turn"},
+    {"operations", "config_file", "live", "media", "websocket"},
+    {"push", "running"},
+    {"accounts", "calls"},
+    {"web", "signaling", "storage", "cluster", "supervision"},
+    {"schemas", "doctor", "backups", "migration"},
+    {"commands", "daemon", "people", "renewals", "counted", "administered"},
+    {"cli"},
+    {"tap"},
+    {"worker"},
+)
+"""The parts of callnet, lowest first. A part imports itself and the parts of lower layers, nothing else."""
+
+CALLS_MAY_USE: Final = {
+    "twisted.internet.defer",
+    "twisted.internet.interfaces",
+    "twisted.logger",
+    "twisted.python.failure",  # what a Deferred fails with
+}
+CLIENT_MAY_USE: Final = {"callnet.client", "callnet.errors", "callnet.model"}
+REACTOR: Final = "twisted.internet.reactor"
+
+
+def modules_under(*folders: str) -> list[Path]:
+    """Every Python module in these folders of the project."""
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    """The dotted name of a module."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """The dotted name of everything that a module imports, wherever in it; of ``from a import b`` it is ``a.b``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_within(name: str, allowed: set[str]) -> bool:
+    """Tell whether ``name`` is one of ``allowed``, or something in one of them."""
+    return any(name == one or name.startswith(f"{one}.") for one in allowed)
+
+
+class LayersTests(SynchronousTestCase):
+    """Imports point downwards only."""
+
+    def layer_of(self, name: str) -> int:
+        """The layer of a module of callnet."""
+        part = name.split(".")[1]
+        layers = [number for number, parts in enumerate(LAYERS) if part in parts]
+        self.assertEqual(1, len(layers), f"callnet.{part} has no place in the layers")
+        return layers[0]
+
+    def test_every_part_imports_lower_layers_only(self) -> None:
+        """A part imports itself and parts of lower layers; so those of one layer never import each other."""
+        for path in modules_under("callnet"):
+            name = name_of(path)
+            for imported in imports_of(path):
+                if not imported.startswith("callnet.") or name == "callnet":
+                    continue
+                same_part = imported.split(".")[1] == name.split(".")[1]
+                self.assertTrue(
+                    same_part or self.layer_of(imported) < self.layer_of(name), f"{name} imports {imported}"
+                )
+
+    def test_calls_use_little_of_twisted(self) -> None:
+        """The heart knows Deferreds, interfaces and the logger: no sockets and no global clock."""
+        for path in modules_under("callnet/calls"):
+            for imported in imports_of(path):
+                if is_within(imported, {"twisted", "autobahn", "klein", "sqlalchemy"}):
+                    self.assertTrue(is_within(imported, CALLS_MAY_USE), f"{name_of(path)} imports {imported}")
+
+    def test_client_stands_alone(self) -> None:
+        """The client shares nouns and the root of the errors with the server, and no more."""
+        for path in modules_under("callnet/client"):
+            for imported in imports_of(path):
+                if is_within(imported, {"callnet"}):
+                    self.assertTrue(is_within(imported, CLIENT_MAY_USE), f"{name_of(path)} imports {imported}")
+
+    def test_the_daemon_knows_no_schemas(self) -> None:
+        """Schemas are for documents and tests: only a command of the command line imports them."""
+        for path in modules_under("callnet"):
+            for imported in imports_of(path):
+                if is_within(imported, {"callnet.schemas"}):
+                    self.assertTrue(is_within(name_of(path), {"callnet.schemas", "callnet.commands.schema"}), path)
+
+    def test_one_module_knows_redis(self) -> None:
+        """Only ``cluster/redis.py`` may import txredisapi, which imports the global reactor."""
+        for path in modules_under("callnet", "tests", "bench", "acceptance"):
+            for imported in imports_of(path):
+                self.assertFalse(
+                    is_within(imported, {"txredisapi"}) and name_of(path) != "callnet.cluster.redis", name_of(path)
+                )
+
+    def test_reactor_is_an_argument(self) -> None:
+        """Whoever is run as a program picks the reactor, and hands it to everyone else."""
+        for path in modules_under("callnet"):
+            if REACTOR in imports_of(path):
+                programs = {"callnet.tap", "callnet.worker", "callnet.commands"}
+                self.assertTrue(is_within(name_of(path), programs), name_of(path))
+
+    def test_plugin_only_declares(self) -> None:
+        """The plugin imports nothing of callnet: twistd loads every plugin there is, to list them."""
+        for path in modules_under("twisted"):
+            for imported in imports_of(path):
+                self.assertFalse(is_within(imported, {"callnet"}), f"{name_of(path)} imports {imported}")
+
+
+class SizeTests(SynchronousTestCase):
+    """Modules stay small."""
+
+    def test_no_module_is_long(self) -> None:
+        """No module, in Python or JavaScript, is over 600 lines."""
+        scripts = (ROOT / "callnet").rglob("*.js")
+        for path in (
+            *modules_under("callnet", "twisted", "tests", "tools", "bench", "acceptance", "examples"),
+            *scripts,
+        ):
+            lines = len(path.read_text().splitlines())
+            self.assertLessEqual(lines, MOST_LINES, f"{path.relative_to(ROOT)} has {lines} lines")

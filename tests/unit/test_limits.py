@@ -1,0 +1,253 @@
+"""How often something may be done."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.client_site import site_of
+from callnet.config import LimitSettings
+from callnet.errors import RateLimited
+from callnet.model import PHONE_MAX, DeviceAddress
+from callnet.operations import limits
+from callnet.operations.limits import Limiter, LimitsAlone, LoginLimits
+from tests.support.account_fixture import FRIEND, PHONE, ServiceFixture
+from tests.support.api_case import CHANGES, CONTACTS, LOGIN, ApiTestCase
+
+steps = st.lists(st.tuples(st.floats(0, 30), st.sampled_from("ab")), max_size=60)
+
+
+class LimiterTests(SynchronousTestCase):
+    """Three in six seconds."""
+
+    def setUp(self) -> None:
+        """Begin at some time."""
+        self.clock = Clock()
+        self.clock.advance(1e9)
+        self.limiter = Limiter(3, 6.0, self.clock.seconds)
+
+    def test_at_once(self) -> None:
+        """So many may come at once, and then one after each part of the time."""
+        self.assertEqual([0, 0, 0, 2], [self.limiter.wait("a") for _ in range(4)])
+        self.clock.advance(1.5)
+        self.assertEqual(0.5, self.limiter.wait("a"))
+        self.clock.advance(0.5)
+        self.assertEqual([0, 2], [self.limiter.wait("a") for _ in range(2)])
+        self.clock.advance(6)
+        self.assertEqual([0, 0, 0, 2], [self.limiter.wait("a") for _ in range(4)])
+
+    def test_each_for_itself(self) -> None:
+        """Each key has a count of its own."""
+        for _ in range(4):
+            self.limiter.wait("a")
+        self.assertEqual(0, self.limiter.wait("b"))
+
+    def test_any_number(self) -> None:
+        """Zero is no limit."""
+        unlimited = Limiter(0, 6.0, self.clock.seconds)
+        self.assertEqual({0.0}, {unlimited.wait("a") for _ in range(1000)})
+
+    def test_forgetting(self) -> None:
+        """Of a key that is as good as new nothing is kept."""
+        for number in range(1000):
+            self.assertEqual(0.0, self.limiter.wait(str(number)))
+            self.clock.advance(1)
+        self.assertLess(len(self.limiter._free_at), 10)
+
+    def test_memory(self) -> None:
+        """Those that have not come for the longest are forgotten when there are too many."""
+        self.patch(limits, "KEYS_MAX", 10)
+        for _ in range(3):
+            self.limiter.wait("old")
+        for number in range(9):
+            self.limiter.wait(str(number))
+        self.assertEqual(2, self.limiter.wait("old"))
+        for number in range(10):
+            self.limiter.wait(f"new {number}")
+        self.assertEqual(0, self.limiter.wait("old"))
+
+    @given(steps)
+    def test_never_too_many(self, steps: list[tuple[float, str]]) -> None:
+        """However they come: in no six seconds more than six are let through, and who waits as told is."""
+        clock = Clock()
+        limiter = Limiter(3, 6.0, clock.seconds)
+        taken: dict[str, list[float]] = {"a": [], "b": []}
+        for pause, key in steps:
+            clock.advance(pause / 10)
+            wait = limiter.wait(key)
+            if wait:
+                self.assertLessEqual(wait, 2.000001)
+                clock.advance(wait)
+                self.assertEqual(0, limiter.wait(key))
+            taken[key].append(clock.seconds())
+        for times in taken.values():
+            for first, last in zip(times, times[6:], strict=False):
+                self.assertGreaterEqual(last - first, 5.99)
+
+
+class SiteTests(SynchronousTestCase):
+    """Whose address is whose."""
+
+    def test_sites(self) -> None:
+        """An IPv4 address is one client, the /64 of an IPv6 address too; what tells nothing of a client is none."""
+        for host, site in (
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8::1", "2001:db8::/64"),
+            ("2001:db8::ffff:ffff:ffff:ffff", "2001:db8::/64"),
+            ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
+            ("127.0.0.1", None),
+            ("127.1.2.3", None),
+            ("::1", None),
+            ("::ffff:127.0.0.1", None),
+            ("", None),
+            ("-", None),
+            ("/run/socket", None),
+        ):
+            self.assertEqual(site, site_of(host), host)
+
+    @given(st.text(max_size=50) | st.ip_addresses().map(str))
+    def test_any_text(self, host: str) -> None:
+        """Any text has a site or none, and the same one each time."""
+        self.assertEqual(site_of(host), site_of(host))
+
+
+class LoginLimitsTests(SynchronousTestCase):
+    """The limits of logins and codes."""
+
+    def setUp(self) -> None:
+        """Small ones."""
+        self.clock = Clock()
+        self.limits = LoginLimits(LimitSettings(3, 2, codes_an_hour_from_an_address=1), LimitsAlone(self.clock.seconds))
+
+    def login(self, host: str, phone: str) -> None:
+        """A device logs in."""
+        self.successResultOf(Deferred.fromCoroutine(self.limits.login(host, phone)))
+
+    def code(self, host: str) -> None:
+        """Somebody asks for a code."""
+        self.successResultOf(Deferred.fromCoroutine(self.limits.code(host)))
+
+    def assert_limited(self, limited: Coroutine[Any, Any, None]) -> int:
+        """This is one too many; when to try again, in whole seconds."""
+        error: Any = self.failureResultOf(Deferred.fromCoroutine(limited), RateLimited).value
+        return int(error.retry_after)
+
+    def test_from_an_address(self) -> None:
+        """An address has so many logins, of whatever phones."""
+        for phone in "123":
+            self.login("192.0.2.1", phone)
+        self.assertEqual(20, self.assert_limited(self.limits.login("192.0.2.1", "4")))
+        self.login("192.0.2.2", "4")
+
+    def test_of_a_phone(self) -> None:
+        """A phone has so many logins, from whatever addresses, those of this machine included."""
+        for host in ("192.0.2.1", "127.0.0.1"):
+            self.login(host, "1")
+        self.assertEqual(30, self.assert_limited(self.limits.login("", "1")))
+
+    def test_codes(self) -> None:
+        """An address may ask for so many codes."""
+        self.code("192.0.2.1")
+        self.assertEqual(3600, self.assert_limited(self.limits.code("192.0.2.1")))
+        self.code("192.0.2.2")
+        for _ in range(5):
+            self.code("127.0.0.1")
+
+    def test_requests(self) -> None:
+        """A device has so many requests that carry a token, and its phone has, whichever device it is."""
+        settings = LimitSettings(account_requests_a_minute_of_a_device=2, account_requests_a_minute_of_a_phone=3)
+        limits = LoginLimits(settings, LimitsAlone(self.clock.seconds))
+        tv, pad, other = DeviceAddress("1", "tv"), DeviceAddress("1", "pad"), DeviceAddress("2", "tv")
+        for device in (tv, tv, pad, other):
+            limits.request(device)
+        for device, wait in ((tv, 30), (pad, 20)):
+            self.assertEqual(wait, self.assertRaises(RateLimited, limits.request, device).retry_after)
+        settings.account_requests_a_minute_of_a_phone = settings.account_requests_a_minute_of_a_device = 9
+        limits.changed()
+        self.clock.advance(7)
+        limits.request(pad)
+
+    def test_what_is_no_phone(self) -> None:
+        """A phone that is too long to be one costs no memory."""
+        for _ in range(10):
+            self.login("", "1" * (PHONE_MAX + 1))
+
+    def test_of_a_device(self) -> None:
+        """A device may refresh its token, and log out, so often in an hour, whatever another does."""
+        one, other = DeviceAddress("1", "tv"), DeviceAddress("1", "pad")
+        usual = LoginLimits(LimitSettings(), LimitsAlone(self.clock.seconds))
+        for count, wait, limited in ((6, 600, usual.refresh), (20, 180, usual.logout)):
+            for _ in range(count):
+                self.successResultOf(Deferred.fromCoroutine(limited(one)))
+            self.assertEqual(wait, self.assert_limited(limited(one)))
+            self.successResultOf(Deferred.fromCoroutine(limited(other)))
+
+
+class LimitedApiTests(ApiTestCase):
+    """The same over HTTP."""
+
+    def test_too_many(self) -> None:
+        """Too many tries are answered 429 with errorCode 6 and when to try again; then it works."""
+        self.fixture.limits = LoginLimits(
+            LimitSettings(2, 0, codes_an_hour_from_an_address=1), LimitsAlone(self.fixture.clock.seconds)
+        )
+        self.serve(self.fixture.logins, self.fixture.lists)
+        for _ in range(2):
+            self.login()
+        answer = self.post(LOGIN, {"phone": "13651884968", "device_id": "tv"})
+        self.assertEqual((429, 6, "30"), (answer.status, answer.json()["errorCode"], answer.headers["retry-after"]))
+        self.fixture.clock.advance(30)
+        self.login()
+
+    def test_tokens(self) -> None:
+        """So are too many refreshes, and too many logouts, of a device; a token that is no good is not counted."""
+        settings = LimitSettings(refreshes_an_hour_of_a_device=1, logouts_an_hour_of_a_device=1)
+        self.fixture.limits = LoginLimits(settings, LimitsAlone(self.fixture.clock.seconds))
+        self.serve(self.fixture.logins, self.fixture.lists)
+        first, second = self.login(), self.login()
+        for path in ("/account/refresh", "/account/logout"):
+            self.assert_error(4, path, {"token": first + "x"})
+            self.assert_error(0, path, {"token": first})
+            self.assert_error(6, path, {"token": second}, 429)
+
+    def test_codes(self) -> None:
+        """So are too many codes."""
+        self.fixture = ServiceFixture("otp")
+        self.addCleanup(self.fixture.database.close)
+        self.fixture.limits = LoginLimits(
+            LimitSettings(0, 0, codes_an_hour_from_an_address=1), LimitsAlone(self.fixture.clock.seconds)
+        )
+        self.serve(self.fixture.logins, self.fixture.lists)
+        self.assert_error(0, "/account/code", {"phone": "13651884968"})
+        self.assert_error(6, "/account/code", {"phone": "13651884969"}, 429)
+        self.assertEqual(1, len(self.fixture.sent))
+
+    def test_requests(self) -> None:
+        """Of every request that carries a token too many are answered so; of one with a bad token nobody is charged."""
+        token = self.login()
+        contact = {"token": token, "contact_phone": FRIEND}
+        requests: tuple[tuple[str, dict[str, Any]], ...] = (
+            (CONTACTS, {"phone": PHONE, "token": token}),
+            *((path, contact) for path in CHANGES),
+            ("/account/settings", {"token": token}),
+            ("/calls/history", {"token": token}),
+            ("/devices/push", {"token": token, "kind": "none", "target": ""}),
+            ("/ice", {"token": token}),
+        )
+        for path, body in requests:
+            self.fixture.limits = LoginLimits(
+                LimitSettings(account_requests_a_minute_of_a_device=1), LimitsAlone(self.fixture.clock.seconds)
+            )
+            self.serve(self.fixture.logins, self.fixture.lists)
+            self.assert_error(4, path, body | {"token": "x"})
+            self.assert_error(0, path, body)
+            answer = self.post(path, body)
+            found = answer.status, answer.json()["errorCode"], answer.headers.get("retry-after")
+            self.assertEqual((429, 6, "60"), found, path)

@@ -1,0 +1,205 @@
+"""What a daemon reads again, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import jwt
+from msgspec import Struct
+from twisted.logger import LogLevel, capturedLogs, formatEvent
+
+from callnet.accounts.keys import add_key, load_keys, remove_key
+from callnet.config import Settings
+from callnet.live import LIVE
+from tests.support.tap_case import DaemonTestCase
+
+PHONE = "13651884967"
+
+
+class ReloadCase(DaemonTestCase):
+    """A daemon that reads again what it goes by."""
+
+    settings = ""
+
+    def setUp(self) -> None:
+        """Start it, and log in."""
+        super().setUp()
+        self.daemon = self.compose(self.settings)
+        self.daemon.startService()
+        self.addCleanup(self.stop)
+        self.path = Path(self.state_dir, "signing.key")
+        self.token = self.login()
+
+    def stop(self) -> None:
+        """Stop it."""
+        stopped = self.daemon.stopService()
+        self.daemon.hurry()
+        self.reactor.advance(10)
+        while not stopped.called:
+            self.reactor.take_thread()
+        self.successResultOf(stopped)
+
+    def login(self) -> str:
+        """A new token."""
+        return str(self.post(8083, "/account/login", phone=PHONE, device_id="tv")["token"])
+
+    def error_code(self, token: str) -> int:
+        """What a token is answered with."""
+        return int(self.post(8083, "/getContactPersons", phone=PHONE, token=token)["errorCode"])
+
+    def kid(self, token: str) -> str:
+        """The key that a token names."""
+        return str(jwt.get_unverified_header(token)["kid"])
+
+    def reload(self) -> list[str]:
+        """Have everything read again; the level and the text of each line in the log."""
+        with capturedLogs() as events:
+            self.daemon.reload(self.daemon.renewals)
+        return [f"{event['log_level'].name}: {formatEvent(event)}" for event in events]
+
+
+class ReloadTests(ReloadCase):
+    """A daemon whose files change."""
+
+    def test_nothing_has_changed(self) -> None:
+        """The log says what was read, how many keys there are, and which of them signs."""
+        self.assertEqual(
+            self.reload(),
+            [
+                "info: the settings were read again: nothing changed",
+                "info: the certificate was read again",
+                f"info: the signing keys were read: there are 1, and {self.kid(self.token)} signs",
+            ],
+        )
+        self.assertEqual(self.error_code(self.token), 0)
+
+    def test_key_added_and_retired(self) -> None:
+        """A new key signs after a reload; the tokens of the old one are good until it is retired, and a reload."""
+        new = add_key(self.path, time.time())
+        self.assertEqual(self.kid(self.login()), self.kid(self.token))
+        self.assertIn(f"there are 2, and {new.kid} signs", self.reload()[2])
+        token = self.login()
+        self.assertEqual(self.kid(token), new.kid)
+        self.assertEqual((self.error_code(self.token), self.error_code(token)), (0, 0))
+
+        remove_key(self.path, load_keys(self.path).keys[0])
+        self.assertEqual(self.error_code(self.token), 0)
+        self.assertIn(f"there are 1, and {new.kid} signs", self.reload()[2])
+        self.assertEqual((self.error_code(self.token), self.error_code(token)), (4, 0))
+
+    def test_wrong_keys(self) -> None:
+        """If one of the files is no good, one line says which and why, and all keys stay as they were."""
+        add_key(self.path, time.time())
+        self.path.chmod(0o644)
+        [*_, said] = self.reload()
+        self.assertEqual(
+            said,
+            "error: the signing keys stay as they were:"
+            f" tokens.signing_key_file: {self.path.absolute()} is open to others (mode 0644); chmod 600 it",
+        )
+        self.assertEqual(self.kid(self.login()), self.kid(self.token))
+        self.assertEqual(self.error_code(self.token), 0)
+
+    def test_no_key_any_more(self) -> None:
+        """If there is no key any more, none is made, and the last one stays."""
+        self.path.unlink()
+        self.assertIn("No such file", self.reload()[2])
+        self.assertFalse(self.path.exists())
+        self.assertEqual(self.error_code(self.token), 0)
+
+    def test_wrong_certificate(self) -> None:
+        """A certificate that is no good keeps no key from being read."""
+        new = add_key(self.path, time.time())
+        Path(self.state_dir, "self-signed.crt").unlink()
+        Path(self.state_dir, "self-signed.crt").mkdir()
+        lines = self.reload()
+        self.assertRegex(lines[1], "^error: the certificate stays as it was: ")
+        self.assertIn(f"{new.kid} signs", lines[2])
+
+
+class SettingsKeyTests(DaemonTestCase):
+    """A daemon whose key is in the settings."""
+
+    def test_keys_are_not_read(self) -> None:
+        """It has no keys to read again, and says nothing of them."""
+        daemon = self.compose(f'tokens.signing_key = "{"k" * 32}"')
+        with capturedLogs() as events:
+            daemon.reload(daemon.renewals)
+        self.assertEqual([event["log_level"] for event in events], [LogLevel.info] * 2)
+        self.assertNotIn("key", " ".join(str(formatEvent(event)) for event in events))
+
+
+class SettingsTests(ReloadCase):
+    """A daemon whose settings change."""
+
+    settings = "[limits]\nlogins_a_minute_of_a_phone = 3\n"
+
+    def change(self, settings: str) -> list[str]:
+        """Write other settings and have everything read again; what the log says of them."""
+        self.write_settings(settings)
+        return [line for line in self.reload() if "the certificate" not in line and "signing keys" not in line]
+
+    def logins(self) -> int:
+        """How many logins of a phone are let through, of ten."""
+        codes = [self.post(8083, "/account/login", phone="13600000001", device_id="x")["errorCode"] for _ in range(10)]
+        return codes.count(0)
+
+    def test_a_limit(self) -> None:
+        """A limit holds from then on, by what came before; the log names what has changed, and not to what."""
+        self.assertEqual(3, self.logins())
+        self.assertEqual(
+            ["info: the settings were read again: limits.logins_a_minute_of_a_phone changed"],
+            self.change("[limits]\nlogins_a_minute_of_a_phone = 5\n"),
+        )
+        self.assertEqual(0, self.logins())
+        self.reactor.advance(24)
+        self.assertEqual(2, self.logins())
+        self.change("[limits]\nlogins_a_minute_of_a_phone = 0\n")
+        self.assertEqual(10, self.logins())
+
+    def test_what_takes_a_restart(self) -> None:
+        """What takes a restart is named in a warning, and the rest holds all the same."""
+        changed = "drain_deadline, limits.logins_a_minute_of_a_phone, calls.ring_time"
+        said = self.change('drain_deadline = 5\nworkers = 2\nredis.url = "redis://127.0.0.1"\n[calls]\nring_time = 7\n')
+        self.assertEqual(
+            [
+                f"info: the settings were read again: {changed} changed",
+                "warn: callnet must be started anew for what has changed in workers, redis.url",
+            ],
+            said,
+        )
+        in_force = self.daemon.live.settings
+        self.assertEqual((5, 1, 7), (in_force.drain_deadline, in_force.workers, in_force.calls.ring_time))
+
+    def test_wrong(self) -> None:
+        """If anything is wrong one line says what, and all stay as they were."""
+        for settings, said in (
+            ("[limits]\nlogins_a_minute_of_a_phone = -1\n", "limits.logins_a_minute_of_a_phone must be"),
+            ("[limits\n", "line"),
+            ('[turn]\nurls = ["turn:turn.example.org"]\nsecret_file = "/nowhere"\n', "turn.secret_file"),
+        ):
+            [line] = self.change(f"{settings}[calls]\nring_time = 7\n")
+            self.assertRegex(line, f"^error: the settings stay as they were: .*{said}")
+            self.assertEqual(45, self.daemon.live.settings.calls.ring_time)
+        Path(f"{self.state_dir}.toml").unlink()
+        [line] = [line for line in self.reload() if "settings" in line]
+        self.assertIn("No such file", line)
+
+    def test_calls(self) -> None:
+        """How long calls ring is told by the settings as they then are."""
+        self.change("[calls]\nring_time = 7\n")
+        caller, callee = self.ring()
+        [called] = [json.loads(frame.payload) for frame in callee.frames]
+        self.assertEqual(7, called["expires_in"])
+        self.assertTrue(caller.open)
+
+    def test_every_live_setting_is_one(self) -> None:
+        """What is said to be live exists, and a section that is can be changed."""
+        names = Settings.__struct_fields__
+        self.assertEqual([], [name for name in LIVE if name not in names])
+        for name in LIVE:
+            section = getattr(Settings(), name)
+            if isinstance(section, Struct):
+                self.assertFalse(section.__struct_config__.frozen, name)

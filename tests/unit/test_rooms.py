@@ -1,0 +1,326 @@
+"""The room manager: the Deferreds of who waits, deadlines, and two nodes over one store."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import capturedLogs, formatEvent
+
+from callnet.calls import deadlines
+from callnet.calls.call import NotYours, TooLate
+from callnet.calls.presence import Presence
+from callnet.config import CallSettings
+from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
+from callnet.records import CallState, Notice
+from tests.support.later import later
+from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase
+
+
+class OutcomeTests(RoomsCase):
+    """`call` fires with how the call came out, once that is known."""
+
+    def setUp(self) -> None:
+        """Connect everyone."""
+        super().setUp()
+        self.ann, self.tv, self.carol = map(self.connect, (ANN, TV, CAROL))
+
+    def test_accepted(self) -> None:
+        """Accepted in this room."""
+        outcomes = self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        self.assertEqual([], outcomes)
+        self.assertIsNone(self.successResultOf(later(self.rooms.answer(self.newest(TV), room, True))))
+        self.assertEqual([Accepted(room, TV)], outcomes)
+        self.assertEqual([], self.ann.calls)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_refused(self) -> None:
+        """Refused."""
+        outcomes = self.call(ANN, EVERYWHERE)
+        room = self.room_of(self.tv)
+        self.rooms.answer(self.newest(TV), room, False)
+        self.assertEqual([Refused(room, EVERYWHERE, Reason.REFUSED)], outcomes)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_at_once(self) -> None:
+        """What fails at once has failed when the Deferred is handed out."""
+        self.call(ANN, TV)
+        nobody, carol = DeviceAddress("13600000009", "tv"), self.newest(CAROL)
+        self.assertEqual(Failed(TV, Reason.BUSY), self.successResultOf(self.place(carol, TV)))
+        self.assertEqual(Failed(CAROL, Reason.SELF), self.successResultOf(self.place(carol, CAROL)))
+        self.assertEqual(Failed(nobody, Reason.OFFLINE), self.successResultOf(self.place(carol, nobody)))
+
+    def test_ring_time(self) -> None:
+        """When the ring time passes the clock ends the call, punctually to a quarter of a second."""
+        outcomes = self.call(ANN, TV)
+        self.wait(44.75)
+        self.assertEqual([], outcomes)
+        self.wait(0.5)
+        self.assertEqual([Failed(TV, Reason.NO_ANSWER)], outcomes)
+        self.assertEqual((self.room_of(self.tv), Reason.NO_ANSWER), self.tv.rooms[-1])
+        self.assert_nothing_waits(self.rooms)
+
+    def test_hangs_up(self) -> None:
+        """The caller itself ended the ringing: nobody is to be told, and nobody waits any more."""
+        outcomes = self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        self.assertIsNone(self.successResultOf(later(self.rooms.hang_up(self.newest(ANN), room))))
+        self.assertEqual([Withdrawn()], outcomes)
+        self.assertEqual((room, Reason.CANCELLED), self.tv.rooms[-1])
+        self.assert_nothing_waits(self.rooms)
+
+    def test_cancels(self) -> None:
+        """The same without knowing the room."""
+        outcomes = self.call(ANN, TV)
+        self.rooms.cancel(self.newest(ANN), TV.phone)
+        self.assertEqual([Withdrawn()], outcomes)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_accepted_meanwhile(self) -> None:
+        """A caller that cancels too late hears of the acceptance first, then of the end."""
+        outcomes = self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        self.rooms.answer(self.newest(TV), room, True)
+        self.rooms.cancel(self.newest(ANN), TV.phone)
+        self.assertEqual([Accepted(room, TV)], outcomes)
+        self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
+
+    def test_calls_someone_else(self) -> None:
+        """A caller that calls someone else waits for that outcome only."""
+        first = self.call(ANN, TV)
+        second = self.call(ANN, CAROL)
+        self.assertEqual(([Withdrawn()], []), (first, second))
+        self.rooms.answer(self.newest(CAROL), self.room_of(self.carol), False)
+        self.assertEqual([Refused(self.room_of(self.carol), CAROL, Reason.REFUSED)], second)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_calls_nobody(self) -> None:
+        """So does one whose next call fails at once."""
+        first = self.call(ANN, TV)
+        self.call(ANN, PAD)
+        self.assertEqual([Withdrawn()], first)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_goes_on_waiting(self) -> None:
+        """A call that changes nothing, to oneself or the same one again, leaves the first waiting."""
+        first = self.call(ANN, TV)
+        self.assertEqual([Failed(ANN, Reason.SELF)], self.call(ANN, ANN))
+        self.assertEqual([Withdrawn()], self.call(ANN, TV))
+        self.assertEqual([], first)
+        room = self.room_of(self.tv)
+        self.rooms.answer(self.newest(TV), room, True)
+        self.assertEqual([Accepted(room, TV)], first)
+
+    def test_glare(self) -> None:
+        """Who calls the one that rings it has both wait no longer."""
+        first = self.call(ANN, TV)
+        second = self.call(TV, ANN)
+        room = self.room_of(self.tv)
+        self.assertEqual(([Accepted(room, TV)], [Accepted(room, ANN)]), (first, second))
+        self.assert_nothing_waits(self.rooms)
+
+    def test_late_frames(self) -> None:
+        """Answers and hang-ups fire with what their sender is to be told."""
+        self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        self.assertEqual(NotYours(), self.successResultOf(later(self.rooms.answer(self.newest(CAROL), room, True))))
+        self.assertEqual(NotYours(), self.successResultOf(later(self.rooms.hang_up(self.newest(CAROL), room))))
+        self.rooms.hang_up(self.newest(ANN), room)
+        tv = self.newest(TV)
+        self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(later(self.rooms.answer(tv, room, True))))
+        self.assertIsNone(self.successResultOf(later(self.rooms.hang_up(tv, room))))
+
+    def test_shutting_down(self) -> None:
+        """A node that stops answers every further call with `shutting_down`; those that ring go on."""
+        first = self.call(ANN, TV)
+        self.rooms.refuse_calls()
+        self.assertEqual([Failed(ANN, Reason.SHUTTING_DOWN)], self.call(CAROL, ANN))
+        room = self.room_of(self.tv)
+        self.rooms.answer(self.newest(TV), room, True)
+        self.assertEqual([Accepted(room, TV)], first)
+
+
+class ConnectionTests(RoomsCase):
+    """Sessions come and go."""
+
+    def test_caller_is_back(self) -> None:
+        """A caller that comes back gets a new waiter; the old one is withdrawn when its socket goes."""
+        ann, tv = self.connect(ANN), self.connect(TV)
+        first = self.call(ANN, TV)
+        room = self.room_of(tv)
+        ann.goes()
+        self.assertEqual([Withdrawn()], first)
+        self.assert_nothing_waits(self.rooms)
+        back = self.connect(ANN)
+        self.rooms.answer(self.newest(TV), room, True)
+        self.assertEqual([Accepted(room, TV)], back.outcomes)
+        self.assertEqual([], back.calls)
+        self.assert_nothing_waits(self.rooms)
+
+    def test_caller_connects_anew(self) -> None:
+        """A caller that connects while it is connected waits on its new connection only."""
+        tv = self.connect(TV)
+        self.connect(ANN)
+        first = self.call(ANN, TV)
+        new = self.connect(ANN)
+        self.assertEqual([Withdrawn()], first)
+        self.rooms.answer(self.newest(TV), self.room_of(tv), False)
+        self.assertEqual([Refused(self.room_of(tv), TV, Reason.REFUSED)], new.outcomes)
+
+    def test_answered_while_away(self) -> None:
+        """A caller that was answered while it was away looks at its call."""
+        ann, tv = self.connect(ANN), self.connect(TV)
+        self.call(ANN, TV)
+        room = self.room_of(tv)
+        ann.goes()
+        self.wait(1)
+        self.rooms.answer(self.newest(TV), room, True)
+        back = self.connect(ANN)
+        self.assertEqual([(room, "active")], back.rooms)
+
+    def test_newest_wins(self) -> None:
+        """The older connection is closed, and its going changes nothing."""
+        self.connect(ANN)
+        old = self.connect(TV)
+        new = self.connect(TV)
+        self.assertEqual((True, 0), (old.closed > 0, new.closed))
+        outcomes = self.call(ANN, TV)
+        self.assertEqual(([], 1), (old.calls, len(new.calls)))
+        old.goes()
+        self.wait(31)
+        self.rooms.answer(self.newest(TV), self.room_of(new), True)
+        self.assertEqual([Accepted(self.room_of(new), TV)], outcomes)
+
+    def test_goes_twice(self) -> None:
+        """A connection that is gone cannot go again."""
+        tv = self.connect(TV)
+        tv.goes()
+        before = self.tables.devices[TV.phone][TV.device_id]
+        tv.goes()
+        self.assertIs(before, self.tables.devices[TV.phone][TV.device_id])
+
+    def test_grace(self) -> None:
+        """A party that stays away loses its call when its grace is over."""
+        ann, tv = self.connect(ANN), self.connect(TV)
+        self.call(ANN, TV)
+        room = self.room_of(tv)
+        self.rooms.answer(self.newest(TV), room, True)
+        tv.goes()
+        self.wait(29.75)
+        self.assertEqual([], ann.calls)
+        self.wait(0.5)
+        self.assertEqual([(room, Reason.CONNECTION_LOST)], ann.rooms)
+
+    def test_nothing_remains(self) -> None:
+        """When everyone is gone for long enough, nothing remains."""
+        sessions = [self.connect(address) for address in (ANN, TV, PAD, CAROL)]
+        self.call(ANN, EVERYWHERE)
+        self.rooms.answer(self.newest(TV), self.room_of(sessions[1]), True)
+        self.call(CAROL, PAD)
+        for session in sessions:
+            session.goes()
+        self.wait(400)
+        self.assert_nothing_is_stored()
+        self.assert_nothing_waits(self.rooms)
+        self.assertEqual({}, self.rooms._devices)
+
+
+class TwoNodesTests(RoomsCase):
+    """What one node commits reaches the sessions of the other."""
+
+    def setUp(self) -> None:
+        """Ann is here, and the television there."""
+        super().setUp()
+        self.ann = self.connect(ANN)
+        self.tv = self.connect(TV, self.others)
+
+    def test_answer_from_another_node(self) -> None:
+        """An answer from any node fires the waiter."""
+        outcomes = self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        self.others.answer(self.newest(TV), room, True)
+        self.assertEqual([Accepted(room, TV)], outcomes)
+        self.others.hang_up(self.newest(TV), room)
+        self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
+
+    def test_hint_was_lost(self) -> None:
+        """Who hears only of the end of an answered call learns of the answer by it."""
+        outcomes = self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        ended = replace(
+            self.tables.calls[room], version=3, state=CallState.OVER, callee=TV, reason=Reason.HANGUP, ended_at=0.0
+        )
+        self.cluster.send("here", Notice(ANN, ended))
+        self.assertEqual([Accepted(room, TV)], outcomes)
+        self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
+        self.others.hang_up(self.newest(TV), room)
+
+    def test_log(self) -> None:
+        """A call that ends by itself is logged by a name that its room makes, the same on every node."""
+        self.call(ANN, TV)
+        room = self.room_of(self.tv)
+        with capturedLogs() as events:
+            self.wait(45.25)
+        [said] = [str(formatEvent(event)) for event in events]
+        self.assertEqual(f"call {sha256(room.encode()).hexdigest()[:12]} ended by itself: no_answer", said)
+
+    def test_one_node_stops(self) -> None:
+        """Any node acts on what is due, whoever began it."""
+        self.call(ANN, TV)
+        self.rooms.stop()
+        self.wait(45.25)
+        self.assertEqual(Reason.NO_ANSWER, self.tv.calls[-1].reason)
+
+
+class ManyDeadlinesTests(RoomsCase):
+    """What is due when thousands are gone at once."""
+
+    def test_in_parts(self) -> None:
+        """Only some of it is done before others have their turn, and all of it in the same second."""
+        self.patch(deadlines, "_AT_ONCE", 10)
+        self.others.stop()
+        pairs = [
+            [self.connect(DeviceAddress(f"136{number:08d}", device)) for device in ("tv", "pad")]
+            for number in range(35)
+        ]
+        for caller, callee in pairs:
+            self.place(caller, callee.address)
+            self.rooms.answer(callee, self.room_of(callee), True)
+            caller.goes()
+        ended: list[int] = []
+        later = self.clock.callLater
+
+        def noted(delay: float, *rest: Any) -> IDelayedCall:
+            if delay == 0 and not isinstance(getattr(rest[0], "__self__", None), Presence):
+                ended.append(sum(callee.rooms[-1][1] == Reason.CONNECTION_LOST for _, callee in pairs))
+            return later(delay, *rest)
+
+        self.patch(self.clock, "callLater", noted)
+        self.wait(31)
+        self.assertEqual([10, 20, 30], ended)
+        self.assertTrue(all(callee.rooms[-1][1] == Reason.CONNECTION_LOST for _, callee in pairs))
+
+
+class ShortTimesTests(RoomsCase):
+    """Settings other than the default."""
+
+    settings = CallSettings(ring_time=2.0, grace=1.0)
+
+    def test_settings(self) -> None:
+        """The times of the settings are the times of the calls."""
+        self.connect(ANN)
+        tv = self.connect(TV)
+        outcomes = self.call(ANN, TV)
+        self.wait(2.25)
+        self.assertEqual([Failed(TV, Reason.NO_ANSWER)], outcomes)
+        waiting: Deferred[Outcome] = self.place(self.newest(ANN), TV)
+        room = self.room_of(tv)
+        self.rooms.answer(self.newest(TV), room, True)
+        self.successResultOf(waiting)
+        tv.goes()
+        self.wait(1.25)
+        self.assertEqual(Reason.CONNECTION_LOST, self.tables.calls[room].reason)

@@ -1,0 +1,196 @@
+"""A device is told the same thing of one call once on one connection, however often it is to look at it."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from callnet.calls import events
+from callnet.model import Reason, RoomId
+from callnet.records import CallRecord, CallState, Notice, SeatNotice
+from tests.support.late_case import AwayCase
+from tests.support.phones import Connection
+from tests.support.room_case import RoomCase, meeting
+from tests.support.rooms_case import ANN, EVERYWHERE, PAD, TV, RoomsCase
+
+
+class SaidOnceTests(RoomsCase):
+    """Ann, the television and the pad have real sessions."""
+
+    def setUp(self) -> None:
+        """Connect them."""
+        super().setUp()
+        self.ann, self.tv, self.pad = (Connection(address, self.rooms, self.clock) for address in (ANN, TV, PAD))
+
+    def ring(self) -> CallRecord:
+        """Ann calls every device of the television's phone."""
+        self.ann.calls(EVERYWHERE)
+        return next(reversed(self.tables.calls.values()))
+
+    def look_again(self, call: CallRecord, newer: int = 1) -> None:
+        """Have everyone look at a call of which there is a newer version that says the same."""
+        for address in (ANN, TV, PAD):
+            self.cluster.send("here", Notice(address, replace(call, version=call.version + newer)))
+
+    def kinds(self, connection: Connection) -> list[object]:
+        """The types of all that was sent to a device."""
+        return [frame["type"] for frame in connection.frames]
+
+    def test_called(self) -> None:
+        """`called` is never sent twice: not when the call rings again, nor when a device has left the ringing."""
+        call = self.ring()
+        self.look_again(call)
+        self.look_again(replace(call, ringing=(TV,)), 2)
+        self.assertEqual((["called"], ["called"]), (self.kinds(self.tv), self.kinds(self.pad)))
+
+    def test_called_on_a_new_connection(self) -> None:
+        """On the next connection it is sent, once; how long it took until devices rang is counted by the first."""
+        self.clock.advance(1)
+        call = self.ring()
+        self.clock.advance(1)
+        again = Connection(TV, self.rooms, self.clock)
+        self.look_again(call)
+        self.assertEqual(["called"], self.kinds(again))
+        self.assertEqual(2, [number for _, number in self.rooms.counts.rang_after.buckets()][-1])
+
+    def test_forgotten(self) -> None:
+        """What it was told is known of its last two calls, and of others for as long as calls are remembered."""
+        for number in range(6):
+            self.tv.hangs_up("", f"{number:032x}")
+        self.assertEqual(6, len(self.tv.session._acted or ()))
+        self.clock.advance(121)
+        self.tv.hangs_up("", "f" * 32)
+        self.assertEqual([f"{5:032x}", "f" * 32], list(self.tv.session._acted or ()))
+        for number in range(20):
+            self.tv.hangs_up("", f"{number:032x}")
+        self.assertEqual(8, len(self.tv.session._acted or ()))
+
+    def test_left_the_ringing(self) -> None:
+        """A device that has left the ringing and looks at it is told nothing, and not rung again."""
+        call = self.ring()
+        self.look_again(replace(call, ringing=(PAD,)))
+        self.look_again(call, 2)
+        self.assertEqual(["called"], self.kinds(self.tv))
+
+    def test_after_the_end(self) -> None:
+        """After the end of a call nothing more is told of it, though others may have ended it in other words."""
+        call = self.ring()
+        ended = replace(call, state=CallState.OVER, reason=Reason.NO_ANSWER, ringing=(), ended_at=1.0)
+        self.look_again(ended)
+        self.look_again(replace(ended, reason=Reason.REFUSED), 2)
+        self.assertEqual(["call_failed"], self.kinds(self.ann))
+        self.look_again(replace(ended, callee=TV, answered_at=0.5), 3)
+        self.assertEqual(["called", "calling_be_hangup"], self.kinds(self.tv))
+
+    def test_answered_elsewhere(self) -> None:
+        """... but that it is over, for a caller that was told that it failed and may have been put through before."""
+        call = self.ring()
+        ended = replace(call, state=CallState.OVER, reason=Reason.NO_ANSWER, ringing=(), ended_at=1.0)
+        self.look_again(ended)
+        answered = replace(ended, callee=TV, answered_at=0.5)
+        self.look_again(answered, 2)
+        self.look_again(answered, 3)
+        self.assertEqual(["call_failed", "calling_be_hangup"], self.kinds(self.ann))
+
+    def test_call_success(self) -> None:
+        """So it is with `call_success`, and with the end of the ringing for who was too late."""
+        room = self.ring().room
+        self.tv.answers(room, True)
+        for newer in (0, 1):
+            self.look_again(self.tables.calls[room], newer)
+        self.assertEqual(["call_success"], self.kinds(self.ann))
+        self.assertEqual(["called", "calling_be_hangup"], self.kinds(self.pad))
+        self.ann.calls(TV)
+        self.assertEqual(["call_success", "call_success"], self.kinds(self.ann))
+
+    def test_glare(self) -> None:
+        """So it is for one that accepted by calling."""
+        room = self.ring().room
+        self.tv.calls(ANN)
+        self.look_again(self.tables.calls[room])
+        self.assertEqual(["called", "call_success"], self.kinds(self.tv))
+        self.assertEqual(["call_success"], self.kinds(self.ann))
+
+    def test_call_failed(self) -> None:
+        """So it is with a call that failed or was refused, whose frame might be taken for that of the next call."""
+        for accepted in (None, False):
+            room = self.ring().room
+            if accepted is None:
+                self.wait(46)
+            else:
+                self.tv.answers(room, accepted)
+            before = len(self.ann.frames)
+            self.look_again(self.tables.calls[room], 0)
+            self.assertEqual(before, len(self.ann.frames))
+
+    def test_hung_up(self) -> None:
+        """Who hung up is told nothing more of that call, though others may have ended it in other words."""
+        room = self.ring().room
+        self.tv.answers(room, True)
+        self.ann.hangs_up(TV.phone, room)
+        ended = self.tables.calls[room]
+        self.look_again(replace(ended, callee=None, ended_by=None, reason=Reason.NO_ANSWER))
+        self.assertEqual(["call_success"], self.kinds(self.ann))
+
+    def test_end(self) -> None:
+        """An end is told after the answer, once."""
+        room = self.ring().room
+        self.tv.answers(room, True)
+        self.elsewhere(events.Stopped(room))
+        self.look_again(self.tables.calls[room])
+        self.assertEqual(["call_success", "calling_be_hangup"], self.kinds(self.ann))
+
+    def test_too_late(self) -> None:
+        """Who was answered that it is too late is not told so again."""
+        call = self.ring()
+        self.ann.hangs_up(TV.phone)
+        del self.tv.frames[:]
+        self.tv.answers(call.room, True)
+        self.look_again(self.tables.calls[call.room])
+        self.assertEqual(["calling_be_hangup"], self.kinds(self.tv))
+
+    def test_many_calls(self) -> None:
+        """A connection remembers the newest few calls only."""
+        for _ in range(50):
+            room = self.ring().room
+            self.ann.hangs_up(TV.phone, room)
+        acted = self.tv.session._acted
+        assert acted is not None
+        self.assertLessEqual(len(acted), 8)
+        self.assertIn(room, acted)
+
+
+class GivenUpTests(AwayCase):
+    """A device whose answer was not carried out in time."""
+
+    def test_told_once(self) -> None:
+        """It is told that the call is lost when that is known, and not again when it is over."""
+        self.connect(ANN)
+        tv = Connection(TV, self.rooms, self.clock)
+        self.pass_turns()
+        self.call(ANN, TV)
+        room = RoomId(str(tv.frames[-1]["room_id"]))
+        self.goes_away()
+        tv.answers(room, True)
+        self.wait(6)
+        self.assertEqual("connection_lost", tv.frames[-1]["reason"])
+        self.elsewhere(events.Answer(room, TV, True))
+        self.is_back()
+        self.assertEqual(CallState.OVER, self.tables.calls[room].state)
+        self.assertEqual(["called", "calling_be_hangup"], [frame["type"] for frame in tv.frames])
+
+
+class LostSeatTests(RoomCase):
+    """A page whose seat was lost with the memory of the store."""
+
+    def test_no_seat(self) -> None:
+        """When it learns that two others sit in its room it is told that the room is full, and closed."""
+        first, second = self.join(0), self.join(1)
+        first.heard(), second.heard()
+        store = self.world.store
+        seats = store._tables.seats[RoomId(self.room)]
+        others = replace(seats, version=9, seats=(seats.seats[1], None))
+        self.world.bus.publish("local", SeatNotice("a" * 32, others, None))
+        self.world.settle()
+        self.assertEqual({"type": "refused", "reason": "full"}, first.hears())
+        self.assertEqual(4403, first.close_code)
+        self.assertEqual(meeting("1" * 32, present=False), second.hears())

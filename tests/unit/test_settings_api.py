@@ -1,0 +1,130 @@
+"""``/account/settings``: a real site, the real service, a database in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from callnet.model import AUTO_ANSWER_MAX
+from tests.support.account_fixture import FRIEND, PHONE
+from tests.support.api_case import LOGOUT, MARK, ApiTestCase
+from tests.unit.test_api_fields import NO_UTF8, WRONG_TYPES, with_field
+
+SETTINGS = "/account/settings"
+NIGHT = {"from": "22:30", "to": "07:00", "time_zone": "Europe/Berlin"}
+NOTHING: dict[str, Any] = {"do_not_disturb": None, "auto_answer": []}
+
+
+class SettingsTests(ApiTestCase):
+    """A device that is logged in."""
+
+    def setUp(self) -> None:
+        """Log in."""
+        super().setUp()
+        self.body: dict[str, Any] = {"token": self.login()}
+
+    def settings(self, **wanted: object) -> dict[str, Any]:
+        """Set something; what is set then."""
+        answer = self.post(SETTINGS, self.body | wanted).json()
+        self.assertEqual(0, answer["errorCode"], answer)
+        return {name: answer[name] for name in NOTHING}
+
+    def message(self, **wanted: object) -> tuple[int, str]:
+        """The errorCode and the message of what is refused."""
+        fields = self.post(SETTINGS, self.body | wanted).json()
+        return fields["errorCode"], fields["message"]
+
+    def test_nothing(self) -> None:
+        """At first nothing is set, and to ask sets nothing."""
+        self.assertEqual(NOTHING, self.settings())
+        self.assertEqual(NOTHING, self.settings(unknown=MARK))
+
+    def test_quiet_hours(self) -> None:
+        """They are kept as they were given, until they are null."""
+        for from_, to in (("22:30", "07:00"), ("00:00", "23:59"), ("09:05", "09:05")):
+            night = NIGHT | {"from": from_, "to": to}
+            self.assertEqual(NOTHING | {"do_not_disturb": night}, self.settings(do_not_disturb=night))
+            self.assertEqual(NOTHING | {"do_not_disturb": night}, self.settings())
+        self.assertEqual(NOTHING, self.settings(do_not_disturb=None))
+
+    def test_auto_answer(self) -> None:
+        """The list is the one that was given last, in order, each phone once."""
+        other = "13651884960"
+        self.assertEqual([other, FRIEND], self.settings(auto_answer=[FRIEND, other, FRIEND])["auto_answer"])
+        self.settings(do_not_disturb=NIGHT)
+        self.assertEqual({"do_not_disturb": NIGHT, "auto_answer": [other, FRIEND]}, self.settings())
+        self.assertEqual([FRIEND], self.settings(auto_answer=[FRIEND])["auto_answer"])
+        self.assertEqual([], self.settings(auto_answer=[])["auto_answer"])
+
+    def test_of_ones_own_phone(self) -> None:
+        """They are those of the token's phone."""
+        self.settings(do_not_disturb=NIGHT, auto_answer=[FRIEND], phone=FRIEND)
+        self.body = {"token": self.login(PHONE, "other")}
+        self.assertEqual({"do_not_disturb": NIGHT, "auto_answer": [FRIEND]}, self.settings())
+        self.body = {"token": self.login(FRIEND)}
+        self.assertEqual(NOTHING, self.settings())
+
+    def test_header(self) -> None:
+        """The token may be in the header."""
+        token = self.body.pop("token")
+        answer = self.post(SETTINGS, self.body | {"auto_answer": [FRIEND]}, f"Authorization: Bearer {token}").json()
+        self.assertEqual([FRIEND], answer["auto_answer"])
+
+    def test_token(self) -> None:
+        """Without a token it is errorCode 2, with one that was logged out errorCode 4, and nothing is set."""
+        self.assert_error(2, SETTINGS, {"auto_answer": [FRIEND]})
+        self.do_logout()
+        self.assert_error(4, SETTINGS, self.body | {"auto_answer": [FRIEND]})
+        self.body = {"token": self.login()}
+        self.assertEqual(NOTHING, self.settings())
+
+    def do_logout(self) -> None:
+        """Log out."""
+        self.assert_error(0, LOGOUT, self.body)
+
+    def test_wrong_hours(self) -> None:
+        """Hours that are none are errorCode 2, with a message that says what they must be, and change nothing."""
+        self.settings(do_not_disturb=NIGHT)
+        expected = 'do_not_disturb must be null, or an object with "from" and "to", such as "22:30", and "time_zone"'
+        wrongs: tuple[object, ...] = (
+            [],
+            MARK,
+            7,
+            {},
+            {"from": "22:30", "to": "07:00"},
+            NIGHT | {"from": "24:00"},
+            NIGHT | {"from": "7:00"},
+            NIGHT | {"from": "07:60"},
+            NIGHT | {"from": "07:00\n"},
+            NIGHT | {"from": " 07:00"},
+            NIGHT | {"from": "٠٧:٠٠"},
+            NIGHT | {"to": 700},
+            NIGHT | {"to": None},
+            NIGHT | {"time_zone": None},
+        )
+        for wrong in wrongs:
+            self.assertEqual((2, expected), self.message(do_not_disturb=wrong), wrong)
+        for zone in (MARK, "", "/etc/passwd", "../../etc/passwd", "Europe", "x" * 9000, "\0", "UTC\0"):
+            hours = NIGHT | {"time_zone": zone}
+            self.assertEqual((2, "do_not_disturb: time_zone is not known"), self.message(do_not_disturb=hours), zone)
+        self.assertEqual(NIGHT, self.settings()["do_not_disturb"])
+
+    def test_wrong_phones(self) -> None:
+        """A list of anything but acceptable numbers of others is refused as a whole, and so is one that is too long."""
+        self.settings(auto_answer=[FRIEND])
+        wrongs: tuple[object, ...] = (None, MARK, {}, [7], [None], [[FRIEND]])
+        for wrong in wrongs:
+            self.assertEqual((2, "auto_answer must be an array of strings"), self.message(auto_answer=wrong), wrong)
+        refused = (3, "auto_answer has a number that is not acceptable, or the caller's own")
+        for number in (MARK, "", "*", PHONE, FRIEND + "\0", "23651884967"):
+            self.assertEqual(refused, self.message(auto_answer=[FRIEND, number]), number)
+        many = [str(13600000000 + number) for number in range(AUTO_ANSWER_MAX + 1)]
+        self.assertEqual((2, f"auto_answer takes {AUTO_ANSWER_MAX} phones"), self.message(auto_answer=many))
+        self.assertEqual([FRIEND], self.settings()["auto_answer"])
+        self.assertEqual(many[1:], self.settings(auto_answer=many[1:])["auto_answer"])
+
+    def test_any_value(self) -> None:
+        """Whatever a field is, it is taken, or refused with an errorCode of the caller's."""
+        for name in ("do_not_disturb", "auto_answer", "token"):
+            for value in (*NO_UTF8, *WRONG_TYPES[1:]):
+                answer = self.post(SETTINGS, with_field(self.body, name, value)).json()
+                self.assertIn(answer["errorCode"], (0, 2, 3), (name, value))

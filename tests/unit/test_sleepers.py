@@ -1,0 +1,119 @@
+"""A node that begins makes those known who sleep and can be woken."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from callnet.accounts import sleepers
+from callnet.accounts.sleepers import AGAIN, Sleepers
+from callnet.errors import Unavailable
+from callnet.model import DeviceAddress
+from callnet.preferences import Preferences
+from callnet.records import Policy
+from callnet.soon import Ready, Soon
+from callnet.storage_interfaces import IPreferenceRecords
+
+
+@implementer(IPreferenceRecords)
+class Records:
+    """A database with so many phones, each of which has two devices that can be woken."""
+
+    def __init__(self, count: int) -> None:
+        self.phones = [f"136{number:08d}" for number in range(count)]
+        self.is_away = False
+
+    def restricted(self, most: int) -> Deferred[Collection[str] | None]:
+        """See :meth:`IPreferenceRecords.restricted`."""
+        raise NotImplementedError
+
+    def announced(self, most: int) -> Deferred[Collection[str] | None]:
+        """See :meth:`IPreferenceRecords.announced`."""
+        raise NotImplementedError
+
+    def wakeful(self, after: str, most: int) -> Deferred[Sequence[str]]:
+        """See :meth:`IPreferenceRecords.wakeful`."""
+        if self.is_away:
+            return fail(Unavailable("away"))
+        return succeed([phone for phone in self.phones if phone > after][:most])
+
+    def read(self, phones: Collection[str]) -> Deferred[Mapping[str, Preferences]]:
+        """See :meth:`IPreferenceRecords.read`."""
+        return succeed({phone: Preferences(Policy(wakes=frozenset(["tv", "pad"]))) for phone in phones})
+
+
+class SleepersTests(SynchronousTestCase):
+    """At a start."""
+
+    def begin(self, count: int) -> Sleepers:
+        """Begin with so many phones."""
+        self.clock, self.records = Clock(), Records(count)
+        self.known: list[DeviceAddress] = []
+        self.store_is_away = False
+        made = Sleepers(self.records, self.clock)
+        made.sleeps = self.sleeps
+        return made
+
+    def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[Any]:
+        """Take note of a device."""
+        if self.store_is_away:
+            return fail(Unavailable("away"))
+        self.assertIn(device.device_id, policy.wakes)
+        self.known.append(device)
+        return Ready(None)
+
+    def test_all(self) -> None:
+        """All are made known, each once."""
+        made = self.begin(450)
+        made.start()
+        self.assertEqual(900, len(set(self.known)))
+        self.assertEqual(900, len(self.known))
+        self.successResultOf(made.stop())
+
+    def test_away(self) -> None:
+        """While the database or the store is away it is tried again."""
+        for name in ("database", "store"):
+            made = self.begin(3)
+            self.records.is_away, self.store_is_away = name == "database", name == "store"
+            made.start()
+            self.clock.advance(AGAIN)
+            self.assertEqual([], self.known)
+            self.records.is_away = self.store_is_away = False
+            self.clock.advance(AGAIN)
+            self.assertEqual(6, len(self.known))
+            self.successResultOf(made.stop())
+
+    def test_very_many(self) -> None:
+        """Of very many those are made known that come first; the others are when they connect."""
+        self.patch(sleepers, "SLEEPERS_MAX", 200)
+        made = self.begin(500)
+        made.start()
+        self.assertEqual(400, len(self.known))
+        self.successResultOf(made.stop())
+
+    def test_stopped(self) -> None:
+        """At a stop nothing is waited for."""
+        made = self.begin(3)
+        self.records.is_away = True
+        made.start()
+        self.successResultOf(made.stop())
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_registered(self) -> None:
+        """A device that has registered is made known at once, unless its registration is gone again."""
+        made = self.begin(1)
+        phone = self.records.phones[0]
+        for device_id in ("tv", "other"):
+            self.successResultOf(made.registered(DeviceAddress(phone, device_id)))
+        self.assertEqual([DeviceAddress(phone, "tv")], self.known)
+
+    def test_registered_while_away(self) -> None:
+        """While the store is away whoever registers is told to try again."""
+        made = self.begin(1)
+        self.store_is_away = True
+        self.failureResultOf(made.registered(DeviceAddress(self.records.phones[0], "tv")), Unavailable)

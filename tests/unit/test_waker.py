@@ -1,0 +1,251 @@
+"""Waking devices by the operator's gateway: real HTTP over a wire in memory, and a database in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from treq.testing import RequestTraversalAgent
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.errors import Unavailable
+from callnet.model import DeviceAddress
+from callnet.operations.signed_posts import SignedPosts
+from callnet.operations.urgent import Fate
+from callnet.operations.webhooks import Webhook
+from callnet.push.waker import AGAIN, AT_ONCE, Waker
+from callnet.push.ways import PAUSES, Gateway
+from callnet.storage.push import SqlPushRegistrations
+from callnet.storage_interfaces import PushKind, PushRegistration
+from tests.support import migrated
+from tests.support.immediate import run_at_once
+from tests.unit.test_webhooks import SECRET, URL, Receiver
+
+TV, PAD = DeviceAddress("13651884967", "tv"), DeviceAddress("13651884967", "pad")
+ALL = DeviceAddress("13651884967", "*")
+ANN = "13651884968"
+TARGET = "box-7-of-the-fleet"
+
+
+class WakerTests(SynchronousTestCase):
+    """A television that a gateway can wake, and a browser that nobody can here."""
+
+    def setUp(self) -> None:
+        """Both have registered."""
+        self.clock, self.receiver = Clock(), Receiver()
+        self.clock.advance(1_600_000_000.5)
+        self.agent: Any = RequestTraversalAgent(self.receiver)  # type: ignore[no-untyped-call]
+        database = migrated.in_memory()
+        self.addCleanup(database.close)
+        self.is_away = False
+        self.registrations = SqlPushRegistrations(database, self.run_)
+        posts = SignedPosts(URL, SECRET, self.agent, self.clock, self.clock.seconds)
+        webhook = Webhook(posts, self.clock, PAUSES)
+        ways = {PushKind.WEBHOOK: Gateway(webhook)}
+        self.waker = Waker(self.registrations, ways, self.clock, self.clock.seconds)
+        self.register(TV)
+        self.register(PAD, PushKind.WEBPUSH)
+        self.addCleanup(lambda: self.assertEqual([], self.clock.getDelayedCalls()))
+
+    def run_(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Deferred[Any]:
+        """Ask the database, unless it is away."""
+        if self.is_away:
+            return run_at_once(self.fail_)
+        return run_at_once(function, *args, **kwargs)
+
+    def fail_(self) -> None:
+        """Fail as a database that is away."""
+        raise Unavailable("the database cannot be reached")
+
+    def register(self, device: DeviceAddress, kind: PushKind = PushKind.WEBHOOK, target: str = TARGET) -> None:
+        """Let a device say how it is woken."""
+        self.successResultOf(self.registrations.put(PushRegistration(device, kind, target, 1.0), lambda _: False))
+
+    def wake(self, *answers: int | None, device: DeviceAddress = TV, lasts: float = 45.0) -> Deferred[Fate]:
+        """Wake a device; the gateway answers like this."""
+        self.receiver.answers.extend(answers)
+        waking = self.waker.wake(device, ANN, "安 Ann", lasts)
+        self.wait(0)
+        return waking
+
+    def wait(self, seconds: float) -> None:
+        """Let time go by."""
+        self.clock.advance(seconds)
+        for _ in range(10):
+            self.agent.flush()
+
+    def target(self) -> list[str]:
+        """What is kept of the television."""
+        return [one.target for one in self.successResultOf(self.registrations.of(TV))]
+
+    def test_what_the_gateway_gets(self) -> None:
+        """The gateway is told which device to wake, as the device named itself, for whom, and until when."""
+        self.assertIs(Fate.TAKEN, self.successResultOf(self.wake(202)))
+        ((request, body),) = self.receiver.taken
+        self.assertEqual(
+            {
+                "event": "wake",
+                "id": request.getHeader("callnet-event"),
+                "phone": TV.phone,
+                "device_id": TV.device_id,
+                "target": TARGET,
+                "from_phone": ANN,
+                "from_name": "安 Ann",
+                "expires_at": 1_600_000_045,
+            },
+            json.loads(body),
+        )
+        self.assertIsNotNone(request.getHeader("callnet-signature"))
+
+    def test_nobody_to_wake(self) -> None:
+        """Who has not registered, or not for what there is here, is not woken."""
+        for device in (PAD, DeviceAddress(ANN, "tv")):
+            self.assertIs(Fate.GONE, self.successResultOf(self.wake(device=device)))
+        self.assertEqual([], self.receiver.taken)
+
+    def test_gone(self) -> None:
+        """What the gateway does not know any more is dropped; a device that registers anew is woken at once."""
+        for status in (404, 410):
+            self.assertIs(Fate.GONE, self.successResultOf(self.wake(status)))
+            self.assertEqual([], self.target())
+            self.register(TV)
+            self.assertIs(Fate.TAKEN, self.successResultOf(self.wake(200)))
+            self.wait(AGAIN)
+
+    def test_gone_and_back(self) -> None:
+        """A registration that was made while the old one was tried stays."""
+        waking = self.wake(503, 410)
+        self.register(TV, target="newer")
+        self.wait(1)
+        self.assertIs(Fate.GONE, self.successResultOf(waking))
+        self.assertEqual(["newer"], self.target())
+
+    def test_failed(self) -> None:
+        """What a gateway refuses otherwise drops nothing."""
+        for status in (400, 401, 403, 302):
+            self.assertIs(Fate.FAILED, self.successResultOf(self.wake(status)))
+            self.assertEqual([TARGET], self.target())
+            self.wait(AGAIN)
+
+    def test_again(self) -> None:
+        """It is tried again for a few seconds."""
+        waking = self.wake(503, 503, 200)
+        self.wait(1)
+        self.assertNoResult(waking)
+        self.wait(3)
+        self.assertIs(Fate.TAKEN, self.successResultOf(waking))
+
+    def test_too_late(self) -> None:
+        """When nothing rings any more it is tried no more, nor waited for."""
+        self.assertIs(Fate.FAILED, self.successResultOf(self.wake(503, lasts=1.0)))
+        self.wait(AGAIN)
+        waiting = self.wake(None, lasts=3.0)
+        self.assertNoResult(waiting)
+        self.wait(3.0)
+        self.assertIs(Fate.FAILED, self.successResultOf(waiting))
+
+    def test_not_twice(self) -> None:
+        """For a few seconds a device is not woken again, and whoever wants it is told the same, at the same time."""
+        first, second = self.wake(503, 200), self.wake()
+        self.assertNoResult(first)
+        self.assertNoResult(second)
+        first.addCallback(lambda _: None)  # what one makes of it is nothing to the others
+        self.wait(1)
+        self.assertIs(Fate.TAKEN, self.successResultOf(second))
+        self.assertIs(Fate.TAKEN, self.successResultOf(self.wake()))
+        self.wait(AGAIN - 1.01)
+        self.assertIs(Fate.TAKEN, self.successResultOf(self.wake()))
+        self.assertEqual(2, len(self.receiver.taken))
+        self.wait(0.01)
+        self.assertIs(Fate.TAKEN, self.successResultOf(self.wake(200)))
+        self.assertEqual(3, len(self.receiver.taken))
+
+    def test_each_for_itself(self) -> None:
+        """Others are woken meanwhile."""
+        self.register(PAD)
+        waiting = self.wake(None)
+        self.assertIs(Fate.TAKEN, self.successResultOf(self.wake(200, device=PAD)))
+        self.waker.stop()
+        self.assertIs(Fate.FAILED, self.successResultOf(waiting))
+
+    def test_one_who_waits_no_more(self) -> None:
+        """Whoever does not want to wait any more cancels nothing for others."""
+        first, second = self.wake(503, 200), self.wake()
+        first.cancel()
+        self.failureResultOf(first)
+        self.wait(1)
+        self.assertIs(Fate.TAKEN, self.successResultOf(second))
+
+    def test_many_at_once(self) -> None:
+        """So many are woken at once, and more are not."""
+        devices = [DeviceAddress("13651884967", str(number)) for number in range(AT_ONCE + 1)]
+        for device in devices:
+            self.register(device)
+        waiting = [self.wake(None, device=device, lasts=3.0) for device in devices]
+        for one in waiting[:-1]:
+            self.assertNoResult(one)
+        self.assertIs(Fate.FAILED, self.successResultOf(waiting[-1]))
+        self.assertEqual(AT_ONCE, len(self.receiver.taken))
+        self.wait(3.0)
+        self.receiver.answers.clear()
+        self.assertEqual([Fate.FAILED] * AT_ONCE, [self.successResultOf(one) for one in waiting[:-1]])
+        self.assertIs(Fate.TAKEN, self.successResultOf(self.wake(device=devices[-1])))
+
+    def test_database_away(self) -> None:
+        """While the database is away nobody is woken, and nothing fails."""
+        self.is_away = True
+        with capturedLogs() as events:
+            self.assertIs(Fate.FAILED, self.successResultOf(self.wake()))
+        self.assert_quiet(events)
+        self.is_away = False
+        self.wait(AGAIN)
+        waking = self.wake(503, 410)
+        self.is_away = True
+        self.wait(1)
+        self.assertIs(Fate.GONE, self.successResultOf(waking))
+
+    def test_stop(self) -> None:
+        """When the daemon stops nothing is waited for any more."""
+        self.register(PAD)
+        waiting, pausing = self.wake(None), self.wake(503, device=PAD)
+        self.waker.stop()
+        self.assertIs(Fate.FAILED, self.successResultOf(waiting))
+        self.assertIs(Fate.FAILED, self.successResultOf(pausing))
+
+    def test_counts(self) -> None:
+        """What became of them is counted, once for each that was to be woken."""
+        self.wake(200)
+        self.wake()
+        self.wait(AGAIN)
+        self.wake(400)
+        self.wait(AGAIN)
+        self.wake(410)
+        self.assertEqual({Fate.TAKEN: 1, Fate.FAILED: 1, Fate.GONE: 1}, self.waker.counts)
+
+    def assert_quiet(self, events: Sequence[Any]) -> None:
+        """Nothing that was logged names anybody."""
+        for event in events:
+            for secret in (TV.phone, ANN, TARGET, "hooks.test", "passw0rd", SECRET, "Ann"):
+                self.assertNotIn(secret, formatEvent(event))
+
+    def test_log(self) -> None:
+        """The log says what went wrong, and nothing of whom it was for."""
+        with capturedLogs() as events:
+            self.wake(400)
+            self.wait(AGAIN)
+            self.wake(410)
+        lines = [formatEvent(event) for event in events if event["log_namespace"].startswith("callnet")]
+        self.assertEqual("the event wake was not taken: status 400", lines[0])
+        self.assertIn("dropped", lines[1])
+        self.assert_quiet(events)
+
+    def test_memory(self) -> None:
+        """Of devices that were woken a while ago nothing is remembered."""
+        self.wake(200)
+        self.wait(AGAIN)
+        self.wake(device=PAD)
+        self.assertEqual(0, len(self.waker._lately))

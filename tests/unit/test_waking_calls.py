@@ -1,0 +1,139 @@
+"""Calls to devices that sleep: they are woken (protocol §1, `/devices/push`)."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from callnet.interfaces import IPreferences
+from callnet.model import DeviceAddress
+from callnet.operations.urgent import Fate
+from callnet.preferences import PLAIN, Preferences, encode_names
+from callnet.records import ANYONE, Policy
+from callnet.soon import Ready
+from harness.websocket import TEXT
+from tests.support.people_case import ANN, TV
+from tests.support.quiet import QuietTestCase
+from tests.support.tap_case import DaemonTestCase
+from tests.support.wires import World
+
+WAKES = Preferences(Policy(wakes=frozenset([TV.device_id])), names=encode_names({ANN.phone: "Ann"}))
+
+
+@implementer(IPreferences)
+class Wakeful:
+    """The television can be woken, and its phone calls Ann's by her name."""
+
+    def policy_of(self, phone: str) -> Ready[Policy]:
+        """See :meth:`IPreferences.policy_of`."""
+        return Ready(WAKES.policy if phone == TV.phone else ANYONE)
+
+    def of(self, phone: str) -> Ready[Preferences]:
+        """See :meth:`IPreferences.of`."""
+        return Ready(WAKES if phone == TV.phone else PLAIN)
+
+
+class WakingTests(QuietTestCase):
+    """The television was here, and sleeps now."""
+
+    def make_world(self) -> World:
+        """A server where this is known."""
+        return World(preferences=Wakeful())
+
+    def setUp(self) -> None:
+        """Let it fall asleep."""
+        super().setUp()
+        self.woken: list[tuple[DeviceAddress, str, str, float]] = []
+        self.waiting: list[Deferred[Fate]] = []
+        self.world.rooms.waking.wake = self.wake
+        self.world.device(*TV).leave()
+        self.world.advance(100)
+        self.ann = self.world.device(*ANN)
+
+    def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:
+        """Remember whom to wake."""
+        self.woken.append((device, phone, name, lasts))
+        self.waiting.append(Deferred())
+        return self.waiting[-1]
+
+    def call(self) -> None:
+        """Let Ann call it."""
+        self.ann.say("call", to_phone=TV.phone, to_device_id=TV.device_id)
+
+    def test_woken(self) -> None:
+        """It is told who calls, by the name that it knows, and rings when it connects."""
+        self.call()
+        self.assertEqual([(TV, ANN.phone, "Ann", 45.0)], self.woken)
+        self.assertEqual([], self.ann.heard())
+        self.waiting[0].callback(Fate.TAKEN)
+        self.world.advance(5)
+        tv = self.world.device(*TV)
+        called = tv.hears()
+        self.assertEqual(("called", "Ann", 40), (called["type"], called["from_name"], called["expires_in"]))
+        tv.say("called_success", from_phone="", from_device_id="", room_id=called["room_id"])
+        self.assertEqual("call_success", self.ann.hears()["type"])
+
+    def test_not_woken(self) -> None:
+        """If it cannot be woken it is offline."""
+        self.call()
+        self.waiting[0].callback(Fate.GONE)
+        self.world.settle()
+        self.assertEqual("offline", self.ann.hears()["reason"])
+
+    def test_gateway_takes_long(self) -> None:
+        """Nobody waits for whoever wakes it: it may come before that has answered."""
+        self.call()
+        tv = self.world.device(*TV)
+        called = tv.hears()
+        tv.say("called_success", from_phone="", from_device_id="", room_id=called["room_id"])
+        self.assertEqual("call_success", self.ann.hears()["type"])
+        self.waiting[0].callback(Fate.GONE)
+        self.assertEqual([], self.ann.heard() + tv.heard())
+
+    def test_there(self) -> None:
+        """A device that is there is not woken."""
+        self.world.device(*TV)
+        self.call()
+        self.assertEqual([], self.woken)
+
+    def test_busy(self) -> None:
+        """Nor is one that rings already, however often it is called."""
+        self.call()
+        self.world.device("13600000009", "phone").say("call", to_phone=TV.phone, to_device_id=TV.device_id)
+        self.assertEqual(1, len(self.woken))
+
+    def test_extended_caller(self) -> None:
+        """An extended caller hears that it rings when the device has come."""
+        dob = self.world.extended("13600000009", "phone")
+        dob.heard()
+        dob.say("call", to_phone=TV.phone, to_device_id=TV.device_id)
+        self.assertEqual([], dob.heard())
+        self.world.device(*TV)
+        self.assertEqual("call_ringing", dob.hears()["type"])
+
+
+class RegisteredTests(DaemonTestCase):
+    """A device that says how it is woken without holding a socket."""
+
+    def test_rings_without_a_restart(self) -> None:
+        """It rings from then on, whether it never held a socket or has been gone for long."""
+        daemon = self.compose(
+            f'[push.gateway]\nurl = "http://127.0.0.1:8000/wake"\nsecret = "{"s" * 32}"\n[limits]\n'
+            "calls_a_minute_of_a_device = 0\n"
+        )
+        self.begin(daemon)
+        self.addCleanup(self.end, daemon)
+        ann = self.device(8082, "ann")
+        self.addCleanup(ann.leave)
+        self.device(8082, "gone").leave()
+        for _ in range(160):
+            self.reactor.advance(1)
+            self.carry(ann)
+        for device_id in ("gone", "never"):
+            token = self.post(8083, "/account/login", phone="13651884967", device_id=device_id)["token"]
+            self.assertEqual(0, self.post(8083, "/devices/push", token=token, kind="webhook", target="x")["errorCode"])
+            ann.frame(TEXT, b'{"type":"call","to_phone":"13651884967","to_device_id":"%s"}' % device_id.encode())
+            self.carry(ann)
+            self.reactor.advance(1)
+            self.carry(ann)
+            self.assertEqual([], [frame.payload for frame in ann.frames if frame.opcode == TEXT])

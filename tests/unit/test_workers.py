@@ -1,0 +1,211 @@
+"""The parent of workers: how it starts them, starts them again, and stops them."""
+
+from __future__ import annotations
+
+import msgspec
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from callnet.operations.readiness import Report
+from callnet.supervision import messages
+from callnet.supervision.messages import SOCKETS, Hurry, Serving, Start
+from callnet.supervision.worker import FIRST_PAUSE, LONGEST_PAUSE, OLD_AGE, STOP_LIMIT
+from tests.support.workers_case import SETTINGS, WorkersTestCase
+
+
+class StartTests(WorkersTestCase):
+    """How workers are started."""
+
+    def test_each_is_told_how_to_serve(self) -> None:
+        """Each is told the settings as the parent has them, and where the listening sockets are."""
+        for process in self.reactor.processes:
+            self.assertEqual(process.start, Start(SETTINGS, {"listeners.account[0]": SOCKETS}, "info"))
+            self.assertEqual(process.descriptors[SOCKETS], 11)
+
+    def test_no_secret_is_among_the_arguments(self) -> None:
+        """Its arguments, which everyone on the machine may read, say nothing of the settings."""
+        self.assertEqual(self.first.arguments[1:], ("-P", "-m", "callnet.worker"))
+
+    def answer(self, ready: bool) -> None:
+        """Have both workers answer what they were asked."""
+        for process in self.reactor.processes:
+            process.answer(report=Report(ready, {}))
+
+    def test_it_is_said_once_when_all_are_ready(self) -> None:
+        """It is said once when all of them are ready, for which they are asked until they are."""
+        self.reactor.advance(1)
+        self.serve()
+        self.reactor.advance(1)
+        self.answer(False)
+        self.assertEqual(self.all_ready, 0)
+        self.reactor.advance(1)
+        self.answer(True)
+        self.assertEqual(self.all_ready, 1)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_it_is_not_said_any_more_when_they_stop(self) -> None:
+        """It is not said any more when they stop, even if they were just asked."""
+        self.serve()
+        self.reactor.advance(1)
+        stopped = self.workers.stop()
+        self.answer(True)
+        for process in self.reactor.processes:
+            process.end()
+        self.successResultOf(stopped)
+        self.assertEqual(self.all_ready, 0)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_its_process_is_logged(self) -> None:
+        """Its process is logged when it serves."""
+        with capturedLogs() as events:
+            self.second.say(Serving())
+        self.assertEqual([formatEvent(event) for event in events], ["worker 2 serves: process 4711"])
+
+
+class RestartTests(WorkersTestCase):
+    """What comes after a worker that died."""
+
+    def pauses(self, lived: float, times: int) -> list[float]:
+        """The pauses after each of so many processes that lived so many seconds."""
+        found = []
+        for _ in range(times):
+            self.reactor.advance(lived)
+            self.newest.end(status=1)
+            before = self.reactor.seconds()
+            number = len(self.reactor.processes)
+            while len(self.reactor.processes) == number:
+                self.reactor.advance(self.reactor.getDelayedCalls()[0].getTime() - self.reactor.seconds())
+            found.append(self.reactor.seconds() - before)
+        return [round(pause, 3) for pause in found]
+
+    def test_another_takes_its_place(self) -> None:
+        """Another takes its place soon, with the same sockets, and the others are left alone."""
+        self.serve()
+        self.first.end(signal=9)
+        self.assertEqual(len(self.reactor.processes), 2)
+        self.reactor.advance(FIRST_PAUSE)
+        self.assertEqual(len(self.reactor.processes), 3)
+        self.assertEqual(self.newest.start, self.second.start)
+        self.assertEqual(self.second.signals, [])
+
+    def test_how_it_died_is_logged_in_one_line(self) -> None:
+        """How it died is logged, in one line for each."""
+        for end, words in (
+            ({"signal": 9}, "worker 1 was ended by SIGKILL; the next starts in 0.1 s"),
+            ({"status": 3}, "worker 1 ended with status 3; the next starts in 0.2 s"),
+            ({}, "worker 1 stopped; the next starts in 0.4 s"),
+        ):
+            process = self.first if len(self.reactor.processes) == 2 else self.newest
+            with capturedLogs() as events:
+                process.end(**end)
+            self.assertEqual([formatEvent(event) for event in events], [words])
+            self.reactor.advance(1)
+
+    def test_those_that_die_young_come_later_and_later(self) -> None:
+        """Those that die young come later and later, but not ever later."""
+        self.assertEqual(self.pauses(0, 9), [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, LONGEST_PAUSE, LONGEST_PAUSE])
+
+    def test_who_lived_long_is_followed_at_once(self) -> None:
+        """One that lived a minute is followed as soon as the first was."""
+        self.pauses(0, 5)
+        self.assertEqual(self.pauses(OLD_AGE, 2), [FIRST_PAUSE, FIRST_PAUSE])
+
+    def test_a_process_that_cannot_be_started_is_tried_again(self) -> None:
+        """If the machine has no process to give, it is tried again."""
+        self.reactor.refuses = True
+        self.first.end(signal=9)
+        self.reactor.advance(FIRST_PAUSE)
+        self.reactor.refuses = False
+        self.reactor.advance(2 * FIRST_PAUSE)
+        self.assertEqual(len(self.reactor.processes), 3)
+
+
+class StopTests(WorkersTestCase):
+    """How they come to an end."""
+
+    def test_all_are_told_and_waited_for(self) -> None:
+        """All are sent SIGTERM, and waited for; none is started again."""
+        self.serve()
+        stopped = self.workers.stop()
+        self.assertEqual([process.signals for process in self.reactor.processes], [["TERM"], ["TERM"]])
+        self.first.end()
+        self.assertNoResult(stopped)
+        self.second.end(signal=15)
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_who_does_not_go_is_killed(self) -> None:
+        """One that does not go in time is killed."""
+        self.serve()
+        stopped = self.workers.stop()
+        self.first.end()
+        self.reactor.advance(SETTINGS.drain_deadline + STOP_LIMIT - 0.1)
+        self.assertEqual(self.second.signals, ["TERM"])
+        self.reactor.advance(0.1)
+        self.assertEqual(self.second.signals, ["TERM", "KILL"])
+        self.second.end(signal=9)
+        self.successResultOf(stopped)
+        self.assertEqual(self.first.signals, ["TERM"])
+
+    def test_hurry(self) -> None:
+        """Those that still stop can be told to wait for no calls; those that have just died are told nothing."""
+        self.serve()
+        self.workers.stop()
+        self.first.end()
+        self.workers.hurry()
+        self.assertEqual([[], [Hurry()]], [self.first.orders, self.second.orders])
+
+    def test_who_was_about_to_be_started_is_not(self) -> None:
+        """One that was about to be started is not."""
+        self.first.end(signal=9)
+        stopped = self.workers.stop()
+        self.second.end()
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_who_has_just_died_is_no_error(self) -> None:
+        """One that has died, though what it wrote was not yet read to the end, is waited for."""
+        self.second.reaped = True
+        stopped = self.workers.stop()
+        self.first.end()
+        self.assertNoResult(stopped)
+        self.second.end()
+        self.successResultOf(stopped)
+
+
+class ReloadTests(WorkersTestCase):
+    """What SIGHUP comes to."""
+
+    def test_all_are_told(self) -> None:
+        """All are told what to read again, those that are starting too."""
+        self.first.say(Serving())
+        self.assertTrue(self.workers.renew("certificate", lambda: True))
+        for process in self.reactor.processes:
+            self.assertEqual(process.orders, [messages.Reload("certificate")])
+
+    def test_settings_go_with_it(self) -> None:
+        """Settings are not read by the workers: they are told what the parent has read."""
+        self.first.say(Serving())
+        self.assertTrue(self.workers.renew("settings", lambda: True))
+        for process in self.reactor.processes:
+            self.assertEqual(process.orders, [messages.Reload("settings", SETTINGS)])
+
+    def test_what_is_no_good_is_not_passed_on(self) -> None:
+        """Nobody is told of what was no good for the parent."""
+        self.assertFalse(self.workers.renew("certificate", lambda: False))
+        self.assertEqual([process.orders for process in self.reactor.processes], [[], []])
+
+
+class MessagesTests(SynchronousTestCase):
+    """The words of the pipes."""
+
+    def test_settings_arrive_as_they_were(self) -> None:
+        """Settings arrive as they were sent, whatever is in them."""
+        start = Start(SETTINGS, {"listeners.site[0]": 4}, "info")
+        line = messages.encode(start)
+        self.assertEqual(line.count(b"\n"), 1)
+        self.assertEqual(messages.decode_start(line), start)
+
+    def test_a_message_of_the_other_direction_is_refused(self) -> None:
+        """A message of the other direction is refused."""
+        self.assertRaises(msgspec.ValidationError, messages.decode_order, messages.encode(Serving()))
