@@ -8,8 +8,8 @@ from typing import Any
 from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 
-from tests.support.daemon import Daemon
-from tests.support.story_player import Player, expected, read, stories
+from tests.support.shared_daemon import shared_daemon
+from tests.support.story_player import RUNS, Player, expected, read, stories
 
 reactor: Any = installed
 
@@ -21,11 +21,10 @@ class StoriesTests(TestCase):
 
     async def play(self, name: str, protocol: str) -> None:
         """Play one."""
-        story = read(name)
-        daemon = Daemon(self.mktemp(), story.get("settings", ""))
-        self.addCleanup(daemon.stop)
-        await daemon.start()
-        self.assertEqual(expected(name, protocol), await Player(story, protocol, reactor).play(daemon))
+        run = next(RUNS)
+        story = read(name, run)
+        daemon = await shared_daemon(self, story.get("settings", ""))
+        self.assertEqual(expected(name, protocol, run), await Player(story, protocol, reactor).play(daemon))
         self.assertNotIn("Traceback", daemon.log)
 
 

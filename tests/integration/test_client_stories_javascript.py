@@ -3,58 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from harness import ROOT
-from tests.support.daemon import Daemon
+from tests.support.shared_daemon import shared_daemon
+from tests.support.story_player import RUNS, expected, read, stories
 
-HERE: Final = ROOT / "tests"
-STORIES: Final = HERE / "client_stories"
-PROGRAM: Final = HERE / "javascript" / "run_story.mjs"
-
-reactor: Any = installed
-
-
-def stories() -> Iterator[tuple[str, str]]:
-    """The name of each story, with each protocol that it is to be played on."""
-    for path in sorted(STORIES.glob("*.json")):
-        for protocol in json.loads(path.read_text())["protocols"]:
-            yield path.stem, protocol
+PROGRAM: Final = ROOT / "tests" / "javascript" / "run_story.mjs"
 
 
 class StoryTests(TestCase):
-    """Each story with a daemon of its own."""
+    """Each story, on each protocol that it names."""
 
     timeout = 180
 
-    async def play(self, name: str, protocol: str) -> str:
-        """The log of a story."""
-        story = STORIES / f"{name}.json"
-        daemon = Daemon(self.mktemp(), json.loads(story.read_text()).get("settings", ""))
-        self.addCleanup(daemon.stop)
-        await daemon.start()
+    async def play(self, name: str, protocol: str) -> None:
+        """Play one."""
+        run = next(RUNS)
+        story = read(name, run)
+        daemon = await shared_daemon(self, story.get("settings", ""))
         options = ("--no-warnings", "--experimental-websocket", str(PROGRAM))
-        urls = (daemon.account_url, daemon.signaling_url)
-        out, errors, status = await getProcessOutputAndValue("node", (*options, str(story), protocol, *urls), env=None)
+        arguments = (json.dumps(story), protocol, daemon.account_url, daemon.signaling_url)
+        out, errors, status = await getProcessOutputAndValue("node", (*options, *arguments), env=None)
         self.assertEqual((0, ""), (status, errors.decode()))
-        return str(out.decode())
+        self.assertEqual(expected(name, protocol, run), out.decode())
 
 
-def _told(name: str, protocol: str) -> Any:
-    def test(self: StoryTests) -> Deferred[None]:
-        async def tell() -> None:
-            log = await self.play(name, protocol)
-            self.assertEqual((STORIES / f"{name}.{protocol}.log").read_text(), log)
+def _told(name: str, protocol: str) -> Callable[[StoryTests], Coroutine[Any, Any, None]]:
+    async def test(self: StoryTests) -> None:
+        await self.play(name, protocol)
 
-        return Deferred.fromCoroutine(tell())
-
-    test.__doc__ = f"{json.loads((STORIES / f'{name}.json').read_text())['says']} ({protocol})"
+    test.__doc__ = f"{read(name)['says']} ({protocol})"
     return test
 
 

@@ -1,10 +1,10 @@
 /**
- * Plays a story with a daemon: `node run_story.mjs STORY PROTOCOL ACCOUNT_URL SIGNALING_URL` prints the log.
+ * Plays a story with a daemon: `node run_story.mjs STORY PROTOCOL ACCOUNT_URL SIGNALING_URL` prints the log;
+ * STORY is its JSON.
  * On Node.js 20 it needs `--experimental-websocket`.
  */
 
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import net from "node:net";
 
 import { play } from "./story.mjs";
@@ -37,7 +37,6 @@ async function gate({ hostname, port }) {
   };
 }
 
-const [path, protocol, accounts, signaling] = process.argv.slice(2);
-const story = JSON.parse(await readFile(path, "utf8"));
-const log = await play(story, protocol, { site: accounts, gate: () => gate(new URL(signaling)) });
+const [story, protocol, accounts, signaling] = process.argv.slice(2);
+const log = await play(JSON.parse(story), protocol, { site: accounts, gate: () => gate(new URL(signaling)) });
 process.stdout.write(log);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -37,6 +38,8 @@ PATIENCE: Final = 30
 """Seconds that an event may take to come."""
 ASK_AGAIN: Final = 0.25
 """Seconds until the history is asked for again: the server limits requests of a device."""
+RUNS: Final = count(1)
+"""Numbers of runs, for those who share a daemon."""
 
 Entry = dict[str, Any]
 Step = Mapping[str, Any]
@@ -49,15 +52,19 @@ def stories() -> Iterator[tuple[str, str]]:
             yield path.stem, protocol
 
 
-def read(name: str) -> Mapping[str, Any]:
-    """A story."""
-    story: Mapping[str, Any] = json.loads((STORIES / f"{name}.json").read_text())
+def read(name: str, run: int = 0) -> Mapping[str, Any]:
+    """A story. Each ``run`` of :data:`RUNS` has phone numbers of its own, those of 0 are the committed ones."""
+    story: Mapping[str, Any] = json.loads(_numbered((STORIES / f"{name}.json").read_text(), run))
     return story
 
 
-def expected(name: str, protocol: str) -> str:
+def expected(name: str, protocol: str, run: int = 0) -> str:
     """What is to come of it."""
-    return (STORIES / f"{name}.{protocol}.log").read_text()
+    return _numbered((STORIES / f"{name}.{protocol}.log").read_text(), run)
+
+
+def _numbered(text: str, run: int) -> str:
+    return text.replace(f"138{0:07}", f"138{run:07}")
 
 
 class Gate(ProxyFactory):

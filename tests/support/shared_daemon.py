@@ -1,0 +1,52 @@
+"""Daemons that many tests share, one for each settings: a start takes far longer than what most tests do with it.
+
+A test that has one leaves its settings as they are, does not stop it, and uses phone numbers and rooms of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+from typing import Any
+
+from twisted.trial.unittest import TestCase
+
+from harness import daemon
+from harness.leaks import check
+from tests.support.daemon import Daemon
+
+_daemons: dict[tuple[Any, ...], SharedDaemon] = {}
+"""By settings and options."""
+
+
+class SharedDaemon(Daemon):
+    """A daemon whose log is, for a test, what it has logged since the test took it."""
+
+    _taken_at = 0
+
+    @property
+    def log(self) -> str:
+        """See :class:`harness.daemon.Daemon`."""
+        return super().log[self._taken_at :]
+
+    def take(self) -> None:
+        """Begin a log; what came to the old one since the test before is looked through."""
+        check(self.log)
+        self._looked_at = self._taken_at = len(super().log)
+
+
+async def shared_daemon(case: TestCase, settings: str = "", **options: Any) -> SharedDaemon:
+    """The daemon with these settings, started for who asks first. If a test's log of it holds a secret the test fails.
+
+    :param options: of :class:`harness.daemon.Daemon`, hashable.
+    """
+    key = (settings, *sorted(options.items()))
+    if key not in _daemons:
+        started = SharedDaemon(case.mktemp(), settings, **options)
+        await started.start()
+        # Not when the reactor stops: in a worker of `trial --jobs` it never does.
+        atexit.register(daemon.Daemon.stop, started)
+        _daemons[key] = started
+    found = _daemons[key]
+    found.take()
+    case.addCleanup(lambda: check(found.log))
+    return found
