@@ -26,12 +26,13 @@ from harness.daemon import BIN
 from tests.examples.programs import EXAMPLES, PATIENCE, Script
 from tests.support.daemon import Daemon
 from tests.support.devices import Member, member, service_of
+from tests.support.shared_daemon import new_phone, shared_daemon
 
 QUEUE: Final = "13800138000"
+"""The queue's number on the page."""
 LINES: Final = 3
 RINGS_FOR: Final = 4
 """Seconds that an agent is rung here."""
-CALLERS: Final = ("13651884961", "13651884962", "13651884963", "13651884964")
 OPENED: Final = r"opened \S+/static/demo/direct_chat\.html\?room_id=([0-9a-f]{32})\n"
 """What the agents' browser says here."""
 
@@ -73,10 +74,9 @@ class QueueTests(TestCase):
     timeout = 240
 
     async def setUp(self) -> None:  # type: ignore[override]
-        """Start them."""
-        self.daemon = Daemon(self.mktemp(), 'accounts.enrolment = "known"')
-        self.addCleanup(self.daemon.stop)
-        await self.daemon.start()
+        """Have the one, and start the other."""
+        self.daemon = await shared_daemon(self, 'accounts.enrolment = "known"')
+        self.queue, *self.phones = [new_phone() for _ in range(LINES + 2)]
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir()
         self.make_devices(*(f"line-{number + 1}" for number in range(LINES)), "bell", "agent-mei", "agent-bo")
@@ -88,7 +88,7 @@ class QueueTests(TestCase):
             "CALLNET_CERTIFICATE": str(self.daemon.certificate),
             "CALLNET_ADMIN": self.daemon.admin_url,
             "CALLNET_ADMIN_KEY_FILE": f"{self.daemon.state_dir}/admin.key",
-            "QUEUE_PHONE": QUEUE,
+            "QUEUE_PHONE": self.queue,
             "QUEUE_LINES": str(LINES),
             "QUEUE_RINGS_FOR": str(RINGS_FOR),
             "BROWSER": str(browser),
@@ -99,11 +99,11 @@ class QueueTests(TestCase):
     def make_devices(self, *names: str) -> None:
         """Make devices of the queue's phone as README.md does, and one of each caller."""
         with closing(Database(f"sqlite:///{self.daemon.state_dir}/callnet.db")) as database:
-            devices.provision(database, QUEUE, names, 0.0, False)
+            devices.provision(database, self.queue, names, 0.0, False)
             for name in names:
-                devices.set_secret(database, DeviceAddress(QUEUE, name), secret_hash(name), 0.0)
+                devices.set_secret(database, DeviceAddress(self.queue, name), secret_hash(name), 0.0)
                 (self.folder / f"{name}.json").write_text(f'{{"secret": "{name}"}}', encoding="utf-8")
-            for phone in CALLERS:
+            for phone in self.phones:
                 devices.provision(database, phone, ("tv",), 0.0, False)
 
     async def start(self, script: str, ready: str, *arguments: str) -> Script:
@@ -122,7 +122,7 @@ class QueueTests(TestCase):
         """Ring the queue's number with a base device, until it is known what comes of it."""
         if phone not in self.callers:
             self.callers[phone] = await member(self, service_of(self.daemon), phone, "tv")
-        call = self.callers[phone].calls(QUEUE, device_id)
+        call = self.callers[phone].calls(self.queue, device_id)
         await call.until("active").addTimeout(PATIENCE, reactor)
         return call
 
@@ -144,7 +144,7 @@ class QueueTests(TestCase):
 
     async def test_in_order(self) -> None:
         """Callers wait, and agents are given them in the order in which they came, as they become free."""
-        first, second = [await self.call(phone) for phone in CALLERS[:2]]
+        first, second = [await self.call(phone) for phone in self.phones[:2]]
         self.assertEqual([first.state, second.state], ["active", "active"])
         agent = await self.agent("mei")
         await self.meet(await self.taken(agent), first)
@@ -156,12 +156,12 @@ class QueueTests(TestCase):
     async def test_agents_take_turns(self) -> None:
         """Of those who are free it is the turn of who was given a call before all others."""
         mei = await self.agent("mei")
-        call = await self.call(CALLERS[0])
+        call = await self.call(self.phones[0])
         await self.meet(await self.taken(mei), call)
         call.hang_up()
         await mei.says("The call is over")
         bo = await self.agent("bo")
-        for agent, phone in ((bo, CALLERS[1]), (mei, CALLERS[2])):
+        for agent, phone in ((bo, self.phones[1]), (mei, self.phones[2])):
             call = await self.call(phone)
             await self.meet(await self.taken(agent), call)
             call.hang_up()
@@ -169,7 +169,7 @@ class QueueTests(TestCase):
 
     async def test_an_agent_who_does_not_answer(self) -> None:
         """An agent who does not answer in time keeps nobody waiting: it is the turn of another."""
-        call = await self.call(CALLERS[0])
+        call = await self.call(self.phones[0])
         mei = await self.agent("mei")
         await mei.says("Enter takes the call")
         bo = await self.agent("bo")
@@ -178,7 +178,7 @@ class QueueTests(TestCase):
 
     async def test_a_caller_who_goes(self) -> None:
         """A caller who hangs up while an agent is rung leaves the queue, and the agent's device is still."""
-        call = await self.call(CALLERS[0])
+        call = await self.call(self.phones[0])
         agent = await self.agent("mei")
         await agent.says("Enter takes the call")
         call.hang_up()
@@ -187,19 +187,19 @@ class QueueTests(TestCase):
 
     async def test_a_full_queue(self) -> None:
         """Who comes when all lines are taken is refused soon; a line that was left takes the next."""
-        calls = [await self.call(phone) for phone in CALLERS[:LINES]]
+        calls = [await self.call(phone) for phone in self.phones[:LINES]]
         self.assertEqual([call.state for call in calls], ["active"] * LINES)
-        self.assertEqual((await self.call(CALLERS[LINES])).reason, "refused")
-        self.assertEqual((await self.call(CALLERS[LINES], "line-1")).reason, "busy")
+        self.assertEqual((await self.call(self.phones[LINES])).reason, "refused")
+        self.assertEqual((await self.call(self.phones[LINES], "line-1")).reason, "busy")
         self.desk.said = b""
         calls[0].hang_up()
         await self.desk.says(f"{LINES - 1} waiting")
-        call = await self.call(CALLERS[LINES])
+        call = await self.call(self.phones[LINES])
         self.assertEqual((call.state, call.reason), ("active", ""))
 
     async def test_a_new_start(self) -> None:
         """Who waits when the desk is started anew waits on, in the same order."""
-        first, second = [await self.call(phone) for phone in CALLERS[:2]]
+        first, second = [await self.call(phone) for phone in self.phones[:2]]
         await self.desk.stop()
         self.desk = await self.start("desk.py", rf"ready: {LINES} lines\n")
         agent = await self.agent("mei")
@@ -213,10 +213,13 @@ class QueueTests(TestCase):
         self.folder.mkdir()
         [made, *_] = re.findall(r"```sh\n(.*?)```", (EXAMPLES / "callcentre/README.md").read_text("utf-8"), re.DOTALL)
         self.assertIn("line-{1..10}", made)
-        script = made.replace("line-{1..10}", "line-1").replace("agent-mei agent-bo", "agent-mei")
+        self.assertIn(QUEUE, made)
+        script = (
+            made.replace(QUEUE, self.queue).replace("line-{1..10}", "line-1").replace("agent-mei agent-bo", "agent-mei")
+        )
         await self.desk.stop()
         with closing(Database(f"sqlite:///{self.daemon.state_dir}/callnet.db")) as database:
-            devices.delete(database, QUEUE, time.time)
+            devices.delete(database, self.queue, time.time)
         environ = {"PATH": f"{BIN}:{os.environ['PATH']}", "CALLNET_CONFIG": self.daemon.environ["CALLNET_CONFIG"]}
         ended = getProcessOutputAndValue("bash", ("-ec", script), environ, str(self.folder))
         self.assertEqual(await ended, (b"", b"", 0))

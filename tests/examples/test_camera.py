@@ -5,40 +5,68 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from msgspec import UNSET
 from twisted.internet.utils import getProcessOutputAndValue
 
+from callnet.accounts.logins import secret_hash
+from callnet.model import DeviceAddress
+from callnet.storage import devices
+from callnet.storage.database import Database
+from callnet.storage.settings import change
 from harness.daemon import BIN
 from tests.browser.camera import Camera
 from tests.examples.programs import EXAMPLES, Script
 from tests.integration.test_device_command import PHONE
 from tests.integration.test_device_media import SEEING, MediaCase
+from tests.support.shared_daemon import new_phone
 
-DOOR: Final = ("13800138009", "door")
-STRANGER: Final = ("13651884961", "tv")
+DOOR: Final = "13800138009"
+"""The phone of the door on the page."""
 PAGE: Final = EXAMPLES / "camera" / "README.md"
 
 
 class CameraTests(MediaCase):
     """A camera, and who rings it."""
 
-    async def begin(self, **settings: str) -> Script:
-        """Make the device as the page says, with whom it is to answer, and start the camera."""
+    async def make_as_on_the_page(self) -> None:
+        """Make the device as the page says, with whom it is to answer."""
         [commands, _] = re.findall(r"```sh\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
         self.assertIn(f"--auto-answer {PHONE[0]}", commands)
+        commands = commands.replace(DOOR, self.door[0]).replace(PHONE[0], self.phone[0])
         environ = {"PATH": f"{BIN}:{os.environ['PATH']}", "CALLNET_CONFIG": self.daemon.environ["CALLNET_CONFIG"]}
         done = await getProcessOutputAndValue("bash", ("-ec", commands), environ, str(self.directory))
         self.assertEqual(done[1:], (b"", 0))
+
+    def make(self) -> None:
+        """Make such a device without the commands."""
+        with closing(Database(f"sqlite:///{self.daemon.state_dir}/callnet.db")) as database:
+            devices.provision(database, self.door[0], ("door",), 0.0, False)
+            devices.set_secret(database, DeviceAddress(*self.door), secret_hash("secret"), 0.0)
+            change(database, self.door[0], UNSET, [self.phone[0]], time.time())
+        (self.directory / "door.json").write_text('{"secret": "secret"}', encoding="utf-8")
+
+    async def begin(self, **settings: str) -> Script:
+        """Start the camera, with a device that is made unless it was."""
+        if not (self.directory / "door.json").exists():
+            self.make()
         environ = {
             "CALLNET_SITE": self.daemon.site_url,
             "CALLNET_CERTIFICATE": str(self.daemon.certificate),
-            "DOOR_PHONE": DOOR[0],
+            "DOOR_PHONE": self.door[0],
             "DOOR_CREDENTIALS": "door.json",
         }
         self.environ = {**environ, **settings}
         return await self.start()
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        """Have a door."""
+        await super().setUp()
+        self.door = (new_phone(), "door")
 
     async def start(self) -> Script:
         """Start the camera."""
@@ -50,9 +78,10 @@ class CameraTests(MediaCase):
 
     async def test_who_is_listed(self) -> None:
         """Who is listed is answered, sees and hears the door; when that is over the camera is there for the next."""
+        await self.make_as_on_the_page()
         camera = await self.begin()
         for _ in range(2):
-            phone = self.device(PHONE, "--call", *DOOR)
+            phone = self.device(self.phone, "--call", *self.door)
             await phone.shows(SEEING)
             await phone.shows("media: hearing sound")
             phone.interrupt()
@@ -63,7 +92,7 @@ class CameraTests(MediaCase):
     async def test_others(self) -> None:
         """Nobody else is answered."""
         await self.begin()
-        stranger = self.device(STRANGER, "--call", *DOOR)
+        stranger = self.device(self.tv, "--call", *self.door)
         self.assertEqual(await stranger.status(), 1)
         self.assertIn("refused the call", stranger.output)
 
@@ -71,7 +100,7 @@ class CameraTests(MediaCase):
         """What a film shows is sent, over and over; it is opened for a call, and closed when that is over."""
         film = Camera.RED.record(self.directory)
         camera = await self.begin(DOOR_CAMERA=str(film))
-        phone = self.device(PHONE, "--call", *DOOR)
+        phone = self.device(self.phone, "--call", *self.door)
         await phone.shows("media: 30 pictures of the camera")
         self.assertEqual(self.opened(camera, film), 1)
         phone.interrupt()
@@ -82,7 +111,7 @@ class CameraTests(MediaCase):
         """Without a camera where one should be the call is ended, and the next one is tried."""
         camera = await self.begin(DOOR_CAMERA="/dev/video-none")
         for _ in range(2):
-            phone = self.device(PHONE, "--call", *DOOR)
+            phone = self.device(self.phone, "--call", *self.door)
             self.assertEqual(await phone.status(), 0)
             await camera.says("there is no picture")
             camera.said = b""
@@ -90,7 +119,7 @@ class CameraTests(MediaCase):
     async def test_a_new_start(self) -> None:
         """Killed and started anew it is back in its call."""
         camera = await self.begin()
-        phone = self.device(PHONE, "--call", *DOOR)
+        phone = self.device(self.phone, "--call", *self.door)
         await phone.shows(SEEING)
         camera.signal(signal.SIGKILL)
         await camera.has_ended

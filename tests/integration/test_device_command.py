@@ -17,6 +17,7 @@ from twisted.trial.unittest import TestCase
 
 from harness.daemon import BIN
 from tests.support.daemon import Daemon
+from tests.support.shared_daemon import new_phone, shared_daemon
 
 PHONE: Final = ("13651884967", "phone1")
 TV: Final = ("13651884968", "tv")
@@ -100,11 +101,10 @@ class DeviceCommandTests(TestCase):
 
     timeout = 300
 
-    def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
-        """Start the daemon."""
-        self.daemon = Daemon(self.mktemp())
-        self.addCleanup(self.daemon.stop)
-        return self.daemon.start()
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        """Have a daemon."""
+        self.daemon: Daemon = await shared_daemon(self)
+        self.phone, self.tv = (new_phone(), PHONE[1]), (new_phone(), TV[1])
 
     def device(self, *arguments: str) -> DeviceProcess:
         """Start a device at the daemon's own ports."""
@@ -120,15 +120,15 @@ class DeviceCommandTests(TestCase):
 
     async def test_whole_call(self) -> None:
         """One calls, the other is asked and accepts, both are shown the same page, and one hangs up."""
-        tv = self.device(*TV)
+        tv = self.device(*self.tv)
         await tv.shows("waiting for calls")
-        phone = self.device(*PHONE, "--call", *TV)
+        phone = self.device(*self.phone, "--call", *self.tv)
         await tv.shows(re.escape("is calling: accept? [y/n]"))
         tv.type("y")
         page = re.escape(self.daemon.site_url) + r"/static/demo/direct_chat\.html\?room_id=([0-9a-f]{32})\n"
         self.assertEqual(await tv.shows(page), await phone.shows(page))
         phone.interrupt()
-        await tv.shows(r"the call is over: 13651884967 phone1 hung up \(hangup\)")
+        await tv.shows(rf"the call is over: {self.phone[0]} phone1 hung up \(hangup\)")
         self.assertEqual(0, await phone.status())
         tv.interrupt()
         self.assertEqual(0, await tv.status())
@@ -138,28 +138,28 @@ class DeviceCommandTests(TestCase):
 
     async def test_refused_call(self) -> None:
         """A call that is refused ends the command with status 1."""
-        tv = self.device(*TV, "--answer", "refuse")
+        tv = self.device(*self.tv, "--answer", "refuse")
         await tv.shows("waiting for calls")
-        phone = self.device(*PHONE, "--call", TV[0], "*")
+        phone = self.device(*self.phone, "--call", self.tv[0], "*")
         self.assertEqual(1, await phone.status())
-        self.assertRegex(phone.output, r"13651884968 \* refused the call")
+        self.assertRegex(phone.output, rf"{self.tv[0]} \* refused the call")
 
     async def test_callee_hangs_up(self) -> None:
         """When the callee hangs up the caller is done, with status 0; the callee waits for more."""
-        tv = self.device(*TV, "--answer", "accept")
+        tv = self.device(*self.tv, "--answer", "accept")
         await tv.shows("waiting for calls")
-        phone = self.device(*PHONE, "--call", *TV)
-        await phone.shows("in a call with 13651884968 tv")
+        phone = self.device(*self.phone, "--call", *self.tv)
+        await phone.shows(f"in a call with {self.tv[0]} tv")
         tv.interrupt()
         self.assertEqual(0, await phone.status())
-        again = self.device(*PHONE, "--call", *TV)
-        await again.shows("in a call with 13651884968 tv")
+        again = self.device(*self.phone, "--call", *self.tv)
+        await again.shows(f"in a call with {self.tv[0]} tv")
 
     async def test_interrupted_while_it_rings(self) -> None:
         """Ctrl-C cancels the ringing; the call was not answered, so the status is 1."""
-        tv = self.device(*TV)
+        tv = self.device(*self.tv)
         await tv.shows("waiting for calls")
-        phone = self.device(*PHONE, "--call", *TV)
+        phone = self.device(*self.phone, "--call", *self.tv)
         await tv.shows("accept")
         phone.interrupt()
         self.assertEqual(1, await phone.status())
@@ -167,7 +167,7 @@ class DeviceCommandTests(TestCase):
 
     async def test_everything_at_the_site(self) -> None:
         """One address serves everything, over TLS, to whoever trusts its certificate."""
-        there = (*PHONE, "--call", *TV, f"--server={self.daemon.site_url}")
+        there = (*self.phone, "--call", *self.tv, f"--server={self.daemon.site_url}")
         for option in ("--insecure", f"--certificate={self.daemon.certificate}"):
             process = DeviceProcess(self.daemon, *there, option)
             self.addCleanup(process.stop)
@@ -184,7 +184,10 @@ class DeviceCommandTests(TestCase):
 
     async def test_daemon_stops(self) -> None:
         """A device whose server goes away says so, and comes back when the server is back."""
-        tv = self.device(*TV)
+        self.daemon = Daemon(self.mktemp())
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+        tv = self.device(*self.tv)
         await tv.shows("waiting for calls")
         await self.daemon.stop()
         await tv.shows("the connection was closed: 1001 .*; it comes back by itself")
@@ -200,7 +203,7 @@ class DeviceCommandTests(TestCase):
         self.assertEqual(1, await process.status())
         self.assertRegex(process.errors, r"\Acallnet device: ERROR_CODE_PHONE_INVALID: .*\n\Z")
         for options in (("--certificate=callnet.toml",), ("--signaling-url=ftp://callnet.test",)):
-            process = DeviceProcess(self.daemon, *PHONE, *options)
+            process = DeviceProcess(self.daemon, *self.phone, *options)
             self.addCleanup(process.stop)
             self.assertEqual(2, await process.status())
             self.assertNotIn("Traceback", process.errors)

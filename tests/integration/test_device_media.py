@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import re
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +19,20 @@ from tests.browser.camera import Camera
 from tests.integration.test_device_command import PHONE, TV, DeviceProcess
 from tests.support.daemon import Daemon
 from tests.support.network import Network
+from tests.support.shared_daemon import new_phone, shared_daemon
 from tests.support.webm import pictures, pitch
 
 CONNECTED: Final = "media: connected"
 SEEING: Final = "media: 30 pictures of the camera"
 CODE: Final = "media: nobody is in between if the other side has the same: (.*)\n"
+
+
+@cache
+def shared_network() -> Network:
+    """A network for all tests that leave it as it was."""
+    network = Network()
+    atexit.register(network.remove)
+    return network
 
 
 def times(count: int, pattern: str) -> str:
@@ -34,18 +45,19 @@ class MediaCase(TestCase):
 
     timeout = 300
 
-    def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
-        """Start the daemon."""
-        self.network = Network()
-        self.addCleanup(self.network.remove)
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        """Have a daemon, a folder, and two devices that look different."""
         self.directory = Path(self.mktemp()).absolute()
-        self.daemon = Daemon(str(self.directory), self.settings(), command=(*self.network.command, *TWISTD))
-        self.addCleanup(self.daemon.stop)
-        return self.daemon.start()
+        self.directory.mkdir()
+        self.phone, self.tv = (new_phone(), PHONE[1]), (new_phone(), TV[1])
+        while look_of(DeviceAddress(*self.tv)) == look_of(DeviceAddress(*self.phone)):
+            self.tv = (new_phone(), TV[1])
+        await self.find_daemon()
 
-    def settings(self) -> str:
-        """TOML for the daemon."""
-        return ""
+    async def find_daemon(self) -> None:
+        """Have a daemon, and its network."""
+        self.network = shared_network()
+        self.daemon: Daemon = await shared_daemon(self, command=(*self.network.command, *TWISTD))
 
     def device(self, address: tuple[str, str], *arguments: str) -> DeviceProcess:
         """Start a device with media."""
@@ -63,9 +75,9 @@ class MediaCase(TestCase):
 
     async def pair(self, *arguments: str, of_tv: tuple[str, ...] = ()) -> tuple[DeviceProcess, DeviceProcess]:
         """A phone that has called a television."""
-        tv = self.device(TV, "--answer", "accept", *of_tv)
+        tv = self.device(self.tv, "--answer", "accept", *of_tv)
         await tv.shows("waiting for calls")
-        return self.device(PHONE, "--call", *TV, *arguments), tv
+        return self.device(self.phone, "--call", *self.tv, *arguments), tv
 
     def kill(self, process: DeviceProcess) -> Deferred[int]:
         """Give it no time for anything."""
@@ -104,7 +116,7 @@ class MediaTests(MediaCase):
 
     async def test_see_and_hear(self) -> None:
         """Each sees the other's picture, hears its tone and has its code; the caller hangs up, and both know of it."""
-        looks: set[Look] = {look_of(DeviceAddress(*address)) for address in (PHONE, TV)}
+        looks: set[Look] = {look_of(DeviceAddress(*address)) for address in (self.phone, self.tv)}
         self.assertEqual(2, len(looks))
         phones, of_phone = self.recording("phone")
         tvs, of_tv = self.recording("tv")
@@ -121,12 +133,12 @@ class MediaTests(MediaCase):
         self.assertEqual(0, await phone.status())
         for device in (phone, tv):
             await device.shows(r"media: there were \d+ pictures of the camera, [\d.]+ s of sound")
-        await tv.shows("the call is over: 13651884967 phone1 hung up")
+        await tv.shows(f"the call is over: {self.phone[0]} phone1 hung up")
         tv.interrupt()
         self.assertEqual(0, await tv.status())
         self.assert_quiet(phone, tv)
-        self.assert_is_of(phones, TV)
-        self.assert_is_of(tvs, PHONE)
+        self.assert_is_of(phones, self.tv)
+        self.assert_is_of(tvs, self.phone)
 
     async def test_callee_hangs_up(self) -> None:
         """The callee hangs up, and waits for more: the next call is seen and heard as well."""
@@ -134,7 +146,7 @@ class MediaTests(MediaCase):
         await gatherResults([device.shows(SEEING) for device in (phone, tv)])
         tv.interrupt()
         self.assertEqual(0, await phone.status())
-        again = self.device(PHONE, "--call", *TV)
+        again = self.device(self.phone, "--call", *self.tv)
         await gatherResults([again.shows(SEEING), tv.shows(times(2, SEEING))])
         self.assert_quiet(phone, again, tv)
 
@@ -143,17 +155,17 @@ class MediaTests(MediaCase):
         phone, tv = await self.pair()
         await gatherResults([device.shows(SEEING) for device in (phone, tv)])
         await self.kill(phone)
-        phone = self.device(PHONE, "--call", *TV)
+        phone = self.device(self.phone, "--call", *self.tv)
         await gatherResults([phone.shows(SEEING), tv.shows(times(2, SEEING))])
         await self.kill(tv)
         path, option = self.recording("tv")
-        tv = self.device(TV, "--answer", "accept", option)
+        tv = self.device(self.tv, "--answer", "accept", option)
         await gatherResults([tv.shows(SEEING), phone.shows(times(2, SEEING))])
         tv.interrupt()
         self.assertEqual(0, await phone.status())
         tv.interrupt()
         self.assertEqual(0, await tv.status())
-        self.assert_is_of(path, PHONE)
+        self.assert_is_of(path, self.phone)
 
     async def test_path_breaks(self) -> None:
         """When the path breaks both notice, and when it is whole again they are connected anew, without anybody."""
@@ -190,7 +202,7 @@ class MediaTests(MediaCase):
         await gatherResults([device.shows(SEEING) for device in (phone, tv)])
         tv.transport.signalProcess("TERM")
         await tv.status()
-        self.assert_is_of(path, PHONE)
+        self.assert_is_of(path, self.phone)
         self.assert_quiet(tv)
 
     async def test_files_that_are_of_no_use(self) -> None:
@@ -198,7 +210,7 @@ class MediaTests(MediaCase):
         nothing = self.directory / "nothing.mp4"
         nothing.write_bytes(b"")
         for option in (f"--play={nothing}", f"--record={self.directory}/nowhere/a.webm"):
-            process = self.device(TV, option)
+            process = self.device(self.tv, option)
             self.assertEqual(1, await process.status())
             self.assertRegex(process.errors, r"\AError: /\S+ cannot be (read|written).*\n\Z")
             self.assertIsNone(re.search("Traceback", process.errors))
@@ -207,8 +219,10 @@ class MediaTests(MediaCase):
 class RelayTests(MediaCase):
     """A network in which no datagram passes from device to device."""
 
-    def settings(self) -> str:
-        """Start coturn, and have the daemon know of it."""
+    async def find_daemon(self) -> None:
+        """Start coturn, and a daemon that knows of it."""
+        self.network = Network()
+        self.addCleanup(self.network.remove)
         secret, ports = "relay" * 8, (("min-port", "61000"), ("max-port", "65535"))  # none that others are given
         coturn = Coturn(
             secret,
@@ -219,7 +233,10 @@ class RelayTests(MediaCase):
         )
         self.addCleanup(coturn.close)
         self.network.block_media(but=f"{coturn.port}, 61000-65535")
-        return f"[turn]\nurls = {list(coturn.urls)}\nsecret = '{secret}'\n"
+        turn = f"[turn]\nurls = {list(coturn.urls)}\nsecret = '{secret}'\n"
+        self.daemon = Daemon(self.mktemp(), turn, command=(*self.network.command, *TWISTD))
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
 
     async def test_relay(self) -> None:
         """The devices are connected through the TURN server that the room names, with its credentials."""

@@ -187,7 +187,7 @@ class MediaCommandTests(MediaCase):
 
     async def test_devices(self) -> None:
         """One answers; the other calls it, sends a film, and records what it sees."""
-        Camera.RED.record(self.directory).rename(self.directory / "clip.mp4")
+        Camera.RED.record(self.directory).rename(self.daemon.folder / "clip.mp4")
         text = readme.command(DOCS / "operating.md", "callnet device 13651884967 tv888 --media")
         site = f"{self.daemon.site_url} --certificate {self.daemon.certificate}"
         answers, calls = text.replace("https://calls.example.org:8080", site).splitlines()
@@ -198,7 +198,7 @@ class MediaCommandTests(MediaCase):
         await phone.shows("media: 30 pictures of the camera")
         phone.interrupt()
         self.assertEqual(0, await phone.status())
-        self.assertGreater((self.directory / "theirs.webm").stat().st_size, 1000)
+        self.assertGreater((self.daemon.folder / "theirs.webm").stat().st_size, 1000)
 
     def typed(self, line: str) -> DeviceProcess:
         """Start the device of a line."""

@@ -6,6 +6,7 @@ A test that has one leaves its settings as they are, does not stop it, and uses 
 from __future__ import annotations
 
 import atexit
+from itertools import count
 from typing import Any
 
 from twisted.trial.unittest import TestCase
@@ -16,6 +17,7 @@ from tests.support.daemon import Daemon
 
 _daemons: dict[tuple[Any, ...], SharedDaemon] = {}
 """By settings and options."""
+_numbers = count(1)
 
 
 class SharedDaemon(Daemon):
@@ -32,6 +34,11 @@ class SharedDaemon(Daemon):
         """Begin a log; what came to the old one since the test before is looked through."""
         check(self.log)
         self._looked_at = self._taken_at = len(super().log)
+
+
+def new_phone() -> str:
+    """A phone number that no other test has."""
+    return f"139{next(_numbers):08}"
 
 
 async def shared_daemon(case: TestCase, settings: str = "", **options: Any) -> SharedDaemon:
