@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from ipaddress import ip_address
+from itertools import cycle
 from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -28,15 +29,15 @@ from harness.redis_server import free_ports
 from tests.examples.programs import EXAMPLES, PATIENCE, Program
 from tests.support.daemon import Daemon
 from tests.support.devices import Member, log_in, member
+from tests.support.shared_daemon import new_phone
 
 CLIENT: Final = "127.0.0.7"
 """The address that clients have here; balancers and nodes have another."""
-FAR: Final = ("203.0.113.7", "203.0.113.8")
-"""What a balancer before the balancer says of clients: limits do not count loopback addresses."""
+FAR: Final = (f"203.0.113.{number}" for number in cycle(range(1, 255)))
+"""What a balancer before the balancer says of clients, of each once: limits do not count loopback addresses."""
 MODULES: Final = "/usr/lib/nginx/modules"
 LOGINS: Final = 20
 """So many are let in a minute from such an address."""
-PHONE: Final = "13651884967"
 
 Replacements = Iterable[tuple[str, str]]
 """Patterns that must be in a file of examples/, and what to put in their place."""
@@ -185,10 +186,10 @@ class _Second(HTTPConnection):
         self.sock.sendall(f"PROXY TCP4 {self._client} 127.0.0.1 1024 8083\r\n".encode())
 
 
-def login_from(url: str, client: str) -> int:
+def login_from(url: str, client: str, phone: str) -> int:
     """Log in through a balancer that is told where the client is; the status."""
     connection = _Second(url, client)
-    connection.request("POST", "/account/login", f'{{"phone": "{PHONE}", "device_id": "tv"}}')
+    connection.request("POST", "/account/login", f'{{"phone": "{phone}", "device_id": "tv"}}')
     status = connection.getresponse().status
     connection.close()
     return status
@@ -201,6 +202,10 @@ class BehindTestCase(TestCase):
     nodes: Sequence[Daemon]
     certificate: bytes
     """That the site shows."""
+
+    def setUp(self) -> None:
+        """Have two numbers."""
+        self.phone, self.friend = new_phone(), new_phone()
 
     def agent(self) -> Agent:
         """A client that asks from the clients' address. It keeps its connections, so that the next has another node."""
@@ -217,14 +222,14 @@ class BehindTestCase(TestCase):
 
     async def device(self, device_id: str) -> Member:
         """A device that is connected, and accepts whoever calls."""
-        return await member(self, self.service(), PHONE, device_id, answers=True)
+        return await member(self, self.service(), self.phone, device_id, answers=True)
 
     async def assert_comes_through(self) -> None:
         """Devices log in, see their contacts and call each other, pages come over TLS, nodes see whose they are."""
         callee, caller = await self.device("tv"), await self.device("phone")
-        await caller.account.add_contact("13800138000")
-        await log_in(self.service(), "13800138000", "tv")
-        self.assertEqual([row.phone for row in await caller.account.contacts()], ["13800138000"])
+        await caller.account.add_contact(self.friend)
+        await log_in(self.service(), self.friend, "tv")
+        self.assertEqual([row.phone for row in await caller.account.contacts()], [self.friend])
         await caller.talks_to(callee)
         for _ in self.nodes:
             response = await self.agent().request(b"GET", (self.balancer.url("site") + PAGE).encode())
@@ -241,12 +246,13 @@ class BehindTestCase(TestCase):
         await self.balancer.reload()
         await members[0].talks_to(await self.device("new"))
         for each in members[1:]:  # whoever is answered is connected
-            await each.calls(PHONE, "nobody").until("over")
+            await each.calls(self.phone, "nobody").until("over")
         self.assertEqual(states, [])
 
     async def assert_limits_go_by_clients(self) -> None:
         """So many logins are let in from an address, told by a balancer before this one; others are let in."""
         url = self.balancer.url("account")
-        taken = [await deferToThread(login_from, url, FAR[0]) for _ in range(LOGINS + 1)]
+        one, other = next(FAR), next(FAR)
+        taken = [await deferToThread(login_from, url, one, self.phone) for _ in range(LOGINS + 1)]
         self.assertEqual(taken, [*[200] * LOGINS, 429])
-        self.assertEqual(await deferToThread(login_from, url, FAR[1]), 200)
+        self.assertEqual(await deferToThread(login_from, url, other, self.phone), 200)

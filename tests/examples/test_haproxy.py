@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import signal
 import subprocess
+from functools import cache
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
@@ -14,11 +18,12 @@ from twisted.internet.defer import DeferredList, gatherResults
 from twisted.trial.unittest import TestCase
 
 from callnet.config_file import load
-from harness.redis_server import RedisServer
-from tests.examples.balancers import LOGINS, PHONE, BehindTestCase, Haproxy, write_certificate
+from harness.redis_server import RedisServer, shared
+from tests.examples.balancers import LOGINS, BehindTestCase, Haproxy, write_certificate
 from tests.examples.programs import PATIENCE
 from tests.support.daemon import Daemon
 from tests.support.processes import ProcessEnd
+from tests.support.shared_daemon import shared_daemon
 
 SAMPLE: Final = Haproxy.example
 NODES: Final = {"a": "10.0.0.11", "b": "10.0.0.12"}
@@ -51,42 +56,64 @@ class SampleTests(TestCase):
         self.assertEqual(len(list(load(path, {}).listeners.keyed())), 5)
 
 
+@cache
+def shared_place() -> tuple[str, str]:
+    """What nodes share that outlive a test: a folder with a certificate, and the URL of their Redis."""
+    folder = mkdtemp(prefix="callnet-haproxy-")
+    atexit.register(rmtree, folder)
+    write_certificate(Path(folder, "nodes.pem"))
+    return folder, shared("redis").url()
+
+
+def settings_of_node(folder: str, redis: str, name: str) -> dict[str, str]:
+    """What a node is started with: its name besides what all of them share."""
+    listener = '[{ endpoint = "tcp:0:interface=127.0.0.1", proxy_protocol = ["127.0.0.1"] }]'
+    settings = f'''
+        # node {name}
+        accounts.open_enrolment_on_network = true
+        database.url = "sqlite:///{folder}/callnet.db"
+        limits.logins_a_minute_from_an_address = {LOGINS}
+        redis = {{ url = "{redis}", prefix = "haproxy:" }}
+        tokens.signing_key = "{"k" * 32}"
+        tls = {{ certificate = "{folder}/nodes.pem", private_key = "{folder}/nodes.pem" }}
+        '''
+    listeners = "\n".join(f"listeners.{service} = {listener}" for service in (*Haproxy.services, "admin"))
+    return {"settings": settings, "listeners": listeners}
+
+
 class NodesTests(BehindTestCase):
     """Two nodes behind it, which share everything that nodes must share."""
 
-    async def begin(self, is_second: bool = False) -> None:
-        """Start Redis, the nodes and HAProxy, which soon knows that both nodes are ready."""
-        self.shared = os.path.abspath(self.mktemp())
-        os.makedirs(self.shared)
-        self.certificate = write_certificate(Path(self.shared, "nodes.pem"))
+    async def begin_with_own_nodes(self) -> None:
+        """Start Redis and nodes, then HAProxy."""
+        folder = os.path.abspath(self.mktemp())
+        os.makedirs(folder)
+        self.certificate = write_certificate(Path(folder, "nodes.pem"))
         self.redis = RedisServer("redis")
         self.addCleanup(self.redis.close)
-        self.nodes = [self.node() for _ in NODES]
+        self.nodes = [Daemon(self.mktemp(), **settings_of_node(folder, self.redis.url(), name)) for name in NODES]
         for node in self.nodes:
             self.addCleanup(node.stop)
         await gatherResults([node.start() for node in self.nodes])
-        self.balancer = Haproxy(self.shared, dict(zip(NODES.values(), self.nodes, strict=True)), is_second)
+        await self.start_balancer()
+
+    async def begin(self, is_second: bool = False) -> None:
+        """Have nodes that go on living, and start HAProxy."""
+        folder, redis = shared_place()
+        self.certificate = Path(folder, "nodes.pem").read_bytes()
+        self.nodes = [await shared_daemon(self, **settings_of_node(folder, redis, name)) for name in NODES]
+        await self.start_balancer(is_second)
+
+    async def start_balancer(self, is_second: bool = False) -> None:
+        """Start HAProxy, which soon knows that both nodes are ready."""
+        folder = self.mktemp()
+        os.makedirs(folder)
+        self.balancer = Haproxy(folder, dict(zip(NODES.values(), self.nodes, strict=True)), is_second)
         self.balancer.start()
         self.addCleanup(self.balancer.stop)
         passed = "succeeded, reason: Layer7 check passed, code: 200"
         checks = [f"{check}/{name}" for check in ("ready", "alive") for name in NODES]
         await gatherResults([self.balancer.says(f"Health check for server {check} {passed}") for check in checks])
-
-    def node(self) -> Daemon:
-        """One of the nodes, with what all of them share."""
-        listener = '[{ endpoint = "tcp:0:interface=127.0.0.1", proxy_protocol = ["127.0.0.1"] }]'
-        return Daemon(
-            self.mktemp(),
-            f'''
-            accounts.open_enrolment_on_network = true
-            database.url = "sqlite:///{self.shared}/callnet.db"
-            limits.logins_a_minute_from_an_address = {LOGINS}
-            redis.url = "{self.redis.url()}"
-            tokens.signing_key = "{"k" * 32}"
-            tls = {{ certificate = "{self.shared}/nodes.pem", private_key = "{self.shared}/nodes.pem" }}
-            ''',
-            listeners="\n".join(f"listeners.{name} = {listener}" for name in (*Haproxy.services, "admin")),
-        )
 
     async def test_devices_and_pages_come_through(self) -> None:
         """Devices on different nodes call each other, pages come over TLS, and nodes see the addresses of clients."""
@@ -105,7 +132,7 @@ class NodesTests(BehindTestCase):
 
     async def test_a_node_is_killed(self) -> None:
         """When a node is killed its devices are told at once, and everybody is served by the other one."""
-        await self.begin()
+        await self.begin_with_own_nodes()
         members = [await self.device(f"tv{number}") for number in range(4)]
         end = ProcessEnd(self.nodes[0].pid)
         told = DeferredList([each.lost() for each in members], fireOnOneCallback=True)
@@ -118,7 +145,7 @@ class NodesTests(BehindTestCase):
 
     async def test_a_node_hangs(self) -> None:
         """A node that hangs gets no more clients."""
-        await self.begin()
+        await self.begin_with_own_nodes()
         os.kill(self.nodes[0].pid, signal.SIGSTOP)
         self.addCleanup(os.kill, self.nodes[0].pid, signal.SIGCONT)
         await gatherResults([self.balancer.says(f"Server {check}/a is DOWN") for check in ("ready", "alive")])
@@ -127,10 +154,10 @@ class NodesTests(BehindTestCase):
 
     async def test_no_node_is_ready(self) -> None:
         """When no node is ready, all that live are sent clients; who is connected stays so."""
-        await self.begin()
+        await self.begin_with_own_nodes()
         members = [await self.device(f"tv{number}") for number in range(2)]
         # Whoever is answered is known.
-        await gatherResults([each.calls(PHONE, "nobody").until("over") for each in members])
+        await gatherResults([each.calls(self.phone, "nobody").until("over") for each in members])
         self.redis.kill()
         await gatherResults([self.balancer.says(f"Server ready/{name} is DOWN") for name in NODES])
         members += [await self.device(f"new{number}") for number in range(2)]

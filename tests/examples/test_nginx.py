@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ from twisted.web.client import Agent
 
 from callnet.config_file import load
 from tests.examples.balancers import LOGINS, BehindTestCase, Nginx
-from tests.support.daemon import Daemon
+from tests.support.shared_daemon import shared_daemon
 
 SOCKETS: Final = re.compile(r"^#     (\[listeners\]\n(?:#     .*\n)+)", re.MULTILINE)
 """What the example shows of callnet's settings."""
@@ -28,6 +30,14 @@ def shown() -> str:
     """The settings of callnet that the example shows."""
     [found] = SOCKETS.findall(Nginx.example.read_text(encoding="utf-8"))
     return re.sub(r"^#     ", "", found, flags=re.MULTILINE)
+
+
+@cache
+def folder_of_sockets() -> str:
+    """Where callnet listens."""
+    folder = tempfile.mkdtemp(prefix="callnet-nginx-")  # paths of sockets are short
+    atexit.register(shutil.rmtree, folder)
+    return folder
 
 
 class SettingsTests(SynchronousTestCase):
@@ -47,17 +57,14 @@ class NginxTests(BehindTestCase):
     """One node behind it."""
 
     async def begin(self, is_second: bool = False) -> None:
-        """Start callnet and nginx."""
-        self.sockets = sockets = tempfile.mkdtemp(prefix="callnet-nginx-")  # paths of sockets are short
-        self.addCleanup(shutil.rmtree, sockets)
+        """Have callnet, and start nginx."""
+        self.sockets = sockets = folder_of_sockets()
         settings = f"""
             accounts.open_enrolment_on_network = true
             limits.logins_a_minute_from_an_address = {LOGINS}
         """
         listeners = shown().replace("/run/callnet", sockets) + f"admin = {ADMIN}"
-        self.nodes = [Daemon(self.mktemp(), settings, listeners=listeners)]
-        self.addCleanup(self.nodes[0].stop)
-        await self.nodes[0].start()
+        self.nodes = [await shared_daemon(self, settings, listeners=listeners)]
         folder = self.mktemp()
         os.makedirs(folder)
         self.balancer = nginx = Nginx(folder, sockets, is_second)
