@@ -65,7 +65,7 @@ def shared_place() -> tuple[str, str]:
     return folder, shared("redis").url()
 
 
-def settings_of_node(folder: str, redis: str, name: str) -> dict[str, str]:
+def settings_of_node(folder: str, redis: str, name: str) -> dict[str, Any]:
     """What a node is started with: its name besides what all of them share."""
     listener = '[{ endpoint = "tcp:0:interface=127.0.0.1", proxy_protocol = ["127.0.0.1"] }]'
     settings = f'''

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import subprocess
 from collections.abc import Callable, Coroutine
+from functools import cache
 from typing import Any, Final
 
-from twisted.internet.utils import getProcessOutputAndValue
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from harness import ROOT
@@ -14,6 +17,26 @@ from tests.support.shared_daemon import shared_daemon
 from tests.support.story_player import RUNS, expected, read, stories
 
 PROGRAM: Final = ROOT / "tests" / "javascript" / "run_story.mjs"
+
+
+@cache
+def node() -> subprocess.Popen[str]:
+    """Node.js, which plays all stories, each in a thread of its own."""
+    command = ("node", "--no-warnings", "--experimental-websocket", str(PROGRAM))
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(process.communicate)  # it ends when its input does
+    return process
+
+
+def ask(request: list[Any]) -> dict[str, Any]:
+    """What becomes of a story."""
+    process = node()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(request) + "\n")
+    process.stdin.flush()
+    outcome: dict[str, Any] = json.loads(process.stdout.readline())
+    return outcome
 
 
 class StoryTests(TestCase):
@@ -26,11 +49,9 @@ class StoryTests(TestCase):
         run = next(RUNS)
         story = read(name, run)
         daemon = await shared_daemon(self, story.get("settings", ""))
-        options = ("--no-warnings", "--experimental-websocket", str(PROGRAM))
-        arguments = (json.dumps(story), protocol, daemon.account_url, daemon.signaling_url)
-        out, errors, status = await getProcessOutputAndValue("node", (*options, *arguments), env=None)
-        self.assertEqual((0, ""), (status, errors.decode()))
-        self.assertEqual(expected(name, protocol, run), out.decode())
+        outcome = await deferToThread(ask, [story, protocol, daemon.account_url, daemon.signaling_url])
+        self.assertEqual((0, ""), (outcome["status"], outcome["errors"]))
+        self.assertEqual(expected(name, protocol, run), outcome["log"])
 
 
 def _told(name: str, protocol: str) -> Callable[[StoryTests], Coroutine[Any, Any, None]]:

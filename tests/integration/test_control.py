@@ -11,10 +11,11 @@ from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 from twisted.web.http_headers import Headers
 
-from tests.integration.test_workers import PHONE, with_workers, workers_of
+from tests.integration.test_workers import shared_workers, with_workers, workers_of
 from tests.support.daemon import Daemon
 from tests.support.devices import member, service_of
 from tests.support.processes import stopped
+from tests.support.shared_daemon import new_phone
 
 reactor: Any = installed
 
@@ -42,30 +43,44 @@ class OperatorMixin:
 class WorkersTests(OperatorMixin, TestCase):
     """What the operator sees is of all workers, and an order finds the one that it is for."""
 
-    async def setUp(self) -> None:  # type: ignore[override]
-        """A daemon, and a device on each worker, one of which calls the other."""
+    async def begin(self) -> None:
+        """Have a daemon on which nobody is any more, and the devices."""
+        self.daemon = await shared_workers(self, "calls.grace = 0.1")
+        while (await self.order("devices"))["devices"] or (await self.order("calls"))["calls"]:
+            pass
+        await self.begin_call()
+
+    async def begin_alone(self) -> None:
+        """Start a daemon, for what changes it, and have the devices."""
         self.daemon = with_workers(self.mktemp())
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
+        await self.begin_call()
+
+    async def begin_call(self) -> None:
+        """A device on each worker, one of which calls the other."""
+        self.phone = new_phone()
         service = service_of(self.daemon)
         one, other = workers_of(self.daemon)
         with stopped(one):
-            self.callee = await member(self, service, PHONE, "tv")
+            self.callee = await member(self, service, self.phone, "tv")
         with stopped(other):
-            self.caller = await member(self, service, PHONE, "phone")
+            self.caller = await member(self, service, self.phone, "phone")
         await self.caller.reaches(self.callee)
 
     async def test_what_is_seen(self) -> None:
         """Devices of all workers are shown, and a call that two of them know is one."""
+        await self.begin()
         devices = (await self.order("devices"))["devices"]
         self.assertEqual(sorted(device["device_id"] for device in devices), ["phone", "tv"])
         [call] = (await self.order("calls"))["calls"]
         self.assertEqual({device["call"] for device in devices}, {call["call"]})
-        [device] = (await self.order("devices", phone=PHONE, limit=1))["devices"]
+        [device] = (await self.order("devices", phone=self.phone, limit=1))["devices"]
         self.assertEqual(device["address"], "127.0.0.1")
 
     async def test_a_call_is_ended(self) -> None:
         """A call is ended, on whichever worker, and is not there any more."""
+        await self.begin()
         [call] = (await self.order("calls"))["calls"]
         await self.order("calls/end", call=call["call"])
         while (await self.order("calls"))["calls"]:
@@ -75,23 +90,26 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_devices_are_sent_away(self) -> None:
         """A device is disconnected, and another one's tokens are revoked, whichever workers they are at."""
+        await self.begin()
         away = self.callee.lost()
-        await self.order("devices/disconnect", phone=PHONE, device_id="tv")
+        await self.order("devices/disconnect", phone=self.phone, device_id="tv")
         self.assertEqual(await away, 1001)
         away = self.caller.lost()
-        await self.order("devices/revoke", phone=PHONE, device_id="phone")
+        await self.order("devices/revoke", phone=self.phone, device_id="phone")
         self.assertEqual(await away, 4401)
         await self.caller.goes()
-        await self.order("devices/disconnect", phone=PHONE, device_id="phone", status=404)
+        await self.order("devices/disconnect", phone=self.phone, device_id="phone", status=404)
 
     async def test_nodes(self) -> None:
         """Both workers are nodes that are here, alive, with a device each."""
+        await self.begin()
         nodes = (await self.order("nodes"))["nodes"]
         self.assertEqual([(node["here"], node["holds"]) for node in nodes], [(True, 1), (True, 1)])
         self.assertTrue(all(0 < node["lease"] <= 3 for node in nodes), nodes)
 
     async def test_a_dead_worker(self) -> None:
         """While a worker does not answer it is said that something may be missing, and the others do what they can."""
+        await self.begin_alone()
         one, _ = workers_of(self.daemon)
         with stopped(one):
             found = await self.order("devices")
@@ -99,6 +117,7 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_the_level_of_the_log(self) -> None:
         """All workers log as much as was chosen."""
+        await self.begin_alone()
         await self.order("log-level", level="debug")
         [call] = (await self.order("calls"))["calls"]
         await self.order("calls/end", call=call["call"])
@@ -106,6 +125,7 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_drain(self) -> None:
         """It is drained, and ends by itself."""
+        await self.begin_alone()
         away = self.callee.lost()
         await self.order("drain")
         self.assertEqual(await away, 1001)

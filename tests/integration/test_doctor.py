@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -15,7 +17,7 @@ from twisted.trial.unittest import TestCase
 
 from harness.coturn import Coturn
 from harness.daemon import BIN
-from tests.integration.test_workers import with_workers, workers_of
+from tests.integration.test_workers import shared_workers, with_workers, workers_of
 from tests.support.daemon import Daemon
 from tests.support.turn_case import SECRET
 
@@ -40,16 +42,32 @@ class DoctorTestCase(TestCase):
         return shown.decode()
 
 
+def turn_of(coturn: Coturn) -> str:
+    """TOML with a TURN server."""
+    plain, reliable = coturn.urls
+    return f'turn = {{ urls = ["{plain}", "{reliable}"], stun = ["{coturn.stun[0]}"], secret = "{SECRET}" }}'
+
+
+@cache
+def shared_coturn() -> Coturn:
+    """A TURN server for all tests that leave it as it was."""
+    coturn = Coturn(SECRET)
+    atexit.register(coturn.close)
+    return coturn
+
+
 class RunningTests(DoctorTestCase):
     """A daemon with two workers, Redis, and a TURN server."""
 
-    async def setUp(self) -> None:  # type: ignore[override]
-        """Start all."""
+    async def begin(self) -> None:
+        """Have all of them, as they are."""
+        self.daemon = await shared_workers(self, turn_of(shared_coturn()))
+
+    async def begin_alone(self) -> None:
+        """Start all, for what changes something."""
         self.coturn = Coturn(SECRET)
         self.addCleanup(self.coturn.close)
-        plain, reliable = self.coturn.urls
-        turn = f'turn = {{ urls = ["{plain}", "{reliable}"], stun = ["{self.coturn.stun[0]}"], secret = "{SECRET}" }}'
-        self.daemon = with_workers(self.mktemp(), turn)
+        self.daemon = with_workers(self.mktemp(), turn_of(self.coturn))
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
 
@@ -64,12 +82,14 @@ class RunningTests(DoctorTestCase):
 
     async def test_all_is_well(self) -> None:
         """All is well: the servers take the secret, over UDP and TCP, and the schema is that of the code."""
+        await self.begin()
         found = self.found(await self.run_(self.daemon, "doctor"))
         self.assertEqual((["ok"], ["ok"]), (found["database"], found["redis"]))
         self.assertEqual((["ok", "ok"], ["ok"]), (found["turn"], found["stun"]))
 
     async def test_another_secret(self) -> None:
         """A server that knows another secret is found out."""
+        await self.begin_alone()
         self.coturn.remove_secret(SECRET)
         self.coturn.add_secret("another-secret-of-thirty-two-or-more")
         shown = await self.run_(self.daemon, "doctor", status=1)
@@ -79,6 +99,7 @@ class RunningTests(DoctorTestCase):
 
     async def test_status(self) -> None:
         """The status tells of each worker, and of what was counted."""
+        await self.begin()
         shown = await self.run_(self.daemon, "status", "--at", self.daemon.admin_url)
         lines = [line.split(maxsplit=1) for line in shown.splitlines()]
         self.assertEqual("callnet is ready.", shown.splitlines()[0])
@@ -89,6 +110,7 @@ class RunningTests(DoctorTestCase):
 
     async def test_trouble(self) -> None:
         """When a worker does not answer, the status says so and ends with 1."""
+        await self.begin_alone()
         pid, _ = workers_of(self.daemon)
         os.kill(pid, signal.SIGSTOP)
         self.addCleanup(os.kill, pid, signal.SIGCONT)
@@ -97,6 +119,7 @@ class RunningTests(DoctorTestCase):
 
     async def test_top(self) -> None:
         """What it does is shown again and again."""
+        await self.begin()
         shown = await self.run_(self.daemon, "top", "--at", self.daemon.admin_url, "--every", "0.1", "--times", "2")
         self.assertEqual(2, shown.count("callnet is ready."))
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from tests.integration.test_workers import WorkersTestCase, workers_of
+from tests.integration.test_workers import WorkersTestCase, shared_workers, workers_of
+from tests.support.daemon import Daemon
 from tests.support.devices import Member, member
 from tests.support.extended_client import ExtendedDevice, connect_extended, open_extended
 from tests.support.processes import stopped
-
-ANN, BERT = "13651884961", "13651884962"
+from tests.support.shared_daemon import new_phone
 
 
 class ExtendedTests(WorkersTestCase):
     """Ann's devices are at one worker, Bert's at the other."""
 
+    async def find_daemon(self) -> Daemon:
+        """Have one with the other tests."""
+        return await shared_workers(self)
+
     async def setUp(self) -> None:  # type: ignore[override]
-        """Know the workers."""
+        """Know the workers, and who calls."""
         await super().setUp()
+        self.ann, self.bert = new_phone(), new_phone()
         self.secrets: dict[tuple[str, str], str] = {}
         await self.become_ready()
         self.one, self.other = workers_of(self.daemon)
@@ -32,7 +37,9 @@ class ExtendedTests(WorkersTestCase):
         """Connect a device to the worker that is not ``elsewhere``."""
         token = token or await self.token(phone, device_id)
         with stopped(elsewhere):
-            return await connect_extended(self.service, token)
+            device = await connect_extended(self.service, token)
+        self.addCleanup(device.leaves)
+        return device
 
     async def base(self, phone: str, device_id: str, elsewhere: int) -> Member:
         """Connect a base device likewise."""
@@ -42,12 +49,12 @@ class ExtendedTests(WorkersTestCase):
 
     async def test_call(self) -> None:
         """A call rings, is accepted, carries signals both ways, moves to another device, and ends."""
-        ann = await self.extended(ANN, "phone", self.other)
-        bert, pad = await self.extended(BERT, "tv", self.one), await self.extended(BERT, "pad", self.other)
-        ann.says("call", to_phone=BERT, to_device_id="tv", id="first")
+        ann = await self.extended(self.ann, "phone", self.other)
+        bert, pad = await self.extended(self.bert, "tv", self.one), await self.extended(self.bert, "pad", self.other)
+        ann.says("call", to_phone=self.bert, to_device_id="tv", id="first")
         called = await bert.hears("called")
         await ann.hears("call_ringing", room_id=called["room_id"])
-        bert.says("called_success", from_phone=ANN, from_device_id="phone", room_id=called["room_id"])
+        bert.says("called_success", from_phone=self.ann, from_device_id="phone", room_id=called["room_id"])
         success = await ann.hears("call_success")
         self.assertEqual("first", success["id"])
         room = success["room_id"]
@@ -63,38 +70,38 @@ class ExtendedTests(WorkersTestCase):
         await ann.hears("peer_state", state="moved", device_id="pad", room_id=room)
         pad.says("signal", room_id=taken_over, data="mine")
         await ann.hears("signal", data="mine", room_id=room)
-        pad.says("calling_hangup", notified_phone=ANN, notified_device_id="phone", room_id=taken_over)
+        pad.says("calling_hangup", notified_phone=self.ann, notified_device_id="phone", room_id=taken_over)
         await ann.hears("calling_be_hangup", reason="hangup", room_id=room)
 
     async def test_comes_back_elsewhere(self) -> None:
         """A party that loses its connection and comes back at the other worker is welcomed with its call."""
-        ann, bert = await self.extended(ANN, "phone", self.other), await self.extended(BERT, "tv", self.one)
-        ann.says("call", to_phone=BERT, to_device_id="tv")
+        ann, bert = await self.extended(self.ann, "phone", self.other), await self.extended(self.bert, "tv", self.one)
+        ann.says("call", to_phone=self.bert, to_device_id="tv")
         room = (await bert.hears("called"))["room_id"]
-        bert.says("called_success", from_phone=ANN, from_device_id="phone", room_id=room)
+        bert.says("called_success", from_phone=self.ann, from_device_id="phone", room_id=room)
         await ann.hears("call_success")
         await bert.leaves()
         await ann.hears("peer_state", state="reconnecting")
-        again = await self.extended(BERT, "tv", self.other)
+        again = await self.extended(self.bert, "tv", self.other)
         self.assertEqual(room, again.frames[0]["call"]["room_id"])
         await ann.hears("peer_state", state="back")
 
     async def test_presence_and_missed_calls(self) -> None:
         """Ann sees Bert come and go; what rang while her device was away she is told of when it is back."""
-        token = await self.token(ANN, "phone")
-        await self.service.post("/contacts/add", {"token": token, "contact_phone": BERT, "name": "Bert"})
-        ann = await self.extended(ANN, "phone", self.other, token)
-        bert = await self.base(BERT, "tv", self.one)
-        await ann.hears("presence", phone=BERT, device_id="tv", online=True)
+        token = await self.token(self.ann, "phone")
+        await self.service.post("/contacts/add", {"token": token, "contact_phone": self.bert, "name": "Bert"})
+        ann = await self.extended(self.ann, "phone", self.other, token)
+        bert = await self.base(self.bert, "tv", self.one)
+        await ann.hears("presence", phone=self.bert, device_id="tv", online=True)
         await ann.leaves()
-        bert.calls(ANN, "phone").hang_up()  # it is cancelled, or fails: it was missed all the same
+        bert.calls(self.ann, "phone").hang_up()  # it is cancelled, or fails: it was missed all the same
         again = ann
         while not any(frame["type"] == "missed" for frame in again.frames):
-            again = await self.extended(ANN, "phone", self.other, token)
-            await again.hears("presence", phone=BERT)
+            again = await self.extended(self.ann, "phone", self.other, token)
+            await again.hears("presence", phone=self.bert)
             await again.leaves()
         (missed,) = (frame for frame in again.frames if frame["type"] == "missed")
-        self.assertEqual([(BERT, "tv", "phone")], [tuple(call[k] for k in PEER) for call in missed["calls"]])
+        self.assertEqual([(self.bert, "tv", "phone")], [tuple(call[k] for k in PEER) for call in missed["calls"]])
 
     async def test_bad_token(self) -> None:
         """A bad token is answered by 4401, on a socket that was opened."""

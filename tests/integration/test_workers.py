@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from tests.integration.test_daemon import ForkingDaemon, LifeMixin
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, member, service_of
 from tests.support.processes import ProcessEnd, state_of, stopped
+from tests.support.shared_daemon import new_phone, shared_daemon
 
 PHONE: Final = "13651884967"
 
@@ -41,13 +43,31 @@ async def get(url: str) -> tuple[int, bytes]:
 
 def with_workers(directory: str, settings: str = "", kind: type[Daemon] = Daemon, drain_deadline: float = 0) -> Daemon:
     """A daemon with two workers."""
+    return kind(directory, settings_of_workers(settings), drain_deadline=drain_deadline)
+
+
+def settings_of_workers(settings: str = "") -> str:
+    """TOML for two workers, and more."""
     redis = f'redis = {{ url = "{shared("redis").url()}", prefix = "{new_prefix()}" }}'
-    return kind(directory, f"workers = 2\n{redis}\n{settings}", drain_deadline=drain_deadline)
+    return f"workers = 2\n{redis}\n{settings}"
+
+
+_settings_of_shared = cache(settings_of_workers)
+
+
+async def shared_workers(case: TestCase, settings: str = "") -> Daemon:
+    """A daemon with two workers that tests share."""
+    return await shared_daemon(case, _settings_of_shared(settings))
 
 
 def workers_of(daemon: Daemon) -> list[int]:
     """The processes of its workers, by their number."""
-    return [int(pid) for _, pid in sorted(dict(re.findall(r"worker (\d) serves: process (\d+)", daemon.log)).items())]
+    return [
+        int(pid)
+        for _, pid in sorted(
+            dict(re.findall(r"worker (\d) serves: process (\d+)", daemon.log_file.read_text())).items()
+        )
+    ]
 
 
 class LifeTests(LifeMixin, TestCase):
@@ -72,11 +92,16 @@ class WorkersTestCase(TestCase):
     settings = ""
 
     async def setUp(self) -> None:  # type: ignore[override]
-        """Start it."""
-        self.daemon = with_workers(self.mktemp(), self.settings)
-        self.addCleanup(self.daemon.stop)
-        await self.daemon.start()
+        """Have it."""
+        self.daemon = await self.find_daemon()
         self.service = service_of(self.daemon)
+
+    async def find_daemon(self) -> Daemon:
+        """Start one."""
+        daemon = with_workers(self.mktemp(), self.settings)
+        self.addCleanup(daemon.stop)
+        await daemon.start()
+        return daemon
 
     async def readiness(self) -> tuple[int, dict[str, Any]]:
         """What the operator is told."""
@@ -92,8 +117,14 @@ class WorkersTestCase(TestCase):
 class ServingTests(WorkersTestCase):
     """What they do for devices and operators."""
 
+    async def find_daemon(self) -> Daemon:
+        """Have one with the other tests."""
+        return await shared_workers(self)
+
     async def test_devices_of_different_workers_call_each_other(self) -> None:
         """Devices of different workers call each other."""
+        self.daemon = await super().find_daemon()
+        self.service = service_of(self.daemon)
         await self.become_ready()
         one, other = workers_of(self.daemon)
         with stopped(one):
@@ -111,7 +142,7 @@ class ServingTests(WorkersTestCase):
 
     async def test_the_log_has_a_line_of_each(self) -> None:
         """What a worker logs stands in the log of the parent, with its number and its level."""
-        await log_in(self.service, PHONE, "tv")
+        await log_in(self.service, new_phone(), "tv")
         await self.daemon.said(r"\[callnet\.web\.http\.CappedSite#info\] worker [12]: \S+ POST /account/login 200")
 
     async def test_no_secret_is_in_the_arguments(self) -> None:

@@ -1,11 +1,15 @@
 /**
- * Plays a story with a daemon: `node run_story.mjs STORY PROTOCOL ACCOUNT_URL SIGNALING_URL` prints the log;
- * STORY is its JSON.
- * On Node.js 20 it needs `--experimental-websocket`.
+ * Plays stories with daemons. Each line of its input is a JSON array, the story, its protocol and the URLs of accounts and
+ * signaling; for each it prints a line, `{log, errors, status}`: what a thread of its own has written to its outputs, and its
+ * exit status, once nothing that the story began goes on. On Node.js 20 it needs `--experimental-websocket`.
  */
 
 import { once } from "node:events";
 import net from "node:net";
+import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { Worker, isMainThread, workerData } from "node:worker_threads";
 
 import { play } from "./story.mjs";
 
@@ -37,6 +41,32 @@ async function gate({ hostname, port }) {
   };
 }
 
-const [story, protocol, accounts, signaling] = process.argv.slice(2);
-const log = await play(JSON.parse(story), protocol, { site: accounts, gate: () => gate(new URL(signaling)) });
-process.stdout.write(log);
+/** Milliseconds after which a thread that does not end is ended, with status 1. */
+const LIMIT = 120_000;
+
+/** What becomes of a story in a thread of its own. */
+async function outcome(asked) {
+  const worker = new Worker(fileURLToPath(import.meta.url), { workerData: asked, stdout: true, stderr: true });
+  const limit = setTimeout(() => worker.terminate(), LIMIT);
+  const failures = [];
+  worker.on("error", (error) => failures.push(error.stack));
+  const [log, errors, status] = await Promise.all([text(worker.stdout), text(worker.stderr), exit(worker)]);
+  clearTimeout(limit);
+  return { log, errors: errors + failures.join("\n"), status };
+}
+
+/** Its exit status. `once` would take an error for the end. */
+function exit(worker) {
+  return new Promise((resolve) => {
+    worker.on("exit", resolve);
+  });
+}
+
+if (isMainThread) {
+  for await (const line of createInterface({ input: process.stdin })) {
+    process.stdout.write(`${JSON.stringify(await outcome(JSON.parse(line)))}\n`);
+  }
+} else {
+  const [story, protocol, accounts, signaling] = workerData;
+  process.stdout.write(await play(story, protocol, { site: accounts, gate: () => gate(new URL(signaling)) }));
+}
