@@ -10,9 +10,11 @@ from twisted.internet.utils import getProcessOutputAndValue
 
 from callnet.client import AccountError, UpgradeRefused
 from harness.daemon import BIN
-from tests.integration.test_workers import PHONE, WorkersTestCase, workers_of
+from tests.integration.test_workers import WorkersTestCase, shared_workers, workers_of
+from tests.support.daemon import Daemon
 from tests.support.devices import member
 from tests.support.processes import stopped
+from tests.support.shared_daemon import new_phone
 
 reactor: Any = installed
 
@@ -22,15 +24,20 @@ class RevokingTests(WorkersTestCase):
 
     settings = "limits = { account_requests_a_minute_of_a_device = 0, account_requests_a_minute_of_a_phone = 0 }"
 
+    async def find_daemon(self) -> Daemon:
+        """Have one with the other tests."""
+        return await shared_workers(self, self.settings)
+
     async def setUp(self) -> None:  # type: ignore[override]
         """Let them talk."""
         await super().setUp()
+        self.number = new_phone()
         await self.become_ready()
         one, other = workers_of(self.daemon)
         with stopped(one):
-            self.tv = await member(self, self.service, PHONE, "tv")
+            self.tv = await member(self, self.service, self.number, "tv")
         with stopped(other):
-            self.phone = await member(self, self.service, PHONE, "phone")
+            self.phone = await member(self, self.service, self.number, "phone")
         self.token = self.tv.account.token or ""
         call = await self.phone.talks_to(self.tv)
         self.room = call.room_id
@@ -53,7 +60,7 @@ class RevokingTests(WorkersTestCase):
         """Ask until the worker that answers has looked at what is revoked."""
         with self.assertRaises(AccountError) as raised:
             while True:
-                await self.service.post("/getContactPersons", {"phone": PHONE, "token": self.token})
+                await self.service.post("/getContactPersons", {"phone": self.number, "token": self.token})
         self.assertEqual(4, raised.exception.code)
 
     async def test_logout(self) -> None:
@@ -65,7 +72,7 @@ class RevokingTests(WorkersTestCase):
         """So is one whose tokens the operator revokes on the command line."""
         command = os.path.join(BIN, "callnet")
         _, error, status = await getProcessOutputAndValue(
-            command, ["account", "revoke", PHONE, "tv"], self.daemon.environ
+            command, ["account", "revoke", self.number, "tv"], self.daemon.environ
         )
         self.assertEqual((b"", 0), (error, status))
         await self.assert_over()
