@@ -45,10 +45,17 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def begin(self) -> None:
         """Have a daemon on which nobody is any more, and the devices."""
-        self.daemon = await shared_workers(self, "calls.grace = 0.1")
+        self.daemon = await shared_workers(self, "# of the operator, who sees everybody")
         while (await self.order("devices"))["devices"] or (await self.order("calls"))["calls"]:
             pass
         await self.begin_call()
+        self.addCleanup(self.end_call)
+
+    def end_call(self) -> None:
+        """Leave no call that rings on."""
+        call = self.caller.device.call
+        if call is not None and self.caller.device.state == "online":
+            call.hang_up()
 
     async def begin_alone(self) -> None:
         """Start a daemon, for what changes it, and have the devices."""

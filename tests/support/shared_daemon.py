@@ -31,9 +31,11 @@ class SharedDaemon(Daemon):
         return super().log[self._taken_at :]
 
     def take(self) -> None:
-        """Begin a log; what came to the old one since the test before is looked through."""
-        check(self.log)
-        self._looked_at = self._taken_at = len(super().log)
+        """Look through the log, and begin another."""
+        log = self.log
+        self._taken_at += len(log)
+        self._looked_at = self._taken_at
+        check(log)
 
 
 def new_phone() -> str:
@@ -55,5 +57,5 @@ async def shared_daemon(case: TestCase, settings: str = "", **options: Any) -> S
         _daemons[key] = started
     found = _daemons[key]
     found.take()
-    case.addCleanup(lambda: check(found.log))
+    case.addCleanup(found.take)
     return found
