@@ -14,19 +14,20 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from psycopg import OperationalError
 from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url, select, text
 from sqlalchemy import exc as sql_errors
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import StaticPool
 
 from callnet.errors import StartError, Unavailable, root_cause
 from callnet.operations import files
 from callnet.storage import schema
-from callnet.storage.postgresql import PatientConnection
 from callnet.storage.tables import account
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 _WRITES = "callnet_writes"
 """The execution option of connections whose transactions write: what SQLite calls ``synchronous``."""
@@ -181,8 +182,8 @@ class Database:
         :raises StartError: the database cannot be reached, or needs newer code.
         """
         with self._at_start(), self.write() as connection:
-            driver = connection.connection.driver_connection
-            if isinstance(driver, PatientConnection):
+            if not self._is_sqlite:
+                driver: Any = connection.connection.driver_connection
                 driver.is_patient = True  # others may be upgrading, or have much to do
             schema.upgrade(connection)
 
@@ -228,7 +229,11 @@ class Database:
         return insert.on_conflict_do_update(index_elements=keys, set_={column: new}, where=table.c[column] < new)
 
     def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        return sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
+        if self._is_sqlite:
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql  # is there since the engine was made
+
+        return postgresql.insert(table)
 
     def _sqlite_engine(self) -> Engine:
         engine = create_engine(
@@ -243,6 +248,8 @@ class Database:
         return engine
 
     def _postgresql_engine(self) -> Engine:
+        from callnet.storage import postgresql  # a tenth of a start that SQLite has no use for
+
         timeouts = {name: value for name, value in _POSTGRESQL_TIMEOUTS.items() if name not in self._url.query}
         engine = create_engine(
             self._url.update_query_dict(timeouts),
@@ -251,15 +258,8 @@ class Database:
             pool_pre_ping=True,
             pool_timeout=5,
         )
-        event.listen(engine, "do_connect", self._connect)
+        event.listen(engine, "do_connect", partial(postgresql.connect, self._given_up))
         return engine
-
-    def _connect(self, _dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
-        if self._given_up.is_set():
-            raise OperationalError("nobody waits for it any more")
-        connection = PatientConnection.connect(*arguments, **options)
-        connection.given_up = self._given_up
-        return connection
 
     @contextmanager
     def _at_start(self) -> Iterator[None]:

@@ -49,3 +49,15 @@ class PatientConnection(psycopg.Connection[Any]):
         except StopIteration as end:
             result: _T = end.value
             return result
+
+
+def connect(given_up: Event, _dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
+    """Connect, as a listener of SQLAlchemy's event ``do_connect``.
+
+    :param given_up: set when nobody wants to wait any more.
+    """
+    if given_up.is_set():
+        raise psycopg.OperationalError("nobody waits for it any more")
+    connection = PatientConnection.connect(*arguments, **options)
+    connection.given_up = given_up
+    return connection

@@ -3,25 +3,34 @@
 Each migration is numbered: ``0001``, ``0002``, and so on. The *level* of the code is the number of the
 newest migration that it brings. Migrations only add, so older code usually works on with a newer
 schema, and nodes can be upgraded one by one. Where it does not, the migration raises
-``schema_info.oldest_code`` to the level of the oldest code that does.
+``schema_info.oldest_code`` to the level of the oldest code that does. A new database is not migrated: it gets
+the tables as the newest migration leaves them.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select, text
 
 from callnet.errors import StartError
-from callnet.storage.tables import schema_info
+from callnet.storage.tables import metadata, schema_info
 
 SETTING: Final = "database.url"
 
-_SCRIPTS = "callnet.storage:migrations"
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+_OLDEST_CODE: Final = 1
+"""What the migrations have left in ``schema_info.oldest_code``."""
+
+_version = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Alembic's table with the number of the newest migration that was done."""
 
 ADVISORY_LOCK: Final = 0x63616C6C6E6574
 """``callnet``: whoever upgrades holds this lock of PostgreSQL."""
@@ -29,13 +38,12 @@ ADVISORY_LOCK: Final = 0x63616C6C6E6574
 
 def code_level() -> int:
     """The number of the newest migration that this code brings."""
-    head = ScriptDirectory.from_config(_configuration()).get_current_head()
-    return int(head or 0)
+    return max(int(path.name[1:5]) for path in (_MIGRATIONS / "versions").glob("m*.py"))
 
 
 def database_level(connection: Connection) -> int:
     """The number of the newest migration that was done; 0: the database is new."""
-    revision = MigrationContext.configure(connection).get_current_revision()
+    revision = connection.scalar(select(_version)) if inspect(connection).has_table(_version.name) else None
     try:
         return int(revision or 0)
     except ValueError:
@@ -54,8 +62,11 @@ def upgrade(connection: Connection) -> None:
         # Others may take their time with it, which is no reason to fail.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-    if database_level(connection) < code_level():
-        command.upgrade(_configuration(connection), "head")
+    level = database_level(connection)
+    if level == 0:
+        _make(connection)
+    elif level < code_level():
+        migrate(connection)
     else:
         check(connection)
 
@@ -77,8 +88,24 @@ def check(connection: Connection) -> None:
         )
 
 
-def _configuration(connection: Connection | None = None) -> Config:
+def migrate(connection: Connection, to: str = "head") -> None:
+    """Do the migrations that the database has not seen, in the transaction that ``connection`` is in.
+
+    :param to: the number of the last of them.
+    """
+    # Nearly all starts find nothing to migrate, and importing Alembic is a tenth of one.
+    from alembic import command
+    from alembic.config import Config
+
     configuration = Config()
-    configuration.set_main_option("script_location", _SCRIPTS)
+    configuration.set_main_option("script_location", "callnet.storage:migrations")
     configuration.attributes["connection"] = connection
-    return configuration
+    command.upgrade(configuration, to)
+
+
+def _make(connection: Connection) -> None:
+    """Leave a new database as the migrations would."""
+    metadata.create_all(connection, checkfirst=False)
+    _version.create(connection, checkfirst=False)
+    connection.execute(_version.insert().values(version_num=f"{code_level():04}"))
+    connection.execute(schema_info.insert().values(oldest_code=_OLDEST_CODE))

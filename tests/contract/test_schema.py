@@ -8,7 +8,8 @@ from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.schema import CreateIndex, CreateTable
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
@@ -27,7 +28,7 @@ class SchemaContract(DatabaseCase):
     """The schema of any database."""
 
     def make_database(self) -> Database:
-        """A database that was migrated, not copied."""
+        """A database that was made, not copied."""
         database = Database(self.make_url())
         database.upgrade()
         return database
@@ -78,9 +79,36 @@ class SchemaContract(DatabaseCase):
 
     def test_schema_is_that_of_the_tables(self) -> None:
         """The migrations make exactly the tables that the code is written for."""
-        with self.database.read() as connection:
+        with self.migrated().read() as connection:
             migration = MigrationContext.configure(connection)
             self.assertEqual(compare_metadata(migration, metadata), [])
+
+    def test_new_database_is_as_a_migrated_one(self) -> None:
+        """A new database, which is not migrated, has the tables that the migrations leave, and the same rows."""
+        with self.database.read() as made, self.migrated().read() as migrated:
+            self.assertEqual(self.described(made), self.described(migrated))
+
+    def migrated(self) -> Database:
+        """A database that was new before the first migration, and is upgraded from then on."""
+        database = Database(self.make_url())
+        self.addCleanup(database.close)
+        with database.write() as connection:
+            schema.migrate(connection, "0001")
+        database.upgrade()
+        return database
+
+    def described(self, connection: Connection) -> list[object]:
+        """Of each table what would make it, what would make its indexes, and its rows."""
+        found = MetaData()
+        found.reflect(connection)
+        return [
+            (
+                str(CreateTable(table).compile(connection)),
+                sorted(str(CreateIndex(index).compile(connection)) for index in table.indexes),
+                connection.execute(table.select()).all(),
+            )
+            for table in found.sorted_tables
+        ]
 
 
 class SharedSchemaContract(SchemaContract):
