@@ -41,6 +41,18 @@ def _text(longest: int) -> String:
     return String(longest).with_variant(String(longest, collation="C"), "postgresql")
 
 
+def _index_of_set(name: str, column: str) -> Index:
+    # With ``postgresql_where`` SQLAlchemy would import all of that dialect, which takes 35 ms of each start.
+    return Index(name, column, sqlite_where=text(f"{column} IS NOT NULL"))
+
+
+def prepare_for_postgresql() -> None:
+    """Have the indexes that on SQLite leave rows out do so on PostgreSQL, too, when they are made."""
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
+
+
 metadata = MetaData()
 
 account = Table("account", metadata, Column("phone", _text(PHONE_MAX), primary_key=True))
@@ -54,12 +66,7 @@ account_device = Table(
     Column("offered", LargeBinary(32)),  # the same of one that it was offered and has not used yet
     Column("by_login", Boolean),  # whether a login made it: a phone has a limited number of these
     Column("unused_since", Double),  # when a login made it, in seconds since 1970, until it is used
-    Index(
-        "account_device_unused",
-        "unused_since",
-        sqlite_where=text("unused_since IS NOT NULL"),
-        postgresql_where=text("unused_since IS NOT NULL"),
-    ),
+    _index_of_set("account_device_unused", "unused_since"),
 )
 
 # Tokens that are refused though they have not expired: those of one login, or of all logins before a time.
@@ -176,15 +183,7 @@ outbox = Table(
     Column("died_at", Double),
     Column("tries", Integer, nullable=False),
     Column("failure", _text(FAILURE_MAX), nullable=False),  # of the last try, if there was one
-    *(
-        Index(
-            f"outbox_{column}",
-            column,
-            sqlite_where=text(f"{column} IS NOT NULL"),
-            postgresql_where=text(f"{column} IS NOT NULL"),
-        )
-        for column in ("due_at", "done_at", "died_at")
-    ),
+    *(_index_of_set(f"outbox_{column}", column) for column in ("due_at", "done_at", "died_at")),
     sqlite_with_rowid=False,
 )
 
