@@ -11,7 +11,8 @@ from msgspec import UNSET
 
 from callnet.accounts.enrolment import is_device_id
 from callnet.accounts.logins import new_secret, secret_hash
-from callnet.commands.common import CommandError, opened, require_phones, settings_of
+from callnet.commands.common import CommandError, require_phones, settings_of
+from callnet.commands.databases import opened
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.quiet_hours import TIME, QuietHours, minute_of, time_zone
 from callnet.storage import contacts, devices

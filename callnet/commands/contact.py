@@ -10,7 +10,8 @@ import click
 
 from callnet.accounts.enrolment import phone_rule
 from callnet.commands import contact_csv
-from callnet.commands.common import CommandError, opened, require_phones, settings_of
+from callnet.commands.common import CommandError, require_phones, settings_of
+from callnet.commands.databases import opened
 from callnet.config import Settings
 from callnet.model import CONTACT_NAME_MAX, is_plain_text
 from callnet.storage import contacts

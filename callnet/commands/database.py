@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from callnet.commands.common import reached, settings_of
+from callnet.commands.common import settings_of
+from callnet.commands.databases import reached
 
 
 @click.group()

@@ -13,7 +13,8 @@ import click
 
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.ring import Key
-from callnet.commands.common import CommandError, opened, reached, settings_of
+from callnet.commands.common import CommandError, settings_of
+from callnet.commands.databases import opened, reached
 from callnet.commands.key import file_of, shown_time
 from callnet.config import Settings
 from callnet.migration import key as older_key

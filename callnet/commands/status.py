@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
-from callnet.commands.common import running_of
+from callnet.commands.running_daemon import running_of
 from callnet.operations.readiness import Report
 from callnet.running import Numbers
 

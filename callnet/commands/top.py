@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from callnet.commands.common import running_of
+from callnet.commands.running_daemon import running_of
 from callnet.commands.status import lines
 from callnet.operations.readiness import Report
 from callnet.running import Numbers

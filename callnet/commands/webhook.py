@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import click
 from sqlalchemy import ColumnElement, Connection
 
-from callnet.commands.common import CommandError, opened, settings_of
+from callnet.commands.common import CommandError, settings_of
+from callnet.commands.databases import opened
 from callnet.storage import outbox
 
 
