@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import secrets
 from collections.abc import Callable
 from math import inf, nextafter
 from typing import Annotated, Final, Literal
@@ -13,6 +11,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.accounts.codes import Codes
+from callnet.accounts.device_secrets import new_secret, secret_hash
 from callnet.accounts.enrolment import PhoneRule, is_device_id
 from callnet.accounts.tokens import Tokens
 from callnet.described import NOT_NEGATIVE
@@ -21,8 +20,6 @@ from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
 from callnet.storage_interfaces import Enrolled, IAccounts, IRevocations, Revocation
 
-_SECRET_BYTES: Final = 24
-"""Random bytes in the secret of a device."""
 _SKEW: Final = 3600.0
 """By how much the clocks of nodes may differ, in seconds: for so much longer a session that has ended is remembered."""
 
@@ -37,16 +34,6 @@ class Login(Struct, frozen=True, omit_defaults=True):
     """Seconds."""
     device_secret: str | None = None
     """Offered by the login that makes the device, once: who logs in with it has claimed the device."""
-
-
-def new_secret() -> str:
-    """Draw the secret of a device."""
-    return secrets.token_urlsafe(_SECRET_BYTES)
-
-
-def secret_hash(secret: str) -> bytes:
-    """What is kept of a secret. It is random and long enough for SHA-256 to suffice."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 class Logins:

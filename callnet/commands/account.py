@@ -9,8 +9,8 @@ import click
 import msgspec
 from msgspec import UNSET
 
+from callnet.accounts.device_secrets import new_secret, secret_hash
 from callnet.accounts.enrolment import is_device_id
-from callnet.accounts.logins import new_secret, secret_hash
 from callnet.commands.common import CommandError, require_phones, settings_of
 from callnet.commands.databases import opened
 from callnet.model import EVERY_DEVICE, DeviceAddress

@@ -6,7 +6,7 @@ import json
 
 from twisted.internet.task import Clock
 
-from callnet.accounts.logins import secret_hash
+from callnet.accounts.device_secrets import secret_hash
 from callnet.history_interfaces import PastCall
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage.database import Database

@@ -8,13 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.cli import main
+from callnet.cli import COMMANDS, main
 from callnet.commands import contact_csv
 from callnet.commands.common import CommandError
 from callnet.storage.contacts import Pair
@@ -233,6 +234,17 @@ class DatabaseTests(CommandTestCase):
         error = self.fail_("contact", "list")
         self.assert_one_line(error, "database.url")
         self.assertNotIn("s3cret", error)
+
+
+class HelpTests(CommandTestCase):
+    """What ``callnet --help`` lists."""
+
+    def test_commands(self) -> None:
+        """It says of each command what the command says of itself."""
+        context = click.Context(main)
+        commands = {name: main.get_command(context, name) for name in main.list_commands(context)}
+        said = {name: command.get_short_help_str(limit=1000) for name, command in commands.items() if command}
+        self.assertEqual(said, COMMANDS)
 
 
 class ProcessTests(CommandTestCase):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.logins import Login, secret_hash
+from callnet.accounts.device_secrets import secret_hash
+from callnet.accounts.logins import Login
 from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.errors import DeviceInvalid, PhoneInvalid, TokenInvalid

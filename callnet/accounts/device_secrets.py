@@ -1,0 +1,20 @@
+"""The secrets of devices: random texts, of which a hash is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Final
+
+_SECRET_BYTES: Final = 24
+"""Random bytes in the secret of a device."""
+
+
+def new_secret() -> str:
+    """Draw the secret of a device."""
+    return secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def secret_hash(secret: str) -> bytes:
+    """What is kept of a secret. It is random and long enough for SHA-256 to suffice."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
