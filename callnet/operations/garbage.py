@@ -54,7 +54,7 @@ class Garbage:
     def begin(self) -> None:
         """Set the limits for the whole process. What it consists of has settled."""
         gc.set_threshold(YOUNG, _MIDDLE, _NEVER)
-        gc.freeze()  # unseen: to look at all that a start makes takes 70 ms, and finds 20 objects
+        gc.freeze()  # without a look for garbage first, which takes 70 ms and finds 20 objects
         gc.callbacks.append(self._looked)
         self._minutes.start(MINUTE, now=False)
 

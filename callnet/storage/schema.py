@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select, text
 
 from callnet.errors import StartError
-from callnet.storage.tables import metadata, prepare_for_postgresql, schema_info
+from callnet.storage.tables import metadata, schema_info
 
 SETTING: Final = "database.url"
 
@@ -105,8 +105,6 @@ def migrate(connection: Connection, to: str = "head") -> None:
 
 def _make(connection: Connection) -> None:
     """Leave a new database as the migrations would."""
-    if connection.dialect.name == "postgresql":
-        prepare_for_postgresql()
     metadata.create_all(connection, checkfirst=False)
     _version.create(connection, checkfirst=False)
     connection.execute(_version.insert().values(version_num=f"{code_level():04}"))
