@@ -11,7 +11,7 @@ NAME ?=
 OPTIONS ?=
 
 # What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
-TEST_PACKAGES = chromium coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy libnginx-mod-stream mariadb-client-core mariadb-server-core nginx-light node-typescript nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
+TEST_PACKAGES = chromium chromium-headless-shell coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy libnginx-mod-stream mariadb-client-core mariadb-server-core nginx-light node-typescript nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
 ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) buildah certbot curl debootstrap faketime iproute2 make nftables npm pebble procps
 # What the Debian package is built with.
 DEB_PACKAGES = debhelper dpkg-dev git python3-venv
@@ -95,7 +95,7 @@ test-unit: $(DEVELOPMENT)
 	@tools/test-lanes $(BIN)/python '--jobs=2 tests.unit tests.rules tests.contract'
 
 test: test-packages $(DEVELOPMENT)
-	@tools/test-lanes $(BIN)/python 'tests.unit tests.rules tests.contract tests.servers tests.cluster' 'tests.integration tests.examples' tests.browser
+	@tools/test-lanes $(BIN)/python 'tests.unit tests.rules tests.contract tests.servers' '--jobs=2 tests.cluster tests.integration tests.examples' '--jobs=2 tests.browser'
 
 test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@tools/test-lanes $(BIN)/python tests.tools

@@ -8,10 +8,10 @@ from typing import Final
 
 WIDTH: Final = 480
 HEIGHT: Final = 272
-FRAMES: Final = 30
-"""A second and a half, then it begins again."""
+FRAMES: Final = 15
+"""A second and a half, then it begins again. More of them a second take CPU, and show no more."""
 
-_HEADER: Final = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F20:1 Ip A1:1 C420jpeg\n".encode()
+_HEADER: Final = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F10:1 Ip A1:1 C420jpeg\n".encode()
 _RADIUS: Final = 45
 
 

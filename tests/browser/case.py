@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import blockingCallFromThread, deferToThread
+from twisted.internet.threads import blockingCallFromThread
 from twisted.trial.unittest import TestCase
 
-from tests.browser.stage import Stage, stage
+from tests.browser.shared import play
+from tests.browser.stage import Stage
 from tests.support.daemon import Daemon
 
 reactor: Any = installed
@@ -43,11 +43,9 @@ class BrowserCase(TestCase):
 
     def play(self, story: Callable[[Stage], None]) -> Deferred[None]:
         """Play a story with browsers. No page may throw, or want what the site's policy refuses."""
-        directory = Path(self.mktemp())
-        directory.mkdir(parents=True)
-        return deferToThread(self._play, story, directory)
 
-    def _play(self, story: Callable[[Stage], None], directory: Path) -> None:
-        with stage(self.daemon.site_url, directory.absolute()) as browsers:
-            story(browsers)
-            self.assertEqual(browsers.complaints(), [])
+        def watched(stage: Stage) -> None:
+            story(stage)
+            self.assertEqual(stage.complaints(), [])
+
+        return play(self.daemon.site_url, watched)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,6 +16,8 @@ from tests.browser.sleep import asleep
 from tests.browser.visitor import Visitor
 
 CHROMIUM: Final = shutil.which("chromium") or "/usr/bin/chromium"
+HEADLESS_SHELL: Final = shutil.which("chromium-headless-shell") or "/usr/bin/chromium-headless-shell"
+"""Chromium without windows: it starts in a third of the time, and paints for less."""
 FIREFOX: Final = shutil.which("firefox-esr") or "/usr/bin/firefox-esr"
 LAPTOP: Final = (1366, 768)
 BARS: Final = 120
@@ -26,6 +29,7 @@ _FLAGS: Final = (
     "--disable-gpu",
     "--mute-audio",
     "--ignore-certificate-errors",
+    "--use-fake-ui-for-media-stream",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 )
 
@@ -39,47 +43,78 @@ _FIREFOX: Final[dict[str, str | float | bool]] = {
 V = TypeVar("V", bound=Visitor)
 
 
-class Stage:
-    """The browsers of one test."""
+class Browsers:
+    """Browsers that are started when somebody first wants them, and serve whoever comes after.
 
-    def __init__(self, playwright: Playwright, site_url: str, directory: Path) -> None:
+    :param directory: for what their cameras see.
+    :param program: which Chromium.
+    """
+
+    def __init__(self, playwright: Playwright, directory: Path, program: str = CHROMIUM) -> None:
         self._playwright = playwright
-        self.site_url: Final = site_url
         self._directory = directory
-        self._visitors: list[Visitor] = []
+        self._program = program
+        self._running: dict[tuple[object, ...], Browser] = {}
 
-    def browser(
-        self,
-        camera: Camera | None,
-        *,
-        refuse: bool = False,
-        cameras: int = 1,
-        program: str = CHROMIUM,
-        flags: Sequence[str] = (),
-    ) -> Browser:
-        """Start a browser.
+    def chromium(self, camera: Camera | None, cameras: int) -> Browser:
+        """Chromium, as :meth:`Stage.browser` says."""
+        return self._shared((camera, cameras), partial(self.start, camera, cameras, self._program))
 
-        :param camera: ``None``: the camera's picture does not matter.
-        :param refuse: answers every question for the camera and the microphone with no.
-        :param cameras: how many there are; all see the same.
-        :param program: what is run instead, and runs the browser.
-        :param flags: these besides.
-        """
-        given = [
-            *_FLAGS,
-            "--use-fake-ui-for-media-stream" + ("=deny" if refuse else ""),
-            f"--use-fake-device-for-media-stream=device-count={cameras}",
-            *flags,
-        ]
+    def firefox(self) -> Browser:
+        """Firefox, whose own camera shows a colour that changes all the time."""
+        launch = partial(self._playwright.firefox.launch, channel="moz-firefox", executable_path=FIREFOX)
+        return self._shared((FIREFOX,), partial(launch, firefox_user_prefs=_FIREFOX))
+
+    def _shared(self, kind: tuple[object, ...], start: Callable[[], Browser]) -> Browser:
+        browser = self._running.get(kind)
+        if browser is None or not browser.is_connected():
+            browser = self._running[kind] = start()
+        return browser
+
+    def start(self, camera: Camera | None, cameras: int, program: str, flags: Sequence[str] = ()) -> Browser:
+        """Start Chromium, for whoever asks for it alone."""
+        given = [*_FLAGS, f"--use-fake-device-for-media-stream=device-count={cameras}", *flags]
         if camera is not None:
             given.append(f"--use-file-for-fake-video-capture={camera.record(self._directory)}")
         return self._playwright.chromium.launch(executable_path=program, args=given)
 
+    def asleep(self, camera: Camera) -> AbstractContextManager[None]:
+        """Let the browser with this camera sleep for as long as the context lasts."""
+        return asleep(str(camera.file(self._directory)))
+
+
+class Stage:
+    """The browsers of one test, and its visitors, who leave in the end."""
+
+    def __init__(self, browsers: Browsers, site_url: str) -> None:
+        self._browsers = browsers
+        self.site_url: Final = site_url
+        self._visitors: list[Visitor] = []
+        self._exits = ExitStack()
+
+    def close(self) -> None:
+        """Close all profiles, and the browsers that serve nobody else."""
+        self._exits.close()
+
+    def browser(
+        self, camera: Camera | None, *, cameras: int = 1, program: str = "", flags: Sequence[str] = ()
+    ) -> Browser:
+        """A browser. One that has a program or flags of its own serves this test alone.
+
+        :param camera: ``None``: the camera's picture does not matter.
+        :param cameras: how many there are; all see the same.
+        :param program: what is run instead, and runs the browser.
+        :param flags: these besides.
+        """
+        if not program:
+            return self._browsers.chromium(camera, cameras)
+        browser = self._browsers.start(camera, cameras, program, flags)
+        self._exits.callback(browser.close)
+        return browser
+
     def firefox(self) -> Browser:
-        """Start Firefox, whose own camera shows a colour that changes all the time."""
-        return self._playwright.firefox.launch(
-            channel="moz-firefox", executable_path=FIREFOX, firefox_user_prefs=_FIREFOX
-        )
+        """Firefox, whose own camera shows a colour that changes all the time."""
+        return self._browsers.firefox()
 
     def visitor(
         self,
@@ -87,15 +122,14 @@ class Stage:
         language: str = "en-US",
         size: tuple[int, int] = LAPTOP,
         site_url: str | None = None,
-        whole_screen: bool = False,
         **options: Any,
     ) -> Visitor:
         """A new visitor, who shares nothing with the others.
 
         :param site_url: ``None``: the site of the stage.
-        :param whole_screen: the page has all of it, as on a television, and no bars of the browser above it.
+        :param options: of :meth:`profile`.
         """
-        context = self.profile(browser, language, size, whole_screen=whole_screen, **options)
+        context = self.profile(browser, language, size, **options)
         return self.add(Visitor(context.new_page(), site_url or self.site_url))
 
     def profile(
@@ -105,17 +139,29 @@ class Stage:
         size: tuple[int, int] = LAPTOP,
         *,
         whole_screen: bool = False,
+        refuse: bool = False,
+        permissions: Sequence[str] = (),
         **options: Any,
     ) -> BrowserContext:
-        """A profile for pages that share cookies and storage with each other, and nothing with the rest."""
+        """A profile for pages that share cookies and storage with each other, and nothing with the rest.
+
+        :param whole_screen: the page has all of it, as on a television, and no bars of the browser above it.
+        :param refuse: every question for the camera and the microphone is answered with no.
+        :param permissions: what is allowed besides them.
+        """
         width, height = size
-        return browser.new_context(
+        # Firefox, which does not know these names, has it in its settings.
+        asked = [] if refuse or browser.browser_type.name == "firefox" else ["camera", "microphone"]
+        context = browser.new_context(
             locale=language,
             viewport=ViewportSize(width=width, height=height),
             screen=ViewportSize(width=width, height=height + (0 if whole_screen else BARS)),
             ignore_https_errors=True,
+            permissions=[*asked, *permissions],
             **options,
         )
+        self._exits.callback(context.close)
+        return context
 
     def add(self, visitor: V) -> V:
         """Let somebody in, whose complaints count."""
@@ -132,7 +178,7 @@ class Stage:
 
     def asleep(self, camera: Camera) -> AbstractContextManager[None]:
         """Let the browser with this camera sleep for as long as the context lasts."""
-        return asleep(str(camera.file(self._directory)))
+        return self._browsers.asleep(camera)
 
     def complaints(self) -> Sequence[str]:
         """What went wrong in any page."""
@@ -141,6 +187,6 @@ class Stage:
 
 @contextmanager
 def stage(site_url: str, directory: Path) -> Iterator[Stage]:
-    """Browsers for one test; all are closed in the end."""
-    with ExitStack() as stack:
-        yield Stage(stack.enter_context(sync_playwright()), site_url, directory)
+    """A stage with browsers of its own; all are closed in the end."""
+    with sync_playwright() as playwright, closing(Stage(Browsers(playwright, directory), site_url)) as stage:
+        yield stage

@@ -226,7 +226,7 @@ class PermissionTests(BrowserCase):
         """Whoever refuses the camera reads what to do, and may go on without: they see and hear the other."""
 
         def story(stage: Stage) -> None:
-            shy = stage.visitor(stage.browser(None, refuse=True))
+            shy = stage.visitor(stage.browser(None), refuse=True)
             red = stage.visitor(stage.browser(Camera.RED))
             shy.enter(ROOM)
             shy.await_state("error", "refused")

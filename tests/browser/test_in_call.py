@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
-from tests.browser.stage import Stage
+from tests.browser.stage import CHROMIUM, Stage
 from tests.browser.test_call import ROOM, meet
 from tests.browser.visitor import Visitor
 
@@ -224,7 +224,11 @@ class WindowTests(BrowserCase):
         """The page takes the whole screen and gives it back."""
 
         def story(stage: Stage) -> None:
-            red, _ = meet(stage)
+            red = stage.visitor(stage.browser(None, program=CHROMIUM))  # without windows there is no full screen
+            blue = stage.visitor(stage.browser(Camera.BLUE))
+            for visitor in (red, blue):
+                visitor.enter(ROOM)
+            red.await_state("connected")
             red.press("more")
             red.press("full-screen")
             red.await_shown("full-screen-label", "Leave full screen")

@@ -28,7 +28,7 @@ class InviteTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
-            visitor = stage.visitor(browser, permissions=["camera", "microphone", "clipboard-read", "clipboard-write"])
+            visitor = stage.visitor(browser, permissions=["clipboard-read", "clipboard-write"])
             link = self.link(stage, visitor)
             visitor.press("copy")
             visitor.await_shown("notice", "The link is copied.")

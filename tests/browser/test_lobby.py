@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
-from tests.browser.stage import Stage
+from tests.browser.stage import CHROMIUM, Stage
 from tests.browser.test_call import ROOM
 from tests.browser.visitor import Visitor
 
@@ -123,7 +123,7 @@ class LobbyTests(BrowserCase):
         """A camera, a microphone and a speaker that were chosen are used in the call, and again at the next visit."""
 
         def story(stage: Stage) -> None:
-            visitor = stage.visitor(stage.browser(None, cameras=3))
+            visitor = stage.visitor(stage.browser(None, cameras=3, program=CHROMIUM))
             visitor.visit(PREJOIN)
             visitor.await_shown("devices")
             cameras = choices(visitor, "camera")
@@ -191,7 +191,7 @@ class LobbyTests(BrowserCase):
         """Who has refused both reads so before joining, and is not told again."""
 
         def story(stage: Stage) -> None:
-            visitor = stage.visitor(stage.browser(None, refuse=True))
+            visitor = stage.visitor(stage.browser(None), refuse=True)
             visitor.visit(PREJOIN)
             visitor.await_shown("preview-text", "blocked")
             self.assertFalse(visitor.is_visible("devices"))

@@ -13,7 +13,7 @@ from callnet.model import DeviceAddress
 from harness.daemon import TWISTD
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
-from tests.browser.stage import CHROMIUM, Stage
+from tests.browser.stage import HEADLESS_SHELL, Stage
 from tests.browser.visitor import Visitor
 from tests.integration.test_device_command import PHONE, TV, DeviceProcess
 from tests.support.daemon import Daemon
@@ -46,7 +46,7 @@ class NativeTests(BrowserCase):
         self.addCleanup(self.daemon.stop)
         started = self.daemon.start()
         wrapper = self.directory / "chromium"
-        wrapper.write_text(f'#!/bin/sh\nexec {" ".join(self.network.command)} {CHROMIUM} "$@"\n')
+        wrapper.write_text(f'#!/bin/sh\nexec {" ".join(self.network.command)} {HEADLESS_SHELL} "$@"\n')
         wrapper.chmod(0o755)
         self.chromium = str(wrapper)
         # A television whose test picture is as blue as the other camera.

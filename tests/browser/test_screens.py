@@ -70,7 +70,7 @@ class ScreenTests(BrowserCase):
         def story(stage: Stage) -> None:
             photographer = Photographer(faults, OTHERS, [word_faults])
             here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
-            shy = stage.browser(None, refuse=True)
+            shy = stage.browser(None)
             for language in LANGUAGES:
                 self.tour(stage, photographer, language, here, there)
                 self.tour_of_refusals(stage, photographer, language, shy)
@@ -242,11 +242,11 @@ class ScreenTests(BrowserCase):
 
     def tour_of_refusals(self, stage: Stage, photographer: Photographer, language: str, shy: Browser) -> None:
         """Take visitors to where it does not go on."""
-        visitor = stage.visitor(shy, language)
+        visitor = stage.visitor(shy, language, refuse=True)
         visitor.enter("refused")
         visitor.await_state("error", "refused")
         photographer.take(visitor, f"15 permission refused, {language}")
-        twin = stage.visitor(shy, language)
+        twin = stage.visitor(shy, language, refuse=True)
         kept = visitor.page.evaluate("Object.entries(sessionStorage)")
         twin.page.add_init_script(f"for (const [name, key] of {kept!r}) sessionStorage.setItem(name, key);")
         twin.enter("refused")

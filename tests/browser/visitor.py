@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
 import time
@@ -41,14 +40,29 @@ _REMEMBER_STATES: Final = """
         document, {subtree: true, attributeFilter: ["data-call-state"]});
 """
 
-_LOOK: Final = """(id) => {
-    const video = document.getElementById(id);
+_PIXELS: Final = """(video) => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [48, 27];
     const context = canvas.getContext("2d");
     context.drawImage(video, 0, 0, 48, 27);
     return Array.from(context.getImageData(0, 0, 48, 27).data);
 }"""
+_LOOK: Final = f"(id) => ({_PIXELS})(document.getElementById(id))"
+_MOVES: Final = f"""(seconds) => new Promise((resolve) => {{
+    const video = document.getElementById("remote");
+    const pixelsOf = {_PIXELS};
+    let before = pixelsOf(video);
+    let changes = 0;
+    const look = () => {{
+        const now = pixelsOf(video);
+        changes += now.reduce((sum, value, place) => sum + Math.abs(value - before[place]), 0) > 5000;
+        before = now;
+        changes < 4 ? video.requestVideoFrameCallback(look) : resolve(true);
+    }};
+    video.requestVideoFrameCallback(look);
+    setTimeout(() => resolve(false), 1000 * seconds);
+}})"""
+"""Whether four pictures that are painted differ from those before them."""
 
 _AUDIO_PACKETS: Final = """async () => {
     const reports = Array.from(await window.connections.at(-1).getStats()).map(([, report]) => report);
@@ -189,21 +203,13 @@ class Visitor:
         self.await_shown("preview")
         self.await_colour(colour, "preview")
 
-    def sees_movement(self) -> bool:
-        """Whether what is painted changes within a second."""
-        pictures = []
-        for _ in range(6):
-            pictures.append(self._pixels("remote"))
-            self.wait(random.uniform(120, 200))  # noqa: S311
-        changes = [
-            sum(abs(a - b) for a, b in zip(one, other, strict=True)) > 5_000
-            for one, other in itertools.pairwise(pictures)
-        ]
-        return sum(changes) >= 3
+    def sees_movement(self, seconds: float = 1) -> bool:
+        """Whether what is painted changes within this time."""
+        return bool(self.page.evaluate(_MOVES, seconds))
 
     def await_movement(self) -> None:
         """Wait until what is painted changes again: what piled up in a pause is sorted out first."""
-        if not any(self.sees_movement() for _ in range(20)):
+        if not self.sees_movement(PATIENCE / 1_000):
             raise AssertionError("the picture stands still")
 
     def audio_packets(self) -> int:
