@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,7 @@ Check = Callable[[Page], Iterable[str]]
 
 
 class Photographer:
-    """Takes a picture of a visitor's page on every screen.
+    """Looks at a visitor's page on every screen, and takes its picture if ``CALLNET_SCREENS`` names a folder for that.
 
     :param faults: looks at the page before its picture is taken.
     :param others: screens that are looked at, too, and have no contact sheet.
@@ -30,7 +31,8 @@ class Photographer:
     """
 
     def __init__(self, faults: Check, others: Mapping[str, tuple[int, int]], checks: Sequence[Check] = ()) -> None:
-        self.pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in SCREENS}
+        self._directory = os.environ.get("CALLNET_SCREENS")
+        self._pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in SCREENS if self._directory}
         self.faults: list[str] = []
         self._look = faults
         self._others = others
@@ -58,8 +60,8 @@ class Photographer:
             page.mouse.move(width / 2, height / 3)  # so that the buttons do not step back
             page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
             found = list(self._look(page))
-            if on_sheet and screen in self.pictures:
-                self.pictures[screen][name] = page.screenshot(full_page=is_whole)
+            if on_sheet and screen in self._pictures:
+                self._pictures[screen][name] = page.screenshot(full_page=is_whole)
             if screen in EXAMINED:
                 found += violations(page)
             for check in (*self._checks, *checks):
@@ -68,10 +70,9 @@ class Photographer:
         if visitor.shown != shown:
             self.faults.append(f"{name}: from {shown} to {visitor.shown} while the pictures were taken")
 
-    def draw(self, browser: Browser, directory: Path, prefix: str = "") -> None:
-        """Write the contact sheets; their names begin with ``prefix``."""
-        directory.mkdir(parents=True, exist_ok=True)
-        for screen, pictures in self.pictures.items():
+    def draw(self, browser: Browser, prefix: str = "") -> None:
+        """Write the contact sheets, if there are pictures; their names begin with ``prefix``."""
+        for screen, pictures in self._pictures.items():
             width, height = SCREENS[screen]
-            path = directory / f"{prefix}{screen}-{width}x{height}.png"
+            path = Path(self._directory or "", f"{prefix}{screen}-{width}x{height}.png")
             draw_sheet(browser, dict(sorted(pictures.items())), COLUMNS[screen], path)

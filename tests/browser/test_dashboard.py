@@ -5,12 +5,10 @@ The screenshots go onto one contact sheet for each screen. `make screens` renews
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import time
 from functools import partial
-from pathlib import Path
 from typing import Final, Literal
 
 from twisted.internet.defer import Deferred
@@ -76,7 +74,6 @@ class DashboardUnderLoadTests(DashboardCase):
 
     def test_scenes(self) -> Deferred[None]:
         """Whatever the dashboard shows is whole and in its place on every screen, and no number moves anything."""
-        directory = Path(os.environ.get("CALLNET_SCREENS") or self.mktemp())
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
@@ -91,7 +88,7 @@ class DashboardUnderLoadTests(DashboardCase):
                 visitors["dark"].wait(random.uniform(200, 1_800))  # noqa: S311
             for scheme, visitor in visitors.items():
                 self.tour(photographer, visitor, scheme)
-            photographer.draw(browser, directory.absolute(), "dashboard-")
+            photographer.draw(browser, "dashboard-")
             self.assertEqual("\n".join(photographer.faults), "")
 
         return self.play(story)

@@ -6,8 +6,6 @@ The screenshots go onto one contact sheet for each screen. `make screens` renews
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Browser
@@ -65,7 +63,6 @@ class PhoneScreenTests(BrowserCase):
 
     def test_scenes(self) -> Deferred[None]:
         """Whatever the phone shows, all of it is whole and in view, or can be scrolled to, on every screen."""
-        directory = Path(os.environ.get("CALLNET_SCREENS") or self.mktemp())
 
         def story(stage: Stage) -> None:
             in_reactor(lambda: Deferred.fromCoroutine(self.provision()))
@@ -73,7 +70,7 @@ class PhoneScreenTests(BrowserCase):
             here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
             for language in LANGUAGES:
                 self.tour(stage, photographer, language, here, there)
-            photographer.draw(here, directory.absolute(), "web-phone-")
+            photographer.draw(here, "web-phone-")
             self.assertEqual("\n".join(photographer.faults), "")
 
         return self.play(story)

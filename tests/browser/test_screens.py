@@ -6,8 +6,6 @@ The screenshots go onto one contact sheet for each screen. `make screens` renews
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Final
 
 from playwright.sync_api import Browser
@@ -65,7 +63,6 @@ class ScreenTests(BrowserCase):
 
     def test_states(self) -> Deferred[None]:
         """Whatever state the page is in, all that it shows is whole and in view on every screen."""
-        directory = Path(os.environ.get("CALLNET_SCREENS") or self.mktemp())
 
         def story(stage: Stage) -> None:
             photographer = Photographer(faults, OTHERS, [word_faults])
@@ -74,7 +71,9 @@ class ScreenTests(BrowserCase):
             for language in LANGUAGES:
                 self.tour(stage, photographer, language, here, there)
                 self.tour_of_refusals(stage, photographer, language, shy)
-            photographer.draw(here, directory.absolute())
+            photographer.draw(
+                here,
+            )
             if photographer.faults:
                 self.fail("\n".join(photographer.faults))
 
