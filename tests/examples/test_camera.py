@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import UNSET
 from twisted.internet.utils import getProcessOutputAndValue
 
-from callnet.accounts.logins import secret_hash
+from callnet.accounts.device_secrets import secret_hash
 from callnet.model import DeviceAddress
 from callnet.storage import devices
 from callnet.storage.database import Database
