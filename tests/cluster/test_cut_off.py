@@ -117,6 +117,7 @@ class CutOffTests(ClusterCase):
         self.assertEqual([], moved.told)
         there.wire.heal()
         await self.hears(moved, "calling_be_hangup:hangup")
+        await self.until(lambda: tv.closed)
         self.assertEqual([CloseCode.DISPLACED], tv.closed)
         ann.calls(TV)
         await self.hears(moved, "called")
@@ -132,6 +133,7 @@ class CutOffTests(ClusterCase):
         await self.pass_time(0.2)
         there.wire.heal()
         await self.hears(tv, "calling_be_hangup:hangup")
+        await self.until(lambda: ann.closed)
         self.assertEqual([[], [CloseCode.DISPLACED]], [moved.told, ann.closed])
 
     async def test_cancelled_elsewhere(self) -> None:
