@@ -25,11 +25,11 @@ from acceptance import readme
 from acceptance.daemon import running
 from acceptance.proof import Outcome, Proof
 from acceptance.tls import TAKEN_UP_IN, Files, Line
-from acceptance.wire import HOST, login
 from harness import ROOT
 from harness.daemon import wait_for
 from harness.own_servers import stop
 from harness.redis_server import free_ports
+from harness.wire import HOST, login
 
 TLS: Final = ROOT / "docs" / "tls.md"
 NAME: Final = "callnet.example.org"

@@ -11,8 +11,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from acceptance.bad_values import BAD_STRINGS, HUGE, WRONG_TYPES, mutated, spoilt, with_field
-from acceptance.wire import Closed, WebSocket
 from harness.websocket import BINARY, PING, TEXT, Refused, client_frame, server_frame
+from harness.wire import Closed, WebSocket
 
 NOBODY: Final = {"phone": "19911111111", "device_id": "nobody"}
 ROOM: Final = "0123456789abcdef0123456789abcdef"

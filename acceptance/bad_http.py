@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from acceptance.bad_values import BAD_STRINGS, HUGE, WRONG_TYPES, mutated, spoilt, with_field
-from acceptance.wire import exchange, request
+from harness.wire import exchange, request
 
 LOGIN: Final[Mapping[str, Any]] = {"phone": "13911111111", "device_id": "fuzz"}
 CONTACTS: Final[Mapping[str, Any]] = {"phone": "13911111111", "token": "a.b.c"}

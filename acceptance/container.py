@@ -30,10 +30,10 @@ from acceptance.namespaces import Namespace
 from acceptance.one_call import CALLEE, CALLER, call
 from acceptance.proof import Outcome, Proof
 from acceptance.systems import minimal_debian
-from acceptance.wire import login, post
 from harness import ROOT
 from harness.daemon import START_LIMIT, STOP_LIMIT, wait_for
 from harness.leaks import complaints
+from harness.wire import login, post
 
 BASE: Final = "docker.io/library/debian:trixie-slim"
 IMAGE: Final = "localhost/callnet"

@@ -29,11 +29,11 @@ from acceptance.proof import Outcome, Proof
 from acceptance.revision import previous
 from acceptance.services import Service, Unit
 from acceptance.systems import System, minimal_debian
-from acceptance.wire import login, post
 from harness import ROOT
 from harness.daemon import START_LIMIT, STOP_LIMIT
 from harness.leaks import complaints
 from harness.redis_server import free_ports
+from harness.wire import login, post
 
 PACKAGE: Final = "callnet"
 UNIT: Final = "usr/lib/systemd/system/callnet.service"

@@ -16,7 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from acceptance.ledger import Address, Ledger
-from acceptance.wire import Closed, WebSocket, login
+from harness.wire import Closed, WebSocket, login
 
 CROSSING: Final = 1.5
 """Seconds in which a message that was under way must have come."""

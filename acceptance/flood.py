@@ -21,8 +21,8 @@ from msgspec import Struct
 from acceptance.daemon import CountedDaemon, running
 from acceptance.flooding import Done, Flood, Plan
 from acceptance.proof import Outcome, Proof
-from acceptance.wire import HOST, WebSocket, login
 from harness.websocket import PING, TEXT, client_frame
+from harness.wire import HOST, WebSocket, login
 
 PING_WITHIN: Final = 0.1
 """Seconds."""

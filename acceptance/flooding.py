@@ -16,9 +16,9 @@ from typing import Final, cast
 from msgspec import Struct
 from msgspec.json import decode, encode
 
-from acceptance.wire import HOST
 from harness import ROOT
 from harness.websocket import Handshake
+from harness.wire import HOST
 
 _SENT_AT_ONCE: Final = 65536
 _QUIET: Final = 0.5

@@ -9,21 +9,21 @@ until one of them hangs up. On one process, and on two nodes with Redis.
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from msgspec import Struct
 
 from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon
 from acceptance.proof import Outcome, Proof
-from acceptance.wire import HOST, Closed, WebSocket, login
+from harness.device import Device, Frame, Line
 from harness.redis_server import RedisServer
+from harness.wire import HOST, Closed, WebSocket
 
 DEVICES: Final = 5
 HOUSES: Final = 8
@@ -45,74 +45,11 @@ class Door(Struct, frozen=True):
     site: int
 
 
-class Line:
-    """A socket, and all that it was told."""
-
-    def __init__(self, socket: WebSocket) -> None:
-        self._socket = socket
-        self.heard: list[dict[str, Any]] = []
-        self._news = asyncio.Event()
-        self._reading = asyncio.ensure_future(self._read())
-
-    async def _read(self) -> None:
-        try:
-            while True:
-                self.heard.append(json.loads(await self._socket.hear()))
-                self._news.set()
-        except Closed:
-            self.heard.append({"type": "closed"})
-            self._news.set()
-
-    def say(self, kind: str, **fields: Any) -> None:
-        """Say something, even if nobody listens any more."""
-        self._socket.say(type=kind, **fields)
-
-    async def hears(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Wait for a frame, or take one that has come.
-
-        :raises TimeoutError: it does not come in time.
-        """
-        async with asyncio.timeout(IN_TIME):
-            while True:
-                found = next(filter(wanted, self.heard), None)
-                if found is not None:
-                    return found
-                self._news.clear()
-                await self._news.wait()
-
-    def leave(self) -> None:
-        """Be gone."""
-        self._reading.cancel()
-        self._socket.drop()
-
-
-class Phone(Line):
-    """A base device."""
-
-    def __init__(self, socket: WebSocket, address: tuple[str, str]) -> None:
-        super().__init__(socket)
-        self.address: Final = address
-
-    @classmethod
-    async def connect(cls, door: Door, phone: str, device_id: str) -> Self:
-        """Log it in."""
-        token = await login(door.account, phone, device_id)
-        return cls(await WebSocket.open(door.signaling, token), (phone, device_id))
-
-    def answers(self, room: str, caller: Phone) -> None:
-        """Accept."""
-        self.say("called_success", from_phone=caller.address[0], from_device_id=caller.address[1], room_id=room)
-
-    def hangs_up(self, room: str, other: Phone) -> None:
-        """End a call."""
-        self.say("calling_hangup", notified_phone=other.address[0], notified_device_id=other.address[1], room_id=room)
-
-
 class Page(Line):
     """A page."""
 
     def __init__(self, socket: WebSocket, session: str) -> None:
-        super().__init__(socket)
+        super().__init__(socket, IN_TIME)
         self.session: Final = session
 
     @classmethod
@@ -142,20 +79,23 @@ class House:
     async def live(self, calls: int) -> None:
         """Call so often."""
         door = self._random.choice
-        self._caller = await Phone.connect(door(self._doors), f"137{self._number:08}", "phone")
-        self._callees = [
-            await Phone.connect(door(self._doors), f"138{self._number:08}", f"device{at}") for at in range(DEVICES)
-        ]
+
+        async def connect(phone: str, device_id: str) -> Device:
+            at = door(self._doors)
+            return await Device.connect((at.account, at.signaling), phone, device_id, IN_TIME)
+
+        self._caller = await connect(f"137{self._number:08}", "phone")
+        self._callees = [await connect(f"138{self._number:08}", f"device{at}") for at in range(DEVICES)]
         await asyncio.sleep(SETTLED)
         for _ in range(calls):
             try:
                 await self._call()
-            except TimeoutError:
+            except (TimeoutError, Closed):
                 self.misses.append(f"house {self._number}: something did not come: {self._last()}")
                 self._counts["calls that broke"] += 1
                 break
         for device in (self._caller, *self._callees):
-            device.leave()
+            device.drop()
 
     def _last(self) -> list[list[str]]:
         return [[frame["type"] for frame in line.heard[-2:]] for line in (self._caller, *self._callees)]
@@ -163,9 +103,10 @@ class House:
     async def _call(self) -> None:
         caller, callees, random = self._caller, self._callees, self._random
         for line in (caller, *callees):
-            line.heard.clear()
-        caller.say("call", to_phone=callees[0].address[0], to_device_id="*")
-        rooms = [(await one.hears(lambda frame: frame["type"] == "called"))["room_id"] for one in callees]
+            line.forget()
+        caller.call(callees[0].phone, "*")
+        rung = [await one.until("called") for one in callees]
+        rooms = [called["room_id"] for called in rung]
         self._counts["room ids that were told twice"] += DEVICES - len(set(rooms))
         winner = random.randrange(DEVICES)
         losers = [at for at in range(DEVICES) if at != winner]
@@ -174,9 +115,8 @@ class House:
             page.say("hangup")
         at_once = [asyncio.ensure_future(self._page(rooms[at])) for at in losers if random.random() < 0.5]
         early = await self._page(rooms[winner]) if random.random() < 0.5 else None
-        callees[winner].answers(rooms[winner], caller)
-        success = await caller.hears(lambda frame: frame["type"] == "call_success")
-        room = success["room_id"]
+        callees[winner].answer(rung[winner])
+        room = (await caller.until("call_success"))["room_id"]
         self._counts["calls"] += 1
         self._counts["calls with another room than the winner's"] += room != rooms[winner]
         strangers += [await page for page in at_once]
@@ -189,13 +129,13 @@ class House:
         await self._see(strangers, parties, callees[winner])
         await self._end(room, parties, callees[winner])
         for page in (*strangers, *parties):
-            page.leave()
+            page.drop()
 
     async def _page(self, room: str) -> Page:
         return await Page.open(self._random.choice(self._doors), room, self._random)
 
     async def _attack(
-        self, strangers: Sequence[Page], parties: Sequence[Page], losers: Sequence[tuple[Phone, str]]
+        self, strangers: Sequence[Page], parties: Sequence[Page], losers: Sequence[tuple[Device, str]]
     ) -> None:
         for page in strangers:
             for party in parties:
@@ -203,7 +143,7 @@ class House:
             page.say("hangup")
             self._counts["tries of pages to relay and to hang up"] += 1
         for device, room in losers:
-            device.hangs_up(room, self._caller)
+            device.hang_up(self._caller, room)
             self._counts["tries of devices to hang up"] += 1
 
     async def _meet(self, parties: Sequence[Page]) -> None:
@@ -213,7 +153,7 @@ class House:
         await asyncio.gather(*(page.hears(lambda frame: frame["type"] == "relay") for page in parties))
         self._counts["calls whose parties met"] += 1
 
-    async def _see(self, strangers: Sequence[Page], parties: Sequence[Page], winner: Phone) -> None:
+    async def _see(self, strangers: Sequence[Page], parties: Sequence[Page], winner: Device) -> None:
         """Look for what has come through; whatever was on its way has arrived when a later answer has."""
         for page in parties:
             page.say("ping")
@@ -229,12 +169,12 @@ class House:
                 frame["type"] == "calling_be_hangup" for frame in device.heard
             )
 
-    async def _end(self, room: str, parties: Sequence[Page], winner: Phone) -> None:
+    async def _end(self, room: str, parties: Sequence[Page], winner: Device) -> None:
         told = [self._caller, winner]
         if self._random.random() < 0.5:
             parties[0].say("hangup")
         else:
-            self._caller.hangs_up(room, winner)
+            self._caller.hang_up(winner, room)
             told.remove(self._caller)
         await asyncio.gather(
             *(device.hears(lambda frame: frame["type"] == "calling_be_hangup") for device in told),
@@ -242,7 +182,7 @@ class House:
         )
 
 
-def _is_refused(frame: dict[str, Any]) -> bool:
+def _is_refused(frame: Frame) -> bool:
     return frame.get("state") == "ended" or frame["type"] == "refused"
 
 

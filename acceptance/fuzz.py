@@ -15,7 +15,7 @@ from acceptance.daemon import CountedDaemon, running
 from acceptance.device import Device
 from acceptance.ledger import Address, Ledger
 from acceptance.proof import Outcome, Proof
-from acceptance.wire import login
+from harness.wire import login
 
 FRAMES: Final = 80
 REQUESTS: Final = 8

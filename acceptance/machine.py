@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import socket
 import sqlite3
@@ -27,8 +26,9 @@ from typing import Final
 
 from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon, running
 from acceptance.proof import Outcome, Proof
-from acceptance.wire import HOST, Closed, WebSocket, exchange, login, post, request
+from harness.device import Device, Frame
 from harness.postgres import Server
+from harness.wire import HOST, exchange, login, post, request
 
 STEPS: Final = {"-3 d": -259200, "-1 h": -3600, "+1 h": 3600, "+3 d": 259200}
 """Of the clock, in seconds; it is right again after each."""
@@ -61,47 +61,25 @@ class Findings:
             self.misses.append(miss)
 
 
-async def connect(at: tuple[int, int], phone: str, device_id: str) -> WebSocket:
-    """A device that is connected."""
-    return await WebSocket.open(at[1], await login(at[0], phone, device_id))
+async def rings(caller: Device, callee: Device) -> Frame:
+    """Call; what the other is told."""
+    caller.call(callee.phone, callee.device_id)
+    return await callee.until("called")
 
 
-async def until(device: WebSocket, *kinds: str) -> dict[str, object]:
-    """The next frame of one of these types."""
-    async with asyncio.timeout(RINGS + 10):
-        while True:
-            frame = json.loads(await device.hear())
-            if frame["type"] in kinds:
-                return dict(frame)
-
-
-async def rings(caller: WebSocket, callee: WebSocket) -> str:
-    """Call the television of the other phone; returns the room."""
-    caller.say(type="call", to_phone=OTHER, to_device_id="tv")
-    return str((await until(callee, "called"))["room_id"])
-
-
-async def talk(at: tuple[int, int]) -> tuple[WebSocket, WebSocket, str]:
+async def talk(at: tuple[int, int]) -> tuple[Device, Device, str]:
     """Two devices in a call, and its room."""
-    caller, callee = await connect(at, PHONE, "phone"), await connect(at, OTHER, "tv")
-    room = await rings(caller, callee)
-    callee.say(type="called_success", from_phone=PHONE, from_device_id="phone", room_id=room)
-    await until(caller, "call_success")
-    return caller, callee, room
+    caller, callee = [await Device.connect(at, *each) for each in ((PHONE, "phone"), (OTHER, "tv"))]
+    called = await rings(caller, callee)
+    callee.answer(called)
+    await caller.until("call_success")
+    return caller, callee, called["room_id"]
 
 
-async def leave_when_told(device: WebSocket) -> None:
+async def leave_when_told(device: Device) -> None:
     """Hear the device until its socket is closed."""
-    try:
-        while True:
-            await device.hear()
-    except Closed:
-        device.drop()
-
-
-def hang_up(caller: WebSocket, room: str) -> None:
-    """End it."""
-    caller.say(type="calling_hangup", notified_phone=OTHER, notified_device_id="tv", room_id=room)
+    await device.ended()
+    device.drop()
 
 
 # The clock
@@ -117,20 +95,19 @@ def set_clock(clock: Path, ahead: float) -> None:
 async def under_steps(at: tuple[int, int], clock: Path, steps: Sequence[str], found: Findings) -> None:
     """Set the clock while a call rings and another goes on."""
     caller, callee, room = await talk(at)
-    ringer = await connect(at, PHONE, "other")
-    tv = await connect(at, "13700137000", "tv")
+    ringer = await Device.connect(at, PHONE, "other")
+    tv = await Device.connect(at, "13700137000", "tv")
     for step in steps:
-        ringer.say(type="call", to_phone="13700137000", to_device_id="tv")
-        await until(tv, "called")
+        await rings(ringer, tv)
         began = time.monotonic()
         set_clock(clock, STEPS[step])
-        await until(ringer, "call_failed", "call_refuse", "calling_be_hangup")
+        await ringer.until("call_failed", "call_refuse", "calling_be_hangup")
         rang = time.monotonic() - began
         found.check(abs(rang - RINGS) < BUSY, f"{step}: a call rang for {rang:.1f} s of {RINGS:.0f}")
         found.counts[f"clock set by {step}: a call rang for, s"] = round(rang, 1)
         set_clock(clock, 0)
-    hang_up(caller, room)
-    await until(callee, "calling_be_hangup")
+    caller.hang_up(callee, room)
+    await callee.until("calling_be_hangup")
 
 
 def prove_clock(steps: Sequence[str], found: Findings) -> None:
@@ -211,10 +188,10 @@ def _one_stop(server: Server | None, pause: float) -> float:
         async def end_a_call() -> None:
             at = daemon.ports["account"], daemon.ports["signaling"]
             caller, callee, room = await talk(at)
-            others = [await connect(at, PHONE, f"other{number}") for number in range(3)]
+            others = [await Device.connect(at, PHONE, f"other{number}") for number in range(3)]
             waits.enter_context(hanging(server, daemon.folder))
-            hang_up(caller, room)
-            await until(callee, "calling_be_hangup")
+            caller.hang_up(callee, room)
+            await callee.until("calling_be_hangup")
             callee.close()
             leaving = [asyncio.ensure_future(leave_when_told(each)) for each in (caller, *others)]
             await asyncio.sleep(pause)
@@ -299,8 +276,8 @@ async def _ask(at: tuple[int, int], lines: int) -> None:
         async with asyncio.timeout(10):
             await exchange(at[0], request("/none", b"{}"), HOST)
     caller, callee, room = await talk(at)
-    hang_up(caller, room)
-    await until(callee, "calling_be_hangup")
+    caller.hang_up(callee, room)
+    await callee.until("calling_be_hangup")
 
 
 def prove(brief: bool, seed: int) -> Outcome:

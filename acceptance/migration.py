@@ -13,7 +13,6 @@ one, so that the older server takes callnet's tokens too.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import signal
@@ -25,14 +24,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
 from acceptance.daemon import CountedDaemon, running
 from acceptance.older_server import OlderServer, expected_refusals
 from acceptance.proof import Outcome, Proof
-from acceptance.wire import WebSocket, login, post
 from callnet.commands.migrate import URL
 from callnet.migration.rows import MOVED, Kind
 from callnet.model import DeviceAddress
@@ -40,6 +38,8 @@ from callnet.storage import moving
 from callnet.storage.database import Database
 from harness import postgres
 from harness.daemon import wait_for
+from harness.device import Device
+from harness.wire import WebSocket, login, post
 
 ACCOUNTS: Final = 100_000
 BRIEF: Final = 2_000
@@ -214,17 +214,16 @@ class Move:
 
 async def _talk(port: int, caller: tuple[DeviceAddress, str], callee: tuple[DeviceAddress, str]) -> bool:
     """Have one device call another, which answers, and hang up. Whether all of that happened as it should."""
-    calling, called = await WebSocket.open(port, caller[1]), await WebSocket.open(port, callee[1])
+    calling, called = [Device(await WebSocket.open(port, token), *device) for device, token in (caller, callee)]
     try:
+        # A device that was in another call just now may be told of its end first.
         async with asyncio.timeout(20):
-            calling.say(type="call", to_phone=callee[0].phone, to_device_id=callee[0].device_id)
-            ring = await _heard(called, "called")
-            of_caller = {"from_phone": caller[0].phone, "from_device_id": caller[0].device_id}
-            called.say(type="called_success", room_id=ring["room_id"], **of_caller)
-            success = await _heard(calling, "call_success")
-            of_callee = {"notified_phone": callee[0].phone, "notified_device_id": callee[0].device_id}
-            calling.say(type="calling_hangup", room_id=ring["room_id"], **of_callee)
-            over = await _heard(called, "calling_be_hangup")
+            calling.call(*callee[0])
+            ring = await called.until("called")
+            called.answer(ring)
+            success = await calling.until("call_success")
+            calling.hang_up(called, ring["room_id"])
+            over = await called.until("calling_be_hangup")
     except TimeoutError:
         return False
     finally:
@@ -232,14 +231,6 @@ async def _talk(port: int, caller: tuple[DeviceAddress, str], callee: tuple[Devi
         called.close()
     is_from = (ring["from_phone"], ring["from_device_id"]) == caller[0]
     return is_from and success["room_id"] == over["room_id"] == ring["room_id"]
-
-
-async def _heard(socket: WebSocket, kind: str) -> dict[str, Any]:
-    """The next message of a type: a device that was in another call just now may be told of its end first."""
-    while True:
-        message: dict[str, Any] = json.loads(await socket.hear())
-        if message["type"] == kind:
-            return message
 
 
 def _memory_of_few(random: Random, accounts: int) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Final
 
-from acceptance.wire import WebSocket
+from harness.device import Device, Frame
+from harness.wire import WebSocket
 
 CALLER: Final = ("13800138000", "phone1")
 CALLEE: Final = ("13651884967", "tv888")
@@ -17,25 +16,26 @@ async def call(port: int, caller: str, callee: str) -> None:
 
     :raises ValueError: one of them was told something else than it had to be.
     """
-    calling, called = await WebSocket.open(port, caller), await WebSocket.open(port, callee)
+    calling = Device(await WebSocket.open(port, caller), *CALLER)
+    called = Device(await WebSocket.open(port, callee), *CALLEE)
     try:
-        calling.say(type="call", to_phone=CALLEE[0], to_device_id=CALLEE[1])
-        room = (await _told(called, "called"))["room_id"]
-        called.say(type="called_success", from_phone=CALLER[0], from_device_id=CALLER[1], room_id=room)
-        if (await _told(calling, "call_success"))["room_id"] != room:
+        calling.call(*CALLEE)
+        ring = await _told(called, "called")
+        called.answer(ring)
+        if (await _told(calling, "call_success"))["room_id"] != ring["room_id"]:
             raise ValueError("the two were given different rooms")
-        calling.say(type="calling_hangup", notified_phone=CALLEE[0], notified_device_id=CALLEE[1], room_id=room)
+        calling.hang_up(called, ring["room_id"])
         await _told(called, "calling_be_hangup")
     finally:
         calling.close()
         called.close()
 
 
-async def _told(device: WebSocket, kind: str) -> Mapping[str, str]:
+async def _told(device: Device, kind: str) -> Frame:
     """What it is told next. The end of its last call may be told again, if it left right after that."""
-    message: Mapping[str, str] = json.loads(await device.hear())
+    message = await device.next()
     if message.get("type") == "calling_be_hangup" != kind:
-        message = json.loads(await device.hear())
+        message = await device.next()
     if message.get("type") != kind:
         raise ValueError(f"a device was told {message.get('type')} in place of {kind}")
     return message

@@ -16,8 +16,9 @@ from typing import Final
 
 from acceptance.daemon import CountedDaemon, running
 from acceptance.proof import Outcome, Proof
-from acceptance.wire import WebSocket, login, post
 from harness import ROOT
+from harness.device import Device
+from harness.wire import WebSocket, login, post
 
 CHECKS: Final = (
     "not_a_server_error",
@@ -61,17 +62,17 @@ async def furnish(daemon: CountedDaemon) -> dict[str, str]:
         for contact in PHONES:
             if contact != phone:
                 await post(port, "/contacts/add", {"token": token, "contact_phone": contact, "name": "朋友"})
-    caller, callee = [await WebSocket.open(daemon.ports["signaling"], tokens[phone]) for phone in PHONES[:2]]
-    caller.say(type="call", to_phone=PHONES[1], to_device_id="phone")
-    called = json.loads(await callee.hear())
-    named = {"from_phone": PHONES[0], "from_device_id": "phone", "room_id": called["room_id"]}
-    callee.say(type="called_success", **named)
-    await caller.hear()
-    caller.say(type="calling_hangup", notified_phone=PHONES[1], notified_device_id="phone", room_id=called["room_id"])
-    await callee.hear()
+    signaling = daemon.ports["signaling"]
+    caller, callee = [Device(await WebSocket.open(signaling, tokens[phone]), phone, "phone") for phone in PHONES[:2]]
+    caller.call(PHONES[1], "phone")
+    called = await callee.next()
+    callee.answer(called)
+    await caller.next()
+    caller.hang_up(callee, called["room_id"])
+    await callee.next()
     for missed in (PHONES[2], PHONES[1]):
-        caller.say(type="call", to_phone=missed, to_device_id="tv")
-        await caller.hear()
+        caller.call(missed, "tv")
+        await caller.next()
     caller.close()
     callee.close()
     return tokens

@@ -26,10 +26,10 @@ from acceptance.proof import Outcome, Proof
 from acceptance.root_shell import RootShell
 from acceptance.services import Service, Unit
 from acceptance.systems import System, minimal_debian
-from acceptance.wire import login
 from harness import ROOT
 from harness.daemon import START_LIMIT, STOP_LIMIT, wait_for
 from harness.leaks import complaints
+from harness.wire import login
 
 DOCS: Final = ROOT / "docs"
 BACKUP: Final = DOCS / "backup.md"

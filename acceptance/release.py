@@ -24,9 +24,9 @@ from acceptance.one_call import CALLEE, CALLER, call
 from acceptance.proof import Outcome, Proof
 from acceptance.revision import is_shallow
 from acceptance.tools import installed
-from acceptance.wire import login
 from harness import ROOT
 from harness.daemon import OPTIONS, Daemon, with_admin_socket
+from harness.wire import login
 from tools.release.building import SUMS
 from tools.release.repository import Repository
 from tools.release.versions import for_npm, newest

@@ -29,12 +29,12 @@ from msgspec import Struct
 from acceptance.daemon import running
 from acceptance.faults.nodes import Node, Shared
 from acceptance.proof import Outcome, Proof
-from acceptance.wire import login, post
 from bench import watched
 from callnet.config import LimitSettings
 from callnet.model import REVOCATIONS_MAX
 from harness import ROOT
 from harness.leaks import complaints
+from harness.wire import login, post
 
 LONGEST: Final = 0.02
 """Seconds of CPU that an event may take."""

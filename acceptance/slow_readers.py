@@ -29,8 +29,8 @@ from acceptance.flooding import Flood, Plan
 from acceptance.fuzz import Innocents
 from acceptance.ledger import Ledger
 from acceptance.proof import Outcome, Proof
-from acceptance.wire import HOST, WebSocket, login
 from harness.websocket import PING, PONG, Handshake, client_frame
+from harness.wire import HOST, WebSocket, login
 
 READERS: Final = 5_000
 BRIEF: Final = 300

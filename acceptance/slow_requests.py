@@ -13,7 +13,7 @@ from typing import Final
 
 from acceptance.daemon import running
 from acceptance.proof import Outcome, Proof
-from acceptance.wire import HOST, login
+from harness.wire import HOST, login
 
 SLOW: Final = 200
 """Clients of each kind."""

@@ -9,19 +9,18 @@ back and call nobody: these must hear of the end, unless they were told before t
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
 from acceptance.daemon import CountedDaemon, running
 from acceptance.proof import Outcome, Proof
-from acceptance.wire import Closed, WebSocket, login
-from harness.websocket import CLOSE, client_frame
+from harness.device import Device, Frame
+from harness.wire import Closed
 
 AWAY: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 8.0, 20.0, 60.0)
 """Seconds."""
@@ -37,8 +36,6 @@ ENDS: Final = ("refused", "unanswered", "hung up")
 GOODBYES: Final = {"close frame 1000": 1000, "close frame 1001": 1001}
 WAYS: Final = (*GOODBYES, "cut", "silence")
 END_FRAMES: Final = {"refused": "call_refuse", "unanswered": "call_failed", "hung up": "calling_be_hangup"}
-
-Frame = dict[str, Any]
 
 
 class Story(Struct, frozen=True):
@@ -62,80 +59,57 @@ class Story(Struct, frozen=True):
 
 
 class Phone:
-    """A base client."""
+    """A base client, which may connect several times."""
 
     def __init__(self, daemon: CountedDaemon, phone: str) -> None:
         self.phone: Final = phone
-        self.frames: asyncio.Queue[Frame] = asyncio.Queue()
         self._ports = daemon.ports["account"], daemon.ports["signaling"]
-        self._token = ""
-        self._sockets: list[WebSocket] = []
-        self._reading: asyncio.Task[None] | None = None
+        self._lines: list[Device] = []
+
+    @property
+    def line(self) -> Device:
+        """Its newest connection."""
+        return self._lines[-1]
 
     async def connect(self) -> None:
         """Open a connection."""
-        self._token = self._token or await login(self._ports[0], self.phone, "one")
-        socket = await WebSocket.open(self._ports[1], self._token)
-        self._sockets.append(socket)
-        self.frames = asyncio.Queue()
-        self._reading = asyncio.ensure_future(self._read(socket, self.frames))
-
-    async def _read(self, socket: WebSocket, frames: asyncio.Queue[Frame]) -> None:
-        try:
-            while True:
-                frames.put_nowait(json.loads(await socket.hear()))
-        except Closed:
-            return
+        self._lines.append(await Device.connect(self._ports, self.phone, "one", SOON))
 
     async def leave(self, way: str) -> None:
         """End the connection, or only read it no more."""
-        socket = self._sockets[-1]
-        if way in GOODBYES and self._reading is not None:
-            socket.write(client_frame(CLOSE, GOODBYES[way].to_bytes(2, "big")))
-            await self._reading
-        elif self._reading is not None:
-            self._reading.cancel()
-        if way != "silence":
-            socket.drop()
+        if way in GOODBYES:
+            self.line.say_goodbye(GOODBYES[way])
+            await self.line.ended()
+        if way == "silence":
+            self.line.fall_silent()
+        else:
+            self.line.drop()
 
     def finish(self) -> None:
         """Be gone."""
-        if self._reading is not None:
-            self._reading.cancel()
-        for socket in self._sockets:
-            socket.drop()
-
-    def say(self, kind: str, **fields: str) -> None:
-        """Send a frame."""
-        self._sockets[-1].say(type=kind, **fields)
+        for line in self._lines:
+            line.drop()
 
     def call(self, other: Phone) -> None:
         """Call somebody."""
-        self.say("call", to_phone=other.phone, to_device_id="one")
-
-    async def hear(self) -> Frame:
-        """The next frame."""
-        async with asyncio.timeout(SOON):
-            return await self.frames.get()
+        self.line.call(other.phone, "one")
 
     async def expect(self, kind: str) -> Frame:
         """The next frame, which must be of this kind."""
-        heard = await self.hear()
+        heard = await self.line.next()
         if heard["type"] != kind:
             raise Unexpected(f"{kind} was due, and {heard['type']} ({heard.get('reason')}) came")
         return heard
 
-    async def answer(self, kind: str) -> None:
+    async def answer(self, accept: bool) -> None:
         """Accept or refuse the call that rings next."""
-        called = await self.expect("called")
-        names = {name: called[name] for name in ("from_phone", "from_device_id", "room_id")}
-        self.say(kind, **names)
+        self.line.answer(await self.expect("called"), accept)
 
     async def silence(self) -> None:
         """Hear nothing for a while."""
         try:
             async with asyncio.timeout(SILENCE):
-                heard = await self.frames.get()
+                heard = await self.line.next()
         except TimeoutError:
             return
         raise Unexpected(f"{heard['type']} ({heard.get('reason')}) came, and nothing was due")
@@ -160,16 +134,16 @@ async def begin(story: Story, caller: Phone, callee: Phone) -> str:
     caller.call(callee)
     if story.end != "hung up":
         return ""
-    await callee.answer("called_success")
+    await callee.answer(accept=True)
     return str((await caller.expect("call_success"))["room_id"])
 
 
 async def end(story: Story, caller: Phone, callee: Phone, room: str) -> None:
     """Have it end."""
     if story.end == "refused":
-        await callee.answer("called_refuse")
+        await callee.answer(accept=False)
     elif story.end == "hung up":
-        callee.say("calling_hangup", notified_phone=caller.phone, notified_device_id="one", room_id=room)
+        callee.line.hang_up(caller.line, room)
     else:
         await callee.expect("called")
         await callee.expect("calling_be_hangup")
@@ -203,7 +177,7 @@ async def play(story: Story, caller: Phone, callee: Phone, other: Phone) -> None
     await asyncio.sleep(story.dials_after)
     callee = callee if story.calls == "same" else other
     caller.call(callee)
-    await callee.answer("called_success")
+    await callee.answer(accept=True)
     success = await caller.expect("call_success")
     if success["to_phone"] != callee.phone or success["room_id"] == room:
         raise Unexpected("an old call_success came")

@@ -28,9 +28,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from acceptance.daemon import CountedDaemon, running
 from acceptance.proof import Outcome, Proof
 from acceptance.tools import installed
-from acceptance.wire import HOST, login
 from harness.daemon import wait_for
 from harness.websocket import PING, PONG, Frame, FrameReader, Handshake, client_frame
+from harness.wire import HOST, login
 
 SSLYZE: Final = "sslyze==6.3.1"
 PROFILE: Final = "intermediate"

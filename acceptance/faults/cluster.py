@@ -14,8 +14,8 @@ from acceptance.faults.bounds import QUIET
 from acceptance.faults.links import BOTH, Link
 from acceptance.faults.nodes import Node, Shared
 from acceptance.faults.servers import Alone, Store, Watched, socket_of
-from acceptance.wire import HOST
 from harness.postgres import new_database_url
+from harness.wire import HOST
 
 NODES: Final = 3
 

@@ -15,8 +15,8 @@ from acceptance.errands import Errands
 from acceptance.faults.books import Books, Spell
 from acceptance.faults.bounds import TOLD
 from acceptance.ledger import Address
-from acceptance.wire import HOST, Closed, WebSocket, login
 from harness.websocket import Refused
+from harness.wire import HOST, Closed, WebSocket, login
 
 QUIET: Final = 0.3
 """So long before a device leaves it says nothing, or the server would believe it has read what it has not."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from acceptance.wire import HOST
+from harness.wire import HOST
 
 COMMANDS: Final = "commands"
 SUBSCRIBER: Final = "subscriber"

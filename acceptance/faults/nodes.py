@@ -13,8 +13,8 @@ from typing import Final
 from acceptance.daemon import HONEST, WITHOUT_LIMITS, CountedDaemon
 from acceptance.faults.bounds import GRACE, RING_TIME
 from acceptance.faults.line import Door
-from acceptance.wire import HOST
 from harness.daemon import STOP_LIMIT
+from harness.wire import HOST
 
 
 class Shared:

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from acceptance.wire import request
+from harness.wire import request
 
 PATIENCE: Final = 3.0
 

@@ -15,8 +15,8 @@ from acceptance.faults.bounds import STUCK, TOLD
 from acceptance.faults.line import DIAL, Door
 from acceptance.faults.phone import Phone
 from acceptance.ledger import Address
-from acceptance.wire import Closed, WebSocket
 from harness.websocket import Refused
+from harness.wire import Closed, WebSocket
 
 SEATED: Final = 0x20
 """So many of 256 calls have pages."""

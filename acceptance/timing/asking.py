@@ -16,7 +16,7 @@ from acceptance.timing.callees import CALLER, DEVICE, KINDS, Callee, make
 from acceptance.timing.judge import Compared, Times, Tolerance, compare
 from acceptance.timing.stage import Stage
 from acceptance.timing.stopwatch import Line, call
-from acceptance.wire import login
+from harness.wire import login
 
 STRANGER: Final = "13999999999"
 """Is asked for where times do not count."""

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from acceptance.wire import login, post
+from harness.wire import login, post
 
 CALLER: Final = ("13000000000", "phone")
 DEVICE: Final = "tv"

@@ -9,8 +9,8 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from acceptance.timing.callees import DEVICE
-from acceptance.wire import HOST
 from harness.websocket import PONG, TEXT, FrameReader, Handshake, client_frame
+from harness.wire import HOST
 
 PATIENCE: Final = 30.0
 """Seconds after which an answer is not expected any more."""

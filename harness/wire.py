@@ -199,9 +199,13 @@ class WebSocket:
         self.write(client_frame(PING))
 
     def close(self, code: int = 1000) -> None:
-        """Say that this is the end, and leave."""
-        self.write(client_frame(CLOSE, struct.pack("!H", code)))
+        """Send a close frame, and leave."""
+        self.send_close(code)
         self._writer.close()
+
+    def send_close(self, code: int = 1000) -> None:
+        """Send a close frame."""
+        self.write(client_frame(CLOSE, struct.pack("!H", code)))
 
     def drop(self) -> None:
         """Be gone without a word, as when the power fails."""
