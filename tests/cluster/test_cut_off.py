@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from callnet.cluster.codec import encode
 from callnet.cluster.shared import SharedBus
+from callnet.config import CallSettings
 from callnet.model import CloseCode, DeviceAddress, RoomId
 from callnet.records import Displaced
-from tests.cluster.case import ANN, CAROL, GRACE, PAD, TV, ClusterCase, Node
+from tests.cluster.case import ANN, CAROL, GRACE, PAD, RING_TIME, TV, ClusterCase, Node
 from tests.cluster.page import Page
 from tests.support.shared_nodes import reactor
 
 
 class CutOffTests(ClusterCase):
-    """The wire of one node is cut."""
+    """The wire of one node is cut, and healed long before the grace of anybody who left is over."""
+
+    settings = CallSettings(ring_time=RING_TIME, grace=60.0)
 
     async def test_for_a_moment(self) -> None:
         """A node that is back before its lease is over keeps its name, and nothing was noticed."""
@@ -57,24 +60,6 @@ class CutOffTests(ClusterCase):
         await self.pass_time(0.5)
         self.assertNotEqual("called", (tv.told or [""])[-1])
 
-    async def test_for_too_long(self) -> None:
-        """A node that is cut off for longer than lease and grace is dead to the others; on its return its
-        devices are told which calls are over, and can be called again without connecting anew.
-        """
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
-        await self.talk(ann, tv)
-        name = there.member.store.node
-        there.wire.silence()
-        await self.hears(ann, "calling_be_hangup:connection_lost")
-        self.assertEqual(["called"], tv.told)
-        there.wire.heal()
-        await self.hears(tv, "calling_be_hangup:connection_lost")
-        self.assertNotEqual(name, there.member.store.node)
-        self.assertEqual([], tv.closed)
-        ann.calls(TV)
-        await self.until(lambda: tv.told[-1] == "called")
-
     async def test_moved_while_cut_off(self) -> None:
         """A device that went from a node that is cut off to another is not called back by the return of the first."""
         here, there = await self.start(), await self.start()
@@ -86,22 +71,6 @@ class CutOffTests(ClusterCase):
         await self.until(lambda: tv.closed)
         self.assertEqual([CloseCode.DISPLACED], tv.closed)
         self.assertEqual([], moved.closed)
-        ann.hangs_up(room)
-        await self.hears(moved, "calling_be_hangup:hangup")
-
-    async def test_taken_for_gone(self) -> None:
-        """A device that left a node before that was cut off, and went elsewhere within the grace, keeps its call."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
-        room = await self.talk(ann, tv)
-        tv.goes()
-        await self.pass_time(0.2)
-        await self.cut_off(there)
-        moved = await self.phone(TV, here)
-        await self.pass_time(GRACE + 0.5)
-        await self.let_back(there)
-        await self.pass_time(0.5)
-        self.assertEqual(["call_success"], ann.told)
         ann.hangs_up(room)
         await self.hears(moved, "calling_be_hangup:hangup")
 
@@ -249,6 +218,44 @@ class CutOffTests(ClusterCase):
         await self.pass_time(1)
         moved = await self.phone(PAD, here)
         await self.hears(moved, "calling_be_hangup:answered_elsewhere")
+
+
+class GraceTests(ClusterCase):
+    """The wire of one node is cut until the grace of a device, or of the node, is over."""
+
+    async def test_for_too_long(self) -> None:
+        """A node that is cut off for longer than lease and grace is dead to the others; on its return its
+        devices are told which calls are over, and can be called again without connecting anew.
+        """
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        await self.talk(ann, tv)
+        name = there.member.store.node
+        there.wire.silence()
+        await self.hears(ann, "calling_be_hangup:connection_lost")
+        self.assertEqual(["called"], tv.told)
+        there.wire.heal()
+        await self.hears(tv, "calling_be_hangup:connection_lost")
+        self.assertNotEqual(name, there.member.store.node)
+        self.assertEqual([], tv.closed)
+        ann.calls(TV)
+        await self.until(lambda: tv.told[-1] == "called")
+
+    async def test_taken_for_gone(self) -> None:
+        """A device that left a node before that was cut off, and went elsewhere within the grace, keeps its call."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        room = await self.talk(ann, tv)
+        tv.goes()
+        await self.pass_time(0.2)
+        await self.cut_off(there)
+        moved = await self.phone(TV, here)
+        await self.pass_time(GRACE + 0.5)
+        await self.let_back(there)
+        await self.pass_time(0.5)
+        self.assertEqual(["call_success"], ann.told)
+        ann.hangs_up(room)
+        await self.hears(moved, "calling_be_hangup:hangup")
 
 
 class NewNameTests(ClusterCase):
