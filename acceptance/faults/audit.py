@@ -161,9 +161,8 @@ def _rings(attempt: Attempt, story: Story, now: float) -> Iterator[Problem]:
             yield Problem(Wrong.TWICE, ring.start, ring.start, 0, who, story.room)
         seen.add((ring.device, ring.connection))
         if ring.start > stopped + TOLD and (end - ring.start > MARGIN or ring.how == "accepted"):
-            yield Problem(
-                Wrong.GHOST, stopped, ring.start, 0, who, f"rang {ring.start - stopped:.1f} s after its end, {ring.how}"
-            )
+            what = f"rang {ring.start - stopped:.1f} s after its end, {ring.how}"
+            yield Problem(Wrong.GHOST, stopped, ring.start, TOLD, who, what)
             continue
         since = max(ring.start, min(stopped, attempt.at + RING_TIME))
         if end - since > TOLD:

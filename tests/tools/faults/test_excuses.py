@@ -7,11 +7,11 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.faults.audit import Problem, Wrong
-from acceptance.faults.books import Answer
+from acceptance.faults.books import Answer, Withdrawal
 from acceptance.faults.bounds import ANNOUNCED, GRACE, LEASE, RING_TIME, SLACK, STUCK, TOLD
 from acceptance.faults.excuses import EXCUSES, RECOVERY, Fault, Kind, judge
 from acceptance.faults.tally import Tally
-from tests.tools.faults.ledger import ANNE, BERT, CARL, END, Writer
+from tests.tools.faults.ledger import ANNE, BERT, CARL, END, ROOM, Writer
 
 
 def problem(wrong: Wrong, since: float, until: float | None = None, **more: Any) -> Problem:
@@ -111,6 +111,19 @@ class JudgeTests(SynchronousTestCase):
         for node, since, excuses in ((0, 12, True), (0, 9, False), (0, 15, False), (1, 12, False)):
             fault = Fault(Kind.NODE_STOPPED_LONG, node, 10, 14)
             self.assertEqual(excuses, self.excused(problem(Wrong.GHOST, since), fault), (node, since))
+
+    def test_an_end_that_is_not_heard_of(self) -> None:
+        """A node that is cut off before it must have heard of the end of a call rings who comes to it."""
+        attempt = self.writer.call(10)
+        attempt.withdrawal = Withdrawal("cancelled", 11)
+        self.writer.ring(10, 12)
+        self.writer.gone(BERT, 15, 15.2, node=2)
+        again = self.writer.books.rung(BERT, ANNE, ROOM, 2, 15.2)
+        assert again is not None
+        again.end, again.how = 17, "refused"
+        (ghost,) = self.writer.problems(attempt)
+        for start, excuses in ((11.5, True), (11.1 + TOLD, True), (11.3 + TOLD, False)):
+            self.assertEqual(excuses, self.excused(ghost, Fault(Kind.LINK_CUT_LONGER, 2, start, 20)), start)
 
     def test_stuck(self) -> None:
         """Nobody may be stuck still when the consequences of the last fault that concerns it must be over."""
