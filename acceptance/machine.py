@@ -108,6 +108,8 @@ async def under_steps(at: tuple[int, int], clock: Path, steps: Sequence[str], fo
         set_clock(clock, 0)
     caller.hang_up(callee, room)
     await callee.until("calling_be_hangup")
+    for device in (caller, callee, ringer, tv):
+        device.drop()
 
 
 def prove_clock(steps: Sequence[str], found: Findings) -> None:
@@ -278,6 +280,8 @@ async def _ask(at: tuple[int, int], lines: int) -> None:
     caller, callee, room = await talk(at)
     caller.hang_up(callee, room)
     await callee.until("calling_be_hangup")
+    caller.drop()
+    callee.drop()
 
 
 def prove(brief: bool, seed: int) -> Outcome:
