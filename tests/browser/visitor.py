@@ -15,9 +15,14 @@ from playwright.sync_api import (
     WebSocket,
 )
 
-from callnet.schemas.frames import FROM_PAGE, RELAYED, TO_PAGE, Direction
+from callnet.schemas.frames import DIRECTIONS, FROM_PAGE, RELAYED, TO_PAGE, Direction
 from tests.browser.camera import Camera
-from tests.support.frame_schemas import complaint
+from tests.support.frame_schemas import complaint, validators
+
+# Made before Playwright runs: they read the syntax trees of sources, and CPython 3.11 fails to build one if a greenlet
+# ends meanwhile ("AST constructor recursion depth mismatch").
+for _direction in DIRECTIONS:
+    validators(_direction)
 
 PAGE: Final = "/static/demo/direct_chat.html"
 PATIENCE: Final = 30_000
