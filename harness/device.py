@@ -23,7 +23,7 @@ class Line:
 
     def __init__(self, socket: WebSocket, limit: float = PATIENCE) -> None:
         self.heard: Final[list[Frame]] = []
-        """What came on it."""
+        """The frames that came on it."""
         self._socket = socket
         self._limit = limit
         self._taken = 0
@@ -45,14 +45,7 @@ class Line:
 
     async def hears(self, wanted: Callable[[Frame], bool]) -> Frame:
         """The first frame of all like this; waits for it if it has not come."""
-        seen = 0
-
-        def find() -> Frame | None:
-            nonlocal seen
-            fresh, seen = self.heard[seen:], len(self.heard)
-            return next(filter(wanted, fresh), None)
-
-        return await self._wait(find)
+        return await self._wait(lambda: next(filter(wanted, self.heard), None))
 
     async def next(self) -> Frame:
         """The next frame that neither this nor :meth:`until` has taken."""
@@ -81,7 +74,7 @@ class Line:
         return found
 
     def forget(self) -> None:
-        """Begin anew with what was heard."""
+        """Discard the frames that were heard."""
         self.heard.clear()
         self._taken = 0
 

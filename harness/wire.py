@@ -198,9 +198,9 @@ class WebSocket:
         """Ask whether the other end lives."""
         self.write(client_frame(PING))
 
-    def close(self, code: int = 1000) -> None:
+    def close(self) -> None:
         """Send a close frame, and leave."""
-        self.send_close(code)
+        self.send_close()
         self._writer.close()
 
     def send_close(self, code: int = 1000) -> None:

@@ -16,5 +16,5 @@ def new_secret() -> str:
 
 
 def secret_hash(secret: str) -> bytes:
-    """What is kept of a secret. It is random and long enough for SHA-256 to suffice."""
+    """The hash that is stored of a secret. A secret is random and long enough for SHA-256 to suffice."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

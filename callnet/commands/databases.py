@@ -1,4 +1,4 @@
-"""What the commands that work on the database have in common."""
+"""The database of the commands that work on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands that ask a running daemon have in common."""
+"""The running daemon that commands ask."""
 
 from __future__ import annotations
 

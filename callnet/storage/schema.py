@@ -22,7 +22,7 @@ SETTING: Final = "database.url"
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _OLDEST_CODE: Final = 1
-"""What the migrations have left in ``schema_info.oldest_code``."""
+"""The value that the migrations leave in ``schema_info.oldest_code``."""
 
 _version = Table(
     "alembic_version",

@@ -31,7 +31,7 @@ class Photographer:
     """
 
     def __init__(self, faults: Check, others: Mapping[str, tuple[int, int]], checks: Sequence[Check] = ()) -> None:
-        self._directory = os.environ.get("CALLNET_SCREENS")
+        self._directory = os.environ.get("CALLNET_SCREENS", "")
         self._pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in SCREENS if self._directory}
         self.faults: list[str] = []
         self._look = faults
@@ -74,5 +74,6 @@ class Photographer:
         """Write the contact sheets, if there are pictures; their names begin with ``prefix``."""
         for screen, pictures in self._pictures.items():
             width, height = SCREENS[screen]
-            path = Path(self._directory or "", f"{prefix}{screen}-{width}x{height}.png")
+            path = Path(self._directory, f"{prefix}{screen}-{width}x{height}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
             draw_sheet(browser, dict(sorted(pictures.items())), COLUMNS[screen], path)

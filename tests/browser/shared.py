@@ -25,8 +25,8 @@ from tests.browser.stage import HEADLESS_SHELL, Browsers, Stage
 reactor: Any = installed
 
 
-class _Theatre:
-    """The thread, and in it Playwright."""
+class _BrowserThread:
+    """A thread that has Playwright and its browsers."""
 
     def __init__(self) -> None:
         self._pool = ThreadPool(1, 1, "browsers")
@@ -55,9 +55,9 @@ class _Theatre:
             story(stage)
 
 
-_theatre = cache(_Theatre)
+_thread = cache(_BrowserThread)
 
 
 def play(site_url: str, story: Callable[[Stage], None]) -> Deferred[None]:
     """Play a story with the browsers that this process shares. Fires with what the story raises, if it does."""
-    return _theatre().play(site_url, story)
+    return _thread().play(site_url, story)

@@ -58,7 +58,7 @@ class Browsers:
 
     def chromium(self, camera: Camera | None, cameras: int) -> Browser:
         """Chromium, as :meth:`Stage.browser` says."""
-        return self._shared((camera, cameras), partial(self.start, camera, cameras, self._program))
+        return self._shared((camera, cameras), partial(self.start, camera, cameras))
 
     def firefox(self) -> Browser:
         """Firefox, whose own camera shows a colour that changes all the time."""
@@ -71,12 +71,12 @@ class Browsers:
             browser = self._running[kind] = start()
         return browser
 
-    def start(self, camera: Camera | None, cameras: int, program: str, flags: Sequence[str] = ()) -> Browser:
+    def start(self, camera: Camera | None, cameras: int, program: str = "", flags: Sequence[str] = ()) -> Browser:
         """Start Chromium, for whoever asks for it alone."""
         given = [*_FLAGS, f"--use-fake-device-for-media-stream=device-count={cameras}", *flags]
         if camera is not None:
             given.append(f"--use-file-for-fake-video-capture={camera.record(self._directory)}")
-        return self._playwright.chromium.launch(executable_path=program, args=given)
+        return self._playwright.chromium.launch(executable_path=program or self._program, args=given)
 
     def asleep(self, camera: Camera) -> AbstractContextManager[None]:
         """Let the browser with this camera sleep for as long as the context lasts."""
@@ -106,7 +106,7 @@ class Stage:
         :param program: what is run instead, and runs the browser.
         :param flags: these besides.
         """
-        if not program:
+        if not (program or flags):
             return self._browsers.chromium(camera, cameras)
         browser = self._browsers.start(camera, cameras, program, flags)
         self._exits.callback(browser.close)

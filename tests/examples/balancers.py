@@ -34,7 +34,7 @@ from tests.support.shared_daemon import new_phone
 CLIENT: Final = "127.0.0.7"
 """The address that clients have here; balancers and nodes have another."""
 FAR: Final = (f"203.0.113.{number}" for number in cycle(range(1, 255)))
-"""What a balancer before the balancer says of clients, of each once: limits do not count loopback addresses."""
+"""Addresses of clients, each new, as a balancer before the balancer says: limits do not count loopback addresses."""
 MODULES: Final = "/usr/lib/nginx/modules"
 LOGINS: Final = 20
 """So many are let in a minute from such an address."""

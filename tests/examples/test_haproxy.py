@@ -58,7 +58,7 @@ class SampleTests(TestCase):
 
 @cache
 def shared_place() -> tuple[str, str]:
-    """What nodes share that outlive a test: a folder with a certificate, and the URL of their Redis."""
+    """A folder with a certificate, and the URL of Redis, for nodes that outlive a test."""
     folder = mkdtemp(prefix="callnet-haproxy-")
     atexit.register(rmtree, folder)
     write_certificate(Path(folder, "nodes.pem"))
@@ -66,7 +66,7 @@ def shared_place() -> tuple[str, str]:
 
 
 def settings_of_node(folder: str, redis: str, name: str) -> dict[str, Any]:
-    """What a node is started with: its name besides what all of them share."""
+    """Settings and listeners of a node: its name, and the parts that all nodes share."""
     listener = '[{ endpoint = "tcp:0:interface=127.0.0.1", proxy_protocol = ["127.0.0.1"] }]'
     settings = f'''
         # node {name}

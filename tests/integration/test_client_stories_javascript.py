@@ -29,7 +29,7 @@ def node() -> subprocess.Popen[str]:
 
 
 def ask(request: list[Any]) -> dict[str, Any]:
-    """What becomes of a story."""
+    """The outcome of a story."""
     process = node()
     assert process.stdin is not None
     assert process.stdout is not None

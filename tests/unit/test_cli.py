@@ -237,7 +237,7 @@ class DatabaseTests(CommandTestCase):
 
 
 class HelpTests(CommandTestCase):
-    """What ``callnet --help`` lists."""
+    """The list of commands in ``callnet --help``."""
 
     def test_commands(self) -> None:
         """It says of each command what the command says of itself."""
