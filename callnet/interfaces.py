@@ -257,7 +257,7 @@ class IEndedCalls(Interface):
     Each is handed out until it is done with, which may be more than once, and not always as the same record.
     """
 
-    dropped: int = Attribute("""How many were dropped here because too many waited.""")
+    dropped: int = Attribute("""The number of those that were dropped here because too many waited.""")
 
     def take(most: int) -> Deferred[Sequence[Ended]]:
         """So many of those that nobody else is about to write down, the oldest first.

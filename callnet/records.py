@@ -265,7 +265,7 @@ class Records(Struct, frozen=True):
         return None if of_phone is None else of_phone.get(address.device_id)
 
     def policy_of(self, device: DeviceRecord) -> Policy:
-        """Who may call the phone of a device of these records."""
+        """The policy of the phone of a device of these records: who may call it."""
         policy = device.policy
         return policy if policy.only != KEPT_ONCE else self.policies.get(device.address.phone, NOBODY)
 

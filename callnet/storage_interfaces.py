@@ -169,7 +169,7 @@ class IPreferenceRecords(Interface):
 
 
 class Changed(Struct, frozen=True):
-    """What has changed since the last look."""
+    """The changes since the last look."""
 
     phones: Collection[str]
     """The phones about which something has changed."""

@@ -343,7 +343,7 @@ def _greeting(settings: Settings, listeners: Sequence[OpenListener]) -> Iterator
 
 
 def _devices_open_to_others(settings: Settings) -> int:
-    """How many devices a login from the network needs neither a secret nor a code for, of those that are known."""
+    """The number of known devices that a login from the network needs neither a secret nor a code for."""
     accounts = settings.accounts
     asks_for_codes = accounts.enrolment == "otp" and accounts.otp.code_without_secret
     if accounts.enrolment == "open" or asks_for_codes or not is_exposed(settings.listeners):

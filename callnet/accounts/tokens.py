@@ -65,7 +65,7 @@ def _signature(signed: str, key: Key) -> str:
 
 
 class _Signed(NamedTuple):
-    """What was signed by one of our keys, and what its header says."""
+    """The payload of a token that one of our keys signed, and its header."""
 
     payload: bytes
     kid: str | None
@@ -223,7 +223,7 @@ class Tokens:
         return self._jws.encode(b"{}", key.secret, _ALGORITHM, {"kid": key.kid}).partition(".")[0]
 
     def _signed(self, token: str) -> _Signed:
-        """What was signed, if it was signed by one of us (RFC 7515 §5.2)."""
+        """The signed payload, if one of our keys signed it (RFC 7515 §5.2)."""
         header, _, payload = token.partition(".")
         key = self._headers.get(header)
         if key is None:

@@ -73,7 +73,7 @@ class Attached(Struct, frozen=True):
     of_phone: tuple[CallRecord, ...] = ()
     """... and the active ones of the other devices of its phone."""
     known: tuple[Known, ...] = ()
-    """What it has shown that it knows of its calls."""
+    """The outcomes of its calls that it has shown to know."""
 
 
 class Overtaken(Struct, frozen=True):

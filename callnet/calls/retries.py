@@ -60,7 +60,7 @@ class Retries:
         return kept is not None and event in (None, kept)
 
     def kept_for(self, device: DeviceAddress) -> tuple[Any, ...]:
-        """What is kept of a device that hung up, cancelled or answered a call, or was told that it failed."""
+        """The record of a device that hung up, cancelled or answered a call, or was told that it failed."""
         keys = ((kind, device) for kind in (events.HangUp, events.Cancel, events.Answer, events.Place))
         return tuple(self._kept[key] for key in keys if key in self._kept)
 

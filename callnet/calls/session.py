@@ -258,7 +258,7 @@ class Session:
         return self._rooms.unfinished.has(self.address)
 
     def known(self) -> tuple[Known, ...]:
-        """What the device has shown that it knows of how its calls came out (protocol §2.4).
+        """The outcomes of its calls that the device has shown to know (protocol §2.4).
 
         That is what it was told before it said goodbye, or some time before anything was received from it: what is
         received right after may have been sent before.

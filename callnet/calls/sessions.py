@@ -56,7 +56,7 @@ class DeviceSession(Protocol):
         """A newer connection of the device is open."""
 
     def known(self) -> tuple[Known, ...]:
-        """What the device has shown that it knows of how its calls came out."""
+        """The outcomes of its calls that the device has shown to know."""
 
     def owed(self) -> RoomId | None:
         """The room of a call that the device accepted too late, if it may not have heard so."""

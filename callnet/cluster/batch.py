@@ -70,7 +70,7 @@ class Batch(Generic[A]):
         self._merges = merges
         self._waiting: list[_Question[A]] = []
         self._same: dict[bytes, list[Deferred[A]]] = {}
-        """Who wait for the answer to each question, if this merges."""
+        """The callers that wait for the answer to each question, if this merges."""
         self._is_asking = False
         self.unanswered = 0
         """The number of askers that wait for an answer."""

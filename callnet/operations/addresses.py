@@ -26,7 +26,7 @@ def host_names() -> list[str]:
 
 
 def lan_name() -> str:
-    """How other machines reach this host: by its address on the way to the outside, or else by its name."""
+    """The name of this host for other machines: its address on the way to the outside, or else its name."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
         probe.connect(("192.0.2.1", 9))  # of a network that is nowhere; nothing is sent
         return str(probe.getsockname()[0])

@@ -104,7 +104,7 @@ class SqlChanges:
 
 
 def _without(gaps: Iterable[_Gap], seen: Sequence[int]) -> Iterator[_Gap]:
-    """What is left of gaps when these ids, in order, were seen."""
+    """The gaps that are left when these ids, in order, were seen."""
     for gap in gaps:
         ids = [gap.first - 1, *(one for one in seen if gap.first <= one <= gap.last), gap.last + 1]
         for one, next_ in pairwise(ids):

@@ -133,7 +133,7 @@ def blocks_of(database: Database, owner: str | None) -> Sequence[Block]:
 
 
 def devices_of(database: Database, phone: str) -> int | None:
-    """How many devices an account has; ``None``: there is no such account."""
+    """The number of devices of an account; ``None``: there is no such account."""
     row = account_device.c
     with database.read() as connection:
         if connection.scalar(select(account.c.phone).where(account.c.phone == phone)) is None:

@@ -58,7 +58,7 @@ def provision(
 
 
 def devices_without_secret(database: Database) -> int:
-    """How many devices there are that need no secret."""
+    """The number of devices that need no secret."""
     row = account_device.c
     with database.read() as connection:
         return connection.scalar(select(func.count()).select_from(account_device).where(row.secret.is_(None))) or 0

@@ -65,7 +65,7 @@ class _Found(Struct):
 
 
 class Newcomers(Struct, frozen=True):
-    """What becomes of devices that logins make."""
+    """Limits and lifetimes of devices that logins make."""
 
     now: Callable[[], float]
     """The time, in seconds since 1970."""
@@ -254,7 +254,7 @@ class SqlAccounts:
         return len(phones)
 
     def _room(self, connection: Connection, phones: Collection[str], most: int) -> dict[str, int]:
-        """How many further devices each phone may have."""
+        """The number of further devices that each phone may have."""
         row = account_device.c
         for phone in sorted(phones):
             self._database.take_turns(connection, phone)

@@ -152,7 +152,7 @@ class SqlRevocations:
 
 
 def of_phone(connection: Connection, phone: str, now: float) -> Sequence[Revocation]:
-    """What is revoked of a phone and has not expired. ``now``: see :func:`shared_time`."""
+    """The revocations of a phone that have not expired. ``now``: see :func:`shared_time`."""
     return [_as_revocation(row) for row in connection.execute(_valid(shared_time(connection, now), [phone]))]
 
 

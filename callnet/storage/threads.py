@@ -53,7 +53,7 @@ class Threads:
         self._stopping = False
         self._deadline: IDelayedCall | None = None
         self._asked: set[Deferred[Any]] = set()
-        """What somebody waits for."""
+        """The answers that somebody waits for."""
         self.took: Final = Histogram()
         """Seconds from what was asked to the answer, the wait for a thread included."""
         self._pool = ThreadPool(minthreads=size, maxthreads=size, name="database")

@@ -64,7 +64,7 @@ _numbers: Final = itertools.count(1)
 
 
 class _Refusal(Resource):
-    """What answers a request with an error."""
+    """A resource that answers a request with an error."""
 
     isLeaf = True
 
@@ -381,7 +381,7 @@ class CappedSite(Site):
         self.answers: Final[Counter[int]] = Counter()
         """How many were sent, by status; 408: the request was given up, since it took too long."""
         self.connections = 0
-        """How many there are that are no WebSockets."""
+        """The number of open connections that are no WebSockets."""
         self.refused: Final[Counter[int]] = Counter()
         """Connections that were one too many, by status: 429 from an address, 503 in all."""
         self._counts = counts

@@ -25,7 +25,7 @@ class Heads(Generic[T]):
         self._most = most
 
     def of(self, whose: str) -> Sequence[T]:
-        """What is there of one."""
+        """The members that ``whose`` has."""
         return self._there.get(whose, ())
 
     def come(self, whose: str, one: T) -> None:

@@ -1,4 +1,4 @@
-"""How fast frames may come on one connection."""
+"""The pace of frames on one connection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import inf
 from typing import Final
 
 _FRACTIONS: Final = 1e-9
-"""What may be left of sums of fractions of a second."""
+"""The rounding error of sums of fractions of a second."""
 
 
 class Pace:

@@ -83,7 +83,7 @@ class ServerSocket(LeanProtocol):
     is_waiting = False
     """Frames that have come wait for a later turn of the reactor, and no more are read."""
     frames_until = 0.0
-    """What the pace of the connection goes by."""
+    """The answer of :meth:`callnet.websocket.pace.Pace.next` for the last frame."""
     passed_over = 0
     """Bytes that have come since the socket began to close."""
 
