@@ -36,7 +36,8 @@ _ATTACK: Final = """async (takesPart) => {
             this.channel = this.peer.createDataChannel("notes", { negotiated: true, id: 0 });
             this.channel.onopen = () => {
                 this.waiting.forEach((text) => this.channel.send(text));
-                this.run?.begin();
+                // The descriptions must be in force, of which this page may learn after the connection stands.
+                this.enqueue(() => this.run?.begin());
             };
             this.channel.onmessage = ({ data }) => {
                 if (!this.run?.hear(JSON.parse(data))) this.other.pass(data);
