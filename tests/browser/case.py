@@ -1,4 +1,4 @@
-"""The case of a test with the real daemon and real browsers."""
+"""The cases of tests with the real daemon and real browsers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from twisted.trial.unittest import TestCase
 from tests.browser.shared import play
 from tests.browser.stage import Stage
 from tests.support.daemon import Daemon
+from tests.support.shared_daemon import shared_daemon
 
 reactor: Any = installed
 
@@ -23,23 +24,20 @@ def in_reactor(function: Callable[[], Any]) -> Any:
 
 
 class BrowserCase(TestCase):
-    """A daemon for each test, and browsers that are played in a thread."""
+    """A daemon that tests share (`tests/support/shared_daemon.py`), and browsers that are played in a thread."""
 
     timeout = 180
     settings = ""
     """TOML for the daemon."""
+    daemon: Daemon
 
     def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
-        """Start the daemon."""
-        self.daemon = Daemon(self.mktemp(), self.settings)
-        self.addCleanup(self.daemon.stop)
-        return self.daemon.start()
+        """Start the daemon, unless an earlier test did."""
+        return Deferred.fromCoroutine(self.start_daemon())
 
-    def restart_daemon(self, settings: str) -> None:
-        """Stop the daemon and start it again, with its files and on its ports. For stories: it waits."""
-        in_reactor(self.daemon.stop)
-        self.daemon.reconfigure(settings)
-        in_reactor(self.daemon.start)
+    async def start_daemon(self) -> None:
+        """Start the daemon."""
+        self.daemon = await shared_daemon(self, self.settings)
 
     def play(self, story: Callable[[Stage], None]) -> Deferred[None]:
         """Play a story with browsers. No page may throw, or want what the site's policy refuses."""
@@ -49,3 +47,19 @@ class BrowserCase(TestCase):
             self.assertEqual(stage.complaints(), [])
 
         return play(self.daemon.site_url, watched)
+
+
+class OwnDaemonCase(BrowserCase):
+    """A daemon for each test, which may stop it, count what it did, or have any device and room."""
+
+    async def start_daemon(self) -> None:
+        """Start the daemon."""
+        self.daemon = Daemon(self.mktemp(), self.settings)
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+
+    def restart_daemon(self, settings: str) -> None:
+        """Stop the daemon and start it again, with its files and on its ports. For stories: it waits."""
+        in_reactor(self.daemon.stop)
+        self.daemon.reconfigure(settings)
+        in_reactor(self.daemon.start)

@@ -19,6 +19,10 @@ MAIN_BUTTONS: Final = {
 }
 """The button that matters most in each state (protocol §3)."""
 
+_PAINTED: Final = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+_AT_REST: Final = """() => Promise.allSettled(document.getAnimations()
+    .filter((animation) => animation instanceof CSSTransition).map(({ finished }) => finished))"""
+
 _FIND_FAULTS: Final = """(mainButton) => {
     const faults = [];
     const name = (element) => element.id ? `#${element.id}` : `${element.tagName.toLowerCase()}.${element.className}`;
@@ -170,6 +174,13 @@ def word_faults(page: Page) -> Sequence[str]:
         return []
     found: Sequence[str] = page.evaluate(_FIND_WORD_FAULTS, [MAIN_BUTTONS[state], _TEXTS[state]])
     return found
+
+
+def settle(page: Page) -> None:
+    """Wait until a page has painted what it is to show, and whatever fades or moves in it has come to rest."""
+    page.evaluate(_PAINTED)
+    for frame in page.frames:
+        frame.evaluate(_AT_REST)
 
 
 def _state(page: Page) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 from playwright.sync_api import Browser, Page
 
 from tests.browser.axe import violations
+from tests.browser.layout import settle
 from tests.browser.sheet import draw_sheet
 from tests.browser.visitor import Visitor
 
@@ -54,11 +55,10 @@ class Photographer:
         """
         page = visitor.page
         shown = visitor.shown
-        visitor.wait(350)  # what moves comes to rest
         for screen, (width, height) in {**SCREENS, **self._others}.items():
             page.set_viewport_size({"width": width, "height": height})
             page.mouse.move(width / 2, height / 3)  # so that the buttons do not step back
-            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+            settle(page)
             found = list(self._look(page))
             if on_sheet and screen in self._pictures:
                 self._pictures[screen][name] = page.screenshot(full_page=is_whole)

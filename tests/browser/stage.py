@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -41,6 +42,7 @@ _FIREFOX: Final[dict[str, str | float | bool]] = {
 }
 
 V = TypeVar("V", bound=Visitor)
+_houses = count(1)
 
 
 class Browsers:
@@ -89,6 +91,8 @@ class Stage:
     def __init__(self, browsers: Browsers, site_url: str) -> None:
         self._browsers = browsers
         self.site_url: Final = site_url
+        self.room: Final = f"house-{next(_houses)}"
+        """A room that no other test enters."""
         self._visitors: list[Visitor] = []
         self._exits = ExitStack()
 

@@ -5,37 +5,36 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
-from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.case import BrowserCase, OwnDaemonCase, in_reactor
 from tests.browser.figures import await_set_up
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
-
-ROOM = "blue-house"
 
 
 def meet(stage: Stage) -> tuple[Visitor, Visitor]:
     """Two visitors who are connected; the first has the red camera, the second the blue."""
     red, blue = stage.pair()
-    red.enter(ROOM)
-    blue.enter(ROOM)
+    red.enter(stage.room)
+    blue.enter(stage.room)
     for visitor in (red, blue):
         visitor.await_state("connected")
     return red, blue
 
 
+def assert_see_each_other(red: Visitor, blue: Visitor) -> None:
+    """Each sees the other's camera, moving, at times nobody has chosen."""
+    red.await_colour(Camera.BLUE)
+    blue.await_colour(Camera.RED)
+    for _ in range(2):
+        red.wait_a_while()
+        for visitor, expected in ((red, Camera.BLUE), (blue, Camera.RED)):
+            assert visitor.colour_seen() is expected
+    for visitor in (red, blue):
+        visitor.await_movement()
+
+
 class CallTests(BrowserCase):
     """Two visitors of one room."""
-
-    def assert_see_each_other(self, red: Visitor, blue: Visitor) -> None:
-        """Each sees the other's camera, moving, at times nobody has chosen."""
-        red.await_colour(Camera.BLUE)
-        blue.await_colour(Camera.RED)
-        for _ in range(2):
-            for visitor, expected in ((red, Camera.BLUE), (blue, Camera.RED)):
-                visitor.wait_a_while()
-                self.assertIs(visitor.colour_seen(), expected)
-        for visitor in (red, blue):
-            visitor.await_movement()
 
     def assert_hears(self, visitor: Visitor) -> None:
         """Sound comes in."""
@@ -48,11 +47,10 @@ class CallTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
-            self.assert_see_each_other(red, blue)
+            assert_see_each_other(red, blue)
             self.assert_hears(red)
             self.assert_hears(blue)
             self.assertIs(red.colour_seen("local"), Camera.RED)
-            self.assertEqual(await_set_up(self.daemon, red), "host")
             red.press("hangup")
             for visitor in (red, blue):
                 visitor.await_state("ended")
@@ -63,7 +61,7 @@ class CallTests(BrowserCase):
                 visitor.press("action")
             for visitor in (red, blue):
                 visitor.await_state("connected")
-            self.assert_see_each_other(red, blue)
+            assert_see_each_other(red, blue)
 
         return self.play(story)
 
@@ -78,11 +76,11 @@ class CallTests(BrowserCase):
             red.press("join")
             self.assertEqual(red.text("room-problem"), "Please enter 1 to 64 characters.")
             for visitor in (red, blue):
-                visitor.page.fill("input#room-id", f" {ROOM} ")
+                visitor.page.fill("input#room-id", f" {stage.room} ")
                 visitor.page.keyboard.press("Enter")
             for visitor in (red, blue):
                 visitor.await_state("connected")
-            self.assert_see_each_other(red, blue)
+            assert_see_each_other(red, blue)
 
         return self.play(story)
 
@@ -95,7 +93,7 @@ class CallTests(BrowserCase):
                 visitor.page.reload()
                 for either in (red, blue):
                     either.await_state("connected")
-                self.assert_see_each_other(red, blue)
+                assert_see_each_other(red, blue)
 
         return self.play(story)
 
@@ -105,7 +103,7 @@ class CallTests(BrowserCase):
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
             third = stage.visitor(blue.page.context.browser or stage.browser(None))
-            third.enter(ROOM)
+            third.enter(stage.room)
             third.await_state("full")
             self.assertEqual(third.text("title"), "This room is full")
             self.assertEqual(third.page.evaluate("document.getElementById('local').srcObject"), None)
@@ -122,12 +120,12 @@ class CallTests(BrowserCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             first = stage.visitor(browser)
-            first.enter(ROOM)
+            first.enter(stage.room)
             first.await_state("waiting")
             kept = first.page.evaluate("Object.entries(sessionStorage)")
             second = stage.visitor(browser)
             second.page.add_init_script(f"for (const [name, key] of {kept!r}) sessionStorage.setItem(name, key);")
-            second.enter(ROOM)
+            second.enter(stage.room)
             second.await_state("waiting")
             first.await_state("error", "taken")
             first.press("action")
@@ -141,7 +139,7 @@ class CallTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
-            self.assert_see_each_other(red, blue)
+            assert_see_each_other(red, blue)
             blue.press("camera")
             red.page.wait_for_selector("#remote-off")
             self.assertEqual(blue.text("camera-label"), "Start camera")
@@ -150,7 +148,7 @@ class CallTests(BrowserCase):
             blue.press("camera")
             blue.press("mute")
             red.page.wait_for_selector("#remote-off", state="hidden")
-            self.assert_see_each_other(red, blue)
+            assert_see_each_other(red, blue)
 
         return self.play(story)
 
@@ -164,7 +162,7 @@ class CallTests(BrowserCase):
                     visitor.page.evaluate("window.connections.at(-1).close()")
                 for either in (red, blue):
                     either.await_state("connected")
-                self.assert_see_each_other(red, blue)
+                assert_see_each_other(red, blue)
 
         return self.play(story)
 
@@ -180,7 +178,7 @@ class CallTests(BrowserCase):
                 visitor.await_state("connected")
                 self.assertEqual(visitor.page.evaluate("window.connections.length"), 1)
                 visitor.await_movement()
-            self.assert_see_each_other(red, blue)
+            assert_see_each_other(red, blue)
 
         return self.play(story)
 
@@ -201,16 +199,21 @@ class CallTests(BrowserCase):
 
         return self.play(story)
 
+
+class ServerAwayTests(OwnDaemonCase):
+    """Two visitors of one room, and a server that goes away."""
+
     def test_server_away(self) -> Deferred[None]:
         """While the server is away the call goes on, and whoever hangs up ends it for both."""
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
+            self.assertEqual(await_set_up(self.daemon, red), "host")
             in_reactor(self.daemon.stop)
             for visitor in (red, blue):
                 visitor.page.wait_for_selector("#notice:has-text('The call goes on')")
                 visitor.complaints.clear()  # the browser reports each try
-            self.assert_see_each_other(red, blue)
+            assert_see_each_other(red, blue)
             red.press("hangup")
             blue.await_state("ended")
             for visitor in (red, blue):
@@ -228,14 +231,14 @@ class PermissionTests(BrowserCase):
         def story(stage: Stage) -> None:
             shy = stage.visitor(stage.browser(None), refuse=True)
             red = stage.visitor(stage.browser(Camera.RED))
-            shy.enter(ROOM)
+            shy.enter(stage.room)
             shy.await_state("error", "refused")
             self.assertIn("Allow both for this page", shy.text("hint"))
             shy.press("action")
             shy.await_state("error", "refused")
             shy.press("second-action")
             shy.await_state("waiting")
-            red.enter(ROOM)
+            red.enter(stage.room)
             for visitor in (shy, red):
                 visitor.await_state("connected")
             shy.await_colour(Camera.RED)
@@ -255,7 +258,7 @@ class CallsOnlyTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))
-            visitor.enter(ROOM)
+            visitor.enter(stage.room)
             visitor.await_state("error", "unknown_room")
             visitor.press("action")
             visitor.await_state("idle")

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.case import BrowserCase
 from tests.browser.stage import Stage
-from tests.browser.test_call import ROOM, meet
+from tests.browser.test_call import meet
 from tests.browser.visitor import Visitor
 
 MARKUP: Final = "<img src=x onerror=\"document.title='bad'\"> https://example.org\n你好 👋"
@@ -71,7 +71,7 @@ class ChatTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))
-            visitor.enter(ROOM)
+            visitor.enter(stage.room)
             visitor.await_state("waiting")
             visitor.press("chat")
             write(visitor, "Hello?")

@@ -12,7 +12,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 
 from harness import ROOT
-from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.stage import Stage
 from tests.support.daemon import Daemon
 from tests.support.story_player import STORIES, Gate, expected, read
@@ -96,7 +96,7 @@ class Theatre:
             gate.is_shut = value
 
 
-class StoriesTests(BrowserCase):
+class StoriesTests(OwnDaemonCase):
     """The client in Chromium."""
 
     def test_stories(self) -> Deferred[None]:

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from callnet.client import CallState
 from harness.redis_server import new_prefix, shared
 from tests.browser.axe import violations
-from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.dashboard_layout import extreme_faults, faults
 from tests.browser.load import ALL, FIRST, LONG, SECOND, SHORT, UNLUCKY, Load
 from tests.browser.operator import NO_ANSWER, Operator, key_of, operator
@@ -45,7 +45,7 @@ def fail(caller: Member, phone: str) -> Deferred[CallState]:
     return caller.calls(phone, "tv").until("over")
 
 
-class DashboardCase(BrowserCase):
+class DashboardCase(OwnDaemonCase):
     """Two workers, and what an operator sees of them."""
 
     timeout = 300
@@ -179,7 +179,7 @@ class DashboardDoingTests(DashboardCase):
         visitor.forgive(NO_ANSWER)
 
 
-class DashboardAloneTests(BrowserCase):
+class DashboardAloneTests(OwnDaemonCase):
     """One process without anybody."""
 
     def test_the_key(self) -> Deferred[None]:

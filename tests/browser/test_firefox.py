@@ -10,7 +10,6 @@ from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.comparing import Comparing
 from tests.browser.stage import Stage
-from tests.browser.test_call import ROOM
 from tests.browser.test_native import DRAW
 from tests.browser.visitor import Visitor
 
@@ -26,7 +25,7 @@ class FirefoxTests(BrowserCase):
         fox, red = stage.visitor(stage.firefox()), stage.visitor(stage.browser(Camera.RED))
         fox.page.add_init_script(DRAW % first)
         for visitor in (fox, red):
-            visitor.enter(ROOM)
+            visitor.enter(stage.room)
         self.assert_see_each_other(fox, red)
         return fox, red
 

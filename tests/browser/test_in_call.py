@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.stage import CHROMIUM, Stage
-from tests.browser.test_call import ROOM, meet
+from tests.browser.test_call import meet
 from tests.browser.visitor import Visitor
 
 _AREA: Final = """(id) => {
@@ -74,8 +74,8 @@ class ScreenTests(BrowserCase):
         """Two in a call, the first of whom shares a screen, and remembers it."""
         red, blue = stage.pair()
         red.page.add_init_script(_KEEP_SCREENS)
-        red.enter(ROOM)
-        blue.enter(ROOM)
+        red.enter(stage.room)
+        blue.enter(stage.room)
         for visitor in (red, blue):
             visitor.await_state("connected")
         red.press("share")
@@ -143,7 +143,7 @@ class CameraTests(BrowserCase):
             several = stage.visitor(stage.browser(None, cameras=3))
             one = stage.visitor(stage.browser(Camera.BLUE))
             for visitor in (several, one):
-                visitor.enter(ROOM)
+                visitor.enter(stage.room)
             for visitor in (several, one):
                 visitor.await_state("connected")
             self.assertFalse(one.is_visible("flip"))
@@ -165,7 +165,7 @@ class CameraTests(BrowserCase):
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
             for visitor in (red, blue):
-                visitor.enter(ROOM)
+                visitor.enter(stage.room)
             for visitor in (red, blue):
                 visitor.await_state("connected")
             blue.page.evaluate(_LOSE)
@@ -182,7 +182,7 @@ class CameraTests(BrowserCase):
             several = stage.visitor(stage.browser(None, cameras=3))
             one = stage.visitor(stage.browser(Camera.BLUE))
             for visitor in (several, one):
-                visitor.enter(ROOM)
+                visitor.enter(stage.room)
             for visitor in (several, one):
                 visitor.await_state("connected")
             await_change(one)
@@ -227,7 +227,7 @@ class WindowTests(BrowserCase):
             red = stage.visitor(stage.browser(None, program=CHROMIUM))  # without windows there is no full screen
             blue = stage.visitor(stage.browser(Camera.BLUE))
             for visitor in (red, blue):
-                visitor.enter(ROOM)
+                visitor.enter(stage.room)
             red.await_state("connected")
             red.press("more")
             red.press("full-screen")
@@ -260,7 +260,7 @@ class WindowTests(BrowserCase):
             television = stage.visitor(stage.browser(Camera.RED), size=(1920, 1080), whole_screen=True)
             blue = stage.visitor(stage.browser(Camera.BLUE))
             for visitor in (television, blue):
-                visitor.enter(ROOM)
+                visitor.enter(stage.room)
             for visitor in (television, blue):
                 visitor.await_state("connected")
             television.page.keyboard.press("ArrowRight")
@@ -307,7 +307,7 @@ class PanelTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))
-            visitor.enter(ROOM)
+            visitor.enter(stage.room)
             visitor.await_state("waiting")
             visitor.page.focus("#more")
             for leave in (lambda: visitor.page.keyboard.press("Escape"), visitor.page.go_back):
@@ -330,7 +330,7 @@ class PanelTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None, cameras=3))
-            visitor.enter(ROOM)
+            visitor.enter(stage.room)
             visitor.await_state("waiting")
             visitor.press("more")
             visitor.press("open-devices")

@@ -9,10 +9,7 @@ from twisted.internet.defer import Deferred
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.stage import CHROMIUM, Stage
-from tests.browser.test_call import ROOM
 from tests.browser.visitor import Visitor
-
-PREJOIN: Final = f"?room_id={ROOM}&prejoin=1"
 
 _WITHOUT: Final = """
     const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -29,6 +26,11 @@ _IS_OPEN: Final = "document.getElementById('preview').srcObject?.active ?? false
 _SINK: Final = "document.getElementById('remote').sinkId"
 
 
+def prejoin(stage: Stage) -> str:
+    """The query of a visit that begins with a look at oneself."""
+    return f"?room_id={stage.room}&prejoin=1"
+
+
 def choices(visitor: Visitor, kind: str) -> list[str]:
     """The ids of the devices that one may choose from."""
     found: list[str] = visitor.page.eval_on_selector_all(f"#{kind}-select option", "all => all.map(one => one.value)")
@@ -43,11 +45,11 @@ class LobbyTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
-            red.visit(PREJOIN)
-            blue.enter(ROOM)
+            red.visit(prejoin(stage))
+            blue.enter(stage.room)
             red.await_state("idle", "prejoin")
             blue.await_state("waiting")
-            self.assertEqual(red.text("room"), ROOM)
+            self.assertEqual(red.text("room"), stage.room)
             self.assertFalse(red.is_visible("room-id"))
             red.await_own_colour(Camera.RED)
             red.press("join")
@@ -69,7 +71,7 @@ class LobbyTests(BrowserCase):
             visitor.visit()
             visitor.await_state("idle", "idle")
             visitor.await_own_colour(Camera.BLUE)
-            visitor.page.fill("#room-id", ROOM)
+            visitor.page.fill("#room-id", stage.room)
             visitor.press("join")
             visitor.await_state("waiting")
             visitor.press("hangup")
@@ -86,7 +88,7 @@ class LobbyTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))
-            visitor.visit(PREJOIN)
+            visitor.visit(prejoin(stage))
             visitor.await_shown("devices")
             visitor.page.click("#title")
             visitor.await_shown("level")
@@ -103,13 +105,13 @@ class LobbyTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
-            red.visit(PREJOIN)
+            red.visit(prejoin(stage))
             red.await_own_colour(Camera.RED)
             red.press("preview-camera")
             red.await_shown("preview-text", "Your camera is off.")
             red.press("preview-mute")
             red.press("join")
-            blue.enter(ROOM)
+            blue.enter(stage.room)
             for visitor in (red, blue):
                 visitor.await_state("connected")
             blue.await_shown("remote-off")
@@ -124,7 +126,7 @@ class LobbyTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None, cameras=3, program=CHROMIUM))
-            visitor.visit(PREJOIN)
+            visitor.visit(prejoin(stage))
             visitor.await_shown("devices")
             cameras = choices(visitor, "camera")
             self.assertEqual(len(cameras), 3)
@@ -153,7 +155,7 @@ class LobbyTests(BrowserCase):
             visitor = stage.visitor(stage.browser(Camera.RED))
             visitor.page.add_init_script("localStorage.setItem('callnet.camera', JSON.stringify('f'.repeat(64)));")
             visitor.page.add_init_script("localStorage.setItem('callnet.speaker', JSON.stringify('f'.repeat(64)));")
-            visitor.visit(PREJOIN)
+            visitor.visit(prejoin(stage))
             visitor.await_own_colour(Camera.RED)
             self.assertEqual(visitor.page.input_value("#speaker-select"), "default")
 
@@ -173,11 +175,11 @@ class LobbyTests(BrowserCase):
             for kinds, (before, during) in missing.items():
                 visitor = stage.visitor(browser)
                 visitor.page.add_init_script(_WITHOUT % kinds)
-                visitor.visit(PREJOIN)
+                visitor.visit(prejoin(stage))
                 visitor.await_shown("preview-text", before)
                 visitor.press("join")
                 visitor.await_state("waiting")
-                other.enter(ROOM)
+                other.enter(stage.room)
                 visitor.await_state("connected")
                 visitor.await_colour(Camera.BLUE)
                 visitor.await_shown("notice", during)
@@ -192,7 +194,7 @@ class LobbyTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None), refuse=True)
-            visitor.visit(PREJOIN)
+            visitor.visit(prejoin(stage))
             visitor.await_shown("preview-text", "blocked")
             self.assertFalse(visitor.is_visible("devices"))
             visitor.press("join")
@@ -210,7 +212,7 @@ class LanguageTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))
-            visitor.visit(PREJOIN)
+            visitor.visit(prejoin(stage))
             visitor.await_shown("title", "Ready to join?")
             self.assertEqual(visitor.text("language-label"), "中文")
             visitor.press("language")

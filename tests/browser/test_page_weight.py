@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.case import BrowserCase
 from tests.browser.stage import Stage
-from tests.browser.test_call import ROOM
 from tests.browser.visitor import Visitor
 
 HEAVIEST: Final = 150_000
@@ -45,7 +44,7 @@ class WeightTests(BrowserCase):
             answers: list[Response] = []
             red.page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108  # Playwright wants a function
             for visitor in (red, blue):
-                visitor.enter(ROOM)
+                visitor.enter(stage.room)
             red.await_state("connected")
             open_all(red)
             loaded = {answer.url.partition("?")[0]: answer.body() for answer in answers if answer.status == 200}

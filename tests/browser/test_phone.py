@@ -8,7 +8,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
-from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.phone_visitor import (
     ALICE,
     BOB,
@@ -25,7 +25,7 @@ from tests.support.devices import Member, member, service_of
 reactor: Any = installed
 
 
-class StoryTests(BrowserCase):
+class StoryTests(OwnDaemonCase):
     """Two people, each in a browser profile of their own."""
 
     def test_the_whole_story(self) -> Deferred[None]:
@@ -180,7 +180,7 @@ class StoryTests(BrowserCase):
         return self.play(story)
 
 
-class BaseTests(BrowserCase):
+class BaseTests(OwnDaemonCase):
     """The base protocol, on either side."""
 
     def television(self) -> Deferred[Member]:

@@ -6,13 +6,13 @@ from twisted.internet.defer import Deferred
 
 from harness.daemon import LISTENERS
 from tests.browser.camera import Camera
-from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.phone_visitor import ALICE, BOB, in_browsers_of_their_own, introduce, phone, tab, talk
 from tests.browser.stage import Stage
 from tests.support.daemon import Daemon
 
 
-class TabsTests(BrowserCase):
+class TabsTests(OwnDaemonCase):
     """Several tabs of one browser profile."""
 
     def test_two_devices_in_two_tabs(self) -> Deferred[None]:
@@ -97,7 +97,7 @@ class TabsTests(BrowserCase):
         return self.play(story)
 
 
-class RestartTests(BrowserCase):
+class RestartTests(OwnDaemonCase):
     """The server goes away and comes back."""
 
     async def restart(self) -> None:

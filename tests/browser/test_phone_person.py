@@ -5,13 +5,13 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from callnet.client import Account
-from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.phone_visitor import ALICE, BOB, introduce, phone
 from tests.browser.stage import Stage
 from tests.support.devices import service_of
 
 
-class PersonTests(BrowserCase):
+class PersonTests(OwnDaemonCase):
     """One person at the phone."""
 
     async def claim(self) -> None:

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from callnet.client import Account
 from callnet.model import DeviceAddress
 from tests.browser.camera import Camera
-from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.phone_layout import faults, word_faults
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.photographer import Photographer
@@ -45,7 +45,7 @@ _NAMES_OF_WORDS: Final = """async (language) => {
 reactor: Any = installed
 
 
-class PhoneScreenTests(BrowserCase):
+class PhoneScreenTests(OwnDaemonCase):
     """How the phone looks."""
 
     timeout = 300

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from harness.coturn import LOOPBACK, Coturn
 from tests.browser.camera import Camera
-from tests.browser.case import BrowserCase
+from tests.browser.case import OwnDaemonCase
 from tests.browser.continuity import (
     await_socket,
     connections,
@@ -39,7 +39,7 @@ _TURN_SERVER: Final = """() => window.connections.at(-1).getConfiguration().iceS
     .find(({ urls }) => urls.some((url) => url.startsWith("turn:"))) ?? null"""
 
 
-class RelayTests(BrowserCase):
+class RelayTests(OwnDaemonCase):
     """A daemon that knows a TURN server, also for rooms that are made up by hand."""
 
     def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
@@ -106,7 +106,7 @@ class RelayTests(BrowserCase):
         return self.play(story)
 
 
-class NoRelayTests(BrowserCase):
+class NoRelayTests(OwnDaemonCase):
     """A daemon that knows no TURN server."""
 
     def test_no_relay(self) -> Deferred[None]:

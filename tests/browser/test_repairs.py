@@ -7,7 +7,7 @@ from typing import Final
 from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
-from tests.browser.case import BrowserCase
+from tests.browser.case import OwnDaemonCase
 from tests.browser.continuity import (
     await_socket,
     connections,
@@ -52,7 +52,7 @@ def meet(stage: Stage) -> tuple[Visitor, Visitor]:
     return red, blue
 
 
-class RepairTests(BrowserCase):
+class RepairTests(OwnDaemonCase):
     """Two visitors in a call."""
 
     def assert_undisturbed(self, red: Visitor, blue: Visitor) -> None:

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.axe import violations
 from tests.browser.camera import Camera
-from tests.browser.case import BrowserCase
+from tests.browser.case import OwnDaemonCase
 from tests.browser.layout import faults, word_faults
 from tests.browser.photographer import Photographer
 from tests.browser.stage import Stage
@@ -56,7 +56,7 @@ _SILENT_PEER: Final = """(room) => new Promise((resolve) => {
 })"""
 
 
-class ScreenTests(BrowserCase):
+class ScreenTests(OwnDaemonCase):
     """How the page looks."""
 
     timeout = 400

@@ -14,7 +14,7 @@ from callnet.client import Call
 from callnet.model import DeviceAddress
 from harness.redis_server import new_prefix, shared
 from tests.browser.camera import Camera
-from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.stage import Stage
 from tests.support.daemon import Daemon
 from tests.support.devices import Member, member, service_of
@@ -25,7 +25,7 @@ TELEPHONE: Final = DeviceAddress("13651884968", "phone1")
 reactor: Any = installed
 
 
-class StoryTests(BrowserCase):
+class StoryTests(OwnDaemonCase):
     """A call between two devices that meet in the page."""
 
     def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it

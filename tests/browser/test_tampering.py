@@ -11,10 +11,9 @@ from callnet.verification import SIGNS
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.comparing import Comparing
-from tests.browser.layout import faults
+from tests.browser.layout import faults, settle
 from tests.browser.stage import Stage
 from tests.browser.tampering import Attacker, Tampering
-from tests.browser.test_call import ROOM
 from tests.browser.test_verification import SCREENS
 from tests.browser.visitor import Visitor
 
@@ -30,7 +29,7 @@ class TamperingTests(BrowserCase):
         red, blue = stage.pair()
         for name, visitor in (("red", red), ("blue", blue)):
             tampering.stand_before(name, visitor)
-            visitor.enter(ROOM)
+            visitor.enter(stage.room)
         return red, blue
 
     def attack(self, stage: Stage, *, takes_part: bool) -> tuple[Comparing, Comparing]:
@@ -71,7 +70,7 @@ class TamperingTests(BrowserCase):
             self.assertEqual(SIGNS, len(offerer.code))
             for width, height in SCREENS:
                 page.set_viewport_size({"width": width, "height": height})
-                page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+                settle(page)
                 self.assertEqual([], faults(page), (width, height))
 
         return self.play(story)

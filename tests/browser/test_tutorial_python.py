@@ -18,7 +18,7 @@ from acceptance import readme
 from callnet.client import Account
 from harness import ROOT
 from tests.browser.camera import Camera
-from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.phone_visitor import ALICE, TELEVISION, phone
 from tests.browser.stage import Stage
 from tests.support.devices import service_of
@@ -92,7 +92,7 @@ class TypedIn(ProcessProtocol):
             shown.callback(match)
 
 
-class PythonTests(BrowserCase):
+class PythonTests(OwnDaemonCase):
     """What the television of the tutorial in Python does."""
 
     def television(self) -> TypedIn:

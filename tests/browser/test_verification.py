@@ -14,9 +14,8 @@ from harness import ROOT
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.comparing import Comparing
-from tests.browser.layout import faults
+from tests.browser.layout import faults, settle
 from tests.browser.stage import Stage
-from tests.browser.test_call import ROOM
 
 VECTORS: Final = json.loads((ROOT / "tests" / "unit" / "verification_vectors.json").read_text(encoding="utf-8"))
 SCREENS: Final = ((1920, 1080), (1366, 768), (390, 844), (844, 390))
@@ -235,7 +234,7 @@ def pair(stage: Stage) -> tuple[Comparing, Comparing]:
     red = stage.visitor(stage.browser(Camera.RED), "en-US")
     blue = stage.visitor(stage.browser(Camera.BLUE), "zh-CN")
     for visitor in (red, blue):
-        visitor.enter(ROOM)
+        visitor.enter(stage.room)
     for visitor in (red, blue):
         visitor.await_state("connected")
     return Comparing(red), Comparing(blue)
@@ -305,7 +304,7 @@ class ComparingTests(BrowserCase):
             red, blue = stage.pair()
             for visitor in (red, blue):
                 visitor.page.add_init_script(_LATE)
-                visitor.enter(ROOM)
+                visitor.enter(stage.room)
             for one in (Comparing(red), Comparing(blue)):
                 one.visitor.await_state("connected")
                 one.open()
@@ -347,7 +346,7 @@ class ComparingTests(BrowserCase):
                 one.open()
                 for width, height in SCREENS:
                     page.set_viewport_size({"width": width, "height": height})
-                    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+                    settle(page)
                     self.assertEqual([], faults(page), (width, height))
 
         return self.play(story)
