@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, Route
+from playwright.sync_api import Route
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 
 from harness import ROOT
-from tests.browser.case import OwnDaemonCase, in_reactor
+from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.stage import Stage
-from tests.support.daemon import Daemon
-from tests.support.story_player import STORIES, Gate, expected, read
+from tests.support.shared_daemon import shared_daemon
+from tests.support.story_player import RUNS, Gate, expected, read, stories
 
 PLAYED: Final = (
     "accepted-hung-up-by-the-caller",
@@ -54,62 +54,76 @@ def serve(route: Route) -> None:
     route.fulfill(body=path.read_text(encoding="utf-8"), content_type="text/javascript")
 
 
-class Theatre:
-    """A daemon and a page, for one story on one protocol."""
+class Gates:
+    """The ways of the devices of a story to the daemon, each of which can be shut. In the reactor's thread."""
 
-    def __init__(self, context: BrowserContext, name: str, protocol: str, folder: Path) -> None:
-        self._context = context
-        self._story = read(name)
-        self._protocol = protocol
-        self._daemon = Daemon(str(folder), str(self._story.get("settings", "")))
-        self._gates: dict[str, Gate] = {}
-        self._ports: list[Any] = []
+    def __init__(self, site_url: str, devices: Iterable[str]) -> None:
+        site = urlsplit(site_url)
+        self._gates = {device: Gate(str(site.hostname), int(site.port or 0)) for device in devices}
+        self._ports = {
+            device: reactor.listenTCP(0, gate, interface="127.0.0.1") for device, gate in self._gates.items()
+        }
 
-    def play(self) -> str:
-        """The log."""
-        in_reactor(self._daemon.start)
-        try:
-            urls = {device: self._open(device) for device in self._story["devices"]}
-            page = self._context.new_page()
-            page.expose_function("operate", self._operate)
-            page.goto(f"{self._daemon.site_url}/static/client/package.json")
-            log: str = page.evaluate(_PLAY, [self._story, self._protocol, urls])
-            page.close()
-        finally:
-            for port in self._ports:
-                in_reactor(port.stopListening)
-            in_reactor(self._daemon.stop)
-        return log
+    @property
+    def urls(self) -> dict[str, str]:
+        """The site, for each device."""
+        return {device: f"https://127.0.0.1:{port.getHost().port}" for device, port in self._ports.items()}
 
-    def _open(self, device: str) -> str:
-        parts = urlsplit(self._daemon.site_url)
-        gate = self._gates[device] = Gate(str(parts.hostname), int(parts.port or 0))
-        port = in_reactor(lambda: reactor.listenTCP(0, gate, interface="127.0.0.1"))
-        self._ports.append(port)
-        return f"https://127.0.0.1:{port.getHost().port}"
-
-    def _operate(self, what: str, device: str, value: bool) -> None:
-        gate = self._gates[device]
+    def operate(self, what: str, device: str, value: bool) -> None:
+        """Cut a device's connections, or shut its way or open it."""
         if what == "cut":
-            in_reactor(gate.cut)
+            self._gates[device].cut()
         else:
-            gate.is_shut = value
+            self._gates[device].is_shut = value
+
+    async def close(self) -> None:
+        """Cut all connections, and take no more."""
+        for device, port in self._ports.items():
+            await port.stopListening()
+            self._gates[device].cut()
 
 
-class StoriesTests(OwnDaemonCase):
-    """The client in Chromium."""
+class StoriesTests(BrowserCase):
+    """Each story, on each protocol that it names: the log is that of the other client, and of Node.js."""
 
-    def test_stories(self) -> Deferred[None]:
-        """Each story has the log that it has with the other client, and in Node.js."""
+    async def start_daemon(self) -> None:
+        """Leave it to the story, which says with which settings."""
+
+    async def perform(self, name: str, protocol: str) -> None:
+        """Play one."""
+        run = next(RUNS)
+        told = read(name, run)
+        self.daemon = await shared_daemon(self, told.get("settings", ""))
+        gates = Gates(self.daemon.site_url, told["devices"])
+        self.addCleanup(lambda: Deferred.fromCoroutine(gates.close()))
 
         def story(stage: Stage) -> None:
             # The site's policy lets its pages talk to nobody else; the ways that can be shut are other ports.
             context = stage.profile(stage.browser(None), bypass_csp=True)
             context.route("**/tests/javascript/*.mjs", serve)
             context.route("**/callnet/static/client/*.js", serve)
-            for name in PLAYED:
-                for protocol in json.loads((STORIES / f"{name}.json").read_text())["protocols"]:
-                    log = Theatre(context, name, protocol, Path(self.mktemp())).play()
-                    self.assertEqual(expected(name, protocol), log, f"{name}, {protocol}")
+            page = context.new_page()
 
-        return self.play(story)
+            def operate(what: str, device: str, value: bool) -> None:
+                in_reactor(partial(gates.operate, what, device, value))
+
+            page.expose_function("operate", operate)
+            page.goto(f"{stage.site_url}/static/client/package.json")
+            self.assertEqual(expected(name, protocol, run), page.evaluate(_PLAY, [told, protocol, gates.urls]))
+
+        await self.play(story)
+
+
+def test_of(name: str, protocol: str) -> Callable[[StoriesTests], Coroutine[Any, Any, None]]:
+    """The test of one."""
+
+    async def test(self: StoriesTests) -> None:
+        await self.perform(name, protocol)
+
+    test.__doc__ = read(name)["says"]
+    return test
+
+
+for _name, _protocol in stories():
+    if _name in PLAYED:
+        setattr(StoriesTests, f"test_{_name}_{_protocol}".replace("-", "_"), test_of(_name, _protocol))
