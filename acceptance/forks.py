@@ -21,7 +21,8 @@ from msgspec import Struct
 
 from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon
 from acceptance.proof import Outcome, Proof
-from harness.device import Device, Frame, Line
+from harness.base_protocol import EVERY, Frame
+from harness.device import Device, Line
 from harness.redis_server import RedisServer
 from harness.wire import HOST, Closed, WebSocket
 
@@ -82,7 +83,7 @@ class House:
 
         async def connect(phone: str, device_id: str) -> Device:
             at = door(self._doors)
-            return await Device.connect((at.account, at.signaling), phone, device_id, IN_TIME)
+            return await Device.connect((at.account, at.signaling), (phone, device_id), IN_TIME)
 
         self._caller = await connect(f"137{self._number:08}", "phone")
         self._callees = [await connect(f"138{self._number:08}", f"device{at}") for at in range(DEVICES)]
@@ -104,7 +105,7 @@ class House:
         caller, callees, random = self._caller, self._callees, self._random
         for line in (caller, *callees):
             line.forget()
-        caller.call(callees[0].phone, "*")
+        caller.call((callees[0].address.phone, EVERY))
         rung = [await one.until("called") for one in callees]
         rooms = [called["room_id"] for called in rung]
         self._counts["room ids that were told twice"] += DEVICES - len(set(rooms))
