@@ -17,9 +17,9 @@ from pathlib import Path
 from random import Random
 from typing import Final, Self
 
-from msgspec import Struct
-
+from acceptance.crowd.crowd import door_of
 from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon
+from acceptance.faults.line import Door
 from acceptance.proof import Outcome, Proof
 from harness.base_protocol import EVERY, Frame
 from harness.device import Device, Line
@@ -36,14 +36,6 @@ IN_TIME: Final = 8.0
 SETTLED: Final = 1.0
 """Seconds after which all nodes know of a device that has connected."""
 SHOWN: Final = 5
-
-
-class Door(Struct, frozen=True):
-    """Where one daemon is."""
-
-    account: int
-    signaling: int
-    site: int
 
 
 class Page(Line):
@@ -213,7 +205,7 @@ def daemons(count: int, redis: str, logged: list[str]) -> Iterator[Sequence[Door
         key.touch(0o600)
         key.write_text("k" * 64)
         nodes = [running.enter_context(node(folder, number, redis)) for number in range(count)]
-        yield [Door(each.ports["account"], each.ports["signaling"], each.ports["site"]) for each in nodes]
+        yield [door_of(each) for each in nodes]
         for each in nodes:
             logged += each.complaints()
 

@@ -168,10 +168,6 @@ class WebSocket:
         """Send any bytes."""
         self._writer.write(data)
 
-    async def drain(self) -> None:
-        """Wait until the kernel has taken what was written."""
-        await self._writer.drain()
-
     async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         """The JSON objects that come until it is closed."""
         try:
