@@ -11,21 +11,20 @@ from typing import Any, Final
 from msgspec import Struct
 
 from acceptance.bad_values import BAD_STRINGS, HUGE, WRONG_TYPES, mutated, spoilt, with_field
+from harness.base_protocol import Address, answer, call, hang_up
 from harness.websocket import BINARY, PING, TEXT, Refused, client_frame, server_frame
 from harness.wire import Closed, WebSocket
 
-NOBODY: Final = {"phone": "19911111111", "device_id": "nobody"}
+NOBODY: Final = Address("19911111111", "nobody")
 ROOM: Final = "0123456789abcdef0123456789abcdef"
-PROBE: Final = client_frame(
-    TEXT, json.dumps({"type": "call", "to_phone": "19922222222", "to_device_id": "probe"}).encode()
-)
+PROBE: Final = client_frame(TEXT, json.dumps(call(("19922222222", "probe"))).encode())
 """A good call, to see whether the connection still works."""
 
 GOOD: Final[tuple[Mapping[str, Any], ...]] = (
-    {"type": "call", "to_phone": NOBODY["phone"], "to_device_id": NOBODY["device_id"]},
-    {"type": "called_success", "from_phone": NOBODY["phone"], "from_device_id": "nobody", "room_id": ROOM},
-    {"type": "called_refuse", "from_phone": NOBODY["phone"], "from_device_id": "nobody", "room_id": ROOM},
-    {"type": "calling_hangup", "notified_phone": NOBODY["phone"], "notified_device_id": "nobody", "room_id": ROOM},
+    call(NOBODY),
+    answer(NOBODY, ROOM),
+    answer(NOBODY, ROOM, accept=False),
+    hang_up(NOBODY, ROOM),
 )
 
 INVALID: Final = "call_failed invalid"

@@ -16,8 +16,9 @@ from typing import Final
 from acceptance.daemon import CountedDaemon, running
 from acceptance.device import Device
 from acceptance.habits import Habits
-from acceptance.ledger import Address, Ledger
+from acceptance.ledger import Ledger
 from acceptance.proof import Outcome, Proof
+from harness.base_protocol import Address
 
 RING_TIME: Final = 3.0
 GRACE: Final = 2.0

@@ -11,17 +11,17 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
-from acceptance.ledger import Address, Ledger
-from harness.wire import Closed, WebSocket, login
+from acceptance.errands import Errands
+from acceptance.ledger import Ledger
+from harness.base_protocol import EVERY, Address, Frame, answer, call, hang_up, named
+from harness.wire import WebSocket, login
 
 CROSSING: Final = 1.5
 """Seconds in which a message that was under way must have come."""
-
-EVERY: Final = "*"
 
 
 class Asked(Struct):
@@ -56,7 +56,7 @@ class Device:
         self._heard = 0
         self._connections = 0
         self._called_here: set[str] = set()
-        self._readers: set[asyncio.Task[None]] = set()
+        self._readers: Final = Errands(lambda error: self.violated(f"failed to read: {error!r}"))
 
     # Connections
 
@@ -73,9 +73,7 @@ class Device:
         for asked in self._crossing:
             asked.at = time.monotonic()
         self.socket = socket
-        reader = asyncio.create_task(self._read(socket))
-        self._readers.add(reader)
-        reader.add_done_callback(self._readers.discard)
+        self._readers.begin(self._read(socket))
         # What an earlier connection missed comes first, and is not to be taken for an answer to what we say now.
         await asyncio.sleep(0.2)
 
@@ -97,31 +95,26 @@ class Device:
     async def finish(self) -> None:
         """Close everything for good."""
         await self.disconnect(politely=True, left=True)
-        for reader in list(self._readers):
-            reader.cancel()
-        await asyncio.gather(*self._readers, return_exceptions=True)
+        await self._readers.end()
 
     async def _read(self, socket: WebSocket) -> None:
-        try:
-            while True:
-                frame = json.loads(await socket.hear())
-                if socket is self.socket:
-                    self.hear(frame)
-        except Closed as closed:
+        async for frame in socket:
             if socket is self.socket:
-                self.socket = None
-                self.violated(f"was disconnected with {closed.code}")
-            elif closed.code not in (4409, 1000, 1005, 1006):
-                self.violated(f"an older connection was closed with {closed.code}")
+                self.hear(frame)
+        if socket is self.socket:
+            self.socket = None
+            self.violated(f"was disconnected with {socket.close_code}")
+        elif socket.close_code not in (4409, 1000, 1005, 1006):
+            self.violated(f"an older connection was closed with {socket.close_code}")
 
     # Speaking
 
-    def say(self, **fields: Any) -> None:
+    def say(self, frame: Frame) -> None:
         """Send a frame, if there is a connection."""
         if self.socket is not None:
-            self.note(f"> {json.dumps(fields)}")
-            self.socket.say(**fields)
-            self.ledger.counts[f"sent {fields['type']}"] += 1
+            self.note(f"> {json.dumps(frame)}")
+            self.socket.say(**frame)
+            self.ledger.counts[f"sent {frame['type']}"] += 1
 
     def call(self, target: Address) -> None:
         """Place a call; whatever this device was in, it leaves, but for a call to itself or the same call again."""
@@ -135,7 +128,7 @@ class Device:
             self.room = self.peer = None
             self.pending.clear()
         self.ledger.called_phones[self.address].add(target.phone)
-        self.say(type="call", to_phone=target.phone, to_device_id=target.device_id)
+        self.say(call(target))
 
     def answer(self, room: str, accept: bool) -> None:
         """Accept or refuse what rings."""
@@ -143,8 +136,7 @@ class Device:
         if accept:
             self.room, self.peer = room, caller
             self.ledger.stories[room].accepted.add(self.address)
-        kind = "called_success" if accept else "called_refuse"
-        self.say(type=kind, from_phone=caller.phone, from_device_id=caller.device_id, room_id=room)
+        self.say(answer(caller, room, accept))
 
     def hang_up(self, room: str, other: Address) -> None:
         """Hang up a room, or with ``""`` cancel the call to the phone of ``other``."""
@@ -153,7 +145,7 @@ class Device:
         elif room == self.room:
             self.room = self.peer = None
         self.pending.pop(room, None)
-        self.say(type="calling_hangup", notified_phone=other.phone, notified_device_id=other.device_id, room_id=room)
+        self.say(hang_up(other, room))
 
     def leave(self) -> None:
         """Wait no more for the answer that is owed: it may cross what we do, and need not come."""
@@ -179,18 +171,18 @@ class Device:
 
     # Hearing
 
-    def hear(self, frame: dict[str, Any]) -> None:
+    def hear(self, frame: Frame) -> None:
         """Enter what the server says into the books."""
         kind = frame.get("type")
         self._heard += 1
         self.note(f"< {json.dumps(frame)}")
         self.ledger.counts[f"heard {kind}"] += 1
         if kind == "called":
-            self._on_called(Address(frame["from_phone"], frame["from_device_id"]), frame["room_id"])
+            self._on_called(named(frame, "from"), frame["room_id"])
         elif kind in ("call_success", "call_refuse", "call_failed"):
             self._on_answer(kind, frame)
         elif kind == "calling_be_hangup":
-            self._on_be_hangup(Address(frame["fire_phone"], frame["fire_device_id"]), frame["room_id"])
+            self._on_be_hangup(named(frame, "fire"), frame["room_id"])
         else:
             self.violated(f"was sent {frame}")
 
@@ -212,8 +204,8 @@ class Device:
         if self.owed is None:
             self.pending[room] = caller
 
-    def _on_answer(self, kind: str, frame: dict[str, Any]) -> None:
-        target = Address(frame["to_phone"], frame["to_device_id"])
+    def _on_answer(self, kind: str, frame: Frame) -> None:
+        target = named(frame, "to")
         if kind == "call_failed":
             reason = str(frame.get("reason"))
             self.ledger.counts[f"failed {reason}"] += 1

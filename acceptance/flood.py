@@ -14,13 +14,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from msgspec import Struct
 
 from acceptance.daemon import CountedDaemon, running
 from acceptance.flooding import Done, Flood, Plan
 from acceptance.proof import Outcome, Proof
+from harness.base_protocol import socket_path
 from harness.websocket import PING, TEXT, client_frame
 from harness.wire import HOST, WebSocket, login
 
@@ -75,7 +75,7 @@ def cases(ports: dict[str, int], tokens: Sequence[str], brief: bool) -> list[Cas
     ]
     seconds = 1.5 if brief else 10.0
     some = 10 if brief else len(tokens)
-    sockets = tuple(f"/socket.io?token={quote(token)}" for token in tokens)
+    sockets = tuple(map(socket_path, tokens))
     for name, repeated in _FRAMES.items():
         begin = client_frame(TEXT, b"", fin=False) if "parts" in name else b""
         for count in (1, some):

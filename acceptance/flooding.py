@@ -17,8 +17,7 @@ from msgspec import Struct
 from msgspec.json import decode, encode
 
 from harness import ROOT
-from harness.websocket import Handshake
-from harness.wire import HOST
+from harness.wire import HOST, upgrade
 
 _SENT_AT_ONCE: Final = 65536
 _QUIET: Final = 0.5
@@ -98,10 +97,7 @@ class _Client:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             made = context.wrap_socket(made)
         if plan.upgrades:
-            handshake = Handshake(plan.upgrades[number], f"{HOST}:{plan.port}", plan.origin)
-            made.sendall(handshake.request)
-            while handshake.feed(made.recv(1)) is None:
-                pass
+            upgrade(made, plan.upgrades[number], f"{HOST}:{plan.port}", plan.origin)
         return made
 
     def _receive(self) -> None:

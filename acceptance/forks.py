@@ -17,11 +17,12 @@ from pathlib import Path
 from random import Random
 from typing import Final, Self
 
-from msgspec import Struct
-
+from acceptance.crowd.crowd import door_of
 from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon
+from acceptance.faults.line import Door
 from acceptance.proof import Outcome, Proof
-from harness.device import Device, Frame, Line
+from harness.base_protocol import EVERY, Frame
+from harness.device import Device, Line
 from harness.redis_server import RedisServer
 from harness.wire import HOST, Closed, WebSocket
 
@@ -35,14 +36,6 @@ IN_TIME: Final = 8.0
 SETTLED: Final = 1.0
 """Seconds after which all nodes know of a device that has connected."""
 SHOWN: Final = 5
-
-
-class Door(Struct, frozen=True):
-    """Where one daemon is."""
-
-    account: int
-    signaling: int
-    site: int
 
 
 class Page(Line):
@@ -82,7 +75,7 @@ class House:
 
         async def connect(phone: str, device_id: str) -> Device:
             at = door(self._doors)
-            return await Device.connect((at.account, at.signaling), phone, device_id, IN_TIME)
+            return await Device.connect((at.account, at.signaling), (phone, device_id), IN_TIME)
 
         self._caller = await connect(f"137{self._number:08}", "phone")
         self._callees = [await connect(f"138{self._number:08}", f"device{at}") for at in range(DEVICES)]
@@ -104,7 +97,7 @@ class House:
         caller, callees, random = self._caller, self._callees, self._random
         for line in (caller, *callees):
             line.forget()
-        caller.call(callees[0].phone, "*")
+        caller.call((callees[0].address.phone, EVERY))
         rung = [await one.until("called") for one in callees]
         rooms = [called["room_id"] for called in rung]
         self._counts["room ids that were told twice"] += DEVICES - len(set(rooms))
@@ -212,7 +205,7 @@ def daemons(count: int, redis: str, logged: list[str]) -> Iterator[Sequence[Door
         key.touch(0o600)
         key.write_text("k" * 64)
         nodes = [running.enter_context(node(folder, number, redis)) for number in range(count)]
-        yield [Door(each.ports["account"], each.ports["signaling"], each.ports["site"]) for each in nodes]
+        yield [door_of(each) for each in nodes]
         for each in nodes:
             logged += each.complaints()
 

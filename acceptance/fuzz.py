@@ -13,8 +13,9 @@ from acceptance import bad_frames, bad_http
 from acceptance.calls import left_over
 from acceptance.daemon import CountedDaemon, running
 from acceptance.device import Device
-from acceptance.ledger import Address, Ledger
+from acceptance.ledger import Ledger
 from acceptance.proof import Outcome, Proof
+from harness.base_protocol import Address
 from harness.wire import login
 
 FRAMES: Final = 80

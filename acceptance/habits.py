@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final
 
-from acceptance.device import EVERY, Device
-from acceptance.ledger import Address
+from acceptance.device import Device
+from harness.base_protocol import EVERY, Address, answer
 
 UNKNOWN: Final = Address("19900000000", "nobody")
 
@@ -75,13 +75,8 @@ class Habits:
 
     def _answer_late(self) -> None:
         """Answer a call that is over, as devices do whose user is slow."""
-        other = self._random.choice(self._others)
-        self.device.say(
-            type=self._random.choice(("called_success", "called_refuse")),
-            from_phone=other.phone,
-            from_device_id=other.device_id,
-            room_id=self._random.choice(sorted(self.device.known)),
-        )
+        other, accept = self._random.choice(self._others), self._random.choice((True, False))
+        self.device.say(answer(other, self._random.choice(sorted(self.device.known)), accept))
 
     async def _being_rung(self) -> None:
         device = self.device

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct, field
 
-
-class Address(NamedTuple):
-    """A device of the fleet."""
-
-    phone: str
-    device_id: str
+from harness.base_protocol import Address
 
 
 class Story(Struct):

@@ -26,7 +26,8 @@ from typing import Final
 
 from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon, running
 from acceptance.proof import Outcome, Proof
-from harness.device import Device, Frame
+from harness.base_protocol import Frame
+from harness.device import Device
 from harness.postgres import Server
 from harness.wire import HOST, exchange, login, post, request
 
@@ -63,13 +64,13 @@ class Findings:
 
 async def rings(caller: Device, callee: Device) -> Frame:
     """Call; what the other is told."""
-    caller.call(callee.phone, callee.device_id)
+    caller.call(callee.address)
     return await callee.until("called")
 
 
 async def talk(at: tuple[int, int]) -> tuple[Device, Device, str]:
     """Two devices in a call, and its room."""
-    caller, callee = [await Device.connect(at, *each) for each in ((PHONE, "phone"), (OTHER, "tv"))]
+    caller, callee = [await Device.connect(at, each) for each in ((PHONE, "phone"), (OTHER, "tv"))]
     called = await rings(caller, callee)
     callee.answer(called)
     await caller.until("call_success")
@@ -95,8 +96,8 @@ def set_clock(clock: Path, ahead: float) -> None:
 async def under_steps(at: tuple[int, int], clock: Path, steps: Sequence[str], found: Findings) -> None:
     """Set the clock while a call rings and another goes on."""
     caller, callee, room = await talk(at)
-    ringer = await Device.connect(at, PHONE, "other")
-    tv = await Device.connect(at, "13700137000", "tv")
+    ringer = await Device.connect(at, (PHONE, "other"))
+    tv = await Device.connect(at, ("13700137000", "tv"))
     for step in steps:
         await rings(ringer, tv)
         began = time.monotonic()
@@ -190,7 +191,7 @@ def _one_stop(server: Server | None, pause: float) -> float:
         async def end_a_call() -> None:
             at = daemon.ports["account"], daemon.ports["signaling"]
             caller, callee, room = await talk(at)
-            others = [await Device.connect(at, PHONE, f"other{number}") for number in range(3)]
+            others = [await Device.connect(at, (PHONE, f"other{number}")) for number in range(3)]
             waits.enter_context(hanging(server, daemon.folder))
             caller.hang_up(callee, room)
             await callee.until("calling_be_hangup")

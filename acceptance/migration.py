@@ -37,6 +37,7 @@ from callnet.model import DeviceAddress
 from callnet.storage import moving
 from callnet.storage.database import Database
 from harness import postgres
+from harness.base_protocol import named
 from harness.daemon import wait_for
 from harness.device import Device
 from harness.wire import WebSocket, login, post
@@ -214,11 +215,11 @@ class Move:
 
 async def _talk(port: int, caller: tuple[DeviceAddress, str], callee: tuple[DeviceAddress, str]) -> bool:
     """Have one device call another, which answers, and hang up. Whether all of that happened as it should."""
-    calling, called = [Device(await WebSocket.open(port, token), *device) for device, token in (caller, callee)]
+    calling, called = [Device(await WebSocket.open(port, token), device) for device, token in (caller, callee)]
     try:
         # A device that was in another call just now may be told of its end first.
         async with asyncio.timeout(20):
-            calling.call(*callee[0])
+            calling.call(callee[0])
             ring = await called.until("called")
             called.answer(ring)
             success = await calling.until("call_success")
@@ -229,7 +230,7 @@ async def _talk(port: int, caller: tuple[DeviceAddress, str], callee: tuple[Devi
     finally:
         calling.close()
         called.close()
-    is_from = (ring["from_phone"], ring["from_device_id"]) == caller[0]
+    is_from = named(ring, "from") == calling.address
     return is_from and success["room_id"] == over["room_id"] == ring["room_id"]
 
 

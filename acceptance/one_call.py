@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from harness.device import Device, Frame
+from harness.base_protocol import Frame
+from harness.device import Device
 from harness.wire import WebSocket
 
 CALLER: Final = ("13800138000", "phone1")
@@ -16,10 +17,10 @@ async def call(port: int, caller: str, callee: str) -> None:
 
     :raises ValueError: one of them was told something else than it had to be.
     """
-    calling = Device(await WebSocket.open(port, caller), *CALLER)
-    called = Device(await WebSocket.open(port, callee), *CALLEE)
+    calling = Device(await WebSocket.open(port, caller), CALLER)
+    called = Device(await WebSocket.open(port, callee), CALLEE)
     try:
-        calling.call(*CALLEE)
+        calling.call(CALLEE)
         ring = await _told(called, "called")
         called.answer(ring)
         if (await _told(calling, "call_success"))["room_id"] != ring["room_id"]:

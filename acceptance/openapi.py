@@ -63,15 +63,15 @@ async def furnish(daemon: CountedDaemon) -> dict[str, str]:
             if contact != phone:
                 await post(port, "/contacts/add", {"token": token, "contact_phone": contact, "name": "朋友"})
     signaling = daemon.ports["signaling"]
-    caller, callee = [Device(await WebSocket.open(signaling, tokens[phone]), phone, "phone") for phone in PHONES[:2]]
-    caller.call(PHONES[1], "phone")
+    caller, callee = [Device(await WebSocket.open(signaling, tokens[phone]), (phone, "phone")) for phone in PHONES[:2]]
+    caller.call(callee.address)
     called = await callee.next()
     callee.answer(called)
     await caller.next()
     caller.hang_up(callee, called["room_id"])
     await callee.next()
     for missed in (PHONES[2], PHONES[1]):
-        caller.call(missed, "tv")
+        caller.call((missed, "tv"))
         await caller.next()
     caller.close()
     callee.close()

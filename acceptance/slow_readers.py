@@ -20,7 +20,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
-from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -29,8 +28,9 @@ from acceptance.flooding import Flood, Plan
 from acceptance.fuzz import Innocents
 from acceptance.ledger import Ledger
 from acceptance.proof import Outcome, Proof
-from harness.websocket import PING, PONG, Handshake, client_frame
-from harness.wire import HOST, WebSocket, login
+from harness.base_protocol import call, hang_up, socket_path
+from harness.websocket import PING, PONG, client_frame
+from harness.wire import HOST, WebSocket, login, upgrade
 
 READERS: Final = 5_000
 BRIEF: Final = 300
@@ -66,17 +66,13 @@ class Silent:
         self._raw = raw
 
     @classmethod
-    async def open(cls, port: int, token: str) -> Silent:
-        """Connect it, and read nothing but the answer to the handshake."""
+    def open(cls, port: int, token: str) -> Silent:
+        """Connect it, and read nothing but the answer to the handshake. This blocks."""
         raw = socket.socket()
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        raw.connect((HOST, port))
+        upgrade(raw, socket_path(token), HOST)
         raw.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(raw, (HOST, port))
-        handshake = Handshake(f"/socket.io?token={quote(token)}", HOST)
-        await loop.sock_sendall(raw, handshake.request)
-        while handshake.feed(await loop.sock_recv(raw, 1)) is None:
-            pass
         return cls(raw)
 
     def live(self) -> bool:
@@ -149,7 +145,8 @@ async def silent(ports: tuple[int, int], count: int, first: str) -> AsyncIterato
 
     async def one(number: int) -> None:
         async with slots:
-            devices.append(await Silent.open(ports[1], await login(ports[0], f"{first}{number:08}", "tv")))
+            token = await login(ports[0], f"{first}{number:08}", "tv")
+            devices.append(await asyncio.to_thread(Silent.open, ports[1], token))
 
     async def live() -> None:
         while True:
@@ -171,9 +168,9 @@ async def bother(caller: WebSocket, phones: Sequence[str]) -> None:
     """Call each of these, and give up at once, as often as it takes; no faster than the daemon does it."""
     for _ in range(ROUNDS):
         for phone in phones:
-            caller.say(type="call", to_phone=phone, to_device_id="tv")
-            caller.say(type="calling_hangup", notified_phone=phone, notified_device_id="tv", room_id="")
-        caller.say(type="call", to_phone=NOBODY, to_device_id="tv")
+            caller.say(**call((phone, "tv")))
+            caller.say(**hang_up((phone, "tv")))
+        caller.say(**call((NOBODY, "tv")))
         while b"call_failed" not in await caller.hear():
             pass
 

@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from acceptance.daemon import CountedDaemon, running
 from acceptance.proof import Outcome, Proof
-from harness.device import Device, Frame
+from harness.base_protocol import Frame, named
+from harness.device import Device
 from harness.wire import Closed
 
 AWAY: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 8.0, 20.0, 60.0)
@@ -62,7 +63,7 @@ class Phone:
     """A base client, which may connect several times."""
 
     def __init__(self, daemon: CountedDaemon, phone: str) -> None:
-        self.phone: Final = phone
+        self.address: Final = (phone, "one")
         self._ports = daemon.ports["account"], daemon.ports["signaling"]
         self._lines: list[Device] = []
 
@@ -73,7 +74,7 @@ class Phone:
 
     async def connect(self) -> None:
         """Open a connection."""
-        self._lines.append(await Device.connect(self._ports, self.phone, "one", SOON))
+        self._lines.append(await Device.connect(self._ports, self.address, SOON))
 
     async def leave(self, way: str) -> None:
         """End the connection, or only read it no more."""
@@ -92,7 +93,7 @@ class Phone:
 
     def call(self, other: Phone) -> None:
         """Call somebody."""
-        self.line.call(other.phone, "one")
+        self.line.call(other.address)
 
     async def expect(self, kind: str) -> Frame:
         """The next frame, which must be of this kind."""
@@ -179,7 +180,7 @@ async def play(story: Story, caller: Phone, callee: Phone, other: Phone) -> None
     caller.call(callee)
     await callee.answer(accept=True)
     success = await caller.expect("call_success")
-    if success["to_phone"] != callee.phone or success["room_id"] == room:
+    if named(success, "to") != callee.address or success["room_id"] == room:
         raise Unexpected("an old call_success came")
     await caller.silence()
 

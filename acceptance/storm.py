@@ -30,7 +30,7 @@ from acceptance.proof import Outcome, Proof
 from bench.circumstances import allow_many_files
 from bench.devices import address_of
 from callnet.config import LimitSettings
-from callnet.model import DeviceAddress
+from harness.base_protocol import Address
 
 OF_A_PHONE: Final = LimitSettings().sockets_of_a_phone
 LARGE_FAMILY: Final = "13999999999"
@@ -64,13 +64,13 @@ class Storm:
         self._seen = Seen()
         self._doors = [door_of(daemon)]
         single = [self._device(address_of(number)) for number in range(plan.devices - OF_A_PHONE)]
-        self._family = [self._device(DeviceAddress(LARGE_FAMILY, f"dev{number}")) for number in range(OF_A_PHONE)]
+        self._family = [self._device(Address(LARGE_FAMILY, f"dev{number}")) for number in range(OF_A_PHONE)]
         self._all = [*single, *self._family]
         self._crowd = Crowd(single, self._seen, random, (0.1, 1.0), (0.0, 0.0))
         self.counts: Final[dict[str, object]] = {"devices": plan.devices, "of these of one phone": OF_A_PHONE}
         self.misses: Final[list[str]] = []
 
-    def _device(self, address: DeviceAddress) -> Handset:
+    def _device(self, address: Address) -> Handset:
         return Handset(address, self._doors, self._seen, self._random)
 
     async def rage(self) -> None:
@@ -90,7 +90,7 @@ class Storm:
 
     async def _see_refusal(self) -> None:
         """One device more than a phone may have is told when to come again, and comes in when there is room."""
-        one_more, answers = self._device(DeviceAddress(LARGE_FAMILY, "one more")), self._seen.answers
+        one_more, answers = self._device(Address(LARGE_FAMILY, "one more")), self._seen.answers
         comes = asyncio.create_task(one_more.connect())
         await asyncio.wait([comes], timeout=REFUSED_WITHIN)
         if not answers["429"]:

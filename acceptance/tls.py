@@ -17,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -28,9 +27,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from acceptance.daemon import CountedDaemon, running
 from acceptance.proof import Outcome, Proof
 from acceptance.tools import installed
+from harness.base_protocol import socket_path
 from harness.daemon import wait_for
-from harness.websocket import PING, PONG, Frame, FrameReader, Handshake, client_frame
-from harness.wire import HOST, login
+from harness.websocket import PING, PONG, Frame, FrameReader, client_frame
+from harness.wire import HOST, login, upgrade
 
 SSLYZE: Final = "sslyze==6.3.1"
 PROFILE: Final = "intermediate"
@@ -131,10 +131,7 @@ class Line:
     def __init__(self, port: int, token: str) -> None:
         self._socket = connect(port)
         self._reader = FrameReader()
-        handshake = Handshake(f"/socket.io?token={quote(token)}", "localhost")
-        self._socket.sendall(handshake.request)
-        while handshake.feed(self._socket.recv(1)) is None:
-            pass
+        upgrade(self._socket, socket_path(token), "localhost")
 
     def answers(self) -> bool:
         """Send a ping; tell whether the pong comes, after pings of the server's at the most."""

@@ -7,12 +7,13 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
-import msgspec
 from msgspec import Struct
+from msgspec.json import decode, encode
 
-from callnet.model import DeviceAddress, is_room_id
+from callnet.model import is_room_id
+from harness.base_protocol import Address, Frame, answer, call, hang_up, socket_path
 from harness.seed_token import seed_token
 from harness.websocket import CLOSE, PING, PONG, TEXT, FrameReader, Handshake, client_frame
 
@@ -44,12 +45,12 @@ class Waits(Struct, frozen=True):
     success: float
 
 
-def address_of(number: int) -> DeviceAddress:
+def address_of(number: int) -> Address:
     """The device with this number."""
-    return DeviceAddress(f"138{number:08d}", f"dev{number:06d}")
+    return Address(f"138{number:08d}", f"dev{number:06d}")
 
 
-def sign_token(address: DeviceAddress, key: bytes, expires: int) -> str:
+def sign_token(address: Address, key: bytes, expires: int) -> str:
     """A token as the login service would issue it, so that no login is needed."""
     return seed_token({"phone": address.phone, "deviceid": address.device_id, "exp": expires}, key)
 
@@ -76,7 +77,7 @@ class Client(asyncio.Protocol):
         """The handshake to open the socket with."""
         raise NotImplementedError
 
-    def received(self, frame: dict[str, Any]) -> None:
+    def received(self, frame: Frame) -> None:
         """Take a frame.
 
         :raises LoadError: it should not have come.
@@ -140,7 +141,7 @@ class Client(asyncio.Protocol):
     def _take(self, data: bytes) -> None:
         for frame in self._reader.feed(data):
             if frame.opcode == TEXT:
-                self.received(msgspec.json.decode(frame.payload))
+                self.received(decode(frame.payload))
             elif frame.opcode == PING:
                 self._transport.write(client_frame(PONG, frame.payload))
             elif frame.opcode == CLOSE:
@@ -158,9 +159,9 @@ class Device(Client):
     def handshake(self) -> Handshake:
         """Open the socket of a device."""
         token = sign_token(self.address, KEY, int(time.time()) + TOKEN_LIFETIME)
-        return Handshake(f"/socket.io?token={token}", self.authority)
+        return Handshake(socket_path(token), self.authority)
 
-    def received(self, frame: dict[str, Any]) -> None:
+    def received(self, frame: Frame) -> None:
         """Complain.
 
         :raises LoadError: always.
@@ -182,7 +183,7 @@ class Callee(Device):
         super().failed(error)
         self._on_over(error)
 
-    def received(self, frame: dict[str, Any]) -> None:
+    def received(self, frame: Frame) -> None:
         """Accept, or take note that the call is over."""
         caller = self._caller.address
         room: str = frame.get("room_id", "")
@@ -192,10 +193,7 @@ class Callee(Device):
                 raise LoadError(f"no room in {frame}")
             self.room = room
             self._caller.rings()
-            self.send(
-                b'{"type":"called_success","from_phone":"%b","from_device_id":"%b","room_id":"%b"}'
-                % (caller.phone.encode(), caller.device_id.encode(), room.encode())
-            )
+            self.send(encode(answer(caller, room)))
         elif frame.get("type") == "calling_be_hangup":
             _expect(frame, room_id=self.room, fire_phone=caller.phone, fire_device_id=caller.device_id)
             self.room = ""
@@ -222,28 +220,24 @@ class Caller(Device):
 
     def call(self, since: float) -> None:
         """Call. ``since``: when the waiting began, on :func:`time.perf_counter`."""
-        to = self.callee.address
         self._since = since
-        self.send(b'{"type":"call","to_phone":"%b","to_device_id":"%b"}' % (to.phone.encode(), to.device_id.encode()))
+        self.send(encode(call(self.callee.address)))
 
     def rings(self) -> None:
         """Take note that the callee is rung."""
         self._rung_after = time.perf_counter() - self._since
 
-    def received(self, frame: dict[str, Any]) -> None:
+    def received(self, frame: Frame) -> None:
         """Hang up the call that was answered."""
         if frame.get("type") != "call_success" or not self._since:
             raise LoadError(f"a caller was sent {frame}")
         to = self.callee.address
         _expect(frame, room_id=self.callee.room, to_phone=to.phone, to_device_id=to.device_id)
         self.waited, self._since = Waits(self._rung_after, time.perf_counter() - self._since), 0.0
-        self.send(
-            b'{"type":"calling_hangup","notified_phone":"%b","notified_device_id":"%b","room_id":"%b"}'
-            % (to.phone.encode(), to.device_id.encode(), self.callee.room.encode())
-        )
+        self.send(encode(hang_up(to, self.callee.room)))
 
 
-def _expect(frame: dict[str, Any], **fields: str) -> None:
+def _expect(frame: Frame, **fields: str) -> None:
     for name, value in fields.items():
         if frame.get(name) != value:
             raise LoadError(f"{name} is not {value!r} in {frame}")

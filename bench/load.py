@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from bench.devices import Callee, Caller, Client, LoadError, Waits, address_of
+from harness.wire import login
 
 STALL: Final = 30.0
 """A server that is this many seconds late has failed."""
@@ -162,38 +162,12 @@ async def _connect(client: Client, tls: ssl.SSLContext | None) -> None:
 async def log_in(port: int, count: int, devices: int) -> None:
     """Log ``devices`` devices in, ``count`` times in all, each time on a connection of its own, as devices do.
 
-    :raises LoadError: a login failed.
+    :raises ValueError: a login failed.
     """
     waiting = iter(range(count))
 
     async def log_some_in() -> None:
         for number in waiting:
-            await asyncio.wait_for(_log_in(port, number % devices), STALL)
+            await asyncio.wait_for(login(port, *address_of(number % devices)), STALL)
 
     await asyncio.gather(*(log_some_in() for _ in range(LOGINS_IN_FLIGHT)))
-
-
-async def _log_in(port: int, number: int) -> None:
-    address = address_of(number)
-    answer = await ask(port, "/account/login", phone=address.phone, device_id=address.device_id)
-    if not answer.get("token"):
-        raise LoadError("a login failed: there is no token")
-
-
-async def ask(port: int, path: str, **fields: str) -> dict[str, Any]:
-    """Ask the account service for something, on a connection of its own.
-
-    :raises LoadError: it does not say that all is well.
-    """
-    body = json.dumps(fields).encode()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(
-        b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (path.encode(), len(body), body)
-    )
-    head, _, text = (await reader.read()).partition(b"\r\n\r\n")
-    writer.close()
-    if not head.startswith(b"HTTP/1.1 200 "):
-        raise LoadError(f"{path} failed: {head[:80]!r} {text[:80]!r}")
-    answer: dict[str, Any] = json.loads(text)
-    return answer

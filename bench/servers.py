@@ -214,7 +214,7 @@ def _shown(log: Path) -> Iterator[None]:
     """Show the end of a server's log if the load goes wrong."""
     try:
         yield
-    except (LoadError, Refused) as error:
+    except (LoadError, Refused, ValueError) as error:
         raise LoadError(f"{error}\n{log.name}: {log.read_text(errors='replace')[-_SHOWN:]}") from error
 
 

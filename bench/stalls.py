@@ -11,12 +11,13 @@ from msgspec.structs import replace
 
 from bench import watched
 from bench.devices import Device, LoadError, address_of
-from bench.load import Pairs, ask, connect_all, log_in
+from bench.load import Pairs, connect_all, log_in
 from bench.measures import Plan
 from bench.servers import Callnet
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
+from harness.wire import login, post
 
 _SWEEPS: Final = 11.0
 """Seconds in which every socket is looked at twice."""
@@ -56,8 +57,8 @@ async def _list_contacts(database: Path, port: int, plan: Plan) -> None:
     everybody = [Pair(owner.phone, address_of(number).phone) for number in range(plan.known_devices)]
     contacts.add(opened, everybody, time.time())
     opened.close()
-    login = await ask(port, "/account/login", phone=owner.phone, device_id=owner.device_id)
+    token = await login(port, *owner)
     for _ in range(_LISTS):
-        listed = await ask(port, "/getContactPersons", phone=owner.phone, token=login["token"])
+        listed = await post(port, "/getContactPersons", {"phone": owner.phone, "token": token})
         if len(listed["contacts"]) != plan.known_devices:
             raise LoadError(f"{len(listed['contacts'])} contacts are listed")

@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from callnet.operations.certificates import sign
 from harness import ROOT
+from harness.own_servers import await_ready
 from harness.redis_server import free_ports
 
 SAMPLE: Final = ROOT / "etc" / "turnserver.conf"
@@ -30,8 +30,6 @@ LOOPBACK: Final = ("127.0.0.0-127.255.255.255", "::1")
 """As ``peers``: what two clients on this machine need that use nothing but relays."""
 
 _SCHEMA: Final = Path("/usr/share/coturn/schema.sql")
-_START_TIME: Final = 30
-"""Seconds that a start may take on a busy machine."""
 
 
 class Coturn:
@@ -137,15 +135,9 @@ class Coturn:
         # It ends when this process does, however that ends.
         line = [*self._within, "setpriv", "--pdeathsig", "KILL", "turnserver", "-c", str(self._file)]
         process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self._directory)
-        until = time.monotonic() + _START_TIME
-        while not all(_is_bound(process.pid, address, self.port) for address in self._addresses):
-            try:
-                process.wait(0.02)
-            except subprocess.TimeoutExpired:
-                if time.monotonic() < until:
-                    continue
-            process.kill()
-            raise RuntimeError(f"turnserver did not start:\n{self.log()}")
+        await_ready(
+            process, lambda: all(_is_bound(process.pid, address, self.port) for address in self._addresses), self.log
+        )
         return process
 
 

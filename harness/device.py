@@ -6,13 +6,11 @@ It shares no code with the server, nor with the client that callnet ships.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Any, Final, Self
 
+from harness.base_protocol import Address, Frame, answer, call, hang_up, named
 from harness.wire import PATIENCE, Closed, WebSocket, login
-
-Frame = dict[str, Any]
 
 
 class Line:
@@ -30,14 +28,12 @@ class Line:
         self._news = asyncio.Event()
         self._reading = asyncio.ensure_future(self._read())
 
-    async def _read(self) -> Closed:
-        try:
-            while True:
-                self.heard.append(json.loads(await self._socket.hear()))
-                self._news.set()
-        except Closed as closed:
+    async def _read(self) -> int:
+        async for frame in self._socket:
+            self.heard.append(frame)
             self._news.set()
-            return closed
+        self._news.set()
+        return self._socket.close_code
 
     def say(self, kind: str, **fields: Any) -> None:
         """Send a frame, even if nobody listens any more."""
@@ -68,7 +64,7 @@ class Line:
         async with asyncio.timeout(self._limit):
             while (found := find()) is None:
                 if self._reading.done():
-                    raise self._reading.result()
+                    raise Closed(self._reading.result())
                 self._news.clear()
                 await self._news.wait()
         return found
@@ -104,28 +100,26 @@ class Line:
 class Device(Line):
     """A base device."""
 
-    def __init__(self, socket: WebSocket, phone: str, device_id: str, limit: float = PATIENCE) -> None:
+    def __init__(self, socket: WebSocket, address: tuple[str, str], limit: float = PATIENCE) -> None:
         super().__init__(socket, limit)
-        self.phone: Final = phone
-        self.device_id: Final = device_id
+        self.address: Final = Address(*address)
 
     @classmethod
-    async def connect(cls, ports: tuple[int, int], phone: str, device_id: str, limit: float = PATIENCE) -> Self:
+    async def connect(cls, ports: tuple[int, int], address: tuple[str, str], limit: float = PATIENCE) -> Self:
         """Log it in, and connect it.
 
         :param ports: for accounts, and for signaling.
         """
-        return cls(await WebSocket.open(ports[1], await login(ports[0], phone, device_id)), phone, device_id, limit)
+        return cls(await WebSocket.open(ports[1], await login(ports[0], *address)), address, limit)
 
-    def call(self, phone: str, device_id: str) -> None:
-        """Call a device, or with ``*`` all devices of a phone."""
-        self.say("call", to_phone=phone, to_device_id=device_id)
+    def call(self, target: tuple[str, str]) -> None:
+        """Call a device, or all devices of a phone."""
+        self._socket.say(**call(target))
 
     def answer(self, called: Frame, accept: bool = True) -> None:
         """Accept or refuse what ``called`` told it of."""
-        named = {name: called[name] for name in ("from_phone", "from_device_id", "room_id")}
-        self.say("called_success" if accept else "called_refuse", **named)
+        self._socket.say(**answer(named(called, "from"), called["room_id"], accept))
 
     def hang_up(self, other: Device, room: str = "") -> None:
         """End the call in a room, or without one cancel the call to another device."""
-        self.say("calling_hangup", notified_phone=other.phone, notified_device_id=other.device_id, room_id=room)
+        self._socket.say(**hang_up(other.address, room))

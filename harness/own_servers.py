@@ -6,7 +6,8 @@ import os
 import pwd
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from harness.daemon import START_LIMIT, STOP_LIMIT, wait_for
@@ -31,27 +32,32 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a server, and wait until it says that it is ready.
 
-    Its errors go to a file without a name. A pipe that nobody reads would fill, and the server would stand still.
+    It writes to a file without a name. A pipe that nobody reads would fill, and the server would stand still.
 
-    :raises RuntimeError: it ended before that, with what it said.
-    :raises TimeoutError: it is not ready in time; it was killed.
+    :raises RuntimeError: it is not ready in time, or has ended; with what it said. It was killed.
     """
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stderr=log, cwd="/", env=environment)
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", env=environment)
 
         def said() -> str:
             # The position in the file is the server's, too: pread(2) leaves it where it is.
             return os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0).decode(errors="replace")
 
-        try:
-            wait_for(lambda: process.poll() is not None or ready in said(), START_LIMIT, ready)
-        except TimeoutError:
-            process.kill()
-            process.wait()
-            raise
-        if ready not in said():
-            raise RuntimeError(f"it ended before it said {ready!r}:\n{said()}")
+        await_ready(process, lambda: ready in said(), said)
     return process
+
+
+def await_ready(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], said: Callable[[], str]) -> None:
+    """Wait until a server that has just been started is ready.
+
+    :raises RuntimeError: it is not ready in time, or has ended; with what it ``said``. It was killed.
+    """
+    with suppress(TimeoutError):
+        wait_for(lambda: process.poll() is not None or is_ready(), START_LIMIT, "a server")
+    if not is_ready():
+        process.kill()
+        process.wait()
+        raise RuntimeError(f"a server did not start:\n{said()}")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

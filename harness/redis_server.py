@@ -14,11 +14,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
+
+from harness.own_servers import start
 
 Flavour = Literal["redis", "valkey"]
 Certificate = tuple[str, str]
@@ -30,8 +31,6 @@ PASSWORD: Final = "a+:@%41?#ü"
 _RIGHTS: Final = "resetchannels ~* &* +@all -@dangerous +info"
 """No more than callnet needs."""
 
-_START_TIME: Final = 30
-"""Seconds that a start may take on a busy machine."""
 _PORTS: Final = range(20000, 32000)
 """No connection is given one of these by itself, so a server that comes back finds its own free."""
 
@@ -165,28 +164,16 @@ def command(flavour: Flavour, path: str, *words: str) -> str:
 
 
 def launched(
-    flavour: Flavour, directory: Path, settings: Sequence[tuple[str, str]], *arguments: str
+    flavour: Flavour, directory: Path, settings: Sequence[tuple[str, str]], *, is_sentinel: bool = False
 ) -> tuple[subprocess.Popen[bytes], str]:
     """Start a server; it and its socket are back when it takes connections there."""
-    path, log, file = directory / "socket", directory / "log", directory / "conf"
+    path, file = directory / "socket", directory / "conf"
     path.unlink(missing_ok=True)
-    everything = (*settings, ("unixsocket", str(path)), ("dir", str(directory)), ("logfile", str(log)))
+    everything = (*settings, ("unixsocket", str(path)), ("dir", str(directory)))
     file.write_text("".join(f"{name} {value}\n" for name, value in everything), encoding="utf-8")
     # It ends when this process does, however that ends.
-    line = ["setpriv", "--pdeathsig", "KILL", f"{flavour}-server", str(file), *arguments]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=directory)
-    until = time.monotonic() + _START_TIME
-    while not _is_open(path):
-        try:
-            process.wait(0.02)
-        except subprocess.TimeoutExpired:
-            if time.monotonic() < until:
-                continue
-        process.kill()
-        assert process.stdout is not None
-        said = process.stdout.read().decode() + (log.read_text(encoding="utf-8") if log.exists() else "")
-        raise RuntimeError(f"{flavour}-server did not start:\n{said}")
-    return process, str(path)
+    line = ["setpriv", "--pdeathsig", "KILL", f"{flavour}-server", str(file), *(["--sentinel"] if is_sentinel else [])]
+    return start(line, "Sentinel ID is" if is_sentinel else "to accept connections"), str(path)
 
 
 def free_port() -> int:
@@ -206,15 +193,6 @@ def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _is_open(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
         except OSError:
             return False
     return True

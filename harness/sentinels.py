@@ -116,7 +116,7 @@ class _Sentinel:
         self._process, _ = self._start()
 
     def _start(self) -> tuple[subprocess.Popen[bytes], str]:
-        return launched(self._flavour, self._directory, self._settings, "--sentinel")
+        return launched(self._flavour, self._directory, self._settings, is_sentinel=True)
 
     def close(self) -> None:
         self._process.kill()

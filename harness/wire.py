@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import struct
 from collections import deque
+from collections.abc import AsyncIterator
 from typing import Any, Final, Self
-from urllib.parse import quote
 
 from msgspec import Struct
 
+from harness.base_protocol import socket_path
 from harness.websocket import BINARY, CLOSE, PING, PONG, TEXT, Frame, FrameReader, Handshake, client_frame
 
 HOST: Final = "127.0.0.1"
@@ -106,6 +108,17 @@ async def login(port: int, phone: str, device_id: str, host: str = HOST) -> str:
     return token
 
 
+def upgrade(raw: socket.socket, path: str, authority: str, origin: str = "") -> None:
+    """Open a WebSocket on a socket that blocks, and read nothing that comes after the answer.
+
+    :raises Refused: the server answered with something else than 101.
+    """
+    handshake = Handshake(path, authority, origin)
+    raw.sendall(handshake.request)
+    while handshake.feed(raw.recv(1)) is None:
+        pass
+
+
 class WebSocket:
     """The client's end of a WebSocket. Pings are answered while somebody waits for a message."""
 
@@ -116,6 +129,8 @@ class WebSocket:
         self._frames: deque[Frame] = deque()
         self.frames = 0
         """How many frames came, pongs too."""
+        self.close_code = 0
+        """The code with which it was closed, once iterating over it has ended."""
 
     @classmethod
     async def open(cls, port: int, token: str, host: str = HOST) -> Self:
@@ -123,7 +138,7 @@ class WebSocket:
 
         :raises Refused: the server answered with something else than 101.
         """
-        return await cls.upgrade(port, f"/socket.io?token={quote(token)}", host)
+        return await cls.upgrade(port, socket_path(token), host)
 
     @classmethod
     async def upgrade(cls, port: int, path: str, host: str = HOST, origin: str = "") -> Self:
@@ -153,9 +168,13 @@ class WebSocket:
         """Send any bytes."""
         self._writer.write(data)
 
-    async def drain(self) -> None:
-        """Wait until the kernel has taken what was written."""
-        await self._writer.drain()
+    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        """The JSON objects that come until it is closed."""
+        try:
+            while True:
+                yield json.loads(await self.hear())
+        except Closed as closed:
+            self.close_code = closed.code
 
     async def hear(self) -> bytes:
         """Wait for the next message.

@@ -15,11 +15,10 @@ from acceptance.crowd.seen import Seen
 from acceptance.errands import Errands
 from acceptance.faults.line import Door
 from bench.devices import KEY, TOKEN_LIFETIME, Client, Closed, LoadError, sign_token
-from callnet.model import DeviceAddress
+from harness.base_protocol import Address, Frame, socket_path
 from harness.websocket import Handshake, Refused
+from harness.wire import PATIENCE
 
-PATIENCE: Final = 30.0
-"""A server that does not answer within this is given up, in seconds."""
 TRY_AGAIN: Final = 0.1, 0.3
 """Seconds after which a server that could not be reached is tried again."""
 BACK_IN: Final = 0.05, 0.5
@@ -39,7 +38,7 @@ class Party(Protocol):
     def is_talked_in(self) -> bool:
         """Whether both are in it."""
 
-    def hear(self, device: Handset, frame: dict[str, Any]) -> None:
+    def hear(self, device: Handset, frame: Frame) -> None:
         """Take what one of the two is told."""
 
     def came_back(self, device: Handset, away: float) -> None:
@@ -58,9 +57,9 @@ class Link(Client):
     def handshake(self) -> Handshake:
         """Open the socket of a device."""
         protocol = "callnet.v2" if self._handset.extended else ""
-        return Handshake(f"/socket.io?token={self._handset.token}", self.authority, protocol=protocol)
+        return Handshake(socket_path(self._handset.token), self.authority, protocol=protocol)
 
-    def received(self, frame: dict[str, Any]) -> None:
+    def received(self, frame: Frame) -> None:
         """Hand a frame over."""
         self._handset.hear(self, frame)
 
@@ -89,7 +88,7 @@ class Handset:
     """
 
     def __init__(
-        self, address: DeviceAddress, doors: Sequence[Door], seen: Seen, random: Random, extended: bool = False
+        self, address: Address, doors: Sequence[Door], seen: Seen, random: Random, extended: bool = False
     ) -> None:
         self.address: Final = address
         self.extended: Final = extended
@@ -221,11 +220,11 @@ class Handset:
 
     # Saying and hearing
 
-    def say(self, **fields: object) -> bool:
+    def say(self, frame: Frame) -> bool:
         """Send a frame, if there is a connection; tell whether there is."""
         if self.link is None or not self.connected:
             return False
-        self.link.send(msgspec.json.encode(fields))
+        self.link.send(msgspec.json.encode(frame))
         return True
 
     def over(self, room: str) -> None:
@@ -234,7 +233,7 @@ class Handset:
             self._over.append(room)
         self.talk = None
 
-    def hear(self, link: Link, frame: dict[str, Any]) -> None:
+    def hear(self, link: Link, frame: Frame) -> None:
         """Take a frame of the server."""
         kind = frame.get("type")
         if link is not self.link or kind in ("missed", "presence", "pong"):

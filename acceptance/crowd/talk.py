@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from acceptance.crowd.handset import Handset
 from acceptance.crowd.seen import Seen
-from callnet.model import DeviceAddress
+from harness.base_protocol import Frame, answer, call, hang_up, named
 
 TOLD: Final = 40.0
 """Seconds within which whatever was said must be known to the other side, were it away meanwhile."""
@@ -98,34 +98,29 @@ class Talk:
 
     def _place(self) -> None:
         if not self.room and not self.is_lost:
-            to = self.callee.address
             self._placed_at = time.monotonic()
-            self._say(self.caller, type="call", to_phone=to.phone, to_device_id=to.device_id)
+            self._say(self.caller, call(self.callee.address))
 
     def _accept(self) -> None:
         if not self.is_lost and self.ended_by is None:
             self._accepted_at = time.monotonic()
-            caller = self.caller.address
-            named = {"from_phone": caller.phone, "from_device_id": caller.device_id}
-            self._say(self.callee, type="called_success", room_id=self.room, **named)
+            self._say(self.callee, answer(self.caller.address, self.room))
 
     def _hang_up(self) -> None:
         if self.ended_by is not None and not self._told.done():
             self._say_hang_up(self.ended_by)
 
     def _say_hang_up(self, device: Handset) -> None:
-        other = self._other(device).address
-        named = {"notified_phone": other.phone, "notified_device_id": other.device_id}
-        self._say(device, type="calling_hangup", room_id=self.room, **named)
+        self._say(device, hang_up(self._other(device).address, self.room))
 
-    def _say(self, device: Handset, **fields: object) -> None:
-        was_said = device.say(**fields)
-        self._note(f"{device.address.phone} {'says' if was_said else 'cannot say'} {fields['type']}")
+    def _say(self, device: Handset, frame: Frame) -> None:
+        was_said = device.say(frame)
+        self._note(f"{device.address.phone} {'says' if was_said else 'cannot say'} {frame['type']}")
 
     async def _signal(self) -> None:
         while self.in_progress:
             for device in self.both:
-                device.say(type="signal", room_id=self.room, data=0)
+                device.say({"type": "signal", "room_id": self.room, "data": 0})
             await asyncio.sleep(SIGNAL_EVERY)
 
     # What becomes of connections
@@ -146,7 +141,7 @@ class Talk:
 
     # Hearing
 
-    def hear(self, device: Handset, frame: dict[str, Any]) -> None:
+    def hear(self, device: Handset, frame: Frame) -> None:
         """Take what one of the two is told."""
         kind, is_caller = frame["type"], device is self.caller
         if kind == "signal":
@@ -154,7 +149,7 @@ class Talk:
             return
         self._note(f"{device.address.phone} hears {kind} {frame.get('reason', '')}")
         match kind:
-            case "called" if not is_caller and _named(frame, "from") == self.caller.address:
+            case "called" if not is_caller and named(frame, "from") == self.caller.address:
                 self._on_called(frame["room_id"])
             case "call_success" if is_caller and self._accepted_at and frame["room_id"] == self.room:
                 self._on_success()
@@ -228,7 +223,3 @@ class Talk:
 
     def _other(self, device: Handset) -> Handset:
         return self.callee if device is self.caller else self.caller
-
-
-def _named(frame: dict[str, Any], who: str) -> DeviceAddress:
-    return DeviceAddress(frame[f"{who}_phone"], frame[f"{who}_device_id"])

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from acceptance.faults.books import Answer, Attempt, Books, Part, Story
 from acceptance.faults.bounds import CLEARLY_AWAY, GRACE, LOST_WITH_NODE, RING_TIME, SLACK, TOLD, UNAVAILABLE
-from acceptance.ledger import Address
+from harness.base_protocol import Address
 
 MARGIN: Final = 1.0
 """Two devices may see what happens at one time so far apart."""

@@ -13,9 +13,8 @@ from typing import Final, Literal
 from msgspec import Struct, field
 
 from acceptance.faults.bounds import OLD_END, REMEMBERED
-from acceptance.ledger import Address
+from harness.base_protocol import EVERY, Address
 
-EVERY: Final = "*"
 NOTES: Final = 120
 """So much is remembered of what each device said and heard."""
 UNKNOWN: Final = 0.1

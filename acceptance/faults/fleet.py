@@ -15,7 +15,7 @@ from acceptance.faults.page import Pages
 from acceptance.faults.people import Person, Society
 from acceptance.faults.phone import Phone
 from acceptance.faults.tally import Say, Tally
-from acceptance.ledger import Address
+from harness.base_protocol import Address
 
 PAUSE: Final = 1.0
 """A person does something about as often, in seconds."""

@@ -14,9 +14,9 @@ from msgspec import Struct
 from acceptance.errands import Errands
 from acceptance.faults.books import Books, Spell
 from acceptance.faults.bounds import TOLD
-from acceptance.ledger import Address
+from harness.base_protocol import Address, Frame
 from harness.websocket import Refused
-from harness.wire import HOST, Closed, WebSocket, login
+from harness.wire import HOST, WebSocket, login
 
 QUIET: Final = 0.3
 """So long before a device leaves it says nothing, or the server would believe it has read what it has not."""
@@ -182,8 +182,7 @@ class Line:
 
     async def _read(self, socket: WebSocket, spell: Spell) -> None:
         try:
-            while True:
-                frame = json.loads(await socket.hear())
+            async for frame in socket:
                 if socket is self.socket:
                     self.heard_here += 1
                     self.note(f"< {json.dumps(frame)}")
@@ -192,9 +191,8 @@ class Line:
                     # It was sent before the close frame came, so it is not sent again (RFC 6455 §1.4, protocol §2.4).
                     self.note(f"< {json.dumps(frame)}, as it closes")
                     self.hear(frame)
-        except Closed as closed:
             if socket is self.socket:
-                self._broken(closed.code)
+                self._broken(socket.close_code)
             else:
                 spell.end = min(spell.end, time.monotonic())
         finally:
@@ -237,14 +235,14 @@ class Line:
 
     # Saying and hearing
 
-    def say(self, **fields: Any) -> None:
+    def say(self, frame: Frame) -> None:
         """Send a frame, if there is a connection."""
         if self.socket is not None:
-            self.note(f"> {json.dumps(fields)}")
-            self.socket.say(**fields)
+            self.note(f"> {json.dumps(frame)}")
+            self.socket.say(**frame)
             self.sent_at = time.monotonic()
 
-    def hear(self, frame: dict[str, Any]) -> None:
+    def hear(self, frame: Frame) -> None:
         """Take a frame of the present connection."""
         raise NotImplementedError
 

@@ -14,7 +14,7 @@ from acceptance.faults.books import Books, Part, Spell
 from acceptance.faults.bounds import STUCK, TOLD
 from acceptance.faults.line import DIAL, Door
 from acceptance.faults.phone import Phone
-from acceptance.ledger import Address
+from harness.base_protocol import Address
 from harness.websocket import Refused
 from harness.wire import Closed, WebSocket
 

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
-from acceptance.faults.books import EVERY
 from acceptance.faults.bounds import GRACE
 from acceptance.faults.phone import Phone
-from acceptance.ledger import Address
+from harness.base_protocol import EVERY, Address
 
 APART: Final = 25.0
 """Two devices do not call each other again so soon, in seconds: so it is always clear which call an answer is for."""

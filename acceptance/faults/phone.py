@@ -7,10 +7,10 @@ import time
 from collections import OrderedDict
 from typing import Any, Final, Literal
 
-from acceptance.faults.books import EVERY, Answer, Attempt, Part, Ring, Withdrawal
+from acceptance.faults.books import Answer, Attempt, Part, Ring, Withdrawal
 from acceptance.faults.bounds import CLEARLY_AWAY, GRACE, RING_TIME, SLACK, STANDS_STILL, TOLD
 from acceptance.faults.line import Line
-from acceptance.ledger import Address
+from harness.base_protocol import EVERY, Address, Frame, answer, call, hang_up, named
 
 IN_DOUBT: Final = 2.0
 """What was said so shortly before the connection broke may not have been heard, in seconds."""
@@ -40,8 +40,8 @@ class Phone(Line):
         """The rooms of the calls that it has left by itself."""
         self._asked: Final[dict[Address, Attempt]] = {}
         """The newest call to each device, and to all of a phone."""
-        self._hung_up: tuple[float, str, Address] | None = None
-        self._left_call: tuple[str, Address] | None = None
+        self._hung_up: tuple[float, Address, str] | None = None
+        self._left_call: tuple[Address, str] | None = None
         """The call that it left by calling somebody else; one that was not answered yet has no room."""
 
     # Saying
@@ -49,9 +49,9 @@ class Phone(Line):
     def call(self, target: Address) -> None:
         """Place a call, leaving everything else; a call to whoever rings this device answers that."""
         now = time.monotonic()
-        self._left_call = None if self.attempt is None else ("", self.attempt.target)
+        self._left_call = None if self.attempt is None else (self.attempt.target, "")
         if self.room is not None and self.peer is not None:
-            self._left_call = self.room, self.peer
+            self._left_call = self.peer, self.room
         for room, (_, caller) in list(self.rings.items()):
             self._stop(room, "accepted" if caller == target else "called another", now)
         part, left = self.part, self.attempt
@@ -62,7 +62,7 @@ class Phone(Line):
             left.replaced_by = self.attempt
         if part is not None:
             part.instead = self.attempt
-        self.say(type="call", to_phone=target.phone, to_device_id=target.device_id)
+        self.say(call(target))
 
     def answer(self, room: str, accept: bool) -> None:
         """Accept or refuse what rings."""
@@ -70,27 +70,23 @@ class Phone(Line):
         self._stop(room, "accepted" if accept else "refused", now)
         if accept:
             self._enter(room, caller, now)
-        kind = "called_success" if accept else "called_refuse"
-        self.say(type=kind, from_phone=caller.phone, from_device_id=caller.device_id, room_id=room)
+        self.say(answer(caller, room, accept))
 
     def hang_up(self) -> None:
         """End the call that this device is in."""
         if self.room is not None and self.peer is not None:
             now = time.monotonic()
-            self._hung_up = (now, self.room, self.peer)
-            self._say_hang_up(self.room, self.peer)
+            self._hung_up = (now, self.peer, self.room)
+            self.say(hang_up(self.peer, self.room))
             self._leave_call("hang up", now)
 
     def cancel(self, how: Literal["cancelled", "cut off"] = "cancelled") -> None:
         """Give up the call that was placed."""
         if self.attempt is not None:
-            self._say_hang_up("", self.attempt.target)
+            self.say(hang_up(self.attempt.target))
             if how == "cut off" and self._left_call is not None:
-                self._say_hang_up(*self._left_call)  # nor was it heard that it left that
+                self.say(hang_up(*self._left_call))  # nor was it heard that it left that
             self.give_up(how, time.monotonic())
-
-    def _say_hang_up(self, room: str, other: Address) -> None:
-        self.say(type="calling_hangup", notified_phone=other.phone, notified_device_id=other.device_id, room_id=room)
 
     # Believing
 
@@ -141,16 +137,16 @@ class Phone(Line):
 
     def _leave_everything(self, at: float) -> None:
         if self.room is not None and self.peer is not None:
-            self.background(self._say_hang_up_again(self.room, self.peer))
+            self.background(self._say_hang_up_again(self.peer, self.room))
             self._leave_call("away", at)
         if self.attempt is not None:
-            self.background(self._say_hang_up_again("", self.attempt.target))
+            self.background(self._say_hang_up_again(self.attempt.target, ""))
             self.give_up("away", at)
 
-    async def _say_hang_up_again(self, room: str, other: Address) -> None:
+    async def _say_hang_up_again(self, other: Address, room: str) -> None:
         await asyncio.sleep(0.2)  # what we missed comes first
         if room or self.attempt is None:
-            self._say_hang_up(room, other)
+            self.say(hang_up(other, room))
 
     async def _see_whether_it_rings(self, attempt: Attempt, patience: float) -> None:
         await asyncio.sleep(patience)
@@ -163,20 +159,18 @@ class Phone(Line):
 
     # Hearing
 
-    def hear(self, frame: dict[str, Any]) -> None:
+    def hear(self, frame: Frame) -> None:
         """Take a frame of the server."""
         now = time.monotonic()
         match frame.get("type"):
             case "called":
-                self._on_called(Address(frame["from_phone"], frame["from_device_id"]), frame["room_id"], now)
+                self._on_called(named(frame, "from"), frame["room_id"], now)
             case "call_success":
-                self._on_success(Address(frame["to_phone"], frame["to_device_id"]), frame["room_id"], now)
+                self._on_success(named(frame, "to"), frame["room_id"], now)
             case "call_refuse" | "call_failed" as kind:
-                target = Address(frame["to_phone"], frame["to_device_id"])
-                self._on_no(kind, target, str(frame.get("reason")), now)
+                self._on_no(kind, named(frame, "to"), str(frame.get("reason")), now)
             case "calling_be_hangup":
-                fire = Address(frame["fire_phone"], frame["fire_device_id"])
-                self._on_be_hangup(fire, frame["room_id"], str(frame.get("reason")), now)
+                self._on_be_hangup(named(frame, "fire"), frame["room_id"], str(frame.get("reason")), now)
             case _:
                 self._strange(f"was sent {frame}", now)
 
@@ -202,26 +196,26 @@ class Phone(Line):
         else:
             ring.end = at  # the books see that this is one ring too many
 
-    def _on_success(self, named: Address, room: str, at: float) -> None:
+    def _on_success(self, callee: Address, room: str, at: float) -> None:
         self._know(room)
-        asked = filter(None, (self._asked.get(named), self._asked.get(Address(named.phone, EVERY))))
+        asked = filter(None, (self._asked.get(callee), self._asked.get(Address(callee.phone, EVERY))))
         attempt = max(asked, key=lambda one: one.number, default=None)
         if room == self.room:
             return
         if room in self._done_with:
-            self._say_hang_up(room, named)  # it was not heard
+            self.say(hang_up(callee, room))  # it was not heard
         elif attempt is None:
-            self._strange(f"is given {named}, whom it did not call", at)
+            self._strange(f"is given {callee}, whom it did not call", at)
         elif attempt is self.attempt:
             self.attempt = None
             self.rings.pop(room, None)
-            self.books.succeeded(attempt, named, room, at)
-            self._enter(room, named, at)
+            self.books.succeeded(attempt, callee, room, at)
+            self._enter(room, callee, at)
         elif attempt.withdrawal is None and attempt.answer is not None and attempt.answer.kind != "call_success":
-            what = f"is given {named} in {room} after it was told {attempt.answer.kind} {attempt.answer.reason}"
+            what = f"is given {callee} in {room} after it was told {attempt.answer.kind} {attempt.answer.reason}"
             self._told_otherwise("given late", attempt.answer, at, what)
         elif self._withdrew_earlier(attempt):
-            self._say_hang_up(room, named)  # it was not heard
+            self.say(hang_up(callee, room))  # it was not heard
 
     def _withdrew_earlier(self, attempt: Attempt) -> bool:
         """Tell whether a call was given up on an earlier connection, with which that may have got lost."""
@@ -235,7 +229,7 @@ class Phone(Line):
             self.attempt = None
             attempt.answer = Answer(kind, reason, at)
             if reason == "unavailable" and self._left_call is not None:
-                self._say_hang_up(*self._left_call)  # nothing has changed, and it is in that call still (§2.4, step 1)
+                self.say(hang_up(*self._left_call))  # nothing has changed, and it is in that call still (§2.4, step 1)
         elif attempt.answer is not None and (attempt.answer.kind, attempt.answer.reason) == (kind, reason):
             if not self._just_back:
                 self._told_otherwise("repeated", attempt.answer, at, f"{kind} {reason} of {target}")

@@ -17,7 +17,7 @@ from acceptance.faults.line import Door
 from acceptance.faults.operator import ask
 from acceptance.faults.phone import Phone
 from acceptance.faults.tally import Say
-from acceptance.ledger import Address
+from harness.base_protocol import Address
 
 AT_EACH: Final = 3
 """So many probes stay at each node."""

@@ -6,14 +6,13 @@ import json
 import socket
 import time
 from typing import Final, Self
-from urllib.parse import quote
 
 from acceptance.timing.callees import DEVICE
-from harness.websocket import PONG, TEXT, FrameReader, Handshake, client_frame
-from harness.wire import HOST
+from harness import base_protocol
+from harness.base_protocol import socket_path
+from harness.websocket import PONG, TEXT, FrameReader, client_frame
+from harness.wire import HOST, PATIENCE, upgrade
 
-PATIENCE: Final = 30.0
-"""Seconds after which an answer is not expected any more."""
 _ALIVE: Final = client_frame(PONG)
 
 
@@ -31,10 +30,7 @@ class Line:
         """
         raw = socket.create_connection((HOST, port), PATIENCE)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        handshake = Handshake(f"/socket.io?token={quote(token)}", f"{HOST}:{port}")
-        raw.sendall(handshake.request)
-        while handshake.feed(raw.recv(1)) is None:
-            pass
+        upgrade(raw, socket_path(token), f"{HOST}:{port}")
         raw.setblocking(False)
         return cls(raw)
 
@@ -92,7 +88,7 @@ class Line:
 
 def call(phone: str) -> bytes:
     """A call of a phone's only device."""
-    return client_frame(TEXT, json.dumps({"type": "call", "to_phone": phone, "to_device_id": DEVICE}).encode())
+    return client_frame(TEXT, json.dumps(base_protocol.call((phone, DEVICE))).encode())
 
 
 def check(answer: bytes) -> None:

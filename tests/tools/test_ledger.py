@@ -7,7 +7,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.device import Device
-from acceptance.ledger import Address, Ledger
+from acceptance.ledger import Ledger
+from harness.base_protocol import Address
 
 ANNE = Address("13800000001", "tv")
 BERT = Address("13800000002", "phone")

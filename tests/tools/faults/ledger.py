@@ -6,7 +6,7 @@ from typing import Final
 
 from acceptance.faults.audit import Problem, problems
 from acceptance.faults.books import Answer, Attempt, Books, Part, Ring, Spell
-from acceptance.ledger import Address
+from harness.base_protocol import Address
 
 ANNE: Final = Address("13800000001", "tv")
 BERT: Final = Address("13800000002", "phone")

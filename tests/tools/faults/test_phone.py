@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from acceptance.faults.books import EVERY, Books
+from acceptance.faults.books import Books
 from acceptance.faults.phone import Phone
-from acceptance.ledger import Address
+from harness.base_protocol import EVERY, Address, Frame
 
 ME, OTHER = Address("13800000001", "phone"), Address("13800000002", "tv")
 ROOM = "1e35fbd7b72eb68bb72fecdaf98f8894"
@@ -20,9 +19,9 @@ class Recorded(Phone):
 
     def __init__(self) -> None:
         super().__init__(ME, [], Books(), Random(1), False)  # noqa: S311  nothing is drawn
-        self.said: list[dict[str, Any]] = []
+        self.said: list[Frame] = []
 
-    def say(self, **frame: Any) -> None:
+    def say(self, frame: Frame) -> None:
         """Keep it."""
         self.said.append(frame)
 
