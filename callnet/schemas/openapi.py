@@ -67,6 +67,10 @@ def document() -> dict[str, Any]:
     found = list(calls())
     kinds = errors()
     refusals = [kind for kind in kinds if kind.status == HTTPStatus.OK]
+    read = schemas((call.asked for call in found if call.asked is not None), exact=False)
+    written = _answers(found)
+    if both := read.keys() & written.keys():
+        raise ValueError(f"read and written, which mean different schemas: {both}")
     return {
         "openapi": "3.1.1",
         "info": {"title": "callnet: accounts", "version": "1", "description": _DESCRIPTION},
@@ -77,8 +81,8 @@ def document() -> dict[str, Any]:
         "paths": {call.path: {call.method: _operation(call, kinds)} for call in found},
         "components": {
             "schemas": {
-                **schemas((call.asked for call in found if call.asked is not None), exact=False),
-                **_answers(found),
+                **read,
+                **written,
                 **{kind.__name__: _error(kind) for kind in kinds},
                 "Refused": {
                     "description": "An error that the body alone tells.",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
+import msgspec
 from msgspec import Struct
 
 from callnet.described import PHONE
+from callnet.quiet_hours import QuietHours
 from callnet.web.requests import QuietHoursFields
 
 
@@ -25,9 +27,19 @@ class PushKey(Struct, frozen=True):
     """A point on P-256, uncompressed, in base64url (RFC 8292 §3.2); ``null``: there is no Web Push here."""
 
 
+# A type of its own: in a request there may be other fields besides, in an answer there are none.
+class QuietHoursAnswered(QuietHoursFields, frozen=True):
+    """The part of each day in which a phone does not ring: ``HH:MM`` in a time zone."""
+
+    @classmethod
+    def of(cls, hours: QuietHours) -> Self:
+        """These hours, as people read them."""
+        return msgspec.convert(hours.fields(), cls)
+
+
 class SettingsAnswer(Struct, frozen=True):
     """What the phone wants of calls to it."""
 
-    do_not_disturb: QuietHoursFields | None
+    do_not_disturb: QuietHoursAnswered | None
     auto_answer: Sequence[Annotated[str, PHONE]]
     """The phones whose calls its devices may answer by themselves."""

@@ -19,7 +19,7 @@ from callnet.errors import DataInvalid
 from callnet.operations.ice_servers import IceOffer
 from callnet.operations.limits import LoginLimits
 from callnet.storage_interfaces import PushKind
-from callnet.web.answers import DONE, Done, PushKey, SettingsAnswer
+from callnet.web.answers import DONE, Done, PushKey, QuietHoursAnswered, SettingsAnswer
 from callnet.web.calls import call, look
 from callnet.web.failing import answer_failure
 from callnet.web.paths import WholePath
@@ -136,7 +136,7 @@ class AccountApi:
         quiet = asked.do_not_disturb
         wanted = quiet.quiet_hours() if isinstance(quiet, QuietHoursFields) else quiet
         found = await self._settings.change(self._counted(request, asked.token), wanted, asked.auto_answer)
-        do_not_disturb = None if found.quiet is None else QuietHoursFields.of(found.quiet)
+        do_not_disturb = None if found.quiet is None else QuietHoursAnswered.of(found.quiet)
         return SettingsAnswer(do_not_disturb, found.auto_answer)
 
     @call(routes, "/calls/history")

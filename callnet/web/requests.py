@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -75,11 +75,6 @@ class QuietHoursFields(Struct, frozen=True, rename={"begins": "from", "ends": "t
     begins: _Time
     ends: _Time
     time_zone: str
-
-    @classmethod
-    def of(cls, hours: QuietHours) -> Self:
-        """These hours, as people read them."""
-        return msgspec.convert(hours.fields(), cls)
 
     def quiet_hours(self) -> QuietHours:
         """What they say."""

@@ -44,6 +44,14 @@ def references(node: Any) -> Iterator[str]:
             yield from references(part)
 
 
+def reached(document: Any, reference: str) -> Iterator[Any]:
+    """A schema, and all that it refers to."""
+    schema = resolve(document, reference)
+    yield schema
+    for further in references(schema):
+        yield from reached(document, further)
+
+
 def resolve(document: Any, reference: str) -> Any:
     """What stands at a reference within a document."""
     assert reference.startswith("#/"), reference
@@ -151,6 +159,12 @@ class OpenApiTests(SynchronousTestCase):
         routes = {(rule.rule, method) for rule in rules for method in rule.methods or () if method != "HEAD"}
         listed = {(path, method.upper()) for path, item in OPEN["paths"].items() for method in item}
         self.assertEqual(routes, listed)
+
+    def test_unknown_fields(self) -> None:
+        """A request may have fields that are not known, wherever they stand: they are ignored."""
+        for name in REQUESTS:
+            for schema in reached(OPEN, f"#/components/schemas/{name}"):
+                self.assertNotIn("additionalProperties", schema, name)
 
     def test_statuses(self) -> None:
         """Every call may come to each of these."""
