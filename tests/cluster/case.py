@@ -1,9 +1,13 @@
-"""Nodes with devices: real sessions, real room managers, a real Redis; only the sockets are the tests' own."""
+"""Nodes with devices: real sessions, real room managers, a real Redis; only the sockets are the tests' own.
+
+A test that is about a rule has its nodes in simulated time (:mod:`tests.cluster.simulated`), by the same words.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from abc import abstractmethod
+from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
@@ -16,7 +20,7 @@ from callnet.cluster.membership import Membership
 from callnet.cluster.over_redis import open_shared
 from callnet.cluster.redis_url import parse
 from callnet.config import CallSettings, RedisSettings
-from callnet.interfaces import IPeer
+from callnet.interfaces import ICallStore, IPeer
 from callnet.model import DeviceAddress
 from harness.redis_server import RedisServer
 from tests.cluster.wire import Wire
@@ -42,6 +46,33 @@ class Place(Protocol):
     rooms: RoomManager
 
 
+class AnyWire(Protocol):
+    """What a node has to Redis."""
+
+    def cut(self) -> None:
+        """See :meth:`Wire.cut`."""
+
+    def heal(self) -> None:
+        """See :meth:`Wire.heal`."""
+
+
+class AnyNode(Place, Protocol):
+    """A node, whatever its clock."""
+
+    store: ICallStore
+
+    @property
+    def wire(self) -> AnyWire:
+        """Its connections."""
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether it can be reached by other nodes."""
+
+
+N = TypeVar("N", bound=AnyNode)
+
+
 class Node:
     """One node, and the wire that it has to Redis."""
 
@@ -51,7 +82,8 @@ class Node:
         self.wire = Wire(parse(RedisSettings(url=server.socket_url())).path)
         target = parse(RedisSettings(url=self.wire.url, prefix=prefix))
         self.member: Membership = open_shared(target, prefix, reactor, settings)
-        self.rooms = RoomManager(self.member.store, self.member.bus, reactor, settings, OPEN)
+        self.store = self.member.store
+        self.rooms = RoomManager(self.store, self.member.bus, reactor, settings, OPEN)
         self.member.start()
         self.rooms.start()
 
@@ -151,7 +183,7 @@ class Phone:
         return next(frame for frame in reversed(self.frames) if frame["type"] == kind)
 
 
-class ClusterCase(SharedNodes):
+class NodesCase(SharedNodes, Generic[N]):
     """A test with nodes and devices. Grace and ring time are short."""
 
     settings = CallSettings(ring_time=RING_TIME, grace=GRACE)
@@ -160,8 +192,7 @@ class ClusterCase(SharedNodes):
         """Begin with an empty cluster that is not new."""
         super().setUp()
         self.know_the_run()
-        self.running: list[Node] = []
-        self.addCleanup(lambda: gatherResults([Deferred.fromCoroutine(node.stop()) for node in self.running]))
+        self.running: list[N] = []
 
     def own_server(self) -> RedisServer:
         """A server that no other test uses, which may be treated badly."""
@@ -169,28 +200,32 @@ class ClusterCase(SharedNodes):
         self.addCleanup(server.close)
         return server
 
+    @abstractmethod
+    def new_node(self) -> N:
+        """A node that is about to join."""
+
+    @abstractmethod
     async def pass_time(self, seconds: float) -> None:
         """Let time pass in which nothing may happen."""
-        await deferLater(reactor, seconds)
 
-    async def start(self) -> Node:
+    async def start(self) -> N:
         """Start a node, which has joined."""
-        node = Node(self.server, self.prefix, self.settings)
+        node = self.new_node()
         self.running.append(node)
         await self.until(lambda: node.is_joined)
         return node
 
-    async def cut_off(self, node: Node) -> None:
+    async def cut_off(self, node: N) -> None:
         """Cut a node's wire; it knows."""
         node.wire.cut()
         await self.until(lambda: not node.is_joined)
 
-    async def let_back(self, node: Node) -> None:
+    async def let_back(self, node: N) -> None:
         """Heal a node's wire; it is back."""
         node.wire.heal()
         await self.until(lambda: node.is_joined)
 
-    async def phone(self, address: DeviceAddress, node: Node, extended: bool = False) -> Phone:
+    async def phone(self, address: DeviceAddress, node: N, extended: bool = False) -> Phone:
         """Connect a device, which may speak ``callnet.v2``."""
         phone = Phone(address, node, extended)
         await self.until(lambda: phone.session.generation)
@@ -208,3 +243,20 @@ class ClusterCase(SharedNodes):
         callee.accepts()
         frame = await self.hears(caller, "call_success")
         return str(frame["room_id"])
+
+
+class ClusterCase(NodesCase[Node]):
+    """A test on the wall clock: it is about connections, or about what happens at the same time."""
+
+    def setUp(self) -> None:
+        """The same."""
+        super().setUp()
+        self.addCleanup(lambda: gatherResults([Deferred.fromCoroutine(node.stop()) for node in self.running]))
+
+    def new_node(self) -> Node:
+        """See :meth:`NodesCase.new_node`."""
+        return Node(self.server, self.prefix, self.settings)
+
+    async def pass_time(self, seconds: float) -> None:
+        """See :meth:`NodesCase.pass_time`."""
+        await deferLater(reactor, seconds)
