@@ -10,14 +10,14 @@ import secrets
 import socket
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from hiredis import PushNotification, Reader
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import Clock, LoopingCall
+from twisted.internet.task import Clock
 
 from callnet.calls.rooms import RoomManager
 from callnet.cluster import scripts
@@ -39,6 +39,8 @@ from harness.redis_server import RedisServer
 from tests.cluster.case import NodesCase, Phone
 from tests.support.plain_preferences import OPEN
 from tests.support.shared_nodes import PATIENCE
+
+T = TypeVar("T")
 
 STEP: Final = 0.25
 """Seconds by which time passes at once."""
@@ -303,10 +305,10 @@ class SimulatedNode:
         """Whether it can be reached by other nodes."""
         return self.member.why_away() is None
 
-    def die(self) -> Deferred[None]:
+    def die(self) -> None:
         """End as a process does that is killed: its time stands still."""
         self._world.nodes.remove(self)
-        return self.wire.stop()
+        self.wire.stop()
 
 
 class World:
@@ -376,10 +378,6 @@ class World:
                 node.clock.advance(step)
                 self.settle()
 
-    def go_on(self) -> None:
-        """Do what is to be done just now; if there is nothing, let time pass."""
-        self.pass_time(0.0 if self._soon or self.redis.messages else STEP)
-
     def kill_redis(self) -> None:
         """Kill Redis, which is there again at once, empty; nodes reach it when their wires are healed."""
         for node in self.nodes:
@@ -436,10 +434,7 @@ class SimulatedCase(NodesCase[SimulatedNode]):
     def world(self) -> World:
         """Made when the first node is."""
         world = World(self.server, self.prefix, self.settings)
-        goes_on = LoopingCall(world.go_on)
-        goes_on.start(0, now=False)
         self.addCleanup(world.close)
-        self.addCleanup(goes_on.stop)
         return world
 
     def new_node(self) -> SimulatedNode:
@@ -455,6 +450,16 @@ class SimulatedCase(NodesCase[SimulatedNode]):
     async def pass_time(self, seconds: float) -> None:
         """See :meth:`NodesCase.pass_time`."""
         self.world.pass_time(seconds)
+
+    async def result_of(self, question: Awaitable[T]) -> T:
+        """Wait for a node's answer."""
+        answer = Deferred.fromCoroutine(_ask(question))
+        await self.until(lambda: answer.called)
+        return await answer
+
+
+async def _ask(question: Awaitable[T]) -> T:
+    return await question
 
 
 def _count(records: Records) -> int:

@@ -37,11 +37,6 @@ class From:
         return IPv4Address("TCP", self.host, 7)
 
 
-async def enters(gate: IGate, *keys: str | None) -> bool:
-    """Tell whether something may pass."""
-    return await gate.enter(keys) is None
-
-
 class LimitsCase(SimulatedCase):
     """Two nodes."""
 
@@ -54,6 +49,10 @@ class LimitsCase(SimulatedCase):
     async def start_two(self) -> tuple[SimulatedNode, SimulatedNode]:
         """Start them."""
         return await self.start(), await self.start()
+
+    async def enters(self, gate: IGate, *keys: str | None) -> bool:
+        """Tell whether something may pass."""
+        return await self.result_of(gate.enter(keys)) is None
 
     def names(self) -> list[str]:
         """The keys of limits in Redis."""
@@ -68,21 +67,21 @@ class GateTests(LimitsCase):
     async def test_used_up(self) -> None:
         """What was let through by one node is counted on every other, at once."""
         one, other = [node.limits.gate(self.limits) for node in await self.start_two()]
-        self.assertTrue(await enters(one, ADDRESS, "1"))
-        self.assertTrue(await enters(other, ADDRESS, "1"))
-        self.assertTrue(await enters(one, ADDRESS, "1"))
-        too_many = await other.enter([ADDRESS, "1"])
+        self.assertTrue(await self.enters(one, ADDRESS, "1"))
+        self.assertTrue(await self.enters(other, ADDRESS, "1"))
+        self.assertTrue(await self.enters(one, ADDRESS, "1"))
+        too_many = await self.result_of(other.enter([ADDRESS, "1"]))
         assert too_many is not None
         self.assertEqual(1, too_many.which)
         self.assertTrue(18 < too_many.wait <= 20, too_many.wait)
-        self.assertFalse(await enters(other, ADDRESS, "2"))
-        self.assertTrue(await enters(other, None, "2"))
+        self.assertFalse(await self.enters(other, ADDRESS, "2"))
+        self.assertTrue(await self.enters(other, None, "2"))
 
     async def test_what_redis_holds(self) -> None:
         """Redis holds no address and no phone of those who logged in, and forgets them by itself."""
         node = await self.start()
         gate = node.limits.gate(self.limits)
-        self.assertTrue(await enters(gate, ADDRESS, "13600000001"))
+        self.assertTrue(await self.enters(gate, ADDRESS, "13600000001"))
         names = self.names()
         self.assertEqual(2, len(names))
         for name in names:
@@ -95,12 +94,12 @@ class GateTests(LimitsCase):
         one, other = await self.start_two()
         gates = [node.limits.gate(self.limits) for node in (one, other)]
         await self.cut_off(one)
-        self.assertEqual([True] * 3 + [False], [await enters(gates[0], None, "1") for _ in range(4)])
-        self.assertTrue(await enters(gates[1], None, "1"))
+        self.assertEqual([True] * 3 + [False], [await self.enters(gates[0], None, "1") for _ in range(4)])
+        self.assertTrue(await self.enters(gates[1], None, "1"))
         await self.let_back(one)
         for _ in range(3):
-            await enters(gates[1], None, "2")
-        self.assertFalse(await enters(gates[0], None, "2"))
+            await self.enters(gates[1], None, "2")
+        self.assertFalse(await self.enters(gates[0], None, "2"))
 
     async def test_slow(self) -> None:
         """When Redis does not answer in half a second each node counts by itself."""
@@ -108,7 +107,7 @@ class GateTests(LimitsCase):
         gate = node.limits.gate(self.limits)
         node.wire.silence()
         asked_at = self.world.passed
-        self.assertTrue(await enters(gate, None, "1"))
+        self.assertTrue(await self.enters(gate, None, "1"))
         self.assertTrue(TAKE_TIME <= self.world.passed - asked_at < 2 * TAKE_TIME)
         node.wire.heal()
 
@@ -236,7 +235,7 @@ class CrowdsTests(LimitsCase):
         for crowds in (here, here, here, there, there):
             crowds.join(From())
         await self.until(lambda: there.is_too_large(ADDRESS))
-        await node.die()
+        node.die()
         await self.until(lambda: not there.is_too_large(ADDRESS))
         for _ in range(2):
             there.leave(ADDRESS)
