@@ -189,9 +189,8 @@ class NodesCase(SharedNodes, Generic[N]):
     settings = CallSettings(ring_time=RING_TIME, grace=GRACE)
 
     def setUp(self) -> None:
-        """Begin with an empty cluster that is not new."""
+        """Begin with an empty cluster."""
         super().setUp()
-        self.know_the_run()
         self.running: list[N] = []
 
     def own_server(self) -> RedisServer:
@@ -249,8 +248,9 @@ class ClusterCase(NodesCase[Node]):
     """A test on the wall clock: it is about connections, or about what happens at the same time."""
 
     def setUp(self) -> None:
-        """The same."""
+        """Begin with one that is not new."""
         super().setUp()
+        self.know_the_run()
         self.addCleanup(lambda: gatherResults([Deferred.fromCoroutine(node.stop()) for node in self.running]))
 
     def new_node(self) -> Node:

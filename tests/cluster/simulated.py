@@ -48,6 +48,8 @@ STEP: Final = 0.25
 
 _STANDS_STILL: Final = 0.02
 """Seconds that time may pass by itself at most."""
+_MOMENT: Final = 0.05
+"""Seconds that a test waits for anything at least, so that nothing that it does after something else is as late."""
 
 
 class BlockingRedis:
@@ -378,8 +380,8 @@ class World:
                 node.clock.advance(step)
                 self.settle()
 
-    def kill_redis(self) -> None:
-        """Kill Redis, which is there again at once, empty; nodes reach it when their wires are healed."""
+    def restart_redis(self) -> None:
+        """Have Redis be there again, empty; nodes lose it, and reach it when their wires are healed."""
         for node in self.nodes:
             node.wire.cut()
         self.redis.close()
@@ -444,6 +446,7 @@ class SimulatedCase(NodesCase[SimulatedNode]):
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something is so."""
+        self.world.pass_time(_MOMENT)
         self.world.pass_time(PATIENCE, condition)
         self.assertTrue(condition(), "this takes too long")
 

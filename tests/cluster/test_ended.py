@@ -21,14 +21,13 @@ class EndedTests(SimulatedCase):
         return await self.another()
 
     async def another(self) -> str:
-        """One more call, a second ago; its room."""
+        """One more call; its room."""
         told = len(self.ann.told)
         room = await self.talk(self.ann, self.tv)
         self.tv.hangs_up(room)
         await self.until(lambda: "calling_be_hangup:hangup" in self.ann.told[told:])
         self.ann.frames.clear()
         self.tv.frames.clear()
-        await self.pass_time(1)
         return room
 
     async def taken(self, node: SimulatedNode, most: int = 10) -> list[str]:
@@ -55,7 +54,6 @@ class EndedTests(SimulatedCase):
         room = await self.ended_call()
         await self.taken(self.here)
         self.here.die()
-        await self.pass_time(1)
         handed_out_until = float(self.do("return redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]"))
         self.assertTrue(20 < handed_out_until - self.there.store.now() <= 30)
         self.do("redis.call('ZADD', KEYS[1], 0, redis.call('ZRANGE', KEYS[1], 0, 0)[1])")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from callnet.calls import presence
+from callnet.calls.presence import EVERYBODY_EVERY
 from callnet.config import CallSettings
 from tests.cluster.case import ANN, PAD, RING_TIME, TV, Phone
 from tests.cluster.simulated import SimulatedCase, SimulatedNode
@@ -113,10 +113,10 @@ class PresenceTests(ExtendedCase):
 
     async def test_killed_node(self) -> None:
         """So is one whose node has died."""
-        self.patch(presence, "EVERYBODY_EVERY", 3.0)
         ann, _ = await self.two()
         await self.shown(ann, True)
         self.there.die()
+        await self.pass_time(EVERYBODY_EVERY)
         await self.shown(ann, True, False)
 
 

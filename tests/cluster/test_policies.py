@@ -57,8 +57,6 @@ class PolicyTests(SimulatedCase):
 
     async def test_redis_forgets(self) -> None:
         """When Redis has lost its memory it is told of it again, whichever node had the devices."""
-        self.server = self.own_server()
-        self.know_the_run()
         here, there = await self.start(), await self.start()
         await self.of_one_phone(2, here, there)
         ann = await self.phone(ANN, here)
