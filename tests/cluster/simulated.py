@@ -141,7 +141,7 @@ class SimulatedWire:
         self._world = world
         self._clock = clock
         self._channel = ""
-        self._listens = self._is_cut = self._is_deaf = self._is_silent = False
+        self._listens = self._is_deaf = self._is_silent = False
         self._unanswered: dict[Deferred[Any], None] = {}
         self._held: list[tuple[Deferred[Any], str, Sequence[bytes]]] = []
         """What the node has asked since this is silent,"""
@@ -180,10 +180,8 @@ class SimulatedWire:
         return answer
 
     def drop(self) -> None:
-        """Connect anew."""
-        self._lose()
-        if not self._is_cut:
-            self._clock.callLater(0, self._connect)
+        """Nothing is ever wrong with it."""
+        raise AssertionError("a node gave its connection up")
 
     def _connect(self) -> None:
         if not self.up:
@@ -236,9 +234,11 @@ class SimulatedWire:
     # What a test does
 
     def cut(self) -> None:
-        """Break both."""
-        self._is_cut = True
+        """Break both, with what they held back."""
+        self._is_silent = False
+        self._held.clear()
         self._lose()
+        self._world.listen_no_more(self, self._channel)
 
     def deafen(self) -> None:
         """Break the one on which the node listens."""
@@ -252,7 +252,7 @@ class SimulatedWire:
     def heal(self) -> None:
         """Carry again. What was said meanwhile comes late, though nobody waits for the answer any more."""
         was_deaf = self._is_deaf
-        self._is_cut = self._is_deaf = self._is_silent = False
+        self._is_deaf = self._is_silent = False
         held, self._held = self._held, []
         held_back, self._held_back = self._held_back, []
         for answer, result in [(answer, self._world.run(script, args)) for answer, script, args in held]:

@@ -1,9 +1,10 @@
-"""Two nodes are as good as one."""
+"""Two nodes are as good as one, on the wall clock too, which shows that the parts of a node work together."""
 
 from __future__ import annotations
 
 from callnet.model import CloseCode
 from tests.cluster.case import ANN, CAROL, PAD, TV, ClusterCase
+from tests.cluster.simulated import SimulatedCase
 
 
 class TwoNodesTests(ClusterCase):
@@ -98,6 +99,25 @@ class TwoNodesTests(ClusterCase):
         await self.hears(back, "call_success")
         self.assertEqual([], ann.told)
 
+    async def test_nothing_is_left(self) -> None:
+        """When all have gone and their calls are forgotten, nothing is left of them but the living nodes."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        tv.hangs_up(await self.talk(ann, tv))
+        await self.hears(ann, "calling_be_hangup:hangup")
+        self.assertIn(f"n:{here.store.node}", self.keys())
+        ann.goes()
+        tv.goes()
+        await self.until(lambda: not [key for key in self.keys() if key.startswith("n:")])
+        await here.stop()
+        await there.stop()
+        self.running.clear()
+        self.assertNotIn("nodes", self.keys())
+
+
+class InTimeTests(SimulatedCase):
+    """Calls that end by themselves, in simulated time."""
+
     async def test_no_answer(self) -> None:
         """A ring that nobody answers ends for both."""
         here, there = await self.start(), await self.start()
@@ -113,18 +133,3 @@ class TwoNodesTests(ClusterCase):
         await self.talk(ann, tv)
         tv.goes()
         await self.hears(ann, "calling_be_hangup:connection_lost")
-
-    async def test_nothing_is_left(self) -> None:
-        """When all have gone and their calls are forgotten, nothing is left of them but the living nodes."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
-        tv.hangs_up(await self.talk(ann, tv))
-        await self.hears(ann, "calling_be_hangup:hangup")
-        self.assertIn(f"n:{here.member.store.node}", self.keys())
-        ann.goes()
-        tv.goes()
-        await self.until(lambda: not [key for key in self.keys() if key.startswith("n:")])
-        await here.stop()
-        await there.stop()
-        self.running.clear()
-        self.assertNotIn("nodes", self.keys())
