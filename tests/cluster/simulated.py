@@ -48,6 +48,8 @@ STEP: Final = 0.25
 
 _STANDS_STILL: Final = 0.02
 """Seconds that time may pass by itself at most."""
+_AT_ONCE: Final = 20_000
+"""So often nodes may have something to do at once; more often is for ever."""
 _MOMENT: Final = 0.05
 """Seconds that a test waits for anything at least, so that nothing that it does after something else is as late."""
 
@@ -333,6 +335,7 @@ class World:
         self._began = time.time()
         self._set_at = 0.0
         self._soon: dict[SimulatedNode, None] = {}
+        self._at_once = 0
         self._everyone = channel_of(prefix, EVERY_NODE).encode()
         self._listeners: defaultdict[bytes, dict[SimulatedWire, None]] = defaultdict(dict)
         self._set_clock()
@@ -375,6 +378,7 @@ class World:
         while self.passed < end and not until():
             step = min(STEP, end - self.passed)
             self.passed += step
+            self._at_once = 0
             self._set_clock()
             for node in self.nodes:
                 node.clock.advance(step)
@@ -404,6 +408,9 @@ class World:
     def soon(self, node: SimulatedNode) -> None:
         """Take note that a node has something to do."""
         self._soon[node] = None
+        self._at_once += 1
+        if self._at_once > _AT_ONCE:
+            raise AssertionError("the nodes are never done")
 
     def run(self, script: str, args: Sequence[bytes]) -> Any:
         """Run a script for a node."""
