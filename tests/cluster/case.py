@@ -193,12 +193,6 @@ class NodesCase(SharedNodes, Generic[N]):
         super().setUp()
         self.running: list[N] = []
 
-    def own_server(self) -> RedisServer:
-        """A server that no other test uses, which may be treated badly."""
-        server = RedisServer(self.flavour)
-        self.addCleanup(server.close)
-        return server
-
     @abstractmethod
     def new_node(self) -> N:
         """A node that is about to join."""
@@ -252,6 +246,12 @@ class ClusterCase(NodesCase[Node]):
         super().setUp()
         self.know_the_run()
         self.addCleanup(lambda: gatherResults([Deferred.fromCoroutine(node.stop()) for node in self.running]))
+
+    def own_server(self) -> RedisServer:
+        """A server that no other test uses, which may be treated badly."""
+        server = RedisServer(self.flavour)
+        self.addCleanup(server.close)
+        return server
 
     def new_node(self) -> Node:
         """See :meth:`NodesCase.new_node`."""

@@ -11,7 +11,6 @@ import socket
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from hiredis import PushNotification, Reader
@@ -439,12 +438,11 @@ class World:
 class SimulatedCase(NodesCase[SimulatedNode]):
     """A test in simulated time, which passes while the test waits for something."""
 
-    @cached_property
-    def world(self) -> World:
-        """Made when the first node is."""
-        world = World(self.server, self.prefix, self.settings)
-        self.addCleanup(world.close)
-        return world
+    def setUp(self) -> None:
+        """Begin with a world in which there is nothing."""
+        super().setUp()
+        self.world = World(self.server, self.prefix, self.settings)
+        self.addCleanup(self.world.close)
 
     def new_node(self) -> SimulatedNode:
         """See :meth:`NodesCase.new_node`."""

@@ -19,7 +19,6 @@ class ForkTests(SimulatedCase):
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         """Let both ring."""
         super().setUp()
-        self.server = self.own_server()
         self.here, self.there, self.third = await self.start(), await self.start(), await self.start()
         self.ann, self.tv = await self.phone(ANN, self.here), await self.phone(TV, self.here)
         self.pad = await self.phone(PAD, self.there)

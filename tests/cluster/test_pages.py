@@ -25,7 +25,6 @@ class PagesElsewhereTests(SimulatedCase):
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         """Begin with a call between two nodes, and its pages on a third."""
         super().setUp()
-        self.server = self.own_server()
         self.here, self.there, self.third = await self.start(), await self.start(), await self.start()
         self.ann, self.tv = await self.phone(ANN, self.here), await self.phone(TV, self.there)
 
