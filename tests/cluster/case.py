@@ -20,7 +20,7 @@ from callnet.cluster.membership import Membership
 from callnet.cluster.over_redis import open_shared
 from callnet.cluster.redis_url import parse
 from callnet.config import CallSettings, RedisSettings
-from callnet.interfaces import ICallStore, IPeer
+from callnet.interfaces import IPeer
 from callnet.model import DeviceAddress
 from harness.redis_server import RedisServer
 from tests.cluster.wire import Wire
@@ -39,31 +39,12 @@ BOUND = 5.0
 """Seconds after the grace in which those are told whose peer's node has died."""
 
 
-class Place(Protocol):
-    """What a device's connection needs of its node."""
+class AnyNode(Protocol):
+    """A node, in whatever time it is."""
 
     clock: Any
     rooms: RoomManager
-
-
-class AnyWire(Protocol):
-    """What a node has to Redis."""
-
-    def cut(self) -> None:
-        """See :meth:`Wire.cut`."""
-
-    def heal(self) -> None:
-        """See :meth:`Wire.heal`."""
-
-
-class AnyNode(Place, Protocol):
-    """A node, whatever its clock."""
-
-    store: ICallStore
-
-    @property
-    def wire(self) -> AnyWire:
-        """Its connections."""
+    wire: Any
 
     @property
     def is_joined(self) -> bool:
@@ -108,7 +89,7 @@ class Node:
 class Phone:
     """A device's connection to a node. It answers nothing by itself."""
 
-    def __init__(self, address: DeviceAddress, node: Place, extended: bool = False) -> None:
+    def __init__(self, address: DeviceAddress, node: AnyNode, extended: bool = False) -> None:
         self.address = address
         self.frames: list[dict[str, Any]] = []
         self.closed: list[int] = []
@@ -223,6 +204,11 @@ class NodesCase(SharedNodes, Generic[N]):
         phone = Phone(address, node, extended)
         await self.until(lambda: phone.session.generation)
         return phone
+
+    async def ann_and_tv(self) -> tuple[N, N, Phone, Phone]:
+        """Two nodes, Ann's phone on one, and the television on the other."""
+        here, there = await self.start(), await self.start()
+        return here, there, await self.phone(ANN, here), await self.phone(TV, there)
 
     async def hears(self, phone: Phone, told: str) -> dict[str, Any]:
         """Wait until a device was told something; the frame."""

@@ -361,6 +361,7 @@ class World:
 
     def settle(self) -> None:
         """Do everything that is to be done just now."""
+        self._at_once = 0
         while self._soon or self.redis.messages:
             while self.redis.messages:
                 channel, message = self.redis.messages.popleft()
@@ -377,7 +378,6 @@ class World:
         while self.passed < end and not until():
             step = min(STEP, end - self.passed)
             self.passed += step
-            self._at_once = 0
             self._set_clock()
             for node in self.nodes:
                 node.clock.advance(step)

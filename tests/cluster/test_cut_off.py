@@ -18,8 +18,7 @@ class CutOffTests(SimulatedCase):
 
     async def test_for_a_moment(self) -> None:
         """A node that is back before its lease is over keeps its name, and nothing was noticed."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        _, there, ann, tv = await self.ann_and_tv()
         room = await self.talk(ann, tv)
         name = there.store.node
         await self.cut_off(there)
@@ -48,8 +47,7 @@ class CutOffTests(SimulatedCase):
 
     async def test_nobody_listens(self) -> None:
         """A call to a device whose node cannot be told fails within two seconds, and rings nobody later."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        _, there, ann, tv = await self.ann_and_tv()
         await self.cut_off(there)
         began = self.world.passed
         ann.calls(TV)
@@ -61,8 +59,7 @@ class CutOffTests(SimulatedCase):
 
     async def test_moved_while_cut_off(self) -> None:
         """A device that went from a node that is cut off to another is not called back by the return of the first."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, there, ann, tv = await self.ann_and_tv()
         room = await self.talk(ann, tv)
         await self.cut_off(there)
         moved = await self.phone(TV, here)
@@ -224,8 +221,7 @@ class GraceTests(SimulatedCase):
         """A node that is cut off for longer than lease and grace is dead to the others; on its return its
         devices are told which calls are over, and can be called again without connecting anew.
         """
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        _, there, ann, tv = await self.ann_and_tv()
         await self.talk(ann, tv)
         name = there.store.node
         there.wire.silence()
@@ -240,8 +236,7 @@ class GraceTests(SimulatedCase):
 
     async def test_taken_for_gone(self) -> None:
         """A device that left a node before that was cut off, and went elsewhere within the grace, keeps its call."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, there, ann, tv = await self.ann_and_tv()
         room = await self.talk(ann, tv)
         tv.goes()
         await self.pass_time(0.2)

@@ -14,8 +14,7 @@ class DeadNodesTests(SimulatedCase):
 
     async def test_back_on_another_node(self) -> None:
         """A device of the dead node that comes back elsewhere within the grace keeps its call."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, there, ann, tv = await self.ann_and_tv()
         room = await self.talk(ann, tv)
         there.die()
         back = await self.phone(TV, here)
@@ -59,8 +58,7 @@ class LostMessagesTests(SimulatedCase):
 
     async def test_gone_before_it_was_told(self) -> None:
         """A device that its node could not tell of something, and that is gone when it can, is told on its return."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, _, ann, tv = await self.ann_and_tv()
         ann.calls(TV)
         await self.hears(tv, "called")
         here.wire.deafen()
@@ -97,8 +95,7 @@ class LostMessagesTests(SimulatedCase):
 
     async def test_unreadable(self) -> None:
         """A message that cannot be read is as good as lost: what it may have been about is looked up."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        _, there, ann, tv = await self.ann_and_tv()
         channel = f"{self.prefix}node:{there.store.node}"
         for garbage in ("", "x", "\x91\x01", '{"type":"called"}'):
             self.assertEqual("1", self.server.cli("PUBLISH", channel, garbage))
@@ -111,8 +108,7 @@ class WallClockTests(ClusterCase):
 
     async def test_peer_is_told(self) -> None:
         """Who was in a call with a device of the dead node is told within the grace and five seconds."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        _, there, ann, tv = await self.ann_and_tv()
         await self.talk(ann, tv)
         died = reactor.seconds()
         await there.die()
@@ -137,9 +133,8 @@ class WallClockTests(ClusterCase):
         """However often the subscriptions are cut, every ring, answer and ending comes in the end."""
         self.server = self.own_server()
         self.know_the_run()
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
-        for _ in range(6):
+        *_, ann, tv = await self.ann_and_tv()
+        for _ in range(20):
             ann.frames.clear()
             tv.frames.clear()
             self.cut_subscriptions()
@@ -170,8 +165,7 @@ class RedisAwayTests(ClusterCase):
 
     async def with_a_call(self) -> tuple[Node, Node, Phone, Phone, str]:
         """Two nodes, and a call across them."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, there, ann, tv = await self.ann_and_tv()
         return here, there, ann, tv, await self.talk(ann, tv)
 
     async def calls_meanwhile(self, here: Node) -> None:
@@ -248,8 +242,7 @@ class RedisAwayTests(ClusterCase):
 
     async def test_no_ghost_rings(self) -> None:
         """A call that was placed when Redis stood still rings nobody after its caller was told that it failed."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, there, ann, tv = await self.ann_and_tv()
         self.server.stop()
         ann.calls(TV)
         await self.hears(ann, "call_failed:unavailable")
