@@ -75,7 +75,7 @@ class Life:
 
     def _kill(self, node: SimulatedNode) -> None:
         self._dead.append(node.store.node)
-        self._world.kill(node)
+        node.die()
         self._left = {phone: died for phone, died in self._left.items() if self._node_of[phone] is not node}
         for pair in list(self._talking):
             living = [phone for phone in pair if self._node_of[phone] is not node]

@@ -1,9 +1,13 @@
-"""Nodes with devices: real sessions, real room managers, a real Redis; only the sockets are the tests' own."""
+"""Nodes with devices: real sessions, real room managers, a real Redis; only the sockets are the tests' own.
+
+A test that is about a rule has its nodes in simulated time (:mod:`tests.cluster.simulated`), by the same words.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from abc import abstractmethod
+from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
@@ -35,11 +39,19 @@ BOUND = 5.0
 """Seconds after the grace in which those are told whose peer's node has died."""
 
 
-class Place(Protocol):
-    """What a device's connection needs of its node."""
+class AnyNode(Protocol):
+    """A node, in whatever time it is."""
 
     clock: Any
     rooms: RoomManager
+    wire: Any
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether it can be reached by other nodes."""
+
+
+N = TypeVar("N", bound=AnyNode)
 
 
 class Node:
@@ -51,7 +63,8 @@ class Node:
         self.wire = Wire(parse(RedisSettings(url=server.socket_url())).path)
         target = parse(RedisSettings(url=self.wire.url, prefix=prefix))
         self.member: Membership = open_shared(target, prefix, reactor, settings)
-        self.rooms = RoomManager(self.member.store, self.member.bus, reactor, settings, OPEN)
+        self.store = self.member.store
+        self.rooms = RoomManager(self.store, self.member.bus, reactor, settings, OPEN)
         self.member.start()
         self.rooms.start()
 
@@ -76,7 +89,7 @@ class Node:
 class Phone:
     """A device's connection to a node. It answers nothing by itself."""
 
-    def __init__(self, address: DeviceAddress, node: Place, extended: bool = False) -> None:
+    def __init__(self, address: DeviceAddress, node: AnyNode, extended: bool = False) -> None:
         self.address = address
         self.frames: list[dict[str, Any]] = []
         self.closed: list[int] = []
@@ -151,50 +164,51 @@ class Phone:
         return next(frame for frame in reversed(self.frames) if frame["type"] == kind)
 
 
-class ClusterCase(SharedNodes):
+class NodesCase(SharedNodes, Generic[N]):
     """A test with nodes and devices. Grace and ring time are short."""
 
     settings = CallSettings(ring_time=RING_TIME, grace=GRACE)
 
     def setUp(self) -> None:
-        """Begin with an empty cluster that is not new."""
+        """Begin with an empty cluster."""
         super().setUp()
-        self.know_the_run()
-        self.running: list[Node] = []
-        self.addCleanup(lambda: gatherResults([Deferred.fromCoroutine(node.stop()) for node in self.running]))
+        self.running: list[N] = []
 
-    def own_server(self) -> RedisServer:
-        """A server that no other test uses, which may be treated badly."""
-        server = RedisServer(self.flavour)
-        self.addCleanup(server.close)
-        return server
+    @abstractmethod
+    def new_node(self) -> N:
+        """A node that is about to join."""
 
+    @abstractmethod
     async def pass_time(self, seconds: float) -> None:
         """Let time pass in which nothing may happen."""
-        await deferLater(reactor, seconds)
 
-    async def start(self) -> Node:
+    async def start(self) -> N:
         """Start a node, which has joined."""
-        node = Node(self.server, self.prefix, self.settings)
+        node = self.new_node()
         self.running.append(node)
         await self.until(lambda: node.is_joined)
         return node
 
-    async def cut_off(self, node: Node) -> None:
+    async def cut_off(self, node: N) -> None:
         """Cut a node's wire; it knows."""
         node.wire.cut()
         await self.until(lambda: not node.is_joined)
 
-    async def let_back(self, node: Node) -> None:
+    async def let_back(self, node: N) -> None:
         """Heal a node's wire; it is back."""
         node.wire.heal()
         await self.until(lambda: node.is_joined)
 
-    async def phone(self, address: DeviceAddress, node: Node, extended: bool = False) -> Phone:
+    async def phone(self, address: DeviceAddress, node: N, extended: bool = False) -> Phone:
         """Connect a device, which may speak ``callnet.v2``."""
         phone = Phone(address, node, extended)
         await self.until(lambda: phone.session.generation)
         return phone
+
+    async def ann_and_tv(self) -> tuple[N, N, Phone, Phone]:
+        """Two nodes, Ann's phone on one, and the television on the other."""
+        here, there = await self.start(), await self.start()
+        return here, there, await self.phone(ANN, here), await self.phone(TV, there)
 
     async def hears(self, phone: Phone, told: str) -> dict[str, Any]:
         """Wait until a device was told something; the frame."""
@@ -208,3 +222,27 @@ class ClusterCase(SharedNodes):
         callee.accepts()
         frame = await self.hears(caller, "call_success")
         return str(frame["room_id"])
+
+
+class ClusterCase(NodesCase[Node]):
+    """A test on the wall clock: it is about connections, or about what happens at the same time."""
+
+    def setUp(self) -> None:
+        """Begin with one that is not new."""
+        super().setUp()
+        self.know_the_run()
+        self.addCleanup(lambda: gatherResults([Deferred.fromCoroutine(node.stop()) for node in self.running]))
+
+    def own_server(self) -> RedisServer:
+        """A server that no other test uses, which may be treated badly."""
+        server = RedisServer(self.flavour)
+        self.addCleanup(server.close)
+        return server
+
+    def new_node(self) -> Node:
+        """See :meth:`NodesCase.new_node`."""
+        return Node(self.server, self.prefix, self.settings)
+
+    async def pass_time(self, seconds: float) -> None:
+        """See :meth:`NodesCase.pass_time`."""
+        await deferLater(reactor, seconds)

@@ -87,7 +87,7 @@ class Crowd:
         """Kill nodes; seconds until each of those was told who were in calls with devices of theirs, in order."""
         died = self.world.passed
         for node in dead:
-            self.world.kill(node)
+            node.die()
         told: dict[Phone, float] = {}
 
         def all_told() -> bool:

@@ -10,7 +10,7 @@ from zope.interface import implementer
 from callnet.calls.page import PageSession
 from callnet.interfaces import IPeer
 from callnet.operations.ice_servers import IceServers
-from tests.cluster.case import Place
+from tests.cluster.case import AnyNode
 from tests.support.unlimited import NO_SERVERS
 
 
@@ -18,7 +18,7 @@ from tests.support.unlimited import NO_SERVERS
 class Page:
     """A page that comes to a room. ``number`` tells it from the others there."""
 
-    def __init__(self, node: Place, room: str, number: int, ice: IceServers = NO_SERVERS) -> None:
+    def __init__(self, node: AnyNode, room: str, number: int, ice: IceServers = NO_SERVERS) -> None:
         self.frames: list[dict[str, Any]] = []
         self._session = PageSession(node.rooms, self, ice, None)
         self._key = f"{number:032x}"

@@ -9,31 +9,37 @@ from __future__ import annotations
 import secrets
 import socket
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final
+from collections import Counter, defaultdict, deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Final, TypeVar
 
 from hiredis import PushNotification, Reader
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import Clock
 
 from callnet.calls.rooms import RoomManager
 from callnet.cluster import scripts
 from callnet.cluster.codec import decode_view
 from callnet.cluster.copies import Copies
-from callnet.cluster.member import Member
+from callnet.cluster.ended import EndedAnywhere
+from callnet.cluster.member import Member, channel_of
 from callnet.cluster.over_redis import NAME_BYTES
-from callnet.cluster.redis import Scripts
+from callnet.cluster.redis import REPLY_TIME, Scripts
 from callnet.cluster.redis_line import pack
 from callnet.cluster.shared import SharedBus, SharedCallStore
+from callnet.cluster.shared_limits import SharedLimits
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
+from callnet.interfaces import EVERY_NODE
 from callnet.model import DeviceAddress
 from callnet.records import Records
 from harness.redis_server import RedisServer
-from tests.cluster.case import Phone
+from tests.cluster.case import NodesCase, Phone
 from tests.support.plain_preferences import OPEN
+from tests.support.shared_nodes import PATIENCE
+
+T = TypeVar("T")
 
 STEP: Final = 0.25
 """Seconds by which time passes at once."""
@@ -41,6 +47,10 @@ STEP: Final = 0.25
 
 _STANDS_STILL: Final = 0.02
 """Seconds that time may pass by itself at most."""
+_AT_ONCE: Final = 20_000
+"""So often nodes may have something to do at once; more often is for ever."""
+_MOMENT: Final = 0.05
+"""Seconds that a test waits for anything at least, so that nothing that it does after something else is as late."""
 
 
 class BlockingRedis:
@@ -125,18 +135,26 @@ class NodeClock(Clock):
         return super().callLater(delay, callable, *args, **kw)
 
 
-class _Line:
-    """The two connections of a node."""
+class SimulatedWire:
+    """The two connections of a node, which are made and lost together; see :class:`tests.cluster.wire.Wire`."""
 
     def __init__(self, world: World, clock: Clock) -> None:
         self._world = world
         self._clock = clock
-        self._channel = b""
+        self._channel = ""
+        self._listens = self._is_deaf = self._is_silent = False
+        self._unanswered: dict[Deferred[Any], None] = {}
+        self._held: list[tuple[Deferred[Any], str, Sequence[bytes]]] = []
+        """What the node has asked since this is silent,"""
+        self._held_back: list[bytes] = []
+        """and what was published for it."""
         self.up = False
         self.answers_after = 0.0
         self.connected: Callable[[str], None] = lambda _: None
         self.received: Callable[[bytes], None] = lambda _: None
+        self.lost: Callable[[], None] = lambda: None
         self.subscribed: Callable[[], None] = lambda: None
+        self.unsubscribed: Callable[[], None] = lambda: None
 
     # The link
 
@@ -145,35 +163,111 @@ class _Line:
         if channel:
             self.follow(channel)
         else:
-            self.up = True
-            self.connected(self._world.run_id)
+            self._connect()
 
     def run(self, script: str, *args: bytes) -> Deferred[Any]:
         """Run a script."""
         if not self.up:
-            return fail(Unavailable("the node is dead"))
-        answer = self._world.run(script, args)
-        return deferLater(self._clock, self.answers_after, lambda: answer) if self.answers_after else succeed(answer)
+            return fail(Unavailable("Redis cannot be reached"))
+        if not (self._is_silent or self.answers_after):
+            return succeed(self._world.run(script, args))
+        answer: Deferred[Any] = Deferred()
+        self._unanswered[answer] = None
+        if self._is_silent:
+            self._held.append((answer, script, args))
+            self._clock.callLater(REPLY_TIME, self._give_up, answer)
+        else:
+            self._clock.callLater(self.answers_after, self._answer, answer, self._world.run(script, args))
+        return answer
 
     def drop(self) -> None:
         """Nothing is ever wrong with it."""
         raise AssertionError("a node gave its connection up")
 
+    def _connect(self) -> None:
+        if not self.up:
+            self.up = True
+            self.connected(self._world.run_id)
+
+    def _answer(self, answer: Deferred[Any], result: object) -> None:
+        if answer in self._unanswered:
+            del self._unanswered[answer]
+            answer.callback(result)
+
+    def _give_up(self, answer: Deferred[Any]) -> None:
+        if answer in self._unanswered:
+            self._lose()
+
+    def _lose(self) -> None:
+        if self.up:
+            self.up = False
+            self._listen_no_more()
+            self.lost()
+            unanswered, self._unanswered = self._unanswered, {}
+            for answer in unanswered:
+                answer.errback(Unavailable("Redis cannot be reached"))
+
     # The subscription
 
     def follow(self, channel: str) -> None:
-        """Listen to a channel."""
-        self._world.listen(self._channel, None)
-        self._channel = channel.encode()
-        self._world.listen(self._channel, self.received)
-        self.subscribed()
+        """Listen to a channel, and no longer to another."""
+        self._world.listen_no_more(self, self._channel)
+        self._channel = channel
+        if not self._is_deaf:
+            self._world.listen(self, channel)
+            self._listens = True
+            self.subscribed()
 
-    # Both
+    def receive(self, message: bytes) -> None:
+        """Take what was published."""
+        if self._is_silent:
+            self._held_back.append(message)
+        elif self._listens:
+            self.received(message)
+
+    def _listen_no_more(self) -> None:
+        self._listens = False
+        self._held_back.clear()
+        if not self._is_silent:  # else Redis does not know
+            self._world.listen_no_more(self, self._channel)
+        self.unsubscribed()
+
+    # What a test does
+
+    def cut(self) -> None:
+        """Break both, with what they held back."""
+        self._is_silent = False
+        self._held.clear()
+        self._lose()
+        self._world.listen_no_more(self, self._channel)
+
+    def deafen(self) -> None:
+        """Break the one on which the node listens."""
+        self._is_deaf = True
+        self._listen_no_more()
+
+    def silence(self) -> None:
+        """Carry nothing any more, in either direction; the node finds out when it has asked something."""
+        self._is_silent = True
+
+    def heal(self) -> None:
+        """Carry again. What was said meanwhile comes late, though nobody waits for the answer any more."""
+        was_deaf = self._is_deaf
+        self._is_deaf = self._is_silent = False
+        held, self._held = self._held, []
+        held_back, self._held_back = self._held_back, []
+        for answer, result in [(answer, self._world.run(script, args)) for answer, script, args in held]:
+            self._answer(answer, result)
+        for message in held_back:
+            self.receive(message)
+        if was_deaf and self.up:
+            self.follow(self._channel)
+        self._connect()
 
     def stop(self) -> Deferred[None]:
         """End."""
         self.up = False
-        self._world.listen(self._channel, None)
+        self._world.listen_no_more(self, self._channel)
         return succeed(None)
 
 
@@ -182,36 +276,42 @@ class SimulatedNode:
 
     def __init__(self, world: World, ahead: float) -> None:
         name: Final = secrets.token_hex(NAME_BYTES)
+        self._world = world
         self.clock = NodeClock(lambda: world.soon(self))
         self.clock.advance(ahead)
         self.copies = Copies(lambda node: node.rpartition(".")[0] == name)
-        self._line = line = _Line(world, self.clock)
-        bus = SharedBus(self.copies)
+        self.wire = wire = SimulatedWire(world, self.clock)
+        self.bus = bus = SharedBus(self.copies)
 
-        def link(connected: Callable[[str], None], _lost: Callable[[], None]) -> _Line:
-            line.connected = connected
-            return line
+        def link(connected: Callable[[str], None], lost: Callable[[], None]) -> SimulatedWire:
+            wire.connected, wire.lost = connected, lost
+            return wire
 
-        def subscription(subscribed: Callable[[], None], _lost: Callable[[], None]) -> _Line:
-            line.received, line.subscribed = bus.received, subscribed
-            return line
+        def subscription(subscribed: Callable[[], None], lost: Callable[[], None]) -> SimulatedWire:
+            wire.received, wire.subscribed, wire.unsubscribed = bus.received, subscribed, lost
+            return wire
 
         self.member = Member(
             link, subscription, world.prefix, self.copies, self.clock, world.settings, bus.deliver, name
         )
         bus.go_by(self.member)
         self.store = SharedCallStore(self.member, self.copies, bus)
+        self.ended = EndedAnywhere(self.member, self.store.ended)
+        self.limits = SharedLimits(self.member, self.clock)
+        """Other nodes hear of them when a test has started this."""
         self.rooms = RoomManager(self.store, bus, self.clock, world.settings, OPEN)
         self.member.start()
         self.rooms.start()
 
-    def slow_down(self, seconds: float) -> None:
-        """Let every answer of Redis take so long from now on."""
-        self._line.answers_after = seconds
+    @property
+    def is_joined(self) -> bool:
+        """Whether it can be reached by other nodes."""
+        return self.member.why_away() is None
 
     def die(self) -> None:
-        """End as a process does that is killed."""
-        self._line.stop()
+        """End as a process does that is killed: its time stands still."""
+        self._world.nodes.remove(self)
+        self.wire.stop()
 
 
 class World:
@@ -224,10 +324,8 @@ class World:
         self.prefix: Final = prefix
         self.settings: Final = settings
         self.nodes: Final[list[SimulatedNode]] = []
-        self.redis: Final = BlockingRedis(server)
-        [self.run_id] = [
-            line[7:] for line in self.redis.ask(b"INFO", b"server").decode().splitlines() if line.startswith("run_id:")
-        ]
+        self._server = server
+        self.redis = BlockingRedis(server)
         self.round_trips: Final[Counter[str]] = Counter()
         """Scripts that nodes ran, by name."""
         self.records_read = 0
@@ -236,9 +334,17 @@ class World:
         self._began = time.time()
         self._set_at = 0.0
         self._soon: dict[SimulatedNode, None] = {}
-        self._receivers: dict[bytes, Callable[[bytes], None]] = {}
+        self._at_once = 0
+        self._everyone = channel_of(prefix, EVERY_NODE).encode()
+        self._listeners: defaultdict[bytes, dict[SimulatedWire, None]] = defaultdict(dict)
         self._set_clock()
         self.redis.ask(b"HSET", f"{prefix}meta".encode(), b"run", self.run_id.encode())
+
+    @property
+    def run_id(self) -> str:
+        """By what nodes know this run of Redis."""
+        info: list[str] = self.redis.ask(b"INFO", b"server").decode().splitlines()
+        return next(line[7:] for line in info if line.startswith("run_id:"))
 
     def start(self, count: int, ahead: Callable[[], float] = lambda: 0.0) -> Sequence[SimulatedNode]:
         """Start nodes, which have joined then."""
@@ -255,29 +361,36 @@ class World:
 
     def settle(self) -> None:
         """Do everything that is to be done just now."""
+        self._at_once = 0
         while self._soon or self.redis.messages:
             while self.redis.messages:
                 channel, message = self.redis.messages.popleft()
-                if channel in self._receivers:
-                    self._receivers[channel](message)
+                for wire in list(self._listeners[channel]):
+                    wire.receive(message)
             soon, self._soon = self._soon, {}
             for node in soon:
                 node.clock.advance(0)
 
     def pass_time(self, seconds: float, until: Callable[[], object] = lambda: False) -> None:
         """Let time pass for the nodes that are alive, or until something is so."""
+        self.settle()
         end = self.passed + seconds
         while self.passed < end and not until():
-            self.passed += STEP
+            step = min(STEP, end - self.passed)
+            self.passed += step
             self._set_clock()
             for node in self.nodes:
-                node.clock.advance(STEP)
+                node.clock.advance(step)
                 self.settle()
 
-    def kill(self, node: SimulatedNode) -> None:
-        """Kill a node."""
-        node.die()
-        self.nodes.remove(node)
+    def restart_redis(self) -> None:
+        """Have Redis be there again, empty; nodes lose it, and reach it when their wires are healed."""
+        for node in self.nodes:
+            node.wire.cut()
+        self.redis.close()
+        self._server.restart()
+        self.redis = BlockingRedis(self._server)
+        self._set_clock()
 
     def close(self) -> None:
         """End it all at once."""
@@ -294,6 +407,9 @@ class World:
     def soon(self, node: SimulatedNode) -> None:
         """Take note that a node has something to do."""
         self._soon[node] = None
+        self._at_once += 1
+        if self._at_once > _AT_ONCE:
+            raise AssertionError("the nodes are never done")
 
     def run(self, script: str, args: Sequence[bytes]) -> Any:
         """Run a script for a node."""
@@ -305,13 +421,53 @@ class World:
             self.records_read += sum(map(_count, map(decode_view, answer)))
         return answer
 
-    def listen(self, channel: bytes, receiver: Callable[[bytes], None] | None) -> None:
-        """Have a node listen to a channel, or no more."""
-        if receiver is not None:
-            self._receivers[channel] = receiver
-        elif self._receivers.pop(channel, None) is None:
-            return
-        self.redis.follow(channel, receiver is not None)
+    def listen(self, wire: SimulatedWire, channel: str) -> None:
+        """Have a wire listen to the channel of its node, and to that of all nodes."""
+        for name in (channel.encode(), self._everyone):
+            if not self._listeners[name]:
+                self.redis.follow(name)
+            self._listeners[name][wire] = None
+
+    def listen_no_more(self, wire: SimulatedWire, channel: str) -> None:
+        """Have it listen to them no more, if it does."""
+        for name in (channel.encode(), self._everyone):
+            if self._listeners[name].pop(wire, True) is None and not self._listeners[name]:
+                self.redis.follow(name, listens=False)
+
+
+class SimulatedCase(NodesCase[SimulatedNode]):
+    """A test in simulated time, which passes while the test waits for something."""
+
+    def setUp(self) -> None:
+        """Begin with a world in which there is nothing."""
+        super().setUp()
+        self.world = World(self.server, self.prefix, self.settings)
+        self.addCleanup(self.world.close)
+
+    def new_node(self) -> SimulatedNode:
+        """See :meth:`NodesCase.new_node`."""
+        [node] = self.world.start(1)
+        return node
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until something is so."""
+        self.world.pass_time(_MOMENT)
+        self.world.pass_time(PATIENCE, condition)
+        self.assertTrue(condition(), "this takes too long")
+
+    async def pass_time(self, seconds: float) -> None:
+        """See :meth:`NodesCase.pass_time`."""
+        self.world.pass_time(seconds)
+
+    async def result_of(self, question: Awaitable[T]) -> T:
+        """Wait for a node's answer."""
+        answer = Deferred.fromCoroutine(_ask(question))
+        await self.until(lambda: answer.called)
+        return await answer
+
+
+async def _ask(question: Awaitable[T]) -> T:
+    return await question
 
 
 def _count(records: Records) -> int:

@@ -21,7 +21,7 @@ from callnet.cluster.redis import Scripts
 from callnet.model import DeviceAddress
 from callnet.records import DeviceRecord
 from harness.redis_server import Flavour, shared
-from tests.cluster.case import ANN, TV, ClusterCase, Phone
+from tests.cluster.case import ClusterCase, Phone
 from tests.cluster.costs import AT_ONCE, MANY, Cost, bytes_held, costs, table
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "scaling.md"
@@ -173,8 +173,7 @@ class RealNodesTests(ClusterCase):
 
     async def test_call(self) -> None:
         """A whole call across nodes is one read and three commits, and these publish all that is published."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        *_, ann, tv = await self.ann_and_tv()
         monitor = self.monitor()
         tv.hangs_up(await self.talk(ann, tv))
         await self.hears(ann, "calling_be_hangup:hangup")

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from callnet.cluster.codec import encode
-from callnet.cluster.shared import SharedBus
 from callnet.config import CallSettings
 from callnet.model import CloseCode, DeviceAddress, RoomId
 from callnet.records import Displaced
-from tests.cluster.case import ANN, CAROL, GRACE, PAD, RING_TIME, TV, ClusterCase, Node
+from tests.cluster.case import ANN, CAROL, GRACE, PAD, RING_TIME, TV
 from tests.cluster.page import Page
-from tests.support.shared_nodes import reactor
+from tests.cluster.simulated import SimulatedCase, SimulatedNode
 
 
-class CutOffTests(ClusterCase):
+class CutOffTests(SimulatedCase):
     """The wire of one node is cut, and healed long before the grace of anybody who left is over."""
 
     settings = CallSettings(ring_time=RING_TIME, grace=60.0)
 
     async def test_for_a_moment(self) -> None:
         """A node that is back before its lease is over keeps its name, and nothing was noticed."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        _, there, ann, tv = await self.ann_and_tv()
         room = await self.talk(ann, tv)
-        name = there.member.store.node
+        name = there.store.node
         await self.cut_off(there)
         await self.let_back(there)
-        self.assertEqual(name, there.member.store.node)
+        self.assertEqual(name, there.store.node)
         ann.hangs_up(room)
         await self.hears(tv, "calling_be_hangup:hangup")
 
@@ -49,21 +47,19 @@ class CutOffTests(ClusterCase):
 
     async def test_nobody_listens(self) -> None:
         """A call to a device whose node cannot be told fails within two seconds, and rings nobody later."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        _, there, ann, tv = await self.ann_and_tv()
         await self.cut_off(there)
-        began = reactor.seconds()
+        began = self.world.passed
         ann.calls(TV)
         await self.hears(ann, "call_failed:unavailable")
-        self.assertLess(reactor.seconds() - began, 2.0)
+        self.assertLess(self.world.passed - began, 2.0)
         await self.let_back(there)
         await self.pass_time(0.5)
         self.assertNotEqual("called", (tv.told or [""])[-1])
 
     async def test_moved_while_cut_off(self) -> None:
         """A device that went from a node that is cut off to another is not called back by the return of the first."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, there, ann, tv = await self.ann_and_tv()
         room = await self.talk(ann, tv)
         await self.cut_off(there)
         moved = await self.phone(TV, here)
@@ -131,14 +127,12 @@ class CutOffTests(ClusterCase):
         ann.goes()
         tv.refuses()
         moved = await self.phone(ANN, here)
-        displaced = Displaced(ANN, there.member.store.node, moved.session.generation)
-        bus = there.member.bus
-        assert isinstance(bus, SharedBus)
-        bus.received(encode([displaced]))
+        displaced = Displaced(ANN, there.store.node, moved.session.generation)
+        there.bus.received(encode([displaced]))
         there.wire.heal()
         await self.hears(moved, "call_refuse:refused")
 
-    async def accepted_in_vain(self, there: Node) -> None:
+    async def accepted_in_vain(self, there: SimulatedNode) -> None:
         """A device accepts just when its node is cut off, and leaves; another one, there too, is faster. The store has
         lost what it was told last.
         """
@@ -220,31 +214,29 @@ class CutOffTests(ClusterCase):
         await self.hears(moved, "calling_be_hangup:answered_elsewhere")
 
 
-class GraceTests(ClusterCase):
+class GraceTests(SimulatedCase):
     """The wire of one node is cut until the grace of a device, or of the node, is over."""
 
     async def test_for_too_long(self) -> None:
         """A node that is cut off for longer than lease and grace is dead to the others; on its return its
         devices are told which calls are over, and can be called again without connecting anew.
         """
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        _, there, ann, tv = await self.ann_and_tv()
         await self.talk(ann, tv)
-        name = there.member.store.node
+        name = there.store.node
         there.wire.silence()
         await self.hears(ann, "calling_be_hangup:connection_lost")
         self.assertEqual(["called"], tv.told)
         there.wire.heal()
         await self.hears(tv, "calling_be_hangup:connection_lost")
-        self.assertNotEqual(name, there.member.store.node)
+        self.assertNotEqual(name, there.store.node)
         self.assertEqual([], tv.closed)
         ann.calls(TV)
         await self.until(lambda: tv.told[-1] == "called")
 
     async def test_taken_for_gone(self) -> None:
         """A device that left a node before that was cut off, and went elsewhere within the grace, keeps its call."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, there, ann, tv = await self.ann_and_tv()
         room = await self.talk(ann, tv)
         tv.goes()
         await self.pass_time(0.2)
@@ -258,19 +250,17 @@ class GraceTests(ClusterCase):
         await self.hears(moved, "calling_be_hangup:hangup")
 
 
-class NewNameTests(ClusterCase):
+class NewNameTests(SimulatedCase):
     """A node that was taken for dead goes by a new name, and whoever comes before it has noticed is known by that."""
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         """Begin with two nodes."""
         super().setUp()
-        self.server = self.own_server()
-        self.know_the_run()
         self.here, self.there = await self.start(), await self.start()
 
     def take_for_dead(self) -> str:
         """Let a node be dead to the others; its name."""
-        name = self.here.member.store.node
+        name = self.here.store.node
         self.server.cli("ZREM", f"{self.prefix}nodes", name)
         return name
 
@@ -278,9 +268,9 @@ class NewNameTests(ClusterCase):
         """A device."""
         old = self.take_for_dead()
         await self.phone(TV, self.here)
-        new = self.here.member.store.node
+        new = self.here.store.node
         self.assertNotEqual(old, new)
-        records = await self.there.member.store.read([TV.phone], ())
+        records = await self.result_of(self.there.store.read([TV.phone], ()))
         self.assertEqual([(True, new)], [(one.connected, one.node) for one in records.devices[TV.phone].values()])
 
     async def test_page(self) -> None:
@@ -290,7 +280,7 @@ class NewNameTests(ClusterCase):
         page = Page(self.here, room, 1)
         page.joins()
         await self.until(lambda: page.states == ["waiting"])
-        new = self.here.member.store.node
+        new = self.here.store.node
         self.assertNotEqual(old, new)
-        records = await self.there.member.store.read((), [RoomId(room)], fresh=True)
+        records = await self.result_of(self.there.store.read((), [RoomId(room)], fresh=True))
         self.assertEqual([new], [seat.node for seat in records.seats[RoomId(room)].seats if seat is not None])

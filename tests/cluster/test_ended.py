@@ -7,10 +7,11 @@ from twisted.logger import capturedLogs
 from callnet.cluster.ended import KEPT_MAX
 from callnet.model import Reason, RoomId
 from callnet.records import CallRecord, CallState
-from tests.cluster.case import ANN, TV, ClusterCase, Node
+from tests.cluster.case import ANN, TV
+from tests.cluster.simulated import SimulatedCase, SimulatedNode
 
 
-class EndedTests(ClusterCase):
+class EndedTests(SimulatedCase):
     """Ann calls the television, on another node."""
 
     async def ended_call(self) -> str:
@@ -29,9 +30,9 @@ class EndedTests(ClusterCase):
         self.tv.frames.clear()
         return room
 
-    async def taken(self, node: Node, most: int = 10) -> list[str]:
+    async def taken(self, node: SimulatedNode, most: int = 10) -> list[str]:
         """The rooms of the calls that a node is handed out."""
-        return [one.call.room for one in await node.member.ended.take(most)]
+        return [one.call.room for one in await self.result_of(node.ended.take(most))]
 
     def do(self, script: str) -> str:
         """Have a script do something to the key that keeps them."""
@@ -40,21 +41,21 @@ class EndedTests(ClusterCase):
     async def test_once(self) -> None:
         """A call is handed to one node, whole, and to no other; when it is done with it is gone."""
         room = await self.ended_call()
-        ended = await self.there.member.ended.take(10)
+        ended = await self.result_of(self.there.ended.take(10))
         self.assertEqual([], await self.taken(self.here))
         [one] = ended
         self.assertEqual((room, CallState.OVER, Reason.HANGUP), (one.call.room, one.call.state, one.call.reason))
         self.assertEqual((ANN, TV), (one.call.caller, one.call.callee))
-        await self.there.member.ended.done(ended)
+        await self.result_of(self.there.ended.done(ended))
         self.assertEqual("0", self.do("return redis.call('EXISTS', KEYS[1])"))
 
     async def test_never_written_down(self) -> None:
         """If whoever was handed it does not write it down, it is another's after a while."""
         room = await self.ended_call()
         await self.taken(self.here)
-        await self.here.die()
+        self.here.die()
         handed_out_until = float(self.do("return redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]"))
-        self.assertTrue(20 < handed_out_until - self.there.member.store.now() <= 30)
+        self.assertTrue(20 < handed_out_until - self.there.store.now() <= 30)
         self.do("redis.call('ZADD', KEYS[1], 0, redis.call('ZRANGE', KEYS[1], 0, 0)[1])")
         self.assertEqual([room], await self.taken(self.there))
 
@@ -67,13 +68,13 @@ class EndedTests(ClusterCase):
     async def test_too_many(self) -> None:
         """Of too many the oldest are dropped, one node counts them, and the log says so."""
         rooms = [await self.ended_call(), *[await self.another() for _ in range(3)]]
-        handed_out = self.here.member.store.now() + 30
+        handed_out = self.here.store.now() + 30
         self.do(f"for i = 1, {KEPT_MAX - 2} do redis.call('ZADD', KEYS[1], {handed_out}, i) end")
         with capturedLogs() as events:
             self.assertEqual(rooms[2:], await self.taken(self.here))
         self.assertEqual(1, len([event for event in events if "the history loses" in str(event["log_format"])]))
         self.assertEqual([], await self.taken(self.there))
-        self.assertEqual((2, 0), (self.here.member.ended.dropped, self.there.member.ended.dropped))
+        self.assertEqual((2, 0), (self.here.ended.dropped, self.there.ended.dropped))
         self.assertEqual(str(KEPT_MAX), self.do("return redis.call('ZCARD', KEYS[1])"))
 
     async def test_unreached(self) -> None:
@@ -82,11 +83,11 @@ class EndedTests(ClusterCase):
         ann = await self.phone(ANN, here)
         ann.calls(TV)
         await self.hears(ann, "call_failed:offline")
-        [one] = await here.member.ended.take(10)
+        [one] = await self.result_of(here.ended.take(10))
         self.assertEqual((ANN, TV, Reason.OFFLINE), (one.call.caller, one.call.asked, one.call.reason))
-        self.assertEqual([one], await here.member.ended.take(10))
-        await here.member.ended.done([one])
-        self.assertEqual([], await here.member.ended.take(10))
+        self.assertEqual([one], await self.result_of(here.ended.take(10)))
+        await self.result_of(here.ended.done([one]))
+        self.assertEqual([], await self.result_of(here.ended.take(10)))
 
     async def test_apart(self) -> None:
         """A call that ended while its node was apart is not lost, however long that was; it may be there twice."""
@@ -97,9 +98,9 @@ class EndedTests(ClusterCase):
         await self.cut_off(node)
         self.tv.hangs_up(room)
         await self.hears(self.ann, "calling_be_hangup:hangup")
-        ended = await node.member.ended.take(10)
+        ended = await self.result_of(node.ended.take(10))
         self.assertEqual([room], [one.call.room for one in ended])
-        await node.member.ended.done(ended)
+        await self.result_of(node.ended.done(ended))
         await self.let_back(node)
         self.assertEqual({room}, set(await self.taken(node)))
 
@@ -109,7 +110,7 @@ class EndedTests(ClusterCase):
         rooms = [RoomId(f"{number:032x}") for number in range(3)]
         unreached = [CallRecord(one, 0, CallState.OVER, ANN, TV, (), (), 1.0, None) for one in rooms]
         for call in unreached:
-            self.here.member.store.failed(call)
+            self.here.store.failed(call)
         self.assertEqual(rooms[:2], await self.taken(self.here, 2))
         self.assertEqual([*rooms, room], await self.taken(self.here, 4))
 

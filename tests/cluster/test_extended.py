@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from callnet.calls import presence
+from callnet.calls.presence import EVERYBODY_EVERY
 from callnet.config import CallSettings
-from tests.cluster.case import ANN, PAD, RING_TIME, TV, ClusterCase, Node, Phone
+from tests.cluster.case import ANN, PAD, RING_TIME, TV, Phone
+from tests.cluster.simulated import SimulatedCase, SimulatedNode
 from tests.support.extended_case import Lists
 
 
-class ExtendedCase(ClusterCase):
+class ExtendedCase(SimulatedCase):
     """Ann and the television are extended, and on two nodes."""
 
     async def two(self) -> tuple[Phone, Phone]:
@@ -90,7 +91,7 @@ class ExtendedTests(ExtendedCase):
 class PresenceTests(ExtendedCase):
     """Ann lists the phone of the television."""
 
-    async def start(self) -> Node:
+    async def start(self) -> SimulatedNode:
         """Start a node that knows it."""
         node = await super().start()
         lists = node.rooms.extensions.company = Lists()
@@ -112,10 +113,10 @@ class PresenceTests(ExtendedCase):
 
     async def test_killed_node(self) -> None:
         """So is one whose node has died."""
-        self.patch(presence, "EVERYBODY_EVERY", 3.0)
         ann, _ = await self.two()
         await self.shown(ann, True)
-        await self.there.die()
+        self.there.die()
+        await self.pass_time(EVERYBODY_EVERY)
         await self.shown(ann, True, False)
 
 
@@ -128,7 +129,7 @@ class KilledNodeTests(ExtendedCase):
         """The other party is told that its peer has lost its socket, and that it is back."""
         ann, tv = await self.two()
         await self.talk(ann, tv)
-        await self.there.die()
+        self.there.die()
         await self.peer_state(ann, "reconnecting")
         await self.phone(TV, self.here, extended=True)
         await self.peer_state(ann, "back")

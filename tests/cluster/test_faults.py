@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tests.cluster.case import ANN, BOUND, CAROL, GRACE, TV, ClusterCase, Node, Phone
+from tests.cluster.simulated import SimulatedCase
 from tests.support.shared_nodes import reactor
 
 CAROL_TV = CAROL._replace(device_id="tv")
 
 
-class DeadNodesTests(ClusterCase):
+class DeadNodesTests(SimulatedCase):
     """A node is killed: its calls are kept for those who come back, and ended for the others."""
-
-    async def test_peer_is_told(self) -> None:
-        """Who was in a call with a device of the dead node is told within the grace and five seconds."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
-        await self.talk(ann, tv)
-        died = reactor.seconds()
-        await there.die()
-        await self.hears(ann, "calling_be_hangup:connection_lost")
-        took = reactor.seconds() - died
-        self.assertGreater(took, GRACE - 1)
-        self.assertLess(took, GRACE + BOUND)
 
     async def test_back_on_another_node(self) -> None:
         """A device of the dead node that comes back elsewhere within the grace keeps its call."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, there, ann, tv = await self.ann_and_tv()
         room = await self.talk(ann, tv)
-        await there.die()
+        there.die()
         back = await self.phone(TV, here)
         carol = await self.phone(CAROL, here)
         carol.calls(TV)
@@ -45,8 +31,8 @@ class DeadNodesTests(ClusterCase):
         here, there = await self.start(), await self.start()
         ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
         await self.talk(ann, tv)
-        dead = there.member.store.node
-        await there.die()
+        dead = there.store.node
+        there.die()
         carol = await self.phone(CAROL, here)
         await self.until(lambda: f"n:{dead}" not in self.keys())
         carol.calls(TV)
@@ -62,51 +48,17 @@ class DeadNodesTests(ClusterCase):
         ann, tv = await self.phone(ANN, there), await self.phone(TV, here)
         ann.calls(TV)
         await self.hears(tv, "called")
-        await there.die()
+        there.die()
         await self.until(lambda: len(tv.told) > 1)
         self.assertIn(tv.told[1], ("calling_be_hangup:cancelled", "calling_be_hangup:no_answer"))
 
-    async def test_all_in_order(self) -> None:
-        """A node that stops in order leaves nothing for the others to find out."""
-        here, there = await self.start(), await self.start()
-        tv = await self.phone(TV, there)
-        carol = await self.phone(CAROL, here)
-        tv.goes()
-        await there.stop()
-        self.running.remove(there)
-        carol.calls(TV)
-        await self.hears(carol, "call_failed:offline")
-        self.assertEqual("1", self.server.cli("ZCARD", f"{self.prefix}nodes"))
 
-
-class LostMessagesTests(ClusterCase):
+class LostMessagesTests(SimulatedCase):
     """A message that was published and did not come is no loss: the records are read again."""
-
-    async def test_subscriber_is_killed(self) -> None:
-        """However often the subscriptions are cut, every ring, answer and ending comes in the end."""
-        self.server = self.own_server()
-        self.know_the_run()
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
-        for _ in range(20):
-            ann.frames.clear()
-            tv.frames.clear()
-            self.cut_subscriptions()
-            ann.calls(TV)
-            await self.hears(tv, "called")
-            self.cut_subscriptions()
-            tv.accepts()
-            self.cut_subscriptions()
-            room = (await self.hears(ann, "call_success"))["room_id"]
-            tv.hangs_up(room)
-            self.cut_subscriptions()
-            await self.hears(ann, "calling_be_hangup:hangup")
-            self.assertEqual(["called"], tv.told)
 
     async def test_gone_before_it_was_told(self) -> None:
         """A device that its node could not tell of something, and that is gone when it can, is told on its return."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, _, ann, tv = await self.ann_and_tv()
         ann.calls(TV)
         await self.hears(tv, "called")
         here.wire.deafen()
@@ -125,19 +77,16 @@ class LostMessagesTests(ClusterCase):
         here, there = await self.start(), await self.start()
         ann, tv = await self.phone(ANN, here), await self.phone(TV, here)
         for node in (here, there):
-            node.wire.cut()
-        await self.until(lambda: not (here.is_joined or there.is_joined))
+            await self.cut_off(node)
         room = await self.talk(ann, tv)
         ann.goes()
         ann = await self.phone(ANN, there)
         tv.hangs_up(room)
-        await self.pass_time(0.1)
         await self.let_back(here)
-        member: Any = there.member.store._member  # type: ignore[attr-defined]
+        there.wire.answers_after = 0.1
         there.wire.heal()
-        while not member._link.up:
-            await self.pass_time(0)
-        self.assertFalse(member.joined)
+        self.assertTrue(there.wire.up)
+        self.assertFalse(there.is_joined)
         ann.goes()
         await self.until(lambda: there.is_joined)
         self.assertEqual([], ann.told)
@@ -146,13 +95,59 @@ class LostMessagesTests(ClusterCase):
 
     async def test_unreadable(self) -> None:
         """A message that cannot be read is as good as lost: what it may have been about is looked up."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
-        channel = f"{self.prefix}node:{there.member.store.node}"
+        _, there, ann, tv = await self.ann_and_tv()
+        channel = f"{self.prefix}node:{there.store.node}"
         for garbage in ("", "x", "\x91\x01", '{"type":"called"}'):
             self.assertEqual("1", self.server.cli("PUBLISH", channel, garbage))
         await self.talk(ann, tv)
         self.assertEqual([[], []], [ann.closed, tv.closed])
+
+
+class WallClockTests(ClusterCase):
+    """The same with real connections, on the wall clock."""
+
+    async def test_peer_is_told(self) -> None:
+        """Who was in a call with a device of the dead node is told within the grace and five seconds."""
+        _, there, ann, tv = await self.ann_and_tv()
+        await self.talk(ann, tv)
+        died = reactor.seconds()
+        await there.die()
+        await self.hears(ann, "calling_be_hangup:connection_lost")
+        took = reactor.seconds() - died
+        self.assertGreater(took, GRACE - 1)
+        self.assertLess(took, GRACE + BOUND)
+
+    async def test_all_in_order(self) -> None:
+        """A node that stops in order leaves nothing for the others to find out."""
+        here, there = await self.start(), await self.start()
+        tv = await self.phone(TV, there)
+        carol = await self.phone(CAROL, here)
+        tv.goes()
+        await there.stop()
+        self.running.remove(there)
+        carol.calls(TV)
+        await self.hears(carol, "call_failed:offline")
+        self.assertEqual("1", self.server.cli("ZCARD", f"{self.prefix}nodes"))
+
+    async def test_subscriber_is_killed(self) -> None:
+        """However often the subscriptions are cut, every ring, answer and ending comes in the end."""
+        self.server = self.own_server()
+        self.know_the_run()
+        *_, ann, tv = await self.ann_and_tv()
+        for _ in range(20):
+            ann.frames.clear()
+            tv.frames.clear()
+            self.cut_subscriptions()
+            ann.calls(TV)
+            await self.hears(tv, "called")
+            self.cut_subscriptions()
+            tv.accepts()
+            self.cut_subscriptions()
+            room = (await self.hears(ann, "call_success"))["room_id"]
+            tv.hangs_up(room)
+            self.cut_subscriptions()
+            await self.hears(ann, "calling_be_hangup:hangup")
+            self.assertEqual(["called"], tv.told)
 
     def cut_subscriptions(self) -> None:
         """Kill every connection that is subscribed."""
@@ -170,8 +165,7 @@ class RedisAwayTests(ClusterCase):
 
     async def with_a_call(self) -> tuple[Node, Node, Phone, Phone, str]:
         """Two nodes, and a call across them."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, there, ann, tv = await self.ann_and_tv()
         return here, there, ann, tv, await self.talk(ann, tv)
 
     async def calls_meanwhile(self, here: Node) -> None:
@@ -218,9 +212,9 @@ class RedisAwayTests(ClusterCase):
     async def test_emptied(self) -> None:
         """Redis is emptied: every node notices, and announces everything again."""
         here, there, ann, tv, room = await self.with_a_call()
-        names = here.member.store.node, there.member.store.node
+        names = here.store.node, there.store.node
         self.server.flush()
-        await self.until(lambda: here.member.store.node != names[0] and there.member.store.node != names[1])
+        await self.until(lambda: here.store.node != names[0] and there.store.node != names[1])
         await self.back_again(here, there)
         carol = await self.phone(CAROL, here)
         carol.calls(TV)
@@ -248,8 +242,7 @@ class RedisAwayTests(ClusterCase):
 
     async def test_no_ghost_rings(self) -> None:
         """A call that was placed when Redis stood still rings nobody after its caller was told that it failed."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, there, ann, tv = await self.ann_and_tv()
         self.server.stop()
         ann.calls(TV)
         await self.hears(ann, "call_failed:unavailable")

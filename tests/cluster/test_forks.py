@@ -6,20 +6,19 @@ from msgspec.structs import replace
 
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, CallState, Changes
-from tests.cluster.case import ANN, PAD, TV, ClusterCase, Node, Phone
+from tests.cluster.case import ANN, PAD, TV, Phone
 from tests.cluster.page import Page
+from tests.cluster.simulated import SimulatedCase, SimulatedNode
 
 EVERYWHERE = DeviceAddress(TV.phone, "*")
 
 
-class ForkTests(ClusterCase):
+class ForkTests(SimulatedCase):
     """Ann calls the television at her node and the pad at another; pages come to a third."""
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         """Let both ring."""
         super().setUp()
-        self.server = self.own_server()
-        self.know_the_run()
         self.here, self.there, self.third = await self.start(), await self.start(), await self.start()
         self.ann, self.tv = await self.phone(ANN, self.here), await self.phone(TV, self.here)
         self.pad = await self.phone(PAD, self.there)
@@ -31,7 +30,7 @@ class ForkTests(ClusterCase):
         callee.accepts()
         return str((await self.hears(self.ann, "call_success"))["room_id"])
 
-    async def meet(self, room: str, node: Node) -> tuple[Page, Page]:
+    async def meet(self, room: str, node: SimulatedNode) -> tuple[Page, Page]:
         """Two pages that come to a room and see each other."""
         pages = Page(self.third, room, 1), Page(node, room, 2)
         for page in pages:
@@ -83,10 +82,9 @@ class ForkTests(ClusterCase):
     async def test_redis_comes_back_empty(self) -> None:
         """Redis loses its memory: the nodes announce the ids with their call."""
         room = await self.answered(self.pad)
-        self.server.kill()
-        await self.until(lambda: not any(node.is_joined for node in self.running))
-        self.server.restart()
-        await self.until(lambda: all(node.is_joined for node in self.running))
+        self.world.restart_redis()
+        for node in self.running:
+            await self.let_back(node)
         await self.meet(room, self.third)
         stranger = Page(self.third, self.ids[0], 3)
         stranger.joins()
@@ -115,11 +113,9 @@ class ForkTests(ClusterCase):
     async def test_superseded_ids(self) -> None:
         """Nothing leads to a call from an id that is none of its ids any more."""
         first, second, third = (RoomId(letter * 32) for letter in "abc")
-        rung = CallRecord(
-            RoomId("d" * 32), 1, CallState.ACTIVE, ANN, PAD, (PAD,), (), 0.0, self.here.member.store.now() + 60
-        )
+        rung = CallRecord(RoomId("d" * 32), 1, CallState.ACTIVE, ANN, PAD, (PAD,), (), 0.0, self.here.store.now() + 60)
         for version, ids in enumerate([(first, second), (first, third)], 1):
             call = replace(rung, version=version, aliases=tuple((PAD, alias) for alias in ids))
-            self.assertTrue((await self.here.member.store.commit(Changes(calls=[call]))).held)
+            self.assertTrue((await self.result_of(self.here.store.commit(Changes(calls=[call])))).held)
             kept = [alias for alias in (first, second, third) if self.kept_for("r", alias) != -2]
             self.assertEqual([*ids], kept)

@@ -17,8 +17,8 @@ from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import SignalLimits
 from callnet.operations.turn_secret import TurnSecret
 from callnet.websocket.crowds import Crowds
-from tests.cluster.case import ANN, TV, ClusterCase, Node
-from tests.support.shared_nodes import reactor
+from tests.cluster.case import ANN, TV
+from tests.cluster.simulated import SimulatedCase, SimulatedNode
 from tests.support.turn_case import TURN
 
 SOON = 2.5 * EXCHANGE_EVERY
@@ -37,17 +37,22 @@ class From:
         return IPv4Address("TCP", self.host, 7)
 
 
-async def enters(gate: IGate, *keys: str | None) -> bool:
-    """Tell whether something may pass."""
-    return await gate.enter(keys) is None
-
-
-class LimitsCase(ClusterCase):
+class LimitsCase(SimulatedCase):
     """Two nodes."""
 
-    async def start_two(self) -> tuple[Node, Node]:
+    async def start(self) -> SimulatedNode:
+        """Start one that tells the others what it lets through."""
+        node = await super().start()
+        node.limits.start()
+        return node
+
+    async def start_two(self) -> tuple[SimulatedNode, SimulatedNode]:
         """Start them."""
         return await self.start(), await self.start()
+
+    async def enters(self, gate: IGate, *keys: str | None) -> bool:
+        """Tell whether something may pass."""
+        return await self.result_of(gate.enter(keys)) is None
 
     def names(self) -> list[str]:
         """The keys of limits in Redis."""
@@ -61,22 +66,22 @@ class GateTests(LimitsCase):
 
     async def test_used_up(self) -> None:
         """What was let through by one node is counted on every other, at once."""
-        one, other = [node.member.limits.gate(self.limits) for node in await self.start_two()]
-        self.assertTrue(await enters(one, ADDRESS, "1"))
-        self.assertTrue(await enters(other, ADDRESS, "1"))
-        self.assertTrue(await enters(one, ADDRESS, "1"))
-        too_many = await other.enter([ADDRESS, "1"])
+        one, other = [node.limits.gate(self.limits) for node in await self.start_two()]
+        self.assertTrue(await self.enters(one, ADDRESS, "1"))
+        self.assertTrue(await self.enters(other, ADDRESS, "1"))
+        self.assertTrue(await self.enters(one, ADDRESS, "1"))
+        too_many = await self.result_of(other.enter([ADDRESS, "1"]))
         assert too_many is not None
         self.assertEqual(1, too_many.which)
         self.assertTrue(18 < too_many.wait <= 20, too_many.wait)
-        self.assertFalse(await enters(other, ADDRESS, "2"))
-        self.assertTrue(await enters(other, None, "2"))
+        self.assertFalse(await self.enters(other, ADDRESS, "2"))
+        self.assertTrue(await self.enters(other, None, "2"))
 
     async def test_what_redis_holds(self) -> None:
         """Redis holds no address and no phone of those who logged in, and forgets them by itself."""
         node = await self.start()
-        gate = node.member.limits.gate(self.limits)
-        self.assertTrue(await enters(gate, ADDRESS, "13600000001"))
+        gate = node.limits.gate(self.limits)
+        self.assertTrue(await self.enters(gate, ADDRESS, "13600000001"))
         names = self.names()
         self.assertEqual(2, len(names))
         for name in names:
@@ -87,23 +92,23 @@ class GateTests(LimitsCase):
     async def test_away(self) -> None:
         """When Redis is away each node counts by itself, and when it is back they count together."""
         one, other = await self.start_two()
-        gates = [node.member.limits.gate(self.limits) for node in (one, other)]
+        gates = [node.limits.gate(self.limits) for node in (one, other)]
         await self.cut_off(one)
-        self.assertEqual([True] * 3 + [False], [await enters(gates[0], None, "1") for _ in range(4)])
-        self.assertTrue(await enters(gates[1], None, "1"))
+        self.assertEqual([True] * 3 + [False], [await self.enters(gates[0], None, "1") for _ in range(4)])
+        self.assertTrue(await self.enters(gates[1], None, "1"))
         await self.let_back(one)
         for _ in range(3):
-            await enters(gates[1], None, "2")
-        self.assertFalse(await enters(gates[0], None, "2"))
+            await self.enters(gates[1], None, "2")
+        self.assertFalse(await self.enters(gates[0], None, "2"))
 
     async def test_slow(self) -> None:
         """When Redis does not answer in half a second each node counts by itself."""
         node = await self.start()
-        gate = node.member.limits.gate(self.limits)
+        gate = node.limits.gate(self.limits)
         node.wire.silence()
-        asked_at = reactor.seconds()
-        self.assertTrue(await enters(gate, None, "1"))
-        self.assertTrue(TAKE_TIME <= reactor.seconds() - asked_at < 2 * TAKE_TIME)
+        asked_at = self.world.passed
+        self.assertTrue(await self.enters(gate, None, "1"))
+        self.assertTrue(TAKE_TIME <= self.world.passed - asked_at < 2 * TAKE_TIME)
         node.wire.heal()
 
 
@@ -113,7 +118,7 @@ class LimiterTests(LimitsCase):
     async def start_limiters(self, count: int, seconds: float = 60.0) -> tuple[ILimiter, ILimiter]:
         """The same limit on two nodes."""
         one, other = await self.start_two()
-        return one.member.limits.limiter("calls", count, seconds), other.member.limits.limiter("calls", count, seconds)
+        return one.limits.limiter("calls", count, seconds), other.limits.limiter("calls", count, seconds)
 
     async def test_used_up(self) -> None:
         """What one node has used up is used up on a node that has never counted it."""
@@ -132,8 +137,8 @@ class LimiterTests(LimitsCase):
     async def test_average(self) -> None:
         """What was let through before nodes heard of each other is made up for."""
         one, other = await self.start_limiters(10, 5.0)
-        began, let_through = reactor.seconds(), 0
-        while reactor.seconds() - began < 6.0:
+        let_through, until = 0, self.world.passed + 6.0
+        while self.world.passed < until:
             let_through += sum(not limiter.wait("a") for limiter in (one, other))
             await self.pass_time(0.02)
         self.assertLessEqual(let_through, 2 * 10 + 2 * 6)
@@ -154,7 +159,7 @@ class LimiterTests(LimitsCase):
     async def test_away(self) -> None:
         """What was let through while Redis was away is told when it is back."""
         one, other = await self.start_two()
-        limiters = [node.member.limits.limiter("calls", 5, 60.0) for node in (one, other)]
+        limiters = [node.limits.limiter("calls", 5, 60.0) for node in (one, other)]
         await self.cut_off(one)
         self.assertEqual([0.0] * 5, [limiters[0].wait("a") for _ in range(5)])
         self.assertTrue(limiters[0].would_wait("a"))
@@ -176,7 +181,7 @@ class LimiterTests(LimitsCase):
         settings = LimitSettings(
             calls_a_minute_of_a_device=4, calls_a_minute_between_phones=2, displacements_a_minute=2
         )
-        one, other = [SignalLimits(settings, node.member.limits) for node in await self.start_two()]
+        one, other = [SignalLimits(settings, node.limits) for node in await self.start_two()]
         pad = DeviceAddress(ANN.phone, "pad")
         for _ in range(2):
             self.assertTrue(one.may_call(ANN, TV.phone))
@@ -190,8 +195,7 @@ class LimiterTests(LimitsCase):
         """Credentials that go to an address are counted on all nodes; Redis does not show the address."""
         limits = LimitSettings(turn_credentials_a_minute_from_an_address=4)
         one, other = [
-            IceServers(TURN, TurnSecret(TURN.secret), limits, node.member.limits, time.time)
-            for node in await self.start_two()
+            IceServers(TURN, TurnSecret(TURN.secret), limits, node.limits, time.time) for node in await self.start_two()
         ]
         for _ in range(4):
             one.for_device(ADDRESS)
@@ -204,12 +208,12 @@ class LimiterTests(LimitsCase):
 class CrowdsTests(LimitsCase):
     """Sockets of an address."""
 
-    async def start_crowds(self, most: int) -> tuple[Node, Crowds, Crowds]:
+    async def start_crowds(self, most: int) -> tuple[SimulatedNode, Crowds, Crowds]:
         """The sockets of two nodes."""
         one, other = await self.start_two()
         crowds = Crowds(most), Crowds(most)
-        one.member.share("devices", crowds[0])
-        other.member.share("devices", crowds[1])
+        one.limits.share("devices", crowds[0])
+        other.limits.share("devices", crowds[1])
         return one, *crowds
 
     async def test_together(self) -> None:
@@ -231,7 +235,7 @@ class CrowdsTests(LimitsCase):
         for crowds in (here, here, here, there, there):
             crowds.join(From())
         await self.until(lambda: there.is_too_large(ADDRESS))
-        await node.die()
+        node.die()
         await self.until(lambda: not there.is_too_large(ADDRESS))
         for _ in range(2):
             there.leave(ADDRESS)

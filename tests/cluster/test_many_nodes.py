@@ -101,7 +101,7 @@ class DeadNodesTests(ManyNodesCase):
         crowd = self.crowd(100, 5)
         costs = list(crowd.cost_of_calls(5, across=True))
         for node in crowd.world.nodes[:5]:
-            crowd.world.kill(node)
+            node.die()
         for _ in range(20):
             crowd.world.pass_time(1)
             costs += crowd.cost_of_calls(1, across=True)
@@ -134,7 +134,7 @@ class EmptiedTests(ManyNodesCase):
         crowd = self.crowd(2)
         big, other = crowd.world.nodes
         phones = crowd.connect(big, 2000)
-        big.slow_down(0.2)
+        big.wire.answers_after = 0.2
         self.server.cli("FLUSHALL")
         crowd.world.pass_time(3, lambda: not big.member.joined)
         self.assertFalse(big.member.joined)

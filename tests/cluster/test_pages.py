@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -13,20 +12,19 @@ from callnet.model import RoomId
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.turn_secret import TurnSecret
 from callnet.records import Notice
-from tests.cluster.case import ANN, CAROL, TV, ClusterCase, Node, Phone
+from tests.cluster.case import ANN, CAROL, TV
 from tests.cluster.page import Page
+from tests.cluster.simulated import SimulatedCase, SimulatedNode
 from tests.support.turn_case import TURN, expiry
 from tests.support.unlimited import ALONE, UNLIMITED
 
 
-class PagesElsewhereTests(ClusterCase):
+class PagesElsewhereTests(SimulatedCase):
     """Both pages of a call are on a node where neither of its devices is."""
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         """Begin with a call between two nodes, and its pages on a third."""
         super().setUp()
-        self.server = self.own_server()
-        self.know_the_run()
         self.here, self.there, self.third = await self.start(), await self.start(), await self.start()
         self.ann, self.tv = await self.phone(ANN, self.here), await self.phone(TV, self.there)
 
@@ -54,25 +52,16 @@ class PagesElsewhereTests(ClusterCase):
             assert until is not None
             self.assertLess(abs(until - answered_at - self.settings.longest), 5)
 
-    async def all_away(self) -> None:
-        """Redis dies, and every node notices."""
-        self.server.kill()
-        await self.until(lambda: not any(node.is_joined for node in self.running))
-
-    async def back(self, *nodes: Node) -> None:
+    async def back(self, *nodes: SimulatedNode) -> None:
         """These nodes reach Redis again, one after the other, and announce what they know."""
         for node in nodes:
-            node.wire.heal()
-            await self.until(lambda node=node: node.is_joined)  # type: ignore[misc]
+            await self.let_back(node)
 
-    async def ended_while_away(self, *order: Node) -> None:
+    async def ended_while_away(self, *order: SimulatedNode) -> None:
         """The call is ended while Redis is away, which comes back empty; then the nodes come back in some order."""
         one, other = await self.meet(await self.talk(self.ann, self.tv))
-        await self.all_away()
+        self.world.restart_redis()
         self.tv.hangs_up(self.ann.last("call_success")["room_id"])
-        for node in order:
-            node.wire.cut()
-        self.server.restart()
         await self.back(*order)
         await self.until(lambda: one.states[-1:] == ["ended"] == other.states[-1:])
         await self.hears(self.ann, "calling_be_hangup:hangup")
@@ -96,18 +85,16 @@ class PagesElsewhereTests(ClusterCase):
         page = Page(self.here, room, 1)
         page.joins()
         await self.until(lambda: page.states[-1:] == ["waiting"])
-        await self.all_away()
+        self.world.restart_redis()
         self.tv.hangs_up(room)
-        over = next(iter((await self.there.member.store.read((), [RoomId(room)])).calls.values()))
-        bus: Any = self.here.member.bus
-        bus.received(encode([Notice(ANN, over)]))
+        over = next(iter((await self.result_of(self.there.store.read((), [RoomId(room)]))).calls.values()))
+        self.here.bus.received(encode([Notice(ANN, over)]))
         self.assertEqual(["waiting", "ended"], page.states)
         self.assertIn("calling_be_hangup:hangup", self.ann.told)
 
     async def test_answered_while_away(self) -> None:
         """Pages that wait in the room of a call that rings meet when it turns out to have been answered."""
-        callee = Phone(TV, self.here)
-        await self.until(lambda: callee.session.generation)
+        callee = await self.phone(TV, self.here)
         self.ann.calls(TV)
         await self.hears(callee, "called")
         room = callee.last("called")["room_id"]
@@ -115,12 +102,9 @@ class PagesElsewhereTests(ClusterCase):
         one.joins()
         other.joins()
         await self.until(lambda: one.states == ["waiting"] == other.states)
-        await self.all_away()
+        self.world.restart_redis()
         callee.accepts()
         await self.hears(self.ann, "call_success")
-        for node in self.running:
-            node.wire.cut()
-        self.server.restart()
         await self.back(self.here, self.third)
         await self.until(lambda: one.states[-1:] == ["meeting"] == other.states[-1:])
 
@@ -131,18 +115,18 @@ class PagesElsewhereTests(ClusterCase):
         one.joins()
         other.joins()
         await self.until(lambda: one.states[-1:] == ["meeting"] == other.states[-1:])
-        await self.there.member.store.read((), [RoomId(room)], fresh=True)
-        name = self.third.member.store.node
-        self.server.flush()
+        await self.result_of(self.there.store.read((), [RoomId(room)], fresh=True))
+        name = self.third.store.node
+        self.server.cli("FLUSHALL")
         for node in (self.there, self.here):
-            await node.member.store.read([ANN.phone], ())  # it notices, and announces what it knows
-        await self.until(lambda: self.third.member.store.node != name and self.third.is_joined)
+            await self.result_of(node.store.read([ANN.phone], ()))  # it notices, and announces what it knows
+        await self.until(lambda: self.third.store.node != name and self.third.is_joined)
         await self.until(lambda: other.frames[-1]["peer"]["present"])
         self.tv.hangs_up(room)
         await self.until(lambda: one.states[-1:] == ["ended"] == other.states[-1:])
 
 
-class OnePageApartTests(ClusterCase):
+class OnePageApartTests(SimulatedCase):
     """Two devices call each other on a node that is apart; one page comes to it there, the other elsewhere."""
 
     async def test_seats_that_are_announced_later(self) -> None:

@@ -7,21 +7,22 @@ from typing import Final
 from callnet.model import DeviceAddress
 from callnet.preferences import Preferences
 from callnet.records import Policy
-from tests.cluster.case import ANN, CAROL, TV, ClusterCase, Node, Phone
+from tests.cluster.case import ANN, CAROL, TV, Phone
+from tests.cluster.simulated import SimulatedCase, SimulatedNode
 
 OTHERS: Final = frozenset(f"139{number:08d}" for number in range(1000))
 BLOCKS: Final = Policy(OTHERS | {ANN.phone})
 
 
-class PolicyTests(ClusterCase):
+class PolicyTests(SimulatedCase):
     """The television's phone has blocked many."""
 
-    async def of_one_phone(self, count: int, *nodes: Node) -> list[Phone]:
+    async def of_one_phone(self, count: int, *nodes: SimulatedNode) -> list[Phone]:
         """Connect devices of the television's phone, in turn to each node."""
         devices = [DeviceAddress(TV.phone, f"tv{number}") for number in range(count)]
         return [await self.phone(device, nodes[number % len(nodes)]) for number, device in enumerate(devices)]
 
-    async def prefers(self, policy: Policy, *nodes: Node) -> None:
+    async def prefers(self, policy: Policy, *nodes: SimulatedNode) -> None:
         """Let nodes hear what its owner wants."""
         for node in nodes:
             node.rooms.orders.prefer(TV.phone, Preferences(policy))
@@ -56,8 +57,6 @@ class PolicyTests(ClusterCase):
 
     async def test_redis_forgets(self) -> None:
         """When Redis has lost its memory it is told of it again, whichever node had the devices."""
-        self.server = self.own_server()
-        self.know_the_run()
         here, there = await self.start(), await self.start()
         await self.of_one_phone(2, here, there)
         ann = await self.phone(ANN, here)
@@ -88,7 +87,7 @@ class PolicyTests(ClusterCase):
         await self.prefers(BLOCKS, *nodes)
         self.assertIn(f"o:{TV.phone}", self.keys())
         for node in nodes:
-            await node.die()
+            node.die()
         await self.start()
         await self.until(lambda: not [key for key in self.keys() if key[:2] in ("o:", "p:")])
 
@@ -97,7 +96,7 @@ class PolicyTests(ClusterCase):
         here = await self.start()
         await self.of_one_phone(3, here)
         await self.prefers(BLOCKS, here)
-        records = await here.member.store.read([TV.phone], ())
+        records = await self.result_of(here.store.read([TV.phone], ()))
         self.assertEqual(
             {id(records.policies[TV.phone])}, {*map(id, map(records.policy_of, records.devices[TV.phone].values()))}
         )

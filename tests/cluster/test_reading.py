@@ -49,7 +49,7 @@ class ReadingTests(ClusterCase):
         node = await self.start()
         await self.phone(TV, node)
         self.counted("hgetall")
-        asking = [node.member.store.read([ANN.phone, TV.phone], ()) for _ in range(64)]
+        asking = [node.store.read([ANN.phone, TV.phone], ()) for _ in range(64)]
         assert all(isinstance(one, Deferred) for one in asking)
         found = await gatherResults(asking)  # type: ignore[arg-type]
         self.assertEqual(2, self.counted("hgetall"))

@@ -8,15 +8,16 @@ from callnet.model import DeviceAddress
 from callnet.operations.urgent import Fate
 from callnet.preferences import PLAIN, Preferences
 from callnet.records import Policy
-from tests.cluster.case import ANN, GRACE, TV, ClusterCase, Node
+from tests.cluster.case import ANN, GRACE, TV
+from tests.cluster.simulated import SimulatedCase, SimulatedNode
 
 WAKES = Policy(wakes=frozenset([TV.device_id]))
 
 
-class SleepingTests(ClusterCase):
+class SleepingTests(SimulatedCase):
     """The television was at one node, and is called from the other."""
 
-    async def start(self) -> Node:
+    async def start(self) -> SimulatedNode:
         """Start a node that can wake devices."""
         node = await super().start()
         node.rooms.waking.wake = self.wake
@@ -27,7 +28,7 @@ class SleepingTests(ClusterCase):
         self.woken.append(device)
         return succeed(self.fate)
 
-    async def asleep(self) -> tuple[Node, Node]:
+    async def asleep(self) -> tuple[SimulatedNode, SimulatedNode]:
         """Let the television fall asleep."""
         self.woken: list[DeviceAddress] = []
         self.fate = Fate.TAKEN
@@ -62,7 +63,7 @@ class SleepingTests(ClusterCase):
         """Whoever its owner blocks while it sleeps, held by no node, does not wake it, and is told `offline`."""
         self.woken, self.fate = [], Fate.TAKEN
         here = await self.start()
-        await Deferred.fromCoroutine(self.made_known(here))
+        await self.made_known(here)
         here.rooms.orders.prefer(TV.phone, Preferences(Policy(frozenset([ANN.phone]), wakes=WAKES.wakes)))
         await self.pass_time(0.5)
         ann = await self.phone(ANN, here)
@@ -74,7 +75,7 @@ class SleepingTests(ClusterCase):
         """A device that is not to be woken any more is going to be forgotten, though no node holds it."""
         self.woken, self.fate = [], Fate.TAKEN
         here = await self.start()
-        await Deferred.fromCoroutine(self.made_known(here))
+        await self.made_known(here)
         self.assertEqual("0", self.server.cli("ZCARD", f"{self.prefix}due").strip())
         here.rooms.orders.prefer(TV.phone, PLAIN)
         await self.until(lambda: self.server.cli("ZCARD", f"{self.prefix}due").strip() == "1")
@@ -91,11 +92,11 @@ class SleepingTests(ClusterCase):
         """A node that begins makes it known."""
         self.woken, self.fate = [], Fate.TAKEN
         here = await self.start()
-        await Deferred.fromCoroutine(self.made_known(here))
+        await self.made_known(here)
         ann = await self.phone(ANN, here)
         ann.calls(TV)
         await self.until(lambda: self.woken)
 
-    async def made_known(self, node: Node) -> None:
+    async def made_known(self, node: SimulatedNode) -> None:
         """Make it known that the television sleeps."""
-        await node.rooms.waking.sleeps(TV, WAKES)
+        await self.result_of(node.rooms.waking.sleeps(TV, WAKES))

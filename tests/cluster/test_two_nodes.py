@@ -1,9 +1,10 @@
-"""Two nodes are as good as one."""
+"""Two nodes are as good as one, on the wall clock too, which shows that the parts of a node work together."""
 
 from __future__ import annotations
 
 from callnet.model import CloseCode
 from tests.cluster.case import ANN, CAROL, PAD, TV, ClusterCase
+from tests.cluster.simulated import SimulatedCase
 
 
 class TwoNodesTests(ClusterCase):
@@ -11,8 +12,7 @@ class TwoNodesTests(ClusterCase):
 
     async def test_call(self) -> None:
         """A call is placed, answered and ended across nodes."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        *_, ann, tv = await self.ann_and_tv()
         room = await self.talk(ann, tv)
         tv.hangs_up(room)
         frame = await self.hears(ann, "calling_be_hangup:hangup")
@@ -23,8 +23,7 @@ class TwoNodesTests(ClusterCase):
 
     async def test_refused(self) -> None:
         """A refusal comes back across nodes."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        *_, ann, tv = await self.ann_and_tv()
         ann.calls(TV)
         called = await self.hears(tv, "called")
         tv.says(type="called_refuse", from_phone=ANN.phone, from_device_id=ANN.device_id, room_id=called["room_id"])
@@ -44,8 +43,7 @@ class TwoNodesTests(ClusterCase):
 
     async def test_glare(self) -> None:
         """Two that call each other from two nodes at the same moment meet in one room."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        *_, ann, tv = await self.ann_and_tv()
         ann.calls(TV)
         tv.calls(ANN)
         rooms = {(await self.hears(phone, "call_success"))["room_id"] for phone in (ann, tv)}
@@ -64,8 +62,7 @@ class TwoNodesTests(ClusterCase):
 
     async def test_newest_connection_wins(self) -> None:
         """A device that connects to another node has its older connection closed, and keeps its call."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        _, there, ann, tv = await self.ann_and_tv()
         room = await self.talk(ann, tv)
         again = await self.phone(ANN, there)
         await self.until(lambda: ann.closed)
@@ -76,8 +73,7 @@ class TwoNodesTests(ClusterCase):
 
     async def test_rung_on_another_node(self) -> None:
         """A device that is rung, loses its connection and comes back on another node is told again."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, _, ann, tv = await self.ann_and_tv()
         ann.calls(TV)
         await self.hears(tv, "called")
         tv.goes()
@@ -88,8 +84,7 @@ class TwoNodesTests(ClusterCase):
 
     async def test_caller_on_another_node(self) -> None:
         """A caller that comes back on another node while it rings hears of the answer there."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        _, there, ann, tv = await self.ann_and_tv()
         ann.calls(TV)
         await self.hears(tv, "called")
         ann.goes()
@@ -98,29 +93,12 @@ class TwoNodesTests(ClusterCase):
         await self.hears(back, "call_success")
         self.assertEqual([], ann.told)
 
-    async def test_no_answer(self) -> None:
-        """A ring that nobody answers ends for both."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
-        ann.calls(TV)
-        await self.hears(ann, "call_failed:no_answer")
-        await self.hears(tv, "calling_be_hangup:no_answer")
-
-    async def test_lost(self) -> None:
-        """Who does not come back within the grace has its call ended for the other."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
-        await self.talk(ann, tv)
-        tv.goes()
-        await self.hears(ann, "calling_be_hangup:connection_lost")
-
     async def test_nothing_is_left(self) -> None:
         """When all have gone and their calls are forgotten, nothing is left of them but the living nodes."""
-        here, there = await self.start(), await self.start()
-        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        here, there, ann, tv = await self.ann_and_tv()
         tv.hangs_up(await self.talk(ann, tv))
         await self.hears(ann, "calling_be_hangup:hangup")
-        self.assertIn(f"n:{here.member.store.node}", self.keys())
+        self.assertIn(f"n:{here.store.node}", self.keys())
         ann.goes()
         tv.goes()
         await self.until(lambda: not [key for key in self.keys() if key.startswith("n:")])
@@ -128,3 +106,21 @@ class TwoNodesTests(ClusterCase):
         await there.stop()
         self.running.clear()
         self.assertNotIn("nodes", self.keys())
+
+
+class InTimeTests(SimulatedCase):
+    """Calls that end by themselves, in simulated time."""
+
+    async def test_no_answer(self) -> None:
+        """A ring that nobody answers ends for both."""
+        *_, ann, tv = await self.ann_and_tv()
+        ann.calls(TV)
+        await self.hears(ann, "call_failed:no_answer")
+        await self.hears(tv, "calling_be_hangup:no_answer")
+
+    async def test_lost(self) -> None:
+        """Who does not come back within the grace has its call ended for the other."""
+        *_, ann, tv = await self.ann_and_tv()
+        await self.talk(ann, tv)
+        tv.goes()
+        await self.hears(ann, "calling_be_hangup:connection_lost")
