@@ -15,7 +15,7 @@ from tests.browser.axe import violations
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase
 from tests.browser.layout import faults, word_faults
-from tests.browser.photographer import Photographer
+from tests.browser.photographer import SCREENS, Photographer
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
 
@@ -103,7 +103,7 @@ class ScreenTests(OwnDaemonCase):
         }
 
         def story(stage: Stage) -> None:
-            visitor = stage.visitor(stage.browser(None))
+            visitor = stage.visitor(stage.browser(None), size=SCREENS["laptop"])
             for wrong, fault in wrongs.items():
                 visitor.visit()
                 visitor.await_state("idle")
