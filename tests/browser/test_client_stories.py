@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from harness import ROOT
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.stage import Stage
 from tests.support.shared_daemon import shared_daemon
-from tests.support.story_player import RUNS, Gate, expected, read, stories
+from tests.support.story_player import RUNS, Gate, add_tests, expected, read
 
 PLAYED: Final = (
     "accepted-hung-up-by-the-caller",
@@ -114,16 +114,4 @@ class StoriesTests(BrowserCase):
         await self.play(story)
 
 
-def test_of(name: str, protocol: str) -> Callable[[StoriesTests], Coroutine[Any, Any, None]]:
-    """The test of one."""
-
-    async def test(self: StoriesTests) -> None:
-        await self.perform(name, protocol)
-
-    test.__doc__ = read(name)["says"]
-    return test
-
-
-for _name, _protocol in stories():
-    if _name in PLAYED:
-        setattr(StoriesTests, f"test_{_name}_{_protocol}".replace("-", "_"), test_of(_name, _protocol))
+add_tests(StoriesTests, PLAYED)

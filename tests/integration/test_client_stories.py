@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 
 from tests.support.shared_daemon import shared_daemon
-from tests.support.story_player import RUNS, Player, expected, read, stories
+from tests.support.story_player import RUNS, Player, add_tests, expected, read
 
 reactor: Any = installed
 
@@ -19,7 +18,7 @@ class StoriesTests(TestCase):
 
     timeout = 180
 
-    async def play(self, name: str, protocol: str) -> None:
+    async def perform(self, name: str, protocol: str) -> None:
         """Play one."""
         run = next(RUNS)
         story = read(name, run)
@@ -28,15 +27,4 @@ class StoriesTests(TestCase):
         self.assertNotIn("Traceback", daemon.log)
 
 
-def test_of(name: str, protocol: str) -> Callable[[StoriesTests], Coroutine[Any, Any, None]]:
-    """The test of one."""
-
-    async def test(self: StoriesTests) -> None:
-        await self.play(name, protocol)
-
-    test.__doc__ = read(name)["says"]
-    return test
-
-
-for _name, _protocol in stories():
-    setattr(StoriesTests, f"test_{_name}_{_protocol}".replace("-", "_"), test_of(_name, _protocol))
+add_tests(StoriesTests)

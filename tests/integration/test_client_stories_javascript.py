@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import subprocess
-from collections.abc import Callable, Coroutine
 from functools import cache
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from harness import ROOT
 from tests.support.shared_daemon import shared_daemon
-from tests.support.story_player import RUNS, expected, read, stories
+from tests.support.story_player import RUNS, add_tests, expected, read
 
 PROGRAM: Final = ROOT / "tests" / "javascript" / "run_story.mjs"
 
@@ -44,7 +43,7 @@ class StoryTests(TestCase):
 
     timeout = 180
 
-    async def play(self, name: str, protocol: str) -> None:
+    async def perform(self, name: str, protocol: str) -> None:
         """Play one."""
         run = next(RUNS)
         story = read(name, run)
@@ -54,13 +53,4 @@ class StoryTests(TestCase):
         self.assertEqual(expected(name, protocol, run), outcome["log"])
 
 
-def _told(name: str, protocol: str) -> Callable[[StoryTests], Coroutine[Any, Any, None]]:
-    async def test(self: StoryTests) -> None:
-        await self.play(name, protocol)
-
-    test.__doc__ = f"{read(name)['says']} ({protocol})"
-    return test
-
-
-for _name, _protocol in stories():
-    setattr(StoryTests, f"test_{_name.replace('-', '_')}_{_protocol}", _told(_name, _protocol))
+add_tests(StoryTests)

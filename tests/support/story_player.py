@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -45,13 +45,6 @@ Entry = dict[str, Any]
 Step = Mapping[str, Any]
 
 
-def stories() -> Iterator[tuple[str, str]]:
-    """The name of each story, with each protocol that it is to be played on."""
-    for path in sorted(STORIES.glob("*.json")):
-        for protocol in json.loads(path.read_text())["protocols"]:
-            yield path.stem, protocol
-
-
 def read(name: str, run: int = 0) -> Mapping[str, Any]:
     """A story. Each ``run`` of :data:`RUNS` has phone numbers of its own, those of 0 are the committed ones."""
     story: Mapping[str, Any] = json.loads(_numbered((STORIES / f"{name}.json").read_text(), run))
@@ -65,6 +58,31 @@ def expected(name: str, protocol: str, run: int = 0) -> str:
 
 def _numbered(text: str, run: int) -> str:
     return text.replace(f"138{0:07}", f"138{run:07}")
+
+
+class Performer(Protocol):
+    """A case that plays stories."""
+
+    async def perform(self, name: str, protocol: str) -> None:
+        """Play one."""
+
+
+def add_tests(case: type[Performer], names: Collection[str] = ()) -> None:
+    """Give a case a test for each story, on each protocol that it is to be played on.
+
+    :param names: of the stories; without, all.
+    """
+    for name in names or sorted(path.stem for path in STORIES.glob("*.json")):
+        for protocol in read(name)["protocols"]:
+            setattr(case, f"test_{name}_{protocol}".replace("-", "_"), _test_of(name, protocol))
+
+
+def _test_of(name: str, protocol: str) -> Callable[[Performer], Awaitable[None]]:
+    async def test(self: Performer) -> None:
+        await self.perform(name, protocol)
+
+    test.__doc__ = read(name)["says"]
+    return test
 
 
 class Gate(ProxyFactory):
