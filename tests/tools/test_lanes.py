@@ -1,0 +1,61 @@
+"""Tests in lanes side by side (``tools/test-lanes``)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from secrets import token_hex
+from textwrap import dedent
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from harness import ROOT
+
+
+class LanesTests(SynchronousTestCase):
+    """Lanes of one test each."""
+
+    def run_lanes(self, *bodies: str) -> tuple[int, list[str]]:
+        """Give each lane a test with one of these bodies; the exit status, and the last line that each lane printed."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        for number, body in enumerate(bodies):
+            (folder / f"lane{number}.py").write_text(
+                dedent(f"""
+                    from twisted.python import log
+                    from twisted.trial.unittest import SynchronousTestCase
+
+                    class Tests(SynchronousTestCase):
+                        def test_it(self) -> None:
+                            {body}
+                """)
+            )
+        lanes = [f"lane{number}" for number, _ in enumerate(bodies)]
+        path = os.pathsep.join([str(folder.resolve()), str(ROOT)])
+        ended = subprocess.run(
+            [ROOT / "tools" / "test-lanes", sys.executable, *lanes],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return ended.returncode, [line for line in ended.stdout.splitlines() if line.startswith(("PASSED", "FAILED"))]
+
+    def test_green(self) -> None:
+        """What each lane printed is shown, of one lane as of several."""
+        self.assertEqual((0, ["PASSED (successes=1)"]), self.run_lanes("pass"))
+        self.assertEqual((0, ["PASSED (successes=1)"] * 3), self.run_lanes("pass", "pass", "pass"))
+
+    def test_one_fails(self) -> None:
+        """One failure in any lane is a failure of the whole."""
+        self.assertEqual((1, ["PASSED (successes=1)", "FAILED (failures=1)"]), self.run_lanes("pass", "self.fail()"))
+        self.assertEqual((1, ["FAILED (failures=1)", "PASSED (successes=1)"]), self.run_lanes("self.fail()", "pass"))
+
+    def test_secret_in_log(self) -> None:
+        """So is a room id in the log of a lane whose tests pass."""
+        status, shown = self.run_lanes("pass", f"log.msg('{token_hex(16)}')")
+        self.assertEqual((1, ["PASSED (successes=1)"] * 2), (status, shown))
