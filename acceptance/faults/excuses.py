@@ -112,7 +112,8 @@ class Fault(Struct):
 
 def judge(problem: Problem, faults: Sequence[Fault], books: Books) -> Fault | None:
     """The fault that excuses ``problem``; ``None``: it is lost."""
-    near = [fault for fault in faults if _hit(fault, problem, faults, books)]
+    # Of a long run most faults are long over: to ask where everyone was then takes so long that the harness is late.
+    near = [fault for fault in faults if fault.end + STUCK >= problem.since and _hit(fault, problem, faults, books)]
     if problem.wrong in LASTING and problem.until > _last_moment(problem, near, books):
         return None
     for fault in near:
