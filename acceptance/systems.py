@@ -77,7 +77,7 @@ def minimal_debian(install: str) -> Iterator[System]:
     with tempfile.TemporaryDirectory(prefix="callnet-debian-") as name:
         root = Path(name)
         root.chmod(0o755)
-        _run("debootstrap", "--variant=minbase", SUITE, str(root), _mirror())
+        _run("mmdebstrap", "--variant=minbase", SUITE, str(root), _mirror())
         _run("mount", "-t", "proc", "proc", str(root / "proc"))
         try:
             _configure(root)
