@@ -50,18 +50,24 @@ class DaemonTestCase(SynchronousTestCase):
         [factory] = [factory for at, factory, _, _ in self.reactor.tcpServers if at == port]
         return factory.wrappedFactory if isinstance(factory, TLSMemoryBIOFactory) else factory
 
-    def begin(self, daemon: Daemon) -> None:
+    def begin(self, daemon: Daemon) -> Daemon:
         """Start a daemon, and let it find out what it must know before devices are sent to it."""
         daemon.startService()
+        self.addCleanup(self.end, daemon)
         while not daemon.news.begun.called:
             self.reactor.take_thread()
+        return daemon
 
     def end(self, daemon: Daemon) -> None:
-        """Stop a daemon, whatever it still has to write."""
+        """Stop a daemon, if it runs, however its peers behave and whatever it still has to write."""
+        if not daemon.running:
+            return
         stopped = daemon.stopService()
+        daemon.hurry()
         while not stopped.called:
             self.reactor.advance(1)
             self.reactor.take_threads()
+        self.successResultOf(stopped)
 
     def post(self, port: int, path: str, **fields: str) -> dict[str, Any]:
         """Ask the account service, whose database works in a thread."""

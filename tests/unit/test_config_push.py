@@ -111,9 +111,7 @@ class PushDaemonTests(DaemonTestCase):
 
     def test_served(self) -> None:
         """Devices register at the account service and at the site; what became of wakes is counted."""
-        daemon = self.compose(GATEWAY + SECRET)
-        self.begin(daemon)
-        self.addCleanup(daemon.stopService)
+        daemon = self.begin(self.compose(GATEWAY + SECRET))
         token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
         for port in (8083, 8080):
             answer = self.post(port, "/devices/push", token=token, kind="webhook", target="x")
@@ -123,9 +121,7 @@ class PushDaemonTests(DaemonTestCase):
 
     def test_not_offered(self) -> None:
         """What the operator has not set up a device cannot register for."""
-        daemon = self.compose()
-        self.begin(daemon)
-        self.addCleanup(daemon.stopService)
+        self.begin(self.compose())
         token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
         for kind in ("webhook", "webpush"):
             answer = self.post(8083, "/devices/push", token=token, kind=kind, target="x")
@@ -136,9 +132,7 @@ class PushDaemonTests(DaemonTestCase):
         """A daemon connects to addresses in the world alone."""
         names = Names()
         self.reactor.nameResolver = names
-        daemon = self.compose(HOSTS + SUBJECT)
-        self.begin(daemon)
-        self.addCleanup(daemon.stopService)
+        daemon = self.begin(self.compose(HOSTS + SUBJECT))
         token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
         target = Browser().target("https://push.example.org/x")
         self.assertEqual(0, self.post(8083, "/devices/push", token=token, kind="webpush", target=target)["errorCode"])

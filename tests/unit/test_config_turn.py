@@ -82,13 +82,6 @@ class TurnSettingsTests(FileTestCase):
 class TurnDaemonTests(DaemonTestCase):
     """A daemon with TURN servers."""
 
-    def begun(self, settings: str) -> Daemon:
-        """Start one."""
-        daemon = self.compose(settings)
-        self.begin(daemon)
-        self.addCleanup(daemon.stopService)
-        return daemon
-
     def servers(self, port: int = 8083) -> list[dict[str, Any]]:
         """What it tells a device."""
         token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
@@ -105,7 +98,7 @@ class TurnDaemonTests(DaemonTestCase):
 
     def test_served(self) -> None:
         """Devices ask at the account service and at the site, and what was handed out is counted."""
-        daemon = self.begun(URLS + INLINE)
+        daemon = self.begin(self.compose(URLS + INLINE))
         for port in (8083, 8080):
             self.assertIsNotNone(expiry(self.servers(port)))
         families = self.families(daemon)
@@ -116,7 +109,7 @@ class TurnDaemonTests(DaemonTestCase):
 
     def test_stun_alone(self) -> None:
         """Without TURN servers everybody is told of STUN."""
-        self.begun(f'turn.stun = ["{STUN_URI}"]\nturn.secret_file = "/nowhere"')
+        self.begin(self.compose(f'turn.stun = ["{STUN_URI}"]\nturn.secret_file = "/nowhere"'))
         self.assertEqual(STUN, self.servers())
 
 
@@ -148,7 +141,7 @@ class SecretFileTests(TurnDaemonTests):
 
     def test_rotation(self) -> None:
         """Another first line makes the credentials from the next reload on; the second line does nothing."""
-        daemon = self.begun(self.settings)
+        daemon = self.begin(self.compose(self.settings))
         self.assertIsNotNone(expiry(self.servers()))
         self.write(f"{OTHER}\n{SECRET}\n")
         self.assertIsNotNone(expiry(self.servers()))
@@ -160,7 +153,7 @@ class SecretFileTests(TurnDaemonTests):
 
     def test_bad_file(self) -> None:
         """A file that is no good stops a start with one line, and changes nothing at a reload."""
-        daemon = self.begun(self.settings)
+        daemon = self.begin(self.compose(self.settings))
         wrong = f"{self.file} must have one line, or two, each of 32 to 127 characters of ASCII without blanks"
         for content, mode, said in (
             ("", 0o600, wrong),
@@ -187,7 +180,7 @@ class SecretFileTests(TurnDaemonTests):
 
     def test_secret_in_the_settings(self) -> None:
         """One in the settings is another one when the settings are, and nothing is said of it otherwise."""
-        daemon = self.begun(URLS + INLINE)
+        daemon = self.begin(self.compose(URLS + INLINE))
         self.assertRaises(ValueError, self.reload, daemon)
         self.write_settings(URLS + INLINE.replace(SECRET, OTHER))
         self.assertEqual("info: the TURN secret was read again: it is another one", self.reload(daemon))

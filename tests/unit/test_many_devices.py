@@ -106,7 +106,6 @@ class DaemonTests(DaemonTestCase):
         """A device that holds a socket is used; what was refused is counted; the setting may be changed."""
         daemon = self.compose("limits.devices_of_a_phone = 2")
         self.begin(daemon)
-        self.addCleanup(self.end, daemon)
         wire = self.device(8082, "tv")
         self.addCleanup(wire.leave)
         asked = {"phone": PHONE, "device_id": "new"}

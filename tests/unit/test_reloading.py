@@ -26,20 +26,9 @@ class ReloadCase(DaemonTestCase):
     def setUp(self) -> None:
         """Start it, and log in."""
         super().setUp()
-        self.daemon = self.compose(self.settings)
-        self.daemon.startService()
-        self.addCleanup(self.stop)
+        self.daemon = self.begin(self.compose(self.settings))
         self.path = Path(self.state_dir, "signing.key")
         self.token = self.login()
-
-    def stop(self) -> None:
-        """Stop it."""
-        stopped = self.daemon.stopService()
-        self.daemon.hurry()
-        self.reactor.advance(10)
-        while not stopped.called:
-            self.reactor.take_thread()
-        self.successResultOf(stopped)
 
     def login(self) -> str:
         """A new token."""

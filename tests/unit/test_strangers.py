@@ -25,7 +25,6 @@ class StrangersTests(DaemonTestCase):
             devices.provision(database, phone, device_ids, 0.0)
         database.close()
         self.begin(daemon)
-        self.addCleanup(self.end, daemon)
         self.wires: list[Wire] = []
         self.addCleanup(self.leave)
 

@@ -34,15 +34,6 @@ class RunningTests(DaemonTestCase):
         with capturedLogs() as events:
             self.begin(self.daemon)
         self.log = "\n".join(str(formatEvent(event)) for event in events)
-        self.addCleanup(self.stop)
-
-    def stop(self) -> None:
-        """Stop it, if it runs, however its peers behave."""
-        if self.daemon.running:
-            stopped = self.daemon.stopService()
-            self.daemon.hurry()
-            self.reactor.advance(10)
-            self.successResultOf(stopped)
 
     def test_it_listens_on_loopback_alone(self) -> None:
         """It listens on loopback alone."""

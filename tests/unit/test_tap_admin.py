@@ -24,19 +24,7 @@ class AdminCase(DaemonTestCase):
     def setUp(self) -> None:
         """A daemon that has started."""
         super().setUp()
-        self.daemon = self.compose()
-        self.begin(self.daemon)
-        self.addCleanup(self.stop)
-
-    def stop(self) -> None:
-        """Stop it."""
-        if self.daemon.running:
-            stopped = self.daemon.stopService()
-            self.daemon.hurry()
-            self.reactor.advance(10)
-            while not stopped.called:
-                self.reactor.take_thread()
-            self.successResultOf(stopped)
+        self.daemon = self.begin(self.compose())
 
     def wire(self, port: int = 8084) -> HttpWire:
         """A connection to one of its ports."""
@@ -104,10 +92,9 @@ class AdminTests(AdminCase):
 
     def test_limits(self) -> None:
         """What is asked is as short as anything that is asked of the other listeners."""
-        self.stop()
+        self.end(self.daemon)
         del self.reactor.tcpServers[:]
-        self.daemon = self.compose("[http]\nheader_bytes = 2048\n")
-        self.begin(self.daemon)
+        self.daemon = self.begin(self.compose("[http]\nheader_bytes = 2048\n"))
         for length, status in ((1900, 200), (2100, 431)):
             wire = self.wire()
             wire.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * length + b"\r\n\r\n")
@@ -183,10 +170,9 @@ class AdminTests(AdminCase):
     def test_metrics_of_the_webhook(self) -> None:
         """What a program of the operator's has not taken is counted if there is one, and only then."""
         self.assertNotIn("callnet_webhook_events", self.get("/metrics").body.decode())
-        self.stop()
+        self.end(self.daemon)
         self.reactor.tcpServers.clear()
-        self.daemon = self.compose(f'webhooks = {{ url = "http://127.0.0.1:9/", secret = "{"s" * 32}" }}')
-        self.begin(self.daemon)
+        self.daemon = self.begin(self.compose(f'webhooks = {{ url = "http://127.0.0.1:9/", secret = "{"s" * 32}" }}'))
         self.assertIn('callnet_webhook_events{state="dead"} 0.0\n', self.get("/metrics").body.decode())
 
     def test_it_tells_that_it_drains(self) -> None:

@@ -122,7 +122,6 @@ class RegisteredTests(DaemonTestCase):
             "calls_a_minute_of_a_device = 0\n"
         )
         self.begin(daemon)
-        self.addCleanup(self.end, daemon)
         ann = self.device(8082, "ann")
         self.addCleanup(ann.leave)
         self.device(8082, "gone").leave()
