@@ -11,7 +11,7 @@ from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 from twisted.web.http_headers import Headers
 
-from tests.integration.test_workers import shared_workers, with_workers, workers_of
+from tests.integration.test_workers import shared_workers, workers_of
 from tests.support.daemon import Daemon
 from tests.support.devices import member, service_of
 from tests.support.processes import stopped
@@ -56,13 +56,6 @@ class WorkersTests(OperatorMixin, TestCase):
         call = self.caller.device.call
         if call is not None and self.caller.device.state == "online":
             call.hang_up()
-
-    async def begin_alone(self) -> None:
-        """Start a daemon, for what changes it, and have the devices."""
-        self.daemon = with_workers(self.mktemp())
-        self.addCleanup(self.daemon.stop)
-        await self.daemon.start()
-        await self.begin_call()
 
     async def begin_call(self) -> None:
         """A device on each worker, one of which calls the other."""
@@ -116,7 +109,7 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_a_dead_worker(self) -> None:
         """While a worker does not answer it is said that something may be missing, and the others do what they can."""
-        await self.begin_alone()
+        await self.begin()
         one, _ = workers_of(self.daemon)
         with stopped(one):
             found = await self.order("devices")
@@ -124,7 +117,8 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_the_level_of_the_log(self) -> None:
         """All workers log as much as was chosen."""
-        await self.begin_alone()
+        await self.begin()
+        self.addCleanup(self.order, "log-level", level="info")
         await self.order("log-level", level="debug")
         [call] = (await self.order("calls"))["calls"]
         await self.order("calls/end", call=call["call"])
@@ -132,8 +126,9 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_drain(self) -> None:
         """It is drained, and ends by itself."""
-        await self.begin_alone()
+        await self.begin()
         away = self.callee.lost()
         await self.order("drain")
         self.assertEqual(await away, 1001)
         await self.daemon.said(r"Server Shut Down|Main loop terminated")
+        await self.daemon.ended()

@@ -190,7 +190,7 @@ class WorkersTests(WebhooksTestCase):
     async def test_killed(self) -> None:
         """Of a call that rings on a worker that is killed, all is told, each event by one worker."""
         await self.start(with_workers(self.mktemp(), self.settings))
-        room = await killed_after_a_call(self, self.daemon)
+        room = await killed_after_a_call(self, self.daemon, PHONE, FRIEND)
         await self.until(lambda: len(self.told.taken) == 5)
         self.assertEqual(["call_answered", "call_ended", "call_started", *["device_enrolled"] * 2], self.told.kinds())
         self.assertEqual({"phone": PHONE, "device_id": "phone"}, self.told.of("call_started")["caller"])
