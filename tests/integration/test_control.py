@@ -8,6 +8,7 @@ from typing import Any
 
 import treq
 from twisted.internet import reactor as installed
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from twisted.web.http_headers import Headers
 
@@ -43,11 +44,11 @@ class OperatorMixin:
 class WorkersTests(OperatorMixin, TestCase):
     """What the operator sees is of all workers, and an order finds the one that it is for."""
 
-    async def begin(self) -> None:
+    async def begin(self, settings: str = "# of the operator, who sees everybody") -> None:
         """Have a daemon on which nobody is any more, and the devices."""
-        self.daemon = await shared_workers(self, "# of the operator, who sees everybody")
+        self.daemon = await shared_workers(self, settings)
         while (await self.order("devices"))["devices"] or (await self.order("calls"))["calls"]:
-            pass
+            await deferLater(reactor, 0.05)
         await self.begin_call()
         self.addCleanup(self.end_call)
 
@@ -84,7 +85,7 @@ class WorkersTests(OperatorMixin, TestCase):
         [call] = (await self.order("calls"))["calls"]
         await self.order("calls/end", call=call["call"])
         while (await self.order("calls"))["calls"]:
-            pass
+            await deferLater(reactor, 0.05)
         await self.order("calls/end", call=call["call"], status=404)
         self.assertEqual("shutting_down", (await self.callee.over.get()).reason)
 
@@ -109,7 +110,7 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_a_dead_worker(self) -> None:
         """While a worker does not answer it is said that something may be missing, and the others do what they can."""
-        await self.begin()
+        await self.begin("# of which a worker stands still: its devices may be remembered for a while")
         one, _ = workers_of(self.daemon)
         with stopped(one):
             found = await self.order("devices")

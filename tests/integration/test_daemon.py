@@ -203,7 +203,7 @@ class FirstStartTests(TestCase):
 class RefusalTests(TestCase):
     """What stops a start is one line on stderr, with exit status 1 and without a traceback, however it was started.
 
-    ``tests.unit.test_tap`` shows each cause.
+    ``tests.unit.test_tap`` and ``tests.unit.test_listening`` show each cause.
     """
 
     def setUp(self) -> None:

@@ -38,11 +38,11 @@ class DaemonTestCase(SynchronousTestCase):
         read = partial(load, self.write_settings(settings), {})
         return cast(Daemon, compose(read, cast(IDaemonReactor, self.reactor)))
 
-    def refusal(self, settings: str, reactor: Any = None) -> str:
+    def refusal(self, settings: str) -> str:
         """The line with which ``twistd`` and ``twist`` end at once, with exit status 1, if they have these settings."""
         options = Options()
         options.parseOptions(["--config", self.write_settings(settings)])
-        refused = self.assertRaises(SystemExit, makeService, options, reactor or self.reactor)
+        refused = self.assertRaises(SystemExit, makeService, options, self.reactor)
         self.assertRegex(refused.code, r"\Acallnet: [^\n]+\Z")
         return str(refused.code).removeprefix("callnet: ")
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.application.service import IService, IServiceMaker, ServiceMaker
-from twisted.internet import reactor as installed
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.plugin import getPlugins
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -222,14 +220,6 @@ class RefusalTests(DaemonTestCase):
         answer = self.refusal('listeners.account = [{ endpoint = "tcp:0:interface=0.0.0.0" }]')
         self.assertIn("listeners.account[0].endpoint 'tcp:0:interface=0.0.0.0' is open to the network", answer)
         self.assertIn("or set accounts.open_enrolment_on_network = true", answer)
-
-    def test_a_busy_port(self) -> None:
-        """A busy port stops it, and is named with its setting."""
-        busy = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(busy.close)
-        endpoint = f"tcp:{busy.getsockname()[1]}:interface=127.0.0.1"
-        answer = self.refusal(f'listeners.account = [{{ endpoint = "{endpoint}" }}]', installed)
-        self.assertEqual(answer, f"listeners.account[0].endpoint '{endpoint}': Address already in use")
 
     def test_a_state_directory_that_cannot_be_made(self) -> None:
         """A state directory that cannot be made stops it."""
