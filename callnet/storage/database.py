@@ -24,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 from callnet.errors import StartError, Unavailable, root_cause
 from callnet.operations import files
 from callnet.storage import schema
-from callnet.storage.tables import account
+from callnet.storage.tables import account, metadata
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -250,6 +250,7 @@ class Database:
     def _postgresql_engine(self) -> Engine:
         from callnet.storage import postgresql  # a tenth of a start that SQLite has no use for
 
+        postgresql.make_indexes_partial(metadata)
         timeouts = {name: value for name, value in _POSTGRESQL_TIMEOUTS.items() if name not in self._url.query}
         engine = create_engine(
             self._url.update_query_dict(timeouts),

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
+from sqlalchemy import MetaData
 
 SILENCE_MAX: Final = 6.0
 """How long a server may say nothing while it is asked for something, in seconds: a little longer than a statement may
@@ -20,6 +21,13 @@ _EVERY: Final = 0.1
 """How often somebody who waits looks around, in seconds."""
 
 _T = TypeVar("_T")
+
+
+def make_indexes_partial(metadata: MetaData) -> None:
+    """Have tables made with the partial indexes that they have in SQLite."""
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
 
 
 class PatientConnection(psycopg.Connection[Any]):

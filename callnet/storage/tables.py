@@ -42,8 +42,8 @@ def _text(longest: int) -> String:
 
 
 def _index_of_set(name: str, column: str) -> Index:
-    is_set = text(f"{column} IS NOT NULL")
-    return Index(name, column, sqlite_where=is_set, postgresql_where=is_set)
+    # PostgreSQL's option would import its dialect, for SQLite too (callnet.storage.postgresql).
+    return Index(name, column, sqlite_where=text(f"{column} IS NOT NULL"))
 
 
 metadata = MetaData()

@@ -132,7 +132,7 @@ class NodesTests(BehindTestCase):
 
     async def test_a_node_is_killed(self) -> None:
         """When a node is killed its devices are told at once, and everybody is served by the other one."""
-        await self.begin_with_own_nodes()
+        await self.begin()
         members = [await self.device(f"tv{number}") for number in range(4)]
         end = ProcessEnd(self.nodes[0].pid)
         told = DeferredList([each.lost() for each in members], fireOnOneCallback=True)
@@ -145,7 +145,7 @@ class NodesTests(BehindTestCase):
 
     async def test_a_node_hangs(self) -> None:
         """A node that hangs gets no more clients."""
-        await self.begin_with_own_nodes()
+        await self.begin()
         os.kill(self.nodes[0].pid, signal.SIGSTOP)
         self.addCleanup(os.kill, self.nodes[0].pid, signal.SIGCONT)
         await gatherResults([self.balancer.says(f"Server {check}/a is DOWN") for check in ("ready", "alive")])

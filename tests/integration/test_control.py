@@ -8,10 +8,11 @@ from typing import Any
 
 import treq
 from twisted.internet import reactor as installed
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from twisted.web.http_headers import Headers
 
-from tests.integration.test_workers import shared_workers, with_workers, workers_of
+from tests.integration.test_workers import shared_workers, workers_of
 from tests.support.daemon import Daemon
 from tests.support.devices import member, service_of
 from tests.support.processes import stopped
@@ -43,11 +44,11 @@ class OperatorMixin:
 class WorkersTests(OperatorMixin, TestCase):
     """What the operator sees is of all workers, and an order finds the one that it is for."""
 
-    async def begin(self) -> None:
+    async def begin(self, settings: str = "# of the operator, who sees everybody") -> None:
         """Have a daemon on which nobody is any more, and the devices."""
-        self.daemon = await shared_workers(self, "# of the operator, who sees everybody")
+        self.daemon = await shared_workers(self, settings)
         while (await self.order("devices"))["devices"] or (await self.order("calls"))["calls"]:
-            pass
+            await deferLater(reactor, 0.05)
         await self.begin_call()
         self.addCleanup(self.end_call)
 
@@ -56,13 +57,6 @@ class WorkersTests(OperatorMixin, TestCase):
         call = self.caller.device.call
         if call is not None and self.caller.device.state == "online":
             call.hang_up()
-
-    async def begin_alone(self) -> None:
-        """Start a daemon, for what changes it, and have the devices."""
-        self.daemon = with_workers(self.mktemp())
-        self.addCleanup(self.daemon.stop)
-        await self.daemon.start()
-        await self.begin_call()
 
     async def begin_call(self) -> None:
         """A device on each worker, one of which calls the other."""
@@ -91,7 +85,7 @@ class WorkersTests(OperatorMixin, TestCase):
         [call] = (await self.order("calls"))["calls"]
         await self.order("calls/end", call=call["call"])
         while (await self.order("calls"))["calls"]:
-            pass
+            await deferLater(reactor, 0.05)
         await self.order("calls/end", call=call["call"], status=404)
         self.assertEqual("shutting_down", (await self.callee.over.get()).reason)
 
@@ -116,7 +110,7 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_a_dead_worker(self) -> None:
         """While a worker does not answer it is said that something may be missing, and the others do what they can."""
-        await self.begin_alone()
+        await self.begin("# of which a worker stands still: its devices may be remembered for a while")
         one, _ = workers_of(self.daemon)
         with stopped(one):
             found = await self.order("devices")
@@ -124,7 +118,8 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_the_level_of_the_log(self) -> None:
         """All workers log as much as was chosen."""
-        await self.begin_alone()
+        await self.begin()
+        self.addCleanup(self.order, "log-level", level="info")
         await self.order("log-level", level="debug")
         [call] = (await self.order("calls"))["calls"]
         await self.order("calls/end", call=call["call"])
@@ -132,8 +127,9 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_drain(self) -> None:
         """It is drained, and ends by itself."""
-        await self.begin_alone()
+        await self.begin()
         away = self.callee.lost()
         await self.order("drain")
         self.assertEqual(await away, 1001)
         await self.daemon.said(r"Server Shut Down|Main loop terminated")
+        await self.daemon.ended()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +18,39 @@ from twisted.trial.unittest import TestCase
 from callnet.client import AccountError, ClientError
 from callnet.storage.threads import LIMIT, STOP_LIMIT
 from harness.postgres import Server
-from tests.support.daemon import Daemon
 from tests.support.devices import log_in, member, service_of
+from tests.support.shared_daemon import new_phone, shared_daemon
 
-PHONE = "13651884967"
 BUSY = 3.0
 """Seconds that a busy machine may take beside what is measured."""
 
 reactor: Any = installed
 
 
+@cache
+def shared_server() -> tuple[Server, str]:
+    """PostgreSQL for all tests, which leave it running, and the URL of a database."""
+    server = Server()
+    atexit.register(server.remove)
+    return server, server.new_database_url()
+
+
 class AwayTests(TestCase):
     """A daemon and its own PostgreSQL."""
 
     async def begin(self) -> None:
-        """Start both, and log two devices in."""
-        self.server = Server()
-        self.addCleanup(self.server.remove)
-        url = self.server.new_database_url()
-        self.daemon = Daemon(self.mktemp(), f'database.url = "{url}"')
-        self.addCleanup(self.daemon.stop)
-        await self.daemon.start()
+        """Have both, and log two devices in."""
+        self.server, url = shared_server()
+        self.daemon = await shared_daemon(self, f'database.url = "{url}"')
         self.service = service_of(self.daemon)
-        self.tokens = {name: await log_in(self.service, PHONE, name) for name in ("tv", "phone")}
+        self.phone = new_phone()
+        self.tokens = {name: await log_in(self.service, self.phone, name) for name in ("tv", "phone")}
 
     async def call(self) -> None:
         """Connect the two with the tokens that they have, and have one call the other; all of it takes no time."""
         begin = reactor.seconds()
         callee, caller = [
-            await member(self, self.service, PHONE, name, token=token) for name, token in self.tokens.items()
+            await member(self, self.service, self.phone, name, token=token) for name, token in self.tokens.items()
         ]
         await caller.talks_to(callee)
         self.assertLess(reactor.seconds() - begin, BUSY)
@@ -54,7 +60,7 @@ class AwayTests(TestCase):
         begin = reactor.seconds()
         response = await treq.post(
             f"{self.daemon.account_url}/account/login",
-            json={"phone": PHONE, "device_id": "new"},
+            json={"phone": self.phone, "device_id": "new"},
             reactor=reactor,
             persistent=False,
         )
@@ -80,19 +86,22 @@ class AwayTests(TestCase):
         await self.refused(0)
         await self.call()
         error: Any = await self.assertFailure(
-            self.service.post("/getContactPersons", {"phone": PHONE, "token": self.tokens["tv"]}), AccountError
+            self.service.post("/getContactPersons", {"phone": self.phone, "token": self.tokens["tv"]}), AccountError
         )
         self.assertEqual((error.status, error.code), (503, 1))
         self.assertEqual((await self.admin("/healthz"), await self.admin("/readyz")), (200, 503))
         self.server.start()
-        await gatherResults([log_in(self.service, PHONE, name) for name in ("tv", "phone", "new", "newer", "newest")])
+        await gatherResults(
+            [log_in(self.service, self.phone, name) for name in ("tv", "phone", "new", "newer", "newest")]
+        )
         self.assertNotIn("Traceback", self.daemon.log)
-        self.assertNotIn(PHONE, self.daemon.log)
+        self.assertNotIn(self.phone, self.daemon.log)
 
     async def test_it_hangs_and_goes_on(self) -> None:
         """While it hangs, logins are told to try again after 5 s, however many there are, and calls do not wait."""
         await self.begin()
         threads = self.threads()
+        self.addCleanup(self.server.resume)
         self.server.pause()
         refused = gatherResults([Deferred.fromCoroutine(self.refused(LIMIT)) for _ in range(20)])
         await self.call()
@@ -100,21 +109,22 @@ class AwayTests(TestCase):
         await refused
         self.assertLessEqual(self.threads(), max(threads, 8))
         self.server.resume()
-        await log_in(self.service, PHONE, "new")
+        await log_in(self.service, self.phone, "new")
         self.assertNotIn("Traceback", self.daemon.log)
 
     async def test_it_hangs_and_the_daemon_is_stopped(self) -> None:
         """A daemon that waits for it, and has a call to write down and devices connected, ends in time."""
         await self.begin()
         callee, caller = [
-            await member(self, self.service, PHONE, name, token=token, extended=True)
+            await member(self, self.service, self.phone, name, token=token, extended=True)
             for name, token in self.tokens.items()
         ]
         call = await caller.talks_to(callee)
+        self.addCleanup(self.server.resume)
         self.server.pause()
         call.hang_up()
         await callee.goes()
-        logins = (log_in(self.service, PHONE, f"new{number}") for number in range(20))
+        logins = (log_in(self.service, self.phone, f"new{number}") for number in range(20))
         waiting = gatherResults([self.assertFailure(login, ClientError) for login in logins])
         await self.admin("/readyz")  # it asks the database too
         begin = reactor.seconds()
@@ -129,18 +139,17 @@ class LockedTests(TestCase):
 
     async def test_the_daemon_is_stopped(self) -> None:
         """A daemon that has something to write down ends in time."""
-        daemon = Daemon(self.mktemp())
-        self.addCleanup(daemon.stop)
-        await daemon.start()
+        daemon = await shared_daemon(self)
         service = service_of(daemon)
-        callee = await member(self, service, PHONE, "tv", extended=True)
-        caller = await member(self, service, PHONE, "phone")
+        phone = new_phone()
+        callee = await member(self, service, phone, "tv", extended=True)
+        caller = await member(self, service, phone, "phone")
         call = await caller.talks_to(callee)
         with closing(sqlite3.connect(Path(daemon.state_dir, "callnet.db"), isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             call.hang_up()
             await callee.goes()
-            waiting = [self.assertFailure(log_in(service, PHONE, f"new{number}"), ClientError) for number in range(3)]
+            waiting = [self.assertFailure(log_in(service, phone, f"new{number}"), ClientError) for number in range(3)]
             begin = reactor.seconds()
             await daemon.stop()
             self.assertLess(reactor.seconds() - begin, STOP_LIMIT + 1)

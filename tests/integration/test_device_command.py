@@ -184,9 +184,6 @@ class DeviceCommandTests(TestCase):
 
     async def test_daemon_stops(self) -> None:
         """A device whose server goes away says so, and comes back when the server is back."""
-        self.daemon = Daemon(self.mktemp())
-        self.addCleanup(self.daemon.stop)
-        await self.daemon.start()
         tv = self.device(*self.tv)
         await tv.shows("waiting for calls")
         await self.daemon.stop()

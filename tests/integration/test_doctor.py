@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
@@ -17,8 +16,9 @@ from twisted.trial.unittest import TestCase
 
 from harness.coturn import Coturn
 from harness.daemon import BIN
-from tests.integration.test_workers import shared_workers, with_workers, workers_of
+from tests.integration.test_workers import shared_workers, workers_of
 from tests.support.daemon import Daemon
+from tests.support.processes import stopped
 from tests.support.turn_case import SECRET
 
 reactor: Any = installed
@@ -50,7 +50,7 @@ def turn_of(coturn: Coturn) -> str:
 
 @cache
 def shared_coturn() -> Coturn:
-    """A TURN server for all tests that leave it as it was."""
+    """A TURN server for all tests, which leave it as it was."""
     coturn = Coturn(SECRET)
     atexit.register(coturn.close)
     return coturn
@@ -59,17 +59,9 @@ def shared_coturn() -> Coturn:
 class RunningTests(DoctorTestCase):
     """A daemon with two workers, Redis, and a TURN server."""
 
-    async def begin(self) -> None:
-        """Have all of them, as they are."""
+    async def setUp(self) -> None:  # type: ignore[override]
+        """Have all of them."""
         self.daemon = await shared_workers(self, turn_of(shared_coturn()))
-
-    async def begin_alone(self) -> None:
-        """Start all, for what changes something."""
-        self.coturn = Coturn(SECRET)
-        self.addCleanup(self.coturn.close)
-        self.daemon = with_workers(self.mktemp(), turn_of(self.coturn))
-        self.addCleanup(self.daemon.stop)
-        await self.daemon.start()
 
     def found(self, shown: str) -> Mapping[str, list[str]]:
         """How bad each thing is."""
@@ -82,16 +74,17 @@ class RunningTests(DoctorTestCase):
 
     async def test_all_is_well(self) -> None:
         """All is well: the servers take the secret, over UDP and TCP, and the schema is that of the code."""
-        await self.begin()
         found = self.found(await self.run_(self.daemon, "doctor"))
         self.assertEqual((["ok"], ["ok"]), (found["database"], found["redis"]))
         self.assertEqual((["ok", "ok"], ["ok"]), (found["turn"], found["stun"]))
 
     async def test_another_secret(self) -> None:
         """A server that knows another secret is found out."""
-        await self.begin_alone()
-        self.coturn.remove_secret(SECRET)
-        self.coturn.add_secret("another-secret-of-thirty-two-or-more")
+        coturn, other = shared_coturn(), "another-secret-of-thirty-two-or-more"
+        for undo, secret in ((coturn.remove_secret, other), (coturn.add_secret, SECRET)):
+            self.addCleanup(undo, secret)
+        coturn.remove_secret(SECRET)
+        coturn.add_secret(other)
         shown = await self.run_(self.daemon, "doctor", status=1)
         self.assertEqual(["bad", "bad"], self.found(shown)["turn"])
         self.assertIn("does not take the secret", shown)
@@ -99,7 +92,6 @@ class RunningTests(DoctorTestCase):
 
     async def test_status(self) -> None:
         """The status tells of each worker, and of what was counted."""
-        await self.begin()
         shown = await self.run_(self.daemon, "status", "--at", self.daemon.admin_url)
         lines = [line.split(maxsplit=1) for line in shown.splitlines()]
         self.assertEqual("callnet is ready.", shown.splitlines()[0])
@@ -110,16 +102,12 @@ class RunningTests(DoctorTestCase):
 
     async def test_trouble(self) -> None:
         """When a worker does not answer, the status says so and ends with 1."""
-        await self.begin_alone()
-        pid, _ = workers_of(self.daemon)
-        os.kill(pid, signal.SIGSTOP)
-        self.addCleanup(os.kill, pid, signal.SIGCONT)
-        shown = await self.run_(self.daemon, "status", "--at", self.daemon.admin_url, status=1)
+        with stopped(workers_of(self.daemon)[0]):
+            shown = await self.run_(self.daemon, "status", "--at", self.daemon.admin_url, status=1)
         self.assertRegex(shown, r"^callnet is not ready: worker \d: it does not answer within 1 s\n")
 
     async def test_top(self) -> None:
         """What it does is shown again and again."""
-        await self.begin()
         shown = await self.run_(self.daemon, "top", "--at", self.daemon.admin_url, "--every", "0.1", "--times", "2")
         self.assertEqual(2, shown.count("callnet is ready."))
 

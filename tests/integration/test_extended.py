@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.test_workers import WorkersTestCase, shared_workers, workers_of
-from tests.support.daemon import Daemon
+from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.support.devices import Member, member
 from tests.support.extended_client import ExtendedDevice, connect_extended, open_extended
 from tests.support.processes import stopped
@@ -12,10 +11,6 @@ from tests.support.shared_daemon import new_phone
 
 class ExtendedTests(WorkersTestCase):
     """Ann's devices are at one worker, Bert's at the other."""
-
-    async def find_daemon(self) -> Daemon:
-        """Have one with the other tests."""
-        return await shared_workers(self)
 
     async def setUp(self) -> None:  # type: ignore[override]
         """Know the workers, and who calls."""

@@ -15,33 +15,32 @@ from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.support.daemon import Daemon
 from tests.support.devices import member, service_of
 from tests.support.processes import stopped
-
-PHONE, FRIEND = "13651884967", "13651884968"
+from tests.support.shared_daemon import new_phone, shared_daemon
 
 reactor: Any = installed
 
 
-async def killed_after_a_call(case: TestCase, daemon: Daemon) -> str:
-    """Have two devices on two workers call each other, and kill the television's the moment the call ends; its room."""
+async def killed_after_a_call(case: TestCase, daemon: Daemon, phone: str, friend: str) -> str:
+    """Have devices on two workers call each other, and kill that of the friend's the moment the call ends; its room."""
     one, other = workers_of(daemon)
     service = service_of(daemon)
     with stopped(one):
-        tv = await member(case, service, FRIEND, "tv")
+        tv = await member(case, service, friend, "tv")
     with stopped(other):
-        phone = await member(case, service, PHONE, "phone")
-    call = await phone.talks_to(tv)
-    while phone.over.pending:
-        await phone.over.get()  # what failed before the other worker knew of the television
+        caller = await member(case, service, phone, "phone")
+    call = await caller.talks_to(tv)
+    while caller.over.pending:
+        await caller.over.get()  # what failed before the other worker knew of the television
     call.hang_up()
-    await phone.over.get()
+    await caller.over.get()
     os.kill(other, signal.SIGKILL)
     return call.room_id
 
 
-async def histories(service: Server) -> tuple[list[tuple[str, str]], ...]:
-    """The rooms and outcomes of the calls of both phones."""
+async def histories(service: Server, *phones: str) -> tuple[list[tuple[str, str]], ...]:
+    """The rooms and outcomes of the calls of phones."""
     found = []
-    for phone in (PHONE, FRIEND):
+    for phone in phones:
         past = await Account(service, phone, "other").history()
         found.append([(call.room_id, call.outcome) for call in past.calls])
     return tuple(found)
@@ -52,18 +51,17 @@ class OneProcessTests(TestCase):
 
     async def test_stopped(self) -> None:
         """What ends just before the daemon is stopped is there when it is started again."""
-        daemon = Daemon(self.mktemp())
-        self.addCleanup(daemon.stop)
-        await daemon.start()
+        daemon = await shared_daemon(self)
         service = service_of(daemon)
-        tv, phone = [await member(self, service, *who) for who in ((FRIEND, "tv"), (PHONE, "phone"))]
+        phones = new_phone(), new_phone()
+        phone, tv = [await member(self, service, number, "tv") for number in phones]
         call = await phone.talks_to(tv)
         call.hang_up()
         await phone.over.get()
         await daemon.stop()
         await daemon.start()
         rows = [(call.room_id, "answered")]
-        self.assertEqual((rows, rows), await histories(service_of(daemon)))
+        self.assertEqual((rows, rows), await histories(service_of(daemon), *phones))
 
 
 class KilledTests(WorkersTestCase):
@@ -72,7 +70,9 @@ class KilledTests(WorkersTestCase):
     async def test_killed(self) -> None:
         """What has ended on a worker that is killed the moment after is written down by another."""
         await self.become_ready()
-        room = await killed_after_a_call(self, self.daemon)
+        phones = new_phone(), new_phone()
+        room = await killed_after_a_call(self, self.daemon, *phones)
         rows = [(room, "answered")]
-        while (rows, rows) != await histories(self.service):
+        while (rows, rows) != await histories(self.service, *phones):
             await deferLater(reactor, 0.1)
+        await self.become_ready()

@@ -17,12 +17,11 @@ from twisted.trial.unittest import TestCase
 
 from callnet.client import AccountError
 from harness.daemon import BIN
-from tests.integration.test_workers import with_workers, workers_of
+from tests.integration.test_workers import shared_workers, workers_of
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, service_of
 from tests.support.processes import stopped
-
-PHONE = "13651884967"
+from tests.support.shared_daemon import new_phone, shared_daemon
 
 reactor: Any = installed
 
@@ -33,21 +32,19 @@ class KeysMixin:
     processes = 1
     """How many read the keys."""
 
-    def make(self, directory: str) -> Daemon:
-        """The daemon to test."""
+    async def find_daemon(self) -> Daemon:
+        """One with one key, as each test leaves it."""
         raise NotImplementedError
 
     async def logins(self) -> Sequence[str]:
         """A token of each process."""
         raise NotImplementedError
 
-    async def start(self) -> None:
-        """Start it, and log in."""
-        case: Any = self
-        self.daemon = self.make(case.mktemp())
-        case.addCleanup(self.daemon.stop)
-        await self.daemon.start()
+    async def begin(self) -> None:
+        """Have it, and log in."""
+        self.daemon = await self.find_daemon()
         self.service = service_of(self.daemon)
+        self.phone = new_phone()
         [self.token, *_] = await self.logins()
 
     async def command(self, *arguments: str) -> str:
@@ -66,7 +63,7 @@ class KeysMixin:
 
     def contacts(self, token: str) -> Deferred[Any]:
         """Ask for the contacts with this token."""
-        return self.service.post("/getContactPersons", {"phone": PHONE, "token": token})
+        return self.service.post("/getContactPersons", {"phone": self.phone, "token": token})
 
     async def assert_refused(self, token: str) -> None:
         """A token is answered with errorCode 4."""
@@ -77,7 +74,7 @@ class KeysMixin:
     async def test_rotation(self) -> None:
         """A new key signs after SIGHUP, beside the old one; when that is retired, its tokens are refused."""
         case: Any = self
-        await self.start()
+        await self.begin()
         new = await self.command("add")
         await self.reload(2, new)
         tokens = await self.logins()
@@ -101,7 +98,7 @@ class KeysMixin:
     async def test_wrong_file(self) -> None:
         """A file that is no good changes nothing, and one line says so."""
         case: Any = self
-        await self.start()
+        await self.begin()
         new = await self.command("add")
         file = Path(self.daemon.state_dir, "signing.key.d", new)
         file.chmod(0o640)
@@ -112,18 +109,20 @@ class KeysMixin:
         file.chmod(0o600)
         await self.reload(2, new)
         case.assertEqual(self.daemon.log.count("stay as they were"), 1)
+        file.unlink()
+        await self.reload(1, jwt.get_unverified_header(self.token)["kid"])
 
 
 class OneProcessTests(KeysMixin, TestCase):
     """One process."""
 
-    def make(self, directory: str) -> Daemon:
-        """The daemon to test."""
-        return Daemon(directory)
+    async def find_daemon(self) -> Daemon:
+        """One with one key, as each test leaves it."""
+        return await shared_daemon(self, "# whose keys are changed")
 
     async def logins(self) -> Sequence[str]:
         """A token of it."""
-        return [await log_in(self.service, PHONE, "tv")]
+        return [await log_in(self.service, self.phone, "tv")]
 
 
 class WorkersTests(KeysMixin, TestCase):
@@ -131,14 +130,14 @@ class WorkersTests(KeysMixin, TestCase):
 
     processes = 3
 
-    def make(self, directory: str) -> Daemon:
-        """The daemon to test."""
-        return with_workers(directory)
+    async def find_daemon(self) -> Daemon:
+        """One with one key, as each test leaves it."""
+        return await shared_workers(self, "# whose keys are changed")
 
     async def logins(self) -> Sequence[str]:
         """A token of each worker."""
         tokens = []
         for pid in workers_of(self.daemon):
             with stopped(pid):
-                tokens.append(await log_in(self.service, PHONE, "tv"))
+                tokens.append(await log_in(self.service, self.phone, "tv"))
         return tokens

@@ -14,18 +14,22 @@ from twisted.web.http_headers import Headers
 from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.support.devices import Member, log_in, member
 from tests.support.processes import stopped
+from tests.support.shared_daemon import new_phone
 
-PHONE, FRIEND = "13651884967", "13651884968"
 HEARD = 3.0
 """Seconds after which a worker has heard of what another let through."""
 
 reactor: Any = installed
 
 
-class LoginsTests(WorkersTestCase):
-    """Logins."""
+class LimitsTestCase(WorkersTestCase):
+    """Limits of logins and of calls."""
 
-    settings = "limits = { logins_a_minute_of_a_phone = 3 }"
+    settings = "limits = { logins_a_minute_of_a_phone = 3, calls_a_minute_of_a_device = 4 }"
+
+
+class LoginsTests(LimitsTestCase):
+    """Logins."""
 
     async def login(self, phone: str) -> tuple[int, int, str | None]:
         """Log in: the status, the ``errorCode``, and when to try again."""
@@ -40,24 +44,23 @@ class LoginsTests(WorkersTestCase):
         """What one worker has used up is answered 429 by the other, at once; other phones log in."""
         await self.become_ready()
         one, other = workers_of(self.daemon)
+        phone = new_phone()
         with stopped(one):
-            self.assertEqual([(200, 0, None)] * 3, [await self.login(PHONE) for _ in range(3)])
+            self.assertEqual([(200, 0, None)] * 3, [await self.login(phone) for _ in range(3)])
         with stopped(other):
-            status, code, retry_after = await self.login(PHONE)
+            status, code, retry_after = await self.login(phone)
             self.assertEqual((429, 6), (status, code))
             assert retry_after is not None
             self.assertTrue(1 <= int(retry_after) <= 20)
-            self.assertEqual(200, (await self.login(FRIEND))[0])
+            self.assertEqual(200, (await self.login(new_phone()))[0])
 
 
-class CallsTests(WorkersTestCase):
+class CallsTests(LimitsTestCase):
     """Calls."""
-
-    settings = "limits = { calls_a_minute_of_a_device = 4 }"
 
     async def fails(self, device: Member) -> str:
         """Call nobody; why that fails."""
-        call = device.calls(FRIEND, "nobody")
+        call = device.calls(new_phone(), "nobody")
         await call.until("over")
         return call.reason
 
@@ -65,13 +68,14 @@ class CallsTests(WorkersTestCase):
         """What a device has used up at one worker it has used up at the other, when it connects there."""
         await self.become_ready()
         one, other = workers_of(self.daemon)
-        token = await log_in(self.service, PHONE, "tv")
+        phone = new_phone()
+        token = await log_in(self.service, phone, "tv")
         with stopped(one):
-            device = await member(self, self.service, PHONE, "tv", token=token)
+            device = await member(self, self.service, phone, "tv", token=token)
         # A cluster that has just begun does not know yet who is offline.
         self.assertNotIn("rate_limited", [await self.fails(device) for _ in range(4)])
         self.assertEqual("rate_limited", await self.fails(device))
         await deferLater(reactor, HEARD)
         with stopped(other):
-            device = await member(self, self.service, PHONE, "tv", token=token)
+            device = await member(self, self.service, phone, "tv", token=token)
         self.assertEqual("rate_limited", await self.fails(device))

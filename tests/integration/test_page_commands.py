@@ -13,6 +13,7 @@ import os
 import shlex
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -28,6 +29,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from acceptance import readme
 from callnet.config_file import load
 from callnet.history_interfaces import OutboxEvent, Tried
+from callnet.storage import devices
 from callnet.storage.database import Database
 from callnet.storage.outbox import SqlOutbox
 from harness import ROOT
@@ -116,7 +118,8 @@ class DatabaseTests(CommandCase):
 
     async def test_a_lost_device(self) -> None:
         """Its tokens are revoked; all that is kept of a phone is shown, and removed."""
-        await self.type("callnet account add 13651884967 tv888")
+        with closing(self.make_database()) as database:
+            devices.provision(database, TV[0], (TV[1],), 0.0, False)
         await self.type(self.read("incidents.md", "callnet account revoke"))
         said = await self.type(self.read("incidents.md", "callnet account export"))
         self.assertIn('"tv888"', said)
@@ -124,13 +127,20 @@ class DatabaseTests(CommandCase):
 
     async def test_dead_letters(self) -> None:
         """They are listed, sent again and dropped."""
-        await self.type("callnet database upgrade")
+        self.make_database().close()
         self.write_letter()
         said = await self.type(self.read("webhooks.md", "callnet webhook list"))
         self.assertIn("call_ended", said)
         self.assertNotIn("call_ended", await self.type("callnet webhook list --waiting"))
         self.write_letter()
         self.assertEqual("1\n", await self.type(self.read("incidents.md", "callnet webhook retry")))
+
+    def make_database(self) -> Database:
+        """The database, with its tables."""
+        (self.folder / "state").mkdir()
+        database = Database(f"sqlite:///{self.folder}/state/callnet.db")
+        database.upgrade()
+        return database
 
     def write_letter(self) -> None:
         """Have an event that was given up."""

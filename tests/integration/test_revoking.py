@@ -10,8 +10,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 
 from callnet.client import AccountError, UpgradeRefused
 from harness.daemon import BIN
-from tests.integration.test_workers import WorkersTestCase, shared_workers, workers_of
-from tests.support.daemon import Daemon
+from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.support.devices import member
 from tests.support.processes import stopped
 from tests.support.shared_daemon import new_phone
@@ -23,10 +22,6 @@ class RevokingTests(WorkersTestCase):
     """A device of one worker is in a call with one of the other."""
 
     settings = "limits = { account_requests_a_minute_of_a_device = 0, account_requests_a_minute_of_a_phone = 0 }"
-
-    async def find_daemon(self) -> Daemon:
-        """Have one with the other tests."""
-        return await shared_workers(self, self.settings)
 
     async def setUp(self) -> None:  # type: ignore[override]
         """Let them talk."""

@@ -8,23 +8,21 @@ import subprocess
 from twisted.trial.unittest import TestCase
 
 from harness.daemon import BIN, TWISTD
-from tests.support.daemon import Daemon
+from tests.support.shared_daemon import shared_daemon
 
 
 class TwoDaemonsTests(TestCase):
     """One daemon serves."""
 
     async def setUp(self) -> None:  # type: ignore[override]
-        """Start it."""
-        self.first = Daemon(self.mktemp())
-        self.addCleanup(self.first.stop)
-        await self.first.start()
+        """Have it."""
+        self.first = await shared_daemon(self)
 
-    def say(self, *command: str) -> tuple[int, str]:
-        """The exit status of a command with the same settings, and what it says."""
+    def say(self, *command: str, **environment: str) -> tuple[int, str]:
+        """The exit status of a command with the same settings, unless the environment names others; what it says."""
         done = subprocess.run(
             command,
-            env=dict(self.first.environ),
+            env={**self.first.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
@@ -39,12 +37,11 @@ class TwoDaemonsTests(TestCase):
 
     def test_restore(self) -> None:
         """Nor is a backup put in its place while it runs, wherever it listens."""
-        file = os.path.join(self.first.folder, "backup")
+        file, settings = self.mktemp(), os.path.abspath(self.mktemp())
         callnet = os.path.join(BIN, "callnet")
         self.assertEqual(0, self.say(callnet, "backup", file)[0])
-        os.replace(os.path.join(self.first.folder, "callnet.toml"), os.path.join(self.first.folder, "other.toml"))
-        with open(os.path.join(self.first.folder, "callnet.toml"), "w", encoding="utf-8") as settings:
-            settings.write(f'state_dir = "{self.first.state_dir}"\n[listeners]\nadmin = []\n')
-        status, said = self.say(callnet, "restore", "--replace", file)
+        with open(settings, "w", encoding="utf-8") as written:
+            written.write(f'state_dir = "{self.first.state_dir}"\n[listeners]\nadmin = []\n')
+        status, said = self.say(callnet, "restore", "--replace", file, CALLNET_CONFIG=settings)
         self.assertEqual(1, status)
         self.assertIn("another callnet runs", said)

@@ -2,48 +2,69 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 from collections.abc import Sequence
+from functools import cache
+from itertools import count
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 
 from harness.coturn import Coturn
-from tests.integration.test_workers import with_workers, workers_of
+from tests.integration.test_workers import shared_workers, workers_of
 from tests.support.devices import log_in, service_of
 from tests.support.processes import stopped
+from tests.support.shared_daemon import new_phone
 from tests.support.turn_client import TurnClient
 
-OLD: Final = "the-secret-that-was-there-before-"
-NEW: Final = "the-secret-that-comes-after-that-"
+SECRETS: Final = map("the-secret-that-has-the-number-{:02}".format, count())
+"""Each was given to nobody before."""
 UNAUTHORIZED: Final = 401
 
 reactor: Any = installed
+
+
+@cache
+def shared_coturn() -> Coturn:
+    """A TURN server for all tests, with one secret."""
+    coturn = Coturn(next(SECRETS))
+    atexit.register(coturn.close)
+    return coturn
+
+
+@cache
+def shared_file() -> Path:
+    """The file with the secrets of the daemon, the first of which coturn knows."""
+    [secret] = shared_coturn().secrets
+    file = Path(mkdtemp(prefix="callnet-turn-"), "secret")
+    atexit.register(rmtree, file.parent)
+    write(file, secret)
+    return file
+
+
+def write(file: Path, *lines: str) -> None:
+    """Change the file."""
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+    file.chmod(0o600)
 
 
 class RotationTests(TestCase):
     """A parent and two workers, as docs/turn.md has it."""
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
-        """Start coturn and the daemon; log in."""
-        self.coturn = Coturn(OLD)
-        self.addCleanup(self.coturn.close)
-        self.file = Path(self.mktemp()).absolute()
-        self.write(OLD)
+        """Have coturn and the daemon, with one secret; log in."""
+        self.coturn, self.file = shared_coturn(), shared_file()
+        [self.old], self.new = self.coturn.secrets, next(SECRETS)
         urls = ", ".join(f'"{url}"' for url in self.coturn.urls)
-        self.daemon = with_workers(self.mktemp(), f'turn = {{ urls = [{urls}], secret_file = "{self.file}" }}')
-        self.addCleanup(self.daemon.stop)
-        await self.daemon.start()
+        self.daemon = await shared_workers(self, f'turn = {{ urls = [{urls}], secret_file = "{self.file}" }}')
         self.service = service_of(self.daemon)
-        self.token = await log_in(self.service, "13651884967", "tv")
-
-    def write(self, *lines: str) -> None:
-        """Change the file of the daemon."""
-        self.file.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
-        self.file.chmod(0o600)
+        self.token = await log_in(self.service, new_phone(), "tv")
 
     async def reload(self) -> None:
         """Send SIGHUP; the parent and both workers then say that there is another secret."""
@@ -68,26 +89,26 @@ class RotationTests(TestCase):
         before = await self.clients()
         self.assertEqual([0, 0], [client.allocate() for client in before])
 
-        self.coturn.add_secret(NEW)
+        self.coturn.add_secret(self.new)
         self.assertEqual([0, 0], [client.allocate() for client in await self.clients()])
-        self.write(NEW, OLD)
+        write(self.file, self.new, self.old)
         await self.reload()
         after = await self.clients()
         self.assertEqual([0, 0], [client.allocate() for client in after])
 
-        self.coturn.remove_secret(OLD)
-        self.write(NEW)
+        self.coturn.remove_secret(self.old)
+        write(self.file, self.new)
         self.assertEqual([0, 0], [client.allocate() for client in await self.clients()])
         self.assertEqual([0] * 4, [client.refresh() for client in (*before, *after)])
-        for secret in (OLD, NEW):
+        for secret in (self.old, self.new):
             self.assertNotIn(secret, self.daemon.log)
 
     async def test_old_credentials(self) -> None:
         """Credentials by the old secret that were not used yet are good until coturn is told to forget it."""
         one, other = await self.clients()
-        self.coturn.add_secret(NEW)
-        self.write(NEW, OLD)
+        self.coturn.add_secret(self.new)
+        write(self.file, self.new, self.old)
         await self.reload()
         self.assertEqual(0, one.allocate())
-        self.coturn.remove_secret(OLD)
+        self.coturn.remove_secret(self.old)
         self.assertEqual(UNAUTHORIZED, other.allocate())

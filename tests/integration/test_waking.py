@@ -14,8 +14,9 @@ from twisted.web.server import Request, Site
 from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.support.devices import Member, log_in, member, service_of
 from tests.support.processes import stopped
+from tests.support.shared_daemon import new_phone
+from tests.support.shared_port import serve
 
-ANN, BERT = "13651884961", "13651884962"
 GRACE = 1.0
 RING_TIME = 20.0
 
@@ -50,9 +51,8 @@ class WakingTests(WorkersTestCase):
     async def setUp(self) -> None:  # type: ignore[override]
         """Let the television register, and sleep."""
         self.gateway = Gateway()
-        port = reactor.listenTCP(0, Site(self.gateway), interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        url = f"http://127.0.0.1:{port.getHost().port}/wake"
+        url = f"http://{serve(self, 'waking', Site(self.gateway))}/wake"
+        self.ann, self.bert = new_phone(), new_phone()
         self.settings = (
             f'push.gateway = {{ url = "{url}", secret = "{"s" * 32}" }}\n'
             f"calls = {{ grace = {GRACE}, ring_time = {RING_TIME} }}"
@@ -60,27 +60,28 @@ class WakingTests(WorkersTestCase):
         await super().setUp()
         await self.become_ready()
         self.one, self.other = workers_of(self.daemon)
-        self.ann_token, self.tv_token = [await log_in(self.service, *who) for who in ((ANN, "phone"), (BERT, "tv"))]
+        self.ann_token = await log_in(self.service, self.ann, "phone")
+        self.tv_token = await log_in(self.service, self.bert, "tv")
         await self.service.post("/devices/push", {"token": self.tv_token, "kind": "webhook", "target": "box 7"})
-        await self.service.post("/contacts/add", {"token": self.tv_token, "contact_phone": ANN, "name": "Ann"})
+        await self.service.post("/contacts/add", {"token": self.tv_token, "contact_phone": self.ann, "name": "Ann"})
 
     async def sleeps(self) -> None:
         """Let the television come, so that it is known, and go for longer than the grace."""
         with stopped(self.one):
-            tv = await member(self, self.service, BERT, "tv", token=self.tv_token)
+            tv = await member(self, self.service, self.bert, "tv", token=self.tv_token)
         await tv.goes()
         await deferLater(reactor, GRACE + 0.5)
 
     async def telephone(self) -> Member:
         """Connect Ann's telephone at the other worker."""
         with stopped(self.other):
-            return await member(self, self.service, ANN, "phone", token=self.ann_token)
+            return await member(self, self.service, self.ann, "phone", token=self.ann_token)
 
     async def why_not(self, phone: Member) -> str:
         """Why the television cannot be called. While Redis is new nodes do not know yet that nobody else knows."""
         reason = "unavailable"
         while reason == "unavailable":
-            call = phone.calls(BERT, "tv")
+            call = phone.calls(self.bert, "tv")
             await call.until("over")
             reason = call.reason
             await deferLater(reactor, 0.2)
@@ -90,16 +91,16 @@ class WakingTests(WorkersTestCase):
         """The gateway is told which device, and who calls; the call rings, and is answered when it has come."""
         await self.sleeps()
         phone = await self.telephone()
-        call = phone.calls(BERT, "tv")
+        call = phone.calls(self.bert, "tv")
         event = await self.gateway.next
         told = tuple(event[name] for name in ("event", "phone", "device_id", "target"))
-        self.assertEqual(("wake", BERT, "tv", "box 7"), told)
-        self.assertEqual((ANN, "Ann"), (event["from_phone"], event["from_name"]))
+        self.assertEqual(("wake", self.bert, "tv", "box 7"), told)
+        self.assertEqual((self.ann, "Ann"), (event["from_phone"], event["from_name"]))
         self.assertNotIn("room_id", event)
-        tv = await member(self, self.service, BERT, "tv", token=self.tv_token)
+        tv = await member(self, self.service, self.bert, "tv", token=self.tv_token)
         (await tv.ringing.get()).accept()
         self.assertEqual("active", await call.until("active"))
-        self.assertEqual((BERT, "tv"), call.peer)
+        self.assertEqual((self.bert, "tv"), call.peer)
 
     async def test_after_a_restart(self) -> None:
         """A daemon that has started anew knows who sleeps, though nobody has connected since."""
@@ -110,7 +111,7 @@ class WakingTests(WorkersTestCase):
         self.one, self.other = workers_of(self.daemon)
         phone = await self.telephone()
         while not self.gateway.woken:
-            phone.calls(BERT, "tv")
+            phone.calls(self.bert, "tv")
             await deferLater(reactor, 0.2)
 
     async def test_not_known_there(self) -> None:
@@ -124,7 +125,7 @@ class WakingTests(WorkersTestCase):
 
     async def test_refused_first(self) -> None:
         """Whom Bert blocks wakes nobody."""
-        await self.service.post("/contacts/block", {"token": self.tv_token, "contact_phone": ANN})
+        await self.service.post("/contacts/block", {"token": self.tv_token, "contact_phone": self.ann})
         await self.sleeps()
         phone = await self.telephone()
         self.assertEqual("offline", await self.why_not(phone))

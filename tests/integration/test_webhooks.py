@@ -19,12 +19,13 @@ from twisted.web.server import Request, Site
 
 from harness.daemon import BIN
 from tests.integration.test_history import killed_after_a_call
-from tests.integration.test_workers import with_workers
+from tests.integration.test_workers import shared_workers
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, member, service_of
 from tests.support.processes import ProcessEnd
+from tests.support.shared_daemon import new_phone, shared_daemon
+from tests.support.shared_port import serve
 
-PHONE, FRIEND = "13651884967", "13651884968"
 SECRET = "what-both-of-us-know-and-nobody-else"
 PATIENCE = 60.0
 """Seconds that anything may take on a machine that is busy with other tests."""
@@ -81,17 +82,14 @@ class WebhooksTestCase(TestCase):
     def setUp(self) -> None:
         """Somebody who is told."""
         self.told = Told()
-        port = reactor.listenTCP(0, Site(self.told), interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        url = f"http://127.0.0.1:{port.getHost().port}/events?for=callnet"
+        self.phone, self.friend = new_phone(), new_phone()
+        url = f"http://{serve(self, 'webhooks', Site(self.told))}/events?for=callnet"
         self.settings = f'webhooks = {{ url = "{url}", secret = "{SECRET}" }}'
 
-    async def start(self, daemon: Daemon) -> None:
-        """Start the daemon."""
-        self.daemon = daemon
-        self.addCleanup(daemon.stop)
-        await daemon.start()
-        self.service = service_of(daemon)
+    async def begin(self) -> None:
+        """Have the daemon."""
+        self.daemon: Daemon = await shared_daemon(self, self.settings)
+        self.service = service_of(self.daemon)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something is so."""
@@ -110,7 +108,7 @@ class WebhooksTestCase(TestCase):
 
     def assert_nothing_logged(self, *rooms: str) -> None:
         """The log tells neither whom nor where to, and there is no traceback."""
-        for secret in (PHONE, FRIEND, SECRET, "for=callnet", "Traceback", *rooms):
+        for secret in (self.phone, self.friend, SECRET, "for=callnet", "Traceback", *rooms):
             self.assertNotIn(secret, self.daemon.log)
 
 
@@ -119,9 +117,9 @@ class StoryTests(WebhooksTestCase):
 
     async def test_story(self) -> None:
         """Devices are enrolled, a call rings, is answered and ends, another is missed: each is told, once."""
-        await self.start(Daemon(self.mktemp(), self.settings))
-        tv = await member(self, self.service, FRIEND, "tv")
-        phone = await member(self, self.service, PHONE, "phone")
+        await self.begin()
+        tv = await member(self, self.service, self.friend, "tv")
+        phone = await member(self, self.service, self.phone, "phone")
         call = await phone.talks_to(tv)
         await self.until(lambda: "call_answered" in self.told.kinds())
         self.assertEqual(["call_answered", "call_started", *["device_enrolled"] * 2], self.told.kinds())
@@ -130,7 +128,7 @@ class StoryTests(WebhooksTestCase):
         await self.until(lambda: "call_ended" in self.told.kinds())
         await tv.goes()
         await deferLater(reactor, 0.1)
-        in_vain = phone.calls(FRIEND, "tv")
+        in_vain = phone.calls(self.friend, "tv")
         await self.until(lambda: "call_missed" in self.told.kinds())
         self.assertEqual("offline", in_vain.reason)
         self.assertEqual(
@@ -138,7 +136,7 @@ class StoryTests(WebhooksTestCase):
         )
         self.assertEqual(6, len(self.told.sent))
         ended, missed = self.told.of("call_ended"), self.told.of("call_missed")
-        caller, called_device = {"phone": PHONE, "device_id": "phone"}, {"phone": FRIEND, "device_id": "tv"}
+        caller, called_device = {"phone": self.phone, "device_id": "phone"}, {"phone": self.friend, "device_id": "tv"}
         for event in (ended, missed, self.told.of("call_started"), self.told.of("call_answered")):
             self.assertEqual((caller, called_device), (event["caller"], event["called"]))
         self.assertEqual(1, len({self.told.of(f"call_{kind}")["call"] for kind in ("started", "answered", "ended")}))
@@ -150,9 +148,9 @@ class StoryTests(WebhooksTestCase):
 
     async def test_again(self) -> None:
         """What was not taken is sent again, by the process that comes after one that was stopped or killed."""
-        await self.start(Daemon(self.mktemp(), self.settings))
+        await self.begin()
         self.told.answers[:] = [500] * 1000
-        await log_in(self.service, PHONE, "tv")
+        await log_in(self.service, self.phone, "tv")
         await self.until(lambda: self.told.sent)
         await self.daemon.stop()
         sent = len(self.told.sent)
@@ -164,15 +162,15 @@ class StoryTests(WebhooksTestCase):
         self.told.answers.clear()
         await self.daemon.start()
         await self.until(lambda: self.told.taken)
-        self.assertEqual((PHONE, "tv"), (self.told.taken[0]["phone"], self.told.taken[0]["device_id"]))
+        self.assertEqual((self.phone, "tv"), (self.told.taken[0]["phone"], self.told.taken[0]["device_id"]))
         self.assertEqual(1, len({event["id"] for event, _ in self.told.sent}))
         self.assert_nothing_logged()
 
     async def test_dead_letter(self) -> None:
         """What is refused for good is listed, and sent when the operator wants it."""
-        await self.start(Daemon(self.mktemp(), self.settings))
+        await self.begin()
         self.told.answers[:] = [410]
-        await log_in(self.service, PHONE, "tv")
+        await log_in(self.service, self.phone, "tv")
         listed = ""
         while not listed:
             listed = await self.run_command("webhook", "list")
@@ -189,9 +187,9 @@ class WorkersTests(WebhooksTestCase):
 
     async def test_killed(self) -> None:
         """Of a call that rings on a worker that is killed, all is told, each event by one worker."""
-        await self.start(with_workers(self.mktemp(), self.settings))
-        room = await killed_after_a_call(self, self.daemon)
+        self.daemon = await shared_workers(self, self.settings)
+        room = await killed_after_a_call(self, self.daemon, self.phone, self.friend)
         await self.until(lambda: len(self.told.taken) == 5)
         self.assertEqual(["call_answered", "call_ended", "call_started", *["device_enrolled"] * 2], self.told.kinds())
-        self.assertEqual({"phone": PHONE, "device_id": "phone"}, self.told.of("call_started")["caller"])
+        self.assertEqual({"phone": self.phone, "device_id": "phone"}, self.told.of("call_started")["caller"])
         self.assert_nothing_logged(room)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.internet import reactor as installed
 from twisted.internet.defer import gatherResults
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
@@ -87,21 +88,14 @@ class BackgroundTests(LifeMixin, TestCase):
 
 
 class WorkersTestCase(TestCase):
-    """A daemon with two workers."""
+    """A daemon with two workers that tests share."""
 
     settings = ""
 
     async def setUp(self) -> None:  # type: ignore[override]
         """Have it."""
-        self.daemon = await self.find_daemon()
+        self.daemon = await shared_workers(self, self.settings)
         self.service = service_of(self.daemon)
-
-    async def find_daemon(self) -> Daemon:
-        """Start one."""
-        daemon = with_workers(self.mktemp(), self.settings)
-        self.addCleanup(daemon.stop)
-        await daemon.start()
-        return daemon
 
     async def readiness(self) -> tuple[int, dict[str, Any]]:
         """What the operator is told."""
@@ -111,26 +105,21 @@ class WorkersTestCase(TestCase):
     async def become_ready(self) -> None:
         """Ask until it is ready."""
         while (await self.readiness())[0] != 200:
-            pass
+            await deferLater(reactor, 0.05)
 
 
 class ServingTests(WorkersTestCase):
     """What they do for devices and operators."""
 
-    async def find_daemon(self) -> Daemon:
-        """Have one with the other tests."""
-        return await shared_workers(self)
-
-    async def test_devices_of_different_workers_call_each_other(self) -> None:
+    async def test_those_of_different_workers_call_each_other(self) -> None:
         """Devices of different workers call each other."""
-        self.daemon = await super().find_daemon()
-        self.service = service_of(self.daemon)
         await self.become_ready()
         one, other = workers_of(self.daemon)
+        phone = new_phone()
         with stopped(one):
-            callee = await member(self, self.service, PHONE, "tv")
+            callee = await member(self, self.service, phone, "tv")
         with stopped(other):
-            caller = await member(self, self.service, PHONE, "phone")
+            caller = await member(self, self.service, phone, "phone")
         await caller.reaches(callee)
 
         status, body = await get(f"{self.daemon.admin_url}/metrics")
@@ -157,6 +146,10 @@ class DeathTests(WorkersTestCase):
 
     async def test_who_is_killed_is_back(self) -> None:
         """Killed workers are back; meanwhile connections wait, and the operator is told."""
+        self.daemon = with_workers(self.mktemp())
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+        self.service = service_of(self.daemon)
         await self.become_ready()
         before = workers_of(self.daemon)
         for pid in before:
@@ -184,7 +177,7 @@ class DeathTests(WorkersTestCase):
             self.assertEqual(status, 503)
             self.assertEqual(report["checks"]["worker 1"], {"ok": False, "why": "it does not answer within 1 s"})
             self.assertEqual(report["workers"]["2"]["ready"], True)
-            await log_in(self.service, PHONE, "tv")
+            await log_in(self.service, new_phone(), "tv")
 
     async def test_sigterm_ends_all(self) -> None:
         """SIGTERM ends all of them in time, even one that does nothing any more."""
@@ -216,7 +209,7 @@ class DeathTests(WorkersTestCase):
 
     async def test_when_the_parent_is_killed_the_workers_go(self) -> None:
         """When the parent is killed the workers stop in order: devices are told, and the sockets are closed."""
-        device = await member(self, self.service, PHONE, "tv")
+        device = await member(self, self.service, new_phone(), "tv")
         ends = [ProcessEnd(pid).reached.addTimeout(STOP_LIMIT, reactor) for pid in workers_of(self.daemon)]
         os.kill(self.daemon.pid, signal.SIGKILL)
         self.assertEqual(await device.lost(), 1001)

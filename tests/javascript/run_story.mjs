@@ -1,15 +1,13 @@
 /**
  * Plays stories with daemons. Each line of its input is a JSON array, the story, its protocol and the URLs of accounts and
- * signaling; for each it prints a line, `{log, errors, status}`: what a thread of its own has written to its outputs, and its
- * exit status, once nothing that the story began goes on. On Node.js 20 it needs `--experimental-websocket`.
+ * signaling; for each it prints a line, `{log, errors, left}`: its log, what was written to the output for errors, and what it
+ * began that goes on all the same. On Node.js 20 it needs `--experimental-websocket`.
  */
 
 import { once } from "node:events";
 import net from "node:net";
 import { createInterface } from "node:readline";
-import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
-import { Worker, isMainThread, workerData } from "node:worker_threads";
+import { setTimeout } from "node:timers/promises";
 
 import { play } from "./story.mjs";
 
@@ -41,32 +39,41 @@ async function gate({ hostname, port }) {
   };
 }
 
-/** Milliseconds after which a thread that does not end is ended, with status 1. */
+/** Milliseconds after which a story that does not end has failed. */
 const LIMIT = 120_000;
+/** Milliseconds until it is looked again whether all has ended. */
+const LOOK_AGAIN = 5;
 
-/** What becomes of a story in a thread of its own. */
-async function outcome(asked) {
-  const worker = new Worker(fileURLToPath(import.meta.url), { workerData: asked, stdout: true, stderr: true });
-  const limit = setTimeout(() => worker.terminate(), LIMIT);
-  const failures = [];
-  worker.on("error", (error) => failures.push(error.stack));
-  const [log, errors, status] = await Promise.all([text(worker.stdout), text(worker.stderr), exit(worker)]);
-  clearTimeout(limit);
-  return { log, errors: errors + failures.join("\n"), status };
-}
+/** What is written to the output for errors, and what nobody has caught. */
+let errors = "";
+process.stderr.write = (text) => {
+  errors += text;
+  return true;
+};
+process.on("uncaughtException", (error) => {
+  errors += error.stack;
+});
 
-/** Its exit status. `once` would take an error for the end. */
-function exit(worker) {
-  return new Promise((resolve) => {
-    worker.on("exit", resolve);
-  });
-}
-
-if (isMainThread) {
-  for await (const line of createInterface({ input: process.stdin })) {
-    process.stdout.write(`${JSON.stringify(await outcome(JSON.parse(line)))}\n`);
+/** What becomes of a story, once nothing that it began keeps the process alive any more. */
+async function outcome([story, protocol, accounts, signaling]) {
+  errors = "";
+  let log = "";
+  const until = performance.now() + LIMIT;
+  try {
+    log = await play(story, protocol, { site: accounts, gate: () => gate(new URL(signaling)) });
+  } catch (error) {
+    errors += error.stack;
   }
-} else {
-  const [story, protocol, accounts, signaling] = workerData;
-  process.stdout.write(await play(story, protocol, { site: accounts, gate: () => gate(new URL(signaling)) }));
+  while (underWay().length > 0 && performance.now() < until) await setTimeout(LOOK_AGAIN);
+  return { log, errors, left: underWay() };
 }
+
+/** What keeps the process alive beside its input and output. */
+function underWay() {
+  return process.getActiveResourcesInfo().filter((kind) => kind !== "PipeWrap");
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(await outcome(JSON.parse(line)))}\n`);
+}
+process.exit(); // whatever a story has left

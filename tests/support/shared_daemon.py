@@ -1,6 +1,7 @@
 """Daemons that many tests share, one for each settings: a start takes far longer than what most tests do with it.
 
-A test that has one leaves its settings as they are, does not stop it, and uses phone numbers and rooms of its own.
+A test that has one leaves its settings as they are, and uses phone numbers and rooms of its own. It may stop it: it is
+started again for the next.
 """
 
 from __future__ import annotations
@@ -30,6 +31,16 @@ class SharedDaemon(Daemon):
         """See :class:`harness.daemon.Daemon`."""
         return super().log[self._taken_at :]
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def launch(self) -> None:
+        """See :class:`harness.daemon.Daemon`."""
+        super().launch()
+        self._taken_at = 0
+
     def take(self) -> None:
         """Look through the log, and begin another."""
         log = self.log
@@ -50,12 +61,12 @@ async def shared_daemon(case: TestCase, settings: str = "", **options: Any) -> S
     """
     key = (settings, *sorted(options.items()))
     if key not in _daemons:
-        started = SharedDaemon(case.mktemp(), settings, **options)
-        await started.start()
+        _daemons[key] = SharedDaemon(case.mktemp(), settings, **options)
         # Not when the reactor stops: in a worker of `trial --jobs` it never does.
-        atexit.register(daemon.Daemon.stop, started)
-        _daemons[key] = started
+        atexit.register(daemon.Daemon.stop, _daemons[key])
     found = _daemons[key]
+    if not found.is_running:
+        await found.start()
     found.take()
     case.addCleanup(found.take)
     return found

@@ -12,8 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.config_file import load
 from callnet.daemon import Daemon
-from callnet.errors import StartError
-from callnet.tap import IDaemonReactor, compose
+from callnet.tap import IDaemonReactor, Options, compose, makeService
 from harness.websocket import TEXT
 from tests.support.http_wire import HttpWire
 from tests.support.still_reactor import StillReactor
@@ -40,10 +39,12 @@ class DaemonTestCase(SynchronousTestCase):
         return cast(Daemon, compose(read, cast(IDaemonReactor, self.reactor)))
 
     def refusal(self, settings: str) -> str:
-        """Why a daemon with these settings does not start."""
-        error = str(self.assertRaises(StartError, self.compose, settings))
-        self.assertNotIn("\n", error)
-        return error
+        """The line with which ``twistd`` and ``twist`` end at once, with exit status 1, if they have these settings."""
+        options = Options()
+        options.parseOptions(["--config", self.write_settings(settings)])
+        refused = self.assertRaises(SystemExit, makeService, options, self.reactor)
+        self.assertRegex(refused.code, r"\Acallnet: [^\n]+\Z")
+        return str(refused.code).removeprefix("callnet: ")
 
     def factory(self, port: int) -> Any:
         """What serves a port, inside of the TLS if there is any."""

@@ -196,14 +196,35 @@ class StateTests(DaemonTestCase):
 class RefusalTests(DaemonTestCase):
     """What stops a start, and what is said of it."""
 
+    def test_a_wrong_key(self) -> None:
+        """A wrong key of the settings stops it, and is named."""
+        answer = self.refusal("calls.ring_tyme = 45")
+        self.assertRegex(answer, r"^\S+\.toml: unknown key calls\.ring_tyme: the keys here are ring_time, ")
+
+    def test_a_wrong_type(self) -> None:
+        """A value of the wrong type stops it, and is told with the right one."""
+        answer = self.refusal('calls.ring_time = "45"')
+        self.assertRegex(answer, r"^\S+\.toml: calls\.ring_time must be a number from 0\.1 to 2678400$")
+
+    def test_open_enrolment_on_the_network(self) -> None:
+        """Open enrolment on other addresses than loopback stops it, unless the operator has said so."""
+        answer = self.refusal('listeners.account = [{ endpoint = "tcp:0:interface=0.0.0.0" }]')
+        self.assertIn("listeners.account[0].endpoint 'tcp:0:interface=0.0.0.0' is open to the network", answer)
+        self.assertIn("or set accounts.open_enrolment_on_network = true", answer)
+
     def test_a_state_directory_that_cannot_be_made(self) -> None:
         """A state directory that cannot be made stops it."""
         Path(self.state_dir).write_bytes(b"")
         self.assertRegex(self.refusal(""), r"^state_dir: the directory \S+ cannot be made: File exists$")
 
     def test_a_signing_key_that_cannot_be_read(self) -> None:
-        """A signing key that cannot be read stops it."""
-        self.assertRegex(self.refusal('tokens.signing_key_file = "/"'), r"^tokens\.signing_key_file: /: ")
+        """A signing key that cannot be read stops it, or that others may read."""
+        self.assertEqual(self.refusal('tokens.signing_key_file = "/"'), "tokens.signing_key_file: /: Is a directory")
+        key = Path(self.mktemp()).absolute()
+        key.write_text("k" * 64, encoding="ascii")
+        key.chmod(0o644)
+        answer = self.refusal(f'tokens.signing_key_file = "{key}"')
+        self.assertRegex(answer, rf"^tokens\.signing_key_file: {key} is open to others")
 
     def test_a_signing_key_that_is_too_short(self) -> None:
         """So does one that is too short."""
@@ -231,7 +252,7 @@ class RefusalTests(DaemonTestCase):
         with database.write() as connection:
             connection.exec_driver_sql("UPDATE schema_info SET oldest_code = 9999")
         database.close()
-        self.assertRegex(self.refusal(""), r"^database\.url: the database needs newer code")
+        self.assertRegex(self.refusal(""), r"^database\.url: the database needs newer code: level 9999, ")
 
     def test_a_redis_that_is_not_there(self) -> None:
         """So does a Redis that is not there."""
