@@ -94,12 +94,12 @@ endif
 test-unit: $(DEVELOPMENT)
 	@tools/test-lanes $(BIN)/python '--jobs=2 tests.unit tests.rules tests.contract'
 
-# Three lanes that take about as long as each other.
+# Lanes that take about as long as each other.
 LOOKS = $(addprefix tests.browser.,test_dashboard test_phone_screens test_screens test_verification)
 BROWSER = $(filter-out $(LOOKS),$(subst /,.,$(basename $(wildcard tests/browser/test_*.py))))
 test: test-packages $(DEVELOPMENT)
-	@tools/test-lanes $(BIN)/python 'tests.unit tests.rules tests.contract tests.examples $(LOOKS)' \
-		'tests.integration' 'tests.servers tests.cluster $(BROWSER)'
+	@tools/test-lanes $(BIN)/python 'tests.integration' 'tests.servers tests.cluster $(BROWSER)' \
+		'tests.examples tests.unit tests.rules tests.contract' '$(LOOKS)'
 
 test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@tools/test-lanes $(BIN)/python tests.tools
