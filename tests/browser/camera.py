@@ -6,13 +6,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-WIDTH: Final = 480
-HEIGHT: Final = 272
+WIDTH: Final = 160
+HEIGHT: Final = 90
 FRAMES: Final = 15
-"""A second and a half, then it begins again. More of them a second take CPU, and show no more."""
-
-_HEADER: Final = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F10:1 Ip A1:1 C420jpeg\n".encode()
-_RADIUS: Final = 45
+"""Pictures before it begins again."""
+_RADIUS: Final = 15
 
 
 class Camera(Enum):
@@ -25,13 +23,14 @@ class Camera(Enum):
         """Where :meth:`record` writes."""
         return directory / f"{self.name.lower()}.y4m"
 
-    def record(self, directory: Path) -> Path:
-        """Write what this camera sees, for Chromium to play."""
+    def record(self, directory: Path, rate: int = 10) -> Path:
+        """Write what this camera sees, at ``rate`` pictures a second."""
         path = self.file(directory)
+        header = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{rate}:1 Ip A1:1 C420jpeg\n"
         samples = WIDTH * HEIGHT // 4
         colour = b"".join(bytes([component]) * samples for component in self.value)
         with path.open("wb") as file:
-            file.write(_HEADER)
+            file.write(header.encode())
             for number in range(FRAMES):
                 file.write(b"FRAME\n" + _light(number) + colour)
         return path

@@ -22,6 +22,8 @@ HEADLESS_SHELL: Final = shutil.which("chromium-headless-shell") or "/usr/bin/chr
 FIREFOX: Final = shutil.which("firefox-esr") or "/usr/bin/firefox-esr"
 WINDOW: Final = (800, 500)
 """No larger than the page needs to look as on a laptop: a window of 1366 times 768 takes twice the CPU to paint."""
+RATE: Final = 5
+"""Pictures that a camera takes in a second: each costs CPU, to send it and to paint it."""
 BARS: Final = 120
 """Pixels of a screen's height that the browser has for itself."""
 
@@ -76,9 +78,9 @@ class Browsers:
 
     def start(self, camera: Camera | None, cameras: int, program: str = "", flags: Sequence[str] = ()) -> Browser:
         """Start Chromium, for whoever asks for it alone."""
-        given = [*_FLAGS, f"--use-fake-device-for-media-stream=device-count={cameras}", *flags]
+        given = [*_FLAGS, f"--use-fake-device-for-media-stream=device-count={cameras},fps={RATE}", *flags]
         if camera is not None:
-            given.append(f"--use-file-for-fake-video-capture={camera.record(self._directory)}")
+            given.append(f"--use-file-for-fake-video-capture={camera.record(self._directory, RATE)}")
         return self._playwright.chromium.launch(executable_path=program or self._program, args=given)
 
     def asleep(self, camera: Camera) -> AbstractContextManager[None]:

@@ -85,7 +85,8 @@ class NativeTests(BrowserCase):
         self.await_shown(tv, "in a call|waiting for calls")
         phone = self.device(*PHONE, "--call", *self.tv)
         room = self.await_shown(phone, r"\?room_id=([0-9a-f]{32})\n")
-        red = stage.visitor(stage.browser(Camera.RED, program=self.chromium))
+        film = f"--use-file-for-fake-video-capture={Camera.RED.record(self.directory, 30)}"  # the television counts
+        red = stage.visitor(stage.browser(None, program=self.chromium, flags=[film]))
         red.page.add_init_script(DRAW % drawn)
         red.enter(room)
         red.await_state("connected")

@@ -208,7 +208,7 @@ class Visitor:
         self.await_shown("preview")
         self.await_colour(colour, "preview")
 
-    def sees_movement(self, seconds: float = 1) -> bool:
+    def sees_movement(self, seconds: float = 3) -> bool:
         """Whether what is painted changes within this time."""
         return bool(self.page.evaluate(_MOVES, seconds))
 

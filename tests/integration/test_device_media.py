@@ -184,7 +184,7 @@ class MediaTests(MediaCase):
         path, option = self.recording("tv")
         phone, tv = await self.pair(f"--play={film}", of_tv=(option,))
         await tv.shows("media: the other side sends the camera's picture\n")
-        await tv.shows("media: seeing the camera, 480x272")
+        await tv.shows("media: seeing the camera, 160x90")
         await gatherResults([device.shows(SEEING) for device in (phone, tv)])
         phone.interrupt()
         self.assertEqual(0, await phone.status())
