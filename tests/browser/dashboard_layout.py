@@ -21,9 +21,22 @@ _FIND_FAULTS: Final = """() => {
 
     const hasText = (element) => Array.from(element.childNodes)
         .some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
+    const known = new Map([[null, []]]);
+    const boxesAround = (element) => {
+        const outer = element.parentElement;
+        if (!known.has(outer)) {
+            const isLast = scrolls(outer);
+            const isHigh = !isLast && outer.matches("td, .tile, .panel, dialog, header, #away");
+            const isWhole = isHigh || outer.matches("td, th, .tile, .panel, dialog, header, #away");
+            const own = { outer, around: outer.getBoundingClientRect(), isWhole, isHigh };
+            known.set(outer, isLast ? [own] : [own, ...boxesAround(outer)]);
+        }
+        return known.get(outer);
+    };
     const elements = Array.from(document.querySelectorAll("body *"))
-        .filter((element) => isSeen(element) && !element.matches("option, script, noscript, svg *")
-            && (hasText(element) || element.matches("button, input, select, svg, table, .panel, .tile")));
+        .filter((element) => !element.matches("option, script, noscript, svg *")
+            && (hasText(element) || element.matches("button, input, select, svg, table, .panel, .tile"))
+            && isSeen(element));
     for (const element of elements) {
         const boxes = [element.getBoundingClientRect()];
         if (hasText(element)) {
@@ -33,15 +46,9 @@ _FIND_FAULTS: Final = """() => {
         }
         for (const box of boxes) {
             if (isWider(box, screen)) faults.push(`${name(element)} leaves the screen`);
-            for (let outer = element.parentElement; outer; outer = outer.parentElement) {
-                const around = outer.getBoundingClientRect();
-                if (outer.matches("td, th, .tile, .panel, dialog, header, #away") && isWider(box, around)) {
-                    faults.push(`${name(element)} is wider than ${name(outer)}`);
-                }
-                if (scrolls(outer)) break;
-                if (outer.matches("td, .tile, .panel, dialog, header, #away") && isHigher(box, around)) {
-                    faults.push(`${name(element)} is higher than ${name(outer)}`);
-                }
+            for (const { outer, around, isWhole, isHigh } of boxesAround(element)) {
+                if (isWhole && isWider(box, around)) faults.push(`${name(element)} is wider than ${name(outer)}`);
+                if (isHigh && isHigher(box, around)) faults.push(`${name(element)} is higher than ${name(outer)}`);
             }
         }
         const isBlock = getComputedStyle(element).display !== "inline";
@@ -60,8 +67,8 @@ _FIND_FAULTS: Final = """() => {
                 const isApart = a.right <= b.left + 1 || b.right <= a.left + 1
                     || a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
                 // Rows that are scrolled out of sight may have the place of what is below their list.
-                const isMeant = one.contains(other) || one.closest(".scroll") !== other.closest(".scroll");
-                if (!isApart && !isMeant) faults.push(`${name(one)} and ${name(other)} overlap`);
+                if (isApart || one.contains(other) || one.closest(".scroll") !== other.closest(".scroll")) continue;
+                faults.push(`${name(one)} and ${name(other)} overlap`);
             }
         }
     }

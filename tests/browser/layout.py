@@ -39,6 +39,17 @@ _FIND_FAULTS: Final = """(mainButton) => {
 
     const hasText = (element) => Array.from(element.childNodes)
         .some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
+    const known = new Map([[null, []]]);
+    const framesAround = (element) => {
+        const outer = element.parentElement;
+        if (!known.has(outer)) {
+            const { overflowX, overflowY } = getComputedStyle(outer);
+            const frames = framesAround(outer);
+            const own = { outer, frame: outer.getBoundingClientRect(), doesScroll: scrolls(outer) };
+            known.set(outer, overflowX === "visible" && overflowY === "visible" ? frames : [own, ...frames]);
+        }
+        return known.get(outer);
+    };
     const elements = Array.from(document.querySelectorAll("#stage *"))
         .filter((element) => isSeen(element) && !element.matches(".unseen, option")
             && (hasText(element) || element.matches("button, input, select, textarea, .disc, .emblem")));
@@ -50,11 +61,8 @@ _FIND_FAULTS: Final = """(mainButton) => {
         for (const box of boxes) {
             // What lies in a part that scrolls may be above or below what is in view.
             let isScrolled = false;
-            for (let outer = element.parentElement; outer; outer = outer.parentElement) {
-                const style = getComputedStyle(outer);
-                if (style.overflowX === "visible" && style.overflowY === "visible") continue;
-                isScrolled = isScrolled || scrolls(outer);
-                const frame = outer.getBoundingClientRect();
+            for (const { outer, frame, doesScroll } of framesAround(element)) {
+                isScrolled = isScrolled || doesScroll;
                 if (!exceedsAcross(box, frame) && (isScrolled || !exceedsDown(box, frame))) continue;
                 faults.push(`${name(element)} is cut by ${name(outer)}`);
             }
