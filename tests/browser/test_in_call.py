@@ -257,7 +257,7 @@ class WindowTests(BrowserCase):
         """Where the page has the whole screen its buttons step back, and the key that wakes them presses nothing."""
 
         def story(stage: Stage) -> None:
-            television = stage.visitor(stage.browser(Camera.RED), size=(1920, 1080), whole_screen=True)
+            television = stage.visitor(stage.browser(Camera.RED), whole_screen=True)
             blue = stage.visitor(stage.browser(Camera.BLUE))
             for visitor in (television, blue):
                 visitor.enter(stage.room)
