@@ -123,7 +123,7 @@ class MediaTests(MediaCase):
         phone, tv = await self.pair(of_phone, of_tv=(of_tv,))
         for device in (phone, tv):
             await device.shows(CONNECTED)
-            await device.shows(r"media: seeing the camera, 160x90")
+            await device.shows(rf"media: seeing the camera, {WIDTH}x{HEIGHT}")
             await device.shows("media: the other side sends sound, the camera's picture")
             await device.shows(SEEING)
         self.assertEqual(*[await device.shows(CODE) for device in (phone, tv)])
