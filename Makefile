@@ -98,8 +98,8 @@ test-unit: $(DEVELOPMENT)
 LOOKS = $(addprefix tests.browser.,test_dashboard test_phone_screens test_screens test_verification)
 BROWSER = $(filter-out $(LOOKS),$(subst /,.,$(basename $(wildcard tests/browser/test_*.py))))
 test: test-packages $(DEVELOPMENT)
-	@tools/test-lanes $(BIN)/python 'tests.integration' 'tests.servers tests.cluster $(BROWSER)' \
-		'tests.examples tests.unit tests.rules tests.contract' '$(LOOKS)'
+	@tools/test-lanes $(BIN)/python 'tests.integration' '$(BROWSER)' \
+		'tests.servers tests.cluster tests.unit tests.rules tests.contract' 'tests.examples $(LOOKS)'
 
 test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@tools/test-lanes $(BIN)/python tests.tools

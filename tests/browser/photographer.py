@@ -67,8 +67,8 @@ class Photographer:
             for check in (*self._checks, *checks):
                 found += check(page)
             self.faults += [f"{name}, {screen}: {fault}" for fault in found]
-        if visitor.shown != shown:
-            self.faults.append(f"{name}: from {shown} to {visitor.shown} while the pictures were taken")
+        if (in_the_end := visitor.shown) != shown:
+            self.faults.append(f"{name}: from {shown} to {in_the_end} while the pictures were taken")
 
     def draw(self, browser: Browser, prefix: str = "") -> None:
         """Write the contact sheets, if there are pictures; their names begin with ``prefix``."""
