@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryDirectory
 from textwrap import dedent
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,8 +20,10 @@ class LanesTests(SynchronousTestCase):
 
     def run_lanes(self, *bodies: str) -> tuple[int, list[str]]:
         """Give each lane a test with one of these bodies; the exit status, and the last line that each lane printed."""
-        folder = Path(self.mktemp())
-        folder.mkdir()
+        # Not below the logs of this run, which are searched as well.
+        temporary = TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        folder = Path(temporary.name)
         for number, body in enumerate(bodies):
             (folder / f"lane{number}.py").write_text(
                 dedent(f"""
@@ -33,7 +36,7 @@ class LanesTests(SynchronousTestCase):
                 """)
             )
         lanes = [f"lane{number}" for number, _ in enumerate(bodies)]
-        path = os.pathsep.join([str(folder.resolve()), str(ROOT)])
+        path = os.pathsep.join([str(folder), str(ROOT)])
         ended = subprocess.run(
             [ROOT / "tools" / "test-lanes", sys.executable, *lanes],
             cwd=folder,
