@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 MAIN_BUTTONS: Final = {
     "idle": "join",
@@ -188,7 +188,11 @@ def settle(page: Page) -> None:
     """Wait until a page has painted what it is to show, and whatever fades or moves in it has come to rest."""
     page.evaluate(_PAINTED)
     for frame in page.frames:
-        frame.evaluate(_AT_REST)
+        try:
+            frame.evaluate(_AT_REST)
+        except Error:
+            if not frame.is_detached():  # else it was taken out of the page meanwhile
+                raise
 
 
 def _state(page: Page) -> str:

@@ -32,6 +32,8 @@ from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedPa
 
 TIMES: Final = CallSettings(ring_time=10.0, grace=5.0, longest=60.0, unseated_limit=40.0)
 TICK: Final = 0.25
+MOMENT: Final = 2**-20
+"""Seconds between two frames of a device: a call that it places is later than what it has ended before."""
 EVERYONE: Final = (ANN, TV, PAD, CAROL)
 EXTENDED: Final = (PAD, CAROL)
 """Those that speak ``callnet.v2``."""
@@ -104,6 +106,7 @@ class Calls(RuleBasedStateMachine):
     def call(self, address: DeviceAddress, callee: DeviceAddress) -> None:
         """A device calls."""
         if connection := self.connection(address):
+            self.clock.advance(MOMENT)
             self.callers.add(address)
             connection.calls(callee)
 
