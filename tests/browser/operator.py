@@ -22,7 +22,7 @@ class Operator(Visitor):
 
     @property
     def shown(self) -> str:
-        """What is known of callnet, in a word. On a busy machine its next answer may be late for a moment."""
+        """The state of callnet in a word. An answer that is late for a moment is no state of its own."""
         state = self.page.get_attribute("body", "data-state") or ""
         return "ready" if state == "late" else state
 

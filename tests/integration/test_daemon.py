@@ -201,7 +201,7 @@ class FirstStartTests(TestCase):
 
 
 class RefusalTests(TestCase):
-    """What stops a start is one line on stderr, with exit status 1 and without a traceback, however it was started.
+    """A start that is stopped prints one line on stderr, with exit status 1 and without a traceback, whatever began it.
 
     ``tests.unit.test_tap`` and ``tests.unit.test_listening`` show each cause.
     """

@@ -44,7 +44,7 @@ const LIMIT = 120_000;
 /** Milliseconds until it is looked again whether all has ended. */
 const LOOK_AGAIN = 5;
 
-/** What is written to the output for errors, and what nobody has caught. */
+/** The text that was written to the output for errors, and the errors that nobody has caught. */
 let errors = "";
 process.stderr.write = (text) => {
   errors += text;
@@ -54,7 +54,7 @@ process.on("uncaughtException", (error) => {
   errors += error.stack;
 });
 
-/** What becomes of a story, once nothing that it began keeps the process alive any more. */
+/** The outcome of a story, once nothing that it began keeps the process alive any more. */
 async function outcome([story, protocol, accounts, signaling]) {
   errors = "";
   let log = "";
@@ -68,7 +68,7 @@ async function outcome([story, protocol, accounts, signaling]) {
   return { log, errors, left: underWay() };
 }
 
-/** What keeps the process alive beside its input and output. */
+/** The kinds of resources that keep the process alive beside its input and output. */
 function underWay() {
   return process.getActiveResourcesInfo().filter((kind) => kind !== "PipeWrap");
 }

@@ -49,7 +49,7 @@ class LanesTests(SynchronousTestCase):
         return ended.returncode, [line for line in ended.stdout.splitlines() if line.startswith(("PASSED", "FAILED"))]
 
     def test_green(self) -> None:
-        """What each lane printed is shown, of one lane as of several."""
+        """The output of each lane is shown, of one lane as of several."""
         self.assertEqual((0, ["PASSED (successes=1)"]), self.run_lanes("pass"))
         self.assertEqual((0, ["PASSED (successes=1)"] * 3), self.run_lanes("pass", "pass", "pass"))
 
