@@ -40,6 +40,8 @@ class _Watch(Struct):
     """What an onlooker looks at, and what it has been told."""
 
     phones: frozenset[str]
+    new: set[str]
+    """The phones that have not been looked at since."""
     online: set[DeviceAddress]
 
 
@@ -79,12 +81,17 @@ class Presence:
             self._look_soon()
 
     def watch(self, onlooker: Onlooker, phones: Collection[str]) -> None:
-        """Tell a device from now on who of these phones comes and goes, and soon, who is there already."""
+        """Tell a device from now on who of these phones comes and goes, and soon, who is there already.
+
+        It may have read its contacts before: it is told of those that went a moment ago, too.
+        """
         if not self._onlookers:
             self._everybody_at, self._begins = self._clock.seconds(), True
-        online = set() if (known := self._watches.get(onlooker)) is None else known.online
+        known = self._watches.get(onlooker, _Watch(frozenset(), set(), set()))
         self.leave(onlooker)
-        self._watches[onlooker] = _Watch(frozenset(phones), {one for one in online if one.phone in phones})
+        seen = known.phones - known.new
+        online = {device for device in known.online if device.phone in phones}
+        self._watches[onlooker] = _Watch(frozenset(phones), {phone for phone in phones if phone not in seen}, online)
         for phone in phones:
             self._onlookers.setdefault(phone, {})[onlooker] = None
         if phones:
@@ -160,15 +167,21 @@ class Presence:
 
     def _look_at(self, phone: str, records: Records) -> None:
         date = self._store.date_of(self._store.now())
-        there = [device for device in records.devices.get(phone, {}).values() if device.connected]
+        of_phone = records.devices.get(phone, {}).values()
+        there = [device for device in of_phone if device.connected]
+        gone = [device for device in of_phone if device.lost_at is not None]
         for onlooker in list(self._onlookers.get(phone, ())):
-            told, asker = self._watches[onlooker].online, onlooker.address.phone
+            watch, asker = self._watches[onlooker], onlooker.address.phone
             seen = {device.address for device in there if records.may_call(asker, device, date)}
-            known = {device for device in told if device.phone == phone}
-            for device in sorted(seen ^ known):
+            known = {device for device in watch.online if device.phone == phone}
+            told = known
+            if phone in watch.new:
+                watch.new.remove(phone)
+                told = known | {device.address for device in gone if records.may_call(asker, device, date)}
+            for device in sorted(seen ^ told):
                 onlooker.sees(device, device in seen)
-            told -= known
-            told |= seen
+            watch.online -= known
+            watch.online |= seen
 
 
 def _failed(failure: Failure) -> None:

@@ -43,7 +43,11 @@ class BrowserCase(TestCase):
         """Play a story with browsers. No page may throw, or want what the site's policy refuses."""
 
         def watched(stage: Stage) -> None:
-            story(stage)
+            try:
+                story(stage)
+            except Exception as error:
+                error.args = (f"{error}\n{stage.report()}",)
+                raise
             self.assertEqual(stage.complaints(), [])
 
         return play(self.daemon.site_url, watched)

@@ -55,7 +55,9 @@ class PhoneVisitor(Visitor):
             return
 
         def look(direction: Direction, payload: str | bytes) -> None:
-            wrong = complaint(direction, json.loads(payload))
+            frame = json.loads(payload)
+            self.pass_frame(direction, frame)
+            wrong = complaint(direction, frame)
             if wrong is not None:
                 self.complaints.append(f"{direction.name}: {wrong}")
 

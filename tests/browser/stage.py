@@ -187,6 +187,10 @@ class Stage:
         """Let the browser with this camera sleep for as long as the context lasts."""
         return self._browsers.asleep(camera)
 
+    def report(self) -> str:
+        """Where all pages stand."""
+        return "\n".join(visitor.report() for visitor in self._visitors)
+
     def complaints(self) -> Sequence[str]:
         """What went wrong in any page."""
         return [complaint for visitor in self._visitors for complaint in visitor.complaints]

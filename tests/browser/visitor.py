@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from playwright.sync_api import (
-    Page,
-    WebSocket,
-)
+from playwright.sync_api import Error, Page, WebSocket
 
 from callnet.schemas.frames import DIRECTIONS, FROM_PAGE, RELAYED, TO_PAGE, Direction
 from tests.browser.camera import Camera
@@ -27,6 +26,7 @@ for _direction in DIRECTIONS:
 PAGE: Final = "/static/demo/direct_chat.html"
 PATIENCE: Final = 30_000
 """Milliseconds in which a page must get into a state, on a machine that is busy with other tests."""
+_FRAMES_SHOWN: Final = 12
 
 _REMEMBER_CONNECTIONS: Final = """
     window.sockets = [];
@@ -82,6 +82,7 @@ class Visitor:
         self.page = page
         self.complaints: list[str] = []
         """What the page threw and what the browser's policy refused it."""
+        self._frames: deque[str] = deque(maxlen=_FRAMES_SHOWN)
         self._site_url = site_url
         self._url = site_url + PAGE
         page.set_default_timeout(PATIENCE)
@@ -89,8 +90,12 @@ class Visitor:
         page.add_init_script(_REMEMBER_STATES)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("websocket", self._watch)
-        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: self._print(message.text) if message.type == "error" else None)
         page.on("request", lambda request: self._ask(request.url))
+
+    def _print(self, text: str) -> None:
+        """Complain of an error in the console; the query of a WebSocket's URL has a token."""
+        self.complaints.append(re.sub(r"\?\S*", "?…", text))
 
     def _ask(self, url: str) -> None:
         """Complain of what the page wants of another host."""
@@ -106,6 +111,7 @@ class Visitor:
 
         def look(direction: Direction, payload: str | bytes) -> None:
             frame = json.loads(payload)
+            self.pass_frame(direction, frame)
             if direction is FROM_PAGE and frame["type"] == "join":
                 frame["room_id"] = "room"  # whatever a person asks for: the server says if that is impossible
             wrong = complaint(direction, frame)
@@ -116,6 +122,18 @@ class Visitor:
 
         socket.on("framereceived", partial(look, TO_PAGE))
         socket.on("framesent", partial(look, FROM_PAGE))
+
+    def pass_frame(self, direction: Direction, frame: dict[str, Any]) -> None:
+        """Remember a frame, without whatever is secret in it."""
+        self._frames.append(f"{time.monotonic():.1f} {direction.name} {frame.get('type')} {frame.get('online', '')}")
+
+    def report(self) -> str:
+        """Where the page stands, for whoever looks for the cause of a failure."""
+        try:
+            shown = self.page.evaluate("JSON.stringify(document.body.dataset)")
+        except Error as error:
+            shown = f"nothing ({type(error).__name__})"
+        return "\n  ".join([f"{time.monotonic():.1f} shown: {shown}", *self.complaints, *self._frames])
 
     def visit(self, query: str = "") -> None:
         """Open the page."""

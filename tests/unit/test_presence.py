@@ -44,6 +44,29 @@ class PresenceTests(PresenceCase):
         self.world.device(*TV)
         self.assertEqual([presence(TV, True)], self.comes().heard())
 
+    def test_left_before_it_was_looked_at(self) -> None:
+        """Who lists its contacts and is told of them a moment later is told of those that went between, too."""
+        tv = self.world.device(*TV)
+        ann = self.extended(ANN)
+        self.lists.lists[ANN.phone] = frozenset([TV.phone, DOB.phone])
+        dob = self.world.device(*DOB)
+        tv.leave()
+        self.world.advance(2.25)
+        self.assertEqual([presence(TV, False)], ann.heard())
+        dob.leave()
+        self.world.rooms.extensions.lists_changed([ANN.phone])
+        self.world.advance(5)
+        self.assertEqual([presence(DOB, False)], ann.heard())
+        self.world.rooms.extensions.lists_changed([ANN.phone])
+        self.world.advance(5)
+        self.assertEqual([], ann.heard())
+
+    def test_long_gone(self) -> None:
+        """A device that went longer ago is not named."""
+        self.world.device(*TV).leave()
+        self.world.advance(60)
+        self.assertEqual([], self.comes().heard())
+
     def test_coming_and_going(self) -> None:
         """Each is told of within some seconds."""
         ann = self.comes()
@@ -132,6 +155,7 @@ class PolicyTests(PresenceCase):
         tv.leave()
         self.world.advance(5)
         self.assertEqual([], ann.heard())
+        self.assertEqual([], self.comes().heard())
 
     def test_quiet_hours(self) -> None:
         """When a phone's quiet hours begin its devices are seen to go, within half a minute."""

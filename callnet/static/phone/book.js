@@ -11,6 +11,8 @@ export class Book {
   #loading = 0;
   #looking = null;
   #rows = [];
+  /** What was heard since the list was last asked for, by device: an answer that is under way may be older. */
+  #heard = new Map();
 
   /** Whether the list has been read once. */
   isKnown = false;
@@ -28,15 +30,19 @@ export class Book {
   async load() {
     this.#loading += 1;
     const mine = this.#loading;
+    this.#heard = new Map();
     const rows = await this.#account.contacts();
     if (mine !== this.#loading) return; // a later reading has newer rows
     this.#rows = rows;
+    for (const presence of this.#heard.values()) this.hear(presence);
     this.isKnown = true;
     this.#changed();
   }
 
   /** Take note that a device has come or gone. */
-  hear({ phone, device_id, online }) {
+  hear(presence) {
+    const { phone, device_id, online } = presence;
+    this.#heard.set(`${phone} ${device_id}`, presence);
     const row = this.#rows.find((one) => one.phone === phone && one.device_id === device_id);
     if (row === undefined) {
       clearTimeout(this.#looking);
