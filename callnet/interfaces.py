@@ -170,11 +170,17 @@ class ILimits(Interface):
         """
 
 
-class Commit(Struct, frozen=True):
+BusMessage = Notice | SeatNotice | Relay | DeviceRelay | Displaced | PresenceChanged
+"""What travels between nodes."""
+
+
+class Commit(Struct, frozen=True, gc=False):
     """What came of a commit."""
 
     held: bool
     """Whether it was written. If not, somebody else was faster, and nothing was written or published."""
+    here: Sequence[BusMessage] = ()
+    """What is for this node, in order: whoever commits delivers it."""
     unreached: tuple[DeviceAddress, ...] = ()
     """Devices that a :class:`Notice` was for and that are connected, on a node that could not be told."""
 
@@ -182,7 +188,6 @@ class Commit(Struct, frozen=True):
 PHONES_AT_ONCE: Final = 50
 """Phones that are read together where many are looked at: a shared store does nothing else meanwhile."""
 
-COMMITTED: Final = Commit(True)
 OVERTAKEN: Final = Commit(False)
 
 
@@ -205,9 +210,17 @@ class ICallStore(Interface):
     def date_of(moment: float) -> float:
         """A moment on the clock of the store, in seconds since 1970 by the wall clock as it is set now."""
 
+    def view(
+        phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
+    ) -> Records | None:
+        """The answer of :meth:`read` if it is here already; ``None``: others have to be asked.
+
+        It is live: whoever decides on it commits before anything else happens.
+        """
+
     def read(
         phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Soon[Records]:
+    ) -> Deferred[Records]:
         """All devices of these phones, these rooms' calls and seats, and the calls and seats of every
         room that one of those devices names. The answer may hold more than was asked for.
 
@@ -223,8 +236,15 @@ class ICallStore(Interface):
         live; others may know more.
         """
 
-    def commit(changes: Changes) -> Soon[Commit]:
-        """Write all of ``changes`` and publish its notices, in order, if every version still holds.
+    def try_commit(changes: Changes) -> Commit | None:
+        """Do what :meth:`commit` does at once; ``None``: others have to be asked, and nothing was done.
+
+        :param changes: decided on a :meth:`view` just now, or on what :meth:`read` has just answered.
+        :raises callnet.errors.Unavailable: as of :meth:`commit`.
+        """
+
+    def commit(changes: Changes) -> Deferred[Commit]:
+        """Write all of ``changes`` and publish its notices to other nodes, in order, if every version still holds.
 
         :raises callnet.errors.Unavailable: it is not known whether it was written; or the store is out of
             reach and this cannot do without it, and nothing was written.
@@ -270,10 +290,6 @@ class IEndedCalls(Interface):
 
         :raises callnet.errors.Unavailable: they may be handed out again.
         """
-
-
-BusMessage = Notice | SeatNotice | Relay | DeviceRelay | Displaced | PresenceChanged
-"""What travels between nodes."""
 
 
 EVERY_NODE: Final = "*"

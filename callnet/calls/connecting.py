@@ -55,7 +55,7 @@ class Connecting:
             opened = connected(device, self._store.node, known, since, tried, policy, owed=owed)
             reply: Attached | Overtaken
             try:
-                reply = _reply(await self._decisions.settle(opened))
+                reply = _reply(await self._decisions.settled(opened))
             except InDoubt as doubt:
                 failure = doubt
                 reply = _reply(doubt.decision)

@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from callnet.calls import events
 from callnet.calls.page_messages import MediaPath, MediaSetup
-from callnet.errors import Unavailable
 from callnet.logger import Logger, threshold
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, log_name
 from callnet.operations.histogram import Histogram
@@ -126,8 +125,3 @@ class CallCounts:
         self.told(outcome)
         if isinstance(outcome, Failed):
             self.recent.append(FailedCall(now, caller, outcome.asked, outcome.reason))
-
-    def not_placed(self, caller: DeviceAddress, asked: DeviceAddress, error: Exception, now: float) -> None:
-        """Count a call that could not be placed, which its caller is told."""
-        reason = Reason.UNAVAILABLE if isinstance(error, Unavailable) else Reason.INTERNAL
-        self.told_at_once(caller, Failed(asked, reason), now)

@@ -74,7 +74,7 @@ class Deadlines:
         return turn
 
     async def _act_on(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
-        decision = await self._decisions.settle(_due_event(record))
+        decision = await self._decisions.settled(_due_event(record))
         for call in decision.changes.calls:
             if call.reason is not None:
                 log.info("call {call} ended by itself: {reason}", call=log_name(call.room), reason=call.reason.value)

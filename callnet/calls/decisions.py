@@ -1,23 +1,33 @@
-"""The way of an event: the records are read, the rules decide, and what they decided is committed."""
+"""The way of an event: the records are read, the rules decide, what they decided is committed, and then delivered.
+
+An event for which all is at hand runs to completion: nothing is created that waits.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.call import Decision, decide
 from callnet.calls.counts import CallCounts
+from callnet.calls.turns import Waits
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
-from callnet.interfaces import ICallStore
+from callnet.interfaces import BusMessage, Commit, ICallStore
 from callnet.model import DeviceAddress
-from callnet.records import NOTHING, Changes
+from callnet.records import NOTHING, Changes, Records
 
 _TRIES: Final = 20
 """How often a decision is made anew because somebody else was faster."""
+
+Then: TypeAlias = Callable[[Decision | Failure], Waits]
+"""Goes on with a decision that is committed, or with the failure: with :class:`Unavailable` it cannot be decided just
+now, with :class:`InDoubt` nobody knows whether it was; any other is a fault of ours."""
 
 
 class InDoubt(Unavailable):
@@ -29,48 +39,92 @@ class InDoubt(Unavailable):
 
 
 class Decisions:
-    """Has the rules decide."""
+    """Has the rules decide.
 
-    def __init__(self, store: ICallStore, settings: CallSettings) -> None:
+    :param deliver: takes what a commit has for this node, after it.
+    """
+
+    def __init__(self, store: ICallStore, settings: CallSettings, deliver: Callable[[BusMessage], None]) -> None:
         self._store = store
         self._settings = settings
+        self._deliver = deliver
         self.counts: Final = CallCounts()
         self.on_shown: Callable[[str], None] = _nobody_looks
         """Called when others may see a device of a phone come or go."""
         self.on_unreached: Callable[[Changes, tuple[DeviceAddress, ...]], None]
         """Called after a commit of which some notices reached nobody, with their addressees."""
 
-    async def settle(self, event: events.Event) -> Decision:
-        """Decide on an event and commit the decision, anew for as long as somebody else is faster.
+    def settle(self, event: events.Event, then: Then) -> Waits:
+        """Decide on an event, commit the decision, anew for as long as somebody else is faster, and go on."""
+        return self._read(event, then, event.guess, _TRIES)
 
-        :raises Unavailable: it cannot be decided just now, or (:class:`InDoubt`) not be known whether it was.
+    async def settled(self, event: events.Event) -> Decision:
+        """The decision on an event, once it is committed.
+
+        :raises Unavailable: see :data:`Then`.
         """
+        came: list[Decision | Failure] = []
+        waits = self.settle(event, came.append)
+        if waits is not None:
+            await waits
+        (outcome,) = came
+        if isinstance(outcome, Failure):
+            outcome.raiseException()
+        return outcome
+
+    def _read(self, event: events.Event, then: Then, guess: bool, tries: int) -> Waits:
+        phones, rooms = event.phones(), event.rooms()
+        records = self._store.view(phones, rooms, event.fresh, guess)
+        if records is not None:
+            return self._decide(records, event, then, tries)
+        reading: Deferred[Any] = self._store.read(phones, rooms, event.fresh)
+        return reading.addCallbacks(self._decide, then, (event, then, tries))
+
+    def _decide(self, records: Records, event: events.Event, then: Then, tries: int) -> Waits:
         store = self._store
-        guess = event.guess
-        for _ in range(_TRIES):
-            records = await store.read(event.phones(), event.rooms(), event.fresh, guess)
-            guess = False
-            if isinstance(event, events.OF_A_NODE) and event.node != store.node:
-                event = replace(event, node=store.node)
+        if isinstance(event, events.OF_A_NODE) and event.node != store.node:
+            event = replace(event, node=store.node)
+        try:
             decision = decide(records, event, store.now(), self._settings)
-            changes = decision.changes
-            if changes is NOTHING:
-                return decision
-            try:
-                commit = await store.commit(changes)
-            except Unavailable as error:
-                if records.complete:
-                    raise InDoubt(decision) from error
-                raise
-            if commit.held:
-                self.counts.committed(event, changes.calls)
-                if event.shows:
-                    for phone in event.phones():
-                        self.on_shown(phone)
-                if commit.unreached:
-                    self.on_unreached(changes, commit.unreached)
-                return decision
-        raise Unavailable("the records change too fast")
+        except Exception:  # noqa: BLE001  whatever it is, it is for whoever asked
+            return then(Failure())
+        if decision.changes is NOTHING:
+            return then(decision)
+        in_doubt = decision if records.complete else None
+        try:
+            commit = store.try_commit(decision.changes)
+        except Exception:  # noqa: BLE001  as above
+            return _not_committed(Failure(), in_doubt, then)
+        if commit is not None:
+            return self._committed(commit, decision, event, then, tries)
+        committing: Deferred[Any] = store.commit(decision.changes)
+        return committing.addCallbacks(
+            self._committed, _not_committed, (decision, event, then, tries), errbackArgs=(in_doubt, then)
+        )
+
+    def _committed(self, commit: Commit, decision: Decision, event: events.Event, then: Then, tries: int) -> Waits:
+        if not commit.held:
+            if tries == 1:
+                return then(Failure(Unavailable("the records change too fast")))
+            return self._read(event, then, False, tries - 1)
+        changes = decision.changes
+        self.counts.committed(event, changes.calls)
+        for message in commit.here:
+            self._deliver(message)
+        if event.shows:
+            for phone in event.phones():
+                self.on_shown(phone)
+        if commit.unreached:
+            self.on_unreached(changes, commit.unreached)
+        return then(decision)
+
+
+def _not_committed(failure: Failure, in_doubt: Decision | None, then: Then) -> Waits:
+    if in_doubt is None or not failure.check(Unavailable):
+        return then(failure)
+    doubt = InDoubt(in_doubt)
+    doubt.__cause__ = failure.value
+    return then(Failure(doubt))
 
 
 def _nobody_looks(phone: str) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import cast
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.calls import events
-from callnet.calls.call import NotYours, TooLate, late
+from callnet.calls.call import Decision, NotYours, TooLate, late
 from callnet.calls.decisions import Decisions
 from callnet.calls.draft import other_party
 from callnet.calls.extended_rules import NotToBeHad, PullReply
@@ -21,10 +22,15 @@ from callnet.interfaces import Company, IBus, ICallStore, ICompany
 from callnet.logger import Logger
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallState, DeviceRelay
-from callnet.soon import Soon, begin, or_else
+from callnet.soon import Soon
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "telling extended devices of others")
+
+
+def _log_failure(outcome: Decision | Failure) -> None:
+    if isinstance(outcome, Failure):
+        _log_unless_unavailable(outcome)
 
 
 @implementer(ICompany)
@@ -97,7 +103,7 @@ class Extensions:
 
     def announced(self, session: DeviceSession, room: RoomId) -> None:
         """Have the extended caller of a call told that a device rings. If that cannot be, nobody misses it."""
-        or_else(begin(self._decisions.settle(events.Announced(room, session.address))), _log_unless_unavailable)
+        self._decisions.settle(events.Announced(room, session.address), _log_failure)
 
     def signal(self, session: DeviceSession, room: RoomId, data: bytes) -> Soon[TooLate | NotYours | NotToBeHad | None]:
         """Hand what a party of a call says to the other, if that has a socket and is extended.
@@ -122,7 +128,7 @@ class Extensions:
         if call.state is not CallState.ACTIVE:
             return NotToBeHad(None)
         if not call.signalled:
-            await self._decisions.settle(events.Signalled(room, device))
+            await self._decisions.settled(events.Signalled(room, device))
         other = other_party(call, device)
         there = (await self._store.read((other.phone,), ())).device(other)
         if there is not None and there.connected:
@@ -140,7 +146,7 @@ class Extensions:
         if self._here.get(session.address) is not session:
             return None
         event = events.Pulled(session.address, room, session.generation)
-        return cast(PullReply, (await self._decisions.settle(event)).reply)  # that is what its rule answers
+        return cast(PullReply, (await self._decisions.settled(event)).reply)  # that is what its rule answers
 
     def receive(self, message: DeviceRelay) -> None:
         """Hand a message to the device that it is for."""

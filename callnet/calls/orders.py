@@ -93,6 +93,6 @@ class Orders:
 
     async def _settle(self, event: events.Revoked | events.PolicyChanged | events.Stopped) -> None:
         try:
-            await self._decisions.settle(event)
+            await self._decisions.settled(event)
         except Unavailable:
             self._retries.keep(event)

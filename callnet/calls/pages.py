@@ -65,7 +65,7 @@ class Pages:
 
     async def _reply(self, named: RoomId, key: str, page: str) -> Any:
         try:
-            return (await self._decisions.settle(events.SeatTaken(named, key, page, self._store.node))).reply
+            return (await self._decisions.settled(events.SeatTaken(named, key, page, self._store.node))).reply
         except InDoubt as doubt:
             if isinstance(doubt.decision.reply, Seated):
                 self._give_up(key, doubt.decision.reply)
@@ -90,7 +90,7 @@ class Pages:
         del self._seated[room, key]
         event = events.SeatEmptied(room, key, session.generation)
         try:
-            await self._decisions.settle(event)
+            await self._decisions.settled(event)
         except Unavailable:
             self._retries.keep(event)
 
@@ -99,7 +99,7 @@ class Pages:
         return self._turns.take(key, lambda: self._hung_up(room, key))
 
     async def _hung_up(self, room: RoomId, key: str) -> None:
-        await self._decisions.settle(events.PageHungUp(room, key))
+        await self._decisions.settled(events.PageHungUp(room, key))
 
     def receive(self, message: SeatNotice | Relay) -> None:
         """Hand a message to the page that it is for."""

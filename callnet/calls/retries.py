@@ -50,6 +50,11 @@ class Retries:
         self._kept[event if key is None else key] = event
         self._try_again()
 
+    def keep_failed(self, event: events.Event, failure: Failure, key: Hashable | None = None) -> None:
+        """Try an event again that failed since the store was away; a fault of ours is logged."""
+        if not _is_hopeless(failure):
+            self.keep(event, key)
+
     def __len__(self) -> int:
         """How many are kept."""
         return len(self._kept)

@@ -42,6 +42,6 @@ class RingingAgain:
     async def _ring_again(self, call: CallRecord) -> None:
         await self._retries.pause(_PAUSE)
         try:
-            await self._decisions.settle(events.RangInVain(call.room, call.version))
+            await self._decisions.settled(events.RangInVain(call.room, call.version))
         except Unavailable:
             self._retries.keep(events.Unreachable(call.room, call.version))

@@ -10,14 +10,17 @@ at once, an answer waits a little, and what takes somebody out of a call or a se
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from msgspec.structs import replace
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.arrivals import Arrivals
-from callnet.calls.call import NoSuchCall, NotYours, Overtaken, TooLate
+from callnet.calls.call import Decision, NoSuchCall, NotYours, Overtaken, TooLate
 from callnet.calls.connecting import ConnectedInDoubt, Connecting
 from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
@@ -32,20 +35,29 @@ from callnet.calls.ringing import RingingAgain
 from callnet.calls.seats import SeatReply
 from callnet.calls.sessions import DeviceSession, SeatSession
 from callnet.calls.telling import Missed, outcome_of
-from callnet.calls.turns import Turns
+from callnet.calls.turns import Turns, Waits
 from callnet.calls.unfinished import Unfinished
 from callnet.calls.unknown import UnknownCalls
 from callnet.calls.waiters import Told, Waiters
 from callnet.calls.waking import Waking
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
+from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import BusMessage, IBus, ICallStore, IPreferences
+from callnet.logger import Logger
 from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
 from callnet.records import CallRecord, CallState, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
 from callnet.soon import Soon
 
-_ANSWER_TRIES: Final = 11
-"""How often an answer is tried while the store is away: for 5 s."""
+_ANSWER_TRIES: Final = 10
+"""How often an answer is tried again while the store is away: for 5 s."""
+
+log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "doing what a device has asked for")
+
+
+def _nobody_asks(reply: object) -> None:
+    """Do nothing."""
 
 
 class RoomManager:
@@ -61,14 +73,14 @@ class RoomManager:
         self.settings: Final = settings
         self.now: Final[Callable[[], float]] = store.now  # of the clock on which all records are
         self.date_of: Final = store.date_of
-        self._decisions = Decisions(store, settings)
+        self._decisions = Decisions(store, settings, self._receive)
         self.counts: Final = self._decisions.counts
         """What has become of calls on this node."""
         self.unfinished: Final = Unfinished(store)
         self.known: Final = store.known()
         """The calls that this node knows (:meth:`callnet.interfaces.ICallStore.known`). It is live."""
         self._retries = Retries(clock, self._settle_again)
-        self._unknown = UnknownCalls(self._retries, self._decisions.settle)
+        self._unknown = UnknownCalls(self._retries, self._decisions.settled)
         self._decisions.on_unreached = RingingAgain(self._decisions, self._retries).unreached
         self._deadlines = Deadlines(store, self._decisions, clock)
         self._turns = Turns()
@@ -150,45 +162,45 @@ class RoomManager:
             else:
                 session.told(missed.present)
 
-    def detach(self, session: DeviceSession) -> Soon[None]:
+    def detach(self, session: DeviceSession) -> None:
         """Take notice that the socket of ``session`` is gone."""
-        gone_at = self.now()
-        return self._turns.take(session.address, lambda: self._detach(session, gone_at))
+        self._turns.run(session.address, self._detach, session, self.now())
 
-    async def _detach(self, session: DeviceSession, gone_at: float) -> None:
+    def _detach(self, session: DeviceSession, gone_at: float) -> Waits:
         if session.extended:
             self.extensions.went(session)
-        if self._is_newest(session):
-            del self._devices[session.address]
-            self._waiters.withdraw(session.address)
-            owed = session.owed()
-            event = events.Disconnected(session.address, session.generation, session.known(), gone_at, owed=owed)
-            try:
-                await self._decisions.settle(event)
-            except Unavailable:
-                self._retries.keep(event)
-            if owed is not None:
-                self._retries.keep(events.AcceptedInVain(owed, session.address))  # it may be elsewhere already
+        if not self._is_newest(session):
+            return None
+        del self._devices[session.address]
+        self._waiters.withdraw(session.address)
+        event = events.Disconnected(session.address, session.generation, session.known(), gone_at, owed=session.owed())
+        return self._decisions.settle(event, partial(self._detached, event))
+
+    def _detached(self, event: events.Disconnected, outcome: Decision | Failure) -> None:
+        if isinstance(outcome, Failure):
+            self._retries.keep_failed(event, outcome)
+        if event.owed is not None:
+            self._retries.keep(events.AcceptedInVain(event.owed, event.device))  # it may be elsewhere already
 
     def _is_newest(self, session: DeviceSession) -> bool:
         return self._devices.get(session.address) is session
 
     # What devices ask for
 
-    def call(self, session: DeviceSession, target: DeviceAddress, told: Told) -> Soon[None]:
-        """Place a call. ``told`` is called once with its outcome, now or when it is known, if this does not raise.
+    def call(self, session: DeviceSession, target: DeviceAddress, told: Told) -> None:
+        """Place a call. ``told`` is called once with its outcome, now or when it is known.
 
-        :raises Unavailable: the store cannot be reached; nothing rings, or not for long.
+        If the store cannot be reached that is :attr:`Reason.UNAVAILABLE`: nothing rings, or not for long.
         """
-        return self._turns.take(session.address, lambda: self._place(session, target, told))
+        self._turns.run(session.address, self._place, session, target, told)
 
-    async def _place(self, session: DeviceSession, target: DeviceAddress, told: Told) -> None:
+    def _place(self, session: DeviceSession, target: DeviceAddress, told: Told) -> Waits:
         if self._refusing:
-            self._tell_at_once(session, told, Failed(target, Reason.SHUTTING_DOWN))
-            return
+            self._tell_at_once(session.address, told, Failed(target, Reason.SHUTTING_DOWN))
+            return None
         if not self._is_newest(session):
             told(Withdrawn())
-            return
+            return None
         caller, room = session.address, new_room_id()
         said = self._retries.kept_for(caller) if self._retries else ()
         secret = new_room_id() if target.device_id == EVERY_DEVICE else room  # who rings alone has no alias
@@ -196,89 +208,131 @@ class RoomManager:
         event = events.Place(caller, target, room, session.generation, date, session.extended, said, secret)
         self._retries.forget((events.Cancel, caller))
         self._waiters.expect(room, told)
-        try:
-            reply: Any = (await self._decisions.settle(event)).reply
-        except Exception as error:
-            if self._waiters.not_placed(room):
-                if isinstance(error, InDoubt):
-                    for older in said:
-                        self._retries.keep(older)
-                    self._retries.keep(events.GaveUp(room, caller), (events.Place, caller))
-                self.counts.not_placed(caller, target, error, self.now())
-                raise
-            return  # the outcome came, though the commit of the call was never answered
-        if isinstance(reply, Ringing):
+        return self._decisions.settle(event, partial(self._placed, event, told))
+
+    def _placed(self, event: events.Place, told: Told, outcome: Decision | Failure) -> None:
+        caller, target, room = event.caller, event.target, event.room
+        if isinstance(outcome, Failure):
+            self._not_placed(event, told, outcome)
+        elif isinstance(outcome.reply, Ringing):
             self._waiters.placed(caller, room)
-            if reply.asleep:
-                self.waking.wake_all(room, caller, reply.asleep)
+            if outcome.reply.asleep:
+                self.waking.wake_all(room, caller, outcome.reply.asleep)
         else:
+            reply: Any = outcome.reply
             self._waiters.not_placed(room)
-            self._tell_at_once(session, told, reply)
+            self._tell_at_once(caller, told, reply)
             if isinstance(reply, Failed) and reply.reason in UNREACHED:
                 self._store.failed(unreached(caller, target, room, reply.reason, self.now()))
 
-    def _tell_at_once(self, session: DeviceSession, told: Told, outcome: Outcome) -> None:
-        self.counts.told_at_once(session.address, outcome, self.now())
+    def _not_placed(self, event: events.Place, told: Told, failure: Failure) -> None:
+        if not self._waiters.not_placed(event.room):
+            return  # the outcome came, though the commit of the call was never answered
+        if failure.check(InDoubt):
+            for older in event.said:
+                self._retries.keep(older)
+            self._retries.keep(events.GaveUp(event.room, event.caller), (events.Place, event.caller))
+        _log_unless_unavailable(failure)
+        reason = Reason.UNAVAILABLE if failure.check(Unavailable) else Reason.INTERNAL
+        self._tell_at_once(event.caller, told, Failed(event.target, reason))
+
+    def _tell_at_once(self, caller: DeviceAddress, told: Told, outcome: Outcome) -> None:
+        self.counts.told_at_once(caller, outcome, self.now())
         told(outcome)
 
     def answer(
-        self, session: DeviceSession, room: RoomId, accepted: bool, by_itself: bool = False
-    ) -> Soon[TooLate | NotYours | None]:
-        """Accept or refuse a call. Answers with what the device is to be told, if anything.
+        self,
+        session: DeviceSession,
+        room: RoomId,
+        accepted: bool,
+        by_itself: bool = False,
+        then: Callable[[TooLate | NotYours | None], object] = _nobody_asks,
+    ) -> None:
+        """Accept or refuse a call.
 
         :param by_itself: it accepts without anybody touching it.
+        :param then: called with what the device is to be told, if anything.
         """
-        return self._turns.take(session.address, lambda: self._answer(session, room, accepted, by_itself))
+        self._turns.run(session.address, self._answer, session, room, accepted, by_itself, then)
 
-    async def _answer(self, session: DeviceSession, room: RoomId, accepted: bool, by_itself: bool) -> Any:
+    def _answer(
+        self, session: DeviceSession, room: RoomId, accepted: bool, by_itself: bool, then: Callable[[Any], object]
+    ) -> Waits:
         if not self._is_newest(session):
+            then(None)
             return None
         device = session.address
         if self._retries and self._retries.keeps((events.Answer, device), events.GaveUp(room, device)):
             self._retries.forget((events.Answer, device))
-        return await self._try_answer(events.Answer(room, device, accepted, by_itself, session.extended), session)
+        event = events.Answer(room, device, accepted, by_itself, session.extended)
+        return self._decisions.settle(event, partial(self._answered, event, session.generation, then))
 
-    async def _try_answer(self, event: events.Answer, session: DeviceSession) -> Any:
+    def _answered(
+        self, event: events.Answer, generation: int, then: Callable[[Any], object], outcome: Decision | Failure
+    ) -> Waits:
+        if not isinstance(outcome, Failure):
+            then(outcome.reply)
+            return None
+        if not outcome.check(Unavailable):
+            _log_unless_unavailable(outcome)
+            return None
+        return Deferred.fromCoroutine(self._answer_late(event, generation)).addCallback(then)
+
+    async def _answer_late(self, event: events.Answer, generation: int) -> Any:
+        """Try an answer again for a while, since the store is away."""
         room, device = event.room, event.device
-        for tried in range(_ANSWER_TRIES):
+        late = events.LateAnswer(room, device, event.accepted, event.by_itself, event.extended, generation=generation)
+        await self._retries.pause(AGAIN)
+        for _ in range(_ANSWER_TRIES):
             try:
-                return (await self._decisions.settle(event)).reply
+                return (await self._decisions.settled(late)).reply
             except Unavailable:
-                event = events.LateAnswer(
-                    room, device, event.accepted, event.by_itself, event.extended, generation=session.generation
-                )
-                if tried and self._turns.is_awaited(device):
+                if self._turns.is_awaited(device):
                     break  # the device has something else to ask for
-                await self._retries.pause(AGAIN)
+            await self._retries.pause(AGAIN)
         self._retries.keep(events.GaveUp(room, device), (events.Answer, device))
         return TooLate(Reason.CONNECTION_LOST) if event.accepted else None
 
-    def hang_up(self, session: DeviceSession, room: RoomId) -> Soon[NotYours | None]:
-        """End a call that the device is in. Answers with what the device is to be told, if anything."""
-        return self._turns.take(session.address, lambda: self._end(session, events.HangUp(room, session.address)))
+    def hang_up(
+        self, session: DeviceSession, room: RoomId, then: Callable[[NotYours | None], object] = _nobody_asks
+    ) -> None:
+        """End a call that the device is in. ``then`` is called with what the device is to be told, if anything."""
+        self._turns.run(session.address, self._hang_up, session, room, then)
 
-    def cancel(self, session: DeviceSession, phone: str) -> Soon[None]:
+    def _hang_up(self, session: DeviceSession, room: RoomId, then: Callable[[Any], object]) -> Waits:
+        return self._end(session, events.HangUp(room, session.address), then)
+
+    def cancel(self, session: DeviceSession, phone: str) -> None:
         """End the call that the device placed to ``phone``, if there is one."""
-        device = session.address
-        return self._turns.take(device, lambda: self._end(session, events.Cancel(device, phone, session.generation)))
+        self._turns.run(session.address, self._cancel, session, phone)
 
-    async def _end(self, session: DeviceSession, event: events.HangUp | events.Cancel) -> Any:
+    def _cancel(self, session: DeviceSession, phone: str) -> Waits:
+        return self._end(session, events.Cancel(session.address, phone, session.generation), _nobody_asks)
+
+    def _end(
+        self, session: DeviceSession, event: events.HangUp | events.Cancel, then: Callable[[Any], object]
+    ) -> Waits:
         if not self._is_newest(session):
+            then(None)
             return None
         kept = replace(event, sent_at=self.now()) if isinstance(event, events.Cancel) else event
-        try:
-            reply = (await self._decisions.settle(event)).reply
-        except Unavailable:
-            self._retries.keep(kept, (type(event), session.address))
-            return None
-        if isinstance(reply, NoSuchCall):
-            self._unknown.keep(kept)
-            return None
-        return reply
+        return self._decisions.settle(event, partial(self._ended, kept, then))
+
+    def _ended(
+        self, event: events.HangUp | events.Cancel, then: Callable[[Any], object], outcome: Decision | Failure
+    ) -> None:
+        if isinstance(outcome, Failure):
+            self._retries.keep_failed(event, outcome, (type(event), event.device))
+            then(None)
+        elif isinstance(outcome.reply, NoSuchCall):
+            self._unknown.keep(event)
+            then(None)
+        else:
+            then(outcome.reply)
 
     async def _settle_again(self, event: events.Event) -> None:
         """Settle what was kept until the store was back."""
-        decision = await self._decisions.settle(event)
+        decision = await self._decisions.settled(event)
         if isinstance(event, events.HangUp | events.Cancel) and isinstance(decision.reply, NoSuchCall):
             self._unknown.keep(event)
 

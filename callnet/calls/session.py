@@ -34,7 +34,6 @@ from callnet.calls.messages import (
 from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, be_hangup, is_over_for, news, told_from
 from callnet.calls.times import KNOWN_AFTER, OLD_END_AFTER, REMEMBERED
-from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IPeer, MissedCall
 from callnet.logger import Logger
@@ -42,7 +41,7 @@ from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, Roo
 from callnet.operations.limits import SignalLimits
 from callnet.preferences import PLAIN
 from callnet.records import CallRecord, Known
-from callnet.soon import begin, or_else
+from callnet.soon import or_else
 
 _REMEMBERED_ROOMS: Final = 8
 """What was acted on is known of so many calls at the most ..."""
@@ -137,7 +136,7 @@ class Session:
         """Detach the device. ``said_goodbye``: it closed the socket itself, with a close frame (protocol §2.4)."""
         self._said_goodbye = said_goodbye
         self._forget_old_end()
-        or_else(self._rooms.detach(self), log_unless_unavailable)
+        self._rooms.detach(self)
 
     def received(self, payload: bytes) -> None:
         """Take one frame."""
@@ -153,33 +152,32 @@ class Session:
         if isinstance(frame, Call):
             self._call(frame)
         elif isinstance(frame, CallingHangup):
-            or_else(begin(self._hang_up(frame)), log_unless_unavailable)
+            self._hang_up(frame)
         else:
-            or_else(begin(self._answer_call(frame)), log_unless_unavailable)
+            self._answer_call(frame)
 
     def _call(self, frame: Call) -> None:
         target = DeviceAddress(frame.to_phone, frame.to_device_id)
         if self._told or self._old_end is not None:
             self._goes_on()
         if self._limits.may_call(self.address, target.phone):
-            told = partial(self.answered, asked=frame.id) if frame.id else self.answered
-            or_else(self._rooms.call(self, target, told), partial(self._fail, target, frame.id))
+            self._rooms.call(self, target, partial(self.answered, asked=frame.id) if frame.id else self.answered)
         else:
             failed = Failed(target, Reason.RATE_LIMITED)
             self._rooms.counts.told_at_once(self.address, failed, self._rooms.now())
             self._answer(call_failed(target, Reason.RATE_LIMITED), frame.id)
 
-    async def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:
+    def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:
+        accepted = isinstance(frame, CalledSuccess)
         by_itself = isinstance(frame, CalledSuccess) and frame.auto_answer
         room = self._room_of(frame.room_id)
-        late = await self._rooms.answer(self, room, isinstance(frame, CalledSuccess), by_itself)
-        self._late_answer(late, frame)
+        self._rooms.answer(self, room, accepted, by_itself, partial(self._late_answer, frame))
 
-    async def _hang_up(self, frame: CallingHangup) -> None:
-        if not frame.room_id:
-            await self._rooms.cancel(self, frame.notified_phone)
-            return
-        self._hung_up(await self._rooms.hang_up(self, self._room_of(frame.room_id)), frame)
+    def _hang_up(self, frame: CallingHangup) -> None:
+        if frame.room_id:
+            self._rooms.hang_up(self, self._room_of(frame.room_id), partial(self._hung_up, frame))
+        else:
+            self._rooms.cancel(self, frame.notified_phone)
 
     # From the room manager
 
@@ -289,12 +287,7 @@ class Session:
         if call.caller in call.extended and not call.announced:
             self._rooms.extensions.announced(self, call.room)
 
-    def _fail(self, target: DeviceAddress, asked: str, failure: Failure) -> None:
-        reason = Reason.UNAVAILABLE if failure.check(Unavailable) else Reason.INTERNAL
-        log_unless_unavailable(failure)
-        self._answer(call_failed(target, reason), asked)
-
-    def _late_answer(self, late: TooLate | NotYours | None, frame: CalledSuccess | CalledRefuse) -> None:
+    def _late_answer(self, frame: CalledSuccess | CalledRefuse, late: TooLate | NotYours | None) -> None:
         if isinstance(late, TooLate):
             fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), self._room_of(frame.room_id)
             self._has_said(room, CallingBeHangup)
@@ -306,7 +299,7 @@ class Session:
                 self._note(Known(self._room_of(frame.room_id), True))
             self._not_yours(late, frame)
 
-    def _hung_up(self, late: NotYours | None, frame: CallingHangup) -> None:
+    def _hung_up(self, frame: CallingHangup, late: NotYours | None) -> None:
         if late is None:
             # Whatever others make of that call, this device has left it.
             room = self._room_of(frame.room_id)

@@ -40,14 +40,14 @@ class Waking:
     async def _wake(self, room: RoomId, caller: DeviceAddress, device: DeviceAddress) -> None:
         name = (await self._preferences.of(device.phone)).name_of(caller.phone)
         if await self.wake(device, caller.phone, name, self._settings.ring_time) is not Fate.TAKEN:
-            await self._decisions.settle(events.NotWoken(room, device))
+            await self._decisions.settled(events.NotWoken(room, device))
 
     def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[object]:
         """Let it be known that a device can be woken, if nobody knows of it.
 
         :raises Unavailable: the store cannot be reached.
         """
-        return begin(self._decisions.settle(events.Sleeps(device, policy)))
+        return begin(self._decisions.settled(events.Sleeps(device, policy)))
 
 
 def _nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG001

@@ -13,17 +13,13 @@ from callnet.cluster.dates import Dates
 from callnet.cluster.ended import EndedHere
 from callnet.cluster.membership import Membership
 from callnet.cluster.tables import Record, Tables, seen_online
-from callnet.interfaces import COMMITTED, OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
+from callnet.interfaces import OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
 from callnet.operations.limits import LimitsAlone
 from callnet.records import CallRecord, Changes, Records
-from callnet.soon import Ready, Soon
 
 NODE: Final = "local"
 """The only node."""
-
-_COMMITTED: Final = Ready(COMMITTED)
-_OVERTAKEN: Final = Ready(OVERTAKEN)
 
 
 @implementer(IBus)
@@ -53,39 +49,43 @@ class MemoryCallStore:
 
     node = NODE
 
-    def __init__(self, bus: MemoryBus, clock: IReactorTime, wall: Callable[[], float]) -> None:
+    def __init__(self, clock: IReactorTime, wall: Callable[[], float]) -> None:
         self.now: Final = clock.seconds
         """See :meth:`callnet.interfaces.ICallStore.now`."""
         self.date_of: Final = Dates(clock.seconds, wall).of
         """See :meth:`callnet.interfaces.ICallStore.date_of`."""
         self.ended: Final = EndedHere(self.date_of)
-        self._bus = bus
         self._tables = Tables()
-        self._everything = Ready(self._tables.records)
 
-    def read(
+    def view(
         self,
         phones: Collection[str],  # noqa: ARG002
         rooms: Collection[RoomId],  # noqa: ARG002
         fresh: bool = False,  # noqa: ARG002
         guess: bool = False,  # noqa: ARG002
-    ) -> Soon[Records]:
+    ) -> Records:
+        """See :meth:`callnet.interfaces.ICallStore.view`."""
+        return self._tables.records
+
+    def read(
+        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
+    ) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
-        return self._everything
+        return succeed(self.view(phones, rooms, fresh, guess))
 
     def known(self) -> Records:
         """See :meth:`callnet.interfaces.ICallStore.known`."""
         return self._tables.records
 
-    def commit(self, changes: Changes) -> Soon[Commit]:
-        """See :meth:`callnet.interfaces.ICallStore.commit`."""
-        if not self._tables.holds(changes):
-            return _OVERTAKEN
+    def try_commit(self, changes: Changes) -> Commit:
+        """See :meth:`callnet.interfaces.ICallStore.try_commit`. Nobody can have been faster."""
         self._tables.apply(changes)
         self.ended.committed(changes)
-        for notice in changes.notices:
-            self._bus.publish(NODE, notice)
-        return _COMMITTED
+        return Commit(True, changes.notices)
+
+    def commit(self, changes: Changes) -> Deferred[Commit]:
+        """See :meth:`callnet.interfaces.ICallStore.commit`."""
+        return succeed(self.try_commit(changes) if self._tables.holds(changes) else OVERTAKEN)
 
     def failed(self, call: CallRecord) -> None:
         """See :meth:`callnet.interfaces.ICallStore.failed`."""
@@ -105,7 +105,7 @@ class MemoryCallStore:
 def open_alone(clock: IReactorTime, wall: Callable[[], float]) -> Membership:
     """Make the store and the bus of a node that is alone."""
     bus = MemoryBus()
-    store = MemoryCallStore(bus, clock, wall)
+    store = MemoryCallStore(clock, wall)
     limits = LimitsAlone(clock.seconds)
     return Membership(
         store,

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Final
 
 from msgspec import MsgspecError
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, execute, succeed
 from zope.interface import implementer
 
 from callnet.cluster.codec import decode_messages
@@ -18,7 +18,6 @@ from callnet.cluster.tables import Record, seen_online
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import (
-    COMMITTED,
     EVERY_NODE,
     OVERTAKEN,
     PHONES_AT_ONCE,
@@ -31,7 +30,6 @@ from callnet.interfaces import (
 from callnet.logger import Logger
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, Changes, Displaced, Notice, Records, SeatNotice
-from callnet.soon import Ready, Soon, begin
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "publishing")
@@ -117,19 +115,26 @@ class SharedCallStore:
         """See :meth:`callnet.interfaces.ICallStore.date_of`. Redis' clock tells the date."""
         return moment
 
-    def read(
+    def view(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Soon[Records]:
-        """See :meth:`callnet.interfaces.ICallStore.read`."""
+    ) -> Records | None:
+        """See :meth:`callnet.interfaces.ICallStore.view`."""
         if self._member.joined:
             if guess and not any(phone in self._copies.records.devices for phone in phones):
-                return Ready(_NOTHING_KNOWN)
-            if not phones and not fresh and self._copies.knows(rooms):
-                return Ready(self._copies.records)
+                return _NOTHING_KNOWN
+            return self._copies.records if not phones and not fresh and self._copies.knows(rooms) else None
+        return None if self._member.is_joining else self._copies.alone
+
+    def read(
+        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
+    ) -> Deferred[Records]:
+        """See :meth:`callnet.interfaces.ICallStore.read`."""
+        records = self.view(phones, rooms, fresh, guess)
+        if records is not None:
+            return succeed(records)
+        if self._member.joined:
             return self._member.questions.read(phones, rooms).addCallback(self._seen, phones, rooms)
-        if self._member.is_joining:
-            return Deferred.fromCoroutine(self._read_when_joined(phones, rooms))
-        return Ready(self._copies.alone)
+        return Deferred.fromCoroutine(self._read_when_joined(phones, rooms))
 
     async def _read_when_joined(self, phones: Collection[str], rooms: Collection[RoomId]) -> Records:
         """Read when it is known what has become of this node's devices meanwhile, or that this cannot be known."""
@@ -141,15 +146,12 @@ class SharedCallStore:
             return self._copies.alone
         return await self.read(phones, rooms, fresh=True)
 
-    async def _read_again(self, phones: Collection[str], rooms: Collection[RoomId]) -> Records:
-        return await self.read(phones, rooms)
-
     def _seen(
         self, records: Records | None, phones: Collection[str], rooms: Collection[RoomId]
     ) -> Records | Deferred[Records]:
         if records is None:
             self._member.is_unknown()
-            return Deferred.fromCoroutine(self._read_again(phones, rooms))
+            return self.read(phones, rooms)
         for message in self._copies.see(records, phones, rooms):
             self._bus.deliver(message)
         return records
@@ -158,13 +160,15 @@ class SharedCallStore:
         """See :meth:`callnet.interfaces.ICallStore.known`."""
         return self._copies.records
 
-    def commit(self, changes: Changes) -> Soon[Commit]:
+    def try_commit(self, changes: Changes) -> Commit | None:
+        """See :meth:`callnet.interfaces.ICallStore.try_commit`."""
+        return None if self._member.joined else self._commit_apart(changes)
+
+    def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         if self._member.joined:
             return self._member.questions.commit(changes).addCallback(self._answered, changes)
-        if self._member.is_joining:
-            return Ready(OVERTAKEN)  # what it was decided on may have changed; reading it again takes until it is known
-        return begin(self._commit_alone(changes))
+        return execute(self._commit_apart, changes)
 
     def _answered(self, answer: bytes, changes: Changes) -> Commit:
         if not answer.startswith(b"+"):
@@ -173,16 +177,18 @@ class SharedCallStore:
             self._copies.distrust(changes)
             return OVERTAKEN
         self._copies.apply(changes)
+        here: list[BusMessage] = []
         unreached = []
         for told, notice in zip(answer[1:].decode(), changes.notices, strict=True):
             if told == "l":
-                self._bus.deliver(notice)
+                here.append(notice)
             elif told == "0" and isinstance(notice, Notice):
                 unreached.append(notice.to)
-        self._bus.tell_pages()
-        return Commit(True, tuple(unreached)) if unreached else COMMITTED
+        return Commit(True, [*here, *self._copies.news_of_pages()], tuple(unreached))
 
-    async def _commit_alone(self, changes: Changes) -> Commit:
+    def _commit_apart(self, changes: Changes) -> Commit:
+        if self._member.is_joining:
+            return OVERTAKEN  # what it was decided on may have changed; reading it again takes until it is known
         if not self._copies.holds(changes):
             return OVERTAKEN
         records: list[Record] = [*changes.devices, *changes.calls, *changes.seats]
@@ -190,11 +196,7 @@ class SharedCallStore:
             raise Unavailable("this concerns other nodes, and the shared store is away")
         self._member.commit_alone(changes)
         self.ended.committed(changes)
-        for notice in changes.notices:
-            if self._is_here(notice):
-                self._bus.deliver(notice)
-        self._bus.tell_pages()
-        return COMMITTED
+        return Commit(True, [*filter(self._is_here, changes.notices), *self._copies.news_of_pages()])
 
     def _is_here(self, notice: Notice | SeatNotice | Displaced) -> bool:
         if isinstance(notice, Notice):

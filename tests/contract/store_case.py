@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
-from callnet.interfaces import COMMITTED, OVERTAKEN, IBus, ICallStore, IPresence
+from callnet.interfaces import OVERTAKEN, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, Changes, DeviceRecord, Displaced, Records, SeatsRecord
 from tests.contract.records import ANN, TV, Receiver, Samples, room_number
@@ -58,7 +58,10 @@ class StoreCase(_Base):
 
     async def assert_commits(self, store: ICallStore, changes: Changes) -> None:
         """The store takes the changes."""
-        self.assertEqual(COMMITTED, await store.commit(changes))
+        commit = await store.commit(changes)
+        self.assertEqual((True, ()), (commit.held, commit.unreached))
+        for message in commit.here:
+            self.receiver(message)
 
     async def assert_refuses(self, store: ICallStore, changes: Changes) -> None:
         """The store does not take the changes: not one of them, and nobody is told."""
@@ -92,11 +95,11 @@ class OfOneProcess(InMemory):
     async def make_store(self) -> tuple[ICallStore, IBus]:
         """Make one."""
         bus = MemoryBus()
-        return MemoryCallStore(bus, self.clock, self.clock.seconds), bus
+        return MemoryCallStore(self.clock, self.clock.seconds), bus
 
     async def make_presence(self) -> tuple[IPresence, ICallStore]:
         """Make one."""
-        store = MemoryCallStore(MemoryBus(), self.clock, self.clock.seconds)
+        store = MemoryCallStore(self.clock, self.clock.seconds)
         return store, store
 
 
@@ -108,7 +111,7 @@ class ThatAnswersLate(InMemory):
         bus = MemoryBus()
         next_turns = IReactorTime(global_reactor)
         return LateCallStore(
-            MemoryCallStore(bus, self.clock, self.clock.seconds), lambda step: next_turns.callLater(0, step)
+            MemoryCallStore(self.clock, self.clock.seconds), bus, lambda step: next_turns.callLater(0, step)
         ), bus
 
 

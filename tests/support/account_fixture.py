@@ -23,7 +23,7 @@ from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.accounts.ways_to_wake import WaysToWake
-from callnet.cluster.memory import MemoryBus, MemoryCallStore
+from callnet.cluster.memory import MemoryCallStore
 from callnet.config import LimitSettings
 from callnet.model import DeviceAddress
 from callnet.operations.limits import LimitsAlone, LoginLimits
@@ -74,7 +74,7 @@ class ServiceFixture:
         self.enrolment = enrolment
         self.clock = Clock() if world is None else world.clock
         self.database = database or migrated.in_memory()
-        self.store = MemoryCallStore(MemoryBus(), self.clock, self.clock.seconds) if world is None else world.store
+        self.store = MemoryCallStore(self.clock, self.clock.seconds) if world is None else world.store
         self.revocations = Revocations(as_of=0.0) if world is None else world.revocations
         self.tokens = (
             Tokens(KeyRing.of(Key.of(b"k" * 32)), 3600, self.clock.seconds, self.revocations, split_user_name=True)

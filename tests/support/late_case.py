@@ -8,8 +8,9 @@ from twisted.internet.defer import Deferred
 
 from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore
-from callnet.model import Outcome, RoomId
+from callnet.model import Outcome, Reason, RoomId
 from tests.support.late_store import LateCallStore
+from tests.support.nodes import NodeBus
 from tests.support.rooms_case import ANN, TV, RoomsCase
 
 NEWEST = 10**15
@@ -21,7 +22,7 @@ class LateCase(RoomsCase):
 
     def make_store(self, store: ICallStore) -> ICallStore:
         """Make the store of the first node."""
-        self.late = LateCallStore(store, self.on_next_turn)
+        self.late = LateCallStore(store, NodeBus(self.cluster, store.node), self.on_next_turn)
         return self.late
 
     def ringing(self) -> tuple[list[Outcome], RoomId]:
@@ -38,6 +39,11 @@ class AwayCase(LateCase):
         """The store was away when this was asked for."""
         self.pass_turns()
         self.failureResultOf(asked, Unavailable)
+
+    def assert_fails(self, called: Deferred[Any]) -> None:
+        """The store was away when this call was placed."""
+        self.pass_turns()
+        self.assertIs(Reason.UNAVAILABLE, self.successResultOf(called).reason)
 
     def goes_away(self) -> None:
         """Let the store be away from now on."""

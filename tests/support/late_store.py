@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
 from callnet.errors import Unavailable
-from callnet.interfaces import Commit, ICallStore
+from callnet.interfaces import Commit, IBus, ICallStore
 from callnet.model import RoomId
 from callnet.records import CallRecord, Changes, DeviceRecord, Records, SeatsRecord
 
@@ -25,8 +25,9 @@ class LateCallStore:
     answered, as with a store on another machine.
     """
 
-    def __init__(self, store: ICallStore, next_turn: Callable[[Callable[[], object]], object]) -> None:
+    def __init__(self, store: ICallStore, bus: IBus, next_turn: Callable[[Callable[[], object]], object]) -> None:
         self._store: Final = store
+        self._bus = bus
         self._next_turn = next_turn
         self.before_commit: deque[Callable[[], object]] = deque()
         """What happens just before the next commits, one for each."""
@@ -50,6 +51,15 @@ class LateCallStore:
         """See :meth:`callnet.interfaces.ICallStore.date_of`."""
         return self._store.date_of(moment)
 
+    def view(
+        self,
+        phones: Collection[str],
+        rooms: Collection[RoomId],
+        fresh: bool = False,
+        guess: bool = False,
+    ) -> None:
+        """Nothing is here."""
+
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
     ) -> Deferred[Records]:
@@ -67,13 +77,19 @@ class LateCallStore:
         """See :meth:`callnet.interfaces.ICallStore.known`."""
         return self._store.known()
 
+    def try_commit(self, changes: Changes) -> None:
+        """Nothing is done here."""
+
     def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
 
         async def commit() -> Commit:
             if self.before_commit:
                 self.before_commit.popleft()()
-            return await self._store.commit(changes)
+            commit = await self._store.commit(changes)
+            for message in commit.here:
+                self._bus.publish(self.node, message)
+            return Commit(commit.held, unreached=commit.unreached)
 
         return self._late(lambda: Deferred.fromCoroutine(commit()))
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from callnet.calls.draft import everyone
 from callnet.cluster.tables import Record, Tables
 from callnet.errors import Unavailable
-from callnet.interfaces import COMMITTED, EVERY_NODE, OVERTAKEN, BusMessage, Commit, IBus, ICallStore
+from callnet.interfaces import EVERY_NODE, OVERTAKEN, BusMessage, Commit, IBus, ICallStore
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import (
     CallRecord,
@@ -25,7 +25,6 @@ from callnet.records import (
     SeatNotice,
     SeatsRecord,
 )
-from callnet.soon import Ready, Soon
 
 
 class Cluster:
@@ -101,49 +100,56 @@ class NodeStore:
         """See :meth:`callnet.interfaces.ICallStore.date_of`."""
         return moment
 
-    def read(
+    def view(
         self,
         phones: Collection[str],  # noqa: ARG002
         rooms: Collection[RoomId],  # noqa: ARG002
         fresh: bool = False,  # noqa: ARG002
         guess: bool = False,  # noqa: ARG002
-    ) -> Soon[Records]:
+    ) -> Records:
+        """See :meth:`callnet.interfaces.ICallStore.view`."""
+        return self.known()
+
+    def read(
+        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
+    ) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
-        if self._cut_off is not None:
-            return Ready(self._cut_off.records())
-        return Ready(self._cluster.tables.records)
+        return succeed(self.view(phones, rooms, fresh, guess))
 
     def known(self) -> Records:
         """See :meth:`callnet.interfaces.ICallStore.known`."""
         return self._cluster.tables.records if self._cut_off is None else self._cut_off.records()
 
-    def commit(self, changes: Changes) -> Soon[Commit]:
-        """See :meth:`callnet.interfaces.ICallStore.commit`."""
+    def try_commit(self, changes: Changes) -> Commit:
+        """See :meth:`callnet.interfaces.ICallStore.try_commit`."""
         tables = self._cluster.tables
         if not tables.holds(changes):
-            return Ready(OVERTAKEN)
+            return OVERTAKEN
         if self._cut_off is not None:
             return self._cut_off.commit(changes)
         tables.apply(changes)
-        unreached = [notice.to for notice in changes.notices if not self._tell(notice) and isinstance(notice, Notice)]
-        return Ready(Commit(True, tuple(unreached)))
+        here: list[BusMessage] = []
+        unreached = []
+        for notice in changes.notices:
+            for node in self._nodes_of(notice):
+                if node == self.node:
+                    here.append(notice)
+                elif not self._cluster.send(node, notice) and isinstance(notice, Notice):
+                    unreached.append(notice.to)
+        return Commit(True, here, tuple(unreached))
 
-    def _tell(self, notice: Notice | SeatNotice | Displaced) -> bool:
-        """Send a notice to the node that its addressee is on, if it is on any; tell whether it has reached that."""
+    def commit(self, changes: Changes) -> Deferred[Commit]:
+        """See :meth:`callnet.interfaces.ICallStore.commit`."""
+        return execute(self.try_commit, changes)
+
+    def _nodes_of(self, notice: Notice | SeatNotice | Displaced) -> list[str]:
+        """The nodes that the addressee of a notice is on."""
         if isinstance(notice, SeatNotice):
-            return all(
-                self._cluster.send(seat.node, notice)
-                for seat in notice.seats.seats
-                if seat is not None and seat.key == notice.key
-            )
+            return [seat.node for seat in notice.seats.seats if seat is not None and seat.key == notice.key]
         if isinstance(notice, Displaced):
-            return self._cluster.send(notice.node, notice)
-        node = self._node_of(notice.to)
-        return node is None or self._cluster.send(node, notice)
-
-    def _node_of(self, address: DeviceAddress) -> str | None:
-        device = self._cluster.tables.records.device(address)
-        return device.node if device is not None and device.connected else None
+            return [notice.node]
+        device = self._cluster.tables.records.device(notice.to)
+        return [device.node] if device is not None and device.connected else []
 
     def failed(self, call: CallRecord) -> None:
         """See :meth:`callnet.interfaces.ICallStore.failed`."""
@@ -190,16 +196,13 @@ class CutOff:
         seats = {room: tables.seats[room] for room in rooms if room in tables.seats}
         return Records(devices, calls, seats, False, tables.policies, tables.aliases)
 
-    def commit(self, changes: Changes) -> Deferred[Commit]:
+    def commit(self, changes: Changes) -> Commit:
         """Take changes that concern nobody else; tell those who are here."""
         records: list[Record] = [*changes.devices, *changes.calls, *changes.seats]
         if not all(map(self._is_alone_in, records)):
-            return fail(Unavailable("this concerns other nodes"))
+            raise Unavailable("this concerns other nodes")
         self._cluster.tables.apply(changes)
-        for notice in changes.notices:
-            if isinstance(notice, SeatNotice) or self._is_own(notice.to):
-                self._hear(notice)
-        return succeed(COMMITTED)
+        return Commit(True, [one for one in changes.notices if isinstance(one, SeatNotice) or self._is_own(one.to)])
 
     def _is_alone_in(self, record: Record) -> bool:
         if isinstance(record, DeviceRecord):

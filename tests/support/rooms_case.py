@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -16,7 +16,6 @@ from callnet.interfaces import ICallStore, MissedCall
 from callnet.model import DeviceAddress, Outcome, RoomId
 from callnet.preferences import PLAIN
 from callnet.records import CallRecord, Known, SeatsRecord
-from callnet.soon import or_else
 from tests.support.later import later
 from tests.support.nodes import Cluster, NodeBus, NodeStore
 from tests.support.plain_preferences import OPEN
@@ -48,9 +47,9 @@ class RecordedSession:
         self._rooms = rooms
         self.attached: Final[Deferred[None]] = later(rooms.attach(self))
 
-    def goes(self) -> Deferred[None]:
+    def goes(self) -> None:
         """Have the socket close."""
-        return later(self._rooms.detach(self))
+        self._rooms.detach(self)
 
     @property
     def rooms(self) -> list[tuple[RoomId, str]]:
@@ -177,7 +176,7 @@ class RoomsCase(SynchronousTestCase):
 
     def elsewhere(self, event: events.Event) -> None:
         """Have something happen on the other node, be the device there or not."""
-        Deferred.fromCoroutine(self.others._decisions.settle(event))
+        self.others._decisions.settle(event, lambda _: None)
 
     def call(self, caller: DeviceAddress, target: DeviceAddress) -> list[Outcome]:
         """Place a call on the first node. The list holds its outcome as soon as there is one."""
@@ -189,8 +188,14 @@ class RoomsCase(SynchronousTestCase):
     def place(self, session: RecordedSession, target: DeviceAddress) -> Deferred[Outcome]:
         """Place a call on the first node and wait for its outcome."""
         outcome: Deferred[Outcome] = Deferred()
-        or_else(self.rooms.call(session, target, outcome.callback), outcome.errback)
+        self.rooms.call(session, target, outcome.callback)
         return outcome
+
+    def reply(self, ask: Callable[..., None], session: RecordedSession, *asked: object) -> Deferred[Any]:
+        """Answer or hang up, and wait for what the device is to be told."""
+        reply: Deferred[Any] = Deferred()
+        ask(session, *asked, then=reply.callback)
+        return reply
 
     def room_of(self, session: RecordedSession) -> RoomId:
         """The room of the newest call that a device was told of."""

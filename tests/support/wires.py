@@ -230,7 +230,7 @@ class World:
     ) -> None:
         self.clock = clock or Clock()
         self.bus = MemoryBus()
-        self.store = MemoryCallStore(self.bus, self.clock, self.clock.seconds)
+        self.store = MemoryCallStore(self.clock, self.clock.seconds)
         self.revocations = Revocations(as_of=0.0)
         ring = KeyRing.of(Key.of(b"k" * 32))
         self.tokens = Tokens(ring, 7 * 86400, self.clock.seconds, self.revocations, split_user_name=True)

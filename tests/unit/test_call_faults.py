@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.interfaces import ICallStore
 from callnet.records import CallState
 from tests.support.late_store import LateCallStore
+from tests.support.nodes import NodeBus
 from tests.support.phones import Connection
 from tests.unit.test_call_properties import Calls, LateCalls, check_total
 
@@ -19,7 +20,7 @@ class LossyCalls(LateCalls):
 
     def make_store(self, store: ICallStore) -> ICallStore:
         """Make the store of the first node."""
-        self.late = LateCallStore(store, self.on_next_turn)
+        self.late = LateCallStore(store, NodeBus(self.cluster, store.node), self.on_next_turn)
         return self.late
 
     @rule(lost=st.lists(st.booleans(), min_size=1, max_size=4))

@@ -8,7 +8,6 @@ from typing import Final
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
@@ -164,7 +163,7 @@ class Calls(RuleBasedStateMachine):
     @rule(choice=choices)
     def operator_ends(self, choice: int) -> None:
         """The operator ends a call."""
-        Deferred.fromCoroutine(self.nodes[1]._decisions.settle(events.Stopped(self.room(choice))))
+        self.nodes[1]._decisions.settle(events.Stopped(self.room(choice)), lambda _: None)
 
     @rule(seconds=st.sampled_from((0.25, 1.0, 2.0, 3.0, 5.25, 12.0)))
     def wait(self, seconds: float) -> None:
@@ -317,7 +316,7 @@ class LateCalls(Calls):
 
     def make_store(self, store: ICallStore) -> ICallStore:
         """Make the store of the first node."""
-        return LateCallStore(store, self.on_next_turn)
+        return LateCallStore(store, NodeBus(self.cluster, store.node), self.on_next_turn)
 
     def check_rooms(self, connection: Connection) -> None:
         """The same, for whoever never called: its call may cross the ring that it leaves by that."""

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls.place import unreached
 from callnet.cluster.dates import Dates, dated
-from callnet.cluster.memory import MemoryBus, MemoryCallStore
+from callnet.cluster.memory import MemoryCallStore
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import CallRecord
 
@@ -46,7 +46,7 @@ class DatesTests(SynchronousTestCase):
 
     def test_ended_call(self) -> None:
         """What is written down of a call goes by the clock as it is then."""
-        store = MemoryCallStore(MemoryBus(), self.steady, self.wall)
+        store = MemoryCallStore(self.steady, self.wall)
         store.failed(call(30.0))
         self.ahead -= 3 * 86400
         (ended,) = self.successResultOf(store.ended.take(10))

@@ -125,7 +125,7 @@ class SocketTests(TestCase):
         """Serve."""
         self.tokens = Tokens(KeyRing.of(Key.of(b"k" * 32)), 3600, time)
         bus = MemoryBus()
-        rooms = RoomManager(MemoryCallStore(bus, reactor, reactor.seconds), bus, reactor, CallSettings(), OPEN)
+        rooms = RoomManager(MemoryCallStore(reactor, reactor.seconds), bus, reactor, CallSettings(), OPEN)
         self.addCleanup(rooms.stop)
         self.devices = SignalingFactory(
             rooms, self.tokens.verify, reactor, UNLIMITED, ALONE, NO_SERVERS, SignalingSettings()

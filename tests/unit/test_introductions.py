@@ -56,9 +56,7 @@ class IntroductionTests(QuietTestCase):
 
     def policy(self) -> Policy:
         """Who may call the television, as it is written."""
-        record = self.world.store.read((TV.phone,), ())
-        assert isinstance(record, Ready)
-        found = record.value.device(TV)
+        found = self.world.store.view((TV.phone,), ()).device(TV)
         assert found is not None
         return found.policy
 
@@ -74,7 +72,7 @@ class IntroductionTests(QuietTestCase):
 
     def room(self) -> str:
         """The room of the only call."""
-        (room,) = self.world.store.read((ANN.phone,), ()).value.calls  # type: ignore[union-attr]
+        (room,) = self.world.store.view((ANN.phone,), ()).calls
         return str(room)
 
     def test_policy_that_has_changed(self) -> None:

@@ -15,7 +15,6 @@ from callnet.interfaces import Commit, ICallStore
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import CallRecord, Changes, DeviceRecord, Records, SeatsRecord
 from callnet.signaling.factory import SignalingFactory
-from callnet.soon import Soon
 from callnet.web.room import RoomSocketFactory
 from callnet.websocket import Opening, ServerSocket, ServerSocketFactory
 from harness.websocket import TEXT
@@ -39,9 +38,15 @@ class FailingStore:
         self.now = store.now
         self.date_of = store.date_of
 
+    def view(
+        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
+    ) -> Records | None:
+        """See :meth:`callnet.interfaces.ICallStore.view`."""
+        return None if self.error else self._store.view(phones, rooms, fresh, guess)
+
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Soon[Records]:
+    ) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
         return fail(self.error("away")) if self.error else self._store.read(phones, rooms, fresh, guess)
 
@@ -49,7 +54,11 @@ class FailingStore:
         """See :meth:`callnet.interfaces.ICallStore.known`."""
         return self._store.known()
 
-    def commit(self, changes: Changes) -> Soon[Commit]:
+    def try_commit(self, changes: Changes) -> Commit | None:
+        """See :meth:`callnet.interfaces.ICallStore.try_commit`."""
+        return None if self.error else self._store.try_commit(changes)
+
+    def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         return fail(self.error("away")) if self.error else self._store.commit(changes)
 

@@ -16,7 +16,6 @@ from callnet.calls.presence import Presence
 from callnet.config import CallSettings
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
 from callnet.records import CallState, Notice
-from tests.support.later import later
 from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase
 
 
@@ -33,7 +32,7 @@ class OutcomeTests(RoomsCase):
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
         self.assertEqual([], outcomes)
-        self.assertIsNone(self.successResultOf(later(self.rooms.answer(self.newest(TV), room, True))))
+        self.assertIsNone(self.successResultOf(self.reply(self.rooms.answer, self.newest(TV), room, True)))
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([], self.ann.calls)
         self.assert_nothing_waits(self.rooms)
@@ -68,7 +67,7 @@ class OutcomeTests(RoomsCase):
         """The caller itself ended the ringing: nobody is to be told, and nobody waits any more."""
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
-        self.assertIsNone(self.successResultOf(later(self.rooms.hang_up(self.newest(ANN), room))))
+        self.assertIsNone(self.successResultOf(self.reply(self.rooms.hang_up, self.newest(ANN), room)))
         self.assertEqual([Withdrawn()], outcomes)
         self.assertEqual((room, Reason.CANCELLED), self.tv.rooms[-1])
         self.assert_nothing_waits(self.rooms)
@@ -127,12 +126,13 @@ class OutcomeTests(RoomsCase):
         """Answers and hang-ups fire with what their sender is to be told."""
         self.call(ANN, TV)
         room = self.room_of(self.tv)
-        self.assertEqual(NotYours(), self.successResultOf(later(self.rooms.answer(self.newest(CAROL), room, True))))
-        self.assertEqual(NotYours(), self.successResultOf(later(self.rooms.hang_up(self.newest(CAROL), room))))
+        carol = self.newest(CAROL)
+        self.assertEqual(NotYours(), self.successResultOf(self.reply(self.rooms.answer, carol, room, True)))
+        self.assertEqual(NotYours(), self.successResultOf(self.reply(self.rooms.hang_up, carol, room)))
         self.rooms.hang_up(self.newest(ANN), room)
         tv = self.newest(TV)
-        self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(later(self.rooms.answer(tv, room, True))))
-        self.assertIsNone(self.successResultOf(later(self.rooms.hang_up(tv, room))))
+        self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(self.reply(self.rooms.answer, tv, room, True)))
+        self.assertIsNone(self.successResultOf(self.reply(self.rooms.hang_up, tv, room)))
 
     def test_shutting_down(self) -> None:
         """A node that stops answers every further call with `shutting_down`; those that ring go on."""

@@ -9,7 +9,6 @@ from callnet.errors import Unavailable
 from callnet.model import Accepted, Reason, Refused, RoomId
 from callnet.records import CallState
 from tests.support.late_case import AwayCase
-from tests.support.later import later
 from tests.support.rooms_case import ANN, CAROL, TV, RecordedSession
 
 
@@ -19,7 +18,7 @@ class SaidTests(AwayCase):
     def active(self) -> RoomId:
         """Ann's call, which the television has just accepted."""
         _, room = self.ringing()
-        later(self.rooms.answer(self.tv, room, True))
+        self.reply(self.rooms.answer, self.tv, room, True)
         self.pass_turns()
         return room
 
@@ -38,7 +37,7 @@ class SaidTests(AwayCase):
             for left, other in ((ANN, TV), (TV, ANN)):
                 room = self.active()
                 end()
-                later(self.rooms.hang_up(self.newest(left), room))
+                self.reply(self.rooms.hang_up, self.newest(left), room)
                 self.assert_rings(self.newest(left), self.newest(other), room, Reason.HANGUP)
                 self.tearDown()
                 self.setUp()
@@ -51,7 +50,7 @@ class SaidTests(AwayCase):
             raise Unavailable
 
         self.late.before_commit.extend([lose, lose])
-        later(self.rooms.answer(self.tv, room, False))
+        self.reply(self.rooms.answer, self.tv, room, False)
         self.wait(0.25)
         outcomes = self.call(TV, ANN)
         self.wait(1)
@@ -63,14 +62,14 @@ class SaidTests(AwayCase):
         """Who was told that a call failed, though it rings, and calls the same again rings anew."""
         self.ann, self.tv = self.connect(ANN), self.connect(TV)
         self.lose_answer()
-        self.assert_unavailable(self.place(self.ann, TV))
+        self.assert_fails(self.place(self.ann, TV))
         self.assert_rings(self.ann, self.tv, self.room_of(self.tv), Reason.CANCELLED)
 
     def test_cancelled(self) -> None:
         """Who cancelled and calls the same again rings anew."""
         _, room = self.ringing()
         self.lose_command()
-        later(self.rooms.cancel(self.ann, TV.phone))
+        self.rooms.cancel(self.ann, TV.phone)
         self.pass_turns()
         self.assert_rings(self.ann, self.tv, room, Reason.CANCELLED)
 
@@ -83,7 +82,7 @@ class CallTests(AwayCase):
         self.connect(ANN)
         tv = self.connect(TV)
         self.late.lost_commands.append(True)
-        self.assert_unavailable(self.place(self.newest(ANN), TV))
+        self.assert_fails(self.place(self.newest(ANN), TV))
         self.assertEqual([], tv.calls)
         self.assert_nothing_waits(self.rooms)
         self.assertEqual([], self.call(ANN, TV))
@@ -94,7 +93,7 @@ class CallTests(AwayCase):
         self.connect(ANN)
         tv = self.connect(TV)
         self.lose_command()
-        self.assert_unavailable(self.place(self.newest(ANN), TV))
+        self.assert_fails(self.place(self.newest(ANN), TV))
         self.wait(0.75)
         self.assertEqual([], tv.calls)
         self.assert_nothing_waits(self.rooms)
@@ -103,7 +102,7 @@ class CallTests(AwayCase):
         """A call whose commit is not answered, and that rings, is taken back as soon as the store answers."""
         ann, tv = self.connect(ANN), self.connect(TV)
         self.lose_answer()
-        self.assert_unavailable(self.place(self.newest(ANN), TV))
+        self.assert_fails(self.place(self.newest(ANN), TV))
         room = self.room_of(tv)
         self.goes_away()
         self.wait(5)
@@ -117,7 +116,7 @@ class CallTests(AwayCase):
         """If it is answered before that its caller, who was told that it failed, hears nothing of the answer."""
         ann, tv = self.connect(ANN), self.connect(TV, self.others)
         self.lose_answer()
-        self.assert_unavailable(self.place(self.newest(ANN), TV))
+        self.assert_fails(self.place(self.newest(ANN), TV))
         room = self.room_of(tv)
         self.others.answer(tv, room, True)
         self.assertEqual([], ann.calls)
@@ -131,7 +130,7 @@ class CallTests(AwayCase):
         self.connect(ANN)
         tv, carol = self.connect(TV), self.connect(CAROL)
         self.lose_answer()
-        self.assert_unavailable(self.place(self.newest(ANN), TV))
+        self.assert_fails(self.place(self.newest(ANN), TV))
         outcomes = self.call(ANN, CAROL)
         self.wait(1)
         self.assertEqual(Reason.CANCELLED, tv.rooms[-1][1])
@@ -160,7 +159,7 @@ class CallTests(AwayCase):
         carol = self.connect(CAROL)
         self.late.lost_commands.append(True)
         failed, outcome = self.place(self.newest(ANN), TV), self.place(self.newest(ANN), CAROL)
-        self.assert_unavailable(failed)
+        self.assert_fails(failed)
         self.assertNoResult(outcome)
         self.assertEqual("ringing", carol.rooms[-1][1])
 
@@ -173,8 +172,8 @@ class AnswerTests(AwayCase):
         for lose in (self.lose_command, self.lose_answer):
             outcomes, room = self.ringing()
             lose()
-            answered = later(self.rooms.answer(self.tv, room, True))
-            hung_up = later(self.rooms.hang_up(self.tv, room))
+            answered = self.reply(self.rooms.answer, self.tv, room, True)
+            hung_up = self.reply(self.rooms.hang_up, self.tv, room)
             self.pass_turns()
             self.wait(0.25)
             self.assertNoResult(hung_up)
@@ -190,7 +189,7 @@ class AnswerTests(AwayCase):
         """Then the device is told that the call is lost, and takes no part in it any more when the store is back."""
         outcomes, room = self.ringing()
         self.goes_away()
-        answered = later(self.rooms.answer(self.tv, room, True))
+        answered = self.reply(self.rooms.answer, self.tv, room, True)
         self.wait(5.25)
         self.assertNoResult(answered)
         self.wait(0.5)
@@ -204,11 +203,11 @@ class AnswerTests(AwayCase):
         """Who asks for something else meanwhile does not wait so long for that: it leaves the call that it answered."""
         outcomes, room = self.ringing()
         self.goes_away()
-        answered = later(self.rooms.answer(self.tv, room, True))
+        answered = self.reply(self.rooms.answer, self.tv, room, True)
         called = self.place(self.tv, CAROL)
         self.wait(0.75)
         self.assertEqual(TooLate(Reason.CONNECTION_LOST), self.successResultOf(answered))
-        self.assert_unavailable(called)
+        self.assert_fails(called)
         self.is_back()
         self.assertEqual([Refused(room, TV, Reason.BUSY)], outcomes)
 
@@ -216,7 +215,7 @@ class AnswerTests(AwayCase):
         """Who refused need not be told."""
         outcomes, room = self.ringing()
         self.goes_away()
-        answered = later(self.rooms.answer(self.tv, room, False))
+        answered = self.reply(self.rooms.answer, self.tv, room, False)
         self.wait(6)
         self.assertIsNone(self.successResultOf(answered))
         self.is_back()
@@ -254,8 +253,10 @@ class AnswerTests(AwayCase):
         """A node that stops waits no longer."""
         _, room = self.ringing()
         self.goes_away()
-        answered = later(self.rooms.answer(self.tv, room, True))
+        answered = self.reply(self.rooms.answer, self.tv, room, True)
         self.wait(1)
         self.rooms.stop()
-        self.failureResultOf(answered, Unavailable)
-        self.assert_unavailable(later(self.rooms.answer(self.tv, room, True)))
+        again = self.reply(self.rooms.answer, self.tv, room, True)
+        self.pass_turns()
+        for reply in (answered, again):
+            self.assertNoResult(reply)

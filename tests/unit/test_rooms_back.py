@@ -21,7 +21,7 @@ class EndingTests(AwayCase):
         """A hang-up."""
         outcomes, room = self.ringing()
         self.goes_away()
-        self.assertIsNone(self.result_of(later(self.rooms.hang_up(self.ann, room))))
+        self.assertIsNone(self.result_of(self.reply(self.rooms.hang_up, self.ann, room)))
         self.wait(3)
         self.assertEqual([], outcomes)
         self.is_back()
@@ -33,7 +33,8 @@ class EndingTests(AwayCase):
         """A cancelled call."""
         outcomes, room = self.ringing()
         self.goes_away()
-        self.assertIsNone(self.result_of(later(self.rooms.cancel(self.ann, TV.phone))))
+        self.rooms.cancel(self.ann, TV.phone)
+        self.pass_turns()
         self.is_back()
         self.assertEqual([Withdrawn()], outcomes)
         self.assertEqual((room, Reason.CANCELLED), self.tv.rooms[-1])
@@ -80,7 +81,7 @@ class EndingTests(AwayCase):
         self.goes_away()
         self.wait(2)
         gone_at = self.clock.seconds()
-        self.assertIsNone(self.result_of(self.tv.goes()))
+        self.tv.goes()
         self.wait(3)
         self.is_back()
         record = self.tables.devices[TV.phone][TV.device_id]

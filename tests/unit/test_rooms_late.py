@@ -122,7 +122,7 @@ class RaceTests(LateCase):
         """The caller cancels: the answer is decided anew and comes too late."""
         _, room = self.ringing()
         self.meanwhile(lambda: self.elsewhere(events.Cancel(ANN, TV.phone, NEWEST)))
-        answered = later(self.rooms.answer(self.newest(TV), room, True))
+        answered = self.reply(self.rooms.answer, self.newest(TV), room, True)
         self.pass_turns()
         self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(answered))
         self.assertEqual(CallState.OVER, self.tables.calls[room].state)

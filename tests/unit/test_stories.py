@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from callnet.calls import events
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
-from callnet.soon import begin
 from tests.support.extended_case import ANN, DOB, PAD, TV
 from tests.support.quiet import QuietTestCase
 from tests.support.wires import Device, World
@@ -89,7 +88,7 @@ class Stage:
 
     def ends(self) -> None:
         """Let the operator end the newest call."""
-        begin(self.world.rooms._decisions.settle(events.Stopped(RoomId(self.room))))
+        self.world.rooms._decisions.settle(events.Stopped(RoomId(self.room)), lambda _: None)
         self._listen()
 
     @property
