@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 M = TypeVar("M")
 
@@ -16,15 +16,16 @@ class Arrivals(Generic[M]):
 
     def __init__(self, receive: Callable[[M], None]) -> None:
         self._receive = receive
-        self._kept: dict[Hashable, list[M]] = {}
+        self.kept: Final[dict[Hashable, list[M]]] = {}
+        """By addressee."""
 
     def arriving(self, addressee: Hashable) -> _Arriving[M]:
         """Keep what comes for ``addressee`` until the block ends."""
-        return _Arriving(self._kept, addressee, self._receive)
+        return _Arriving(self.kept, addressee, self._receive)
 
     def keep(self, addressee: Hashable, message: M) -> bool:
         """Keep a message if ``addressee`` is arriving; tell whether that is so."""
-        kept = self._kept.get(addressee)
+        kept = self.kept.get(addressee)
         if kept is None:
             return False
         kept.append(message)

@@ -90,18 +90,16 @@ class CallCounts:
                 if call.reason is not None:
                     self.ended[call.reason] += 1
                     self._remember_ended(call, call.reason)
-            elif call.state is CallState.RINGING:
-                if call.version == 1:
-                    self.placed += 1
-                    self._goes_on(call)
-            elif isinstance(event, (events.Answer, events.Place)):
+                continue
+            if call.state is CallState.RINGING and call.version == 1:
+                self.placed += 1
+            elif call.state is CallState.ACTIVE and isinstance(event, (events.Answer, events.Place)):
                 self.answered += 1
                 self.answered_after.count(max(0.0, (call.answered_at or call.placed_at) - call.placed_at))
-                self._goes_on(call)
-
-    def _goes_on(self, call: CallRecord) -> None:
-        if self.on_progress is not None:
-            self.on_progress(call)
+            else:
+                continue
+            if self.on_progress is not None:
+                self.on_progress(call)
 
     def _remember_ended(self, call: CallRecord, reason: Reason) -> None:
         if reason not in _MEANT:

@@ -54,9 +54,14 @@ class Decisions:
         self.on_unreached: Callable[[Changes, tuple[DeviceAddress, ...]], None]
         """Called after a commit of which some notices reached nobody, with their addressees."""
 
-    def settle(self, event: events.Event, then: Then) -> Waits:
+    def settle(self, event: events.Event, then: Then, tries: int = _TRIES) -> Waits:
         """Decide on an event, commit the decision, anew for as long as somebody else is faster, and go on."""
-        return self._read(event, then, event.guess, _TRIES)
+        phones, rooms = event.phones(), event.rooms()
+        records = self._store.view(phones, rooms, event.fresh, event.guess and tries == _TRIES)
+        if records is not None:
+            return self._decide(records, event, then, tries)
+        reading: Deferred[Any] = self._store.read(phones, rooms, event.fresh)
+        return reading.addCallbacks(self._decide, then, (event, then, tries))
 
     async def settled(self, event: events.Event) -> Decision:
         """The decision on an event, once it is committed.
@@ -71,14 +76,6 @@ class Decisions:
         if isinstance(outcome, Failure):
             outcome.raiseException()
         return outcome
-
-    def _read(self, event: events.Event, then: Then, guess: bool, tries: int) -> Waits:
-        phones, rooms = event.phones(), event.rooms()
-        records = self._store.view(phones, rooms, event.fresh, guess)
-        if records is not None:
-            return self._decide(records, event, then, tries)
-        reading: Deferred[Any] = self._store.read(phones, rooms, event.fresh)
-        return reading.addCallbacks(self._decide, then, (event, then, tries))
 
     def _decide(self, records: Records, event: events.Event, then: Then, tries: int) -> Waits:
         store = self._store
@@ -106,7 +103,7 @@ class Decisions:
         if not commit.held:
             if tries == 1:
                 return then(Failure(Unavailable("the records change too fast")))
-            return self._read(event, then, False, tries - 1)
+            return self.settle(event, then, tries - 1)
         changes = decision.changes
         self.counts.committed(event, changes.calls)
         for message in commit.here:

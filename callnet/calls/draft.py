@@ -222,18 +222,18 @@ class Draft:
         if not (self._devices or self._calls or self._seats or self._forgotten or self._policies):
             return NOTHING
         for room, call in self._calls.items():
-            self._calls[room] = replace(call, due=call_due(call, self.seats(room), self.settings))
-        devices = [
-            device if device.lost_at is None and device.due is None else self._with_due(device)
-            for device in self._devices.values()
-        ]
+            seats_of_room = self._seats.get(room) or self._records.seats.get(room)
+            self._calls[room] = replace(call, due=call_due(call, seats_of_room, self.settings))
+        for address, device in self._devices.items():
+            if device.lost_at is not None or device.due is not None:
+                self._devices[address] = self._with_due(device)
         notices: list[Notice | SeatNotice | Displaced] = [
             Notice(device, self._calls.get(room) or self._records.calls[room]) for device, room in self._told
         ]
         notices += self._displaced
         seats = self._finish_seats(notices) if self._seats else ()
         unchanged = self._relied_on() if seats or self._forgotten or self._relied else ()
-        calls = list(self._calls.values())
+        devices, calls = list(self._devices.values()), list(self._calls.values())
         return Changes(devices, calls, seats, self._forgotten, unchanged, notices, self._policies)
 
     def _with_due(self, device: DeviceRecord) -> DeviceRecord:

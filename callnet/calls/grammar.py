@@ -218,25 +218,22 @@ def _room_or_nothing(value: Raw) -> str | None:
     return None if text_of(value) == "" else room(value)
 
 
-def are_names(phone: str, device_id: str) -> bool:
-    """Tell whether both are beyond doubt well formed, or empty."""
-    return (
-        len(phone) <= PHONE_MAX and len(device_id) <= DEVICE_ID_MAX and phone.isprintable() and device_id.isprintable()
-    )
-
-
 # The seed's frames
 
 
 def is_fine(frame: Request) -> bool:
     """Tell whether the fields of a frame of the seed are beyond doubt well formed. Only a call's names must be any."""
     if isinstance(frame, Call):
-        return bool(frame.to_phone and frame.to_device_id) and are_names(frame.to_phone, frame.to_device_id)
-    if not isinstance(frame, CallingHangup):
-        return is_room_id(frame.room_id) and are_names(frame.from_phone, frame.from_device_id)
-    if frame.room_id and not is_room_id(frame.room_id):
-        return False
-    return are_names(frame.notified_phone, frame.notified_device_id)
+        phone, device_id = frame.to_phone, frame.to_device_id
+        is_whole = phone != "" != device_id
+    elif isinstance(frame, CallingHangup):
+        phone, device_id = frame.notified_phone, frame.notified_device_id
+        is_whole = frame.room_id == "" or is_room_id(frame.room_id)
+    else:
+        phone, device_id = frame.from_phone, frame.from_device_id
+        is_whole = is_room_id(frame.room_id)
+    is_short = len(phone) <= PHONE_MAX and len(device_id) <= DEVICE_ID_MAX
+    return is_whole and is_short and phone.isprintable() and device_id.isprintable()
 
 
 _FROM: Final = {"from_phone": Field(name(PHONE_MAX)), "from_device_id": Field(name(DEVICE_ID_MAX))}

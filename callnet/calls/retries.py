@@ -30,7 +30,8 @@ class Retries:
     def __init__(self, clock: IReactorTime, settle: Callable[[events.Event], Coroutine[Any, Any, object]]) -> None:
         self._clock = clock
         self._settle = settle
-        self._kept: dict[Hashable, events.Event] = {}
+        self.kept: Final[dict[Hashable, events.Event]] = {}
+        """By key."""
         self._try_at: float | None = None
         self._trying = False
         self._pauses: list[tuple[float, int, Deferred[None]]] = []
@@ -47,7 +48,7 @@ class Retries:
         """
         if self._stopped:
             return
-        self._kept[event if key is None else key] = event
+        self.kept[event if key is None else key] = event
         self._try_again()
 
     def keep_failed(self, event: events.Event, failure: Failure, key: Hashable | None = None) -> None:
@@ -55,23 +56,19 @@ class Retries:
         if not _is_hopeless(failure):
             self.keep(event, key)
 
-    def __len__(self) -> int:
-        """How many are kept."""
-        return len(self._kept)
-
     def keeps(self, key: Hashable, event: events.Event | None = None) -> bool:
         """Tell whether something is kept under ``key``; if an event is given, whether it is that one."""
-        kept = self._kept.get(key)
+        kept = self.kept.get(key)
         return kept is not None and event in (None, kept)
 
     def kept_for(self, device: DeviceAddress) -> tuple[Any, ...]:
         """The record of a device that hung up, cancelled or answered a call, or was told that it failed."""
         keys = ((kind, device) for kind in (events.HangUp, events.Cancel, events.Answer, events.Place))
-        return tuple(self._kept[key] for key in keys if key in self._kept)
+        return tuple(self.kept[key] for key in keys if key in self.kept)
 
     def forget(self, key: Hashable) -> None:
         """Try no more what was kept under ``key``, if anything was."""
-        self._kept.pop(key, None)
+        self.kept.pop(key, None)
 
     def pause(self, seconds: float) -> Deferred[None]:
         """Fires after a while, with ``Unavailable`` if this is stopped before."""
@@ -87,7 +84,7 @@ class Retries:
     def stop(self) -> None:
         """Try nothing any more."""
         self._stopped = True
-        self._kept.clear()
+        self.kept.clear()
         pauses, self._pauses = self._pauses, []
         self._try_at = None
         self._set_timer()
@@ -115,7 +112,7 @@ class Retries:
             ended.append(heappop(self._pauses)[2])
         if self._try_at is not None and self._try_at <= now:
             self._try_at, self._trying = None, True
-            DeferredList([self._try(key, event) for key, event in list(self._kept.items())]).addCallback(self._tried)
+            DeferredList([self._try(key, event) for key, event in list(self.kept.items())]).addCallback(self._tried)
         self._set_timer()
         for paused in ended:
             paused.callback(None)
@@ -125,15 +122,15 @@ class Retries:
         return settled.addCallbacks(lambda _: True, _is_hopeless).addCallback(self._let_go, key, event)
 
     def _let_go(self, done: bool, key: Hashable, event: events.Event) -> None:
-        if done and self._kept.get(key) is event:
-            del self._kept[key]
+        if done and self.kept.get(key) is event:
+            del self.kept[key]
 
     def _tried(self, _: object) -> None:
         self._trying = False
         self._try_again()
 
     def _try_again(self) -> None:
-        if self._kept and self._try_at is None and not self._trying:
+        if self.kept and self._try_at is None and not self._trying:
             self._try_at = self._clock.seconds() + AGAIN
             self._set_timer()
 

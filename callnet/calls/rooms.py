@@ -169,7 +169,7 @@ class RoomManager:
     def _detach(self, session: DeviceSession, gone_at: float) -> Waits:
         if session.extended:
             self.extensions.went(session)
-        if not self._is_newest(session):
+        if self._devices.get(session.address) is not session:
             return None
         del self._devices[session.address]
         self._waiters.withdraw(session.address)
@@ -181,9 +181,6 @@ class RoomManager:
             self._retries.keep_failed(event, outcome)
         if event.owed is not None:
             self._retries.keep(events.AcceptedInVain(event.owed, event.device))  # it may be elsewhere already
-
-    def _is_newest(self, session: DeviceSession) -> bool:
-        return self._devices.get(session.address) is session
 
     # What devices ask for
 
@@ -198,15 +195,16 @@ class RoomManager:
         if self._refusing:
             self._tell_at_once(session.address, told, Failed(target, Reason.SHUTTING_DOWN))
             return None
-        if not self._is_newest(session):
+        if self._devices.get(session.address) is not session:
             told(Withdrawn())
             return None
         caller, room = session.address, new_room_id()
-        said = self._retries.kept_for(caller) if self._retries else ()
+        said = self._retries.kept_for(caller) if self._retries.kept else ()
         secret = new_room_id() if target.device_id == EVERY_DEVICE else room  # who rings alone has no alias
         date = self.date_of(self.now())
         event = events.Place(caller, target, room, session.generation, date, session.extended, said, secret)
-        self._retries.forget((events.Cancel, caller))
+        if said:
+            self._retries.forget((events.Cancel, caller))
         self._waiters.expect(room, told)
         return self._decisions.settle(event, partial(self._placed, event, told))
 
@@ -258,11 +256,11 @@ class RoomManager:
     def _answer(
         self, session: DeviceSession, room: RoomId, accepted: bool, by_itself: bool, then: Callable[[Any], object]
     ) -> Waits:
-        if not self._is_newest(session):
+        if self._devices.get(session.address) is not session:
             then(None)
             return None
         device = session.address
-        if self._retries and self._retries.keeps((events.Answer, device), events.GaveUp(room, device)):
+        if self._retries.kept and self._retries.keeps((events.Answer, device), events.GaveUp(room, device)):
             self._retries.forget((events.Answer, device))
         event = events.Answer(room, device, accepted, by_itself, session.extended)
         return self._decisions.settle(event, partial(self._answered, event, session.generation, then))
@@ -312,7 +310,7 @@ class RoomManager:
     def _end(
         self, session: DeviceSession, event: events.HangUp | events.Cancel, then: Callable[[Any], object]
     ) -> Waits:
-        if not self._is_newest(session):
+        if self._devices.get(session.address) is not session:
             then(None)
             return None
         kept = replace(event, sent_at=self.now()) if isinstance(event, events.Cancel) else event
@@ -364,7 +362,7 @@ class RoomManager:
 
     def _receive(self, message: BusMessage) -> None:
         if isinstance(message, Notice):
-            if not self._arrivals.keep(message.to, message):
+            if not (self._arrivals.kept and self._arrivals.keep(message.to, message)):
                 self._notice(message)
         elif isinstance(message, Displaced):
             self._departures.add(message)
@@ -390,7 +388,7 @@ class RoomManager:
             if call.room in self._waiters:
                 self._fire(call, session)
                 return
-            if self._retries and self._has_given_up(device, call.room):
+            if self._retries.kept and self._has_given_up(device, call.room):
                 return  # it was told that this call has failed
         if session is not None:
             session.told(call)

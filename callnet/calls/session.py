@@ -200,13 +200,14 @@ class Session:
             self._old_end[0].cancel()
             self._tell_old_end()
         acted, said, _ = self._acted_on(call.room)
-        if call.age <= acted:
+        age = call.age
+        if age <= acted:
             return
         # A caller that was told that nobody answered may have been put through on another connection.
         is_news = acted < _OVER or (call.callee is not None and self.address == call.caller)
         message = news(call, self.address, self._rooms.now(), self._rooms.settings.ring_time) if is_news else None
         saying = said if message is None else type(message)
-        self._remember(call.room, call.age, saying)
+        self._remember(call.room, age, saying)
         if message is not None and said is not saying:
             if isinstance(message, Called):
                 self._ring(message, call)

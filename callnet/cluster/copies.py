@@ -272,12 +272,13 @@ class Copies:
             self._put_seats(record)
 
     def _put_call(self, call: CallRecord) -> None:
-        old = self.records.calls.get(call.room)
-        if old is not None and old.age > call.age:
+        old, age = self.records.calls.get(call.room), call.age
+        known = age if old is None else old.age
+        if known > age:
             return
         if self.is_wanted(call):
             self._tables.put_call(call)
-            if old is not None and old.age < call.age and call.room in self.records.seats:
+            if known < age and call.room in self.records.seats:
                 self._changed[call.room] = None
         elif old is not None:
             self.drop_room(call.room)

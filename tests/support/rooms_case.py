@@ -226,7 +226,7 @@ class RoomsCase(SynchronousTestCase):
         """A node has nobody who waits for an outcome, or for a turn."""
         waiters = rooms._waiters
         self.assertEqual(({}, {}, {}), (waiters._waiting, waiters._placed, rooms._turns._waiting))
-        self.assertEqual((0, []), (len(rooms._retries), rooms._retries._pauses))
+        self.assertEqual((0, []), (len(rooms._retries.kept), rooms._retries._pauses))
 
     def assert_nothing_is_stored(self) -> None:
         """Nothing is remembered of anybody."""

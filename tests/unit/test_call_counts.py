@@ -5,7 +5,7 @@ from __future__ import annotations
 from callnet.calls import events
 from callnet.calls.counts import REMEMBERED
 from callnet.calls.page_messages import MediaSetup
-from callnet.model import DeviceAddress, Reason
+from callnet.model import DeviceAddress, Failed, Reason
 from callnet.records import CallState
 from tests.support.late_case import AwayCase
 from tests.support.rooms_case import ANN, CAROL, PAD, TV, RoomsCase
@@ -172,6 +172,6 @@ class FaultCountsTests(AwayCase):
         self.late.before_commit.append(fail)
         outcome = self.place(self.newest(ANN), TV)
         self.pass_turns()
-        self.assertIs(Reason.INTERNAL, self.successResultOf(outcome).reason)
+        self.assertEqual(Failed(TV, Reason.INTERNAL), self.successResultOf(outcome))
         self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
         self.assertEqual({Reason.INTERNAL: 1}, self.rooms.counts.failed)

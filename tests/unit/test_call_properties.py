@@ -307,8 +307,8 @@ class Calls(RuleBasedStateMachine):
         for node in self.nodes:
             waiters, pages = node._waiters, node._pages
             assert (waiters._waiting, waiters._placed, node._turns._waiting) == ({}, {}, {})
-            assert (node._devices, node._arrivals._kept) == ({}, {})
-            assert (pages._seated, pages._arrivals._kept) == ({}, {})
+            assert (node._devices, node._arrivals.kept) == ({}, {})
+            assert (pages._seated, pages._arrivals.kept) == ({}, {})
 
 
 class LateCalls(Calls):

@@ -44,7 +44,7 @@ class RetriesTests(SynchronousTestCase):
 
     def assert_idle(self) -> None:
         """Nothing is kept, and nothing waits."""
-        self.assertEqual(0, len(self.retries))
+        self.assertEqual(0, len(self.retries.kept))
         self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_until_it_is_done(self) -> None:

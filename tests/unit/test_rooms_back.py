@@ -69,7 +69,7 @@ class EndingTests(AwayCase):
             self.rooms.hang_up(self.ann, RoomId(f"{number:032x}"))
             self.rooms.hang_up(self.ann, room)
         self.pass_turns()
-        self.assertEqual(1, len(self.rooms._retries))
+        self.assertEqual(1, len(self.rooms._retries.kept))
         self.is_back()
         self.assertEqual((room, Reason.CANCELLED), self.tv.rooms[-1])
 

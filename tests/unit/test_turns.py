@@ -82,3 +82,62 @@ class TurnsTests(SynchronousTestCase):
         last = [self.take("b", succeed(None)) for _ in range(5000)][-1]
         first.callback(None)
         self.assertEqual("b", self.successResultOf(last))
+
+
+class RunTests(SynchronousTestCase):
+    """Work that goes on by itself takes its turn like all other."""
+
+    def setUp(self) -> None:
+        """Nobody waits."""
+        self.turns = Turns()
+        self.log: list[str] = []
+
+    def run_one(self, name: str, waits: Deferred[None] | None) -> None:
+        """Ask for work, which notes that it begins."""
+
+        def work(name: str) -> Deferred[None] | None:
+            self.log.append(name)
+            return waits
+
+        self.turns.run("owner", work, name)
+
+    def test_without_waiting(self) -> None:
+        """What need not wait is done at once, and leaves nothing behind."""
+        self.run_one("a", None)
+        self.run_one("b", succeed(None))
+        self.assertEqual((["a", "b"], {}), (self.log, self.turns._waiting))
+
+    def test_order(self) -> None:
+        """It is done after what waits, in turn with work that answers."""
+        first, second = Deferred[None](), Deferred[None]()
+        self.run_one("a", first)
+        self.run_one("b", second)
+
+        async def work() -> str:
+            return "c"
+
+        answer = later(self.turns.take("owner", work))
+        self.run_one("d", None)
+        self.assertTrue(self.turns.is_awaited("owner"))
+        first.callback(None)
+        self.assertNoResult(answer)
+        self.assertEqual(["a", "b"], self.log)
+        second.callback(None)
+        self.assertEqual("c", self.successResultOf(answer))
+        self.assertEqual((["a", "b", "d"], {}), (self.log, self.turns._waiting))
+
+    def test_fault(self) -> None:
+        """A fault is logged, and those that follow have their turn."""
+        first, second = Deferred[None](), Deferred[None]()
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        self.run_one("a", first)
+        self.run_one("b", second)
+        self.turns.run("owner", fail)
+        self.run_one("c", None)
+        first.errback(ZeroDivisionError())
+        second.errback(ZeroDivisionError())
+        self.assertEqual((["a", "b", "c"], {}), (self.log, self.turns._waiting))
+        self.assertEqual(3, len(self.flushLoggedErrors(ZeroDivisionError)))
