@@ -295,10 +295,7 @@ class RoomManager:
         self, session: DeviceSession, room: RoomId, then: Callable[[NotYours | None], object] = _nobody_asks
     ) -> None:
         """End a call that the device is in. ``then`` is called with what the device is to be told, if anything."""
-        self._turns.run(session.address, self._hang_up, session, room, then)
-
-    def _hang_up(self, session: DeviceSession, room: RoomId, then: Callable[[Any], object]) -> Waits:
-        return self._end(session, events.HangUp(room, session.address), then)
+        self._turns.run(session.address, self._end, session, events.HangUp(room, session.address), then)
 
     def cancel(self, session: DeviceSession, phone: str) -> None:
         """End the call that the device placed to ``phone``, if there is one."""
