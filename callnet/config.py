@@ -292,6 +292,8 @@ class CallSettings(Struct, forbid_unknown_fields=True):
     longest: PositiveDuration = 12 * 3600.0
     unseated_limit: Duration = 600.0
     """No seat was taken this long after the accept; 0 = never."""
+    offline_after: Duration = 0.15
+    """So long after a call was read its caller is told ``offline``, whatever the cause (§2.1)."""
     adhoc_rooms: bool = True
     """Whether the page may be opened with a room that is no call's."""
 

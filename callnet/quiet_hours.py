@@ -30,10 +30,7 @@ class QuietHours(Struct, frozen=True, gc=False, array_like=True):
     """By its IANA name. One that is not known any more is taken for UTC."""
 
     def cover(self, now: float) -> bool:
-        """Tell whether it is quiet at a moment, in seconds since 1970.
-
-        This takes no longer than anything else for which a phone does not ring.
-        """
+        """Tell whether it is quiet at a moment, in seconds since 1970."""
         second = int(now)
         since_begin = (second // 60 + _minutes_ahead(self.time_zone, second // _STEADY) - self.begins) % DAY
         return since_begin < ((self.ends - self.begins) % DAY or DAY)

@@ -28,8 +28,6 @@ class CallState(StrEnum):
 _LIFE: Final = {CallState.RINGING: 0, CallState.ACTIVE: 1, CallState.OVER: 2}
 
 
-_SOME_HOURS: Final = QuietHours(0, 0, "UTC")
-"""Looked at where there are none."""
 IN_RECORDS_MAX: Final = 16
 """Phones that a policy may name and still be written into the record of each device. A longer one is kept once for its
 phone."""
@@ -66,11 +64,10 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
         return self if wakes == self.wakes else Policy(self.blocked, self.only, self.quiet, wakes)
 
     def allows(self, phone: str, date: float) -> bool:
-        """Tell whether a phone may call at a date, in seconds since 1970. All reasons to say no take as long."""
-        is_blocked = phone in self.blocked
-        is_unlisted = self.only is not None and phone not in self.only
-        is_quiet = (self.quiet or _SOME_HOURS).cover(date) and self.quiet is not None
-        return not (is_blocked or is_unlisted or is_quiet)
+        """Tell whether a phone may call at a date, in seconds since 1970."""
+        if phone in self.blocked or (self.only is not None and phone not in self.only):
+            return False
+        return self.quiet is None or not self.quiet.cover(date)
 
 
 ANYONE: Final = Policy()

@@ -5,55 +5,33 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from random import Random
 from typing import Final
 
-from msgspec import Struct
-
 from acceptance.timing.callees import CALLER, DEVICE, KINDS, Callee, make
-from acceptance.timing.judge import Compared, Times, Tolerance, compare
+from acceptance.timing.judge import Compared, compare
 from acceptance.timing.stage import Stage
-from acceptance.timing.stopwatch import Line, call
+from acceptance.timing.stopwatch import Line, ask, call
 from harness.wire import login
 
 STRANGER: Final = "13999999999"
-"""Is asked for where times do not count."""
-LIVE_EVERY: Final = 5.0
-"""Seconds after which callees show that they live; nothing is measured meanwhile."""
+"""Is called where times do not count."""
+AT_A_TIME: Final = 400
+"""Calls that take less time than callees may be silent; nothing is measured while they show that they live."""
 SETTLED: Final = 2.0
 """Seconds until a daemon to which many devices have come has nothing to do."""
 WOKEN_IN: Final = 10.0
 """Seconds until the gateway has been asked."""
-WARMING_UP: Final = 200
-"""Calls that do not count, before those that do."""
-COLD: Final = "cold"
-WARM: Final = "warm"
-
-
-class Measured(Struct, frozen=True):
-    """What came of some rounds."""
-
-    compared: Mapping[str, Sequence[Compared]]
-    """Cold and warm."""
-    complaints: Sequence[str]
-    """What the daemons logged above info."""
-
-    def misses(self, tolerance: Tolerance) -> list[str]:
-        """What is off too far, in words."""
-        return [
-            f"{name}, {miss}"
-            for name, all_kinds in self.compared.items()
-            for compared in all_kinds
-            for miss in compared.misses(tolerance)
-        ]
+CALLERS: Final = 20
+"""Devices that call in turn: each has its answer before it calls again."""
 
 
 class Asking:
     """Asks one daemon after the other, each for the same callees.
 
-    :param each: callees of each kind; in each round each is asked for twice, the first time cold.
+    :param each: callees of each kind.
     """
 
     def __init__(self, stage: Stage, each: int, random: Random) -> None:
@@ -64,47 +42,47 @@ class Asking:
 
     async def _prepare(self, port: int, each: int) -> None:
         self._callees = await make(port, each)
-        self._token = await login(port, *CALLER)
+        self._tokens = [await login(port, CALLER[0], f"{CALLER[1]}{number}") for number in range(CALLERS)]
         some = {callee.kind.name: callee.phone for callee in self._callees if callee.kind.is_online}
         self._others = {phone: await login(port, phone, "pad") for phone in some.values()}
         """Tokens of second devices, one for each kind that is online: to see that the first one is there."""
         sleeper = next(callee.phone for callee in self._callees if callee.kind.can_be_woken)
         self._sleeper = sleeper, await login(port, sleeper, "pad")
 
-    def measure(self, rounds: int, *program: str) -> Measured:
-        """Start daemons so often, and ask.
+    def measure(
+        self, rounds: int, program: Sequence[str], settings: str = ""
+    ) -> tuple[Sequence[Compared], Sequence[str]]:
+        """Start daemons so often, and ask: what it came to, and what they logged above info.
 
-        :param program: what is run, if not a daemon as it is.
+        :param program: what is run; see :meth:`Stage.running`.
+        :param settings: in TOML.
         """
-        found: dict[str, list[Times]] = {COLD: [], WARM: []}
+        times: dict[str, list[float]] = {kind.name: [] for kind in KINDS}
         complaints: list[str] = []
         for _ in range(rounds):
-            with self._stage.running(*([program] if program else [])) as nodes:
-                for name, times in self._ask(nodes[0]["signaling"], nodes[-1]["signaling"]).items():
-                    found[name].append(times)
+            with self._stage.running(program, settings) as nodes:
+                self._ask(nodes[0]["signaling"], nodes[-1]["signaling"], times)
             complaints += self._stage.complaints()
-        return Measured({name: compare(times) for name, times in found.items()}, complaints)
+        return compare(times), complaints
 
-    def _ask(self, port: int, callees_port: int) -> Mapping[str, Times]:
-        order = [callee for callee in self._callees for _ in (COLD, WARM)]
+    def _ask(self, port: int, callees_port: int, times: dict[str, list[float]]) -> None:
+        kinds = {callee.phone: callee.kind.name for callee in self._callees}
+        order = list(kinds)
         self._random.shuffle(order)
-        asked = [(callee.phone, callee.kind.name, call(callee.phone)) for callee in order]
-        found: dict[str, dict[str, list[int]]] = {name: {kind.name: [] for kind in KINDS} for name in (COLD, WARM)}
-        seen: set[str] = set()
-        with closing(Lines(callees_port, self._callees)) as callees, closing(Line.open(port, self._token)) as caller:
+        with closing(Lines(callees_port, self._callees)) as callees, ExitStack() as stack:
+            callers = [stack.enter_context(closing(Line.open(port, token))) for token in self._tokens]
             with without_garbage():
-                lived_at = _warm_up(caller, callees)
-                for phone, kind, frame in asked:
-                    if time.monotonic() - lived_at > LIVE_EVERY:
-                        lived_at = _warm_up(caller, callees)
-                    found[WARM if phone in seen else COLD][kind].append(caller.ask(frame))
-                    seen.add(phone)
+                for start in range(0, len(order), AT_A_TIME):
+                    callees.live()
+                    time.sleep(SETTLED / 4)
+                    list(ask(callers, [STRANGER] * CALLERS))
+                    for phone, took in ask(callers, order[start : start + AT_A_TIME]):
+                        times[kinds[phone]].append(took)
             if self._stage.was_to_wake():
                 raise ValueError("somebody was to be woken who must not be called")
             for phone, token in self._others.items():
                 callees.require(phone, port, token)
             self._require_sleeper(port)
-        return {name: dict(times) for name, times in found.items()}
 
     def _require_sleeper(self, port: int) -> None:
         """See to it that who sleeps could be woken: another device of its phone calls it.
@@ -119,16 +97,6 @@ class Asking:
                 if time.monotonic() > until:
                     raise ValueError(f"the {DEVICE} of {phone} was not woken")
                 time.sleep(0.05)
-
-
-def _warm_up(caller: Line, callees: Lines) -> float:
-    """Have everybody live, and wait until the daemon has nothing else to do; when that was."""
-    callees.live()
-    time.sleep(SETTLED / 4)
-    frame = call(STRANGER)
-    for _ in range(WARMING_UP):
-        caller.ask(frame)
-    return time.monotonic()
 
 
 class Lines:

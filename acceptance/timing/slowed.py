@@ -1,7 +1,4 @@
-"""A daemon that refuses the blocked more slowly: ``python -m acceptance.timing.slowed MICROSECONDS``, then as any.
-
-A proof that finds nothing wrong with it would find nothing wrong with any.
-"""
+"""A daemon that refuses the blocked more slowly: ``python -m acceptance.timing.slowed MILLISECONDS``, then as any."""
 
 from __future__ import annotations
 
@@ -12,13 +9,13 @@ from acceptance import census
 from callnet.records import Policy
 
 
-def slow_down(microseconds: int) -> None:
+def slow_down(milliseconds: int) -> None:
     """Have it take so much longer to refuse whoever is blocked."""
     allows = Policy.allows
 
     def allows_slowly(self: Policy, phone: str, date: float) -> bool:
         if phone in self.blocked:
-            until = time.perf_counter_ns() + microseconds * 1000
+            until = time.perf_counter_ns() + milliseconds * 1_000_000
             while time.perf_counter_ns() < until:
                 pass
         return allows(self, phone, date)

@@ -49,17 +49,18 @@ class Stage:
                 self._redis = RedisServer("redis")
 
     @contextmanager
-    def running(self, program: Sequence[str] = HONEST) -> Iterator[Sequence[Mapping[str, int]]]:
+    def running(self, program: Sequence[str] = HONEST, more: str = "") -> Iterator[Sequence[Mapping[str, int]]]:
         """Run them until the block ends: the ports of each.
 
         :param program: the module that is run, and its first arguments.
+        :param more: settings in TOML.
         """
         redis, settled = "", 0.0
         if self._redis is not None:
             redis = f'redis = {{ url = "{self._redis.url()}", prefix = "{new_prefix()}" }}\n'
             settled = ANNOUNCED
         gateway = f'url = "http://127.0.0.1:{self._gateway.getsockname()[1]}/", secret = "{"s" * 32}"'
-        accounts = f'accounts.who_may_call = "contacts"\npush.gateway = {{ {gateway} }}\n'
+        accounts = f'{more}accounts.who_may_call = "contacts"\npush.gateway = {{ {gateway} }}\n'
         settings = f"{redis}{accounts}{WITHOUT_LIMITS}"
         self._nodes = [CountedDaemon(each, settings, program, state_dir=self._state) for each in self._folders]
         with ExitStack() as running, on_cpu(self._cpu):

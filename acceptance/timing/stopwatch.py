@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Self
 
 from acceptance.timing.callees import DEVICE
 from harness import base_protocol
 from harness.base_protocol import socket_path
-from harness.websocket import PONG, TEXT, FrameReader, client_frame
+from harness.websocket import PONG, TEXT, Frame, FrameReader, client_frame
 from harness.wire import HOST, PATIENCE, upgrade
 
+APART: Final = 10_000_000
+"""Nanoseconds between two calls."""
 _ALIVE: Final = client_frame(PONG)
 
 
@@ -21,6 +25,10 @@ class Line:
 
     def __init__(self, raw: socket.socket) -> None:
         self._raw = raw
+        self._reader = FrameReader()
+        self.called = ""
+        """The phone whose answer is awaited; empty: none is."""
+        self.called_at = 0
 
     @classmethod
     def open(cls, port: int, token: str) -> Self:
@@ -59,31 +67,52 @@ class Line:
                     return False
         return True
 
-    def ask(self, asked: bytes) -> int:
-        """Place a call; after how many nanoseconds the answer was there that the callee is offline.
+    def call(self, phone: str) -> None:
+        """Call a phone's only device."""
+        self.called, self.called_at = phone, time.perf_counter_ns()
+        self._raw.send(call(phone))
 
-        This does not sleep, so that waking is not measured.
+    def took(self) -> float | None:
+        """After how many milliseconds it was told that the callee is offline; ``None``: it was not told yet.
 
         :raises ValueError: there was another answer.
-        :raises TimeoutError: there was none.
         """
-        receive, now = self._raw.recv, time.perf_counter_ns
-        began = now()
-        self._raw.send(asked)
-        while True:
-            try:
-                answer = receive(4096)
-                break
-            except BlockingIOError:
-                if now() - began > PATIENCE * 1e9:
-                    raise TimeoutError("no answer to a call") from None
-        took = now() - began
-        check(answer)
-        return took
+        try:
+            data, now = self._raw.recv(4096), time.perf_counter_ns()
+        except BlockingIOError:
+            return None
+        if [phone_told(frame) for frame in self._reader.feed(data)] != [self.called]:
+            raise ValueError("a call was answered by something else")
+        self.called = ""
+        return (now - self.called_at) / 1e6
 
     def close(self) -> None:
         """Be gone."""
         self._raw.close()
+
+
+def ask(lines: Sequence[Line], phones: Iterable[str]) -> Iterator[tuple[str, float]]:
+    """Have the lines call these in turn, a few milliseconds apart, however long the answers take: each phone, and after
+    how many milliseconds it was said to be offline.
+
+    This does not sleep, so that waking is not measured.
+
+    :raises ValueError: there was another answer.
+    :raises TimeoutError: there was none.
+    """
+    waiting, next_at = deque(phones), time.perf_counter_ns()
+    while waiting or any(line.called for line in lines):
+        now = time.perf_counter_ns()
+        for line in lines:
+            if line.called:
+                phone, took = line.called, line.took()
+                if took is not None:
+                    yield phone, took
+                elif now - line.called_at > PATIENCE * 1e9:
+                    raise TimeoutError("no answer to a call")
+            elif waiting and now >= next_at:
+                line.call(waiting.popleft())
+                next_at = now + APART
 
 
 def call(phone: str) -> bytes:
@@ -91,12 +120,12 @@ def call(phone: str) -> bytes:
     return client_frame(TEXT, json.dumps(base_protocol.call((phone, DEVICE))).encode())
 
 
-def check(answer: bytes) -> None:
-    """See to it that an answer is one whole frame that says ``offline``.
+def phone_told(answer: Frame) -> str:
+    """The phone that an answer says to be offline.
 
-    :raises ValueError: it is something else.
+    :raises ValueError: it is another answer.
     """
-    frames = FrameReader().feed(answer)
-    fields = json.loads(frames[0].payload) if [frame.opcode for frame in frames] == [TEXT] else {}
+    fields = json.loads(answer.payload) if answer.opcode == TEXT else {}
     if (fields.get("type"), fields.get("reason")) != ("call_failed", "offline"):
-        raise ValueError(f"a call was answered by {answer[:200]!r}")
+        raise ValueError(f"a call was answered by {answer.payload[:200]!r}")
+    return str(fields["to_phone"])

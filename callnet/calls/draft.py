@@ -167,6 +167,10 @@ class Draft:
         """The policy of the phone of a device."""
         return self._records.policy_of(device)
 
+    def may_call(self, phone: str, device: DeviceRecord, date: float) -> bool:
+        """Tell whether the devices of a phone may call a device at a date (§2.4, step 5)."""
+        return self._records.may_call(phone, device, date)
+
     def keep_policy(self, phone: str, policy: Policy) -> None:
         """Keep the policy of a phone once, if it is too long for the records of its devices."""
         if policy.is_kept_once:

@@ -25,8 +25,7 @@ from callnet.model import (
     Withdrawn,
     alias_of,
 )
-from callnet.quiet_hours import QuietHours
-from callnet.records import KEPT_ONCE, CallRecord, CallState, DeviceRecord, Policy
+from callnet.records import CallRecord, CallState, DeviceRecord
 
 
 class Ringing(Struct, frozen=True):
@@ -39,14 +38,6 @@ class Ringing(Struct, frozen=True):
 
 UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
 """Why a call rings nobody that somebody wanted to make."""
-
-
-_NOBODY: Final = tuple(
-    DeviceRecord(DeviceAddress("", ""), 0, "", 0, False, None, None, None, None, None, policy)
-    for number in map(str, range(1024))
-    for policy in (Policy(frozenset([number]), frozenset([number]), QuietHours(0, 0, "UTC")),)
-)
-"""Records of nobody. One alone would always be in the processor's cache, where those of devices are not."""
 
 
 def unreached(caller: DeviceAddress, asked: DeviceAddress, room: RoomId, reason: Reason, now: float) -> CallRecord:
@@ -120,36 +111,19 @@ def _meet(draft: Draft, own: CallRecord, event: Place) -> Outcome | None:
 
 
 def _free_devices(draft: Draft, event: Place) -> list[DeviceRecord] | Reason:
-    """Steps 5 to 7: the devices to ring, which may sleep, or why there is none.
-
-    Whoever must not learn why it is ``offline`` shall not learn it by how long that took: the same is done for those
-    who are not there, not known, or not to be called.
-    """
+    """Steps 5 to 7: the devices to ring, which may sleep, or why there is none."""
     if event.target.device_id != EVERY_DEVICE:
-        device = draft.device(event.target) or _nobody(event.target.phone)
-        is_allowed = _is_allowed(draft, device, event)
-        is_busy = draft.call_of(event.target) is not None
-        if not is_allowed:
+        device = draft.device(event.target)
+        if device is None or not draft.may_call(event.caller.phone, device, event.date):
             return Reason.OFFLINE
-        if is_busy:
+        if draft.call_of(event.target, device) is not None:
             return Reason.BUSY
         return [device] if device.connected or device.can_be_woken else Reason.OFFLINE
-    caller, devices = event.caller, draft.devices_of(event.target.phone) or [_nobody(event.target.phone)]
-    allowed = (device for device in devices if _is_allowed(draft, device, event))
-    there = [d for d in allowed if (d.connected or d.can_be_woken) and d.address != caller]
-    free = [device for device in there if draft.call_of(device.address) is None]
+    others = (device for device in draft.devices_of(event.target.phone) if device.address != event.caller)
+    allowed = (device for device in others if draft.may_call(event.caller.phone, device, event.date))
+    there = [device for device in allowed if device.connected or device.can_be_woken]
+    free = [device for device in there if draft.call_of(device.address, device) is None]
     return free or (Reason.BUSY if there else Reason.OFFLINE)
-
-
-def _nobody(phone: str) -> DeviceRecord:
-    """Stands for a device of which there is no record, and takes as long to look at as one of which there is."""
-    return _NOBODY[hash(phone) % len(_NOBODY)]
-
-
-def _is_allowed(draft: Draft, device: DeviceRecord, event: Place) -> bool:
-    """Step 5, for a device of the target's phone."""
-    policy = device.policy if device.policy.only != KEPT_ONCE else draft.policy_of(device)
-    return event.caller.phone == event.target.phone or policy.allows(event.caller.phone, event.date)
 
 
 def _call_again(draft: Draft, caller: DeviceRecord, own: CallRecord | None, event: Place) -> Ringing | None:
@@ -159,7 +133,7 @@ def _call_again(draft: Draft, caller: DeviceRecord, own: CallRecord | None, even
     other = draft.device(other_party(own, event.caller))
     if other is None or other.lost_at is None or not event.target.covers(other.address):
         return None
-    if not _is_allowed(draft, other, event):
+    if not draft.may_call(event.caller.phone, other, event.date):
         return None
     grace_ends = other.lost_at + draft.settings.grace
     return _ring(draft, caller, [other], event, grace_ends) if grace_ends > draft.now else None

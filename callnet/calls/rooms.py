@@ -26,6 +26,7 @@ from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
 from callnet.calls.departures import Departures
 from callnet.calls.extensions import Extensions
+from callnet.calls.offline import OfflineAnswers
 from callnet.calls.orders import Orders
 from callnet.calls.pages import Pages
 from callnet.calls.place import UNREACHED, Ringing, unreached
@@ -92,6 +93,7 @@ class RoomManager:
         self.extensions: Final = Extensions(store, bus, self._decisions, self._turns, self._devices, self.presence)
         self._decisions.on_shown = self.presence.changed
         self._waiters = Waiters()
+        self._offline = OfflineAnswers(clock, self._retries)
         self._arrivals: Arrivals[Notice] = Arrivals(self._notice)
         self._departures = Departures(clock, self._displace)
         self._pages = Pages(store, self._decisions, self._retries, self._turns)
@@ -173,6 +175,7 @@ class RoomManager:
             return None
         del self._devices[session.address]
         self._waiters.withdraw(session.address)
+        self._offline.withdraw(session.address)
         event = events.Disconnected(session.address, session.generation, session.known(), gone_at, owed=session.owed())
         return self._decisions.settle(event, partial(self._detached, event))
 
@@ -189,9 +192,9 @@ class RoomManager:
 
         If the store cannot be reached that is :attr:`Reason.UNAVAILABLE`: nothing rings, or not for long.
         """
-        self._turns.run(session.address, self._place, session, target, told)
+        self._turns.run(session.address, self._place, session, target, told, self._clock.seconds())
 
-    def _place(self, session: DeviceSession, target: DeviceAddress, told: Told) -> Waits:
+    def _place(self, session: DeviceSession, target: DeviceAddress, told: Told, read_at: float) -> Waits:
         if self._refusing:
             self._tell_at_once(session.address, told, Failed(target, Reason.SHUTTING_DOWN))
             return None
@@ -206,22 +209,29 @@ class RoomManager:
         if said:
             self._retries.forget((events.Cancel, caller))
         self._waiters.expect(room, told)
-        return self._decisions.settle(event, partial(self._placed, event, told))
+        return self._decisions.settle(event, partial(self._placed, event, told, read_at))
 
-    def _placed(self, event: events.Place, told: Told, outcome: Decision | Failure) -> None:
-        caller, target, room = event.caller, event.target, event.room
+    def _placed(self, event: events.Place, told: Told, read_at: float, outcome: Decision | Failure) -> None:
+        caller, room = event.caller, event.room
         if isinstance(outcome, Failure):
             self._not_placed(event, told, outcome)
-        elif isinstance(outcome.reply, Ringing):
+            return
+        if event.target != caller:
+            self._offline.withdraw(caller)
+        reply: Any = outcome.reply
+        if isinstance(reply, Ringing):
             self._waiters.placed(caller, room)
-            if outcome.reply.asleep:
-                self.waking.wake_all(room, caller, outcome.reply.asleep)
+            if reply.asleep:
+                self.waking.wake_all(room, caller, reply.asleep)
+            return
+        self._waiters.not_placed(room)
+        self.counts.told_at_once(caller, reply, self.now())
+        if isinstance(reply, Failed) and reply.reason in UNREACHED:
+            self._store.failed(unreached(caller, event.target, room, reply.reason, self.now()))
+        if isinstance(reply, Failed) and reply.reason is Reason.OFFLINE:
+            self._offline.tell_at(read_at + self.settings.offline_after, caller, reply, told)
         else:
-            reply: Any = outcome.reply
-            self._waiters.not_placed(room)
-            self._tell_at_once(caller, told, reply)
-            if isinstance(reply, Failed) and reply.reason in UNREACHED:
-                self._store.failed(unreached(caller, target, room, reply.reason, self.now()))
+            told(reply)
 
     def _not_placed(self, event: events.Place, told: Told, failure: Failure) -> None:
         if not self._waiters.not_placed(event.room):

@@ -132,7 +132,7 @@ class RecordedPage:
 class RoomsCase(SynchronousTestCase):
     """Two nodes over one store in memory; most tests use the first only."""
 
-    settings = CallSettings()
+    settings = CallSettings(offline_after=0.0)
 
     def setUp(self) -> None:
         """Start both nodes, with nobody connected."""

@@ -42,6 +42,8 @@ ANSWERED: Final = 512
 
 _PEER: Final = IPv4Address("TCP", "192.0.2.7", 4711)
 _STEP: Final = 0.25
+AT_ONCE: Final = CallSettings(offline_after=0.0)
+"""Nobody waits to be told that a device is offline."""
 
 
 class ServerFactory(Protocol):
@@ -234,7 +236,7 @@ class World:
         self.revocations = Revocations(as_of=0.0)
         ring = KeyRing.of(Key.of(b"k" * 32))
         self.tokens = Tokens(ring, 7 * 86400, self.clock.seconds, self.revocations, split_user_name=True)
-        self.rooms = RoomManager(self.store, self.bus, self.clock, settings or CallSettings(), preferences)
+        self.rooms = RoomManager(self.store, self.bus, self.clock, settings or AT_ONCE, preferences)
         alone = LimitsAlone(self.clock.seconds)
         self.ice = IceServers(turn, TurnSecret(turn.secret), limits, alone, self.clock.seconds)
         self.signaling = SignalingFactory(

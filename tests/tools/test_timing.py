@@ -3,84 +3,57 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.timing.callees import KINDS, phone_of
-from acceptance.timing.judge import MEDIAN, P95, TENTH, Times, compare, quantile
-from acceptance.timing.proof import BRIEF, WHOLE
+from acceptance.timing.judge import DELAY, Times, compare, misses
+from acceptance.timing.proof import BRIEF, SLOWER, WHOLE
 from acceptance.timing.slowed import slow_down
-from acceptance.timing.stopwatch import call, check
+from acceptance.timing.stopwatch import call, phone_told
 from callnet.records import Policy
-from harness.websocket import TEXT, server_frame
+from harness.websocket import PONG, TEXT, Frame
 
 NAMES = ("red", "green", "blue")
 
 
-def times(random: Random, each: int, slower: int = 0) -> Times:
-    """Times about 100 µs, with a tail; those of ``blue`` are so many nanoseconds longer."""
+def times(random: Random, each: int, delay: float, slower: float = 0.0) -> Times:
+    """Times of a delay and 0.3 ms, one in three of them up to 5 ms longer; those of ``blue`` are so much longer."""
     return {
-        name: [int(random.lognormvariate(11.5, 0.3)) + (slower if name == "blue" else 0) for _ in range(each)]
-        for name in NAMES
+        name: [
+            delay + random.lognormvariate(-1.2, 0.3) + random.choice((0, 0, 5)) * random.random() + more
+            for _ in range(each)
+        ]
+        for name, more in {**dict.fromkeys(NAMES, 0.0), "blue": slower}.items()
     }
 
 
-def answer(**fields: str) -> bytes:
+def answer(**fields: str) -> Frame:
     """A frame of a server."""
-    return server_frame(TEXT, json.dumps(fields).encode())
+    return Frame(TEXT, json.dumps(fields).encode())
 
 
 class JudgeTests(SynchronousTestCase):
     """What is found out."""
 
-    def misses(self, rounds: Sequence[Times], tolerance: dict[str, float]) -> list[str]:
-        """What is off too far."""
-        return [miss for compared in compare(rounds) for miss in compared.misses(tolerance)]
-
     def test_the_same(self) -> None:
-        """Of ten thousand that differ by chance alone none is off by 5 %."""
-        for seed in range(5):
-            random = Random(seed)  # noqa: S311
-            rounds = [times(random, 1000) for _ in range(10)]
-            self.assertEqual([], self.misses(rounds, {MEDIAN: 0.05, P95: 0.05}))
+        """Those that differ by chance alone are not told from each other, neither by many nor by a few."""
+        for plan in (WHOLE, BRIEF):
+            for seed in range(20):
+                found = compare(times(Random(seed), plan.each * plan.rounds, DELAY))  # noqa: S311
+                self.assertEqual([], misses(found, plan.tolerance))
 
     def test_slower(self) -> None:
-        """Of two thousand of which one kind takes 50 µs longer, that one is found out."""
-        random = Random(1)  # noqa: S311
-        misses = self.misses([times(random, 1000, 50_000) for _ in range(2)], {MEDIAN: 0.05, P95: 0.05})
-        self.assertTrue(any(miss.startswith("blue: the median is +") for miss in misses), misses)
+        """One kind that takes longer is found out."""
+        for plan in (WHOLE, BRIEF):
+            found = misses(compare(times(Random(1), plan.each, DELAY, SLOWER)), plan.tolerance)  # noqa: S311
+            self.assertTrue(any(miss.startswith("blue: the median is +") for miss in found), found)
 
-    def test_the_tail(self) -> None:
-        """One that is slow only at times is found out by its 95th percentile."""
-        random = Random(2)  # noqa: S311
-        rounds = [dict(times(random, 1000))]
-        rounds[0]["red"] = [took * 3 if number % 10 == 0 else took for number, took in enumerate(rounds[0]["red"])]
-        self.assertEqual([], self.misses(rounds, {MEDIAN: 0.1}))
-        self.assertTrue(self.misses(rounds, {P95: 0.2})[0].startswith("red: the 95th percentile is +"))
-
-    def test_brief(self) -> None:
-        """A slice does not find fault by chance, however much of the time the machine does something else."""
-        for seed in range(50):
-            random = Random(seed)  # noqa: S311
-            rounds = []
-            for _ in range(BRIEF.rounds):
-                one = times(random, BRIEF.each)
-                rounds.append(
-                    {name: [took + random.choice((0, 0, 10_000_000)) for took in of] for name, of in one.items()}
-                )
-            self.assertEqual([], self.misses(rounds, {TENTH: 0.4}))
-
-    def test_quantile(self) -> None:
-        """A part of all is not greater."""
-        self.assertEqual([1.0, 3.0, 5.0], [quantile([5, 3, 1, 2, 4], part) for part in (0.0, 0.5, 0.99)])
-
-    def test_error(self) -> None:
-        """Rounds that say the same leave no doubt; nor can one alone say of any."""
-        one = times(Random(3), 100)  # noqa: S311
-        for rounds in ([one], [one, one]):
-            self.assertEqual({0.0}, {off.error for each in compare(rounds) for off in each.parts.values()})
+    def test_early(self) -> None:
+        """An answer that comes before its time is found out."""
+        early = {**times(Random(2), 100, DELAY), "red": [DELAY - 0.5] + [DELAY + 0.3] * 99}  # noqa: S311
+        self.assertEqual([f"red: an answer came after {DELAY - 0.5:.2f} ms"], misses(compare(early), 1.0))
 
 
 class CalleesTests(SynchronousTestCase):
@@ -93,23 +66,18 @@ class CalleesTests(SynchronousTestCase):
         self.assertEqual({11}, {len(phone) for phone in phones})
         self.assertEqual(1, len({len(call(phone)) for phone in phones}))
 
-    def test_check(self) -> None:
-        """Nothing but one whole frame that says ``offline`` is taken for the answer."""
-        check(answer(type="call_failed", reason="offline", to_phone="1" * 150))
-        check(answer(type="call_failed", reason="offline"))
-        good = answer(type="call_failed", reason="offline")
+    def test_answer(self) -> None:
+        """Nothing but what says ``offline`` is taken for the answer."""
+        self.assertEqual("1", phone_told(answer(type="call_failed", reason="offline", to_phone="1")))
         for bad in (
-            answer(type="call_failed", reason="busy"),
-            answer(type="call_refuse", reason="offline"),
-            good[:-1],
-            good + good,
-            b"\x8a\x00",
-            b"",
+            answer(type="call_failed", reason="busy", to_phone="1"),
+            answer(type="call_refuse", reason="offline", to_phone="1"),
+            Frame(PONG, b""),
         ):
-            self.assertRaises(ValueError, check, bad)
+            self.assertRaises(ValueError, phone_told, bad)
 
     def test_slowed(self) -> None:
-        """The daemon that must be found out decides as any other."""
+        """The daemon that takes longer decides as any other."""
         self.patch(Policy, "allows", Policy.allows)
         slow_down(1)
         policy = Policy(blocked=frozenset({"1"}))

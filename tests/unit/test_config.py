@@ -183,7 +183,8 @@ class MistakeTests(FileTestCase):
         """An unknown key is told with those that are known there."""
         self.assertEqual(
             self.refusal("calls.ring_tyme = 45"),
-            "unknown key calls.ring_tyme: the keys here are ring_time, grace, longest, unseated_limit, adhoc_rooms",
+            "unknown key calls.ring_tyme: the keys here are ring_time, grace, longest, unseated_limit, offline_after,"
+            " adhoc_rooms",
         )
 
     def test_an_unknown_section(self) -> None:
@@ -195,7 +196,8 @@ class MistakeTests(FileTestCase):
         for text, answer in {
             'calls.ring_time = "45"': "calls.ring_time must be a number from 0.1 to 2678400",
             "calls.adhoc_rooms = 1": "calls.adhoc_rooms must be true or false",
-            "calls = 1": "calls must be a table with the keys ring_time, grace, longest, unseated_limit, adhoc_rooms",
+            "calls = 1": "calls must be a table with the keys ring_time, grace, longest, unseated_limit, offline_after,"
+            " adhoc_rooms",
             "tokens.lifetime = 1.5": "tokens.lifetime must be a whole number from 60 to 316224000",
             "state_dir = 1987-01-01": "state_dir must be a string",
             "listeners.site = 1": (

@@ -21,7 +21,7 @@ from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.memory import MemoryBus, MemoryCallStore
-from callnet.config import CallSettings, SignalingSettings
+from callnet.config import SignalingSettings
 from callnet.model import DeviceAddress
 from callnet.operations.certificates import sign
 from callnet.operations.garbage import CALM, LONGEST, MINUTE, SETTLES, YOUNG, Garbage
@@ -31,6 +31,7 @@ from callnet.websocket import ServerSocketFactory
 from harness.websocket import CLOSE, TEXT, client_frame
 from tests.support.plain_preferences import OPEN
 from tests.support.unlimited import ALONE, NO_SERVERS, UNLIMITED
+from tests.support.wires import AT_ONCE
 from tests.unit.test_at_once import Once, Side
 
 reactor: Any = installed
@@ -125,7 +126,7 @@ class SocketTests(TestCase):
         """Serve."""
         self.tokens = Tokens(KeyRing.of(Key.of(b"k" * 32)), 3600, time)
         bus = MemoryBus()
-        rooms = RoomManager(MemoryCallStore(reactor, reactor.seconds), bus, reactor, CallSettings(), OPEN)
+        rooms = RoomManager(MemoryCallStore(reactor, reactor.seconds), bus, reactor, AT_ONCE, OPEN)
         self.addCleanup(rooms.stop)
         self.devices = SignalingFactory(
             rooms, self.tokens.verify, reactor, UNLIMITED, ALONE, NO_SERVERS, SignalingSettings()

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
 from callnet.calls.rooms import RoomManager
-from callnet.config import CallSettings, SignalingSettings
+from callnet.config import SignalingSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import Commit, ICallStore
 from callnet.model import DeviceAddress, RoomId
@@ -21,6 +21,7 @@ from harness.websocket import TEXT
 from tests.support.plain_preferences import OPEN
 from tests.support.quiet import QuietTestCase
 from tests.support.unlimited import ALONE, NO_SERVERS, UNLIMITED
+from tests.support.wires import AT_ONCE
 
 TV = DeviceAddress("13651884967", "tv888")
 PHONE = DeviceAddress("13651884968", "phone1")
@@ -78,7 +79,7 @@ class StoreTests(QuietTestCase):
         """Connect two devices to a server whose store can fail."""
         super().setUp()
         self.store = FailingStore(self.world.store)
-        self.rooms = RoomManager(self.store, self.world.bus, self.world.clock, CallSettings(), OPEN)
+        self.rooms = RoomManager(self.store, self.world.bus, self.world.clock, AT_ONCE, OPEN)
         self.addCleanup(self.rooms.stop)
         self.signaling = SignalingFactory(
             self.rooms,

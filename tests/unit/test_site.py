@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls.rooms import RoomManager
 from callnet.cluster.memory import MemoryBus
-from callnet.config import CallSettings, SignalingSettings
+from callnet.config import SignalingSettings
 from callnet.signaling.factory import SignalingFactory
 from callnet.web import site
 from callnet.web.api import AccountApi
@@ -21,6 +21,7 @@ from tests.support.account_fixture import TV, ServiceFixture
 from tests.support.http_wire import Answer, HttpWire
 from tests.support.plain_preferences import OPEN
 from tests.support.unlimited import ALONE, NO_SERVERS, UNLIMITED
+from tests.support.wires import AT_ONCE
 
 PAGE: Final = "<!doctype html><title>callnet</title>"
 PHONE: Final = "<!doctype html><title>phone</title>"
@@ -44,7 +45,7 @@ class SiteTestCase(SynchronousTestCase):
         self.addCleanup(fixture.database.close)
         self.token = fixture.tokens.issue(TV)
         clock = Clock()
-        rooms = RoomManager(fixture.store, MemoryBus(), clock, CallSettings(), OPEN)
+        rooms = RoomManager(fixture.store, MemoryBus(), clock, AT_ONCE, OPEN)
         self.root = site.root(
             fixture.api(),
             SignalingFactory(

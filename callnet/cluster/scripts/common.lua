@@ -125,11 +125,6 @@ local function view(phones, rooms)
 
     for _, phone in ipairs(phones) do
         local fields = redis.call('HGETALL', P .. 'p:' .. phone)
-        if #fields == 0 then
-            -- Whether there is such a phone is not to be told by the clock: what a device takes is done for none.
-            unpacked('0000' .. cmsgpack.pack({ { phone, phone }, 1, phone, 1, true, now, false, phone, phone, now }))
-            redis.call('ZSCORE', P .. 'nodes', phone)
-        end
         local kept_once = false
         for i = 2, #fields, 2 do
             devices[#devices + 1] = string.sub(fields[i], 5)
