@@ -39,7 +39,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.session import NEVER, Dialect, Session, log_unless_unavailable
 from callnet.calls.telling import be_hangup
 from callnet.interfaces import IPeer, MissedCall
-from callnet.model import Accepted, CloseCode, DeviceAddress, RoomId
+from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import SignalLimits
 from callnet.records import CallRecord, CallState, Known
@@ -126,7 +126,7 @@ class ExtendedSession(Session):
             room = self._room_of(reply.room)
             self._other = _Other(room, reply.callee, False)
             self._remember(room, NEVER, None)  # it may have left the call before
-            self.answered(reply, frame.id)
+            self.answered(reply, asked=frame.id)
         else:
             self._not_done(reply, frame)
 
@@ -176,10 +176,11 @@ class ExtendedSession(Session):
             self._say(CallRinging(*call.asked, call.room_for(self.address)))
         self._look_at_other(call)
 
-    def knows(self, call: CallRecord) -> None:
-        """Take note that the device has been told of a call as it now is."""
-        super().knows(call)
-        self._look_at_other(call)
+    def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
+        """Say how a call came out that the device has placed, and what is new about its other party."""
+        super().answered(outcome, call, asked)
+        if call is not None:
+            self._look_at_other(call)
 
     def signalled(self, room: RoomId, data: bytes) -> None:
         """Hand over what the other party of a call said."""

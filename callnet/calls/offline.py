@@ -30,7 +30,7 @@ class OfflineAnswers:
         """Tell the caller then, in seconds on the reactor's clock, or now if that is past."""
         left = at - self._clock.seconds()
         if left <= 0.0:
-            told(outcome)
+            told(outcome, None)
         else:
             self._owed[caller] = outcome
             self._retries.pause(left).addCallbacks(self._tell, _log_unless_unavailable, (caller, outcome, told))
@@ -42,4 +42,4 @@ class OfflineAnswers:
     def _tell(self, _: None, caller: DeviceAddress, outcome: Failed, told: Told) -> None:
         if self._owed.get(caller) is outcome:
             del self._owed[caller]
-            told(outcome)
+            told(outcome, None)

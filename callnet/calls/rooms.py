@@ -199,7 +199,7 @@ class RoomManager:
             self._tell_at_once(session.address, told, Failed(target, Reason.SHUTTING_DOWN))
             return None
         if self._devices.get(session.address) is not session:
-            told(Withdrawn())
+            told(Withdrawn(), None)
             return None
         caller, room = session.address, new_room_id()
         said = self._retries.kept_for(caller) if self._retries.kept else ()
@@ -231,7 +231,7 @@ class RoomManager:
         if isinstance(reply, Failed) and reply.reason is Reason.OFFLINE:
             self._offline.tell_at(read_at + self.settings.offline_after, caller, reply, told)
         else:
-            told(reply)
+            told(reply, None)
 
     def _not_placed(self, event: events.Place, told: Told, failure: Failure) -> None:
         if not self._waiters.not_placed(event.room):
@@ -246,7 +246,7 @@ class RoomManager:
 
     def _tell_at_once(self, caller: DeviceAddress, told: Told, outcome: Outcome) -> None:
         self.counts.told_at_once(caller, outcome, self.now())
-        told(outcome)
+        told(outcome, None)
 
     def answer(
         self,
@@ -405,15 +405,16 @@ class RoomManager:
         return self._retries.keeps(gave_up) or self._retries.keeps((events.Place, device), gave_up)
 
     def _fire(self, call: CallRecord, session: DeviceSession | None) -> None:
-        """Have the caller's waiter know of the outcome, and the caller of what came after it."""
+        """Have the caller's waiter know of the outcome, and then the caller of what came after it."""
         outcome = outcome_of(call)
         if outcome is None:
             if session is not None:
                 session.told(call)
             return
         self.counts.told(outcome)
-        self._waiters.fire(call.caller, call.room, outcome)
-        if session is None:
+        if call.callee is None or call.state is not CallState.OVER:
+            self._waiters.fire(call, outcome, call)
             return
-        was_answered = call.callee is not None and call.state is CallState.OVER
-        (session.told if was_answered else session.knows)(call)
+        self._waiters.fire(call, outcome, None)
+        if session is not None:
+            session.told(call)

@@ -32,7 +32,7 @@ from callnet.calls.messages import (
     encode,
 )
 from callnet.calls.rooms import RoomManager
-from callnet.calls.telling import answer, be_hangup, is_over_for, news, told_from
+from callnet.calls.telling import answer, be_hangup, news
 from callnet.calls.times import KNOWN_AFTER, OLD_END_AFTER, REMEMBERED
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IPeer, MissedCall
@@ -213,7 +213,7 @@ class Session:
                 self._ring(message, call)
             else:
                 self._send(message)
-                self._has_been_told(call)
+                self._note(Known(call.room, not isinstance(message, CallSuccess)), self._clock.seconds())
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
         """Say nothing: base clients are not welcomed."""
@@ -227,20 +227,24 @@ class Session:
     def signalled(self, room: RoomId, data: bytes) -> None:
         """Say nothing: base clients do not know of signals."""
 
-    def knows(self, call: CallRecord) -> None:
-        """Take note that the device has been told of a call as it now is."""
-        self._remember(call.room, call.age, self._acted_on(call.room)[1])
-        self._has_been_told(call)
+    def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
+        """Say how a call came out that the device has placed.
 
-    def answered(self, outcome: Outcome, asked: str = "") -> None:
-        """Say how a call came out that the device has placed. ``asked``: the id of its request, if that has one."""
+        :param call: its record, if there is one that says just this.
+        :param asked: the id of the request, if that has one.
+        """
         message = answer(outcome)
-        if message is not None:
-            if not isinstance(message, CallFailed):
-                room = self._room_of(message.room_id)
-                self._has_said(room, type(message))
-                self._note(Known(room, isinstance(message, CallRefuse)), self._clock.seconds())
-            self._answer(message, asked)
+        if message is None:
+            return
+        is_over = not isinstance(message, CallSuccess)
+        if call is not None:
+            self._remember(call.room, call.age, type(message))
+            self._note(Known(call.room, is_over), self._clock.seconds())
+        elif not isinstance(message, CallFailed):
+            room = self._room_of(message.room_id)
+            self._has_said(room, type(message))
+            self._note(Known(room, is_over), self._clock.seconds())
+        self._answer(message, asked)
 
     def revoked(self) -> None:
         """Close: the token of this connection was revoked. The device leaves its call (§2.4)."""
@@ -295,28 +299,23 @@ class Session:
             self._answer(be_hangup(fire, frame.room_id, late.reason), frame.id)
             self._note(Known(room, True), self._clock.seconds())
             self._owed = room
-        else:
-            if late is None and isinstance(frame, CalledRefuse):
-                self._note(Known(self._room_of(frame.room_id), True))
-            self._not_yours(late, frame)
+        elif late is not None:
+            self._not_yours(frame)
+        elif isinstance(frame, CalledRefuse):
+            self._note(Known(self._room_of(frame.room_id), True))
 
     def _hung_up(self, frame: CallingHangup, late: NotYours | None) -> None:
-        if late is None:
-            # Whatever others make of that call, this device has left it.
-            room = self._room_of(frame.room_id)
-            self._remember(room, max(_OVER, self._acted_on(room)[0]), CallingBeHangup)
-            self._note(Known(room, True))
-        self._not_yours(late, frame)
-
-    def _not_yours(self, late: NotYours | None, frame: Request) -> None:
         if late is not None:
-            kind = frame.__struct_config__.tag
-            self._bad_frame(BadFrame(error_frame(f"{kind}: room_id is of another's call", frame.id)))
+            self._not_yours(frame)
+            return
+        # Whatever others make of that call, this device has left it.
+        room = self._room_of(frame.room_id)
+        self._remember(room, max(_OVER, self._acted_on(room)[0]), CallingBeHangup)
+        self._note(Known(room, True))
 
-    def _has_been_told(self, call: CallRecord) -> None:
-        """Take note that the device has just been told how a call came out, if it was."""
-        if told_from(call, self.address) is not None:
-            self._note(Known(call.room, is_over_for(call, self.address)), self._clock.seconds())
+    def _not_yours(self, frame: Request) -> None:
+        kind = frame.__struct_config__.tag
+        self._bad_frame(BadFrame(error_frame(f"{kind}: room_id is of another's call", frame.id)))
 
     def _note(self, told: Known, at: float = -inf) -> None:
         """Take note of what the device was told then, or else has said itself."""

@@ -46,11 +46,11 @@ class DeviceSession(Protocol):
     def began(self, generation: int, known: tuple[Known, ...], owed: RoomId | None) -> None:
         """Take note that the connection is the device's newest, what the device knew before it, and what is owed it."""
 
-    def knows(self, call: CallRecord) -> None:
-        """Take note that the device has been told of a call as it now is, in another way."""
+    def answered(self, outcome: Outcome, call: CallRecord | None = None) -> None:
+        """Tell the device how a call came out that it has placed, be it on an earlier connection.
 
-    def answered(self, outcome: Outcome) -> None:
-        """Tell the device how a call came out that it has placed, be it on an earlier connection."""
+        :param call: its record, if there is one that says just this.
+        """
 
     def displaced(self) -> None:
         """A newer connection of the device is open."""

@@ -141,11 +141,6 @@ def told_from(call: CallRecord, device: DeviceAddress) -> float | None:
     return call.moved_at if has_pulled(call, device) else call.answered_at
 
 
-def is_over_for(call: CallRecord, device: DeviceAddress) -> bool:
-    """Tell whether ``call`` is over for ``device``, though it may go on for others."""
-    return call.state is CallState.OVER or device in call.left or _lost_fork(call, device)
-
-
 def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
     return call.callee is not None and device != call.callee and device in call.rung
 

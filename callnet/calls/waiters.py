@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from callnet.model import DeviceAddress, Outcome, RoomId, Withdrawn
+from callnet.records import CallRecord
 
-Told: TypeAlias = Callable[[Outcome], object]
-"""Takes the outcome of a call."""
+Told: TypeAlias = Callable[[Outcome, CallRecord | None], object]
+"""Takes the outcome of a call, and its record if there is one that says just this."""
 
 
 class Waiters:
@@ -36,15 +37,15 @@ class Waiters:
         """Take note that it was not. Tells whether anybody waits still."""
         return self._waiting.pop(room, None) is not None
 
-    def fire(self, caller: DeviceAddress, room: RoomId, outcome: Outcome) -> None:
-        """Tell whoever waits for the call of ``caller`` in a room."""
-        if self._placed.get(caller) == room:
-            del self._placed[caller]
-        self._waiting.pop(room)(outcome)
+    def fire(self, call: CallRecord, outcome: Outcome, record: CallRecord | None) -> None:
+        """Tell whoever waits for a call."""
+        if self._placed.get(call.caller) == call.room:
+            del self._placed[call.caller]
+        self._waiting.pop(call.room)(outcome, record)
 
     def withdraw(self, caller: DeviceAddress) -> None:
         """Let nobody wait any more for the outcome of the call that ``caller`` placed."""
         room = self._placed.pop(caller, None)
         told = None if room is None else self._waiting.pop(room, None)
         if told is not None:
-            told(Withdrawn())
+            told(Withdrawn(), None)

@@ -9,10 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
 from callnet.calls.call import Attached, TooLate, decide
-from callnet.calls.messages import Message
+from callnet.calls.messages import Called, CallSuccess, Message
 from callnet.calls.place import Ringing
 from callnet.calls.seats import RoomView, Seated, view
-from callnet.calls.telling import answer, is_over_for, news, told_from
+from callnet.calls.telling import answer, news
 from callnet.calls.times import KNOWN_AFTER
 from callnet.config import CallSettings
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Reason, Refused, RoomId, Withdrawn
@@ -250,11 +250,12 @@ class Device:
 
     def told(self, call: CallRecord) -> None:
         """Look at a call."""
-        if told_from(call, self.address) is not None:
-            is_over = is_over_for(call, self.address)
+        message = news(call, self.address, self._world.now, self._world.settings.ring_time)
+        if message is not None and not isinstance(message, Called):
+            is_over = not isinstance(message, CallSuccess)
             self._told.pop(Known(call.room, not is_over), None)
             self._told.setdefault(Known(call.room, is_over), self._world.now)
-        self._hear(news(call, self.address, self._world.now, self._world.settings.ring_time))
+        self._hear(message)
 
     def _hear(self, message: Message | None) -> None:
         if message is not None:
