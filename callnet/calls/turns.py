@@ -56,9 +56,9 @@ class Turns:
 
     def _wait(self, owner: object, waits: Deferred[Any]) -> None:
         self._waiting.setdefault(owner, deque())
-        waits.addErrback(_log_unless_unavailable).addCallback(lambda _: self._go_on(owner))
+        waits.addErrback(_log_unless_unavailable).addCallback(self._go_on, owner)
 
-    def _go_on(self, owner: object) -> None:
+    def _go_on(self, _: None, owner: object) -> None:
         waiting = self._waiting[owner]
         while waiting:
             done: Deferred[Any] = maybeDeferred(waiting.popleft())

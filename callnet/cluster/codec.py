@@ -28,6 +28,8 @@ from callnet.records import (
 
 _NOTHING: Final = Raw(b"\xa0")
 """The version of what must not be there, and the value of what is to be forgotten."""
+_RELIED_ON: Final = 3
+"""The fields of a call that is relied on and stays."""
 
 
 class _View(Struct, frozen=True, array_like=True):
@@ -135,73 +137,43 @@ def encode_changes(changes: Changes, until: float, read: Records | None = None) 
 
     :param read: the records that were read, if the versions of ``changes`` do not just follow theirs.
     """
-    rooms = _Rooms(changes, read)
-    forgotten = [record for record in changes.forgotten if isinstance(record, DeviceRecord)]
-    devices = [
-        *(
-            _device(new, _before(new, None if read is None else read.device(new.address), read))
-            for new in changes.devices
-        ),
-        *((*old.address, _version_of(old), _NOTHING, None, None) for old in forgotten),
-    ]
-    policies = () if not changes.policies else [(phone, _raw(encode(one))) for phone, one in changes.policies.items()]
-    return encode((until, devices, rooms.changes(), [_notice(notice) for notice in changes.notices], policies))
+    devices: list[tuple[Any, ...]] = []
+    for device in changes.devices:
+        before = _version(device.version - 1) if read is None else _version_of(read.device(device.address))
+        devices.append((*device.address, before, _value(device), device.due, device.node if device.connected else None))
+    calls = {call.room: call for call in (*changes.unchanged, *changes.calls)} if changes.seats else {}
+    rooms: dict[tuple[str, RoomId], tuple[Any, ...]] = {}
+    for call in changes.unchanged:
+        rooms["c", call.room] = "c", call.room, _version(call.version)
+    for record in changes.forgotten:
+        if isinstance(record, DeviceRecord):
+            devices.append((*record.address, _version(record.version), _NOTHING, None, None))
+        else:
+            kind = "c" if isinstance(record, CallRecord) else "s"
+            rooms[kind, record.room] = kind, record.room, _version(record.version), _NOTHING
+    for call in changes.calls:
+        before = _version(call.version - 1) if read is None else _version_of(read.calls.get(call.room))
+        over, aliases = call.state is CallState.OVER, [alias for _, alias in call.aliases] if call.aliases else ()
+        rooms["c", call.room] = "c", call.room, before, _value(call), call.due, over, aliases
+    for seats in changes.seats:
+        before = _version(seats.version - 1) if read is None else _version_of(read.seats.get(seats.room))
+        rooms["s", seats.room] = "s", seats.room, before, _value(seats), *_seats_last(seats, calls.get(seats.room))
+    for kind, room in list(rooms):
+        # Of a room that is touched both are checked.
+        if kind == "s":
+            rooms.setdefault(("c", room), ("c", room, _NOTHING))
+        elif len(rooms[kind, room]) > _RELIED_ON:
+            rooms.setdefault(("s", room), ("s", room, _NOTHING, None))
+    notices = [_notice(notice) for notice in changes.notices]
+    policies = [(phone, _raw(encode(one))) for phone, one in changes.policies.items()] if changes.policies else ()
+    return encode((until, devices, list(rooms.values()), notices, policies))
 
 
-def _before(new: Record, old: Record | None, read: Records | None) -> Raw:
-    if read is not None:
-        return _version_of(old)
-    return _version(new.version - 1)
-
-
-def _device(new: DeviceRecord, before: Raw) -> tuple[Any, ...]:
-    return (*new.address, before, _value(new), new.due, new.node if new.connected else None)
-
-
-class _Rooms:
-    """The calls and seats of changes, room by room: of a room that is touched both are checked."""
-
-    def __init__(self, changes: Changes, read: Records | None) -> None:
-        self._read = read
-        self._calls = {call.room: call for call in changes.calls}
-        self._seats = {seats.room: seats for seats in changes.seats}
-        self._unchanged = {call.room: call for call in changes.unchanged}
-        gone = [record for record in changes.forgotten if not isinstance(record, DeviceRecord)]
-        self._gone_calls = {record.room: record for record in gone if isinstance(record, CallRecord)}
-        self._gone_seats = {record.room: record for record in gone if isinstance(record, SeatsRecord)}
-
-    def changes(self) -> list[tuple[Any, ...]]:
-        """What becomes of each."""
-        changes: list[tuple[Any, ...]] = []
-        for room in {**self._calls, **self._seats, **self._gone_calls, **self._gone_seats}:
-            changes += (self._call(room), self._of_seats(room))
-            self._unchanged.pop(room, None)
-        return changes + [("c", room, _version_of(call)) for room, call in self._unchanged.items()]
-
-    def _call(self, room: RoomId) -> tuple[Any, ...]:
-        new = self._calls.get(room)
-        if new is not None:
-            old = None if self._read is None else self._read.calls.get(room)
-            value = _value(new)
-            over = new.state is CallState.OVER
-            aliases = tuple(alias for _, alias in new.aliases) if new.aliases else ()
-            return ("c", room, _before(new, old, self._read), value, new.due, over, aliases)
-        if (gone := self._gone_calls.get(room)) is not None:
-            return ("c", room, _version_of(gone), _NOTHING)
-        return ("c", room, _version_of(self._unchanged.get(room)))
-
-    def _of_seats(self, room: RoomId) -> tuple[Any, ...]:
-        new = self._seats.get(room)
-        if new is None:
-            gone = self._gone_seats.get(room)
-            return ("s", room, _version_of(gone), None if gone is None else _NOTHING)
-        old = None if self._read is None else self._read.seats.get(room)
-        before = _before(new, old, self._read)
-        value = _value(new)
-        call = self._calls.get(room) or self._unchanged.get(room)
-        if call is not None and call.state is CallState.OVER:
-            return ("s", room, before, value, call.due, True, ())
-        return ("s", room, before, value, new.due, False, tuple(_holders(new)))
+def _seats_last(seats: SeatsRecord, call: CallRecord | None) -> tuple[float | None, bool, Sequence[str]]:
+    """When seats are due, whether they are over with their call, and which nodes hold them."""
+    if call is not None and call.state is CallState.OVER:
+        return call.due, True, ()
+    return seats.due, False, list(_holders(seats))
 
 
 def _holders(record: SeatsRecord) -> Iterable[str]:

@@ -67,10 +67,6 @@ class Copies:
         """Tell whether a node name is, or was, this node's."""
         return self._is_own(node)
 
-    def has_device(self, address: DeviceAddress) -> bool:
-        """Tell whether a device is this node's."""
-        return self.records.device(address) is not None
-
     def was_put_in(self, address: DeviceAddress, room: RoomId) -> bool:
         """Tell whether a device is this node's, and has had to do with a call while it was."""
         device = self.records.device(address)
@@ -87,14 +83,14 @@ class Copies:
         Those who rang for a call that somebody else has answered are not told how it goes on.
         """
         concerned = parties(call) if call.state is CallState.ACTIVE else everyone(call)
-        return any(map(self.has_device, concerned)) or self._has_seat(self.records.seats.get(call.room))
+        return any(map(self.records.device, concerned)) or self._has_seat(self.records.seats.get(call.room))
 
     def is_ours(self, record: Record) -> bool:
         """Tell whether nobody on another node has a say in a record, so that it may be changed without asking."""
         if isinstance(record, DeviceRecord):
             return self._is_own(record.node)
         if isinstance(record, CallRecord):
-            return record.state is CallState.OVER or all(map(self.has_device, (record.caller, *record.rung)))
+            return record.state is CallState.OVER or all(map(self.records.device, (record.caller, *record.rung)))
         return all(seat is None or self._is_own(seat.node) for seat in record.seats)
 
     def _has_seat(self, seats: SeatsRecord | None) -> bool:
