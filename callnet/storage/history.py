@@ -12,7 +12,7 @@ from zope.interface import implementer
 from callnet.history_interfaces import CallCursor, IHistory, PastCall
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
 from callnet.storage.database import Database
-from callnet.storage.sql import Run
+from callnet.storage.sql import Run, insert_rows
 from callnet.storage.tables import account, account_device, blocked, call_history, contact
 
 _FORGOTTEN_AT_ONCE: Final = 1000
@@ -50,7 +50,7 @@ class SqlHistory:
             in_order = sorted(calls, key=_key)
             rows = [_as_row(call) for call in in_order if call.rang or call not in not_told]
             if rows:
-                connection.execute(self._database.insert_missing(call_history), rows)
+                insert_rows(connection, self._database.insert_missing(call_history), rows)
         # Room ids are random: one call of 256 has its phones looked at, whichever node writes it.
         looked_at = {call.phone for call in calls if call.room.endswith("00")} if self._rows_max else ()
         for phone in sorted(looked_at):
