@@ -42,17 +42,24 @@ class Decisions:
     """Has the rules decide.
 
     :param deliver: takes what a commit has for this node, after it.
+    :param shown: called after it with a phone of which others may see a device come or go.
+    :param unreached: called after it, if some of its notices reached nobody, with their addressees.
     """
 
-    def __init__(self, store: ICallStore, settings: CallSettings, deliver: Callable[[BusMessage], None]) -> None:
+    def __init__(
+        self,
+        store: ICallStore,
+        settings: CallSettings,
+        deliver: Callable[[BusMessage], None],
+        shown: Callable[[str], None],
+        unreached: Callable[[Changes, tuple[DeviceAddress, ...]], None],
+    ) -> None:
         self._store = store
         self._settings = settings
         self._deliver = deliver
+        self._shown = shown
+        self._unreached = unreached
         self.counts: Final = CallCounts()
-        self.on_shown: Callable[[str], None] = _nobody_looks
-        """Called when others may see a device of a phone come or go."""
-        self.on_unreached: Callable[[Changes, tuple[DeviceAddress, ...]], None]
-        """Called after a commit of which some notices reached nobody, with their addressees."""
 
     def settle(self, event: events.Event, then: Then, tries: int = _TRIES) -> Waits:
         """Decide on an event, commit the decision, anew for as long as somebody else is faster, and go on."""
@@ -110,9 +117,9 @@ class Decisions:
             self._deliver(message)
         if event.shows:
             for phone in event.phones():
-                self.on_shown(phone)
+                self._shown(phone)
         if commit.unreached:
-            self.on_unreached(changes, commit.unreached)
+            self._unreached(changes, commit.unreached)
         return then(decision)
 
 
@@ -122,7 +129,3 @@ def _not_committed(failure: Failure, in_doubt: Decision | None, then: Then) -> W
     doubt = InDoubt(in_doubt)
     doubt.__cause__ = failure.value
     return then(Failure(doubt))
-
-
-def _nobody_looks(phone: str) -> None:
-    """Do nothing."""

@@ -47,7 +47,7 @@ from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import BusMessage, IBus, ICallStore, IPreferences
 from callnet.logger import Logger
 from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
-from callnet.records import CallRecord, CallState, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
+from callnet.records import CallRecord, CallState, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
 from callnet.soon import Soon
 
 _ANSWER_TRIES: Final = 10
@@ -74,7 +74,8 @@ class RoomManager:
         self.settings: Final = settings
         self.now: Final[Callable[[], float]] = store.now  # of the clock on which all records are
         self.date_of: Final = store.date_of
-        self._decisions = Decisions(store, settings, self._receive)
+        self.presence: Final = Presence(store, bus, clock)
+        self._decisions = Decisions(store, settings, self._receive, self.presence.changed, self._unreached)
         self.counts: Final = self._decisions.counts
         """What has become of calls on this node."""
         self.unfinished: Final = Unfinished(store)
@@ -82,16 +83,14 @@ class RoomManager:
         """The calls that this node knows (:meth:`callnet.interfaces.ICallStore.known`). It is live."""
         self._retries = Retries(clock, self._settle_again)
         self._unknown = UnknownCalls(self._retries, self._decisions.settled)
-        self._decisions.on_unreached = RingingAgain(self._decisions, self._retries).unreached
+        self._ringing_again = RingingAgain(self._decisions, self._retries)
         self._deadlines = Deadlines(store, self._decisions, clock)
         self._turns = Turns()
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._connecting = Connecting(store, clock, self._decisions, self._retries)
         self.orders: Final = Orders(store, self._decisions, self._retries, self._turns, preferences, self._devices)
         self.waking: Final = Waking(self._decisions, preferences, settings)
-        self.presence: Final = Presence(store, bus, clock)
         self.extensions: Final = Extensions(store, bus, self._decisions, self._turns, self._devices, self.presence)
-        self._decisions.on_shown = self.presence.changed
         self._waiters = Waiters()
         self._offline = OfflineAnswers(clock, self._retries)
         self._arrivals: Arrivals[Notice] = Arrivals(self._notice)
@@ -364,6 +363,9 @@ class RoomManager:
     def relay(self, message: Relay) -> None:
         """Hand what one page said to the other, wherever it is."""
         self._bus.publish(message.node, message)
+
+    def _unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
+        self._ringing_again.unreached(changes, addresses)
 
     # What comes over the bus
 
