@@ -220,6 +220,8 @@ class RoomManager:
         reply: Any = outcome.reply
         if isinstance(reply, Ringing):
             self._waiters.placed(caller, room)
+            if caller not in self._devices:  # it has gone on elsewhere meanwhile
+                self._waiters.withdraw(caller)
             if reply.asleep:
                 self.waking.wake_all(room, caller, reply.asleep)
             return

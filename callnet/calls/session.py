@@ -97,6 +97,7 @@ class Session:
         "_said_goodbye",
         "_told",
         "_told_of_types",
+        "_went_on_at",
         "address",
         "generation",
         "preferences",
@@ -125,6 +126,8 @@ class Session:
         self._owed: RoomId | None = None
         self._old_end: tuple[IDelayedCall, CallRecord] | None = None
         self._said_goodbye = False
+        self._went_on_at = -inf
+        """When it placed or accepted a call last."""
 
     # From the socket
 
@@ -158,6 +161,7 @@ class Session:
 
     def _call(self, frame: Call) -> None:
         target = DeviceAddress(frame.to_phone, frame.to_device_id)
+        self._went_on_at = self._rooms.now()
         if self._told or self._old_end is not None:
             self._goes_on()
         if self._limits.may_call(self.address, target.phone):
@@ -169,6 +173,8 @@ class Session:
 
     def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:
         accepted = isinstance(frame, CalledSuccess)
+        if accepted:
+            self._went_on_at = self._rooms.now()
         by_itself = isinstance(frame, CalledSuccess) and frame.auto_answer
         room = self._room_of(frame.room_id)
         self._rooms.answer(self, room, accepted, by_itself, partial(self._late_answer, frame))
@@ -203,6 +209,8 @@ class Session:
         age = call.age
         if age <= acted:
             return
+        if acted == NEVER and call.ended_at is not None and call.ended_at < self._went_on_at:
+            return  # it might be taken for what comes of the newer call (§2.4)
         # A caller that was told that nobody answered may have been put through on another connection.
         is_news = acted < _OVER or (call.callee is not None and self.address == call.caller)
         message = news(call, self.address, self._rooms.now(), self._rooms.settings.ring_time) if is_news else None

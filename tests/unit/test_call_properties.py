@@ -32,7 +32,8 @@ from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedPa
 TIMES: Final = CallSettings(ring_time=10.0, grace=5.0, longest=60.0, unseated_limit=40.0)
 TICK: Final = 0.25
 MOMENT: Final = 2**-20
-"""Seconds between two frames of a device: a call that it places is later than what it has ended before."""
+"""Seconds between two frames of a device, and in which a store takes a step: a call is later than what its caller has
+ended before."""
 EVERYONE: Final = (ANN, TV, PAD, CAROL)
 EXTENDED: Final = (PAD, CAROL)
 """Those that speak ``callnet.v2``."""
@@ -183,7 +184,8 @@ class Calls(RuleBasedStateMachine):
             self.turn()
 
     def turn(self) -> None:
-        """Let it take one step."""
+        """Let it take one step, which takes a moment."""
+        self.clock.advance(MOMENT)
         steps, self.turns = self.turns, []
         for step in steps:
             step()

@@ -148,6 +148,18 @@ class RaceTests(LateCase):
         self.assertEqual(([Accepted(room, TV)], [Accepted(room, ANN)]), (of_ann, of_tv))
         self.assertEqual([], tv.calls)
 
+    def test_caller_that_goes_on_elsewhere(self) -> None:
+        """A caller that has connected to another node before its call is known to ring is waited for no more here."""
+        ann, _ = self.connect(ANN), self.connect(TV)
+        outcome = self.place(ann, TV)
+        for _ in range(3):
+            self.turn()  # committed: not yet answered
+        RecordedSession(self.others, ANN)
+        self.clock.advance(0)
+        self.pass_turns()
+        self.assertEqual((1, Withdrawn()), (ann.closed, self.successResultOf(outcome)))
+        self.assert_nothing_waits(self.rooms)
+
     def test_deadline(self) -> None:
         """A call that is answered just when its time is over is answered."""
         outcomes, room = self.ringing()

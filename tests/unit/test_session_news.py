@@ -122,6 +122,40 @@ class SaidOnceTests(RoomsCase):
             self.look_again(self.tables.calls[room], 0)
             self.assertEqual(before, len(self.ann.frames))
 
+    def test_old_end(self) -> None:
+        """Of a call that was over before a device placed or accepted another one it hears nothing on a connection that
+        does not know it: a base device would take it for what comes of the newer one (§2.4).
+        """
+        room = self.ring().room
+        self.clock.advance(1)
+        self.tv.answers(room, False)
+        self.clock.advance(1)
+        ended = self.tables.calls[room]
+        for goes_on in (lambda again: again.calls(PAD), self.is_called):
+            again = Connection(ANN, self.rooms, self.clock)
+            self.clock.advance(2)
+            del again.frames[:]
+            goes_on(again)
+            self.look_again(ended)
+            self.assertNotIn(room, [frame["room_id"] for frame in again.frames])
+
+    def is_called(self, again: Connection) -> None:
+        """Have the pad call a device, which accepts."""
+        self.clock.advance(1)
+        self.pad.calls(again.address)
+        again.answers(RoomId(str(again.frames[-1]["room_id"])), True)
+
+    def test_later_end(self) -> None:
+        """One that ended after that is told of."""
+        room = self.ring().room
+        call = self.tables.calls[room]
+        again = Connection(ANN, self.rooms, self.clock)
+        again.calls(PAD)
+        self.clock.advance(1)
+        over = replace(call, state=CallState.OVER, reason=Reason.REFUSED, ringing=(), ended_at=self.rooms.now())
+        self.look_again(over)
+        self.assertIn(room, [frame["room_id"] for frame in again.frames])
+
     def test_hung_up(self) -> None:
         """Who hung up is told nothing more of that call, though others may have ended it in other words."""
         room = self.ring().room
