@@ -225,7 +225,7 @@ def is_fine(frame: Request) -> bool:
     """Tell whether the fields of a frame of the seed are beyond doubt well formed. Only a call's names must be any."""
     if isinstance(frame, Call):
         phone, device_id = frame.to_phone, frame.to_device_id
-        is_whole = phone != "" != device_id
+        is_whole = bool(phone and device_id)
     elif isinstance(frame, CallingHangup):
         phone, device_id = frame.notified_phone, frame.notified_device_id
         is_whole = frame.room_id == "" or is_room_id(frame.room_id)
