@@ -182,6 +182,8 @@ class Attendance:
             self._become("off")
             return
         self._become("offline")
+        if self.state != "offline":
+            return  # whoever heard of that has closed it, or has it connect
         if self._reactor.seconds() - self._logged_in_at < TOO_SOON:
             self._log_in_later(None)
         else:

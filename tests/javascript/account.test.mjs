@@ -164,6 +164,17 @@ test("a device that has no token logs in, and one that may not is denied", async
   assert.deepEqual([await denied.until("online"), denied.denial.code], ["denied", ERROR.DEVICE]);
 });
 
+test("a device that is closed when its token is refused does not log in again", async (t) => {
+  const { site, asked } = await server(t, LOGIN);
+  const device = connecting(t, site, { token: "old", expiresAt: Date.now() + 9e9 });
+  device.addEventListener("state", ({ detail }) => detail === "offline" && device.close());
+  FakeSocket.last.open("callnet.v2");
+  FakeSocket.last.lose(4401);
+  assert.equal(device.state, "off");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(asked, []);
+});
+
 test("a token that the server does not like is replaced", async (t) => {
   const { site, asked } = await server(t, LOGIN);
   const device = connecting(t, site, { token: "old", expiresAt: Date.now() + 9e9 });

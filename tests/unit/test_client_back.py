@@ -97,6 +97,17 @@ class ComingBackTests(DeviceCase):
         self.wait(LONGEST_DELAY * 1.5 + 1)
         self.assertEqual(2, len(self.logins.asked))
 
+    def test_closed_when_its_token_is_no_good(self) -> None:
+        """A program that closes it when it hears of that is not logged in again, now or later."""
+        for pause in (TOO_SOON, 0.0):
+            self.wait(pause)
+            self.device.until("offline").addCallback(lambda _: self.device.close())
+            self.close(4401)
+            self.assertEqual(("off", []), (self.device.state, self.logins.asked))
+            self.wait(LONGEST_DELAY * 1.5 + 1)
+            self.assertEqual(([], False), (self.logins.asked, self.is_trying()))
+            self.connect_device()
+
     def test_token_refused_by_status(self) -> None:
         """A base server refuses a token before the socket is open, which comes to the same."""
         self.close(1001)

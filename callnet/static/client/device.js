@@ -273,6 +273,7 @@ export class Device extends Teller {
       this._become("off");
     } else {
       this._become("offline");
+      if (this.state !== "offline") return; // whoever heard of that has closed it, or has it connect
       if (performance.now() - this.#loggedInAt < TOO_SOON) this._logInLater(null);
       else this._logIn();
     }
