@@ -212,11 +212,11 @@ class RoomManager:
 
     def _placed(self, event: events.Place, told: Told, read_at: float, outcome: Decision | Failure) -> None:
         caller, room = event.caller, event.room
+        if event.target != caller:
+            self._offline.withdraw(caller)
         if isinstance(outcome, Failure):
             self._not_placed(event, told, outcome)
             return
-        if event.target != caller:
-            self._offline.withdraw(caller)
         reply: Any = outcome.reply
         if isinstance(reply, Ringing):
             self._waiters.placed(caller, room)
