@@ -115,9 +115,12 @@ _FIND_FAULTS_OF_EXTREMES: Final = f"""() => {{
 """Puts the longest and the shortest that may stand there, in one go, so that the page does not come in between."""
 
 
-def faults(page: Page) -> Sequence[str]:
-    """What is wrong with how the dashboard looks just now."""
-    found: Sequence[str] = page.evaluate(_FIND_FAULTS)
+def faults(page: Page, wrong: str = "") -> Sequence[str]:
+    """What is wrong with how the dashboard looks just now.
+
+    :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
+    """
+    found: Sequence[str] = page.evaluate(f"() => {{ {wrong}; return ({_FIND_FAULTS})(); }}")
     return found
 
 

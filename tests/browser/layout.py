@@ -165,9 +165,13 @@ _FIND_WORD_FAULTS: Final = f"""async ([mainButton, texts]) => {{
 _TEXTS: Final = {"connected": "notices", "idle": "previews", "error": "messages"}
 
 
-def faults(page: Page) -> Sequence[str]:
-    """What is wrong with how the page looks in its present state."""
-    found: Sequence[str] = page.evaluate(_FIND_FAULTS, MAIN_BUTTONS[_state(page)])
+def faults(page: Page, wrong: str = "") -> Sequence[str]:
+    """What is wrong with how the page looks in its present state.
+
+    :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
+    """
+    look = f"(button) => {{ {wrong}; return ({_FIND_FAULTS})(button); }}"
+    found: Sequence[str] = page.evaluate(look, MAIN_BUTTONS[_state(page)])
     return found
 
 

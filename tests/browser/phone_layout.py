@@ -101,9 +101,13 @@ _SENTENCES: Final = """async (language) => {
 """All that a notice, and the form to log in, may have to say."""
 
 
-def faults(page: Page) -> Sequence[str]:
-    """What is wrong with how the phone looks just now."""
-    found: Sequence[str] = page.evaluate(_FIND_FAULTS, MAIN_BUTTONS[_scene(page)])
+def faults(page: Page, wrong: str = "") -> Sequence[str]:
+    """What is wrong with how the phone looks just now.
+
+    :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
+    """
+    look = f"(button) => {{ {wrong}; return ({_FIND_FAULTS})(button); }}"
+    found: Sequence[str] = page.evaluate(look, MAIN_BUTTONS[_scene(page)])
     return found
 
 

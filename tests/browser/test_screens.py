@@ -106,8 +106,7 @@ class ScreenTests(OwnDaemonCase):
                 visitor.visit()
                 visitor.await_state("idle")
                 self.assertEqual(faults(visitor.page), [])
-                visitor.page.evaluate(wrong)
-                self.assertIn(fault, faults(visitor.page))
+                self.assertIn(fault, faults(visitor.page, wrong))
 
         return self.play(story)
 
