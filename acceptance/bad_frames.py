@@ -72,13 +72,13 @@ def _of_field(good: Mapping[str, Any], field: str, wrong: str) -> Iterator[Case]
 
 
 def _of_the_transport() -> Iterator[Case]:
-    good = json.dumps(GOOD[0]).encode()
+    good = json.dumps(answer(NOBODY, ROOM)).encode()  # which is answered at once
     halves = client_frame(TEXT, good[:20], fin=False), client_frame(0, good[20:])
-    offline, nonsense = frozenset({"call_failed offline"}), CLOSED_FOR_NONSENSE
-    yield Case("in two fragments", halves[0] + halves[1], offline)
-    yield Case("a ping between fragments", halves[0] + client_frame(PING, b"x") + halves[1], offline)
+    expired, nonsense = frozenset({"calling_be_hangup expired"}), CLOSED_FOR_NONSENSE
+    yield Case("in two fragments", halves[0] + halves[1], expired)
+    yield Case("a ping between fragments", halves[0] + client_frame(PING, b"x") + halves[1], expired)
     bytewise = b"".join(client_frame(0, good[i : i + 1], fin=i == len(good) - 1) for i in range(1, len(good)))
-    yield Case("a fragment a byte", client_frame(TEXT, good[:1], fin=False) + bytewise, offline)
+    yield Case("a fragment a byte", client_frame(TEXT, good[:1], fin=False) + bytewise, expired)
     yield Case("binary", client_frame(BINARY, good), frozenset({"closed 1003"}))
     yield Case("no text at all", client_frame(TEXT, b""), frozenset({ERROR}))
     yield Case("a header that promises 10 MB", client_frame(TEXT, b"1" * HUGE)[:14], frozenset({"closed 1009"}))
