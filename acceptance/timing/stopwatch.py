@@ -104,18 +104,22 @@ def ask(lines: Sequence[Line], phones: Iterable[str]) -> Iterator[tuple[str, flo
     :raises TimeoutError: there was none.
     """
     waiting, next_at = deque(phones), time.perf_counter_ns()
-    while waiting or any(line.called for line in lines):
+    free, calling = deque(lines), list[Line]()
+    while waiting or calling:
         now = time.perf_counter_ns()
-        for line in lines:
-            if line.called:
-                phone, took = line.called, line.took()
-                if took is not None:
-                    yield phone, took
-                elif now - line.called_at > PATIENCE * 1e9:
-                    raise TimeoutError("no answer to a call")
-            elif waiting and now >= next_at:
-                line.call(waiting.popleft())
-                next_at = now + APART
+        for line in list(calling):
+            phone, took = line.called, line.took()
+            if took is not None:
+                calling.remove(line)
+                free.append(line)
+                yield phone, took
+            elif now - line.called_at > PATIENCE * 1e9:
+                raise TimeoutError("no answer to a call")
+        if waiting and free and now >= next_at:
+            line = free.popleft()
+            line.call(waiting.popleft())
+            calling.append(line)
+            next_at = now + APART
 
 
 def call(phone: str) -> bytes:
