@@ -171,7 +171,7 @@ class ILimits(Interface):
 
 
 BusMessage = Notice | SeatNotice | Relay | DeviceRelay | Displaced | PresenceChanged
-"""What travels between nodes."""
+"""A message that travels between nodes."""
 
 
 class Commit(Struct, frozen=True, gc=False):
@@ -180,7 +180,7 @@ class Commit(Struct, frozen=True, gc=False):
     held: bool
     """Whether it was written. If not, somebody else was faster, and nothing was written or published."""
     here: Sequence[BusMessage] = ()
-    """What is for this node, in order: whoever commits delivers it."""
+    """The messages for this node, in order: whoever commits delivers them."""
     unreached: tuple[DeviceAddress, ...] = ()
     """Devices that a :class:`Notice` was for and that are connected, on a node that could not be told."""
 

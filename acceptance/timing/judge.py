@@ -35,7 +35,7 @@ def compare(times: Times) -> Sequence[Compared]:
 
 
 def misses(compared: Sequence[Compared], tolerance: float) -> list[str]:
-    """What tells the kinds from each other, in words.
+    """The differences that tell the kinds from each other, in words.
 
     :param tolerance: by so many milliseconds a median may be off.
     """

@@ -1,4 +1,4 @@
-"""Is it found out by the clock why somebody is ``offline``? Of a daemon that answers at once it must be."""
+"""The proof that the clock does not tell why somebody is ``offline``; of a daemon that answers at once it must."""
 
 from __future__ import annotations
 

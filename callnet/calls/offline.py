@@ -1,6 +1,6 @@
 """The answer ``offline``, which leaves a fixed time after the call was read (protocol §2.1).
 
-How long it took to find out must not tell who is there, who is known, and whom they have blocked.
+The time that it takes to find out must not tell who is there, who is known, and whom they have blocked.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ from callnet.records import CallRecord, CallState, Changes, DeviceRelay, Displac
 from callnet.soon import Soon
 
 _ANSWER_TRIES: Final = 10
-"""How often an answer is tried again while the store is away: for 5 s."""
+"""The number of further tries of an answer while the store is away: for 5 s."""
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "doing what a device has asked for")

@@ -209,7 +209,7 @@ class Session:
         age = call.age
         if age <= acted:
             return
-        if acted == NEVER and call.ended_at is not None and call.ended_at < self._went_on_at:
+        if acted == NEVER and said is None and call.ended_at is not None and call.ended_at < self._went_on_at:
             return  # it might be taken for what comes of the newer call (§2.4)
         # A caller that was told that nobody answered may have been put through on another connection.
         is_news = acted < _OVER or (call.callee is not None and self.address == call.caller)

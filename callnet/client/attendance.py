@@ -80,7 +80,8 @@ class Attendance:
     def connect(self) -> None:
         """Connect; who has not logged in does so."""
         self._leave()
-        self._become("connecting")
+        if not self._become("connecting"):
+            return
         if self._account.is_logged_in:
             self._dial()
         else:
@@ -169,10 +170,12 @@ class Attendance:
         self._renewal.cancel()
         return succeed(None) if line is None else line.close()
 
-    def _become(self, state: DeviceState) -> None:
+    def _become(self, state: DeviceState) -> bool:
+        """Tell whether it still is so: whoever hears of it may have closed it, or have it connect."""
         if state != self.state:
             self.state = state
             self._told.became(state)
+        return self.state == state
 
     # Logging in
 
@@ -181,9 +184,8 @@ class Attendance:
             self._told.logged_out()
             self._become("off")
             return
-        self._become("offline")
-        if self.state != "offline":
-            return  # whoever heard of that has closed it, or has it connect
+        if not self._become("offline"):
+            return
         if self._reactor.seconds() - self._logged_in_at < TOO_SOON:
             self._log_in_later(None)
         else:

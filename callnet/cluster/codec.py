@@ -28,8 +28,6 @@ from callnet.records import (
 
 _NOTHING: Final = Raw(b"\xa0")
 """The version of what must not be there, and the value of what is to be forgotten."""
-_RELIED_ON: Final = 3
-"""The fields of a call that is relied on and stays."""
 
 
 class _View(Struct, frozen=True, array_like=True):
@@ -143,6 +141,7 @@ def encode_changes(changes: Changes, until: float, read: Records | None = None) 
         devices.append((*device.address, before, _value(device), device.due, device.node if device.connected else None))
     calls = {call.room: call for call in (*changes.unchanged, *changes.calls)} if changes.seats else {}
     rooms: dict[tuple[str, RoomId], tuple[Any, ...]] = {}
+    touched: set[RoomId] = set()
     for call in changes.unchanged:
         rooms["c", call.room] = "c", call.room, _version(call.version)
     for record in changes.forgotten:
@@ -151,19 +150,19 @@ def encode_changes(changes: Changes, until: float, read: Records | None = None) 
         else:
             kind = "c" if isinstance(record, CallRecord) else "s"
             rooms[kind, record.room] = kind, record.room, _version(record.version), _NOTHING
+            touched.add(record.room)
     for call in changes.calls:
         before = _version(call.version - 1) if read is None else _version_of(read.calls.get(call.room))
         over, aliases = call.state is CallState.OVER, [alias for _, alias in call.aliases] if call.aliases else ()
         rooms["c", call.room] = "c", call.room, before, _value(call), call.due, over, aliases
+        touched.add(call.room)
     for seats in changes.seats:
         before = _version(seats.version - 1) if read is None else _version_of(read.seats.get(seats.room))
         rooms["s", seats.room] = "s", seats.room, before, _value(seats), *_seats_last(seats, calls.get(seats.room))
-    for kind, room in list(rooms):
-        # Of a room that is touched both are checked.
-        if kind == "s":
-            rooms.setdefault(("c", room), ("c", room, _NOTHING))
-        elif len(rooms[kind, room]) > _RELIED_ON:
-            rooms.setdefault(("s", room), ("s", room, _NOTHING, None))
+        touched.add(seats.room)
+    for room in touched:  # of such a room both are checked
+        rooms.setdefault(("c", room), ("c", room, _NOTHING))
+        rooms.setdefault(("s", room), ("s", room, _NOTHING, None))
     notices = [_notice(notice) for notice in changes.notices]
     policies = [(phone, _raw(encode(one))) for phone, one in changes.policies.items()] if changes.policies else ()
     return encode((until, devices, list(rooms.values()), notices, policies))

@@ -116,7 +116,7 @@ _FIND_FAULTS_OF_EXTREMES: Final = f"""() => {{
 
 
 def faults(page: Page, wrong: str = "") -> Sequence[str]:
-    """What is wrong with how the dashboard looks just now.
+    """The faults in the looks of the dashboard as it is just now.
 
     :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
     """

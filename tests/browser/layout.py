@@ -166,7 +166,7 @@ _TEXTS: Final = {"connected": "notices", "idle": "previews", "error": "messages"
 
 
 def faults(page: Page, wrong: str = "") -> Sequence[str]:
-    """What is wrong with how the page looks in its present state.
+    """The faults in the looks of the page in its present state.
 
     :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
     """

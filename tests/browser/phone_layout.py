@@ -102,7 +102,7 @@ _SENTENCES: Final = """async (language) => {
 
 
 def faults(page: Page, wrong: str = "") -> Sequence[str]:
-    """What is wrong with how the phone looks just now.
+    """The faults in the looks of the phone as it is just now.
 
     :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
     """

@@ -45,6 +45,15 @@ test("the token goes into the query, and a device is online when the extended se
   assert.deepEqual([told, device.isExtended], [["connecting", "online"], true]);
 });
 
+test("a device that is closed on hearing that it connects stays away", (t) => {
+  const { device } = online(t);
+  device.close();
+  device.addEventListener("state", ({ detail }) => detail === "connecting" && device.close());
+  const before = FakeSocket.all.length;
+  device.connect();
+  assert.deepEqual([device.state, FakeSocket.all.length], ["off", before]);
+});
+
 test("a server that chose no protocol speaks the base protocol, and lets in at once whom it lets in", (t) => {
   const { device, told } = connected(t);
   FakeSocket.last.open("");

@@ -6,7 +6,7 @@ from twisted.internet.error import ConnectError
 from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter
 
-from callnet.client import Unreachable
+from callnet.client import StateEvent, Unreachable
 from callnet.client.attendance import LONGEST_DELAY, TOO_SOON
 from callnet.client.device import ASK_EVERY, ASK_IN_CALL
 from callnet.client.line import DEAD_AFTER, FIRST_DELAY, LOOK_EVERY
@@ -107,6 +107,14 @@ class ComingBackTests(DeviceCase):
             self.wait(LONGEST_DELAY * 1.5 + 1)
             self.assertEqual(([], False), (self.logins.asked, self.is_trying()))
             self.connect_device()
+
+    def test_closed_when_it_connects(self) -> None:
+        """A program that closes it when it hears that it connects has it stay away."""
+        self.device.close()
+        self.device.listen(lambda event: event == StateEvent("connecting") and self.device.close())
+        self.device.connect()
+        self.wait(LONGEST_DELAY)
+        self.assertEqual(("off", False), (self.device.state, self.is_trying()))
 
     def test_token_refused_by_status(self) -> None:
         """A base server refuses a token before the socket is open, which comes to the same."""

@@ -156,6 +156,14 @@ class SaidOnceTests(RoomsCase):
         self.look_again(over)
         self.assertIn(room, [frame["room_id"] for frame in again.frames])
 
+    def test_end_by_another_clock(self) -> None:
+        """The end of its own call is told after the answer, though it was decided where the clock is a little slow."""
+        call = self.tables.calls[self.ring().room]
+        before = self.rooms.now() - 0.05
+        over = replace(call, state=CallState.OVER, reason=Reason.HANGUP, ringing=(), ended_by=TV)
+        self.look_again(replace(over, callee=TV, answered_at=before, ended_at=before))
+        self.assertEqual(["call_success", "calling_be_hangup"], self.kinds(self.ann))
+
     def test_hung_up(self) -> None:
         """Who hung up is told nothing more of that call, though others may have ended it in other words."""
         room = self.ring().room

@@ -108,7 +108,7 @@ export class Device extends Teller {
   connect() {
     this._leave();
     this.denial = null;
-    this._become("connecting");
+    if (!this._become("connecting")) return;
     if (this.#account.isLoggedIn) this._dial();
     else this._logIn();
   }
@@ -272,8 +272,7 @@ export class Device extends Teller {
       this.#calls.revoked();
       this._become("off");
     } else {
-      this._become("offline");
-      if (this.state !== "offline") return; // whoever heard of that has closed it, or has it connect
+      if (!this._become("offline")) return;
       if (performance.now() - this.#loggedInAt < TOO_SOON) this._logInLater(null);
       else this._logIn();
     }
@@ -340,11 +339,17 @@ export class Device extends Teller {
     return this.#line?.say(this.#isExtended || id === undefined ? frame : plain) ?? false;
   }
 
-  /** @private @param {DeviceState} state */
+  /**
+   * @private
+   * @param {DeviceState} state
+   * @returns {boolean} whether it still is so: whoever hears of it may have closed it, or have it connect
+   */
   _become(state) {
-    if (this.state === state) return;
-    this.state = state;
-    this._tell("state", state);
-    this.#waiting.tell(state);
+    if (this.state !== state) {
+      this.state = state;
+      this._tell("state", state);
+      this.#waiting.tell(state);
+    }
+    return this.state === state;
   }
 }

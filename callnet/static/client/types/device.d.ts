@@ -94,7 +94,11 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
     private _say;
     /** @private @param {Frame} frame */
     private _send;
-    /** @private @param {DeviceState} state */
+    /**
+     * @private
+     * @param {DeviceState} state
+     * @returns {boolean} whether it still is so: whoever hears of it may have closed it, or have it connect
+     */
     private _become;
     #private;
 }
