@@ -30,7 +30,7 @@ from callnet.operations.administration import (
     Outcome,
     Revoke,
 )
-from callnet.records import CallRecord, CallState
+from callnet.records import CallRecord
 from callnet.signaling.factory import SignalingFactory
 from callnet.signaling.peer import Peer
 
@@ -124,10 +124,10 @@ class Administered:
 
 
 def _call(call: CallRecord, now: float) -> CallShown:
-    answered = None if call.answered_at is None else max(0.0, now - call.answered_at)
+    answered = None if call.answer is None else max(0.0, now - call.answer.since)
     return CallShown(
         log_name(call.room),
-        "ringing" if call.state is CallState.RINGING else "active",
+        "ringing" if call.answer is None else "active",
         Named(*call.caller),
         Named(*(call.callee or call.asked)),
         max(0.0, now - call.placed_at),

@@ -8,7 +8,7 @@ ids are well formed when they come here: the edges have checked them.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final, Protocol
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -23,6 +23,7 @@ from callnet.records import (
     DeviceRelay,
     Displaced,
     Notice,
+    Over,
     Policy,
     PresenceChanged,
     Records,
@@ -191,6 +192,19 @@ PHONES_AT_ONCE: Final = 50
 OVERTAKEN: Final = Commit(False)
 
 
+class Asked(Protocol):
+    """What somebody wants to read; see :meth:`ICallStore.read`."""
+
+    fresh: ClassVar[bool]
+    guess: ClassVar[bool]
+
+    def phones(self) -> Collection[str]:
+        """Phones whose devices are wanted, with the calls that they name."""
+
+    def rooms(self) -> Collection[RoomId]:
+        """Rooms whose calls and seats are wanted."""
+
+
 class ICallStore(Interface):
     """Keeps versioned records of devices, calls and seats, and decides nothing.
 
@@ -210,12 +224,12 @@ class ICallStore(Interface):
     def date_of(moment: float) -> float:
         """A moment on the clock of the store, in seconds since 1970 by the wall clock as it is set now."""
 
-    def view(
-        phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Records | None:
-        """The answer of :meth:`read` if it is here already; ``None``: others have to be asked.
+    def view(asked: Asked, again: bool = False) -> Records | None:
+        """What :meth:`read` answers, if it is here already; ``None``: others have to be asked.
 
         It is live: whoever decides on it commits before anything else happens.
+
+        :param again: a commit has found out that a guess was wrong.
         """
 
     def read(
@@ -250,7 +264,7 @@ class ICallStore(Interface):
             reach and this cannot do without it, and nothing was written.
         """
 
-    def failed(call: CallRecord) -> None:
+    def failed(call: CallRecord[Over]) -> None:
         """Take note of a call that came to nothing and has no record, for :class:`IEndedCalls`."""
 
     def due(now: float) -> Deferred[Iterable[DeviceRecord | CallRecord | SeatsRecord]]:
@@ -266,7 +280,7 @@ class ICallStore(Interface):
 class Ended(Struct, frozen=True):
     """A call that is over, and is to be written down."""
 
-    call: CallRecord
+    call: CallRecord[Over]
     key: bytes = b""
     """By which :class:`IEndedCalls` knows it again."""
 

@@ -8,25 +8,13 @@ All times are seconds on the store's clock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeGuard
 
 from msgspec import Struct
+from typing_extensions import TypeVar
 
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.quiet_hours import QuietHours
-
-
-class CallState(StrEnum):
-    """The life of a call (protocol §2.4)."""
-
-    RINGING = "ringing"
-    ACTIVE = "active"
-    OVER = "over"
-
-
-_LIFE: Final = {CallState.RINGING: 0, CallState.ACTIVE: 1, CallState.OVER: 2}
-
 
 IN_RECORDS_MAX: Final = 16
 """Phones that a policy may name and still be written into the record of each device. A longer one is kept once for its
@@ -134,45 +122,37 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
         return not self.connected and self.address.device_id in self.policy.wakes
 
 
-class CallRecord(Struct, frozen=True, array_like=True):
-    """One call, from ringing until it is forgotten. The record is the call."""
+class Ringing(Struct, frozen=True, gc=False):
+    """A call that rings."""
 
-    room: RoomId
-    version: int
-    state: CallState
-    caller: DeviceAddress
-    asked: DeviceAddress
-    """The address as the caller gave it; its device may be ``*``."""
-    rung: tuple[DeviceAddress, ...]
-    """Every device that this call rings or rang, fixed when it was placed."""
-    ringing: tuple[DeviceAddress, ...]
+    word: ClassVar[Literal["ringing"]] = "ringing"
+    """As it is called in Redis and in metrics."""
+    stage: ClassVar[int] = 0
+
+    devices: tuple[DeviceAddress, ...]
     """Those that still ring."""
-    placed_at: float
-    due: float | None
-    """When this record must be looked at again."""
     awaited_until: float | None = None
     """The callee has no socket just now and is waited for until then (protocol §2.4, step 7)."""
-    callee: DeviceAddress | None = None
-    """The device that accepted."""
-    answered_at: float | None = None
-    answered_by_calling: bool = False
-    """The callee accepted by calling its caller (glare), so it is owed a ``call_success`` too."""
-    signalled: bool = False
-    """Media is arranged by v2 ``signal`` messages, not by the page."""
-    reason: Reason | None = None
-    """Why the call is over."""
-    ended_at: float | None = None
-    ended_by: DeviceAddress | None = None
-    """The device that refused or hung up, which need not be told."""
-    untold: bool = False
-    """A node ended it for want of somebody who may have been elsewhere, and had nobody there to tell; nor has anybody
-    been told since: if it was answered, or goes on, elsewhere, that counts."""
-    answered_by_itself: bool = False
-    """The device accepted without anybody touching it, as its owner wants it for this caller."""
-    extended: tuple[DeviceAddress, ...] = ()
-    """Those of its two parties that speak ``callnet.v2`` (§2.5), and are told more."""
     announced: bool = False
     """A device that it rings was told so on a live socket, and its extended caller is told of that."""
+
+
+class Active(Struct, frozen=True, gc=False):
+    """A call that was answered."""
+
+    word: ClassVar[Literal["active"]] = "active"
+    stage: ClassVar[int] = 1
+
+    callee: DeviceAddress
+    """The device that accepted."""
+    since: float
+    """When it did."""
+    by_calling: bool = False
+    """The callee accepted by calling its caller (glare), so it is owed a ``call_success`` too."""
+    by_itself: bool = False
+    """The device accepted without anybody touching it, as its owner wants it for this caller."""
+    signalled: bool = False
+    """Media is arranged by v2 ``signal`` messages, not by the page."""
     absent: tuple[DeviceAddress, ...] = ()
     """Those of its two parties that have no socket just now, and whose other party is extended."""
     left: tuple[DeviceAddress, ...] = ()
@@ -181,6 +161,47 @@ class CallRecord(Struct, frozen=True, array_like=True):
     """When that happened last."""
     known_as: tuple[DeviceAddress, DeviceAddress] | None = None
     """Caller and callee before that happened first: to base clients they go by these names."""
+
+
+class Over(Struct, frozen=True, gc=False):
+    """A call that is over."""
+
+    word: ClassVar[Literal["over"]] = "over"
+    stage: ClassVar[int] = 2
+
+    was: Ringing | Active
+    """Its state before. If it rang, nobody does any more."""
+    reason: Reason
+    at: float
+    """When it ended."""
+    by: DeviceAddress | None = None
+    """The device that refused or hung up, which need not be told."""
+    untold: bool = False
+    """A node ended it for want of somebody who may have been elsewhere, and had nobody there to tell; nor has anybody
+    been told since: if it was answered, or goes on, elsewhere, that counts."""
+
+
+CallState: TypeAlias = Ringing | Active | Over
+"""The life of a call (protocol §2.4). It goes from the first by the second to the last, and never back."""
+S = TypeVar("S", bound=Ringing | Active | Over, covariant=True, default=CallState)
+
+
+class CallRecord(Struct, Generic[S], frozen=True):
+    """One call, from ringing until it is forgotten. The record is the call."""
+
+    room: RoomId
+    version: int
+    state: S
+    caller: DeviceAddress
+    asked: DeviceAddress
+    """The address as the caller gave it; its device may be ``*``."""
+    rung: tuple[DeviceAddress, ...]
+    """Every device that this call rings or rang, fixed when it was placed."""
+    placed_at: float
+    due: float | None = None
+    """When this record must be looked at again."""
+    extended: tuple[DeviceAddress, ...] = ()
+    """Those of its two parties that speak ``callnet.v2`` (§2.5), and are told more."""
     aliases: tuple[tuple[DeviceAddress, RoomId], ...] = ()
     """Room ids by which devices know the call, if that is not ``room``: of a device its last one (:meth:`room_for`)."""
 
@@ -189,9 +210,42 @@ class CallRecord(Struct, frozen=True, array_like=True):
         """Of two records of one call the one with the greater age is the later one.
 
         Within one store the version says so. A node that was cut off may have gone further in versions, but
-        a call goes from RINGING by ACTIVE to OVER and never back.
+        a call never goes back to an earlier state.
         """
-        return _LIFE[self.state], self.version
+        return self.state.stage, self.version
+
+    @property
+    def answer(self) -> Active | None:
+        """Its state since it was answered, if it was; of a call that is over, that before the end."""
+        state = self.state
+        if isinstance(state, Over):
+            state = state.was
+        return state if isinstance(state, Active) else None
+
+    @property
+    def end(self) -> Over | None:
+        """Its state, if it is over."""
+        return self.state if isinstance(self.state, Over) else None
+
+    @property
+    def callee(self) -> DeviceAddress | None:
+        """The device that accepted, if one did."""
+        answer = self.answer
+        return None if answer is None else answer.callee
+
+    @property
+    def left(self) -> tuple[DeviceAddress, ...]:
+        """Devices that others of their phones have taken it over from."""
+        answer = self.answer
+        return () if answer is None else answer.left
+
+    @property
+    def parties(self) -> tuple[DeviceAddress, ...]:
+        """Everyone who is in it just now: its caller, and whoever rings or has answered."""
+        state = self.state
+        if isinstance(state, Ringing):
+            return (self.caller, *state.devices)
+        return (self.caller, state.callee) if isinstance(state, Active) else ()
 
     def room_for(self, device: DeviceAddress) -> RoomId:
         """The room id by which a device knows the call.
@@ -202,9 +256,15 @@ class CallRecord(Struct, frozen=True, array_like=True):
         if not self.aliases:
             return self.room
         aliases = dict(self.aliases)
-        if device == self.caller and device not in aliases and self.callee is not None:
-            return aliases.get(self.callee, self.room)
+        callee = self.callee
+        if device == self.caller and device not in aliases and callee is not None:
+            return aliases.get(callee, self.room)
         return aliases.get(device, self.room)
+
+
+def is_over(call: CallRecord) -> TypeGuard[CallRecord[Over]]:
+    """Tell whether a call is over."""
+    return isinstance(call.state, Over)
 
 
 class Seat(Struct, frozen=True, array_like=True):
@@ -268,7 +328,9 @@ class Records(Struct, frozen=True):
 
     def may_call(self, phone: str, device: DeviceRecord, date: float) -> bool:
         """Tell whether the devices of a phone may call a device at a date, and see whether it is there."""
-        return phone == device.address.phone or self.policy_of(device).allows(phone, date)
+        if device.policy == ANYONE or phone == device.address.phone:
+            return True
+        return self.policy_of(device).allows(phone, date)
 
 
 class Notice(Struct, frozen=True, gc=False, array_like=True, tag=True):

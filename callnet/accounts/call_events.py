@@ -19,8 +19,8 @@ from twisted.internet.defer import Deferred, succeed
 from callnet.accounts.past_calls import sides
 from callnet.config import WebhookEvent
 from callnet.history_interfaces import IOutbox, OutboxEvent, PastCall
-from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import CallRecord, CallState
+from callnet.model import DeviceAddress, RoomId
+from callnet.records import CallRecord, Over, is_over
 
 NOTICED_MAX: Final = 10_000
 """So many calls that were placed or answered are kept until they are written down. The rest is told when they end."""
@@ -91,45 +91,47 @@ def events_of(call: CallRecord, told: Collection[WebhookEvent]) -> Iterator[Outb
         kind: WebhookEvent = event.__struct_config__.tag  # type: ignore[assignment]
         if kind in told:
             body = msgspec.json.encode(event)
-            unreached = _missed(call) if isinstance(event, CallMissed) and not event.rang else None
+            is_unreached = isinstance(event, CallMissed) and not event.rang
+            unreached = _missed(call) if is_unreached and is_over(call) else None
             yield OutboxEvent(event.id, kind, event.at, body, event.caller.phone, event.called.phone, unreached)
 
 
 def _events_of(call: CallRecord) -> Iterator[CallStarted | CallAnswered | CallEnded | CallMissed]:
     room, name = call.room, _derived(call.room, "call")
     caller, asked = _party(call.caller), _party(call.asked)
-    called = asked if call.callee is None else _party(call.callee)
+    answer = call.answer
+    called = asked if answer is None else _party(answer.callee)
     if call.rung:
         at = call.placed_at
         yield CallStarted(id=_derived(room, "call_started"), at=at, call=name, caller=caller, called=asked)
-    if call.answered_at is not None:
+    if answer is not None:
         yield CallAnswered(
             id=_derived(room, "call_answered"),
-            at=call.answered_at,
+            at=answer.since,
             call=name,
             caller=caller,
             called=called,
-            auto_answer=call.answered_by_itself,
+            auto_answer=answer.by_itself,
         )
-    if call.state is not CallState.OVER:
+    if not is_over(call):
         return
-    ended_at = call.placed_at if call.ended_at is None else call.ended_at
+    end = call.state
     if call.rung:
         yield CallEnded(
             id=_derived(room, "call_ended"),
-            at=ended_at,
+            at=end.at,
             call=name,
             caller=caller,
             called=called,
             started_at=call.placed_at,
-            answered_at=call.answered_at,
-            reason=(call.reason or Reason.INTERNAL).value,
+            answered_at=None if answer is None else answer.since,
+            reason=end.reason.value,
         )
     missed = _missed(call)
     if missed is not None:
         yield CallMissed(
             id=_derived(room, "call_missed"),
-            at=ended_at,
+            at=end.at,
             call=name,
             caller=caller,
             called=Party(missed.phone, missed.device_id),
@@ -138,7 +140,7 @@ def _events_of(call: CallRecord) -> Iterator[CallStarted | CallAnswered | CallEn
         )
 
 
-def _missed(call: CallRecord) -> PastCall | None:
+def _missed(call: CallRecord[Over]) -> PastCall | None:
     """A call as its called phone's history has it, if that has missed it."""
     called = sides(call)[1]
     return called if called.outcome == "missed" else None

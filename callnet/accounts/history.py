@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -16,7 +16,7 @@ from callnet.history_interfaces import IHistory
 from callnet.interfaces import IEndedCalls
 from callnet.logger import Logger
 from callnet.operations.rounds import Rounds
-from callnet.records import CallRecord
+from callnet.records import CallRecord, Over
 
 WRITE_EVERY: Final = 1.0
 """Seconds."""
@@ -25,6 +25,8 @@ AT_ONCE: Final = 500
 _FORGET_EVERY: Final = 3600.0
 """Seconds after which what is too old is removed."""
 _DAY: Final = 86400.0
+
+C = TypeVar("C", bound=CallRecord)
 
 log = Logger()
 
@@ -89,13 +91,11 @@ class Historian:
             await self._history.forget(self._now() - self._days * _DAY)
             self._forget_at = self._clock.seconds() + _FORGET_EVERY
 
-    def _write_histories(self, calls: Sequence[CallRecord]) -> Deferred[None]:
+    def _write_histories(self, calls: Sequence[CallRecord[Over]]) -> Deferred[None]:
         return self._history.write([side for call in calls for side in sides(call)])
 
 
-async def _written(
-    what: str, calls: Sequence[CallRecord], write: Callable[[Sequence[CallRecord]], Deferred[None]]
-) -> None:
+async def _written(what: str, calls: Sequence[C], write: Callable[[Sequence[C]], Deferred[None]]) -> None:
     """Write something down of calls.
 
     :raises Unavailable: not now.

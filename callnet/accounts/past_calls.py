@@ -13,7 +13,7 @@ from callnet.described import DEVICE_ID, PHONE, ROOM, one_of
 from callnet.errors import DataInvalid
 from callnet.history_interfaces import CallCursor, IHistory, PastCall
 from callnet.model import Reason, is_room_id
-from callnet.records import CallRecord
+from callnet.records import CallRecord, Over
 
 PAGE: Final = 50
 """Calls in an answer, unless another number is asked for."""
@@ -94,20 +94,20 @@ def row_of(call: PastCall) -> PastCallRow:
     )
 
 
-def sides(call: CallRecord) -> tuple[PastCall, PastCall]:
+def sides(call: CallRecord[Over]) -> tuple[PastCall, PastCall]:
     """A call that is over, as its caller's phone sees it, and the phone that was called.
 
     A ring that nobody answered was missed, and so was a call that found nobody free, or nobody there.
     """
-    ended_at = call.placed_at if call.ended_at is None else call.ended_at
-    reason, callee = call.reason or Reason.INTERNAL, call.callee
-    if callee is not None:
+    answer, callee, end = call.answer, call.callee, call.state
+    if answer is not None:
         went_out = came_in = "answered"
     else:
-        went_out = reason.value
-        came_in = "refused" if call.rung and reason in _DECLINED else "missed"
-    asked = callee or (call.ended_by if came_in == "refused" else None) or call.asked
-    common = call.answered_at, ended_at
+        went_out = end.reason.value
+        came_in = "refused" if call.rung and end.reason in _DECLINED else "missed"
+    asked = callee or (end.by if came_in == "refused" else None) or call.asked
+    common = None if answer is None else answer.since, end.at
+    by_itself = answer is not None and answer.by_itself
     return (
         PastCall(
             call.caller.phone,
@@ -118,7 +118,7 @@ def sides(call: CallRecord) -> tuple[PastCall, PastCall]:
             callee or call.asked,
             *common,
             went_out,
-            call.answered_by_itself,
+            by_itself,
         ),
         PastCall(
             asked.phone,
@@ -129,7 +129,7 @@ def sides(call: CallRecord) -> tuple[PastCall, PastCall]:
             call.caller,
             *common,
             came_in,
-            call.answered_by_itself,
+            by_itself,
             rang=bool(call.rung),
         ),
     )

@@ -26,8 +26,11 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from callnet.calls.draft import Draft, concerned, everyone, parties
+from callnet.calls.call import happen
+from callnet.calls.draft import Draft, concerned, everyone, over
+from callnet.calls.events import GraceOver
 from callnet.calls.merging import (
+    began_at,
     is_doubtful_end,
     later_call,
     later_device,
@@ -35,12 +38,11 @@ from callnet.calls.merging import (
     newest_rooms,
     who_makes_it_true,
 )
-from callnet.calls.moves import leave
 from callnet.calls.times import REMEMBERED
 from callnet.calls.unheard import let_it_be_missed, tell_what_it_missed, unaware
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import ANYONE, CallRecord, CallState, Changes, DeviceRecord, Policy, Records, SeatsRecord
+from callnet.records import ANYONE, Active, CallRecord, Changes, DeviceRecord, Policy, Records, SeatsRecord
 
 NOBODY: Final = ""
 """The node of a device that no node has spoken of yet."""
@@ -111,7 +113,7 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
     for call in adopted:
         let_it_be_missed(draft, call, node)
     for one in mine.calls:
-        if one.state is not CallState.OVER:  # of other calls not all who are in them by now were read
+        if one.end is None:  # of other calls not all who are in them by now were read
             _seat_in_call(draft, one.room)
     _announce_seats(draft, records, mine, node)
     return draft.finish()
@@ -119,7 +121,7 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
 
 def _ended_alike(one: CallRecord, other: CallRecord) -> bool:
     """Tell whether a call was over in both stories, so that nobody who has heard of that need hear of it again."""
-    return one.state is CallState.OVER and other.state is CallState.OVER and one.callee == other.callee
+    return one.end is not None and other.end is not None and one.callee == other.callee
 
 
 def _known_besides(records: Records, mine: Mine) -> Iterator[CallRecord]:
@@ -134,22 +136,16 @@ def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> Ca
     """The call as it is to be written, if it is to be."""
     stored = records.calls.get(mine.room)
     held = {device.address for device in known.devices}
-    is_told = mine.ended_by == mine.caller or any(_was_here_at_the_end(mine, one) for one in known.devices)
+    end = mine.end
+    is_told = end is not None and end.by == mine.caller
+    is_told = is_told or any(_was_here_at_the_end(mine, one) for one in known.devices)
     if stored is not None:
         return later_call(stored, mine, is_told)
-    if mine.state is CallState.OVER:
+    if end is not None:
         untold = is_doubtful_end(mine) and not is_told
-        is_remembered = mine.ended_at is not None and mine.ended_at + REMEMBERED > now
-        return replace(mine, untold=untold) if is_remembered else None
-    if records.complete and not held.issuperset(parties(mine)):
-        return replace(
-            mine,
-            version=mine.version + 1,
-            state=CallState.OVER,
-            ringing=(),
-            reason=Reason.CONNECTION_LOST,
-            ended_at=now,
-        )
+        return replace(mine, state=replace(end, untold=untold)) if end.at + REMEMBERED > now else None
+    if records.complete and not held.issuperset(mine.parties):
+        return replace(mine, version=mine.version + 1, state=over(mine.state, Reason.CONNECTION_LOST, now))
     return mine
 
 
@@ -157,7 +153,7 @@ def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
     """Tell whether a device makes the end of a call true, and was told of it here."""
     if device.address not in who_makes_it_true(call):
         return False
-    return device.lost_at is None or (call.ended_at is not None and device.lost_at > call.ended_at)
+    return device.lost_at is None or (call.end is not None and device.lost_at > call.end.at)
 
 
 def _end_contradictions(draft: Draft, calls: Collection[CallRecord], devices: Iterable[DeviceRecord]) -> None:
@@ -172,19 +168,19 @@ def _end_contradictions(draft: Draft, calls: Collection[CallRecord], devices: It
             placed[call.caller] = max(call.placed_at, placed.get(call.caller, -inf))
 
     def was_left(call: CallRecord) -> bool:
-        since = max(call.placed_at, call.answered_at or 0.0)
-        return call.state is CallState.ACTIVE and any(placed.get(one, -inf) > since for one in parties(call))
+        since = began_at(call)
+        return isinstance(call.state, Active) and any(placed.get(one, -inf) > since for one in call.parties)
 
     def rank(call: CallRecord) -> tuple[bool, float, RoomId]:
-        return call.state is CallState.ACTIVE and not was_left(call), call.placed_at, call.room
+        return isinstance(call.state, Active) and not was_left(call), call.placed_at, call.room
 
     busy: set[DeviceAddress] = set()
-    live = (call for call in calls if call.state is not CallState.OVER)
+    live = (call for call in calls if call.end is None)
     for call in sorted(live, key=rank, reverse=True):
-        if busy.isdisjoint(parties(call)) and not was_left(call):
-            busy.update(parties(call))
+        if busy.isdisjoint(call.parties) and not was_left(call):
+            busy.update(call.parties)
         else:
-            reason = Reason.REPLACED if call.state is CallState.ACTIVE else Reason.BUSY
+            reason = Reason.REPLACED if isinstance(call.state, Active) else Reason.BUSY
             draft.tell(draft.end(call, reason), *everyone(call))
 
 
@@ -194,10 +190,10 @@ def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:
     If it is over and none of them names it, the caller's own node does not know of it: the device was told that it
     failed as ``unavailable``, which changes nothing. Nor do all nodes come across such a call when they announce.
     """
-    if call.reason is Reason.UNAVAILABLE:
+    if call.end is not None and call.end.reason is Reason.UNAVAILABLE:
         return False
     is_named = any(device is not None and call.room in (device.room, device.previous) for device in callers)
-    return is_named or call.state is not CallState.OVER
+    return is_named or call.end is None
 
 
 def _end_if_left(draft: Draft, stored: DeviceRecord | None, device: DeviceRecord) -> None:
@@ -205,10 +201,8 @@ def _end_if_left(draft: Draft, stored: DeviceRecord | None, device: DeviceRecord
     if stored is not None and stored.generation > device.generation:
         return
     call = draft.call(newest_rooms(draft.call, stored, device)[0])
-    if call is None or device.address not in parties(call) or not _is_lost(draft, device):
-        return
-    if call.state is CallState.ACTIVE or call.caller == device.address:
-        leave(draft, call, device.address, Reason.CONNECTION_LOST, absent=True)
+    if call is not None and device.address in call.parties and _is_lost(draft, device):
+        happen(draft, call, GraceOver(device.address))
 
 
 def _is_lost(draft: Draft, device: DeviceRecord) -> bool:
@@ -251,7 +245,7 @@ def _announce_seats(draft: Draft, records: Records, mine: Mine, node: str) -> No
 def _seat_in_call(draft: Draft, room: RoomId) -> None:
     """Let the records of all who are in a call name it; who has none is waited for as if it had just gone."""
     call = draft.call(room)
-    for address in () if call is None else parties(call):
+    for address in () if call is None else call.parties:
         device = draft.device(address)
         if device is None:
             draft.adopt(DeviceRecord(address, 1, NOBODY, 0, False, None, draft.now, room, None, None))

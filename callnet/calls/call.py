@@ -1,52 +1,46 @@
-"""The rules of a call: (records, event, now) → (changes, reply). Pure.
+"""The machine of a call: what each event comes to in each state (protocol §2.3 to §2.5). Pure.
 
-Every line of protocol §2.3 and §2.4 is here (when: ``times``; in which words: ``telling``; the page's seats:
-``seats``) and nowhere else.
-
-========================================  =======================================  ===========================
-event                                     RINGING                                  ACTIVE
-========================================  =======================================  ===========================
-accept by a rung device                   ACTIVE; caller, other rung devices told  no effect
-refuse by a rung device                   OVER refused; the same                   no effect
-hang-up by the caller                     OVER cancelled; rung devices told        OVER hangup; other told
-hang-up by a rung device                  as refuse                                OVER hangup; other told
-ring time passes                          OVER no_answer; all told                 --
-caller gone longer than the grace         OVER cancelled; rung devices told        OVER connection_lost
-callee gone                               rings on; ``called`` when it is back     the same
-caller calls someone else                 OVER cancelled; rung devices told        OVER replaced; other told
-a callee calls someone else               leaves; the last one refuses (busy)      the same
-the call is too old                       --                                       OVER too_long; both told
-seats or unseated limit                   --                                       OVER abandoned; both told
-revoked                                   caller: cancelled, callee: refuses       OVER revoked; other told
-the operator ends it                      OVER shutting_down; all told             the same
-a device gave up                          caller: cancelled, callee: leaves        OVER connection_lost; both told
-no rung device can be told                rings again, then OVER unavailable       --
-========================================  =======================================  ===========================
-
-OVER answers every event with no change; what its sender is told is in :func:`late`.
+:data:`TABLE` has one transition for each state and event that go together; :data:`IGNORED` says why the others do not.
+A transition writes the next record into the draft and names who is to look at it: what these are told, in which words,
+is read off the record (``telling``), and so is when something happens by itself (``times``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import inf
+from collections.abc import Callable, Mapping
+from itertools import product
+from operator import attrgetter
+from types import NoneType
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from callnet.calls import events, extended_rules, seats, sleeping, unheard
-from callnet.calls.draft import Draft, parties
-from callnet.calls.extended_rules import note_absence, note_dialect
-from callnet.calls.merging import newest_two
-from callnet.calls.moves import accept, drop_out, leave, refuse
-from callnet.calls.place import Ringing, place, rang_in_vain, unreachable
-from callnet.calls.sleeping import NOWHERE
-from callnet.calls.telling import Missed, decided_at, ending_reason, is_owed_success, told_from
-from callnet.calls.times import REMEMBERED, unseated_at
-from callnet.config import CallSettings
+from callnet.calls import events, unheard
+from callnet.calls.draft import Draft, other_party
+from callnet.calls.telling import ending_reason
+from callnet.calls.times import SECOND_TAP, unseated_at
 from callnet.errors import Unavailable
-from callnet.model import DeviceAddress, Outcome, Reason, RoomId
-from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Known, Owed, Records
+from callnet.model import (
+    EVERY_DEVICE,
+    Accepted,
+    DeviceAddress,
+    Failed,
+    Outcome,
+    Reason,
+    RoomId,
+    Withdrawn,
+    alias_of,
+)
+from callnet.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
+
+
+class Rings(Struct, frozen=True):
+    """The reply to a call that rings: its outcome is to be waited for."""
+
+    room: RoomId
+    asleep: tuple[DeviceAddress, ...] = ()
+    """Those who are to be woken."""
 
 
 class TooLate(Struct, frozen=True):
@@ -63,324 +57,672 @@ class NoSuchCall(Struct, frozen=True):
     """The reply to who ends a call that nobody knows of, though perhaps only just now."""
 
 
-class Attached(Struct, frozen=True):
-    """The reply to a new connection: its generation, and what to send first (§2.4)."""
+class NotToBeHad(Struct, frozen=True):
+    """The reply to a device that wants a call which it cannot take over (§2.5)."""
 
-    generation: int
-    missed: Missed
-    present: CallRecord | None = None
-    """The call that it is in, for an extended client ..."""
-    of_phone: tuple[CallRecord, ...] = ()
-    """... and the active ones of the other devices of its phone."""
-    known: tuple[Known, ...] = ()
-    """The outcomes of its calls that it has shown to know."""
+    reason: Reason | None
+    """Why it is over; ``None``: it rings still, or is no call of its phone."""
 
 
-class Overtaken(Struct, frozen=True):
-    """The reply to a connection that could not be made known at once: a younger one has been, meanwhile."""
+Reply: TypeAlias = Rings | TooLate | NotYours | NoSuchCall | NotToBeHad | Outcome | None
 
 
-_AT_ONCE: Final = 0.1
-"""Seconds in which a connection is made known, if nothing is wrong: until then it is the youngest."""
+def happen(draft: Draft, call: CallRecord | None, event: events.CallEvent) -> Any:
+    """Let an event happen to a call; ``None``: no call is known in its room.
 
-_Late: TypeAlias = TooLate | NotYours | NoSuchCall
-Reply: TypeAlias = _Late | Attached | Overtaken | Ringing | Outcome | extended_rules.NotToBeHad | seats.SeatReply | None
-
-
-class Decision(Struct, frozen=True):
-    """What an event comes to: changes to commit, and what its sender is told once they are committed."""
-
-    changes: Changes
-    reply: Reply
-
-
-def decide(records: Records, event: events.Event, now: float, settings: CallSettings) -> Decision:
-    """Apply the rules to one event. ``records`` hold at least what the event's phones and rooms name.
-
-    :raises callnet.errors.Unavailable: ``records`` are not complete, and this cannot be decided without the rest.
+    :raises callnet.errors.Unavailable: the records are not complete, and this cannot be decided without the rest.
     """
-    draft = Draft(records, now, settings)
-    reply = _RULES[type(event)](draft, event)
-    return Decision(draft.finish(), reply)
+    transition = TABLE.get((NoneType if call is None else type(call.state), type(event)))
+    return None if transition is None else transition(draft, call, event)
 
 
-def late(call: CallRecord | None, device: DeviceAddress) -> TooLate | NotYours | None:
-    """What a frame is answered that names a call its sender is not in; ``None`` if the sender is in it."""
-    if call is None:
-        return TooLate(Reason.EXPIRED)
-    if device in parties(call):
+def in_room(draft: Draft, event: events.RoomEvent) -> Any:
+    """Let an event happen to the call of its room."""
+    call = draft.call(event.room)
+    transition = TABLE.get((NoneType if call is None else type(call.state), type(event)))
+    return None if transition is None else transition(draft, call, event)
+
+
+# A device places a call: steps 1 to 7 of §2.4. ``call``: the one that it is in itself
+
+
+def place(draft: Draft, event: events.Place) -> Outcome | Rings:
+    """Judge a call, in the order of §2.4; ``unavailable`` is judged where it is known that it makes a difference.
+
+    What its caller has said of other calls before comes first, though the store may not have heard of it.
+    """
+    for said in event.said:
+        if isinstance(said, events.Cancel):
+            cancel(draft, said)
+        elif (meant := draft.call(said.room)) is not None:
+            happen(draft, meant, said)
+    caller = draft.device(event.caller)
+    if caller is None:
+        return Failed(event.target, Reason.UNAVAILABLE)
+    if caller.generation > event.generation:
+        return Withdrawn()
+    if event.target == event.caller:
+        return Failed(event.target, Reason.SELF)
+    outcome: Outcome | Rings = happen(draft, draft.call_of(event.caller, caller), event)
+    return outcome
+
+
+def free_calls(draft: Draft, _: None, event: events.Place) -> Outcome | Rings:
+    """RINGING; the callee's devices are told, or the caller hears ``busy`` or ``offline``."""
+    if not draft.complete:
+        _require_known(draft, event.target)
+    rung = _free_devices(draft, event)
+    return Failed(event.target, rung) if isinstance(rung, Reason) else _ring(draft, rung, event)
+
+
+def ringing_calls(draft: Draft, call: CallRecord[Ringing], event: events.Place) -> Outcome | Rings:
+    """The same call again: no effect. A callee that calls its caller accepts. Else it leaves this call for another."""
+    if call.caller == event.caller:
+        if call.asked == event.target:
+            return Withdrawn()
+    elif event.target.covers(call.caller):
+        _accept(draft, call, event.caller, event.extended, by_calling=True)
+        return Accepted(call.room_for(event.caller), call.caller)
+    _go_on_to_another(draft, call, event)
+    return free_calls(draft, None, event)
+
+
+def active_calls(draft: Draft, call: CallRecord[Active], event: events.Place) -> Outcome | Rings:
+    """The other party again, within 2 s: no effect. Else OVER ``replaced``; the other is told, or rung when back."""
+    other = other_party(call, event.caller)
+    if draft.now - call.state.since <= SECOND_TAP and event.target.covers(other):
+        return Accepted(call.room_for(event.caller), other)
+    _go_on_to_another(draft, call, event)
+    rung = _free_devices(draft, event)
+    if isinstance(rung, Reason):
+        again = _call_again(draft, other, event) if rung is Reason.OFFLINE else None
+        return again or Failed(event.target, rung)
+    return _ring(draft, rung, event)
+
+
+def _go_on_to_another(draft: Draft, call: CallRecord, event: events.Place) -> None:
+    """Step 4: the caller leaves the call that it is in."""
+    if not draft.complete:
+        _require_known(draft, event.target)
+    happen(draft, call, events.CalledAnother(event.caller))
+    caller = draft.device(event.caller)
+    if caller is not None:
+        draft.put_device(caller, room=None)
+
+
+def _require_known(draft: Draft, target: DeviceAddress) -> None:
+    known = (device for device in draft.devices_of(target.phone) if target.covers(device.address))
+    if not any(device.connected or device.can_be_woken for device in known):
+        raise Unavailable("only other nodes know this phone")
+
+
+def _free_devices(draft: Draft, event: events.Place) -> list[DeviceRecord] | Reason:
+    """Steps 5 to 7: the devices to ring, which may sleep, or why there is none."""
+    target = event.target
+    if target.device_id != EVERY_DEVICE:
+        device = draft.device(target)
+        if device is None or not draft.records.may_call(event.caller.phone, device, event.date):
+            return Reason.OFFLINE
+        if draft.call_of(target, device) is not None:
+            return Reason.BUSY
+        return [device] if device.connected or device.can_be_woken else Reason.OFFLINE
+    others = (device for device in draft.devices_of(target.phone) if device.address != event.caller)
+    allowed = (device for device in others if draft.records.may_call(event.caller.phone, device, event.date))
+    there = [device for device in allowed if device.connected or device.can_be_woken]
+    free = [device for device in there if draft.call_of(device.address, device) is None]
+    return free or (Reason.BUSY if there else Reason.OFFLINE)
+
+
+def _call_again(draft: Draft, other: DeviceAddress, event: events.Place) -> Rings | None:
+    """Step 7, call again after a drop: the other party of the call just replaced is waited for in its grace."""
+    device = draft.device(other)
+    if device is None or device.lost_at is None or not event.target.covers(other):
         return None
-    if call.state is CallState.OVER or device in call.rung or device in call.left:
+    if not draft.records.may_call(event.caller.phone, device, event.date):
+        return None
+    grace_ends = device.lost_at + draft.settings.grace
+    return _ring(draft, [device], event, grace_ends) if grace_ends > draft.now else None
+
+
+def _ring(draft: Draft, rung: list[DeviceRecord], event: events.Place, awaited_until: float | None = None) -> Rings:
+    room, caller = event.room, draft.device(event.caller)
+    addresses = tuple(map(_address, rung))
+    # An alias that other nodes cannot look up would have a page there wait in a room made up by hand.
+    has_aliases = len(addresses) > 1 and not draft.alone
+    call = CallRecord(
+        room,
+        0,
+        Ringing(addresses, awaited_until),
+        event.caller,
+        event.target,
+        addresses,
+        draft.now,
+        extended=(event.caller,) if event.extended else (),
+        aliases=_aliases(addresses, event.secret) if has_aliases else (),
+    )
+    draft.tell(draft.put_call(call, call.state), *addresses)
+    draft.put_in(room, rung if caller is None else (caller, *rung))
+    asleep = () if all(map(_connected, rung)) else [one.address for one in rung if one.can_be_woken]
+    return Rings(room, tuple(asleep))
+
+
+def _aliases(rung: tuple[DeviceAddress, ...], secret: RoomId) -> tuple[tuple[DeviceAddress, RoomId], ...]:
+    return tuple((device, alias_of(secret, number)) for number, device in enumerate(rung))
+
+
+UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
+"""Why a call rings nobody that somebody wanted to make."""
+
+
+def unreached(
+    caller: DeviceAddress, asked: DeviceAddress, room: RoomId, reason: Reason, now: float
+) -> CallRecord[Over]:
+    """The record of a call that rang nobody, for the history alone."""
+    return CallRecord(room, 0, Over(Ringing(()), reason, now), caller, asked, (), now)
+
+
+# A device answers
+
+
+_address: Final = attrgetter("address")
+_connected: Final = attrgetter("connected")
+
+
+def late(call: CallRecord, device: DeviceAddress) -> TooLate | NotYours | None:
+    """The reply to a frame that names a call its sender is not in; ``None`` if the sender is in it."""
+    if device in call.parties:
+        return None
+    if isinstance(call.state, Over) or device in call.rung or device in call.left:
         return TooLate(ending_reason(call, device))
     return NotYours()
 
 
-def _known(draft: Draft, room: RoomId) -> CallRecord | None:
-    """The call of a room, or ``None`` if it has none for certain."""
-    call = draft.call(room)
-    if call is None and not draft.complete:
+def _not_yours(call: CallRecord, device: DeviceAddress) -> NotYours | None:
+    """The same for who wants a call to end: that it is over it need not be told."""
+    is_late = late(call, device)
+    return is_late if isinstance(is_late, NotYours) else None
+
+
+def unknown_accepted(draft: Draft, _: None, event: events.Accept) -> TooLate:
+    """No effect; the device is told that the call is over."""
+    _require_complete(draft)
+    return TooLate(Reason.EXPIRED)
+
+
+def unknown_named(draft: Draft, _: None, event: events.Refuse | events.GaveUp) -> None:
+    """No effect."""
+    _require_complete(draft)
+
+
+def _require_complete(draft: Draft) -> None:
+    if not draft.complete:
         raise Unavailable("only other nodes know this room")
-    return call
 
 
-def _answer(draft: Draft, event: events.Answer) -> Reply:
-    call = _known(draft, event.room)
-    is_late = late(call, event.device)
-    if is_late is not None or call is None:
-        return is_late if event.accepted or isinstance(is_late, NotYours) else None
-    if event.device in call.ringing:
-        if event.accepted:
-            accept(draft, call, event.device, by_itself=event.by_itself, extended=event.extended)
-        else:
-            refuse(draft, call, event.device)
+def ringing_accepted(draft: Draft, call: CallRecord[Ringing], event: events.Accept) -> TooLate | NotYours | None:
+    """ACTIVE; the caller and the other rung devices are told."""
+    if event.device not in call.state.devices:
+        return late(call, event.device)
+    _accept(draft, call, event.device, event.extended, by_itself=event.by_itself)
     return None
 
 
-def _late_answer(draft: Draft, event: events.LateAnswer) -> Reply:
+def _accept(
+    draft: Draft,
+    call: CallRecord[Ringing],
+    callee: DeviceAddress,
+    extended: bool,
+    by_calling: bool = False,
+    by_itself: bool = False,
+) -> None:
+    speak = (*call.extended, callee) if extended else call.extended
+    answered = draft.put_call(call, Active(callee, draft.now, by_calling, by_itself), extended=speak)
+    draft.tell(answered, call.caller, *_without(call.state.devices, callee))
+
+
+def answered_accepted(
+    draft: Draft,
+    call: CallRecord[Active | Over],
+    event: events.Accept,
+) -> TooLate | NotYours | None:
+    """No effect; who is not in the call is told that it is over."""
+    return late(call, event.device)
+
+
+def ringing_refused(draft: Draft, call: CallRecord[Ringing], event: events.Refuse) -> NotYours | None:
+    """OVER ``refused``; the caller and the other rung devices are told."""
+    if event.device not in call.state.devices:
+        return _not_yours(call, event.device)
+    _refuse(draft, call, event.device, Reason.REFUSED)
+    return None
+
+
+def _refuse(draft: Draft, call: CallRecord[Ringing], device: DeviceAddress, reason: Reason) -> None:
+    """Let a rung device refuse for all."""
+    draft.tell(draft.end(call, reason, device), call.caller, *_without(call.state.devices, device))
+
+
+def active_refused(draft: Draft, call: CallRecord[Active], event: events.Refuse) -> NotYours | None:
+    """No effect."""
+    return _not_yours(call, event.device)
+
+
+# Somebody leaves
+
+
+def unknown_hung_up(draft: Draft, _: None, event: events.HangUp) -> NoSuchCall:
+    """No effect; it is tried again for a while."""
+    _require_complete(draft)
+    return NoSuchCall()
+
+
+def ringing_hung_up(draft: Draft, call: CallRecord[Ringing], event: events.HangUp) -> NotYours | None:
+    """By the caller: OVER ``cancelled``; the rung devices are told. By a rung device: it refuses."""
+    if event.device not in call.parties:
+        return _not_yours(call, event.device)
+    _leave_ringing(draft, call, event.device)
+    return None
+
+
+def _leave_ringing(draft: Draft, call: CallRecord[Ringing], device: DeviceAddress) -> None:
+    if device == call.caller:
+        _cancel(draft, call, device)
+    else:
+        _refuse(draft, call, device, Reason.REFUSED)
+
+
+def _cancel(draft: Draft, call: CallRecord[Ringing], by: DeviceAddress | None) -> None:
+    """End it for its caller, which is named too, though nothing is said to it: it need wait no more."""
+    draft.tell(draft.end(call, Reason.CANCELLED, by), *call.state.devices, call.caller)
+
+
+def active_hung_up(draft: Draft, call: CallRecord[Active], event: events.HangUp) -> NotYours | None:
+    """OVER ``hangup``; the other party is told."""
+    if event.device != call.caller and event.device != call.state.callee:
+        return _not_yours(call, event.device)
+    _leave_active(draft, call, event.device, Reason.HANGUP, event.device)
+    return None
+
+
+def _leave_active(
+    draft: Draft, call: CallRecord[Active], device: DeviceAddress, reason: Reason, by: DeviceAddress | None = None
+) -> None:
+    draft.tell(draft.end(call, reason, by), other_party(call, device))
+
+
+def cancel(draft: Draft, event: events.Cancel) -> NoSuchCall | None:
+    """Let a device end its call to a phone, which is the one that it is in if it has placed that."""
     device = draft.device(event.device)
-    if device is not None and device.generation <= event.generation:
-        return _answer(draft, event)
-    if event.accepted:
-        unheard.tell_who_accepted(draft, event)
-    return None
-
-
-def _hang_up(draft: Draft, event: events.HangUp) -> Reply:
-    call = _known(draft, event.room)
-    if call is None:
-        return NoSuchCall()
-    is_late = late(call, event.device)
-    if is_late is not None:
-        return is_late if isinstance(is_late, NotYours) else None
-    leave(draft, call, event.device, Reason.HANGUP, by=event.device)
-    return None
-
-
-def _cancel(draft: Draft, event: events.Cancel) -> Reply:
-    device, call = draft.device(event.device), draft.call_of(event.device)
     if device is None or device.generation > event.generation:
         return None
-    if call is None:
-        return NoSuchCall() if _may_have_called_elsewhere(draft, device, event.phone) else None
-    if not _has_called(call, event.device, event.phone) or call.placed_at > event.sent_at:
+    reply: NoSuchCall | None = happen(draft, draft.call_of(event.device, device), event)
+    return reply
+
+
+def free_cancels(draft: Draft, _: None, event: events.Cancel) -> NoSuchCall | None:
+    """No effect; if it may have called on a node that was apart until a moment ago, it is tried again for a while."""
+    device = draft.device(event.device)
+    if device is None:
         return None
-    answered = call.state is CallState.ACTIVE
-    leave(draft, call, event.device, Reason.HANGUP)
-    if answered:
-        draft.tell(call, event.device)
-    return None
-
-
-def _has_called(call: CallRecord, device: DeviceAddress, phone: str) -> bool:
-    """Tell whether ``call`` is what ``device`` takes for its call to ``phone``."""
-    if device == call.caller:
-        return call.asked.phone == phone
-    return call.answered_by_calling and device == call.callee and call.caller.phone == phone
-
-
-def _may_have_called_elsewhere(draft: Draft, device: DeviceRecord, phone: str) -> bool:
-    """Tell whether a device that is in no call may have placed one on a node that was apart until a moment ago."""
     newest = draft.call(device.room)
-    is_meant = newest is not None and newest.caller == device.address and newest.asked.phone == phone
-    return not is_meant and draft.now - device.generation / 1000 <= draft.settings.grace
+    is_meant = newest is not None and newest.caller == event.device and newest.asked.phone == event.phone
+    is_new = draft.now - device.generation / 1000 <= draft.settings.grace
+    return NoSuchCall() if is_new and not is_meant else None
 
 
-def _place(draft: Draft, event: events.Place) -> Outcome | Ringing:
-    """Judge a call by somebody who has left other calls first, though the store may not have heard of that."""
-    for said in event.said:
-        if isinstance(said, events.Cancel):
-            _cancel(draft, said)
-        elif draft.call(said.room) is not None:
-            _RULES[type(said)](draft, said)
-    return place(draft, event)
+def ringing_cancelled(draft: Draft, call: CallRecord[Ringing], event: events.Cancel) -> None:
+    """By the caller: OVER ``cancelled``; the rung devices are told."""
+    is_meant = event.device == call.caller and call.asked.phone == event.phone
+    if is_meant and call.placed_at <= event.sent_at:
+        _cancel(draft, call, event.device)
 
 
-def _gave_up(draft: Draft, event: events.GaveUp) -> None:
-    call = _known(draft, event.room)
-    if call is None or event.device not in parties(call):
-        return
-    if call.state is CallState.ACTIVE:
-        draft.tell(draft.end(call, Reason.CONNECTION_LOST), *parties(call))
-    elif event.device == call.caller:
-        leave(draft, call, event.device, Reason.CANCELLED)
+def active_cancelled(draft: Draft, call: CallRecord[Active], event: events.Cancel) -> None:
+    """By who has called the other: OVER ``hangup``; both are told."""
+    if event.device == call.caller:
+        is_meant = call.asked.phone == event.phone
     else:
-        drop_out(draft, call, event.device, knows=False)
+        is_meant = call.state.by_calling and call.caller.phone == event.phone
+    if is_meant and call.placed_at <= event.sent_at:
+        draft.tell(draft.end(call, Reason.HANGUP), other_party(call, event.device), event.device)
 
 
-def _connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
-    old = draft.device(event.device)
-    is_late = draft.now - event.opened_at > _AT_ONCE
-    if old is not None and old.connected and is_late and old.generation > max(event.opened_at * 1000, event.tried):
-        return Overtaken()
-    if old is None and not draft.complete:
-        old = _come_from_elsewhere(draft, event)
-    policy = event.policy.in_record_of(event.device.device_id)
-    draft.keep_policy(event.device.phone, event.policy)
-    if old is None:
-        generation = draft.next_generation(0, event.opened_at)
-        draft.put_device(
-            DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None, policy)
-        )
-        return _attached(draft, event, generation, Missed(None, None))
-    known = draft.resolve(event.known) if event.known is not None else () if old.connected else old.known
-    draft.rely_on(old.room, old.previous)
-    generation = draft.next_generation(old.generation, event.opened_at)
-    there = {"node": event.node, "connected": True, "unheard": None, "lost_at": None, "known": ()}
-    new = draft.put_device(old, generation=generation, policy=policy, **there)
-    if old.connected or old.node not in (event.node, NOWHERE):
-        draft.displace(old, new)  # a node must know, too, that a device is not gone that left it
-    accepted = draft.call(event.owed)
-    owed = old.owed if accepted is None else Owed(accepted.room, 0.0, inf)
-    missed = _missed(draft, old, known, owed)
-    call = draft.call_of(event.device)
-    if call is not None and call.awaited_until is not None and event.device in call.ringing:
-        draft.put_call(call, awaited_until=None)
-    note_dialect(draft, event.device, event.extended)
-    note_absence(draft, event.device, False)
-    return _attached(draft, event, new.generation, missed, (*known, *missed.overtaken))
+def ringing_gave_up(draft: Draft, call: CallRecord[Ringing], event: events.GaveUp) -> None:
+    """The caller: OVER ``cancelled``. A rung device leaves; the last one is ``busy``."""
+    if event.device == call.caller:
+        _cancel(draft, call, event.device)
+    elif event.device in call.state.devices and not _rings_on_without(draft, call, event.device):
+        draft.tell(draft.end(call, Reason.BUSY), call.caller, event.device)
 
 
-def _attached(
-    draft: Draft, event: events.Connected, generation: int, missed: Missed, known: tuple[Known, ...] = ()
-) -> Attached:
-    if not event.extended:
-        return Attached(generation, missed, known=known)
-    device = event.device
-    others = [draft.call_of(record.address) for record in draft.devices_of(device.phone) if record.address != device]
-    of_phone = [call for call in others if call is not None and call.state is CallState.ACTIVE]
-    return Attached(generation, missed, draft.call_of(device), tuple(of_phone), known)
+def active_gave_up(draft: Draft, call: CallRecord[Active], event: events.GaveUp) -> None:
+    """OVER ``connection_lost``; both are told."""
+    if event.device in call.parties:
+        draft.tell(draft.end(call, Reason.CONNECTION_LOST), *call.parties)
 
 
-def _come_from_elsewhere(draft: Draft, event: events.Connected) -> DeviceRecord | None:
-    """A device that only other nodes knew of, but for the calls that it was in with somebody here."""
-    rooms = newest_two(draft.call, event.device, draft.rooms_with(event.device))
-    if rooms[0] is None:
+def ringing_called_another(draft: Draft, call: CallRecord[Ringing], event: events.CalledAnother) -> None:
+    """The caller: OVER ``cancelled``; the rung devices are told. A rung device leaves; the last one is ``busy``."""
+    if event.device == call.caller:
+        _cancel(draft, call, event.device)
+    elif not _rings_on_without(draft, call, event.device):
+        _refuse(draft, call, event.device, Reason.BUSY)
+
+
+def active_called_another(draft: Draft, call: CallRecord[Active], event: events.CalledAnother) -> None:
+    """OVER ``replaced``; the other party is told."""
+    _leave_active(draft, call, event.device, Reason.REPLACED)
+
+
+def ringing_lost_token(draft: Draft, call: CallRecord[Ringing], event: events.LostToken) -> None:
+    """The caller: OVER ``cancelled``; the rung devices are told. A rung device refuses."""
+    _leave_ringing(draft, call, event.device)
+
+
+def active_lost_token(draft: Draft, call: CallRecord[Active], event: events.LostToken) -> None:
+    """OVER ``revoked``; the other party is told."""
+    _leave_active(draft, call, event.device, Reason.REVOKED)
+
+
+def ringing_grace_over(draft: Draft, call: CallRecord[Ringing], event: events.GraceOver) -> None:
+    """The caller: OVER ``cancelled``; the rung devices are told. A rung device rings on until it is back."""
+    if event.device == call.caller:
+        _cancel(draft, call, None)
+
+
+def active_grace_over(draft: Draft, call: CallRecord[Active], event: events.GraceOver) -> None:
+    """OVER ``connection_lost``; the other party is told."""
+    _leave_active(draft, call, event.device, Reason.CONNECTION_LOST)
+
+
+def live_stopped(draft: Draft, call: CallRecord[Ringing | Active], event: events.Stopped) -> None:
+    """OVER ``shutting_down``; all are told."""
+    draft.tell(draft.end(call, Reason.SHUTTING_DOWN), *call.parties)
+
+
+def active_meeting_over(draft: Draft, call: CallRecord[Active], event: events.MeetingOver) -> None:
+    """OVER ``hangup`` or ``abandoned``; both are told."""
+    draft.tell(draft.end(call, event.reason), *call.parties)
+
+
+# Time passes
+
+
+def ringing_due(draft: Draft, call: CallRecord[Ringing], event: events.CallDue) -> None:
+    """OVER ``no_answer``, or ``offline`` if the callee was waited for and is not back; all are told."""
+    if call.due is None or call.due > draft.now:
+        return
+    awaited_until = call.state.awaited_until
+    if call.placed_at + draft.settings.ring_time <= draft.now:
+        _tell_all(draft, call, Reason.NO_ANSWER)
+    elif awaited_until is not None and awaited_until <= draft.now:
+        _tell_all(draft, call, Reason.OFFLINE)
+    else:
+        draft.put_call(call, call.state)  # the ring time was raised while it rang
+
+
+def _tell_all(draft: Draft, call: CallRecord[Ringing], reason: Reason) -> None:
+    draft.tell(draft.end(call, reason), *call.parties)
+
+
+def active_due(draft: Draft, call: CallRecord[Active], event: events.CallDue) -> None:
+    """OVER ``too_long``, or ``abandoned`` if nobody came to its room; both are told."""
+    if call.due is None or call.due > draft.now:
+        return
+    unseated = unseated_at(call.state, draft.seats(call.room), draft.settings)
+    if call.state.since + draft.settings.longest <= draft.now:
+        draft.tell(draft.end(call, Reason.TOO_LONG), *call.parties)
+    elif unseated is not None and unseated <= draft.now:
+        draft.tell(draft.end(call, Reason.ABANDONED), *call.parties)
+    else:
+        draft.put_call(call, call.state)
+
+
+# A device cannot be reached, or is back
+
+
+def ringing_in_vain(draft: Draft, call: CallRecord[Ringing], event: events.RangInVain) -> None:
+    """Its devices are told once more."""
+    if call.version == event.version:
+        draft.tell(draft.put_call(call, call.state), *call.state.devices)
+
+
+def ringing_unreachable(draft: Draft, call: CallRecord[Ringing], event: events.Unreachable) -> None:
+    """OVER ``unavailable``; all are told."""
+    if call.version == event.version:
+        _tell_all(draft, call, Reason.UNAVAILABLE)
+
+
+def ringing_not_woken(draft: Draft, call: CallRecord[Ringing], event: events.NotWoken) -> None:
+    """It rings others on; if there are none, OVER ``offline``; the caller is told."""
+    device = draft.device(event.device)
+    if event.device not in call.state.devices or (device is not None and device.connected):
+        return
+    if not _rings_on_without(draft, call, event.device):
+        draft.tell(draft.end(call, Reason.OFFLINE), call.caller)
+
+
+def _rings_on_without(draft: Draft, call: CallRecord[Ringing], device: DeviceAddress) -> bool:
+    """Let a rung device stop ringing if others ring on; if not, nothing has changed, and who asks ends the call."""
+    others = _without(call.state.devices, device)
+    if others:
+        draft.put_call(call, replace(call.state, devices=others))
+    return bool(others)
+
+
+def active_lost_device(draft: Draft, call: CallRecord[Active], event: events.LostDevice) -> None:
+    """The other party is told, if it is extended."""
+    state, other = call.state, other_party(call, event.device)
+    if event.device not in state.absent and other in call.extended:
+        draft.tell(draft.put_call(call, replace(state, absent=(*state.absent, event.device))), other)
+
+
+def ringing_device_back(draft: Draft, call: CallRecord[Ringing], event: events.DeviceBack) -> None:
+    """A rung device is waited for no more: it is told that it rings."""
+    if event.device == call.caller:
+        _note_dialect(draft, call, event)
+    elif call.state.awaited_until is not None:
+        draft.put_call(call, replace(call.state, awaited_until=None))
+
+
+def active_device_back(draft: Draft, call: CallRecord[Active], event: events.DeviceBack) -> None:
+    """The other party is told, if it knows of the loss."""
+    call = _note_dialect(draft, call, event)
+    if event.device in call.state.absent:
+        state = replace(call.state, absent=_without(call.state.absent, event.device))
+        draft.tell(draft.put_call(call, state), other_party(call, event.device))
+
+
+def _note_dialect(draft: Draft, call: CallRecord[S], event: events.DeviceBack) -> CallRecord[S]:
+    """Take note of the dialect that a party speaks on its new connection."""
+    if (event.device in call.extended) == event.extended:
+        return call
+    others = _without(call.extended, event.device)
+    return draft.put_call(call, call.state, extended=(*others, event.device) if event.extended else others)
+
+
+# Extended devices (§2.5)
+
+
+def ringing_announced(draft: Draft, call: CallRecord[Ringing], event: events.Announced) -> None:
+    """The caller is told that a device rings, if it is extended."""
+    state = call.state
+    if event.device in state.devices and call.caller in call.extended and not state.announced:
+        draft.tell(draft.put_call(call, replace(state, announced=True)), call.caller)
+
+
+def active_signalled(draft: Draft, call: CallRecord[Active], event: events.Signalled) -> None:
+    """Nobody is expected on the call's page any more."""
+    if not call.state.signalled and event.device in call.parties:
+        draft.put_call(call, replace(call.state, signalled=True))
+
+
+def pull(draft: Draft, event: events.Pulled) -> Accepted | NotToBeHad | None:
+    """Let a device take the place of another one of its phone, if this is its newest connection."""
+    device = draft.device(event.device)
+    if device is None or device.generation > event.generation:
         return None
-    return DeviceRecord(event.device, 0, event.node, 0, False, None, draft.now, *rooms, None)
+    reply: Accepted | NotToBeHad = happen(draft, draft.call(event.room), event)
+    return reply
 
 
-def _missed(draft: Draft, device: DeviceRecord, known: tuple[Known, ...], owed: Owed | None) -> Missed:
-    """The newest ending, if the device may have missed it, and its present call if it must be told of it (§2.4)."""
-    address, present = device.address, draft.call_of(device.address)
-    if present is not None and present.state is CallState.ACTIVE:
-        return Missed(None, present if _may_not_know_answer(draft, present, address, known) else None)
-    rooms = dict.fromkeys((device.previous, device.room, None if owed is None else owed.room))
-    calls = list(filter(None, map(draft.call, rooms)))
-    placed = max((call for call in calls if call.caller == address), key=lambda call: call.placed_at, default=None)
-    endings = []
-    for call in calls:
-        moment, is_owed = decided_at(call, address), owed is not None and call.room == owed.room
-        if moment is not None and owed is not None and is_owed:
-            moment = max(moment, owed.since)
-        elif moment is not None and moment <= draft.now - REMEMBERED:
-            moment = None
-        if moment is not None and (placed is None or call is placed or moment > placed.placed_at):
-            endings.append((moment, is_owed, call))  # else it has gone on to another call since
-    if not endings:
-        return Missed(None, present)
-    *older, (_, is_owed, newest) = sorted(endings, key=lambda ending: ending[:2])
-    if Known(newest.room, True) in known and not is_owed:
-        return Missed(None, present)
-    return Missed(newest, present, is_owed, tuple(Known(call.room, True) for *_, call in older))
+def unknown_pulled(draft: Draft, _: None, event: events.Pulled) -> NotToBeHad:
+    """No effect; the device is told that the call is over."""
+    return NotToBeHad(Reason.EXPIRED)
 
 
-def _may_not_know_answer(draft: Draft, call: CallRecord, device: DeviceAddress, known: tuple[Known, ...]) -> bool:
-    """Tell whether a party of an active call is to be told so, since it may have missed it."""
-    answered = told_from(call, device)
-    is_new = answered is not None and answered > draft.now - REMEMBERED
-    return is_new and is_owed_success(call, device) and call.room not in (one.room for one in known)
+def ringing_pulled(draft: Draft, call: CallRecord[Ringing], event: events.Pulled) -> NotToBeHad:
+    """No effect; the device is told that it cannot have this."""
+    return NotToBeHad(None)
 
 
-def _disconnected(draft: Draft, event: events.Disconnected) -> None:
-    device = draft.device(event.device)
-    if device is not None and device.connected and device.generation == event.generation:
-        known = tuple(one for one in draft.resolve(event.known) if one.room in (device.room, device.previous))
-        gone = draft.put_device(device, connected=False, lost_at=min(event.at, draft.now), known=known)
-        answered = draft.call(event.owed)
-        if answered is not None:
-            unheard.owe(draft, gone, answered.room)
-        note_absence(draft, event.device, True)
+def over_pulled(draft: Draft, call: CallRecord[Over], event: events.Pulled) -> NotToBeHad:
+    """No effect; the device is told that the call is over."""
+    is_of_phone = event.device.phone in (call.caller.phone, (call.callee or call.asked).phone)
+    return NotToBeHad(ending_reason(call, event.device) if is_of_phone else None)
 
 
-def _device_due(draft: Draft, event: events.DeviceDue) -> None:
-    device = draft.device(event.device)
-    if device is None or device.due is None or device.due > draft.now:
-        return
-    if device.lost_at is not None and device.lost_at + draft.settings.grace > draft.now:
-        draft.put_device(device)  # its node is dead, and nobody has written down yet that it is gone
-        note_absence(draft, event.device, True)
-        return
-    call = draft.call_of(event.device)
-    if call is not None and (call.state is CallState.ACTIVE or call.caller == event.device):
-        leave(draft, call, event.device, Reason.CONNECTION_LOST, absent=True)
-    if call is not None or draft.call(device.room) or draft.call(device.previous):
-        draft.put_device(device)
-    elif device.can_be_woken:
-        sleeping.fall_asleep(draft, device)
-    else:
-        draft.forget(device)
+def active_pulled(draft: Draft, call: CallRecord[Active], event: events.Pulled) -> Accepted | NotToBeHad:
+    """Another device of its phone is replaced, and told; and so is the other party, if it is extended."""
+    device, comes = draft.device(event.device), event.device
+    if comes in call.parties:
+        return Accepted(call.room_for(comes), other_party(call, comes))
+    leaves = next((party for party in call.parties if party.phone == comes.phone), None)
+    if leaves is None or device is None:
+        return NotToBeHad(None)
+    own = draft.call_of(comes, device)
+    if own is not None:
+        happen(draft, own, events.CalledAnother(comes))
+    moved = _replace(draft, call, leaves, comes, event.alias)
+    draft.put_in(call.room, (device,))
+    other = other_party(moved, comes)
+    draft.tell(moved, leaves)
+    if other in moved.extended:
+        draft.tell(moved, other)
+    return Accepted(event.alias, other)
 
 
-def _call_due(draft: Draft, event: events.CallDue) -> None:
-    call = draft.call(event.room)
-    if call is None or call.due is None or call.due > draft.now:
-        return
-    if call.state is CallState.RINGING:
-        if call.placed_at + draft.settings.ring_time <= draft.now:
-            draft.tell(draft.end(call, Reason.NO_ANSWER), call.caller, *call.ringing)
-        elif call.awaited_until is not None and call.awaited_until <= draft.now:
-            draft.tell(draft.end(call, Reason.OFFLINE), call.caller, *call.ringing)
-        else:
-            draft.put_call(call)  # the ring time was raised while it rang
-    elif call.state is CallState.ACTIVE and call.answered_at is not None:
-        unseated = unseated_at(call, draft.seats(call.room), draft.settings)
-        if call.answered_at + draft.settings.longest <= draft.now:
-            draft.tell(draft.end(call, Reason.TOO_LONG), *parties(call))
-        elif unseated is not None and unseated <= draft.now:
-            draft.tell(draft.end(call, Reason.ABANDONED), *parties(call))
-        else:
-            draft.put_call(call)
+def _replace(
+    draft: Draft, call: CallRecord[Active], leaves: DeviceAddress, comes: DeviceAddress, alias: RoomId
+) -> CallRecord[Active]:
+    """Put one device in the place of another. It knows the call by ``alias``, which the one that leaves does not."""
+    caller, state = call.caller, call.state
+    is_caller = leaves == caller
+    known = dict(call.aliases)
+    common = [(party, call.room_for(party)) for party in (caller, state.callee) if party not in known]
+    # The first alias of a device is kept, it may be the one that both parties had; of its later ones the newest is.
+    superseded = [(device, room) for device, room in call.aliases if device == comes][1:]
+    older = [pair for pair in call.aliases if pair not in superseded]
+    moved = replace(
+        state,
+        callee=state.callee if is_caller else comes,
+        absent=_without(state.absent, leaves),
+        left=(*_without(state.left, comes), leaves),
+        moved_at=draft.now,
+        known_as=state.known_as or (caller, state.callee),
+    )
+    return draft.put_call(
+        call,
+        moved,
+        caller=comes if is_caller else caller,
+        extended=(*_without(call.extended, leaves), comes),
+        aliases=(*older, *common, (comes, alias)),
+    )
 
 
-def _revoked(draft: Draft, event: events.Revoked) -> None:
-    for device in draft.devices_of(event.device.phone):
-        is_meant = not device.connected if event.generation is None else device.generation == event.generation
-        call = draft.call_of(device.address)
-        if is_meant and call is not None and event.device.covers(device.address):
-            leave(draft, call, device.address, Reason.REVOKED)
+def _without(devices: tuple[DeviceAddress, ...], device: DeviceAddress) -> tuple[DeviceAddress, ...]:
+    return () if devices == (device,) else tuple([other for other in devices if other != device])
 
 
-def _stopped(draft: Draft, event: events.Stopped) -> None:
-    call = draft.call(event.room)
-    if call is not None and call.state is not CallState.OVER:
-        draft.tell(draft.end(call, Reason.SHUTTING_DOWN), *parties(call))
-
-
-_RULES: Final[dict[type, Callable[[Draft, Any], Reply]]] = {
-    events.Place: _place,
-    events.Answer: _answer,
-    events.LateAnswer: _late_answer,
-    events.HangUp: _hang_up,
-    events.Cancel: _cancel,
-    events.Connected: _connected,
-    events.ExtendedConnected: _connected,
-    events.Disconnected: _disconnected,
-    events.GaveUp: _gave_up,
-    events.AcceptedInVain: unheard.accepted_in_vain,
-    events.RangInVain: rang_in_vain,
-    events.Unreachable: unreachable,
-    events.Sleeps: sleeping.sleep,
-    events.NotWoken: sleeping.not_woken,
-    events.PolicyChanged: sleeping.change_policy,
-    events.Revoked: _revoked,
-    events.Announced: extended_rules.announce,
-    events.Pulled: extended_rules.pull,
-    events.Signalled: extended_rules.signal,
-    events.Stopped: _stopped,
-    events.DeviceDue: _device_due,
-    events.CallDue: _call_due,
-    events.SeatsDue: seats.due,
-    events.SeatTaken: seats.take,
-    events.SeatEmptied: seats.empty,
-    events.PageHungUp: seats.hang_up,
+TABLE: Final[Mapping[tuple[type, type], Callable[[Draft, Any, Any], Any]]] = {
+    (NoneType, events.Place): free_calls,
+    (Ringing, events.Place): ringing_calls,
+    (Active, events.Place): active_calls,
+    (NoneType, events.Accept): unknown_accepted,
+    (Ringing, events.Accept): ringing_accepted,
+    (Active, events.Accept): answered_accepted,
+    (Over, events.Accept): answered_accepted,
+    (NoneType, events.Refuse): unknown_named,
+    (Ringing, events.Refuse): ringing_refused,
+    (Active, events.Refuse): active_refused,
+    (NoneType, events.HangUp): unknown_hung_up,
+    (Ringing, events.HangUp): ringing_hung_up,
+    (Active, events.HangUp): active_hung_up,
+    (NoneType, events.Cancel): free_cancels,
+    (Ringing, events.Cancel): ringing_cancelled,
+    (Active, events.Cancel): active_cancelled,
+    (Ringing, events.CalledAnother): ringing_called_another,
+    (Active, events.CalledAnother): active_called_another,
+    (Ringing, events.LostToken): ringing_lost_token,
+    (Active, events.LostToken): active_lost_token,
+    (Active, events.LostDevice): active_lost_device,
+    (Ringing, events.DeviceBack): ringing_device_back,
+    (Active, events.DeviceBack): active_device_back,
+    (Ringing, events.GraceOver): ringing_grace_over,
+    (Active, events.GraceOver): active_grace_over,
+    (Ringing, events.CallDue): ringing_due,
+    (Active, events.CallDue): active_due,
+    (Active, events.MeetingOver): active_meeting_over,
+    (Ringing, events.Stopped): live_stopped,
+    (Active, events.Stopped): live_stopped,
+    (NoneType, events.GaveUp): unknown_named,
+    (Ringing, events.GaveUp): ringing_gave_up,
+    (Active, events.GaveUp): active_gave_up,
+    (Active, events.AcceptedInVain): unheard.tell_who_accepted,
+    (Over, events.AcceptedInVain): unheard.tell_who_accepted,
+    (Ringing, events.RangInVain): ringing_in_vain,
+    (Ringing, events.Unreachable): ringing_unreachable,
+    (Ringing, events.NotWoken): ringing_not_woken,
+    (Ringing, events.Announced): ringing_announced,
+    (Active, events.Signalled): active_signalled,
+    (NoneType, events.Pulled): unknown_pulled,
+    (Ringing, events.Pulled): ringing_pulled,
+    (Active, events.Pulled): active_pulled,
+    (Over, events.Pulled): over_pulled,
 }
+"""The transition of each state, ``None`` if no call is known, and event."""
+
+_OF_THE_LIVING: Final = (events.Place, events.Cancel, events.CalledAnother, events.LostToken, events.LostDevice)
+
+IGNORED: Final[Mapping[tuple[type, type], str]] = {
+    **dict.fromkeys(product([Over], [events.Refuse, events.HangUp, events.GaveUp]), "It is over for its sender too."),
+    **dict.fromkeys(
+        product([Over], [*_OF_THE_LIVING, events.DeviceBack, events.GraceOver, events.MeetingOver]),
+        "Nobody is in a call that is over.",
+    ),
+    (Over, events.CallDue): "The store forgets it.",
+    **dict.fromkeys(
+        product([Over], [events.Stopped, events.RangInVain, events.Unreachable, events.NotWoken, events.Announced]),
+        "It ended in the meantime.",
+    ),
+    (Over, events.Signalled): "It ended in the meantime.",
+    **dict.fromkeys(
+        product(
+            [NoneType],
+            [
+                *_OF_THE_LIVING[2:],
+                events.DeviceBack,
+                events.GraceOver,
+                events.MeetingOver,
+                events.CallDue,
+                events.Stopped,
+                events.AcceptedInVain,
+                events.RangInVain,
+                events.Unreachable,
+                events.NotWoken,
+                events.Announced,
+                events.Signalled,
+            ],
+        ),
+        "It was forgotten in the meantime.",
+    ),
+    **dict.fromkeys(
+        product([Active], [events.RangInVain, events.Unreachable, events.NotWoken, events.Announced]),
+        "It was answered in the meantime.",
+    ),
+    (Ringing, events.LostDevice): "A device that rings is waited for.",
+    (Ringing, events.MeetingOver): "The pages of a call that rings do not meet.",
+    (Ringing, events.Signalled): "It has not been answered.",
+    (Ringing, events.AcceptedInVain): "Nobody else has answered it.",
+}
+"""Why a state and an event do not go together: nothing changes, and nothing is said."""

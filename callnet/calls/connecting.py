@@ -7,9 +7,10 @@ from typing import Final, cast
 from twisted.internet.interfaces import IReactorTime
 
 from callnet.calls import events
-from callnet.calls.call import Attached, Decision, Overtaken
 from callnet.calls.decisions import Decisions, InDoubt
+from callnet.calls.registration import Attached, Overtaken
 from callnet.calls.retries import Retries
+from callnet.calls.rules import Decision
 from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, RoomId

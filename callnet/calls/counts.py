@@ -13,7 +13,7 @@ from callnet.calls.page_messages import MediaPath, MediaSetup
 from callnet.logger import Logger, threshold
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, log_name
 from callnet.operations.histogram import Histogram
-from callnet.records import CallRecord, CallState
+from callnet.records import Active, CallRecord, Over, Ringing
 
 _PEOPLE: Final = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0)
 """Bounds for what people take seconds for."""
@@ -83,28 +83,27 @@ class CallCounts:
         if threshold.has_details:
             for call in calls:
                 log.debug(
-                    "call {call}: {state} {reason}", call=log_name(call.room), state=call.state, reason=call.reason
+                    "call {call}: {state} {reason}",
+                    call=log_name(call.room),
+                    state=call.state.word,
+                    reason=None if call.end is None else call.end.reason,
                 )
         for call in calls:
-            if call.state is CallState.OVER:
-                if call.reason is not None:
-                    self.ended[call.reason] += 1
-                    self._remember_ended(call, call.reason)
+            state = call.state
+            if isinstance(state, Over):
+                self.ended[state.reason] += 1
+                if state.reason not in _MEANT:
+                    self.recent.append(FailedCall(state.at, call.caller, call.asked, state.reason, call.room))
                 continue
-            if call.state is CallState.RINGING and call.version == 1:
+            if isinstance(state, Ringing) and call.version == 1:
                 self.placed += 1
-            elif call.state is CallState.ACTIVE and isinstance(event, (events.Answer, events.Place)):
+            elif isinstance(state, Active) and isinstance(event, (events.Accept, events.LateAnswer, events.Place)):
                 self.answered += 1
-                self.answered_after.count(max(0.0, (call.answered_at or call.placed_at) - call.placed_at))
+                self.answered_after.count(max(0.0, state.since - call.placed_at))
             else:
                 continue
             if self.on_progress is not None:
                 self.on_progress(call)
-
-    def _remember_ended(self, call: CallRecord, reason: Reason) -> None:
-        if reason not in _MEANT:
-            ended_at = call.placed_at if call.ended_at is None else call.ended_at
-            self.recent.append(FailedCall(ended_at, call.caller, call.asked, reason, call.room))
 
     def told(self, outcome: Outcome) -> None:
         """Count what a caller is told."""

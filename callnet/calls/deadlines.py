@@ -76,8 +76,9 @@ class Deadlines:
     async def _act_on(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
         decision = await self._decisions.settled(_due_event(record))
         for call in decision.changes.calls:
-            if call.reason is not None:
-                log.info("call {call} ended by itself: {reason}", call=log_name(call.room), reason=call.reason.value)
+            if call.end is not None:
+                reason = call.end.reason.value
+                log.info("call {call} ended by itself: {reason}", call=log_name(call.room), reason=reason)
 
 
 def _due_event(record: DeviceRecord | CallRecord | SeatsRecord) -> events.Event:

@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from callnet.calls import events
-from callnet.calls.call import Decision, decide
 from callnet.calls.counts import CallCounts
+from callnet.calls.rules import Decision, decide
 from callnet.calls.turns import Waits
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
@@ -63,11 +63,10 @@ class Decisions:
 
     def settle(self, event: events.Event, then: Then, tries: int = _TRIES) -> Waits:
         """Decide on an event, commit the decision, anew for as long as somebody else is faster, and go on."""
-        phones, rooms = event.phones(), event.rooms()
-        records = self._store.view(phones, rooms, event.fresh, event.guess and tries == _TRIES)
+        records = self._store.view(event, tries < _TRIES)
         if records is not None:
             return self._decide(records, event, then, tries)
-        reading: Deferred[Any] = self._store.read(phones, rooms, event.fresh)
+        reading: Deferred[Any] = self._store.read(event.phones(), event.rooms(), event.fresh)
         return reading.addCallbacks(self._decide, then, (event, then, tries))
 
     async def settled(self, event: events.Event) -> Decision:

@@ -12,6 +12,7 @@ from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import (
     NOTHING,
+    Active,
     CallRecord,
     CallState,
     Changes,
@@ -19,20 +20,14 @@ from callnet.records import (
     Displaced,
     Known,
     Notice,
+    Over,
     Policy,
     Records,
+    Ringing,
+    S,
     SeatNotice,
     SeatsRecord,
 )
-
-
-def parties(call: CallRecord) -> tuple[DeviceAddress, ...]:
-    """Everyone who is in ``call`` just now: its caller, and whoever rings or has answered."""
-    if call.state is CallState.RINGING:
-        return (call.caller, *call.ringing)
-    if call.state is CallState.ACTIVE and call.callee is not None:
-        return (call.caller, call.callee)
-    return ()
 
 
 def everyone(call: CallRecord) -> tuple[DeviceAddress, ...]:
@@ -54,13 +49,15 @@ def concerned(call: CallRecord, *known: CallRecord | None) -> tuple[DeviceAddres
 
 def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
     """Whom ``device`` talks to in ``call``, or has: for the caller's side the callee, for everyone else the caller."""
-    if call.left and _has_called(call, device):
-        return call.callee or call.asked
-    return (call.callee or call.asked) if device == call.caller else call.caller
+    answer = call.answer
+    if answer is None:
+        return call.asked if device == call.caller else call.caller
+    has_called = device == call.caller or (bool(answer.left) and _has_called(call, answer, device))
+    return answer.callee if has_called else call.caller
 
 
-def _has_called(call: CallRecord, device: DeviceAddress) -> bool:
-    return device == call.caller or (device in call.left and device.phone == call.caller.phone)
+def _has_called(call: CallRecord, answer: Active, device: DeviceAddress) -> bool:
+    return device == call.caller or (device in answer.left and device.phone == call.caller.phone)
 
 
 def known_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
@@ -70,38 +67,48 @@ def known_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
 
 def first_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
     """The other party of ``device``, or of the device whose place it has taken, before either moved."""
-    if call.known_as is None:
+    answer = call.answer
+    if answer is None or answer.known_as is None:
         return other_party(call, device)
-    caller, callee = call.known_as
-    return callee if _has_called(call, device) else caller
+    caller, callee = answer.known_as
+    return callee if _has_called(call, answer, device) else caller
 
 
 def has_pulled(call: CallRecord, device: DeviceAddress) -> bool:
     """Tell whether a party of ``call`` has taken it over from another device."""
-    return call.known_as is not None and device not in call.known_as
+    answer = call.answer
+    return answer is not None and answer.known_as is not None and device not in answer.known_as
+
+
+def over(was: CallState, reason: Reason, at: float, by: DeviceAddress | None = None) -> Over:
+    """The state of a call that has ended."""
+    if isinstance(was, Over):
+        return was
+    return Over(Ringing((), was.awaited_until, was.announced) if isinstance(was, Ringing) else was, reason, at, by)
 
 
 class Draft:
     """Collects the changes of one decision. Each record is raised by one version however often it changes."""
 
     __slots__ = (
+        "_adopted",
         "_calls",
         "_devices",
         "_displaced",
         "_forgotten",
         "_policies",
-        "_records",
         "_relied",
         "_seats",
         "_told",
         "alone",
         "complete",
         "now",
+        "records",
         "settings",
     )
 
     def __init__(self, records: Records, now: float, settings: CallSettings) -> None:
-        self._records: Final = records
+        self.records: Final = records
         self.complete: Final = records.complete
         self.alone: Final = records.alone
         self.now: Final = now
@@ -112,44 +119,53 @@ class Draft:
         self._policies: dict[str, Policy] = {}
         self._forgotten: list[DeviceRecord | CallRecord | SeatsRecord] = []
         self._relied: list[RoomId] = []
+        self._adopted: list[RoomId] = []
         self._told: list[tuple[DeviceAddress, RoomId]] = []
         self._displaced: list[Displaced] = []
 
     def device(self, address: DeviceAddress) -> DeviceRecord | None:
         """The record of a device as it now stands."""
-        return self._devices.get(address) or self._records.device(address)
+        changed = self._devices.get(address)
+        if changed is not None:
+            return changed
+        of_phone = self.records.devices.get(address.phone)
+        return None if of_phone is None else of_phone.get(address.device_id)
 
     def devices_of(self, phone: str) -> list[DeviceRecord]:
         """Every device of a phone, by device id."""
-        return [self._devices.get(r.address, r) for _, r in sorted(self._records.devices.get(phone, {}).items())]
+        return [self._devices.get(r.address, r) for _, r in sorted(self.records.devices.get(phone, {}).items())]
 
     def call(self, room: RoomId | None) -> CallRecord | None:
         """The call of a room, which may go by an alias, as it now stands."""
         if room is None:
             return None
-        room = self._records.aliases.get(room, room)
-        return self._calls.get(room) or self._records.calls.get(room)
+        room = self.records.aliases.get(room, room)
+        return self._calls.get(room) or self.records.calls.get(room)
 
     def resolve(self, known: Iterable[Known]) -> tuple[Known, ...]:
         """The same, by the rooms of the calls."""
-        aliases = self._records.aliases
+        aliases = self.records.aliases
         return tuple(Known(aliases.get(one.room, one.room), one.is_over) for one in known)
 
     def seats(self, room: RoomId) -> SeatsRecord | None:
         """The seats of a room as they now stand."""
-        return self._seats.get(room) or self._records.seats.get(room)
+        return self._seats.get(room) or self.records.seats.get(room)
 
     def call_of(self, address: DeviceAddress, device: DeviceRecord | None = None) -> CallRecord | None:
         """The call that a device is in, ringing or active. ``device``: its record, if it is at hand."""
         device = device or self.device(address)
-        call = None if device is None else self.call(device.room)
-        return call if call is not None and address in parties(call) else None
+        if device is None or device.room is None:
+            return None
+        call = self._calls.get(device.room) or self.records.calls.get(device.room)
+        if call is None or isinstance(call.state, Over):
+            return None
+        return call if address in call.parties else None
 
     def rooms_with(self, address: DeviceAddress) -> list[RoomId]:
         """The rooms of all calls that a device has to do with. This looks at every call that was read."""
         return [
             call.room
-            for call in self._records.calls.values()
+            for call in self.records.calls.values()
             if address in call.rung or address in (call.caller, call.callee)
         ]
 
@@ -163,23 +179,25 @@ class Draft:
         self._devices[device.address] = record = replace(device, version=version, **changed)
         return record
 
-    def policy_of(self, device: DeviceRecord) -> Policy:
-        """The policy of the phone of a device."""
-        return self._records.policy_of(device)
-
-    def may_call(self, phone: str, device: DeviceRecord, date: float) -> bool:
-        """Tell whether the devices of a phone may call a device at a date (§2.4, step 5)."""
-        return self._records.may_call(phone, device, date)
-
     def keep_policy(self, phone: str, policy: Policy) -> None:
         """Keep the policy of a phone once, if it is too long for the records of its devices."""
         if policy.is_kept_once:
             self._policies[phone] = policy
 
-    def put_call(self, call: CallRecord, **changed: Any) -> CallRecord:
-        """Change a call's record."""
-        version = call.version if call.room in self._calls else call.version + 1
-        self._calls[call.room] = record = replace(call, version=version, **changed)
+    def put_in(self, room: RoomId, devices: Iterable[DeviceRecord]) -> None:
+        """Let devices be in the call of a room."""
+        for device in devices:
+            version = device.version if device.address in self._devices else device.version + 1
+            self._devices[device.address] = replace(device, version=version, room=room, previous=device.room)
+
+    def put_call(self, call: CallRecord, state: S, **head: Any) -> CallRecord[S]:
+        """Change a call's record, and with its state the time at which it must be looked at again."""
+        room = call.room
+        seats = self.seats(room) if self.records.seats else None
+        version = call.version if room in self._calls else call.version + 1
+        due = call_due(state, call.placed_at, seats, self.settings)
+        record = replace(call, version=version, state=state, due=due, **head)
+        self._calls[room] = record
         return record
 
     def put_seats(self, record: SeatsRecord, **changed: Any) -> SeatsRecord:
@@ -194,12 +212,13 @@ class Draft:
             self._devices[record.address] = record
         elif isinstance(record, CallRecord):
             self._calls[record.room] = record
+            self._adopted.append(record.room)
         else:
             self._seats[record.room] = record
 
-    def end(self, call: CallRecord, reason: Reason, by: DeviceAddress | None = None) -> CallRecord:
+    def end(self, call: CallRecord, reason: Reason, by: DeviceAddress | None = None) -> CallRecord[Over]:
         """Let a call be over. ``by``: the device that said so, if it was one."""
-        return self.put_call(call, state=CallState.OVER, reason=reason, ended_at=self.now, ended_by=by, ringing=())
+        return self.put_call(call, over(call.state, reason, self.now, by))
 
     def forget(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
         """Let a record be removed. It must be as it was read."""
@@ -212,7 +231,7 @@ class Draft:
 
     def rely_on(self, *rooms: RoomId | None) -> None:
         """Decide only if the calls of these rooms, where there are any, are as they were read."""
-        self._relied.extend(room for room in rooms if room is not None and room in self._records.calls)
+        self._relied.extend(room for room in rooms if room is not None and room in self.records.calls)
 
     def displace(self, older: DeviceRecord, newer: DeviceRecord) -> None:
         """Have the socket of ``older`` closed, on the node that holds it."""
@@ -220,20 +239,20 @@ class Draft:
 
     def finish(self) -> Changes:
         """The changes, with the times at which their records must be looked at again."""
-        for room in self._calls if self._records.seats else ():
-            if room not in self._seats and (seats_as_read := self._records.seats.get(room)) is not None:
+        for room in self._calls if self.records.seats else ():
+            if room not in self._seats and (seats_as_read := self.records.seats.get(room)) is not None:
                 self.put_seats(seats_as_read)
         if not (self._devices or self._calls or self._seats or self._forgotten or self._policies):
             return NOTHING
-        for room, call in self._calls.items():
-            seats_of_room = self._seats.get(room) or self._records.seats.get(room)
-            self._calls[room] = replace(call, due=call_due(call, seats_of_room, self.settings))
-        for address, device in self._devices.items():
-            if device.lost_at is not None or device.due is not None:
-                self._devices[address] = self._with_due(device)
-        notices: list[Notice | SeatNotice | Displaced] = [
-            Notice(device, self._calls.get(room) or self._records.calls[room]) for device, room in self._told
-        ]
+        for room in self._adopted:
+            call = self._calls[room]
+            self._calls[room] = replace(call, due=call_due(call.state, call.placed_at, self.seats(room), self.settings))
+        for address, record in self._devices.items():
+            if record.lost_at is not None or record.due is not None:
+                self._devices[address] = self._with_due(record)
+        notices: list[Notice | SeatNotice | Displaced] = []
+        for device, room in self._told:
+            notices.append(Notice(device, self._calls.get(room) or self.records.calls[room]))
         notices += self._displaced
         seats = self._finish_seats(notices) if self._seats else ()
         unchanged = self._relied_on() if seats or self._forgotten or self._relied else ()
@@ -261,4 +280,4 @@ class Draft:
         """Calls that are left as they are, though something was decided on them."""
         forgotten = (record.room for record in self._forgotten if isinstance(record, SeatsRecord))
         rooms = {*self._seats, *forgotten, *self._relied} - self._calls.keys()
-        return [call for room in rooms if (call := self._records.calls.get(room)) is not None]
+        return [call for room in rooms if (call := self.records.calls.get(room)) is not None]

@@ -11,7 +11,7 @@ from typing import ClassVar, Final, TypeAlias
 
 from msgspec import Struct, field
 
-from callnet.model import DeviceAddress, RoomId, new_room_id
+from callnet.model import DeviceAddress, Reason, RoomId, new_room_id
 from callnet.records import ANYONE, Known, Policy
 
 
@@ -47,10 +47,13 @@ class _ConnectionEvent(_DeviceEvent, frozen=True, kw_only=True):
         return () if self.owed is None else (self.owed,)
 
 
-class _RoomEvent(_Event, frozen=True):
+class RoomEvent(_Event, frozen=True):
+    """An event of the call or the seats of one room."""
+
     room: RoomId
 
     def rooms(self) -> Collection[RoomId]:
+        """The room."""
         return (self.room,)
 
 
@@ -78,33 +81,43 @@ class Place(_Event, frozen=True):
         return (self.caller.phone, self.target.phone)
 
 
-class Answer(_RoomEvent, frozen=True):
-    """``device`` accepts or refuses the call in ``room`` (§2.2)."""
+class Accept(RoomEvent, frozen=True):
+    """``device`` accepts the call in ``room`` (§2.2)."""
 
     device: DeviceAddress
-    accepted: bool
     by_itself: bool = False
     """Without anybody touching it."""
     extended: bool = False
     """It speaks ``callnet.v2``."""
 
 
-class LateAnswer(Answer, frozen=True, kw_only=True):
-    """The same, tried again when the store had been away.
+class Refuse(RoomEvent, frozen=True):
+    """``device`` refuses it."""
+
+    device: DeviceAddress
+
+
+class LateAnswer(_Event, frozen=True):
+    """An answer, tried again when the store had been away.
 
     If a newer connection of the device than that of ``generation`` is open it is rung there, or
     told that it is too late.
     """
 
     fresh = True
+    answer: Accept | Refuse
     generation: int
 
     def phones(self) -> Collection[str]:
-        """Its own."""
-        return (self.device.phone,)
+        """Its sender's."""
+        return (self.answer.device.phone,)
+
+    def rooms(self) -> Collection[RoomId]:
+        """The call's."""
+        return (self.answer.room,)
 
 
-class HangUp(_RoomEvent, frozen=True):
+class HangUp(RoomEvent, frozen=True):
     """``device`` hangs up (§2.3)."""
 
     device: DeviceAddress
@@ -161,7 +174,7 @@ class Sleeps(_DeviceEvent, frozen=True):
     policy: Policy
 
 
-class NotWoken(_RoomEvent, frozen=True):
+class NotWoken(RoomEvent, frozen=True):
     """``device``, which the call rings, could not be woken."""
 
     device: DeviceAddress
@@ -174,13 +187,13 @@ class PolicyChanged(_DeviceEvent, frozen=True):
     policy: Policy
 
 
-class GaveUp(_RoomEvent, frozen=True):
+class GaveUp(RoomEvent, frozen=True):
     """``device`` was told that what it asked for in a call cannot be done just now: it takes no part any more."""
 
     device: DeviceAddress
 
 
-class AcceptedInVain(_RoomEvent, frozen=True):
+class AcceptedInVain(RoomEvent, frozen=True):
     """``device`` has accepted, to no avail, and left before it can have heard so.
 
     It may believe that it is in the call, wherever it is by now.
@@ -194,13 +207,13 @@ class AcceptedInVain(_RoomEvent, frozen=True):
         return (self.device.phone,)
 
 
-class RangInVain(_RoomEvent, frozen=True):
+class RangInVain(RoomEvent, frozen=True):
     """No node that holds a device which the call rings could be told, when the call had that ``version``."""
 
     version: int
 
 
-class Unreachable(_RoomEvent, frozen=True):
+class Unreachable(RoomEvent, frozen=True):
     """... nor could it when the call was rung again."""
 
     version: int
@@ -216,7 +229,7 @@ class Revoked(_DeviceEvent, frozen=True):
     generation: int | None
 
 
-class Announced(_RoomEvent, frozen=True):
+class Announced(RoomEvent, frozen=True):
     """``device``, which the call rings, was told so on a live socket."""
 
     device: DeviceAddress
@@ -239,14 +252,43 @@ class Pulled(_DeviceEvent, frozen=True):
         return (self.room,)
 
 
-class Signalled(_RoomEvent, frozen=True):
+class Signalled(RoomEvent, frozen=True):
     """``device`` sent a v2 ``signal`` in its call (§2.5)."""
 
     device: DeviceAddress
 
 
-class Stopped(_RoomEvent, frozen=True):
+class Stopped(RoomEvent, frozen=True):
     """The operator ends the call."""
+
+
+class CalledAnother(_DeviceEvent, frozen=True):
+    """``device`` leaves its call: it goes on to another one (§2.4, step 4)."""
+
+
+class LostToken(_DeviceEvent, frozen=True):
+    """The token of ``device`` was revoked: it leaves its call."""
+
+
+class LostDevice(_DeviceEvent, frozen=True):
+    """``device``, which is in the call, has lost its socket."""
+
+
+class DeviceBack(_DeviceEvent, frozen=True):
+    """``device``, which is in the call, has a new socket."""
+
+    extended: bool
+    """It speaks ``callnet.v2``."""
+
+
+class GraceOver(_DeviceEvent, frozen=True):
+    """``device``, which is in the call, is gone for longer than the grace."""
+
+
+class MeetingOver(_Event, frozen=True):
+    """The pages of the call meet no more."""
+
+    reason: Reason
 
 
 class DeviceDue(_DeviceEvent, frozen=True):
@@ -255,15 +297,15 @@ class DeviceDue(_DeviceEvent, frozen=True):
     shows = True
 
 
-class CallDue(_RoomEvent, frozen=True):
+class CallDue(RoomEvent, frozen=True):
     """The time of a call's record has come."""
 
 
-class SeatsDue(_RoomEvent, frozen=True):
+class SeatsDue(RoomEvent, frozen=True):
     """The time of a room's seats has come."""
 
 
-class SeatTaken(_RoomEvent, frozen=True):
+class SeatTaken(RoomEvent, frozen=True):
     """A page on ``node`` wants a seat: page load ``session``, which shows ``key`` (docs/room.md).
 
     A room that is full is full only if it is so now.
@@ -275,22 +317,48 @@ class SeatTaken(_RoomEvent, frozen=True):
     node: str
 
 
-class SeatEmptied(_RoomEvent, frozen=True):
+class SeatEmptied(RoomEvent, frozen=True):
     """The page socket of that ``generation`` in the seat of ``key`` is gone."""
 
     key: str
     generation: int
 
 
-class PageHungUp(_RoomEvent, frozen=True):
+class PageHungUp(RoomEvent, frozen=True):
     """Whoever sits in the seat of ``key`` pressed hang up."""
 
     key: str
 
 
+CallEvent: TypeAlias = (
+    Place
+    | Accept
+    | Refuse
+    | HangUp
+    | Cancel
+    | CalledAnother
+    | LostToken
+    | LostDevice
+    | DeviceBack
+    | GraceOver
+    | CallDue
+    | MeetingOver
+    | Stopped
+    | GaveUp
+    | AcceptedInVain
+    | RangInVain
+    | Unreachable
+    | NotWoken
+    | Announced
+    | Signalled
+    | Pulled
+)
+"""An event that happens to a call."""
+
 Event: TypeAlias = (
     Place
-    | Answer
+    | Accept
+    | Refuse
     | LateAnswer
     | HangUp
     | Cancel
@@ -316,6 +384,7 @@ Event: TypeAlias = (
     | SeatEmptied
     | PageHungUp
 )
+"""An event that is brought to the rules."""
 
 OF_A_NODE: Final = (Connected, ExtendedConnected, SeatTaken)
 """Events that name the node that holds a socket; it may have got another name when they are decided."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from math import inf
 from typing import ClassVar, Final, Literal
 
 from msgspec import Raw, Struct
@@ -11,8 +12,8 @@ from msgspec.json import Encoder
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from callnet.calls.call import NotYours, TooLate
-from callnet.calls.draft import first_party, other_party, parties
+from callnet.calls.call import NotToBeHad, NotYours, TooLate
+from callnet.calls.draft import first_party, other_party
 from callnet.calls.extended_messages import (
     EXTENDED,
     PING_EVERY,
@@ -32,7 +33,6 @@ from callnet.calls.extended_messages import (
     Welcome,
     compact,
 )
-from callnet.calls.extended_rules import NotToBeHad
 from callnet.calls.grammar import BadFrame, error_frame
 from callnet.calls.messages import CallingBeHangup, Frame, page_path
 from callnet.calls.rooms import RoomManager
@@ -42,7 +42,7 @@ from callnet.interfaces import IPeer, MissedCall
 from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.limits import SignalLimits
-from callnet.records import CallRecord, CallState, Known
+from callnet.records import Active, CallRecord, Ringing
 from callnet.soon import begin, or_else
 
 LONGEST_FRAME: Final = 16 * 1024
@@ -125,7 +125,7 @@ class ExtendedSession(Session):
         if isinstance(reply, Accepted):
             room = self._room_of(reply.room)
             self._other = _Other(room, reply.callee, False)
-            self._remember(room, NEVER, None)  # it may have left the call before
+            self._hear(room, NEVER, None, None, -inf)  # it may have left the call before
             self.answered(reply, asked=frame.id)
         else:
             self._not_done(reply, frame)
@@ -139,8 +139,7 @@ class ExtendedSession(Session):
         reason = why.reason if isinstance(why, TooLate | NotToBeHad) else None
         if reason is not None:
             room = self._room_of(frame.room_id)
-            self._has_said(room, CallingBeHangup)
-            self._note(Known(room, True), self._clock.seconds())
+            self._hear(room, self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds())
             self._answer(be_hangup(_NOBODY, frame.room_id, reason), frame.id)
         elif why is not None:
             self._refuse(frame, _NOT_OURS[type(frame)])
@@ -157,7 +156,7 @@ class ExtendedSession(Session):
         view = None if present is None else self._present(present)
         servers = self._ice.for_newcomer(self._site)
         self._say(Welcome(*self.address, self._rooms.date_of(self._rooms.now()), PING_EVERY, servers, pullable, view))
-        if present is not None and present.state is CallState.ACTIVE:
+        if present is not None and isinstance(present.state, Active):
             self._other = _Other(present.room, other_party(present, self.address), False)
             self._look_at_other(present)
 
@@ -167,12 +166,13 @@ class ExtendedSession(Session):
 
     def told(self, call: CallRecord) -> None:
         """Say what is new about a call, and about its other party."""
-        acted, said, _ = self._acted_on(call.room)
-        if call.age <= acted:
+        heard = self._heard_of(call.room)
+        if call.age <= heard.age:
             return
         super().told(call)
-        if call.state is CallState.RINGING and call.caller == self.address and call.announced and said is None:
-            self._remember(call.room, call.age, CallRinging)
+        state = call.state
+        if isinstance(state, Ringing) and state.announced and call.caller == self.address and heard.said is None:
+            self._hear(call.room, call.age, CallRinging, heard.is_over, heard.at)
             self._say(CallRinging(*call.asked, call.room_for(self.address)))
         self._look_at_other(call)
 
@@ -200,36 +200,37 @@ class ExtendedSession(Session):
 
     def _look_at_other(self, call: CallRecord) -> None:
         """Say what has become of the other party since it was last looked at."""
-        if call.state is not CallState.ACTIVE or self.address not in parties(call):
+        state = call.state
+        if not isinstance(state, Active) or self.address not in call.parties:
             return
         other = other_party(call, self.address)
         known = self._other
         if known is None or known.room != call.room:
             known = _Other(call.room, first_party(call, self.address), False)
-        now = self._other = _Other(call.room, other, other in call.absent)
+        now = self._other = _Other(call.room, other, other in state.absent)
         if known.device != other:
             self._say(PeerState(call.room_for(self.address), "moved", other.device_id))
         elif known.is_absent != now.is_absent:
-            state: Literal["reconnecting", "back"] = "reconnecting" if now.is_absent else "back"
-            self._say(PeerState(call.room_for(self.address), state))
+            is_now: Literal["reconnecting", "back"] = "reconnecting" if now.is_absent else "back"
+            self._say(PeerState(call.room_for(self.address), is_now))
 
     def _say(self, message: Frame) -> None:
         self._peer.send(_encode(message))
 
     def _present(self, call: CallRecord) -> PresentCall:
-        room = call.room_for(self.address)
+        room, answer = call.room_for(self.address), call.answer
         return PresentCall(
             room,
-            "active" if call.state is CallState.ACTIVE else "ringing",
+            "ringing" if answer is None else "active",
             "outgoing" if self.address == call.caller else "incoming",
             *other_party(call, self.address),
             self._rooms.date_of(call.placed_at),
             page_path(room),
-            None if call.answered_at is None else self._rooms.date_of(call.answered_at),
+            None if answer is None else self._rooms.date_of(answer.since),
         )
 
     def _of_phone(self, call: CallRecord) -> CallOfPhone:
         """A call as it is shown to other devices of one of its phones."""
-        ours = next(party for party in parties(call) if party.phone == self.address.phone)
-        answered = None if call.answered_at is None else self._rooms.date_of(call.answered_at)
+        ours = next(party for party in call.parties if party.phone == self.address.phone)
+        answered = None if call.answer is None else self._rooms.date_of(call.answer.since)
         return CallOfPhone(call.room, ours.device_id, *other_party(call, ours), answered)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.calls import events
-from callnet.calls.call import Decision, NotYours, TooLate, late
+from callnet.calls.call import NotToBeHad, NotYours, TooLate, late
 from callnet.calls.decisions import Decisions
 from callnet.calls.draft import other_party
-from callnet.calls.extended_rules import NotToBeHad, PullReply
 from callnet.calls.presence import Presence
+from callnet.calls.rules import Decision
 from callnet.calls.sessions import DeviceSession, Onlooker
 from callnet.calls.turns import Turns
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import Company, IBus, ICallStore, ICompany
 from callnet.logger import Logger
-from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallState, DeviceRelay
+from callnet.model import Accepted, DeviceAddress, Reason, RoomId
+from callnet.records import Active, DeviceRelay
 from callnet.soon import Soon
 
 log = Logger()
@@ -122,12 +121,14 @@ class Extensions:
         if self._here.get(device) is not session:
             return None
         call = (await self._store.read((), (room,))).call(room)
+        if call is None:
+            return TooLate(Reason.EXPIRED)
         is_late = late(call, device)
-        if is_late is not None or call is None:
+        if is_late is not None:
             return is_late
-        if call.state is not CallState.ACTIVE:
+        if not isinstance(call.state, Active):
             return NotToBeHad(None)
-        if not call.signalled:
+        if not call.state.signalled:
             await self._decisions.settled(events.Signalled(room, device))
         other = other_party(call, device)
         there = (await self._store.read((other.phone,), ())).device(other)
@@ -135,18 +136,19 @@ class Extensions:
             self._bus.publish(there.node, DeviceRelay(other, call.room_for(other), data))
         return None
 
-    def pull(self, session: DeviceSession, room: RoomId) -> Soon[PullReply]:
+    def pull(self, session: DeviceSession, room: RoomId) -> Soon[Accepted | NotToBeHad | None]:
         """Take over a call that another device of the phone is in.
 
         :raises Unavailable: the store cannot be reached, and nothing has changed, or it is not known.
         """
         return self._turns.take(session.address, lambda: self._pull(session, room))
 
-    async def _pull(self, session: DeviceSession, room: RoomId) -> PullReply:
+    async def _pull(self, session: DeviceSession, room: RoomId) -> Accepted | NotToBeHad | None:
         if self._here.get(session.address) is not session:
             return None
         event = events.Pulled(session.address, room, session.generation)
-        return cast(PullReply, (await self._decisions.settled(event)).reply)  # that is what its rule answers
+        reply: Accepted | NotToBeHad | None = (await self._decisions.settled(event)).reply
+        return reply
 
     def receive(self, message: DeviceRelay) -> None:
         """Hand a message to the device that it is for."""

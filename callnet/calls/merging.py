@@ -7,10 +7,9 @@ from math import inf
 
 from msgspec.structs import replace
 
-from callnet.calls.draft import parties
 from callnet.calls.telling import decided_at
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import CallRecord, CallState, DeviceRecord, Seat, SeatsRecord
+from callnet.records import Active, CallRecord, DeviceRecord, Over, Ringing, Seat, SeatsRecord
 
 _Seats = tuple[Seat | None, Seat | None]
 
@@ -22,30 +21,28 @@ def later_call(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecor
 
     :param is_told: one of :func:`who_makes_it_true` has been told of the call as ``mine`` has it.
     """
-    if stored.untold:
-        return _now_told(stored, mine, is_told)
+    ended = stored.end
+    if ended is not None and ended.untold:
+        return _now_told(stored, ended, mine, is_told)
     if is_doubtful_end(mine) and not is_told and stored.callee is not None:
         return None
-    if is_unanswered_end(stored) and mine.callee is not None:
-        return _ended_though_answered(stored, mine)
-    if is_unanswered_end(mine) and stored.state is CallState.ACTIVE:
-        return _ended_though_answered(mine, stored)
+    version = max(stored.version, mine.version) + 1
+    if ended is not None and isinstance(ended.was, Ringing) and mine.answer is not None:
+        return _ended_though_answered(stored, ended, mine.answer, version)
+    if mine.end is not None and isinstance(mine.end.was, Ringing) and isinstance(stored.state, Active):
+        return _ended_though_answered(mine, mine.end, stored.state, version)
     mine_is, stored_is = mine.age, stored.age
-    if stored.state is CallState.OVER or mine_is < stored_is or replace(mine, due=stored.due) == stored:
+    if ended is not None or mine_is < stored_is or replace(mine, due=stored.due) == stored:
         return None
     if mine_is > stored_is:
         return replace(mine, version=max(mine.version, stored.version + 1))
     return replace(min(stored, mine, key=_first_answered), version=stored.version + 1)
 
 
-def is_unanswered_end(call: CallRecord) -> bool:
-    """Tell whether a call is over that nobody has answered."""
-    return call.state is CallState.OVER and call.callee is None
-
-
 def is_doubtful_end(call: CallRecord) -> bool:
     """Tell whether a call was ended for want of somebody who may have been elsewhere."""
-    return is_unanswered_end(call) or call.reason is Reason.CONNECTION_LOST
+    end = call.end
+    return end is not None and (isinstance(end.was, Ringing) or end.reason is Reason.CONNECTION_LOST)
 
 
 def who_makes_it_true(call: CallRecord) -> tuple[DeviceAddress, ...]:
@@ -53,28 +50,27 @@ def who_makes_it_true(call: CallRecord) -> tuple[DeviceAddress, ...]:
     return (call.caller,) if call.callee is None else (call.caller, call.callee)
 
 
-def _now_told(untold: CallRecord, mine: CallRecord, is_told: bool) -> CallRecord | None:
+def began_at(call: CallRecord) -> float:
+    """When a call was answered, or else placed."""
+    return call.placed_at if call.answer is None else max(call.placed_at, call.answer.since)
+
+
+def _now_told(untold: CallRecord, end: Over, mine: CallRecord, is_told: bool) -> CallRecord | None:
     """A call that was ended though those could not be told who make it true: unless another node knows better."""
     version = max(untold.version, mine.version) + 1
     if mine.callee is not None and (is_told or not is_doubtful_end(mine)):
         return replace(mine, version=version)
-    return replace(untold, untold=False, version=version) if is_told else None
+    return replace(untold, state=replace(end, untold=False), version=version) if is_told else None
 
 
-def _ended_though_answered(ended: CallRecord, answered: CallRecord) -> CallRecord:
+def _ended_though_answered(ended: CallRecord, end: Over, answer: Active, version: int) -> CallRecord:
     """A call that one node ended unanswered and another had answered: it is over, and both its parties were in it."""
-    return replace(
-        ended,
-        version=max(ended.version, answered.version) + 1,
-        callee=answered.callee,
-        answered_at=answered.answered_at,
-        answered_by_calling=answered.answered_by_calling,
-        ended_by=None,
-    )
+    return replace(ended, version=version, state=replace(end, was=answer, by=None))
 
 
 def _first_answered(call: CallRecord) -> tuple[float, DeviceAddress, tuple[DeviceAddress, ...]]:
-    return call.answered_at or 0.0, call.callee or call.caller, call.ringing
+    answer = call.answer
+    return (0.0, call.caller, call.parties) if answer is None else (answer.since, answer.callee, ())
 
 
 def later_device(stored: DeviceRecord | None, mine: DeviceRecord) -> DeviceRecord | None:
@@ -106,7 +102,7 @@ def newest_two(
 def _newness(call: CallRecord | None, device: DeviceAddress, room: RoomId) -> tuple[bool, float, RoomId]:
     if call is None:
         return False, -inf, room
-    return device in parties(call), decided_at(call, device) or call.placed_at, room
+    return device in call.parties, decided_at(call, device) or call.placed_at, room
 
 
 def merged_seats(

@@ -5,6 +5,8 @@ The time that it takes to find out must not tell who is there, who is known, and
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.internet.interfaces import IReactorTime
 
 from callnet.calls.retries import Retries
@@ -24,7 +26,8 @@ class OfflineAnswers:
     def __init__(self, clock: IReactorTime, retries: Retries) -> None:
         self._clock = clock
         self._retries = retries
-        self._owed: dict[DeviceAddress, Failed] = {}
+        self.owed: Final[dict[DeviceAddress, Failed]] = {}
+        """By caller."""
 
     def tell_at(self, at: float, caller: DeviceAddress, outcome: Failed, told: Told) -> None:
         """Tell the caller then, in seconds on the reactor's clock, or now if that is past."""
@@ -32,14 +35,14 @@ class OfflineAnswers:
         if left <= 0.0:
             told(outcome, None)
         else:
-            self._owed[caller] = outcome
+            self.owed[caller] = outcome
             self._retries.pause(left).addCallbacks(self._tell, _log_unless_unavailable, (caller, outcome, told))
 
     def withdraw(self, caller: DeviceAddress) -> None:
         """Tell it nothing more."""
-        self._owed.pop(caller, None)
+        self.owed.pop(caller, None)
 
     def _tell(self, _: None, caller: DeviceAddress, outcome: Failed, told: Told) -> None:
-        if self._owed.get(caller) is outcome:
-            del self._owed[caller]
+        if self.owed.get(caller) is outcome:
+            del self.owed[caller]
             told(outcome, None)

@@ -38,7 +38,7 @@ class PageReach:
         :param call: that of the room; ``None``: it was made up by hand.
         """
         self._meets = state == "meeting"
-        self._ends_by = None if call is None else (call.answered_at or 0.0) + self._longest
+        self._ends_by = None if call is None else (0.0 if call.answer is None else call.answer.since) + self._longest
         if not self._meets:
             return ()
         self._ask_if_due()

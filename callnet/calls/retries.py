@@ -63,7 +63,7 @@ class Retries:
 
     def kept_for(self, device: DeviceAddress) -> tuple[Any, ...]:
         """The record of a device that hung up, cancelled or answered a call, or was told that it failed."""
-        keys = ((kind, device) for kind in (events.HangUp, events.Cancel, events.Answer, events.Place))
+        keys = ((kind, device) for kind in (events.HangUp, events.Cancel, events.Accept, events.Place))
         return tuple(self.kept[key] for key in keys if key in self.kept)
 
     def forget(self, key: Hashable) -> None:

@@ -13,7 +13,7 @@ from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
 from callnet.logger import Logger
 from callnet.model import DeviceAddress
-from callnet.records import CallRecord, CallState, Changes
+from callnet.records import CallRecord, Changes, Ringing
 
 _PAUSE: Final = 1.2
 """Seconds until such a call rings again: a node that had lost its subscription may have it back. A caller is told
@@ -33,7 +33,7 @@ class RingingAgain:
     def unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
         """Take note of those whom a commit could not tell."""
         for call in changes.calls:
-            if call.state is CallState.RINGING and set(addresses).issuperset(call.ringing):
+            if isinstance(call.state, Ringing) and set(addresses).issuperset(call.state.devices):
                 if call.version == 1:
                     Deferred.fromCoroutine(self._ring_again(call)).addErrback(_log_unless_unavailable)
                 else:

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.arrivals import Arrivals
-from callnet.calls.call import Decision, NoSuchCall, NotYours, Overtaken, TooLate
+from callnet.calls.call import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
 from callnet.calls.connecting import ConnectedInDoubt, Connecting
 from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
@@ -29,10 +29,11 @@ from callnet.calls.extensions import Extensions
 from callnet.calls.offline import OfflineAnswers
 from callnet.calls.orders import Orders
 from callnet.calls.pages import Pages
-from callnet.calls.place import UNREACHED, Ringing, unreached
 from callnet.calls.presence import Presence
+from callnet.calls.registration import Overtaken
 from callnet.calls.retries import AGAIN, Retries
 from callnet.calls.ringing import RingingAgain
+from callnet.calls.rules import Decision
 from callnet.calls.seats import SeatReply
 from callnet.calls.sessions import DeviceSession, SeatSession
 from callnet.calls.telling import Missed, outcome_of
@@ -47,7 +48,7 @@ from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import BusMessage, IBus, ICallStore, IPreferences
 from callnet.logger import Logger
 from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
-from callnet.records import CallRecord, CallState, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
+from callnet.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, Over, PresenceChanged, Relay, Ringing
 from callnet.soon import Soon
 
 _ANSWER_TRIES: Final = 10
@@ -93,7 +94,7 @@ class RoomManager:
         self.extensions: Final = Extensions(store, bus, self._decisions, self._turns, self._devices, self.presence)
         self._waiters = Waiters()
         self._offline = OfflineAnswers(clock, self._retries)
-        self._arrivals: Arrivals[Notice] = Arrivals(self._notice)
+        self._arrivals: Arrivals[Notice] = Arrivals(self._receive)
         self._departures = Departures(clock, self._displace)
         self._pages = Pages(store, self._decisions, self._retries, self._turns)
         self._refusing = False
@@ -212,13 +213,13 @@ class RoomManager:
 
     def _placed(self, event: events.Place, told: Told, read_at: float, outcome: Decision | Failure) -> None:
         caller, room = event.caller, event.room
-        if event.target != caller:
+        if self._offline.owed and event.target != caller:
             self._offline.withdraw(caller)
         if isinstance(outcome, Failure):
             self._not_placed(event, told, outcome)
             return
         reply: Any = outcome.reply
-        if isinstance(reply, Ringing):
+        if isinstance(reply, Rings):
             self._waiters.placed(caller, room)
             if caller not in self._devices:  # it has gone on elsewhere meanwhile
                 self._waiters.withdraw(caller)
@@ -262,22 +263,30 @@ class RoomManager:
         :param by_itself: it accepts without anybody touching it.
         :param then: called with what the device is to be told, if anything.
         """
-        self._turns.run(session.address, self._answer, session, room, accepted, by_itself, then)
+        event: events.Accept | events.Refuse
+        if accepted:
+            event = events.Accept(room, session.address, by_itself, session.extended)
+        else:
+            event = events.Refuse(room, session.address)
+        self._turns.run(session.address, self._answer, session, event, then)
 
     def _answer(
-        self, session: DeviceSession, room: RoomId, accepted: bool, by_itself: bool, then: Callable[[Any], object]
+        self, session: DeviceSession, event: events.Accept | events.Refuse, then: Callable[[Any], object]
     ) -> Waits:
         if self._devices.get(session.address) is not session:
             then(None)
             return None
         device = session.address
-        if self._retries.kept and self._retries.keeps((events.Answer, device), events.GaveUp(room, device)):
-            self._retries.forget((events.Answer, device))
-        event = events.Answer(room, device, accepted, by_itself, session.extended)
+        if self._retries.kept and self._retries.keeps((events.Accept, device), events.GaveUp(event.room, device)):
+            self._retries.forget((events.Accept, device))
         return self._decisions.settle(event, partial(self._answered, event, session.generation, then))
 
     def _answered(
-        self, event: events.Answer, generation: int, then: Callable[[Any], object], outcome: Decision | Failure
+        self,
+        event: events.Accept | events.Refuse,
+        generation: int,
+        then: Callable[[Any], object],
+        outcome: Decision | Failure,
     ) -> Waits:
         if not isinstance(outcome, Failure):
             then(outcome.reply)
@@ -287,10 +296,10 @@ class RoomManager:
             return None
         return Deferred.fromCoroutine(self._answer_late(event, generation)).addCallback(then)
 
-    async def _answer_late(self, event: events.Answer, generation: int) -> Any:
+    async def _answer_late(self, event: events.Accept | events.Refuse, generation: int) -> Any:
         """Try an answer again for a while, since the store is away."""
         room, device = event.room, event.device
-        late = events.LateAnswer(room, device, event.accepted, event.by_itself, event.extended, generation=generation)
+        late = events.LateAnswer(event, generation)
         await self._retries.pause(AGAIN)
         for _ in range(_ANSWER_TRIES):
             try:
@@ -299,8 +308,8 @@ class RoomManager:
                 if self._turns.is_awaited(device):
                     break  # the device has something else to ask for
             await self._retries.pause(AGAIN)
-        self._retries.keep(events.GaveUp(room, device), (events.Answer, device))
-        return TooLate(Reason.CONNECTION_LOST) if event.accepted else None
+        self._retries.keep(events.GaveUp(room, device), (events.Accept, device))
+        return TooLate(Reason.CONNECTION_LOST) if isinstance(event, events.Accept) else None
 
     def hang_up(
         self, session: DeviceSession, room: RoomId, then: Callable[[NotYours | None], object] = _nobody_asks
@@ -373,8 +382,18 @@ class RoomManager:
 
     def _receive(self, message: BusMessage) -> None:
         if isinstance(message, Notice):
-            if not (self._arrivals.kept and self._arrivals.keep(message.to, message)):
-                self._notice(message)
+            if self._arrivals.kept and self._arrivals.keep(message.to, message):
+                return
+            device, call = message.to, message.call
+            session = self._devices.get(device)
+            if device == call.caller:
+                if call.room in self._waiters.waiting:
+                    self._fire(call, session)
+                    return
+                if self._retries.kept and self._has_given_up(device, call.room):
+                    return  # it was told that this call has failed
+            if session is not None:
+                session.told(call)
         elif isinstance(message, Displaced):
             self._departures.add(message)
         elif isinstance(message, PresenceChanged):
@@ -392,18 +411,6 @@ class RoomManager:
             self._waiters.withdraw(message.to)
             session.displaced()
 
-    def _notice(self, notice: Notice) -> None:
-        device, call = notice.to, notice.call
-        session = self._devices.get(device)
-        if device == call.caller:
-            if call.room in self._waiters:
-                self._fire(call, session)
-                return
-            if self._retries.kept and self._has_given_up(device, call.room):
-                return  # it was told that this call has failed
-        if session is not None:
-            session.told(call)
-
     def _has_given_up(self, device: DeviceAddress, room: RoomId) -> bool:
         gave_up = events.GaveUp(room, device)
         return self._retries.keeps(gave_up) or self._retries.keeps((events.Place, device), gave_up)
@@ -416,7 +423,7 @@ class RoomManager:
                 session.told(call)
             return
         self.counts.told(outcome)
-        if call.callee is None or call.state is not CallState.OVER:
+        if not isinstance(call.state, Over) or isinstance(call.state.was, Ringing):
             self._waiters.fire(call, outcome, call)
             return
         self._waiters.fire(call, outcome, None)

@@ -17,14 +17,15 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from callnet.calls.draft import Draft, parties
-from callnet.calls.events import PageHungUp, SeatEmptied, SeatsDue, SeatTaken
+from callnet.calls.call import happen
+from callnet.calls.draft import Draft
+from callnet.calls.events import MeetingOver, PageHungUp, SeatEmptied, SeatsDue, SeatTaken
 from callnet.calls.page_messages import RoomState, SeatRefusal
 from callnet.calls.telling import ending_reason
 from callnet.calls.times import SEAT_KEPT, SEAT_PASSES, abandoned_at
 from callnet.errors import Unavailable
 from callnet.model import Reason, RoomId
-from callnet.records import CallRecord, CallState, Seat, SeatsRecord
+from callnet.records import Active, CallRecord, Over, Ringing, Seat, SeatsRecord
 
 FULL: Final = "full"
 UNKNOWN_ROOM: Final = "unknown_room"
@@ -68,19 +69,19 @@ class RoomView(Struct, frozen=True):
 
 def view(seats: SeatsRecord, call: CallRecord | None, key: str) -> RoomView:
     """What the page in the seat of ``key`` is shown."""
-    if call is not None and call.state is CallState.OVER:
+    if call is not None and isinstance(call.state, Over):
         return RoomView("ended", ending_reason(call, call.caller), None)
     if seats.closed:
         return RoomView("ended", Reason.HANGUP, None)
     own = next((seat for seat in seats.seats if seat is not None and seat.key == key), None)
     peer = next((seat for seat in seats.seats if seat is not None and seat.key != key), None)
-    if call is not None and call.aliases and call.state is CallState.ACTIVE and own is not None:
+    if call is not None and call.aliases and isinstance(call.state, Active) and own is not None:
         admitted = _admitted(call)
         if _came_by(own, call) not in admitted:
             return RoomView("ended", Reason.MOVED, None)
         if peer is not None and {_came_by(own, call), _came_by(peer, call)} != set(admitted):
             peer = None
-    if peer is None or (call is not None and call.state is CallState.RINGING):
+    if peer is None or (call is not None and isinstance(call.state, Ringing)):
         return RoomView("waiting", "", None)
     return RoomView("meeting", "", peer)
 
@@ -97,10 +98,10 @@ def _came_by(seat: Seat, call: CallRecord) -> RoomId:
 def take(draft: Draft, event: SeatTaken) -> SeatReply:
     """Give a page its own seat back, a free one, or one that has been empty long enough."""
     call = draft.call(event.room)
-    if call is not None and call.state is CallState.OVER:
+    if call is not None and isinstance(call.state, Over):
         return RoomOver(ending_reason(call, call.caller))
     if call is not None and call.aliases:
-        if call.state is CallState.RINGING:
+        if isinstance(call.state, Ringing):
             return NoSeat(FULL, may_wait=True)
         if event.room not in _admitted(call):
             return RoomOver(_why_not_admitted(call, event.room))
@@ -112,11 +113,13 @@ def take(draft: Draft, event: SeatTaken) -> SeatReply:
         return NoSeat(UNKNOWN_ROOM)
     record = known or SeatsRecord(room, 0, (None, None), None)
     taken: tuple[Seat | None, Seat | None] = (None, None) if record.closed else record.seats
-    passes = call is not None and call.moved_at is not None and draft.now - call.moved_at < SEAT_PASSES
-    if call is None or call.moved_at is None:
+    active = None if call is None else call.answer
+    if call is None or active is None or active.moved_at is None:
+        passes = False
         index = _choose(taken, event.key, draft.now)
     else:
-        index = _choose_after_move(taken, call, event, draft.now, 0.0 if passes else SEAT_KEPT)
+        passes = draft.now - active.moved_at < SEAT_PASSES
+        index = _choose_after_move(taken, call, active, event, draft.now, 0.0 if passes else SEAT_KEPT)
     if index is None:
         return NoSeat(FULL, passes)
     old = taken[index]
@@ -141,22 +144,27 @@ def _choose(seats: tuple[Seat | None, Seat | None], key: str, now: float) -> int
     return next(iter(kept + free + stale), None)
 
 
-def _in_common(call: CallRecord) -> RoomId | None:
+def _in_common(call: CallRecord, active: Active) -> RoomId | None:
     """The room id that both parties had before one of them moved first: who has left knows it still."""
-    callee = call.known_as and call.known_as[1]
+    callee = active.known_as and active.known_as[1]
     return next((alias for device, alias in call.aliases if device == callee), None)
 
 
 def _choose_after_move(
-    seats: tuple[Seat | None, Seat | None], call: CallRecord, event: SeatTaken, now: float, kept_for: float
+    seats: tuple[Seat | None, Seat | None],
+    call: CallRecord,
+    active: Active,
+    event: SeatTaken,
+    now: float,
+    kept_for: float,
 ) -> int | None:
     """The same when each of the two parties has a room id of its own, which is good for one seat."""
     admitted, both = _admitted(call), list(enumerate(seats))
     free = [index for index, seat in both if seat is None or _came_by(seat, call) not in admitted]
     same = [(index, seat) for index, seat in both if seat is not None and _came_by(seat, call) == event.room]
     kept = [index for index, seat in same if seat.key == event.key]
-    if event.room == _in_common(call):
-        is_sought = not call.signalled and all(seat.empty_since is not None for _, seat in same)
+    if event.room == _in_common(call, active):
+        is_sought = not active.signalled and all(seat.empty_since is not None for _, seat in same)
         return next(iter(kept + (free if is_sought else [])), None)
     if same:
         stale = [index for index, seat in same if _is_stale(seat, now)]
@@ -194,7 +202,7 @@ def hang_up(draft: Draft, event: PageHungUp) -> None:
     if call is None:
         draft.put_seats(record, closed=True)
     elif view(record, call, event.key).state == "meeting":
-        draft.tell(draft.end(call, Reason.HANGUP), *parties(call))
+        happen(draft, call, MeetingOver(Reason.HANGUP))
 
 
 def due(draft: Draft, event: SeatsDue) -> None:
@@ -204,9 +212,9 @@ def due(draft: Draft, event: SeatsDue) -> None:
         return
     call = draft.call(event.room)
     if call is not None:
-        abandoned = abandoned_at(record, call)
-        if call.state is CallState.ACTIVE and abandoned is not None and abandoned <= draft.now:
-            draft.tell(draft.end(call, Reason.ABANDONED), *parties(call))
+        abandoned = abandoned_at(record, call.state) if isinstance(call.state, Active) else None
+        if abandoned is not None and abandoned <= draft.now:
+            happen(draft, call, MeetingOver(Reason.ABANDONED))
         else:
             draft.put_seats(record)
         return

@@ -33,31 +33,40 @@ from callnet.calls.messages import (
 )
 from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, be_hangup, news
-from callnet.calls.times import KNOWN_AFTER, OLD_END_AFTER, REMEMBERED
+from callnet.calls.times import KNOWN_AFTER, OLD_END_AFTER
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IPeer, MissedCall
 from callnet.logger import Logger
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
 from callnet.operations.limits import SignalLimits
 from callnet.preferences import PLAIN
-from callnet.records import CallRecord, Known
+from callnet.records import CallRecord, Known, Over, Ringing
 from callnet.soon import or_else
 
-_REMEMBERED_ROOMS: Final = 8
-"""What was acted on is known of so many calls at the most ..."""
-_KEPT_ROOMS: Final = 2
-"""... and of so many of them also when it is so long ago that nobody remembers calls that were over then."""
-
-_Acted: TypeAlias = tuple[tuple[int, int], type[Frame] | None, float]
-"""The age of a call as it was acted on, what the device was told last of it, and when that was."""
-_Answer: TypeAlias = CallSuccess | CallRefuse | CallFailed | CallingBeHangup
+_KEPT: Final = 3
+"""So many calls are known: a device's record names its last two, and it may have accepted another one too late."""
 NEVER: Final = (-1, 0)
-"""The age of a call that was not acted on."""
-_NOT_ACTED_ON: Final[_Acted] = (NEVER, None, 0.0)
+"""Less than the age of any call."""
 _OVER: Final = (2, 0)
 """The least age of a call that is over."""
-_KEPT_ENDS: Final = 3
-"""A device's record names its last two calls, and it may have accepted another one too late."""
+
+_Answer: TypeAlias = CallSuccess | CallRefuse | CallFailed | CallingBeHangup
+
+
+class Heard(Struct, frozen=True):
+    """What a device has heard of a call on this connection."""
+
+    age: tuple[int, int] = NEVER
+    """The age of the call as it was looked at last."""
+    said: type[Frame] | None = None
+    """The kind of the last message of it."""
+    is_over: bool | None = None
+    """How the call came out, as the device was told or has said itself: that it is over, or was answered."""
+    at: float = -inf
+    """When it was told that; infinitely long ago: it knows in any case."""
+
+
+_NOTHING: Final = Heard()
 
 log = Logger()
 log_unless_unavailable = logged_unless_unavailable(log, "handling a device")
@@ -85,17 +94,16 @@ class Session:
     extended: ClassVar[bool] = False
 
     __slots__ = (
-        "_acted",
         "_bad_frames",
         "_bad_since",
         "_clock",
+        "_heard",
         "_limits",
         "_old_end",
         "_owed",
         "_peer",
         "_rooms",
         "_said_goodbye",
-        "_told",
         "_told_of_types",
         "_went_on_at",
         "address",
@@ -118,11 +126,11 @@ class Session:
         self._peer = peer
         self._clock = clock
         self._limits = limits
-        self._acted: dict[RoomId, _Acted] | None = None
+        self._heard: dict[RoomId, Heard] | None = None
+        """By room, the newest last."""
         self._bad_frames = 0
         self._bad_since = -inf
         self._told_of_types = False
-        self._told: dict[RoomId, tuple[Known, float]] = {}
         self._owed: RoomId | None = None
         self._old_end: tuple[IDelayedCall, CallRecord] | None = None
         self._said_goodbye = False
@@ -162,7 +170,7 @@ class Session:
     def _call(self, frame: Call) -> None:
         target = DeviceAddress(frame.to_phone, frame.to_device_id)
         self._went_on_at = self._rooms.now()
-        if self._told or self._old_end is not None:
+        if self._heard or self._old_end is not None:
             self._goes_on()
         if self._limits.may_call(self.address, target.phone):
             self._rooms.call(self, target, partial(self.answered, asked=frame.id) if frame.id else self.answered)
@@ -191,7 +199,7 @@ class Session:
         """Take note that the connection is the device's newest, what the device knew before it, and what is owed it."""
         self.generation = generation
         self._owed = owed
-        self._told = {one.room: (one, -inf) for one in known}
+        self._heard = {one.room: Heard(is_over=one.is_over) for one in known}
 
     def told_later(self, call: CallRecord) -> None:
         """Say that a call was over before the device connected, unless it goes on to another one first.
@@ -205,23 +213,25 @@ class Session:
         if self._old_end is not None:
             self._old_end[0].cancel()
             self._tell_old_end()
-        acted, said, _ = self._acted_on(call.room)
-        age = call.age
-        if age <= acted:
+        heard = _NOTHING if self._heard is None else self._heard.get(call.room, _NOTHING)
+        state = call.state
+        age = state.stage, call.version
+        if age <= heard.age:
             return
-        if acted == NEVER and said is None and call.ended_at is not None and call.ended_at < self._went_on_at:
+        is_unheard_of = heard.age == NEVER and heard.said is None
+        if is_unheard_of and isinstance(state, Over) and state.at < self._went_on_at:
             return  # it might be taken for what comes of the newer call (§2.4)
         # A caller that was told that nobody answered may have been put through on another connection.
-        is_news = acted < _OVER or (call.callee is not None and self.address == call.caller)
+        is_news = heard.age < _OVER or (self.address == call.caller and call.callee is not None)
         message = news(call, self.address, self._rooms.now(), self._rooms.settings.ring_time) if is_news else None
-        saying = said if message is None else type(message)
-        self._remember(call.room, age, saying)
-        if message is not None and said is not saying:
-            if isinstance(message, Called):
-                self._ring(message, call)
-            else:
-                self._send(message)
-                self._note(Known(call.room, not isinstance(message, CallSuccess)), self._clock.seconds())
+        if message is None or heard.said is type(message):
+            self._hear(call.room, age, heard.said, heard.is_over, heard.at)
+        elif isinstance(message, Called):
+            self._hear(call.room, age, Called, heard.is_over, heard.at)
+            self._ring(message, call)
+        else:
+            self._hear(call.room, age, type(message), not isinstance(message, CallSuccess), self._clock.seconds())
+            self._peer.send(encode(message))
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
         """Say nothing: base clients are not welcomed."""
@@ -246,12 +256,11 @@ class Session:
             return
         is_over = not isinstance(message, CallSuccess)
         if call is not None:
-            self._remember(call.room, call.age, type(message))
-            self._note(Known(call.room, is_over), self._clock.seconds())
+            age = call.state.stage, call.version
+            self._hear(call.room, age, type(message), is_over, self._clock.seconds())
         elif not isinstance(message, CallFailed):
             room = self._room_of(message.room_id)
-            self._has_said(room, type(message))
-            self._note(Known(room, is_over), self._clock.seconds())
+            self._hear(room, self._heard_of(room).age, type(message), is_over, self._clock.seconds())
         self._answer(message, asked)
 
     def revoked(self) -> None:
@@ -275,7 +284,9 @@ class Session:
         received right after may have been sent before.
         """
         known_until = self._peer.heard_at() - (0.0 if self._said_goodbye else KNOWN_AFTER)
-        return tuple(one for one, told_at in self._told.values() if told_at <= known_until)
+        heard = () if self._heard is None else self._heard.items()
+        told = ((room, one.is_over) for room, one in heard if one.at <= known_until)
+        return tuple(Known(room, is_over) for room, is_over in told if is_over is not None)
 
     def owed(self) -> RoomId | None:
         """The room of a call that the device accepted too late, if it may not have heard so."""
@@ -289,7 +300,7 @@ class Session:
 
     def _answer(self, message: _Answer, asked: str) -> None:
         """Answer a request, by its id if it has one."""
-        self._send(replace(message, id=asked) if asked else message)
+        self._peer.send(encode(replace(message, id=asked) if asked else message))
 
     def _ring(self, called: Called, call: CallRecord) -> None:
         """Announce a caller as the owner of the device wants it, and that to the caller, if it is to know."""
@@ -297,20 +308,21 @@ class Session:
         self._send(replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer))
         if call.placed_at * 1000 >= self.generation:  # else it came when the call rang already
             self._rooms.counts.rang_after.count(max(0.0, self._rooms.now() - call.placed_at))
-        if call.caller in call.extended and not call.announced:
+        if call.caller in call.extended and isinstance(call.state, Ringing) and not call.state.announced:
             self._rooms.extensions.announced(self, call.room)
 
     def _late_answer(self, frame: CalledSuccess | CalledRefuse, late: TooLate | NotYours | None) -> None:
         if isinstance(late, TooLate):
             fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), self._room_of(frame.room_id)
-            self._has_said(room, CallingBeHangup)
+            self._hear(room, self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds())
             self._answer(be_hangup(fire, frame.room_id, late.reason), frame.id)
-            self._note(Known(room, True), self._clock.seconds())
             self._owed = room
         elif late is not None:
             self._not_yours(frame)
         elif isinstance(frame, CalledRefuse):
-            self._note(Known(self._room_of(frame.room_id), True))
+            room = self._room_of(frame.room_id)
+            heard = self._heard_of(room)
+            self._hear(room, heard.age, heard.said, True, -inf)
 
     def _hung_up(self, frame: CallingHangup, late: NotYours | None) -> None:
         if late is not None:
@@ -318,20 +330,26 @@ class Session:
             return
         # Whatever others make of that call, this device has left it.
         room = self._room_of(frame.room_id)
-        self._remember(room, max(_OVER, self._acted_on(room)[0]), CallingBeHangup)
-        self._note(Known(room, True))
+        self._hear(room, max(_OVER, self._heard_of(room).age), CallingBeHangup, True, -inf)
 
     def _not_yours(self, frame: Request) -> None:
         kind = frame.__struct_config__.tag
         self._bad_frame(BadFrame(error_frame(f"{kind}: room_id is of another's call", frame.id)))
 
-    def _note(self, told: Known, at: float = -inf) -> None:
-        """Take note of what the device was told then, or else has said itself."""
-        kept = self._told
-        kept.pop(told.room, None)  # the newest stands last
-        kept[told.room] = told, at
-        while len(kept) > _KEPT_ENDS:
-            del kept[next(iter(kept))]
+    def _hear(
+        self, room: RoomId, age: tuple[int, int], said: type[Frame] | None, is_over: bool | None, at: float
+    ) -> None:
+        """Take note of what the device has heard of a call."""
+        heard = self._heard
+        if heard is None:
+            heard = self._heard = {}
+        heard.pop(room, None)  # the newest stands last
+        heard[room] = Heard(age, said, is_over, at)
+        if len(heard) > _KEPT:
+            del heard[next(iter(heard))]
+
+    def _heard_of(self, room: RoomId) -> Heard:
+        return _NOTHING if self._heard is None else self._heard.get(room, _NOTHING)
 
     def _tell_old_end(self) -> None:
         if self._old_end is not None:
@@ -346,35 +364,16 @@ class Session:
     def _goes_on(self) -> None:
         """Take note that the device places a call: what has ended before is of no use to it any more."""
         if self._old_end is not None:
-            self._note(Known(self._old_end[1].room, True))
+            self._hear(self._old_end[1].room, NEVER, None, True, -inf)
             self._forget_old_end()
-        for room, (told, _) in self._told.items():
-            if told.is_over:
-                self._told[room] = told, -inf
+        if self._heard is not None:
+            self._heard.update({room: replace(one, at=-inf) for room, one in self._heard.items() if one.is_over})
         self._owed = None
 
     def _room_of(self, room_id: str) -> RoomId:
         """The room that is meant by a room id of the wire, which may be an alias."""
         room = RoomId(room_id)
         return self._rooms.known.aliases.get(room, room)
-
-    def _acted_on(self, room: RoomId) -> _Acted:
-        return _NOT_ACTED_ON if self._acted is None else self._acted.get(room, _NOT_ACTED_ON)
-
-    def _has_said(self, room: RoomId, said: type[Message]) -> None:
-        self._remember(room, self._acted_on(room)[0], said)
-
-    def _remember(self, room: RoomId, age: tuple[int, int], said: type[Frame] | None) -> None:
-        acted = self._acted
-        if acted is None:
-            acted = self._acted = {}
-        now = self._clock.seconds()
-        acted.pop(room, None)
-        acted[room] = age, said, now
-        for oldest in list(acted)[:-_KEPT_ROOMS]:
-            if len(acted) <= _REMEMBERED_ROOMS and acted[oldest][2] >= now - REMEMBERED:
-                break
-            del acted[oldest]
 
     def _bad_frame(self, bad: BadFrame) -> None:
         """Answer a frame that breaks the protocol; too many of them close the socket (protocol §2.6)."""

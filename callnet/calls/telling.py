@@ -19,7 +19,7 @@ from callnet.calls.messages import (
 )
 from callnet.calls.reasons import REFUSALS
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
-from callnet.records import CallRecord, CallState, Known
+from callnet.records import Active, CallRecord, Known, Over, Ringing
 
 _BY_THE_CALLER = (Reason.CANCELLED,)
 _TO_OTHERS = {
@@ -47,16 +47,22 @@ class Missed(Struct, frozen=True):
 
 def outcome_of(call: CallRecord) -> Outcome | None:
     """How a call came out for its caller; ``None`` while it rings."""
-    if call.callee is not None:
-        return Accepted(call.room_for(call.caller) if call.aliases else call.room, call.callee)
-    if call.state is CallState.RINGING or call.reason is None:
+    state = call.state
+    if isinstance(state, Ringing):
         return None
-    if call.reason in REFUSALS:
-        return Refused(call.room_for(call.caller), call.asked, call.reason)
-    if call.reason in _BY_THE_CALLER:
+    answered = state if isinstance(state, Active) else state.was
+    if isinstance(answered, Active):
+        return Accepted(call.room_for(call.caller) if call.aliases else call.room, answered.callee)
+    return None if isinstance(state, Active) else _outcome_of_ringing(call, state)
+
+
+def _outcome_of_ringing(call: CallRecord, end: Over) -> Outcome:
+    if end.reason in REFUSALS:
+        return Refused(call.room_for(call.caller), call.asked, end.reason)
+    if end.reason in _BY_THE_CALLER:
         # A caller that others took for gone may be there still, on a node that they could not reach.
-        return Failed(call.asked, Reason.UNAVAILABLE) if call.ended_by is None else Withdrawn()
-    return Failed(call.asked, call.reason)
+        return Failed(call.asked, Reason.UNAVAILABLE) if end.by is None else Withdrawn()
+    return Failed(call.asked, end.reason)
 
 
 def answer(outcome: Outcome) -> CallSuccess | CallRefuse | CallFailed | None:
@@ -83,28 +89,30 @@ def news(call: CallRecord, device: DeviceAddress, now: float, ring_time: float) 
     A caller hears the outcome by its waiter; this is for everyone else, for what comes after the
     outcome, and for a caller that is back.
     """
-    if device in call.left:
-        return be_hangup(known_party(call, device), call.room_for(device), Reason.MOVED)
-    if call.state is CallState.RINGING:
-        rings = device in call.ringing and now < call.placed_at + ring_time
-        room = call.room_for(device) if call.aliases else call.room
-        return _called(call, room, now, ring_time) if rings else None
-    if call.state is CallState.ACTIVE and not _lost_fork(call, device):
-        if not is_owed_success(call, device):
-            return None
-        return answer(Accepted(call.room_for(device), known_party(call, device)))
-    if device == call.caller and call.callee is None:
-        outcome = outcome_of(call)
-        return None if outcome is None else answer(outcome)
-    if decided_at(call, device) is None:
-        return None
+    state = call.state
     room = call.room_for(device) if call.aliases else call.room
-    return be_hangup(known_party(call, device), room, ending_reason(call, device))
+    if isinstance(state, Ringing):
+        rings = device in state.devices and now < call.placed_at + ring_time
+        return _called(call, room, now, ring_time) if rings else None
+    answered = state if isinstance(state, Active) else state.was
+    if isinstance(answered, Active):
+        if device in answered.left:
+            return be_hangup(known_party(call, device), room, Reason.MOVED)
+        if device != answered.callee and device in call.rung:
+            return be_hangup(known_party(call, device), room, Reason.ANSWERED_ELSEWHERE)
+    if isinstance(state, Active):
+        return answer(Accepted(room, known_party(call, device))) if is_owed_success(call, device) else None
+    if isinstance(answered, Ringing) and device == call.caller:
+        return answer(_outcome_of_ringing(call, state))
+    if device == state.by or (isinstance(answered, Ringing) and answered.awaited_until is not None):
+        return None
+    return be_hangup(known_party(call, device), room, _TO_OTHERS.get(state.reason, state.reason))
 
 
 def is_owed_success(call: CallRecord, device: DeviceAddress) -> bool:
     """Tell whether a party of an active call is told so by ``call_success``, though it may have accepted it."""
-    return device == call.caller or call.answered_by_calling or has_pulled(call, device)
+    answered = call.answer
+    return device == call.caller or (answered is not None and answered.by_calling) or has_pulled(call, device)
 
 
 def ending_reason(call: CallRecord, device: DeviceAddress) -> Reason:
@@ -113,36 +121,40 @@ def ending_reason(call: CallRecord, device: DeviceAddress) -> Reason:
         return Reason.MOVED
     if _lost_fork(call, device):
         return Reason.ANSWERED_ELSEWHERE
-    if call.reason is None:
+    end = call.end
+    if end is None:
         return Reason.REPLACED  # it still rings others; this device left it by calling someone
-    return _TO_OTHERS.get(call.reason, call.reason)
+    return _TO_OTHERS.get(end.reason, end.reason)
 
 
 def decided_at(call: CallRecord, device: DeviceAddress) -> float | None:
     """When it was decided what ends ``call`` for ``device``; ``None`` if there is nothing to tell it."""
-    if device in call.left:
-        return call.moved_at
-    if _lost_fork(call, device):
-        return call.answered_at
-    if call.state is not CallState.OVER or device == call.ended_by:
+    answered, end = call.answer, call.end
+    if answered is not None and device in answered.left:
+        return answered.moved_at
+    if answered is not None and _lost_fork(call, device):
+        return answered.since
+    if end is None or device == end.by:
         return None
-    if call.callee is None:
+    if isinstance(end.was, Ringing):
         # A device that was waited for until the end never heard that it was to ring.
-        silent = call.reason in _BY_THE_CALLER if device == call.caller else call.awaited_until is not None
+        silent = end.reason in _BY_THE_CALLER if device == call.caller else end.was.awaited_until is not None
         if silent:
             return None
-    return call.ended_at
+    return end.at
 
 
 def told_from(call: CallRecord, device: DeviceAddress) -> float | None:
     """When it was decided what :func:`news` says of ``call``; ``None`` if it says nothing that must be heard."""
-    if call.state is not CallState.ACTIVE or device in call.left:
+    state = call.state
+    if not isinstance(state, Active) or device in state.left:
         return decided_at(call, device)
-    return call.moved_at if has_pulled(call, device) else call.answered_at
+    return state.moved_at if has_pulled(call, device) else state.since
 
 
 def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
-    return call.callee is not None and device != call.callee and device in call.rung
+    answered = call.answer
+    return answered is not None and device != answered.callee and device in call.rung
 
 
 def _called(call: CallRecord, room: RoomId, now: float, ring_time: float) -> Called:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from callnet.config import CallSettings
-from callnet.records import CallRecord, CallState, DeviceRecord, SeatsRecord
+from callnet.records import Active, CallRecord, CallState, DeviceRecord, Ringing, SeatsRecord
 
 REMEMBERED: Final = 120.0
 """How long a call that is over is remembered, in seconds (protocol §2.3)."""
@@ -32,23 +32,23 @@ ONE_SEAT_EMPTY: Final = 120.0
 """A call of which one of two seats has been empty that long is abandoned (§2.4)."""
 
 
-def call_due(call: CallRecord, seats: SeatsRecord | None, settings: CallSettings) -> float | None:
-    """When something must happen to ``call`` by itself."""
-    if call.state is CallState.RINGING:
-        rings_until = call.placed_at + settings.ring_time
-        return rings_until if call.awaited_until is None else min(rings_until, call.awaited_until)
-    if call.state is CallState.ACTIVE and call.answered_at is not None:
-        too_long = call.answered_at + settings.longest
-        unseated = unseated_at(call, seats, settings)
+def call_due(state: CallState, placed_at: float, seats: SeatsRecord | None, settings: CallSettings) -> float:
+    """When something must happen to a call in ``state`` by itself."""
+    if isinstance(state, Ringing):
+        rings_until = placed_at + settings.ring_time
+        return rings_until if state.awaited_until is None else min(rings_until, state.awaited_until)
+    if isinstance(state, Active):
+        too_long = state.since + settings.longest
+        unseated = unseated_at(state, seats, settings)
         return too_long if unseated is None else min(too_long, unseated)
-    return None if call.ended_at is None else call.ended_at + REMEMBERED
+    return state.at + REMEMBERED
 
 
-def unseated_at(call: CallRecord, seats: SeatsRecord | None, settings: CallSettings) -> float | None:
+def unseated_at(state: Active, seats: SeatsRecord | None, settings: CallSettings) -> float | None:
     """When an active call is abandoned because nobody came to its room, if it ever is."""
-    if call.answered_at is None or call.signalled or seats is not None or not settings.unseated_limit:
+    if state.signalled or seats is not None or not settings.unseated_limit:
         return None
-    return call.answered_at + settings.unseated_limit
+    return state.since + settings.unseated_limit
 
 
 def device_due(device: DeviceRecord, in_call: bool, now: float, settings: CallSettings) -> float | None:
@@ -64,13 +64,13 @@ def seats_due(seats: SeatsRecord, call: CallRecord | None) -> float | None:
     if call is None:
         emptied = [seat.empty_since for seat in seats.seats if seat is not None and seat.empty_since is not None]
         return min(emptied) + SEAT_KEPT if emptied else None
-    return abandoned_at(seats, call) if call.state is CallState.ACTIVE else None
+    return abandoned_at(seats, call.state) if isinstance(call.state, Active) else None
 
 
-def abandoned_at(seats: SeatsRecord, call: CallRecord) -> float | None:
+def abandoned_at(seats: SeatsRecord, call: Active) -> float | None:
     """When an active call is over because its seats are empty (§2.4), if they are."""
     taken = [seat for seat in seats.seats if seat is not None]
-    emptied = [max(seat.empty_since, call.answered_at or 0.0) for seat in taken if seat.empty_since is not None]
+    emptied = [max(seat.empty_since, call.since) for seat in taken if seat.empty_since is not None]
     limits = []
     if taken and len(emptied) == len(taken):
         limits.append(max(emptied) + BOTH_SEATS_EMPTY)

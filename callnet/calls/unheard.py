@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from callnet.calls.draft import Draft, everyone
-from callnet.calls.events import AcceptedInVain, LateAnswer
-from callnet.calls.merging import newest_rooms
+from callnet.calls.events import Accept, AcceptedInVain
+from callnet.calls.merging import began_at, newest_rooms
 from callnet.calls.telling import decided_at
 from callnet.calls.times import REMEMBERED
-from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, CallState, DeviceRecord, Known, Owed, Records
+from callnet.records import Active, CallRecord, DeviceRecord, Known, Over, Owed, Records, Ringing
 
 
 def unaware(
@@ -60,36 +59,26 @@ def _may_believe_in(draft: Draft, call: CallRecord, device: DeviceRecord) -> boo
     is_named = call.room in (device.room, device.previous)
     if decided_at(call, device.address) is None or not is_named or Known(call.room, True) in device.known:
         return False
-    if call.state is not CallState.OVER or device.address not in (call.caller, call.callee):
+    if not isinstance(call.state, Over) or device.address not in (call.caller, call.callee):
         return False
     others = (other for other in map(draft.call, (device.room, device.previous)) if other and other.room != call.room)
     took_part = (other for other in others if device.address in (other.caller, other.callee))
-    return all(max(other.placed_at, other.answered_at or 0.0) < call.placed_at for other in took_part)
+    return all(began_at(other) < call.placed_at for other in took_part)
 
 
-def accepted_in_vain(draft: Draft, event: AcceptedInVain) -> None:
-    """Tell a device that is at another node by now that it is too late for its accept.
+def tell_who_accepted(draft: Draft, call: CallRecord[Active | Over], event: Accept | AcceptedInVain) -> None:
+    """Who accepted in vain is told that somebody else has answered, now or when it is back (§2.3).
 
-    :raises Unavailable: only other nodes may know where it is.
+    It need not be told if it has gone on to another call.
     """
-    if not draft.complete:
-        raise Unavailable("only other nodes may know where this device is")
-    tell_who_accepted(draft, event)
-
-
-def tell_who_accepted(draft: Draft, event: AcceptedInVain | LateAnswer) -> None:
-    """Tell a device that somebody else has answered the call that it believes to have accepted (§2.3).
-
-    It need not be told if it has gone on to another call; and if it is nowhere just now, it will be when it is back.
-    """
-    call, device = draft.call(event.room), draft.device(event.device)
-    if device is None or call is None or call.callee is None or event.device in (call.caller, call.callee):
+    device = draft.device(event.device)
+    if device is None or call.callee is None or event.device in (call.caller, call.callee):
         return
     present = draft.call_of(event.device)
     if not device.connected:
         owe(draft, device, call.room)
-    elif present is None or event.device in present.ringing:
-        draft.tell(draft.put_call(call), event.device)
+    elif present is None or (isinstance(present.state, Ringing) and event.device in present.state.devices):
+        draft.tell(draft.put_call(call, call.state), event.device)
 
 
 def owe(draft: Draft, device: DeviceRecord, room: RoomId) -> None:
@@ -109,7 +98,8 @@ def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> No
     for *_, call in sorted(missed):  # it may believe that it is in either of them
         draft.tell(call, mine.address)
     present = draft.call_of(mine.address)
-    if present is not None and (present.answered_at is None or present.answered_at > draft.now - REMEMBERED):
+    answer = None if present is None else present.answer
+    if present is not None and (answer is None or answer.since > draft.now - REMEMBERED):
         draft.tell(present, mine.address)
 
 
@@ -133,7 +123,7 @@ def _is_missed(draft: Draft, call: CallRecord, stored: DeviceRecord, mine: Devic
     if call.room in (stored.room, stored.previous) or _rang_before(call, mine.address, stored.generation):
         return False
     since = draft.now - REMEMBERED
-    return call.ended_at is None or _missed_at(call, mine, stored.generation, since) is not None
+    return call.end is None or _missed_at(call, mine, stored.generation, since) is not None
 
 
 def _came_after(call: CallRecord, device: DeviceRecord, since: float) -> bool:
@@ -149,9 +139,10 @@ def _rang_before(call: CallRecord, device: DeviceAddress, generation: int) -> bo
 
     On that connection it does not ring for it, and perhaps it never did: its node was apart.
     """
-    if call.answered_at is None or device in (call.caller, call.callee):
+    answer = call.answer
+    if answer is None or device in (call.caller, answer.callee):
         return False
-    return call.answered_at * 1000 < generation
+    return answer.since * 1000 < generation
 
 
 def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) -> float | None:
@@ -161,13 +152,14 @@ def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) 
     :param newer: the generation of the next one, at which nobody knew of the end.
     :param since: earlier ends need not be told.
     """
-    if call.ended_at is None or call.ended_by == older.address or older.address not in everyone(call):
+    end = call.end
+    if end is None or end.by == older.address or older.address not in everyone(call):
         return None
     if _rang_before(call, older.address, newer):
         return None
     moment = decided_at(call, older.address)
-    if moment is None and call.ended_at * 1000 >= newer:
-        moment = call.ended_at  # it was taken for gone, and was not
+    if moment is None and end.at * 1000 >= newer:
+        moment = end.at  # it was taken for gone, and was not
     if Known(call.room, True) in older.known:
         return None
     return moment if moment is not None and moment > since else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from callnet.model import DeviceAddress, Outcome, RoomId, Withdrawn
 from callnet.records import CallRecord
@@ -16,36 +16,34 @@ class Waiters:
     """At most one for each call, and for each caller."""
 
     def __init__(self) -> None:
-        self._waiting: dict[RoomId, Told] = {}
+        self.waiting: Final[dict[RoomId, Told]] = {}
+        """By room."""
         self._placed: dict[DeviceAddress, RoomId] = {}
-
-    def __contains__(self, room: RoomId) -> bool:
-        """Tell whether somebody waits for the outcome of the call in a room."""
-        return room in self._waiting
 
     def expect(self, room: RoomId, told: Told) -> None:
         """Let ``told`` be called once with the outcome of a call that is being placed; that may come before it is."""
-        self._waiting[room] = told
+        self.waiting[room] = told
 
     def placed(self, caller: DeviceAddress, room: RoomId) -> None:
         """Take note that the call was placed, by ``caller``, who waits for this one only."""
-        self.withdraw(caller)
-        if room in self._waiting:
+        if caller in self._placed:
+            self.withdraw(caller)
+        if room in self.waiting:
             self._placed[caller] = room
 
     def not_placed(self, room: RoomId) -> bool:
         """Take note that it was not. Tells whether anybody waits still."""
-        return self._waiting.pop(room, None) is not None
+        return self.waiting.pop(room, None) is not None
 
     def fire(self, call: CallRecord, outcome: Outcome, record: CallRecord | None) -> None:
         """Tell whoever waits for a call."""
         if self._placed.get(call.caller) == call.room:
             del self._placed[call.caller]
-        self._waiting.pop(call.room)(outcome, record)
+        self.waiting.pop(call.room)(outcome, record)
 
     def withdraw(self, caller: DeviceAddress) -> None:
         """Let nobody wait any more for the outcome of the call that ``caller`` placed."""
         room = self._placed.pop(caller, None)
-        told = None if room is None else self._waiting.pop(room, None)
+        told = None if room is None else self.waiting.pop(room, None)
         if told is not None:
             told(Withdrawn(), None)

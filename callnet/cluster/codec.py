@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from msgspec import Raw, Struct
 from msgspec.msgpack import Decoder, Encoder
@@ -11,28 +11,77 @@ from msgspec.structs import replace
 
 from callnet.cluster.tables import Record
 from callnet.interfaces import BusMessage
-from callnet.model import DeviceAddress, RoomId
+from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import (
+    Active,
     CallRecord,
     CallState,
     Changes,
     DeviceRecord,
+    DeviceRelay,
     Displaced,
     Notice,
+    Over,
     Policy,
+    PresenceChanged,
     Records,
+    Relay,
+    Ringing,
     Seat,
     SeatNotice,
     SeatsRecord,
+    is_over,
 )
 
 _NOTHING: Final = Raw(b"\xa0")
 """The version of what must not be there, and the value of what is to be forgotten."""
 
 
+class _FlatCall(Struct, frozen=True, array_like=True):
+    """A call with the fields of all its states, in the order in which nodes of earlier revisions know them."""
+
+    room: RoomId
+    version: int
+    state: Literal["ringing", "active", "over"]
+    caller: DeviceAddress
+    asked: DeviceAddress
+    rung: tuple[DeviceAddress, ...]
+    ringing: tuple[DeviceAddress, ...]
+    placed_at: float
+    due: float | None
+    awaited_until: float | None = None
+    callee: DeviceAddress | None = None
+    answered_at: float | None = None
+    by_calling: bool = False
+    signalled: bool = False
+    reason: Reason | None = None
+    ended_at: float | None = None
+    ended_by: DeviceAddress | None = None
+    untold: bool = False
+    by_itself: bool = False
+    extended: tuple[DeviceAddress, ...] = ()
+    announced: bool = False
+    absent: tuple[DeviceAddress, ...] = ()
+    left: tuple[DeviceAddress, ...] = ()
+    moved_at: float | None = None
+    known_as: tuple[DeviceAddress, DeviceAddress] | None = None
+    aliases: tuple[tuple[DeviceAddress, RoomId], ...] = ()
+
+
+class _FlatNotice(Struct, frozen=True, array_like=True, tag="Notice"):
+    to: DeviceAddress
+    call: _FlatCall
+
+
+class _FlatSeatNotice(Struct, frozen=True, array_like=True, tag="SeatNotice"):
+    key: str
+    seats: SeatsRecord
+    call: _FlatCall | None
+
+
 class _View(Struct, frozen=True, array_like=True):
     devices: list[DeviceRecord]
-    calls: list[CallRecord]
+    calls: list[_FlatCall]
     seats: list[SeatsRecord]
     dead: list[tuple[str, float]]
     quiet: bool
@@ -47,8 +96,10 @@ class _Swept(Struct, frozen=True, array_like=True):
 encode: Final = Encoder().encode
 _view: Final = Decoder(_View).decode
 _swept: Final = Decoder(_Swept).decode
-decode_call: Final = Decoder(CallRecord).decode
-decode_messages: Final = Decoder(list[BusMessage]).decode
+_call: Final = Decoder(_FlatCall).decode
+_messages: Final = Decoder(
+    list[_FlatNotice | _FlatSeatNotice | Relay | DeviceRelay | Displaced | PresenceChanged]
+).decode
 decode_names: Final = Decoder(list[str]).decode
 
 
@@ -72,7 +123,124 @@ def _version_of(record: Record | None) -> Raw:
 
 
 def _value(record: Record) -> Raw:
-    return _raw(record.version.to_bytes(4, "big") + encode(record))
+    written = encode_call(record) if isinstance(record, CallRecord) else encode(record)
+    return _raw(record.version.to_bytes(4, "big") + written)
+
+
+# Calls, by state and flat
+
+_NEVER_RANG: Final = Ringing(())
+_UNANSWERED: Final = Active(DeviceAddress("", ""), 0.0)
+
+
+def _flat(call: CallRecord) -> _FlatCall:
+    state, answer, end = call.state, call.answer, call.end
+    before = state if end is None else end.was
+    rings = before if isinstance(before, Ringing) else _NEVER_RANG
+    active = _UNANSWERED if answer is None else answer
+    return _FlatCall(
+        call.room,
+        call.version,
+        state.word,
+        call.caller,
+        call.asked,
+        call.rung,
+        rings.devices,
+        call.placed_at,
+        call.due,
+        rings.awaited_until,
+        None if answer is None else active.callee,
+        None if answer is None else active.since,
+        active.by_calling,
+        active.signalled,
+        None if end is None else end.reason,
+        None if end is None else end.at,
+        None if end is None else end.by,
+        end is not None and end.untold,
+        active.by_itself,
+        call.extended,
+        rings.announced,
+        active.absent,
+        active.left,
+        active.moved_at,
+        active.known_as,
+        call.aliases,
+    )
+
+
+def _by_state(flat: _FlatCall) -> CallRecord:
+    state: CallState
+    if flat.callee is None or flat.answered_at is None:
+        state = Ringing(flat.ringing, flat.awaited_until, flat.announced)
+    else:
+        state = Active(
+            flat.callee,
+            flat.answered_at,
+            flat.by_calling,
+            flat.by_itself,
+            flat.signalled,
+            flat.absent,
+            flat.left,
+            flat.moved_at,
+            flat.known_as,
+        )
+    if flat.reason is not None and flat.ended_at is not None:
+        state = Over(state, flat.reason, flat.ended_at, flat.ended_by, flat.untold)
+    return CallRecord(
+        flat.room,
+        flat.version,
+        state,
+        flat.caller,
+        flat.asked,
+        flat.rung,
+        flat.placed_at,
+        flat.due,
+        flat.extended,
+        flat.aliases,
+    )
+
+
+def encode_call(call: CallRecord) -> bytes:
+    """A call."""
+    return encode(_flat(call))
+
+
+def decode_call(data: bytes) -> CallRecord:
+    """A call."""
+    return _by_state(_call(data))
+
+
+def decode_ended(data: bytes) -> CallRecord[Over]:
+    """A call that is over.
+
+    :raises ValueError: it is not.
+    """
+    call = decode_call(data)
+    if not is_over(call):
+        raise ValueError("this call goes on")
+    return call
+
+
+def encode_message(message: BusMessage) -> bytes:
+    """A message for other nodes."""
+    if isinstance(message, Notice):
+        return encode(_FlatNotice(message.to, _flat(message.call)))
+    if isinstance(message, SeatNotice):
+        return encode(_FlatSeatNotice(message.key, message.seats, message.call and _flat(message.call)))
+    return encode(message)
+
+
+def decode_messages(data: bytes) -> list[BusMessage]:
+    """Messages of other nodes."""
+    return [_message(flat) for flat in _messages(data)]
+
+
+def _message(flat: _FlatNotice | _FlatSeatNotice | Relay | DeviceRelay | Displaced | PresenceChanged) -> BusMessage:
+    if isinstance(flat, _FlatNotice):
+        return Notice(flat.to, _by_state(flat.call))
+    if isinstance(flat, _FlatSeatNotice):
+        return SeatNotice(flat.key, flat.seats, flat.call and _by_state(flat.call))
+    return flat
 
 
 # Reading
@@ -90,9 +258,9 @@ def _records(view: _View) -> Records:
         if device.connected and device.node in dead:
             device = _gone(device, dead[device.node])  # noqa: PLW2901
         devices.setdefault(device.address.phone, {})[device.address.device_id] = device
-    calls = {call.room: call for call in view.calls}
+    calls = {flat.room: _by_state(flat) for flat in view.calls}
     seats = {record.room: _emptied(record, dead) if dead else record for record in view.seats}
-    aliases = {alias: call.room for call in view.calls if call.aliases for _, alias in call.aliases}
+    aliases = {alias: call.room for call in calls.values() if call.aliases for _, alias in call.aliases}
     return Records(devices, calls, seats, not view.quiet, view.policies, aliases)
 
 
@@ -153,7 +321,7 @@ def encode_changes(changes: Changes, until: float, read: Records | None = None) 
             touched.add(record.room)
     for call in changes.calls:
         before = _version(call.version - 1) if read is None else _version_of(read.calls.get(call.room))
-        over, aliases = call.state is CallState.OVER, [alias for _, alias in call.aliases] if call.aliases else ()
+        over, aliases = call.end is not None, [alias for _, alias in call.aliases] if call.aliases else ()
         rooms["c", call.room] = "c", call.room, before, _value(call), call.due, over, aliases
         touched.add(call.room)
     for seats in changes.seats:
@@ -170,7 +338,7 @@ def encode_changes(changes: Changes, until: float, read: Records | None = None) 
 
 def _seats_last(seats: SeatsRecord, call: CallRecord | None) -> tuple[float | None, bool, Sequence[str]]:
     """When seats are due, whether they are over with their call, and which nodes hold them."""
-    if call is not None and call.state is CallState.OVER:
+    if call is not None and call.end is not None:
         return call.due, True, ()
     return seats.due, False, list(_holders(seats))
 
@@ -180,7 +348,7 @@ def _holders(record: SeatsRecord) -> Iterable[str]:
 
 
 def _notice(notice: Notice | SeatNotice | Displaced) -> tuple[Any, ...]:
-    message = _raw(encode(notice))
+    message = _raw(encode_message(notice))
     if isinstance(notice, Notice):
         return (message, *notice.to)
     if isinstance(notice, Displaced):

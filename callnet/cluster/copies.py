@@ -11,18 +11,19 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from callnet.calls.draft import concerned, everyone, parties
+from callnet.calls.draft import concerned, everyone
 from callnet.cluster.tables import Record, Tables
 from callnet.interfaces import BusMessage
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import (
+    Active,
     CallRecord,
-    CallState,
     Changes,
     DeviceRecord,
     Displaced,
     Notice,
     Records,
+    Ringing,
     Seat,
     SeatNotice,
     SeatsRecord,
@@ -82,7 +83,7 @@ class Copies:
 
         Those who rang for a call that somebody else has answered are not told how it goes on.
         """
-        concerned = parties(call) if call.state is CallState.ACTIVE else everyone(call)
+        concerned = call.parties if isinstance(call.state, Active) else everyone(call)
         return any(map(self.records.device, concerned)) or self._has_seat(self.records.seats.get(call.room))
 
     def is_ours(self, record: Record) -> bool:
@@ -90,7 +91,7 @@ class Copies:
         if isinstance(record, DeviceRecord):
             return self._is_own(record.node)
         if isinstance(record, CallRecord):
-            return record.state is CallState.OVER or all(map(self.records.device, (record.caller, *record.rung)))
+            return record.end is not None or all(map(self.records.device, (record.caller, *record.rung)))
         return all(seat is None or self._is_own(seat.node) for seat in record.seats)
 
     def _has_seat(self, seats: SeatsRecord | None) -> bool:
@@ -234,10 +235,11 @@ class Copies:
     def _hear_of_call(self, to: DeviceAddress, call: CallRecord) -> None:
         self._put_call(call)
         device = self.records.device(to)
-        if device is not None and device.room != call.room and call.state is CallState.RINGING and to in call.ringing:
+        rings = isinstance(call.state, Ringing) and to in call.state.devices
+        if device is not None and device.room != call.room and rings:
             # What the node that placed the call has written into the device's record.
             new = replace(device, version=device.version + 1, room=call.room, previous=device.room)
-            self._tables.put_device(new)
+            self._tables.put_devices(new)
 
     def due(self, now: float) -> Iterator[Record]:
         """What is due; calls that are over are forgotten then."""
@@ -247,7 +249,7 @@ class Copies:
 
     def _put_device(self, device: DeviceRecord) -> None:
         if self._is_own(device.node):
-            self._tables.put_device(device)
+            self._tables.put_devices(device)
         elif (old := self.records.device(device.address)) is not None:
             self._lose_device(old)
 

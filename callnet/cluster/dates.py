@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from callnet.records import CallRecord
+from callnet.records import Active, CallRecord, Over
 
 _CLOSE_ENOUGH: Final = 0.1
 """Seconds by which the distance of the two clocks may be off: both are not read in the same moment."""
@@ -33,14 +33,12 @@ class Dates:
         return moment + self._ahead
 
 
-def dated(call: CallRecord, zero: float) -> CallRecord:
-    """A call whose times are seconds since 1970.
+def dated(call: CallRecord[Over], zero: float) -> CallRecord[Over]:
+    """A call that is over whose times are seconds since 1970.
 
     :param zero: the date at which the clock that its times are of shows 0.
     """
-    return replace(
-        call,
-        placed_at=zero + call.placed_at,
-        answered_at=None if call.answered_at is None else zero + call.answered_at,
-        ended_at=None if call.ended_at is None else zero + call.ended_at,
-    )
+    end, was = call.state, call.state.was
+    if isinstance(was, Active):
+        was = replace(was, since=zero + was.since)
+    return replace(call, placed_at=zero + call.placed_at, state=replace(end, at=zero + end.at, was=was))

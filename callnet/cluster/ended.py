@@ -15,7 +15,7 @@ from callnet.cluster.member import Member
 from callnet.errors import Unavailable
 from callnet.interfaces import Ended, IEndedCalls
 from callnet.logger import Logger
-from callnet.records import CallRecord, CallState, Changes
+from callnet.records import CallRecord, Changes, Over, is_over
 
 KEPT_MAX: Final = 100_000
 """So many calls are kept while they cannot be written down, on each node and in Redis; then the oldest are dropped."""
@@ -63,7 +63,7 @@ class EndedHere:
     def committed(self, changes: Changes) -> None:
         """Keep the calls that are over."""
         for call in changes.calls:
-            if call.state is CallState.OVER:
+            if isinstance(call.state, Over):
                 self.add(call)
 
     def add(self, call: CallRecord) -> None:
@@ -77,7 +77,7 @@ class EndedHere:
     def take(self, most: int) -> Deferred[Sequence[Ended]]:
         """See :meth:`IEndedCalls.take`. There is one who takes."""
         zero = self._date_of(0.0)
-        taken = [Ended(dated(call, zero)) for call in islice(self._calls, most)]
+        taken = [Ended(dated(call, zero)) for call in islice(self._calls, most) if is_over(call)]
         self._taken = len(taken)
         return succeed(taken)
 

@@ -13,10 +13,10 @@ from callnet.cluster.dates import Dates
 from callnet.cluster.ended import EndedHere
 from callnet.cluster.membership import Membership
 from callnet.cluster.tables import Record, Tables, seen_online
-from callnet.interfaces import OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
+from callnet.interfaces import OVERTAKEN, Asked, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.model import DeviceAddress, RoomId
 from callnet.operations.limits import LimitsAlone
-from callnet.records import CallRecord, Changes, Records
+from callnet.records import CallRecord, Changes, Over, Records
 
 NODE: Final = "local"
 """The only node."""
@@ -57,21 +57,19 @@ class MemoryCallStore:
         self.ended: Final = EndedHere(self.date_of)
         self._tables = Tables()
 
-    def view(
+    def view(self, asked: Asked, again: bool = False) -> Records:  # noqa: ARG002  all of it is here
+        """See :meth:`callnet.interfaces.ICallStore.view`."""
+        return self._tables.records
+
+    def read(
         self,
         phones: Collection[str],  # noqa: ARG002
         rooms: Collection[RoomId],  # noqa: ARG002
         fresh: bool = False,  # noqa: ARG002
         guess: bool = False,  # noqa: ARG002
-    ) -> Records:
-        """See :meth:`callnet.interfaces.ICallStore.view`."""
-        return self._tables.records
-
-    def read(
-        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
     ) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
-        return succeed(self.view(phones, rooms, fresh, guess))
+        return succeed(self._tables.records)
 
     def known(self) -> Records:
         """See :meth:`callnet.interfaces.ICallStore.known`."""
@@ -87,7 +85,7 @@ class MemoryCallStore:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         return succeed(self.try_commit(changes) if self._tables.holds(changes) else OVERTAKEN)
 
-    def failed(self, call: CallRecord) -> None:
+    def failed(self, call: CallRecord[Over]) -> None:
         """See :meth:`callnet.interfaces.ICallStore.failed`."""
         self.ended.add(call)
 

@@ -143,7 +143,7 @@ class Questions:
         """
         taken = self._link.run("ended", self._prefix, b"%d" % most, b"%d" % kept_max)
         return taken.addCallback(
-            lambda found: (found[0], [Ended(codec.decode_call(value), value) for value in found[1]])
+            lambda found: (found[0], [Ended(codec.decode_ended(value), value) for value in found[1]])
         )
 
     def done_with(self, ended: Sequence[bytes]) -> Deferred[object]:
@@ -159,7 +159,7 @@ class Questions:
 
     def publish(self, node: str, message: BusMessage) -> Deferred[object]:
         """Hand a message to a node. Whether it came there is not known."""
-        return self._link.run("publish", self._prefix, node.encode(), codec.encode(message))
+        return self._link.run("publish", self._prefix, node.encode(), codec.encode_message(message))
 
     async def take(self, limits: Sequence[tuple[str, float, float]]) -> tuple[int, float] | None:
         """Count one more for each of these limits, until one has too many: tells which, and how many seconds ahead

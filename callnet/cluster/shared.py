@@ -21,6 +21,7 @@ from callnet.interfaces import (
     EVERY_NODE,
     OVERTAKEN,
     PHONES_AT_ONCE,
+    Asked,
     BusMessage,
     Commit,
     IBus,
@@ -29,7 +30,7 @@ from callnet.interfaces import (
 )
 from callnet.logger import Logger
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, Changes, Displaced, Notice, Records, SeatNotice
+from callnet.records import CallRecord, Changes, Displaced, Notice, Over, Records, SeatNotice
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "publishing")
@@ -115,10 +116,11 @@ class SharedCallStore:
         """See :meth:`callnet.interfaces.ICallStore.date_of`. Redis' clock tells the date."""
         return moment
 
-    def view(
-        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Records | None:
+    def view(self, asked: Asked, again: bool = False) -> Records | None:
         """See :meth:`callnet.interfaces.ICallStore.view`."""
+        return self._here(asked.phones(), asked.rooms(), asked.fresh, asked.guess and not again)
+
+    def _here(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool, guess: bool) -> Records | None:
         if self._member.joined:
             if guess and not any(phone in self._copies.records.devices for phone in phones):
                 return _NOTHING_KNOWN
@@ -129,7 +131,7 @@ class SharedCallStore:
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
     ) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
-        records = self.view(phones, rooms, fresh, guess)
+        records = self._here(phones, rooms, fresh, guess)
         if records is not None:
             return succeed(records)
         if self._member.joined:
@@ -208,7 +210,7 @@ class SharedCallStore:
             for seat in notice.seats.seats
         )
 
-    def failed(self, call: CallRecord) -> None:
+    def failed(self, call: CallRecord[Over]) -> None:
         """See :meth:`callnet.interfaces.ICallStore.failed`."""
         self.ended.add(call)
 

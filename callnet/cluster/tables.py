@@ -8,7 +8,7 @@ from typing import Final
 
 from callnet.cluster.due import DueIndex
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Policy, Records, SeatsRecord
+from callnet.records import CallRecord, Changes, DeviceRecord, Policy, Records, SeatsRecord
 
 Record = DeviceRecord | CallRecord | SeatsRecord
 
@@ -61,8 +61,8 @@ class Tables:
 
     def apply(self, changes: Changes) -> None:
         """Write what ``changes`` say."""
-        for device in changes.devices:
-            self.put_device(device)
+        if changes.devices:
+            self.put_devices(*changes.devices)
         for call in changes.calls:
             self.put_call(call)
         for seats in changes.seats:
@@ -78,16 +78,17 @@ class Tables:
             return self.records.device(record.address)
         return self.calls.get(record.room) if isinstance(record, CallRecord) else self.seats.get(record.room)
 
-    def put_device(self, new: DeviceRecord) -> None:
-        """Write a device's record."""
-        phone, device_id = new.address
-        of_phone = self.devices.get(phone)
-        if of_phone is None:
-            of_phone = self.devices[phone] = {}
-        old = of_phone.get(device_id)
-        of_phone[device_id] = new
-        if old is None or old.due != new.due:
-            self._devices_due.move(new.address, None if old is None else old.due, new.due)
+    def put_devices(self, *devices: DeviceRecord) -> None:
+        """Write records of devices."""
+        for new in devices:
+            phone, device_id = new.address
+            of_phone = self.devices.get(phone)
+            if of_phone is None:
+                of_phone = self.devices[phone] = {}
+            old = of_phone.get(device_id)
+            of_phone[device_id] = new
+            if old is None or old.due != new.due:
+                self._devices_due.move(new.address, None if old is None else old.due, new.due)
 
     def put_policy(self, phone: str, policy: Policy) -> None:
         """Keep the policy of a phone for as long as it has devices."""
@@ -148,7 +149,7 @@ class Tables:
         for record in found:
             if record is None or record.due is None or record.due > now:
                 continue
-            if isinstance(record, CallRecord) and record.state is CallState.OVER:
+            if isinstance(record, CallRecord) and record.end is not None:
                 self.forget(record)
                 if (seats := self.seats.get(record.room)) is not None:
                     self.forget(seats)

@@ -16,7 +16,7 @@ from callnet.model import Reason
 from callnet.operations.histogram import Histogram
 from callnet.operations.ice_servers import Recipient
 from callnet.operations.urgent import Fate
-from callnet.records import CallState
+from callnet.records import Active, Ringing
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """What :func:`as_text` writes."""
@@ -90,9 +90,9 @@ def of_calls(calls: CallCounts) -> Sequence[Family]:
     )
 
 
-def of_unfinished(calls: Mapping[CallState, int]) -> Family:
-    """How many calls go on now."""
-    samples = [Sample(state.value, calls.get(state, 0)) for state in (CallState.RINGING, CallState.ACTIVE)]
+def of_unfinished(calls: Mapping[str, int]) -> Family:
+    """How many calls go on now, by state."""
+    samples = [Sample(state.word, calls.get(state.word, 0)) for state in (Ringing, Active)]
     return Family(
         "callnet_calls", "Calls that ring, and calls that were answered and go on.", samples, "state", "gauge"
     )

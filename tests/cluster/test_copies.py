@@ -8,15 +8,17 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.cluster.copies import Copies
-from callnet.model import RoomId
+from callnet.model import Reason, RoomId
 from callnet.records import (
+    Active,
     CallRecord,
-    CallState,
     Changes,
     DeviceRecord,
     Displaced,
     Notice,
+    Over,
     Records,
+    Ringing,
     Seat,
     SeatNotice,
     SeatsRecord,
@@ -85,7 +87,7 @@ class AliasTests(SynchronousTestCase):
         self.first, self.second, self.third = (RoomId(letter * 32) for letter in "abc")
         aliases = ((TV, self.first), (PAD, self.second))
         self.call = CallRecord(
-            ROOM, 1, CallState.RINGING, ANN, TV, (TV, PAD), (TV, PAD), 1.0, 46.0, extended=(ANN,), aliases=aliases
+            ROOM, 1, Ringing((TV, PAD)), ANN, TV, (TV, PAD), 1.0, 46.0, extended=(ANN,), aliases=aliases
         )
         self.ann = replace(DEVICE, room=ROOM)
         self.copies.apply(Changes(devices=[self.ann], calls=[self.call]))
@@ -99,7 +101,7 @@ class AliasTests(SynchronousTestCase):
 
     def test_call_is_forgotten(self) -> None:
         """It goes when the call is dropped: it is over for long, is not in the store, or is no affair of this node."""
-        over = replace(self.call, version=2, state=CallState.OVER, ended_at=5.0, due=125.0)
+        over = replace(self.call, version=2, state=Over(Ringing(()), Reason.NO_ANSWER, 5.0), due=125.0)
         gone = Displaced(ANN, "here.1", 7001)
         for drop in (
             lambda copies: (copies.hear(Notice(ANN, over)), list(copies.due(125.0))),
@@ -118,16 +120,16 @@ class NewsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A page here, and one elsewhere, are in the room of a call of others."""
         self.copies = Copies(lambda node: node.startswith("here."))
-        self.call = CallRecord(ROOM, 2, CallState.ACTIVE, ANN, TV, (TV,), (), 1.0, None, callee=TV, answered_at=2.0)
-        self.over = replace(self.call, version=3, state=CallState.OVER, ended_at=3.0)
+        self.call = CallRecord(ROOM, 2, Active(TV, 2.0), ANN, TV, (TV,), 1.0)
+        self.over = replace(self.call, version=3, state=Over(Active(TV, 2.0), Reason.HANGUP, 3.0))
         self.copies.apply(Changes(calls=[self.call], seats=[SEATS]))
 
     def test_call_that_was_answered_elsewhere(self) -> None:
         """A device that rang for a call is told that somebody else answered, and nothing more when that is over."""
         ann = replace(DEVICE, room=ROOM)
-        rings = replace(self.call, state=CallState.RINGING, caller=PAD, rung=(ANN, TV), ringing=(ANN, TV), callee=None)
-        answered = replace(rings, state=CallState.ACTIVE, callee=TV, answered_at=2.0, ringing=(), version=3)
-        over = replace(answered, state=CallState.OVER, ended_at=3.0, version=4)
+        rings = replace(self.call, state=Ringing((ANN, TV)), caller=PAD, rung=(ANN, TV))
+        answered = replace(rings, state=Active(TV, 2.0), version=3)
+        over = replace(answered, state=Over(Active(TV, 2.0), Reason.HANGUP, 3.0), version=4)
         for known, told in ((rings, [Notice(ANN, over)]), (answered, [])):
             copies = Copies(lambda node: node.startswith("here."))
             copies.apply(Changes(devices=[ann], calls=[known]))
@@ -162,13 +164,11 @@ class MessagesTests(SynchronousTestCase):
     def test_late(self) -> None:
         """What is later than the message is known already: it counts for nothing."""
         copies = Copies(lambda node: node.startswith("here."))
-        call = CallRecord(
-            RoomId("1" * 32), 2, CallState.ACTIVE, ANN, TV, (TV,), (), 1.0, None, callee=TV, answered_at=2.0
-        )
+        call = CallRecord(RoomId("1" * 32), 2, Active(TV, 2.0), ANN, TV, (TV,), 1.0)
         copies.apply(Changes(devices=[replace(DEVICE, room=call.room)], calls=[call]))
-        for late in (replace(call, version=1), replace(call, state=CallState.RINGING, version=7)):
+        for late in (replace(call, version=1), replace(call, state=Ringing((TV,)), version=7)):
             self.assertTrue(copies.know_better(Notice(ANN, late)))
-        for news in (call, replace(call, state=CallState.OVER), replace(call, version=3)):
+        for news in (call, replace(call, state=Over(call.state, Reason.HANGUP, 3.0)), replace(call, version=3)):
             self.assertFalse(copies.know_better(Notice(ANN, news)))
         self.assertFalse(copies.know_better(Notice(ANN, replace(call, room=RoomId("2" * 32)))))
         self.assertFalse(copies.know_better(Displaced(ANN, "here.1", 7001)))
@@ -180,7 +180,7 @@ class OldTests(SynchronousTestCase):
     def test_for_as_long_as_they_are_known(self) -> None:
         """Nothing is kept of one that this node does not know, or not any more."""
         copies = Copies(lambda node: node.startswith("here."))
-        over = CallRecord(ROOM, 2, CallState.OVER, ANN, TV, (TV,), (), 1.0, 5.0)
+        over = CallRecord(ROOM, 2, Over(Active(TV, 2.0), Reason.HANGUP, 3.0), ANN, TV, (TV,), 1.0, 5.0)
         copies.distrust(Changes(calls=[over]))
         copies.apply(Changes(devices=[replace(DEVICE, room=ROOM)], calls=[over]))
         self.assertTrue(copies.knows([ROOM]))
@@ -197,7 +197,7 @@ class CallsTests(SynchronousTestCase):
         """A device of this node is one of two that are rung by one elsewhere."""
         self.copies = Copies(lambda node: node.startswith("here."))
         self.copies.apply(Changes(devices=[replace(DEVICE, address=PAD, room=ROOM)]))
-        self.rings = CallRecord(ROOM, 1, CallState.RINGING, ANN, TV, (TV, PAD), (TV, PAD), 100.0, 145.0)
+        self.rings = CallRecord(ROOM, 1, Ringing((TV, PAD)), ANN, TV, (TV, PAD), 100.0, 145.0)
         self.copies.hear(Notice(PAD, self.rings))
 
     def test_rings(self) -> None:
@@ -206,13 +206,13 @@ class CallsTests(SynchronousTestCase):
 
     def test_answered_elsewhere(self) -> None:
         """One that somebody else has answered goes on without it: nobody will say here when it is over."""
-        answered = replace(self.rings, version=2, state=CallState.ACTIVE, callee=TV, ringing=(), answered_at=101.0)
+        answered = replace(self.rings, version=2, state=Active(TV, 101.0))
         self.copies.hear(Notice(PAD, answered))
         self.assertEqual({}, self.copies.records.calls)
 
     def test_answered_here(self) -> None:
         """One that its device has answered."""
-        answered = replace(self.rings, version=2, state=CallState.ACTIVE, callee=PAD, ringing=(), answered_at=101.0)
+        answered = replace(self.rings, version=2, state=Active(PAD, 101.0))
         self.copies.hear(Notice(PAD, answered))
         self.assertEqual({ROOM: answered}, self.copies.records.calls)
 

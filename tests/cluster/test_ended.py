@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.logger import capturedLogs
 
+from callnet.calls.call import unreached
 from callnet.cluster.ended import KEPT_MAX
 from callnet.model import Reason, RoomId
-from callnet.records import CallRecord, CallState
 from tests.cluster.case import ANN, TV
 from tests.cluster.simulated import SimulatedCase, SimulatedNode
 
@@ -44,7 +44,7 @@ class EndedTests(SimulatedCase):
         ended = await self.result_of(self.there.ended.take(10))
         self.assertEqual([], await self.taken(self.here))
         [one] = ended
-        self.assertEqual((room, CallState.OVER, Reason.HANGUP), (one.call.room, one.call.state, one.call.reason))
+        self.assertEqual((room, Reason.HANGUP), (one.call.room, one.call.end and one.call.end.reason))
         self.assertEqual((ANN, TV), (one.call.caller, one.call.callee))
         await self.result_of(self.there.ended.done(ended))
         self.assertEqual("0", self.do("return redis.call('EXISTS', KEYS[1])"))
@@ -84,7 +84,8 @@ class EndedTests(SimulatedCase):
         ann.calls(TV)
         await self.hears(ann, "call_failed:offline")
         [one] = await self.result_of(here.ended.take(10))
-        self.assertEqual((ANN, TV, Reason.OFFLINE), (one.call.caller, one.call.asked, one.call.reason))
+        reason = one.call.end and one.call.end.reason
+        self.assertEqual((ANN, TV, Reason.OFFLINE), (one.call.caller, one.call.asked, reason))
         self.assertEqual([one], await self.result_of(here.ended.take(10)))
         await self.result_of(here.ended.done([one]))
         self.assertEqual([], await self.result_of(here.ended.take(10)))
@@ -108,7 +109,7 @@ class EndedTests(SimulatedCase):
         """What this node alone knows of comes first."""
         room = await self.ended_call()
         rooms = [RoomId(f"{number:032x}") for number in range(3)]
-        unreached = [CallRecord(one, 0, CallState.OVER, ANN, TV, (), (), 1.0, None) for one in rooms]
+        unreached = [unreached(ANN, TV, one, Reason.OFFLINE, 1.0) for one in rooms]
         for call in unreached:
             self.here.store.failed(call)
         self.assertEqual(rooms[:2], await self.taken(self.here, 2))

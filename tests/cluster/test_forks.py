@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, CallState, Changes
+from callnet.records import Active, CallRecord, Changes
 from tests.cluster.case import ANN, PAD, TV, Phone
 from tests.cluster.page import Page
 from tests.cluster.simulated import SimulatedCase, SimulatedNode
@@ -113,7 +113,7 @@ class ForkTests(SimulatedCase):
     async def test_superseded_ids(self) -> None:
         """Nothing leads to a call from an id that is none of its ids any more."""
         first, second, third = (RoomId(letter * 32) for letter in "abc")
-        rung = CallRecord(RoomId("d" * 32), 1, CallState.ACTIVE, ANN, PAD, (PAD,), (), 0.0, self.here.store.now() + 60)
+        rung = CallRecord(RoomId("d" * 32), 1, Active(PAD, 0.0), ANN, PAD, (PAD,), 0.0, self.here.store.now() + 60)
         for version, ids in enumerate([(first, second), (first, third)], 1):
             call = replace(rung, version=version, aliases=tuple((PAD, alias) for alias in ids))
             self.assertTrue((await self.result_of(self.here.store.commit(Changes(calls=[call])))).held)

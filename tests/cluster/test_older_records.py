@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct, defstruct
+from msgspec import Struct
 from msgspec.msgpack import Decoder
-from msgspec.structs import fields, replace
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.cluster.codec import encode
+from callnet.cluster.codec import decode_call, encode, encode_call
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, CallState, DeviceRecord, Known, Owed, Policy, Seat
+from callnet.records import CallRecord, DeviceRecord, Known, Owed, Policy, Ringing, Seat
 
 ROOM, OTHER_ROOM = RoomId("1" * 32), RoomId("2" * 32)
 TV = DeviceAddress("13600000002", "tv")
@@ -57,10 +57,9 @@ class OlderRecordsTests(SynchronousTestCase):
 class OlderRoomsTests(SynchronousTestCase):
     """A call that rings two devices, and a page of it: the release before knows of no room ids of devices."""
 
-    def by_an_older_node(self, record: Any, known: int) -> Any:
+    def by_an_older_node(self, written: bytes, known: int) -> bytes:
         """A record as an older node writes it, which knows so many of its fields, when it has read it."""
-        older = defstruct("Older", [(one.name, one.type) for one in fields(record)[:known]], array_like=True)
-        return Decoder(type(record)).decode(encode(Decoder(older).decode(encode(record))))
+        return encode(Decoder(list[Any]).decode(written)[:known])
 
     def test_call(self) -> None:
         """An older node that changes the call has everybody go by its room."""
@@ -68,13 +67,14 @@ class OlderRoomsTests(SynchronousTestCase):
         both, everywhere = (TV, pad), DeviceAddress(TV.phone, "*")
         ids = (TV, RoomId("3" * 32)), (pad, OTHER_ROOM)
         caller = DeviceAddress("13600000001", "phone")
-        call = CallRecord(ROOM, 1, CallState.RINGING, caller, everywhere, both, both, 8.0, 9.0, aliases=ids)
+        call = CallRecord(ROOM, 1, Ringing(both), caller, everywhere, both, 8.0, 9.0, aliases=ids)
         self.assertEqual([room for _, room in ids], [call.room_for(device) for device in both])
-        read = self.by_an_older_node(call, len(fields(call)) - 1)
+        read = decode_call(self.by_an_older_node(encode_call(call), 25))
         self.assertEqual(replace(call, aliases=()), read)
         self.assertEqual([ROOM, ROOM], [read.room_for(device) for device in both])
 
     def test_seat(self) -> None:
         """So has one that changes the seats."""
         seat = Seat("red", "page", "here", 7, None, OTHER_ROOM)
-        self.assertEqual(replace(seat, came_by=None), self.by_an_older_node(seat, 5))
+        read = Decoder(Seat).decode(self.by_an_older_node(encode(seat), 5))
+        self.assertEqual(replace(seat, came_by=None), read)

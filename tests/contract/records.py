@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from callnet.interfaces import BusMessage
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import CallRecord, CallState, DeviceRecord, Known, Seat, SeatsRecord
+from callnet.records import Active, CallRecord, DeviceRecord, Known, Over, Ringing, Seat, SeatsRecord
 
 ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")
@@ -65,35 +65,26 @@ class Samples:
         return CallRecord(
             room=room_number(number),
             version=version,
-            state=CallState.RINGING,
+            state=Ringing((PAD, TV), awaited_until=self.at(29.5)),
             caller=ANN,
             asked=DeviceAddress(TV.phone, "*"),
             rung=(PAD, TV),
-            ringing=(PAD, TV),
             placed_at=self.start,
             due=self.at(due),
-            awaited_until=self.at(29.5),
         )
 
     def over(self, number: int = 1, version: int = 2, due: float | None = 220.5) -> CallRecord:
         """A call with nothing left unsaid."""
+        was = Active(TV, self.at(10.125), by_calling=True, by_itself=True, signalled=True)
         return CallRecord(
             room=room_number(number),
             version=version,
-            state=CallState.OVER,
+            state=Over(was, Reason.TOO_LONG, self.at(100.5)),
             caller=ANN,
             asked=TV,
             rung=(TV,),
-            ringing=(),
             placed_at=self.start,
             due=self.at(due),
-            callee=TV,
-            answered_at=self.at(10.125),
-            answered_by_calling=True,
-            signalled=True,
-            reason=Reason.TOO_LONG,
-            ended_at=self.at(100.5),
-            answered_by_itself=True,
         )
 
     def seats(self, number: int = 1, version: int = 1, due: float | None = None, closed: bool = False) -> SeatsRecord:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 from twisted.trial.unittest import TestCase
 
-from callnet.calls.call import TooLate, decide
-from callnet.calls.events import Answer
+from callnet.calls.call import TooLate
+from callnet.calls.events import Accept
+from callnet.calls.rules import decide
 from callnet.config import CallSettings
 from callnet.model import Reason, RoomId
 from callnet.quiet_hours import QuietHours
@@ -14,7 +15,7 @@ from callnet.records import (
     ANYONE,
     NOBODY,
     NOTHING,
-    CallState,
+    Active,
     Changes,
     Displaced,
     Notice,
@@ -191,13 +192,14 @@ class CallStoreContract(StoreCase):
         rung = [of.device(device, room=room) for device in (ANN, TV, PAD)]
         await self.assert_commits(store, Changes(rung, [of.ringing(1)]))
         records = await store.read((), [room], fresh=True)
-        both = {device: decide(records, Answer(room, device, True), store.now(), settings) for device in (TV, PAD)}
+        both = {device: decide(records, Accept(room, device), store.now(), settings) for device in (TV, PAD)}
         under_way = {device: store.commit(decision.changes) for device, decision in both.items()}
         held = {device: (await one).held for device, one in under_way.items()}
         [winner], [loser] = ([device for device in held if held[device] is is_held] for is_held in (True, False))
         records = await store.read((), [room], fresh=True)
-        self.assertEqual((CallState.ACTIVE, winner), (records.calls[room].state, records.calls[room].callee))
-        again = decide(records, Answer(room, loser, True), store.now(), settings)
+        self.assertIsInstance(records.calls[room].state, Active)
+        self.assertEqual(winner, records.calls[room].callee)
+        again = decide(records, Accept(room, loser), store.now(), settings)
         self.assertEqual((NOTHING, TooLate(Reason.ANSWERED_ELSEWHERE)), (again.changes, again.reply))
 
     async def test_what_was_relied_on(self) -> None:

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls.announcing import Mine, announce
+from callnet.calls.draft import over as end_of
 from callnet.calls.times import REMEMBERED
 from callnet.cluster.tables import Tables
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import (
     NOTHING,
+    Active,
     CallRecord,
-    CallState,
     Changes,
     DeviceRecord,
     Notice,
+    Over,
     Records,
+    Ringing,
     Seat,
     SeatsRecord,
 )
@@ -58,21 +62,44 @@ def gone(address: DeviceAddress, lost_at: float, **fields: Any) -> DeviceRecord:
 
 def ringing(room: RoomId, caller: DeviceAddress, *rung: DeviceAddress, **fields: Any) -> CallRecord:
     """A call that rings."""
-    given: dict[str, Any] = {"version": 1, "state": CallState.RINGING, "asked": rung[0], "ringing": rung}
+    given: dict[str, Any] = {"version": 1, "state": Ringing(rung), "asked": rung[0]}
     times: dict[str, Any] = {"placed_at": NOW - 10, "due": NOW + 35}
     return CallRecord(room=room, caller=caller, rung=rung, **(given | times | fields))
 
 
-def active(room: RoomId, caller: DeviceAddress, callee: DeviceAddress, **fields: Any) -> CallRecord:
+def active(
+    room: RoomId, caller: DeviceAddress, callee: DeviceAddress, answered_at: float = NOW - 5, **fields: Any
+) -> CallRecord:
     """A call that was answered."""
-    given: dict[str, Any] = {"version": 2, "state": CallState.ACTIVE, "callee": callee, "ringing": ()}
-    return ringing(room, caller, callee, **(given | {"answered_at": NOW - 5, "due": NOW + 595} | fields))
+    given: dict[str, Any] = {"version": 2, "state": Active(callee, answered_at), "due": NOW + 595}
+    return ringing(room, caller, callee, **(given | fields))
 
 
-def over(room: RoomId, caller: DeviceAddress, callee: DeviceAddress, **fields: Any) -> CallRecord:
-    """A call that was hung up."""
-    given: dict[str, Any] = {"version": 3, "state": CallState.OVER, "reason": Reason.HANGUP, "ended_at": NOW - 1}
-    return active(room, caller, callee, **(given | {"due": NOW - 1 + REMEMBERED} | fields))
+def over(
+    room: RoomId,
+    caller: DeviceAddress,
+    callee: DeviceAddress,
+    reason: Reason = Reason.HANGUP,
+    ended_at: float = NOW - 1,
+    ended_by: DeviceAddress | None = None,
+    answered_at: float | None = NOW - 5,
+    **fields: Any,
+) -> CallRecord:
+    """A call that was hung up; or, if it was never answered, that ended otherwise."""
+    was = Ringing(()) if answered_at is None else Active(callee, answered_at)
+    given: dict[str, Any] = {"version": 3, "state": Over(was, reason, ended_at, ended_by), "due": NOW - 1 + REMEMBERED}
+    return ringing(room, caller, callee, **(given | fields))
+
+
+def ended(call: CallRecord, reason: Reason, at: float, by: DeviceAddress | None = None, **fields: Any) -> CallRecord:
+    """The same call, when it is over."""
+    return replace(call, state=end_of(call.state, reason, at, by), **fields)
+
+
+def untold(call: CallRecord) -> CallRecord:
+    """The same call, which is over, if nobody was told of that."""
+    assert isinstance(call.state, Over)
+    return replace(call, state=replace(call.state, untold=True))
 
 
 def seat(key: str, node: str = BEFORE, **fields: Any) -> Seat:
@@ -106,7 +133,7 @@ class AnnouncingCase(SynchronousTestCase):
         """Let the store hold these."""
         for record in records:
             if isinstance(record, DeviceRecord):
-                self.tables.put_device(record)
+                self.tables.put_devices(record)
             elif isinstance(record, CallRecord):
                 self.tables.put_call(record)
             else:

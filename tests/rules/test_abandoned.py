@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callnet.config import CallSettings
 from callnet.model import Reason, RoomId
-from callnet.records import CallState
+from callnet.records import Active, Over
 from tests.rules.frames import be_hangup
 from tests.rules.world import Page, RulesTestCase
 
@@ -22,10 +22,10 @@ class SeatsTests(RulesTestCase):
     def assert_abandoned_after(self, seconds: float) -> None:
         """The call ends when this much time has passed, and both are told."""
         self.world.wait(seconds - 0.1)
-        self.assert_call(self.room, CallState.ACTIVE)
+        self.assert_call(self.room, Active)
         self.assert_silence()
         self.world.wait(0.1)
-        self.assert_call(self.room, CallState.OVER, Reason.ABANDONED)
+        self.assert_call(self.room, Over, Reason.ABANDONED)
         self.assert_heard(self.ann, be_hangup(self.tv, self.room, "abandoned"))
         self.assert_heard(self.tv, be_hangup(self.ann, self.room, "abandoned"))
         self.assert_silence()
@@ -67,7 +67,7 @@ class SeatsTests(RulesTestCase):
         """A page that sits alone from the beginning waits as long as it likes."""
         self.page.comes()
         self.world.wait(3600)
-        self.assert_call(self.room, CallState.ACTIVE)
+        self.assert_call(self.room, Active)
         self.assert_silence()
 
     def test_page_comes_back(self) -> None:
@@ -81,7 +81,7 @@ class SeatsTests(RulesTestCase):
             self.page.comes("again")
             self.other.comes("again")
             self.world.wait(100)
-        self.assert_call(self.room, CallState.ACTIVE)
+        self.assert_call(self.room, Active)
         self.assert_silence()
 
     def test_older_socket_of_the_seat(self) -> None:
@@ -90,7 +90,7 @@ class SeatsTests(RulesTestCase):
         self.page.comes("reloaded")
         self.page.goes(generation=1)
         self.world.wait(60)
-        self.assert_call(self.room, CallState.ACTIVE)
+        self.assert_call(self.room, Active)
 
 
 class WaitingSeatTests(RulesTestCase):
@@ -105,9 +105,9 @@ class WaitingSeatTests(RulesTestCase):
         self.world.wait(40)
         self.tv.accepts(room)
         self.world.wait(29.9)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
         self.world.wait(0.1)
-        self.assert_call(room, CallState.OVER, Reason.ABANDONED)
+        self.assert_call(room, Over, Reason.ABANDONED)
 
 
 class UnseatedTests(RulesTestCase):
@@ -116,9 +116,9 @@ class UnseatedTests(RulesTestCase):
     def assert_abandoned_after(self, room: RoomId, seconds: float) -> None:
         """The call ends this long after its accept."""
         self.world.wait(seconds - 0.1)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
         self.world.wait(0.1)
-        self.assert_call(room, CallState.OVER, Reason.ABANDONED)
+        self.assert_call(room, Over, Reason.ABANDONED)
 
     def test_limit(self) -> None:
         """No seat and no v2 `signal` for 10 min after the accept: OVER `abandoned`; both told."""
@@ -134,7 +134,7 @@ class UnseatedTests(RulesTestCase):
         self.world.wait(599)
         self.tv.signals(room)
         self.world.wait(3600)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
 
     def test_seat_in_time(self) -> None:
         """A seat taken within the 10 min lifts this limit."""
@@ -142,7 +142,7 @@ class UnseatedTests(RulesTestCase):
         self.world.wait(599)
         Page(self.world, room, "a").comes()
         self.world.wait(3600)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
 
 
 class NoLimitTests(RulesTestCase):
@@ -154,4 +154,4 @@ class NoLimitTests(RulesTestCase):
         """`unseated_limit` 0 = never."""
         room = self.active(self.ann, self.tv, seconds=0)
         self.world.wait(11 * 3600)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from callnet.calls import events
 from callnet.errors import Unavailable
 from callnet.model import RoomId
-from callnet.records import CallState
+from callnet.records import Ringing
 from tests.rules.frames import be_hangup, called
 from tests.rules.world import RulesTestCase
 
@@ -91,9 +91,9 @@ class AcceptedInVainTests(RulesTestCase):
         self.pad.connects(node="there")
         self.tv.accepts(room)
         self.hear_all()
-        self.world.happen(events.LateAnswer(room, self.pad.address, False, generation=generation))
+        self.world.happen(events.LateAnswer(events.Refuse(room, self.pad.address), generation))
         self.assert_silence()
-        self.world.happen(events.LateAnswer(room, self.pad.address, True, generation=generation))
+        self.world.happen(events.LateAnswer(events.Accept(room, self.pad.address), generation))
         self.assert_heard(self.pad, be_hangup(self.ann, room, "answered_elsewhere"))
         self.assert_silence(self.pad)
 
@@ -103,8 +103,8 @@ class AcceptedInVainTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv.everywhere())
         self.pad.connects(node="there")
         self.hear_all()
-        self.world.happen(events.LateAnswer(room, self.pad.address, True, generation=generation))
-        self.assert_call(room, CallState.RINGING)
+        self.world.happen(events.LateAnswer(events.Accept(room, self.pad.address), generation))
+        self.assert_call(room, Ringing)
         self.assert_silence()
 
     def test_it_was_heard(self) -> None:

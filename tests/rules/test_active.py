@@ -5,7 +5,7 @@ from __future__ import annotations
 from callnet.calls import events
 from callnet.config import CallSettings
 from callnet.model import Reason
-from callnet.records import CallState
+from callnet.records import Active, Over, Ringing
 from tests.rules.frames import be_hangup, call_success, called
 from tests.rules.world import RulesTestCase
 
@@ -27,7 +27,7 @@ class FramesTests(RulesTestCase):
         """Hangup by the caller: OVER `hangup`; other told; the sender gets no answer."""
         room = self.active(self.ann, self.tv)
         self.assertIsNone(self.ann.hangs_up(room))
-        self.assert_call(room, CallState.OVER, Reason.HANGUP)
+        self.assert_call(room, Over, Reason.HANGUP)
         self.assert_heard(self.tv, be_hangup(self.ann, room, "hangup"))
         self.assert_silence()
 
@@ -35,18 +35,20 @@ class FramesTests(RulesTestCase):
         """Hangup by the callee: OVER `hangup`; other told, by the name that it called."""
         room = self.active(self.ann, self.tv)
         self.assertIsNone(self.tv.hangs_up(room))
-        self.assert_call(room, CallState.OVER, Reason.HANGUP)
+        self.assert_call(room, Over, Reason.HANGUP)
         self.assert_heard(self.ann, be_hangup(self.tv, room, "hangup"))
         self.assert_silence()
 
     def test_signal(self) -> None:
         """A v2 `signal` of a party is noted in the record once, and nobody is told of that."""
         room = self.active(self.ann, self.tv)
+        answered = self.world.calls[room]
         self.carol.signals(room)
-        self.assertFalse(self.world.calls[room].signalled)
+        self.assertIs(answered, self.world.calls[room])
         self.tv.signals(room)
         noted = self.world.calls[room]
-        self.assertTrue(noted.signalled)
+        assert noted.answer is not None
+        self.assertTrue(noted.answer.signalled)
         self.ann.signals(room)
         self.assertIs(noted, self.world.calls[room])
         self.assert_silence()
@@ -64,7 +66,7 @@ class TimeTests(RulesTestCase):
         self.tv.accepts(room)
         self.forget_heard()
         self.world.wait(3600)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
         self.assert_silence()
 
     def test_a_party_is_gone_for_long(self) -> None:
@@ -73,9 +75,9 @@ class TimeTests(RulesTestCase):
             room = self.active(self.ann, self.tv)
             gone.loses_socket()
             self.world.wait(29.9)
-            self.assert_call(room, CallState.ACTIVE)
+            self.assert_call(room, Active)
             self.world.wait(0.1)
-            self.assert_call(room, CallState.OVER, Reason.CONNECTION_LOST)
+            self.assert_call(room, Over, Reason.CONNECTION_LOST)
             self.assert_heard(stays, be_hangup(gone, room, "connection_lost"))
             self.assert_silence()
             gone.connects()
@@ -88,7 +90,7 @@ class TimeTests(RulesTestCase):
             self.world.wait(29.9)
             self.assertEqual([], device.connects())
             self.world.wait(3600)
-            self.assert_call(room, CallState.ACTIVE)
+            self.assert_call(room, Active)
             self.assert_silence()
 
     def test_both_are_gone(self) -> None:
@@ -98,7 +100,7 @@ class TimeTests(RulesTestCase):
         self.world.wait(10)
         self.tv.loses_socket()
         self.world.wait(25)
-        self.assert_call(room, CallState.OVER, Reason.CONNECTION_LOST)
+        self.assert_call(room, Over, Reason.CONNECTION_LOST)
         self.assertEqual([be_hangup(self.ann, room, "connection_lost")], self.tv.connects())
 
     def test_grace_counts_from_when_the_socket_went(self) -> None:
@@ -108,16 +110,16 @@ class TimeTests(RulesTestCase):
         self.world.wait(20)
         self.tv.accepts(room)
         self.world.wait(10)
-        self.assert_call(room, CallState.OVER, Reason.CONNECTION_LOST)
+        self.assert_call(room, Over, Reason.CONNECTION_LOST)
         self.assert_heard(self.tv, be_hangup(self.ann, room, "connection_lost"))
 
     def test_too_long(self) -> None:
         """The call is older than the limit (12 h): OVER `too_long`; both told, and not before."""
         room = self.active(self.ann, self.tv, seconds=0)
         self.world.wait(12 * 3600 - 0.1)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
         self.world.wait(0.1)
-        self.assert_call(room, CallState.OVER, Reason.TOO_LONG)
+        self.assert_call(room, Over, Reason.TOO_LONG)
         self.assert_heard(self.ann, be_hangup(self.tv, room, "too_long"))
         self.assert_heard(self.tv, be_hangup(self.ann, room, "too_long"))
         self.assert_silence()
@@ -132,9 +134,9 @@ class PlacingTests(RulesTestCase):
             room = self.active(self.ann, self.tv)
             second = leaves.calls(self.carol)
             assert second is not None
-            self.assert_call(room, CallState.OVER, Reason.REPLACED)
+            self.assert_call(room, Over, Reason.REPLACED)
             self.assert_heard(stays, be_hangup(leaves, room, "replaced"))
-            self.assert_call(second, CallState.RINGING)
+            self.assert_call(second, Ringing)
             self.assert_heard(self.carol, called(leaves, second))
             self.assert_silence()
             leaves.hangs_up(second)
@@ -145,7 +147,7 @@ class PlacingTests(RulesTestCase):
         room = self.active(self.ann, self.tv)
         second = self.ann.calls(self.tv)
         assert second is not None
-        self.assert_call(room, CallState.OVER, Reason.REPLACED)
+        self.assert_call(room, Over, Reason.REPLACED)
         self.assert_heard(self.tv, be_hangup(self.ann, room, "replaced"), called(self.ann, second))
         self.assert_silence()
         self.tv.accepts(second)
@@ -156,7 +158,7 @@ class PlacingTests(RulesTestCase):
         room = self.active(self.ann, self.tv)
         second = self.tv.calls(self.ann)
         assert second is not None
-        self.assert_call(room, CallState.OVER, Reason.REPLACED)
+        self.assert_call(room, Over, Reason.REPLACED)
         self.assert_heard(self.ann, be_hangup(self.tv, room, "replaced"), called(self.tv, second))
 
 
@@ -168,7 +170,7 @@ class OthersTests(RulesTestCase):
         for gone, stays in ((self.ann, self.tv), (self.tv, self.ann)):
             room = self.active(self.ann, self.tv)
             gone.is_revoked()
-            self.assert_call(room, CallState.OVER, Reason.REVOKED)
+            self.assert_call(room, Over, Reason.REVOKED)
             self.assert_heard(stays, be_hangup(gone, room, "revoked"))
             self.assert_silence()
 
@@ -179,7 +181,7 @@ class OthersTests(RulesTestCase):
         self.ann.connects()
         self.world.happen(events.Revoked(self.ann.address, older))
         self.world.happen(events.Revoked(self.ann.address, None))
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
 
     def test_a_party_without_a_socket_is_revoked(self) -> None:
         """A party that is waited for leaves at once, named alone or with every device of its phone."""
@@ -187,9 +189,9 @@ class OthersTests(RulesTestCase):
             room = self.active(self.ann, self.tv)
             self.tv.loses_socket()
             self.world.happen(events.Revoked(self.pad.address, None))
-            self.assert_call(room, CallState.ACTIVE)
+            self.assert_call(room, Active)
             self.world.happen(events.Revoked(address, None))
-            self.assert_call(room, CallState.OVER, Reason.REVOKED)
+            self.assert_call(room, Over, Reason.REVOKED)
             self.assert_heard(self.ann, be_hangup(self.tv, room, "revoked"))
             self.tv.connects()
 
@@ -197,7 +199,7 @@ class OthersTests(RulesTestCase):
         """The operator ends it: OVER `shutting_down`; both told."""
         room = self.active(self.ann, self.tv)
         self.world.happen(events.Stopped(room))
-        self.assert_call(room, CallState.OVER, Reason.SHUTTING_DOWN)
+        self.assert_call(room, Over, Reason.SHUTTING_DOWN)
         self.assert_heard(self.ann, be_hangup(self.tv, room, "shutting_down"))
         self.assert_heard(self.tv, be_hangup(self.ann, room, "shutting_down"))
         self.assert_silence()

@@ -6,10 +6,23 @@ from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.announcing import NOBODY, Mine
-from callnet.calls.call import Attached, decide
+from callnet.calls.registration import Attached
+from callnet.calls.rules import decide
 from callnet.calls.times import REMEMBERED
 from callnet.model import DeviceAddress, Reason
-from callnet.records import NOTHING, CallRecord, CallState, DeviceRecord, Displaced, Known, Notice, Policy, SeatsRecord
+from callnet.records import (
+    NOTHING,
+    Active,
+    CallRecord,
+    DeviceRecord,
+    Displaced,
+    Known,
+    Notice,
+    Over,
+    Policy,
+    Ringing,
+    SeatsRecord,
+)
 from tests.rules.announcing_case import (
     ANN,
     BEFORE,
@@ -28,6 +41,7 @@ from tests.rules.announcing_case import (
     over,
     ringing,
     seat,
+    untold,
 )
 
 
@@ -62,7 +76,7 @@ class EmptyStoreTests(AnnouncingCase):
 
     def test_caller_that_went_elsewhere(self) -> None:
         """A caller that had gone to another node when its call ended on this one is told of the end there."""
-        call = replace(over(FIRST, ANN, TV, reason=Reason.CANCELLED), callee=None)
+        call = over(FIRST, ANN, TV, reason=Reason.CANCELLED, answered_at=None)
         self.stored(device(ANN, node=THERE, generation=int(NOW - 2) * 1000))
         changes = self.announce([gone(ANN, NOW - 9, generation=7000, room=FIRST), device(TV, room=FIRST)], [call])
         self.assert_told(changes, (ANN, FIRST))
@@ -89,7 +103,7 @@ class EmptyStoreTests(AnnouncingCase):
 
     def test_who_went_elsewhere(self) -> None:
         """Who was gone when its call ended on this node, and came back to another one, is told there."""
-        call = replace(over(FIRST, ANN, TV, reason=Reason.NO_ANSWER), callee=None)
+        call = over(FIRST, ANN, TV, reason=Reason.NO_ANSWER, answered_at=None)
         for known, told in (((), [(ANN, FIRST)]), ((Known(FIRST, True),), [])):
             self.setUp()
             self.stored(device(ANN, node=THERE, generation=int(NOW * 1000) - 100))
@@ -131,7 +145,7 @@ class EmptyStoreTests(AnnouncingCase):
 
     def test_who_was_rung(self) -> None:
         """The same goes for whoever still rings, and for nobody else."""
-        self.announce([device(ANN, room=FIRST)], [ringing(FIRST, ANN, TV, PAD, ringing=(PAD,))])
+        self.announce([device(ANN, room=FIRST)], [ringing(FIRST, ANN, TV, PAD, state=Ringing((PAD,)))])
         self.assertEqual({"pad"}, set(self.tables.devices[TV.phone]))
 
     def test_seats(self) -> None:
@@ -150,7 +164,7 @@ class KeptMemoryTests(AnnouncingCase):
         """A call with someone elsewhere that the store does not know any more is over."""
         changes = self.announce([device(ANN, room=FIRST)], [active(FIRST, ANN, TV)])
         call = self.tables.calls[FIRST]
-        self.assertEqual((CallState.OVER, Reason.CONNECTION_LOST, NOW), (call.state, call.reason, call.ended_at))
+        self.assertEqual((Reason.CONNECTION_LOST, NOW), call.end and (call.end.reason, call.end.at))
         self.assertEqual(3, call.version)
         self.assertEqual([], list(changes.notices))
 
@@ -187,7 +201,7 @@ class CallTests(AnnouncingCase):
     def test_ended_though_answered(self) -> None:
         """A call that one node ended unanswered and another had answered is over, and both were in it."""
         answered = active(FIRST, ANN, TV)
-        unanswered = replace(over(FIRST, ANN, TV, version=4, ended_by=TV), callee=None, answered_at=None)
+        unanswered = over(FIRST, ANN, TV, version=4, ended_by=TV, answered_at=None)
         expected = over(FIRST, ANN, TV, version=5, ended_by=None)
         self.assertEqual(expected, self.believed(unanswered, answered))
         self.assertEqual(expected, self.believed(answered, unanswered))
@@ -195,8 +209,7 @@ class CallTests(AnnouncingCase):
 
     def ended_here(self, reason: Reason, ended_by: DeviceAddress | None = None) -> CallRecord:
         """What a node knows that had neither caller nor callee, but another device that was rung."""
-        call = over(FIRST, ANN, PAD, version=4, reason=reason, ended_by=ended_by)
-        return replace(call, callee=None, answered_at=None)
+        return over(FIRST, ANN, PAD, version=4, reason=reason, ended_by=ended_by, answered_at=None)
 
     def test_ended_where_the_caller_was_not(self) -> None:
         """That nobody answered, or somebody refused, on a node that could not tell the caller: it comes too late."""
@@ -209,14 +222,14 @@ class CallTests(AnnouncingCase):
 
     def test_ended_when_the_caller_was_gone(self) -> None:
         """So does what a node decided on when its caller had left it, who may have been answered elsewhere."""
-        for lost_at, state in ((NOW - 2, CallState.ACTIVE), (NOW - 0.5, CallState.OVER)):
+        for lost_at, state in ((NOW - 2, Active), (NOW - 0.5, Over)):
             self.setUp()
             answered = active(FIRST, ANN, TV)
             self.stored(device(ANN, node=THERE, generation=9000, room=FIRST), device(TV, node=THERE, room=FIRST))
             self.stored(answered)
             mine = self.ended_here(Reason.CANCELLED)  # a second ago
             self.announce([gone(ANN, lost_at, room=FIRST), device(PAD, room=FIRST)], [mine])
-            self.assertIs(state, self.tables.calls[FIRST].state)
+            self.assertIsInstance(self.tables.calls[FIRST].state, state)
 
     def lost_here(self) -> CallRecord:
         """What a node made of an answered call when the grace of a party was over that had left it."""
@@ -244,9 +257,9 @@ class CallTests(AnnouncingCase):
     def test_taken_for_gone_and_unknown(self) -> None:
         """... and where nobody knows better it is believed, until somebody does."""
         self.announce([gone(ANN, NOW - 40, room=FIRST), device(PAD)], [self.lost_here()])
-        self.assertEqual(replace(self.lost_here(), untold=True), self.tables.calls[FIRST])
+        self.assertEqual(untold(self.lost_here()), self.tables.calls[FIRST])
         self.announce([gone(TV, NOW - 40, room=FIRST)], [replace(self.lost_here(), version=9)])
-        self.assertEqual(replace(self.lost_here(), untold=True), self.tables.calls[FIRST])
+        self.assertEqual(untold(self.lost_here()), self.tables.calls[FIRST])
         self.announce([device(TV, room=FIRST)], [active(FIRST, ANN, TV)])
         self.assertEqual(active(FIRST, ANN, TV, version=5), self.tables.calls[FIRST])
 
@@ -256,7 +269,7 @@ class CallTests(AnnouncingCase):
         for mine in (self.ended_here(Reason.NO_ANSWER), self.ended_here(Reason.REFUSED, PAD)):
             self.setUp()
             self.announce([device(PAD, room=FIRST)], [mine])
-            self.assertEqual(replace(mine, untold=True), self.tables.calls[FIRST])
+            self.assertEqual(untold(mine), self.tables.calls[FIRST])
             self.announce([device(TV, room=FIRST)], [answered])
             self.assertEqual(replace(answered, version=5), self.tables.calls[FIRST])
             self.setUp()
@@ -265,7 +278,7 @@ class CallTests(AnnouncingCase):
             self.assertEqual(replace(mine, version=5), self.tables.calls[FIRST])
             self.assert_told(changes, (ANN, FIRST), (PAD, FIRST))
             self.announce([device(TV, room=FIRST)], [answered])
-            self.assertIs(CallState.OVER, self.tables.calls[FIRST].state)
+            self.assertIsInstance(self.tables.calls[FIRST].state, Over)
 
     def test_answered(self) -> None:
         """A call that was answered does not ring again, whatever the versions."""
@@ -277,7 +290,8 @@ class CallTests(AnnouncingCase):
 
     def test_versions(self) -> None:
         """Else the higher version is believed."""
-        mine = active(FIRST, ANN, TV, version=4, signalled=True, due=NOW - 5 + self.settings.longest)
+        signalled = Active(TV, NOW - 5, signalled=True)
+        mine = active(FIRST, ANN, TV, version=4, state=signalled, due=NOW - 5 + self.settings.longest)
         self.assertEqual(mine, self.believed(active(FIRST, ANN, TV), mine))
         stored = active(FIRST, ANN, TV, version=5)
         self.assertIs(stored, self.believed(stored, mine))
@@ -289,9 +303,9 @@ class CallTests(AnnouncingCase):
 
     def test_two_answers(self) -> None:
         """Of two answers, each of which one side has heard of, the first counts, and everybody is told."""
-        fork = ringing(FIRST, ANN, TV, PAD, version=2, state=CallState.ACTIVE, ringing=())
-        first = replace(fork, callee=TV, answered_at=NOW - 3, due=NOW + 597)
-        second = replace(fork, callee=PAD, answered_at=NOW - 2)
+        fork = ringing(FIRST, ANN, TV, PAD, version=2)
+        first = replace(fork, state=Active(TV, NOW - 3), due=NOW + 597)
+        second = replace(fork, state=Active(PAD, NOW - 2))
         for stored, mine in ((first, second), (second, first)):
             self.setUp()
             self.stored(device(ANN, node=NODE, room=FIRST), device(TV, room=FIRST), device(PAD, room=FIRST), stored)

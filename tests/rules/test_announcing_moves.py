@@ -6,10 +6,11 @@ from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.announcing import Mine
-from callnet.calls.call import Attached, decide
+from callnet.calls.registration import Attached
+from callnet.calls.rules import decide
 from callnet.calls.times import REMEMBERED
 from callnet.model import Reason, RoomId
-from callnet.records import CallRecord, CallState, Changes, Known, Notice
+from callnet.records import CallRecord, Changes, Known, Notice
 from tests.rules.announcing_case import (
     ANN,
     BEFORE,
@@ -25,9 +26,11 @@ from tests.rules.announcing_case import (
     AnnouncingCase,
     active,
     device,
+    ended,
     gone,
     over,
     ringing,
+    untold,
 )
 
 
@@ -70,7 +73,7 @@ class WentElsewhereTests(AnnouncingCase):
 
     def test_newer_calls_there(self) -> None:
         """... though it has been put in others since then, of which it knows."""
-        call = replace(over(FIRST, ANN, TV, reason=Reason.BUSY, ended_at=NOW - 2), callee=None)
+        call = over(FIRST, ANN, TV, reason=Reason.BUSY, ended_at=NOW - 2, answered_at=None)
         self.stored(call, ringing(SECOND, CAROL, ANN), over(THIRD, PAD, ANN, ended_at=NOW - 0.5))
         self.stored(device(ANN, node=THERE, generation=int(NOW * 1000), room=SECOND, previous=THIRD))
         changes = self.announce([gone(ANN, NOW - 3, room=FIRST)], [ringing(FIRST, ANN, TV)])
@@ -98,8 +101,7 @@ class WentElsewhereTests(AnnouncingCase):
         """A device that is nowhere when it is known that its call was over is told of that one when it is back, though
         it has been rung since, and has heard of the end of that.
         """
-        rang = replace(ringing(SECOND, CAROL, ANN, placed_at=NOW - 3.5), ringing=(), version=2)
-        rang = replace(rang, state=CallState.OVER, reason=Reason.CANCELLED, ended_at=NOW - 2, ended_by=CAROL)
+        rang = ended(ringing(SECOND, CAROL, ANN, placed_at=NOW - 3.5), Reason.CANCELLED, NOW - 2, CAROL, version=2)
         self.assertEqual(FIRST, self.missed(self.away_again(rang, Known(SECOND, True))))
 
     def test_away_again_from_a_newer_call(self) -> None:
@@ -111,16 +113,15 @@ class WentElsewhereTests(AnnouncingCase):
         """... and of what ends later still it is told instead."""
         rings = ringing(SECOND, ANN, CAROL, placed_at=NOW - 30)
         back = self.away_again(rings)
-        self.tables.put_call(
-            replace(rings, state=CallState.OVER, reason=Reason.NO_ANSWER, ringing=(), ended_at=NOW + 1)
-        )
+        self.tables.put_call(ended(rings, Reason.NO_ANSWER, NOW + 1))
         self.assertEqual(SECOND, self.missed(back))
 
     def test_taken_for_gone(self) -> None:
         """A caller whose grace is over for the node that it left is told so by the one that it went to."""
         mine = [gone(ANN, NOW - self.settings.grace, room=FIRST), device(TV, node=THERE, room=FIRST)]
         self.announce(mine, [ringing(FIRST, ANN, TV)])
-        self.assertEqual((Reason.CANCELLED, None), (self.tables.calls[FIRST].reason, self.tables.calls[FIRST].ended_by))
+        end = self.tables.calls[FIRST].end
+        self.assertEqual((Reason.CANCELLED, None), end and (end.reason, end.by))
         self.assert_told(self.announce([device(ANN, generation=int(NOW * 1000) - 5000)]), (ANN, FIRST))
 
 
@@ -171,7 +172,7 @@ class CameUnknownTests(AnnouncingCase):
 
     def test_taken_for_gone(self) -> None:
         """A caller is told of the end of its ringing if it was there meanwhile, and not if it was indeed gone."""
-        call = replace(over(FIRST, ANN, TV, reason=Reason.CANCELLED, ended_at=NOW - 2), callee=None)
+        call = over(FIRST, ANN, TV, reason=Reason.CANCELLED, ended_at=NOW - 2, answered_at=None)
         self.assert_told(self.came(FIRST, call, opened=NOW - 3), (ANN, FIRST))
         self.assert_told(self.came(FIRST, call, opened=NOW - 1))
 
@@ -193,13 +194,11 @@ class ToldBeforeTests(AnnouncingCase):
         that: a caller would take it for the end of a newer call.
         """
         ended_at = NOW - 10
-        rings = ringing(FIRST, ANN, TV, PAD, placed_at=ended_at - 45, version=4, ringing=())
-        end = replace(
-            rings, state=CallState.OVER, reason=Reason.NO_ANSWER, ended_at=ended_at, due=ended_at + REMEMBERED
-        )
+        rings = ringing(FIRST, ANN, TV, PAD, placed_at=ended_at - 45, version=4)
+        end = ended(rings, Reason.NO_ANSWER, ended_at, due=ended_at + REMEMBERED)
         self.announce([device(PAD, room=FIRST)], [end])
-        self.assertTrue(self.tables.calls[FIRST].untold)
+        self.assertEqual(untold(end).state, self.tables.calls[FIRST].state)
         devices = [device(each, generation=int(NOW * 1000) - 500, room=FIRST) for each in (ANN, TV)]
         changes = self.once(Mine([BEFORE, NODE], devices, [end], [], apart_since=NOW - 9))
-        self.assertEqual([False], [call.untold for call in changes.calls])
+        self.assertEqual([end.state], [call.state for call in changes.calls])
         self.assertEqual([], [notice for notice in changes.notices if isinstance(notice, Notice)])

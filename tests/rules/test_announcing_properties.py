@@ -11,12 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
 from callnet.calls.announcing import Mine, announce
-from callnet.calls.call import decide
-from callnet.calls.draft import everyone, parties
+from callnet.calls.draft import everyone
+from callnet.calls.rules import decide
 from callnet.cluster.tables import Tables
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import NOTHING, CallRecord, CallState, Changes, DeviceRecord, Records
+from callnet.records import NOTHING, CallRecord, Changes, DeviceRecord, Records
 from tests.rules.announcing_case import read_for
 
 HELD: Final = {
@@ -82,11 +82,11 @@ class Story:
             return None
         if kind == "hang_up":
             return events.HangUp(record.room, device)
-        return events.Answer(record.room, device, kind == "answer")
+        return (events.Accept if kind == "answer" else events.Refuse)(record.room, device)
 
     def _concerns(self, changes: Changes, node: str) -> bool:
         """Tell whether no other node has a say in this."""
-        calls = [call for call in changes.calls if call.state is not CallState.OVER]
+        calls = [call for call in changes.calls if call.end is None]
         devices = [record.address for record in changes.devices]
         return all(HELD[address] == node for address in (*devices, *(one for call in calls for one in everyone(call))))
 
@@ -96,7 +96,7 @@ class Story:
         for of_phone in self.tables.devices.values():
             for device in of_phone.values():
                 if node in ("", device.node):
-                    other.tables.put_device(device)
+                    other.tables.put_devices(device)
         for call in self.tables.calls.values():
             if not node or any(HELD[address] == node for address in everyone(call)):
                 other.tables.put_call(call)
@@ -134,8 +134,10 @@ def comes_back(store: Story, node: Story, name: str, now: float, complete: bool 
     known.apply(changes)
     for call in filter(is_over, before.calls.values()):
         now_is = known.calls[call.room]
-        assert now_is is call or (call.callee is None and (now_is.callee is not None or call.untold))
-        assert is_over(now_is) or call.untold
+        assert now_is is call or (
+            call.callee is None and (now_is.callee is not None or (call.end is not None and call.end.untold))
+        )
+        assert is_over(now_is) or (call.end is not None and call.end.untold)
     for call in filter(is_over, mine.calls):
         now_is = known.calls[call.room]
         assert is_over(now_is) or (call.callee is None and now_is.callee is not None and not told_caller(mine, call))
@@ -145,15 +147,15 @@ def comes_back(store: Story, node: Story, name: str, now: float, complete: bool 
 
 def is_over(call: CallRecord) -> bool:
     """Whether a call is over."""
-    return call.state is CallState.OVER
+    return call.end is not None
 
 
 def told_caller(mine: Mine, call: CallRecord) -> bool:
     """Whether the node that knows this told the caller of the end of a call: it had not gone before."""
-    assert call.ended_at is not None
+    assert call.end is not None
     caller = next((device for device in mine.devices if device.address == call.caller), None)
-    was_here = caller is not None and (caller.lost_at is None or caller.lost_at > call.ended_at)
-    return was_here or call.ended_by == call.caller
+    was_here = caller is not None and (caller.lost_at is None or caller.lost_at > call.end.at)
+    return was_here or call.end.by == call.caller
 
 
 def check_versions(before: Records, mine: Mine, changes: Changes) -> None:
@@ -172,7 +174,7 @@ def check_versions(before: Records, mine: Mine, changes: Changes) -> None:
 
 def check_consistency(tables: Tables) -> None:
     """A device is in at most one live call, and its record names that one."""
-    busy = [(party, call.room) for call in tables.calls.values() for party in parties(call)]
+    busy = [(party, call.room) for call in tables.calls.values() for party in call.parties]
     assert len({party for party, _ in busy}) == len(busy)
     for party, room in busy:
         record = tables.records.device(party)
@@ -180,9 +182,9 @@ def check_consistency(tables: Tables) -> None:
         assert record.room == room
 
 
-def live(store: Story) -> set[tuple[RoomId, CallState]]:
+def live(store: Story) -> set[tuple[RoomId, int]]:
     """The calls that live."""
-    return {(call.room, call.state) for call in store.tables.calls.values() if call.state is not CallState.OVER}
+    return {(call.room, call.state.stage) for call in store.tables.calls.values() if call.end is None}
 
 
 class AnnouncingProperties(SynchronousTestCase):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from callnet.calls.times import SEAT_KEPT
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import CallRecord, CallState, Changes, DeviceRecord, Notice, Seat, SeatNotice, SeatsRecord
+from callnet.records import Active, CallRecord, Changes, DeviceRecord, Notice, Ringing, Seat, SeatNotice, SeatsRecord
 from tests.rules.announcing_case import (
     ANN,
     CAROL,
@@ -21,6 +19,7 @@ from tests.rules.announcing_case import (
     AnnouncingCase,
     active,
     device,
+    ended,
     gone,
     over,
     ringing,
@@ -80,10 +79,11 @@ class RoomsOfDevicesTests(AnnouncingCase):
         ):
             changes = self.announce([gone(ANN, NOW - 30, room=FIRST)], [call])
             ended = self.tables.calls.pop(FIRST)
-            self.assertEqual((reason, call.version + 1), (ended.reason, ended.version))
+            self.assertEqual((reason, call.version + 1), (ended.end and ended.end.reason, ended.version))
             self.assertIn(Notice(TV, ended), changes.notices)
         self.announce([gone(ANN, NOW - 30, room=FIRST)], [ringing(FIRST, TV, ANN)])
-        self.assertEqual((CallState.RINGING, FIRST), (self.tables.calls[FIRST].state, self.device(ANN).room))
+        self.assertIsInstance(self.tables.calls[FIRST].state, Ringing)
+        self.assertEqual(FIRST, self.device(ANN).room)
 
     def test_gone_elsewhere(self) -> None:
         """So is one that was there and is gone again."""
@@ -103,17 +103,15 @@ class ContradictionTests(AnnouncingCase):
         changes = self.announce([device(ANN, room=FIRST)], [mine])
         for address in (ANN, TV, CAROL):
             record = self.device(address)
-            live = [call.room for call in self.tables.calls.values() if call.state is not CallState.OVER]
+            live = [call.room for call in self.tables.calls.values() if call.end is None]
             self.assertIn(record.room, live if address == TV else (FIRST, SECOND))
         return changes
 
     def assert_ended(self, room: RoomId, reason: Reason, version: int) -> None:
         """This call is over."""
         call = self.tables.calls[room]
-        self.assertEqual(
-            (CallState.OVER, reason, NOW, version, None, ()),
-            (call.state, call.reason, call.ended_at, call.version, call.ended_by, call.ringing),
-        )
+        assert call.end is not None
+        self.assertEqual((reason, NOW, None, version), (call.end.reason, call.end.at, call.end.by, call.version))
 
     def test_answered_beats_ringing(self) -> None:
         """The answered call stays, though the other one is newer; the ringing one ends as `busy`."""
@@ -134,28 +132,30 @@ class ContradictionTests(AnnouncingCase):
         mine = [device(TV, generation=8000, room=FIRST), device(ANN, room=FIRST)]
         changes = self.announce(mine, [ringing(FIRST, TV, ANN, placed_at=NOW - 4)])
         self.assert_ended(SECOND, Reason.REPLACED, version=3)
-        self.assertIs(CallState.RINGING, self.tables.calls[FIRST].state)
+        self.assertIsInstance(self.tables.calls[FIRST].state, Ringing)
         self.assertIn(Notice(CAROL, self.tables.calls[SECOND]), changes.notices)
 
-    def left_by_calling(self, **end: object) -> CallRecord:
+    def left_by_calling(self, reason: Reason, by: DeviceAddress | None = None) -> CallRecord:
         """The call that a device was in, when another node says that it was answered, and the device has called since.
 
-        :param end: how that newer call ended.
+        :param reason: why that newer call ended.
+        :param by: the device that ended it.
         """
         self.setUp()
         rang = ringing(SECOND, TV, CAROL, placed_at=NOW - 4, due=NOW + 119)
-        newer = replace(rang, version=2, state=CallState.OVER, ringing=(), ended_at=NOW - 1, **end)
+        newer = ended(rang, reason, NOW - 1, by, version=2)
         self.stored(device(TV, node=THERE, room=SECOND), newer)
         self.announce([device(ANN, room=FIRST)], [active(FIRST, ANN, TV, placed_at=NOW - 9, answered_at=NOW - 5)])
         return self.tables.calls[FIRST]
 
     def test_left_by_calling_somebody_who_refused(self) -> None:
         """So it has if the newer call is over: the older one stays left whatever follows."""
-        self.assertIs(Reason.REPLACED, self.left_by_calling(reason=Reason.REFUSED, ended_by=CAROL).reason)
+        left = self.left_by_calling(Reason.REFUSED, CAROL).end
+        self.assertIs(Reason.REPLACED, left and left.reason)
 
     def test_called_while_nobody_could_be_reached(self) -> None:
         """It has not if that call could not be placed."""
-        self.assertIs(CallState.ACTIVE, self.left_by_calling(reason=Reason.UNAVAILABLE).state)
+        self.assertIsInstance(self.left_by_calling(Reason.UNAVAILABLE).state, Active)
         self.assertEqual((FIRST, SECOND), (self.device(TV).room, self.device(TV).previous))
 
     def test_called_unknown_to_its_own_node(self) -> None:
@@ -163,9 +163,8 @@ class ContradictionTests(AnnouncingCase):
         self.stored(device(TV, node=THERE, room=FIRST), device(ANN, node=THERE, room=FIRST))
         self.stored(active(FIRST, ANN, TV, placed_at=NOW - 9, answered_at=NOW - 5))
         rang = ringing(SECOND, TV, CAROL, placed_at=NOW - 4, version=2, due=NOW + 119)
-        refused = replace(rang, state=CallState.OVER, ringing=(), reason=Reason.REFUSED, ended_at=NOW - 1)
-        self.announce([device(CAROL, room=SECOND)], [replace(refused, ended_by=CAROL)])
-        self.assertIs(CallState.ACTIVE, self.tables.calls[FIRST].state)
+        self.announce([device(CAROL, room=SECOND)], [ended(rang, Reason.REFUSED, NOW - 1, CAROL)])
+        self.assertIsInstance(self.tables.calls[FIRST].state, Active)
 
     def test_rung_before_the_answer(self) -> None:
         """... but not by a call that it placed before it."""

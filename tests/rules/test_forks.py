@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callnet.model import Reason
-from callnet.records import CallState
+from callnet.records import Active, Over, Ringing
 from tests.rules.frames import be_hangup, call_failed, call_success, called
 from tests.rules.world import Device, RulesTestCase
 
@@ -62,7 +62,7 @@ class WhoRingsTests(RulesTestCase):
         self.pad.loses_socket()
         room = self.ringing(self.ann, self.tv.everywhere())
         self.assertEqual([], self.pad.connects())
-        self.assertEqual((self.tv.address,), self.world.calls[room].ringing)
+        self.assertEqual(Ringing((self.tv.address,)), self.world.calls[room].state)
 
 
 class OutcomeTests(RulesTestCase):
@@ -86,7 +86,7 @@ class OutcomeTests(RulesTestCase):
         self.tv.hangs_up(room)
         self.tv.loses_socket()
         self.world.wait(30)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
         self.tv.connects()
         second = self.carol.calls(self.tv)
         assert second is not None
@@ -134,7 +134,7 @@ class OutcomeTests(RulesTestCase):
         self.tv.hangs_up(second)
         self.forget_heard()
         self.world.wait(45)
-        self.assert_call(room, CallState.OVER, Reason.NO_ANSWER)
+        self.assert_call(room, Over, Reason.NO_ANSWER)
         self.assert_heard(self.ann, call_failed(self.tv.everywhere(), "no_answer"))
         self.assert_heard(self.pad, be_hangup(self.ann, room, "no_answer"))
         self.assert_silence()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from callnet.accounts.past_calls import sides
 from callnet.calls import events
+from callnet.calls.call import UNREACHED, unreached
 from callnet.calls.events import Stopped
-from callnet.calls.place import UNREACHED, unreached
 from callnet.history_interfaces import PastCall
 from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.records import is_over
 from tests.rules.world import Device, RulesTestCase
 
 ROOM: Final = RoomId("0" * 32)
@@ -20,7 +22,9 @@ class HistoryTests(RulesTestCase):
 
     def both(self, room: RoomId) -> tuple[PastCall, PastCall]:
         """The two sides of a call."""
-        return sides(self.world.calls[room])
+        call = self.world.calls[room]
+        assert is_over(call)
+        return sides(call)
 
     def assert_sides(self, room: RoomId, went_out: str, came_in: str, device: Device, device_id: str) -> None:
         """Ann called, and this is what became of it; ``device_id``: whose row it is at the called phone."""
@@ -100,9 +104,11 @@ class HistoryTests(RulesTestCase):
 
     def test_answered_by_itself(self) -> None:
         """That the device answered without anybody touching it is in both histories; only an answer counts."""
-        for accepted, by_itself, written in ((True, True, True), (True, False, False), (False, True, False)):
+        device = self.tv.address
+        by_itself: Final = partial(events.Accept, by_itself=True)
+        for answer, written in ((by_itself, True), (events.Accept, False), (events.Refuse, False)):
             room = self.ringing(self.ann, self.tv)
-            self.world.happen(events.Answer(room, self.tv.address, accepted, by_itself))
+            self.world.happen(answer(room, device))
             self.ann.hangs_up(room)
             self.assertEqual([written] * 2, [side.auto_answered for side in self.both(room)])
 

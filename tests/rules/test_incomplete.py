@@ -7,7 +7,7 @@ from callnet.calls.call import NoSuchCall, NotYours, TooLate
 from callnet.calls.seats import Seated
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import CallState
+from callnet.records import Active, Over, Ringing
 from tests.rules.frames import Frame, be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import Device, Page, RulesTestCase
 
@@ -102,7 +102,7 @@ class PlacingTests(IncompleteCase):
         room = self.ringing(self.carol, self.pad)
         self.carol.loses_socket()
         self.assertIsNone(self.pad.calls(self.carol))
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
 
     def test_oneself(self) -> None:
         """A call to oneself needs nobody else either."""
@@ -164,8 +164,8 @@ class RoomTests(IncompleteCase):
     def test_unknown_room(self) -> None:
         """Who answers or hangs up there may be in a call that only others know."""
         for event in (
-            events.Answer(UNKNOWN, self.tv.address, True),
-            events.Answer(UNKNOWN, self.tv.address, False),
+            events.Accept(UNKNOWN, self.tv.address),
+            events.Refuse(UNKNOWN, self.tv.address),
             events.HangUp(UNKNOWN, self.tv.address),
             events.GaveUp(UNKNOWN, self.tv.address),
             events.SeatTaken(UNKNOWN, "red", "s", "here"),
@@ -208,9 +208,9 @@ class RoomTests(IncompleteCase):
         self.world.wait(1)
         room = self.ringing(self.ann, self.tv)
         self.assertIsNone(self.cancels(before))
-        self.assert_call(room, CallState.RINGING)
+        self.assert_call(room, Ringing)
         self.cancels(self.world.now)
-        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
+        self.assert_call(room, Over, Reason.CANCELLED)
 
 
 class DisplacedTests(RulesTestCase):
@@ -228,7 +228,7 @@ class DisplacedTests(RulesTestCase):
         self.assertEqual(before, self.world.calls)
         self.assert_silence()
         self.ann.cancels(self.tv)
-        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
+        self.assert_call(room, Over, Reason.CANCELLED)
 
     def test_store_that_lags(self) -> None:
         """A store that has not heard of this connection yet is no reason to refuse it."""
@@ -259,7 +259,7 @@ class GaveUpTests(RulesTestCase):
         """It leaves the ringing; the last to leave is a refusal, of which it may have heard nothing."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.gives_up(self.tv, room)
-        self.assert_call(room, CallState.RINGING)
+        self.assert_call(room, Ringing)
         self.assert_silence()
         self.gives_up(self.pad, room)
         self.assert_heard(self.ann, call_refuse(self.tv.everywhere(), room, "busy"))
@@ -279,7 +279,7 @@ class GaveUpTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv)
         self.gives_up(self.carol, room)
         self.gives_up(self.carol, UNKNOWN)
-        self.assert_call(room, CallState.RINGING)
+        self.assert_call(room, Ringing)
 
 
 class UnreachedTests(RulesTestCase):
@@ -302,7 +302,7 @@ class UnreachedTests(RulesTestCase):
         """In vain: the call has failed; whoever hears of it late hears that it is over."""
         room = self.ringing(self.ann, self.tv)
         self.happens(events.Unreachable, room)
-        self.assert_call(room, CallState.OVER, Reason.UNAVAILABLE)
+        self.assert_call(room, Over, Reason.UNAVAILABLE)
         self.assert_heard(self.ann, call_failed(self.tv, "unavailable"))
         self.assert_heard(self.tv, be_hangup(self.ann, room, "expired"))
 
@@ -311,7 +311,7 @@ class UnreachedTests(RulesTestCase):
         room = self.active(self.ann, self.tv)
         for kind in (events.RangInVain, events.Unreachable):
             self.happens(kind, room)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
         self.assert_silence()
 
     def test_changed(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callnet.calls.call import NoSuchCall, NotYours, TooLate
 from callnet.model import Reason, RoomId
-from callnet.records import CallState
+from callnet.records import Active, Over, Ringing
 from tests.rules.frames import be_hangup, call_success
 from tests.rules.world import Device, RulesTestCase
 
@@ -79,7 +79,7 @@ class NoLongerRungTests(LateFramesTestCase):
         self.tv.accepts(room)
         self.forget_heard()
         self.assert_harmless(self.pad, room, accept=TooLate(Reason.ANSWERED_ELSEWHERE))
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
 
     def test_left_for_another_call(self) -> None:
         """A device that left the ringing for a call of its own cannot come back to it, nor end it."""
@@ -87,7 +87,7 @@ class NoLongerRungTests(LateFramesTestCase):
         self.tv.calls(self.carol)
         self.forget_heard()
         self.assert_harmless(self.tv, room, accept=TooLate(Reason.REPLACED))
-        self.assert_call(room, CallState.RINGING)
+        self.assert_call(room, Ringing)
 
 
 class OthersTests(LateFramesTestCase):
@@ -117,7 +117,7 @@ class CancellingTests(RulesTestCase):
         """RINGING: OVER `cancelled`, all rung devices told, the caller gets nothing."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.ann.cancels(self.tv)
-        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
+        self.assert_call(room, Over, Reason.CANCELLED)
         for device in (self.tv, self.pad):
             self.assert_heard(device, be_hangup(self.ann, room, "cancelled"))
         self.assert_silence()
@@ -126,14 +126,14 @@ class CancellingTests(RulesTestCase):
         """The device is not compared: only the phone says which call is meant."""
         room = self.ringing(self.ann, self.tv)
         self.ann.cancels(self.pad)
-        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
+        self.assert_call(room, Over, Reason.CANCELLED)
 
     def test_accepted_meanwhile(self) -> None:
         """Accepted meanwhile: OVER `hangup`, the other told, and the sender is sent `calling_be_hangup` too."""
         room = self.ringing(self.ann, self.tv)
         self.tv.accepts(room)
         self.ann.cancels(self.tv)
-        self.assert_call(room, CallState.OVER, Reason.HANGUP)
+        self.assert_call(room, Over, Reason.HANGUP)
         self.assert_heard(self.ann, call_success(self.tv, room), be_hangup(self.tv, room, "hangup"))
         self.assert_heard(self.tv, be_hangup(self.ann, room, "hangup"))
         self.assert_silence()
@@ -144,7 +144,7 @@ class CancellingTests(RulesTestCase):
         self.tv.calls(self.ann)
         self.forget_heard()
         self.tv.cancels(self.ann)
-        self.assert_call(room, CallState.OVER, Reason.HANGUP)
+        self.assert_call(room, Over, Reason.HANGUP)
         self.assert_heard(self.ann, be_hangup(self.tv, room, "hangup"))
         self.assert_heard(self.tv, be_hangup(self.ann, room, "hangup"))
 
@@ -162,12 +162,12 @@ class CancellingTests(RulesTestCase):
         self.forget_heard()
         self.ann.cancels(self.tv)
         self.assert_silence()
-        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
-        self.assert_call(over, CallState.OVER, Reason.HANGUP)
+        self.assert_call(room, Over, Reason.CANCELLED)
+        self.assert_call(over, Over, Reason.HANGUP)
 
     def test_callee_of_an_active_call(self) -> None:
         """A callee that answered is no caller, so this frame says nothing of its call."""
         room = self.active(self.ann, self.tv)
         self.tv.cancels(self.ann)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
         self.assert_silence()

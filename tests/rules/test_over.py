@@ -11,7 +11,7 @@ from callnet.calls.call import NoSuchCall, TooLate
 from callnet.calls.seats import NoSeat, RoomOver
 from callnet.config import CallSettings
 from callnet.model import Reason, RoomId
-from callnet.records import CallState
+from callnet.records import Active, Over
 from tests.rules.world import RulesTestCase
 
 UNKNOWN = RoomId("f" * 32)
@@ -27,8 +27,8 @@ class OverTests(RulesTestCase):
         late = TooLate(Reason.HANGUP if room in self.world.calls else Reason.EXPIRED)
         seat = RoomOver(Reason.HANGUP) if room in self.world.calls else NoSeat("unknown_room")
         for device in (self.ann.address, self.tv.address):
-            yield events.Answer(room, device, True), late
-            yield events.Answer(room, device, False), None
+            yield events.Accept(room, device), late
+            yield events.Refuse(room, device), None
             yield events.HangUp(room, device), None if room in self.world.calls else NoSuchCall()
             has_called = room in self.world.calls and device == self.ann.address
             yield (
@@ -126,6 +126,6 @@ class EarlyTests(RulesTestCase):
         self.assertEqual(replace(found, version=found.version + 1, due=self.world.now + 26), self.ann.record)
         self.assert_silence()
         self.world.wait(25.9)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
         self.world.wait(0.1)
-        self.assert_call(room, CallState.OVER, Reason.CONNECTION_LOST)
+        self.assert_call(room, Over, Reason.CONNECTION_LOST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callnet.model import DeviceAddress, Reason
-from callnet.records import CallState
+from callnet.records import Active, Over, Ringing
 from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import Device, RulesTestCase
 
@@ -23,8 +23,8 @@ class FirstStepsTests(RulesTestCase):
             self.assert_heard(device, call_failed(device, "self"))
         self.assertEqual(before, self.world.calls)
         self.assert_silence()
-        self.assert_call(ringing, CallState.RINGING)
-        self.assert_call(active, CallState.ACTIVE)
+        self.assert_call(ringing, Ringing)
+        self.assert_call(active, Active)
 
     def test_unknown_caller(self) -> None:
         """A device whose connection the store has not heard of is told `unavailable`, and nobody is rung."""
@@ -50,14 +50,14 @@ class FirstStepsTests(RulesTestCase):
         """After 2 s it is a new call."""
         room = self.active(self.ann, self.tv, seconds=2.1)
         self.assertIsNotNone(self.ann.calls(self.tv))
-        self.assert_call(room, CallState.OVER, Reason.REPLACED)
+        self.assert_call(room, Over, Reason.REPLACED)
 
     def test_second_tap_on_another(self) -> None:
         """Within 2 s, a call to someone else is one to someone else: to another device of that phone, too."""
         room = self.active(self.ann, self.tv, seconds=1.0)
         second = self.ann.calls(self.pad)
         assert second is not None
-        self.assert_call(room, CallState.OVER, Reason.REPLACED)
+        self.assert_call(room, Over, Reason.REPLACED)
         self.assert_heard(self.pad, called(self.ann, second))
 
     def test_fork_and_one_of_its_devices(self) -> None:
@@ -65,7 +65,7 @@ class FirstStepsTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv.everywhere())
         second = self.ann.calls(self.tv)
         assert second is not None
-        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
+        self.assert_call(room, Over, Reason.CANCELLED)
         self.assert_heard(self.tv, be_hangup(self.ann, room, "cancelled"), called(self.ann, second))
         self.assert_heard(self.pad, be_hangup(self.ann, room, "cancelled"))
 
@@ -77,7 +77,7 @@ class GlareTests(RulesTestCase):
         """Both get `call_success` with the same room; the sender's late answer to that room has no effect."""
         room = self.ringing(self.ann, self.tv)
         self.assertIsNone(self.tv.calls(self.ann))
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
         self.assert_heard(self.ann, call_success(self.tv, room))
         self.assert_heard(self.tv, call_success(self.ann, room))
         before = self.world.calls[room]
@@ -123,7 +123,7 @@ class GlareTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv)
         second = self.ann.calls(self.tv.everywhere())
         assert second is not None
-        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
+        self.assert_call(room, Over, Reason.CANCELLED)
         self.assert_heard(self.tv, be_hangup(self.ann, room, "cancelled"), called(self.ann, second))
         self.assert_heard(self.pad, called(self.ann, second))
 
@@ -135,7 +135,7 @@ class LeavingTests(RulesTestCase):
         """An active call is replaced even if the new call fails at once; its peer is told."""
         room = self.active(self.ann, self.tv)
         self.assertIsNone(self.ann.calls(NOBODY))
-        self.assert_call(room, CallState.OVER, Reason.REPLACED)
+        self.assert_call(room, Over, Reason.REPLACED)
         self.assert_heard(self.tv, be_hangup(self.ann, room, "replaced"))
         self.assert_heard(self.ann, call_failed(NOBODY, "offline"))
 
@@ -143,10 +143,10 @@ class LeavingTests(RulesTestCase):
         """So is a ringing call of the sender, and a ringing that it was part of."""
         room = self.ringing(self.ann, self.tv)
         self.ann.calls(NOBODY)
-        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
+        self.assert_call(room, Over, Reason.CANCELLED)
         room = self.ringing(self.ann, self.tv)
         self.tv.calls(NOBODY)
-        self.assert_call(room, CallState.OVER, Reason.BUSY)
+        self.assert_call(room, Over, Reason.BUSY)
 
     def test_device_is_never_stuck(self) -> None:
         """Whoever was left or has left can be called, and can call, at once."""
@@ -231,7 +231,7 @@ class CallAgainTests(RulesTestCase):
         room = self.ann.calls(target or self.tv.address)
         assert room is not None
         self.room = room
-        self.assert_call(self.first, CallState.OVER, Reason.REPLACED)
+        self.assert_call(self.first, Over, Reason.REPLACED)
         self.assert_silence()
 
     def test_rung_when_it_is_back(self) -> None:
@@ -241,7 +241,7 @@ class CallAgainTests(RulesTestCase):
         told = [be_hangup(self.ann, self.first, "replaced"), called(self.ann, self.room, expires_in=26)]
         self.assertEqual(told, self.tv.connects())
         self.world.wait(10)
-        self.assert_call(self.room, CallState.RINGING)
+        self.assert_call(self.room, Ringing)
         self.tv.accepts(self.room)
         self.assert_heard(self.ann, call_success(self.tv, self.room))
 
@@ -252,15 +252,15 @@ class CallAgainTests(RulesTestCase):
         self.tv.connects()
         self.tv.loses_socket()
         self.world.wait(39)
-        self.assert_call(self.room, CallState.RINGING)
+        self.assert_call(self.room, Ringing)
         self.world.wait(1)
-        self.assert_call(self.room, CallState.OVER, Reason.NO_ANSWER)
+        self.assert_call(self.room, Over, Reason.NO_ANSWER)
 
     def test_offline_when_its_grace_ends(self) -> None:
         """`offline` is sent when its grace ends, counted from when its socket went."""
         self.call_again()
         self.world.wait(19.9)
-        self.assert_call(self.room, CallState.RINGING)
+        self.assert_call(self.room, Ringing)
         self.assert_silence()
         self.world.wait(0.1)
         self.assert_heard(self.ann, call_failed(self.tv, "offline"))
@@ -301,7 +301,7 @@ class CallAgainTests(RulesTestCase):
         """A device whose grace is over is `offline` at once, even if nobody has acted on that yet."""
         self.world.now += 20
         self.assertIsNone(self.ann.calls(self.tv))
-        self.assert_call(self.first, CallState.OVER, Reason.REPLACED)
+        self.assert_call(self.first, Over, Reason.REPLACED)
         self.assert_heard(self.ann, call_failed(self.tv, "offline"))
 
     def test_ringing_call(self) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from callnet.calls import events
 from callnet.model import Reason
 from callnet.quiet_hours import QuietHours
-from callnet.records import KEPT_ONCE, CallState, Policy
+from callnet.records import KEPT_ONCE, Active, Over, Policy
 from tests.rules.frames import call_failed
 from tests.rules.world import Device, RulesTestCase
 
@@ -37,7 +37,7 @@ class PolicyTests(RulesTestCase):
         room = self.active(self.ann, self.carol)
         self.block(self.tv, self.ann.address.phone)
         self.assertIsNone(self.ann.calls(self.tv))
-        self.assert_call(room, CallState.OVER, Reason.REPLACED)
+        self.assert_call(room, Over, Reason.REPLACED)
         self.assert_heard(self.ann, call_failed(self.tv, "offline"))
 
     def test_glare(self) -> None:
@@ -45,7 +45,7 @@ class PolicyTests(RulesTestCase):
         room = self.ringing(self.tv, self.ann)
         self.block(self.tv, self.ann.address.phone)
         self.ann.calls(self.tv)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
 
     def test_call_again(self) -> None:
         """A party that was blocked meanwhile is not waited for."""

@@ -6,10 +6,9 @@ from msgspec.structs import replace
 
 from callnet.accounts.past_calls import sides
 from callnet.calls import events
-from callnet.calls.call import TooLate
-from callnet.calls.extended_rules import NotToBeHad
+from callnet.calls.call import NotToBeHad, TooLate
 from callnet.model import Accepted, Reason, RoomId
-from callnet.records import CallState
+from callnet.records import Active, Ringing, is_over
 from tests.rules.frames import be_hangup, call_success
 from tests.rules.world import Device, RulesTestCase
 
@@ -42,7 +41,7 @@ class PullingCase(RulesTestCase):
 
     def extended_accepts(self, device: Device, room: RoomId) -> None:
         """Let an extended device accept."""
-        self.world.happen(events.Answer(room, device.address, True, extended=True))
+        self.world.happen(events.Accept(room, device.address, extended=True))
 
 
 class PullTests(PullingCase):
@@ -54,7 +53,8 @@ class PullTests(PullingCase):
         self.assertEqual([be_hangup(self.ann, self.room, "moved")], self.tv.hears())
         self.assertEqual([], self.ann.hears())
         call = self.world.calls[self.room]
-        self.assertEqual((CallState.ACTIVE, self.pad.address), (call.state, call.callee))
+        self.assertIsInstance(call.state, Active)
+        self.assertEqual(self.pad.address, call.callee)
 
     def test_caller(self) -> None:
         """The side that called is taken over likewise."""
@@ -128,7 +128,9 @@ class PullTests(PullingCase):
         """The history names the device that the call ended with."""
         self.pulls(self.pad)
         self.pad.hangs_up(self.room)
-        _, incoming = sides(self.world.calls[self.room])
+        call = self.world.calls[self.room]
+        assert is_over(call)
+        _, incoming = sides(call)
         self.assertEqual((self.pad.address.device_id, "answered"), (incoming.device_id, incoming.outcome))
 
 
@@ -182,7 +184,7 @@ class AfterwardsTests(PullingCase):
         """The device that left is no party: its acceptance is told that the call has moved, its hang-up is silent."""
         self.assertEqual(TooLate(Reason.MOVED), self.tv.accepts(self.room))
         self.assertIsNone(self.tv.hangs_up(self.room))
-        self.assertIs(CallState.ACTIVE, self.world.calls[self.room].state)
+        self.assertIsInstance(self.world.calls[self.room].state, Active)
 
     def test_left_device_was_away(self) -> None:
         """A device that was away when its call was taken over is told so when it is back."""
@@ -216,7 +218,7 @@ class AfterwardsTests(PullingCase):
         self.tv.loses_socket()
         self.world.wait(self.settings.grace + 1)
         self.assertEqual([], self.ann.hears())
-        self.assertIs(CallState.ACTIVE, self.world.calls[self.room].state)
+        self.assertIsInstance(self.world.calls[self.room].state, Active)
 
 
 class AnnouncedTests(RulesTestCase):
@@ -230,7 +232,7 @@ class AnnouncedTests(RulesTestCase):
         self.world.happen(place)
         for device, noted in ((self.carol, False), (self.tv, True), (self.tv, True)):
             self.world.happen(events.Announced(place.room, device.address))
-            self.assertEqual(noted, self.world.calls[place.room].announced)
+            self.assertEqual(Ringing((self.tv.address,), announced=noted), self.world.calls[place.room].state)
         self.assertEqual(2, self.world.calls[place.room].version)
 
     def test_base_caller(self) -> None:

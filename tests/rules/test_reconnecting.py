@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from callnet.calls.call import Overtaken
-from callnet.calls.events import Connected, Disconnected, LateAnswer
+from callnet.calls.events import Accept, Connected, Disconnected, LateAnswer
+from callnet.calls.registration import Overtaken
 from callnet.model import Reason
-from callnet.records import CallState, Displaced
+from callnet.records import Active, Displaced, Over, Ringing
 from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import RulesTestCase
 
@@ -74,10 +74,10 @@ class NewestConnectionTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv)
         older = self.tv.record.generation
         self.tv.connects(node="there")
-        self.world.happen(LateAnswer(room, self.tv.address, True, generation=older))
-        self.assert_call(room, CallState.RINGING)
-        self.world.happen(LateAnswer(room, self.tv.address, True, generation=self.tv.record.generation))
-        self.assert_call(room, CallState.ACTIVE)
+        self.world.happen(LateAnswer(Accept(room, self.tv.address), older))
+        self.assert_call(room, Ringing)
+        self.world.happen(LateAnswer(Accept(room, self.tv.address), self.tv.record.generation))
+        self.assert_call(room, Active)
 
     def test_calls_live_on(self) -> None:
         """Its calls live on in the newer one; the older one's close has no other effect."""
@@ -87,7 +87,7 @@ class NewestConnectionTests(RulesTestCase):
         self.world.happen(self.disconnected(before.generation - 1))
         self.assertIs(before, self.tv.record)
         self.world.wait(60)
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
         self.ann.hangs_up(room)
         self.assert_heard(self.tv, be_hangup(self.ann, room, "hangup"))
 
@@ -102,7 +102,7 @@ class NewestConnectionTests(RulesTestCase):
         self.world.wait(20)
         self.tv.loses_socket()
         self.world.wait(10)
-        self.assert_call(room, CallState.OVER, Reason.CONNECTION_LOST)
+        self.assert_call(room, Over, Reason.CONNECTION_LOST)
 
     def test_stranger_is_gone(self) -> None:
         """The close of a connection that the store knows nothing of does nothing."""

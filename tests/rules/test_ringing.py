@@ -5,7 +5,7 @@ from __future__ import annotations
 from callnet.calls import events
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Reason
-from callnet.records import CallState
+from callnet.records import Active, Over, Ringing
 from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import Page, RulesTestCase
 
@@ -19,7 +19,7 @@ class AnsweringTests(RulesTestCase):
         """A call puts `called` on the callee's screen, and its caller hears nothing yet."""
         room = self.ann.calls(self.tv)
         assert room is not None
-        self.assert_call(room, CallState.RINGING)
+        self.assert_call(room, Ringing)
         self.assert_heard(self.tv, called(self.ann, room))
         self.assert_silence()
 
@@ -27,7 +27,7 @@ class AnsweringTests(RulesTestCase):
         """Accept by a rung device: ACTIVE; `call_success` to the caller; other rung devices told."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.assertIsNone(self.tv.accepts(room))
-        self.assert_call(room, CallState.ACTIVE)
+        self.assert_call(room, Active)
         self.assert_heard(self.ann, call_success(self.tv, room))
         self.assert_heard(self.pad, be_hangup(self.ann, room, "answered_elsewhere"))
         self.assert_silence()
@@ -36,7 +36,7 @@ class AnsweringTests(RulesTestCase):
         """Refuse by a rung device: OVER; `call_refuse`; other rung devices told."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.assertIsNone(self.tv.refuses(room))
-        self.assert_call(room, CallState.OVER, Reason.REFUSED)
+        self.assert_call(room, Over, Reason.REFUSED)
         self.assert_heard(self.ann, call_refuse(self.tv.everywhere(), room))
         self.assert_heard(self.pad, be_hangup(self.ann, room, "refused_elsewhere"))
         self.assert_silence()
@@ -45,7 +45,7 @@ class AnsweringTests(RulesTestCase):
         """Hangup by the caller: OVER `cancelled`; all rung devices told; the sender gets no answer."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.assertIsNone(self.ann.hangs_up(room))
-        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
+        self.assert_call(room, Over, Reason.CANCELLED)
         for device in (self.tv, self.pad):
             self.assert_heard(device, be_hangup(self.ann, room, "cancelled"))
         self.assert_silence()
@@ -54,7 +54,7 @@ class AnsweringTests(RulesTestCase):
         """Hangup by a rung device: OVER; as refuse."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.assertIsNone(self.tv.hangs_up(room))
-        self.assert_call(room, CallState.OVER, Reason.REFUSED)
+        self.assert_call(room, Over, Reason.REFUSED)
         self.assert_heard(self.ann, call_refuse(self.tv.everywhere(), room))
         self.assert_heard(self.pad, be_hangup(self.ann, room, "refused_elsewhere"))
         self.assert_silence()
@@ -79,18 +79,18 @@ class TimeTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv)
         self.settings.ring_time = 60.0
         self.world.wait(59.9)
-        self.assert_call(room, CallState.RINGING)
+        self.assert_call(room, Ringing)
         self.world.wait(0.1)
-        self.assert_call(room, CallState.OVER, Reason.NO_ANSWER)
+        self.assert_call(room, Over, Reason.NO_ANSWER)
 
     def test_ring_time_passes(self) -> None:
         """Ring time (45 s) passes: OVER `no_answer`; caller and all rung devices told, and not before."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.world.wait(44.9)
-        self.assert_call(room, CallState.RINGING)
+        self.assert_call(room, Ringing)
         self.assert_silence()
         self.world.wait(0.1)
-        self.assert_call(room, CallState.OVER, Reason.NO_ANSWER)
+        self.assert_call(room, Over, Reason.NO_ANSWER)
         self.assert_heard(self.ann, call_failed(self.tv.everywhere(), "no_answer"))
         for device in (self.tv, self.pad):
             self.assert_heard(device, be_hangup(self.ann, room, "no_answer"))
@@ -101,9 +101,9 @@ class TimeTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv.everywhere())
         self.ann.loses_socket()
         self.world.wait(29.9)
-        self.assert_call(room, CallState.RINGING)
+        self.assert_call(room, Ringing)
         self.world.wait(0.1)
-        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
+        self.assert_call(room, Over, Reason.CANCELLED)
         for device in (self.tv, self.pad):
             self.assert_heard(device, be_hangup(self.ann, room, "cancelled"))
         self.assert_silence()
@@ -123,7 +123,7 @@ class TimeTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv)
         self.tv.loses_socket()
         self.world.wait(40)
-        self.assert_call(room, CallState.RINGING)
+        self.assert_call(room, Ringing)
         self.assertEqual([called(self.ann, room, expires_in=5)], self.tv.connects())
         self.assertIsNone(self.tv.accepts(room))
         self.assert_heard(self.ann, call_success(self.tv, room))
@@ -133,7 +133,7 @@ class TimeTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv)
         self.tv.loses_socket()
         self.world.wait(45)
-        self.assert_call(room, CallState.OVER, Reason.NO_ANSWER)
+        self.assert_call(room, Over, Reason.NO_ANSWER)
         self.assert_heard(self.ann, call_failed(self.tv, "no_answer"))
         self.assertEqual([be_hangup(self.ann, room, "no_answer")], self.tv.connects())
 
@@ -146,10 +146,10 @@ class PlacingTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv.everywhere())
         second = self.ann.calls(self.carol)
         assert second is not None
-        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
+        self.assert_call(room, Over, Reason.CANCELLED)
         for device in (self.tv, self.pad):
             self.assert_heard(device, be_hangup(self.ann, room, "cancelled"))
-        self.assert_call(second, CallState.RINGING)
+        self.assert_call(second, Ringing)
         self.assert_heard(self.carol, called(self.ann, second))
         self.assert_silence()
 
@@ -158,13 +158,13 @@ class PlacingTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv.everywhere())
         second = self.tv.calls(self.carol)
         assert second is not None
-        self.assert_call(room, CallState.RINGING)
-        self.assertEqual((self.pad.address,), self.world.calls[room].ringing)
+        self.assert_call(room, Ringing)
+        self.assertEqual(Ringing((self.pad.address,)), self.world.calls[room].state)
         self.assert_heard(self.carol, called(self.tv, second))
         self.assert_silence()
         self.pad.accepts(room)
         self.assert_heard(self.ann, call_success(self.pad, room))
-        self.assert_call(second, CallState.RINGING)
+        self.assert_call(second, Ringing)
         self.assert_silence()
 
     def test_last_callee_calls_someone_else(self) -> None:
@@ -174,7 +174,7 @@ class PlacingTests(RulesTestCase):
         self.carol.hears()
         second = self.pad.calls(NOBODY)
         self.assertIsNone(second)
-        self.assert_call(room, CallState.OVER, Reason.BUSY)
+        self.assert_call(room, Over, Reason.BUSY)
         self.assert_heard(self.ann, call_refuse(self.tv.everywhere(), room, "busy"))
         self.assert_heard(self.pad, call_failed(NOBODY, "offline"))
         self.assert_silence()
@@ -211,14 +211,14 @@ class OthersTests(RulesTestCase):
         page.comes()
         page.goes()
         self.world.wait(44)
-        self.assert_call(room, CallState.RINGING)
+        self.assert_call(room, Ringing)
         self.assert_silence()
 
     def test_caller_is_revoked(self) -> None:
         """A party's token is revoked: it leaves at once: caller → `cancelled`."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.ann.is_revoked()
-        self.assert_call(room, CallState.OVER, Reason.CANCELLED)
+        self.assert_call(room, Over, Reason.CANCELLED)
         for device in (self.tv, self.pad):
             self.assert_heard(device, be_hangup(self.ann, room, "cancelled"))
         self.assert_silence()
@@ -227,7 +227,7 @@ class OthersTests(RulesTestCase):
         """A party's token is revoked: it leaves at once: callee → as refuse."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.tv.is_revoked()
-        self.assert_call(room, CallState.OVER, Reason.REFUSED)
+        self.assert_call(room, Over, Reason.REFUSED)
         self.assert_heard(self.ann, call_refuse(self.tv.everywhere(), room))
         self.assert_heard(self.pad, be_hangup(self.ann, room, "refused_elsewhere"))
         self.assert_silence()
@@ -236,7 +236,7 @@ class OthersTests(RulesTestCase):
         """The operator ends it: OVER `shutting_down`; all told."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.world.happen(events.Stopped(room))
-        self.assert_call(room, CallState.OVER, Reason.SHUTTING_DOWN)
+        self.assert_call(room, Over, Reason.SHUTTING_DOWN)
         self.assert_heard(self.ann, call_failed(self.tv.everywhere(), "shutting_down"))
         for device in (self.tv, self.pad):
             self.assert_heard(device, be_hangup(self.ann, room, "shutting_down"))

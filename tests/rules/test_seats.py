@@ -5,7 +5,7 @@ from __future__ import annotations
 from callnet.calls.seats import NoSeat, RoomOver, RoomView, Seated
 from callnet.config import CallSettings
 from callnet.model import Reason, RoomId
-from callnet.records import CallState
+from callnet.records import Active, Over
 from tests.rules.frames import be_hangup
 from tests.rules.world import Page, RulesTestCase
 
@@ -195,7 +195,7 @@ class CallRoomTests(SeatsTestCase):
         self.tv.accepts(self.room)
         self.forget_heard()
         self.red.hangs_up()
-        self.assert_call(self.room, CallState.OVER, Reason.HANGUP)
+        self.assert_call(self.room, Over, Reason.HANGUP)
         self.assert_heard(self.ann, be_hangup(self.tv, self.room, "hangup"))
         self.assert_heard(self.tv, be_hangup(self.ann, self.room, "hangup"))
         for page in (self.red, self.blue):
@@ -205,7 +205,7 @@ class CallRoomTests(SeatsTestCase):
         """Who has no seat in the room ends nothing."""
         self.tv.accepts(self.room)
         self.green.hangs_up()
-        self.assert_call(self.room, CallState.ACTIVE)
+        self.assert_call(self.room, Active)
 
     def test_remembered(self) -> None:
         """While the call is remembered its room is `ended`, never ad hoc; then a room like any other."""

@@ -69,7 +69,7 @@ class TellingTests(RulesTestCase):
         self.ann.loses_socket()
         self.world.wait(31)
         call = self.world.calls[room]
-        self.assertEqual(Reason.CANCELLED, call.reason)
+        self.assertEqual(Reason.CANCELLED, call.end and call.end.reason)
         message = news(call, self.ann.address, self.world.now, 45.0)
         assert message is not None
         self.assertEqual("unavailable", on_wire(message)["reason"])

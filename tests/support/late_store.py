@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
 from callnet.errors import Unavailable
-from callnet.interfaces import Commit, IBus, ICallStore
+from callnet.interfaces import Asked, Commit, IBus, ICallStore
 from callnet.model import RoomId
 from callnet.records import CallRecord, Changes, DeviceRecord, Records, SeatsRecord
 
@@ -51,13 +51,7 @@ class LateCallStore:
         """See :meth:`callnet.interfaces.ICallStore.date_of`."""
         return self._store.date_of(moment)
 
-    def view(
-        self,
-        phones: Collection[str],
-        rooms: Collection[RoomId],
-        fresh: bool = False,
-        guess: bool = False,
-    ) -> None:
+    def view(self, asked: Asked, again: bool = False) -> None:
         """Nothing is here."""
 
     def read(

@@ -12,11 +12,10 @@ from zope.interface import implementer
 from callnet.calls.draft import everyone
 from callnet.cluster.tables import Record, Tables
 from callnet.errors import Unavailable
-from callnet.interfaces import EVERY_NODE, OVERTAKEN, BusMessage, Commit, IBus, ICallStore
+from callnet.interfaces import EVERY_NODE, OVERTAKEN, Asked, BusMessage, Commit, IBus, ICallStore
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import (
     CallRecord,
-    CallState,
     Changes,
     DeviceRecord,
     Displaced,
@@ -100,21 +99,19 @@ class NodeStore:
         """See :meth:`callnet.interfaces.ICallStore.date_of`."""
         return moment
 
-    def view(
+    def view(self, asked: Asked, again: bool = False) -> Records:  # noqa: ARG002  all of it is here
+        """See :meth:`callnet.interfaces.ICallStore.view`."""
+        return self.known()
+
+    def read(
         self,
         phones: Collection[str],  # noqa: ARG002
         rooms: Collection[RoomId],  # noqa: ARG002
         fresh: bool = False,  # noqa: ARG002
         guess: bool = False,  # noqa: ARG002
-    ) -> Records:
-        """See :meth:`callnet.interfaces.ICallStore.view`."""
-        return self.known()
-
-    def read(
-        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
     ) -> Deferred[Records]:
         """See :meth:`callnet.interfaces.ICallStore.read`."""
-        return succeed(self.view(phones, rooms, fresh, guess))
+        return succeed(self.known())
 
     def known(self) -> Records:
         """See :meth:`callnet.interfaces.ICallStore.known`."""
@@ -208,7 +205,7 @@ class CutOff:
         if isinstance(record, DeviceRecord):
             return record.node == self._node
         if isinstance(record, CallRecord):
-            return record.state is CallState.OVER or all(map(self._is_own, everyone(record)))
+            return record.end is not None or all(map(self._is_own, everyone(record)))
         return all(seat is None or seat.node == self._node for seat in record.seats)
 
     def _hear(self, message: BusMessage) -> None:

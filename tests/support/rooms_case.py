@@ -13,7 +13,7 @@ from callnet.calls import events
 from callnet.calls.rooms import RoomManager
 from callnet.config import CallSettings
 from callnet.interfaces import ICallStore, MissedCall
-from callnet.model import DeviceAddress, Outcome, RoomId
+from callnet.model import DeviceAddress, Outcome, Reason, RoomId
 from callnet.preferences import PLAIN
 from callnet.records import CallRecord, Known, SeatsRecord
 from tests.support.later import later
@@ -54,7 +54,7 @@ class RecordedSession:
     @property
     def rooms(self) -> list[tuple[RoomId, str]]:
         """The rooms of the calls that it was told of, each with the reason if the call was over, else its state."""
-        return [(call.room, call.reason or call.state) for call in self.calls]
+        return [(call.room, call.state.word if call.end is None else call.end.reason) for call in self.calls]
 
     def told(self, call: CallRecord) -> None:
         """Remember the call."""
@@ -219,10 +219,15 @@ class RoomsCase(SynchronousTestCase):
             self.clock.advance(0.25)
             self.pass_turns()
 
+    def reason_of(self, room: RoomId) -> Reason | None:
+        """The reason for which a call is over, if it is."""
+        end = self.tables.calls[room].end
+        return None if end is None else end.reason
+
     def assert_nothing_waits(self, rooms: RoomManager) -> None:
         """A node has nobody who waits for an outcome, or for a turn."""
         waiters = rooms._waiters
-        self.assertEqual(({}, {}, {}), (waiters._waiting, waiters._placed, rooms._turns._waiting))
+        self.assertEqual(({}, {}, {}), (waiters.waiting, waiters._placed, rooms._turns._waiting))
         self.assertEqual((0, []), (len(rooms._retries.kept), rooms._retries._pauses))
 
     def assert_nothing_is_stored(self) -> None:

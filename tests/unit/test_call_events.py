@@ -9,20 +9,21 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.accounts.call_events import enrolled, events_of
+from callnet.calls.draft import over as end_of
 from callnet.config import WebhookEvent, WebhookSettings
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import CallRecord, CallState
+from callnet.records import Active, CallRecord, Ringing
 from tests.support.people_case import ANN, PAD, TV
 
 ROOM = RoomId("0123456789abcdef" * 2)
 EVERY = WebhookSettings().events
-RINGING = CallRecord(ROOM, 1, CallState.RINGING, ANN, TV, (TV,), (TV,), 10.0, None)
-ACTIVE = replace(RINGING, version=2, state=CallState.ACTIVE, callee=TV, answered_at=12.0, ringing=())
+RINGING = CallRecord(ROOM, 1, Ringing((TV,)), ANN, TV, (TV,), 10.0)
+ACTIVE = replace(RINGING, version=2, state=Active(TV, 12.0))
 
 
-def over(call: CallRecord, reason: Reason, **fields: Any) -> CallRecord:
+def over(call: CallRecord, reason: Reason, by: DeviceAddress | None = None) -> CallRecord:
     """A call that is over."""
-    return replace(call, state=CallState.OVER, reason=reason, ended_at=20.0, ringing=(), **fields)
+    return replace(call, state=end_of(call.state, reason, 20.0, by))
 
 
 def party(device: DeviceAddress) -> dict[str, str]:
@@ -61,7 +62,7 @@ class CallEventsTests(SynchronousTestCase):
 
     def test_answered(self) -> None:
         """A call that was accepted has been answered, by the device that did, maybe by itself."""
-        call = replace(ACTIVE, asked=TV._replace(device_id="*"), callee=PAD, answered_by_itself=True)
+        call = replace(ACTIVE, asked=TV._replace(device_id="*"), state=Active(PAD, 12.0, by_itself=True))
         answered = {
             "event": "call_answered",
             "at": 12.0,
@@ -91,7 +92,7 @@ class CallEventsTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """A call that was refused was not missed."""
-        self.assertEqual(["call_started", "call_ended"], self.kinds(over(RINGING, Reason.REFUSED, ended_by=TV)))
+        self.assertEqual(["call_started", "call_ended"], self.kinds(over(RINGING, Reason.REFUSED, TV)))
 
     def test_unreached(self) -> None:
         """A call that rang nobody has neither started nor ended; it was missed, if the phone may hear of it."""

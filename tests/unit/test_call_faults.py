@@ -8,7 +8,6 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.interfaces import ICallStore
-from callnet.records import CallState
 from tests.support.late_store import LateCallStore
 from tests.support.nodes import NodeBus
 from tests.support.phones import Connection
@@ -59,7 +58,7 @@ class CutOffCalls(Calls):
 
     def check_rooms(self, connection: Connection) -> None:
         """Nobody rings or talks still, be it that it heard of that or that it was told so when it asked."""
-        live = {call.room for call in self.tables.calls.values() if call.state is not CallState.OVER}
+        live = {call.room for call in self.tables.calls.values() if call.end is None}
         assert not live.intersection(connection.rooms_left_open())
         if connection.address not in self.callers:
             super().check_rooms(connection)

@@ -14,13 +14,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
-from callnet.calls.draft import parties
 from callnet.calls.rooms import RoomManager
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, CallState
+from callnet.records import CallRecord, Ringing
 from callnet.soon import or_else
 from tests.support.failures import FailureWatcher
 from tests.support.late_store import LateCallStore
@@ -120,7 +119,7 @@ class Calls(RuleBasedStateMachine):
     def answer_ring(self, address: DeviceAddress, accepted: bool) -> None:
         """A device answers the call that rings it."""
         for call in self.tables.calls.values():
-            if address in call.ringing and (connection := self.connection(address)):
+            if address in call.parties[1:] and call.answer is None and (connection := self.connection(address)):
                 connection.answers(call.room_for(address), accepted)
 
     @rule(address=devices, phone=devices, choice=st.none() | choices)
@@ -139,7 +138,7 @@ class Calls(RuleBasedStateMachine):
     def pull_from_the_television(self) -> None:
         """The pad takes over the call that the television is in."""
         for call in self.tables.calls.values():
-            if TV in parties(call) and (connection := self.connection(PAD)):
+            if TV in call.parties and (connection := self.connection(PAD)):
                 connection.pulls(call.room)
 
     @rule(choice=choices, key=st.sampled_from(("red", "blue", "green")))
@@ -196,8 +195,8 @@ class Calls(RuleBasedStateMachine):
     @invariant()
     def everyone_is_in_one_call(self) -> None:
         """A device is in at most one live call, and its record names that one: busy means exactly that."""
-        live = [call for call in self.tables.calls.values() if call.state is not CallState.OVER]
-        busy = [(device, call.room) for call in live for device in parties(call)]
+        live = [call for call in self.tables.calls.values() if call.end is None]
+        busy = [(device, call.room) for call in live for device in call.parties]
         assert len({device for device, _ in busy}) == len(busy)
         for device, room in busy:
             record = self.tables.devices[device.phone][device.device_id]
@@ -207,8 +206,8 @@ class Calls(RuleBasedStateMachine):
     def ringing_ends(self) -> None:
         """A ringing call ends within its time."""
         for call in self.tables.calls.values():
-            if call.state is CallState.RINGING:
-                assert call.ringing
+            if isinstance(call.state, Ringing):
+                assert call.state.devices
                 assert self.clock.seconds() <= call.placed_at + TIMES.ring_time + TICK
 
     @invariant()
@@ -216,12 +215,12 @@ class Calls(RuleBasedStateMachine):
         """A call that is over never changes; it is remembered, then forgotten."""
         for room, call in self.tables.calls.items():
             known = self.known.get(room)
-            if known is not None and known.state is CallState.OVER:
+            if known is not None and known.end is not None:
                 assert call is known
             self.known[room] = call
         for room, call in self.known.items():
             if room not in self.tables.calls:
-                assert call.state is CallState.OVER or self.clock.seconds() - call.placed_at > 120
+                assert call.end is not None or self.clock.seconds() - call.placed_at > 120
 
     @invariant()
     def aliases_are_of_calls(self) -> None:
@@ -308,7 +307,7 @@ class Calls(RuleBasedStateMachine):
             assert index._buckets == {}
         for node in self.nodes:
             waiters, pages = node._waiters, node._pages
-            assert (waiters._waiting, waiters._placed, node._turns._waiting) == ({}, {}, {})
+            assert (waiters.waiting, waiters._placed, node._turns._waiting) == ({}, {}, {})
             assert (node._devices, node._arrivals.kept) == ({}, {})
             assert (pages._seated, pages._arrivals.kept) == ({}, {})
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
@@ -23,16 +22,18 @@ from callnet.config import WebhookEvent, WebhookSettings
 from callnet.errors import Unavailable
 from callnet.history_interfaces import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Tried
 from callnet.model import Reason, RoomId
-from callnet.records import CallRecord, CallState, Changes
+from callnet.records import Active, CallRecord, CallState, Changes, Over, Ringing
 from tests.support.people_case import ANN, TV
 
 DAY: Final = 86400.0
+RINGING: Final = Ringing((TV,))
+CANCELLED: Final = Over(Ringing(()), Reason.CANCELLED, 2.0)
 
 
-def call(number: int, state: CallState = CallState.OVER) -> CallRecord:
+def call(number: int, state: CallState = CANCELLED) -> CallRecord:
     """A call."""
     room = RoomId(f"{number:032x}")
-    return CallRecord(room, 3, state, ANN, TV, (TV,), (), 1.0, None, reason=Reason.CANCELLED, ended_at=2.0)
+    return CallRecord(room, 3, state, ANN, TV, (TV,), 1.0)
 
 
 @implementer(IHistory)
@@ -136,7 +137,7 @@ class HistorianTests(SynchronousTestCase):
 
     def test_written(self) -> None:
         """What has ended is written down within a second, both sides, and once."""
-        self.ended.committed(Changes(calls=[call(7, CallState.ACTIVE)]))
+        self.ended.committed(Changes(calls=[call(7, Active(TV, 1.5))]))
         self.end(1, 2)
         self.clock.advance(history.WRITE_EVERY)
         self.assertEqual(2, self.history.answer())
@@ -266,7 +267,7 @@ class HistorianTests(SynchronousTestCase):
     def test_nobody_is_told(self) -> None:
         """Where nobody is told nothing is kept of calls that go on, and nothing written down to be told."""
         self.begin_again_telling_nobody()
-        self.events.notice(call(1, CallState.RINGING))
+        self.events.notice(call(1, RINGING))
         self.assertEqual([], self.events.take_noticed(10))
         self.end(2)
         self.clock.advance(history.WRITE_EVERY)
@@ -294,7 +295,7 @@ class EventsTests(HistorianTests):
     def notice(self, *numbers: int) -> None:
         """Have calls begin to ring."""
         for number in numbers:
-            self.events.notice(replace(call(number, CallState.RINGING), reason=None, ended_at=None))
+            self.events.notice(call(number, RINGING))
 
     def test_told(self) -> None:
         """A call that rings is told within a second; its end is told with what was not told before."""

@@ -15,7 +15,7 @@ from callnet.calls.call import NotYours, TooLate
 from callnet.calls.presence import Presence
 from callnet.config import CallSettings
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
-from callnet.records import CallState, Notice
+from callnet.records import Active, Notice, Over
 from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase
 
 
@@ -251,9 +251,7 @@ class TwoNodesTests(RoomsCase):
         """Who hears only of the end of an answered call learns of the answer by it."""
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
-        ended = replace(
-            self.tables.calls[room], version=3, state=CallState.OVER, callee=TV, reason=Reason.HANGUP, ended_at=0.0
-        )
+        ended = replace(self.tables.calls[room], version=3, state=Over(Active(TV, 0.0), Reason.HANGUP, 0.0))
         self.cluster.send("here", Notice(ANN, ended))
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
@@ -273,7 +271,7 @@ class TwoNodesTests(RoomsCase):
         self.call(ANN, TV)
         self.rooms.stop()
         self.wait(45.25)
-        self.assertEqual(Reason.NO_ANSWER, self.tv.calls[-1].reason)
+        self.assertEqual(Reason.NO_ANSWER, self.tv.rooms[-1][1])
 
 
 class ManyDeadlinesTests(RoomsCase):
@@ -323,4 +321,4 @@ class ShortTimesTests(RoomsCase):
         self.successResultOf(waiting)
         tv.goes()
         self.wait(1.25)
-        self.assertEqual(Reason.CONNECTION_LOST, self.tables.calls[room].reason)
+        self.assertEqual(Reason.CONNECTION_LOST, self.reason_of(room))

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from callnet.calls.call import TooLate
 from callnet.errors import Unavailable
 from callnet.model import Accepted, Reason, Refused, RoomId
-from callnet.records import CallState
+from callnet.records import Active, Ringing
 from tests.support.late_case import AwayCase
 from tests.support.rooms_case import ANN, CAROL, TV, RecordedSession
 
@@ -29,7 +29,7 @@ class SaidTests(AwayCase):
         self.assertEqual((self.room_of(callee), "ringing"), callee.rooms[-1])
         self.assertIn((old, reason), self.tv.rooms + self.ann.rooms)
         self.wait(0.75)
-        self.assertIs(CallState.RINGING, self.tables.calls[self.room_of(callee)].state)
+        self.assertIsInstance(self.tables.calls[self.room_of(callee)].state, Ringing)
 
     def test_hung_up(self) -> None:
         """Who hung up and calls the same other again is not put through to the call that it has left."""
@@ -56,7 +56,8 @@ class SaidTests(AwayCase):
         self.wait(1)
         self.assertEqual([], outcomes)
         self.assertNotEqual(room, self.room_of(self.ann))
-        self.assertEqual((None, CallState.OVER), (self.tables.calls[room].callee, self.tables.calls[room].state))
+        end = self.tables.calls[room].end
+        self.assertIsInstance(end and end.was, Ringing)
 
     def test_told_that_it_failed(self) -> None:
         """Who was told that a call failed, though it rings, and calls the same again rings anew."""
@@ -122,7 +123,7 @@ class CallTests(AwayCase):
         self.assertEqual([], ann.calls)
         self.wait(0.75)
         self.assertEqual((room, Reason.CONNECTION_LOST), tv.rooms[-1])
-        self.assertEqual([], [call for call in ann.calls if call.state is not CallState.OVER])
+        self.assertEqual([], [call for call in ann.calls if call.end is None])
         self.assert_nothing_waits(self.rooms)
 
     def test_next_call(self) -> None:
@@ -150,7 +151,7 @@ class CallTests(AwayCase):
         self.pass_turns()
         self.assertEqual(Accepted(self.room_of(tv), TV), self.successResultOf(outcome))
         self.wait(1)
-        self.assertEqual(CallState.ACTIVE, self.tables.calls[self.room_of(tv)].state)
+        self.assertIsInstance(self.tables.calls[self.room_of(tv)].state, Active)
         self.assert_nothing_waits(self.rooms)
 
     def test_order_goes_on(self) -> None:
@@ -231,7 +232,7 @@ class AnswerTests(AwayCase):
         self.rooms.answer(self.tv, room, True)
         self.wait(1)
         self.assertEqual([Accepted(room, TV)], outcomes)
-        self.assertEqual(CallState.ACTIVE, self.tables.calls[room].state)
+        self.assertIsInstance(self.tables.calls[room].state, Active)
         self.assert_nothing_waits(self.rooms)
 
     def test_changes_too_fast(self) -> None:

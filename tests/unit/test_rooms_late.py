@@ -8,7 +8,7 @@ from callnet.calls import events
 from callnet.calls.call import TooLate
 from callnet.calls.seats import Seated
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
-from callnet.records import CallRecord, CallState
+from callnet.records import Active, CallRecord, Over
 from tests.support.late_case import NEWEST, LateCase
 from tests.support.later import later
 from tests.support.rooms_case import ANN, CAROL, TV, RecordedPage, RecordedSession
@@ -125,7 +125,7 @@ class RaceTests(LateCase):
         answered = self.reply(self.rooms.answer, self.newest(TV), room, True)
         self.pass_turns()
         self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(answered))
-        self.assertEqual(CallState.OVER, self.tables.calls[room].state)
+        self.assertIsInstance(self.tables.calls[room].state, Over)
 
     def test_two_callers(self) -> None:
         """Of two callers at once exactly one gets through."""
@@ -164,11 +164,11 @@ class RaceTests(LateCase):
         """A call that is answered just when its time is over is answered."""
         outcomes, room = self.ringing()
         self.wait(44.75)
-        self.meanwhile(lambda: self.elsewhere(events.Answer(room, TV, True)))
+        self.meanwhile(lambda: self.elsewhere(events.Accept(room, TV)))
         self.others.stop()
         self.wait(1)
         self.assertEqual([Accepted(room, TV)], outcomes)
-        self.assertEqual(CallState.ACTIVE, self.tables.calls[room].state)
+        self.assertIsInstance(self.tables.calls[room].state, Active)
 
     def test_back_just_in_time(self) -> None:
         """A device that is back just when its grace is over keeps its call."""
@@ -179,7 +179,7 @@ class RaceTests(LateCase):
         self.meanwhile(lambda: self.connect(ANN, self.others))
         self.others.stop()
         self.wait(2)
-        self.assertEqual(CallState.ACTIVE, self.tables.calls[room].state)
+        self.assertIsInstance(self.tables.calls[room].state, Active)
 
 
 class OvertakingTests(LateCase):
@@ -192,7 +192,7 @@ class OvertakingTests(LateCase):
         class AnsweringSession(RecordedSession):
             def told(session, call: CallRecord) -> None:
                 super().told(call)
-                self.elsewhere(events.Answer(call.room, TV, True))
+                self.elsewhere(events.Accept(call.room, TV))
 
         tv = AnsweringSession(self.others, TV)
         outcome = self.place(self.newest(ANN), TV)
@@ -222,7 +222,7 @@ class OvertakingTests(LateCase):
         """A caller that comes back just when it is answered hears of the answer."""
         _, room = self.ringing()
         new = self.arriving(ANN)
-        self.elsewhere(events.Answer(room, TV, False))
+        self.elsewhere(events.Refuse(room, TV))
         self.pass_turns()
         self.assertEqual([Refused(room, TV, Reason.REFUSED)], new.outcomes)
         self.assert_nothing_waits(self.rooms)
@@ -230,7 +230,7 @@ class OvertakingTests(LateCase):
     def test_before_an_arrival(self) -> None:
         """What happens before its arrival is committed is a part of what it missed."""
         _, room = self.ringing()
-        self.late.before_commit.append(lambda: self.elsewhere(events.Answer(room, TV, False)))
+        self.late.before_commit.append(lambda: self.elsewhere(events.Refuse(room, TV)))
         self.assertEqual({(room, Reason.REFUSED)}, set(self.connect(ANN).rooms))
         _, room = self.ringing()
         self.late.before_commit.append(lambda: self.elsewhere(events.Cancel(ANN, TV.phone, NEWEST)))

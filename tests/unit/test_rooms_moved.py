@@ -53,7 +53,7 @@ class MovingTests(RoomsCase):
         moved = self.connect(ANN, self.others)
         self.rooms.hang_up(self.ann, room)
         self.clock.advance(0)
-        self.assertEqual([Reason.HANGUP] * 2, [self.tv.calls[-1].reason, self.tables.calls[room].reason])
+        self.assertEqual([Reason.HANGUP] * 2, [self.tv.rooms[-1][1], self.reason_of(room)])
         self.assertEqual((1, 0), (self.ann.closed, moved.closed))
         self.rooms.hang_up(self.ann, room)
 

@@ -73,7 +73,7 @@ class SeatsTests(RoomsCase):
         self.assertEqual((room, Reason.HANGUP), tv.rooms[-1])
         call = red.seen[-1][1]
         assert call is not None
-        self.assertEqual(Reason.HANGUP, call.reason)
+        self.assertEqual(Reason.HANGUP, call.end and call.end.reason)
         reply = self.successResultOf(later(self.rooms.take_seat(room, "green", "s", RecordedPage())))
         self.assertEqual(RoomOver(Reason.HANGUP), reply)
 

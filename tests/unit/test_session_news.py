@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.calls import events
+from callnet.calls.draft import over
 from callnet.model import Reason, RoomId
-from callnet.records import CallRecord, CallState, Notice, SeatNotice
+from callnet.records import Active, CallRecord, Notice, Over, Ringing, SeatNotice
 from tests.support.late_case import AwayCase
 from tests.support.phones import Connection
 from tests.support.room_case import RoomCase, meeting
@@ -39,7 +40,7 @@ class SaidOnceTests(RoomsCase):
         """`called` is never sent twice: not when the call rings again, nor when a device has left the ringing."""
         call = self.ring()
         self.look_again(call)
-        self.look_again(replace(call, ringing=(TV,)), 2)
+        self.look_again(replace(call, state=Ringing((TV,))), 2)
         self.assertEqual((["called"], ["called"]), (self.kinds(self.tv), self.kinds(self.pad)))
 
     def test_called_on_a_new_connection(self) -> None:
@@ -53,40 +54,34 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(2, [number for _, number in self.rooms.counts.rang_after.buckets()][-1])
 
     def test_forgotten(self) -> None:
-        """What it was told is known of its last two calls, and of others for as long as calls are remembered."""
+        """What it has heard is known of the last three calls that it named or was told of."""
         for number in range(6):
             self.tv.hangs_up("", f"{number:032x}")
-        self.assertEqual(6, len(self.tv.session._acted or ()))
-        self.clock.advance(121)
-        self.tv.hangs_up("", "f" * 32)
-        self.assertEqual([f"{5:032x}", "f" * 32], list(self.tv.session._acted or ()))
-        for number in range(20):
-            self.tv.hangs_up("", f"{number:032x}")
-        self.assertEqual(8, len(self.tv.session._acted or ()))
+        self.assertEqual([f"{number:032x}" for number in (3, 4, 5)], list(self.tv.session._heard or ()))
 
     def test_left_the_ringing(self) -> None:
         """A device that has left the ringing and looks at it is told nothing, and not rung again."""
         call = self.ring()
-        self.look_again(replace(call, ringing=(PAD,)))
+        self.look_again(replace(call, state=Ringing((PAD,))))
         self.look_again(call, 2)
         self.assertEqual(["called"], self.kinds(self.tv))
 
     def test_after_the_end(self) -> None:
         """After the end of a call nothing more is told of it, though others may have ended it in other words."""
         call = self.ring()
-        ended = replace(call, state=CallState.OVER, reason=Reason.NO_ANSWER, ringing=(), ended_at=1.0)
+        ended = replace(call, state=over(call.state, Reason.NO_ANSWER, 1.0))
         self.look_again(ended)
-        self.look_again(replace(ended, reason=Reason.REFUSED), 2)
+        self.look_again(replace(call, state=over(call.state, Reason.REFUSED, 1.0)), 2)
         self.assertEqual(["call_failed"], self.kinds(self.ann))
-        self.look_again(replace(ended, callee=TV, answered_at=0.5), 3)
+        self.look_again(replace(ended, state=Over(Active(TV, 0.5), Reason.NO_ANSWER, 1.0)), 3)
         self.assertEqual(["called", "calling_be_hangup"], self.kinds(self.tv))
 
     def test_answered_elsewhere(self) -> None:
         """... but that it is over, for a caller that was told that it failed and may have been put through before."""
         call = self.ring()
-        ended = replace(call, state=CallState.OVER, reason=Reason.NO_ANSWER, ringing=(), ended_at=1.0)
+        ended = replace(call, state=over(call.state, Reason.NO_ANSWER, 1.0))
         self.look_again(ended)
-        answered = replace(ended, callee=TV, answered_at=0.5)
+        answered = replace(ended, state=Over(Active(TV, 0.5), Reason.NO_ANSWER, 1.0))
         self.look_again(answered, 2)
         self.look_again(answered, 3)
         self.assertEqual(["call_failed", "calling_be_hangup"], self.kinds(self.ann))
@@ -152,16 +147,14 @@ class SaidOnceTests(RoomsCase):
         again = Connection(ANN, self.rooms, self.clock)
         again.calls(PAD)
         self.clock.advance(1)
-        over = replace(call, state=CallState.OVER, reason=Reason.REFUSED, ringing=(), ended_at=self.rooms.now())
-        self.look_again(over)
+        self.look_again(replace(call, state=over(call.state, Reason.REFUSED, self.rooms.now())))
         self.assertIn(room, [frame["room_id"] for frame in again.frames])
 
     def test_end_by_another_clock(self) -> None:
         """The end of its own call is told after the answer, though it was decided where the clock is a little slow."""
         call = self.tables.calls[self.ring().room]
         before = self.rooms.now() - 0.05
-        over = replace(call, state=CallState.OVER, reason=Reason.HANGUP, ringing=(), ended_by=TV)
-        self.look_again(replace(over, callee=TV, answered_at=before, ended_at=before))
+        self.look_again(replace(call, state=Over(Active(TV, before), Reason.HANGUP, before, TV)))
         self.assertEqual(["call_success", "calling_be_hangup"], self.kinds(self.ann))
 
     def test_hung_up(self) -> None:
@@ -170,7 +163,7 @@ class SaidOnceTests(RoomsCase):
         self.tv.answers(room, True)
         self.ann.hangs_up(TV.phone, room)
         ended = self.tables.calls[room]
-        self.look_again(replace(ended, callee=None, ended_by=None, reason=Reason.NO_ANSWER))
+        self.look_again(replace(ended, state=Over(Ringing(()), Reason.NO_ANSWER, self.rooms.now())))
         self.assertEqual(["call_success"], self.kinds(self.ann))
 
     def test_end(self) -> None:
@@ -195,10 +188,10 @@ class SaidOnceTests(RoomsCase):
         for _ in range(50):
             room = self.ring().room
             self.ann.hangs_up(TV.phone, room)
-        acted = self.tv.session._acted
-        assert acted is not None
-        self.assertLessEqual(len(acted), 8)
-        self.assertIn(room, acted)
+        heard = self.tv.session._heard
+        assert heard is not None
+        self.assertLessEqual(len(heard), 3)
+        self.assertIn(room, heard)
 
 
 class GivenUpTests(AwayCase):
@@ -215,9 +208,9 @@ class GivenUpTests(AwayCase):
         tv.answers(room, True)
         self.wait(6)
         self.assertEqual("connection_lost", tv.frames[-1]["reason"])
-        self.elsewhere(events.Answer(room, TV, True))
+        self.elsewhere(events.Accept(room, TV))
         self.is_back()
-        self.assertEqual(CallState.OVER, self.tables.calls[room].state)
+        self.assertIsInstance(self.tables.calls[room].state, Over)
         self.assertEqual(["called", "calling_be_hangup"], [frame["type"] for frame in tv.frames])
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.model import Reason, RoomId
-from callnet.records import CallRecord, CallState, Notice
+from callnet.calls.draft import over
+from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.records import Active, CallRecord, CallState, Notice, Over, Ringing
 from tests.support.late_case import AwayCase
 from tests.support.phones import Connection
 from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase
@@ -46,13 +47,16 @@ class UnheardTests(RoomsCase):
         self.wait(1)
         return ends(new)
 
-    def over(self, room: RoomId, **fields: object) -> CallRecord:
+    def over(self, room: RoomId, reason: Reason, by: DeviceAddress | None = None) -> CallRecord:
         """End a call one second ago, on another node, so that nobody here has heard of it yet."""
-        reason = {"state": CallState.OVER, "ringing": (), "ended_at": self.rooms.now() - 1}
         call = self.tables.calls[room]
-        ended = replace(call, version=call.version + 1, **(reason | fields))
-        self.tables.calls[room] = ended
-        return ended
+        return self.now_is(room, over(call.state, reason, self.rooms.now() - 1, by))
+
+    def now_is(self, room: RoomId, state: CallState) -> CallRecord:
+        """Bring a call into a state, on another node, so that nobody here has heard of it yet."""
+        call = self.tables.calls[room]
+        self.tables.calls[room] = changed = replace(call, version=call.version + 1, state=state)
+        return changed
 
     def test_accepted_too_late(self) -> None:
         """A device that accepts a call which is over, and is gone before it can have heard so, is told again."""
@@ -113,7 +117,7 @@ class UnheardTests(RoomsCase):
             room = self.ring()
             self.tv.answers(room, True)
             self.wait(2)
-            ended = self.over(room, reason=Reason.HANGUP, ended_by=ANN)
+            ended = self.over(room, Reason.HANGUP, ANN)
             self.tv.hangs_up("", "f" * 32)
             self.tv.is_open = is_open
             self.cluster.send("here", Notice(TV, ended))
@@ -139,13 +143,13 @@ class UnheardTests(RoomsCase):
     def test_outcome(self) -> None:
         """So it is with the outcome of a call, for its caller."""
         outcomes = {
-            "call_refuse": {"state": CallState.OVER, "reason": Reason.REFUSED, "ended_at": 1.0, "ended_by": TV},
-            "call_success": {"state": CallState.ACTIVE, "callee": TV, "answered_at": 1.0, "ended_at": None},
+            "call_refuse": Over(Ringing(()), Reason.REFUSED, 1.0, TV),
+            "call_success": Active(TV, 1.0),
         }
-        for kind, fields in outcomes.items():
+        for kind, state in outcomes.items():
             room = self.ring()
             self.wait(2)
-            decided = self.over(room, **fields)
+            decided = self.now_is(room, state)
             self.ann.hangs_up("", "f" * 32)
             self.ann.is_open = False
             self.cluster.send("here", Notice(ANN, decided))
@@ -262,7 +266,7 @@ class AwayTests(AwayCase):
             self.pass_turns()
             room = RoomId(str(tv.frames[-1]["room_id"]))
             self.goes_away()
-            self.elsewhere(events.Answer(room, PAD, True))
+            self.elsewhere(events.Accept(room, PAD))
             self.others.call(self.newest(CAROL), TV, lambda *_: None)
             tv.answers(room, True)
             self.wait(pauses[0])

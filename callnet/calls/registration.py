@@ -1,0 +1,191 @@
+"""The registration of a device: where it is connected, since when it is gone, and who may call it. Pure.
+
+A device is unknown, connected, gone, or asleep. While it is gone its call waits for it, for the grace; then it is
+forgotten, or sleeps if it can be woken: a call to it rings as if it were there (protocol §1, ``/devices/push``).
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from msgspec import Struct
+
+from callnet.calls import events, unheard
+from callnet.calls.call import happen
+from callnet.calls.draft import Draft
+from callnet.calls.merging import newest_two
+from callnet.calls.telling import Missed, decided_at, is_owed_success, told_from
+from callnet.calls.times import REMEMBERED
+from callnet.model import DeviceAddress
+from callnet.records import Active, CallRecord, DeviceRecord, Known, Owed
+
+NOWHERE: Final = ""
+"""The node of a device that sleeps."""
+_AT_ONCE: Final = 0.1
+"""Seconds in which a connection is made known, if nothing is wrong: until then it is the youngest."""
+
+
+class Attached(Struct, frozen=True):
+    """The reply to a new connection: its generation, and what to send first (§2.4)."""
+
+    generation: int
+    missed: Missed
+    present: CallRecord | None = None
+    """The call that it is in, for an extended client ..."""
+    of_phone: tuple[CallRecord, ...] = ()
+    """... and the active ones of the other devices of its phone."""
+    known: tuple[Known, ...] = ()
+    """The outcomes of its calls that it has shown to know."""
+
+
+class Overtaken(Struct, frozen=True):
+    """The reply to a connection that could not be made known at once: a younger one has been, meanwhile."""
+
+
+def connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
+    """Let a device be connected, if that is its youngest connection, and know what it must be told first."""
+    old = draft.device(event.device)
+    is_late = draft.now - event.opened_at > _AT_ONCE
+    if old is not None and old.connected and is_late and old.generation > max(event.opened_at * 1000, event.tried):
+        return Overtaken()
+    if old is None and not draft.complete:
+        old = _come_from_elsewhere(draft, event)
+    policy = event.policy.in_record_of(event.device.device_id)
+    draft.keep_policy(event.device.phone, event.policy)
+    if old is None:
+        generation = draft.next_generation(0, event.opened_at)
+        draft.put_device(
+            DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None, policy)
+        )
+        return _attached(draft, event, generation, Missed(None, None))
+    known = draft.resolve(event.known) if event.known is not None else () if old.connected else old.known
+    draft.rely_on(old.room, old.previous)
+    generation = draft.next_generation(old.generation, event.opened_at)
+    there = {"node": event.node, "connected": True, "unheard": None, "lost_at": None, "known": ()}
+    new = draft.put_device(old, generation=generation, policy=policy, **there)
+    if old.connected or old.node not in (event.node, NOWHERE):
+        draft.displace(old, new)  # a node must know, too, that a device is not gone that left it
+    accepted = draft.call(event.owed)
+    owed = old.owed if accepted is None else Owed(accepted.room, 0.0, inf)
+    missed = _missed(draft, old, known, owed)
+    happen(draft, draft.call_of(event.device), events.DeviceBack(event.device, event.extended))
+    return _attached(draft, event, new.generation, missed, (*known, *missed.overtaken))
+
+
+def _attached(
+    draft: Draft, event: events.Connected, generation: int, missed: Missed, known: tuple[Known, ...] = ()
+) -> Attached:
+    if not event.extended:
+        return Attached(generation, missed, known=known)
+    device = event.device
+    others = [draft.call_of(record.address) for record in draft.devices_of(device.phone) if record.address != device]
+    of_phone = [call for call in others if call is not None and isinstance(call.state, Active)]
+    return Attached(generation, missed, draft.call_of(device), tuple(of_phone), known)
+
+
+def _come_from_elsewhere(draft: Draft, event: events.Connected) -> DeviceRecord | None:
+    """A device that only other nodes knew of, but for the calls that it was in with somebody here."""
+    rooms = newest_two(draft.call, event.device, draft.rooms_with(event.device))
+    if rooms[0] is None:
+        return None
+    return DeviceRecord(event.device, 0, event.node, 0, False, None, draft.now, *rooms, None)
+
+
+def _missed(draft: Draft, device: DeviceRecord, known: tuple[Known, ...], owed: Owed | None) -> Missed:
+    """The newest ending, if the device may have missed it, and its present call if it must be told of it (§2.4)."""
+    address, present = device.address, draft.call_of(device.address)
+    if present is not None and isinstance(present.state, Active):
+        return Missed(None, present if _may_not_know_answer(draft, present, address, known) else None)
+    rooms = dict.fromkeys((device.previous, device.room, None if owed is None else owed.room))
+    calls = list(filter(None, map(draft.call, rooms)))
+    placed = max((call for call in calls if call.caller == address), key=lambda call: call.placed_at, default=None)
+    endings = []
+    for call in calls:
+        moment, is_owed = decided_at(call, address), owed is not None and call.room == owed.room
+        if moment is not None and owed is not None and is_owed:
+            moment = max(moment, owed.since)
+        elif moment is not None and moment <= draft.now - REMEMBERED:
+            moment = None
+        if moment is not None and (placed is None or call is placed or moment > placed.placed_at):
+            endings.append((moment, is_owed, call))  # else it has gone on to another call since
+    if not endings:
+        return Missed(None, present)
+    *older, (_, is_owed, newest) = sorted(endings, key=lambda ending: ending[:2])
+    if Known(newest.room, True) in known and not is_owed:
+        return Missed(None, present)
+    return Missed(newest, present, is_owed, tuple(Known(call.room, True) for *_, call in older))
+
+
+def _may_not_know_answer(draft: Draft, call: CallRecord, device: DeviceAddress, known: tuple[Known, ...]) -> bool:
+    """Tell whether a party of an active call is to be told so, since it may have missed it."""
+    answered = told_from(call, device)
+    is_new = answered is not None and answered > draft.now - REMEMBERED
+    return is_new and is_owed_success(call, device) and call.room not in (one.room for one in known)
+
+
+def disconnected(draft: Draft, event: events.Disconnected) -> None:
+    """Let a device be gone whose newest connection has ended."""
+    device = draft.device(event.device)
+    if device is not None and device.connected and device.generation == event.generation:
+        known = tuple(one for one in draft.resolve(event.known) if one.room in (device.room, device.previous))
+        gone = draft.put_device(device, connected=False, lost_at=min(event.at, draft.now), known=known)
+        answered = draft.call(event.owed)
+        if answered is not None:
+            unheard.owe(draft, gone, answered.room)
+        happen(draft, draft.call_of(event.device), events.LostDevice(event.device))
+
+
+def due(draft: Draft, event: events.DeviceDue) -> None:
+    """End the call of a device that is gone for longer than the grace, and forget it, or let it sleep."""
+    device = draft.device(event.device)
+    if device is None or device.due is None or device.due > draft.now:
+        return
+    if device.lost_at is not None and device.lost_at + draft.settings.grace > draft.now:
+        draft.put_device(device)  # its node is dead, and nobody has written down yet that it is gone
+        happen(draft, draft.call_of(event.device), events.LostDevice(event.device))
+        return
+    call = draft.call_of(event.device)
+    happen(draft, call, events.GraceOver(event.device))
+    if call is not None or draft.call(device.room) or draft.call(device.previous):
+        draft.put_device(device)
+    elif device.can_be_woken:
+        _fall_asleep(draft, device)
+    else:
+        draft.forget(device)
+
+
+def revoke(draft: Draft, event: events.Revoked) -> None:
+    """Have devices leave their calls whose tokens were revoked."""
+    for device in draft.devices_of(event.device.phone):
+        is_meant = not device.connected if event.generation is None else device.generation == event.generation
+        call = draft.call_of(device.address)
+        if is_meant and event.device.covers(device.address):
+            happen(draft, call, events.LostToken(device.address))
+
+
+def _fall_asleep(draft: Draft, device: DeviceRecord) -> None:
+    """Let a device sleep that has been gone for longer than anybody waits for it."""
+    draft.put_device(device, node=NOWHERE, unheard=None, lost_at=None, room=None, previous=None, due=None, known=())
+
+
+def sleep(draft: Draft, event: events.Sleeps) -> None:
+    """Let a device sleep of which nobody knows."""
+    if draft.device(event.device) is None:
+        policy = event.policy.in_record_of(event.device.device_id)
+        draft.put_device(DeviceRecord(event.device, 0, NOWHERE, 0, False, None, None, None, None, None, policy))
+        draft.keep_policy(event.device.phone, event.policy)
+
+
+def change_policy(draft: Draft, event: events.PolicyChanged) -> None:
+    """Go from now on by what the owner of a phone wants."""
+    for device in draft.devices_of(event.device.phone):
+        if draft.records.policy_of(device) != event.policy:
+            draft.keep_policy(event.device.phone, event.policy)
+        policy = event.policy.in_record_of(device.address.device_id)
+        if device.policy == policy:
+            continue
+        changed = draft.put_device(device, policy=policy)
+        is_asleep = not device.connected and device.lost_at is None
+        if is_asleep and not changed.can_be_woken and draft.call_of(device.address) is None:
+            draft.put_device(changed, lost_at=draft.now)  # it is forgotten soon

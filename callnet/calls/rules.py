@@ -1,0 +1,88 @@
+"""The rules: (records, event, now) → (changes, reply). Pure.
+
+Three machines decide: that of a call (:mod:`callnet.calls.call`), the registration of devices
+(:mod:`callnet.calls.registration`), and the seats of a page's room (:mod:`callnet.calls.seats`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from callnet.calls import call, events, registration, seats
+from callnet.calls.draft import Draft
+from callnet.config import CallSettings
+from callnet.errors import Unavailable
+from callnet.records import Changes, Records
+
+
+class Decision(Struct, frozen=True):
+    """What an event comes to: changes to commit, and what its sender is told once they are committed."""
+
+    changes: Changes
+    reply: Any
+
+
+def decide(records: Records, event: events.Event, now: float, settings: CallSettings) -> Decision:
+    """Apply the rules to one event. ``records`` hold at least what the event's phones and rooms name.
+
+    :raises callnet.errors.Unavailable: ``records`` are not complete, and this cannot be decided without the rest.
+    """
+    draft = Draft(records, now, settings)
+    reply = _MACHINES[type(event)](draft, event)
+    return Decision(draft.finish(), reply)
+
+
+def _late_answer(draft: Draft, event: events.LateAnswer) -> call.Reply:
+    """Take an answer for what it is, or, if its sender is on a newer connection, for one in vain."""
+    answer = event.answer
+    device = draft.device(answer.device)
+    if device is not None and device.generation <= event.generation:
+        return call.in_room(draft, answer)
+    if isinstance(answer, events.Accept):
+        call.in_room(draft, events.AcceptedInVain(answer.room, answer.device))
+    return None
+
+
+def _accepted_in_vain(draft: Draft, event: events.AcceptedInVain) -> None:
+    if not draft.complete:
+        raise Unavailable("only other nodes may know where this device is")
+    call.in_room(draft, event)
+
+
+_MACHINES: Final[Mapping[type, Callable[[Draft, Any], Any]]] = {
+    events.Place: call.place,
+    events.Cancel: call.cancel,
+    events.Pulled: call.pull,
+    events.LateAnswer: _late_answer,
+    events.AcceptedInVain: _accepted_in_vain,
+    **dict.fromkeys(
+        (
+            events.Accept,
+            events.Refuse,
+            events.HangUp,
+            events.GaveUp,
+            events.RangInVain,
+            events.Unreachable,
+            events.NotWoken,
+            events.Announced,
+            events.Signalled,
+            events.Stopped,
+            events.CallDue,
+        ),
+        call.in_room,
+    ),
+    events.Connected: registration.connected,
+    events.ExtendedConnected: registration.connected,
+    events.Disconnected: registration.disconnected,
+    events.DeviceDue: registration.due,
+    events.Sleeps: registration.sleep,
+    events.PolicyChanged: registration.change_policy,
+    events.Revoked: registration.revoke,
+    events.SeatTaken: seats.take,
+    events.SeatEmptied: seats.empty,
+    events.PageHungUp: seats.hang_up,
+    events.SeatsDue: seats.due,
+}
