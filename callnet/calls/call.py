@@ -103,12 +103,13 @@ def place(draft: Draft, event: events.Place) -> Outcome | Rings:
         return Withdrawn()
     if event.target == event.caller:
         return Failed(event.target, Reason.SELF)
-    outcome: Outcome | Rings = happen(draft, draft.call_of(event.caller, caller), event)
+    own = draft.call_of(event.caller, caller)
+    outcome: Outcome | Rings = TABLE[NoneType if own is None else type(own.state), events.Place](draft, own, event)
     return outcome
 
 
 def free_calls(draft: Draft, _: None, event: events.Place) -> Outcome | Rings:
-    """RINGING; the callee's devices are told, or the caller hears ``busy`` or ``offline``."""
+    """RINGING: ``called`` to the devices that are rung; or ``call_failed`` to the caller."""
     if not draft.complete:
         _require_known(draft, event.target)
     rung = _free_devices(draft, event)
@@ -116,7 +117,7 @@ def free_calls(draft: Draft, _: None, event: events.Place) -> Outcome | Rings:
 
 
 def ringing_calls(draft: Draft, call: CallRecord[Ringing], event: events.Place) -> Outcome | Rings:
-    """The same call again: no effect. A callee that calls its caller accepts. Else it leaves this call for another."""
+    """The same call again: nothing; its caller: ACTIVE; else the party leaves, and the new call begins."""
     if call.caller == event.caller:
         if call.asked == event.target:
             return Withdrawn()
@@ -128,7 +129,7 @@ def ringing_calls(draft: Draft, call: CallRecord[Ringing], event: events.Place) 
 
 
 def active_calls(draft: Draft, call: CallRecord[Active], event: events.Place) -> Outcome | Rings:
-    """The other party again, within 2 s: no effect. Else OVER ``replaced``; the other is told, or rung when back."""
+    """The other party again within 2 s: the same ``call_success``; else OVER ``replaced``, and the new call begins."""
     other = other_party(call, event.caller)
     if draft.now - call.state.since <= SECOND_TAP and event.target.covers(other):
         return Accepted(call.room_for(event.caller), other)
@@ -244,13 +245,13 @@ def _not_yours(call: CallRecord, device: DeviceAddress) -> NotYours | None:
 
 
 def unknown_accepted(draft: Draft, _: None, event: events.Accept) -> TooLate:
-    """No effect; the device is told that the call is over."""
+    """Nothing; the device is told that the call is over."""
     _require_complete(draft)
     return TooLate(Reason.EXPIRED)
 
 
 def unknown_named(draft: Draft, _: None, event: events.Refuse | events.GaveUp) -> None:
-    """No effect."""
+    """Nothing."""
     _require_complete(draft)
 
 
@@ -260,7 +261,7 @@ def _require_complete(draft: Draft) -> None:
 
 
 def ringing_accepted(draft: Draft, call: CallRecord[Ringing], event: events.Accept) -> TooLate | NotYours | None:
-    """ACTIVE; the caller and the other rung devices are told."""
+    """ACTIVE: ``call_success`` to the caller; other rung devices are told."""
     if event.device not in call.state.devices:
         return late(call, event.device)
     _accept(draft, call, event.device, event.extended, by_itself=event.by_itself)
@@ -285,12 +286,12 @@ def answered_accepted(
     call: CallRecord[Active | Over],
     event: events.Accept,
 ) -> TooLate | NotYours | None:
-    """No effect; who is not in the call is told that it is over."""
+    """Nothing; who is in it no more is told so."""
     return late(call, event.device)
 
 
 def ringing_refused(draft: Draft, call: CallRecord[Ringing], event: events.Refuse) -> NotYours | None:
-    """OVER ``refused``; the caller and the other rung devices are told."""
+    """OVER ``refused``: ``call_refuse`` to the caller; other rung devices are told."""
     if event.device not in call.state.devices:
         return _not_yours(call, event.device)
     _refuse(draft, call, event.device, Reason.REFUSED)
@@ -303,7 +304,7 @@ def _refuse(draft: Draft, call: CallRecord[Ringing], device: DeviceAddress, reas
 
 
 def active_refused(draft: Draft, call: CallRecord[Active], event: events.Refuse) -> NotYours | None:
-    """No effect."""
+    """Nothing."""
     return _not_yours(call, event.device)
 
 
@@ -311,13 +312,13 @@ def active_refused(draft: Draft, call: CallRecord[Active], event: events.Refuse)
 
 
 def unknown_hung_up(draft: Draft, _: None, event: events.HangUp) -> NoSuchCall:
-    """No effect; it is tried again for a while."""
+    """Nothing; it is tried again for a while."""
     _require_complete(draft)
     return NoSuchCall()
 
 
 def ringing_hung_up(draft: Draft, call: CallRecord[Ringing], event: events.HangUp) -> NotYours | None:
-    """By the caller: OVER ``cancelled``; the rung devices are told. By a rung device: it refuses."""
+    """The caller: OVER ``cancelled``, all rung devices are told; a rung device refuses."""
     if event.device not in call.parties:
         return _not_yours(call, event.device)
     _leave_ringing(draft, call, event.device)
@@ -337,7 +338,7 @@ def _cancel(draft: Draft, call: CallRecord[Ringing], by: DeviceAddress | None) -
 
 
 def active_hung_up(draft: Draft, call: CallRecord[Active], event: events.HangUp) -> NotYours | None:
-    """OVER ``hangup``; the other party is told."""
+    """OVER ``hangup``: the other is told."""
     if event.device != call.caller and event.device != call.state.callee:
         return _not_yours(call, event.device)
     _leave_active(draft, call, event.device, Reason.HANGUP, event.device)
@@ -360,7 +361,7 @@ def cancel(draft: Draft, event: events.Cancel) -> NoSuchCall | None:
 
 
 def free_cancels(draft: Draft, _: None, event: events.Cancel) -> NoSuchCall | None:
-    """No effect; if it may have called on a node that was apart until a moment ago, it is tried again for a while."""
+    """Nothing; if it may have called on a node that was apart until a moment ago, it is tried again for a while."""
     device = draft.device(event.device)
     if device is None:
         return None
@@ -371,14 +372,14 @@ def free_cancels(draft: Draft, _: None, event: events.Cancel) -> NoSuchCall | No
 
 
 def ringing_cancelled(draft: Draft, call: CallRecord[Ringing], event: events.Cancel) -> None:
-    """By the caller: OVER ``cancelled``; the rung devices are told."""
+    """The caller: OVER ``cancelled``, all rung devices are told."""
     is_meant = event.device == call.caller and call.asked.phone == event.phone
     if is_meant and call.placed_at <= event.sent_at:
         _cancel(draft, call, event.device)
 
 
 def active_cancelled(draft: Draft, call: CallRecord[Active], event: events.Cancel) -> None:
-    """By who has called the other: OVER ``hangup``; both are told."""
+    """Who has called the other: OVER ``hangup``, both are told."""
     if event.device == call.caller:
         is_meant = call.asked.phone == event.phone
     else:
@@ -388,7 +389,7 @@ def active_cancelled(draft: Draft, call: CallRecord[Active], event: events.Cance
 
 
 def ringing_gave_up(draft: Draft, call: CallRecord[Ringing], event: events.GaveUp) -> None:
-    """The caller: OVER ``cancelled``. A rung device leaves; the last one is ``busy``."""
+    """The caller: OVER ``cancelled``; a rung device leaves, and after the last one OVER ``busy``."""
     if event.device == call.caller:
         _cancel(draft, call, event.device)
     elif event.device in call.state.devices and not _rings_on_without(draft, call, event.device):
@@ -396,13 +397,13 @@ def ringing_gave_up(draft: Draft, call: CallRecord[Ringing], event: events.GaveU
 
 
 def active_gave_up(draft: Draft, call: CallRecord[Active], event: events.GaveUp) -> None:
-    """OVER ``connection_lost``; both are told."""
+    """OVER ``connection_lost``: both are told."""
     if event.device in call.parties:
         draft.tell(draft.end(call, Reason.CONNECTION_LOST), *call.parties)
 
 
 def ringing_called_another(draft: Draft, call: CallRecord[Ringing], event: events.CalledAnother) -> None:
-    """The caller: OVER ``cancelled``; the rung devices are told. A rung device leaves; the last one is ``busy``."""
+    """The caller: OVER ``cancelled``; a rung device leaves, and after the last one OVER ``busy``."""
     if event.device == call.caller:
         _cancel(draft, call, event.device)
     elif not _rings_on_without(draft, call, event.device):
@@ -410,38 +411,38 @@ def ringing_called_another(draft: Draft, call: CallRecord[Ringing], event: event
 
 
 def active_called_another(draft: Draft, call: CallRecord[Active], event: events.CalledAnother) -> None:
-    """OVER ``replaced``; the other party is told."""
+    """OVER ``replaced``: the other is told."""
     _leave_active(draft, call, event.device, Reason.REPLACED)
 
 
 def ringing_lost_token(draft: Draft, call: CallRecord[Ringing], event: events.LostToken) -> None:
-    """The caller: OVER ``cancelled``; the rung devices are told. A rung device refuses."""
+    """As if it had hung up."""
     _leave_ringing(draft, call, event.device)
 
 
 def active_lost_token(draft: Draft, call: CallRecord[Active], event: events.LostToken) -> None:
-    """OVER ``revoked``; the other party is told."""
+    """OVER ``revoked``: the other is told."""
     _leave_active(draft, call, event.device, Reason.REVOKED)
 
 
 def ringing_grace_over(draft: Draft, call: CallRecord[Ringing], event: events.GraceOver) -> None:
-    """The caller: OVER ``cancelled``; the rung devices are told. A rung device rings on until it is back."""
+    """The caller: OVER ``cancelled``; a rung device rings on."""
     if event.device == call.caller:
         _cancel(draft, call, None)
 
 
 def active_grace_over(draft: Draft, call: CallRecord[Active], event: events.GraceOver) -> None:
-    """OVER ``connection_lost``; the other party is told."""
+    """OVER ``connection_lost``: the other is told."""
     _leave_active(draft, call, event.device, Reason.CONNECTION_LOST)
 
 
 def live_stopped(draft: Draft, call: CallRecord[Ringing | Active], event: events.Stopped) -> None:
-    """OVER ``shutting_down``; all are told."""
+    """OVER ``shutting_down``: all are told."""
     draft.tell(draft.end(call, Reason.SHUTTING_DOWN), *call.parties)
 
 
 def active_meeting_over(draft: Draft, call: CallRecord[Active], event: events.MeetingOver) -> None:
-    """OVER ``hangup`` or ``abandoned``; both are told."""
+    """OVER ``hangup`` or ``abandoned``: both are told."""
     draft.tell(draft.end(call, event.reason), *call.parties)
 
 
@@ -449,7 +450,7 @@ def active_meeting_over(draft: Draft, call: CallRecord[Active], event: events.Me
 
 
 def ringing_due(draft: Draft, call: CallRecord[Ringing], event: events.CallDue) -> None:
-    """OVER ``no_answer``, or ``offline`` if the callee was waited for and is not back; all are told."""
+    """OVER ``no_answer`` after 45 s, ``offline`` if a party that had been dropped is not back: all are told."""
     if call.due is None or call.due > draft.now:
         return
     awaited_until = call.state.awaited_until
@@ -466,7 +467,7 @@ def _tell_all(draft: Draft, call: CallRecord[Ringing], reason: Reason) -> None:
 
 
 def active_due(draft: Draft, call: CallRecord[Active], event: events.CallDue) -> None:
-    """OVER ``too_long``, or ``abandoned`` if nobody came to its room; both are told."""
+    """OVER ``too_long`` after 12 h, ``abandoned`` if nobody came to its room: both are told."""
     if call.due is None or call.due > draft.now:
         return
     unseated = unseated_at(call.state, draft.seats(call.room), draft.settings)
@@ -482,19 +483,19 @@ def active_due(draft: Draft, call: CallRecord[Active], event: events.CallDue) ->
 
 
 def ringing_in_vain(draft: Draft, call: CallRecord[Ringing], event: events.RangInVain) -> None:
-    """Its devices are told once more."""
+    """It rings them once more."""
     if call.version == event.version:
         draft.tell(draft.put_call(call, call.state), *call.state.devices)
 
 
 def ringing_unreachable(draft: Draft, call: CallRecord[Ringing], event: events.Unreachable) -> None:
-    """OVER ``unavailable``; all are told."""
+    """OVER ``unavailable``: all are told."""
     if call.version == event.version:
         _tell_all(draft, call, Reason.UNAVAILABLE)
 
 
 def ringing_not_woken(draft: Draft, call: CallRecord[Ringing], event: events.NotWoken) -> None:
-    """It rings others on; if there are none, OVER ``offline``; the caller is told."""
+    """It rings the others; if there are none OVER ``offline``."""
     device = draft.device(event.device)
     if event.device not in call.state.devices or (device is not None and device.connected):
         return
@@ -511,14 +512,14 @@ def _rings_on_without(draft: Draft, call: CallRecord[Ringing], device: DeviceAdd
 
 
 def active_lost_device(draft: Draft, call: CallRecord[Active], event: events.LostDevice) -> None:
-    """The other party is told, if it is extended."""
+    """``peer_state`` to the other, if it is extended."""
     state, other = call.state, other_party(call, event.device)
     if event.device not in state.absent and other in call.extended:
         draft.tell(draft.put_call(call, replace(state, absent=(*state.absent, event.device))), other)
 
 
 def ringing_device_back(draft: Draft, call: CallRecord[Ringing], event: events.DeviceBack) -> None:
-    """A rung device is waited for no more: it is told that it rings."""
+    """``called`` again to a rung device."""
     if event.device == call.caller:
         _note_dialect(draft, call, event)
     elif call.state.awaited_until is not None:
@@ -526,7 +527,7 @@ def ringing_device_back(draft: Draft, call: CallRecord[Ringing], event: events.D
 
 
 def active_device_back(draft: Draft, call: CallRecord[Active], event: events.DeviceBack) -> None:
-    """The other party is told, if it knows of the loss."""
+    """``peer_state`` to the other, if it knows of the loss; ``call_success`` to who may have missed it."""
     call = _note_dialect(draft, call, event)
     if event.device in call.state.absent:
         state = replace(call.state, absent=_without(call.state.absent, event.device))
@@ -545,14 +546,14 @@ def _note_dialect(draft: Draft, call: CallRecord[S], event: events.DeviceBack) -
 
 
 def ringing_announced(draft: Draft, call: CallRecord[Ringing], event: events.Announced) -> None:
-    """The caller is told that a device rings, if it is extended."""
+    """``call_ringing`` to the caller, if it is extended."""
     state = call.state
     if event.device in state.devices and call.caller in call.extended and not state.announced:
         draft.tell(draft.put_call(call, replace(state, announced=True)), call.caller)
 
 
 def active_signalled(draft: Draft, call: CallRecord[Active], event: events.Signalled) -> None:
-    """Nobody is expected on the call's page any more."""
+    """Nobody is expected on the page any more."""
     if not call.state.signalled and event.device in call.parties:
         draft.put_call(call, replace(call.state, signalled=True))
 
@@ -567,23 +568,23 @@ def pull(draft: Draft, event: events.Pulled) -> Accepted | NotToBeHad | None:
 
 
 def unknown_pulled(draft: Draft, _: None, event: events.Pulled) -> NotToBeHad:
-    """No effect; the device is told that the call is over."""
+    """Nothing; the device is told that the call is over."""
     return NotToBeHad(Reason.EXPIRED)
 
 
 def ringing_pulled(draft: Draft, call: CallRecord[Ringing], event: events.Pulled) -> NotToBeHad:
-    """No effect; the device is told that it cannot have this."""
+    """Nothing; the device is told that it cannot have it."""
     return NotToBeHad(None)
 
 
 def over_pulled(draft: Draft, call: CallRecord[Over], event: events.Pulled) -> NotToBeHad:
-    """No effect; the device is told that the call is over."""
+    """Nothing; the device is told that the call is over."""
     is_of_phone = event.device.phone in (call.caller.phone, (call.callee or call.asked).phone)
     return NotToBeHad(ending_reason(call, event.device) if is_of_phone else None)
 
 
 def active_pulled(draft: Draft, call: CallRecord[Active], event: events.Pulled) -> Accepted | NotToBeHad:
-    """Another device of its phone is replaced, and told; and so is the other party, if it is extended."""
+    """The device takes the place of the other one of its phone, which is told."""
     device, comes = draft.device(event.device), event.device
     if comes in call.parties:
         return Accepted(call.room_for(comes), other_party(call, comes))

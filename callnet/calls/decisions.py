@@ -61,30 +61,16 @@ class Decisions:
         self._unreached = unreached
         self.counts: Final = CallCounts()
 
-    def settle(self, event: events.Event, then: Then, tries: int = _TRIES) -> Waits:
-        """Decide on an event, commit the decision, anew for as long as somebody else is faster, and go on."""
-        records = self._store.view(event, tries < _TRIES)
-        if records is not None:
-            return self._decide(records, event, then, tries)
-        reading: Deferred[Any] = self._store.read(event.phones(), event.rooms(), event.fresh)
-        return reading.addCallbacks(self._decide, then, (event, then, tries))
+    def settle(self, event: events.Event, then: Then, tries: int = _TRIES, read: Records | None = None) -> Waits:
+        """Decide on an event, commit the decision, anew for as long as somebody else is faster, and go on.
 
-    async def settled(self, event: events.Event) -> Decision:
-        """The decision on an event, once it is committed.
-
-        :raises Unavailable: see :data:`Then`.
+        :param read: the records that this is decided on, if they are at hand.
         """
-        came: list[Decision | Failure] = []
-        waits = self.settle(event, came.append)
-        if waits is not None:
-            await waits
-        (outcome,) = came
-        if isinstance(outcome, Failure):
-            outcome.raiseException()
-        return outcome
-
-    def _decide(self, records: Records, event: events.Event, then: Then, tries: int) -> Waits:
         store = self._store
+        records = store.view(event, tries < _TRIES) if read is None else read
+        if records is None:
+            reading: Deferred[Any] = store.read(event.phones(), event.rooms(), event.fresh)
+            return reading.addCallbacks(self._settle_on, then, (event, then, tries))
         if isinstance(event, events.OF_A_NODE) and event.node != store.node:
             event = replace(event, node=store.node)
         try:
@@ -104,6 +90,23 @@ class Decisions:
         return committing.addCallbacks(
             self._committed, _not_committed, (decision, event, then, tries), errbackArgs=(in_doubt, then)
         )
+
+    def _settle_on(self, records: Records, event: events.Event, then: Then, tries: int) -> Waits:
+        return self.settle(event, then, tries, records)
+
+    async def settled(self, event: events.Event) -> Decision:
+        """The decision on an event, once it is committed.
+
+        :raises Unavailable: see :data:`Then`.
+        """
+        came: list[Decision | Failure] = []
+        waits = self.settle(event, came.append)
+        if waits is not None:
+            await waits
+        (outcome,) = came
+        if isinstance(outcome, Failure):
+            outcome.raiseException()
+        return outcome
 
     def _committed(self, commit: Commit, decision: Decision, event: events.Event, then: Then, tries: int) -> Waits:
         if not commit.held:

@@ -52,21 +52,15 @@ def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
     answer = call.answer
     if answer is None:
         return call.asked if device == call.caller else call.caller
-    has_called = device == call.caller or (bool(answer.left) and _has_called(call, answer, device))
-    return answer.callee if has_called else call.caller
+    return answer.callee if _has_called(call, answer, device) else call.caller
 
 
 def _has_called(call: CallRecord, answer: Active, device: DeviceAddress) -> bool:
     return device == call.caller or (device in answer.left and device.phone == call.caller.phone)
 
 
-def known_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
-    """The same, by the name that ``device`` knows: to a base client the other party does not move."""
-    return other_party(call, device) if device in call.extended else first_party(call, device)
-
-
 def first_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
-    """The other party of ``device``, or of the device whose place it has taken, before either moved."""
+    """The same, before either moved: of ``device``, or of the device whose place it has taken."""
     answer = call.answer
     if answer is None or answer.known_as is None:
         return other_party(call, device)

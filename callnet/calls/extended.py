@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from msgspec import Raw, Struct
 from msgspec.json import Encoder
@@ -19,7 +19,10 @@ from callnet.calls.extended_messages import (
     PING_EVERY,
     CallOfPhone,
     CallRinging,
-    ExtendedRequest,
+    ExtendedCall,
+    ExtendedCalledRefuse,
+    ExtendedCalledSuccess,
+    ExtendedCallingHangup,
     GoingAway,
     MissedCalls,
     PeerState,
@@ -102,16 +105,14 @@ class ExtendedSession(Session):
         else:
             super().received(payload)
 
-    def _take(self, frame: ExtendedRequest) -> None:
-        """See :meth:`Session._take`."""
-        if isinstance(frame, Signal):
-            or_else(begin(self._signal(frame)), log_unless_unavailable)
-        elif isinstance(frame, Pull):
-            or_else(begin(self._pull(frame)), partial(self._fail_pull, frame))
-        elif isinstance(frame, Ping):
-            self._say(Pong(frame.t, frame.id))
-        else:
-            super()._take(frame)
+    def _take_signal(self, frame: Signal) -> None:
+        or_else(begin(self._signal(frame)), log_unless_unavailable)
+
+    def _take_pull(self, frame: Pull) -> None:
+        or_else(begin(self._pull(frame)), partial(self._fail_pull, frame))
+
+    def _take_ping(self, frame: Ping) -> None:
+        self._say(Pong(frame.t, frame.id))
 
     async def _signal(self, frame: Signal) -> None:
         room = self._room_of(frame.room_id)
@@ -234,3 +235,13 @@ class ExtendedSession(Session):
         ours = next(party for party in call.parties if party.phone == self.address.phone)
         answered = None if call.answer is None else self._rooms.date_of(call.answer.since)
         return CallOfPhone(call.room, ours.device_id, *other_party(call, ours), answered)
+
+    takes: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        ExtendedCall: Session._call,  # noqa: SLF001
+        ExtendedCalledSuccess: Session._answer_call,  # noqa: SLF001
+        ExtendedCalledRefuse: Session._answer_call,  # noqa: SLF001
+        ExtendedCallingHangup: Session._hang_up,  # noqa: SLF001
+        Signal: _take_signal,
+        Pull: _take_pull,
+        Ping: _take_ping,
+    }

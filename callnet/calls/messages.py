@@ -5,7 +5,7 @@ How they are read: :mod:`callnet.calls.grammar`.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -23,10 +23,8 @@ class Frame(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True)
 class SeedRequest(Frame, frozen=True):
     """What base clients send."""
 
-    @property
-    def id(self) -> str:
-        """By which its answer is known again: it has none."""
-        return ""
+    id: ClassVar[str] = ""
+    """By which its answer is known again: it has none."""
 
 
 class Call(SeedRequest, frozen=True, tag="call"):

@@ -159,7 +159,7 @@ class RoomManager:
             (session.told_later if missed.present is None else session.told)(missed.ended)
         if missed.present is not None:
             if missed.present.caller == session.address and outcome_of(missed.present) is None:
-                self._waiters.expect(missed.present.room, session.answered)
+                self._waiters.waiting[missed.present.room] = session.answered
                 self._waiters.placed(session.address, missed.present.room)
             else:
                 session.told(missed.present)
@@ -208,7 +208,7 @@ class RoomManager:
         event = events.Place(caller, target, room, session.generation, date, session.extended, said, secret)
         if said:
             self._retries.forget((events.Cancel, caller))
-        self._waiters.expect(room, told)
+        self._waiters.waiting[room] = told
         return self._decisions.settle(event, partial(self._placed, event, told, read_at))
 
     def _placed(self, event: events.Place, told: Told, read_at: float, outcome: Decision | Failure) -> None:

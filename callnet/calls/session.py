@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
 from typing import Any, ClassVar, Final, TypeAlias
@@ -156,16 +156,7 @@ class Session:
         except BadFrame as bad:
             self._bad_frame(bad)
             return
-        self._take(frame)
-
-    def _take(self, frame: Any) -> None:
-        """Do what a frame of :attr:`dialect` asks for."""
-        if isinstance(frame, Call):
-            self._call(frame)
-        elif isinstance(frame, CallingHangup):
-            self._hang_up(frame)
-        else:
-            self._answer_call(frame)
+        self.takes[type(frame)](self, frame)
 
     def _call(self, frame: Call) -> None:
         target = DeviceAddress(frame.to_phone, frame.to_device_id)
@@ -189,7 +180,8 @@ class Session:
 
     def _hang_up(self, frame: CallingHangup) -> None:
         if frame.room_id:
-            self._rooms.hang_up(self, self._room_of(frame.room_id), partial(self._hung_up, frame))
+            room = self._room_of(frame.room_id)
+            self._rooms.hang_up(self, room, partial(self._hung_up, frame, room))
         else:
             self._rooms.cancel(self, frame.notified_phone)
 
@@ -305,7 +297,8 @@ class Session:
     def _ring(self, called: Called, call: CallRecord) -> None:
         """Announce a caller as the owner of the device wants it, and that to the caller, if it is to know."""
         wanted, phone = self.preferences, called.from_phone
-        self._send(replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer))
+        called = replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer)
+        self._peer.send(encode(called))
         if call.placed_at * 1000 >= self.generation:  # else it came when the call rang already
             self._rooms.counts.rang_after.count(max(0.0, self._rooms.now() - call.placed_at))
         if call.caller in call.extended and isinstance(call.state, Ringing) and not call.state.announced:
@@ -324,12 +317,11 @@ class Session:
             heard = self._heard_of(room)
             self._hear(room, heard.age, heard.said, True, -inf)
 
-    def _hung_up(self, frame: CallingHangup, late: NotYours | None) -> None:
+    def _hung_up(self, frame: CallingHangup, room: RoomId, late: NotYours | None) -> None:
         if late is not None:
             self._not_yours(frame)
             return
         # Whatever others make of that call, this device has left it.
-        room = self._room_of(frame.room_id)
         self._hear(room, max(_OVER, self._heard_of(room).age), CallingBeHangup, True, -inf)
 
     def _not_yours(self, frame: Request) -> None:
@@ -366,8 +358,10 @@ class Session:
         if self._old_end is not None:
             self._hear(self._old_end[1].room, NEVER, None, True, -inf)
             self._forget_old_end()
-        if self._heard is not None:
-            self._heard.update({room: replace(one, at=-inf) for room, one in self._heard.items() if one.is_over})
+        heard = self._heard or {}
+        for room, one in heard.items():
+            if one.is_over:
+                heard[room] = replace(one, at=-inf)
         self._owed = None
 
     def _room_of(self, room_id: str) -> RoomId:
@@ -393,3 +387,11 @@ class Session:
     def _give_up(self, failure: Failure) -> None:
         log_unless_unavailable(failure)
         self._peer.close(CloseCode.INTERNAL_ERROR, "try again")
+
+    takes: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        Call: _call,
+        CalledSuccess: _answer_call,
+        CalledRefuse: _answer_call,
+        CallingHangup: _hang_up,
+    }
+    """By its struct, what is done with a frame of the dialect."""

@@ -6,7 +6,7 @@ from math import ceil
 
 from msgspec import Struct
 
-from callnet.calls.draft import has_pulled, known_party
+from callnet.calls.draft import first_party, has_pulled, other_party
 from callnet.calls.messages import (
     Called,
     CallFailed,
@@ -97,16 +97,27 @@ def news(call: CallRecord, device: DeviceAddress, now: float, ring_time: float) 
     answered = state if isinstance(state, Active) else state.was
     if isinstance(answered, Active):
         if device in answered.left:
-            return be_hangup(known_party(call, device), room, Reason.MOVED)
+            return be_hangup(_known_party(call, answered, device), room, Reason.MOVED)
         if device != answered.callee and device in call.rung:
-            return be_hangup(known_party(call, device), room, Reason.ANSWERED_ELSEWHERE)
+            return be_hangup(_known_party(call, answered, device), room, Reason.ANSWERED_ELSEWHERE)
     if isinstance(state, Active):
-        return answer(Accepted(room, known_party(call, device))) if is_owed_success(call, device) else None
+        return answer(Accepted(room, _known_party(call, answered, device))) if is_owed_success(call, device) else None
     if isinstance(answered, Ringing) and device == call.caller:
         return answer(_outcome_of_ringing(call, state))
     if device == state.by or (isinstance(answered, Ringing) and answered.awaited_until is not None):
         return None
-    return be_hangup(known_party(call, device), room, _TO_OTHERS.get(state.reason, state.reason))
+    return be_hangup(_known_party(call, answered, device), room, _TO_OTHERS.get(state.reason, state.reason))
+
+
+def _known_party(call: CallRecord, state: Ringing | Active, device: DeviceAddress) -> DeviceAddress:
+    """The other party, by the name that ``device`` knows: to a base client it does not move."""
+    if isinstance(state, Ringing):
+        return call.asked if device == call.caller else call.caller
+    if state.known_as is not None and device not in call.extended:
+        return first_party(call, device)
+    if state.left:
+        return other_party(call, device)
+    return state.callee if device == call.caller else call.caller
 
 
 def is_owed_success(call: CallRecord, device: DeviceAddress) -> bool:

@@ -38,9 +38,10 @@ def call_due(state: CallState, placed_at: float, seats: SeatsRecord | None, sett
         rings_until = placed_at + settings.ring_time
         return rings_until if state.awaited_until is None else min(rings_until, state.awaited_until)
     if isinstance(state, Active):
-        too_long = state.since + settings.longest
-        unseated = unseated_at(state, seats, settings)
-        return too_long if unseated is None else min(too_long, unseated)
+        limit = settings.longest
+        if settings.unseated_limit and seats is None and not state.signalled:
+            limit = min(limit, settings.unseated_limit)
+        return state.since + limit
     return state.at + REMEMBERED
 
 

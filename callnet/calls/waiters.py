@@ -17,12 +17,8 @@ class Waiters:
 
     def __init__(self) -> None:
         self.waiting: Final[dict[RoomId, Told]] = {}
-        """By room."""
+        """By room, who is to be called once with the outcome of a call; that may come before it is placed."""
         self._placed: dict[DeviceAddress, RoomId] = {}
-
-    def expect(self, room: RoomId, told: Told) -> None:
-        """Let ``told`` be called once with the outcome of a call that is being placed; that may come before it is."""
-        self.waiting[room] = told
 
     def placed(self, caller: DeviceAddress, room: RoomId) -> None:
         """Take note that the call was placed, by ``caller``, who waits for this one only."""

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from callnet.calls import events
+from callnet.calls.call import TABLE
 from callnet.calls.reasons import ENDINGS, FAILURES, REFUSALS
+from callnet.records import Active, Ringing
 from callnet.schemas import asyncapi, openapi
 from callnet.schemas.structs import REFERENCE, Schema, plain
 from tools.handbook import seed
@@ -123,7 +126,7 @@ class Reference:
         self._calls = {call.path: call for call in openapi.calls()}
 
     def fill(self, kind: str, of: str) -> Iterator[str]:
-        """The lines for a hole: ``frame NAME``, ``http PATH``, ``errors`` or ``reasons WHICH``.
+        """The lines for a hole: ``frame NAME``, ``http PATH``, ``errors``, ``reasons WHICH`` or ``calls``.
 
         :raises LookupError: there is no such thing.
         """
@@ -135,6 +138,8 @@ class Reference:
             yield from self._errors()
         elif kind == "reasons":
             yield from self._reasons(of)
+        elif kind == "calls":
+            yield from self._transitions()
         else:
             raise LookupError(f"nothing fills {kind}")
 
@@ -231,8 +236,43 @@ class Reference:
         for reason in words:
             yield _cells([f"`{reason.value}`", self.say(_REASONS[of][reason.value])])
 
+    def _transitions(self) -> Iterator[str]:
+        """The table of the machine of a call, without what is known only by its absence."""
+        yield _cells([self.say(head) for head in ("event", "RINGING", "ACTIVE")])
+        yield _cells(["---"] * 3)
+        for event, name in _HAPPENINGS.items():
+            yield _cells(
+                [self.say(name), *(self._transition(TABLE.get((state, event))) for state in (Ringing, Active))]
+            )
+
+    def _transition(self, transition: object) -> str:
+        return "–" if transition is None else self.say(plain(transition.__doc__).split("\n\n")[0].removesuffix("."))
+
 
 _ENVELOPE: Final = ("errorCode", "errorCodeName", "message")
+_HAPPENINGS: Final = {
+    events.Place: "a party sends `call`",
+    events.Accept: "a rung device accepts",
+    events.Refuse: "a rung device refuses",
+    events.HangUp: "a party hangs up",
+    events.Cancel: "a party hangs up without `room_id`",
+    events.CalledAnother: "a party goes on to another call",
+    events.LostDevice: "the socket of a party is gone",
+    events.DeviceBack: "... and the device is back",
+    events.GraceOver: "... and is not, for longer than the grace (30 s)",
+    events.CallDue: "its time is over",
+    events.MeetingOver: "the pages hang up, or leave the room for too long",
+    events.LostToken: "the token of a party is revoked",
+    events.GaveUp: "a party was told that this cannot be done just now",
+    events.Stopped: "the operator ends it",
+    events.RangInVain: "no rung device can be told",
+    events.Unreachable: "... nor a second time",
+    events.NotWoken: "a rung device sleeps and cannot be woken",
+    events.Announced: "a rung device was told",
+    events.Signalled: "a party sends `signal`",
+    events.Pulled: "a device of a party's phone sends `pull`",
+}
+"""The events that change a call, in the words of the reference."""
 _REASONS: Final[Mapping[str, Mapping[str, str]]] = tomllib.loads((HERE / "reasons.toml").read_text(encoding="utf-8"))
 
 
