@@ -262,10 +262,6 @@ class Stopped(RoomEvent, frozen=True):
     """The operator ends the call."""
 
 
-class CalledAnother(_DeviceEvent, frozen=True):
-    """``device`` leaves its call: it goes on to another one (§2.4, step 4)."""
-
-
 class LostToken(_DeviceEvent, frozen=True):
     """The token of ``device`` was revoked: it leaves its call."""
 
@@ -336,7 +332,6 @@ CallEvent: TypeAlias = (
     | Refuse
     | HangUp
     | Cancel
-    | CalledAnother
     | LostToken
     | LostDevice
     | DeviceBack

@@ -12,7 +12,6 @@ from msgspec.json import Encoder
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from callnet.calls.call import NotToBeHad, NotYours, TooLate
 from callnet.calls.draft import first_party, other_party
 from callnet.calls.extended_messages import (
     EXTENDED,
@@ -41,6 +40,7 @@ from callnet.calls.messages import CallingBeHangup, Frame, page_path
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import NEVER, Dialect, Session, log_unless_unavailable
 from callnet.calls.telling import be_hangup
+from callnet.calls.transitions import NotToBeHad, NotYours, TooLate
 from callnet.interfaces import IPeer, MissedCall
 from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId
 from callnet.operations.ice_servers import IceServers

@@ -9,12 +9,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.calls import events
-from callnet.calls.call import NotToBeHad, NotYours, TooLate, late
 from callnet.calls.decisions import Decisions
 from callnet.calls.draft import other_party
 from callnet.calls.presence import Presence
 from callnet.calls.rules import Decision
 from callnet.calls.sessions import DeviceSession, Onlooker
+from callnet.calls.transitions import NotToBeHad, NotYours, TooLate, late
 from callnet.calls.turns import Turns
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import Company, IBus, ICallStore, ICompany

@@ -11,12 +11,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from callnet.calls import events, unheard
+from callnet.calls import events
 from callnet.calls.call import happen
 from callnet.calls.draft import Draft
 from callnet.calls.merging import newest_two
 from callnet.calls.telling import Missed, decided_at, is_owed_success, told_from
 from callnet.calls.times import REMEMBERED
+from callnet.calls.transitions import owe
 from callnet.model import DeviceAddress
 from callnet.records import Active, CallRecord, DeviceRecord, Known, Owed
 
@@ -132,7 +133,7 @@ def disconnected(draft: Draft, event: events.Disconnected) -> None:
         gone = draft.put_device(device, connected=False, lost_at=min(event.at, draft.now), known=known)
         answered = draft.call(event.owed)
         if answered is not None:
-            unheard.owe(draft, gone, answered.room)
+            owe(draft, gone, answered.room)
         happen(draft, draft.call_of(event.device), events.LostDevice(event.device))
 
 

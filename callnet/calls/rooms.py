@@ -20,7 +20,6 @@ from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.arrivals import Arrivals
-from callnet.calls.call import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
 from callnet.calls.connecting import ConnectedInDoubt, Connecting
 from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
@@ -37,6 +36,7 @@ from callnet.calls.rules import Decision
 from callnet.calls.seats import SeatReply
 from callnet.calls.sessions import DeviceSession, SeatSession
 from callnet.calls.telling import Missed, outcome_of
+from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
 from callnet.calls.turns import Turns, Waits
 from callnet.calls.unfinished import Unfinished
 from callnet.calls.unknown import UnknownCalls

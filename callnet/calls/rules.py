@@ -35,7 +35,7 @@ def decide(records: Records, event: events.Event, now: float, settings: CallSett
     return Decision(draft.finish(), reply)
 
 
-def _late_answer(draft: Draft, event: events.LateAnswer) -> call.Reply:
+def _late_answer(draft: Draft, event: events.LateAnswer) -> Any:
     """Take an answer for what it is, or, if its sender is on a newer connection, for one in vain."""
     answer = event.answer
     device = draft.device(answer.device)

@@ -13,7 +13,6 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls import grammar
-from callnet.calls.call import NotYours, TooLate
 from callnet.calls.grammar import BadFrame, error_frame
 from callnet.calls.messages import (
     Call,
@@ -34,6 +33,7 @@ from callnet.calls.messages import (
 from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, be_hangup, news
 from callnet.calls.times import KNOWN_AFTER, OLD_END_AFTER
+from callnet.calls.transitions import NotYours, TooLate
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import IPeer, MissedCall
 from callnet.logger import Logger

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from callnet.calls.draft import Draft, everyone
-from callnet.calls.events import Accept, AcceptedInVain
 from callnet.calls.merging import began_at, newest_rooms
 from callnet.calls.telling import decided_at
 from callnet.calls.times import REMEMBERED
-from callnet.model import DeviceAddress, RoomId
-from callnet.records import Active, CallRecord, DeviceRecord, Known, Over, Owed, Records, Ringing
+from callnet.calls.transitions import owe
+from callnet.model import DeviceAddress
+from callnet.records import CallRecord, DeviceRecord, Known, Over, Records
 
 
 def unaware(
@@ -64,29 +64,6 @@ def _may_believe_in(draft: Draft, call: CallRecord, device: DeviceRecord) -> boo
     others = (other for other in map(draft.call, (device.room, device.previous)) if other and other.room != call.room)
     took_part = (other for other in others if device.address in (other.caller, other.callee))
     return all(began_at(other) < call.placed_at for other in took_part)
-
-
-def tell_who_accepted(draft: Draft, call: CallRecord[Active | Over], event: Accept | AcceptedInVain) -> None:
-    """Who accepted in vain is told that somebody else has answered, now or when it is back (§2.3).
-
-    It need not be told if it has gone on to another call.
-    """
-    device = draft.device(event.device)
-    if device is None or call.callee is None or event.device in (call.caller, call.callee):
-        return
-    present = draft.call_of(event.device)
-    if not device.connected:
-        owe(draft, device, call.room)
-    elif present is None or (isinstance(present.state, Ringing) and event.device in present.state.devices):
-        draft.tell(draft.put_call(call, call.state), event.device)
-
-
-def owe(draft: Draft, device: DeviceRecord, room: RoomId) -> None:
-    """Have a device that is nowhere just now told when it is back that a call that it may believe in is over for it."""
-    if device.owed is not None and device.owed.room == room:
-        return
-    previous = device.previous if room in (device.room, device.previous) else room
-    draft.put_device(device, unheard=Owed(room, 0.0, draft.now), previous=previous)
 
 
 def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:

@@ -12,9 +12,9 @@ from typing import Final, TypeAlias
 from twisted.internet.defer import Deferred
 
 from callnet.calls import events
-from callnet.calls.call import NoSuchCall
 from callnet.calls.retries import Retries
 from callnet.calls.rules import Decision
+from callnet.calls.transitions import NoSuchCall
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
 from callnet.logger import Logger

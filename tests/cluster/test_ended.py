@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.logger import capturedLogs
 
-from callnet.calls.call import unreached
+from callnet.calls.transitions import unreached
 from callnet.cluster.ended import KEPT_MAX
 from callnet.model import Reason, RoomId
 from tests.cluster.case import ANN, TV

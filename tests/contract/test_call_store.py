@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 from twisted.trial.unittest import TestCase
 
-from callnet.calls.call import TooLate
 from callnet.calls.events import Accept
 from callnet.calls.rules import decide
+from callnet.calls.transitions import TooLate
 from callnet.config import CallSettings
 from callnet.model import Reason, RoomId
 from callnet.quiet_hours import QuietHours

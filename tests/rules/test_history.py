@@ -7,8 +7,8 @@ from typing import Final
 
 from callnet.accounts.past_calls import sides
 from callnet.calls import events
-from callnet.calls.call import UNREACHED, unreached
 from callnet.calls.events import Stopped
+from callnet.calls.transitions import UNREACHED, unreached
 from callnet.history_interfaces import PastCall
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import is_over

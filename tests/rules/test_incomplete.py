@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from callnet.calls import events
-from callnet.calls.call import NoSuchCall, NotYours, TooLate
 from callnet.calls.seats import Seated
+from callnet.calls.transitions import NoSuchCall, NotYours, TooLate
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import Active, Over, Ringing

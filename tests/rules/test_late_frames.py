@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.calls.call import NoSuchCall, NotYours, TooLate
+from callnet.calls.transitions import NoSuchCall, NotYours, TooLate
 from callnet.model import Reason, RoomId
 from callnet.records import Active, Over, Ringing
 from tests.rules.frames import be_hangup, call_success

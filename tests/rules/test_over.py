@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.call import NoSuchCall, TooLate
 from callnet.calls.seats import NoSeat, RoomOver
+from callnet.calls.transitions import NoSuchCall, TooLate
 from callnet.config import CallSettings
 from callnet.model import Reason, RoomId
 from callnet.records import Active, Over

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.call import unreached
+from callnet.calls.transitions import unreached
 from callnet.cluster.dates import Dates, dated
 from callnet.cluster.memory import MemoryCallStore
 from callnet.model import DeviceAddress, Reason, RoomId

@@ -11,8 +11,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import capturedLogs, formatEvent
 
 from callnet.calls import deadlines
-from callnet.calls.call import NotYours, TooLate
 from callnet.calls.presence import Presence
+from callnet.calls.transitions import NotYours, TooLate
 from callnet.config import CallSettings
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
 from callnet.records import Active, Notice, Over

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from callnet.calls.call import TooLate
+from callnet.calls.transitions import TooLate
 from callnet.errors import Unavailable
 from callnet.model import Accepted, Reason, Refused, RoomId
 from callnet.records import Active, Ringing

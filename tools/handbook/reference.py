@@ -256,7 +256,6 @@ _HAPPENINGS: Final = {
     events.Refuse: "a rung device refuses",
     events.HangUp: "a party hangs up",
     events.Cancel: "a party hangs up without `room_id`",
-    events.CalledAnother: "a party goes on to another call",
     events.LostDevice: "the socket of a party is gone",
     events.DeviceBack: "... and the device is back",
     events.GraceOver: "... and is not, for longer than the grace (30 s)",

@@ -1,0 +1,524 @@
+"""The transitions of a call: what an event comes to in a state (protocol §2.3 to §2.5). Pure.
+
+Each is named by its state and its event, and stands in the table of :mod:`callnet.calls.call`. It writes the next
+record into the draft and names who is to look at it: what these are told, in which words, is read off the record
+(``telling``), and so is when something happens by itself (``times``).
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from callnet.calls import events
+from callnet.calls.draft import Draft, other_party
+from callnet.calls.telling import ending_reason
+from callnet.calls.times import SECOND_TAP, unseated_at
+from callnet.errors import Unavailable
+from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, alias_of
+from callnet.records import Active, CallRecord, DeviceRecord, Over, Owed, Ringing, S
+
+
+class Rings(Struct, frozen=True):
+    """The reply to a call that rings: its outcome is to be waited for."""
+
+    room: RoomId
+    asleep: tuple[DeviceAddress, ...] = ()
+    """Those who are to be woken."""
+
+
+class TooLate(Struct, frozen=True):
+    """The reply to an acceptance of a call that is over for its sender (§2.3)."""
+
+    reason: Reason
+
+
+class NotYours(Struct, frozen=True):
+    """The reply to a frame that names another's live call (§2.3)."""
+
+
+class NoSuchCall(Struct, frozen=True):
+    """The reply to who ends a call that nobody knows of, though perhaps only just now."""
+
+
+class NotToBeHad(Struct, frozen=True):
+    """The reply to a device that wants a call which it cannot take over (§2.5)."""
+
+    reason: Reason | None
+    """Why it is over; ``None``: it rings still, or is no call of its phone."""
+
+
+# A device places a call: steps 2 to 7 of §2.4. ``call``: the one that it is in itself
+
+
+def free_calls(draft: Draft, _: None, event: events.Place) -> Outcome | Rings:
+    """RINGING: ``called`` to the devices that are rung; or ``call_failed`` to the caller."""
+    if not draft.complete:
+        _require_known(draft, event.target)
+    rung = _free_devices(draft, event)
+    return Failed(event.target, rung) if isinstance(rung, Reason) else _ring(draft, rung, event)
+
+
+def ringing_calls(draft: Draft, call: CallRecord[Ringing], event: events.Place) -> Outcome | Rings:
+    """The same call again: nothing; its caller: ACTIVE; else the party leaves, and the new call begins."""
+    if call.caller == event.caller:
+        if call.asked == event.target:
+            return Withdrawn()
+    elif event.target.covers(call.caller):
+        _accept(draft, call, event.caller, event.extended, by_calling=True)
+        return Accepted(call.room_for(event.caller), call.caller)
+    _go_on_to_another(draft, call, event)
+    return free_calls(draft, None, event)
+
+
+def active_calls(draft: Draft, call: CallRecord[Active], event: events.Place) -> Outcome | Rings:
+    """The other party again within 2 s: the same ``call_success``; else OVER ``replaced``, and the new call begins."""
+    other = other_party(call, event.caller)
+    if draft.now - call.state.since <= SECOND_TAP and event.target.covers(other):
+        return Accepted(call.room_for(event.caller), other)
+    _go_on_to_another(draft, call, event)
+    rung = _free_devices(draft, event)
+    if isinstance(rung, Reason):
+        again = _call_again(draft, other, event) if rung is Reason.OFFLINE else None
+        return again or Failed(event.target, rung)
+    return _ring(draft, rung, event)
+
+
+def _go_on_to_another(draft: Draft, call: CallRecord, event: events.Place) -> None:
+    """Step 4: the caller leaves the call that it is in."""
+    if not draft.complete:
+        _require_known(draft, event.target)
+    goes_on(draft, call, event.caller)
+    caller = draft.device(event.caller)
+    if caller is not None:
+        draft.put_device(caller, room=None)
+
+
+def _require_known(draft: Draft, target: DeviceAddress) -> None:
+    known = (device for device in draft.devices_of(target.phone) if target.covers(device.address))
+    if not any(device.connected or device.can_be_woken for device in known):
+        raise Unavailable("only other nodes know this phone")
+
+
+def _free_devices(draft: Draft, event: events.Place) -> list[DeviceRecord] | Reason:
+    """Steps 5 to 7: the devices to ring, which may sleep, or why there is none."""
+    target = event.target
+    if target.device_id != EVERY_DEVICE:
+        device = draft.device(target)
+        if device is None or not draft.records.may_call(event.caller.phone, device, event.date):
+            return Reason.OFFLINE
+        if draft.call_of(target, device) is not None:
+            return Reason.BUSY
+        return [device] if device.connected or device.can_be_woken else Reason.OFFLINE
+    others = (device for device in draft.devices_of(target.phone) if device.address != event.caller)
+    allowed = (device for device in others if draft.records.may_call(event.caller.phone, device, event.date))
+    there = [device for device in allowed if device.connected or device.can_be_woken]
+    free = [device for device in there if draft.call_of(device.address, device) is None]
+    return free or (Reason.BUSY if there else Reason.OFFLINE)
+
+
+def _call_again(draft: Draft, other: DeviceAddress, event: events.Place) -> Rings | None:
+    """Step 7, call again after a drop: the other party of the call just replaced is waited for in its grace."""
+    device = draft.device(other)
+    if device is None or device.lost_at is None or not event.target.covers(other):
+        return None
+    if not draft.records.may_call(event.caller.phone, device, event.date):
+        return None
+    grace_ends = device.lost_at + draft.settings.grace
+    return _ring(draft, [device], event, grace_ends) if grace_ends > draft.now else None
+
+
+def _ring(draft: Draft, rung: list[DeviceRecord], event: events.Place, awaited_until: float | None = None) -> Rings:
+    room, caller = event.room, draft.device(event.caller)
+    addresses = tuple(map(_address, rung))
+    # An alias that other nodes cannot look up would have a page there wait in a room made up by hand.
+    has_aliases = len(addresses) > 1 and not draft.alone
+    call = CallRecord(
+        room,
+        0,
+        Ringing(addresses, awaited_until),
+        event.caller,
+        event.target,
+        addresses,
+        draft.now,
+        extended=(event.caller,) if event.extended else (),
+        aliases=_aliases(addresses, event.secret) if has_aliases else (),
+    )
+    draft.tell(draft.put_call(call, call.state), *addresses)
+    draft.put_in(room, rung if caller is None else (caller, *rung))
+    asleep = () if all(map(_connected, rung)) else [one.address for one in rung if one.can_be_woken]
+    return Rings(room, tuple(asleep))
+
+
+def _aliases(rung: tuple[DeviceAddress, ...], secret: RoomId) -> tuple[tuple[DeviceAddress, RoomId], ...]:
+    return tuple((device, alias_of(secret, number)) for number, device in enumerate(rung))
+
+
+UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
+"""Why a call rings nobody that somebody wanted to make."""
+
+
+def unreached(
+    caller: DeviceAddress, asked: DeviceAddress, room: RoomId, reason: Reason, now: float
+) -> CallRecord[Over]:
+    """The record of a call that rang nobody, for the history alone."""
+    return CallRecord(room, 0, Over(Ringing(()), reason, now), caller, asked, (), now)
+
+
+# A device answers
+
+
+_address: Final = attrgetter("address")
+_connected: Final = attrgetter("connected")
+
+
+def late(call: CallRecord, device: DeviceAddress) -> TooLate | NotYours | None:
+    """The reply to a frame that names a call its sender is not in; ``None`` if the sender is in it."""
+    if device in call.parties:
+        return None
+    if isinstance(call.state, Over) or device in call.rung or device in call.left:
+        return TooLate(ending_reason(call, device))
+    return NotYours()
+
+
+def _not_yours(call: CallRecord, device: DeviceAddress) -> NotYours | None:
+    """The same for who wants a call to end: that it is over it need not be told."""
+    is_late = late(call, device)
+    return is_late if isinstance(is_late, NotYours) else None
+
+
+def unknown_accepted(draft: Draft, _: None, event: events.Accept) -> TooLate:
+    """Nothing; the device is told that the call is over."""
+    _require_complete(draft)
+    return TooLate(Reason.EXPIRED)
+
+
+def unknown_named(draft: Draft, _: None, event: events.Refuse | events.GaveUp) -> None:
+    """Nothing."""
+    _require_complete(draft)
+
+
+def _require_complete(draft: Draft) -> None:
+    if not draft.complete:
+        raise Unavailable("only other nodes know this room")
+
+
+def ringing_accepted(draft: Draft, call: CallRecord[Ringing], event: events.Accept) -> TooLate | NotYours | None:
+    """ACTIVE: ``call_success`` to the caller; other rung devices are told."""
+    if event.device not in call.state.devices:
+        return late(call, event.device)
+    _accept(draft, call, event.device, event.extended, by_itself=event.by_itself)
+    return None
+
+
+def _accept(
+    draft: Draft,
+    call: CallRecord[Ringing],
+    callee: DeviceAddress,
+    extended: bool,
+    by_calling: bool = False,
+    by_itself: bool = False,
+) -> None:
+    speak = (*call.extended, callee) if extended else call.extended
+    answered = draft.put_call(call, Active(callee, draft.now, by_calling, by_itself), extended=speak)
+    draft.tell(answered, call.caller, *without(call.state.devices, callee))
+
+
+def answered_accepted(
+    draft: Draft,
+    call: CallRecord[Active | Over],
+    event: events.Accept,
+) -> TooLate | NotYours | None:
+    """Nothing; who is in it no more is told so."""
+    return late(call, event.device)
+
+
+def ringing_refused(draft: Draft, call: CallRecord[Ringing], event: events.Refuse) -> NotYours | None:
+    """OVER ``refused``: ``call_refuse`` to the caller; other rung devices are told."""
+    if event.device not in call.state.devices:
+        return _not_yours(call, event.device)
+    _refuse(draft, call, event.device, Reason.REFUSED)
+    return None
+
+
+def _refuse(draft: Draft, call: CallRecord[Ringing], device: DeviceAddress, reason: Reason) -> None:
+    """Let a rung device refuse for all."""
+    draft.tell(draft.end(call, reason, device), call.caller, *without(call.state.devices, device))
+
+
+def active_refused(draft: Draft, call: CallRecord[Active], event: events.Refuse) -> NotYours | None:
+    """Nothing."""
+    return _not_yours(call, event.device)
+
+
+# Somebody leaves
+
+
+def unknown_hung_up(draft: Draft, _: None, event: events.HangUp) -> NoSuchCall:
+    """Nothing; it is tried again for a while."""
+    _require_complete(draft)
+    return NoSuchCall()
+
+
+def ringing_hung_up(draft: Draft, call: CallRecord[Ringing], event: events.HangUp) -> NotYours | None:
+    """The caller: OVER ``cancelled``, all rung devices are told; a rung device refuses."""
+    if event.device not in call.parties:
+        return _not_yours(call, event.device)
+    _leave_ringing(draft, call, event.device)
+    return None
+
+
+def _leave_ringing(draft: Draft, call: CallRecord[Ringing], device: DeviceAddress) -> None:
+    if device == call.caller:
+        _cancel(draft, call, device)
+    else:
+        _refuse(draft, call, device, Reason.REFUSED)
+
+
+def _cancel(draft: Draft, call: CallRecord[Ringing], by: DeviceAddress | None) -> None:
+    """End it for its caller, which is named too, though nothing is said to it: it need wait no more."""
+    draft.tell(draft.end(call, Reason.CANCELLED, by), *call.state.devices, call.caller)
+
+
+def active_hung_up(draft: Draft, call: CallRecord[Active], event: events.HangUp) -> NotYours | None:
+    """OVER ``hangup``: the other is told."""
+    if event.device != call.caller and event.device != call.state.callee:
+        return _not_yours(call, event.device)
+    _leave_active(draft, call, event.device, Reason.HANGUP, event.device)
+    return None
+
+
+def _leave_active(
+    draft: Draft, call: CallRecord[Active], device: DeviceAddress, reason: Reason, by: DeviceAddress | None = None
+) -> None:
+    draft.tell(draft.end(call, reason, by), other_party(call, device))
+
+
+def free_cancels(draft: Draft, _: None, event: events.Cancel) -> NoSuchCall | None:
+    """Nothing; if it may have called on a node that was apart until a moment ago, it is tried again for a while."""
+    device = draft.device(event.device)
+    if device is None:
+        return None
+    newest = draft.call(device.room)
+    is_meant = newest is not None and newest.caller == event.device and newest.asked.phone == event.phone
+    is_new = draft.now - device.generation / 1000 <= draft.settings.grace
+    return NoSuchCall() if is_new and not is_meant else None
+
+
+def ringing_cancelled(draft: Draft, call: CallRecord[Ringing], event: events.Cancel) -> None:
+    """The caller: OVER ``cancelled``, all rung devices are told."""
+    is_meant = event.device == call.caller and call.asked.phone == event.phone
+    if is_meant and call.placed_at <= event.sent_at:
+        _cancel(draft, call, event.device)
+
+
+def active_cancelled(draft: Draft, call: CallRecord[Active], event: events.Cancel) -> None:
+    """Who has called the other: OVER ``hangup``, both are told."""
+    if event.device == call.caller:
+        is_meant = call.asked.phone == event.phone
+    else:
+        is_meant = call.state.by_calling and call.caller.phone == event.phone
+    if is_meant and call.placed_at <= event.sent_at:
+        draft.tell(draft.end(call, Reason.HANGUP), other_party(call, event.device), event.device)
+
+
+def ringing_gave_up(draft: Draft, call: CallRecord[Ringing], event: events.GaveUp) -> None:
+    """The caller: OVER ``cancelled``; a rung device leaves, and after the last one OVER ``busy``."""
+    if event.device == call.caller:
+        _cancel(draft, call, event.device)
+    elif event.device in call.state.devices and not _rings_on_without(draft, call, event.device):
+        draft.tell(draft.end(call, Reason.BUSY), call.caller, event.device)
+
+
+def active_gave_up(draft: Draft, call: CallRecord[Active], event: events.GaveUp) -> None:
+    """OVER ``connection_lost``: both are told."""
+    if event.device in call.parties:
+        draft.tell(draft.end(call, Reason.CONNECTION_LOST), *call.parties)
+
+
+def ringing_lost_token(draft: Draft, call: CallRecord[Ringing], event: events.LostToken) -> None:
+    """As if it had hung up."""
+    _leave_ringing(draft, call, event.device)
+
+
+def active_lost_token(draft: Draft, call: CallRecord[Active], event: events.LostToken) -> None:
+    """OVER ``revoked``: the other is told."""
+    _leave_active(draft, call, event.device, Reason.REVOKED)
+
+
+def ringing_grace_over(draft: Draft, call: CallRecord[Ringing], event: events.GraceOver) -> None:
+    """The caller: OVER ``cancelled``; a rung device rings on."""
+    if event.device == call.caller:
+        _cancel(draft, call, None)
+
+
+def active_grace_over(draft: Draft, call: CallRecord[Active], event: events.GraceOver) -> None:
+    """OVER ``connection_lost``: the other is told."""
+    _leave_active(draft, call, event.device, Reason.CONNECTION_LOST)
+
+
+def live_stopped(draft: Draft, call: CallRecord[Ringing | Active], event: events.Stopped) -> None:
+    """OVER ``shutting_down``: all are told."""
+    draft.tell(draft.end(call, Reason.SHUTTING_DOWN), *call.parties)
+
+
+def active_meeting_over(draft: Draft, call: CallRecord[Active], event: events.MeetingOver) -> None:
+    """OVER ``hangup`` or ``abandoned``: both are told."""
+    draft.tell(draft.end(call, event.reason), *call.parties)
+
+
+def goes_on(draft: Draft, call: CallRecord, device: DeviceAddress) -> None:
+    """Let a party leave its call since it goes on to another one."""
+    state = call.state
+    if isinstance(state, Active):
+        draft.tell(draft.end(call, Reason.REPLACED), other_party(call, device))
+    elif isinstance(state, Ringing) and device == call.caller:
+        _cancel(draft, call, device)
+    elif isinstance(state, Ringing) and not _rings_on_without(draft, call, device):
+        _refuse(draft, call, device, Reason.BUSY)
+
+
+# Time passes
+
+
+def ringing_due(draft: Draft, call: CallRecord[Ringing], event: events.CallDue) -> None:
+    """OVER ``no_answer`` after 45 s, ``offline`` if a party that had been dropped is not back: all are told."""
+    if call.due is None or call.due > draft.now:
+        return
+    awaited_until = call.state.awaited_until
+    if call.placed_at + draft.settings.ring_time <= draft.now:
+        _tell_all(draft, call, Reason.NO_ANSWER)
+    elif awaited_until is not None and awaited_until <= draft.now:
+        _tell_all(draft, call, Reason.OFFLINE)
+    else:
+        draft.put_call(call, call.state)  # the ring time was raised while it rang
+
+
+def _tell_all(draft: Draft, call: CallRecord[Ringing], reason: Reason) -> None:
+    draft.tell(draft.end(call, reason), *call.parties)
+
+
+def active_due(draft: Draft, call: CallRecord[Active], event: events.CallDue) -> None:
+    """OVER ``too_long`` after 12 h, ``abandoned`` if nobody came to its room: both are told."""
+    if call.due is None or call.due > draft.now:
+        return
+    unseated = unseated_at(call.state, draft.seats(call.room), draft.settings)
+    if call.state.since + draft.settings.longest <= draft.now:
+        draft.tell(draft.end(call, Reason.TOO_LONG), *call.parties)
+    elif unseated is not None and unseated <= draft.now:
+        draft.tell(draft.end(call, Reason.ABANDONED), *call.parties)
+    else:
+        draft.put_call(call, call.state)
+
+
+# A device cannot be reached, or is back
+
+
+def ringing_in_vain(draft: Draft, call: CallRecord[Ringing], event: events.RangInVain) -> None:
+    """It rings them once more."""
+    if call.version == event.version:
+        draft.tell(draft.put_call(call, call.state), *call.state.devices)
+
+
+def ringing_unreachable(draft: Draft, call: CallRecord[Ringing], event: events.Unreachable) -> None:
+    """OVER ``unavailable``: all are told."""
+    if call.version == event.version:
+        _tell_all(draft, call, Reason.UNAVAILABLE)
+
+
+def ringing_not_woken(draft: Draft, call: CallRecord[Ringing], event: events.NotWoken) -> None:
+    """It rings the others; if there are none OVER ``offline``."""
+    device = draft.device(event.device)
+    if event.device not in call.state.devices or (device is not None and device.connected):
+        return
+    if not _rings_on_without(draft, call, event.device):
+        draft.tell(draft.end(call, Reason.OFFLINE), call.caller)
+
+
+def _rings_on_without(draft: Draft, call: CallRecord[Ringing], device: DeviceAddress) -> bool:
+    """Let a rung device stop ringing if others ring on; if not, nothing has changed, and who asks ends the call."""
+    others = without(call.state.devices, device)
+    if others:
+        draft.put_call(call, replace(call.state, devices=others))
+    return bool(others)
+
+
+def active_lost_device(draft: Draft, call: CallRecord[Active], event: events.LostDevice) -> None:
+    """``peer_state`` to the other, if it is extended."""
+    state, other = call.state, other_party(call, event.device)
+    if event.device not in state.absent and other in call.extended:
+        draft.tell(draft.put_call(call, replace(state, absent=(*state.absent, event.device))), other)
+
+
+def ringing_device_back(draft: Draft, call: CallRecord[Ringing], event: events.DeviceBack) -> None:
+    """``called`` again to a rung device."""
+    if event.device == call.caller:
+        _note_dialect(draft, call, event)
+    elif call.state.awaited_until is not None:
+        draft.put_call(call, replace(call.state, awaited_until=None))
+
+
+def active_device_back(draft: Draft, call: CallRecord[Active], event: events.DeviceBack) -> None:
+    """``peer_state`` to the other, if it knows of the loss; ``call_success`` to who may have missed it."""
+    call = _note_dialect(draft, call, event)
+    if event.device in call.state.absent:
+        state = replace(call.state, absent=without(call.state.absent, event.device))
+        draft.tell(draft.put_call(call, state), other_party(call, event.device))
+
+
+def _note_dialect(draft: Draft, call: CallRecord[S], event: events.DeviceBack) -> CallRecord[S]:
+    """Take note of the dialect that a party speaks on its new connection."""
+    if (event.device in call.extended) == event.extended:
+        return call
+    others = without(call.extended, event.device)
+    return draft.put_call(call, call.state, extended=(*others, event.device) if event.extended else others)
+
+
+# A device accepted in vain
+
+
+def answered_in_vain(draft: Draft, call: CallRecord[Active | Over], event: events.AcceptedInVain) -> None:
+    """Who accepted in vain is told that somebody else has answered, now or when it is back (§2.3).
+
+    It need not be told if it has gone on to another call.
+    """
+    device = draft.device(event.device)
+    if device is None or call.callee is None or event.device in (call.caller, call.callee):
+        return
+    present = draft.call_of(event.device)
+    if not device.connected:
+        owe(draft, device, call.room)
+    elif present is None or (isinstance(present.state, Ringing) and event.device in present.state.devices):
+        draft.tell(draft.put_call(call, call.state), event.device)
+
+
+def owe(draft: Draft, device: DeviceRecord, room: RoomId) -> None:
+    """Have a device that is nowhere just now told when it is back that a call that it may believe in is over for it."""
+    if device.owed is not None and device.owed.room == room:
+        return
+    previous = device.previous if room in (device.room, device.previous) else room
+    draft.put_device(device, unheard=Owed(room, 0.0, draft.now), previous=previous)
+
+
+# Extended devices (§2.5)
+
+
+def ringing_announced(draft: Draft, call: CallRecord[Ringing], event: events.Announced) -> None:
+    """``call_ringing`` to the caller, if it is extended."""
+    state = call.state
+    if event.device in state.devices and call.caller in call.extended and not state.announced:
+        draft.tell(draft.put_call(call, replace(state, announced=True)), call.caller)
+
+
+def active_signalled(draft: Draft, call: CallRecord[Active], event: events.Signalled) -> None:
+    """Nobody is expected on the page any more."""
+    if not call.state.signalled and event.device in call.parties:
+        draft.put_call(call, replace(call.state, signalled=True))
+
+
+def without(devices: tuple[DeviceAddress, ...], device: DeviceAddress) -> tuple[DeviceAddress, ...]:
+    """Devices but one."""
+    return () if devices == (device,) else tuple([other for other in devices if other != device])
