@@ -7,7 +7,7 @@ from functools import partial
 
 from callnet.calls import events
 from callnet.calls.decisions import Decisions
-from callnet.calls.retries import Retries
+from callnet.calls.outage import Retries
 from callnet.calls.sessions import DeviceSession
 from callnet.calls.turns import Turns
 from callnet.errors import Unavailable

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from callnet.calls.reasons import ENDINGS
+from callnet.calls.messages import ENDINGS
 from callnet.described import NOT_EMPTY, PLAIN, one_of
 from callnet.ice import IceServer
 from callnet.model import is_plain_text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from callnet.calls import events
-from callnet.calls.arrivals import Arrivals
+from callnet.calls.connections import Arrivals
 from callnet.calls.decisions import Decisions, InDoubt
-from callnet.calls.retries import Retries
+from callnet.calls.outage import Retries
 from callnet.calls.seats import NoSeat, Seated, SeatReply
 from callnet.calls.sessions import SeatSession
 from callnet.calls.turns import Turns

@@ -19,19 +19,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls import events
-from callnet.calls.arrivals import Arrivals
-from callnet.calls.connecting import ConnectedInDoubt, Connecting
+from callnet.calls.connections import Arrivals, ConnectedInDoubt, Connecting, Departures
 from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
-from callnet.calls.departures import Departures
 from callnet.calls.extensions import Extensions
-from callnet.calls.offline import OfflineAnswers
 from callnet.calls.orders import Orders
+from callnet.calls.outage import AGAIN, Retries, RingingAgain, UnknownCalls
+from callnet.calls.outcomes import OfflineAnswers, Told, Waiters
 from callnet.calls.pages import Pages
 from callnet.calls.presence import Presence
 from callnet.calls.registration import Overtaken
-from callnet.calls.retries import AGAIN, Retries
-from callnet.calls.ringing import RingingAgain
 from callnet.calls.rules import Decision
 from callnet.calls.seats import SeatReply
 from callnet.calls.sessions import DeviceSession, SeatSession
@@ -39,8 +36,6 @@ from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
 from callnet.calls.turns import Turns, Waits
 from callnet.calls.unfinished import Unfinished
-from callnet.calls.unknown import UnknownCalls
-from callnet.calls.waiters import Told, Waiters
 from callnet.calls.waking import Waking
 from callnet.config import CallSettings
 from callnet.errors import Unavailable

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from math import ceil
+from collections.abc import Callable, Iterable
+from math import ceil, inf
 
 from msgspec import Struct
 
 from callnet.calls.draft import first_party, has_pulled, other_party
 from callnet.calls.messages import (
+    REFUSALS,
     Called,
     CallFailed,
     CallingBeHangup,
@@ -17,7 +19,6 @@ from callnet.calls.messages import (
     call_failed,
     page_path,
 )
-from callnet.calls.reasons import REFUSALS
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
 from callnet.records import Active, CallRecord, Known, Over, Ringing
 
@@ -171,3 +172,18 @@ def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
 def _called(call: CallRecord, room: RoomId, now: float, ring_time: float) -> Called:
     left = max(ceil(call.placed_at + ring_time - now - _CLOCKS_DIFFER), 1)
     return Called(call.caller.phone, call.caller.device_id, room, left, page_path(room))
+
+
+def newest_two(
+    known: Callable[[RoomId], CallRecord | None], device: DeviceAddress, named: Iterable[RoomId | None]
+) -> tuple[RoomId | None, RoomId | None]:
+    """The newest two of these calls, of which a device may be in one: that comes first."""
+    rooms = sorted({room for room in named if room}, key=lambda room: _newness(known(room), device, room))
+    newest, second, *_ = (*reversed(rooms), None, None)
+    return newest, second
+
+
+def _newness(call: CallRecord | None, device: DeviceAddress, room: RoomId) -> tuple[bool, float, RoomId]:
+    if call is None:
+        return False, -inf, room
+    return device in call.parties, decided_at(call, device) or call.placed_at, room

@@ -9,8 +9,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from callnet.calls.announcing import Mine, announce
 from callnet.calls.draft import everyone
+from callnet.calls.reconcile import Mine, announce
 from callnet.cluster.copies import Copies
 from callnet.cluster.questions import Questions
 from callnet.cluster.shared_clock import SharedClock

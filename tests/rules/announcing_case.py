@@ -8,8 +8,8 @@ from typing import Any
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.announcing import Mine, announce
 from callnet.calls.draft import over as end_of
+from callnet.calls.reconcile import Mine, announce
 from callnet.calls.times import REMEMBERED
 from callnet.cluster.tables import Tables
 from callnet.config import CallSettings

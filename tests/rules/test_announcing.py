@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.announcing import NOBODY, Mine
+from callnet.calls.reconcile import NOBODY, Mine
 from callnet.calls.registration import Attached
 from callnet.calls.rules import decide
 from callnet.calls.times import REMEMBERED

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
-from callnet.calls.announcing import Mine, announce
 from callnet.calls.draft import everyone
+from callnet.calls.reconcile import Mine, announce
 from callnet.calls.rules import decide
 from callnet.cluster.tables import Tables
 from callnet.config import CallSettings

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 from callnet.calls.events import Stopped
-from callnet.calls.messages import encode
-from callnet.calls.reasons import FAILURES
+from callnet.calls.messages import FAILURES, encode
 from callnet.calls.telling import answer, news, outcome_of
 from callnet.model import Accepted, Failed, Reason, Refused, Withdrawn
 from tests.rules.frames import be_hangup, call_success, called, on_wire

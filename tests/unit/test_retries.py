@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
-from callnet.calls.retries import Retries
+from callnet.calls.outage import Retries
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
 

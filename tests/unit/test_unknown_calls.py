@@ -6,10 +6,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
-from callnet.calls.retries import Retries
+from callnet.calls.outage import End, Retries, UnknownCalls
 from callnet.calls.rules import Decision
 from callnet.calls.transitions import NoSuchCall
-from callnet.calls.unknown import End, UnknownCalls
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import NOTHING

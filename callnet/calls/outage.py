@@ -1,24 +1,36 @@
-"""What could not be done since the store was away: it is tried again until the store has answered."""
+"""What could not be done since the store was away, or since nobody could be told: it is tried again.
+
+A device may have left a node that was cut off, with a call that only that node knew of, and hang up at another
+one, or cancel it. The first says so when it is back, and then the call is over.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable
 from heapq import heappop, heappush
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls import events
+from callnet.calls.decisions import Decisions
+from callnet.calls.rules import Decision
+from callnet.calls.transitions import NoSuchCall
 from callnet.errors import Unavailable
+from callnet.failures import logged_unless_unavailable
 from callnet.logger import Logger
 from callnet.model import DeviceAddress
+from callnet.records import CallRecord, Changes, Ringing
 
 AGAIN: Final = 0.5
 """How often what was kept is tried, in seconds."""
 
 log = Logger()
+_log_ending = logged_unless_unavailable(log, "ending a call again")
+_log_ringing = logged_unless_unavailable(log, "ringing again")
+"""They stop waiting with ``Unavailable`` when the node stops."""
 
 
 class Retries:
@@ -141,3 +153,73 @@ def _is_hopeless(failure: Failure) -> bool:
         return False
     log.failure("doing again what could not be done before", failure)
     return True
+
+
+_PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0)
+"""Seconds between two tries: a node that was away for longer finds its calls ended."""
+
+End: TypeAlias = events.HangUp | events.Cancel
+
+
+class UnknownCalls:
+    """Of each device the newest such call, for a while.
+
+    :param settle: decides on it.
+    """
+
+    def __init__(self, retries: Retries, settle: Callable[[End], Coroutine[object, object, Decision]]) -> None:
+        self._retries = retries
+        self._settle = settle
+        self._ends: dict[DeviceAddress, End] = {}
+
+    def keep(self, end: End) -> None:
+        """Try it again for a while."""
+        is_waiting = end.device in self._ends
+        self._ends[end.device] = end
+        if not is_waiting:
+            Deferred.fromCoroutine(self._try_again(end.device)).addErrback(_log_ending)
+
+    async def _try_again(self, device: DeviceAddress) -> None:
+        try:
+            for pause in _PAUSES:
+                await self._retries.pause(pause)
+                if not await self._is_unknown(device):
+                    break
+        finally:
+            del self._ends[device]
+
+    async def _is_unknown(self, device: DeviceAddress) -> bool:
+        try:
+            decision = await self._settle(self._ends[device])
+        except Unavailable:
+            return True
+        return isinstance(decision.reply, NoSuchCall)
+
+
+_PAUSE: Final = 1.2
+"""Seconds until such a call rings again: a node that had lost its subscription may have it back. A caller is told
+of the failure within 2 s, and what is kept to be tried again has its turn after half a second."""
+
+
+class RingingAgain:
+    """Rings once more, then gives up."""
+
+    def __init__(self, decisions: Decisions, retries: Retries) -> None:
+        self._decisions = decisions
+        self._retries = retries
+
+    def unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
+        """Take note of those whom a commit could not tell."""
+        for call in changes.calls:
+            if isinstance(call.state, Ringing) and set(addresses).issuperset(call.state.devices):
+                if call.version == 1:
+                    Deferred.fromCoroutine(self._ring_again(call)).addErrback(_log_ringing)
+                else:
+                    self._retries.keep(events.Unreachable(call.room, call.version))
+
+    async def _ring_again(self, call: CallRecord) -> None:
+        await self._retries.pause(_PAUSE)
+        try:
+            await self._decisions.settled(events.RangInVain(call.room, call.version))
+        except Unavailable:
+            self._retries.keep(events.Unreachable(call.room, call.version))

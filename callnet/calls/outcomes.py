@@ -1,0 +1,87 @@
+"""Who on this node waits for the outcome of a call, and the answer ``offline`` (protocol §2.1).
+
+That leaves a fixed time after the call was read: the time that it takes to find out must not tell who is there, who is
+known, and whom they have blocked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from twisted.internet.interfaces import IReactorTime
+
+from callnet.calls.outage import Retries
+from callnet.failures import logged_unless_unavailable
+from callnet.logger import Logger
+from callnet.model import DeviceAddress, Failed, Outcome, RoomId, Withdrawn
+from callnet.records import CallRecord
+
+Told: TypeAlias = Callable[[Outcome, CallRecord | None], object]
+"""Takes the outcome of a call, and its record if there is one that says just this."""
+
+
+class Waiters:
+    """At most one for each call, and for each caller."""
+
+    def __init__(self) -> None:
+        self.waiting: Final[dict[RoomId, Told]] = {}
+        """By room, who is to be called once with the outcome of a call; that may come before it is placed."""
+        self._placed: dict[DeviceAddress, RoomId] = {}
+
+    def placed(self, caller: DeviceAddress, room: RoomId) -> None:
+        """Take note that the call was placed, by ``caller``, who waits for this one only."""
+        if caller in self._placed:
+            self.withdraw(caller)
+        if room in self.waiting:
+            self._placed[caller] = room
+
+    def not_placed(self, room: RoomId) -> bool:
+        """Take note that it was not. Tells whether anybody waits still."""
+        return self.waiting.pop(room, None) is not None
+
+    def fire(self, call: CallRecord, outcome: Outcome, record: CallRecord | None) -> None:
+        """Tell whoever waits for a call."""
+        if self._placed.get(call.caller) == call.room:
+            del self._placed[call.caller]
+        self.waiting.pop(call.room)(outcome, record)
+
+    def withdraw(self, caller: DeviceAddress) -> None:
+        """Let nobody wait any more for the outcome of the call that ``caller`` placed."""
+        room = self._placed.pop(caller, None)
+        told = None if room is None else self.waiting.pop(room, None)
+        if told is not None:
+            told(Withdrawn(), None)
+
+
+log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "telling that a device is offline")
+"""It stops waiting with ``Unavailable`` when the node stops."""
+
+
+class OfflineAnswers:
+    """At most one for each caller: who calls another hears no more of the call before, as if that had rung."""
+
+    def __init__(self, clock: IReactorTime, retries: Retries) -> None:
+        self._clock = clock
+        self._retries = retries
+        self.owed: Final[dict[DeviceAddress, Failed]] = {}
+        """By caller."""
+
+    def tell_at(self, at: float, caller: DeviceAddress, outcome: Failed, told: Told) -> None:
+        """Tell the caller then, in seconds on the reactor's clock, or now if that is past."""
+        left = at - self._clock.seconds()
+        if left <= 0.0:
+            told(outcome, None)
+        else:
+            self.owed[caller] = outcome
+            self._retries.pause(left).addCallbacks(self._tell, _log_unless_unavailable, (caller, outcome, told))
+
+    def withdraw(self, caller: DeviceAddress) -> None:
+        """Tell it nothing more."""
+        self.owed.pop(caller, None)
+
+    def _tell(self, _: None, caller: DeviceAddress, outcome: Failed, told: Told) -> None:
+        if self.owed.get(caller) is outcome:
+            del self.owed[caller]
+            told(outcome, None)

@@ -1,0 +1,514 @@
+"""Reconciling: what a node knows, merged into what the shared store says. Pure, like all rules.
+
+A node announces when the store was away, came back empty or without its last writes, or took the node for
+dead. Of two stories about one thing the later one is believed: a call goes from RINGING by ACTIVE to OVER and
+never back, and of two connections the younger one is the device's.
+
+=============  ==================================================================================
+a call         the later state; of two that are in one state the higher version. One that the store
+               has forgotten by itself is over. That it was refused, or not answered in time, counts for
+               nothing if it was answered, unless the node had its caller and told it; nor does that a
+               party was gone for too long, if it goes on elsewhere, unless the node had one and told it
+a device       the greater generation; equal ones are one connection, which its node knows best
+its calls      one that lives, then the newest
+contradiction  a device in two calls keeps the answered one, unless it placed the other one since,
+               else the newer: the other one is over
+a seat         the greater generation; one that somebody else has taken is lost
+=============  ==================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from math import inf
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from callnet.calls.call import happen
+from callnet.calls.draft import Draft, concerned, everyone, over
+from callnet.calls.events import GraceOver
+from callnet.calls.telling import decided_at, newest_two
+from callnet.calls.times import REMEMBERED
+from callnet.calls.transitions import owe
+from callnet.config import CallSettings
+from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.records import (
+    ANYONE,
+    Active,
+    CallRecord,
+    Changes,
+    DeviceRecord,
+    Known,
+    Over,
+    Policy,
+    Records,
+    Ringing,
+    Seat,
+    SeatsRecord,
+)
+
+NOBODY: Final = ""
+"""The node of a device that no node has spoken of yet."""
+
+
+class Mine(Struct, frozen=True):
+    """What a node knows by itself, or a part of it."""
+
+    names: Collection[str]
+    """The names under which it has held what is in here."""
+    devices: Sequence[DeviceRecord]
+    """Those that are connected to it, and those that were a moment ago. None of those in ``calls`` may be left out."""
+    calls: Sequence[CallRecord]
+    """Their calls, and those of its pages."""
+    seats: Sequence[SeatsRecord]
+    """The rooms of its pages and of these calls."""
+    beside: Sequence[CallRecord] = ()
+    """Other calls that its devices name, which it announces another time."""
+    apart_since: float = -inf
+    """Until then the node was in touch with the store, and its devices were told of whatever concerned them."""
+    policies: Mapping[str, Policy] = {}
+    """By phone, who may call its devices."""
+
+    def phones(self) -> set[str]:
+        """Phones whose devices must be read before this is announced, with the rooms that they name."""
+        had_to_do = (address for call in self.calls for address in everyone(call))
+        return {device.address.phone for device in self.devices} | {address.phone for address in had_to_do}
+
+    def rooms(self) -> set[RoomId]:
+        """Rooms whose calls and seats must be read besides."""
+        named = (room for device in self.devices for room in (device.room, device.previous) if room is not None)
+        return {*named, *(call.room for call in self.calls), *(record.room for record in self.seats)}
+
+
+def announce(records: Records, mine: Mine, node: str, now: float, settings: CallSettings) -> Changes:
+    """Merge what a node knows into what the store says.
+
+    The version of a record in the answer is greater than that of ``records`` and not less than that of
+    ``mine``. Where the store knows better nothing is changed: whoever announces compares what it holds with
+    what the store says afterwards, and has its sessions look at what is newer.
+
+    :param records: read afresh, the phones and rooms of ``mine``. Not :attr:`~Records.complete`: the store has
+        lost its memory, and other nodes have not announced themselves yet.
+    :param node: the name under which the devices and pages are held from now on.
+    """
+    calls = dict(records.calls)
+    adopted = [call for one in mine.calls if (call := _believed(records, one, mine, now)) is not None]
+    calls.update((call.room, call) for call in (*_known_besides(records, mine), *adopted))
+    draft = Draft(replace(records, calls=calls, complete=True), now, settings)
+    _end_contradictions(draft, calls.values(), mine.devices)
+    both = [(device, records.device(device.address)) for device in mine.devices]
+    for device, stored in both:
+        _end_if_left(draft, stored, device)
+    known_here = {call.room: call for call in mine.calls}
+    for call in adopted:
+        if draft.call(call.room) is call:
+            draft.adopt(call)
+        there, here = records.calls.get(call.room), known_here[call.room]
+        if there is not None and not _ended_alike(there, here):
+            draft.tell(call, *concerned(call, there, here))
+        else:
+            draft.tell(call, *unaware(records, mine.devices, call, max(now - REMEMBERED, mine.apart_since)))
+    for device, stored in both:
+        if stored is None or stored.generation <= device.generation:
+            _announce_device(draft, stored, device, mine, node)
+            _announce_policy(draft, records, stored, device, mine)
+        tell_what_it_missed(draft, stored, device)
+    for call in adopted:
+        let_it_be_missed(draft, call, node)
+    for one in mine.calls:
+        if one.end is None:  # of other calls not all who are in them by now were read
+            _seat_in_call(draft, one.room)
+    _announce_seats(draft, records, mine, node)
+    return draft.finish()
+
+
+def _ended_alike(one: CallRecord, other: CallRecord) -> bool:
+    """Tell whether a call was over in both stories, so that nobody who has heard of that need hear of it again."""
+    return one.end is not None and other.end is not None and one.callee == other.callee
+
+
+def _known_besides(records: Records, mine: Mine) -> Iterator[CallRecord]:
+    for call in mine.beside:
+        stored = records.calls.get(call.room)
+        later = call if stored is None else later_call(stored, call, is_told=True)
+        if later is not None:
+            yield later
+
+
+def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> CallRecord | None:
+    """The call as it is to be written, if it is to be."""
+    stored = records.calls.get(mine.room)
+    held = {device.address for device in known.devices}
+    end = mine.end
+    is_told = end is not None and end.by == mine.caller
+    is_told = is_told or any(_was_here_at_the_end(mine, one) for one in known.devices)
+    if stored is not None:
+        return later_call(stored, mine, is_told)
+    if end is not None:
+        untold = is_doubtful_end(mine) and not is_told
+        return replace(mine, state=replace(end, untold=untold)) if end.at + REMEMBERED > now else None
+    if records.complete and not held.issuperset(mine.parties):
+        return replace(mine, version=mine.version + 1, state=over(mine.state, Reason.CONNECTION_LOST, now))
+    return mine
+
+
+def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
+    """Tell whether a device makes the end of a call true, and was told of it here."""
+    if device.address not in who_makes_it_true(call):
+        return False
+    return device.lost_at is None or (call.end is not None and device.lost_at > call.end.at)
+
+
+def _end_contradictions(draft: Draft, calls: Collection[CallRecord], devices: Iterable[DeviceRecord]) -> None:
+    """End calls until no device is in two: answered ones go before ringing ones, newer before older.
+
+    Who has placed a call since it was in an answered one has left that, whatever became of the other (§2.4, step 4).
+    """
+    placed: dict[DeviceAddress, float] = {}
+    mine = {device.address: device for device in devices}
+    for call in calls:
+        if _is_placed(call, draft.device(call.caller), mine.get(call.caller)):
+            placed[call.caller] = max(call.placed_at, placed.get(call.caller, -inf))
+
+    def was_left(call: CallRecord) -> bool:
+        since = began_at(call)
+        return isinstance(call.state, Active) and any(placed.get(one, -inf) > since for one in call.parties)
+
+    def rank(call: CallRecord) -> tuple[bool, float, RoomId]:
+        return isinstance(call.state, Active) and not was_left(call), call.placed_at, call.room
+
+    busy: set[DeviceAddress] = set()
+    live = (call for call in calls if call.end is None)
+    for call in sorted(live, key=rank, reverse=True):
+        if busy.isdisjoint(call.parties) and not was_left(call):
+            busy.update(call.parties)
+        else:
+            reason = Reason.REPLACED if isinstance(call.state, Active) else Reason.BUSY
+            draft.tell(draft.end(call, reason), *everyone(call))
+
+
+def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:
+    """Tell whether a call changed anything for its caller, of whom these are the records.
+
+    If it is over and none of them names it, the caller's own node does not know of it: the device was told that it
+    failed as ``unavailable``, which changes nothing. Nor do all nodes come across such a call when they announce.
+    """
+    if call.end is not None and call.end.reason is Reason.UNAVAILABLE:
+        return False
+    is_named = any(device is not None and call.room in (device.room, device.previous) for device in callers)
+    return is_named or call.end is None
+
+
+def _end_if_left(draft: Draft, stored: DeviceRecord | None, device: DeviceRecord) -> None:
+    """End the call of a device whose grace is over, unless it is elsewhere."""
+    if stored is not None and stored.generation > device.generation:
+        return
+    call = draft.call(newest_rooms(draft.call, stored, device)[0])
+    if call is not None and device.address in call.parties and _is_lost(draft, device):
+        happen(draft, call, GraceOver(device.address))
+
+
+def _is_lost(draft: Draft, device: DeviceRecord) -> bool:
+    return device.lost_at is not None and device.lost_at + draft.settings.grace <= draft.now
+
+
+def _announce_device(draft: Draft, stored: DeviceRecord | None, device: DeviceRecord, mine: Mine, node: str) -> None:
+    room, previous = newest_rooms(draft.call, stored, device)
+    if stored is None and _is_lost(draft, device) and not (draft.call(room) or draft.call(previous)):
+        return
+    new = later_device(stored, replace(device, node=node, room=room, previous=previous))
+    if new is None:
+        return
+    draft.adopt(new)
+    is_younger = stored is not None and stored.generation < device.generation
+    if stored is not None and is_younger and (stored.connected or stored.node not in mine.names):
+        draft.displace(stored, new)
+
+
+def _announce_policy(
+    draft: Draft, records: Records, stored: DeviceRecord | None, device: DeviceRecord, mine: Mine
+) -> None:
+    """Keep the policy of a phone once if the store may not have it, or goes by another."""
+    phone = device.address.phone
+    policy = mine.policies.get(phone, ANYONE)
+    if draft.device(device.address) is not stored or records.policies.get(phone) != policy:
+        draft.keep_policy(phone, policy)
+
+
+def _announce_seats(draft: Draft, records: Records, mine: Mine, node: str) -> None:
+    known = {call.room: call.age for call in mine.calls}
+    for seats in mine.seats:
+        call = draft.call(seats.room)
+        has_changed = call is not None and (call.room not in known or known[call.room] < call.age)
+        merged = merged_seats(records.seats.get(seats.room), seats, mine.names, node, has_changed)
+        if merged is not None:
+            draft.adopt(merged)
+
+
+def _seat_in_call(draft: Draft, room: RoomId) -> None:
+    """Let the records of all who are in a call name it; who has none is waited for as if it had just gone."""
+    call = draft.call(room)
+    for address in () if call is None else call.parties:
+        device = draft.device(address)
+        if device is None:
+            draft.adopt(DeviceRecord(address, 1, NOBODY, 0, False, None, draft.now, room, None, None))
+        elif draft.call_of(address) is None:
+            draft.put_device(device, room=room, previous=device.room or device.previous)
+            if call is not None:
+                draft.tell(call, address)
+
+
+# Which of two stories is believed
+
+_Seats = tuple[Seat | None, Seat | None]
+
+
+def later_call(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecord | None:
+    """What the store is to hold of a call that both know; ``None``: what it holds.
+
+    Where both have the same version and differ, somebody has to be told: the version is raised.
+
+    :param is_told: one of :func:`who_makes_it_true` has been told of the call as ``mine`` has it.
+    """
+    ended = stored.end
+    if ended is not None and ended.untold:
+        return _now_told(stored, ended, mine, is_told)
+    if is_doubtful_end(mine) and not is_told and stored.callee is not None:
+        return None
+    version = max(stored.version, mine.version) + 1
+    if ended is not None and isinstance(ended.was, Ringing) and mine.answer is not None:
+        return _ended_though_answered(stored, ended, mine.answer, version)
+    if mine.end is not None and isinstance(mine.end.was, Ringing) and isinstance(stored.state, Active):
+        return _ended_though_answered(mine, mine.end, stored.state, version)
+    mine_is, stored_is = mine.age, stored.age
+    if ended is not None or mine_is < stored_is or replace(mine, due=stored.due) == stored:
+        return None
+    if mine_is > stored_is:
+        return replace(mine, version=max(mine.version, stored.version + 1))
+    return replace(min(stored, mine, key=_first_answered), version=stored.version + 1)
+
+
+def is_doubtful_end(call: CallRecord) -> bool:
+    """Tell whether a call was ended for want of somebody who may have been elsewhere."""
+    end = call.end
+    return end is not None and (isinstance(end.was, Ringing) or end.reason is Reason.CONNECTION_LOST)
+
+
+def who_makes_it_true(call: CallRecord) -> tuple[DeviceAddress, ...]:
+    """By whom an end that is doubtful is taken for true once they are told of it: they have acted on it."""
+    return (call.caller,) if call.callee is None else (call.caller, call.callee)
+
+
+def began_at(call: CallRecord) -> float:
+    """When a call was answered, or else placed."""
+    return call.placed_at if call.answer is None else max(call.placed_at, call.answer.since)
+
+
+def _now_told(untold: CallRecord, end: Over, mine: CallRecord, is_told: bool) -> CallRecord | None:
+    """A call that was ended though those could not be told who make it true: unless another node knows better."""
+    version = max(untold.version, mine.version) + 1
+    if mine.callee is not None and (is_told or not is_doubtful_end(mine)):
+        return replace(mine, version=version)
+    return replace(untold, state=replace(end, untold=False), version=version) if is_told else None
+
+
+def _ended_though_answered(ended: CallRecord, end: Over, answer: Active, version: int) -> CallRecord:
+    """A call that one node ended unanswered and another had answered: it is over, and both its parties were in it."""
+    return replace(ended, version=version, state=replace(end, was=answer, by=None))
+
+
+def _first_answered(call: CallRecord) -> tuple[float, DeviceAddress, tuple[DeviceAddress, ...]]:
+    answer = call.answer
+    return (0.0, call.caller, call.parties) if answer is None else (answer.since, answer.callee, ())
+
+
+def later_device(stored: DeviceRecord | None, mine: DeviceRecord) -> DeviceRecord | None:
+    """What the store is to hold of a device whose newest connection this node has; ``None``: what it holds."""
+    if stored is None:
+        return mine
+    if replace(mine, version=stored.version, due=stored.due) == stored:
+        return None
+    return replace(mine, version=max(mine.version, stored.version + 1))
+
+
+def newest_rooms(
+    known: Callable[[RoomId], CallRecord | None], stored: DeviceRecord | None, mine: DeviceRecord
+) -> tuple[RoomId | None, RoomId | None]:
+    """The newest two of the calls that a device was put in: one that lives comes first."""
+    named = (mine.room, mine.previous, *(() if stored is None else (stored.room, stored.previous)))
+    return newest_two(known, mine.address, named)
+
+
+def merged_seats(
+    stored: SeatsRecord | None, mine: SeatsRecord, names: Collection[str], node: str, call_has_changed: bool
+) -> SeatsRecord | None:
+    """What the store is to hold of the seats of a room; ``None``: what it holds.
+
+    Pages were told of the room as the node knew it: where anything has changed, the version is greater than that.
+
+    :param names: those of the node that says so, which from now on goes by ``node``.
+    :param call_has_changed: the node does not know the room's call as it now is.
+    """
+    held = [seat and replace(seat, node=node if seat.node in names else seat.node) for seat in mine.seats]
+    if stored is None:
+        return replace(mine, seats=(held[0], held[1]), version=mine.version + call_has_changed)
+    own = [seat for seat in held if seat is not None and seat.node == node]
+    seats: list[Seat | None] = [_newer_seat(seat, held, own) for seat in stored.seats]
+    taken = {seat.key for seat in seats if seat is not None}
+    for seat in own:
+        free = _free_seat(seats)
+        if seat.key not in taken and seat.empty_since is None and free is not None:
+            seats[free] = seat
+    new = replace(stored, seats=(seats[0], seats[1]), closed=stored.closed or mine.closed)
+    if new == stored and mine.version + call_has_changed <= stored.version:
+        return None
+    return replace(new, version=max(stored.version, mine.version) + 1)
+
+
+def _newer_seat(stored: Seat | None, held: list[Seat | None], own: list[Seat]) -> Seat | None:
+    """Of two sockets of one seat the newer one; if it is the same, its own node knows best."""
+    if stored is None:
+        return None
+    mine = next((seat for seat in held if seat is not None and seat.key == stored.key), None)
+    if mine is None or mine.generation < stored.generation:
+        return stored
+    return mine if mine.generation > stored.generation or mine in own else stored
+
+
+def _free_seat(seats: list[Seat | None]) -> int | None:
+    """Where one may sit: an empty seat, best one that nobody has left."""
+    empty = [(seat is not None, i) for i, seat in enumerate(seats) if seat is None or seat.empty_since is not None]
+    return min(empty)[1] if empty else None
+
+
+# What devices may not have heard of while nodes were apart: ends of their calls, above all
+#
+# A device that changes its node meanwhile is at one that knows nothing of its calls, and what is told to the
+# one that it left reaches nobody.
+
+
+def unaware(
+    records: Records, devices: Iterable[DeviceRecord], call: CallRecord, since: float
+) -> Iterator[DeviceAddress]:
+    """Those of a node's devices who may not have heard of the end of a call that only this node knew of.
+
+    :param since: of earlier ends they have heard.
+    """
+    for device in devices:
+        stored = records.device(device.address)
+        if stored is not None and device.generation < stored.generation:
+            if _missed_at(call, device, stored.generation, since) is not None:
+                yield device.address
+        elif _came_after(call, device, since):
+            yield device.address
+
+
+def tell_what_it_missed(draft: Draft, stored: DeviceRecord | None, mine: DeviceRecord) -> None:
+    """Tell a device that has been at two nodes, which did not know of each other, what only one of them knew.
+
+    :param stored: what the store said of it; if that is the younger connection it is told elsewhere.
+    """
+    if stored is None or stored.generation == mine.generation:
+        return
+    if stored.generation < mine.generation:
+        _tell_who_came(draft, stored, mine)
+    else:
+        _tell_who_went(draft, stored, mine)
+
+
+def let_it_be_missed(draft: Draft, call: CallRecord, node: str) -> None:
+    """Have devices that are nowhere just now told when they are back what only ``node`` knew, however long ago."""
+    for device in filter(None, map(draft.device, everyone(call))):
+        is_elsewhere = device.connected or device.node == node
+        if not is_elsewhere and device.owed is None and _may_believe_in(draft, call, device):
+            owe(draft, device, call.room)
+
+
+def _may_believe_in(draft: Draft, call: CallRecord, device: DeviceRecord) -> bool:
+    """Tell whether a device may take itself for a party of a call that is over, and not of a later one."""
+    is_named = call.room in (device.room, device.previous)
+    if decided_at(call, device.address) is None or not is_named or Known(call.room, True) in device.known:
+        return False
+    if not isinstance(call.state, Over) or device.address not in (call.caller, call.callee):
+        return False
+    others = (other for other in map(draft.call, (device.room, device.previous)) if other and other.room != call.room)
+    took_part = (other for other in others if device.address in (other.caller, other.callee))
+    return all(began_at(other) < call.placed_at for other in took_part)
+
+
+def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
+    """Tell a device that came here while the store was away what it would have been told then (§2.4)."""
+    calls = filter(None, map(draft.call, (stored.previous, stored.room)))
+    since = draft.now - REMEMBERED
+    moments = [(_missed_at(call, stored, mine.generation, since), call) for call in calls]
+    missed = [(moment, call.room, call) for moment, call in moments if moment is not None]
+    for *_, call in sorted(missed):  # it may believe that it is in either of them
+        draft.tell(call, mine.address)
+    present = draft.call_of(mine.address)
+    answer = None if present is None else present.answer
+    if present is not None and (answer is None or answer.since > draft.now - REMEMBERED):
+        draft.tell(present, mine.address)
+
+
+def _tell_who_went(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
+    """Let a device that went elsewhere be known to have been in its calls here, and be told of them."""
+    room, previous = newest_rooms(draft.call, stored, mine)
+    calls = filter(None, map(draft.call, (mine.previous, mine.room)))
+    missed = [call for call in calls if _is_missed(draft, call, stored, mine)]
+    if missed and missed[-1].room != room:
+        previous = missed[-1].room  # what it was put in elsewhere since then it has heard of
+    if {room, previous} == {stored.room, stored.previous}:
+        return
+    draft.put_device(stored, room=room, previous=previous)
+    for call in missed:
+        if call.room in (room, previous):
+            draft.tell(call, mine.address)
+
+
+def _is_missed(draft: Draft, call: CallRecord, stored: DeviceRecord, mine: DeviceRecord) -> bool:
+    """Tell whether a device that went elsewhere must be told there of a call that it was in here."""
+    if call.room in (stored.room, stored.previous) or _rang_before(call, mine.address, stored.generation):
+        return False
+    since = draft.now - REMEMBERED
+    return call.end is None or _missed_at(call, mine, stored.generation, since) is not None
+
+
+def _came_after(call: CallRecord, device: DeviceRecord, since: float) -> bool:
+    """Tell whether a device came when its call was over, and nobody knew that it was the device's."""
+    moment = decided_at(call, device.address) if device.address in everyone(call) else None
+    if moment is None or not device.connected or call.room in (device.room, device.previous):
+        return False
+    return since < moment < device.generation / 1000
+
+
+def _rang_before(call: CallRecord, device: DeviceAddress, generation: int) -> bool:
+    """Tell whether somebody else had answered a call that a device was to ring for when it connected.
+
+    On that connection it does not ring for it, and perhaps it never did: its node was apart.
+    """
+    answer = call.answer
+    if answer is None or device in (call.caller, answer.callee):
+        return False
+    return answer.since * 1000 < generation
+
+
+def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) -> float | None:
+    """When a call ended so that its device may have heard nothing of it; ``None``: it has.
+
+    :param older: the connection that the end was told to, or would have been.
+    :param newer: the generation of the next one, at which nobody knew of the end.
+    :param since: earlier ends need not be told.
+    """
+    end = call.end
+    if end is None or end.by == older.address or older.address not in everyone(call):
+        return None
+    if _rang_before(call, older.address, newer):
+        return None
+    moment = decided_at(call, older.address)
+    if moment is None and end.at * 1000 >= newer:
+        moment = end.at  # it was taken for gone, and was not
+    if Known(call.room, True) in older.known:
+        return None
+    return moment if moment is not None and moment > since else None
