@@ -116,6 +116,9 @@ class IPreferences(Interface):
     def of(phone: str) -> Soon[Preferences]:
         """All that is wanted. It may have to be read though it is known who may call."""
 
+    def subscribe(changed: Callable[[str, Preferences], Soon[None]]) -> None:
+        """Have ``changed`` called when it has changed what the owner of a phone wants."""
+
 
 class TooMany(Struct, frozen=True):
     """Something was done too often."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -25,6 +25,7 @@ from callnet.accounts.revocations import Revocations
 from callnet.accounts.sleepers import Sleepers
 from callnet.accounts.tokens import Tokens
 from callnet.accounts.ways_to_wake import WaysToWake
+from callnet.calls.rooms import RoomManager
 from callnet.cluster.membership import Membership
 from callnet.config import AccountSettings, PushSettings, Settings
 from callnet.operations.deliveries import Deliveries
@@ -73,25 +74,64 @@ class IPeopleReactor(IThreadsReactor, IOutsideReactor, IReactorPluggableNameReso
     """What all of it needs of a reactor."""
 
 
+class Owners(Struct, frozen=True):
+    """What is known of the owners of phones, which calls and sockets go by."""
+
+    accounts: SqlAccounts
+    records: SqlPreferences
+    preferences: KnownPreferences
+    company: KnownCompany
+    registrations: SqlPushRegistrations
+    ways: Mapping[PushKind, Way]
+    waker: Waker
+    outbox: SqlOutbox
+    events: CallEvents
+
+
 class People(Struct, frozen=True):
     """The services of accounts."""
 
-    accounts: SqlAccounts
     logins: Logins
     lists: ContactLists
     settings: SettingsOfPhones
     past_calls: PastCalls
     ways_to_wake: WaysToWake
-    waker: Waker
     sleepers: Sleepers
-    events: CallEvents
     historian: Historian
-    company: KnownCompany
-    preferences: KnownPreferences
     news: News
     senders: Sequence[Webhook]
     deliveries: Deliveries | None
     """If there is somebody who is told of events."""
+
+
+def compose_owners(
+    settings: Settings, reactor: IPeopleReactor, identities: Identities, database: Database, run: Run
+) -> Owners:
+    """Make what calls and sockets go by. What it asks of the database is done where ``run`` does it."""
+    now = identities.tokens.now
+    contacts_only = settings.accounts.who_may_call == "contacts"
+    told = settings.webhooks.told
+    newcomers = Newcomers(
+        now,
+        lambda: settings.limits.devices_of_a_phone,
+        max(UNUSED_FOR, identities.tokens.lifetime),
+        "device_enrolled" in told,
+    )
+    ways = _ways(settings.push, identities.vapid, reactor)
+    records = SqlPreferences(database, run, contacts_only, ways)
+    registrations = SqlPushRegistrations(database, run)
+    outbox = SqlOutbox(database, run, contacts_only)
+    return Owners(
+        SqlAccounts(database, run, reactor, newcomers),
+        records,
+        KnownPreferences(records, reactor),
+        KnownCompany(SqlCompany(database, run, settings.accounts.shows_mutual_contacts_alone), reactor, now),
+        registrations,
+        ways,
+        Waker(registrations, ways, reactor, now),
+        outbox,
+        CallEvents(outbox, told, now),
+    )
 
 
 def compose_people(
@@ -101,46 +141,41 @@ def compose_people(
     database: Database,
     run: Run,
     cluster: Membership,
+    owners: Owners,
+    rooms: RoomManager,
+    close: Callable[[Collection[str]], None],
 ) -> People:
-    """Make them. What they ask of the database is done where ``run`` does it."""
+    """Make them. What they ask of the database is done where ``run`` does it.
+
+    :param close: see :class:`callnet.accounts.news.News`.
+    """
     tokens, is_phone = identities.tokens, identities.is_phone
-    contacts_only = settings.accounts.who_may_call == "contacts"
     mutual = settings.accounts.shows_mutual_contacts_alone
-    told = settings.webhooks.told
-    newcomers = Newcomers(
-        tokens.now,
-        lambda: settings.limits.devices_of_a_phone,
-        max(UNUSED_FOR, tokens.lifetime),
-        "device_enrolled" in told,
-    )
-    known = SqlAccounts(database, run, reactor, newcomers)
     revoked = SqlRevocations(database, run, tokens.now)
-    gateway, web_push = _gateway(settings.push, reactor), _web_push(settings.push, identities.vapid, reactor)
-    ways: dict[PushKind, Way] = {}
-    if gateway is not None:
-        ways[PushKind.WEBHOOK] = gateway
-    if web_push is not None:
-        ways[PushKind.WEBPUSH] = web_push
-    records = SqlPreferences(database, run, contacts_only, ways)
-    preferences = KnownPreferences(records, reactor)
-    changes = SqlChanges(database, run, tokens.now)
-    news = News(changes, revoked, identities.revocations, reactor, known.forget, preferences)
-    history = SqlHistory(database, run, contacts_only, settings.history.rows)
-    outbox = SqlOutbox(database, run, contacts_only)
-    events = CallEvents(outbox, told, tokens.now)
+    news = News(
+        SqlChanges(database, run, tokens.now),
+        revoked,
+        identities.revocations,
+        reactor,
+        owners.accounts.forget,
+        owners.preferences,
+        close,
+        rooms.orders.revoke_absent,
+        rooms.extensions.lists_changed,
+    )
+    history = SqlHistory(database, run, settings.accounts.who_may_call == "contacts", settings.history.rows)
     sender = _code_sender(settings.accounts, reactor)
     codes = None
     if sender is not None:
         otp = settings.accounts.otp
         codes = Codes(SqlCodes(database, run), sender.send, otp.text, otp.secret.encode(), tokens.now)
-    registrations = SqlPushRegistrations(database, run)
-    sleepers = Sleepers(records, reactor)
+    sleepers = Sleepers(owners.records, reactor, rooms.waking.sleeps)
+    web_push = owners.ways.get(PushKind.WEBPUSH)
     return People(
-        known,
         Logins(
-            known,
+            owners.accounts,
             revoked,
-            preferences,
+            owners.preferences,
             tokens,
             is_phone,
             settings.accounts.enrolment,
@@ -151,17 +186,30 @@ def compose_people(
         ContactLists(SqlContacts(database, run, mutual), cluster.presence, tokens, is_phone),
         SettingsOfPhones(SqlPhoneSettings(database, run), tokens, is_phone),
         PastCalls(history, tokens),
-        WaysToWake(registrations, tokens, gateway is not None, web_push, sleepers.registered),
-        Waker(registrations, ways, reactor, tokens.now),
+        WaysToWake(
+            owners.registrations,
+            tokens,
+            PushKind.WEBHOOK in owners.ways,
+            web_push if isinstance(web_push, WebPush) else None,
+            sleepers.registered,
+        ),
         sleepers,
-        events,
-        Historian(cluster.ended, history, events, reactor, tokens.now, settings.history.days),
-        KnownCompany(SqlCompany(database, run, mutual), reactor, tokens.now),
-        preferences,
+        Historian(cluster.ended, history, owners.events, reactor, tokens.now, settings.history.days),
         news,
         [] if sender is None else [sender],
-        _deliveries(settings, outbox, reactor),
+        _deliveries(settings, owners.outbox, reactor),
     )
+
+
+def _ways(settings: PushSettings, vapid: Vapid | None, reactor: IPeopleReactor) -> Mapping[PushKind, Way]:
+    """How sleeping devices are woken."""
+    gateway, web_push = _gateway(settings, reactor), _web_push(settings, vapid, reactor)
+    ways: dict[PushKind, Way] = {}
+    if gateway is not None:
+        ways[PushKind.WEBHOOK] = gateway
+    if web_push is not None:
+        ways[PushKind.WEBPUSH] = web_push
+    return ways
 
 
 def _code_sender(settings: AccountSettings, reactor: IThreadsReactor) -> Webhook | None:

@@ -22,6 +22,7 @@ from twisted.internet.protocol import Factory
 from twisted.python import usage
 
 import callnet
+from callnet.accounts.call_events import CallEvents
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.ice_offers import IceOffers
 from callnet.accounts.keys import key_from_secret, load_or_make_keys
@@ -40,6 +41,7 @@ from callnet.config_file import is_exposed, load
 from callnet.counted import Counted
 from callnet.daemon import Daemon
 from callnet.errors import StartError
+from callnet.interfaces import ICallStore
 from callnet.live import LiveSettings
 from callnet.logger import Logger
 from callnet.operations import files
@@ -59,8 +61,9 @@ from callnet.operations.service_manager import ServiceManager
 from callnet.operations.signals import on_another_stop, stop_as_told
 from callnet.operations.signing_secrets import read_signing_secrets
 from callnet.operations.turn_secret import TurnSecret, read_turn_secret
-from callnet.people import Identities, IPeopleReactor, compose_people
+from callnet.people import Identities, IPeopleReactor, compose_owners, compose_people
 from callnet.push.vapid import Vapid, load_or_make_key
+from callnet.records import CallRecord
 from callnet.renewals import certificate, renewals
 from callnet.signaling.factory import SignalingFactory
 from callnet.storage.database import Database
@@ -198,11 +201,44 @@ def _compose_node(
     database = Database(settings.database.url)
     threads = Threads(reactor, database.threads, database.give_up)
     cluster = _cluster(settings, reactor)
-    people = compose_people(settings, reactor, basis.identities, database, threads.run, cluster)
-    rooms = RoomManager(cluster.store, cluster.bus, reactor, settings.calls, people.preferences)
-    tokens = basis.identities.tokens
+    identities = basis.identities
+    tokens = identities.tokens
+    owners = compose_owners(settings, reactor, identities, database, threads.run)
+    rooms = RoomManager(
+        cluster.store,
+        cluster.bus,
+        reactor,
+        settings.calls,
+        owners.preferences,
+        owners.company,
+        owners.waker.wake,
+        partial(_notice, owners.events, cluster.store) if settings.webhooks.url else None,
+    )
     ice = IceServers(settings.turn, basis.turn_secret, settings.limits, cluster.limits, tokens.now)
     budget = TurnBudget(reactor)
+    signaling = SignalingFactory(
+        rooms,
+        tokens.verify,
+        reactor,
+        settings.limits,
+        cluster.limits,
+        ice,
+        settings.signaling,
+        owners.accounts.used,
+        settings.sockets,
+        budget,
+    )
+    people = compose_people(
+        settings,
+        reactor,
+        identities,
+        database,
+        threads.run,
+        cluster,
+        owners,
+        rooms,
+        partial(signaling.close_revoked, is_revoked=identities.revocations.cover),
+    )
     login_limits = LoginLimits(settings.limits, cluster.limits)
     api = AccountApi(
         people.logins,
@@ -214,31 +250,10 @@ def _compose_node(
         login_limits,
     )
     accounts = HostGuard(api.resource(), settings.accounts.hosts, settings.signaling)
-    signaling = SignalingFactory(
-        rooms,
-        tokens.verify,
-        reactor,
-        settings.limits,
-        cluster.limits,
-        ice,
-        settings.signaling,
-        sockets=settings.sockets,
-        budget=budget,
-    )
     room = RoomSocketFactory(rooms, reactor, settings.limits, ice, settings.sockets, budget)
     cluster.share("devices", signaling.crowds)
     cluster.share("pages", room.crowds)
     deliveries = [] if people.deliveries is None else [people.deliveries]
-    people.preferences.changed = rooms.orders.prefer
-    signaling.used = people.logins.used
-    people.news.close = lambda phones: signaling.close_revoked(phones, basis.identities.revocations.cover)
-    if deliveries:
-        rooms.counts.on_progress = lambda call: people.events.notice(dated(call, cluster.store.date_of(0.0)))
-    people.news.leave = rooms.orders.revoke_absent
-    people.news.lists_changed = rooms.extensions.lists_changed
-    rooms.extensions.company = people.company
-    rooms.waking.wake = people.waker.wake
-    people.sleepers.sleeps = rooms.waking.sleeps
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
     lag = Lag(reactor)
@@ -251,8 +266,8 @@ def _compose_node(
         signaling,
         room,
         sites,
-        people.waker,
-        people.accounts,
+        owners.waker,
+        owners.accounts,
         ice,
         basis.tls,
         deliveries,
@@ -260,7 +275,7 @@ def _compose_node(
         cluster.ended,
         cluster.round_trips,
         lag,
-        basis.identities.revocations,
+        identities.revocations,
     )
     administered = Administered(rooms, signaling, people.logins, cluster.nodes)
     observed = Observed(readiness.report, lambda: succeed(list(counted.families())), administered.obey, stop_as_told)
@@ -282,8 +297,8 @@ def _compose_node(
         database,
         threads,
         people.news,
-        [people.historian, people.company, people.sleepers, *deliveries, *watches, lag],
-        [people.preferences, people.waker, *people.senders],
+        [people.historian, owners.company, people.sleepers, *deliveries, *watches, lag],
+        [owners.preferences, owners.waker, *people.senders],
         readiness,
         observed,
         ServiceManager(os.environ if sockets is None else {}, reactor),
@@ -292,6 +307,10 @@ def _compose_node(
         read_again,
         reactor,
     )
+
+
+def _notice(events: CallEvents, store: ICallStore, call: CallRecord) -> None:
+    events.notice(dated(call, store.date_of(0.0)))
 
 
 def _compose_parent(

@@ -95,12 +95,8 @@ class Logins:
             return self._logged_in(address, secret=offer)
         claimed = await self._let_in(address, device, secret)
         if device.is_unused:
-            self.used(address)
+            self._accounts.used(address)
         return self._logged_in(address, claimed=claimed)
-
-    def used(self, address: DeviceAddress) -> None:
-        """Take note that a device is used, so that it is not forgotten."""
-        self._accounts.used(address)
 
     async def _login_by_code(self, codes: Codes, address: DeviceAddress, code: str) -> Login:
         """Let in whoever can read what the phone was sent, and offer it a secret, be the device new or not."""

@@ -32,6 +32,9 @@ class News:
 
     :param forget: called with phones about which something has changed; ``None``: with any.
     :param preferences: have these phones looked at again, be there any or not.
+    :param close: has the sockets of these phones closed that were opened with tokens which are revoked.
+    :param leave: has a device that is not connected leave its call; ``*``: all such devices of a phone.
+    :param lists_changed: has what these phones, or with ``None`` all, list looked at again.
     """
 
     def __init__(
@@ -42,6 +45,9 @@ class News:
         clock: IReactorTime,
         forget: Callable[[Collection[str] | None], None],
         preferences: KnownPreferences,
+        close: Callable[[Collection[str]], None],
+        leave: Callable[[DeviceAddress], Soon[None]],
+        lists_changed: Callable[[Collection[str] | None], None],
     ) -> None:
         self._changes = changes
         self._revoked = revoked
@@ -59,12 +65,9 @@ class News:
         """Phones that have changed, and could not be read since."""
         self._must_read_all = False
         """Anything may have changed, and could not be read since."""
-        self.close: Callable[[Collection[str]], None]
-        """Has the sockets of these phones closed that were opened with tokens which are revoked."""
-        self.lists_changed: Callable[[Collection[str] | None], None] = _nobody_looks
-        """Have what these phones, or with ``None`` all, list looked at again."""
-        self.leave: Callable[[DeviceAddress], Soon[None]]
-        """Has a device that is not connected leave its call; ``*``: all such devices of a phone."""
+        self._close = close
+        self._leave = leave
+        self._lists_changed = lists_changed
 
     def start(self) -> None:
         """Begin to look."""
@@ -116,7 +119,7 @@ class News:
         self._must_read_all = False
         self._unread.clear()
         self._forget(None)
-        self.lists_changed(None)
+        self._lists_changed(None)
         phones = iter(revoked)
         while some := list(islice(phones, _AT_ONCE)):
             self._take_over({phone: revoked[phone] for phone in some})
@@ -129,22 +132,18 @@ class News:
             found = await self._revoked.revoked(phones)
             self._unread -= phones
             self._forget(phones)
-            self.lists_changed(phones)
+            self._lists_changed(phones)
             self._take_over(found)
 
     def _take_over(self, revoked: Mapping[str, Collection[Revocation]]) -> None:
         new = self._revocations.know(revoked)
         if new:
-            self.close({one.device.phone for one in new})
+            self._close({one.device.phone for one in new})
         if self.begun.called:
             for one in new:
-                or_else(self.leave(one.device), _failed)
+                or_else(self._leave(one.device), _failed)
 
 
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable, CancelledError):
         log.failure("acting on what has changed", failure)
-
-
-def _nobody_looks(phones: Collection[str] | None) -> None:
-    """Do nothing."""

@@ -64,8 +64,11 @@ class KnownPreferences:
         self._owed: set[str] = set()
         """Phones of which nobody may call them since they could not be read."""
         self._patience: IDelayedCall | None = None
-        self.changed: Callable[[str, Preferences], Soon[None]]
-        """Called when it has changed what the owner of a phone wants."""
+        self._receivers: list[Callable[[str, Preferences], Soon[None]]] = []
+
+    def subscribe(self, changed: Callable[[str, Preferences], Soon[None]]) -> None:
+        """See :meth:`IPreferences.subscribe`."""
+        self._receivers.append(changed)
 
     def policy_of(self, phone: str) -> Soon[Policy]:
         """See :meth:`IPreferences.policy_of`."""
@@ -167,7 +170,8 @@ class KnownPreferences:
             self._owed.discard(phone)
             self._answer(phone, preferences)
             if is_news:
-                or_else(self.changed(phone, preferences), _failed)
+                for changed in self._receivers:
+                    or_else(changed(phone, preferences), _failed)
         while len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
         if not self._waiting and self._patience is not None:

@@ -30,14 +30,18 @@ log = Logger()
 
 
 class Sleepers:
-    """Goes through all of them once, in the background."""
+    """Goes through all of them once, in the background.
 
-    def __init__(self, records: IPreferenceRecords, clock: IReactorTime) -> None:
+    :param sleeps: lets it be known that a device can be woken.
+    """
+
+    def __init__(
+        self, records: IPreferenceRecords, clock: IReactorTime, sleeps: Callable[[DeviceAddress, Policy], Soon[object]]
+    ) -> None:
         self._records = records
         self._clock = clock
         self._going: Deferred[None] = succeed(None)
-        self.sleeps: Callable[[DeviceAddress, Policy], Soon[object]]
-        """Lets it be known that a device can be woken."""
+        self._sleeps = sleeps
 
     def start(self) -> None:
         """Begin."""
@@ -58,7 +62,7 @@ class Sleepers:
     async def _registered(self, device: DeviceAddress) -> None:
         policy = (await self._records.read([device.phone]))[device.phone].policy
         if device.device_id in policy.wakes:
-            await self.sleeps(device, policy)
+            await self._sleeps(device, policy)
 
     async def _go(self) -> None:
         after, count = "", 0
@@ -69,7 +73,7 @@ class Sleepers:
                     return
                 for phone, wanted in (await self._records.read(phones)).items():
                     for device_id in sorted(wanted.policy.wakes):
-                        await self.sleeps(DeviceAddress(phone, device_id), wanted.policy)
+                        await self._sleeps(DeviceAddress(phone, device_id), wanted.policy)
             except Unavailable:
                 await pause(self._clock, AGAIN)
             else:

@@ -51,12 +51,13 @@ class FailedCall(Struct, frozen=True):
 
 
 class CallCounts:
-    """Since the start of this node. What one node has counted no other counts too."""
+    """Since the start of this node. What one node has counted no other counts too.
 
-    on_progress: Callable[[CallRecord], None] | None = None
-    """Called with each call that rings or was accepted, when it is counted."""
+    :param on_progress: called with each call that rings or was accepted, when it is counted.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, on_progress: Callable[[CallRecord], None] | None = None) -> None:
+        self._on_progress = on_progress
         self.placed = 0
         """Calls that rang because a device of this node placed them."""
         self.answered = 0
@@ -102,8 +103,8 @@ class CallCounts:
                 self.answered_after.count(max(0.0, state.since - call.placed_at))
             else:
                 continue
-            if self.on_progress is not None:
-                self.on_progress(call)
+            if self._on_progress is not None:
+                self._on_progress(call)
 
     def told(self, outcome: Outcome) -> None:
         """Count what a caller is told."""

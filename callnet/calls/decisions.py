@@ -43,6 +43,7 @@ class Decisions:
 
     :param deliver: takes what a commit has for this node, after it.
     :param shown: called after it with a phone of which others may see a device come or go.
+    :param counts: counts what becomes of calls.
     :param unreached: called after it, if some of its notices reached nobody, with their addressees.
     """
 
@@ -53,13 +54,14 @@ class Decisions:
         deliver: Callable[[BusMessage], None],
         shown: Callable[[str], None],
         unreached: Callable[[Changes, tuple[DeviceAddress, ...]], None],
+        counts: CallCounts,
     ) -> None:
         self._store = store
         self._settings = settings
         self._deliver = deliver
         self._shown = shown
         self._unreached = unreached
-        self.counts: Final = CallCounts()
+        self._counts = counts
 
     def settle(self, event: events.Event, then: Then, tries: int = _TRIES, read: Records | None = None) -> Waits:
         """Decide on an event, commit the decision, anew for as long as somebody else is faster, and go on.
@@ -114,7 +116,7 @@ class Decisions:
                 return then(Failure(Unavailable("the records change too fast")))
             return self.settle(event, then, tries - 1)
         changes = decision.changes
-        self.counts.committed(event, changes.calls)
+        self._counts.committed(event, changes.calls)
         for message in commit.here:
             self._deliver(message)
         if event.shows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
@@ -48,6 +49,9 @@ class NoCompany:
         """See :meth:`ICompany.went`."""
 
 
+NOBODYS_COMPANY: Final = NoCompany()
+
+
 class Extensions:
     """These are, like everything else that a device asks for, done in the order in which it asks.
 
@@ -62,6 +66,7 @@ class Extensions:
         turns: Turns,
         here: Mapping[DeviceAddress, DeviceSession],
         presence: Presence,
+        company: ICompany,
     ) -> None:
         self._store = store
         self._bus = bus
@@ -69,11 +74,11 @@ class Extensions:
         self._turns = turns
         self._here = here
         self._presence = presence
-        self.company: ICompany = NoCompany()
+        self._company = company
 
     def came(self, session: DeviceSession) -> None:
         """Tell an extended device that has connected what it has missed, and from now on who comes and goes."""
-        self.company.came(session.address).addCallback(self._met, session).addErrback(_log_unless_unavailable)
+        self._company.came(session.address).addCallback(self._met, session).addErrback(_log_unless_unavailable)
 
     def _met(self, found: Company, session: DeviceSession) -> None:
         if self._here.get(session.address) is session:
@@ -85,7 +90,7 @@ class Extensions:
         """Tell it nothing more: it is gone, or is connected elsewhere."""
         self._presence.leave(session)
         if self._here.get(session.address) is session:
-            self.company.went(session.address)
+            self._company.went(session.address)
 
     def lists_changed(self, phones: Collection[str] | None) -> None:
         """Go by what these phones, or with ``None`` all, list now."""
@@ -94,7 +99,7 @@ class Extensions:
 
     async def _list_again(self, sessions: Iterable[Onlooker]) -> None:
         for session in sessions:  # one after the other: there may be thousands
-            self._list(await self.company.contacts_of(session.address.phone), session)
+            self._list(await self._company.contacts_of(session.address.phone), session)
 
     def _list(self, phones: frozenset[str], session: Onlooker) -> None:
         if self._here.get(session.address) is session:

@@ -20,9 +20,10 @@ from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.connections import Arrivals, ConnectedInDoubt, Connecting, Departures
+from callnet.calls.counts import CallCounts
 from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
-from callnet.calls.extensions import Extensions
+from callnet.calls.extensions import NOBODYS_COMPANY, Extensions
 from callnet.calls.orders import Orders
 from callnet.calls.outage import AGAIN, Retries, RingingAgain, UnknownCalls
 from callnet.calls.outcomes import OfflineAnswers, Told, Waiters
@@ -36,11 +37,11 @@ from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
 from callnet.calls.turns import Turns, Waits
 from callnet.calls.unfinished import Unfinished
-from callnet.calls.waking import Waking
+from callnet.calls.waking import Wake, Waking, nobody_can
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
-from callnet.interfaces import BusMessage, IBus, ICallStore, IPreferences
+from callnet.interfaces import BusMessage, IBus, ICallStore, ICompany, IPreferences
 from callnet.logger import Logger
 from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
 from callnet.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, Over, PresenceChanged, Relay, Ringing
@@ -58,10 +59,23 @@ def _nobody_asks(reply: object) -> None:
 
 
 class RoomManager:
-    """Everything that happens to calls and seats on this node goes through here."""
+    """Everything that happens to calls and seats on this node goes through here.
+
+    :param company: who lists whom, and who has missed what.
+    :param wake: see :class:`callnet.calls.waking.Waking`.
+    :param on_progress: called with each call that rings or was accepted because a device of this node did that.
+    """
 
     def __init__(
-        self, store: ICallStore, bus: IBus, clock: IReactorTime, settings: CallSettings, preferences: IPreferences
+        self,
+        store: ICallStore,
+        bus: IBus,
+        clock: IReactorTime,
+        settings: CallSettings,
+        preferences: IPreferences,
+        company: ICompany = NOBODYS_COMPANY,
+        wake: Wake = nobody_can,
+        on_progress: Callable[[CallRecord], None] | None = None,
     ) -> None:
         self._store = store
         self._preferences = preferences
@@ -71,9 +85,9 @@ class RoomManager:
         self.now: Final[Callable[[], float]] = store.now  # of the clock on which all records are
         self.date_of: Final = store.date_of
         self.presence: Final = Presence(store, bus, clock)
-        self._decisions = Decisions(store, settings, self._receive, self.presence.changed, self._unreached)
-        self.counts: Final = self._decisions.counts
+        self.counts: Final = CallCounts(on_progress)
         """What has become of calls on this node."""
+        self._decisions = Decisions(store, settings, self._receive, self.presence.changed, self._unreached, self.counts)
         self.unfinished: Final = Unfinished(store)
         self.known: Final = store.known()
         """The calls that this node knows (:meth:`callnet.interfaces.ICallStore.known`). It is live."""
@@ -85,8 +99,10 @@ class RoomManager:
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._connecting = Connecting(store, clock, self._decisions, self._retries)
         self.orders: Final = Orders(store, self._decisions, self._retries, self._turns, preferences, self._devices)
-        self.waking: Final = Waking(self._decisions, preferences, settings)
-        self.extensions: Final = Extensions(store, bus, self._decisions, self._turns, self._devices, self.presence)
+        self.waking: Final = Waking(self._decisions, preferences, settings, wake)
+        self.extensions: Final = Extensions(
+            store, bus, self._decisions, self._turns, self._devices, self.presence, company
+        )
         self._waiters = Waiters()
         self._offline = OfflineAnswers(clock, self._retries)
         self._arrivals: Arrivals[Notice] = Arrivals(self._receive)
@@ -94,6 +110,7 @@ class RoomManager:
         self._pages = Pages(store, self._decisions, self._retries, self._turns)
         self._refusing = False
         bus.subscribe(self._receive)
+        preferences.subscribe(self.orders.prefer)
 
     def start(self) -> None:
         """Begin to act on what is due."""

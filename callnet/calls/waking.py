@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
 
@@ -21,16 +22,21 @@ log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "waking a device")
 
 
-class Waking:
-    """Nobody waits for it: a device that is woken connects, or does not."""
+Wake: TypeAlias = Callable[[DeviceAddress, str, str, float], Deferred[Fate]]
 
-    def __init__(self, decisions: Decisions, preferences: IPreferences, settings: CallSettings) -> None:
+
+class Waking:
+    """Nobody waits for it: a device that is woken connects, or does not.
+
+    :param wake: tells a device to connect: who calls, by the phone and by its name for that, and for how many seconds
+        it rings. Fires with what became of that; it does not fail.
+    """
+
+    def __init__(self, decisions: Decisions, preferences: IPreferences, settings: CallSettings, wake: Wake) -> None:
         self._decisions = decisions
         self._preferences = preferences
         self._settings = settings
-        self.wake: Callable[[DeviceAddress, str, str, float], Deferred[Fate]] = _nobody_can
-        """Tells a device to connect: who calls, by the phone and by its name for that, and for how many seconds it
-        rings. Fires with what became of that; it does not fail."""
+        self._tell = wake
 
     def wake_all(self, room: RoomId, caller: DeviceAddress, devices: Iterable[DeviceAddress]) -> None:
         """Wake the devices that a call rings and that sleep."""
@@ -39,7 +45,7 @@ class Waking:
 
     async def _wake(self, room: RoomId, caller: DeviceAddress, device: DeviceAddress) -> None:
         name = (await self._preferences.of(device.phone)).name_of(caller.phone)
-        if await self.wake(device, caller.phone, name, self._settings.ring_time) is not Fate.TAKEN:
+        if await self._tell(device, caller.phone, name, self._settings.ring_time) is not Fate.TAKEN:
             await self._decisions.settled(events.NotWoken(room, device))
 
     def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[object]:
@@ -50,6 +56,6 @@ class Waking:
         return begin(self._decisions.settled(events.Sleeps(device, policy)))
 
 
-def _nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG001
+def nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG001
     """Wake nobody."""
     return succeed(Fate.GONE)

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from callnet.records import Active, CallRecord, Over
+from callnet.records import Active, CallRecord, CallState, Over, S
 
 _CLOSE_ENOUGH: Final = 0.1
 """Seconds by which the distance of the two clocks may be off: both are not read in the same moment."""
@@ -33,12 +33,15 @@ class Dates:
         return moment + self._ahead
 
 
-def dated(call: CallRecord[Over], zero: float) -> CallRecord[Over]:
-    """A call that is over whose times are seconds since 1970.
+def dated(call: CallRecord[S], zero: float) -> CallRecord[S]:
+    """A call whose times are seconds since 1970.
 
     :param zero: the date at which the clock that its times are of shows 0.
     """
-    end, was = call.state, call.state.was
-    if isinstance(was, Active):
-        was = replace(was, since=zero + was.since)
-    return replace(call, placed_at=zero + call.placed_at, state=replace(end, at=zero + end.at, was=was))
+    return replace(call, placed_at=zero + call.placed_at, state=_dated(call.state, zero))
+
+
+def _dated(state: CallState, zero: float) -> CallState:
+    if isinstance(state, Over):
+        return replace(state, at=zero + state.at, was=_dated(state.was, zero))
+    return replace(state, since=zero + state.since) if isinstance(state, Active) else state

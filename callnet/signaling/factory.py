@@ -26,6 +26,10 @@ from callnet.websocket.factory import NO_SETTINGS
 from callnet.websocket.pace import Pace
 
 
+def _note_nothing(device: DeviceAddress) -> None:
+    """Do nothing."""
+
+
 class SignalingFactory(ServerSocketFactory):
     """Serves ``/socket.io``.
 
@@ -33,6 +37,7 @@ class SignalingFactory(ServerSocketFactory):
     :class:`callnet.errors.Unavailable` as long as it is not known which tokens are revoked.
     ``signaling.allowed_origins``: if there are any, a browser's page must come
     from one of them (``https://host``); WebViews, which say ``null`` or ``file:`` or nothing, always pass.
+    ``used`` is called with each device that connects.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class SignalingFactory(ServerSocketFactory):
         limits: ILimits,
         ice: IceServers,
         signaling: SignalingSettings,
+        used: Callable[[DeviceAddress], None] = _note_nothing,
         sockets: SocketSettings = NO_SETTINGS,
         budget: TurnBudget | None = None,
     ) -> None:
@@ -57,8 +63,7 @@ class SignalingFactory(ServerSocketFactory):
         self._rooms = rooms
         self._settings = settings
         self._signaling = signaling
-        self.used: Callable[[DeviceAddress], None] = _note_nothing
-        """Called with each device that connects."""
+        self._used = used
 
     def changed(self) -> None:
         """Go by the settings as they now are."""
@@ -83,12 +88,8 @@ class SignalingFactory(ServerSocketFactory):
 
     def session(self, token: Token, peer: Peer, extended: bool) -> Session:
         """Make the session of a device that was admitted."""
-        self.used(token.device)
+        self._used(token.device)
         if not extended:
             return Session(token.device, self._rooms, peer, self.clock, self.limits)
         site = site_of(peer.host)
         return ExtendedSession(token.device, self._rooms, peer, self.clock, self.limits, token.claimed, self._ice, site)
-
-
-def _note_nothing(device: DeviceAddress) -> None:
-    """Do nothing."""

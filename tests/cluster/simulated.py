@@ -18,7 +18,9 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
+from callnet.calls.extensions import NOBODYS_COMPANY
 from callnet.calls.rooms import RoomManager
+from callnet.calls.waking import Wake, nobody_can
 from callnet.cluster import scripts
 from callnet.cluster.codec import decode_view
 from callnet.cluster.copies import Copies
@@ -31,7 +33,7 @@ from callnet.cluster.shared import SharedBus, SharedCallStore
 from callnet.cluster.shared_limits import SharedLimits
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
-from callnet.interfaces import EVERY_NODE
+from callnet.interfaces import EVERY_NODE, ICompany
 from callnet.model import DeviceAddress
 from callnet.records import Records
 from harness.redis_server import RedisServer
@@ -299,7 +301,7 @@ class SimulatedNode:
         self.ended = EndedAnywhere(self.member, self.store.ended)
         self.limits = SharedLimits(self.member, self.clock)
         """Other nodes hear of them when a test has started this."""
-        self.rooms = RoomManager(self.store, bus, self.clock, world.settings, OPEN)
+        self.rooms = RoomManager(self.store, bus, self.clock, world.settings, OPEN, world.company, world.wake)
         self.member.start()
         self.rooms.start()
 
@@ -318,9 +320,20 @@ class World:
     """Redis, the nodes, and the time, which only passes when told to.
 
     :param server: one that no other test uses while this lasts.
+    :param company: who lists whom, as all nodes know.
+    :param wake: wakes devices for all of them.
     """
 
-    def __init__(self, server: RedisServer, prefix: str, settings: CallSettings) -> None:
+    def __init__(
+        self,
+        server: RedisServer,
+        prefix: str,
+        settings: CallSettings,
+        company: ICompany = NOBODYS_COMPANY,
+        wake: Wake = nobody_can,
+    ) -> None:
+        self.company: Final = company
+        self.wake: Final = wake
         self.prefix: Final = prefix
         self.settings: Final = settings
         self.nodes: Final[list[SimulatedNode]] = []
@@ -441,8 +454,12 @@ class SimulatedCase(NodesCase[SimulatedNode]):
     def setUp(self) -> None:
         """Begin with a world in which there is nothing."""
         super().setUp()
-        self.world = World(self.server, self.prefix, self.settings)
+        self.world = self.make_world()
         self.addCleanup(self.world.close)
+
+    def make_world(self) -> World:
+        """Make the world of the test."""
+        return World(self.server, self.prefix, self.settings)
 
     def new_node(self) -> SimulatedNode:
         """See :meth:`NodesCase.new_node`."""

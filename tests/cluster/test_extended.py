@@ -7,7 +7,7 @@ from typing import Any
 from callnet.calls.presence import EVERYBODY_EVERY
 from callnet.config import CallSettings
 from tests.cluster.case import ANN, PAD, RING_TIME, TV, Phone
-from tests.cluster.simulated import SimulatedCase, SimulatedNode
+from tests.cluster.simulated import SimulatedCase, World
 from tests.support.extended_case import Lists
 
 
@@ -91,12 +91,11 @@ class ExtendedTests(ExtendedCase):
 class PresenceTests(ExtendedCase):
     """Ann lists the phone of the television."""
 
-    async def start(self) -> SimulatedNode:
-        """Start a node that knows it."""
-        node = await super().start()
-        lists = node.rooms.extensions.company = Lists()
+    def make_world(self) -> World:
+        """Make one whose nodes know it."""
+        lists = Lists()
         lists.lists[ANN.phone] = frozenset([TV.phone])
-        return node
+        return World(self.server, self.prefix, self.settings, company=lists)
 
     async def shown(self, phone: Phone, *expected: bool) -> None:
         """Wait until a device was told that the television came and went like this."""

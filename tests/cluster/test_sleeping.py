@@ -9,7 +9,7 @@ from callnet.operations.urgent import Fate
 from callnet.preferences import PLAIN, Preferences
 from callnet.records import Policy
 from tests.cluster.case import ANN, GRACE, TV
-from tests.cluster.simulated import SimulatedCase, SimulatedNode
+from tests.cluster.simulated import SimulatedCase, SimulatedNode, World
 
 WAKES = Policy(wakes=frozenset([TV.device_id]))
 
@@ -17,11 +17,9 @@ WAKES = Policy(wakes=frozenset([TV.device_id]))
 class SleepingTests(SimulatedCase):
     """The television was at one node, and is called from the other."""
 
-    async def start(self) -> SimulatedNode:
-        """Start a node that can wake devices."""
-        node = await super().start()
-        node.rooms.waking.wake = self.wake
-        return node
+    def make_world(self) -> World:
+        """Make one whose nodes can wake devices."""
+        return World(self.server, self.prefix, self.settings, wake=self.wake)
 
     def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG002
         """Take note of whom to wake."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from twisted.internet.defer import Deferred, succeed
@@ -101,12 +102,12 @@ class ServiceFixture:
             self.clock,
             self.accounts.forget,
             self.preferences,
+            self.closed.extend
+            if world is None
+            else partial(world.signaling.close_revoked, is_revoked=self.revocations.cover),
+            self._leave if world is None else world.rooms.orders.revoke_absent,
+            lambda _: None,
         )
-        self.news.close = self.closed.extend
-        self.news.leave = self._leave
-        if world is not None:
-            self.news.close = lambda phones: world.signaling.close_revoked(phones, self.revocations.cover)
-            self.news.leave = world.rooms.orders.revoke_absent
         self.sent: list[tuple[str, str]] = []
         """The codes that were sent, each with its phone."""
         codes = Codes(

@@ -36,7 +36,6 @@ class PeopleCase(QuietTestCase):
     def setUp(self) -> None:
         """Ann, and two devices of a phone."""
         super().setUp()
-        self.preferences.changed = self.world.rooms.orders.prefer
         self.fixture = ServiceFixture(world=self.world, database=self.database, preferences=self.preferences)
         self.fixture.news.start()
         self.addCleanup(self.fixture.news.stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from zope.interface import implementer
@@ -23,6 +24,9 @@ class PlainPreferences:
     def of(self, phone: str) -> Soon[Preferences]:  # noqa: ARG002
         """See :meth:`IPreferences.of`."""
         return Ready(PLAIN)
+
+    def subscribe(self, changed: Callable[[str, Preferences], Soon[None]]) -> None:
+        """See :meth:`IPreferences.subscribe`. Nothing changes."""
 
 
 OPEN: Final = PlainPreferences()

@@ -5,16 +5,33 @@ from __future__ import annotations
 from callnet.calls import events
 from callnet.calls.counts import REMEMBERED
 from callnet.calls.page_messages import MediaSetup
+from callnet.calls.rooms import RoomManager
+from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, Failed, Reason
+from callnet.records import CallRecord
 from tests.support.late_case import AwayCase
+from tests.support.nodes import NodeBus
+from tests.support.plain_preferences import OPEN
 from tests.support.rooms_case import ANN, CAROL, PAD, TV, RoomsCase
 
 
 class CountsTests(RoomsCase):
     """Ann and Carol are here, and the television there."""
 
+    def make_rooms(self, store: ICallStore) -> RoomManager:
+        """Make a node that notes which calls go on."""
+
+        def note(call: CallRecord) -> None:
+            self.noticed.append((store.node, call.state.word))
+
+        bus = NodeBus(self.cluster, store.node)
+        rooms = RoomManager(store, bus, self.clock, self.settings, OPEN, on_progress=note)
+        rooms.start()
+        return rooms
+
     def setUp(self) -> None:
         """Connect everyone."""
+        self.noticed: list[tuple[str, str]] = []
         super().setUp()
         self.ann, self.carol = self.connect(ANN), self.connect(CAROL)
         self.tv = self.connect(TV, self.others)
@@ -59,16 +76,13 @@ class CountsTests(RoomsCase):
 
     def test_progress(self) -> None:
         """Each is told once that a call of its device rings, or that its device has accepted one."""
-        noticed: list[tuple[str, str]] = []
-        self.rooms.counts.on_progress = lambda call: noticed.append(("here", call.state.word))
-        self.others.counts.on_progress = lambda call: noticed.append(("there", call.state.word))
         self.call(ANN, TV)
         self.call(CAROL, TV)
         for _ in range(2):
             self.others.answer(self.tv, self.room_of(self.tv), True)
         self.elsewhere(events.Signalled(self.room_of(self.tv), ANN))
         self.rooms.hang_up(self.ann, self.room_of(self.tv))
-        self.assertEqual([("here", "ringing"), ("there", "active")], noticed)
+        self.assertEqual([("here", "ringing"), ("there", "active")], self.noticed)
 
     def test_unfinished(self) -> None:
         """Of each call that goes on the node of its caller says so, also when that is away for a moment."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -35,6 +37,9 @@ class LatePreferences:
             return Ready(PLAIN)
         self.asked.append(Deferred())
         return self.asked[-1]
+
+    def subscribe(self, changed: Callable[[str, Preferences], Soon[None]]) -> None:
+        """See :meth:`IPreferences.subscribe`. Nothing changes."""
 
 
 class IntroductionTests(QuietTestCase):

@@ -81,7 +81,7 @@ class ManyDevicesTests(SynchronousTestCase):
         for name in ("again", "connected", "woken"):
             token = self.log_in(name)
         self.log_in("again")
-        self.fixture.logins.used(DeviceAddress(PHONE, "connected"))
+        self.fixture.accounts.used(DeviceAddress(PHONE, "connected"))
         self.successResultOf(self.fixture.ways_to_wake.register(token, PushKind.WEBHOOK, "box"))
         self.log_in("never")
         self.fixture.clock.advance(8 * DAY)

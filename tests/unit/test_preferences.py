@@ -73,7 +73,7 @@ class PreferencesTests(SynchronousTestCase):
         self.records, self.clock = SlowRecords(), Clock()
         self.preferences = KnownPreferences(self.records, self.clock)
         self.changes: list[tuple[str, Preferences]] = []
-        self.preferences.changed = self.changed
+        self.preferences.subscribe(self.changed)
         self.addCleanup(lambda: self.assertEqual([], self.clock.getDelayedCalls()))
 
     def changed(self, phone: str, wanted: Preferences) -> Soon[None]:

@@ -23,11 +23,9 @@ class PresenceCase(ExtendedCase):
 
     def make_world(self) -> World:
         """A server where this is known."""
-        world = World()
         self.lists = Lists()
         self.lists.lists[ANN.phone] = frozenset([TV.phone])
-        world.rooms.extensions.company = self.lists
-        return world
+        return World(company=self.lists)
 
     def comes(self) -> Device:
         """Connect Ann, who is told who is there."""

@@ -55,9 +55,7 @@ class SleepersTests(SynchronousTestCase):
         self.clock, self.records = Clock(), Records(count)
         self.known: list[DeviceAddress] = []
         self.store_is_away = False
-        made = Sleepers(self.records, self.clock)
-        made.sleeps = self.sleeps
-        return made
+        return Sleepers(self.records, self.clock, self.sleeps)
 
     def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[Any]:
         """Take note of a device."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -10,7 +12,7 @@ from callnet.model import DeviceAddress
 from callnet.operations.urgent import Fate
 from callnet.preferences import PLAIN, Preferences, encode_names
 from callnet.records import ANYONE, Policy
-from callnet.soon import Ready
+from callnet.soon import Ready, Soon
 from harness.websocket import TEXT
 from tests.support.people_case import ANN, TV
 from tests.support.quiet import QuietTestCase
@@ -32,20 +34,22 @@ class Wakeful:
         """See :meth:`IPreferences.of`."""
         return Ready(WAKES if phone == TV.phone else PLAIN)
 
+    def subscribe(self, changed: Callable[[str, Preferences], Soon[None]]) -> None:
+        """See :meth:`IPreferences.subscribe`. Nothing changes."""
+
 
 class WakingTests(QuietTestCase):
     """The television was here, and sleeps now."""
 
     def make_world(self) -> World:
         """A server where this is known."""
-        return World(preferences=Wakeful())
+        return World(preferences=Wakeful(), wake=self.wake)
 
     def setUp(self) -> None:
         """Let it fall asleep."""
         super().setUp()
         self.woken: list[tuple[DeviceAddress, str, str, float]] = []
         self.waiting: list[Deferred[Fate]] = []
-        self.world.rooms.waking.wake = self.wake
         self.world.device(*TV).leave()
         self.world.advance(100)
         self.ann = self.world.device(*ANN)
