@@ -11,10 +11,10 @@ from msgspec import Struct, field
 
 from callnet.accounts.revocations import Revocations
 from callnet.calls.rooms import RoomManager
+from callnet.histogram import Histogram
 from callnet.interfaces import IEndedCalls
 from callnet.operations.certificates import ServerTls
 from callnet.operations.deliveries import Deliveries
-from callnet.operations.histogram import Histogram
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.lag import Lag
 from callnet.operations.log_queue import log_queue

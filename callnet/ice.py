@@ -109,3 +109,11 @@ def _names_a_host(found: re.Match[str] | None) -> bool:
     except AddressValueError:
         return False
     return True
+
+
+class PageServers(Struct, frozen=True):
+    """What a page is told of servers."""
+
+    servers: Sequence[IceServer]
+    good_for: float
+    """Seconds after which others had better be asked for; infinite: these are good until the end."""

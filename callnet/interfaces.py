@@ -8,12 +8,14 @@ ids are well formed when they come here: the edges have checked them.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from enum import Enum
 from typing import ClassVar, Final, Protocol
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from callnet.ice import IceServer, PageServers
 from callnet.model import DeviceAddress, RoomId
 from callnet.preferences import Preferences
 from callnet.records import (
@@ -118,6 +120,39 @@ class IPreferences(Interface):
 
     def subscribe(changed: Callable[[str, Preferences], Soon[None]]) -> None:
         """Have ``changed`` called when it has changed what the owner of a phone wants."""
+
+
+class Fate(Enum):
+    """The fate of what was sent to somebody."""
+
+    TAKEN = "taken"
+    FAILED = "failed"
+    """It was not taken, or it is not known that it was."""
+    GONE = "gone"
+    """Whom it was for is not known there (any more)."""
+
+
+class CallLimits(Protocol):
+    """How often a device may do what disturbs others."""
+
+    def may_call(self, caller: DeviceAddress, phone: str) -> bool:
+        """Count a call; tell whether it is not one too many."""
+
+    def displaced(self, device: DeviceAddress) -> None:
+        """Count a connection that was closed for a newer one of its device."""
+
+
+class Servers(Protocol):
+    """The servers by which two clients may reach each other (docs/turn.md), as they are offered to a site."""
+
+    def for_newcomer(self, site: str | None) -> Sequence[IceServer]:
+        """Those that a device is told of when it connects."""
+
+    def for_call(self, site: str | None, seconds: float) -> PageServers:
+        """Those for a page of a call that may last so long."""
+
+    def for_made_up_room(self, site: str | None) -> PageServers:
+        """Those for a page of a room that is no call's."""
 
 
 class TooMany(Struct, frozen=True):

@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from callnet.calls import events
 from callnet.calls.page_messages import MediaPath, MediaSetup
+from callnet.histogram import Histogram
 from callnet.logger import Logger, threshold
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, log_name
-from callnet.operations.histogram import Histogram
 from callnet.records import Active, CallRecord, Over, Ringing
 
 _PEOPLE: Final = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0)

@@ -41,10 +41,8 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.session import NEVER, Dialect, Session, log_unless_unavailable
 from callnet.calls.telling import be_hangup
 from callnet.calls.transitions import NotToBeHad, NotYours, TooLate
-from callnet.interfaces import IPeer, MissedCall
+from callnet.interfaces import CallLimits, IPeer, MissedCall, Servers
 from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId
-from callnet.operations.ice_servers import IceServers
-from callnet.operations.limits import SignalLimits
 from callnet.records import Active, CallRecord, Ringing
 from callnet.soon import begin, or_else
 
@@ -85,9 +83,9 @@ class ExtendedSession(Session):
         rooms: RoomManager,
         peer: IPeer,
         clock: IReactorTime,
-        limits: SignalLimits,
+        limits: CallLimits,
         may_pull: bool,
-        ice: IceServers,
+        ice: Servers,
         site: str | None,
     ) -> None:
         super().__init__(address, rooms, peer, clock, limits)

@@ -31,10 +31,9 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, view
 from callnet.errors import Unavailable
 from callnet.ice import IceServer
-from callnet.interfaces import IPeer
+from callnet.interfaces import IPeer, Servers
 from callnet.logger import Logger
 from callnet.model import CloseCode, RoomId
-from callnet.operations.ice_servers import IceServers
 from callnet.records import CallRecord, Relay, SeatsRecord
 from callnet.soon import begin, or_else
 
@@ -52,7 +51,7 @@ class PageSession:
     :param site: where it comes from, as far as limits go by it.
     """
 
-    def __init__(self, rooms: RoomManager, peer: IPeer, ice: IceServers, site: str | None) -> None:
+    def __init__(self, rooms: RoomManager, peer: IPeer, ice: Servers, site: str | None) -> None:
         self._rooms: Final = rooms
         self._peer: Final = peer
         self.generation = 0
@@ -192,7 +191,7 @@ class PageReach:
     :param now: the time on the clock of the records.
     """
 
-    def __init__(self, ice: IceServers, site: str | None, longest: float, now: Callable[[], float]) -> None:
+    def __init__(self, ice: Servers, site: str | None, longest: float, now: Callable[[], float]) -> None:
         self._ice = ice
         self._site = site
         self._longest = longest

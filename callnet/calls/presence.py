@@ -16,12 +16,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from callnet.alarm import Alarm
 from callnet.calls.sessions import Onlooker
 from callnet.errors import Unavailable
 from callnet.interfaces import EVERY_NODE, PHONES_AT_ONCE, IBus, ICallStore
 from callnet.logger import Logger
 from callnet.model import DeviceAddress
-from callnet.operations.alarm import Alarm
 from callnet.records import PresenceChanged, Records
 
 EVERY: Final = 2.0

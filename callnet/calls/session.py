@@ -35,10 +35,9 @@ from callnet.calls.telling import answer, be_hangup, news
 from callnet.calls.times import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.failures import logged_unless_unavailable
-from callnet.interfaces import IPeer, MissedCall
+from callnet.interfaces import CallLimits, IPeer, MissedCall
 from callnet.logger import Logger
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
-from callnet.operations.limits import SignalLimits
 from callnet.preferences import PLAIN
 from callnet.records import CallRecord, Known, Over, Ringing
 from callnet.soon import or_else
@@ -117,7 +116,7 @@ class Session:
         rooms: RoomManager,
         peer: IPeer,
         clock: IReactorTime,
-        limits: SignalLimits,
+        limits: CallLimits,
     ) -> None:
         self.address: Final = address
         self.generation = 0

@@ -11,10 +11,9 @@ from callnet.calls import events
 from callnet.calls.decisions import Decisions
 from callnet.config import CallSettings
 from callnet.failures import logged_unless_unavailable
-from callnet.interfaces import IPreferences
+from callnet.interfaces import Fate, IPreferences
 from callnet.logger import Logger
 from callnet.model import DeviceAddress, RoomId
-from callnet.operations.urgent import Fate
 from callnet.records import Policy
 from callnet.soon import Soon, begin, or_else
 

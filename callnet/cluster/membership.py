@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
+from callnet.histogram import Histogram
 from callnet.interfaces import IBus, ICallStore, IEndedCalls, ILimits, IPresence
 from callnet.operations.administration import NodeShown
-from callnet.operations.histogram import Histogram
 from callnet.websocket.crowds import Crowds
 
 

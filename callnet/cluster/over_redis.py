@@ -20,9 +20,9 @@ from callnet.cluster.redis_url import RedisTarget
 from callnet.cluster.shared import SharedBus, SharedCallStore
 from callnet.cluster.shared_limits import SharedLimits
 from callnet.config import CallSettings
+from callnet.histogram import Histogram
 from callnet.interfaces import EVERY_NODE
 from callnet.operations.administration import NodeShown
-from callnet.operations.histogram import Histogram
 
 NAME_BYTES: Final = 6
 """Of a node's name: no two of thousands have the same. It is in the record of each of its devices, and of those that

@@ -24,7 +24,7 @@ from callnet.cluster.redis_line import NotUsable, Reactor, Refused, Way, answers
 from callnet.cluster.redis_url import RedisTarget
 from callnet.cluster.sentinel import BySentinels, Direct
 from callnet.errors import CallnetError, Unavailable
-from callnet.operations.histogram import Histogram
+from callnet.histogram import Histogram
 
 READ_AT_ONCE: Final = 16 * 1024
 """Bytes: when thousands of devices come or go together the answers are handled in parts."""

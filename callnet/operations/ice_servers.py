@@ -12,7 +12,7 @@ from msgspec import Struct
 from callnet.client_site import hidden
 from callnet.config import LimitSettings, TurnSettings
 from callnet.errors import RateLimited
-from callnet.ice import IceServer, turn_server
+from callnet.ice import IceServer, PageServers, turn_server
 from callnet.interfaces import ILimits
 from callnet.operations.turn_secret import TurnSecret
 
@@ -28,14 +28,6 @@ class IceOffer(Struct, frozen=True):
     """``RTCIceServer`` of WebRTC."""
     expires_in: int
     """Seconds for which they are good. A device that needs them then asks again before."""
-
-
-class PageServers(Struct, frozen=True):
-    """What a page is told of servers."""
-
-    servers: Sequence[IceServer]
-    good_for: float
-    """Seconds after which others had better be asked for; infinite: these are good until the end."""
 
 
 class IceServers:

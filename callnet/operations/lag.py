@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from callnet.operations.histogram import Histogram
+from callnet.histogram import Histogram
 from callnet.operations.rounds import Rounds
 
 EVERY = 0.5

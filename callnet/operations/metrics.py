@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from callnet.histogram import Histogram
+from callnet.interfaces import Fate
 from callnet.model import Reason
-from callnet.operations.histogram import Histogram
 from callnet.operations.ice_servers import Recipient
-from callnet.operations.urgent import Fate
 from callnet.records import Active, Ringing
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

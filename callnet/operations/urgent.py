@@ -6,7 +6,6 @@ What must come, if late, is in the outbox instead: :mod:`callnet.operations.deli
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from enum import Enum
 from math import inf
 from typing import Any, TypeAlias
 
@@ -15,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from callnet.interfaces import Fate
 from callnet.logger import Logger
 from callnet.operations.posted import ANSWER_TIME, Posted
 from callnet.operations.rounds import pause
@@ -24,16 +24,6 @@ Post: TypeAlias = Callable[[float], Coroutine[Deferred[Any], Any, Posted]]
 """Sends it once, and is told how many seconds the answer may take."""
 
 log = Logger()
-
-
-class Fate(Enum):
-    """What became of it."""
-
-    TAKEN = "taken"
-    FAILED = "failed"
-    """It was not taken, or it is not known that it was."""
-    GONE = "gone"
-    """Whom it was for is not known there (any more)."""
 
 
 class Urgent:

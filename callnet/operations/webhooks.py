@@ -11,8 +11,9 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from callnet.interfaces import Fate
 from callnet.operations.signed_posts import SignedPosts
-from callnet.operations.urgent import Fate, Urgent
+from callnet.operations.urgent import Urgent
 
 
 class Webhook:

@@ -12,10 +12,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.errors import Unavailable
+from callnet.interfaces import Fate
 from callnet.logger import Logger
 from callnet.model import DeviceAddress
 from callnet.operations.under_way import UnderWay
-from callnet.operations.urgent import Fate
 from callnet.push.ways import Ringing, Way
 from callnet.storage_interfaces import IPushRegistrations, PushKind, PushRegistration
 

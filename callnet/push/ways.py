@@ -11,8 +11,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from callnet.errors import DataInvalid
+from callnet.interfaces import Fate
 from callnet.operations.posted import Posted, outcome_of
-from callnet.operations.urgent import Fate, Urgent
+from callnet.operations.urgent import Urgent
 from callnet.operations.webhooks import Webhook
 from callnet.push.encryption import sealed
 from callnet.push.outside import Outside

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred, succeed
 
+from callnet.interfaces import Fate
 from callnet.model import DeviceAddress
-from callnet.operations.urgent import Fate
 from callnet.preferences import PLAIN, Preferences
 from callnet.records import Policy
 from tests.cluster.case import ANN, GRACE, TV

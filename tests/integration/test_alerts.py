@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from callnet.operations.histogram import Histogram
+from callnet.histogram import Histogram
 from callnet.operations.metrics import as_text, of_events, of_times
 from harness import ROOT
 from tests.unit.test_tap_admin import AdminCase

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.operations.histogram import Histogram
+from callnet.histogram import Histogram
 from callnet.operations.metrics import (
     Family,
     Sample,

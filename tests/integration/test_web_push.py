@@ -22,10 +22,10 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
 
+from callnet.interfaces import Fate
 from callnet.model import DeviceAddress
 from callnet.operations.certificates import sign
 from callnet.operations.posted import ANSWER_TIME
-from callnet.operations.urgent import Fate
 from callnet.push.addresses import IPAddress, is_global
 from callnet.push.outside import Outside
 from callnet.push.subscription import PushHosts

@@ -19,8 +19,8 @@ from callnet.cluster.redis import RedisLink
 from callnet.cluster.redis_subscription import RedisSubscription
 from callnet.cluster.redis_url import RedisTarget, parse
 from callnet.config import RedisSettings
+from callnet.histogram import Histogram
 from callnet.operations.certificates import sign
-from callnet.operations.histogram import Histogram
 from harness.redis_server import Certificate, Flavour, RedisServer
 
 SCRIPTS: Final = {

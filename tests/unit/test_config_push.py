@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from callnet.config import PushSettings
+from callnet.interfaces import Fate
 from callnet.model import DeviceAddress
-from callnet.operations.urgent import Fate
 from callnet.push.waker import AGAIN, Waker
 from tests.support.push_browser import Browser
 from tests.support.tap_case import DaemonTestCase

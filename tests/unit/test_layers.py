@@ -26,6 +26,8 @@ LAYERS: Final = (
         "client_site",
         "described",
         "ice",
+        "histogram",
+        "alarm",
         "verification",
     },
     {"preferences"},
@@ -111,6 +113,12 @@ class LayersTests(SynchronousTestCase):
             for imported in imports_of(path):
                 if is_within(imported, {"twisted", "autobahn", "klein", "sqlalchemy"}):
                     self.assertTrue(is_within(imported, CALLS_MAY_USE), f"{name_of(path)} imports {imported}")
+
+    def test_calls_do_not_operate(self) -> None:
+        """Nor does it know of what the operator needs."""
+        for path in modules_under("callnet/calls"):
+            for imported in imports_of(path):
+                self.assertFalse(is_within(imported, {"callnet.operations"}), f"{name_of(path)} imports {imported}")
 
     def test_client_stands_alone(self) -> None:
         """The client shares nouns and the root of the errors with the server, and no more."""

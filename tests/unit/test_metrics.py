@@ -8,8 +8,8 @@ from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.histogram import Histogram
 from callnet.model import Reason
-from callnet.operations.histogram import Histogram
 from callnet.operations.metrics import (
     Family,
     Sample,

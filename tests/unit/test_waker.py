@@ -13,9 +13,9 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import Unavailable
+from callnet.interfaces import Fate
 from callnet.model import DeviceAddress
 from callnet.operations.signed_posts import SignedPosts
-from callnet.operations.urgent import Fate
 from callnet.operations.webhooks import Webhook
 from callnet.push.waker import AGAIN, AT_ONCE, Waker
 from callnet.push.ways import PAUSES, Gateway

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.interfaces import IPreferences
+from callnet.interfaces import Fate, IPreferences
 from callnet.model import DeviceAddress
-from callnet.operations.urgent import Fate
 from callnet.preferences import PLAIN, Preferences, encode_names
 from callnet.records import ANYONE, Policy
 from callnet.soon import Ready, Soon

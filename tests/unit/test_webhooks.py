@@ -18,8 +18,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
+from callnet.interfaces import Fate
 from callnet.operations.signed_posts import SignedPosts
-from callnet.operations.urgent import Fate
 from callnet.operations.webhooks import Webhook
 
 SECRET = "s3cret-" * 6
