@@ -21,6 +21,12 @@ from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, alias_of
 from callnet.records import Active, CallRecord, DeviceRecord, Over, Owed, Ringing, S
 
+_address: Final = attrgetter("address")
+_connected: Final = attrgetter("connected")
+
+UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
+"""Why a call rings nobody that somebody wanted to make."""
+
 
 class Rings(Struct, frozen=True):
     """The reply to a call that rings: its outcome is to be waited for."""
@@ -157,10 +163,6 @@ def _aliases(rung: tuple[DeviceAddress, ...], secret: RoomId) -> tuple[tuple[Dev
     return tuple((device, alias_of(secret, number)) for number, device in enumerate(rung))
 
 
-UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
-"""Why a call rings nobody that somebody wanted to make."""
-
-
 def unreached(
     caller: DeviceAddress, asked: DeviceAddress, room: RoomId, reason: Reason, now: float
 ) -> CallRecord[Over]:
@@ -169,10 +171,6 @@ def unreached(
 
 
 # A device answers
-
-
-_address: Final = attrgetter("address")
-_connected: Final = attrgetter("connected")
 
 
 def late(call: CallRecord, device: DeviceAddress) -> TooLate | NotYours | None:
