@@ -130,7 +130,7 @@ class Cancel(_DeviceEvent, frozen=True):
     """
 
     phone: str
-    generation: int
+    generation: int = 0
     sent_at: float = inf
 
 

@@ -78,9 +78,10 @@ class Retries:
         keys = ((kind, device) for kind in (events.HangUp, events.Cancel, events.Accept, events.Place))
         return tuple(self.kept[key] for key in keys if key in self.kept)
 
-    def forget(self, key: Hashable) -> None:
-        """Try no more what was kept under ``key``, if anything was."""
-        self.kept.pop(key, None)
+    def forget(self, key: Hashable, event: events.Event | None = None) -> None:
+        """Try no more what is kept under ``key``; if an event is given, only that one."""
+        if self.keeps(key, event):
+            del self.kept[key]
 
     def pause(self, seconds: float) -> Deferred[None]:
         """Fires after a while, with ``Unavailable`` if this is stopped before."""

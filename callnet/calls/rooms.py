@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, cast
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
@@ -25,7 +25,7 @@ from callnet.calls.deadlines import Deadlines
 from callnet.calls.decisions import Decisions, InDoubt
 from callnet.calls.extensions import NOBODYS_COMPANY, Extensions
 from callnet.calls.orders import Orders
-from callnet.calls.outage import AGAIN, Retries, RingingAgain, UnknownCalls
+from callnet.calls.outage import AGAIN, End, Retries, RingingAgain, UnknownCalls
 from callnet.calls.outcomes import OfflineAnswers, Told, Waiters
 from callnet.calls.pages import Pages
 from callnet.calls.presence import Presence
@@ -50,11 +50,13 @@ from callnet.soon import Soon
 _ANSWER_TRIES: Final = 10
 """The number of further tries of an answer while the store is away: for 5 s."""
 
+Answer: TypeAlias = events.Accept | events.Refuse
+
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "doing what a device has asked for")
 
 
-def _nobody_asks(reply: object) -> None:
+def _nobody(reply: object) -> None:
     """Do nothing."""
 
 
@@ -262,53 +264,51 @@ class RoomManager:
         self.counts.told_at_once(caller, outcome, self.now())
         told(outcome, None)
 
-    def answer(
-        self,
-        session: DeviceSession,
-        room: RoomId,
-        accepted: bool,
-        by_itself: bool = False,
-        then: Callable[[TooLate | NotYours | None], object] = _nobody_asks,
+    def ask(
+        self, session: DeviceSession, event: Answer | End, then: Callable[[TooLate | NotYours | None], object] = _nobody
     ) -> None:
-        """Accept or refuse a call.
+        """Have done what a device asks for in a call. ``then`` is called with what it is to be told, if anything."""
+        self._turns.run(session.address, self._ask, session, event, then)
 
-        :param by_itself: it accepts without anybody touching it.
-        :param then: called with what the device is to be told, if anything.
-        """
-        event: events.Accept | events.Refuse
-        if accepted:
-            event = events.Accept(room, session.address, by_itself, session.extended)
-        else:
-            event = events.Refuse(room, session.address)
-        self._turns.run(session.address, self._answer, session, event, then)
-
-    def _answer(
-        self, session: DeviceSession, event: events.Accept | events.Refuse, then: Callable[[Any], object]
-    ) -> Waits:
+    def _ask(self, session: DeviceSession, event: Answer | End, then: Callable[[Any], object]) -> Waits:
         if self._devices.get(session.address) is not session:
             then(None)
             return None
-        device = session.address
-        if self._retries.kept and self._retries.keeps((events.Accept, device), events.GaveUp(event.room, device)):
-            self._retries.forget((events.Accept, device))
-        return self._decisions.settle(event, partial(self._answered, event, session.generation, then))
+        if isinstance(event, events.Cancel):
+            event = replace(event, generation=session.generation)
+        elif self._retries.kept and isinstance(event, Answer):
+            self._retries.forget((events.Accept, event.device), events.GaveUp(event.room, event.device))
+        return self._decisions.settle(event, partial(self._asked, event, session.generation, self.now(), then))
 
-    def _answered(
+    def _asked(
         self,
-        event: events.Accept | events.Refuse,
+        event: Answer | End,
         generation: int,
+        asked_at: float,
         then: Callable[[Any], object],
         outcome: Decision | Failure,
     ) -> Waits:
-        if not isinstance(outcome, Failure):
+        if not isinstance(outcome, Failure) and not isinstance(outcome.reply, NoSuchCall):
             then(outcome.reply)
             return None
-        if not outcome.check(Unavailable):
-            _log_unless_unavailable(outcome)
+        if isinstance(event, Answer):
+            return self._not_answered(event, generation, then, cast(Failure, outcome))
+        if isinstance(event, events.Cancel):
+            event = replace(event, sent_at=asked_at)
+        if isinstance(outcome, Failure):
+            self._retries.keep_failed(event, outcome, (type(event), event.device))
+        else:
+            self._unknown.keep(event)
+        then(None)
+        return None
+
+    def _not_answered(self, event: Answer, generation: int, then: Callable[[Any], object], failure: Failure) -> Waits:
+        if not failure.check(Unavailable):
+            _log_unless_unavailable(failure)
             return None
         return Deferred.fromCoroutine(self._answer_late(event, generation)).addCallback(then)
 
-    async def _answer_late(self, event: events.Accept | events.Refuse, generation: int) -> Any:
+    async def _answer_late(self, event: Answer, generation: int) -> Any:
         """Try an answer again for a while, since the store is away."""
         room, device = event.room, event.device
         late = events.LateAnswer(event, generation)
@@ -322,40 +322,6 @@ class RoomManager:
             await self._retries.pause(AGAIN)
         self._retries.keep(events.GaveUp(room, device), (events.Accept, device))
         return TooLate(Reason.CONNECTION_LOST) if isinstance(event, events.Accept) else None
-
-    def hang_up(
-        self, session: DeviceSession, room: RoomId, then: Callable[[NotYours | None], object] = _nobody_asks
-    ) -> None:
-        """End a call that the device is in. ``then`` is called with what the device is to be told, if anything."""
-        self._turns.run(session.address, self._end, session, events.HangUp(room, session.address), then)
-
-    def cancel(self, session: DeviceSession, phone: str) -> None:
-        """End the call that the device placed to ``phone``, if there is one."""
-        self._turns.run(session.address, self._cancel, session, phone)
-
-    def _cancel(self, session: DeviceSession, phone: str) -> Waits:
-        return self._end(session, events.Cancel(session.address, phone, session.generation), _nobody_asks)
-
-    def _end(
-        self, session: DeviceSession, event: events.HangUp | events.Cancel, then: Callable[[Any], object]
-    ) -> Waits:
-        if self._devices.get(session.address) is not session:
-            then(None)
-            return None
-        kept = replace(event, sent_at=self.now()) if isinstance(event, events.Cancel) else event
-        return self._decisions.settle(event, partial(self._ended, kept, then))
-
-    def _ended(
-        self, event: events.HangUp | events.Cancel, then: Callable[[Any], object], outcome: Decision | Failure
-    ) -> None:
-        if isinstance(outcome, Failure):
-            self._retries.keep_failed(event, outcome, (type(event), event.device))
-            then(None)
-        elif isinstance(outcome.reply, NoSuchCall):
-            self._unknown.keep(event)
-            then(None)
-        else:
-            then(outcome.reply)
 
     async def _settle_again(self, event: events.Event) -> None:
         """Settle what was kept until the store was back."""

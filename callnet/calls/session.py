@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls import grammar
+from callnet.calls.events import Accept, Cancel, HangUp, Refuse
 from callnet.calls.grammar import BadFrame, error_frame
 from callnet.calls.messages import (
     Call,
@@ -170,19 +171,21 @@ class Session:
             self._answer(call_failed(target, Reason.RATE_LIMITED), frame.id)
 
     def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:
-        accepted = isinstance(frame, CalledSuccess)
-        if accepted:
-            self._went_on_at = self._rooms.now()
-        by_itself = isinstance(frame, CalledSuccess) and frame.auto_answer
         room = self._room_of(frame.room_id)
-        self._rooms.answer(self, room, accepted, by_itself, partial(self._late_answer, frame))
+        answer: Accept | Refuse
+        if isinstance(frame, CalledSuccess):
+            self._went_on_at = self._rooms.now()
+            answer = Accept(room, self.address, frame.auto_answer, self.extended)
+        else:
+            answer = Refuse(room, self.address)
+        self._rooms.ask(self, answer, partial(self._late_answer, frame))
 
     def _hang_up(self, frame: CallingHangup) -> None:
         if frame.room_id:
             room = self._room_of(frame.room_id)
-            self._rooms.hang_up(self, room, partial(self._hung_up, frame, room))
+            self._rooms.ask(self, HangUp(room, self.address), partial(self._hung_up, frame, room))
         else:
-            self._rooms.cancel(self, frame.notified_phone)
+            self._rooms.ask(self, Cancel(self.address, frame.notified_phone))
 
     # From the room manager
 

@@ -126,6 +126,23 @@ class RecordedPage:
         self.closed += 1
 
 
+def answer(
+    rooms: RoomManager, session: RecordedSession, room: RoomId, accepted: bool, then: Callable[[Any], object] = id
+) -> None:
+    """Let a device accept or refuse a call."""
+    rooms.ask(session, (events.Accept if accepted else events.Refuse)(room, session.address), then)
+
+
+def hang_up(rooms: RoomManager, session: RecordedSession, room: RoomId, then: Callable[[Any], object] = id) -> None:
+    """Let a device hang up."""
+    rooms.ask(session, events.HangUp(room, session.address), then)
+
+
+def cancel(rooms: RoomManager, session: RecordedSession, phone: str) -> None:
+    """Let a device end its call to a phone."""
+    rooms.ask(session, events.Cancel(session.address, phone))
+
+
 class RoomsCase(SynchronousTestCase):
     """Two nodes over one store in memory; most tests use the first only."""
 
@@ -188,10 +205,10 @@ class RoomsCase(SynchronousTestCase):
         self.rooms.call(session, target, lambda came, _: outcome.callback(came))
         return outcome
 
-    def reply(self, ask: Callable[..., None], session: RecordedSession, *asked: object) -> Deferred[Any]:
+    def reply(self, ask: Callable[..., None], *asked: object) -> Deferred[Any]:
         """Answer or hang up, and wait for what the device is to be told."""
         reply: Deferred[Any] = Deferred()
-        ask(session, *asked, then=reply.callback)
+        ask(*asked, then=reply.callback)
         return reply
 
     def room_of(self, session: RecordedSession) -> RoomId:

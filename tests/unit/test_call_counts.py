@@ -12,7 +12,7 @@ from callnet.records import CallRecord
 from tests.support.late_case import AwayCase
 from tests.support.nodes import NodeBus
 from tests.support.plain_preferences import OPEN
-from tests.support.rooms_case import ANN, CAROL, PAD, TV, RoomsCase
+from tests.support.rooms_case import ANN, CAROL, PAD, TV, RoomsCase, answer, cancel, hang_up
 
 
 class CountsTests(RoomsCase):
@@ -59,17 +59,17 @@ class CountsTests(RoomsCase):
     def test_answered(self) -> None:
         """A call counts where it is placed, where it is answered, and where it is ended."""
         self.call(ANN, TV)
-        self.others.answer(self.tv, self.room_of(self.tv), True)
+        answer(self.others, self.tv, self.room_of(self.tv), True)
         self.assertEqual([(1, 0, {}, {}), (0, 1, {}, {})], self.counted())
         self.elsewhere(events.Signalled(self.room_of(self.tv), ANN))
-        self.rooms.hang_up(self.ann, self.room_of(self.tv))
+        hang_up(self.rooms, self.ann, self.room_of(self.tv))
         self.assertEqual([(1, 0, {}, {Reason.HANGUP: 1}), (0, 1, {}, {})], self.counted())
 
     def test_times(self) -> None:
         """How long a call rang counts where it is answered, in the bounds of what people take."""
         self.call(ANN, TV)
         self.wait(7)
-        self.others.answer(self.tv, self.room_of(self.tv), True)
+        answer(self.others, self.tv, self.room_of(self.tv), True)
         here, there = self.rooms.counts.answered_after, self.others.counts.answered_after
         self.assertEqual((0.0, 7.0), (here.sum, there.sum))
         self.assertEqual([0, 0, 0, 1, 1], [number for _, number in there.buckets()][:5])
@@ -79,9 +79,9 @@ class CountsTests(RoomsCase):
         self.call(ANN, TV)
         self.call(CAROL, TV)
         for _ in range(2):
-            self.others.answer(self.tv, self.room_of(self.tv), True)
+            answer(self.others, self.tv, self.room_of(self.tv), True)
         self.elsewhere(events.Signalled(self.room_of(self.tv), ANN))
-        self.rooms.hang_up(self.ann, self.room_of(self.tv))
+        hang_up(self.rooms, self.ann, self.room_of(self.tv))
         self.assertEqual([("here", "ringing"), ("there", "active")], self.noticed)
 
     def test_unfinished(self) -> None:
@@ -92,10 +92,10 @@ class CountsTests(RoomsCase):
 
         self.call(ANN, TV)
         self.assertEqual([{"ringing": 1}, {}], go_on())
-        self.others.answer(self.tv, self.room_of(self.tv), True)
+        answer(self.others, self.tv, self.room_of(self.tv), True)
         self.ann.goes()
         self.assertEqual([{"active": 1}, {}], go_on())
-        self.others.hang_up(self.tv, self.room_of(self.tv))
+        hang_up(self.others, self.tv, self.room_of(self.tv))
         self.assertEqual([{}, {}], go_on())
 
     def test_failed(self) -> None:
@@ -103,7 +103,7 @@ class CountsTests(RoomsCase):
         self.call(ANN, TV)
         self.call(CAROL, TV)
         self.call(CAROL, PAD)
-        self.others.answer(self.tv, self.room_of(self.tv), False)
+        answer(self.others, self.tv, self.room_of(self.tv), False)
         self.assertEqual(
             [
                 (1, 0, {Reason.BUSY: 1, Reason.OFFLINE: 1, Reason.REFUSED: 1}, {}),
@@ -115,7 +115,7 @@ class CountsTests(RoomsCase):
     def test_cancelled(self) -> None:
         """Who ends its own ringing is told of no failure."""
         self.call(ANN, TV)
-        self.rooms.cancel(self.ann, TV.phone)
+        cancel(self.rooms, self.ann, TV.phone)
         self.assertEqual((1, 0, {}, {Reason.CANCELLED: 1}), self.counted()[0])
 
     def test_glare(self) -> None:

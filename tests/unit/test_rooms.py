@@ -16,7 +16,7 @@ from callnet.calls.transitions import NotYours, TooLate
 from callnet.config import CallSettings
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
 from callnet.records import Active, Notice, Over
-from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase
+from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase, answer, cancel, hang_up
 
 
 class OutcomeTests(RoomsCase):
@@ -32,7 +32,7 @@ class OutcomeTests(RoomsCase):
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
         self.assertEqual([], outcomes)
-        self.assertIsNone(self.successResultOf(self.reply(self.rooms.answer, self.newest(TV), room, True)))
+        self.assertIsNone(self.successResultOf(self.reply(answer, self.rooms, self.newest(TV), room, True)))
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([], self.ann.calls)
         self.assert_nothing_waits(self.rooms)
@@ -41,7 +41,7 @@ class OutcomeTests(RoomsCase):
         """Refused."""
         outcomes = self.call(ANN, EVERYWHERE)
         room = self.room_of(self.tv)
-        self.rooms.answer(self.newest(TV), room, False)
+        answer(self.rooms, self.newest(TV), room, False)
         self.assertEqual([Refused(room, EVERYWHERE, Reason.REFUSED)], outcomes)
         self.assert_nothing_waits(self.rooms)
 
@@ -67,7 +67,7 @@ class OutcomeTests(RoomsCase):
         """The caller itself ended the ringing: nobody is to be told, and nobody waits any more."""
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
-        self.assertIsNone(self.successResultOf(self.reply(self.rooms.hang_up, self.newest(ANN), room)))
+        self.assertIsNone(self.successResultOf(self.reply(hang_up, self.rooms, self.newest(ANN), room)))
         self.assertEqual([Withdrawn()], outcomes)
         self.assertEqual((room, Reason.CANCELLED), self.tv.rooms[-1])
         self.assert_nothing_waits(self.rooms)
@@ -75,7 +75,7 @@ class OutcomeTests(RoomsCase):
     def test_cancels(self) -> None:
         """The same without knowing the room."""
         outcomes = self.call(ANN, TV)
-        self.rooms.cancel(self.newest(ANN), TV.phone)
+        cancel(self.rooms, self.newest(ANN), TV.phone)
         self.assertEqual([Withdrawn()], outcomes)
         self.assert_nothing_waits(self.rooms)
 
@@ -83,8 +83,8 @@ class OutcomeTests(RoomsCase):
         """A caller that cancels too late hears of the acceptance first, then of the end."""
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
-        self.rooms.answer(self.newest(TV), room, True)
-        self.rooms.cancel(self.newest(ANN), TV.phone)
+        answer(self.rooms, self.newest(TV), room, True)
+        cancel(self.rooms, self.newest(ANN), TV.phone)
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
 
@@ -93,7 +93,7 @@ class OutcomeTests(RoomsCase):
         first = self.call(ANN, TV)
         second = self.call(ANN, CAROL)
         self.assertEqual(([Withdrawn()], []), (first, second))
-        self.rooms.answer(self.newest(CAROL), self.room_of(self.carol), False)
+        answer(self.rooms, self.newest(CAROL), self.room_of(self.carol), False)
         self.assertEqual([Refused(self.room_of(self.carol), CAROL, Reason.REFUSED)], second)
         self.assert_nothing_waits(self.rooms)
 
@@ -111,7 +111,7 @@ class OutcomeTests(RoomsCase):
         self.assertEqual([Withdrawn()], self.call(ANN, TV))
         self.assertEqual([], first)
         room = self.room_of(self.tv)
-        self.rooms.answer(self.newest(TV), room, True)
+        answer(self.rooms, self.newest(TV), room, True)
         self.assertEqual([Accepted(room, TV)], first)
 
     def test_glare(self) -> None:
@@ -127,12 +127,14 @@ class OutcomeTests(RoomsCase):
         self.call(ANN, TV)
         room = self.room_of(self.tv)
         carol = self.newest(CAROL)
-        self.assertEqual(NotYours(), self.successResultOf(self.reply(self.rooms.answer, carol, room, True)))
-        self.assertEqual(NotYours(), self.successResultOf(self.reply(self.rooms.hang_up, carol, room)))
-        self.rooms.hang_up(self.newest(ANN), room)
+        self.assertEqual(NotYours(), self.successResultOf(self.reply(answer, self.rooms, carol, room, True)))
+        self.assertEqual(NotYours(), self.successResultOf(self.reply(hang_up, self.rooms, carol, room)))
+        hang_up(self.rooms, self.newest(ANN), room)
         tv = self.newest(TV)
-        self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(self.reply(self.rooms.answer, tv, room, True)))
-        self.assertIsNone(self.successResultOf(self.reply(self.rooms.hang_up, tv, room)))
+        self.assertEqual(
+            TooLate(Reason.CANCELLED), self.successResultOf(self.reply(answer, self.rooms, tv, room, True))
+        )
+        self.assertIsNone(self.successResultOf(self.reply(hang_up, self.rooms, tv, room)))
 
     def test_shutting_down(self) -> None:
         """A node that stops answers every further call with `shutting_down`; those that ring go on."""
@@ -140,7 +142,7 @@ class OutcomeTests(RoomsCase):
         self.rooms.refuse_calls()
         self.assertEqual([Failed(ANN, Reason.SHUTTING_DOWN)], self.call(CAROL, ANN))
         room = self.room_of(self.tv)
-        self.rooms.answer(self.newest(TV), room, True)
+        answer(self.rooms, self.newest(TV), room, True)
         self.assertEqual([Accepted(room, TV)], first)
 
 
@@ -156,7 +158,7 @@ class ConnectionTests(RoomsCase):
         self.assertEqual([Withdrawn()], first)
         self.assert_nothing_waits(self.rooms)
         back = self.connect(ANN)
-        self.rooms.answer(self.newest(TV), room, True)
+        answer(self.rooms, self.newest(TV), room, True)
         self.assertEqual([Accepted(room, TV)], back.outcomes)
         self.assertEqual([], back.calls)
         self.assert_nothing_waits(self.rooms)
@@ -168,7 +170,7 @@ class ConnectionTests(RoomsCase):
         first = self.call(ANN, TV)
         new = self.connect(ANN)
         self.assertEqual([Withdrawn()], first)
-        self.rooms.answer(self.newest(TV), self.room_of(tv), False)
+        answer(self.rooms, self.newest(TV), self.room_of(tv), False)
         self.assertEqual([Refused(self.room_of(tv), TV, Reason.REFUSED)], new.outcomes)
 
     def test_answered_while_away(self) -> None:
@@ -178,7 +180,7 @@ class ConnectionTests(RoomsCase):
         room = self.room_of(tv)
         ann.goes()
         self.wait(1)
-        self.rooms.answer(self.newest(TV), room, True)
+        answer(self.rooms, self.newest(TV), room, True)
         back = self.connect(ANN)
         self.assertEqual([(room, "active")], back.rooms)
 
@@ -192,7 +194,7 @@ class ConnectionTests(RoomsCase):
         self.assertEqual(([], 1), (old.calls, len(new.calls)))
         old.goes()
         self.wait(31)
-        self.rooms.answer(self.newest(TV), self.room_of(new), True)
+        answer(self.rooms, self.newest(TV), self.room_of(new), True)
         self.assertEqual([Accepted(self.room_of(new), TV)], outcomes)
 
     def test_goes_twice(self) -> None:
@@ -208,7 +210,7 @@ class ConnectionTests(RoomsCase):
         ann, tv = self.connect(ANN), self.connect(TV)
         self.call(ANN, TV)
         room = self.room_of(tv)
-        self.rooms.answer(self.newest(TV), room, True)
+        answer(self.rooms, self.newest(TV), room, True)
         tv.goes()
         self.wait(29.75)
         self.assertEqual([], ann.calls)
@@ -219,7 +221,7 @@ class ConnectionTests(RoomsCase):
         """When everyone is gone for long enough, nothing remains."""
         sessions = [self.connect(address) for address in (ANN, TV, PAD, CAROL)]
         self.call(ANN, EVERYWHERE)
-        self.rooms.answer(self.newest(TV), self.room_of(sessions[1]), True)
+        answer(self.rooms, self.newest(TV), self.room_of(sessions[1]), True)
         self.call(CAROL, PAD)
         for session in sessions:
             session.goes()
@@ -242,9 +244,9 @@ class TwoNodesTests(RoomsCase):
         """An answer from any node fires the waiter."""
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
-        self.others.answer(self.newest(TV), room, True)
+        answer(self.others, self.newest(TV), room, True)
         self.assertEqual([Accepted(room, TV)], outcomes)
-        self.others.hang_up(self.newest(TV), room)
+        hang_up(self.others, self.newest(TV), room)
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
 
     def test_hint_was_lost(self) -> None:
@@ -255,7 +257,7 @@ class TwoNodesTests(RoomsCase):
         self.cluster.send("here", Notice(ANN, ended))
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
-        self.others.hang_up(self.newest(TV), room)
+        hang_up(self.others, self.newest(TV), room)
 
     def test_log(self) -> None:
         """A call that ends by itself is logged by a name that its room makes, the same on every node."""
@@ -287,7 +289,7 @@ class ManyDeadlinesTests(RoomsCase):
         ]
         for caller, callee in pairs:
             self.place(caller, callee.address)
-            self.rooms.answer(callee, self.room_of(callee), True)
+            answer(self.rooms, callee, self.room_of(callee), True)
             caller.goes()
         ended: list[int] = []
         later = self.clock.callLater
@@ -317,7 +319,7 @@ class ShortTimesTests(RoomsCase):
         self.assertEqual([Failed(TV, Reason.NO_ANSWER)], outcomes)
         waiting: Deferred[Outcome] = self.place(self.newest(ANN), TV)
         room = self.room_of(tv)
-        self.rooms.answer(self.newest(TV), room, True)
+        answer(self.rooms, self.newest(TV), room, True)
         self.successResultOf(waiting)
         tv.goes()
         self.wait(1.25)

@@ -9,7 +9,7 @@ from callnet.errors import Unavailable
 from callnet.model import Accepted, Reason, Refused, RoomId
 from callnet.records import Active, Ringing
 from tests.support.late_case import AwayCase
-from tests.support.rooms_case import ANN, CAROL, TV, RecordedSession
+from tests.support.rooms_case import ANN, CAROL, TV, RecordedSession, answer, cancel, hang_up
 
 
 class SaidTests(AwayCase):
@@ -18,7 +18,7 @@ class SaidTests(AwayCase):
     def active(self) -> RoomId:
         """Ann's call, which the television has just accepted."""
         _, room = self.ringing()
-        self.reply(self.rooms.answer, self.tv, room, True)
+        self.reply(answer, self.rooms, self.tv, room, True)
         self.pass_turns()
         return room
 
@@ -37,7 +37,7 @@ class SaidTests(AwayCase):
             for left, other in ((ANN, TV), (TV, ANN)):
                 room = self.active()
                 end()
-                self.reply(self.rooms.hang_up, self.newest(left), room)
+                self.reply(hang_up, self.rooms, self.newest(left), room)
                 self.assert_rings(self.newest(left), self.newest(other), room, Reason.HANGUP)
                 self.tearDown()
                 self.setUp()
@@ -50,7 +50,7 @@ class SaidTests(AwayCase):
             raise Unavailable
 
         self.late.before_commit.extend([lose, lose])
-        self.reply(self.rooms.answer, self.tv, room, False)
+        self.reply(answer, self.rooms, self.tv, room, False)
         self.wait(0.25)
         outcomes = self.call(TV, ANN)
         self.wait(1)
@@ -70,7 +70,7 @@ class SaidTests(AwayCase):
         """Who cancelled and calls the same again rings anew."""
         _, room = self.ringing()
         self.lose_command()
-        self.rooms.cancel(self.ann, TV.phone)
+        cancel(self.rooms, self.ann, TV.phone)
         self.pass_turns()
         self.assert_rings(self.ann, self.tv, room, Reason.CANCELLED)
 
@@ -119,7 +119,7 @@ class CallTests(AwayCase):
         self.lose_answer()
         self.assert_fails(self.place(self.newest(ANN), TV))
         room = self.room_of(tv)
-        self.others.answer(tv, room, True)
+        answer(self.others, tv, room, True)
         self.assertEqual([], ann.calls)
         self.wait(0.75)
         self.assertEqual((room, Reason.CONNECTION_LOST), tv.rooms[-1])
@@ -135,7 +135,7 @@ class CallTests(AwayCase):
         outcomes = self.call(ANN, CAROL)
         self.wait(1)
         self.assertEqual(Reason.CANCELLED, tv.rooms[-1][1])
-        self.rooms.answer(carol, self.room_of(carol), True)
+        answer(self.rooms, carol, self.room_of(carol), True)
         self.pass_turns()
         self.assertEqual([Accepted(self.room_of(carol), CAROL)], outcomes)
 
@@ -147,7 +147,7 @@ class CallTests(AwayCase):
         outcome = self.place(self.newest(ANN), TV)
         for _ in range(3):
             self.turn()
-        self.others.answer(tv, self.room_of(tv), True)
+        answer(self.others, tv, self.room_of(tv), True)
         self.pass_turns()
         self.assertEqual(Accepted(self.room_of(tv), TV), self.successResultOf(outcome))
         self.wait(1)
@@ -173,8 +173,8 @@ class AnswerTests(AwayCase):
         for lose in (self.lose_command, self.lose_answer):
             outcomes, room = self.ringing()
             lose()
-            answered = self.reply(self.rooms.answer, self.tv, room, True)
-            hung_up = self.reply(self.rooms.hang_up, self.tv, room)
+            answered = self.reply(answer, self.rooms, self.tv, room, True)
+            hung_up = self.reply(hang_up, self.rooms, self.tv, room)
             self.pass_turns()
             self.wait(0.25)
             self.assertNoResult(hung_up)
@@ -190,7 +190,7 @@ class AnswerTests(AwayCase):
         """Then the device is told that the call is lost, and takes no part in it any more when the store is back."""
         outcomes, room = self.ringing()
         self.goes_away()
-        answered = self.reply(self.rooms.answer, self.tv, room, True)
+        answered = self.reply(answer, self.rooms, self.tv, room, True)
         self.wait(5.25)
         self.assertNoResult(answered)
         self.wait(0.5)
@@ -204,7 +204,7 @@ class AnswerTests(AwayCase):
         """Who asks for something else meanwhile does not wait so long for that: it leaves the call that it answered."""
         outcomes, room = self.ringing()
         self.goes_away()
-        answered = self.reply(self.rooms.answer, self.tv, room, True)
+        answered = self.reply(answer, self.rooms, self.tv, room, True)
         called = self.place(self.tv, CAROL)
         self.wait(0.75)
         self.assertEqual(TooLate(Reason.CONNECTION_LOST), self.successResultOf(answered))
@@ -216,7 +216,7 @@ class AnswerTests(AwayCase):
         """Who refused need not be told."""
         outcomes, room = self.ringing()
         self.goes_away()
-        answered = self.reply(self.rooms.answer, self.tv, room, False)
+        answered = self.reply(answer, self.rooms, self.tv, room, False)
         self.wait(6)
         self.assertIsNone(self.successResultOf(answered))
         self.is_back()
@@ -226,10 +226,10 @@ class AnswerTests(AwayCase):
         """A device that answers once more does take part."""
         outcomes, room = self.ringing()
         self.goes_away()
-        self.rooms.answer(self.tv, room, True)
+        answer(self.rooms, self.tv, room, True)
         self.wait(5.75)
         self.late.is_away = False
-        self.rooms.answer(self.tv, room, True)
+        answer(self.rooms, self.tv, room, True)
         self.wait(1)
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertIsInstance(self.tables.calls[room].state, Active)
@@ -244,7 +244,7 @@ class AnswerTests(AwayCase):
             self.tables.put_call(replace(call, version=call.version + 1))
 
         self.late.before_commit.extend([touch] * 30)
-        self.rooms.answer(self.tv, room, True)
+        answer(self.rooms, self.tv, room, True)
         self.pass_turns()
         self.assertEqual([], outcomes)
         self.wait(0.75)
@@ -254,10 +254,10 @@ class AnswerTests(AwayCase):
         """A node that stops waits no longer."""
         _, room = self.ringing()
         self.goes_away()
-        answered = self.reply(self.rooms.answer, self.tv, room, True)
+        answered = self.reply(answer, self.rooms, self.tv, room, True)
         self.wait(1)
         self.rooms.stop()
-        again = self.reply(self.rooms.answer, self.tv, room, True)
+        again = self.reply(answer, self.rooms, self.tv, room, True)
         self.pass_turns()
         for reply in (answered, again):
             self.assertNoResult(reply)

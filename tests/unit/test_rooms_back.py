@@ -11,7 +11,7 @@ from callnet.calls.seats import NoSeat, Seated
 from callnet.model import Failed, Reason, RoomId, Withdrawn
 from tests.support.late_case import NEWEST, AwayCase
 from tests.support.later import later
-from tests.support.rooms_case import ANN, CAROL, PAD, TV, RecordedPage, RecordedSession
+from tests.support.rooms_case import ANN, CAROL, PAD, TV, RecordedPage, RecordedSession, answer, cancel, hang_up
 
 
 class EndingTests(AwayCase):
@@ -21,7 +21,7 @@ class EndingTests(AwayCase):
         """A hang-up."""
         outcomes, room = self.ringing()
         self.goes_away()
-        self.assertIsNone(self.result_of(self.reply(self.rooms.hang_up, self.ann, room)))
+        self.assertIsNone(self.result_of(self.reply(hang_up, self.rooms, self.ann, room)))
         self.wait(3)
         self.assertEqual([], outcomes)
         self.is_back()
@@ -33,7 +33,7 @@ class EndingTests(AwayCase):
         """A cancelled call."""
         outcomes, room = self.ringing()
         self.goes_away()
-        self.rooms.cancel(self.ann, TV.phone)
+        cancel(self.rooms, self.ann, TV.phone)
         self.pass_turns()
         self.is_back()
         self.assertEqual([Withdrawn()], outcomes)
@@ -42,16 +42,16 @@ class EndingTests(AwayCase):
     def test_call_after_a_cancel(self) -> None:
         """It cancels no call that was placed after it."""
         outcomes, room = self.ringing()
-        self.rooms.answer(self.tv, room, True)
+        answer(self.rooms, self.tv, room, True)
         self.pass_turns()
         self.goes_away()
-        self.rooms.cancel(self.ann, TV.phone)
+        cancel(self.rooms, self.ann, TV.phone)
         self.pass_turns()
         self.late.is_away = False
         self.wait(2)
         self.call(ANN, TV)
         self.goes_away()
-        self.rooms.cancel(self.ann, TV.phone)
+        cancel(self.rooms, self.ann, TV.phone)
         self.pass_turns()
         self.late.is_away = False
         outcomes = self.call(ANN, CAROL)
@@ -66,8 +66,8 @@ class EndingTests(AwayCase):
         _, room = self.ringing()
         self.goes_away()
         for number in range(100):
-            self.rooms.hang_up(self.ann, RoomId(f"{number:032x}"))
-            self.rooms.hang_up(self.ann, room)
+            hang_up(self.rooms, self.ann, RoomId(f"{number:032x}"))
+            hang_up(self.rooms, self.ann, room)
         self.pass_turns()
         self.assertEqual(1, len(self.rooms._retries.kept))
         self.is_back()
@@ -76,7 +76,7 @@ class EndingTests(AwayCase):
     def test_device_goes(self) -> None:
         """A device that goes away is gone since then."""
         _, room = self.ringing()
-        self.rooms.answer(self.tv, room, True)
+        answer(self.rooms, self.tv, room, True)
         self.pass_turns()
         self.goes_away()
         self.wait(2)

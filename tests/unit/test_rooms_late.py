@@ -11,7 +11,7 @@ from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refu
 from callnet.records import Active, CallRecord, Over
 from tests.support.late_case import NEWEST, LateCase
 from tests.support.later import later
-from tests.support.rooms_case import ANN, CAROL, TV, RecordedPage, RecordedSession
+from tests.support.rooms_case import ANN, CAROL, TV, RecordedPage, RecordedSession, answer, cancel, hang_up
 
 
 class OrderTests(LateCase):
@@ -22,7 +22,7 @@ class OrderTests(LateCase):
         self.connect(ANN)
         tv = self.connect(TV)
         outcome = self.place(self.newest(ANN), TV)
-        self.rooms.cancel(self.newest(ANN), TV.phone)
+        cancel(self.rooms, self.newest(ANN), TV.phone)
         self.pass_turns()
         self.assertEqual(Withdrawn(), self.successResultOf(outcome))
         room = self.room_of(tv)
@@ -34,7 +34,7 @@ class OrderTests(LateCase):
         self.connect(ANN)
         tv = self.connect(TV)
         outcome = self.place(self.newest(ANN), TV)
-        self.rooms.cancel(self.newest(ANN), TV.phone)
+        cancel(self.rooms, self.newest(ANN), TV.phone)
         self.clock.advance(0.25)
         self.pass_turns()
         self.assertEqual(Withdrawn(), self.successResultOf(outcome))
@@ -45,7 +45,7 @@ class OrderTests(LateCase):
         tv = self.connect(TV)
         ann = RecordedSession(self.rooms, ANN)
         outcome = self.place(ann, TV)
-        self.rooms.cancel(ann, TV.phone)
+        cancel(self.rooms, ann, TV.phone)
         self.pass_turns()
         self.assertEqual(Withdrawn(), self.successResultOf(outcome))
         self.assertEqual(Reason.CANCELLED, tv.rooms[-1][1])
@@ -64,8 +64,8 @@ class OrderTests(LateCase):
     def test_answer_and_hang_up(self) -> None:
         """An answer and a hang-up right after it come to an answered call that is over."""
         outcomes, room = self.ringing()
-        self.rooms.answer(self.newest(TV), room, True)
-        self.rooms.hang_up(self.newest(TV), room)
+        answer(self.rooms, self.newest(TV), room, True)
+        hang_up(self.rooms, self.newest(TV), room)
         self.pass_turns()
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
@@ -122,7 +122,7 @@ class RaceTests(LateCase):
         """The caller cancels: the answer is decided anew and comes too late."""
         _, room = self.ringing()
         self.meanwhile(lambda: self.elsewhere(events.Cancel(ANN, TV.phone, NEWEST)))
-        answered = self.reply(self.rooms.answer, self.newest(TV), room, True)
+        answered = self.reply(answer, self.rooms, self.newest(TV), room, True)
         self.pass_turns()
         self.assertEqual(TooLate(Reason.CANCELLED), self.successResultOf(answered))
         self.assertIsInstance(self.tables.calls[room].state, Over)
@@ -173,7 +173,7 @@ class RaceTests(LateCase):
     def test_back_just_in_time(self) -> None:
         """A device that is back just when its grace is over keeps its call."""
         _, room = self.ringing()
-        self.rooms.answer(self.newest(TV), room, True)
+        answer(self.rooms, self.newest(TV), room, True)
         self.ann.goes()
         self.wait(29.5)
         self.meanwhile(lambda: self.connect(ANN, self.others))

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from callnet.model import Accepted, DeviceAddress, Reason, Withdrawn
 from callnet.records import Displaced
-from tests.support.rooms_case import ANN, TV, RoomsCase
+from tests.support.rooms_case import ANN, TV, RoomsCase, answer, hang_up
 
 
 class MovingTests(RoomsCase):
@@ -28,7 +28,7 @@ class MovingTests(RoomsCase):
         self.assertEqual((1, 0), (self.ann.closed, moved.closed))
         self.ann.goes()
         self.assertEqual([Withdrawn()], first)
-        self.others.answer(self.newest(TV), self.room_of(self.tv), True)
+        answer(self.others, self.newest(TV), self.room_of(self.tv), True)
         self.assertEqual([Accepted(self.room_of(self.tv), TV)], moved.outcomes)
         self.wait(31)
         self.assertEqual([], self.tv.calls[1:])
@@ -49,13 +49,13 @@ class MovingTests(RoomsCase):
         """
         self.call(ANN, TV)
         room = self.room_of(self.tv)
-        self.others.answer(self.tv, room, True)
+        answer(self.others, self.tv, room, True)
         moved = self.connect(ANN, self.others)
-        self.rooms.hang_up(self.ann, room)
+        hang_up(self.rooms, self.ann, room)
         self.clock.advance(0)
         self.assertEqual([Reason.HANGUP] * 2, [self.tv.rooms[-1][1], self.reason_of(room)])
         self.assertEqual((1, 0), (self.ann.closed, moved.closed))
-        self.rooms.hang_up(self.ann, room)
+        hang_up(self.rooms, self.ann, room)
 
     def test_many(self) -> None:
         """Of thousands who have gone not all connections are closed at once, and all in the end."""

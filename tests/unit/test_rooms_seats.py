@@ -6,7 +6,7 @@ from callnet.calls.seats import NoSeat, RoomOver, Seated
 from callnet.model import Reason, RoomId
 from callnet.records import Relay
 from tests.support.later import later
-from tests.support.rooms_case import ANN, TV, RecordedPage, RoomsCase
+from tests.support.rooms_case import ANN, TV, RecordedPage, RoomsCase, answer
 
 
 class SeatsTests(RoomsCase):
@@ -63,7 +63,7 @@ class SeatsTests(RoomsCase):
         ann, tv = self.connect(ANN), self.connect(TV)
         self.call(ANN, TV)
         room = self.room_of(tv)
-        self.rooms.answer(self.newest(TV), room, True)
+        answer(self.rooms, self.newest(TV), room, True)
         red = self.take(room, "red")
         self.rooms.page_hung_up(room, "red")
         self.assertEqual([], ann.rooms)

@@ -7,7 +7,18 @@ from callnet.records import Ringing
 from tests.support.late_case import AwayCase
 from tests.support.nodes import NodeStore
 from tests.support.phones import Connection
-from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedSession, RoomsCase
+from tests.support.rooms_case import (
+    ANN,
+    CAROL,
+    EVERYWHERE,
+    PAD,
+    TV,
+    RecordedSession,
+    RoomsCase,
+    answer,
+    cancel,
+    hang_up,
+)
 
 
 class UnreachedTests(RoomsCase):
@@ -44,7 +55,7 @@ class UnreachedTests(RoomsCase):
         self.wait(0.25)
         self.assertEqual([[2], [2]], [[call.version for call in device.calls] for device in (self.tv, self.pad)])
         self.wait(5)
-        self.others.answer(self.tv, self.room_of(self.tv), True)
+        answer(self.others, self.tv, self.room_of(self.tv), True)
         self.assertEqual([Accepted(self.tv.calls[-1].room_for(TV), TV)], outcomes)
         self.assert_nothing_waits(self.rooms)
 
@@ -60,7 +71,7 @@ class UnreachedTests(RoomsCase):
         """A call that is over does not ring again."""
         outcomes = self.call(ANN, TV)
         self.wait(1)
-        self.rooms.cancel(self.ann, TV.phone)
+        cancel(self.rooms, self.ann, TV.phone)
         self.listens_again()
         self.wait(5)
         self.assertEqual([Withdrawn()], outcomes)
@@ -130,13 +141,13 @@ class NewestConnectionTests(RoomsCase):
         self.assertEqual([], tv.calls)
         outcomes = self.call(ANN, TV)
         room = self.room_of(tv)
-        self.rooms.cancel(old, TV.phone)
-        self.rooms.hang_up(old, room)
+        cancel(self.rooms, old, TV.phone)
+        hang_up(self.rooms, old, room)
         self.assertEqual([], outcomes)
         self.place(tv, CAROL)
         self.place(tv, ANN)
         ring = self.room_of(new)
-        self.rooms.answer(old, ring, True)
+        answer(self.rooms, old, ring, True)
         self.assertIsInstance(self.tables.calls[ring].state, Ringing)
 
     def test_on_another_node(self) -> None:
