@@ -217,7 +217,7 @@ class CallRecord(Struct, Generic[S], frozen=True):
     @property
     def answer(self) -> Active | None:
         """Its state since it was answered, if it was; of a call that is over, that before the end."""
-        state = self.state
+        state: CallState = self.state
         if isinstance(state, Over):
             state = state.was
         return state if isinstance(state, Active) else None

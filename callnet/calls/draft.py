@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -24,10 +24,11 @@ from callnet.records import (
     Policy,
     Records,
     Ringing,
-    S,
     SeatNotice,
     SeatsRecord,
 )
+
+T = TypeVar("T", bound=CallState)
 
 
 def everyone(call: CallRecord) -> tuple[DeviceAddress, ...]:
@@ -184,13 +185,13 @@ class Draft:
             version = device.version if device.address in self._devices else device.version + 1
             self._devices[device.address] = replace(device, version=version, room=room, previous=device.room)
 
-    def put_call(self, call: CallRecord, state: S, **head: Any) -> CallRecord[S]:
+    def put_call(self, call: CallRecord, state: T, **head: Any) -> CallRecord[T]:
         """Change a call's record, and with its state the time at which it must be looked at again."""
         room = call.room
         seats = self.seats(room) if self.records.seats else None
         version = call.version if room in self._calls else call.version + 1
         due = call_due(state, call.placed_at, seats, self.settings)
-        record = replace(call, version=version, state=state, due=due, **head)
+        record: CallRecord[Any] = replace(call, version=version, state=state, due=due, **head)
         self._calls[room] = record
         return record
 

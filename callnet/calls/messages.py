@@ -5,7 +5,7 @@ How they are read: :mod:`callnet.calls.grammar`.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -56,8 +56,10 @@ class Frame(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True)
 class SeedRequest(Frame, frozen=True):
     """What base clients send."""
 
-    id: ClassVar[str] = ""
-    """By which its answer is known again: it has none."""
+    @property
+    def id(self) -> str:
+        """By which its answer is known again: it has none."""
+        return ""
 
 
 class Call(SeedRequest, frozen=True, tag="call"):

@@ -8,7 +8,7 @@ record into the draft and names who is to look at it: what these are told, in wh
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -368,7 +368,7 @@ def active_meeting_over(draft: Draft, call: CallRecord[Active], event: events.Me
     draft.tell(draft.end(call, event.reason), *call.parties)
 
 
-def goes_on(draft: Draft, call: CallRecord, device: DeviceAddress) -> None:
+def goes_on(draft: Draft, call: CallRecord[Any], device: DeviceAddress) -> None:
     """Let a party leave its call since it goes on to another one."""
     state = call.state
     if isinstance(state, Active):

@@ -226,7 +226,8 @@ def encode_message(message: BusMessage) -> bytes:
     if isinstance(message, Notice):
         return encode(_FlatNotice(message.to, _flat(message.call)))
     if isinstance(message, SeatNotice):
-        return encode(_FlatSeatNotice(message.key, message.seats, message.call and _flat(message.call)))
+        call = None if message.call is None else _flat(message.call)
+        return encode(_FlatSeatNotice(message.key, message.seats, call))
     return encode(message)
 
 
@@ -239,7 +240,7 @@ def _message(flat: _FlatNotice | _FlatSeatNotice | Relay | DeviceRelay | Displac
     if isinstance(flat, _FlatNotice):
         return Notice(flat.to, _by_state(flat.call))
     if isinstance(flat, _FlatSeatNotice):
-        return SeatNotice(flat.key, flat.seats, flat.call and _by_state(flat.call))
+        return SeatNotice(flat.key, flat.seats, None if flat.call is None else _by_state(flat.call))
     return flat
 
 

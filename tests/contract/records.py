@@ -75,11 +75,11 @@ class Samples:
 
     def over(self, number: int = 1, version: int = 2, due: float | None = 220.5) -> CallRecord:
         """A call with nothing left unsaid."""
-        was = Active(TV, self.at(10.125), by_calling=True, by_itself=True, signalled=True)
+        was = Active(TV, self.start + 10.125, by_calling=True, by_itself=True, signalled=True)
         return CallRecord(
             room=room_number(number),
             version=version,
-            state=Over(was, Reason.TOO_LONG, self.at(100.5)),
+            state=Over(was, Reason.TOO_LONG, self.start + 100.5),
             caller=ANN,
             asked=TV,
             rung=(TV,),

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from callnet.errors import Unavailable
 from callnet.interfaces import Asked, Commit, IBus, ICallStore
 from callnet.model import RoomId
-from callnet.records import CallRecord, Changes, DeviceRecord, Records, SeatsRecord
+from callnet.records import CallRecord, Changes, DeviceRecord, Over, Records, SeatsRecord
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class LateCallStore:
 
         return self._late(lambda: Deferred.fromCoroutine(commit()))
 
-    def failed(self, call: CallRecord) -> None:
+    def failed(self, call: CallRecord[Over]) -> None:
         """See :meth:`callnet.interfaces.ICallStore.failed`."""
         self._store.failed(call)
 

@@ -9,12 +9,12 @@ from callnet.calls.transitions import unreached
 from callnet.cluster.dates import Dates, dated
 from callnet.cluster.memory import MemoryCallStore
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import CallRecord
+from callnet.records import CallRecord, Over
 
 ANN, TV = DeviceAddress("13651884967", "phone"), DeviceAddress("13800138000", "tv")
 
 
-def call(placed_at: float) -> CallRecord:
+def call(placed_at: float) -> CallRecord[Over]:
     """A call that came to nothing."""
     return unreached(ANN, TV, RoomId("0" * 32), Reason.OFFLINE, placed_at)
 

@@ -61,7 +61,7 @@ class IntroductionTests(QuietTestCase):
 
     def policy(self) -> Policy:
         """Who may call the television, as it is written."""
-        found = self.world.store.view((TV.phone,), ()).device(TV)
+        found = self.world.store.known().device(TV)
         assert found is not None
         return found.policy
 
@@ -77,7 +77,7 @@ class IntroductionTests(QuietTestCase):
 
     def room(self) -> str:
         """The room of the only call."""
-        (room,) = self.world.store.view((ANN.phone,), ()).calls
+        (room,) = self.world.store.known().calls
         return str(room)
 
     def test_policy_that_has_changed(self) -> None:

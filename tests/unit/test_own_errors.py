@@ -11,9 +11,9 @@ from zope.interface import implementer
 from callnet.calls.rooms import RoomManager
 from callnet.config import SignalingSettings
 from callnet.errors import Unavailable
-from callnet.interfaces import Commit, ICallStore
+from callnet.interfaces import Asked, Commit, ICallStore
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, Changes, DeviceRecord, Records, SeatsRecord
+from callnet.records import CallRecord, Changes, DeviceRecord, Over, Records, SeatsRecord
 from callnet.signaling.factory import SignalingFactory
 from callnet.web.room import RoomSocketFactory
 from callnet.websocket import Opening, ServerSocket, ServerSocketFactory
@@ -39,11 +39,9 @@ class FailingStore:
         self.now = store.now
         self.date_of = store.date_of
 
-    def view(
-        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Records | None:
+    def view(self, asked: Asked, again: bool = False) -> Records | None:
         """See :meth:`callnet.interfaces.ICallStore.view`."""
-        return None if self.error else self._store.view(phones, rooms, fresh, guess)
+        return None if self.error else self._store.view(asked, again)
 
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
@@ -63,7 +61,7 @@ class FailingStore:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         return fail(self.error("away")) if self.error else self._store.commit(changes)
 
-    def failed(self, call: CallRecord) -> None:
+    def failed(self, call: CallRecord[Over]) -> None:
         """See :meth:`callnet.interfaces.ICallStore.failed`."""
         self._store.failed(call)
 

@@ -142,7 +142,7 @@ class UnheardTests(RoomsCase):
 
     def test_outcome(self) -> None:
         """So it is with the outcome of a call, for its caller."""
-        outcomes = {
+        outcomes: dict[str, CallState] = {
             "call_refuse": Over(Ringing(()), Reason.REFUSED, 1.0, TV),
             "call_success": Active(TV, 1.0),
         }
