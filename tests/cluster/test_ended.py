@@ -109,8 +109,8 @@ class EndedTests(SimulatedCase):
         """What this node alone knows of comes first."""
         room = await self.ended_call()
         rooms = [RoomId(f"{number:032x}") for number in range(3)]
-        unreached = [unreached(ANN, TV, one, Reason.OFFLINE, 1.0) for one in rooms]
-        for call in unreached:
+        calls = [unreached(ANN, TV, one, Reason.OFFLINE, 1.0) for one in rooms]
+        for call in calls:
             self.here.store.failed(call)
         self.assertEqual(rooms[:2], await self.taken(self.here, 2))
         self.assertEqual([*rooms, room], await self.taken(self.here, 4))

@@ -7,7 +7,7 @@ import time
 from msgspec.structs import replace
 
 from callnet.cluster import announcer
-from callnet.cluster.codec import encode
+from callnet.cluster.codec import encode_message
 from callnet.model import RoomId
 from callnet.operations.ice_servers import IceServers
 from callnet.operations.turn_secret import TurnSecret
@@ -88,7 +88,7 @@ class PagesElsewhereTests(SimulatedCase):
         self.world.restart_redis()
         self.tv.hangs_up(room)
         over = next(iter((await self.result_of(self.there.store.read((), [RoomId(room)]))).calls.values()))
-        self.here.bus.received(encode([Notice(ANN, over)]))
+        self.here.bus.received(b"\x91" + encode_message(Notice(ANN, over)))  # a list of one, in msgpack
         self.assertEqual(["waiting", "ended"], page.states)
         self.assertIn("calling_be_hangup:hangup", self.ann.told)
 
