@@ -214,6 +214,11 @@ class CallRecord(Struct, Generic[S], frozen=True):
         """
         return self.state.stage, self.version
 
+    def is_later_than(self, other: CallRecord) -> bool:
+        """Tell whether this is the later one of two records of one call."""
+        mine, others = self.state.stage, other.state.stage
+        return mine > others or (mine == others and self.version > other.version)
+
     @property
     def answer(self) -> Active | None:
         """Its state since it was answered, if it was; of a call that is over, that before the end."""

@@ -101,7 +101,8 @@ class Fleet:
         while True:
             await asyncio.sleep(JUDGED_EVERY)
             now = time.monotonic()
-            self.tally.judge(now - SETTLED, now, self._say)
+            for _ in self.tally.judge(now - SETTLED, now, self._say):
+                await asyncio.sleep(0)
             gc.freeze()  # what is in the books stays there: a look for garbage among it would make everyone late
 
     async def prove_free(self) -> None:
@@ -152,7 +153,8 @@ class Fleet:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await asyncio.gather(*(phone.leave() for phone in self.phones))
-        self.tally.judge(float("inf"), time.monotonic(), self._say)
+        for _ in self.tally.judge(float("inf"), time.monotonic(), self._say):
+            pass
 
     def misses(self) -> list[str]:
         """Whatever makes this run worthless, or shows that something is wrong."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from acceptance.faults.audit import Problem, Wrong, problems
@@ -53,14 +53,19 @@ class Tally:
         self.sights: Final[Counter[str]] = Counter()
         """Other things that a fault excuses."""
 
-    def judge(self, before: float, now: float, say: Say) -> None:
-        """Judge all calls that nobody has been concerned with since ``before``, and say what was lost anew."""
+    def judge(self, before: float, now: float, say: Say) -> Iterator[None]:
+        """Judge all calls that nobody has been concerned with since ``before``, and say what was lost anew.
+
+        That takes long when many are excused by a fault; so whoever has it done may do something else in between.
+        """
         known = len(self.lost)
         for attempt in self._books.settled(before):
             self._judge(attempt, now)
+            yield
         while self._seen < len(self._books.sights):
             self._see(self._books.sights[self._seen])
             self._seen += 1
+            yield
         for line in self.lost[known:]:
             say(f"LOST {line}")
 

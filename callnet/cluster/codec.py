@@ -103,8 +103,12 @@ _messages: Final = Decoder(
 decode_names: Final = Decoder(list[str]).decode
 
 
-def _raw(data: bytes) -> Raw:
-    """Bytes as the msgpack of Lua takes them: it has no type for them but that of text."""
+def _raw(data: bytes, version: int | None = None) -> Raw:
+    """Bytes, behind a version if they are a record's, as the msgpack of Lua takes them: it has no type for them but
+    that of text.
+    """
+    if version is not None:
+        data = version.to_bytes(4, "big") + data
     length = len(data)
     if length < 32:
         return Raw(bytes((0xA0 + length,)) + data)
@@ -122,11 +126,6 @@ def _version_of(record: Record | None) -> Raw:
     return _NOTHING if record is None else _version(record.version)
 
 
-def _value(record: Record) -> Raw:
-    written = encode_call(record) if isinstance(record, CallRecord) else encode(record)
-    return _raw(record.version.to_bytes(4, "big") + written)
-
-
 # Calls, by state and flat
 
 _NEVER_RANG: Final = Ringing(())
@@ -134,10 +133,11 @@ _UNANSWERED: Final = Active(DeviceAddress("", ""), 0.0)
 
 
 def _flat(call: CallRecord) -> _FlatCall:
-    state, answer, end = call.state, call.answer, call.end
-    before = state if end is None else end.was
-    rings = before if isinstance(before, Ringing) else _NEVER_RANG
-    active = _UNANSWERED if answer is None else answer
+    state = call.state
+    end = state if isinstance(state, Over) else None
+    before = state.was if isinstance(state, Over) else state
+    rings, active = (before, _UNANSWERED) if isinstance(before, Ringing) else (_NEVER_RANG, before)
+    is_answered = active is not _UNANSWERED
     return _FlatCall(
         call.room,
         call.version,
@@ -149,8 +149,8 @@ def _flat(call: CallRecord) -> _FlatCall:
         call.placed_at,
         call.due,
         rings.awaited_until,
-        None if answer is None else active.callee,
-        None if answer is None else active.since,
+        active.callee if is_answered else None,
+        active.since if is_answered else None,
         active.by_calling,
         active.signalled,
         None if end is None else end.reason,
@@ -307,10 +307,12 @@ def encode_changes(changes: Changes, until: float, read: Records | None = None) 
     devices: list[tuple[Any, ...]] = []
     for device in changes.devices:
         before = _version(device.version - 1) if read is None else _version_of(read.device(device.address))
-        devices.append((*device.address, before, _value(device), device.due, device.node if device.connected else None))
+        value = _raw(encode(device), device.version)
+        devices.append((*device.address, before, value, device.due, device.node if device.connected else None))
     calls = {call.room: call for call in (*changes.unchanged, *changes.calls)} if changes.seats else {}
     rooms: dict[tuple[str, RoomId], tuple[Any, ...]] = {}
     touched: set[RoomId] = set()
+    written: dict[RoomId, bytes] = {}
     for call in changes.unchanged:
         rooms["c", call.room] = "c", call.room, _version(call.version)
     for record in changes.forgotten:
@@ -322,17 +324,20 @@ def encode_changes(changes: Changes, until: float, read: Records | None = None) 
             touched.add(record.room)
     for call in changes.calls:
         before = _version(call.version - 1) if read is None else _version_of(read.calls.get(call.room))
-        over, aliases = call.end is not None, [alias for _, alias in call.aliases] if call.aliases else ()
-        rooms["c", call.room] = "c", call.room, before, _value(call), call.due, over, aliases
+        over, aliases = isinstance(call.state, Over), [alias for _, alias in call.aliases] if call.aliases else ()
+        written[call.room] = encode(_flat(call))
+        value = _raw(written[call.room], call.version)
+        rooms["c", call.room] = "c", call.room, before, value, call.due, over, aliases
         touched.add(call.room)
     for seats in changes.seats:
         before = _version(seats.version - 1) if read is None else _version_of(read.seats.get(seats.room))
-        rooms["s", seats.room] = "s", seats.room, before, _value(seats), *_seats_last(seats, calls.get(seats.room))
+        value = _raw(encode(seats), seats.version)
+        rooms["s", seats.room] = "s", seats.room, before, value, *_seats_last(seats, calls.get(seats.room))
         touched.add(seats.room)
     for room in touched:  # of such a room both are checked
         rooms.setdefault(("c", room), ("c", room, _NOTHING))
         rooms.setdefault(("s", room), ("s", room, _NOTHING, None))
-    notices = [_notice(notice) for notice in changes.notices]
+    notices = [_notice(notice, written) for notice in changes.notices]
     policies = [(phone, _raw(encode(one))) for phone, one in changes.policies.items()] if changes.policies else ()
     return encode((until, devices, list(rooms.values()), notices, policies))
 
@@ -348,7 +353,10 @@ def _holders(record: SeatsRecord) -> Iterable[str]:
     return {seat.node for seat in record.seats if seat is not None and seat.empty_since is None}
 
 
-def _notice(notice: Notice | SeatNotice | Displaced) -> tuple[Any, ...]:
+def _notice(notice: Notice | SeatNotice | Displaced, written: Mapping[RoomId, bytes]) -> tuple[Any, ...]:
+    if isinstance(notice, Notice) and notice.call.room in written:
+        message = encode(("Notice", notice.to, Raw(written[notice.call.room])))
+        return (_raw(message), *notice.to)
     message = _raw(encode_message(notice))
     if isinstance(notice, Notice):
         return (message, *notice.to)

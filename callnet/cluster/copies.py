@@ -76,13 +76,15 @@ class Copies:
     def know_better(self, message: BusMessage) -> bool:
         """Tell whether something later than a message is known here, which was under way for long."""
         known = self.records.calls.get(message.call.room) if isinstance(message, Notice) else None
-        return known is not None and isinstance(message, Notice) and known.age > message.call.age
+        return known is not None and isinstance(message, Notice) and known.is_later_than(message.call)
 
     def is_wanted(self, call: CallRecord) -> bool:
         """Tell whether a call concerns a device or a page of this node.
 
         Those who rang for a call that somebody else has answered are not told how it goes on.
         """
+        if self.records.device(call.caller) is not None:
+            return True
         concerned = call.parties if isinstance(call.state, Active) else everyone(call)
         return any(map(self.records.device, concerned)) or self._has_seat(self.records.seats.get(call.room))
 
@@ -161,7 +163,7 @@ class Copies:
                     yield Displaced(mine.address, mine.node, now.generation)
         for call in records.calls.values():
             known = self.records.calls.get(call.room)
-            if known is None or known.age < call.age:
+            if known is None or call.is_later_than(known):
                 yield from (Notice(device.address, call) for device in self._concerned(call, known))
         for seats in records.seats.values():
             known_seats = self.records.seats.get(seats.room)
@@ -270,13 +272,12 @@ class Copies:
             self._put_seats(record)
 
     def _put_call(self, call: CallRecord) -> None:
-        old, age = self.records.calls.get(call.room), call.age
-        known = age if old is None else old.age
-        if known > age:
+        old = self.records.calls.get(call.room)
+        if old is not None and old.is_later_than(call):
             return
         if self.is_wanted(call):
             self._tables.put_call(call)
-            if known < age and call.room in self.records.seats:
+            if call.room in self.records.seats and old is not None and call.is_later_than(old):
                 self._changed[call.room] = None
         elif old is not None:
             self.drop_room(call.room)
