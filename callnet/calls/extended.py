@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from math import inf
 from typing import Any, ClassVar, Final, Literal
 
 from msgspec import Raw, Struct
 from msgspec.json import Encoder
+from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -38,7 +38,7 @@ from callnet.calls.extended_messages import (
 from callnet.calls.grammar import BadFrame, error_frame
 from callnet.calls.messages import CallingBeHangup, Frame, page_path
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import NEVER, Dialect, Session, log_unless_unavailable
+from callnet.calls.session import Dialect, Heard, Session, log_unless_unavailable
 from callnet.calls.telling import be_hangup
 from callnet.calls.transitions import NotToBeHad, NotYours, TooLate
 from callnet.interfaces import CallLimits, IPeer, MissedCall, Servers
@@ -124,7 +124,7 @@ class ExtendedSession(Session):
         if isinstance(reply, Accepted):
             room = self._room_of(reply.room)
             self._other = _Other(room, reply.callee, False)
-            self._hear(room, NEVER, None, None, -inf)  # it may have left the call before
+            self._hear(room, Heard())  # it may have left the call before
             self.answered(reply, asked=frame.id)
         else:
             self._not_done(reply, frame)
@@ -138,7 +138,7 @@ class ExtendedSession(Session):
         reason = why.reason if isinstance(why, TooLate | NotToBeHad) else None
         if reason is not None:
             room = self._room_of(frame.room_id)
-            self._hear(room, self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds())
+            self._hear(room, Heard(self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds()))
             self._answer(be_hangup(_NOBODY, frame.room_id, reason), frame.id)
         elif why is not None:
             self._refuse(frame, _NOT_OURS[type(frame)])
@@ -171,7 +171,7 @@ class ExtendedSession(Session):
         super().told(call)
         state = call.state
         if isinstance(state, Ringing) and state.announced and call.caller == self.address and heard.said is None:
-            self._hear(call.room, call.age, CallRinging, heard.is_over, heard.at)
+            self._hear(call.room, replace(heard, age=call.age, said=CallRinging))
             self._say(CallRinging(*call.asked, call.room_for(self.address)))
         self._look_at_other(call)
 

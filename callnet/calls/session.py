@@ -193,7 +193,7 @@ class Session:
         """Take note that the connection is the device's newest, what the device knew before it, and what is owed it."""
         self.generation = generation
         self._owed = owed
-        self._heard = {one.room: Heard(is_over=one.is_over) for one in known}
+        self._heard = {one.room: Heard(is_over=one.is_over) for one in known} or None
 
     def told_later(self, call: CallRecord) -> None:
         """Say that a call was over before the device connected, unless it goes on to another one first.
@@ -219,12 +219,13 @@ class Session:
         is_news = heard.age < _OVER or (self.address == call.caller and call.callee is not None)
         message = news(call, self.address, self._rooms.now(), self._rooms.settings.ring_time) if is_news else None
         if message is None or heard.said is type(message):
-            self._hear(call.room, age, heard.said, heard.is_over, heard.at)
+            self._hear(call.room, replace(heard, age=age))
         elif isinstance(message, Called):
-            self._hear(call.room, age, Called, heard.is_over, heard.at)
+            self._hear(call.room, replace(heard, age=age, said=Called))
             self._ring(message, call)
         else:
-            self._hear(call.room, age, type(message), not isinstance(message, CallSuccess), self._clock.seconds())
+            is_over = not isinstance(message, CallSuccess)
+            self._hear(call.room, Heard(age, type(message), is_over, self._clock.seconds()))
             self._peer.send(encode(message))
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
@@ -251,10 +252,10 @@ class Session:
         is_over = not isinstance(message, CallSuccess)
         if call is not None:
             age = call.state.stage, call.version
-            self._hear(call.room, age, type(message), is_over, self._clock.seconds())
+            self._hear(call.room, Heard(age, type(message), is_over, self._clock.seconds()))
         elif not isinstance(message, CallFailed):
             room = self._room_of(message.room_id)
-            self._hear(room, self._heard_of(room).age, type(message), is_over, self._clock.seconds())
+            self._hear(room, Heard(self._heard_of(room).age, type(message), is_over, self._clock.seconds()))
         self._answer(message, asked)
 
     def revoked(self) -> None:
@@ -309,38 +310,38 @@ class Session:
     def _late_answer(self, frame: CalledSuccess | CalledRefuse, late: TooLate | NotYours | None) -> None:
         if isinstance(late, TooLate):
             fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), self._room_of(frame.room_id)
-            self._hear(room, self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds())
+            self._hear(room, Heard(self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds()))
             self._answer(be_hangup(fire, frame.room_id, late.reason), frame.id)
             self._owed = room
         elif late is not None:
             self._not_yours(frame)
         elif isinstance(frame, CalledRefuse):
-            room = self._room_of(frame.room_id)
-            heard = self._heard_of(room)
-            self._hear(room, heard.age, heard.said, True, -inf)
+            self._knows_of_end(self._room_of(frame.room_id))
 
     def _hung_up(self, frame: CallingHangup, room: RoomId, late: NotYours | None) -> None:
         if late is not None:
             self._not_yours(frame)
             return
         # Whatever others make of that call, this device has left it.
-        self._hear(room, max(_OVER, self._heard_of(room).age), CallingBeHangup, True, -inf)
+        self._hear(room, Heard(max(_OVER, self._heard_of(room).age), CallingBeHangup, True))
 
     def _not_yours(self, frame: Request) -> None:
         kind = frame.__struct_config__.tag
         self._bad_frame(BadFrame(error_frame(f"{kind}: room_id is of another's call", frame.id)))
 
-    def _hear(
-        self, room: RoomId, age: tuple[int, int], said: type[Frame] | None, is_over: bool | None, at: float
-    ) -> None:
-        """Take note of what the device has heard of a call."""
-        heard = self._heard
-        if heard is None:
-            heard = self._heard = {}
-        heard.pop(room, None)  # the newest stands last
-        heard[room] = Heard(age, said, is_over, at)
-        if len(heard) > _KEPT:
-            del heard[next(iter(heard))]
+    def _hear(self, room: RoomId, heard: Heard) -> None:
+        """Take note of what the device has heard of a call by now."""
+        of_rooms = self._heard
+        if of_rooms is None:
+            of_rooms = self._heard = {}
+        of_rooms.pop(room, None)  # the newest stands last
+        of_rooms[room] = heard
+        if len(of_rooms) > _KEPT:
+            del of_rooms[next(iter(of_rooms))]
+
+    def _knows_of_end(self, room: RoomId) -> None:
+        """Take note that the device knows in any case that a call is over."""
+        self._hear(room, replace(self._heard_of(room), is_over=True, at=-inf))
 
     def _heard_of(self, room: RoomId) -> Heard:
         return _NOTHING if self._heard is None else self._heard.get(room, _NOTHING)
@@ -358,7 +359,7 @@ class Session:
     def _goes_on(self) -> None:
         """Take note that the device places a call: what has ended before is of no use to it any more."""
         if self._old_end is not None:
-            self._hear(self._old_end[1].room, NEVER, None, True, -inf)
+            self._knows_of_end(self._old_end[1].room)
             self._forget_old_end()
         heard = self._heard or {}
         for room, one in heard.items():
