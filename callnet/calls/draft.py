@@ -53,11 +53,14 @@ def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
     answer = call.answer
     if answer is None:
         return call.asked if device == call.caller else call.caller
-    return answer.callee if _has_called(call, answer, device) else call.caller
+    return other_in(call, answer, device)
 
 
-def _has_called(call: CallRecord, answer: Active, device: DeviceAddress) -> bool:
-    return device == call.caller or (device in answer.left and device.phone == call.caller.phone)
+def other_in(call: CallRecord, answer: Active, device: DeviceAddress) -> DeviceAddress:
+    """The same, if ``call`` was answered."""
+    caller = call.caller
+    has_called = device == caller or (device in answer.left and device.phone == caller.phone)
+    return answer.callee if has_called else caller
 
 
 def first_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
@@ -66,7 +69,7 @@ def first_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
     if answer is None or answer.known_as is None:
         return other_party(call, device)
     caller, callee = answer.known_as
-    return callee if _has_called(call, answer, device) else caller
+    return caller if other_in(call, answer, device) == call.caller else callee
 
 
 def has_pulled(call: CallRecord, device: DeviceAddress) -> bool:

@@ -274,17 +274,18 @@ class RoomManager:
         if self._devices.get(session.address) is not session:
             then(None)
             return None
+        kept = event
         if isinstance(event, events.Cancel):
             event = replace(event, generation=session.generation)
+            kept = replace(event, sent_at=self.now())
         elif self._retries.kept and isinstance(event, Answer):
             self._retries.forget((events.Accept, event.device), events.GaveUp(event.room, event.device))
-        return self._decisions.settle(event, partial(self._asked, event, session.generation, self.now(), then))
+        return self._decisions.settle(event, partial(self._asked, kept, session.generation, then))
 
     def _asked(
         self,
         event: Answer | End,
         generation: int,
-        asked_at: float,
         then: Callable[[Any], object],
         outcome: Decision | Failure,
     ) -> Waits:
@@ -293,8 +294,6 @@ class RoomManager:
             return None
         if isinstance(event, Answer):
             return self._not_answered(event, generation, then, cast(Failure, outcome))
-        if isinstance(event, events.Cancel):
-            event = replace(event, sent_at=asked_at)
         if isinstance(outcome, Failure):
             self._retries.keep_failed(event, outcome, (type(event), event.device))
         else:

@@ -7,7 +7,7 @@ from math import ceil, inf
 
 from msgspec import Struct
 
-from callnet.calls.draft import first_party, has_pulled, other_party
+from callnet.calls.draft import first_party, has_pulled, other_in
 from callnet.calls.messages import (
     REFUSALS,
     Called,
@@ -116,9 +116,7 @@ def _known_party(call: CallRecord, state: Ringing | Active, device: DeviceAddres
         return call.asked if device == call.caller else call.caller
     if state.known_as is not None and device not in call.extended:
         return first_party(call, device)
-    if state.left:
-        return other_party(call, device)
-    return state.callee if device == call.caller else call.caller
+    return other_in(call, state, device)
 
 
 def is_owed_success(call: CallRecord, device: DeviceAddress) -> bool:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.draft import Draft, other_party
+from callnet.calls.draft import Draft, other_in
 from callnet.calls.telling import ending_reason
 from callnet.calls.times import SECOND_TAP, unseated_at
 from callnet.errors import Unavailable
@@ -82,7 +82,7 @@ def ringing_calls(draft: Draft, call: CallRecord[Ringing], event: events.Place) 
 
 def active_calls(draft: Draft, call: CallRecord[Active], event: events.Place) -> Outcome | Rings:
     """The other party again within 2 s: the same ``call_success``; else OVER ``replaced``, and the new call begins."""
-    other = other_party(call, event.caller)
+    other = other_in(call, call.state, event.caller)
     if draft.now - call.state.since <= SECOND_TAP and event.target.covers(other):
         return Accepted(call.room_for(event.caller), other)
     _go_on_to_another(draft, call, event)
@@ -292,7 +292,7 @@ def active_hung_up(draft: Draft, call: CallRecord[Active], event: events.HangUp)
 def _leave_active(
     draft: Draft, call: CallRecord[Active], device: DeviceAddress, reason: Reason, by: DeviceAddress | None = None
 ) -> None:
-    draft.tell(draft.end(call, reason, by), other_party(call, device))
+    draft.tell(draft.end(call, reason, by), other_in(call, call.state, device))
 
 
 def free_cancels(draft: Draft, _: None, event: events.Cancel) -> NoSuchCall | None:
@@ -320,7 +320,7 @@ def active_cancelled(draft: Draft, call: CallRecord[Active], event: events.Cance
     else:
         is_meant = call.state.by_calling and call.caller.phone == event.phone
     if is_meant and call.placed_at <= event.sent_at:
-        draft.tell(draft.end(call, Reason.HANGUP), other_party(call, event.device), event.device)
+        draft.tell(draft.end(call, Reason.HANGUP), other_in(call, call.state, event.device), event.device)
 
 
 def ringing_gave_up(draft: Draft, call: CallRecord[Ringing], event: events.GaveUp) -> None:
@@ -372,7 +372,7 @@ def goes_on(draft: Draft, call: CallRecord[Any], device: DeviceAddress) -> None:
     """Let a party leave its call since it goes on to another one."""
     state = call.state
     if isinstance(state, Active):
-        draft.tell(draft.end(call, Reason.REPLACED), other_party(call, device))
+        draft.tell(draft.end(call, Reason.REPLACED), other_in(call, state, device))
     elif isinstance(state, Ringing) and device == call.caller:
         _cancel(draft, call, device)
     elif isinstance(state, Ringing) and not _rings_on_without(draft, call, device):
@@ -446,7 +446,7 @@ def _rings_on_without(draft: Draft, call: CallRecord[Ringing], device: DeviceAdd
 
 def active_lost_device(draft: Draft, call: CallRecord[Active], event: events.LostDevice) -> None:
     """``peer_state`` to the other, if it is extended."""
-    state, other = call.state, other_party(call, event.device)
+    state, other = call.state, other_in(call, call.state, event.device)
     if event.device not in state.absent and other in call.extended:
         draft.tell(draft.put_call(call, replace(state, absent=(*state.absent, event.device))), other)
 
@@ -464,7 +464,7 @@ def active_device_back(draft: Draft, call: CallRecord[Active], event: events.Dev
     call = _note_dialect(draft, call, event)
     if event.device in call.state.absent:
         state = replace(call.state, absent=without(call.state.absent, event.device))
-        draft.tell(draft.put_call(call, state), other_party(call, event.device))
+        draft.tell(draft.put_call(call, state), other_in(call, state, event.device))
 
 
 def _note_dialect(draft: Draft, call: CallRecord[S], event: events.DeviceBack) -> CallRecord[S]:
