@@ -17,7 +17,7 @@ from callnet.model import Accepted, Failed, Outcome, Reason, Withdrawn
 from callnet.records import Active, CallRecord, Over, Ringing
 
 
-def happen(draft: Draft, call: CallRecord | None, event: events.CallEvent) -> Any:
+def happen(draft: Draft, call: CallRecord | None, event: events.Event) -> Any:
     """Let an event happen to a call; ``None``: no call is known in its room.
 
     :raises callnet.errors.Unavailable: the records are not complete, and this cannot be decided without the rest.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from math import inf
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, Final
 
 from msgspec import Struct, field
 
@@ -15,7 +15,9 @@ from callnet.model import DeviceAddress, Reason, RoomId, new_room_id
 from callnet.records import ANYONE, Known, Policy
 
 
-class _Event(Struct, frozen=True, gc=False):
+class Event(Struct, frozen=True, gc=False):
+    """An event that the rules decide on."""
+
     fresh: ClassVar[bool] = False
     """Whether it must not be decided on records that may be old (:meth:`callnet.interfaces.ICallStore.read`)."""
     guess: ClassVar[bool] = False
@@ -32,7 +34,7 @@ class _Event(Struct, frozen=True, gc=False):
         return ()
 
 
-class _DeviceEvent(_Event, frozen=True):
+class _DeviceEvent(Event, frozen=True):
     device: DeviceAddress
 
     def phones(self) -> Collection[str]:
@@ -47,7 +49,7 @@ class _ConnectionEvent(_DeviceEvent, frozen=True, kw_only=True):
         return () if self.owed is None else (self.owed,)
 
 
-class RoomEvent(_Event, frozen=True):
+class RoomEvent(Event, frozen=True):
     """An event of the call or the seats of one room."""
 
     room: RoomId
@@ -57,7 +59,7 @@ class RoomEvent(_Event, frozen=True):
         return (self.room,)
 
 
-class Place(_Event, frozen=True):
+class Place(Event, frozen=True):
     """``caller`` calls ``target`` (protocol §2.1); ``room`` is a fresh id, should it come to ringing.
 
     If a newer connection of the caller than that of ``generation`` is open, nothing happens.
@@ -97,7 +99,7 @@ class Refuse(RoomEvent, frozen=True):
     device: DeviceAddress
 
 
-class LateAnswer(_Event, frozen=True):
+class LateAnswer(Event, frozen=True):
     """An answer, tried again when the store had been away.
 
     If a newer connection of the device than that of ``generation`` is open it is rung there, or
@@ -281,7 +283,7 @@ class GraceOver(_DeviceEvent, frozen=True):
     """``device``, which is in the call, is gone for longer than the grace."""
 
 
-class MeetingOver(_Event, frozen=True):
+class MeetingOver(Event, frozen=True):
     """The pages of the call meet no more."""
 
     reason: Reason
@@ -325,61 +327,6 @@ class PageHungUp(RoomEvent, frozen=True):
 
     key: str
 
-
-CallEvent: TypeAlias = (
-    Place
-    | Accept
-    | Refuse
-    | HangUp
-    | Cancel
-    | LostToken
-    | LostDevice
-    | DeviceBack
-    | GraceOver
-    | CallDue
-    | MeetingOver
-    | Stopped
-    | GaveUp
-    | AcceptedInVain
-    | RangInVain
-    | Unreachable
-    | NotWoken
-    | Announced
-    | Signalled
-    | Pulled
-)
-"""An event that happens to a call."""
-
-Event: TypeAlias = (
-    Place
-    | Accept
-    | Refuse
-    | LateAnswer
-    | HangUp
-    | Cancel
-    | Connected
-    | ExtendedConnected
-    | Disconnected
-    | GaveUp
-    | AcceptedInVain
-    | RangInVain
-    | Unreachable
-    | Sleeps
-    | NotWoken
-    | PolicyChanged
-    | Revoked
-    | Announced
-    | Pulled
-    | Signalled
-    | Stopped
-    | DeviceDue
-    | CallDue
-    | SeatsDue
-    | SeatTaken
-    | SeatEmptied
-    | PageHungUp
-)
-"""An event that is brought to the rules."""
 
 OF_A_NODE: Final = (Connected, ExtendedConnected, SeatTaken)
 """Events that name the node that holds a socket; it may have got another name when they are decided."""
