@@ -184,8 +184,9 @@ def _by_state(flat: _FlatCall) -> CallRecord:
             flat.moved_at,
             flat.known_as,
         )
-    if flat.reason is not None and flat.ended_at is not None:
-        state = Over(state, flat.reason, flat.ended_at, flat.ended_by, flat.untold)
+    if flat.state == "over":
+        ended_at = flat.placed_at if flat.ended_at is None else flat.ended_at
+        state = Over(state, flat.reason or Reason.INTERNAL, ended_at, flat.ended_by, flat.untold)
     return CallRecord(
         flat.room,
         flat.version,
@@ -201,17 +202,17 @@ def _by_state(flat: _FlatCall) -> CallRecord:
 
 
 def encode_call(call: CallRecord) -> bytes:
-    """A call."""
+    """The bytes of a call's record."""
     return encode(_flat(call))
 
 
 def decode_call(data: bytes) -> CallRecord:
-    """A call."""
+    """The record of a call."""
     return _by_state(_call(data))
 
 
 def decode_ended(data: bytes) -> CallRecord[Over]:
-    """A call that is over.
+    """The record of a call that is over.
 
     :raises ValueError: it is not.
     """
@@ -222,7 +223,7 @@ def decode_ended(data: bytes) -> CallRecord[Over]:
 
 
 def encode_message(message: BusMessage) -> bytes:
-    """A message for other nodes."""
+    """The bytes of a message for other nodes."""
     if isinstance(message, Notice):
         return encode(_FlatNotice(message.to, _flat(message.call)))
     if isinstance(message, SeatNotice):

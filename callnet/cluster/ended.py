@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, cast
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -15,7 +15,7 @@ from callnet.cluster.member import Member
 from callnet.errors import Unavailable
 from callnet.interfaces import Ended, IEndedCalls
 from callnet.logger import Logger
-from callnet.records import CallRecord, Changes, Over, is_over
+from callnet.records import CallRecord, Changes, Over
 
 KEPT_MAX: Final = 100_000
 """So many calls are kept while they cannot be written down, on each node and in Redis; then the oldest are dropped."""
@@ -51,7 +51,7 @@ class EndedHere:
 
     def __init__(self, date_of: Callable[[float], float]) -> None:
         self._date_of = date_of
-        self._calls: deque[CallRecord] = deque()
+        self._calls: deque[CallRecord[Over]] = deque()
         self._taken = 0
         self._dropped = _Dropped()
 
@@ -64,9 +64,9 @@ class EndedHere:
         """Keep the calls that are over."""
         for call in changes.calls:
             if isinstance(call.state, Over):
-                self.add(call)
+                self.add(cast("CallRecord[Over]", call))
 
-    def add(self, call: CallRecord) -> None:
+    def add(self, call: CallRecord[Over]) -> None:
         """Keep a call."""
         self._calls.append(call)
         if len(self._calls) > KEPT_MAX:
@@ -77,7 +77,7 @@ class EndedHere:
     def take(self, most: int) -> Deferred[Sequence[Ended]]:
         """See :meth:`IEndedCalls.take`. There is one who takes."""
         zero = self._date_of(0.0)
-        taken = [Ended(dated(call, zero)) for call in islice(self._calls, most) if is_over(call)]
+        taken = [Ended(dated(call, zero)) for call in islice(self._calls, most)]
         self._taken = len(taken)
         return succeed(taken)
 
