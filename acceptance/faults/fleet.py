@@ -101,7 +101,7 @@ class Fleet:
         while True:
             await asyncio.sleep(JUDGED_EVERY)
             now = time.monotonic()
-            for _ in self.tally.judge(now - SETTLED, now, self._say):
+            for _ in self.tally.judging(now - SETTLED, now, self._say):
                 await asyncio.sleep(0)
             gc.freeze()  # what is in the books stays there: a look for garbage among it would make everyone late
 
@@ -153,8 +153,7 @@ class Fleet:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await asyncio.gather(*(phone.leave() for phone in self.phones))
-        for _ in self.tally.judge(float("inf"), time.monotonic(), self._say):
-            pass
+        self.tally.judge(float("inf"), time.monotonic(), self._say)
 
     def misses(self) -> list[str]:
         """Whatever makes this run worthless, or shows that something is wrong."""

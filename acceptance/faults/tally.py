@@ -53,11 +53,13 @@ class Tally:
         self.sights: Final[Counter[str]] = Counter()
         """Other things that a fault excuses."""
 
-    def judge(self, before: float, now: float, say: Say) -> Iterator[None]:
-        """Judge all calls that nobody has been concerned with since ``before``, and say what was lost anew.
+    def judge(self, before: float, now: float, say: Say) -> None:
+        """Judge all calls that nobody has been concerned with since ``before``, and say what was lost anew."""
+        for _ in self.judging(before, now, say):
+            pass
 
-        That takes long when many are excused by a fault; so whoever has it done may do something else in between.
-        """
+    def judging(self, before: float, now: float, say: Say) -> Iterator[None]:
+        """The same, one after the other: that takes long when many are excused by a fault, and others wait."""
         known = len(self.lost)
         for attempt in self._books.settled(before):
             self._judge(attempt, now)
