@@ -14,10 +14,11 @@ from msgspec import Struct
 from callnet.calls import events
 from callnet.calls.call import happen
 from callnet.calls.draft import Draft
+from callnet.calls.reconcile import began_at
 from callnet.calls.telling import Missed, decided_at, is_owed_success, newest_two, told_from
 from callnet.calls.times import REMEMBERED
 from callnet.calls.transitions import owe
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, Reason
 from callnet.records import Active, CallRecord, DeviceRecord, Known, Owed
 
 NOWHERE: Final = ""
@@ -107,14 +108,25 @@ def _missed(draft: Draft, device: DeviceRecord, known: tuple[Known, ...], owed: 
             moment = max(moment, owed.since)
         elif moment is not None and moment <= draft.now - REMEMBERED:
             moment = None
-        if moment is not None and (placed is None or call is placed or moment > placed.placed_at):
-            endings.append((moment, is_owed, call))  # else it has gone on to another call since
+        if moment is None or (placed is not None and call is not placed and _was_left(call, placed, moment, is_owed)):
+            continue
+        endings.append((moment, is_owed, call))
     if not endings:
         return Missed(None, present)
     *older, (_, is_owed, newest) = sorted(endings, key=lambda ending: ending[:2])
     if Known(newest.room, True) in known and not is_owed:
         return Missed(None, present)
     return Missed(newest, present, is_owed, tuple(Known(call.room, True) for *_, call in older))
+
+
+def _was_left(call: CallRecord, placed: CallRecord, moment: float, is_owed: bool) -> bool:
+    """Tell whether a device has gone on from a call to the one that it placed last, and need hear no more of it.
+
+    :param moment: when it was decided what ends the call. If it was ended because of the other, which may be found out
+        much later, that counts for nothing.
+    """
+    is_replaced = call.end is not None and call.end.reason is Reason.REPLACED
+    return moment <= placed.placed_at or (is_replaced and not is_owed and began_at(call) < placed.placed_at)
 
 
 def _may_not_know_answer(draft: Draft, call: CallRecord, device: DeviceAddress, known: tuple[Known, ...]) -> bool:

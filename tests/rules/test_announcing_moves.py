@@ -10,7 +10,7 @@ from callnet.calls.registration import Attached
 from callnet.calls.rules import decide
 from callnet.calls.times import REMEMBERED
 from callnet.model import Reason, RoomId
-from callnet.records import CallRecord, Changes, Known, Notice
+from callnet.records import Active, CallRecord, Changes, Known, Notice, Over
 from tests.rules.announcing_case import (
     ANN,
     BEFORE,
@@ -108,6 +108,18 @@ class WentElsewhereTests(AnnouncingCase):
         """... but not if it has been in a newer one since, for which it has left that."""
         newer = over(SECOND, CAROL, ANN, placed_at=NOW - 3.5, answered_at=NOW - 3, ended_at=NOW - 0.5)
         self.assertEqual(SECOND, self.missed(self.away_again(newer)))
+
+    def test_left_for_a_newer_call(self) -> None:
+        """A call that it has left for one of its own is told of by nobody, though others find that out only now: it is
+        told of the end of the newer one.
+        """
+        left = active(FIRST, ANN, TV, placed_at=NOW - 20, answered_at=NOW - 15)
+        newer = over(SECOND, ANN, PAD, placed_at=NOW - 4, answered_at=NOW - 3, ended_at=NOW - 0.5, ended_by=PAD)
+        self.stored(device(ANN, node=THERE, room=FIRST), device(TV, node=THERE, room=FIRST), left)
+        mine = gone(ANN, NOW - 0.7, generation=int(NOW * 1000) - 5000, room=SECOND)
+        self.announce([mine, device(PAD, room=SECOND)], [newer])
+        self.assertEqual(Over(Active(TV, NOW - 15), Reason.REPLACED, NOW), self.tables.calls[FIRST].state)
+        self.assertEqual(SECOND, self.missed(events.Connected(ANN, THERE, None, NOW + 2)))
 
     def test_ended_since(self) -> None:
         """... and of what ends later still it is told instead."""
