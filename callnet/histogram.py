@@ -1,4 +1,4 @@
-"""How often something took how long."""
+"""Counts of values by their size: of how many seconds something took, above all."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class Fate(Enum):
 
 
 class CallLimits(Protocol):
-    """How often a device may do what disturbs others."""
+    """The limits on what a device does and others notice."""
 
     def may_call(self, caller: DeviceAddress, phone: str) -> bool:
         """Count a call; tell whether it is not one too many."""

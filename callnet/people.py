@@ -75,7 +75,7 @@ class IPeopleReactor(IThreadsReactor, IOutsideReactor, IReactorPluggableNameReso
 
 
 class Owners(Struct, frozen=True):
-    """What is known of the owners of phones, which calls and sockets go by."""
+    """The services of the owners of phones that calls and sockets go by."""
 
     accounts: SqlAccounts
     records: SqlPreferences

@@ -151,7 +151,7 @@ IGNORED: Final[Mapping[tuple[type, type], str]] = {
                 events.Signalled,
             ],
         ),
-        "It was forgotten in the meantime.",
+        "There is no such call, or not any more.",
     ),
     **dict.fromkeys(
         product([Active], [events.RangInVain, events.Unreachable, events.NotWoken, events.Announced]),

@@ -18,6 +18,11 @@ from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, RoomId
 from callnet.records import Displaced, Known, Policy
 
+_TRIES: Final = 3
+"""The number of tries to make a connection known."""
+_AT_ONCE: Final = 50
+"""So many connections are closed before others have their turn: thousands may have left a node that stood still."""
+
 M = TypeVar("M")
 
 
@@ -61,9 +66,6 @@ class _Arriving(Generic[M]):
     def __exit__(self, *_: object) -> None:
         for message in self._kept.pop(self._addressee):
             self._receive(message)
-
-
-_TRIES: Final = 3
 
 
 class ConnectedInDoubt(Unavailable):
@@ -127,10 +129,6 @@ class Connecting:
 
 def _reply(decision: Decision) -> Attached | Overtaken:
     return cast(Attached | Overtaken, decision.reply)  # that is what the rule of a connection answers
-
-
-_AT_ONCE: Final = 50
-"""So many connections are closed before others have their turn: thousands may have left a node that stood still."""
 
 
 class Departures:

@@ -79,7 +79,7 @@ def has_pulled(call: CallRecord, device: DeviceAddress) -> bool:
 
 
 def over(was: CallState, reason: Reason, at: float, by: DeviceAddress | None = None) -> Over:
-    """The state of a call that has ended."""
+    """The state of a call that has ended; of one that was over before, that which it has."""
     if isinstance(was, Over):
         return was
     return Over(Ringing((), was.awaited_until, was.announced) if isinstance(was, Ringing) else was, reason, at, by)

@@ -264,6 +264,9 @@ class Stopped(RoomEvent, frozen=True):
     """The operator ends the call."""
 
 
+# What becomes of devices and seats, as it happens to their calls
+
+
 class LostToken(_DeviceEvent, frozen=True):
     """The token of ``device`` was revoked: it leaves its call."""
 

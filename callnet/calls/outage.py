@@ -1,4 +1,4 @@
-"""What could not be done since the store was away, or since nobody could be told: it is tried again.
+"""Work that could not be done since the store was away, or since nobody could be told: it is tried again.
 
 A device may have left a node that was cut off, with a call that only that node knew of, and hang up at another
 one, or cancel it. The first says so when it is back, and then the call is over.

@@ -1,7 +1,7 @@
-"""Who on this node waits for the outcome of a call, and the answer ``offline`` (protocol §2.1).
+"""The waiters for outcomes of calls on this node, and the answer ``offline`` (protocol §2.1).
 
-That leaves a fixed time after the call was read: the time that it takes to find out must not tell who is there, who is
-known, and whom they have blocked.
+That answer leaves a fixed time after the call was read: the time that it takes to find out must not tell who is
+there, who is known, and whom they have blocked.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from callnet.failures import logged_unless_unavailable
 from callnet.logger import Logger
 from callnet.model import DeviceAddress, Failed, Outcome, RoomId, Withdrawn
 from callnet.records import CallRecord
+
+log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "telling that a device is offline")
+"""It stops waiting with ``Unavailable`` when the node stops."""
 
 Told: TypeAlias = Callable[[Outcome, CallRecord | None], object]
 """Takes the outcome of a call, and its record if there is one that says just this."""
@@ -52,11 +56,6 @@ class Waiters:
         told = None if room is None else self.waiting.pop(room, None)
         if told is not None:
             told(Withdrawn(), None)
-
-
-log = Logger()
-_log_unless_unavailable = logged_unless_unavailable(log, "telling that a device is offline")
-"""It stops waiting with ``Unavailable`` when the node stops."""
 
 
 class OfflineAnswers:

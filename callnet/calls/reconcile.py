@@ -29,7 +29,7 @@ from msgspec.structs import replace
 from callnet.calls.call import happen
 from callnet.calls.draft import Draft, concerned, everyone, over
 from callnet.calls.events import GraceOver
-from callnet.calls.telling import decided_at, newest_two
+from callnet.calls.telling import began_at, decided_at, newest_two
 from callnet.calls.times import REMEMBERED
 from callnet.calls.transitions import owe
 from callnet.config import CallSettings
@@ -299,11 +299,6 @@ def is_doubtful_end(call: CallRecord) -> bool:
 def who_makes_it_true(call: CallRecord) -> tuple[DeviceAddress, ...]:
     """By whom an end that is doubtful is taken for true once they are told of it: they have acted on it."""
     return (call.caller,) if call.callee is None else (call.caller, call.callee)
-
-
-def began_at(call: CallRecord) -> float:
-    """When a call was answered, or else placed."""
-    return call.placed_at if call.answer is None else max(call.placed_at, call.answer.since)
 
 
 def _now_told(untold: CallRecord, end: Over, mine: CallRecord, is_told: bool) -> CallRecord | None:

@@ -14,8 +14,7 @@ from msgspec import Struct
 from callnet.calls import events
 from callnet.calls.call import happen
 from callnet.calls.draft import Draft
-from callnet.calls.reconcile import began_at
-from callnet.calls.telling import Missed, decided_at, is_owed_success, newest_two, told_from
+from callnet.calls.telling import Missed, began_at, decided_at, is_owed_success, newest_two, told_from
 from callnet.calls.times import REMEMBERED
 from callnet.calls.transitions import owe
 from callnet.model import DeviceAddress, Reason

@@ -19,7 +19,7 @@ from callnet.records import Changes, Records
 
 
 class Decision(Struct, frozen=True):
-    """What an event comes to: changes to commit, and what its sender is told once they are committed."""
+    """The decision on an event: changes to commit, and the reply to its sender once they are committed."""
 
     changes: Changes
     reply: Any

@@ -54,7 +54,7 @@ _Answer: TypeAlias = CallSuccess | CallRefuse | CallFailed | CallingBeHangup
 
 
 class Heard(Struct, frozen=True):
-    """What a device has heard of a call on this connection."""
+    """The knowledge that a device has of a call, by what was said on this connection."""
 
     age: tuple[int, int] = NEVER
     """The age of the call as it was looked at last."""

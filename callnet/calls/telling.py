@@ -47,7 +47,7 @@ class Missed(Struct, frozen=True):
 
 
 def outcome_of(call: CallRecord) -> Outcome | None:
-    """How a call came out for its caller; ``None`` while it rings."""
+    """The outcome of a call for its caller; ``None`` while it rings."""
     state = call.state
     if isinstance(state, Ringing):
         return None
@@ -135,6 +135,11 @@ def ending_reason(call: CallRecord, device: DeviceAddress) -> Reason:
     if end is None:
         return Reason.REPLACED  # it still rings others; this device left it by calling someone
     return _TO_OTHERS.get(end.reason, end.reason)
+
+
+def began_at(call: CallRecord) -> float:
+    """When a call was answered, or else placed."""
+    return call.placed_at if call.answer is None else max(call.placed_at, call.answer.since)
 
 
 def decided_at(call: CallRecord, device: DeviceAddress) -> float | None:

@@ -314,7 +314,7 @@ def ringing_cancelled(draft: Draft, call: CallRecord[Ringing], event: events.Can
 
 
 def active_cancelled(draft: Draft, call: CallRecord[Active], event: events.Cancel) -> None:
-    """Who has called the other: OVER ``hangup``, both are told."""
+    """The party that has called the other: OVER ``hangup``, both are told."""
     if event.device == call.caller:
         is_meant = call.asked.phone == event.phone
     else:
@@ -479,7 +479,7 @@ def _note_dialect(draft: Draft, call: CallRecord[S], event: events.DeviceBack) -
 
 
 def answered_in_vain(draft: Draft, call: CallRecord[Active | Over], event: events.AcceptedInVain) -> None:
-    """Who accepted in vain is told that somebody else has answered, now or when it is back (§2.3).
+    """A device that accepted in vain is told that somebody else has answered, now or when it is back (§2.3).
 
     It need not be told if it has gone on to another call.
     """

@@ -162,9 +162,9 @@ class RoomsCase(SynchronousTestCase):
         """Make the store of the first node."""
         return store
 
-    def make_rooms(self, store: ICallStore) -> RoomManager:
+    def make_rooms(self, store: ICallStore, **more: Any) -> RoomManager:
         """Make and start a node, and see that it leaves no timer behind."""
-        rooms = RoomManager(store, NodeBus(self.cluster, store.node), self.clock, self.settings, OPEN)
+        rooms = RoomManager(store, NodeBus(self.cluster, store.node), self.clock, self.settings, OPEN, **more)
         rooms.start()
         return rooms
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from callnet.calls import events
 from callnet.calls.counts import REMEMBERED
 from callnet.calls.page_messages import MediaSetup
@@ -10,24 +12,19 @@ from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, Failed, Reason
 from callnet.records import CallRecord
 from tests.support.late_case import AwayCase
-from tests.support.nodes import NodeBus
-from tests.support.plain_preferences import OPEN
 from tests.support.rooms_case import ANN, CAROL, PAD, TV, RoomsCase, answer, cancel, hang_up
 
 
 class CountsTests(RoomsCase):
     """Ann and Carol are here, and the television there."""
 
-    def make_rooms(self, store: ICallStore) -> RoomManager:
+    def make_rooms(self, store: ICallStore, **more: Any) -> RoomManager:
         """Make a node that notes which calls go on."""
 
         def note(call: CallRecord) -> None:
             self.noticed.append((store.node, call.state.word))
 
-        bus = NodeBus(self.cluster, store.node)
-        rooms = RoomManager(store, bus, self.clock, self.settings, OPEN, on_progress=note)
-        rooms.start()
-        return rooms
+        return super().make_rooms(store, on_progress=note, **more)
 
     def setUp(self) -> None:
         """Connect everyone."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from callnet.interfaces import IPreferences
 from callnet.preferences import PLAIN, UNREADABLE, Preferences, encode_names
 from callnet.records import ANYONE, NOBODY, Policy
 from callnet.soon import Ready, Soon
 from tests.support.people_case import ANN, TV
+from tests.support.plain_preferences import PlainPreferences
 from tests.support.quiet import QuietTestCase
 from tests.support.wires import World
 
@@ -19,8 +16,7 @@ NAMED = Preferences(names=encode_names({ANN.phone: "Ann"}))
 BLOCKED = Preferences(Policy(frozenset([ANN.phone])))
 
 
-@implementer(IPreferences)
-class LatePreferences:
+class LatePreferences(PlainPreferences):
     """They are known when the test says so, but for who may call."""
 
     def __init__(self) -> None:
@@ -37,9 +33,6 @@ class LatePreferences:
             return Ready(PLAIN)
         self.asked.append(Deferred())
         return self.asked[-1]
-
-    def subscribe(self, changed: Callable[[str, Preferences], Soon[None]]) -> None:
-        """See :meth:`IPreferences.subscribe`. Nothing changes."""
 
 
 class IntroductionTests(QuietTestCase):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from callnet.interfaces import Fate, IPreferences
+from callnet.interfaces import Fate
 from callnet.model import DeviceAddress
 from callnet.preferences import PLAIN, Preferences, encode_names
 from callnet.records import ANYONE, Policy
-from callnet.soon import Ready, Soon
+from callnet.soon import Ready
 from harness.websocket import TEXT
 from tests.support.people_case import ANN, TV
+from tests.support.plain_preferences import PlainPreferences
 from tests.support.quiet import QuietTestCase
 from tests.support.tap_case import DaemonTestCase
 from tests.support.wires import World
@@ -21,8 +19,7 @@ from tests.support.wires import World
 WAKES = Preferences(Policy(wakes=frozenset([TV.device_id])), names=encode_names({ANN.phone: "Ann"}))
 
 
-@implementer(IPreferences)
-class Wakeful:
+class Wakeful(PlainPreferences):
     """The television can be woken, and its phone calls Ann's by her name."""
 
     def policy_of(self, phone: str) -> Ready[Policy]:
@@ -32,9 +29,6 @@ class Wakeful:
     def of(self, phone: str) -> Ready[Preferences]:
         """See :meth:`IPreferences.of`."""
         return Ready(WAKES if phone == TV.phone else PLAIN)
-
-    def subscribe(self, changed: Callable[[str, Preferences], Soon[None]]) -> None:
-        """See :meth:`IPreferences.subscribe`. Nothing changes."""
 
 
 class WakingTests(QuietTestCase):
