@@ -1,7 +1,7 @@
-"""What the strings of the wire look like, in the words of JSON Schema, for the structs that stand for its messages.
+"""The strings of the wire, in the words of JSON Schema, for the structs that stand for its messages.
 
-None of it is enforced where a message is read or written: what the server sends it has made itself, and what it reads
-is looked at in ways that are faster and know what to answer. ``tests/unit/test_schema_frames.py`` has both agree.
+What clients send in frames is held to it when it is read (:mod:`callnet.calls.grammar`); what the server sends it has
+made itself. ``tests/unit/test_schema_frames.py`` has the schemas and the server agree.
 """
 
 from __future__ import annotations
@@ -13,20 +13,37 @@ from msgspec import Meta
 
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, PHONE_MAX
 
+ID_MAX: Final = 64
+"""Characters in the id of a request."""
+
 PLAIN_TEXT: Final = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 """Text without control characters, as a regular expression."""
 
+END: Final = r"\Z"
+"""The end of a string, in Python's regular expressions alone."""
+
 PLAIN: Final = Meta(extra_json_schema={"pattern": PLAIN_TEXT})
-ROOM: Final = Meta(extra_json_schema={"pattern": "^[0-9a-f]{32}$"})
+
+
+def _text(pattern: str, longest: int | None = None) -> Meta:
+    """A string that a pattern matches. Python's ``$`` matches before a last newline, too, and that of JSON Schema does
+    not: the schemas have it again (:mod:`callnet.schemas.structs`).
+    """
+    return Meta(max_length=longest, pattern=pattern.removesuffix("$") + END)
+
+
+ROOM: Final = _text("^[0-9a-f]{32}$")
 """The room of a call."""
-ROOM_OR_NONE: Final = Meta(extra_json_schema={"pattern": "^([0-9a-f]{32})?$"})
+ROOM_OR_NONE: Final = _text("^([0-9a-f]{32})?$")
 PAGE: Final = Meta(extra_json_schema={"pattern": r"^/static/demo/direct_chat\.html\?room_id=[0-9a-f]{32}$"})
 """The path of a room's page."""
-PHONE: Final = Meta(extra_json_schema={"maxLength": PHONE_MAX, "pattern": PLAIN_TEXT})
-DEVICE_ID: Final = Meta(extra_json_schema={"maxLength": DEVICE_ID_MAX, "pattern": PLAIN_TEXT})
-NAME: Final = Meta(extra_json_schema={"maxLength": CONTACT_NAME_MAX, "pattern": PLAIN_TEXT})
-"""What somebody calls a contact."""
-NOT_EMPTY: Final = Meta(extra_json_schema={"minLength": 1})
+PHONE: Final = _text(PLAIN_TEXT, PHONE_MAX)
+DEVICE_ID: Final = _text(PLAIN_TEXT, DEVICE_ID_MAX)
+ID: Final = _text(PLAIN_TEXT, ID_MAX)
+"""The id of an extended client's request."""
+NAME: Final = _text(PLAIN_TEXT, CONTACT_NAME_MAX)
+"""The name that somebody calls a contact by."""
+NOT_EMPTY: Final = Meta(min_length=1)
 NOT_NEGATIVE: Final = Meta(extra_json_schema={"minimum": 0})
 
 

@@ -27,8 +27,9 @@ def happen(draft: Draft, call: CallRecord | None, event: events.Event) -> Any:
 
 
 def in_room(draft: Draft, event: events.RoomEvent) -> Any:
-    """Let an event happen to the call of its room."""
-    call = draft.call(event.room)
+    """Let an event happen to the call of its room. It is what is decided first."""
+    records, room = draft.records, event.room
+    call = records.calls.get(records.aliases.get(room, room))
     transition = TABLE.get((NoneType if call is None else type(call.state), type(event)))
     return None if transition is None else transition(draft, call, event)
 

@@ -12,7 +12,6 @@ from callnet.calls import events
 from callnet.calls.decisions import Decisions, InDoubt
 from callnet.calls.outage import Retries
 from callnet.calls.registration import Attached, Overtaken
-from callnet.calls.rules import Decision
 from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, RoomId
@@ -105,10 +104,10 @@ class Connecting:
             opened = connected(device, self._store.node, known, since, tried, policy, owed=owed)
             reply: Attached | Overtaken
             try:
-                reply = _reply(await self._decisions.settled(opened))
+                reply = await self._decisions.settled(opened)
             except InDoubt as doubt:
                 failure = doubt
-                reply = _reply(doubt.decision)
+                reply = cast(Attached | Overtaken, doubt.decision.reply)
                 doubts.append(reply)
                 if isinstance(reply, Attached):
                     tried = reply.generation
@@ -125,10 +124,6 @@ class Connecting:
         for reply in replies:
             if isinstance(reply, Attached):
                 self._retries.keep(events.Disconnected(device, reply.generation))
-
-
-def _reply(decision: Decision) -> Attached | Overtaken:
-    return cast(Attached | Overtaken, decision.reply)  # that is what the rule of a connection answers
 
 
 class Departures:

@@ -93,6 +93,9 @@ class CallCounts:
             state = call.state
             if isinstance(state, Over):
                 self.ended[state.reason] += 1
+                if isinstance(event, events.WHEN_DUE):
+                    reason = state.reason.value
+                    log.info("call {call} ended by itself: {reason}", call=log_name(call.room), reason=reason)
                 if state.reason not in _MEANT:
                     self.recent.append(FailedCall(state.at, call.caller, call.asked, state.reason, call.room))
                 continue

@@ -13,7 +13,6 @@ from callnet.calls.decisions import Decisions
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import ICallStore
 from callnet.logger import Logger
-from callnet.model import log_name
 from callnet.records import CallRecord, DeviceRecord, SeatsRecord
 
 _LOOK_EVERY: Final = 0.25
@@ -74,11 +73,7 @@ class Deadlines:
         return turn
 
     async def _act_on(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
-        decision = await self._decisions.settled(_due_event(record))
-        for call in decision.changes.calls:
-            if call.end is not None:
-                reason = call.end.reason.value
-                log.info("call {call} ended by itself: {reason}", call=log_name(call.room), reason=reason)
+        await self._decisions.settled(_due_event(record))
 
 
 def _due_event(record: DeviceRecord | CallRecord | SeatsRecord) -> events.Event:

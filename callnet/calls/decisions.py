@@ -25,9 +25,15 @@ from callnet.records import NOTHING, Changes, Records
 _TRIES: Final = 20
 """How often a decision is made anew because somebody else was faster."""
 
-Then: TypeAlias = Callable[[Decision | Failure], Waits]
-"""Goes on with a decision that is committed, or with the failure: with :class:`Unavailable` it cannot be decided just
-now, with :class:`InDoubt` nobody knows whether it was; any other is a fault of ours."""
+Then: TypeAlias = Callable[[Any], object]
+"""Goes on with the reply of a decision that is committed."""
+Failed: TypeAlias = Callable[[Failure], Waits]
+"""Goes on after a failure: with :class:`Unavailable` it cannot be decided just now, with :class:`InDoubt` nobody knows
+whether it was; any other is a fault of ours."""
+
+
+def nothing(reply: object) -> None:
+    """Go on with nothing: nobody waits for the reply."""
 
 
 class InDoubt(Unavailable):
@@ -63,7 +69,9 @@ class Decisions:
         self._unreached = unreached
         self._counts = counts
 
-    def settle(self, event: events.Event, then: Then, tries: int = _TRIES, read: Records | None = None) -> Waits:
+    def settle(
+        self, event: events.Event, then: Then, failed: Failed, tries: int = _TRIES, read: Records | None = None
+    ) -> Waits:
         """Decide on an event, commit the decision, anew for as long as somebody else is faster, and go on.
 
         :param read: the records that this is decided on, if they are at hand.
@@ -72,49 +80,50 @@ class Decisions:
         records = store.view(event, tries < _TRIES) if read is None else read
         if records is None:
             reading: Deferred[Any] = store.read(event.phones(), event.rooms(), event.fresh)
-            return reading.addCallbacks(self._settle_on, then, (event, then, tries))
+            return reading.addCallbacks(self._settle_on, failed, (event, then, failed, tries))
         if isinstance(event, events.OF_A_NODE) and event.node != store.node:
             event = replace(event, node=store.node)
         try:
             decision = decide(records, event, store.now(), self._settings)
         except Exception:  # noqa: BLE001  whatever it is, it is for whoever asked
-            return then(Failure())
+            return failed(Failure())
         if decision.changes is NOTHING:
-            return then(decision)
+            then(decision.reply)
+            return None
         in_doubt = decision if records.complete else None
         try:
             commit = store.try_commit(decision.changes)
         except Exception:  # noqa: BLE001  as above
-            return _not_committed(Failure(), in_doubt, then)
+            return _not_committed(Failure(), in_doubt, failed)
         if commit is not None:
-            return self._committed(commit, decision, event, then, tries)
+            return self._committed(commit, decision, event, then, failed, tries)
         committing: Deferred[Any] = store.commit(decision.changes)
         return committing.addCallbacks(
-            self._committed, _not_committed, (decision, event, then, tries), errbackArgs=(in_doubt, then)
+            self._committed, _not_committed, (decision, event, then, failed, tries), errbackArgs=(in_doubt, failed)
         )
 
-    def _settle_on(self, records: Records, event: events.Event, then: Then, tries: int) -> Waits:
-        return self.settle(event, then, tries, records)
+    def _settle_on(self, records: Records, event: events.Event, then: Then, failed: Failed, tries: int) -> Waits:
+        return self.settle(event, then, failed, tries, records)
 
-    async def settled(self, event: events.Event) -> Decision:
-        """The decision on an event, once it is committed.
+    async def settled(self, event: events.Event) -> Any:
+        """The reply of the decision on an event, once it is committed.
 
-        :raises Unavailable: see :data:`Then`.
+        :raises Unavailable: see :data:`Failed`.
         """
-        came: list[Decision | Failure] = []
-        waits = self.settle(event, came.append)
+        replies: list[Any] = []
+        waits = self.settle(event, replies.append, Failure.raiseException)
         if waits is not None:
             await waits
-        (outcome,) = came
-        if isinstance(outcome, Failure):
-            outcome.raiseException()
-        return outcome
+        (reply,) = replies
+        return reply
 
-    def _committed(self, commit: Commit, decision: Decision, event: events.Event, then: Then, tries: int) -> Waits:
+    def _committed(
+        self, commit: Commit, decision: Decision, event: events.Event, then: Then, failed: Failed, tries: int
+    ) -> Waits:
         if not commit.held:
             if tries == 1:
-                return then(Failure(Unavailable("the records change too fast")))
-            return self.settle(event, then, tries - 1)
+                return failed(Failure(Unavailable("the records change too fast")))
+            return self.settle(event, then, failed, tries - 1)
         changes = decision.changes
         self._counts.committed(event, changes.calls)
         for message in commit.here:
@@ -124,12 +133,13 @@ class Decisions:
                 self._shown(phone)
         if commit.unreached:
             self._unreached(changes, commit.unreached)
-        return then(decision)
+        then(decision.reply)
+        return None
 
 
-def _not_committed(failure: Failure, in_doubt: Decision | None, then: Then) -> Waits:
+def _not_committed(failure: Failure, in_doubt: Decision | None, failed: Failed) -> Waits:
     if in_doubt is None or not failure.check(Unavailable):
-        return then(failure)
+        return failed(failure)
     doubt = InDoubt(in_doubt)
     doubt.__cause__ = failure.value
-    return then(Failure(doubt))
+    return failed(Failure(doubt))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from callnet.calls.times import call_due, device_due, seats_due
@@ -85,41 +86,21 @@ def over(was: CallState, reason: Reason, at: float, by: DeviceAddress | None = N
     return Over(Ringing((), was.awaited_until, was.announced) if isinstance(was, Ringing) else was, reason, at, by)
 
 
-class Draft:
+class Draft(Struct):
     """Collects the changes of one decision. Each record is raised by one version however often it changes."""
 
-    __slots__ = (
-        "_adopted",
-        "_calls",
-        "_devices",
-        "_displaced",
-        "_forgotten",
-        "_policies",
-        "_relied",
-        "_seats",
-        "_told",
-        "alone",
-        "complete",
-        "now",
-        "records",
-        "settings",
-    )
-
-    def __init__(self, records: Records, now: float, settings: CallSettings) -> None:
-        self.records: Final = records
-        self.complete: Final = records.complete
-        self.alone: Final = records.alone
-        self.now: Final = now
-        self.settings: Final = settings
-        self._devices: dict[DeviceAddress, DeviceRecord] = {}
-        self._calls: dict[RoomId, CallRecord] = {}
-        self._seats: dict[RoomId, SeatsRecord] = {}
-        self._policies: dict[str, Policy] = {}
-        self._forgotten: list[DeviceRecord | CallRecord | SeatsRecord] = []
-        self._relied: list[RoomId] = []
-        self._adopted: list[RoomId] = []
-        self._told: list[tuple[DeviceAddress, RoomId]] = []
-        self._displaced: list[Displaced] = []
+    records: Records
+    now: float
+    settings: CallSettings
+    _devices: dict[DeviceAddress, DeviceRecord] = {}
+    _calls: dict[RoomId, CallRecord] = {}
+    _seats: dict[RoomId, SeatsRecord] = {}
+    _policies: dict[str, Policy] = {}
+    _forgotten: list[DeviceRecord | CallRecord | SeatsRecord] = []
+    _relied: list[RoomId] = []
+    _adopted: list[RoomId] = []
+    _told: list[tuple[DeviceAddress, RoomId]] = []
+    _displaced: list[Displaced] = []
 
     def device(self, address: DeviceAddress) -> DeviceRecord | None:
         """The record of a device as it now stands."""
@@ -188,14 +169,19 @@ class Draft:
             version = device.version if device.address in self._devices else device.version + 1
             self._devices[device.address] = replace(device, version=version, room=room, previous=device.room)
 
-    def put_call(self, call: CallRecord, state: T, **head: Any) -> CallRecord[T]:
-        """Change a call's record, and with its state the time at which it must be looked at again."""
+    def put_call(self, call: CallRecord, state: T, *told: DeviceAddress, **head: Any) -> CallRecord[T]:
+        """Change a call's record, and with its state the time at which it must be looked at again.
+
+        :param told: who is to look at it, in this order, after those already named.
+        """
         room = call.room
         seats = self.seats(room) if self.records.seats else None
         version = call.version if room in self._calls else call.version + 1
         due = call_due(state, call.placed_at, seats, self.settings)
         record: CallRecord[Any] = replace(call, version=version, state=state, due=due, **head)
         self._calls[room] = record
+        for device in told:
+            self._told.append((device, room))
         return record
 
     def put_seats(self, record: SeatsRecord, **changed: Any) -> SeatsRecord:
@@ -214,9 +200,9 @@ class Draft:
         else:
             self._seats[record.room] = record
 
-    def end(self, call: CallRecord, reason: Reason, by: DeviceAddress | None = None) -> CallRecord[Over]:
-        """Let a call be over. ``by``: the device that said so, if it was one."""
-        return self.put_call(call, over(call.state, reason, self.now, by))
+    def end(self, call: CallRecord, reason: Reason, *told: DeviceAddress, by: DeviceAddress | None = None) -> None:
+        """Let a call be over, and have devices look at it. ``by``: the device that said so, if it was one."""
+        self.put_call(call, over(call.state, reason, self.now, by), *told)
 
     def forget(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
         """Let a record be removed. It must be as it was read."""

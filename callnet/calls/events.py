@@ -331,5 +331,7 @@ class PageHungUp(RoomEvent, frozen=True):
     key: str
 
 
+WHEN_DUE: Final = (DeviceDue, CallDue, SeatsDue)
+"""Events that happen by themselves."""
 OF_A_NODE: Final = (Connected, ExtendedConnected, SeatTaken)
 """Events that name the node that holds a socket; it may have got another name when they are decided."""

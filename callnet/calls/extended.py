@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any, ClassVar, Final, Literal
 
 from msgspec import Raw, Struct
-from msgspec.json import Encoder
 from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls.draft import first_party, other_party
 from callnet.calls.extended_messages import (
+    DEEPEST,
     EXTENDED,
     PING_EVERY,
     CallOfPhone,
@@ -34,9 +34,10 @@ from callnet.calls.extended_messages import (
     SignalFrom,
     Welcome,
     compact,
+    is_deep,
 )
 from callnet.calls.grammar import BadFrame, error_frame
-from callnet.calls.messages import CallingBeHangup, Frame, page_path
+from callnet.calls.messages import PAGE_OF, CallingBeHangup, Frame, encode
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Dialect, Heard, Session, log_unless_unavailable
 from callnet.calls.telling import be_hangup
@@ -53,8 +54,6 @@ _NOT_OURS: Final = {
     Pull: "room_id is of no active call of another device of this phone",
 }
 _NOBODY: Final = DeviceAddress("", "")
-
-_encode = Encoder().encode
 
 
 class _Other(Struct, frozen=True):
@@ -113,6 +112,9 @@ class ExtendedSession(Session):
         self._say(Pong(frame.t, frame.id))
 
     async def _signal(self, frame: Signal) -> None:
+        if is_deep(bytes(frame.data)):
+            self._refuse(frame, f"data is nested more than {DEEPEST} levels deep")
+            return
         room = self._room_of(frame.room_id)
         self._not_done(await self._rooms.extensions.signal(self, room, compact(frame.data)), frame)
 
@@ -214,7 +216,7 @@ class ExtendedSession(Session):
             self._say(PeerState(call.room_for(self.address), is_now))
 
     def _say(self, message: Frame) -> None:
-        self._peer.send(_encode(message))
+        self._peer.send(encode(message))
 
     def _present(self, call: CallRecord) -> PresentCall:
         room, answer = call.room_for(self.address), call.answer
@@ -224,7 +226,7 @@ class ExtendedSession(Session):
             "outgoing" if self.address == call.caller else "incoming",
             *other_party(call, self.address),
             self._rooms.date_of(call.placed_at),
-            page_path(room),
+            PAGE_OF + room,
             None if answer is None else self._rooms.date_of(answer.since),
         )
 

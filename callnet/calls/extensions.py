@@ -6,14 +6,12 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.calls import events
-from callnet.calls.decisions import Decisions
+from callnet.calls.decisions import Decisions, nothing
 from callnet.calls.draft import other_party
 from callnet.calls.presence import Presence
-from callnet.calls.rules import Decision
 from callnet.calls.sessions import DeviceSession, Onlooker
 from callnet.calls.transitions import NotToBeHad, NotYours, TooLate, late
 from callnet.calls.turns import Turns
@@ -26,11 +24,6 @@ from callnet.soon import Soon
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "telling extended devices of others")
-
-
-def _log_failure(outcome: Decision | Failure) -> None:
-    if isinstance(outcome, Failure):
-        _log_unless_unavailable(outcome)
 
 
 @implementer(ICompany)
@@ -107,7 +100,7 @@ class Extensions:
 
     def announced(self, session: DeviceSession, room: RoomId) -> None:
         """Have the extended caller of a call told that a device rings. If that cannot be, nobody misses it."""
-        self._decisions.settle(events.Announced(room, session.address), _log_failure)
+        self._decisions.settle(events.Announced(room, session.address), nothing, _log_unless_unavailable)
 
     def signal(self, session: DeviceSession, room: RoomId, data: bytes) -> Soon[TooLate | NotYours | NotToBeHad | None]:
         """Hand what a party of a call says to the other, if that has a socket and is extended.
@@ -152,7 +145,7 @@ class Extensions:
         if self._here.get(session.address) is not session:
             return None
         event = events.Pulled(session.address, room, session.generation)
-        reply: Accepted | NotToBeHad | None = (await self._decisions.settled(event)).reply
+        reply: Accepted | NotToBeHad | None = await self._decisions.settled(event)
         return reply
 
     def receive(self, message: DeviceRelay) -> None:

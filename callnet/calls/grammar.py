@@ -1,4 +1,4 @@
-"""How frames of devices are read: fast if nothing is wrong, and else with words that say what is (protocol §2.6)."""
+"""The reading of devices' frames: fast if nothing is wrong, and else with words that say what is (protocol §2.6)."""
 
 from __future__ import annotations
 
@@ -68,14 +68,12 @@ class Grammar(Generic[T]):
 
     :param requests: the structs, as a union.
     :param fields: by ``type``.
-    :param is_fine: tells whether the fields of a struct are beyond doubt what they may be.
     """
 
-    def __init__(self, requests: Any, fields: Mapping[str, Fields], is_fine: Callable[[T], bool]) -> None:
+    def __init__(self, requests: Any, fields: Mapping[str, Fields]) -> None:
         self._decode: Callable[[bytes], T] = msgspec.json.Decoder(requests).decode
         self._fields = fields
         self._id = next((of_type["id"] for of_type in fields.values() if "id" in of_type), None)
-        self._is_fine = is_fine
 
     def decode(self, payload: bytes) -> T:
         """Read one frame.
@@ -88,8 +86,9 @@ class Grammar(Generic[T]):
             frame = self._decode(payload)
         except UNREADABLE:
             return self._decode_carefully(payload)
-        has_one_type = (payload.count(b'"type"') == 1 and b"\\" not in payload) or not _has_two_types(payload)
-        return frame if has_one_type and self._is_fine(frame) else self._decode_carefully(payload)
+        if (payload.count(b'"type"') == 1 and b"\\" not in payload) or not _has_two_types(payload):
+            return frame
+        return self._decode_carefully(payload)
 
     def _decode_carefully(self, payload: bytes) -> T:
         """Read a frame that looks bad, field by field, and say what is wrong in words that quote nothing of it.
@@ -206,6 +205,10 @@ def name(longest: int, may_be_empty: bool = True) -> Complaint:
     return complaint
 
 
+def anything(_: Raw) -> None:
+    """Any JSON."""
+
+
 def room(value: Raw) -> str | None:
     """The id of a call's room."""
     text = text_of(value)
@@ -219,21 +222,6 @@ def _room_or_nothing(value: Raw) -> str | None:
 
 
 # The seed's frames
-
-
-def is_fine(frame: Request) -> bool:
-    """Tell whether the fields of a frame of the seed are beyond doubt well formed. Only a call's names must be any."""
-    if isinstance(frame, Call):
-        phone, device_id = frame.to_phone, frame.to_device_id
-        is_whole = bool(phone and device_id)
-    elif isinstance(frame, CallingHangup):
-        phone, device_id = frame.notified_phone, frame.notified_device_id
-        is_whole = frame.room_id == "" or is_room_id(frame.room_id)
-    else:
-        phone, device_id = frame.from_phone, frame.from_device_id
-        is_whole = is_room_id(frame.room_id)
-    is_short = len(phone) <= PHONE_MAX and len(device_id) <= DEVICE_ID_MAX
-    return is_whole and is_short and phone.isprintable() and device_id.isprintable()
 
 
 _FROM: Final = {"from_phone": Field(name(PHONE_MAX)), "from_device_id": Field(name(DEVICE_ID_MAX))}
@@ -250,4 +238,4 @@ SEED_FIELDS: Final[Mapping[str, Fields]] = {
         "room_id": Field(_room_or_nothing, may_be_absent=True),
     },
 }
-BASE: Final[Grammar[Request]] = Grammar(Call | CalledSuccess | CalledRefuse | CallingHangup, SEED_FIELDS, is_fine)
+BASE: Final[Grammar[Request]] = Grammar(Call | CalledSuccess | CalledRefuse | CallingHangup, SEED_FIELDS)

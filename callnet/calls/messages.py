@@ -177,29 +177,25 @@ Message: TypeAlias = CallSuccess | CallRefuse | CallFailed | Called | CallingBeH
 MESSAGE_BYTES: Final = 512
 """A base client is sent no message of so many bytes (§2)."""
 
-_encode = msgspec.json.Encoder().encode
+PAGE_OF: Final = "/static/demo/direct_chat.html?room_id="
+"""The path of the 1-to-1 page of a room (§3), but for the room's id at its end."""
+
+encode: Final = msgspec.json.Encoder().encode
+"""Write a message; ``called`` is written by :func:`encode_called`."""
 
 
-def page_path(room: RoomId) -> str:
-    """The path of the 1-to-1 page of a room (§3)."""
-    return f"/static/demo/direct_chat.html?room_id={room}"
-
-
-def encode(message: Message) -> bytes:
-    """Write a message. Where an address of the greatest length leaves no room for them, ``called`` has no page's
-    path, and as much as fits of the caller's name.
+def encode_called(message: Called) -> bytes:
+    """Write ``called``. Where an address of the greatest length leaves no room for them, it has no page's path, and as
+    much as fits of the caller's name.
     """
-    payload = _encode(message)
-    if len(payload) >= MESSAGE_BYTES and isinstance(message, Called):
-        return _encode_fitting(message, len(payload) - MESSAGE_BYTES + 1)
-    return payload
-
-
-def _encode_fitting(message: Called, excess: int) -> bytes:
+    payload = encode(message)
+    excess = len(payload) - MESSAGE_BYTES + 1
+    if excess <= 0:
+        return payload
     name = message.from_name.encode()
     if excess < len(name):
-        return _encode(replace(message, from_name=name[:-excess].decode(errors="ignore").rstrip()))
-    return encode(replace(message, from_name="")) if name else _encode(replace(message, page=""))
+        return encode(replace(message, from_name=name[:-excess].decode(errors="ignore").rstrip()))
+    return encode_called(replace(message, from_name="")) if name else encode(replace(message, page=""))
 
 
 def call_failed(asked: DeviceAddress, reason: Reason) -> CallFailed:

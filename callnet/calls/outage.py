@@ -16,7 +16,6 @@ from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.decisions import Decisions
-from callnet.calls.rules import Decision
 from callnet.calls.transitions import NoSuchCall
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable
@@ -168,7 +167,7 @@ class UnknownCalls:
     :param settle: decides on it.
     """
 
-    def __init__(self, retries: Retries, settle: Callable[[End], Coroutine[object, object, Decision]]) -> None:
+    def __init__(self, retries: Retries, settle: Callable[[End], Coroutine[Any, Any, object]]) -> None:
         self._retries = retries
         self._settle = settle
         self._ends: dict[DeviceAddress, End] = {}
@@ -191,10 +190,10 @@ class UnknownCalls:
 
     async def _is_unknown(self, device: DeviceAddress) -> bool:
         try:
-            decision = await self._settle(self._ends[device])
+            reply = await self._settle(self._ends[device])
         except Unavailable:
             return True
-        return isinstance(decision.reply, NoSuchCall)
+        return isinstance(reply, NoSuchCall)
 
 
 _PAUSE: Final = 1.2

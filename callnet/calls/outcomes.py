@@ -11,11 +11,14 @@ from typing import Final, TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
 
+from callnet.calls.counts import CallCounts
 from callnet.calls.outage import Retries
+from callnet.calls.sessions import DeviceSession
+from callnet.calls.telling import outcome_of
 from callnet.failures import logged_unless_unavailable
 from callnet.logger import Logger
 from callnet.model import DeviceAddress, Failed, Outcome, RoomId, Withdrawn
-from callnet.records import CallRecord
+from callnet.records import Active, CallRecord, Over
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "telling that a device is offline")
@@ -28,7 +31,8 @@ Told: TypeAlias = Callable[[Outcome, CallRecord | None], object]
 class Waiters:
     """At most one for each call, and for each caller."""
 
-    def __init__(self) -> None:
+    def __init__(self, counts: CallCounts) -> None:
+        self._counts = counts
         self.waiting: Final[dict[RoomId, Told]] = {}
         """By room, who is to be called once with the outcome of a call; that may come before it is placed."""
         self._placed: dict[DeviceAddress, RoomId] = {}
@@ -44,11 +48,17 @@ class Waiters:
         """Take note that it was not. Tells whether anybody waits still."""
         return self.waiting.pop(room, None) is not None
 
-    def fire(self, call: CallRecord, outcome: Outcome, record: CallRecord | None) -> None:
-        """Tell whoever waits for a call."""
-        if self._placed.get(call.caller) == call.room:
-            del self._placed[call.caller]
-        self.waiting.pop(call.room)(outcome, record)
+    def tell(self, call: CallRecord, session: DeviceSession | None) -> None:
+        """Tell whoever waits for a call its outcome, and then the session of its caller what came after it."""
+        outcome = outcome_of(call)
+        is_all = outcome is not None and not (isinstance(call.state, Over) and isinstance(call.state.was, Active))
+        if outcome is not None:
+            if self._placed.get(call.caller) == call.room:
+                del self._placed[call.caller]
+            self._counts.told(outcome)
+            self.waiting.pop(call.room)(outcome, call if is_all else None)
+        if session is not None and not is_all:
+            session.told(call)
 
     def withdraw(self, caller: DeviceAddress) -> None:
         """Let nobody wait any more for the outcome of the call that ``caller`` placed."""

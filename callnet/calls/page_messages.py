@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from callnet.calls.messages import ENDINGS
-from callnet.described import NOT_EMPTY, PLAIN, one_of
+from callnet.described import PLAIN, one_of
 from callnet.ice import IceServer
 from callnet.model import is_plain_text
 
@@ -33,7 +33,7 @@ class _Frame(Struct, frozen=True, tag_field="type"):
 class Join(_Frame, frozen=True, tag="join"):
     """The page wants a seat."""
 
-    room_id: Annotated[str, Meta(extra_json_schema={"maxLength": ROOM_ID_MAX}), PLAIN, NOT_EMPTY]
+    room_id: Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": ROOM_ID_MAX}), PLAIN]
     """Of a call, or made up by hand. Another is answered by ``refused``."""
     key: _Id
     session: _Id

@@ -65,7 +65,7 @@ class Pages:
 
     async def _reply(self, named: RoomId, key: str, page: str) -> Any:
         try:
-            return (await self._decisions.settled(events.SeatTaken(named, key, page, self._store.node))).reply
+            return await self._decisions.settled(events.SeatTaken(named, key, page, self._store.node))
         except InDoubt as doubt:
             if isinstance(doubt.decision.reply, Seated):
                 self._give_up(key, doubt.decision.reply)

@@ -186,7 +186,7 @@ def _end_contradictions(draft: Draft, calls: Collection[CallRecord], devices: It
             busy.update(call.parties)
         else:
             reason = Reason.REPLACED if isinstance(call.state, Active) else Reason.BUSY
-            draft.tell(draft.end(call, reason), *everyone(call))
+            draft.end(call, reason, *everyone(call))
 
 
 def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:

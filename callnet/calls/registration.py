@@ -49,7 +49,7 @@ def connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
     is_late = draft.now - event.opened_at > _AT_ONCE
     if old is not None and old.connected and is_late and old.generation > max(event.opened_at * 1000, event.tried):
         return Overtaken()
-    if old is None and not draft.complete:
+    if old is None and not draft.records.complete:
         old = _come_from_elsewhere(draft, event)
     policy = event.policy.in_record_of(event.device.device_id)
     draft.keep_policy(event.device.phone, event.policy)

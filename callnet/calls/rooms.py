@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
@@ -22,7 +22,7 @@ from callnet.calls import events
 from callnet.calls.connections import Arrivals, ConnectedInDoubt, Connecting, Departures
 from callnet.calls.counts import CallCounts
 from callnet.calls.deadlines import Deadlines
-from callnet.calls.decisions import Decisions, InDoubt
+from callnet.calls.decisions import Decisions, InDoubt, Then, nothing
 from callnet.calls.extensions import NOBODYS_COMPANY, Extensions
 from callnet.calls.orders import Orders
 from callnet.calls.outage import AGAIN, End, Retries, RingingAgain, UnknownCalls
@@ -30,7 +30,6 @@ from callnet.calls.outcomes import OfflineAnswers, Told, Waiters
 from callnet.calls.pages import Pages
 from callnet.calls.presence import Presence
 from callnet.calls.registration import Overtaken
-from callnet.calls.rules import Decision
 from callnet.calls.seats import SeatReply
 from callnet.calls.sessions import DeviceSession, SeatSession
 from callnet.calls.telling import Missed, outcome_of
@@ -44,7 +43,7 @@ from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import BusMessage, IBus, ICallStore, ICompany, IPreferences
 from callnet.logger import Logger
 from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
-from callnet.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, Over, PresenceChanged, Relay, Ringing
+from callnet.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
 from callnet.soon import Soon
 
 _ANSWER_TRIES: Final = 10
@@ -54,10 +53,6 @@ Answer: TypeAlias = events.Accept | events.Refuse
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "doing what a device has asked for")
-
-
-def _nobody(reply: object) -> None:
-    """Do nothing."""
 
 
 class RoomManager:
@@ -98,6 +93,8 @@ class RoomManager:
         self._ringing_again = RingingAgain(self._decisions, self._retries)
         self._deadlines = Deadlines(store, self._decisions, clock)
         self._turns = Turns()
+        self.in_turn: Final = self._turns.run
+        """Does what a device asks for after all that it has asked for before: ``in_turn(device, work, *asked)``."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._connecting = Connecting(store, clock, self._decisions, self._retries)
         self.orders: Final = Orders(store, self._decisions, self._retries, self._turns, preferences, self._devices)
@@ -105,7 +102,7 @@ class RoomManager:
         self.extensions: Final = Extensions(
             store, bus, self._decisions, self._turns, self._devices, self.presence, company
         )
-        self._waiters = Waiters()
+        self._waiters = Waiters(self.counts)
         self._offline = OfflineAnswers(clock, self._retries)
         self._arrivals: Arrivals[Notice] = Arrivals(self._receive)
         self._departures = Departures(clock, self._displace)
@@ -180,7 +177,7 @@ class RoomManager:
 
     def detach(self, session: DeviceSession) -> None:
         """Take notice that the socket of ``session`` is gone."""
-        self._turns.run(session.address, self._detach, session, self.now())
+        self.in_turn(session.address, self._detach, session, self.now())
 
     def _detach(self, session: DeviceSession, gone_at: float) -> Waits:
         if session.extended:
@@ -191,24 +188,19 @@ class RoomManager:
         self._waiters.withdraw(session.address)
         self._offline.withdraw(session.address)
         event = events.Disconnected(session.address, session.generation, session.known(), gone_at, owed=session.owed())
-        return self._decisions.settle(event, partial(self._detached, event))
-
-    def _detached(self, event: events.Disconnected, outcome: Decision | Failure) -> None:
-        if isinstance(outcome, Failure):
-            self._retries.keep_failed(event, outcome)
         if event.owed is not None:
             self._retries.keep(events.AcceptedInVain(event.owed, event.device))  # it may be elsewhere already
+        return self._decisions.settle(event, nothing, partial(self._retries.keep_failed, event))
 
     # What devices ask for
 
-    def call(self, session: DeviceSession, target: DeviceAddress, told: Told) -> None:
-        """Place a call. ``told`` is called once with its outcome, now or when it is known.
+    def call(self, session: DeviceSession, target: DeviceAddress, told: Told, read_at: float) -> Waits:
+        """Place a call, in its caller's turn. ``told`` is called once with its outcome, now or when it is known.
 
         If the store cannot be reached that is :attr:`Reason.UNAVAILABLE`: nothing rings, or not for long.
-        """
-        self._turns.run(session.address, self._place, session, target, told, self._clock.seconds())
 
-    def _place(self, session: DeviceSession, target: DeviceAddress, told: Told, read_at: float) -> Waits:
+        :param read_at: when the frame that asks for it was read, in seconds on the reactor's clock.
+        """
         if self._refusing:
             self._tell_at_once(session.address, told, Failed(target, Reason.SHUTTING_DOWN))
             return None
@@ -223,16 +215,13 @@ class RoomManager:
         if said:
             self._retries.forget((events.Cancel, caller))
         self._waiters.waiting[room] = told
-        return self._decisions.settle(event, partial(self._placed, event, told, read_at))
-
-    def _placed(self, event: events.Place, told: Told, read_at: float, outcome: Decision | Failure) -> None:
-        caller, room = event.caller, event.room
-        if self._offline.owed and event.target != caller:
+        if self._offline.owed and target != caller:
             self._offline.withdraw(caller)
-        if isinstance(outcome, Failure):
-            self._not_placed(event, told, outcome)
-            return
-        reply: Any = outcome.reply
+        then, failed = partial(self._placed, event, told, read_at), partial(self._not_placed, event, told)
+        return self._decisions.settle(event, then, failed)
+
+    def _placed(self, event: events.Place, told: Told, read_at: float, reply: Outcome | Rings) -> None:
+        caller, room = event.caller, event.room
         if isinstance(reply, Rings):
             self._waiters.placed(caller, room)
             if caller not in self._devices:  # it has gone on elsewhere meanwhile
@@ -264,13 +253,17 @@ class RoomManager:
         self.counts.told_at_once(caller, outcome, self.now())
         told(outcome, None)
 
-    def ask(
-        self, session: DeviceSession, event: Answer | End, then: Callable[[TooLate | NotYours | None], object] = _nobody
-    ) -> None:
-        """Have done what a device asks for in a call. ``then`` is called with what it is to be told, if anything."""
-        self._turns.run(session.address, self._ask, session, event, then)
+    def answer(self, session: DeviceSession, event: Answer, then: Then) -> Waits:
+        """Have a device accept or refuse, in its turn. ``then`` is called with what it is to be told, if anything."""
+        if self._devices.get(session.address) is not session:
+            then(None)
+            return None
+        if self._retries.kept:
+            self._retries.forget((events.Accept, event.device), events.GaveUp(event.room, event.device))
+        return self._decisions.settle(event, then, partial(self._not_answered, event, session.generation, then))
 
-    def _ask(self, session: DeviceSession, event: Answer | End, then: Callable[[Any], object]) -> Waits:
+    def end(self, session: DeviceSession, event: End, then: Then = nothing) -> Waits:
+        """Have a device hang up or cancel, in its turn. ``then`` is called with what it is to be told, if anything."""
         if self._devices.get(session.address) is not session:
             then(None)
             return None
@@ -278,30 +271,19 @@ class RoomManager:
         if isinstance(event, events.Cancel):
             event = replace(event, generation=session.generation)
             kept = replace(event, sent_at=self.now())
-        elif self._retries.kept and isinstance(event, Answer):
-            self._retries.forget((events.Accept, event.device), events.GaveUp(event.room, event.device))
-        return self._decisions.settle(event, partial(self._asked, kept, session.generation, then))
+        return self._decisions.settle(event, partial(self._ended, kept, then), partial(self._not_ended, kept, then))
 
-    def _asked(
-        self,
-        event: Answer | End,
-        generation: int,
-        then: Callable[[Any], object],
-        outcome: Decision | Failure,
-    ) -> Waits:
-        if not isinstance(outcome, Failure) and not isinstance(outcome.reply, NoSuchCall):
-            then(outcome.reply)
-            return None
-        if isinstance(event, Answer):
-            return self._not_answered(event, generation, then, cast(Failure, outcome))
-        if isinstance(outcome, Failure):
-            self._retries.keep_failed(event, outcome, (type(event), event.device))
-        else:
+    def _ended(self, event: End, then: Then, reply: NotYours | NoSuchCall | None) -> None:
+        if isinstance(reply, NoSuchCall):
             self._unknown.keep(event)
-        then(None)
-        return None
+            reply = None
+        then(reply)
 
-    def _not_answered(self, event: Answer, generation: int, then: Callable[[Any], object], failure: Failure) -> Waits:
+    def _not_ended(self, event: End, then: Then, failure: Failure) -> None:
+        self._retries.keep_failed(event, failure, (type(event), event.device))
+        then(None)
+
+    def _not_answered(self, event: Answer, generation: int, then: Then, failure: Failure) -> Waits:
         if not failure.check(Unavailable):
             _log_unless_unavailable(failure)
             return None
@@ -314,7 +296,7 @@ class RoomManager:
         await self._retries.pause(AGAIN)
         for _ in range(_ANSWER_TRIES):
             try:
-                return (await self._decisions.settled(late)).reply
+                return await self._decisions.settled(late)
             except Unavailable:
                 if self._turns.is_awaited(device):
                     break  # the device has something else to ask for
@@ -324,8 +306,8 @@ class RoomManager:
 
     async def _settle_again(self, event: events.Event) -> None:
         """Settle what was kept until the store was back."""
-        decision = await self._decisions.settled(event)
-        if isinstance(event, events.HangUp | events.Cancel) and isinstance(decision.reply, NoSuchCall):
+        reply = await self._decisions.settled(event)
+        if isinstance(event, events.HangUp | events.Cancel) and isinstance(reply, NoSuchCall):
             self._unknown.keep(event)
 
     # Pages
@@ -365,7 +347,7 @@ class RoomManager:
             session = self._devices.get(device)
             if device == call.caller:
                 if call.room in self._waiters.waiting:
-                    self._fire(call, session)
+                    self._waiters.tell(call, session)
                     return
                 if self._retries.kept and self._has_given_up(device, call.room):
                     return  # it was told that this call has failed
@@ -391,18 +373,3 @@ class RoomManager:
     def _has_given_up(self, device: DeviceAddress, room: RoomId) -> bool:
         gave_up = events.GaveUp(room, device)
         return self._retries.keeps(gave_up) or self._retries.keeps((events.Place, device), gave_up)
-
-    def _fire(self, call: CallRecord, session: DeviceSession | None) -> None:
-        """Have the caller's waiter know of the outcome, and then the caller of what came after it."""
-        outcome = outcome_of(call)
-        if outcome is None:
-            if session is not None:
-                session.told(call)
-            return
-        self.counts.told(outcome)
-        if not isinstance(call.state, Over) or isinstance(call.state.was, Ringing):
-            self._waiters.fire(call, outcome, call)
-            return
-        self._waiters.fire(call, outcome, None)
-        if session is not None:
-            session.told(call)

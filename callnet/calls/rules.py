@@ -47,7 +47,7 @@ def _late_answer(draft: Draft, event: events.LateAnswer) -> Any:
 
 
 def _accepted_in_vain(draft: Draft, event: events.AcceptedInVain) -> None:
-    if not draft.complete:
+    if not draft.records.complete:
         raise Unavailable("only other nodes may know where this device is")
     call.in_room(draft, event)
 

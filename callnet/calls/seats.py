@@ -107,7 +107,7 @@ def take(draft: Draft, event: SeatTaken) -> SeatReply:
             return RoomOver(_why_not_admitted(call, event.room))
     room = event.room if call is None else call.room
     known = draft.seats(room)
-    if call is None and known is None and not draft.complete:
+    if call is None and known is None and not draft.records.complete:
         raise Unavailable("only other nodes know this room")
     if call is None and not draft.settings.adhoc_rooms:
         return NoSeat(UNKNOWN_ROOM)

@@ -30,6 +30,7 @@ from callnet.calls.messages import (
     Request,
     call_failed,
     encode,
+    encode_called,
 )
 from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, be_hangup, news
@@ -164,7 +165,8 @@ class Session:
         if self._heard or self._old_end is not None:
             self._goes_on()
         if self._limits.may_call(self.address, target.phone):
-            self._rooms.call(self, target, partial(self.answered, asked=frame.id) if frame.id else self.answered)
+            told = partial(self.answered, asked=frame.id) if frame.id else self.answered
+            self._rooms.in_turn(self.address, self._rooms.call, self, target, told, self._clock.seconds())
         else:
             failed = Failed(target, Reason.RATE_LIMITED)
             self._rooms.counts.told_at_once(self.address, failed, self._rooms.now())
@@ -178,14 +180,15 @@ class Session:
             answer = Accept(room, self.address, frame.auto_answer, self.extended)
         else:
             answer = Refuse(room, self.address)
-        self._rooms.ask(self, answer, partial(self._late_answer, frame))
+        self._rooms.in_turn(self.address, self._rooms.answer, self, answer, partial(self._late_answer, frame))
 
     def _hang_up(self, frame: CallingHangup) -> None:
         if frame.room_id:
             room = self._room_of(frame.room_id)
-            self._rooms.ask(self, HangUp(room, self.address), partial(self._hung_up, frame, room))
+            then = partial(self._hung_up, frame, room)
+            self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address), then)
         else:
-            self._rooms.ask(self, Cancel(self.address, frame.notified_phone))
+            self._rooms.in_turn(self.address, self._rooms.end, self, Cancel(self.address, frame.notified_phone))
 
     # From the room manager
 
@@ -256,7 +259,7 @@ class Session:
         elif not isinstance(message, CallFailed):
             room = self._room_of(message.room_id)
             self._hear(room, Heard(self._heard_of(room).age, type(message), is_over, self._clock.seconds()))
-        self._answer(message, asked)
+        self._peer.send(encode(replace(message, id=asked) if asked else message))
 
     def revoked(self) -> None:
         """Close: the token of this connection was revoked. The device leaves its call (§2.4)."""
@@ -301,7 +304,7 @@ class Session:
         """Announce a caller as the owner of the device wants it, and that to the caller, if it is to know."""
         wanted, phone = self.preferences, called.from_phone
         called = replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer)
-        self._peer.send(encode(called))
+        self._peer.send(encode_called(called))
         if call.placed_at * 1000 >= self.generation:  # else it came when the call rang already
             self._rooms.counts.rang_after.count(max(0.0, self._rooms.now() - call.placed_at))
         if call.caller in call.extended and isinstance(call.state, Ringing) and not call.state.announced:

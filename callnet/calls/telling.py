@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from callnet.calls.draft import first_party, has_pulled, other_in
 from callnet.calls.messages import (
+    PAGE_OF,
     REFUSALS,
     Called,
     CallFailed,
@@ -17,7 +18,6 @@ from callnet.calls.messages import (
     CallSuccess,
     Message,
     call_failed,
-    page_path,
 )
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
 from callnet.records import Active, CallRecord, Known, Over, Ringing
@@ -70,7 +70,7 @@ def answer(outcome: Outcome) -> CallSuccess | CallRefuse | CallFailed | None:
     """The frame that tells a caller the outcome (§2.1)."""
     match outcome:
         case Accepted(room, callee):
-            return CallSuccess(callee.phone, callee.device_id, room, page_path(room))
+            return CallSuccess(callee.phone, callee.device_id, room, PAGE_OF + room)
         case Refused(room, asked, reason):
             return CallRefuse(asked.phone, asked.device_id, room, reason)
         case Failed(asked, reason):
@@ -174,7 +174,7 @@ def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
 
 def _called(call: CallRecord, room: RoomId, now: float, ring_time: float) -> Called:
     left = max(ceil(call.placed_at + ring_time - now - _CLOCKS_DIFFER), 1)
-    return Called(call.caller.phone, call.caller.device_id, room, left, page_path(room))
+    return Called(call.caller.phone, call.caller.device_id, room, left, PAGE_OF + room)
 
 
 def newest_two(

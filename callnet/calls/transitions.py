@@ -62,7 +62,7 @@ class NotToBeHad(Struct, frozen=True):
 
 def free_calls(draft: Draft, _: None, event: events.Place) -> Outcome | Rings:
     """RINGING: ``called`` to the devices that are rung; or ``call_failed`` to the caller."""
-    if not draft.complete:
+    if not draft.records.complete:
         _require_known(draft, event.target)
     rung = _free_devices(draft, event)
     return Failed(event.target, rung) if isinstance(rung, Reason) else _ring(draft, rung, event)
@@ -95,7 +95,7 @@ def active_calls(draft: Draft, call: CallRecord[Active], event: events.Place) ->
 
 def _go_on_to_another(draft: Draft, call: CallRecord, event: events.Place) -> None:
     """Step 4: the caller leaves the call that it is in."""
-    if not draft.complete:
+    if not draft.records.complete:
         _require_known(draft, event.target)
     goes_on(draft, call, event.caller)
     caller = draft.device(event.caller)
@@ -141,7 +141,7 @@ def _ring(draft: Draft, rung: list[DeviceRecord], event: events.Place, awaited_u
     room, caller = event.room, draft.device(event.caller)
     addresses = tuple(map(_address, rung))
     # An alias that other nodes cannot look up would have a page there wait in a room made up by hand.
-    has_aliases = len(addresses) > 1 and not draft.alone
+    has_aliases = len(addresses) > 1 and not draft.records.alone
     call = CallRecord(
         room,
         0,
@@ -153,7 +153,7 @@ def _ring(draft: Draft, rung: list[DeviceRecord], event: events.Place, awaited_u
         extended=(event.caller,) if event.extended else (),
         aliases=_aliases(addresses, event.secret) if has_aliases else (),
     )
-    draft.tell(draft.put_call(call, call.state), *addresses)
+    draft.put_call(call, call.state, *addresses)
     draft.put_in(room, rung if caller is None else (caller, *rung))
     asleep = () if all(map(_connected, rung)) else [one.address for one in rung if one.can_be_woken]
     return Rings(room, tuple(asleep))
@@ -200,7 +200,7 @@ def unknown_named(draft: Draft, _: None, event: events.Refuse | events.GaveUp) -
 
 
 def _require_complete(draft: Draft) -> None:
-    if not draft.complete:
+    if not draft.records.complete:
         raise Unavailable("only other nodes know this room")
 
 
@@ -221,8 +221,8 @@ def _accept(
     by_itself: bool = False,
 ) -> None:
     speak = (*call.extended, callee) if extended else call.extended
-    answered = draft.put_call(call, Active(callee, draft.now, by_calling, by_itself), extended=speak)
-    draft.tell(answered, call.caller, *without(call.state.devices, callee))
+    state = Active(callee, draft.now, by_calling, by_itself)
+    draft.put_call(call, state, call.caller, *without(call.state.devices, callee), extended=speak)
 
 
 def answered_accepted(
@@ -244,7 +244,7 @@ def ringing_refused(draft: Draft, call: CallRecord[Ringing], event: events.Refus
 
 def _refuse(draft: Draft, call: CallRecord[Ringing], device: DeviceAddress, reason: Reason) -> None:
     """Let a rung device refuse for all."""
-    draft.tell(draft.end(call, reason, device), call.caller, *without(call.state.devices, device))
+    draft.end(call, reason, call.caller, *without(call.state.devices, device), by=device)
 
 
 def active_refused(draft: Draft, call: CallRecord[Active], event: events.Refuse) -> NotYours | None:
@@ -278,7 +278,7 @@ def _leave_ringing(draft: Draft, call: CallRecord[Ringing], device: DeviceAddres
 
 def _cancel(draft: Draft, call: CallRecord[Ringing], by: DeviceAddress | None) -> None:
     """End it for its caller, which is named too, though nothing is said to it: it need wait no more."""
-    draft.tell(draft.end(call, Reason.CANCELLED, by), *call.state.devices, call.caller)
+    draft.end(call, Reason.CANCELLED, *call.state.devices, call.caller, by=by)
 
 
 def active_hung_up(draft: Draft, call: CallRecord[Active], event: events.HangUp) -> NotYours | None:
@@ -292,7 +292,7 @@ def active_hung_up(draft: Draft, call: CallRecord[Active], event: events.HangUp)
 def _leave_active(
     draft: Draft, call: CallRecord[Active], device: DeviceAddress, reason: Reason, by: DeviceAddress | None = None
 ) -> None:
-    draft.tell(draft.end(call, reason, by), other_in(call, call.state, device))
+    draft.end(call, reason, other_in(call, call.state, device), by=by)
 
 
 def free_cancels(draft: Draft, _: None, event: events.Cancel) -> NoSuchCall | None:
@@ -320,7 +320,7 @@ def active_cancelled(draft: Draft, call: CallRecord[Active], event: events.Cance
     else:
         is_meant = call.state.by_calling and call.caller.phone == event.phone
     if is_meant and call.placed_at <= event.sent_at:
-        draft.tell(draft.end(call, Reason.HANGUP), other_in(call, call.state, event.device), event.device)
+        draft.end(call, Reason.HANGUP, other_in(call, call.state, event.device), event.device)
 
 
 def ringing_gave_up(draft: Draft, call: CallRecord[Ringing], event: events.GaveUp) -> None:
@@ -328,13 +328,13 @@ def ringing_gave_up(draft: Draft, call: CallRecord[Ringing], event: events.GaveU
     if event.device == call.caller:
         _cancel(draft, call, event.device)
     elif event.device in call.state.devices and not _rings_on_without(draft, call, event.device):
-        draft.tell(draft.end(call, Reason.BUSY), call.caller, event.device)
+        draft.end(call, Reason.BUSY, call.caller, event.device)
 
 
 def active_gave_up(draft: Draft, call: CallRecord[Active], event: events.GaveUp) -> None:
     """OVER ``connection_lost``: both are told."""
     if event.device in call.parties:
-        draft.tell(draft.end(call, Reason.CONNECTION_LOST), *call.parties)
+        draft.end(call, Reason.CONNECTION_LOST, *call.parties)
 
 
 def ringing_lost_token(draft: Draft, call: CallRecord[Ringing], event: events.LostToken) -> None:
@@ -360,19 +360,19 @@ def active_grace_over(draft: Draft, call: CallRecord[Active], event: events.Grac
 
 def live_stopped(draft: Draft, call: CallRecord[Ringing | Active], event: events.Stopped) -> None:
     """OVER ``shutting_down``: all are told."""
-    draft.tell(draft.end(call, Reason.SHUTTING_DOWN), *call.parties)
+    draft.end(call, Reason.SHUTTING_DOWN, *call.parties)
 
 
 def active_meeting_over(draft: Draft, call: CallRecord[Active], event: events.MeetingOver) -> None:
     """OVER ``hangup`` or ``abandoned``: both are told."""
-    draft.tell(draft.end(call, event.reason), *call.parties)
+    draft.end(call, event.reason, *call.parties)
 
 
 def goes_on(draft: Draft, call: CallRecord[Any], device: DeviceAddress) -> None:
     """Let a party leave its call since it goes on to another one."""
     state = call.state
     if isinstance(state, Active):
-        draft.tell(draft.end(call, Reason.REPLACED), other_in(call, state, device))
+        draft.end(call, Reason.REPLACED, other_in(call, state, device))
     elif isinstance(state, Ringing) and device == call.caller:
         _cancel(draft, call, device)
     elif isinstance(state, Ringing) and not _rings_on_without(draft, call, device):
@@ -396,7 +396,7 @@ def ringing_due(draft: Draft, call: CallRecord[Ringing], event: events.CallDue) 
 
 
 def _tell_all(draft: Draft, call: CallRecord[Ringing], reason: Reason) -> None:
-    draft.tell(draft.end(call, reason), *call.parties)
+    draft.end(call, reason, *call.parties)
 
 
 def active_due(draft: Draft, call: CallRecord[Active], event: events.CallDue) -> None:
@@ -405,9 +405,9 @@ def active_due(draft: Draft, call: CallRecord[Active], event: events.CallDue) ->
         return
     unseated = unseated_at(call.state, draft.seats(call.room), draft.settings)
     if call.state.since + draft.settings.longest <= draft.now:
-        draft.tell(draft.end(call, Reason.TOO_LONG), *call.parties)
+        draft.end(call, Reason.TOO_LONG, *call.parties)
     elif unseated is not None and unseated <= draft.now:
-        draft.tell(draft.end(call, Reason.ABANDONED), *call.parties)
+        draft.end(call, Reason.ABANDONED, *call.parties)
     else:
         draft.put_call(call, call.state)
 
@@ -418,7 +418,7 @@ def active_due(draft: Draft, call: CallRecord[Active], event: events.CallDue) ->
 def ringing_in_vain(draft: Draft, call: CallRecord[Ringing], event: events.RangInVain) -> None:
     """It rings them once more."""
     if call.version == event.version:
-        draft.tell(draft.put_call(call, call.state), *call.state.devices)
+        draft.put_call(call, call.state, *call.state.devices)
 
 
 def ringing_unreachable(draft: Draft, call: CallRecord[Ringing], event: events.Unreachable) -> None:
@@ -433,7 +433,7 @@ def ringing_not_woken(draft: Draft, call: CallRecord[Ringing], event: events.Not
     if event.device not in call.state.devices or (device is not None and device.connected):
         return
     if not _rings_on_without(draft, call, event.device):
-        draft.tell(draft.end(call, Reason.OFFLINE), call.caller)
+        draft.end(call, Reason.OFFLINE, call.caller)
 
 
 def _rings_on_without(draft: Draft, call: CallRecord[Ringing], device: DeviceAddress) -> bool:
@@ -448,7 +448,7 @@ def active_lost_device(draft: Draft, call: CallRecord[Active], event: events.Los
     """``peer_state`` to the other, if it is extended."""
     state, other = call.state, other_in(call, call.state, event.device)
     if event.device not in state.absent and other in call.extended:
-        draft.tell(draft.put_call(call, replace(state, absent=(*state.absent, event.device))), other)
+        draft.put_call(call, replace(state, absent=(*state.absent, event.device)), other)
 
 
 def ringing_device_back(draft: Draft, call: CallRecord[Ringing], event: events.DeviceBack) -> None:
@@ -464,7 +464,7 @@ def active_device_back(draft: Draft, call: CallRecord[Active], event: events.Dev
     call = _note_dialect(draft, call, event)
     if event.device in call.state.absent:
         state = replace(call.state, absent=without(call.state.absent, event.device))
-        draft.tell(draft.put_call(call, state), other_in(call, state, event.device))
+        draft.put_call(call, state, other_in(call, state, event.device))
 
 
 def _note_dialect(draft: Draft, call: CallRecord[S], event: events.DeviceBack) -> CallRecord[S]:
@@ -490,7 +490,7 @@ def answered_in_vain(draft: Draft, call: CallRecord[Active | Over], event: event
     if not device.connected:
         owe(draft, device, call.room)
     elif present is None or (isinstance(present.state, Ringing) and event.device in present.state.devices):
-        draft.tell(draft.put_call(call, call.state), event.device)
+        draft.put_call(call, call.state, event.device)
 
 
 def owe(draft: Draft, device: DeviceRecord, room: RoomId) -> None:
@@ -508,7 +508,7 @@ def ringing_announced(draft: Draft, call: CallRecord[Ringing], event: events.Ann
     """``call_ringing`` to the caller, if it is extended."""
     state = call.state
     if event.device in state.devices and call.caller in call.extended and not state.announced:
-        draft.tell(draft.put_call(call, replace(state, announced=True)), call.caller)
+        draft.put_call(call, replace(state, announced=True), call.caller)
 
 
 def active_signalled(draft: Draft, call: CallRecord[Active], event: events.Signalled) -> None:

@@ -17,6 +17,8 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.inspect import CollectionType, Metadata, StructType, UnionType
 
+from callnet.described import END
+
 Schema: TypeAlias = dict[str, Any]
 
 REFERENCE = "#/components/schemas/"
@@ -74,6 +76,8 @@ def _finish(node: Any) -> Any:
     if not isinstance(node, Mapping):
         return node
     finished = {name: _finish(part) for name, part in node.items()}
+    if "pattern" in finished:
+        finished["pattern"] = finished["pattern"].replace(END, "$")
     words = finished.get("enum")
     if words is None:
         return finished

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
+from callnet.calls.decisions import nothing
 from callnet.calls.rooms import RoomManager
 from callnet.config import CallSettings
 from callnet.interfaces import ICallStore, MissedCall
@@ -130,17 +132,18 @@ def answer(
     rooms: RoomManager, session: RecordedSession, room: RoomId, accepted: bool, then: Callable[[Any], object] = id
 ) -> None:
     """Let a device accept or refuse a call."""
-    rooms.ask(session, (events.Accept if accepted else events.Refuse)(room, session.address), then)
+    event = (events.Accept if accepted else events.Refuse)(room, session.address)
+    rooms.in_turn(session.address, rooms.answer, session, event, then)
 
 
 def hang_up(rooms: RoomManager, session: RecordedSession, room: RoomId, then: Callable[[Any], object] = id) -> None:
     """Let a device hang up."""
-    rooms.ask(session, events.HangUp(room, session.address), then)
+    rooms.in_turn(session.address, rooms.end, session, events.HangUp(room, session.address), then)
 
 
 def cancel(rooms: RoomManager, session: RecordedSession, phone: str) -> None:
     """Let a device end its call to a phone."""
-    rooms.ask(session, events.Cancel(session.address, phone))
+    rooms.in_turn(session.address, rooms.end, session, events.Cancel(session.address, phone))
 
 
 class RoomsCase(SynchronousTestCase):
@@ -190,7 +193,7 @@ class RoomsCase(SynchronousTestCase):
 
     def elsewhere(self, event: events.Event) -> None:
         """Have something happen on the other node, be the device there or not."""
-        self.others._decisions.settle(event, lambda _: None)
+        self.others._decisions.settle(event, nothing, Failure.raiseException)
 
     def call(self, caller: DeviceAddress, target: DeviceAddress) -> list[Outcome]:
         """Place a call on the first node. The list holds its outcome as soon as there is one."""
@@ -202,7 +205,8 @@ class RoomsCase(SynchronousTestCase):
     def place(self, session: RecordedSession, target: DeviceAddress) -> Deferred[Outcome]:
         """Place a call on the first node and wait for its outcome."""
         outcome: Deferred[Outcome] = Deferred()
-        self.rooms.call(session, target, lambda came, _: outcome.callback(came))
+        told = lambda came, _: outcome.callback(came)  # noqa: E731
+        self.rooms.in_turn(session.address, self.rooms.call, session, target, told, self.clock.seconds())
         return outcome
 
     def reply(self, ask: Callable[..., None], *asked: object) -> Deferred[Any]:

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
+from callnet.calls.decisions import nothing
 from callnet.calls.rooms import RoomManager
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
@@ -163,7 +164,7 @@ class Calls(RuleBasedStateMachine):
     @rule(choice=choices)
     def operator_ends(self, choice: int) -> None:
         """The operator ends a call."""
-        self.nodes[1]._decisions.settle(events.Stopped(self.room(choice)), lambda _: None)
+        self.nodes[1]._decisions.settle(events.Stopped(self.room(choice)), nothing, Failure.raiseException)
 
     @rule(seconds=st.sampled_from((0.25, 1.0, 2.0, 3.0, 5.25, 12.0)))
     def wait(self, seconds: float) -> None:

@@ -132,7 +132,7 @@ class RaceTests(LateCase):
         self.connect(ANN)
         tv = self.connect(TV)
         self.connect(CAROL, self.others)
-        self.meanwhile(lambda: self.others.call(self.newest(CAROL), TV, lambda *_: None))
+        self.meanwhile(lambda: self.others.call(self.newest(CAROL), TV, lambda *_: None, self.clock.seconds()))
         self.assertEqual([Failed(TV, Reason.BUSY)], self.call(ANN, TV))
         self.assertEqual([CAROL], [call.caller for call in tv.calls])
         self.assert_nothing_waits(self.rooms)
@@ -142,7 +142,9 @@ class RaceTests(LateCase):
         self.connect(ANN)
         tv = self.connect(TV, self.others)
         of_tv: list[Outcome] = []
-        self.meanwhile(lambda: self.others.call(self.newest(TV), ANN, lambda came, _: of_tv.append(came)))
+        self.meanwhile(
+            lambda: self.others.call(self.newest(TV), ANN, lambda came, _: of_tv.append(came), self.clock.seconds())
+        )
         of_ann = self.call(ANN, TV)
         room = next(iter(self.tables.calls))
         self.assertEqual(([Accepted(room, TV)], [Accepted(room, ANN)]), (of_ann, of_tv))

@@ -81,7 +81,7 @@ class UnreachedTests(RoomsCase):
         """A device that cannot hear is in no hurry to leave: if it calls somebody the call goes on without it."""
         self.connect(CAROL, self.others)
         outcomes = self.call(ANN, EVERYWHERE)
-        self.others.call(self.tv, CAROL, lambda *_: None)
+        self.others.call(self.tv, CAROL, lambda *_: None, self.clock.seconds())
         self.wait(5)
         self.assertEqual([], outcomes)
 

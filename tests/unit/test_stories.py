@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any, Final
 
+from twisted.python.failure import Failure
+
 from callnet.calls import events
+from callnet.calls.decisions import nothing
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
 from tests.support.extended_case import ANN, DOB, PAD, TV
 from tests.support.quiet import QuietTestCase
@@ -88,7 +91,7 @@ class Stage:
 
     def ends(self) -> None:
         """Let the operator end the newest call."""
-        self.world.rooms._decisions.settle(events.Stopped(RoomId(self.room)), lambda _: None)
+        self.world.rooms._decisions.settle(events.Stopped(RoomId(self.room)), nothing, Failure.raiseException)
         self._listen()
 
     @property

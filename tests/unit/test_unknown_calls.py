@@ -7,11 +7,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
 from callnet.calls.outage import End, Retries, UnknownCalls
-from callnet.calls.rules import Decision
 from callnet.calls.transitions import NoSuchCall
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import NOTHING
 
 ANN, TV = DeviceAddress("13600000001", "phone"), DeviceAddress("13600000002", "tv")
 BLUE, RED = RoomId("b" * 32), RoomId("e" * 32)
@@ -29,13 +27,13 @@ class UnknownCallsTests(SynchronousTestCase):
         self.retries = Retries(self.clock, self.settle)
         self.unknown = UnknownCalls(self.retries, self.settle)
 
-    async def settle(self, event: events.Event) -> Decision:
+    async def settle(self, event: events.Event) -> NoSuchCall | None:
         """Try a hang-up."""
         assert isinstance(event, events.HangUp | events.Cancel)
         self.tried.append(event)
         if self.is_away:
             raise Unavailable("away")
-        return Decision(NOTHING, self.reply)
+        return self.reply
 
     def wait(self, seconds: int) -> list[End]:
         """Let time pass; what was tried meanwhile."""
