@@ -283,16 +283,11 @@ def _cancel(draft: Draft, call: CallRecord[Ringing], by: DeviceAddress | None) -
 
 def active_hung_up(draft: Draft, call: CallRecord[Active], event: events.HangUp) -> NotYours | None:
     """OVER ``hangup``: the other is told."""
-    if event.device != call.caller and event.device != call.state.callee:
-        return _not_yours(call, event.device)
-    _leave_active(draft, call, event.device, Reason.HANGUP, event.device)
+    device, state = event.device, call.state
+    if device != call.caller and device != state.callee:
+        return _not_yours(call, device)
+    draft.end(call, Reason.HANGUP, other_in(call, state, device), by=device)
     return None
-
-
-def _leave_active(
-    draft: Draft, call: CallRecord[Active], device: DeviceAddress, reason: Reason, by: DeviceAddress | None = None
-) -> None:
-    draft.end(call, reason, other_in(call, call.state, device), by=by)
 
 
 def free_cancels(draft: Draft, _: None, event: events.Cancel) -> NoSuchCall | None:
@@ -344,7 +339,7 @@ def ringing_lost_token(draft: Draft, call: CallRecord[Ringing], event: events.Lo
 
 def active_lost_token(draft: Draft, call: CallRecord[Active], event: events.LostToken) -> None:
     """OVER ``revoked``: the other is told."""
-    _leave_active(draft, call, event.device, Reason.REVOKED)
+    draft.end(call, Reason.REVOKED, other_in(call, call.state, event.device))
 
 
 def ringing_grace_over(draft: Draft, call: CallRecord[Ringing], event: events.GraceOver) -> None:
@@ -355,7 +350,7 @@ def ringing_grace_over(draft: Draft, call: CallRecord[Ringing], event: events.Gr
 
 def active_grace_over(draft: Draft, call: CallRecord[Active], event: events.GraceOver) -> None:
     """OVER ``connection_lost``: the other is told."""
-    _leave_active(draft, call, event.device, Reason.CONNECTION_LOST)
+    draft.end(call, Reason.CONNECTION_LOST, other_in(call, call.state, event.device))
 
 
 def live_stopped(draft: Draft, call: CallRecord[Ringing | Active], event: events.Stopped) -> None:

@@ -74,10 +74,6 @@ class Peer(ServerSocket):
         else:
             self.close(CloseCode.TOKEN_INVALID, "token invalid")
 
-    def received(self, payload: bytes) -> None:
-        """Hand a frame to the session."""
-        self.session.received(payload)
-
     def is_needed(self) -> bool:
         """Tell whether the device is in a call, be it one that rings."""
         session = getattr(self, "session", None)

@@ -45,10 +45,6 @@ class RoomSocket(ServerSocket):
     def opened(self) -> None:
         """Wait for the page to join."""
 
-    def received(self, payload: bytes) -> None:
-        """Hand a frame to the session."""
-        self.session.received(payload)
-
     def is_needed(self) -> bool:
         """Tell whether the page is in a call, or in a meeting with another one."""
         session = getattr(self, "session", None)

@@ -48,6 +48,10 @@ def text_header(length: int) -> bytes:
     return b"\x81\x7e" + length.to_bytes(2, "big") if length < 65536 else b"\x81\x7f" + length.to_bytes(8, "big")
 
 
+HEADERS: Final = tuple(map(text_header, range(512)))
+"""Those of all messages that base clients are sent (protocol §2), by their lengths."""
+
+
 def _is_utf8(payload: bytes) -> bool:
     try:
         payload.decode()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.interfaces import ISSLTransport
@@ -21,7 +21,7 @@ from callnet.config import PONG_TIME, SocketSettings
 from callnet.logger import Logger
 from callnet.model import CloseCode
 from callnet.websocket.buffers import keep_little
-from callnet.websocket.frames import CLOSE, OPCODE_BITS, OPCODE_OF_DATA, SHORT, take_text, text_header
+from callnet.websocket.frames import CLOSE, HEADERS, OPCODE_BITS, OPCODE_OF_DATA, SHORT, take_text, text_header
 from callnet.websocket.handshake import Opening, read_plain
 from callnet.websocket.lean import LeanProtocol
 from callnet.websocket.refusals import Refused, refusal
@@ -53,10 +53,18 @@ _LONG_GONE: Final = (
 log = Logger()
 
 
+class Session(Protocol):
+    """Whoever speaks with the client of a socket."""
+
+    def received(self, payload: bytes) -> None:
+        """Take a text frame, which is UTF-8."""
+
+
 class ServerSocket(LeanProtocol):
-    """One socket. A subclass says who may open it and what its frames mean."""
+    """One socket. A subclass says who may open it, and has it get a session."""
 
     factory: ServerSocketFactory
+    session: Session
     transport: Any
     message_data: Any
     longest_short = SHORT
@@ -98,10 +106,6 @@ class ServerSocket(LeanProtocol):
         """Begin: the socket is open."""
         raise NotImplementedError
 
-    def received(self, payload: bytes) -> None:
-        """Take a text frame, which is UTF-8."""
-        raise NotImplementedError
-
     def gone(self) -> None:
         """Come to an end: an open socket is closed. This is called once."""
         raise NotImplementedError
@@ -116,7 +120,8 @@ class ServerSocket(LeanProtocol):
             factory = self.factory
             factory.frames_sent += 1
             factory.bytes_sent += len(payload)
-            write(self.transport, text_header(len(payload)) + payload)
+            size = len(payload)
+            write(self.transport, (HEADERS[size] if size < len(HEADERS) else text_header(size)) + payload)
             if self.is_stuck:
                 self._count_unread(len(payload))
 
@@ -190,36 +195,31 @@ class ServerSocket(LeanProtocol):
             transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        """Note the time; drop what may not be kept: a handshake that is too long, what comes after the end."""
+        """Note the time; drop what may not be kept: a handshake that is too long, what comes after the end.
+
+        The short texts that ``data`` begins with are handed over at once, all but the first if there is time for them
+        in this turn; the rest is for Autobahn.
+        """
         if self.state != self.STATE_CLOSING:
             self.last_heard = self.factory.clock.seconds()
         if self.is_waiting:  # it had been read before, within TLS
             self.data += data
             return
         if self.state == self.STATE_OPEN:
+            start, longest = 0, self.longest_short
             if self.current_frame is None and not self.data and not self.inside_message:
-                data = self._take_texts(data)
-                if not data:
-                    return
+                while self.state == self.STATE_OPEN and (found := take_text(data, start, longest)) is not None:
+                    payload, start = found
+                    self.onMessage(payload, False)
+                    if start == len(data):
+                        return
+                    if not self.factory.budget.has_time():
+                        self._wait(data[start:])
+                        return
+            data = data[start:]
         elif not self._is_to_be_taken(data) or (self.reads_plain and self._opens(data)):
             return
         self._dataReceived(data)  # what Autobahn's own method does after it has worked out what to log
-
-    def _take_texts(self, data: bytes) -> bytes:
-        """Hand over the short texts that ``data`` begins with; answer the rest, which is for Autobahn.
-
-        All but the first may have to wait for a later turn; then there is no rest.
-        """
-        start = 0
-        while self.state == self.STATE_OPEN and (found := take_text(data, start, self.longest_short)) is not None:
-            payload, start = found
-            self.onMessage(payload, False)
-            if start == len(data):
-                return b""
-            if not self.factory.budget.has_time():
-                self._wait(data[start:])
-                return b""
-        return data[start:] if start else data
 
     def consumeData(self) -> None:
         """Read frames in Autobahn's way. All but the first may have to wait for a later turn."""
@@ -374,7 +374,7 @@ class ServerSocket(LeanProtocol):
             self._too_many()
             return
         try:
-            self.received(payload)
+            self.session.received(payload)
         except Exception:  # noqa: BLE001
             log.failure("taking a frame")
             self.close(CloseCode.INTERNAL_ERROR, "internal error")

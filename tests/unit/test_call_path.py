@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 import callnet
 from tests.support.wires import World
 
-FUNCTIONS: Final = 170
+FUNCTIONS: Final = 137
 """Functions of ours that a whole call may take: three frames in, three out."""
-DEPTH: Final = 18
+DEPTH: Final = 15
 """Of them, so many may be on the stack at once."""
 _CALLS: Final = 10
 _OURS: Final = str(Path(callnet.__file__).parent)

@@ -168,6 +168,7 @@ class FaultySocket(ServerSocket):
 
     def admit(self, opening: Opening) -> None:  # noqa: ARG002
         """Fail if this is to fail."""
+        self.session = self
         self._fail("admit")
 
     def opened(self) -> None:

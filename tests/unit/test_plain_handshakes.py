@@ -34,6 +34,7 @@ class AskedSocket(ServerSocket):
 
     def admit(self, opening: Opening) -> None:
         """Let everybody in but who asks for what is not there."""
+        self.session = self
         self.opening = opening
         if opening.path == "/nowhere":
             raise Refused(HTTPStatus.NOT_FOUND)

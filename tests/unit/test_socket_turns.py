@@ -22,8 +22,9 @@ class WorkingSocket(ServerSocket):
 
     heard: list[bytes]
 
-    def admit(self, opening: Opening) -> None:
+    def admit(self, opening: Opening) -> None:  # noqa: ARG002
         """Let anybody in."""
+        self.session = self
 
     def opened(self) -> None:
         """Begin to listen."""
