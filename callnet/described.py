@@ -1,6 +1,6 @@
 """The strings of the wire, in the words of JSON Schema, for the structs that stand for its messages.
 
-What clients send in frames is held to it when it is read (:mod:`callnet.calls.grammar`); what the server sends it has
+What clients send in frames is held to it when it is read (:mod:`callnet.frames.decode`); what the server sends it has
 made itself. ``tests/unit/test_schema_frames.py`` has the schemas and the server agree.
 """
 

@@ -9,7 +9,7 @@ from typing import Final, get_args
 from msgspec import Struct
 
 from callnet.calls import events
-from callnet.calls.page_messages import MediaPath, MediaSetup
+from callnet.frames.page import MediaPath, MediaSetup
 from callnet.histogram import Histogram
 from callnet.logger import Logger, threshold
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, log_name

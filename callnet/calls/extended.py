@@ -12,7 +12,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls.draft import first_party, other_party
-from callnet.calls.extended_messages import (
+from callnet.calls.rooms import RoomManager
+from callnet.calls.session import Dialect, Heard, Session, log_unless_unavailable
+from callnet.calls.telling import be_hangup
+from callnet.calls.transitions import NotToBeHad, NotYours, TooLate
+from callnet.frames.base import PAGE_OF, CallingBeHangup, Frame, encode
+from callnet.frames.decode import BadFrame, error_frame
+from callnet.frames.v2 import (
     DEEPEST,
     EXTENDED,
     PING_EVERY,
@@ -36,12 +42,6 @@ from callnet.calls.extended_messages import (
     compact,
     is_deep,
 )
-from callnet.calls.grammar import BadFrame, error_frame
-from callnet.calls.messages import PAGE_OF, CallingBeHangup, Frame, encode
-from callnet.calls.rooms import RoomManager
-from callnet.calls.session import Dialect, Heard, Session, log_unless_unavailable
-from callnet.calls.telling import be_hangup
-from callnet.calls.transitions import NotToBeHad, NotYours, TooLate
 from callnet.interfaces import CallLimits, IPeer, MissedCall, Servers
 from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId
 from callnet.records import Active, CallRecord, Ringing

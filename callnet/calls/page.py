@@ -10,7 +10,10 @@ from msgspec import Raw
 from msgspec.json import Encoder
 from twisted.python.failure import Failure
 
-from callnet.calls.page_messages import (
+from callnet.calls.rooms import RoomManager
+from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, view
+from callnet.errors import Unavailable
+from callnet.frames.page import (
     BadPageFrame,
     Hangup,
     Join,
@@ -27,9 +30,6 @@ from callnet.calls.page_messages import (
     decode_page,
     is_room_name,
 )
-from callnet.calls.rooms import RoomManager
-from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, view
-from callnet.errors import Unavailable
 from callnet.ice import IceServer
 from callnet.interfaces import IPeer, Servers
 from callnet.logger import Logger

@@ -20,10 +20,10 @@ from msgspec.structs import replace
 from callnet.calls.call import happen
 from callnet.calls.draft import Draft
 from callnet.calls.events import MeetingOver, PageHungUp, SeatEmptied, SeatsDue, SeatTaken
-from callnet.calls.page_messages import RoomState, SeatRefusal
 from callnet.calls.telling import ending_reason
 from callnet.calls.times import SEAT_KEPT, SEAT_PASSES, abandoned_at
 from callnet.errors import Unavailable
+from callnet.frames.page import RoomState, SeatRefusal
 from callnet.model import Reason, RoomId
 from callnet.records import Active, CallRecord, Over, Ringing, Seat, SeatsRecord
 

@@ -12,10 +12,14 @@ from msgspec.structs import replace
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from callnet.calls import grammar
 from callnet.calls.events import Accept, Cancel, HangUp, Refuse
-from callnet.calls.grammar import BadFrame, error_frame
-from callnet.calls.messages import (
+from callnet.calls.rooms import RoomManager
+from callnet.calls.telling import answer, be_hangup, news
+from callnet.calls.times import KNOWN_AFTER, OLD_END_AFTER
+from callnet.calls.transitions import NotYours, TooLate
+from callnet.failures import logged_unless_unavailable
+from callnet.frames import decode
+from callnet.frames.base import (
     Call,
     Called,
     CalledRefuse,
@@ -32,11 +36,7 @@ from callnet.calls.messages import (
     encode,
     encode_called,
 )
-from callnet.calls.rooms import RoomManager
-from callnet.calls.telling import answer, be_hangup, news
-from callnet.calls.times import KNOWN_AFTER, OLD_END_AFTER
-from callnet.calls.transitions import NotYours, TooLate
-from callnet.failures import logged_unless_unavailable
+from callnet.frames.decode import BadFrame, error_frame
 from callnet.interfaces import CallLimits, IPeer, MissedCall
 from callnet.logger import Logger
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
@@ -84,7 +84,7 @@ class Dialect(Struct, frozen=True):
     """If they do not, the first is answered, and those that follow on its connection are not."""
 
 
-BASE: Final = Dialect(grammar.BASE.decode, bad_frames_a_minute=120, unknown_types_count=False)
+BASE: Final = Dialect(decode.BASE.decode, bad_frames_a_minute=120, unknown_types_count=False)
 """Knows the seed's messages only. It may have habits of its own."""
 
 

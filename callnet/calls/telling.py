@@ -8,7 +8,7 @@ from math import ceil, inf
 from msgspec import Struct
 
 from callnet.calls.draft import first_party, has_pulled, other_in
-from callnet.calls.messages import (
+from callnet.frames.base import (
     PAGE_OF,
     REFUSALS,
     Called,

@@ -1,6 +1,6 @@
 """The frames of the protocol as devices see them, base and extended.
 
-These are not the server's own structs (:mod:`callnet.calls.messages`): a client that shared them would
+These are not the server's own structs (:mod:`callnet.frames.base`): a client that shared them would
 share their mistakes, and it must keep the fields that it does not know.
 """
 

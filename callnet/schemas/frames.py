@@ -9,8 +9,8 @@ from typing import Any, Final, get_args
 
 from msgspec import Struct
 
-from callnet.calls import extended_messages, messages, page_messages
 from callnet.client import notes, relayed
+from callnet.frames import base, page, v2
 from callnet.schemas.structs import Schema, reference, schemas
 
 
@@ -37,16 +37,16 @@ class Direction(Struct, frozen=True):
         return {str(kind.__struct_config__.tag): f"{self.name}.{kind.__name__}" for kind in self.kinds}
 
 
-FROM_DEVICE: Final = Direction("from_device", get_args(messages.Request), False, "What a device may say.")
-TO_DEVICE: Final = Direction("to_device", get_args(messages.Message), True, "What a device is told.")
+FROM_DEVICE: Final = Direction("from_device", get_args(base.Request), False, "What a device may say.")
+TO_DEVICE: Final = Direction("to_device", get_args(base.Message), True, "What a device is told.")
 FROM_EXTENDED: Final = Direction(
-    "from_extended", get_args(extended_messages.ExtendedRequest), False, "What a device may say that speaks callnet.v2."
+    "from_extended", get_args(v2.ExtendedRequest), False, "What a device may say that speaks callnet.v2."
 )
 TO_EXTENDED: Final = Direction(
-    "to_extended", get_args(extended_messages.ExtendedMessage), True, "What a device is told that speaks callnet.v2."
+    "to_extended", get_args(v2.ExtendedMessage), True, "What a device is told that speaks callnet.v2."
 )
-FROM_PAGE: Final = Direction("from_page", get_args(page_messages.PageRequest), False, "What the page says.")
-TO_PAGE: Final = Direction("to_page", get_args(page_messages.PageMessage), True, "What the page is told.")
+FROM_PAGE: Final = Direction("from_page", get_args(page.PageRequest), False, "What the page says.")
+TO_PAGE: Final = Direction("to_page", get_args(page.PageMessage), True, "What the page is told.")
 RELAYED: Final = Direction(
     "relayed", get_args(relayed.Relayed), False, "What the two clients of a room say to each other in `relay`."
 )

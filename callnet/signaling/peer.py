@@ -10,9 +10,9 @@ from zope.interface import implementer
 
 from callnet.accounts.token import Token
 from callnet.calls.extended import ExtendedSession
-from callnet.calls.extended_messages import LONGEST_SIGNAL, SUBPROTOCOL
 from callnet.calls.session import Session
 from callnet.errors import TokenInvalid, Unavailable
+from callnet.frames.v2 import LONGEST_SIGNAL, SUBPROTOCOL
 from callnet.interfaces import IPeer
 from callnet.model import CloseCode
 from callnet.websocket import Opening, Refused, ServerSocket

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from callnet.calls.page_messages import MediaPath
+from callnet.frames.page import MediaPath
 from callnet.running import Running
 from tests.browser.visitor import Visitor
 from tests.support.daemon import Daemon

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Protocol
 
-from callnet.calls.messages import Message, encode
+from callnet.frames.base import Message, encode
 from callnet.model import DeviceAddress, RoomId
 
 Frame = dict[str, object]

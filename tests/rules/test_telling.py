@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from callnet.calls.events import Stopped
-from callnet.calls.messages import FAILURES, encode
 from callnet.calls.telling import answer, news, outcome_of
+from callnet.frames.base import FAILURES, encode
 from callnet.model import Accepted, Failed, Reason, Refused, Withdrawn
 from tests.rules.frames import be_hangup, call_success, called, on_wire
 from tests.rules.world import RulesTestCase

@@ -8,7 +8,6 @@ from typing import Any, Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
-from callnet.calls.messages import Called, CallSuccess, Message
 from callnet.calls.registration import Attached
 from callnet.calls.rules import decide
 from callnet.calls.seats import RoomView, Seated, view
@@ -16,6 +15,7 @@ from callnet.calls.telling import answer, news
 from callnet.calls.times import KNOWN_AFTER
 from callnet.calls.transitions import Rings, TooLate
 from callnet.config import CallSettings
+from callnet.frames.base import Called, CallSuccess, Message
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Reason, Refused, RoomId, Withdrawn
 from callnet.records import (
     ANYONE,

@@ -6,8 +6,8 @@ from typing import Any
 
 from callnet.calls import events
 from callnet.calls.counts import REMEMBERED
-from callnet.calls.page_messages import MediaSetup
 from callnet.calls.rooms import RoomManager
+from callnet.frames.page import MediaSetup
 from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, Failed, Reason
 from callnet.records import CallRecord

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from msgspec import Raw
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.extended_messages import EXTENDED, Ping, Pull, Signal, compact
-from callnet.calls.grammar import BASE, BadFrame
-from callnet.calls.messages import Request
+from callnet.frames.base import Request
+from callnet.frames.decode import BASE, BadFrame
+from callnet.frames.v2 import EXTENDED, Ping, Pull, Signal, compact
 from tests.unit.test_message_properties import payloads
 
 ROOM = "0" * 32

@@ -32,7 +32,7 @@ LAYERS: Final = (
     },
     {"preferences"},
     {"interfaces", "storage_interfaces", "history_interfaces", "config", "client", "turn"},
-    {"operations", "config_file", "live", "media", "websocket"},
+    {"operations", "config_file", "live", "media", "websocket", "frames"},
     {"push", "running"},
     {"accounts", "calls"},
     {"web", "signaling", "storage", "cluster", "supervision"},

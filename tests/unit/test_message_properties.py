@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.grammar import BASE, BadFrame
-from callnet.calls.messages import Call, CallFailed, CallingHangup, Request, encode
-from callnet.calls.page_messages import BadPageFrame, RelayTo, decode_page
+from callnet.frames.base import Call, CallFailed, CallingHangup, Request, encode
+from callnet.frames.decode import BASE, BadFrame
+from callnet.frames.page import BadPageFrame, RelayTo, decode_page
 from harness.websocket import client_frame
 from tests.support.quiet import QuietTestCase
 

@@ -15,9 +15,9 @@ from jsonschema_rs import ValidationError, meta
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls import messages, page_messages
 from callnet.cli import main
 from callnet.errors import DataInvalid
+from callnet.frames import base, page
 from callnet.schemas import asyncapi, openapi, room
 from callnet.web.api import AccountApi
 from callnet.web.requests import decode_body
@@ -121,10 +121,10 @@ class AsyncApiTests(SynchronousTestCase):
     def test_messages(self) -> None:
         """Each frame of the server's structs is a message of one operation, in the direction in which it goes."""
         for name, action, union in (
-            ("from_device", "receive", messages.Request),
-            ("to_device", "send", messages.Message),
-            ("from_page", "receive", page_messages.PageRequest),
-            ("to_page", "send", page_messages.PageMessage),
+            ("from_device", "receive", base.Request),
+            ("to_device", "send", base.Message),
+            ("from_page", "receive", page.PageRequest),
+            ("to_page", "send", page.PageMessage),
         ):
             operation = ASYNC["operations"][name]
             self.assertEqual(action, operation["action"])

@@ -14,11 +14,11 @@ from jsonschema_rs import Draft202012Validator
 from msgspec import Struct
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls import grammar
-from callnet.calls.extended_messages import EXTENDED
-from callnet.calls.grammar import BadFrame
-from callnet.calls.messages import encode
-from callnet.calls.page_messages import BadPageFrame, decode_page
+from callnet.frames import decode
+from callnet.frames.base import encode
+from callnet.frames.decode import BadFrame
+from callnet.frames.page import BadPageFrame, decode_page
+from callnet.frames.v2 import EXTENDED
 from callnet.schemas.frames import (
     DIRECTIONS,
     FROM_DEVICE,
@@ -37,7 +37,7 @@ from tests.support.quiet import QuietTestCase
 from tests.support.schema_strategies import spoilt, values
 
 GRAMMARS: Final[dict[str, tuple[Direction, Callable[[bytes], Any]]]] = {
-    "seed": (FROM_DEVICE, grammar.BASE.decode),
+    "seed": (FROM_DEVICE, decode.BASE.decode),
     "extended": (FROM_EXTENDED, EXTENDED.decode),
 }
 """Who reads what devices say."""

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from callnet.calls import events
 from callnet.calls.call import TABLE
-from callnet.calls.messages import ENDINGS, FAILURES, REFUSALS
+from callnet.frames.base import ENDINGS, FAILURES, REFUSALS
 from callnet.records import Active, Ringing
 from callnet.schemas import asyncapi, openapi
 from callnet.schemas.structs import REFERENCE, Schema, plain

@@ -8,8 +8,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from callnet.calls.messages import ENDINGS
 from callnet.described import PLAIN, one_of
+from callnet.frames.base import ENDINGS
 from callnet.ice import IceServer
 from callnet.model import is_plain_text
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from callnet.calls.messages import (
+from callnet.frames.base import (
     Call,
     CalledRefuse,
     CalledSuccess,

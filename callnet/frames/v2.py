@@ -12,10 +12,10 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from callnet.calls import grammar
-from callnet.calls.grammar import SEED_FIELDS, Field, Fields, Grammar, text_of
-from callnet.calls.messages import Call, CalledRefuse, CalledSuccess, CallingHangup, Frame, Message
 from callnet.described import DEVICE_ID, ID, ID_MAX, PAGE, PHONE, ROOM
+from callnet.frames import decode
+from callnet.frames.base import Call, CalledRefuse, CalledSuccess, CallingHangup, Frame, Message
+from callnet.frames.decode import SEED_FIELDS, Field, Fields, Grammar, text_of
 from callnet.ice import IceServer
 from callnet.interfaces import MissedCall
 from callnet.model import RoomId, is_plain_text
@@ -211,7 +211,7 @@ def is_deep(data: bytes) -> bool:
 def _t(value: Raw) -> str | None:
     try:
         t = msgspec.json.decode(value, type=int | float | str | None)
-    except grammar.UNREADABLE:
+    except decode.UNREADABLE:
         return "must be a number or a string"
     return f"is longer than {_T_MAX} characters" if isinstance(t, str) and len(t) > _T_MAX else None
 
@@ -228,8 +228,8 @@ _MAY_HAVE_ID: Final = {"id": Field(_id, may_be_absent=True)}
 
 _FIELDS: Final[Mapping[str, Fields]] = {
     **{tag: fields | _MAY_HAVE_ID for tag, fields in SEED_FIELDS.items()},
-    "signal": {"room_id": Field(grammar.room), "data": Field(grammar.anything), **_MAY_HAVE_ID},
-    "pull": {"room_id": Field(grammar.room), **_MAY_HAVE_ID},
+    "signal": {"room_id": Field(decode.room), "data": Field(decode.anything), **_MAY_HAVE_ID},
+    "pull": {"room_id": Field(decode.room), **_MAY_HAVE_ID},
     "ping": {"t": Field(_t, may_be_absent=True), **_MAY_HAVE_ID},
 }
 EXTENDED: Final[Grammar[ExtendedRequest]] = Grammar(ExtendedRequest, _FIELDS)

@@ -1,6 +1,6 @@
 """The frames of the seed's protocol, one struct each (protocol §2.1-§2.3, §2.6), and how they are written.
 
-How they are read: :mod:`callnet.calls.grammar`.
+How they are read: :mod:`callnet.frames.decode`.
 """
 
 from __future__ import annotations
