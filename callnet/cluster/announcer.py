@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from callnet.calls.draft import everyone
 from callnet.calls.reconcile import Mine, announce
+from callnet.cluster.codec import encode_changes
 from callnet.cluster.copies import Copies
-from callnet.cluster.questions import Questions
-from callnet.cluster.shared_clock import SharedClock
+from callnet.cluster.questions import Questions, SharedClock
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import BusMessage
@@ -144,7 +144,9 @@ class Announcer:
             if records is None:
                 raise Unavailable("this node is not known any more")
             changes = announce(records, mine, node, self._time.now(), self._settings)
-            answer = b"+" if changes is NOTHING else await self._questions.commit(changes, records)
+            answer = b"+"
+            if changes is not NOTHING:
+                answer = await self._questions.commits.ask(encode_changes(changes, records)) or b""
             if answer.startswith(b"+"):
                 self._adopt(self._believed(mine, _with(records, changes)), phones, mine.rooms())
                 for told, notice in zip(answer[1:].decode(), changes.notices, strict=True):

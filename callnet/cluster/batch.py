@@ -7,7 +7,7 @@ that wait are asked once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -41,16 +41,16 @@ class Link(Protocol):
 
 
 A = TypeVar("A")
-_Question: TypeAlias = tuple[bytes, int, "list[Deferred[A]]"]
-"""The question, its size, and who wait for its answer."""
+_Question: TypeAlias = tuple[Sequence[bytes], int, "list[Deferred[A | None]]"]
+"""The words of the question, its size, and who wait for its answer."""
 
 
 class Batch(Generic[A]):
     """Collects questions for one script, and hands out its answers.
 
     :param head: the arguments that come before the questions.
-    :param decode: makes an answer of what the script says; of ``b""`` if it has no answer for any question.
-    :param merges: whether a question that waits already is asked once for all who ask it.
+    :param decode: makes an answer of what the script says. If it has none for any question all are answered ``None``.
+    :param merges: whether a question that waits already is asked once for all who ask it; then it is one word.
     """
 
     def __init__(
@@ -69,27 +69,27 @@ class Batch(Generic[A]):
         self._decode = decode
         self._merges = merges
         self._waiting: list[_Question[A]] = []
-        self._same: dict[bytes, list[Deferred[A]]] = {}
+        self._same: dict[bytes, list[Deferred[A | None]]] = {}
         """The callers that wait for the answer to each question, if this merges."""
         self._is_asking = False
         self.unanswered = 0
         """The number of askers that wait for an answer."""
 
-    def ask(self, text: bytes, size: int = 1) -> Deferred[A]:
+    def ask(self, words: Sequence[bytes], size: int = 1) -> Deferred[A | None]:
         """Ask. Fires with the script's answer.
 
+        :param words: the arguments of the script that are the question.
         :param size: how much it asks for: :data:`SIZE_MAX` limits what one command asks for.
         :raises callnet.errors.Unavailable: there was no answer; whether the question was looked at is not known.
         """
-        answer: Deferred[A] = Deferred()
-        same = self._same.get(text)
-        if same is not None:
-            same.append(answer)
+        answer: Deferred[A | None] = Deferred()
+        if self._merges and words[0] in self._same:
+            self._same[words[0]].append(answer)
         else:
             waiting = [answer]
-            self._waiting.append((text, size, waiting))
+            self._waiting.append((words, size, waiting))
             if self._merges:
-                self._same[text] = waiting
+                self._same[words[0]] = waiting
         self.unanswered += 1
         if not self._is_asking:
             self._is_asking = True
@@ -104,16 +104,18 @@ class Batch(Generic[A]):
                 break
             count += 1
         asked, self._waiting = self._waiting[:count], self._waiting[count:]
-        for text, _, _ in asked:
-            self._same.pop(text, None)
-        answers = self._link.run(self._script, *self._head(), *[text for text, _, _ in asked])
+        command = [*self._head()]
+        for words, _, _ in asked:
+            self._same.pop(words[0], None)
+            command += words
+        answers = self._link.run(self._script, *command)
         answers.addCallbacks(self._answered, self._failed, callbackArgs=(asked,), errbackArgs=(asked,))
 
     def _answered(self, answers: list[bytes], asked: list[_Question[A]]) -> None:
         for index, (_, _, all_waiting) in enumerate(asked):
             self.unanswered -= len(all_waiting)
             try:
-                answer = self._decode(answers[index] if answers else b"")
+                answer = self._decode(answers[index]) if answers else None
             except Exception:  # noqa: BLE001  one answer that cannot be read must not cost the others theirs
                 failure = Failure()
                 for waiting in all_waiting:

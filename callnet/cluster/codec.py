@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias, cast
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 from msgspec.structs import replace
 
@@ -30,11 +30,7 @@ from callnet.records import (
     Seat,
     SeatNotice,
     SeatsRecord,
-    is_over,
 )
-
-_NOTHING: Final = Raw(b"\xa0")
-"""The version of what must not be there, and the value of what is to be forgotten."""
 
 
 class _FlatCall(Struct, frozen=True, array_like=True):
@@ -103,27 +99,8 @@ _messages: Final = Decoder(
 decode_names: Final = Decoder(list[str]).decode
 
 
-def _raw(data: bytes, version: int | None = None) -> Raw:
-    """Bytes, behind a version if they are a record's, as the msgpack of Lua takes them: it has no type for them but
-    that of text.
-    """
-    if version is not None:
-        data = version.to_bytes(4, "big") + data
-    length = len(data)
-    if length < 32:
-        return Raw(bytes((0xA0 + length,)) + data)
-    return Raw(
-        b"\xda" + length.to_bytes(2, "big") + data if length < 0x10000 else b"\xdb" + length.to_bytes(4, "big") + data
-    )
-
-
-def _version(version: int) -> Raw:
-    """A version as it stands before its record."""
-    return Raw(b"\xa4" + version.to_bytes(4, "big")) if version else _NOTHING
-
-
-def _version_of(record: Record | None) -> Raw:
-    return _NOTHING if record is None else _version(record.version)
+def _version_of(record: Record | None) -> int:
+    return 0 if record is None else record.version
 
 
 # Calls, by state and flat
@@ -217,9 +194,9 @@ def decode_ended(data: bytes) -> CallRecord[Over]:
     :raises ValueError: it is not.
     """
     call = decode_call(data)
-    if not is_over(call):
+    if not isinstance(call.state, Over):
         raise ValueError("this call goes on")
-    return call
+    return cast("CallRecord[Over]", call)
 
 
 def encode_message(message: BusMessage) -> bytes:
@@ -256,13 +233,19 @@ def decode_view(data: bytes) -> Records:
 def _records(view: _View) -> Records:
     dead = dict(view.dead)
     devices: dict[str, dict[str, DeviceRecord]] = {}
+    calls: dict[RoomId, CallRecord] = {}
+    seats: dict[RoomId, SeatsRecord] = {}
+    aliases: dict[RoomId, RoomId] = {}
     for device in view.devices:
         if device.connected and device.node in dead:
             device = _gone(device, dead[device.node])  # noqa: PLW2901
         devices.setdefault(device.address.phone, {})[device.address.device_id] = device
-    calls = {flat.room: _by_state(flat) for flat in view.calls}
-    seats = {record.room: _emptied(record, dead) if dead else record for record in view.seats}
-    aliases = {alias: call.room for call in calls.values() if call.aliases for _, alias in call.aliases}
+    for flat in view.calls:
+        calls[flat.room] = _by_state(flat)
+        for _, alias in flat.aliases:
+            aliases[alias] = flat.room
+    for record in view.seats:
+        seats[record.room] = _emptied(record, dead) if dead else record
     return Records(devices, calls, seats, not view.quiet, view.policies, aliases)
 
 
@@ -299,80 +282,87 @@ def _named(records: Records, member: str) -> Record | None:
 
 # Committing
 
+_Key: TypeAlias = tuple[Literal["c", "s"], RoomId]
+"""The record of a call, or that of a room's seats."""
 
-def encode_changes(changes: Changes, until: float, read: Records | None = None) -> bytes:
-    """A set for ``commit``, which does nothing after ``until``.
+
+def encode_changes(changes: Changes, read: Records | None = None) -> Sequence[bytes]:
+    """A set for ``commit``: what it is to do, and then the values that it writes (scripts/commit.lua).
 
     :param read: the records that were read, if the versions of ``changes`` do not just follow theirs.
     """
+    words = [b""]
     devices: list[tuple[Any, ...]] = []
     for device in changes.devices:
-        before = _version(device.version - 1) if read is None else _version_of(read.device(device.address))
-        value = _raw(encode(device), device.version)
-        devices.append((*device.address, before, value, device.due, device.node if device.connected else None))
-    calls = {call.room: call for call in (*changes.unchanged, *changes.calls)} if changes.seats else {}
-    rooms: dict[tuple[str, RoomId], tuple[Any, ...]] = {}
-    touched: set[RoomId] = set()
-    written: dict[RoomId, bytes] = {}
+        before = device.version - 1 if read is None else _version_of(read.device(device.address))
+        devices.append((*device.address, before, device.due, device.node if device.connected else None))
+        words.append(device.version.to_bytes(4, "big") + encode(device))
+    rooms: dict[_Key, tuple[Any, ...]] = {}
+    places: dict[RoomId, int] = {}
+    for call in changes.calls:
+        room = call.room
+        before = call.version - 1 if read is None else _version_of(read.calls.get(room))
+        rooms["c", room] = "c", room, before, True, call.due, isinstance(call.state, Over), call.aliases
+        words.append(call.version.to_bytes(4, "big") + encode(_flat(call)))
+        places[room] = len(rooms)
+    if changes.seats or changes.forgotten:
+        _encode_rarer(changes, read, words, devices, rooms)
+    written = list(rooms)
     for call in changes.unchanged:
-        rooms["c", call.room] = "c", call.room, _version(call.version)
+        rooms.setdefault(("c", call.room), ("c", call.room, call.version, False))
+    for _, room in written:  # of such a room both are checked
+        rooms.setdefault(("c", room), ("c", room, 0, False))
+        rooms.setdefault(("s", room), ("s", room, 0, False))
+    notices: list[tuple[Any, ...]] = []
+    for notice in changes.notices:
+        if isinstance(notice, Notice) and (place := places.get(notice.call.room)) is not None:
+            notices.append((*notice.to, place))  # the script has the call already
+        else:
+            notices.append(_place_of(notice))
+            words.append(encode_message(notice))
+    words.extend(map(encode, changes.policies.values()))
+    words[0] = encode((len(words), devices, list(rooms.values()), notices, list(changes.policies)))
+    return words
+
+
+def _encode_rarer(
+    changes: Changes,
+    read: Records | None,
+    words: list[bytes],
+    devices: list[tuple[Any, ...]],
+    rooms: dict[_Key, tuple[Any, ...]],
+) -> None:
+    """Add the records that few sets have: those of seats, and those that are to be forgotten."""
+    for seats in changes.seats:
+        before = seats.version - 1 if read is None else _version_of(read.seats.get(seats.room))
+        rooms["s", seats.room] = "s", seats.room, before, True, *_seats_last(seats, changes)
+        words.append(seats.version.to_bytes(4, "big") + encode(seats))
     for record in changes.forgotten:
         if isinstance(record, DeviceRecord):
-            devices.append((*record.address, _version(record.version), _NOTHING, None, None))
+            devices.append((*record.address, record.version, None, None))
+            words.insert(len(devices), b"")
         else:
-            kind = "c" if isinstance(record, CallRecord) else "s"
-            rooms[kind, record.room] = kind, record.room, _version(record.version), _NOTHING
-            touched.add(record.room)
-    for call in changes.calls:
-        before = _version(call.version - 1) if read is None else _version_of(read.calls.get(call.room))
-        over, aliases = isinstance(call.state, Over), [alias for _, alias in call.aliases] if call.aliases else ()
-        written[call.room] = encode(_flat(call))
-        value = _raw(written[call.room], call.version)
-        rooms["c", call.room] = "c", call.room, before, value, call.due, over, aliases
-        touched.add(call.room)
-    for seats in changes.seats:
-        before = _version(seats.version - 1) if read is None else _version_of(read.seats.get(seats.room))
-        value = _raw(encode(seats), seats.version)
-        rooms["s", seats.room] = "s", seats.room, before, value, *_seats_last(seats, calls.get(seats.room))
-        touched.add(seats.room)
-    for room in touched:  # of such a room both are checked
-        rooms.setdefault(("c", room), ("c", room, _NOTHING))
-        rooms.setdefault(("s", room), ("s", room, _NOTHING, None))
-    notices = [_notice(notice, written) for notice in changes.notices]
-    policies = [(phone, _raw(encode(one))) for phone, one in changes.policies.items()] if changes.policies else ()
-    return encode((until, devices, list(rooms.values()), notices, policies))
+            key: _Key = "c" if isinstance(record, CallRecord) else "s", record.room
+            rooms[key] = *key, record.version, True
+            words.append(b"")
 
 
-def _seats_last(seats: SeatsRecord, call: CallRecord | None) -> tuple[float | None, bool, Sequence[str]]:
+def _seats_last(seats: SeatsRecord, changes: Changes) -> tuple[float | None, bool, Sequence[str]]:
     """When seats are due, whether they are over with their call, and which nodes hold them."""
-    if call is not None and call.end is not None:
-        return call.due, True, ()
-    return seats.due, False, list(_holders(seats))
+    for call in (*changes.calls, *changes.unchanged):
+        if call.room == seats.room and call.end is not None:
+            return call.due, True, ()
+    holders = {seat.node for seat in seats.seats if seat is not None and seat.empty_since is None}
+    return seats.due, False, list(holders)
 
 
-def _holders(record: SeatsRecord) -> Iterable[str]:
-    return {seat.node for seat in record.seats if seat is not None and seat.empty_since is None}
-
-
-def _notice(notice: Notice | SeatNotice | Displaced, written: Mapping[RoomId, bytes]) -> tuple[Any, ...]:
-    if isinstance(notice, Notice) and notice.call.room in written:
-        message = encode(("Notice", notice.to, Raw(written[notice.call.room])))
-        return (_raw(message), *notice.to)
-    message = _raw(encode_message(notice))
+def _place_of(notice: Notice | SeatNotice | Displaced) -> tuple[str, ...]:
+    """Where a notice goes: to a device, wherever that is, or to a node."""
     if isinstance(notice, Notice):
-        return (message, *notice.to)
+        return notice.to
     if isinstance(notice, Displaced):
-        return (message, notice.node)
-    seat = next(seat for seat in notice.seats.seats if seat is not None and seat.key == notice.key)
-    return (message, seat.node)
-
-
-# Asking
-
-
-def encode_question(phones: Collection[str], rooms: Collection[RoomId]) -> bytes:
-    """A question for ``read``."""
-    return encode((tuple(phones), tuple(rooms)))
+        return (notice.node,)
+    return next((seat.node,) for seat in notice.seats.seats if seat is not None and seat.key == notice.key)
 
 
 def encode_known(devices: Sequence[DeviceRecord], rooms: Sequence[RoomId], records: Records) -> bytes:

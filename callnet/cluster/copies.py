@@ -6,7 +6,7 @@ answers, to act on deadlines punctually, and to go on when the shared store is o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -33,14 +33,15 @@ from callnet.records import (
 class Copies:
     """Copies of records.
 
-    :param is_own: tells whether a node name is, or was, this node's.
+    :param name: what stays of this node's names: they all begin with it and a point.
     """
 
-    def __init__(self, is_own: Callable[[str], bool]) -> None:
-        self._is_own = is_own
+    def __init__(self, name: str) -> None:
+        self._own = f"{name}."
         self._tables: Final = Tables()
         self._old: set[RoomId] = set()
-        self._changed: dict[RoomId, None] = {}
+        self.changed: dict[RoomId, None] = {}
+        """Rooms of this node's pages whose calls have changed; see :meth:`news_of_pages`."""
         self.records: Final = self._tables.records
         """All of them, live."""
         self.alone: Final = replace(self.records, complete=False, alone=True)
@@ -60,13 +61,13 @@ class Copies:
         """Tell whether these rooms are known, and not known to be old."""
         for name in rooms:
             room = self.records.aliases.get(name, name)
-            if room in self._old or not self._is_known(room):
+            if room in self._old or (room not in self.records.calls and room not in self.records.seats):
                 return False
         return True
 
     def is_here(self, node: str) -> bool:
         """Tell whether a node name is, or was, this node's."""
-        return self._is_own(node)
+        return node.startswith(self._own)
 
     def was_put_in(self, address: DeviceAddress, room: RoomId) -> bool:
         """Tell whether a device is this node's, and has had to do with a call while it was."""
@@ -83,7 +84,9 @@ class Copies:
 
         Those who rang for a call that somebody else has answered are not told how it goes on.
         """
-        if self.records.device(call.caller) is not None:
+        devices = self.records.devices
+        phone, device_id = call.caller
+        if phone in devices and device_id in devices[phone]:
             return True
         concerned = call.parties if isinstance(call.state, Active) else everyone(call)
         return any(map(self.records.device, concerned)) or self._has_seat(self.records.seats.get(call.room))
@@ -91,13 +94,13 @@ class Copies:
     def is_ours(self, record: Record) -> bool:
         """Tell whether nobody on another node has a say in a record, so that it may be changed without asking."""
         if isinstance(record, DeviceRecord):
-            return self._is_own(record.node)
+            return self.is_here(record.node)
         if isinstance(record, CallRecord):
             return record.end is not None or all(map(self.records.device, (record.caller, *record.rung)))
-        return all(seat is None or self._is_own(seat.node) for seat in record.seats)
+        return all(seat is None or self.is_here(seat.node) for seat in record.seats)
 
     def _has_seat(self, seats: SeatsRecord | None) -> bool:
-        return seats is not None and any(seat is not None and self._is_own(seat.node) for seat in seats.seats)
+        return seats is not None and any(seat is not None and self.is_here(seat.node) for seat in seats.seats)
 
     # How they change
 
@@ -137,31 +140,41 @@ class Copies:
 
     def see(self, records: Records, phones: Collection[str], rooms: Collection[RoomId]) -> Sequence[BusMessage]:
         """Take over what was read, all of these phones and rooms; what the node's own are to be told of it."""
-        news = list(self._news(records, phones))
-        for phone in phones:
-            read = records.devices.get(phone, {})
-            for device in list(self.records.devices.get(phone, {}).values()):
-                if device.address.device_id not in read:
-                    self._lose_device(device)
-            for device in read.values():
-                self._put_device(self._with_its_socket(device))
-            if phone in records.policies:
-                self._tables.put_policy(phone, records.policies[phone])
+        known = self.records  # most of what is read is known already, and nothing comes of it
+        changed = [phone for phone in phones if records.devices.get(phone) != known.devices.get(phone)]
+        calls = [call for call in records.calls.values() if known.calls.get(call.room) != call]
+        news: list[BusMessage] = []
+        if changed or calls or records.seats:
+            news += self._news(records, changed, calls)
+        for phone in changed:
+            self._see_devices(phone, records.devices.get(phone, {}))
+        for phone, policy in records.policies.items():
+            self._tables.put_policy(phone, policy)
         for room in rooms:
             if room not in records.calls and room not in records.seats:
                 self.drop_room(room)
         self._old.difference_update(rooms, records.calls, records.seats)
-        self._put_rooms(records.calls.values(), [self._with_its_pages(seats) for seats in records.seats.values()])
-        return [*news, *self.news_of_pages()]
+        if calls or records.seats:
+            self._put_rooms(calls, [self._with_its_pages(seats) for seats in records.seats.values()])
+        if self.changed:
+            news += self.news_of_pages()
+        return news
 
-    def _news(self, records: Records, phones: Iterable[str]) -> Iterator[BusMessage]:
+    def _see_devices(self, phone: str, read: Mapping[str, DeviceRecord]) -> None:
+        for device in list(self.records.devices.get(phone, {}).values()):
+            if device.address.device_id not in read:
+                self._lose_device(device)
+        for device in read.values():
+            self._put_device(self._with_its_socket(device))
+
+    def _news(self, records: Records, phones: Iterable[str], calls: Iterable[CallRecord]) -> Iterator[BusMessage]:
         """What was published and did not come, or has not come yet."""
         for phone in phones:
             for mine in self.records.devices.get(phone, {}).values():
                 now = records.device(mine.address)
                 if now is not None and now.generation > mine.generation:
                     yield Displaced(mine.address, mine.node, now.generation)
-        for call in records.calls.values():
+        for call in calls:
             known = self.records.calls.get(call.room)
             if known is None or call.is_later_than(known):
                 yield from (Notice(device.address, call) for device in self._concerned(call, known))
@@ -178,7 +191,7 @@ class Copies:
 
     def _news_of_seats(self, known: SeatsRecord, seats: SeatsRecord, call: CallRecord | None) -> Iterator[SeatNotice]:
         for seat in known.seats:
-            if seat is not None and seat.empty_since is None and self._is_own(seat.node):
+            if seat is not None and seat.empty_since is None and self.is_here(seat.node):
                 yield SeatNotice(seat.key, seats, call)
 
     def news_of_pages(self) -> Sequence[SeatNotice]:
@@ -186,9 +199,7 @@ class Copies:
 
         Who changed a call may not have known of its pages: the store had lost its memory, or was away.
         """
-        if not self._changed:
-            return ()
-        changed, self._changed = self._changed, {}
+        changed, self.changed = self.changed, {}
         rooms = filter(None, map(self.records.seats.get, changed))
         calls = self.records.calls
         return [notice for seats in rooms for notice in self._news_of_seats(seats, seats, calls.get(seats.room))]
@@ -196,7 +207,7 @@ class Copies:
     def _were_told(self, rooms: Iterable[SeatsRecord]) -> None:
         """Take note that the pages of these are told anyhow, by whoever changed the call."""
         for seats in rooms:
-            self._changed.pop(seats.room, None)
+            self.changed.pop(seats.room, None)
 
     def _with_its_socket(self, read: DeviceRecord) -> DeviceRecord:
         """The record of a device that others took for gone, if its socket is here: nobody knows that better."""
@@ -218,7 +229,7 @@ class Copies:
         if seat is None or seat.empty_since is None:
             return seat
         known = here.get(seat.key)
-        is_here = known is not None and known.generation == seat.generation and self._is_own(known.node)
+        is_here = known is not None and known.generation == seat.generation and self.is_here(known.node)
         return known if is_here else seat
 
     def hear(self, message: BusMessage) -> None:
@@ -250,7 +261,7 @@ class Copies:
             self._old = set(filter(self._is_known, self._old))
 
     def _put_device(self, device: DeviceRecord) -> None:
-        if self._is_own(device.node):
+        if device.node.startswith(self._own):
             self._tables.put_devices(device)
         elif (old := self.records.device(device.address)) is not None:
             self._lose_device(old)
@@ -273,12 +284,12 @@ class Copies:
 
     def _put_call(self, call: CallRecord) -> None:
         old = self.records.calls.get(call.room)
-        if old is not None and old.is_later_than(call):
+        if old is not None and (old == call or old.is_later_than(call)):
             return
         if self.is_wanted(call):
             self._tables.put_call(call)
             if call.room in self.records.seats and old is not None and call.is_later_than(old):
-                self._changed[call.room] = None
+                self.changed[call.room] = None
         elif old is not None:
             self.drop_room(call.room)
 

@@ -27,8 +27,7 @@ from twisted.python.failure import Failure
 from callnet.cluster.announcer import Announcer
 from callnet.cluster.batch import Link
 from callnet.cluster.copies import Copies
-from callnet.cluster.questions import SWEPT_AT_ONCE, Questions
-from callnet.cluster.shared_clock import SharedClock
+from callnet.cluster.questions import SWEPT_AT_ONCE, Questions, SharedClock
 from callnet.cluster.tables import Record
 from callnet.config import CallSettings
 from callnet.errors import Unavailable
@@ -87,7 +86,8 @@ class Member:
         self._name = name
         self._epoch = 0
         self.time: Final = SharedClock(clock)
-        self.questions: Final = Questions(self._link, prefix, lambda: self.node, clock, self.time)
+        self.questions: Final = Questions(self._link, prefix, clock, self.time)
+        self.questions.node = f"{name}.0"
         self._announcer = Announcer(copies, self.questions, self.time, settings, deliver)
         self.joined = False
         """Whether the shared store can be asked."""
@@ -108,11 +108,7 @@ class Member:
     @property
     def node(self) -> str:
         """The present name of this node."""
-        return f"{self._name}.{self._epoch}"
-
-    def is_own(self, node: str) -> bool:
-        """Tell whether a name is, or was, this node's."""
-        return node.rpartition(".")[0] == self._name
+        return self.questions.node
 
     def start(self) -> None:
         """Begin to join."""
@@ -221,6 +217,7 @@ class Member:
         self._known_run = run
         if not keeps:
             self._epoch += 1
+            self.questions.node = new
             self._announcer.add_all()
         self._is_introduced = True
         await self._listen()

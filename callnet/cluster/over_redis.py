@@ -32,7 +32,7 @@ are longer than 64 bytes Redis needs nearly twice as much."""
 def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings: CallSettings) -> Membership:
     """Make the store and the bus of a node that has a name of its own. Nothing is connected before it joins."""
     name: Final = secrets.token_hex(NAME_BYTES)
-    copies = Copies(lambda node: node.rpartition(".")[0] == name)
+    copies = Copies(name)
     bus, round_trips = SharedBus(copies), Histogram()
     member = Member(
         lambda connected, lost: RedisLink(target, clock, scripts.load(), connected, lost, round_trips),
@@ -61,7 +61,7 @@ def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings:
 
     def nodes() -> Deferred[Sequence[NodeShown]]:
         return member.questions.nodes().addCallback(
-            lambda seen: [NodeShown(node.name, member.is_own(node.name), node.lease, node.holds) for node in seen]
+            lambda seen: [NodeShown(node.name, copies.is_here(node.name), node.lease, node.holds) for node in seen]
         )
 
     return Membership(store, store, bus, ended, limits, limits.share, start, stop, member.why_away, nodes, round_trips)

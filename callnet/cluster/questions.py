@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -12,16 +12,17 @@ from twisted.internet.interfaces import IReactorTime
 
 from callnet.cluster import codec
 from callnet.cluster.batch import Batch, Link
-from callnet.cluster.shared_clock import SharedClock
 from callnet.cluster.tables import Record
 from callnet.interfaces import BusMessage, Ended
 from callnet.model import RoomId
-from callnet.records import Changes, DeviceRecord, Records
+from callnet.records import DeviceRecord, Records
 
 DECISION_TIME: Final = 1.5
 """A commit does nothing when it comes to Redis later than so many seconds after it was sent."""
 SWEPT_AT_ONCE: Final = 1000
 """Records that one beat brings of what nobody else looks at."""
+_CLOSE_ENOUGH: Final = 0.002
+"""Seconds by which the estimate of Redis' clock may be off before it is corrected: time should not jump about."""
 
 
 class Differences(Struct, frozen=True):
@@ -66,39 +67,55 @@ class Exchanged(Struct, frozen=True, array_like=True):
 _exchanged: Final = Decoder(Exchanged).decode
 
 
+class SharedClock:
+    """The clock that all nodes share: Redis', by the node's own clock and its distance to that one."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._ahead: float | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the store has ever been heard of."""
+        return self._ahead is not None
+
+    def now(self) -> float:
+        """The time, in seconds."""
+        return self._clock.seconds() + (self._ahead or 0.0)
+
+    def set(self, now: float, asked_at: float) -> None:
+        """Take note that the store's clock said ``now``, when asked at ``asked_at`` by the node's own clock."""
+        ahead = now - (asked_at + self._clock.seconds()) / 2
+        if self._ahead is None or abs(ahead - self._ahead) > _CLOSE_ENOUGH:
+            self._ahead = ahead
+
+
 class Questions:
     """Asks. Every answer may fail with :class:`callnet.errors.Unavailable`.
 
     :param prefix: what every key and channel begins with.
-    :param node: tells the present name of this node.
     """
 
-    def __init__(
-        self, link: Link, prefix: str, node: Callable[[], str], clock: IReactorTime, time: SharedClock
-    ) -> None:
+    def __init__(self, link: Link, prefix: str, clock: IReactorTime, time: SharedClock) -> None:
         self._link = link
         self._prefix = prefix.encode()
-        self._node = node
         self._clock = clock
         self._time = time
-        self._reads = Batch(link, "read", self._head, clock, _records_or_nothing, merges=True)
-        self._commits = Batch(link, "commit", self._head, clock, bytes)
+        self.node = ""
+        """The present name of this node."""
+        self.commits: Final = Batch(link, "commit", self._commit_head, clock, bytes)
+        """Takes what :func:`callnet.cluster.codec.encode_changes` makes; fires with what ``commit.lua`` answers, or
+        ``None``: this node is not known."""
+        self._reads = Batch(link, "read", self._head, clock, codec.decode_view, merges=True)
 
     @property
     def unanswered(self) -> int:
         """How many reads and commits are on their way."""
-        return self._reads.unanswered + self._commits.unanswered
+        return self._reads.unanswered + self.commits.unanswered
 
     def read(self, phones: Collection[str], rooms: Collection[RoomId]) -> Deferred[Records | None]:
         """Fires with the records; ``None``: this node is not known."""
-        return self._reads.ask(codec.encode_question(phones, rooms), len(phones) + len(rooms))
-
-    def commit(self, changes: Changes, read: Records | None = None) -> Deferred[bytes]:
-        """Fires with what ``commit.lua`` answers.
-
-        :param read: what was read, if the versions of ``changes`` do not just follow those.
-        """
-        return self._commits.ask(codec.encode_changes(changes, self._time.now() + DECISION_TIME, read))
+        return self._reads.ask((codec.encode((tuple(phones), tuple(rooms))),), len(phones) + len(rooms))
 
     async def hello(self, old: str, new: str, run: str, knows_run: bool) -> bool:
         """Introduce the node, which is called ``old``, or ``new`` if that is not known here any more.
@@ -182,12 +199,11 @@ class Questions:
         return self._link.run("leave", *self._head())
 
     def _head(self) -> tuple[bytes, bytes]:
-        return self._prefix, self._node().encode()
+        return self._prefix, self.node.encode()
+
+    def _commit_head(self) -> tuple[bytes, bytes, bytes]:
+        return self._prefix, self.node.encode(), b"%.6f" % (self._time.now() + DECISION_TIME)
 
     def _name(self) -> bytes:
         """What stays of this node's name for as long as it lives."""
-        return self._node().rpartition(".")[0].encode()
-
-
-def _records_or_nothing(view: bytes) -> Records | None:
-    return codec.decode_view(view) if view else None
+        return self.node.rpartition(".")[0].encode()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 from msgspec import MsgspecError
 from twisted.internet.defer import Deferred, execute, succeed
 from zope.interface import implementer
 
-from callnet.cluster.codec import decode_messages
+from callnet.cluster.codec import decode_messages, encode_changes
 from callnet.cluster.copies import Copies
 from callnet.cluster.ended import EndedHere
 from callnet.cluster.member import Member
@@ -101,6 +101,8 @@ class SharedCallStore:
     def __init__(self, member: Member, copies: Copies, bus: SharedBus) -> None:
         self.now: Final = member.time.now
         """See :meth:`callnet.interfaces.ICallStore.now`."""
+        self.date_of: Final = float
+        """See :meth:`callnet.interfaces.ICallStore.date_of`. Redis' clock tells the date."""
         self.ended: Final = EndedHere(self.date_of)
         """Those that may be forgotten before the shared store hears of them."""
         self._member = member
@@ -111,10 +113,6 @@ class SharedCallStore:
     def node(self) -> str:
         """See :attr:`callnet.interfaces.ICallStore.node`."""
         return self._member.node
-
-    def date_of(self, moment: float) -> float:
-        """See :meth:`callnet.interfaces.ICallStore.date_of`. Redis' clock tells the date."""
-        return moment
 
     def view(self, asked: Asked, again: bool = False) -> Records | None:
         """See :meth:`callnet.interfaces.ICallStore.view`."""
@@ -169,12 +167,13 @@ class SharedCallStore:
     def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.interfaces.ICallStore.commit`."""
         if self._member.joined:
-            return self._member.questions.commit(changes).addCallback(self._answered, changes)
+            committing: Deferred[Any] = self._member.questions.commits.ask(encode_changes(changes))
+            return committing.addCallback(self._answered, changes)
         return execute(self._commit_apart, changes)
 
-    def _answered(self, answer: bytes, changes: Changes) -> Commit:
-        if not answer.startswith(b"+"):
-            if answer in (b"", b"stale"):
+    def _answered(self, answer: bytes | None, changes: Changes) -> Commit:
+        if answer is None or not answer.startswith(b"+"):
+            if answer is None or answer == b"stale":
                 self._member.is_unknown()
             self._copies.distrust(changes)
             return OVERTAKEN
@@ -186,7 +185,9 @@ class SharedCallStore:
                 here.append(notice)
             elif told == "0" and isinstance(notice, Notice):
                 unreached.append(notice.to)
-        return Commit(True, [*here, *self._copies.news_of_pages()], tuple(unreached))
+        if self._copies.changed:
+            here += self._copies.news_of_pages()
+        return Commit(True, here, tuple(unreached))
 
     def _commit_apart(self, changes: Changes) -> Commit:
         if self._member.is_joining:
@@ -204,9 +205,9 @@ class SharedCallStore:
         if isinstance(notice, Notice):
             return self._copies.was_put_in(notice.to, notice.call.room)
         if isinstance(notice, Displaced):
-            return self._member.is_own(notice.node)
+            return self._copies.is_here(notice.node)
         return any(
-            seat is not None and seat.key == notice.key and self._member.is_own(seat.node)
+            seat is not None and seat.key == notice.key and self._copies.is_here(seat.node)
             for seat in notice.seats.seats
         )
 

@@ -281,7 +281,7 @@ class SimulatedNode:
         self._world = world
         self.clock = NodeClock(lambda: world.soon(self))
         self.clock.advance(ahead)
-        self.copies = Copies(lambda node: node.rpartition(".")[0] == name)
+        self.copies = Copies(name)
         self.wire = wire = SimulatedWire(world, self.clock)
         self.bus = bus = SharedBus(self.copies)
 

@@ -37,7 +37,7 @@ class SocketsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A device and a page are here, and the other page is elsewhere."""
-        self.copies = Copies(lambda node: node.startswith("here."))
+        self.copies = Copies("here")
         self.copies.apply(Changes(devices=[DEVICE], seats=[SEATS]))
 
     def read(self, *devices: DeviceRecord, seats: SeatsRecord) -> None:
@@ -83,7 +83,7 @@ class AliasTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Ann is here, and her call rings two devices elsewhere."""
-        self.copies = Copies(lambda node: node.startswith("here."))
+        self.copies = Copies("here")
         self.first, self.second, self.third = (RoomId(letter * 32) for letter in "abc")
         aliases = ((TV, self.first), (PAD, self.second))
         self.call = CallRecord(
@@ -119,7 +119,7 @@ class NewsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A page here, and one elsewhere, are in the room of a call of others."""
-        self.copies = Copies(lambda node: node.startswith("here."))
+        self.copies = Copies("here")
         self.call = CallRecord(ROOM, 2, Active(TV, 2.0), ANN, TV, (TV,), 1.0)
         self.over = replace(self.call, version=3, state=Over(Active(TV, 2.0), Reason.HANGUP, 3.0))
         self.copies.apply(Changes(calls=[self.call], seats=[SEATS]))
@@ -131,7 +131,7 @@ class NewsTests(SynchronousTestCase):
         answered = replace(rings, state=Active(TV, 2.0), version=3)
         over = replace(answered, state=Over(Active(TV, 2.0), Reason.HANGUP, 3.0), version=4)
         for known, told in ((rings, [Notice(ANN, over)]), (answered, [])):
-            copies = Copies(lambda node: node.startswith("here."))
+            copies = Copies("here")
             copies.apply(Changes(devices=[ann], calls=[known]))
             self.assertEqual(told, copies.see(Records({}, {ROOM: over}, {}), [], []))
 
@@ -163,7 +163,7 @@ class MessagesTests(SynchronousTestCase):
 
     def test_late(self) -> None:
         """What is later than the message is known already: it counts for nothing."""
-        copies = Copies(lambda node: node.startswith("here."))
+        copies = Copies("here")
         call = CallRecord(RoomId("1" * 32), 2, Active(TV, 2.0), ANN, TV, (TV,), 1.0)
         copies.apply(Changes(devices=[replace(DEVICE, room=call.room)], calls=[call]))
         for late in (replace(call, version=1), replace(call, state=Ringing((TV,)), version=7)):
@@ -179,7 +179,7 @@ class OldTests(SynchronousTestCase):
 
     def test_for_as_long_as_they_are_known(self) -> None:
         """Nothing is kept of one that this node does not know, or not any more."""
-        copies = Copies(lambda node: node.startswith("here."))
+        copies = Copies("here")
         over = CallRecord(ROOM, 2, Over(Active(TV, 2.0), Reason.HANGUP, 3.0), ANN, TV, (TV,), 1.0, 5.0)
         copies.distrust(Changes(calls=[over]))
         copies.apply(Changes(devices=[replace(DEVICE, room=ROOM)], calls=[over]))
@@ -195,7 +195,7 @@ class CallsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A device of this node is one of two that are rung by one elsewhere."""
-        self.copies = Copies(lambda node: node.startswith("here."))
+        self.copies = Copies("here")
         self.copies.apply(Changes(devices=[replace(DEVICE, address=PAD, room=ROOM)]))
         self.rings = CallRecord(ROOM, 1, Ringing((TV, PAD)), ANN, TV, (TV, PAD), 100.0, 145.0)
         self.copies.hear(Notice(PAD, self.rings))

@@ -61,7 +61,7 @@ class BatchTests(SynchronousTestCase):
     def test_together(self) -> None:
         """They go in one command, and each gets its answer."""
         batch = self.batch()
-        answers = [batch.ask(text) for text in (b"a", b"b")]
+        answers = [batch.ask((text,)) for text in (b"a", b"b")]
         self.clock.advance(0)
         self.assertEqual([[b"a", b"b"]], self.link.questions())
         self.link.given[0][1].callback([b"1", b"2"])
@@ -71,7 +71,7 @@ class BatchTests(SynchronousTestCase):
     def test_equal(self) -> None:
         """Equal ones are asked once, and their answer is decoded once."""
         batch = self.batch()
-        answers = [batch.ask(b"a") for _ in range(64)]
+        answers = [batch.ask((b"a",)) for _ in range(64)]
         self.assertEqual(64, batch.unanswered)
         self.clock.advance(0)
         self.assertEqual([[b"a"]], self.link.questions())
@@ -82,9 +82,9 @@ class BatchTests(SynchronousTestCase):
     def test_on_its_way(self) -> None:
         """One that is on its way is asked again: what it will be answered may be old by now."""
         batch = self.batch()
-        batch.ask(b"a")
+        batch.ask((b"a",))
         self.clock.advance(0)
-        second = batch.ask(b"a")
+        second = batch.ask((b"a",))
         self.link.given[0][1].callback([b"1"])
         self.assertNoResult(second)
         self.link.given[1][1].callback([b"2"])
@@ -94,7 +94,7 @@ class BatchTests(SynchronousTestCase):
         """Where each is to be done, equal ones are not one."""
         batch = self.batch(merges=False)
         for _ in range(2):
-            batch.ask(b"a")
+            batch.ask((b"a",))
         self.clock.advance(0)
         self.assertEqual([[b"a", b"a"]], self.link.questions())
 
@@ -103,7 +103,7 @@ class BatchTests(SynchronousTestCase):
         batch = self.batch()
         half, more = SIZE_MAX // 2, SIZE_MAX * 10
         for text, size in ((b"a", half), (b"b", half), (b"c", 1), (b"d", more), (b"e", 1)):
-            batch.ask(text, size)
+            batch.ask((text,), size)
         self.clock.advance(0)
         for number in range(4):
             self.link.given[number][1].callback([b""] * 2)
@@ -113,7 +113,7 @@ class BatchTests(SynchronousTestCase):
         """No more than 64 go together."""
         batch = self.batch()
         for number in range(100):
-            batch.ask(b"%d" % number)
+            batch.ask((b"%d" % number,))
         self.clock.advance(0)
         self.link.given[0][1].callback([b""] * 64)
         self.assertEqual([64, 36], [*map(len, self.link.questions())])
@@ -121,12 +121,12 @@ class BatchTests(SynchronousTestCase):
     def test_no_answer(self) -> None:
         """If there is no answer all who ask are told so; what cannot be read is nobody else's failure."""
         batch = self.batch()
-        answers = [batch.ask(text) for text in (b"a", b"a", b"b")]
+        answers = [batch.ask((text,)) for text in (b"a", b"a", b"b")]
         self.clock.advance(0)
         self.link.given[0][1].errback(Unavailable("away"))
         for answer in answers:
             self.failureResultOf(answer, Unavailable)
-        bad, good = batch.ask(b"a"), batch.ask(b"b")
+        bad, good = batch.ask((b"a",)), batch.ask((b"b",))
         self.clock.advance(0)
         self.link.given[1][1].callback([b"\xff", b"2"])
         self.failureResultOf(bad, UnicodeDecodeError)

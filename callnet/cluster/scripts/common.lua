@@ -33,6 +33,11 @@ local function is_known(node)
     return lease and lease > now
 end
 
+-- The version of a record; 0 if there is none.
+local function version_of(value)
+    return value and struct.unpack('>I4', value) or 0
+end
+
 local function unpacked(value)
     return cmsgpack.unpack(string.sub(value, 5))
 end

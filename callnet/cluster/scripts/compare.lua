@@ -1,7 +1,7 @@
 -- Compares what a node knows. ARGV: prefix, node, {devices, rooms} in msgpack.
 --   device:  {phone, device id, version}      room:  {room, version of the call, version of the seats}
 -- Answers with a view of the phones and rooms of which any version differs, or with nothing if the node is
--- not known here. A version is four bytes, or '' if the node knows of none.
+-- not known here. A version is 0 if the node knows of none.
 if not is_known(ARGV[2]) then
     return {}
 end
@@ -9,7 +9,7 @@ local known = cmsgpack.unpack(ARGV[3])
 local phones, rooms = {}, {}
 
 local function differs(value, version)
-    return (value and string.sub(value, 1, 4) or '') ~= version
+    return version_of(value) ~= version
 end
 
 for _, device in ipairs(known[1]) do
