@@ -97,6 +97,10 @@ class Batch(Generic[A]):
         return answer
 
     def _send(self) -> None:
+        """Ask some of what waits, if anything does."""
+        if not self._waiting:
+            self._is_asking = False
+            return
         count = sizes = 0
         for _, size, _ in self._waiting[:_MOST]:
             sizes += size
@@ -123,17 +127,11 @@ class Batch(Generic[A]):
                 continue
             for waiting in all_waiting:
                 waiting.callback(answer)
-        self._go_on()
+        self._send()
 
     def _failed(self, failure: Failure, asked: list[_Question[A]]) -> None:
         for _, _, all_waiting in asked:
             self.unanswered -= len(all_waiting)
             for waiting in all_waiting:
                 waiting.errback(failure)
-        self._go_on()
-
-    def _go_on(self) -> None:
-        if self._waiting:
-            self._send()
-        else:
-            self._is_asking = False
+        self._send()

@@ -108,19 +108,29 @@ class Copies:
         """Tell whether the copies are as ``changes`` were decided on."""
         return self._tables.holds(changes)
 
-    def apply(self, changes: Changes) -> None:
-        """Take over what was committed here."""
-        for record in changes.forgotten:
-            if isinstance(record, DeviceRecord):
-                self._lose_device(record)
+    def apply(self, changes: Changes, pages_know: bool = True) -> None:
+        """Take over what was committed.
+
+        :param pages_know: whether the pages of its seats are told anyhow, by whoever committed it.
+        """
+        for gone in changes.forgotten:
+            if isinstance(gone, DeviceRecord):
+                self._lose_device(gone)
             else:
-                self._tables.forget(record)
+                self._tables.forget(gone)
         for device in changes.devices:
             self._put_device(device)
         for phone, policy in changes.policies.items():
             self._tables.put_policy(phone, policy)
-        self._put_rooms((*changes.unchanged, *changes.calls), changes.seats)
-        self._were_told(changes.seats)
+        # A call may be wanted for a seat in its room, and seats for their call.
+        for record in changes.seats:
+            self._put_seats(record)
+        for call in (*changes.unchanged, *changes.calls):
+            self._put_call(call)
+        for record in changes.seats:
+            self._put_seats(record)
+            if pages_know:
+                self.changed.pop(record.room, None)
 
     def distrust(self, changes: Changes) -> None:
         """Take the rooms of changes that were not committed for old: they are to be read again."""
@@ -140,25 +150,33 @@ class Copies:
 
     def see(self, records: Records, phones: Collection[str], rooms: Collection[RoomId]) -> Sequence[BusMessage]:
         """Take over what was read, all of these phones and rooms; what the node's own are to be told of it."""
-        known = self.records  # most of what is read is known already, and nothing comes of it
-        changed = [phone for phone in phones if records.devices.get(phone) != known.devices.get(phone)]
-        calls = [call for call in records.calls.values() if known.calls.get(call.room) != call]
+        phones, calls = self._not_known(records, phones)
         news: list[BusMessage] = []
-        if changed or calls or records.seats:
-            news += self._news(records, changed, calls)
-        for phone in changed:
+        if phones or calls or records.seats:
+            news += self._news(records, phones, calls)
+        for phone in phones:
             self._see_devices(phone, records.devices.get(phone, {}))
-        for phone, policy in records.policies.items():
-            self._tables.put_policy(phone, policy)
         for room in rooms:
             if room not in records.calls and room not in records.seats:
                 self.drop_room(room)
         self._old.difference_update(rooms, records.calls, records.seats)
-        if calls or records.seats:
-            self._put_rooms(calls, [self._with_its_pages(seats) for seats in records.seats.values()])
+        if calls or records.seats or records.policies:
+            seats = [self._with_its_pages(record) for record in records.seats.values()]
+            self.apply(Changes(calls=calls, seats=seats, policies=records.policies), pages_know=False)
         if self.changed:
             news += self.news_of_pages()
         return news
+
+    def _not_known(self, records: Records, phones: Iterable[str]) -> tuple[list[str], list[CallRecord]]:
+        """The phones and calls of which something is not known as it was read. Most often there are none."""
+        known, others, calls = self.records, list[str](), list[CallRecord]()
+        for phone in phones:
+            if records.devices.get(phone) != known.devices.get(phone):
+                others.append(phone)
+        for room, call in records.calls.items():
+            if known.calls.get(room) != call:
+                calls.append(call)
+        return others, calls
 
     def _see_devices(self, phone: str, read: Mapping[str, DeviceRecord]) -> None:
         for device in list(self.records.devices.get(phone, {}).values()):
@@ -204,11 +222,6 @@ class Copies:
         calls = self.records.calls
         return [notice for seats in rooms for notice in self._news_of_seats(seats, seats, calls.get(seats.room))]
 
-    def _were_told(self, rooms: Iterable[SeatsRecord]) -> None:
-        """Take note that the pages of these are told anyhow, by whoever changed the call."""
-        for seats in rooms:
-            self.changed.pop(seats.room, None)
-
     def _with_its_socket(self, read: DeviceRecord) -> DeviceRecord:
         """The record of a device that others took for gone, if its socket is here: nobody knows that better."""
         known = self.records.device(read.address)
@@ -238,8 +251,7 @@ class Copies:
             self._hear_of_call(message.to, message.call)
         elif isinstance(message, SeatNotice):
             calls = () if message.call is None else (message.call,)
-            self._put_rooms(calls, (self._with_its_pages(message.seats),))
-            self._were_told((message.seats,))
+            self.apply(Changes(calls=calls, seats=(self._with_its_pages(message.seats),)))
         elif isinstance(message, Displaced):
             device = self.records.device(message.to)
             if device is not None and device.generation < message.generation:
@@ -272,15 +284,6 @@ class Copies:
             call = None if room is None else self.records.calls.get(room)
             if call is not None and not self.is_wanted(call):
                 self.drop_room(call.room)
-
-    def _put_rooms(self, calls: Collection[CallRecord], seats: Collection[SeatsRecord]) -> None:
-        # A call may be wanted for a seat in its room, and seats for their call.
-        for record in seats:
-            self._put_seats(record)
-        for call in calls:
-            self._put_call(call)
-        for record in seats:
-            self._put_seats(record)
 
     def _put_call(self, call: CallRecord) -> None:
         old = self.records.calls.get(call.room)
