@@ -97,10 +97,6 @@ class Batch(Generic[A]):
         return answer
 
     def _send(self) -> None:
-        """Ask some of what waits, if anything does."""
-        if not self._waiting:
-            self._is_asking = False
-            return
         count = sizes = 0
         for _, size, _ in self._waiting[:_MOST]:
             sizes += size
@@ -112,26 +108,22 @@ class Batch(Generic[A]):
         for words, _, _ in asked:
             self._same.pop(words[0], None)
             command += words
-        answers = self._link.run(self._script, *command)
-        answers.addCallbacks(self._answered, self._failed, callbackArgs=(asked,), errbackArgs=(asked,))
+        self._link.run(self._script, *command).addBoth(self._answered, asked)
 
-    def _answered(self, answers: list[bytes], asked: list[_Question[A]]) -> None:
+    def _answered(self, answers: list[bytes] | Failure, asked: list[_Question[A]]) -> None:
         for index, (_, _, all_waiting) in enumerate(asked):
             self.unanswered -= len(all_waiting)
-            try:
-                answer = self._decode(answers[index]) if answers else None
-            except Exception:  # noqa: BLE001  one answer that cannot be read must not cost the others theirs
-                failure = Failure()
-                for waiting in all_waiting:
-                    waiting.errback(failure)
-                continue
+            answer: A | Failure | None = None
+            if isinstance(answers, Failure):
+                answer = answers
+            elif answers:
+                try:
+                    answer = self._decode(answers[index])
+                except Exception:  # noqa: BLE001  one answer that cannot be read must not cost the others theirs
+                    answer = Failure()
             for waiting in all_waiting:
                 waiting.callback(answer)
-        self._send()
-
-    def _failed(self, failure: Failure, asked: list[_Question[A]]) -> None:
-        for _, _, all_waiting in asked:
-            self.unanswered -= len(all_waiting)
-            for waiting in all_waiting:
-                waiting.errback(failure)
-        self._send()
+        if self._waiting:
+            self._send()
+        else:
+            self._is_asking = False
