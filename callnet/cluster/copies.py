@@ -150,33 +150,38 @@ class Copies:
 
     def see(self, records: Records, phones: Collection[str], rooms: Collection[RoomId]) -> Sequence[BusMessage]:
         """Take over what was read, all of these phones and rooms; what the node's own are to be told of it."""
-        phones, calls = self._not_known(records, phones)
+        changed, calls = self._not_known(records, phones)
         news: list[BusMessage] = []
-        if phones or calls or records.seats:
-            news += self._news(records, phones, calls)
-        for phone in phones:
+        if changed or calls or records.seats:
+            news += self._news(records, changed, calls)
+        for phone in changed:
             self._see_devices(phone, records.devices.get(phone, {}))
         for room in rooms:
             if room not in records.calls and room not in records.seats:
                 self.drop_room(room)
         self._old.difference_update(rooms, records.calls, records.seats)
-        if calls or records.seats or records.policies:
+        for phone in records.policies.keys() & phones:
+            self._tables.put_policy(phone, records.policies[phone])
+        if calls or records.seats:
             seats = [self._with_its_pages(record) for record in records.seats.values()]
-            self.apply(Changes(calls=calls, seats=seats, policies=records.policies), pages_know=False)
+            self.apply(Changes(calls=calls, seats=seats), pages_know=False)
         if self.changed:
             news += self.news_of_pages()
         return news
 
     def _not_known(self, records: Records, phones: Iterable[str]) -> tuple[list[str], list[CallRecord]]:
-        """The phones and calls of which something is not known as it was read. Most often there are none."""
-        known, others, calls = self.records, list[str](), list[CallRecord]()
+        """The phones and calls of which something is not known as it was read. Most often there are none.
+
+        Of a call with pages it is looked at anew whether it is wanted.
+        """
+        known, changed, calls = self.records, list[str](), list[CallRecord]()
         for phone in phones:
             if records.devices.get(phone) != known.devices.get(phone):
-                others.append(phone)
+                changed.append(phone)
         for room, call in records.calls.items():
-            if known.calls.get(room) != call:
+            if known.calls.get(room) != call or room in records.seats:
                 calls.append(call)
-        return others, calls
+        return changed, calls
 
     def _see_devices(self, phone: str, read: Mapping[str, DeviceRecord]) -> None:
         for device in list(self.records.devices.get(phone, {}).values()):
@@ -287,7 +292,7 @@ class Copies:
 
     def _put_call(self, call: CallRecord) -> None:
         old = self.records.calls.get(call.room)
-        if old is not None and (old == call or old.is_later_than(call)):
+        if old is not None and old.is_later_than(call):
             return
         if self.is_wanted(call):
             self._tables.put_call(call)

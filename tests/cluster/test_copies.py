@@ -17,6 +17,7 @@ from callnet.records import (
     Displaced,
     Notice,
     Over,
+    Policy,
     Records,
     Ringing,
     Seat,
@@ -124,6 +125,15 @@ class NewsTests(SynchronousTestCase):
         self.over = replace(self.call, version=3, state=Over(Active(TV, 2.0), Reason.HANGUP, 3.0))
         self.copies.apply(Changes(calls=[self.call], seats=[SEATS]))
 
+    def test_last_page_left(self) -> None:
+        """The call is no affair of this node any more when its last page has left, whoever wrote that down."""
+        left = replace(SEATS, version=4, seats=(None, THERE))
+        self.copies.apply(Changes(seats=[left], unchanged=[self.call]))
+        self.assertEqual(({}, {}), (self.copies.records.calls, self.copies.records.seats))
+        self.setUp()
+        self.copies.see(Records({}, {ROOM: self.call}, {ROOM: left}), [], [ROOM])
+        self.assertEqual(({}, {}), (self.copies.records.calls, self.copies.records.seats))
+
     def test_call_that_was_answered_elsewhere(self) -> None:
         """A device that rang for a call is told that somebody else answered, and nothing more when that is over."""
         ann = replace(DEVICE, room=ROOM)
@@ -199,6 +209,14 @@ class CallsTests(SynchronousTestCase):
         self.copies.apply(Changes(devices=[replace(DEVICE, address=PAD, room=ROOM)]))
         self.rings = CallRecord(ROOM, 1, Ringing((TV, PAD)), ANN, TV, (TV, PAD), 100.0, 145.0)
         self.copies.hear(Notice(PAD, self.rings))
+
+    def test_policies(self) -> None:
+        """Of the phones that were asked for the policies are taken over, and of no others."""
+        found, other = Policy(frozenset("12")), Policy(frozenset("34"))
+        of_phone = {PAD.phone: dict(self.copies.records.devices[PAD.phone])}
+        for phones, policies in (([], {}), ([PAD.phone], {PAD.phone: found})):
+            self.copies.see(Records(of_phone, {}, {}, policies={PAD.phone: found, ANN.phone: other}), phones, [])
+            self.assertEqual(policies, self.copies.records.policies)
 
     def test_rings(self) -> None:
         """A call that rings a device of its."""
