@@ -86,8 +86,7 @@ class Member:
         self._name = name
         self._epoch = 0
         self.time: Final = SharedClock(clock)
-        self.questions: Final = Questions(self._link, prefix, clock, self.time)
-        self.questions.node = f"{name}.0"
+        self.questions: Final = Questions(self._link, prefix, f"{name}.0", clock, self.time)
         self._announcer = Announcer(copies, self.questions, self.time, settings, deliver)
         self.joined = False
         """Whether the shared store can be asked."""

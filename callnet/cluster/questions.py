@@ -96,12 +96,12 @@ class Questions:
     :param prefix: what every key and channel begins with.
     """
 
-    def __init__(self, link: Link, prefix: str, clock: IReactorTime, time: SharedClock) -> None:
+    def __init__(self, link: Link, prefix: str, node: str, clock: IReactorTime, time: SharedClock) -> None:
         self._link = link
         self._prefix = prefix.encode()
         self._clock = clock
         self._time = time
-        self.node = ""
+        self.node = node
         """The present name of this node."""
         self.commits: Final = Batch(link, "commit", self._commit_head, clock, bytes)
         """Takes what :func:`callnet.cluster.codec.encode_changes` makes; fires with what ``commit.lua`` answers, or
