@@ -6,6 +6,7 @@ As in :mod:`callnet.interfaces`; all of this may wait for a database.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -33,6 +34,10 @@ class PastCall(Struct, frozen=True, gc=False):
     """``False``: the phone was not reached, and nobody has looked yet whether there is one that wants to know."""
 
 
+Sides: TypeAlias = tuple[PastCall, PastCall]
+"""One call: as its caller's phone sees it, and as the called one does."""
+
+
 class CallCursor(Struct, frozen=True, array_like=True):
     """A place in the history of a phone: that of a call in it."""
 
@@ -44,11 +49,11 @@ class CallCursor(Struct, frozen=True, array_like=True):
 class IHistory(Interface):
     """The past calls of each phone."""
 
-    def write(calls: Sequence[PastCall]) -> Deferred[None]:
+    def write(calls: Sequence[Sides]) -> Deferred[None]:
         """Write these down, but those that are there already.
 
-        Of phones that were not reached only what concerns them: the called device, or for ``*`` the account, must be
-        there, and the caller one who may call at some time.
+        Of a phone that was not reached only what concerns it: the called device, or for ``*`` the account, must be
+        there, and the caller one who may call at some time. Else the caller's phone alone sees the call.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """

@@ -11,7 +11,7 @@ from callnet.accounts import cursors
 from callnet.accounts.tokens import Tokens
 from callnet.described import DEVICE_ID, PHONE, ROOM, one_of
 from callnet.errors import DataInvalid
-from callnet.history_interfaces import CallCursor, IHistory, PastCall
+from callnet.history_interfaces import CallCursor, IHistory, PastCall, Sides
 from callnet.model import Reason, is_room_id
 from callnet.records import CallRecord, Over
 
@@ -94,12 +94,13 @@ def row_of(call: PastCall) -> PastCallRow:
     )
 
 
-def sides(call: CallRecord[Over]) -> tuple[PastCall, PastCall]:
-    """A call that is over, as its caller's phone sees it, and the phone that was called.
+def sides(call: CallRecord[Over]) -> Sides:
+    """Both views of a call that is over.
 
     A ring that nobody answered was missed, and so was a call that found nobody free, or nobody there.
     """
-    answer, callee, end = call.answer, call.callee, call.state
+    answer, end = call.answer, call.state
+    callee = None if answer is None else answer.callee
     if answer is not None:
         went_out = came_in = "answered"
     else:
@@ -112,7 +113,7 @@ def sides(call: CallRecord[Over]) -> tuple[PastCall, PastCall]:
         PastCall(
             call.caller.phone,
             call.placed_at,
-            call.room_for(call.caller),
+            call.room_for(call.caller) if call.aliases else call.room,
             False,
             call.caller.device_id,
             callee or call.asked,
@@ -123,7 +124,7 @@ def sides(call: CallRecord[Over]) -> tuple[PastCall, PastCall]:
         PastCall(
             asked.phone,
             call.placed_at,
-            call.room_for(asked),
+            call.room_for(asked) if call.aliases else call.room,
             True,
             asked.device_id,
             call.caller,

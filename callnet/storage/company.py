@@ -11,15 +11,15 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from callnet.interfaces import Company, ICompanyRecords, MissedCall
-from callnet.model import DeviceAddress, RoomId
+from callnet.model import DeviceAddress
 from callnet.storage.database import Database
+from callnet.storage.history import missed_calls
 from callnet.storage.sql import Run
-from callnet.storage.tables import call_history, contact, heard_until
+from callnet.storage.tables import contact, heard_until
 
 MISSED_MAX: Final = 50
 """So many missed calls a device is told of; the history has all of them."""
 
-_call = call_history.c
 _heard = heard_until.c
 
 
@@ -90,15 +90,6 @@ def _heard_until(connection: Connection, devices: Collection[DeviceAddress]) -> 
 
 
 def _missed(connection: Connection, phone: str, since: float) -> tuple[list[MissedCall], float]:
-    statement = (
-        select(_call.room_id, _call.peer_phone, _call.peer_device_id, _call.device_id, _call.started_at, _call.ended_at)
-        .where(_call.phone == phone, _call.incoming, _call.outcome == "missed", _call.ended_at > since)
-        .order_by(_call.started_at.desc())
-        .limit(MISSED_MAX)
-    )
-    rows = connection.execute(statement).all()
-    calls = [
-        MissedCall(RoomId(row.room_id), row.peer_phone, row.peer_device_id, row.device_id, row.started_at)
-        for row in rows
-    ]
-    return calls, max((row.ended_at for row in rows), default=0.0)
+    found = missed_calls(connection, phone, since, MISSED_MAX)
+    calls = [MissedCall(call.room, *call.peer, call.device_id, call.started_at) for call in found]
+    return calls, max((call.ended_at for call in found), default=0.0)

@@ -13,7 +13,7 @@ from callnet.accounts.past_calls import PastCallRow, row_of
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import changes, outbox, revoking
 from callnet.storage.database import Database
-from callnet.storage.history import past_calls
+from callnet.storage.history import drop, past_calls
 from callnet.storage.making import make
 from callnet.storage.push import registrations
 from callnet.storage.settings import NOTHING_SET, settings_of
@@ -22,7 +22,6 @@ from callnet.storage.tables import (
     account_device,
     auto_answer,
     blocked,
-    call_history,
     contact,
     heard_until,
     one_time_code,
@@ -151,12 +150,11 @@ def delete(database: Database, phone: str, clock: Callable[[], float]) -> bool:
     """
     with database.write() as connection:
         database.take_turns(connection, phone)  # first of all: who has the turn may wait for a row
-        removed = 0
+        removed = drop(connection, phone)
         for table, owner in (
             (contact, contact.c.owner),
             (blocked, blocked.c.owner),
             (quiet_hours, quiet_hours.c.phone),
-            (call_history, call_history.c.phone),
             (heard_until, heard_until.c.phone),
             (auto_answer, auto_answer.c.owner),
             (one_time_code, one_time_code.c.phone),

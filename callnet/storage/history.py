@@ -3,25 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from math import inf
+from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Select, Table, select, tuple_
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Delete,
+    Subquery,
+    Table,
+    Update,
+    and_,
+    false,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.history_interfaces import CallCursor, IHistory, PastCall
+from callnet.history_interfaces import CallCursor, IHistory, PastCall, Sides
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
 from callnet.storage.database import Database
 from callnet.storage.sql import Run, insert_rows
-from callnet.storage.tables import account, account_device, blocked, call_history, contact
+from callnet.storage.tables import account, account_device, blocked, call_history, contact, past_call
 
 _FORGOTTEN_AT_ONCE: Final = 1000
 """Rows that one transaction removes: others write meanwhile."""
 
-_row = call_history.c
-_PLACE: Final = (_row.started_at, _row.room_id, _row.incoming)
-_KEY: Final = (_row.phone, *_PLACE)
-_NEWEST_FIRST: Final = tuple(column.desc() for column in _PLACE)
+_call = past_call.c
+_key: Final = itemgetter(*past_call.primary_key.columns.keys())
+
+
+def _view(
+    phone: Column[str],
+    room: Column[str],
+    incoming: ColumnElement[bool],
+    device_id: Column[str],
+    peer_phone: Column[str],
+    peer_device_id: Column[str],
+    outcome: Column[str],
+) -> Subquery:
+    """Calls as one of their two phones sees them, with the columns that a call has in ``call_history``."""
+    return (
+        select(
+            phone.label("phone"),
+            _call.started_at,
+            room.label("room_id"),
+            incoming.label("incoming"),
+            device_id.label("device_id"),
+            peer_phone.label("peer_phone"),
+            peer_device_id.label("peer_device_id"),
+            _call.answered_at,
+            _call.ended_at,
+            outcome.label("outcome"),
+            _call.auto_answered,
+        )
+        .where(outcome.is_not(None))
+        .subquery()
+    )
+
+
+_PLACED: Final = _view(
+    _call.caller_phone,
+    _call.room_id,
+    false(),
+    _call.caller_device_id,
+    _call.callee_phone,
+    _call.asked_device_id,
+    _call.caller_outcome,
+)
+_CALLED: Final = _view(
+    _call.callee_phone,
+    _call.callee_room_id,
+    true(),
+    _call.callee_device_id,
+    _call.caller_phone,
+    _call.caller_device_id,
+    _call.callee_outcome,
+)
+_VIEWS: Final = (call_history, _PLACED, _CALLED)
+"""All in which a phone may have calls."""
+_HIDDEN: Final = (
+    ("caller", _call.callee_outcome, {"caller_outcome": None}),
+    ("callee", _call.caller_outcome, {"callee_outcome": None, "callee_device_id": "", "callee_room_id": ""}),
+)
+"""The two sides of a row; the outcome of the other one; and the values of a row in which this one is hidden."""
 
 
 @implementer(IHistory)
@@ -38,24 +108,30 @@ class SqlHistory:
         self._contacts_only = contacts_only
         self._rows_max = rows_max
 
-    def write(self, calls: Sequence[PastCall]) -> Deferred[None]:
+    def write(self, calls: Sequence[Sides]) -> Deferred[None]:
         """See :meth:`IHistory.write`."""
         return self._run(self._write, calls)
 
-    def _write(self, calls: Sequence[PastCall]) -> None:
-        in_doubt = [call for call in calls if not call.rang]
+    def _write(self, calls: Sequence[Sides]) -> None:
+        in_doubt = [called for _, called in calls if not called.rang]
         with self._database.write(may_be_lost=True) as connection:
             not_told = unwanted(connection, in_doubt, self._contacts_only)
-            # In the order of the table's key: that is a third cheaper, and two nodes do not wait for each other.
-            in_order = sorted(calls, key=_key)
-            rows = [_as_row(call) for call in in_order if call.rang or call not in not_told]
-            if rows:
-                insert_rows(connection, self._database.insert_missing(call_history), rows)
+            rows = [_as_row(*sides, sides[1].rang or sides[1] not in not_told) for sides in calls]
+            rows.sort(key=_key)  # so that two nodes do not wait for each other
+            insert_rows(connection, self._database.insert_missing(past_call), rows)
         # Room ids are random: one call of 256 has its phones looked at, whichever node writes it.
-        looked_at = {call.phone for call in calls if call.room.endswith("00")} if self._rows_max else ()
-        for phone in sorted(looked_at):
-            newest_first = select(*_KEY).where(_row.phone == phone).order_by(*_NEWEST_FIRST)
-            self._remove(newest_first.offset(self._rows_max))
+        looked_at = {side.phone for sides in calls if sides[0].room.endswith("00") for side in sides}
+        for phone in sorted(looked_at if self._rows_max else ()):
+            self._trim(phone)
+
+    def _trim(self, phone: str) -> None:
+        """Remove some of what a phone has too much."""
+        began = union_all(*(select(view.c.started_at).where(view.c.phone == phone) for view in _VIEWS))
+        too_many = began.order_by(began.selected_columns.started_at.desc()).offset(self._rows_max)
+        with self._database.write(may_be_lost=True) as connection:
+            times = connection.scalars(too_many.limit(_FORGOTTEN_AT_ONCE)).all()
+            if times:
+                drop(connection, phone, times[-1], times[0])
 
     def past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Deferred[Sequence[PastCall]]:
         """See :meth:`IHistory.past_calls`."""
@@ -70,19 +146,18 @@ class SqlHistory:
         return Deferred.fromCoroutine(self._forget(before))
 
     async def _forget(self, before: float) -> None:
-        while await self._run(self._forget_some, before):
-            pass
+        for table in (past_call, call_history):
+            while await self._run(self._forget_some, table, before):
+                pass
 
-    def _forget_some(self, before: float) -> bool:
+    def _forget_some(self, table: Table, before: float) -> bool:
         """Remove some, and tell whether there may be more."""
-        return self._remove(select(*_KEY).where(_row.started_at < before).order_by(_row.started_at))
-
-    def _remove(self, unwanted: Select[Any]) -> bool:
-        """Remove some of these, and tell whether there may be more."""
+        key, began = table.primary_key.columns, table.c.started_at
+        old = select(*key).where(began < before).order_by(began).limit(_FORGOTTEN_AT_ONCE)
         with self._database.write(may_be_lost=True) as connection:
-            found = connection.execute(unwanted.limit(_FORGOTTEN_AT_ONCE)).all()
+            found = connection.execute(old).all()
             if found:
-                connection.execute(call_history.delete().where(tuple_(*_KEY).in_([tuple(one) for one in found])))
+                connection.execute(table.delete().where(tuple_(*key).in_([tuple(one) for one in found])))
         return len(found) == _FORGOTTEN_AT_ONCE
 
 
@@ -106,11 +181,41 @@ def past_calls(
     connection: Connection, phone: str, after: CallCursor | None = None, limit: int | None = None
 ) -> list[PastCall]:
     """What :meth:`IHistory.past_calls` says; without ``limit`` all of them."""
-    statement = select(call_history).where(_row.phone == phone)
-    if after is not None:
-        statement = statement.where(tuple_(*_PLACE) < tuple_(after.started_at, after.room, after.incoming))
-    newest_first = statement.order_by(*_NEWEST_FIRST).limit(limit)
+    found: dict[Any, PastCall] = {}  # by place: while nodes are upgraded a call may be written in both tables
+    for view in _VIEWS:
+        place = view.c.started_at, view.c.room_id, view.c.incoming
+        statement = select(view).where(view.c.phone == phone)
+        if after is not None:
+            statement = statement.where(tuple_(*place) < tuple_(after.started_at, after.room, after.incoming))
+        newest_first = statement.order_by(*(column.desc() for column in place)).limit(limit)
+        found.update((row[1:4], _as_call(row)) for row in connection.execute(newest_first))
+    return [found[place] for place in sorted(found, reverse=True)[:limit]]
+
+
+def missed_calls(connection: Connection, phone: str, since: float, limit: int) -> list[PastCall]:
+    """Calls that a phone has missed and that ended after a time, the newest first."""
+    missed = union_all(
+        *(
+            select(view).where(
+                view.c.phone == phone, view.c.incoming, view.c.outcome == "missed", view.c.ended_at > since
+            )
+            for view in (call_history, _CALLED)
+        )
+    )
+    newest_first = missed.order_by(missed.selected_columns.started_at.desc()).limit(limit)
     return [_as_call(row) for row in connection.execute(newest_first)]
+
+
+def drop(connection: Connection, phone: str, oldest: float = 0.0, newest: float = inf) -> int:
+    """Remove calls of a phone that began in a time, within a transaction; other phones keep theirs. Their number."""
+    statements: list[Delete | Update] = [
+        call_history.delete().where(call_history.c.phone == phone, call_history.c.started_at.between(oldest, newest))
+    ]
+    for side, others, hidden in _HIDDEN:
+        seen = _call[f"{side}_phone"] == phone, _call[f"{side}_outcome"].is_not(None)
+        these = and_(*seen, _call.started_at.between(oldest, newest))
+        statements += past_call.delete().where(these, others.is_(None)), past_call.update().where(these).values(hidden)
+    return sum(connection.execute(statement).rowcount for statement in statements)
 
 
 def _may_call(call: PastCall, refused: Collection[tuple[str, str]], listed: Collection[tuple[str, str]]) -> bool:
@@ -136,36 +241,28 @@ def _pairs(
     return {(row[0], row[1]) for row in connection.execute(select(owner, other).where(tuple_(owner, other).in_(pairs)))}
 
 
-def _key(call: PastCall) -> tuple[str, float, str, bool]:
-    return call.phone, call.started_at, call.room, call.incoming
+def _as_row(placed: PastCall, called: PastCall, is_told: bool) -> dict[str, Any]:
+    """The row of a call.
 
-
-def _as_row(call: PastCall) -> dict[str, Any]:
+    :param is_told: whether the called phone sees it.
+    """
     return {
-        "phone": call.phone,
-        "started_at": call.started_at,
-        "room_id": call.room,
-        "incoming": call.incoming,
-        "device_id": call.device_id,
-        "peer_phone": call.peer.phone,
-        "peer_device_id": call.peer.device_id,
-        "answered_at": call.answered_at,
-        "ended_at": call.ended_at,
-        "outcome": call.outcome,
-        "auto_answered": call.auto_answered,
+        "started_at": placed.started_at,
+        "room_id": placed.room,
+        "caller_phone": placed.phone,
+        "caller_device_id": placed.device_id,
+        "caller_outcome": placed.outcome,
+        "asked_device_id": placed.peer.device_id,
+        "callee_phone": called.phone,
+        "callee_device_id": called.device_id,
+        "callee_room_id": called.room,
+        "callee_outcome": called.outcome if is_told else None,
+        "answered_at": placed.answered_at,
+        "ended_at": placed.ended_at,
+        "auto_answered": placed.auto_answered,
     }
 
 
 def _as_call(row: Any) -> PastCall:
-    return PastCall(
-        row.phone,
-        row.started_at,
-        RoomId(row.room_id),
-        row.incoming,
-        row.device_id,
-        DeviceAddress(row.peer_phone, row.peer_device_id),
-        row.answered_at,
-        row.ended_at,
-        row.outcome,
-        row.auto_answered,
-    )
+    phone, started_at, room, incoming, device_id, *peer = row[:7]
+    return PastCall(phone, started_at, RoomId(room), incoming, device_id, DeviceAddress(*peer), *row[7:])

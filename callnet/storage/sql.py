@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Double, Insert, cast, extract, func, literal
@@ -29,7 +30,7 @@ def insert_rows(connection: Connection, insert: Insert, rows: Sequence[Mapping[s
     """
     compiled = insert.compile(dialect=connection.dialect, column_keys=list(rows[0]))
     places = compiled.positiontup
-    values: Any = rows if places is None else [tuple([row[place] for place in places]) for row in rows]
+    values: Any = rows if places is None else list(map(itemgetter(*places), rows))
     connection.exec_driver_sql(str(compiled), values)
 
 

@@ -41,9 +41,9 @@ def _text(longest: int) -> String:
     return String(longest).with_variant(String(longest, collation="C"), "postgresql")
 
 
-def _index_of_set(name: str, column: str) -> Index:
+def _index_of_set(name: str, column: str, *indexed: str) -> Index:
     # PostgreSQL's option would import its dialect, for SQLite too (callnet.storage.postgresql).
-    return Index(name, column, sqlite_where=text(f"{column} IS NOT NULL"))
+    return Index(name, *(indexed or [column]), sqlite_where=text(f"{column} IS NOT NULL"))
 
 
 metadata = MetaData()
@@ -131,15 +131,37 @@ auto_answer = Table(
     Column("phone", _text(PHONE_MAX), primary_key=True),
 )
 
-# Calls as the phones see them that took part: of each call one row for its caller's and one for the called phone.
+# Calls that are over. Each of both phones has those whose outcome for it is set in its history.
+past_call = Table(
+    "past_call",
+    metadata,
+    Column("started_at", Double, primary_key=True),  # times are seconds since 1970
+    Column("room_id", _text(32), primary_key=True),  # as its caller knows it
+    Column("caller_phone", _text(PHONE_MAX), nullable=False),
+    Column("caller_device_id", _text(DEVICE_ID_MAX), nullable=False),
+    Column("caller_outcome", _text(OUTCOME_MAX)),
+    Column("asked_device_id", _text(DEVICE_ID_MAX), nullable=False),  # the called device, as the caller knows it
+    Column("callee_phone", _text(PHONE_MAX), nullable=False),
+    Column("callee_device_id", _text(DEVICE_ID_MAX), nullable=False),  # * if no device answered or refused
+    Column("callee_room_id", _text(32), nullable=False),
+    Column("callee_outcome", _text(OUTCOME_MAX)),
+    Column("answered_at", Double),
+    Column("ended_at", Double, nullable=False),
+    Column("auto_answered", Boolean, nullable=False),
+    _index_of_set("past_call_caller", "caller_outcome", "caller_phone", "started_at"),
+    _index_of_set("past_call_callee", "callee_outcome", "callee_phone", "started_at"),
+)
+
+# The same of the release before, which goes on to write here: of each call a row for each of both phones. Nothing else
+# is added, and what is too old is removed; when the release before this one has ``past_call`` the table can go.
 call_history = Table(
     "call_history",
     metadata,
     Column("phone", _text(PHONE_MAX), primary_key=True),
-    Column("started_at", Double, primary_key=True),  # times are seconds since 1970
+    Column("started_at", Double, primary_key=True),
     Column("room_id", _text(32), primary_key=True),
     Column("incoming", Boolean, primary_key=True),
-    Column("device_id", _text(DEVICE_ID_MAX), nullable=False),  # its own; * if the phone was called and none answered
+    Column("device_id", _text(DEVICE_ID_MAX), nullable=False),
     Column("peer_phone", _text(PHONE_MAX), nullable=False),
     Column("peer_device_id", _text(DEVICE_ID_MAX), nullable=False),
     Column("answered_at", Double),

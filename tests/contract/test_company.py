@@ -13,7 +13,7 @@ from callnet.storage.contacts import Pair
 from callnet.storage.devices import delete
 from callnet.storage.history import SqlHistory
 from tests.contract.databases import DatabaseCase, InFile, InMemory
-from tests.contract.test_history import ANN, TV, call, room_number
+from tests.contract.test_history import ANN, TV, call, room_number, whole
 
 NOTHING = Company(frozenset(), [])
 
@@ -36,7 +36,8 @@ class CompanyContract(DatabaseCase):
 
     async def miss(self, number: int, ended_at: float) -> None:
         """Let a call be missed."""
-        await self.history.write([call(number, ended_at - 1, ended_at=ended_at, answered_at=None, outcome="missed")])
+        missed = call(number, ended_at - 1, ended_at=ended_at, answered_at=None, outcome="missed")
+        await self.history.write([whole(missed)])
 
     def test_contacts(self) -> Deferred[None]:
         """Those whom the phone lists."""
@@ -71,7 +72,8 @@ class CompanyContract(DatabaseCase):
             await self.miss(2, 1005.0)
             await self.miss(3, 1020.0)
             await self.miss(4, 1030.0)
-            await self.history.write([call(5, 1031.0, ended_at=1040.0), call(6, ended_at=1040.0, incoming=False)])
+            placed = call(6, ended_at=1040.0, incoming=False, outcome="missed")
+            await self.history.write([whole(call(5, 1031.0, ended_at=1040.0)), whole(placed)])
             self.assertEqual([4, 3], await self.comes(1050.0))
             self.assertEqual([], await self.comes(1060.0))
 

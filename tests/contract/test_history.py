@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
+from sqlalchemy import select
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
 
-from callnet.history_interfaces import CallCursor, PastCall
+from callnet.history_interfaces import CallCursor, PastCall, Sides
 from callnet.model import DeviceAddress, RoomId
-from callnet.storage import contacts
+from callnet.storage import contacts, schema
 from callnet.storage import history as storage
 from callnet.storage.contacts import Pair
-from callnet.storage.history import SqlHistory
+from callnet.storage.database import Database
+from callnet.storage.devices import delete
+from callnet.storage.history import SqlHistory, missed_calls, past_calls
+from callnet.storage.tables import call_history, past_call
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 ANN = DeviceAddress("13651884961", "phone")
 TV = DeviceAddress("13651884967", "tv")
+CAROL = DeviceAddress("13651884968", "pad")
 DAY = 86400.0
 ROWS = 300
 """Calls of a phone that are kept."""
@@ -32,6 +38,20 @@ def call(number: int = 1, started_at: float = 1000.25, **fields: Any) -> PastCal
     """A call of Ann's to the television, as that sees it."""
     past = PastCall(*TV[:1], started_at, room_number(number), True, TV.device_id, ANN, 1001.5, 1002.0, "answered", True)
     return replace(past, **fields)
+
+
+def whole(side: PastCall, **other: Any) -> Sides:
+    """A call of which one side is this; ``other``: what the other one sees otherwise."""
+    back = replace(
+        side,
+        phone=side.peer.phone,
+        device_id=side.peer.device_id,
+        peer=DeviceAddress(side.phone, side.device_id),
+        incoming=not side.incoming,
+        rang=True,
+    )
+    back = replace(back, **other)
+    return (back, side) if side.incoming else (side, back)
 
 
 class HistoryContract(DatabaseCase):
@@ -49,13 +69,17 @@ class HistoryContract(DatabaseCase):
         cursor = None if after is None else CallCursor(after.started_at, after.room, after.incoming)
         return list(await self.history.past_calls(TV.phone, cursor, limit))
 
+    async def write(self, *sides: PastCall) -> None:
+        """Write calls down of which these are one side."""
+        await self.history.write([whole(side) for side in sides])
+
     def test_written(self) -> Deferred[None]:
         """What was written is read again, every field of it, by the phone that it belongs to."""
 
         async def test() -> None:
             one = call()
             other = call(2, 2000.0, incoming=False, answered_at=None, outcome="no_answer", auto_answered=False)
-            await self.history.write([one, other, call(phone=ANN.phone)])
+            await self.write(one, other, call(3, phone=CAROL.phone))
             self.assertEqual([other, one], await self.calls())
 
         return self.check(test)
@@ -64,8 +88,8 @@ class HistoryContract(DatabaseCase):
         """What is written again, or as another node saw it, changes nothing."""
 
         async def test() -> None:
-            await self.history.write([call(1), call(2)])
-            await self.history.write([call(2, outcome="missed"), call(3), call(3, outcome="missed")])
+            await self.write(call(1), call(2))
+            await self.write(call(2, outcome="missed"), call(3), call(3, outcome="missed"))
             self.assertEqual(
                 [(room_number(n), "answered") for n in (3, 2, 1)], [(c.room, c.outcome) for c in await self.calls()]
             )
@@ -77,23 +101,24 @@ class HistoryContract(DatabaseCase):
 
         async def test() -> None:
             numbers = range(1, 2 * ROWS)
-            for phone in (TV.phone, ANN.phone):
-                await self.history.write([call(n, float(n), phone=phone) for n in numbers if n % 256])
-            self.assertEqual(ROWS * 2 - 3, len(await self.calls(limit=1000)))
-            late = 3 * 256
-            await self.history.write([call(late, float(late))])
-            kept = [late, *(n for n in reversed(numbers) if n % 256)][:ROWS]
-            self.assertEqual([room_number(n) for n in kept], [one.room for one in await self.calls(limit=1000)])
-            self.assertEqual(ROWS * 2 - 3, len(await self.history.past_calls(ANN.phone, None, 1000)))
+            await self.write(*[call(n, float(n)) for n in numbers if n % 256])
+            for late, looked_at, other, left in ((3 * 256, TV, ANN, 2 * ROWS - 3), (4 * 256, ANN, TV, ROWS)):
+                self.assertEqual(2 * ROWS - 3, len(await self.history.past_calls(looked_at.phone, None, 1000)))
+                await self.write(call(late, float(late), phone=looked_at.phone, peer=CAROL))
+                kept = [late, *(n for n in reversed(numbers) if n % 256)][:ROWS]
+                found = await self.history.past_calls(looked_at.phone, None, 1000)
+                self.assertEqual([room_number(n) for n in kept], [one.room for one in found])
+                self.assertEqual(left, len(await self.history.past_calls(other.phone, None, 1000)))
 
         return self.check(test)
 
     def test_both_sides_of_one_phone(self) -> Deferred[None]:
-        """A call between two devices of a phone has two rows there."""
+        """A call between two devices of a phone is there twice."""
 
         async def test() -> None:
-            await self.history.write([call(peer=TV), call(peer=TV, incoming=False)])
+            await self.write(call(peer=TV))
             self.assertEqual([True, False], [one.incoming for one in await self.calls()])
+            self.assertEqual([False], [one.incoming for one in await self.calls(call(peer=TV))])
 
         return self.check(test)
 
@@ -102,14 +127,14 @@ class HistoryContract(DatabaseCase):
 
         async def test() -> None:
             many = [call(number, 1000.0 + number // 3, incoming=bool(number % 2)) for number in range(10)]
-            await self.history.write(many)
+            await self.write(*many)
             everything = await self.calls()
             self.assertEqual(sorted(many, key=lambda c: (c.started_at, c.room, c.incoming), reverse=True), everything)
             pages, after = [], None
             while page := await self.calls(after, 3):
                 pages += page
                 after = page[-1]
-                await self.history.write([call(100 + len(pages), 5000.0)])
+                await self.write(call(100 + len(pages), 5000.0))
             self.assertEqual(everything, pages)
 
         return self.check(test)
@@ -119,13 +144,98 @@ class HistoryContract(DatabaseCase):
 
         async def test() -> None:
             self.patch(storage, "_FORGOTTEN_AT_ONCE", 4)
-            await self.history.write([call(number, 1000.0 + number) for number in range(10)])
+            await self.write(*[call(number, 1000.0 + number) for number in range(10)])
             await self.history.forget(1009.0)
             self.assertEqual([1009.0], [one.started_at for one in await self.calls()])
             await self.history.forget(1e9)
             self.assertEqual([], await self.calls())
 
         return self.check(test)
+
+    def test_one_row(self) -> Deferred[None]:
+        """A call is one row, from which each of its phones sees what it knows of the call."""
+
+        async def test() -> None:
+            called = call(device_id="pad", outcome="refused", answered_at=None)
+            sides = whole(called, room=room_number(2), peer=TV._replace(device_id="*"), outcome="busy")
+            await self.history.write([sides])
+            self.assertEqual([called], await self.calls())
+            self.assertEqual([sides[0]], await self.history.past_calls(ANN.phone, None, 10))
+            self.assertEqual(1, self.rows())
+
+        return self.check(test)
+
+    def rows(self) -> int:
+        """The number of rows."""
+        with self.database.read() as connection:
+            return len(connection.execute(select(past_call)).all())
+
+    def test_deleted(self) -> Deferred[None]:
+        """Of a phone that is deleted its own history goes, and nobody else's; the row goes with the last of them."""
+
+        async def test() -> None:
+            for first, second in ((TV, ANN), (ANN, TV)):
+                await self.write(call(), call(2, 2000.0, incoming=False), call(3, 3000.0, peer=TV))
+                own = await self.history.past_calls(second.phone, None, 10)
+                self.assertEqual(4 if second == TV else 2, len(own))
+                self.assertTrue(delete(self.database, first.phone, lambda: 5.0))
+                self.assertEqual([], await self.history.past_calls(first.phone, None, 10))
+                self.assertEqual(own, await self.history.past_calls(second.phone, None, 10))
+                delete(self.database, second.phone, lambda: 5.0)
+                self.assertEqual(0, self.rows())
+
+        return self.check(test)
+
+    def test_release_before(self) -> Deferred[None]:
+        """What the release before has written is seen as it was, also what it writes after the upgrade."""
+
+        async def test() -> None:
+            database = Database(self.make_url())
+            self.addCleanup(database.close)
+            with database.write() as connection:
+                schema.migrate(connection, "0010")
+            fork = whole(call(1, room=room_number(101), peer=ANN), room=room_number(1), outcome="busy")
+            own = whole(call(2, 2000.0, peer=TV._replace(device_id="pad")))
+            deleted_caller, deleted_callee, unwanted, missed = (
+                whole(call(n, n * 1e3, answered_at=None, outcome="missed")) for n in (3, 4, 5, 8)
+            )
+            known = [*fork, *own, deleted_caller[1], deleted_callee[0], unwanted[0]]
+            self.write_as_before(database, known)
+            database.upgrade()
+            self.assert_seen(database, known)
+            again, late = whole(call(6, 6000.0)), whole(call(7, 7000.0, incoming=False))
+            await SqlHistory(database, self.run_there, self.contacts_only, ROWS).write([fork, own, again, missed])
+            self.write_as_before(database, [*again, *late])
+            self.assert_seen(database, [*known, *again, *late, *missed])
+
+        return self.check(test)
+
+    def write_as_before(self, database: Database, sides: Sequence[PastCall]) -> None:
+        """Write down as the release before does: a row for each side."""
+        rows = [
+            {
+                **{name: value for name, value in asdict(side).items() if name in call_history.c},
+                "room_id": side.room,
+                "peer_phone": side.peer.phone,
+                "peer_device_id": side.peer.device_id,
+            }
+            for side in sides
+        ]
+        with database.write() as connection:
+            connection.execute(database.insert_missing(call_history), rows)
+
+    def assert_seen(self, database: Database, sides: Sequence[PastCall]) -> None:
+        """Each phone sees these of its sides, whole and page by page."""
+        newest_first = sorted(sides, key=lambda one: (one.started_at, one.room, one.incoming), reverse=True)
+        with database.read() as connection:
+            for phone in (TV.phone, ANN.phone):
+                own = [one for one in newest_first if one.phone == phone]
+                self.assertEqual(own, past_calls(connection, phone))
+                missed = [one for one in own if one.incoming and one.outcome == "missed"]
+                self.assertEqual(missed, missed_calls(connection, phone, 0.0, 9))
+                for number, one in enumerate(own, 1):
+                    cursor = CallCursor(one.started_at, one.room, one.incoming)
+                    self.assertEqual(own[number:][:2], past_calls(connection, phone, cursor, 2))
 
     def missed(self, device_id: str = "tv", number: int = 1, **fields: Any) -> PastCall:
         """A call that reached nobody."""
@@ -135,13 +245,15 @@ class HistoryContract(DatabaseCase):
         """A call that reached nobody is written down for a device that there is, or with ``*`` for an account."""
 
         async def test() -> None:
-            await self.history.write([self.missed(), self.missed("*", 2)])
+            await self.write(self.missed(), self.missed("*", 2))
             self.assertEqual([], await self.calls())
             await self.enrolled(TV)
             self.let_ann_call()
-            await self.history.write([self.missed(), self.missed("*", 2), self.missed("pad", 3)])
+            await self.write(self.missed(number=3), self.missed("*", 4), self.missed("pad", 5))
             self.assertEqual({"tv", "*"}, {one.device_id for one in await self.calls()})
             self.assertEqual({True}, {one.rang for one in await self.calls()})
+            placed = await self.history.past_calls(ANN.phone, None, 10)
+            self.assertEqual([(room_number(n), False) for n in (5, 4, 3, 2, 1)], [(c.room, c.incoming) for c in placed])
 
         return self.check(test)
 
@@ -158,7 +270,7 @@ class HistoryContract(DatabaseCase):
             self.let_ann_call()
             contacts.block(self.database, TV.phone, ANN.phone, 1.0)
             own = self.missed(number=2, peer=TV._replace(device_id="pad"))
-            await self.history.write([self.missed(), own, call(3)])
+            await self.write(self.missed(), own, call(3))
             self.assertEqual({room_number(2), room_number(3)}, {one.room for one in await self.calls()})
 
         return self.check(test)
@@ -168,7 +280,8 @@ class HistoryContract(DatabaseCase):
 
         async def test() -> None:
             many = [call(number) for number in range(50)]
-            written = await DeferredList([self.history.write(many[n : n + 30]) for n in range(0, 50, 10)])
+            some = [[whole(one) for one in many[n : n + 30]] for n in range(0, 50, 10)]
+            written = await DeferredList([self.history.write(calls) for calls in some])
             self.assertEqual([True] * 5, [is_written for is_written, _ in written])
             self.assertEqual(50, len(await self.calls()))
 
@@ -185,7 +298,7 @@ class ContactsOnlyContract(HistoryContract):
 
         async def test() -> None:
             await self.enrolled(TV, ANN)
-            await self.history.write([self.missed()])
+            await self.write(self.missed())
             self.assertEqual([], await self.calls())
 
         return self.check(test)

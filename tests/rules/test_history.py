@@ -18,7 +18,7 @@ ROOM: Final = RoomId("0" * 32)
 
 
 class HistoryTests(RulesTestCase):
-    """One row for each call and side."""
+    """Both sides of a call."""
 
     def both(self, room: RoomId) -> tuple[PastCall, PastCall]:
         """The two sides of a call."""

@@ -85,11 +85,16 @@ class AccountTests(CommandTestCase):
         self.assert_one_line(self.fail_("account", "revoke", A, "pad"), "no such account or device")
         self.assert_one_line(self.fail_("account", "revoke", A, "*"), "device id")
 
-    def write_down(self, call: PastCall) -> None:
+    def write_down_a_call(self) -> None:
         """Let there have been a call."""
+        times = None, 3.0
+        placed = PastCall(B, 1.5, ROOM, False, "pad", DeviceAddress(A, "tv"), *times, "no_answer", False)
+        missed = PastCall(A, 1.5, ROOM, True, "tv", DeviceAddress(B, "pad"), *times, "missed", False)
         database = Database(self.url)
         self.addCleanup(database.close)
-        self.successResultOf(SqlHistory(database, run_at_once, contacts_only=False, rows_max=0).write([call]))
+        self.successResultOf(
+            SqlHistory(database, run_at_once, contacts_only=False, rows_max=0).write([(placed, missed)])
+        )
 
     def let_be_woken(self, device: DeviceAddress) -> None:
         """Let a device have said how it is woken."""
@@ -127,7 +132,7 @@ class AccountTests(CommandTestCase):
         self.run_("contact", "add", A, B, "--name", "朋友")
         self.run_("contact", "block", A, C)
         self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
-        self.write_down(PastCall(A, 1.5, ROOM, True, "tv", DeviceAddress(B, "pad"), None, 3.0, "missed", False))
+        self.write_down_a_call()
         self.let_be_woken(DeviceAddress(A, "tv"))
         text = self.run_("account", "export", A)
         self.assertNotIn(secret, text)
@@ -192,7 +197,7 @@ class AccountTests(CommandTestCase):
         self.run_("contact", "add", A, B, "--both")
         self.run_("contact", "block", A, C)
         self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
-        self.write_down(PastCall(A, 1.5, ROOM, True, "tv", DeviceAddress(B, "pad"), None, 3.0, "missed", False))
+        self.write_down_a_call()
         self.let_be_woken(DeviceAddress(A, "tv"))
         self.assertEqual(1, self.invoke("account", "delete", A, given="n\n").exit_code)
         self.run_("account", "export", A)

@@ -20,7 +20,7 @@ from callnet.cluster import ended
 from callnet.cluster.ended import EndedHere
 from callnet.config import WebhookEvent, WebhookSettings
 from callnet.errors import Unavailable
-from callnet.history_interfaces import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Tried
+from callnet.history_interfaces import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Sides, Tried
 from callnet.model import Reason, RoomId
 from callnet.records import Active, CallRecord, CallState, Changes, Over, Ringing
 from tests.support.people_case import ANN, TV
@@ -42,10 +42,10 @@ class SlowHistory:
 
     def __init__(self) -> None:
         self.written: list[str] = []
-        self.asked: list[tuple[Sequence[PastCall], Deferred[None]]] = []
+        self.asked: list[tuple[Sequence[Sides], Deferred[None]]] = []
         self.forgotten: list[float] = []
 
-    def write(self, calls: Sequence[PastCall]) -> Deferred[None]:
+    def write(self, calls: Sequence[Sides]) -> Deferred[None]:
         """See :meth:`IHistory.write`."""
         self.asked.append((calls, Deferred()))
         return self.asked[-1][1]
@@ -62,9 +62,9 @@ class SlowHistory:
     def answer(self) -> int:
         """Write what was to be written; how many calls that were."""
         calls, answer = self.asked.pop(0)
-        self.written += [one.room for one in calls]
+        self.written += [placed.room for placed, _ in calls]
         answer.callback(None)
-        return len(calls) // 2
+        return len(calls)
 
     def fail(self, error: Exception) -> None:
         """Do not."""
@@ -131,9 +131,8 @@ class HistorianTests(SynchronousTestCase):
         self.ended.committed(Changes(calls=[call(number) for number in numbers]))
 
     def rooms(self) -> list[int]:
-        """The calls that were written down, two rows each."""
-        self.assertEqual(self.history.written[::2], self.history.written[1::2])
-        return [int(room, 16) for room in self.history.written[::2]]
+        """The calls that were written down."""
+        return [int(room, 16) for room in self.history.written]
 
     def test_written(self) -> None:
         """What has ended is written down within a second, both sides, and once."""
