@@ -212,8 +212,6 @@ class RoomManager:
         secret = new_room_id() if target.device_id == EVERY_DEVICE else room  # who rings alone has no alias
         date = self.date_of(self.now())
         event = events.Place(caller, target, room, session.generation, date, session.extended, said, secret)
-        if said:
-            self._retries.forget((events.Cancel, caller))
         self._waiters.waiting[room] = told
         if self._offline.owed and target != caller:
             self._offline.withdraw(caller)
@@ -222,6 +220,8 @@ class RoomManager:
 
     def _placed(self, event: events.Place, told: Told, read_at: float, reply: Outcome | Rings) -> None:
         caller, room = event.caller, event.room
+        if event.said:
+            self._retries.forget((events.Cancel, caller))  # it was done with this
         if isinstance(reply, Rings):
             self._waiters.placed(caller, room)
             if caller not in self._devices:  # it has gone on elsewhere meanwhile
@@ -242,8 +242,6 @@ class RoomManager:
         if not self._waiters.not_placed(event.room):
             return  # the outcome came, though the commit of the call was never answered
         if failure.check(InDoubt):
-            for older in event.said:
-                self._retries.keep(older)
             self._retries.keep(events.GaveUp(event.room, event.caller), (events.Place, event.caller))
         _log_unless_unavailable(failure)
         reason = Reason.UNAVAILABLE if failure.check(Unavailable) else Reason.INTERNAL

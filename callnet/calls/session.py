@@ -211,6 +211,8 @@ class Session:
             self._old_end[0].cancel()
             self._tell_old_end()
         heard = _NOTHING if self._heard is None else self._heard.get(call.room, _NOTHING)
+        if heard is _NOTHING and call.aliases:  # when it was named nobody may have known whose alias that was
+            heard = self._heard_of(call.room_for(self.address))
         state = call.state
         age = state.stage, call.version
         if age <= heard.age:
@@ -220,7 +222,9 @@ class Session:
             return  # it might be taken for what comes of the newer call (§2.4)
         # A caller that was told that nobody answered may have been put through on another connection.
         is_news = heard.age < _OVER or (self.address == call.caller and call.callee is not None)
-        message = news(call, self.address, self._rooms.now(), self._rooms.settings.ring_time) if is_news else None
+        goes_on = heard.said is not None and not heard.is_over
+        rings_for = self._rooms.settings.ring_time
+        message = news(call, self.address, self._rooms.now(), rings_for, goes_on) if is_news else None
         if message is None or heard.said is type(message):
             self._hear(call.room, replace(heard, age=age))
         elif isinstance(message, Called):

@@ -84,11 +84,16 @@ def be_hangup(fire: DeviceAddress, room: str, reason: Reason) -> CallingBeHangup
     return CallingBeHangup(fire.phone, fire.device_id, room, reason)
 
 
-def news(call: CallRecord, device: DeviceAddress, now: float, ring_time: float) -> Message | None:
+def news(
+    call: CallRecord, device: DeviceAddress, now: float, ring_time: float, goes_on: bool = False
+) -> Message | None:
     """What ``device`` is told of ``call`` as it stands, if anything.
 
     A caller hears the outcome by its waiter; this is for everyone else, for what comes after the
     outcome, and for a caller that is back.
+
+    :param goes_on: the device was told on its connection that it goes on. If it has ended it itself, it did so before,
+        and the store had lost that.
     """
     state = call.state
     room = call.room_for(device) if call.aliases else call.room
@@ -105,7 +110,7 @@ def news(call: CallRecord, device: DeviceAddress, now: float, ring_time: float) 
         return answer(Accepted(room, _known_party(call, answered, device))) if is_owed_success(call, device) else None
     if isinstance(answered, Ringing) and device == call.caller:
         return answer(_outcome_of_ringing(call, state))
-    if device == state.by or (isinstance(answered, Ringing) and answered.awaited_until is not None):
+    if (device == state.by and not goes_on) or (isinstance(answered, Ringing) and answered.awaited_until is not None):
         return None
     return be_hangup(_known_party(call, answered, device), room, _TO_OTHERS.get(state.reason, state.reason))
 

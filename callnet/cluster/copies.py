@@ -200,16 +200,19 @@ class Copies:
         for call in calls:
             known = self.records.calls.get(call.room)
             if known is None or call.is_later_than(known):
-                yield from (Notice(device.address, call) for device in self._concerned(call, known))
+                yield from (Notice(device.address, call) for device in self._concerned(call, known, records))
         for seats in records.seats.values():
             known_seats = self.records.seats.get(seats.room)
             if known_seats is not None and known_seats.version < seats.version:
                 yield from self._news_of_seats(known_seats, seats, records.calls.get(seats.room))
 
-    def _concerned(self, call: CallRecord, known: CallRecord | None) -> Iterator[DeviceRecord]:
+    def _concerned(self, call: CallRecord, known: CallRecord | None, read: Records) -> Iterator[DeviceRecord]:
         for device in filter(None, map(self.records.device, concerned(call, known))):
-            # What there was before the device came was told, or needed not to be, when it came.
-            if known is not None or call.placed_at * 1000 >= device.generation:
+            # What there was before the device came was told, or needed not to be, when it came; but a node that was
+            # apart then may have said since that it had been in this call.
+            now = read.device(device.address)
+            was_put_in = now is not None and call.room in {now.room, now.previous} - {device.room, device.previous}
+            if known is not None or call.placed_at * 1000 >= device.generation or was_put_in:
                 yield device
 
     def _news_of_seats(self, known: SeatsRecord, seats: SeatsRecord, call: CallRecord | None) -> Iterator[SeatNotice]:

@@ -13,6 +13,7 @@ from tests.cluster.case import Phone
 from tests.cluster.simulated import STEP, SimulatedNode, World
 
 PREFIX: Final = "callnet:"
+META: Final = f"{PREFIX}meta".encode()
 TIMES: Final = CallSettings(ring_time=4.0, grace=2.0, unseated_limit=0.0, offline_after=0.0)
 NODES: Final = 3
 ADDRESSES: Final = [DeviceAddress(f"1360000000{phone}", device) for phone in range(4) for device in ("phone", "tv")]
@@ -92,7 +93,7 @@ class Person:
     def _hears(self, kind: str, room: str) -> None:
         if kind == "called" and self.state == "idle":
             self.state, self.room = "rings", room
-        elif kind == "call_success":
+        elif kind == "call_success" and self.state != "idle":
             self.state, self.room = "talks", room
         elif (kind in ("call_refuse", "call_failed") and self.state == "waits") or (
             kind == "calling_be_hangup" and room == self.room
@@ -145,6 +146,7 @@ class Crowd:
         self.world: Final = World(server, PREFIX, TIMES)
         self.people: Final = [Person(address, self._random) for address in ADDRESSES]
         self._faults: list[tuple[float, SimulatedNode]] = []
+        self._replica: dict[bytes, tuple[int, bytes]] = {}
         self._add_nodes(NODES)
 
     def _add_nodes(self, count: int) -> None:
@@ -156,6 +158,8 @@ class Crowd:
             self._step(can_act=True)
             if self._random.random() < 0.06:
                 self._goes_wrong()
+            if self._random.random() < 0.4:
+                self._replicate()
         for _, node in self._faults:
             node.wire.heal()
         self._faults.clear()
@@ -190,6 +194,9 @@ class Crowd:
         until = self.world.passed + self._random.choice((0.75, 2.0, 4.0, 8.0))
         if any(one is node for _, one in self._faults):
             return
+        if kind < 0.1:
+            self._fails_over()
+            return
         if kind < 0.5:
             node.wire.cut()
         elif kind < 0.7:
@@ -200,6 +207,22 @@ class Crowd:
             self._dies(node)
             return
         self._faults.append((until, node))
+
+    def _fails_over(self) -> None:
+        """Have a replica of Redis take over, which lacks what was written last."""
+        redis = self.world.restart_redis()
+        for key, (lives, value) in self._replica.items():
+            if key != META:  # that has the time
+                redis.ask(b"RESTORE", key, b"%d" % max(lives, 0), value)
+        away = {node for _, node in self._faults}
+        for node in self.world.nodes:
+            if node not in away:
+                node.wire.heal()
+
+    def _replicate(self) -> None:
+        redis = self.world.redis
+        keys = redis.ask(b"KEYS", PREFIX.encode() + b"*")
+        self._replica = {key: (redis.ask(b"PTTL", key), redis.ask(b"DUMP", key)) for key in keys}
 
     def _dies(self, node: SimulatedNode) -> None:
         node.die()

@@ -396,7 +396,7 @@ class World:
                 node.clock.advance(step)
                 self.settle()
 
-    def restart_redis(self) -> None:
+    def restart_redis(self) -> BlockingRedis:
         """Have Redis be there again, empty; nodes lose it, and reach it when their wires are healed."""
         for node in self.nodes:
             node.wire.cut()
@@ -404,6 +404,7 @@ class World:
         self._server.restart()
         self.redis = BlockingRedis(self._server)
         self._set_clock()
+        return self.redis
 
     def close(self) -> None:
         """End it all at once."""

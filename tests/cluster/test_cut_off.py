@@ -87,6 +87,23 @@ class CutOffTests(SimulatedCase):
         ann.calls(TV)
         await self.hears(moved, "called")
 
+    async def test_moved_to_one_that_is_cut_off_next(self) -> None:
+        """A device is told the end of a call that only the node knew which it has left, though its next node was cut
+        off, too, when that was back.
+        """
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
+        await self.cut_off(there)
+        room = await self.talk(ann, tv)
+        tv.goes()
+        moved = await self.phone(TV, here)
+        ann.hangs_up(room)
+        await self.cut_off(here)
+        await self.let_back(there)
+        await self.pass_time(0.5)
+        await self.let_back(here)
+        await self.hears(moved, "calling_be_hangup:hangup")
+
     async def test_hung_up_elsewhere(self) -> None:
         """A device that left a node that is cut off, in a call that only that node knows of, may hang up at another."""
         here, there = await self.start(), await self.start()

@@ -39,6 +39,16 @@ class EndingTests(AwayCase):
         self.assertEqual([Withdrawn()], outcomes)
         self.assertEqual((room, Reason.CANCELLED), self.tv.rooms[-1])
 
+    def test_cancel_and_a_call_in_vain(self) -> None:
+        """A cancelled call, though its caller has placed another one since, which failed."""
+        _, room = self.ringing()
+        self.goes_away()
+        cancel(self.rooms, self.ann, TV.phone)
+        self.pass_turns()
+        self.assert_fails(self.place(self.ann, CAROL))
+        self.is_back()
+        self.assertEqual((room, Reason.CANCELLED), self.tv.rooms[-1])
+
     def test_call_after_a_cancel(self) -> None:
         """It cancels no call that was placed after it."""
         outcomes, room = self.ringing()

@@ -86,6 +86,28 @@ class SaidOnceTests(RoomsCase):
         self.look_again(answered, 3)
         self.assertEqual(["call_failed", "calling_be_hangup"], self.kinds(self.ann))
 
+    def test_hung_up_and_rung_again(self) -> None:
+        """A device whose hang-up the store has lost, so that it rings again elsewhere, is told when that is known."""
+        call = self.ring()
+        self.look_again(replace(call, state=Over(Active(TV, 0.5), Reason.HANGUP, 1.0, TV)))
+        self.assertEqual(["called", "calling_be_hangup"], self.kinds(self.tv))
+
+    def test_hung_up_by_its_alias(self) -> None:
+        """A call that a device has left does not ring there, though this node did not know yet whose alias it named."""
+        room, alias = RoomId("b" * 32), RoomId("a" * 32)
+        self.tv.hangs_up("", alias)
+        call = CallRecord(room, 1, Ringing((TV,)), ANN, TV, (TV,), 0.0, aliases=((TV, alias),))
+        self.cluster.send("here", Notice(TV, call))
+        self.assertEqual([], self.kinds(self.tv))
+
+    def test_hung_up_here(self) -> None:
+        """Who has hung up on this connection is told nothing of it."""
+        room = self.ring().room
+        self.tv.answers(room, True)
+        self.tv.hangs_up("", room)
+        self.look_again(self.tables.calls[room])
+        self.assertEqual(["called"], self.kinds(self.tv))
+
     def test_call_success(self) -> None:
         """So it is with `call_success`, and with the end of the ringing for who was too late."""
         room = self.ring().room
