@@ -8,7 +8,7 @@ All times are seconds on the store's clock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeGuard
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeGuard
 
 from msgspec import Struct
 from typing_extensions import TypeVar
@@ -71,16 +71,6 @@ class Known(NamedTuple):
     """It knows that the call is over; else, that it was answered."""
 
 
-class Owed(Struct, frozen=True, gc=False, array_like=True):
-    """A device that is nowhere may believe to be in a call that it is not in: that it must be told above all."""
-
-    room: RoomId
-    heard_at: float
-    """Always 0: nodes of the release before send what was decided after that."""
-    since: float
-    """When there was something to tell it: what is decided later is newer."""
-
-
 class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     """A device that is connected, or was a moment ago, or sleeps and can be woken."""
 
@@ -94,9 +84,8 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     It is when the connection opened, in milliseconds on the store's clock, or one more than the one before.
     """
     connected: bool
-    unheard: float | Owed | None
-    """What a device that is nowhere must be told above all, if there is anything. Nodes of the release before wrote
-    times here, which mean nothing."""
+    unheard: Any
+    """Nothing. Nodes of the release before wrote here what a device had to be told, which means nothing."""
     lost_at: float | None
     """When the socket went away; ``None`` while it is connected, and when it sleeps."""
     room: RoomId | None
@@ -110,11 +99,6 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     known: tuple[Known, ...] = ()
     """What it had shown that it knows of its calls when its socket went away. Nothing while it is connected: if its
     node dies, nobody can say."""
-
-    @property
-    def owed(self) -> Owed | None:
-        """What it must be told above all when it is back, if there is anything."""
-        return self.unheard if isinstance(self.unheard, Owed) else None
 
     @property
     def can_be_woken(self) -> bool:

@@ -106,8 +106,6 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Draft, Any, Any], Any]]] = {
     (NoneType, events.GaveUp): transitions.unknown_named,
     (Ringing, events.GaveUp): transitions.ringing_gave_up,
     (Active, events.GaveUp): transitions.active_gave_up,
-    (Active, events.AcceptedInVain): transitions.answered_in_vain,
-    (Over, events.AcceptedInVain): transitions.answered_in_vain,
     (Ringing, events.RangInVain): transitions.ringing_in_vain,
     (Ringing, events.Unreachable): transitions.ringing_unreachable,
     (Ringing, events.NotWoken): transitions.ringing_not_woken,
@@ -144,7 +142,6 @@ IGNORED: Final[Mapping[tuple[type, type], str]] = {
                 events.MeetingOver,
                 events.CallDue,
                 events.Stopped,
-                events.AcceptedInVain,
                 events.RangInVain,
                 events.Unreachable,
                 events.NotWoken,
@@ -161,6 +158,5 @@ IGNORED: Final[Mapping[tuple[type, type], str]] = {
     (Ringing, events.LostDevice): "A device that rings is waited for.",
     (Ringing, events.MeetingOver): "The pages of a call that rings do not meet.",
     (Ringing, events.Signalled): "It has not been answered.",
-    (Ringing, events.AcceptedInVain): "Nobody else has answered it.",
 }
 """Why a state and an event do not go together: nothing changes, and nothing is said."""

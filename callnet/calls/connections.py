@@ -14,7 +14,7 @@ from callnet.calls.outage import Retries
 from callnet.calls.registration import Attached, Overtaken
 from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore
-from callnet.model import DeviceAddress, RoomId
+from callnet.model import DeviceAddress
 from callnet.records import Displaced, Known, Policy
 
 _TRIES: Final = 3
@@ -83,25 +83,24 @@ class Connecting:
     async def connect(
         self,
         device: DeviceAddress,
-        last: tuple[tuple[Known, ...] | None, RoomId | None],
+        known: tuple[Known, ...] | None,
         opened_at: float,
         policy: Policy,
         extended: bool,
     ) -> Attached | Overtaken:
         """Make a connection known that opened then, by the clock of this node.
 
-        :param last: ``known`` and ``owed`` of :class:`callnet.calls.events.Connected`.
+        :param known: see :class:`callnet.calls.events.Connected`.
         :raises Unavailable: it cannot be known whether it is, or (:class:`ConnectedInDoubt`) may have been.
         """
         # Whatever became of the try before: each makes a connection that is newer than all others.
         connected = events.ExtendedConnected if extended else events.Connected
-        known, owed = last
         doubts: list[Attached | Overtaken] = []
         tried = 0
         failure = Unavailable()
         for _ in range(_TRIES):
             since = opened_at + (self._store.now() - self._clock.seconds())
-            opened = connected(device, self._store.node, known, since, tried, policy, owed=owed)
+            opened = connected(device, self._store.node, known, since, tried, policy)
             reply: Attached | Overtaken
             try:
                 reply = await self._decisions.settled(opened)

@@ -41,14 +41,6 @@ class _DeviceEvent(Event, frozen=True):
         return (self.device.phone,)
 
 
-class _ConnectionEvent(_DeviceEvent, frozen=True, kw_only=True):
-    owed: RoomId | None = None
-    """The call that it accepted too late on the connection that ends, if it may not have heard so."""
-
-    def rooms(self) -> Collection[RoomId]:
-        return () if self.owed is None else (self.owed,)
-
-
 class RoomEvent(Event, frozen=True):
     """An event of the call or the seats of one room."""
 
@@ -136,7 +128,7 @@ class Cancel(_DeviceEvent, frozen=True):
     sent_at: float = inf
 
 
-class Connected(_ConnectionEvent, frozen=True):
+class Connected(_DeviceEvent, frozen=True):
     """``device`` has a new socket on ``node``, which opened at ``opened_at``.
 
     ``known``: what the device has shown that it knows on the socket that it displaces on this node;
@@ -161,7 +153,7 @@ class ExtendedConnected(Connected, frozen=True):
     extended = True
 
 
-class Disconnected(_ConnectionEvent, frozen=True):
+class Disconnected(_DeviceEvent, frozen=True):
     """The socket of that ``generation`` is gone since ``at``; the device has shown that it knows what is ``known``."""
 
     shows = True
@@ -193,20 +185,6 @@ class GaveUp(RoomEvent, frozen=True):
     """``device`` was told that what it asked for in a call cannot be done just now: it takes no part any more."""
 
     device: DeviceAddress
-
-
-class AcceptedInVain(RoomEvent, frozen=True):
-    """``device`` has accepted, to no avail, and left before it can have heard so.
-
-    It may believe that it is in the call, wherever it is by now.
-    """
-
-    fresh = True
-    device: DeviceAddress
-
-    def phones(self) -> Collection[str]:
-        """Its own."""
-        return (self.device.phone,)
 
 
 class RangInVain(RoomEvent, frozen=True):

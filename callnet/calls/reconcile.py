@@ -31,7 +31,6 @@ from callnet.calls.draft import Draft, concerned, everyone, over
 from callnet.calls.events import GraceOver
 from callnet.calls.telling import began_at, decided_at, newest_two
 from callnet.calls.times import REMEMBERED
-from callnet.calls.transitions import owe
 from callnet.config import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.records import (
@@ -115,8 +114,6 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
             _announce_device(draft, stored, device, mine, node)
             _announce_policy(draft, records, stored, device, mine)
         tell_what_it_missed(draft, stored, device)
-    for call in adopted:
-        let_it_be_missed(draft, call, node)
     for one in mine.calls:
         if one.end is None:  # of other calls not all who are in them by now were read
             _seat_in_call(draft, one.room)
@@ -413,26 +410,6 @@ def tell_what_it_missed(draft: Draft, stored: DeviceRecord | None, mine: DeviceR
         _tell_who_went(draft, stored, mine)
 
 
-def let_it_be_missed(draft: Draft, call: CallRecord, node: str) -> None:
-    """Have devices that are nowhere just now told when they are back what only ``node`` knew, however long ago."""
-    for device in filter(None, map(draft.device, everyone(call))):
-        is_elsewhere = device.connected or device.node == node
-        if not is_elsewhere and device.owed is None and _may_believe_in(draft, call, device):
-            owe(draft, device, call.room)
-
-
-def _may_believe_in(draft: Draft, call: CallRecord, device: DeviceRecord) -> bool:
-    """Tell whether a device may take itself for a party of a call that is over, and not of a later one."""
-    is_named = call.room in (device.room, device.previous)
-    if decided_at(call, device.address) is None or not is_named or Known(call.room, True) in device.known:
-        return False
-    if not isinstance(call.state, Over) or device.address not in (call.caller, call.callee):
-        return False
-    others = (other for other in map(draft.call, (device.room, device.previous)) if other and other.room != call.room)
-    took_part = (other for other in others if device.address in (other.caller, other.callee))
-    return all(began_at(other) < call.placed_at for other in took_part)
-
-
 def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
     """Tell a device that came here while the store was away what it would have been told then (§2.4)."""
     calls = filter(None, map(draft.call, (stored.previous, stored.room)))
@@ -464,7 +441,7 @@ def _tell_who_went(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> No
 
 def _is_missed(draft: Draft, call: CallRecord, stored: DeviceRecord, mine: DeviceRecord) -> bool:
     """Tell whether a device that went elsewhere must be told there of a call that it was in here."""
-    if call.room in (stored.room, stored.previous) or _rang_before(call, mine.address, stored.generation):
+    if call.room in (stored.room, stored.previous):
         return False
     since = draft.now - REMEMBERED
     return call.end is None or _missed_at(call, mine, stored.generation, since) is not None
@@ -478,17 +455,6 @@ def _came_after(call: CallRecord, device: DeviceRecord, since: float) -> bool:
     return since < moment < device.generation / 1000
 
 
-def _rang_before(call: CallRecord, device: DeviceAddress, generation: int) -> bool:
-    """Tell whether somebody else had answered a call that a device was to ring for when it connected.
-
-    On that connection it does not ring for it, and perhaps it never did: its node was apart.
-    """
-    answer = call.answer
-    if answer is None or device in (call.caller, answer.callee):
-        return False
-    return answer.since * 1000 < generation
-
-
 def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) -> float | None:
     """When a call ended so that its device may have heard nothing of it; ``None``: it has.
 
@@ -498,8 +464,6 @@ def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) 
     """
     end = call.end
     if end is None or end.by == older.address or older.address not in everyone(call):
-        return None
-    if _rang_before(call, older.address, newer):
         return None
     moment = decided_at(call, older.address)
     if moment is None and end.at * 1000 >= newer:

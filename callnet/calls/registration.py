@@ -6,7 +6,6 @@ forgotten, or sleeps if it can be woken: a call to it rings as if it were there 
 
 from __future__ import annotations
 
-from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -16,9 +15,8 @@ from callnet.calls.call import happen
 from callnet.calls.draft import Draft
 from callnet.calls.telling import Missed, began_at, decided_at, is_owed_success, newest_two, told_from
 from callnet.calls.times import REMEMBERED
-from callnet.calls.transitions import owe
 from callnet.model import DeviceAddress, Reason
-from callnet.records import Active, CallRecord, DeviceRecord, Known, Owed
+from callnet.records import Active, CallRecord, DeviceRecord, Known
 
 NOWHERE: Final = ""
 """The node of a device that sleeps."""
@@ -66,9 +64,7 @@ def connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
     new = draft.put_device(old, generation=generation, policy=policy, **there)
     if old.connected or old.node not in (event.node, NOWHERE):
         draft.displace(old, new)  # a node must know, too, that a device is not gone that left it
-    accepted = draft.call(event.owed)
-    owed = old.owed if accepted is None else Owed(accepted.room, 0.0, inf)
-    missed = _missed(draft, old, known, owed)
+    missed = _missed(draft, old, known)
     happen(draft, draft.call_of(event.device), events.DeviceBack(event.device, event.extended))
     return _attached(draft, event, new.generation, missed, (*known, *missed.overtaken))
 
@@ -92,40 +88,34 @@ def _come_from_elsewhere(draft: Draft, event: events.Connected) -> DeviceRecord 
     return DeviceRecord(event.device, 0, event.node, 0, False, None, draft.now, *rooms, None)
 
 
-def _missed(draft: Draft, device: DeviceRecord, known: tuple[Known, ...], owed: Owed | None) -> Missed:
+def _missed(draft: Draft, device: DeviceRecord, known: tuple[Known, ...]) -> Missed:
     """The newest ending, if the device may have missed it, and its present call if it must be told of it (§2.4)."""
     address, present = device.address, draft.call_of(device.address)
     if present is not None and isinstance(present.state, Active):
         return Missed(None, present if _may_not_know_answer(draft, present, address, known) else None)
-    rooms = dict.fromkeys((device.previous, device.room, None if owed is None else owed.room))
-    calls = list(filter(None, map(draft.call, rooms)))
+    calls = list(filter(None, map(draft.call, (device.previous, device.room))))
     placed = max((call for call in calls if call.caller == address), key=lambda call: call.placed_at, default=None)
     endings = []
     for call in calls:
-        moment, is_owed = decided_at(call, address), owed is not None and call.room == owed.room
-        if moment is not None and owed is not None and is_owed:
-            moment = max(moment, owed.since)
-        elif moment is not None and moment <= draft.now - REMEMBERED:
-            moment = None
-        if moment is None or (placed is not None and call is not placed and _was_left(call, placed, moment, is_owed)):
+        moment = decided_at(call, address)
+        if moment is None or moment <= draft.now - REMEMBERED or Known(call.room, True) in known:
             continue
-        endings.append((moment, is_owed, call))
+        if placed is None or call is placed or not _was_left(call, placed, moment):
+            endings.append((moment, call))
     if not endings:
         return Missed(None, present)
-    *older, (_, is_owed, newest) = sorted(endings, key=lambda ending: ending[:2])
-    if Known(newest.room, True) in known and not is_owed:
-        return Missed(None, present)
-    return Missed(newest, present, is_owed, tuple(Known(call.room, True) for *_, call in older))
+    *older, (_, newest) = sorted(endings, key=lambda ending: ending[0])
+    return Missed(newest, present, tuple(Known(call.room, True) for _, call in older))
 
 
-def _was_left(call: CallRecord, placed: CallRecord, moment: float, is_owed: bool) -> bool:
+def _was_left(call: CallRecord, placed: CallRecord, moment: float) -> bool:
     """Tell whether a device has gone on from a call to the one that it placed last, and need hear no more of it.
 
     :param moment: when it was decided what ends the call. If it was ended because of the other, which may be found out
         much later, that counts for nothing.
     """
     is_replaced = call.end is not None and call.end.reason is Reason.REPLACED
-    return moment <= placed.placed_at or (is_replaced and not is_owed and began_at(call) < placed.placed_at)
+    return moment <= placed.placed_at or (is_replaced and began_at(call) < placed.placed_at)
 
 
 def _may_not_know_answer(draft: Draft, call: CallRecord, device: DeviceAddress, known: tuple[Known, ...]) -> bool:
@@ -140,10 +130,7 @@ def disconnected(draft: Draft, event: events.Disconnected) -> None:
     device = draft.device(event.device)
     if device is not None and device.connected and device.generation == event.generation:
         known = tuple(one for one in draft.resolve(event.known) if one.room in (device.room, device.previous))
-        gone = draft.put_device(device, connected=False, lost_at=min(event.at, draft.now), known=known)
-        answered = draft.call(event.owed)
-        if answered is not None:
-            owe(draft, gone, answered.room)
+        draft.put_device(device, connected=False, lost_at=min(event.at, draft.now), known=known)
         happen(draft, draft.call_of(event.device), events.LostDevice(event.device))
 
 

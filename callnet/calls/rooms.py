@@ -140,10 +140,10 @@ class RoomManager:
         device = session.address
         policy = await self._preferences.policy_of(device.phone)
         older = self._devices.get(device)
-        last = (None, None) if older is None else (older.known(), older.owed())
+        known = None if older is None else older.known()
         with self._arrivals.arriving(device):
             try:
-                reply = await self._connecting.connect(device, last, opened_at, policy, session.extended)
+                reply = await self._connecting.connect(device, known, opened_at, policy, session.extended)
             except ConnectedInDoubt:
                 if older is not None:
                     older.displaced()
@@ -152,8 +152,7 @@ class RoomManager:
                 session.displaced()
                 return
             missed = reply.missed
-            owed = missed.ended.room if missed.ended is not None and missed.is_owed else None
-            session.began(reply.generation, reply.known, owed)
+            session.began(reply.generation, reply.known)
             older = self._devices.get(device)  # unless it has been told in the meantime
             self._devices[device] = session
             self._waiters.withdraw(device)
@@ -187,9 +186,7 @@ class RoomManager:
         del self._devices[session.address]
         self._waiters.withdraw(session.address)
         self._offline.withdraw(session.address)
-        event = events.Disconnected(session.address, session.generation, session.known(), gone_at, owed=session.owed())
-        if event.owed is not None:
-            self._retries.keep(events.AcceptedInVain(event.owed, event.device))  # it may be elsewhere already
+        event = events.Disconnected(session.address, session.generation, session.known(), gone_at)
         return self._decisions.settle(event, nothing, partial(self._retries.keep_failed, event))
 
     # What devices ask for

@@ -14,7 +14,6 @@ from msgspec import Struct
 from callnet.calls import call, events, registration, seats
 from callnet.calls.draft import Draft
 from callnet.config import CallSettings
-from callnet.errors import Unavailable
 from callnet.records import Changes, Records
 
 
@@ -36,20 +35,12 @@ def decide(records: Records, event: events.Event, now: float, settings: CallSett
 
 
 def _late_answer(draft: Draft, event: events.LateAnswer) -> Any:
-    """Take an answer for what it is, or, if its sender is on a newer connection, for one in vain."""
+    """Take an answer for what it is, unless its sender is on a newer connection, where it is rung anew."""
     answer = event.answer
     device = draft.device(answer.device)
     if device is not None and device.generation <= event.generation:
         return call.in_room(draft, answer)
-    if isinstance(answer, events.Accept):
-        call.in_room(draft, events.AcceptedInVain(answer.room, answer.device))
     return None
-
-
-def _accepted_in_vain(draft: Draft, event: events.AcceptedInVain) -> None:
-    if not draft.records.complete:
-        raise Unavailable("only other nodes may know where this device is")
-    call.in_room(draft, event)
 
 
 _MACHINES: Final[Mapping[type, Callable[[Draft, Any], Any]]] = {
@@ -57,7 +48,6 @@ _MACHINES: Final[Mapping[type, Callable[[Draft, Any], Any]]] = {
     events.Cancel: call.cancel,
     events.Pulled: call.pull,
     events.LateAnswer: _late_answer,
-    events.AcceptedInVain: _accepted_in_vain,
     **dict.fromkeys(
         (
             events.Accept,

@@ -101,7 +101,6 @@ class Session:
         "_heard",
         "_limits",
         "_old_end",
-        "_owed",
         "_peer",
         "_rooms",
         "_said_goodbye",
@@ -132,7 +131,6 @@ class Session:
         self._bad_frames = 0
         self._bad_since = -inf
         self._told_of_types = False
-        self._owed: RoomId | None = None
         self._old_end: tuple[IDelayedCall, CallRecord] | None = None
         self._said_goodbye = False
         self._went_on_at = -inf
@@ -192,10 +190,9 @@ class Session:
 
     # From the room manager
 
-    def began(self, generation: int, known: tuple[Known, ...], owed: RoomId | None) -> None:
-        """Take note that the connection is the device's newest, what the device knew before it, and what is owed it."""
+    def began(self, generation: int, known: tuple[Known, ...]) -> None:
+        """Take note that the connection is the device's newest, and what the device knew before it."""
         self.generation = generation
-        self._owed = owed
         self._heard = {one.room: Heard(is_over=one.is_over) for one in known} or None
 
     def told_later(self, call: CallRecord) -> None:
@@ -290,11 +287,6 @@ class Session:
         told = ((room, one.is_over) for room, one in heard if one.at <= known_until)
         return tuple(Known(room, is_over) for room, is_over in told if is_over is not None)
 
-    def owed(self) -> RoomId | None:
-        """The room of a call that the device accepted too late, if it may not have heard so."""
-        owed = self._owed
-        return None if owed is None or Known(owed, True) in self.known() else owed
-
     # To the socket
 
     def _send(self, message: Message) -> None:
@@ -319,7 +311,6 @@ class Session:
             fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), self._room_of(frame.room_id)
             self._hear(room, Heard(self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds()))
             self._answer(be_hangup(fire, frame.room_id, late.reason), frame.id)
-            self._owed = room
         elif late is not None:
             self._not_yours(frame)
         elif isinstance(frame, CalledRefuse):
@@ -372,7 +363,6 @@ class Session:
         for room, one in heard.items():
             if one.is_over:
                 heard[room] = replace(one, at=-inf)
-        self._owed = None
 
     def _room_of(self, room_id: str) -> RoomId:
         """The room that is meant by a room id of the wire, which may be an alias."""

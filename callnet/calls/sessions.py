@@ -43,8 +43,8 @@ class DeviceSession(Protocol):
     def told_later(self, call: CallRecord) -> None:
         """Have the device, which has just connected, look at a call that was over before."""
 
-    def began(self, generation: int, known: tuple[Known, ...], owed: RoomId | None) -> None:
-        """Take note that the connection is the device's newest, what the device knew before it, and what is owed it."""
+    def began(self, generation: int, known: tuple[Known, ...]) -> None:
+        """Take note that the connection is the device's newest, and what the device knew before it."""
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None) -> None:
         """Tell the device how a call came out that it has placed, be it on an earlier connection.
@@ -57,9 +57,6 @@ class DeviceSession(Protocol):
 
     def known(self) -> tuple[Known, ...]:
         """The outcomes of its calls that the device has shown to know."""
-
-    def owed(self) -> RoomId | None:
-        """The room of a call that the device accepted too late, if it may not have heard so."""
 
 
 class Onlooker(Protocol):

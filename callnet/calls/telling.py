@@ -40,8 +40,6 @@ class Missed(Struct, frozen=True):
     """The call whose ending it must be told first."""
     present: CallRecord | None
     """The call that it is in and must be told of, or whose outcome it waits for."""
-    is_owed: bool = False
-    """It may believe to be in the call that has ended, above all others."""
     overtaken: tuple[Known, ...] = ()
     """Ends that it need not be told any more, since a newer one is."""
 

@@ -19,7 +19,7 @@ from callnet.calls.telling import ending_reason
 from callnet.calls.times import SECOND_TAP, unseated_at
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, alias_of
-from callnet.records import Active, CallRecord, DeviceRecord, Over, Owed, Ringing, S
+from callnet.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
 
 _address: Final = attrgetter("address")
 _connected: Final = attrgetter("connected")
@@ -468,32 +468,6 @@ def _note_dialect(draft: Draft, call: CallRecord[S], event: events.DeviceBack) -
         return call
     others = without(call.extended, event.device)
     return draft.put_call(call, call.state, extended=(*others, event.device) if event.extended else others)
-
-
-# A device accepted in vain
-
-
-def answered_in_vain(draft: Draft, call: CallRecord[Active | Over], event: events.AcceptedInVain) -> None:
-    """A device that accepted in vain is told that somebody else has answered, now or when it is back (§2.3).
-
-    It need not be told if it has gone on to another call.
-    """
-    device = draft.device(event.device)
-    if device is None or call.callee is None or event.device in (call.caller, call.callee):
-        return
-    present = draft.call_of(event.device)
-    if not device.connected:
-        owe(draft, device, call.room)
-    elif present is None or (isinstance(present.state, Ringing) and event.device in present.state.devices):
-        draft.put_call(call, call.state, event.device)
-
-
-def owe(draft: Draft, device: DeviceRecord, room: RoomId) -> None:
-    """Have a device that is nowhere just now told when it is back that a call that it may believe in is over for it."""
-    if device.owed is not None and device.owed.room == room:
-        return
-    previous = device.previous if room in (device.room, device.previous) else room
-    draft.put_device(device, unheard=Owed(room, 0.0, draft.now), previous=previous)
 
 
 # Extended devices (§2.5)

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.cluster.codec import decode_call, encode, encode_call
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, DeviceRecord, Known, Owed, Policy, Ringing, Seat
+from callnet.records import CallRecord, DeviceRecord, Known, Policy, Ringing, Seat
 
 ROOM, OTHER_ROOM = RoomId("1" * 32), RoomId("2" * 32)
 TV = DeviceAddress("13600000002", "tv")
@@ -25,7 +25,7 @@ class OlderRecord(Struct, array_like=True):
     node: str
     generation: int
     connected: bool
-    heard: float | Owed | None
+    heard: float | tuple[RoomId, float, float] | None
     lost_at: float | None
     room: RoomId | None
     previous: RoomId | None
@@ -38,20 +38,16 @@ class OlderRecordsTests(SynchronousTestCase):
 
     def test_read_by_an_older_node(self) -> None:
         """An older node sends it what was decided of late: it does not know what the device has shown to know."""
-        for unheard in (None, Owed(OTHER_ROOM, 0.0, 8.5)):
-            gone = DeviceRecord(
-                TV, 3, "here", 7, False, unheard, 9.0, ROOM, OTHER_ROOM, 39.0, known=(Known(ROOM, True),)
-            )
-            read = Decoder(OlderRecord).decode(encode(gone))
-            self.assertEqual((unheard, ROOM, 39.0, Policy()), (read.heard, read.room, read.due, read.policy))
+        gone = DeviceRecord(TV, 3, "here", 7, False, None, 9.0, ROOM, OTHER_ROOM, 39.0, known=(Known(ROOM, True),))
+        read = Decoder(OlderRecord).decode(encode(gone))
+        self.assertEqual((None, ROOM, 39.0, Policy()), (read.heard, read.room, read.due, read.policy))
 
     def test_written_by_an_older_node(self) -> None:
-        """When an older node has last heard of a device says nothing here: nothing is known, and all is sent."""
-        for heard in (None, 8.5, Owed(OTHER_ROOM, 7.5, 8.5)):
+        """What an older node would tell a device above all says nothing here: nothing is known, and all is sent."""
+        for heard in (None, 8.5, (OTHER_ROOM, 7.5, 8.5)):
             gone = OlderRecord(TV, 3, "here", 7, False, heard, 9.0, ROOM, OTHER_ROOM, 39.0, Policy())
             read = Decoder(DeviceRecord).decode(encode(gone))
             self.assertEqual(((), ROOM), (read.known, read.room))
-            self.assertEqual(heard if isinstance(heard, Owed) else None, read.owed)
 
 
 class OlderRoomsTests(SynchronousTestCase):

@@ -19,7 +19,6 @@ from callnet.records import (
     Changes,
     Displaced,
     Notice,
-    Owed,
     Policy,
     SeatNotice,
     SeatsRecord,
@@ -46,7 +45,7 @@ class CallStoreContract(StoreCase):
     async def test_all_of_it(self) -> None:
         """What was committed is read again, every field of it."""
         store, of = await self.start()
-        for record in (of.device(ANN), of.gone(TV), of.gone(PAD, unheard=Owed(room_number(2), 0.0, 8.5))):
+        for record in (of.device(ANN), of.gone(TV), of.gone(PAD)):
             await self.assert_commits(store, Changes(devices=[record]))
             self.assertEqual(record, (await store.read([record.address.phone], [])).device(record.address))
         for call in (of.ringing(1), of.over(2, version=1)):

@@ -51,16 +51,6 @@ class WentElsewhereTests(AnnouncingCase):
         self.assert_told(self.went(active(FIRST, TV, ANN)), (ANN, FIRST))
         self.assertEqual(FIRST, self.device(ANN).room)
 
-    def test_answered_elsewhere_before(self) -> None:
-        """A device that no longer rang for a call when it went rings for it there no more: it need not be told.
-
-        It may never have rung for it: the call came when its node was apart.
-        """
-        fork = replace(active(FIRST, CAROL, TV, answered_at=NOW - 1), rung=(ANN, TV))
-        self.assert_told(self.went(fork))
-        self.setUp()
-        self.assert_told(self.went(replace(over(FIRST, CAROL, TV, answered_at=NOW - 1), rung=(ANN, TV))))
-
     def test_answered_elsewhere_afterwards(self) -> None:
         """... and if it was answered since, it is told to ring no more."""
         fork = replace(active(FIRST, CAROL, TV, answered_at=NOW + 1), rung=(ANN, TV))

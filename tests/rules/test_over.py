@@ -36,7 +36,6 @@ class OverTests(RulesTestCase):
                 None if has_called else NoSuchCall(),
             )
             yield events.GaveUp(room, device), None
-            yield events.AcceptedInVain(room, device), None
             yield events.Signalled(room, device), None
             yield events.Revoked(device, self.tv.generation), None
             yield events.Revoked(device, None), None

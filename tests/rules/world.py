@@ -147,7 +147,6 @@ class Device:
         self._world = world
         self._heard: list[Frame] = []
         self._told: dict[Known, float] = {}
-        self._owed: RoomId | None = None
         self.ids: dict[RoomId, RoomId] = {}
         """The room id of each call as it was told last."""
         world.people[self.address] = self
@@ -163,20 +162,18 @@ class Device:
 
     # What it does
 
-    def connects(self, node: str = "here", displaces: bool = False, owed: RoomId | None = None) -> list[Frame]:
+    def connects(self, node: str = "here", displaces: bool = False) -> list[Frame]:
         """Open a socket; what the device is sent first.
 
         :param displaces: there is an older one on this node.
-        :param owed: a call that the device accepted too late on that one.
         """
         self._heard.clear()
         known = self.known() if displaces else None
         self.last_heard = self._world.now
-        connected = events.Connected(self.address, node, known, self._world.now, policy=self.policy, owed=owed)
+        connected = events.Connected(self.address, node, known, self._world.now, policy=self.policy)
         attached: Attached = self._world.happen(connected)
         self.generation = attached.generation
         self._told = dict.fromkeys(attached.known, -inf)
-        self._owed = attached.missed.ended.room if attached.missed.ended and attached.missed.is_owed else None
         if attached.missed.ended is not None:
             self.told(attached.missed.ended)
         if attached.missed.present is not None:
@@ -187,12 +184,9 @@ class Device:
         """What the device has shown that it knows."""
         return tuple(one for one, told_at in self._told.items() if told_at <= self.last_heard - KNOWN_AFTER)
 
-    def loses_socket(self, owed: RoomId | None = None) -> None:
-        """Have the socket close. ``owed``: a call that the device accepted too late."""
-        known = self.known()
-        if owed is None and Known(self._owed or UNKNOWN, True) not in known:
-            owed = self._owed
-        self._world.happen(events.Disconnected(self.address, self.record.generation, known, owed=owed))
+    def loses_socket(self) -> None:
+        """Have the socket close."""
+        self._world.happen(events.Disconnected(self.address, self.record.generation, self.known()))
 
     def says_goodbye(self) -> None:
         """Have the device close the socket: what it was told it knows."""

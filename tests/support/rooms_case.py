@@ -86,7 +86,7 @@ class RecordedSession:
         """Count it."""
         self.closed += 1
 
-    def began(self, generation: int, known: tuple[Known, ...], owed: RoomId | None) -> None:  # noqa: ARG002
+    def began(self, generation: int, known: tuple[Known, ...]) -> None:
         """Remember its number, and what the device knew before."""
         self.generation = generation
         self.knew = known
@@ -94,9 +94,6 @@ class RecordedSession:
     def known(self) -> tuple[Known, ...]:
         """As the test says."""
         return self.knew
-
-    def owed(self) -> None:
-        """Everything that it accepted it was in time for."""
 
 
 class RecordedPage:
