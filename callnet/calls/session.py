@@ -41,7 +41,7 @@ from callnet.interfaces import CallLimits, IPeer, MissedCall
 from callnet.logger import Logger
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
 from callnet.preferences import PLAIN
-from callnet.records import CallRecord, Known, Over, Ringing
+from callnet.records import Active, CallRecord, Known, Ringing
 from callnet.soon import or_else
 
 _KEPT: Final = 3
@@ -215,7 +215,8 @@ class Session:
         if age <= heard.age:
             return
         is_unheard_of = heard.age == NEVER and heard.said is None
-        if is_unheard_of and isinstance(state, Over) and state.at < self._went_on_at:
+        decided_at = inf if isinstance(state, Ringing) else state.since if isinstance(state, Active) else state.at
+        if is_unheard_of and decided_at < self._went_on_at:
             return  # it might be taken for what comes of the newer call (§2.4)
         # A caller that was told that nobody answered may have been put through on another connection.
         is_news = heard.age < _OVER or (self.address == call.caller and call.callee is not None)

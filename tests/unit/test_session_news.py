@@ -92,6 +92,14 @@ class SaidOnceTests(RoomsCase):
         self.look_again(replace(call, state=Over(Active(TV, 0.5), Reason.HANGUP, 1.0, TV)))
         self.assertEqual(["called", "calling_be_hangup"], self.kinds(self.tv))
 
+    def test_answered_before_the_call(self) -> None:
+        """Who has placed a call is not told any more that an older one was answered: it would be taken for this one."""
+        self.clock.advance(5)
+        self.ann.calls(TV)
+        older = CallRecord(RoomId("b" * 32), 2, Active(PAD, 1.0), ANN, PAD, (PAD,), 0.0)
+        self.cluster.send("here", Notice(ANN, older))
+        self.assertEqual([], self.kinds(self.ann))
+
     def test_hung_up_by_its_alias(self) -> None:
         """A call that a device has left does not ring there, though this node did not know yet whose alias it named."""
         room, alias = RoomId("b" * 32), RoomId("a" * 32)
