@@ -28,7 +28,7 @@ from acceptance.tls import TAKEN_UP_IN, Files, Line
 from harness import ROOT
 from harness.daemon import wait_for
 from harness.own_servers import stop
-from harness.redis_server import free_ports
+from harness.ports import free_ports
 from harness.wire import HOST, login
 
 TLS: Final = ROOT / "docs" / "tls.md"

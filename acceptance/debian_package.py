@@ -32,7 +32,7 @@ from acceptance.systems import System, minimal_debian
 from harness import ROOT
 from harness.daemon import START_LIMIT, STOP_LIMIT
 from harness.leaks import complaints
-from harness.redis_server import free_ports
+from harness.ports import free_ports
 from harness.wire import login, post
 
 PACKAGE: Final = "callnet"

@@ -23,6 +23,7 @@ from typing import Final
 from acceptance.browser import see_each_other
 from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon
 from acceptance.proof import Outcome, Proof
+from harness.daemon import staying_listeners
 from tests.browser.camera import Camera
 from tests.browser.continuity import (
     await_socket,
@@ -50,11 +51,10 @@ class Server:
     """A daemon that is stopped and started again, with its files and on its ports."""
 
     def __init__(self, folder: Path) -> None:
-        self._daemon = CountedDaemon(folder, WITHOUT_LIMITS)
+        self._daemon = CountedDaemon(folder, WITHOUT_LIMITS, listeners=staying_listeners())
         self._complaints: list[str] = []
         self.start()
         self.url: Final = self._daemon.site_url
-        self._daemon.reconfigure(WITHOUT_LIMITS)
 
     def start(self) -> None:
         """Start it, and wait until it serves."""

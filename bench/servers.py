@@ -24,7 +24,8 @@ from callnet.operations.certificates import sign
 from harness import ROOT
 from harness.daemon import OPTIONS, START_LIMIT, TWISTD, Daemon, wait_for
 from harness.own_servers import stop
-from harness.redis_server import RedisServer, free_port
+from harness.ports import free_port
+from harness.redis_server import RedisServer
 from harness.websocket import Refused
 
 SETTINGS: Final = ROOT / "bench" / "callnet.toml"

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from callnet.operations.certificates import sign
 from harness import ROOT
 from harness.own_servers import await_ready
-from harness.redis_server import free_ports
+from harness.ports import free_ports
 
 SAMPLE: Final = ROOT / "etc" / "turnserver.conf"
 REALM: Final = "turn.example.org"

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from harness.leaks import check, complaints
+from harness.ports import free_ports
 
 START_LIMIT: Final = 60.0
 """Seconds that a start may take on a machine that is busy with other tests."""
@@ -252,13 +253,17 @@ class Daemon:
             self._reader.wait()
 
     def reconfigure(self, settings: str) -> None:
-        """Give it other settings for its next start, at which it listens on the ports that it has now."""
-
-        def fixed(listener: re.Match[str]) -> str:
-            return f"{listener[1]}{self.ports[listener[2]]}:"
-
+        """Give it other settings for its next start."""
         self._settings = settings
-        self._listeners = re.sub(r"^((\w+) = .*tcp:)0:", fixed, self._listeners, flags=re.MULTILINE)
+
+
+def staying_listeners() -> str:
+    """The usual listeners, for a daemon that is to find its ports free when it is started again.
+
+    No connection is given one of these by itself, as it may be one that the kernel chose for the daemon.
+    """
+    ports = iter(free_ports(LISTENERS.count("tcp:0:")))
+    return re.sub("tcp:0:", lambda _: f"tcp:{next(ports)}:", LISTENERS)
 
 
 def with_admin_socket(folder: Path | str) -> str:

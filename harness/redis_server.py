@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import atexit
 import itertools
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 from harness.own_servers import start
+from harness.ports import free_port
 
 Flavour = Literal["redis", "valkey"]
 Certificate = tuple[str, str]
@@ -30,9 +29,6 @@ PASSWORD: Final = "a+:@%41?#ü"
 """What a server asks for with ``acl``: much of it is written otherwise in an URL."""
 _RIGHTS: Final = "resetchannels ~* &* +@all -@dangerous +info"
 """No more than callnet needs."""
-
-_PORTS: Final = range(20000, 32000)
-"""No connection is given one of these by itself, so a server that comes back finds its own free."""
 
 _shared: dict[Flavour, RedisServer] = {}
 _prefixes = (f"test{number}:" for number in itertools.count())
@@ -174,25 +170,3 @@ def launched(
     # It ends when this process does, however that ends.
     line = ["setpriv", "--pdeathsig", "KILL", f"{flavour}-server", str(file), *(["--sentinel"] if is_sentinel else [])]
     return start(line, "Sentinel ID is" if is_sentinel else "to accept connections"), str(path)
-
-
-def free_port() -> int:
-    """A port of loopback on which nothing listens."""
-    return free_ports(1)[0]
-
-
-def free_ports(count: int) -> list[int]:
-    """So many of them, each another one."""
-    free = list(itertools.islice(filter(_is_free, random.sample(_PORTS, len(_PORTS))), count))
-    if len(free) < count:
-        raise RuntimeError("every port is taken")
-    return free
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

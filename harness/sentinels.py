@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from harness.redis_server import Certificate, Flavour, RedisServer, command, free_ports, launched, tls_settings
+from harness.ports import free_ports
+from harness.redis_server import Certificate, Flavour, RedisServer, command, launched, tls_settings
 
 SERVICE: Final = "callnet"
 DOWN_AFTER: Final = 1000

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import blockingCallFromThread
 from twisted.trial.unittest import TestCase
 
+from harness.daemon import staying_listeners
 from tests.browser.shared import play
 from tests.browser.stage import Stage
 from tests.support.daemon import Daemon
@@ -58,7 +59,7 @@ class OwnDaemonCase(BrowserCase):
 
     async def start_daemon(self) -> None:
         """Start the daemon."""
-        self.daemon = Daemon(self.mktemp(), self.settings)
+        self.daemon = Daemon(self.mktemp(), self.settings, listeners=staying_listeners())
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
 

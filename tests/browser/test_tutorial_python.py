@@ -154,7 +154,6 @@ class PythonTests(OwnDaemonCase):
             in_reactor(lambda: television.shows(r"1: Alice \(\S+\), online"))
             in_reactor(self.daemon.stop)
             in_reactor(lambda: television.shows("is offline"))
-            self.daemon.reconfigure("")
             in_reactor(self.daemon.start)
             in_reactor(lambda: television.shows("is online"))
             in_reactor(lambda: television.shows(r"1: Alice \(\S+\), online"))

@@ -25,7 +25,7 @@ from twisted.web.client import Agent, HTTPConnectionPool, readBody
 from callnet.client import Event, Server, StateEvent, certificate_trust
 from callnet.operations.certificates import sign
 from callnet.web.site import PAGE
-from harness.redis_server import free_ports
+from harness.ports import free_ports
 from tests.examples.programs import EXAMPLES, PATIENCE, Program
 from tests.support.daemon import Daemon
 from tests.support.devices import Member, log_in, member

@@ -15,7 +15,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from harness.daemon import BIN
+from harness.daemon import BIN, staying_listeners
 from tests.support.daemon import Daemon
 from tests.support.shared_daemon import new_phone, shared_daemon
 
@@ -184,11 +184,13 @@ class DeviceCommandTests(TestCase):
 
     async def test_daemon_stops(self) -> None:
         """A device whose server goes away says so, and comes back when the server is back."""
+        self.daemon = Daemon(self.mktemp(), listeners=staying_listeners())
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
         tv = self.device(*self.tv)
         await tv.shows("waiting for calls")
         await self.daemon.stop()
         await tv.shows("the connection was closed: 1001 .*; it comes back by itself")
-        self.daemon.reconfigure("")
         await self.daemon.start()
         await tv.shows("connected again")
         tv.interrupt()

@@ -1,0 +1,33 @@
+"""Ports of loopback on which a server that comes back finds itself free."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import socket
+from typing import Final
+
+_PORTS: Final = range(20000, 32000)
+"""No connection is given one of these by itself, so a server that comes back finds its own free."""
+
+
+def free_port() -> int:
+    """A port of loopback on which nothing listens."""
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """So many of them, each another one."""
+    free = list(itertools.islice(filter(_is_free, random.sample(_PORTS, len(_PORTS))), count))
+    if len(free) < count:
+        raise RuntimeError("every port is taken")
+    return free
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
