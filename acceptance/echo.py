@@ -18,8 +18,9 @@ LONGEST = 32 * 1024 * 1024
 class Echo(ServerSocket):
     """One socket."""
 
-    def admit(self, opening: Opening) -> None:
+    def admit(self, opening: Opening) -> None:  # noqa: ARG002
         """Let everybody in."""
+        self.session = self
 
     def opened(self) -> None:
         """Wait."""
