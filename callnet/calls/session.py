@@ -54,7 +54,7 @@ _OVER: Final = (2, 0)
 _Answer: TypeAlias = CallSuccess | CallRefuse | CallFailed | CallingBeHangup
 
 
-class Heard(Struct, frozen=True):
+class Heard(Struct, frozen=True, gc=False):
     """The knowledge that a device has of a call, by what was said on this connection."""
 
     age: tuple[int, int] = NEVER
