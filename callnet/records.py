@@ -85,7 +85,7 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     """
     connected: bool
     unheard: Any
-    """Nothing. Nodes of the release before wrote here what a device had to be told, which means nothing."""
+    """Not used: ``None``, or what a node of the release before has written here, which keeps a note of its own."""
     lost_at: float | None
     """When the socket went away; ``None`` while it is connected, and when it sleeps."""
     room: RoomId | None

@@ -260,7 +260,8 @@ class Daemon:
 def staying_listeners() -> str:
     """The usual listeners, for a daemon that is to find its ports free when it is started again.
 
-    No connection is given one of these by itself, as it may be one that the kernel chose for the daemon.
+    A port that the kernel chose for the daemon it may give to a connection meanwhile; one of these it does not
+    (:mod:`harness.ports`).
     """
     ports = iter(free_ports(LISTENERS.count("tcp:0:")))
     return re.sub("tcp:0:", lambda _: f"tcp:{next(ports)}:", LISTENERS)

@@ -8,7 +8,7 @@ import socket
 from typing import Final
 
 _PORTS: Final = range(20000, 32000)
-"""No connection is given one of these by itself, so a server that comes back finds its own free."""
+"""The kernel gives no connection a port of these by itself."""
 
 
 def free_port() -> int:

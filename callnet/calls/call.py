@@ -27,7 +27,7 @@ def happen(draft: Draft, call: CallRecord | None, event: events.Event) -> Any:
 
 
 def in_room(draft: Draft, event: events.RoomEvent) -> Any:
-    """Let an event happen to the call of its room. It is what is decided first."""
+    """Let an event happen to the call of its room, as it was read: nothing else is in the draft yet."""
     records, room = draft.records, event.room
     call = records.calls.get(records.aliases.get(room, room))
     transition = TABLE.get((NoneType if call is None else type(call.state), type(event)))

@@ -218,7 +218,7 @@ class RoomManager:
     def _placed(self, event: events.Place, told: Told, read_at: float, reply: Outcome | Rings) -> None:
         caller, room = event.caller, event.room
         if event.said:
-            self._retries.forget((events.Cancel, caller))  # it was done with this
+            self._retries.forget((events.Cancel, caller))  # that was decided with this call
         if isinstance(reply, Rings):
             self._waiters.placed(caller, room)
             if caller not in self._devices:  # it has gone on elsewhere meanwhile

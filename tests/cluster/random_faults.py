@@ -1,7 +1,12 @@
-"""Base devices that call each other at random while nodes lose Redis, die and come back, in simulated time."""
+"""Base devices that call each other at random while nodes lose Redis, die and come back, in simulated time.
+
+``python -m tests.cluster.random_faults FIRST COUNT [loses]`` runs the worlds of so many seeds, and prints of each that
+is wrong in the end everything that its devices said and heard.
+"""
 
 from __future__ import annotations
 
+import sys
 from random import Random
 from typing import Final
 
@@ -59,11 +64,12 @@ class Person:
         """``idle``, ``waits`` for the outcome of a call, ``rings`` or ``talks``."""
         self.room = ""
         self.is_misled = False
-        """It was told the end of a ring instead of that of the call which it is in: of two ends only the newest is told
-        (protocol §2.4), and a node that was apart knew of one of them alone."""
+        """It was told the end of a ring, and not that of the call which it is in: only the newest end is told (protocol
+        §2.4)."""
         self._target = address
         self._called_on: Phone | None = None
         self.story: list[str] = []
+        """Everything that it said and heard."""
         self._read = 0
 
     def connects(self, node: SimulatedNode) -> None:
@@ -144,7 +150,7 @@ class Crowd:
         nodes have said of a call is lost with the node that could say it again.
     """
 
-    def __init__(self, server: RedisServer, seed: int, loses: bool = True) -> None:
+    def __init__(self, server: RedisServer, seed: int, loses: bool) -> None:
         server.flush()
         self._random = Random(seed)  # noqa: S311
         self._loses = loses
@@ -250,3 +256,22 @@ class Crowd:
         if believed == present and person.state in ("idle", "talks"):
             return ""
         return f"{person.address} {person.state} {room[:4]} and is in {[one[:4] for one in present]}"
+
+
+def main(first: int, count: int, loses: bool) -> None:
+    """Run worlds."""
+    server, wrong = RedisServer("redis"), 0
+    for seed in range(first, first + count):
+        crowd = Crowd(server, seed, loses)
+        lines = crowd.run()
+        crowd.world.close()
+        if lines:
+            wrong += 1
+            stories = [f"{person.address}\n  " + "\n  ".join(person.story) for person in crowd.people]
+            sys.stdout.write("\n".join((f"== {seed}", *lines, *stories, "")))
+    server.close()
+    sys.stdout.write(f"{wrong} of {count} worlds are wrong in the end\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), "loses" in sys.argv[3:])

@@ -202,8 +202,14 @@ class RoomsCase(SynchronousTestCase):
     def place(self, session: RecordedSession, target: DeviceAddress) -> Deferred[Outcome]:
         """Place a call on the first node and wait for its outcome."""
         outcome: Deferred[Outcome] = Deferred()
-        told = lambda came, _: outcome.callback(came)  # noqa: E731
-        self.rooms.in_turn(session.address, self.rooms.call, session, target, told, self.clock.seconds())
+        self.rooms.in_turn(
+            session.address,
+            self.rooms.call,
+            session,
+            target,
+            lambda came, _: outcome.callback(came),
+            self.clock.seconds(),
+        )
         return outcome
 
     def reply(self, ask: Callable[..., None], *asked: object) -> Deferred[Any]:
