@@ -10,7 +10,7 @@ from itertools import product
 from types import NoneType
 from typing import Any, Final
 
-from callnet.calls import events, pulling, transitions
+from callnet.calls import events, transitions
 from callnet.calls.draft import Draft
 from callnet.calls.transitions import NoSuchCall, NotToBeHad, Rings
 from callnet.model import Accepted, Failed, Outcome, Reason, Withdrawn
@@ -111,10 +111,10 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Draft, Any, Any], Any]]] = {
     (Ringing, events.NotWoken): transitions.ringing_not_woken,
     (Ringing, events.Announced): transitions.ringing_announced,
     (Active, events.Signalled): transitions.active_signalled,
-    (NoneType, events.Pulled): pulling.unknown_pulled,
-    (Ringing, events.Pulled): pulling.ringing_pulled,
-    (Active, events.Pulled): pulling.active_pulled,
-    (Over, events.Pulled): pulling.over_pulled,
+    (NoneType, events.Pulled): transitions.unknown_pulled,
+    (Ringing, events.Pulled): transitions.ringing_pulled,
+    (Active, events.Pulled): transitions.active_pulled,
+    (Over, events.Pulled): transitions.over_pulled,
 }
 """The transition of each state, ``None`` if no call is known, and event."""
 

@@ -1,9 +1,9 @@
-"""What has become of calls, as far as this node had to do with it."""
+"""The calls of this node: what has become of them, as far as it had to do with it, and those that go on."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, get_args
 
 from msgspec import Struct
@@ -11,6 +11,7 @@ from msgspec import Struct
 from callnet.calls import events
 from callnet.frames.page import MediaPath, MediaSetup
 from callnet.histogram import Histogram
+from callnet.interfaces import ICallStore
 from callnet.logger import Logger, threshold
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, log_name
 from callnet.records import Active, CallRecord, Over, Ringing
@@ -126,3 +127,39 @@ class CallCounts:
         self.told(outcome)
         if isinstance(outcome, Failed):
             self.recent.append(FailedCall(now, caller, outcome.asked, outcome.reason))
+
+
+class Unfinished:
+    """Looks at the records that are here, and asks nobody."""
+
+    def __init__(self, store: ICallStore) -> None:
+        self._store = store
+
+    def calls(self) -> Iterator[CallRecord]:
+        """Those that devices of this node are in, or that ring them."""
+        return (call for call in self._store.known().calls.values() if call.end is None)
+
+    def placed_here(self) -> Counter[str]:
+        """How many go on, by state, whose callers are at this node, or were last: of each call one node says so."""
+        known = self._store.known()
+        callers = ((call.state.word, known.device(call.caller)) for call in self.calls())
+        return Counter(state for state, caller in callers if caller is not None and caller.node == self._store.node)
+
+    def of(self, device: DeviceAddress) -> CallRecord | None:
+        """The call that a device of this node is in, be it one that rings."""
+        known = self._store.known()
+        record = known.device(device)
+        call = None if record is None or record.room is None else known.calls.get(record.room)
+        return call if call is not None and device in call.parties else None
+
+    def has(self, device: DeviceAddress) -> bool:
+        """Tell whether a device of this node is in a call, be it one that rings."""
+        return self.of(device) is not None
+
+    def fills(self, room: RoomId) -> bool:
+        """Tell whether a room is that of a call that goes on, or both of its seats are taken."""
+        known = self._store.known()
+        call, seats = known.calls.get(room), known.seats.get(room)
+        if call is not None:
+            return call.end is None
+        return seats is not None and all(seat is not None and seat.empty_since is None for seat in seats.seats)

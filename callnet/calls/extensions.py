@@ -9,12 +9,11 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from callnet.calls import events
-from callnet.calls.decisions import Decisions, nothing
 from callnet.calls.draft import other_party
 from callnet.calls.presence import Presence
 from callnet.calls.sessions import DeviceSession, Onlooker
+from callnet.calls.switchboard import Decisions, Turns, nothing
 from callnet.calls.transitions import NotToBeHad, NotYours, TooLate, late
-from callnet.calls.turns import Turns
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import Company, IBus, ICallStore, ICompany
 from callnet.logger import Logger

@@ -6,10 +6,9 @@ from collections.abc import Collection, Mapping
 from functools import partial
 
 from callnet.calls import events
-from callnet.calls.decisions import Decisions
 from callnet.calls.outage import Retries
 from callnet.calls.sessions import DeviceSession
-from callnet.calls.turns import Turns
+from callnet.calls.switchboard import Decisions, Turns
 from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore, IPreferences
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId

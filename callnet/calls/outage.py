@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls import events
-from callnet.calls.decisions import Decisions
+from callnet.calls.switchboard import Decisions
 from callnet.calls.transitions import NoSuchCall
 from callnet.errors import Unavailable
 from callnet.failures import logged_unless_unavailable

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from callnet.calls import events
-from callnet.calls.connections import Arrivals
-from callnet.calls.decisions import Decisions, InDoubt
+from callnet.calls.delivery import Arrivals
 from callnet.calls.outage import Retries
 from callnet.calls.seats import NoSeat, Seated, SeatReply
 from callnet.calls.sessions import SeatSession
-from callnet.calls.turns import Turns
+from callnet.calls.switchboard import Decisions, InDoubt, Turns
 from callnet.errors import Unavailable
 from callnet.interfaces import ICallStore
 from callnet.model import RoomId

@@ -19,23 +19,19 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls import events
-from callnet.calls.connections import Arrivals, ConnectedInDoubt, Connecting, Departures
-from callnet.calls.counts import CallCounts
-from callnet.calls.deadlines import Deadlines
-from callnet.calls.decisions import Decisions, InDoubt, Then, nothing
+from callnet.calls.counts import CallCounts, Unfinished
+from callnet.calls.delivery import Arrivals, ConnectedInDoubt, Connecting, Departures, OfflineAnswers, Told, Waiters
 from callnet.calls.extensions import NOBODYS_COMPANY, Extensions
 from callnet.calls.orders import Orders
 from callnet.calls.outage import AGAIN, End, Retries, RingingAgain, UnknownCalls
-from callnet.calls.outcomes import OfflineAnswers, Told, Waiters
 from callnet.calls.pages import Pages
 from callnet.calls.presence import Presence
 from callnet.calls.registration import Overtaken
 from callnet.calls.seats import SeatReply
 from callnet.calls.sessions import DeviceSession, SeatSession
+from callnet.calls.switchboard import Deadlines, Decisions, InDoubt, Then, Turns, Waits, nothing
 from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
-from callnet.calls.turns import Turns, Waits
-from callnet.calls.unfinished import Unfinished
 from callnet.calls.waking import Wake, Waking, nobody_can
 from callnet.config import CallSettings
 from callnet.errors import Unavailable

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls import events
-from callnet.calls.decisions import Decisions
+from callnet.calls.switchboard import Decisions
 from callnet.config import CallSettings
 from callnet.failures import logged_unless_unavailable
 from callnet.interfaces import Fate, IPreferences

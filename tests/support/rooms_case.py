@@ -11,8 +11,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
-from callnet.calls.decisions import nothing
 from callnet.calls.rooms import RoomManager
+from callnet.calls.switchboard import nothing
 from callnet.config import CallSettings
 from callnet.interfaces import ICallStore, MissedCall
 from callnet.model import DeviceAddress, Outcome, Reason, RoomId

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import capturedLogs, formatEvent
 
-from callnet.calls import deadlines
+from callnet.calls import switchboard
 from callnet.calls.presence import Presence
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.config import CallSettings
@@ -281,7 +281,7 @@ class ManyDeadlinesTests(RoomsCase):
 
     def test_in_parts(self) -> None:
         """Only some of it is done before others have their turn, and all of it in the same second."""
-        self.patch(deadlines, "_AT_ONCE", 10)
+        self.patch(switchboard, "_AT_ONCE", 10)
         self.others.stop()
         pairs = [
             [self.connect(DeviceAddress(f"136{number:08d}", device)) for device in ("tv", "pad")]

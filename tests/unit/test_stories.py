@@ -13,7 +13,7 @@ from typing import Any, Final
 from twisted.python.failure import Failure
 
 from callnet.calls import events
-from callnet.calls.decisions import nothing
+from callnet.calls.switchboard import nothing
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
 from tests.support.extended_case import ANN, DOB, PAD, TV
 from tests.support.quiet import QuietTestCase

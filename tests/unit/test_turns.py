@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.turns import Turns
+from callnet.calls.switchboard import Turns
 from tests.support.later import later
 
 

@@ -1,0 +1,278 @@
+"""The switchboard: the way of an event. The records are read, the rules decide, what they decided is committed and then
+delivered; the requests of one device are done in its order; and whatever is due is decided on.
+
+An event for which all is at hand runs to completion: nothing is created that waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Coroutine
+from functools import partial
+from itertools import islice
+from typing import Any, Final, TypeAlias, TypeVar
+
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from callnet.calls import events
+from callnet.calls.counts import CallCounts
+from callnet.calls.rules import Decision, decide
+from callnet.config import CallSettings
+from callnet.errors import Unavailable
+from callnet.failures import logged_unless_unavailable
+from callnet.interfaces import BusMessage, Commit, ICallStore
+from callnet.logger import Logger
+from callnet.model import DeviceAddress
+from callnet.records import NOTHING, CallRecord, Changes, DeviceRecord, Records, SeatsRecord
+from callnet.soon import Ready, Soon, begin
+
+T = TypeVar("T")
+
+_TRIES: Final = 20
+"""The number of tries of a decision when commits of others come first."""
+_LOOK_EVERY: Final = 0.25
+"""Seconds between two looks at what is due."""
+_AT_ONCE: Final = 50
+"""The most that is acted on before others have their turn: after a power cut thousands are due together."""
+
+Waits: TypeAlias = Deferred[Any] | None
+"""Fires when work is done that has to wait; ``None``: it is done."""
+Then: TypeAlias = Callable[[Any], object]
+"""Goes on with the reply of a decision that is committed."""
+Failed: TypeAlias = Callable[[Failure], Waits]
+"""Goes on after a failure: with :class:`Unavailable` it cannot be decided just now, with :class:`InDoubt` nobody knows
+whether it was; any other is a fault of ours."""
+
+
+log = Logger()
+_log_request = logged_unless_unavailable(log, "doing what a device or a page has asked for")
+_log_due = logged_unless_unavailable(log, "acting on what is due")
+"""What could not be done is due still, and the next look tries again."""
+
+
+def nothing(reply: object) -> None:
+    """Go on with nothing: nobody waits for the reply."""
+
+
+class InDoubt(Unavailable):
+    """It is not known whether ``decision`` was written."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__("the store did not answer")
+        self.decision: Final = decision
+
+
+class Decisions:
+    """Has the rules decide.
+
+    :param deliver: takes what a commit has for this node, after it.
+    :param shown: called after it with a phone of which others may see a device come or go.
+    :param counts: counts what becomes of calls.
+    :param unreached: called after it, if some of its notices reached nobody, with their addressees.
+    """
+
+    def __init__(
+        self,
+        store: ICallStore,
+        settings: CallSettings,
+        deliver: Callable[[BusMessage], None],
+        shown: Callable[[str], None],
+        unreached: Callable[[Changes, tuple[DeviceAddress, ...]], None],
+        counts: CallCounts,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._deliver = deliver
+        self._shown = shown
+        self._unreached = unreached
+        self._counts = counts
+
+    def settle(
+        self, event: events.Event, then: Then, failed: Failed, tries: int = _TRIES, read: Records | None = None
+    ) -> Waits:
+        """Decide on an event, commit the decision, anew for as long as somebody else is faster, and go on.
+
+        :param read: the records that this is decided on, if they are at hand.
+        """
+        store = self._store
+        records = store.view(event, tries < _TRIES) if read is None else read
+        if records is None:
+            reading: Deferred[Any] = store.read(event.phones(), event.rooms(), event.fresh)
+            return reading.addCallbacks(self._settle_on, failed, (event, then, failed, tries))
+        if isinstance(event, events.OF_A_NODE) and event.node != store.node:
+            event = replace(event, node=store.node)
+        try:
+            decision = decide(records, event, store.now(), self._settings)
+        except Exception:  # noqa: BLE001  whatever it is, it is for whoever asked
+            return failed(Failure())
+        if decision.changes is NOTHING:
+            then(decision.reply)
+            return None
+        in_doubt = decision if records.complete else None
+        try:
+            commit = store.try_commit(decision.changes)
+        except Exception:  # noqa: BLE001  as above
+            return _not_committed(Failure(), in_doubt, failed)
+        if commit is not None:
+            return self._committed(commit, decision, event, then, failed, tries)
+        committing: Deferred[Any] = store.commit(decision.changes)
+        return committing.addCallbacks(
+            self._committed, _not_committed, (decision, event, then, failed, tries), errbackArgs=(in_doubt, failed)
+        )
+
+    def _settle_on(self, records: Records, event: events.Event, then: Then, failed: Failed, tries: int) -> Waits:
+        return self.settle(event, then, failed, tries, records)
+
+    async def settled(self, event: events.Event) -> Any:
+        """The reply of the decision on an event, once it is committed.
+
+        :raises Unavailable: see :data:`Failed`.
+        """
+        replies: list[Any] = []
+        waits = self.settle(event, replies.append, Failure.raiseException)
+        if waits is not None:
+            await waits
+        (reply,) = replies
+        return reply
+
+    def _committed(
+        self, commit: Commit, decision: Decision, event: events.Event, then: Then, failed: Failed, tries: int
+    ) -> Waits:
+        if not commit.held:
+            if tries == 1:
+                return failed(Failure(Unavailable("the records change too fast")))
+            return self.settle(event, then, failed, tries - 1)
+        changes = decision.changes
+        self._counts.committed(event, changes.calls)
+        for message in commit.here:
+            self._deliver(message)
+        if event.shows:
+            for phone in event.phones():
+                self._shown(phone)
+        if commit.unreached:
+            self._unreached(changes, commit.unreached)
+        then(decision.reply)
+        return None
+
+
+def _not_committed(failure: Failure, in_doubt: Decision | None, failed: Failed) -> Waits:
+    if in_doubt is None or not failure.check(Unavailable):
+        return failed(failure)
+    doubt = InDoubt(in_doubt)
+    doubt.__cause__ = failure.value
+    return failed(Failure(doubt))
+
+
+class Turns:
+    """One line of waiting work for each owner. Work that never waits never stands in line."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[object, deque[Callable[[], Waits]]] = {}
+
+    def run(self, owner: object, work: Callable[..., Waits], *asked: Any) -> None:
+        """Do ``work`` after all that ``owner`` brought before."""
+        if owner in self._waiting:
+            self._waiting[owner].append(partial(work, *asked))
+        else:
+            waits = work(*asked)
+            if waits is not None:
+                self._wait(owner, waits)
+
+    def take(self, owner: object, work: Callable[[], Coroutine[Any, Any, T]]) -> Soon[T]:
+        """Do ``work`` after all that ``owner`` brought before. Answers with what comes of it."""
+        mine: Deferred[T] = Deferred()
+        if owner in self._waiting:
+            self._waiting[owner].append(partial(_hand_over, work, mine))
+            return mine
+        done = begin(work())
+        if isinstance(done, Ready) or done.called:
+            return done
+        done.chainDeferred(mine)
+        self._wait(owner, done)
+        return mine
+
+    def is_awaited(self, owner: object) -> bool:
+        """Tell whether more work of ``owner`` waits for what is being done."""
+        return bool(self._waiting.get(owner))
+
+    def _wait(self, owner: object, waits: Deferred[Any]) -> None:
+        self._waiting.setdefault(owner, deque())
+        waits.addErrback(_log_request).addCallback(self._go_on, owner)
+
+    def _go_on(self, _: None, owner: object) -> None:
+        waiting = self._waiting[owner]
+        while waiting:
+            done: Deferred[Any] = maybeDeferred(waiting.popleft())
+            if not done.called:
+                self._wait(owner, done)
+                return
+            done.addErrback(_log_request)
+        del self._waiting[owner]
+
+
+def _hand_over(work: Callable[[], Coroutine[Any, Any, T]], mine: Deferred[T]) -> Waits:
+    """Do work whose turn has come, and let what comes of it be known before the next begins."""
+    done = begin(work())
+    if isinstance(done, Ready):
+        mine.callback(done.value)
+        return None
+    done.chainDeferred(mine)
+    return done
+
+
+class Deadlines:
+    """Has the rules decide on whatever is due."""
+
+    def __init__(self, store: ICallStore, decisions: Decisions, clock: IReactorTime) -> None:
+        self._store = store
+        self._decisions = decisions
+        self._clock = clock
+        self._look: IDelayedCall | None = None
+        self._running = False
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._running = True
+        self._look_again()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._running = False
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+    def _look_again(self) -> None:
+        if self._running:
+            self._look = self._clock.callLater(_LOOK_EVERY, self._look_at_due)
+
+    def _look_at_due(self) -> None:
+        self._look = None
+        done = Deferred.fromCoroutine(self._act_on_due())
+        done.addErrback(_log_due)
+        done.addCallback(lambda _: self._look_again())
+
+    async def _act_on_due(self) -> None:
+        due = iter(await self._store.due(self._store.now()))
+        while self._running and (some := list(islice(due, _AT_ONCE))):
+            await DeferredList([Deferred.fromCoroutine(self._act_on(one)).addErrback(_log_due) for one in some])
+            if len(some) == _AT_ONCE:
+                await self._turn()
+
+    def _turn(self) -> Deferred[None]:
+        """Fires in the next turn of the reactor."""
+        turn: Deferred[None] = Deferred()
+        self._clock.callLater(0, turn.callback, None)
+        return turn
+
+    async def _act_on(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
+        await self._decisions.settled(_due_event(record))
+
+
+def _due_event(record: DeviceRecord | CallRecord | SeatsRecord) -> events.Event:
+    if isinstance(record, DeviceRecord):
+        return events.DeviceDue(record.address)
+    return events.CallDue(record.room) if isinstance(record, CallRecord) else events.SeatsDue(record.room)
