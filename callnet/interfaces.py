@@ -15,6 +15,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from callnet.frames.v2 import MissedCall
 from callnet.ice import IceServer, PageServers
 from callnet.model import DeviceAddress, RoomId
 from callnet.preferences import Preferences
@@ -44,19 +45,6 @@ class IPresence(Interface):
 
         :param asker: only those that this phone may call; ``None``: all.
         """
-
-
-class MissedCall(Struct, frozen=True, gc=False):
-    """A call to a phone that nobody answered."""
-
-    room_id: RoomId
-    peer_phone: str
-    """Who called ..."""
-    peer_device_id: str
-    device_id: str
-    """... which device; ``*``: all of them."""
-    started_at: float
-    """Seconds since 1970."""
 
 
 class Company(Struct, frozen=True):

@@ -29,6 +29,7 @@ from callnet.frames.v2 import (
     ExtendedCalledSuccess,
     ExtendedCallingHangup,
     GoingAway,
+    MissedCall,
     MissedCalls,
     PeerState,
     Ping,
@@ -42,7 +43,7 @@ from callnet.frames.v2 import (
     compact,
     is_deep,
 )
-from callnet.interfaces import CallLimits, IPeer, MissedCall, Servers
+from callnet.interfaces import CallLimits, IPeer, Servers
 from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId
 from callnet.records import Active, CallRecord, Ringing
 from callnet.soon import begin, or_else

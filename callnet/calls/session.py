@@ -37,7 +37,8 @@ from callnet.frames.base import (
     encode_called,
 )
 from callnet.frames.decode import BadFrame, error_frame
-from callnet.interfaces import CallLimits, IPeer, MissedCall
+from callnet.frames.v2 import MissedCall
+from callnet.interfaces import CallLimits, IPeer
 from callnet.logger import Logger
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
 from callnet.preferences import PLAIN

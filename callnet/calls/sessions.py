@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from callnet.interfaces import MissedCall
+from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress, Outcome, RoomId
 from callnet.preferences import Preferences
 from callnet.records import CallRecord, Known, SeatsRecord

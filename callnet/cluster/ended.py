@@ -1,4 +1,4 @@
-"""Calls that are over and have not been written down yet: those of this process, and those of all nodes."""
+"""Ended calls of this process that are not in the history yet."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from callnet.cluster.dates import dated
-from callnet.cluster.member import Member
-from callnet.errors import Unavailable
 from callnet.interfaces import Ended, IEndedCalls
 from callnet.logger import Logger
 from callnet.records import CallRecord, Changes, Over
@@ -23,7 +21,7 @@ KEPT_MAX: Final = 100_000
 log = Logger()
 
 
-class _Dropped:
+class Dropped:
     """Counts calls that were dropped, and says so once until no call waits any more."""
 
     def __init__(self) -> None:
@@ -53,7 +51,7 @@ class EndedHere:
         self._date_of = date_of
         self._calls: deque[CallRecord[Over]] = deque()
         self._taken = 0
-        self._dropped = _Dropped()
+        self._dropped = Dropped()
 
     @property
     def dropped(self) -> int:
@@ -89,46 +87,3 @@ class EndedHere:
         if not self._calls:
             self._dropped.none_wait()
         return succeed(None)
-
-
-@implementer(IEndedCalls)
-class EndedAnywhere:
-    """Those of all nodes, in Redis, and those that this node could not put there."""
-
-    def __init__(self, member: Member, here: EndedHere) -> None:
-        self._member = member
-        self._here = here
-        self._dropped = _Dropped()
-
-    @property
-    def dropped(self) -> int:
-        """See :attr:`IEndedCalls.dropped`. Each that Redis drops is counted by the node that had it done."""
-        return self._here.dropped + self._dropped.count
-
-    def take(self, most: int) -> Deferred[Sequence[Ended]]:
-        """See :meth:`IEndedCalls.take`."""
-        return Deferred.fromCoroutine(self._take(most))
-
-    async def _take(self, most: int) -> Sequence[Ended]:
-        here = await self._here.take(most)
-        if not self._member.joined or len(here) == most:
-            return here
-        try:
-            dropped, elsewhere = await self._member.questions.take_ended(most - len(here), KEPT_MAX)
-        except Unavailable:
-            return here
-        if dropped or len(here) + len(elsewhere) == most:
-            self._dropped.add(dropped)
-        else:
-            self._dropped.none_wait()
-        return [*here, *elsewhere]
-
-    def done(self, ended: Sequence[Ended]) -> Deferred[None]:
-        """See :meth:`IEndedCalls.done`."""
-        return Deferred.fromCoroutine(self._done(ended))
-
-    async def _done(self, ended: Sequence[Ended]) -> None:
-        await self._here.done(ended)
-        keys = [one.key for one in ended if one.key]
-        if keys:
-            await self._member.questions.done_with(keys)

@@ -11,13 +11,13 @@ from twisted.internet.interfaces import IReactorTime
 
 from callnet.cluster import scripts
 from callnet.cluster.copies import Copies
-from callnet.cluster.ended import EndedAnywhere
 from callnet.cluster.member import Member, channel_of
 from callnet.cluster.membership import Membership
 from callnet.cluster.redis import RedisLink
 from callnet.cluster.redis_subscription import RedisSubscription
 from callnet.cluster.redis_url import RedisTarget
 from callnet.cluster.shared import SharedBus, SharedCallStore
+from callnet.cluster.shared_ended import EndedAnywhere
 from callnet.cluster.shared_limits import SharedLimits
 from callnet.config import CallSettings
 from callnet.histogram import Histogram

@@ -17,7 +17,6 @@ from callnet.frames import decode
 from callnet.frames.base import Call, CalledRefuse, CalledSuccess, CallingHangup, Frame, Message
 from callnet.frames.decode import SEED_FIELDS, Field, Fields, Grammar, text_of
 from callnet.ice import IceServer
-from callnet.interfaces import MissedCall
 from callnet.model import RoomId, is_plain_text
 
 SUBPROTOCOL: Final = "callnet.v2"
@@ -30,6 +29,20 @@ PING_EVERY: Final = 20
 DEEPEST: Final = 64
 """Levels of arrays and objects in a signal."""
 _T_MAX: Final = 64
+
+
+class MissedCall(Struct, frozen=True, gc=False):
+    """A call to a phone that nobody answered."""
+
+    room_id: RoomId
+    peer_phone: str
+    """Who called ..."""
+    peer_device_id: str
+    device_id: str
+    """... which device; ``*``: all of them."""
+    started_at: float
+    """Seconds since 1970."""
+
 
 # What clients send
 

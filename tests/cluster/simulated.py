@@ -24,12 +24,12 @@ from callnet.calls.waking import Wake, nobody_can
 from callnet.cluster import scripts
 from callnet.cluster.codec import decode_view
 from callnet.cluster.copies import Copies
-from callnet.cluster.ended import EndedAnywhere
 from callnet.cluster.member import Member, channel_of
 from callnet.cluster.over_redis import NAME_BYTES
 from callnet.cluster.redis import REPLY_TIME, Scripts
 from callnet.cluster.redis_line import pack
 from callnet.cluster.shared import SharedBus, SharedCallStore
+from callnet.cluster.shared_ended import EndedAnywhere
 from callnet.cluster.shared_limits import SharedLimits
 from callnet.config import CallSettings
 from callnet.errors import Unavailable

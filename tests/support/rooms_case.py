@@ -14,7 +14,8 @@ from callnet.calls import events
 from callnet.calls.rooms import RoomManager
 from callnet.calls.switchboard import nothing
 from callnet.config import CallSettings
-from callnet.interfaces import ICallStore, MissedCall
+from callnet.frames.v2 import MissedCall
+from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, Outcome, Reason, RoomId
 from callnet.preferences import PLAIN
 from callnet.records import CallRecord, Known, SeatsRecord

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from callnet.interfaces import MissedCall
+from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress, RoomId
 from callnet.preferences import Preferences
 from callnet.quiet_hours import QuietHours
