@@ -28,7 +28,7 @@ REMEMBERED: Final = 300.0
 """Seconds after which a daemon that nobody uses has forgotten every call."""
 LET_GO: Final = 15.0
 """Seconds after which a daemon that everyone has left has let go of everyone."""
-KEPT: Final = ("callnet.records.", "callnet.cluster.", "callnet.model.")
+KEPT: Final = ("callnet.calls.records.", "callnet.redis.", "callnet.model.")
 """Where calls that are over are remembered for a while."""
 SHOWN: Final = 5
 """How many violations of a kind are worth reading."""

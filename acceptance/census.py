@@ -22,10 +22,10 @@ REMEMBERED = frozenset(
     {
         "callnet.accounts.preferences.KnownPreferences._known",
         "callnet.calls.counts.CallCounts.recent",
-        "callnet.cluster.shared_limits.SharedLimiter._free_at",
-        "callnet.cluster.shared_limits.SharedLimiter._to_tell",
-        "callnet.cluster.shared_limits.SharedLimiter._untold",
-        "callnet.operations.limits.Limiter._free_at",
+        "callnet.redis.limits.SharedLimiter._free_at",
+        "callnet.redis.limits.SharedLimiter._to_tell",
+        "callnet.redis.limits.SharedLimiter._untold",
+        "callnet.ops.rate_limits.Limiter._free_at",
         "callnet.storage.enrolling._Known._since",
     }
 )

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from callnet.config import LimitSettings
+from callnet.config.schema import LimitSettings
 from harness.daemon import LISTENERS, OPTIONS, Daemon, wait_for, with_admin_socket
 
 WITHOUT_LIMITS: Final = "[limits]\n" + "".join(f"{name} = 0\n" for name in LimitSettings.__struct_fields__)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from callnet.websocket import ServerSocketFactory
-from callnet.websocket.handshake import Opening
-from callnet.websocket.socket import ServerSocket
+from callnet.ws import ServerSocketFactory
+from callnet.ws.handshake import Opening
+from callnet.ws.protocol import ServerSocket
 
 LONGEST = 32 * 1024 * 1024
 """Bytes: the longest messages of the test suite have half of it."""

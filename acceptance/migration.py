@@ -31,7 +31,7 @@ from msgspec import Struct
 from acceptance.daemon import CountedDaemon, running
 from acceptance.older_server import OlderServer, expected_refusals
 from acceptance.proof import Outcome, Proof
-from callnet.commands.migrate import URL
+from callnet.cli.migrate import URL
 from callnet.migration.rows import MOVED, Kind
 from callnet.model import DeviceAddress
 from callnet.storage import moving

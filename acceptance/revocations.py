@@ -30,7 +30,7 @@ from acceptance.daemon import running
 from acceptance.faults.nodes import Node, Shared
 from acceptance.proof import Outcome, Proof
 from bench import watched
-from callnet.config import LimitSettings
+from callnet.config.schema import LimitSettings
 from callnet.model import REVOCATIONS_MAX
 from harness import ROOT
 from harness.leaks import complaints

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Final
 
-from callnet.config import CallSettings
+from callnet.config.schema import CallSettings
 from tests.cluster.case import Phone
 from tests.cluster.crowd import PREFIX, Crowd, Pair
 from tests.cluster.simulated import SimulatedNode

@@ -29,7 +29,7 @@ from acceptance.daemon import CountedDaemon, running
 from acceptance.proof import Outcome, Proof
 from bench.circumstances import allow_many_files
 from bench.devices import address_of
-from callnet.config import LimitSettings
+from callnet.config.schema import LimitSettings
 from harness.base_protocol import Address
 
 OF_A_PHONE: Final = LimitSettings().sockets_of_a_phone

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from msgspec import Struct
 
 from bench.devices import KEY, LoadError
-from callnet.operations.certificates import sign
+from callnet.ops.certificates import sign
 from harness import ROOT
 from harness.daemon import OPTIONS, START_LIMIT, TWISTD, Daemon, wait_for
 from harness.own_servers import stop

@@ -22,11 +22,11 @@ from typing import IO, Final
 import msgspec
 from msgspec import Struct
 
-from callnet.config import Settings
+from callnet.config.schema import Settings
 from callnet.errors import CallnetError, StartError
-from callnet.operations import files
-from callnet.operations.certificates import self_signed_files
+from callnet.ops.certificates import self_signed_files
 from callnet.storage.database import Database
+from callnet.util import files
 
 FORMAT: Final = 1
 MANIFEST: Final = "backup.json"

@@ -24,59 +24,59 @@ from twisted.python import usage
 import callnet
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.ice_offers import IceOffers
 from callnet.accounts.keys import key_from_secret, load_or_make_keys
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import KeyRing
 from callnet.accounts.tokens import Tokens
-from callnet.administered import Administered
+from callnet.app.accounts import Identities, IPeopleReactor, compose_owners, compose_people
+from callnet.app.process_admin import Administered
+from callnet.app.process_metrics import Counted
+from callnet.app.reload import certificate, renewals
+from callnet.app.service import Daemon
+from callnet.calls.ports import ICallStore
+from callnet.calls.records import CallRecord
 from callnet.calls.rooms import RoomManager
-from callnet.cluster import redis_url
-from callnet.cluster.dates import dated
-from callnet.cluster.membership import Membership
-from callnet.cluster.memory import open_alone
-from callnet.cluster.redis_check import reachable
-from callnet.config import DatabaseSettings, PushSettings, Settings, TokenSettings
-from callnet.config_file import is_exposed, load
-from callnet.counted import Counted
-from callnet.daemon import Daemon
+from callnet.config.load import is_exposed, load
+from callnet.config.reload import LiveSettings
+from callnet.config.schema import DatabaseSettings, PushSettings, Settings, TokenSettings
 from callnet.errors import StartError
-from callnet.interfaces import ICallStore
-from callnet.live import LiveSettings
-from callnet.logger import Logger
-from callnet.operations import files
-from callnet.operations.admin_key import AdminKey, load_or_make_admin_key
-from callnet.operations.certificate_watch import CertificateWatch
-from callnet.operations.certificates import ServerTls, self_signed_files
-from callnet.operations.greeting import greeting
-from callnet.operations.ice_servers import IceServers
-from callnet.operations.lag import Lag
-from callnet.operations.limits import LoginLimits
-from callnet.operations.listening import ADMIN, OpenListener, open_all
-from callnet.operations.log_queue import log_queue
-from callnet.operations.metrics import of_log
-from callnet.operations.observed import Observed
-from callnet.operations.readiness import Question, Readiness, Remembered
-from callnet.operations.service_manager import ServiceManager
-from callnet.operations.signals import on_another_stop, stop_as_told
-from callnet.operations.signing_secrets import read_signing_secrets
-from callnet.operations.turn_secret import TurnSecret, read_turn_secret
-from callnet.people import Identities, IPeopleReactor, compose_owners, compose_people
+from callnet.ops.admin_key import AdminKey, load_or_make_admin_key
+from callnet.ops.certificate_watch import CertificateWatch
+from callnet.ops.certificates import ServerTls, self_signed_files
+from callnet.ops.ice_offers import IceOffers
+from callnet.ops.ice_servers import IceServers
+from callnet.ops.lag import Lag
+from callnet.ops.listening import ADMIN, OpenListener, open_all
+from callnet.ops.log_queue import log_queue
+from callnet.ops.metrics import of_log
+from callnet.ops.observed import Observed
+from callnet.ops.rate_limits import LoginLimits
+from callnet.ops.readiness import Question, Readiness, Remembered
+from callnet.ops.signals import on_another_stop, stop_as_told
+from callnet.ops.signing_secrets import read_signing_secrets
+from callnet.ops.startup_banner import greeting
+from callnet.ops.systemd import ServiceManager
+from callnet.ops.turn_secret import TurnSecret, read_turn_secret
 from callnet.push.vapid import Vapid, load_or_make_key
-from callnet.records import CallRecord
-from callnet.renewals import certificate, renewals
-from callnet.signaling.factory import SignalingFactory
+from callnet.redis import url as redis_url
+from callnet.redis.check import reachable
 from callnet.storage.database import Database
 from callnet.storage.devices import devices_without_secret
 from callnet.storage.threads import Threads
+from callnet.store.dates import dated
+from callnet.store.membership import Membership
+from callnet.store.memory import open_alone
 from callnet.supervision.supervisor import Supervisor, Workers
 from callnet.supervision.worker import IParentReactor
-from callnet.turn_budget import TurnBudget
+from callnet.util import files
+from callnet.util.logger import Logger
+from callnet.util.turn_budget import TurnBudget
 from callnet.web import admin, site
 from callnet.web.api import AccountApi
 from callnet.web.hosts import HostGuard
 from callnet.web.http import CappedSite
-from callnet.web.room import RoomSocketFactory
+from callnet.ws.device_factory import SignalingFactory
+from callnet.ws.page_socket import RoomSocketFactory
 
 _log = Logger()
 SERVED: Final = ("account", "signaling", "site")
@@ -388,7 +388,7 @@ def _cluster(settings: Settings, reactor: IDaemonReactor) -> Membership:
     if not settings.redis.url:
         return open_alone(reactor, time.time)
     target = redis_url.parse(settings.redis)
-    from callnet.cluster.over_redis import open_shared  # importing txredisapi installs a reactor
+    from callnet.redis.cluster import open_shared  # importing txredisapi installs a reactor
 
     return open_shared(target, settings.redis.prefix, reactor, settings.calls)
 

@@ -20,15 +20,15 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 from zope.interface import provider
 
-from callnet.daemon import Daemon
+from callnet.app.service import Daemon
 from callnet.errors import StartError, Unavailable
-from callnet.logger import Logger, threshold
-from callnet.operations.administration import Outcome
-from callnet.operations.log_queue import log_queue
-from callnet.operations.logs import fields_of
+from callnet.ops.admin_commands import Outcome
+from callnet.ops.log_queue import log_queue
+from callnet.ops.logs import fields_of
 from callnet.supervision import messages
 from callnet.supervision.messages import ANSWERS, LOG, ORDERS, Answer, Ask, Hurry, LogLine, Serving
 from callnet.tap import compose_worker, steady_reactor
+from callnet.util.logger import Logger, threshold
 
 _log = Logger()
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from callnet.operations.certificates import sign
+from callnet.ops.certificates import sign
 from harness import ROOT
 from harness.own_servers import await_ready
 from harness.ports import free_ports

@@ -21,7 +21,7 @@ PERMANENT: Final = frozenset({"meta"})
 """What documents itself as staying."""
 OF_THE_LIVING: Final = frozenset({"nodes"})
 """What the nodes that live are named in."""
-KEPT: Final = ("callnet.records.", "callnet.cluster.", "callnet.model.")
+KEPT: Final = ("callnet.calls.records.", "callnet.redis.", "callnet.model.")
 """Classes of what is remembered for a while of those who have gone."""
 COUNTED: Final = ("callnet.calls.counts.", "callnet.storage.")
 """What only counts, a number for each reason that there is; and the database, to which a few connections are kept."""

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from acceptance import census
-from callnet.cluster import scripts
-from callnet.cluster.announcer import Announcer
-from callnet.cluster.member import Member
+from callnet.redis import scripts
+from callnet.redis.announcer import Announcer
+from callnet.redis.node import Member
 
 EPOCH_CHECKS: Final = (
     ("    return lease and lease > now\n", "    return true\n"),

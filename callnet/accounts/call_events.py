@@ -16,11 +16,11 @@ import msgspec
 from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 
+from callnet.accounts.history_ports import IOutbox, OutboxEvent, PastCall
 from callnet.accounts.past_calls import sides
-from callnet.config import WebhookEvent
-from callnet.history_interfaces import IOutbox, OutboxEvent, PastCall
+from callnet.calls.records import CallRecord, Over, is_over
+from callnet.config.schema import WebhookEvent
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, Over, is_over
 
 NOTICED_MAX: Final = 10_000
 """So many calls that were placed or answered are kept until they are written down. The rest is told when they end."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 
-from callnet.storage_interfaces import ICodes
+from callnet.accounts.ports import ICodes
 
 VALID_FOR: Final = 300.0
 """Seconds for which a code is good."""

@@ -10,11 +10,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from callnet.alarm import Alarm
+from callnet.calls.ports import Company, ICompany, ICompanyRecords
 from callnet.errors import Unavailable
-from callnet.interfaces import Company, ICompany, ICompanyRecords
-from callnet.logger import Logger
 from callnet.model import DeviceAddress
+from callnet.util.logger import Logger
+from callnet.util.timer import Alarm
 
 AGAIN: Final = 5.0
 """Seconds until the database is asked again when it was away."""

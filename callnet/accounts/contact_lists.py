@@ -9,12 +9,12 @@ from twisted.internet.defer import Deferred
 
 from callnet.accounts import cursors
 from callnet.accounts.enrolment import PhoneRule, is_well_formed_phone
+from callnet.accounts.ports import Contact, IContacts
 from callnet.accounts.tokens import Tokens
-from callnet.described import DEVICE_ID, NAME, PHONE
+from callnet.calls.ports import IPresence
 from callnet.errors import DataInvalid, PhoneInvalid, TokenInvalid
-from callnet.interfaces import IPresence
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, DeviceAddress, is_plain_text
-from callnet.storage_interfaces import Contact, IContacts
+from callnet.util.schema_hints import DEVICE_ID, NAME, PHONE
 
 
 class ContactRow(Struct, frozen=True):

@@ -23,9 +23,9 @@ from jwt.exceptions import InvalidKeyError
 from msgspec import Meta, Struct
 
 from callnet.accounts.ring import Key, KeyRing, OlderServer
-from callnet.config import SIGNING_KEY_MIN
+from callnet.config.schema import SIGNING_KEY_MIN
 from callnet.errors import StartError
-from callnet.operations import files
+from callnet.util import files
 
 _T = TypeVar("_T")
 _SETTING: Final = "tokens.signing_key_file"

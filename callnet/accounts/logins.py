@@ -13,12 +13,12 @@ from twisted.internet.defer import Deferred
 from callnet.accounts.codes import Codes
 from callnet.accounts.device_secrets import new_secret, secret_hash
 from callnet.accounts.enrolment import PhoneRule, is_device_id
+from callnet.accounts.ports import Enrolled, IAccounts, IRevocations, Revocation
 from callnet.accounts.tokens import Tokens
-from callnet.described import NOT_NEGATIVE
+from callnet.calls.ports import IPreferences
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid, PhoneInvalid
-from callnet.interfaces import IPreferences
 from callnet.model import DeviceAddress
-from callnet.storage_interfaces import Enrolled, IAccounts, IRevocations, Revocation
+from callnet.util.schema_hints import NOT_NEGATIVE
 
 _SKEW: Final = 3600.0
 """By how much the clocks of nodes may differ, in seconds: for so much longer a session that has ended is remembered."""

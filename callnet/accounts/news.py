@@ -11,13 +11,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+from callnet.accounts.ports import IChanges, IRevocations, Revocation
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
 from callnet.errors import Unavailable
-from callnet.logger import Logger
 from callnet.model import DeviceAddress
-from callnet.soon import Soon, or_else
-from callnet.storage_interfaces import IChanges, IRevocations, Revocation
+from callnet.util.deferreds import Soon, or_else
+from callnet.util.logger import Logger
 
 LOOK_EVERY: Final = 1.0
 """Seconds."""

@@ -8,12 +8,12 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.accounts import cursors
+from callnet.accounts.history_ports import CallCursor, IHistory, PastCall, Sides
 from callnet.accounts.tokens import Tokens
-from callnet.described import DEVICE_ID, PHONE, ROOM, one_of
+from callnet.calls.records import CallRecord, Over
 from callnet.errors import DataInvalid
-from callnet.history_interfaces import CallCursor, IHistory, PastCall, Sides
 from callnet.model import Reason, is_room_id
-from callnet.records import CallRecord, Over
+from callnet.util.schema_hints import DEVICE_ID, PHONE, ROOM, one_of
 
 PAGE: Final = 50
 """Calls in an answer, unless another number is asked for."""

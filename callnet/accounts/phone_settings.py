@@ -8,11 +8,11 @@ from msgspec import UNSET, UnsetType
 from twisted.internet.defer import Deferred
 
 from callnet.accounts.enrolment import PhoneRule
+from callnet.accounts.ports import IPhoneSettings, PhoneSettings
 from callnet.accounts.tokens import Tokens
+from callnet.calls.quiet_hours import QuietHours, time_zone
 from callnet.errors import DataInvalid, PhoneInvalid
 from callnet.model import AUTO_ANSWER_MAX
-from callnet.quiet_hours import QuietHours, time_zone
-from callnet.storage_interfaces import IPhoneSettings, PhoneSettings
 
 
 class SettingsOfPhones:

@@ -14,13 +14,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from callnet.accounts.ports import IPreferenceRecords
+from callnet.calls.ports import IPreferences
+from callnet.calls.preferences import PLAIN, UNREADABLE, Preferences
+from callnet.calls.records import ANYONE, Policy
 from callnet.errors import Unavailable
-from callnet.interfaces import IPreferences
-from callnet.logger import Logger
-from callnet.preferences import PLAIN, UNREADABLE, Preferences
-from callnet.records import ANYONE, Policy
-from callnet.soon import Ready, Soon, or_else
-from callnet.storage_interfaces import IPreferenceRecords
+from callnet.util.deferreds import Ready, Soon, or_else
+from callnet.util.logger import Logger
 
 KNOWN_MAX: Final = 100_000
 """Phones that are remembered: more than a process has devices."""

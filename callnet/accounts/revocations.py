@@ -8,10 +8,10 @@ from itertools import islice
 from math import inf
 from typing import Final
 
+from callnet.accounts.ports import Revocation
 from callnet.accounts.token import Token
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress
-from callnet.storage_interfaces import Revocation
 
 _SWEPT_AT_ONCE: Final = 50
 """Phones that are looked at in one go for what has expired."""

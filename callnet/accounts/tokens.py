@@ -19,7 +19,7 @@ from callnet.accounts.enrolment import is_cn_mobile, is_device_id, is_well_forme
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.token import Token
-from callnet.config import SESSION_LIFETIME
+from callnet.config.schema import SESSION_LIFETIME
 from callnet.errors import TokenInvalid
 from callnet.model import DeviceAddress
 

@@ -9,12 +9,12 @@ from typing import Final, get_args
 from msgspec import Struct
 
 from callnet.calls import events
+from callnet.calls.ports import ICallStore
+from callnet.calls.records import Active, CallRecord, Over, Ringing
 from callnet.frames.page import MediaPath, MediaSetup
-from callnet.histogram import Histogram
-from callnet.interfaces import ICallStore
-from callnet.logger import Logger, threshold
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, log_name
-from callnet.records import Active, CallRecord, Over, Ringing
+from callnet.util.histogram import Histogram
+from callnet.util.logger import Logger, threshold
 
 _PEOPLE: Final = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0)
 """Bounds for what people take seconds for."""

@@ -15,16 +15,16 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from callnet.calls import events
 from callnet.calls.counts import CallCounts
 from callnet.calls.outage import Retries
+from callnet.calls.ports import ICallStore
+from callnet.calls.records import Active, CallRecord, Displaced, Known, Over, Policy
 from callnet.calls.registration import Attached, Overtaken
 from callnet.calls.sessions import DeviceSession
 from callnet.calls.switchboard import Decisions, InDoubt
 from callnet.calls.telling import outcome_of
 from callnet.errors import Unavailable
-from callnet.failures import logged_unless_unavailable
-from callnet.interfaces import ICallStore
-from callnet.logger import Logger
 from callnet.model import DeviceAddress, Failed, Outcome, RoomId, Withdrawn
-from callnet.records import Active, CallRecord, Displaced, Known, Over, Policy
+from callnet.util.deferreds import logged_unless_unavailable
+from callnet.util.logger import Logger
 
 log = Logger()
 _log_offline = logged_unless_unavailable(log, "telling that a device is offline")

@@ -8,10 +8,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from callnet.calls.times import call_due, device_due, seats_due
-from callnet.config import CallSettings
-from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import (
+from callnet.calls.records import (
     NOTHING,
     Active,
     CallRecord,
@@ -28,6 +25,9 @@ from callnet.records import (
     SeatNotice,
     SeatsRecord,
 )
+from callnet.calls.timeouts import call_due, device_due, seats_due
+from callnet.config.schema import CallSettings
+from callnet.model import DeviceAddress, Reason, RoomId
 
 T = TypeVar("T", bound=CallState)
 

@@ -11,15 +11,15 @@ from typing import ClassVar, Final
 
 from msgspec import Struct, field
 
+from callnet.calls.records import ANYONE, Known, Policy
 from callnet.model import DeviceAddress, Reason, RoomId, new_room_id
-from callnet.records import ANYONE, Known, Policy
 
 
 class Event(Struct, frozen=True, gc=False):
     """An event that the rules decide on."""
 
     fresh: ClassVar[bool] = False
-    """Whether it must not be decided on records that may be old (:meth:`callnet.interfaces.ICallStore.read`)."""
+    """Whether it must not be decided on records that may be old (:meth:`callnet.calls.ports.ICallStore.read`)."""
     guess: ClassVar[bool] = False
     """Whether most likely nothing is known of its phones, so that this may be tried first."""
     shows: ClassVar[bool] = False

@@ -10,16 +10,15 @@ from zope.interface import implementer
 
 from callnet.calls import events
 from callnet.calls.draft import other_party
+from callnet.calls.ports import Company, IBus, ICallStore, ICompany
 from callnet.calls.presence import Presence
+from callnet.calls.records import Active, DeviceRelay
 from callnet.calls.sessions import DeviceSession, Onlooker
 from callnet.calls.switchboard import Decisions, Turns, nothing
 from callnet.calls.transitions import NotToBeHad, NotYours, TooLate, late
-from callnet.failures import logged_unless_unavailable
-from callnet.interfaces import Company, IBus, ICallStore, ICompany
-from callnet.logger import Logger
 from callnet.model import Accepted, DeviceAddress, Reason, RoomId
-from callnet.records import Active, DeviceRelay
-from callnet.soon import Soon
+from callnet.util.deferreds import Soon, logged_unless_unavailable
+from callnet.util.logger import Logger
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "telling extended devices of others")

@@ -7,14 +7,14 @@ from functools import partial
 
 from callnet.calls import events
 from callnet.calls.outage import Retries
+from callnet.calls.ports import ICallStore, IPreferences
+from callnet.calls.preferences import UNREADABLE, Preferences
+from callnet.calls.records import Policy
 from callnet.calls.sessions import DeviceSession
 from callnet.calls.switchboard import Decisions, Turns
 from callnet.errors import Unavailable
-from callnet.interfaces import ICallStore, IPreferences
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
-from callnet.preferences import UNREADABLE, Preferences
-from callnet.records import Policy
-from callnet.soon import Ready, Soon, begin
+from callnet.util.deferreds import Ready, Soon, begin
 
 
 class Orders:

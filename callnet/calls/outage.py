@@ -15,13 +15,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls import events
+from callnet.calls.records import CallRecord, Changes, Ringing
 from callnet.calls.switchboard import Decisions
 from callnet.calls.transitions import NoSuchCall
 from callnet.errors import Unavailable
-from callnet.failures import logged_unless_unavailable
-from callnet.logger import Logger
 from callnet.model import DeviceAddress
-from callnet.records import CallRecord, Changes, Ringing
+from callnet.util.deferreds import logged_unless_unavailable
+from callnet.util.logger import Logger
 
 AGAIN: Final = 0.5
 """How often what was kept is tried, in seconds."""

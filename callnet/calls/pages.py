@@ -7,14 +7,14 @@ from typing import Any, Final
 from callnet.calls import events
 from callnet.calls.delivery import Arrivals
 from callnet.calls.outage import Retries
+from callnet.calls.ports import ICallStore
+from callnet.calls.records import Relay, SeatNotice
 from callnet.calls.seats import NoSeat, Seated, SeatReply
 from callnet.calls.sessions import SeatSession
 from callnet.calls.switchboard import Decisions, InDoubt, Turns
 from callnet.errors import Unavailable
-from callnet.interfaces import ICallStore
 from callnet.model import RoomId
-from callnet.records import Relay, SeatNotice
-from callnet.soon import Soon
+from callnet.util.deferreds import Soon
 
 _LOOK_AGAIN: Final = 0.25
 """Seconds until a page that waits for a seat asks again."""

@@ -16,13 +16,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from callnet.alarm import Alarm
+from callnet.calls.ports import EVERY_NODE, PHONES_AT_ONCE, IBus, ICallStore
+from callnet.calls.records import PresenceChanged, Records
 from callnet.calls.sessions import Onlooker
 from callnet.errors import Unavailable
-from callnet.interfaces import EVERY_NODE, PHONES_AT_ONCE, IBus, ICallStore
-from callnet.logger import Logger
 from callnet.model import DeviceAddress
-from callnet.records import PresenceChanged, Records
+from callnet.util.logger import Logger
+from callnet.util.timer import Alarm
 
 EVERY: Final = 2.0
 """Seconds between two looks."""

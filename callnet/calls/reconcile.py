@@ -26,14 +26,10 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from callnet.calls.call import happen
 from callnet.calls.draft import Draft, concerned, everyone, over
 from callnet.calls.events import GraceOver
-from callnet.calls.telling import began_at, decided_at, newest_two
-from callnet.calls.times import REMEMBERED
-from callnet.config import CallSettings
-from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import (
+from callnet.calls.machine import happen
+from callnet.calls.records import (
     ANYONE,
     Active,
     CallRecord,
@@ -47,6 +43,10 @@ from callnet.records import (
     Seat,
     SeatsRecord,
 )
+from callnet.calls.telling import began_at, decided_at, newest_two
+from callnet.calls.timeouts import REMEMBERED
+from callnet.config.schema import CallSettings
+from callnet.model import DeviceAddress, Reason, RoomId
 
 NOBODY: Final = ""
 """The node of a device that no node has spoken of yet."""

@@ -11,12 +11,12 @@ from typing import Final
 from msgspec import Struct
 
 from callnet.calls import events
-from callnet.calls.call import happen
 from callnet.calls.draft import Draft
+from callnet.calls.machine import happen
+from callnet.calls.records import Active, CallRecord, DeviceRecord, Known
 from callnet.calls.telling import Missed, began_at, decided_at, is_owed_success, newest_two, told_from
-from callnet.calls.times import REMEMBERED
+from callnet.calls.timeouts import REMEMBERED
 from callnet.model import DeviceAddress, Reason
-from callnet.records import Active, CallRecord, DeviceRecord, Known
 
 NOWHERE: Final = ""
 """The node of a device that sleeps."""

@@ -25,7 +25,9 @@ from callnet.calls.extensions import NOBODYS_COMPANY, Extensions
 from callnet.calls.orders import Orders
 from callnet.calls.outage import AGAIN, End, Retries, RingingAgain, UnknownCalls
 from callnet.calls.pages import Pages
+from callnet.calls.ports import BusMessage, IBus, ICallStore, ICompany, IPreferences
 from callnet.calls.presence import Presence
+from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
 from callnet.calls.registration import Overtaken
 from callnet.calls.seats import SeatReply
 from callnet.calls.sessions import DeviceSession, SeatSession
@@ -33,14 +35,11 @@ from callnet.calls.switchboard import Deadlines, Decisions, InDoubt, Then, Turns
 from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
 from callnet.calls.waking import Wake, Waking, nobody_can
-from callnet.config import CallSettings
+from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
-from callnet.failures import logged_unless_unavailable
-from callnet.interfaces import BusMessage, IBus, ICallStore, ICompany, IPreferences
-from callnet.logger import Logger
 from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
-from callnet.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
-from callnet.soon import Soon
+from callnet.util.deferreds import Soon, logged_unless_unavailable
+from callnet.util.logger import Logger
 
 _ANSWER_TRIES: Final = 10
 """The number of further tries of an answer while the store is away: for 5 s."""
@@ -83,7 +82,7 @@ class RoomManager:
         self._decisions = Decisions(store, settings, self._receive, self.presence.changed, self._unreached, self.counts)
         self.unfinished: Final = Unfinished(store)
         self.known: Final = store.known()
-        """The calls that this node knows (:meth:`callnet.interfaces.ICallStore.known`). It is live."""
+        """The calls that this node knows (:meth:`callnet.calls.ports.ICallStore.known`). It is live."""
         self._retries = Retries(clock, self._settle_again)
         self._unknown = UnknownCalls(self._retries, self._decisions.settled)
         self._ringing_again = RingingAgain(self._decisions, self._retries)

@@ -1,6 +1,6 @@
 """The rules: (records, event, now) → (changes, reply). Pure.
 
-Three machines decide: that of a call (:mod:`callnet.calls.call`), the registration of devices
+Three machines decide: that of a call (:mod:`callnet.calls.machine`), the registration of devices
 (:mod:`callnet.calls.registration`), and the seats of a page's room (:mod:`callnet.calls.seats`).
 """
 
@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from callnet.calls import call, events, registration, seats
+from callnet.calls import events, machine, registration, seats
 from callnet.calls.draft import Draft
-from callnet.config import CallSettings
-from callnet.records import Changes, Records
+from callnet.calls.records import Changes, Records
+from callnet.config.schema import CallSettings
 
 
 class Decision(Struct, frozen=True):
@@ -39,14 +39,14 @@ def _late_answer(draft: Draft, event: events.LateAnswer) -> Any:
     answer = event.answer
     device = draft.device(answer.device)
     if device is not None and device.generation <= event.generation:
-        return call.in_room(draft, answer)
+        return machine.in_room(draft, answer)
     return None
 
 
 _MACHINES: Final[Mapping[type, Callable[[Draft, Any], Any]]] = {
-    events.Place: call.place,
-    events.Cancel: call.cancel,
-    events.Pulled: call.pull,
+    events.Place: machine.place,
+    events.Cancel: machine.cancel,
+    events.Pulled: machine.pull,
     events.LateAnswer: _late_answer,
     **dict.fromkeys(
         (
@@ -62,7 +62,7 @@ _MACHINES: Final[Mapping[type, Callable[[Draft, Any], Any]]] = {
             events.Stopped,
             events.CallDue,
         ),
-        call.in_room,
+        machine.in_room,
     ),
     events.Connected: registration.connected,
     events.ExtendedConnected: registration.connected,

@@ -17,15 +17,15 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from callnet.calls.call import happen
 from callnet.calls.draft import Draft
 from callnet.calls.events import MeetingOver, PageHungUp, SeatEmptied, SeatsDue, SeatTaken
+from callnet.calls.machine import happen
+from callnet.calls.records import Active, CallRecord, Over, Ringing, Seat, SeatsRecord
 from callnet.calls.telling import ending_reason
-from callnet.calls.times import SEAT_KEPT, SEAT_PASSES, abandoned_at
+from callnet.calls.timeouts import SEAT_KEPT, SEAT_PASSES, abandoned_at
 from callnet.errors import Unavailable
 from callnet.frames.page import RoomState, SeatRefusal
 from callnet.model import Reason, RoomId
-from callnet.records import Active, CallRecord, Over, Ringing, Seat, SeatsRecord
 
 FULL: Final = "full"
 UNKNOWN_ROOM: Final = "unknown_room"

@@ -13,11 +13,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls.events import Accept, Cancel, HangUp, Refuse
+from callnet.calls.ports import CallLimits, IPeer
+from callnet.calls.preferences import PLAIN
+from callnet.calls.records import Active, CallRecord, Known, Ringing
 from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, be_hangup, news
-from callnet.calls.times import KNOWN_AFTER, OLD_END_AFTER
+from callnet.calls.timeouts import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
-from callnet.failures import logged_unless_unavailable
 from callnet.frames import decode
 from callnet.frames.base import (
     Call,
@@ -38,12 +40,9 @@ from callnet.frames.base import (
 )
 from callnet.frames.decode import BadFrame, error_frame
 from callnet.frames.v2 import MissedCall
-from callnet.interfaces import CallLimits, IPeer
-from callnet.logger import Logger
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
-from callnet.preferences import PLAIN
-from callnet.records import Active, CallRecord, Known, Ringing
-from callnet.soon import or_else
+from callnet.util.deferreds import logged_unless_unavailable, or_else
+from callnet.util.logger import Logger
 
 _KEPT: Final = 3
 """So many calls are known: a device's record names its last two, and it may have accepted another one too late."""

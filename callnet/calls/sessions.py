@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from callnet.calls.preferences import Preferences
+from callnet.calls.records import CallRecord, Known, SeatsRecord
 from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress, Outcome, RoomId
-from callnet.preferences import Preferences
-from callnet.records import CallRecord, Known, SeatsRecord
 
 
 class DeviceSession(Protocol):

@@ -19,15 +19,14 @@ from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.counts import CallCounts
+from callnet.calls.ports import BusMessage, Commit, ICallStore
+from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Records, SeatsRecord
 from callnet.calls.rules import Decision, decide
-from callnet.config import CallSettings
+from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
-from callnet.failures import logged_unless_unavailable
-from callnet.interfaces import BusMessage, Commit, ICallStore
-from callnet.logger import Logger
 from callnet.model import DeviceAddress
-from callnet.records import NOTHING, CallRecord, Changes, DeviceRecord, Records, SeatsRecord
-from callnet.soon import Ready, Soon, begin
+from callnet.util.deferreds import Ready, Soon, begin, logged_unless_unavailable
+from callnet.util.logger import Logger
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ from math import ceil, inf
 from msgspec import Struct
 
 from callnet.calls.draft import first_party, has_pulled, other_in
+from callnet.calls.records import Active, CallRecord, Known, Over, Ringing
 from callnet.frames.base import (
     PAGE_OF,
     REFUSALS,
@@ -20,7 +21,6 @@ from callnet.frames.base import (
     call_failed,
 )
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
-from callnet.records import Active, CallRecord, Known, Over, Ringing
 
 _BY_THE_CALLER = (Reason.CANCELLED,)
 _TO_OTHERS = {

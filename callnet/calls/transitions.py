@@ -1,6 +1,6 @@
 """The transitions of a call: what an event comes to in a state (protocol §2.3 to §2.5). Pure.
 
-Each is named by its state and its event, and stands in the table of :mod:`callnet.calls.call`. It writes the next
+Each is named by its state and its event, and stands in the table of :mod:`callnet.calls.machine`. It writes the next
 record into the draft and names who is to look at it: what these are told, in which words, is read off the record
 (``telling``), and so is when something happens by itself (``times``).
 """
@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from callnet.calls import events
 from callnet.calls.draft import Draft, other_in, other_party
 from callnet.calls.events import Pulled
+from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
 from callnet.calls.telling import ending_reason
-from callnet.calls.times import SECOND_TAP, unseated_at
+from callnet.calls.timeouts import SECOND_TAP, unseated_at
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, alias_of
-from callnet.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
 
 _address: Final = attrgetter("address")
 _connected: Final = attrgetter("connected")

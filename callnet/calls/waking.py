@@ -8,14 +8,13 @@ from typing import TypeAlias
 from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls import events
+from callnet.calls.ports import Fate, IPreferences
+from callnet.calls.records import Policy
 from callnet.calls.switchboard import Decisions
-from callnet.config import CallSettings
-from callnet.failures import logged_unless_unavailable
-from callnet.interfaces import Fate, IPreferences
-from callnet.logger import Logger
+from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import Policy
-from callnet.soon import Soon, begin, or_else
+from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
+from callnet.util.logger import Logger
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "waking a device")

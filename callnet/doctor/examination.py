@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from callnet.config import Settings
+from callnet.config.schema import Settings
 from callnet.doctor import listeners, machine, secret_places, services
 from callnet.doctor.findings import Finding, bad, good
-from callnet.operations.readiness import Report
-from callnet.running import found
+from callnet.ops.admin_client import found
+from callnet.ops.readiness import Report
 
 
 def examine(settings: Settings, path: str | None, now: datetime) -> Iterator[Finding]:

@@ -11,12 +11,12 @@ from typing import Final
 
 from cryptography import x509
 
-from callnet import endpoints
-from callnet.config import Settings
+from callnet.config import endpoints
+from callnet.config.schema import Settings
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.errors import StartError
-from callnet.operations.certificate_watch import WARN_BEFORE
-from callnet.operations.certificates import Pair, ServerTls, configured
+from callnet.ops.certificate_watch import WARN_BEFORE
+from callnet.ops.certificates import Pair, ServerTls, configured
 
 _PRIVILEGED: Final = 1024
 

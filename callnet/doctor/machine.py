@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from callnet.accounts.keys import load_keys
-from callnet.config import SIGNING_KEY_MIN, Settings, TokenSettings
+from callnet.config.schema import SIGNING_KEY_MIN, Settings, TokenSettings
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.errors import StartError
 

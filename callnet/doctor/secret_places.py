@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from callnet import toml
-from callnet.config import Settings
+from callnet.config import toml
+from callnet.config.schema import Settings
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.errors import StartError
-from callnet.operations.signing_secrets import read_signing_secrets
+from callnet.ops.signing_secrets import read_signing_secrets
 
 _ABOUT: Final = "secrets"
 

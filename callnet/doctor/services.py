@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
-from callnet.cluster import redis_url
-from callnet.cluster.redis_check import reachable
-from callnet.config import DatabaseSettings, RedisSettings, Settings, TurnSettings
+from callnet.config.schema import DatabaseSettings, RedisSettings, Settings, TurnSettings
 from callnet.doctor import stun
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.errors import StartError, Unavailable, root_cause
-from callnet.ice import turn_server
-from callnet.operations.turn_secret import read_turn_secret
+from callnet.frames.ice import turn_server
+from callnet.ops.turn_secret import read_turn_secret
+from callnet.redis import url as redis_url
+from callnet.redis.check import reachable
 from callnet.storage.database import Database
 
 _T = TypeVar("_T")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Final, Protocol, TypeAlias
 
-from callnet.ice import IceUri, parse_uri
+from callnet.frames.ice import IceUri, parse_uri
 
 Attributes: TypeAlias = Sequence[tuple[int, bytes]]
 

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from callnet.described import DEVICE_ID, NAME, NOT_EMPTY, NOT_NEGATIVE, PAGE, PHONE, ROOM, ROOM_OR_NONE, one_of
 from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.util.schema_hints import DEVICE_ID, NAME, NOT_EMPTY, NOT_NEGATIVE, PAGE, PHONE, ROOM, ROOM_OR_NONE, one_of
 
 FAILURES: Final = {
     Reason.INVALID: "the call was not understood",

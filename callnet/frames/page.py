@@ -8,10 +8,10 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from callnet.described import PLAIN, one_of
 from callnet.frames.base import ENDINGS
-from callnet.ice import IceServer
+from callnet.frames.ice import IceServer
 from callnet.model import is_plain_text
+from callnet.util.schema_hints import PLAIN, one_of
 
 ROOM_ID_MAX: Final = 64
 

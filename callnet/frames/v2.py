@@ -12,12 +12,12 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from callnet.described import DEVICE_ID, ID, ID_MAX, PAGE, PHONE, ROOM
 from callnet.frames import decode
 from callnet.frames.base import Call, CalledRefuse, CalledSuccess, CallingHangup, Frame, Message
 from callnet.frames.decode import SEED_FIELDS, Field, Fields, Grammar, text_of
-from callnet.ice import IceServer
+from callnet.frames.ice import IceServer
 from callnet.model import RoomId, is_plain_text
+from callnet.util.schema_hints import DEVICE_ID, ID, ID_MAX, PAGE, PHONE, ROOM
 
 SUBPROTOCOL: Final = "callnet.v2"
 """What an extended client offers in its handshake (RFC 6455 §1.9)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from callnet.verification import Fingerprints, NoFingerprint, State, Verification, fingerprint_of
+from callnet.client.verification import Fingerprints, NoFingerprint, State, Verification, fingerprint_of
 
 
 class Comparison:

@@ -32,7 +32,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.python.failure import Failure
 
 from callnet.client.relayed import Answer, Candidate, IceCandidate, Negotiate, Offer, Relayed, Restart
-from callnet.logger import Logger
+from callnet.util.logger import Logger
 
 log = Logger()
 

@@ -1,6 +1,6 @@
 """One WebRTC connection, by aiortc.
 
-aiortc is asyncio's; the reactor runs on an event loop of asyncio (:mod:`callnet.commands.media`), and each step here
+aiortc is asyncio's; the reactor runs on an event loop of asyncio (:mod:`callnet.cli.media`), and each step here
 is a coroutine of asyncio that a Deferred stands for.
 """
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from callnet.accounts import keys
 from callnet.accounts.ring import Key, OlderServer
-from callnet.config import SIGNING_KEY_MIN, TokenSettings
+from callnet.config.schema import SIGNING_KEY_MIN, TokenSettings
 from callnet.migration.errors import MigrationError
-from callnet.operations import files
+from callnet.util import files
 
 SETTING: Final = "the older server's key"
 

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 
-from callnet import toml
+from callnet.config import toml
 from callnet.migration.errors import MigrationError
 
 _Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from callnet.errors import StartError
-from callnet.operations import files
 from callnet.push.encryption import encoded
+from callnet.util import files
 
 LIFETIME: Final = 12 * 3600
 """Seconds for which a statement holds; 24 hours are the most (RFC 8292 §2)."""

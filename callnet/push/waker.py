@@ -11,13 +11,13 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from callnet.accounts.ports import IPushRegistrations, PushKind, PushRegistration
+from callnet.calls.ports import Fate
 from callnet.errors import Unavailable
-from callnet.interfaces import Fate
-from callnet.logger import Logger
 from callnet.model import DeviceAddress
-from callnet.operations.under_way import UnderWay
+from callnet.ops.under_way import UnderWay
 from callnet.push.ways import Ringing, Way
-from callnet.storage_interfaces import IPushRegistrations, PushKind, PushRegistration
+from callnet.util.logger import Logger
 
 AGAIN: Final = 5.0
 """Seconds in which a device is not woken twice."""

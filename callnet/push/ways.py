@@ -10,16 +10,16 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from callnet.accounts.ports import PushRegistration
+from callnet.calls.ports import Fate
 from callnet.errors import DataInvalid
-from callnet.interfaces import Fate
-from callnet.operations.posted import Posted, outcome_of
-from callnet.operations.urgent import Urgent
-from callnet.operations.webhooks import Webhook
+from callnet.ops.posted import Posted, outcome_of
+from callnet.ops.urgent import Urgent
+from callnet.ops.webhooks import Webhook
 from callnet.push.encryption import sealed
 from callnet.push.outside import Outside
 from callnet.push.subscription import PushHosts, read_subscription
 from callnet.push.vapid import Vapid
-from callnet.storage_interfaces import PushRegistration
 
 PAUSES: Final = (1.0, 3.0)
 """Seconds before each further try. One that comes when nothing rings any more is of no use."""

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.inspect import CollectionType, Metadata, StructType, UnionType
 
-from callnet.described import END
+from callnet.util.schema_hints import END
 
 Schema: TypeAlias = dict[str, Any]
 

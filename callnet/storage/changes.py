@@ -15,10 +15,10 @@ from sqlalchemy import Connection, func, insert, or_, select
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from callnet.accounts.ports import Changed, IChanges
 from callnet.storage.database import Database
 from callnet.storage.sql import Run, shared_time
 from callnet.storage.tables import change
-from callnet.storage_interfaces import Changed, IChanges
 
 KEPT: Final = 600.0
 """Seconds for which a change can be seen."""

@@ -8,10 +8,10 @@ from sqlalchemy import select, update
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from callnet.accounts.ports import ICodes
 from callnet.storage.database import Database
 from callnet.storage.sql import Run, shared_time
 from callnet.storage.tables import one_time_code
-from callnet.storage_interfaces import ICodes
 
 _HOUR: Final = 3600.0
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select, tuple_
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from callnet.calls.ports import Company, ICompanyRecords
 from callnet.frames.v2 import MissedCall
-from callnet.interfaces import Company, ICompanyRecords
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.history import missed_calls

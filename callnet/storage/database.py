@@ -22,9 +22,9 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import StaticPool
 
 from callnet.errors import StartError, Unavailable, root_cause
-from callnet.operations import files
 from callnet.storage import schema
 from callnet.storage.tables import account, metadata
+from callnet.util import files
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql

@@ -17,15 +17,15 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from callnet.accounts.ports import Enrolled, IAccounts
 from callnet.errors import DeviceInvalid, PhoneInvalid, Unavailable
-from callnet.logger import Logger
 from callnet.model import DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.making import make
 from callnet.storage.sql import Run
 from callnet.storage.tables import account, account_device
-from callnet.storage_interfaces import Enrolled, IAccounts
+from callnet.util.logger import Logger
 
 log = Logger()
 

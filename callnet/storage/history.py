@@ -25,7 +25,7 @@ from sqlalchemy import (
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.history_interfaces import CallCursor, IHistory, PastCall, Sides
+from callnet.accounts.history_ports import CallCursor, IHistory, PastCall, Sides
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
 from callnet.storage.database import Database
 from callnet.storage.sql import Run, insert_rows

@@ -8,12 +8,12 @@ from sqlalchemy import Select, select, tuple_
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from callnet.accounts.ports import Contact, IContacts
 from callnet.model import CONTACTS_MAX, DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
 from callnet.storage.tables import account_device, blocked, contact
-from callnet.storage_interfaces import Contact, IContacts
 
 
 @implementer(IContacts)

@@ -14,7 +14,7 @@ from sqlalchemy import Column, ColumnElement, Connection, bindparam, func, liter
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.history_interfaces import DueEvent, IOutbox, OutboxEvent, Tried
+from callnet.accounts.history_ports import DueEvent, IOutbox, OutboxEvent, Tried
 from callnet.storage.database import Database
 from callnet.storage.history import unwanted
 from callnet.storage.sql import Run

@@ -9,13 +9,13 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, Table, select,
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.preferences import Preferences, encode_names
-from callnet.quiet_hours import QuietHours
-from callnet.records import Policy
+from callnet.accounts.ports import IPreferenceRecords, PushKind
+from callnet.calls.preferences import Preferences, encode_names
+from callnet.calls.quiet_hours import QuietHours
+from callnet.calls.records import Policy
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
 from callnet.storage.tables import auto_answer, blocked, contact, push_registration, quiet_hours
-from callnet.storage_interfaces import IPreferenceRecords, PushKind
 
 
 @implementer(IPreferenceRecords)

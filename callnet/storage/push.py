@@ -9,12 +9,12 @@ from sqlalchemy import ColumnElement, Connection, select
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from callnet.accounts.ports import IPushRegistrations, PushKind, PushRegistration, Revocation
 from callnet.model import DeviceAddress
 from callnet.storage import changes, revoking
 from callnet.storage.database import Database
 from callnet.storage.sql import Run
 from callnet.storage.tables import account_device, covered_by, push_registration
-from callnet.storage_interfaces import IPushRegistrations, PushKind, PushRegistration, Revocation
 
 _row = push_registration.c
 

@@ -10,13 +10,13 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, sel
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.config import TOKEN_LIFETIME_MAX
+from callnet.accounts.ports import IRevocations, Revocation
+from callnet.config.schema import TOKEN_LIFETIME_MAX
 from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.sql import Run, shared_time
 from callnet.storage.tables import covered_by, push_registration, revocation
-from callnet.storage_interfaces import IRevocations, Revocation
 
 _NAMED: Final = 1000
 """Phones that a statement names, at most: databases refuse one with tens of thousands, as an import may change."""

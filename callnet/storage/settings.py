@@ -10,13 +10,13 @@ from sqlalchemy import Connection, select
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.quiet_hours import QuietHours
+from callnet.accounts.ports import IPhoneSettings, PhoneSettings
+from callnet.calls.quiet_hours import QuietHours
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.preferences import quiet_hours_of
 from callnet.storage.sql import Run
 from callnet.storage.tables import auto_answer, quiet_hours
-from callnet.storage_interfaces import IPhoneSettings, PhoneSettings
 
 NOTHING_SET: Final = PhoneSettings(None, [])
 

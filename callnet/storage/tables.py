@@ -24,8 +24,8 @@ from sqlalchemy import (
     text,
 )
 
+from callnet.calls.quiet_hours import TIME_ZONE_MAX
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, PUSH_TARGET_MAX, DeviceAddress
-from callnet.quiet_hours import TIME_ZONE_MAX
 
 JTI_MAX: Final = 255
 """The longest id of a token that can be revoked, in characters."""
@@ -113,7 +113,7 @@ blocked = Table(
     Column("phone", _text(PHONE_MAX), primary_key=True),
 )
 
-# The part of each day in which a phone is not to ring, in minutes of the day; see ``callnet.quiet_hours``.
+# The part of each day in which a phone is not to ring, in minutes of the day; see ``callnet.calls.quiet_hours``.
 quiet_hours = Table(
     "quiet_hours",
     metadata,

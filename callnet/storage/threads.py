@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReac
 from twisted.python.threadpool import ThreadPool
 
 from callnet.errors import Unavailable
-from callnet.histogram import Histogram
-from callnet.logger import Logger
+from callnet.util.histogram import Histogram
+from callnet.util.logger import Logger
 
 LIMIT: Final = 5.0
 """Seconds that anybody waits."""

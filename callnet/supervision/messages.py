@@ -21,11 +21,11 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from callnet.config import Settings
-from callnet.operations.administration import Level, Order, Outcome
-from callnet.operations.logs import Fields
-from callnet.operations.metrics import Family
-from callnet.operations.readiness import Report
+from callnet.config.schema import Settings
+from callnet.ops.admin_commands import Level, Order, Outcome
+from callnet.ops.logs import Fields
+from callnet.ops.metrics import Family
+from callnet.ops.readiness import Report
 
 ORDERS: Final = 0
 LOG: Final = 1
@@ -56,7 +56,7 @@ class Reload(Struct, frozen=True, tag=True):
     """Read something again, such as the certificate."""
 
     what: str
-    """Its name (:data:`callnet.operations.signals.Renewals`)."""
+    """Its name (:data:`callnet.ops.signals.Renewals`)."""
     settings: Settings | None = None
     """If it is the settings: as the parent has read them."""
 

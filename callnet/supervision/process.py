@@ -15,15 +15,15 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
-from callnet.config import Settings
+from callnet.config.schema import Settings
 from callnet.errors import CallnetError
-from callnet.logger import Logger
-from callnet.operations.administration import Order, Outcome
-from callnet.operations.logs import FIELDS
-from callnet.operations.metrics import Family
-from callnet.operations.readiness import Report
+from callnet.ops.admin_commands import Order, Outcome
+from callnet.ops.logs import FIELDS
+from callnet.ops.metrics import Family
+from callnet.ops.readiness import Report
 from callnet.supervision import messages
 from callnet.supervision.messages import ANSWERS, COMPLAINTS, LOG, ORDERS, Answer, Ask, Hurry, Lines, LogLine, Reload
+from callnet.util.logger import Logger
 
 ANSWER_LIMIT: Final = 1.0
 """Seconds that an answer may take."""

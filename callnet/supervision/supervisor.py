@@ -9,18 +9,18 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads
 
-from callnet.config import Settings
+from callnet.config.schema import Settings
 from callnet.errors import Unavailable
-from callnet.logger import Logger, threshold
-from callnet.operations.administration import SILENT, ChooseLevel, Order, Outcome, Revoke, together
-from callnet.operations.listening import ADMIN, OpenListener, close_all, hold, let_go
-from callnet.operations.metrics import Family, total
-from callnet.operations.observed import Observed
-from callnet.operations.readiness import DRAINING, LISTENERS, Check, Report, report_of
-from callnet.operations.rounds import Chore
-from callnet.operations.service_manager import ServiceManager
-from callnet.operations.signals import Renewals, on_hangup, stop_as_told
+from callnet.ops.admin_commands import SILENT, ChooseLevel, Order, Outcome, Revoke, together
+from callnet.ops.listening import ADMIN, OpenListener, close_all, hold, let_go
+from callnet.ops.metrics import Family, total
+from callnet.ops.observed import Observed
+from callnet.ops.readiness import DRAINING, LISTENERS, Check, Report, report_of
+from callnet.ops.signals import Renewals, on_hangup, stop_as_told
+from callnet.ops.systemd import ServiceManager
 from callnet.supervision.worker import IParentReactor, Worker
+from callnet.util.logger import Logger, threshold
+from callnet.util.periodic import Chore
 
 _LOOK_AGAIN: Final = 0.1
 """Seconds between two looks at whether all workers are ready, at a start."""

@@ -11,13 +11,13 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorProcess, IReactorTime
 from twisted.python.failure import Failure
 
-from callnet.config import Settings
-from callnet.logger import Logger, threshold
-from callnet.operations.administration import Order, Outcome
-from callnet.operations.metrics import Family, counters, total
-from callnet.operations.readiness import Check, Report
+from callnet.config.schema import Settings
+from callnet.ops.admin_commands import Order, Outcome
+from callnet.ops.metrics import Family, counters, total
+from callnet.ops.readiness import Check, Report
 from callnet.supervision.messages import ANSWERS, COMPLAINTS, LOG, ORDERS, SOCKETS, Start
 from callnet.supervision.process import ANSWER_LIMIT, Gone, WorkerProcess
+from callnet.util.logger import Logger, threshold
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "callnet.worker")
 

@@ -15,11 +15,11 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
-from callnet.config import HttpSettings
+from callnet.config.schema import HttpSettings
 from callnet.errors import Misdirected
-from callnet.operations.admin_key import AdminKey
-from callnet.operations.metrics import CONTENT_TYPE, as_text
-from callnet.operations.observed import Observed
+from callnet.ops.admin_key import AdminKey
+from callnet.ops.metrics import CONTENT_TYPE, as_text
+from callnet.ops.observed import Observed
 from callnet.web.control import LOOKS, ControlApi
 from callnet.web.envelope import write_error
 from callnet.web.failing import answer_failure

@@ -8,8 +8,8 @@ from typing import Annotated, Final, Self
 import msgspec
 from msgspec import Struct
 
-from callnet.described import PHONE
-from callnet.quiet_hours import QuietHours
+from callnet.calls.quiet_hours import QuietHours
+from callnet.util.schema_hints import PHONE
 from callnet.web.requests import QuietHoursFields
 
 

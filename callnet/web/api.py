@@ -10,15 +10,15 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 
 from callnet.accounts.contact_lists import ContactLists, ContactPage
-from callnet.accounts.ice_offers import IceOffers
 from callnet.accounts.logins import Login, Logins
 from callnet.accounts.past_calls import PastCallPage, PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
-from callnet.accounts.ways_to_wake import WaysToWake
+from callnet.accounts.ports import PushKind
 from callnet.errors import DataInvalid
-from callnet.operations.ice_servers import IceOffer
-from callnet.operations.limits import LoginLimits
-from callnet.storage_interfaces import PushKind
+from callnet.ops.ice_offers import IceOffers
+from callnet.ops.ice_servers import IceOffer
+from callnet.ops.rate_limits import LoginLimits
+from callnet.push.registry import WaysToWake
 from callnet.web.answers import DONE, Done, PushKey, QuietHoursAnswered, SettingsAnswer
 from callnet.web.calls import call, look
 from callnet.web.failing import answer_failure

@@ -15,10 +15,8 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
 from callnet.errors import NotFound, TokenInvalid
-from callnet.logger import threshold
 from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX
-from callnet.operations.admin_key import AdminKey
-from callnet.operations.administration import (
+from callnet.ops.admin_commands import (
     SHOWN_MAX,
     CallShown,
     ChooseLevel,
@@ -34,7 +32,9 @@ from callnet.operations.administration import (
     NodeShown,
     Revoke,
 )
-from callnet.operations.observed import Observed
+from callnet.ops.admin_key import AdminKey
+from callnet.ops.observed import Observed
+from callnet.util.logger import threshold
 from callnet.web.answers import DONE, Done
 from callnet.web.calls import call
 from callnet.web.envelope import write_error

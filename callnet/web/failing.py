@@ -7,7 +7,7 @@ from twisted.web.iweb import IRequest
 from werkzeug import exceptions
 
 from callnet.errors import MethodNotAllowed, NotFound, ServiceError, Unavailable, root_cause
-from callnet.logger import Logger
+from callnet.util.logger import Logger
 from callnet.web.envelope import write_error
 from callnet.web.http import id_of
 

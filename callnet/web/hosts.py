@@ -15,7 +15,7 @@ from typing import Final
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
-from callnet.config import SignalingSettings
+from callnet.config.schema import SignalingSettings
 from callnet.errors import Misdirected, OriginRefused
 from callnet.web.envelope import write_error
 from callnet.web.http import header_of

@@ -35,16 +35,16 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from callnet.client_site import site_of
-from callnet.config import HttpSettings, LimitSettings
+from callnet.config.schema import HttpSettings, LimitSettings
 from callnet.errors import BodyTooLarge, MethodNotAllowed, RateLimited, ServiceError
-from callnet.logger import Logger
-from callnet.operations.limits import Limiter
-from callnet.turn_budget import TurnBudget
+from callnet.ops.connection_limits import Crowds
+from callnet.ops.rate_limits import Limiter
+from callnet.util.logger import Logger
+from callnet.util.net import site_of
+from callnet.util.turn_budget import TurnBudget
 from callnet.web.envelope import write_error
-from callnet.websocket.buffers import keep_little
-from callnet.websocket.crowds import Crowds
-from callnet.websocket.refusals import refusal
+from callnet.ws.buffers import keep_little
+from callnet.ws.refusals import refusal
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
@@ -57,7 +57,7 @@ PASSED_OVER: Final = 256 * 1024
 UNREAD: Final = 256 * 1024
 """Bytes that may wait for a client that does not read."""
 IN_THE_SYSTEM: Final = 64 * 1024
-"""The same in the system (see :mod:`callnet.websocket.buffers`): enough for a page from far away."""
+"""The same in the system (see :mod:`callnet.ws.buffers`): enough for a page from far away."""
 _PATH_LOGGED = 100
 _PROCESS: Final = secrets.token_hex(4)
 _numbers: Final = itertools.count(1)

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from twisted.web.iweb import IRequest
 
+from callnet.calls.quiet_hours import TIME, QuietHours, minute_of
 from callnet.errors import DataInvalid
-from callnet.quiet_hours import TIME, QuietHours, minute_of
 
 
 class LoginRequest(Struct, frozen=True):

@@ -19,8 +19,8 @@ from twisted.web import http
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
-from callnet.config import HttpSettings, LimitSettings
-from callnet.turn_budget import TurnBudget
+from callnet.config.schema import HttpSettings, LimitSettings
+from callnet.util.turn_budget import TurnBudget
 from callnet.web.api import AccountApi
 from callnet.web.http import NO_LIMITS, NO_SETTINGS, CappedSite, header_of
 

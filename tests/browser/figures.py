@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from callnet.frames.page import MediaPath
-from callnet.running import Running
+from callnet.ops.admin_client import Running
 from tests.browser.visitor import Visitor
 from tests.support.daemon import Daemon
 

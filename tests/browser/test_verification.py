@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
-from callnet.emoji import EMOJI
-from callnet.verification import SIGNS, Code, Fingerprints, commitment
+from callnet.client.emoji import EMOJI
+from callnet.client.verification import SIGNS, Code, Fingerprints, commitment
 from harness import ROOT
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
@@ -122,7 +122,7 @@ def hexed(fingerprints: Fingerprints) -> dict[str, str]:
 
 
 class RuleTests(BrowserCase):
-    """What the page's script computes, and what it makes of notes: the same as callnet/verification.py."""
+    """What the page's script computes, and what it makes of notes: the same as callnet/client/verification.py."""
 
     def results(self, stage: Stage, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Play one side of a run for each case. Nothing may break loudly."""

@@ -13,15 +13,15 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from callnet.calls.extended import ExtendedSession
+from callnet.calls.ports import IPeer
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session
-from callnet.cluster.membership import Membership
-from callnet.cluster.over_redis import open_shared
-from callnet.cluster.redis_url import parse
-from callnet.config import CallSettings, RedisSettings
-from callnet.interfaces import IPeer
+from callnet.calls.session_v2 import ExtendedSession
+from callnet.config.schema import CallSettings, RedisSettings
 from callnet.model import DeviceAddress
+from callnet.redis.cluster import open_shared
+from callnet.redis.url import parse
+from callnet.store.membership import Membership
 from harness.redis_server import RedisServer
 from tests.cluster.wire import Wire
 from tests.support.plain_preferences import OPEN

@@ -9,12 +9,12 @@ from typing import Final
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from callnet.calls.times import REMEMBERED
-from callnet.client_site import hidden
-from callnet.cluster.ended import KEPT_MAX
-from callnet.cluster.questions import Counted
-from callnet.config import CallSettings
+from callnet.calls.timeouts import REMEMBERED
+from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress
+from callnet.redis.commands import Counted
+from callnet.store.ended import KEPT_MAX
+from callnet.util.net import hidden
 from harness.redis_server import RedisServer
 from tests.cluster.case import ANN, TV, Phone
 from tests.cluster.page import Page

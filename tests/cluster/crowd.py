@@ -7,7 +7,7 @@ from functools import partial
 from random import Random
 from typing import Final, TypeAlias
 
-from callnet.config import CallSettings
+from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress
 from harness.redis_server import RedisServer
 from tests.cluster.case import Phone

@@ -7,9 +7,9 @@ from typing import Any
 
 from zope.interface import implementer
 
-from callnet.calls.page import PageSession
-from callnet.interfaces import IPeer
-from callnet.operations.ice_servers import IceServers
+from callnet.calls.page_session import PageSession
+from callnet.calls.ports import IPeer
+from callnet.ops.ice_servers import IceServers
 from tests.cluster.case import AnyNode
 from tests.support.unlimited import NO_SERVERS
 

@@ -10,9 +10,9 @@ import sys
 from random import Random
 from typing import Final
 
-from callnet.config import CallSettings
+from callnet.calls.records import Over
+from callnet.config.schema import CallSettings
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
-from callnet.records import Over
 from harness.redis_server import RedisServer
 from tests.cluster.case import Phone
 from tests.cluster.simulated import STEP, SimulatedNode, World

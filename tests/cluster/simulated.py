@@ -19,23 +19,23 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
 from callnet.calls.extensions import NOBODYS_COMPANY
+from callnet.calls.ports import EVERY_NODE, ICompany
+from callnet.calls.records import Records
 from callnet.calls.rooms import RoomManager
 from callnet.calls.waking import Wake, nobody_can
-from callnet.cluster import scripts
-from callnet.cluster.codec import decode_view
-from callnet.cluster.copies import Copies
-from callnet.cluster.member import Member, channel_of
-from callnet.cluster.over_redis import NAME_BYTES
-from callnet.cluster.redis import REPLY_TIME, Scripts
-from callnet.cluster.redis_line import pack
-from callnet.cluster.shared import SharedBus, SharedCallStore
-from callnet.cluster.shared_ended import EndedAnywhere
-from callnet.cluster.shared_limits import SharedLimits
-from callnet.config import CallSettings
+from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
-from callnet.interfaces import EVERY_NODE, ICompany
 from callnet.model import DeviceAddress
-from callnet.records import Records
+from callnet.redis import scripts
+from callnet.redis.cluster import NAME_BYTES
+from callnet.redis.codec import decode_view
+from callnet.redis.connection import REPLY_TIME, Scripts
+from callnet.redis.ended import EndedAnywhere
+from callnet.redis.limits import SharedLimits
+from callnet.redis.line import pack
+from callnet.redis.local_cache import Copies
+from callnet.redis.node import Member, channel_of
+from callnet.redis.store import SharedBus, SharedCallStore
 from harness.redis_server import RedisServer
 from tests.cluster.case import NodesCase, Phone
 from tests.support.plain_preferences import OPEN

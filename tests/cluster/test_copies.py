@@ -7,9 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.cluster.copies import Copies
-from callnet.model import Reason, RoomId
-from callnet.records import (
+from callnet.calls.records import (
     Active,
     CallRecord,
     Changes,
@@ -24,6 +22,8 @@ from callnet.records import (
     SeatNotice,
     SeatsRecord,
 )
+from callnet.model import Reason, RoomId
+from callnet.redis.local_cache import Copies
 from tests.cluster.case import ANN, PAD, TV
 
 ROOM: Final = RoomId("blue-house")

@@ -14,12 +14,12 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.cluster import scripts
-from callnet.cluster.codec import encode
-from callnet.cluster.over_redis import NAME_BYTES
-from callnet.cluster.redis import Scripts
+from callnet.calls.records import DeviceRecord
 from callnet.model import DeviceAddress
-from callnet.records import DeviceRecord
+from callnet.redis import scripts
+from callnet.redis.cluster import NAME_BYTES
+from callnet.redis.codec import encode
+from callnet.redis.connection import Scripts
 from harness.redis_server import Flavour, shared
 from tests.cluster.case import ClusterCase, Phone
 from tests.cluster.costs import AT_ONCE, MANY, Cost, bytes_held, costs, table

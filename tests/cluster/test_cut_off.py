@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from callnet.cluster.codec import encode
-from callnet.config import CallSettings
+from callnet.calls.records import Displaced
+from callnet.config.schema import CallSettings
 from callnet.model import CloseCode, DeviceAddress, RoomId
-from callnet.records import Displaced
+from callnet.redis.codec import encode
 from tests.cluster.case import ANN, CAROL, GRACE, PAD, RING_TIME, TV
 from tests.cluster.page import Page
 from tests.cluster.simulated import SimulatedCase, SimulatedNode

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.logger import capturedLogs
 
 from callnet.calls.transitions import unreached
-from callnet.cluster.ended import KEPT_MAX
 from callnet.model import Reason, RoomId
+from callnet.store.ended import KEPT_MAX
 from tests.cluster.case import ANN, TV
 from tests.cluster.simulated import SimulatedCase, SimulatedNode
 

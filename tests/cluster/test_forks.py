@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from callnet.calls.records import Active, CallRecord, Changes
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import Active, CallRecord, Changes
 from tests.cluster.case import ANN, PAD, TV, Phone
 from tests.cluster.page import Page
 from tests.cluster.simulated import SimulatedCase, SimulatedNode

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from twisted.internet.address import IPv4Address
 
-from callnet.cluster import shared_limits
-from callnet.cluster.shared_limits import EXCHANGE_EVERY, TAKE_TIME
-from callnet.config import LimitSettings
+from callnet.calls.ports import IGate, ILimiter
+from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
-from callnet.interfaces import IGate, ILimiter
 from callnet.model import DeviceAddress
-from callnet.operations.ice_servers import IceServers
-from callnet.operations.limits import SignalLimits
-from callnet.operations.turn_secret import TurnSecret
-from callnet.websocket.crowds import Crowds
+from callnet.ops.connection_limits import Crowds
+from callnet.ops.ice_servers import IceServers
+from callnet.ops.rate_limits import SignalLimits
+from callnet.ops.turn_secret import TurnSecret
+from callnet.redis import limits
+from callnet.redis.limits import EXCHANGE_EVERY, TAKE_TIME
 from tests.cluster.case import ANN, TV
 from tests.cluster.simulated import SimulatedCase, SimulatedNode
 from tests.support.turn_case import TURN
@@ -169,7 +169,7 @@ class LimiterTests(LimitsCase):
 
     async def test_more_than_one_exchange_carries(self) -> None:
         """Whatever the number of keys, all are told."""
-        self.patch(shared_limits, "MOST", 10)
+        self.patch(limits, "MOST", 10)
         one, other = await self.start_limiters(1)
         keys = [str(number) for number in range(100)]
         for key in keys:

@@ -8,8 +8,8 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.times import KNOWN_AFTER, OLD_END_AFTER
-from callnet.config import CallSettings
+from callnet.calls.timeouts import KNOWN_AFTER, OLD_END_AFTER
+from callnet.config.schema import CallSettings
 from harness.redis_server import shared
 from tests.cluster.case import Phone
 from tests.cluster.costs import cost_of

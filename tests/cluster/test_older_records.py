@@ -9,9 +9,9 @@ from msgspec.msgpack import Decoder
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.cluster.codec import decode_call, encode, encode_call
+from callnet.calls.records import CallRecord, DeviceRecord, Known, Policy, Ringing, Seat
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, DeviceRecord, Known, Policy, Ringing, Seat
+from callnet.redis.codec import decode_call, encode, encode_call
 
 ROOM, OTHER_ROOM = RoomId("1" * 32), RoomId("2" * 32)
 TV = DeviceAddress("13600000002", "tv")

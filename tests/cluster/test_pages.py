@@ -6,12 +6,12 @@ import time
 
 from msgspec.structs import replace
 
-from callnet.cluster import announcer
-from callnet.cluster.codec import encode_message
+from callnet.calls.records import Notice
 from callnet.model import RoomId
-from callnet.operations.ice_servers import IceServers
-from callnet.operations.turn_secret import TurnSecret
-from callnet.records import Notice
+from callnet.ops.ice_servers import IceServers
+from callnet.ops.turn_secret import TurnSecret
+from callnet.redis import announcer
+from callnet.redis.codec import encode_message
 from tests.cluster.case import ANN, CAROL, TV
 from tests.cluster.page import Page
 from tests.cluster.simulated import SimulatedCase, SimulatedNode

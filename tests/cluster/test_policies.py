@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from callnet.calls.preferences import Preferences
+from callnet.calls.records import Policy
 from callnet.model import DeviceAddress
-from callnet.preferences import Preferences
-from callnet.records import Policy
 from tests.cluster.case import ANN, CAROL, TV, Phone
 from tests.cluster.simulated import SimulatedCase, SimulatedNode
 

@@ -6,7 +6,7 @@ import re
 
 from twisted.internet.defer import gatherResults
 
-from callnet.interfaces import PHONES_AT_ONCE
+from callnet.calls.ports import PHONES_AT_ONCE
 from callnet.model import DeviceAddress
 from tests.cluster.case import ANN, TV, ClusterCase
 

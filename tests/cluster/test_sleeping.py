@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred, succeed
 
-from callnet.interfaces import Fate
+from callnet.calls.ports import Fate
+from callnet.calls.preferences import PLAIN, Preferences
+from callnet.calls.records import Policy
 from callnet.model import DeviceAddress
-from callnet.preferences import PLAIN, Preferences
-from callnet.records import Policy
 from tests.cluster.case import ANN, GRACE, TV
 from tests.cluster.simulated import SimulatedCase, SimulatedNode, World
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
-from callnet.interfaces import BusMessage
+from callnet.calls.ports import BusMessage
+from callnet.calls.records import Active, CallRecord, DeviceRecord, Known, Over, Ringing, Seat, SeatsRecord
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import Active, CallRecord, DeviceRecord, Known, Over, Ringing, Seat, SeatsRecord
 
 ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")

@@ -11,10 +11,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from callnet.cluster.memory import MemoryBus, MemoryCallStore
-from callnet.interfaces import OVERTAKEN, IBus, ICallStore, IPresence
+from callnet.calls.ports import OVERTAKEN, IBus, ICallStore, IPresence
+from callnet.calls.records import CallRecord, Changes, DeviceRecord, Displaced, Records, SeatsRecord
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, Changes, DeviceRecord, Displaced, Records, SeatsRecord
+from callnet.store.memory import MemoryBus, MemoryCallStore
 from tests.contract.records import ANN, TV, Receiver, Samples, room_number
 from tests.support.late_store import LateCallStore
 from tests.support.nodes import Cluster, NodeBus, NodeStore

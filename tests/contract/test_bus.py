@@ -8,9 +8,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from callnet.cluster.memory import NODE, MemoryBus
-from callnet.interfaces import BusMessage, IBus
-from callnet.records import Displaced, Notice, Relay, SeatNotice
+from callnet.calls.ports import BusMessage, IBus
+from callnet.calls.records import Displaced, Notice, Relay, SeatNotice
+from callnet.store.memory import NODE, MemoryBus
 from tests.contract.records import ANN, TV, Receiver, Samples, room_number
 from tests.support.nodes import Cluster, NodeBus
 

@@ -6,12 +6,8 @@ from msgspec.structs import replace
 from twisted.trial.unittest import TestCase
 
 from callnet.calls.events import Accept
-from callnet.calls.rules import decide
-from callnet.calls.transitions import TooLate
-from callnet.config import CallSettings
-from callnet.model import Reason, RoomId
-from callnet.quiet_hours import QuietHours
-from callnet.records import (
+from callnet.calls.quiet_hours import QuietHours
+from callnet.calls.records import (
     ANYONE,
     NOBODY,
     NOTHING,
@@ -23,6 +19,10 @@ from callnet.records import (
     SeatNotice,
     SeatsRecord,
 )
+from callnet.calls.rules import decide
+from callnet.calls.transitions import TooLate
+from callnet.config.schema import CallSettings
+from callnet.model import Reason, RoomId
 from tests.contract.records import ANN, PAD, TV, Receiver, Samples, room_number
 from tests.contract.store_case import OfOneProcess, OfSeveralNodes, StoreCase, ThatAnswersLate
 from tests.support.nodes import NodeBus

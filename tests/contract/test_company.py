@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from callnet.calls.ports import Company
 from callnet.frames.v2 import MissedCall
-from callnet.interfaces import Company
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.company import MISSED_MAX, SqlCompany

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from callnet.interfaces import ICallStore, IPresence
-from callnet.records import Changes
+from callnet.calls.ports import ICallStore, IPresence
+from callnet.calls.records import Changes
 from tests.contract.records import ANN, PAD, TV, Samples, room_number
 from tests.contract.store_case import NOBODY, OfOneProcess, OfSeveralNodes, StoreCase, ThatAnswersLate
 

@@ -9,8 +9,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from callnet.interfaces import IGate, ILimiter, ILimits
-from callnet.operations.limits import LimitsAlone
+from callnet.calls.ports import IGate, ILimiter, ILimits
+from callnet.ops.rate_limits import LimitsAlone
 
 if TYPE_CHECKING:
     _Base = TestCase

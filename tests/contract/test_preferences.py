@@ -8,17 +8,17 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from callnet.accounts.ports import PushKind, PushRegistration
+from callnet.calls.preferences import Preferences
+from callnet.calls.quiet_hours import QuietHours
+from callnet.calls.records import ANYONE, Policy
 from callnet.model import DeviceAddress
-from callnet.preferences import Preferences
-from callnet.quiet_hours import QuietHours
-from callnet.records import ANYONE, Policy
 from callnet.storage import contacts
 from callnet.storage.changes import SqlChanges
 from callnet.storage.contacts import Pair
 from callnet.storage.listing import SqlContacts
 from callnet.storage.preferences import SqlPreferences
 from callnet.storage.push import SqlPushRegistrations
-from callnet.storage_interfaces import PushKind, PushRegistration
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 from tests.contract.test_accounts import TV
 

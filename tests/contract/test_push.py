@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
+from callnet.accounts.ports import IPushRegistrations, PushKind, PushRegistration, Revocation
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress
 from callnet.storage import devices
 from callnet.storage.push import SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
-from callnet.storage_interfaces import IPushRegistrations, PushKind, PushRegistration, Revocation
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND = "13651884967", "13651884968"

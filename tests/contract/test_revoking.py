@@ -8,6 +8,7 @@ from sqlalchemy import insert
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
+from callnet.accounts.ports import Enrolled, Revocation
 from callnet.errors import PhoneInvalid
 from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, DeviceAddress
 from callnet.storage import devices
@@ -15,7 +16,6 @@ from callnet.storage.changes import KEPT, SqlChanges
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage.tables import change, revocation
-from callnet.storage_interfaces import Enrolled, Revocation
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND = "13651884967", "13651884968"

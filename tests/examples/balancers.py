@@ -23,7 +23,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 
 from callnet.client import Event, Server, StateEvent, certificate_trust
-from callnet.operations.certificates import sign
+from callnet.ops.certificates import sign
 from callnet.web.site import PAGE
 from harness.ports import free_ports
 from tests.examples.programs import EXAMPLES, PATIENCE, Program

@@ -17,7 +17,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import DeferredList, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.config_file import load
+from callnet.config.load import load
 from harness.redis_server import RedisServer, shared
 from tests.examples.balancers import LOGINS, BehindTestCase, Haproxy, write_certificate
 from tests.examples.programs import PATIENCE

@@ -15,7 +15,7 @@ from twisted.internet import reactor as installed
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import Agent
 
-from callnet.config_file import load
+from callnet.config.load import load
 from tests.examples.balancers import LOGINS, BehindTestCase, Nginx
 from tests.support.shared_daemon import shared_daemon
 

@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from callnet.histogram import Histogram
-from callnet.operations.metrics import as_text, of_events, of_times
+from callnet.ops.metrics import as_text, of_events, of_times
+from callnet.util.histogram import Histogram
 from harness import ROOT
 from tests.unit.test_tap_admin import AdminCase
 

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.histogram import Histogram
-from callnet.operations.metrics import (
+from callnet.ops.metrics import (
     Family,
     Sample,
     as_text,
@@ -18,6 +17,7 @@ from callnet.operations.metrics import (
     of_times,
     of_unfinished,
 )
+from callnet.util.histogram import Histogram
 from harness import ROOT
 from tests.support.node import run
 

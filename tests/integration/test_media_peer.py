@@ -14,12 +14,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.client.relayed import IceCandidate, Offer, Relayed
 from callnet.client.room_frames import IceServer
+from callnet.client.verification import fingerprint_of
 from callnet.media.connection import Connection
 from callnet.media.peer import AiortcPeer
 from callnet.media.reception import Reception
 from callnet.media.studio import PatternStudio, look_of
 from callnet.model import DeviceAddress
-from callnet.verification import fingerprint_of
 from tests.support.network import Network
 
 LINES = """v=0

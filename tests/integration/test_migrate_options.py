@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from callnet.accounts.keys import load_keys, load_older
-from callnet.commands.migrate import URL
+from callnet.cli.migrate import URL
 from callnet.migration.mapping import Mapping
 from callnet.migration.older import OlderDatabase
 from callnet.migration.rows import Kind
@@ -110,7 +110,7 @@ class SourceTests(MigrateCase):
 
     def test_no_driver(self) -> None:
         """Without the driver, which is an extra, one line says what to install."""
-        program = "import sys; sys.modules['pymysql'] = None; from callnet.cli import main; main()"
+        program = "import sys; sys.modules['pymysql'] = None; from callnet.cli.main import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", program, "--config", self.config, "migrate"],
             capture_output=True,

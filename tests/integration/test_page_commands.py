@@ -27,8 +27,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from acceptance import readme
-from callnet.config_file import load
-from callnet.history_interfaces import OutboxEvent, Tried
+from callnet.accounts.history_ports import OutboxEvent, Tried
+from callnet.config.load import load
 from callnet.storage import devices
 from callnet.storage.database import Database
 from callnet.storage.outbox import SqlOutbox

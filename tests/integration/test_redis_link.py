@@ -10,8 +10,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
-from callnet.cluster.redis import REPLY_TIME, ScriptFailed
 from callnet.errors import Unavailable
+from callnet.redis.connection import REPLY_TIME, ScriptFailed
 from harness.redis_server import new_prefix, shared
 from tests.support.redis_case import SCRIPTS, Link, RedisCase, target
 

@@ -10,7 +10,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 
-from callnet.cluster.redis_check import reachable
+from callnet.redis.check import reachable
 from harness.redis_server import PASSWORD, USER, RedisServer, shared
 from tests.support.redis_case import Link, RedisCase, target
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from callnet.cluster.redis_check import reachable
 from callnet.errors import Unavailable
+from callnet.redis.check import reachable
 from harness.redis_server import Flavour
 from harness.sentinels import Sentinels
 from tests.support.redis_case import Link, RedisCase, Subscription, target

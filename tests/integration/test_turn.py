@@ -10,12 +10,12 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config import LimitSettings
-from callnet.config_file import load
-from callnet.ice import IceServer, turn_server
-from callnet.operations.ice_servers import IceServers
-from callnet.operations.limits import LimitsAlone
-from callnet.operations.turn_secret import TurnSecret
+from callnet.config.load import load
+from callnet.config.schema import LimitSettings
+from callnet.frames.ice import IceServer, turn_server
+from callnet.ops.ice_servers import IceServers
+from callnet.ops.rate_limits import LimitsAlone
+from callnet.ops.turn_secret import TurnSecret
 from harness.coturn import LOOPBACK, SAMPLE, Coturn
 from tests.support.turn_case import SECRET
 from tests.support.turn_client import TurnClient

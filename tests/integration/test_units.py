@@ -12,7 +12,7 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config_file import load
+from callnet.config.load import load
 from harness import ROOT
 
 ETC: Final = ROOT / "etc"

@@ -22,10 +22,11 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
 
-from callnet.interfaces import Fate
+from callnet.accounts.ports import PushKind, PushRegistration
+from callnet.calls.ports import Fate
 from callnet.model import DeviceAddress
-from callnet.operations.certificates import sign
-from callnet.operations.posted import ANSWER_TIME
+from callnet.ops.certificates import sign
+from callnet.ops.posted import ANSWER_TIME
 from callnet.push.addresses import IPAddress, is_global
 from callnet.push.outside import Outside
 from callnet.push.subscription import PushHosts
@@ -33,7 +34,6 @@ from callnet.push.vapid import Vapid
 from callnet.push.waker import Waker
 from callnet.push.ways import WebPush
 from callnet.storage.push import SqlPushRegistrations
-from callnet.storage_interfaces import PushKind, PushRegistration
 from tests.support import migrated
 from tests.support.immediate import run_at_once
 from tests.support.push_browser import Browser, claims_of

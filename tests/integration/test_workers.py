@@ -22,7 +22,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 
-from callnet.operations.certificates import sign
+from callnet.ops.certificates import sign
 from harness.daemon import LISTENERS, STOP_LIMIT, TWISTD
 from harness.redis_server import new_prefix, shared
 from tests.integration.test_daemon import ForkingDaemon, LifeMixin

@@ -10,11 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls.draft import over as end_of
 from callnet.calls.reconcile import Mine, announce
-from callnet.calls.times import REMEMBERED
-from callnet.cluster.tables import Tables
-from callnet.config import CallSettings
-from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import (
+from callnet.calls.records import (
     NOTHING,
     Active,
     CallRecord,
@@ -27,6 +23,10 @@ from callnet.records import (
     Seat,
     SeatsRecord,
 )
+from callnet.calls.timeouts import REMEMBERED
+from callnet.config.schema import CallSettings
+from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.store.tables import Tables
 
 ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from callnet.config import CallSettings
+from callnet.calls.records import Active, Over
+from callnet.config.schema import CallSettings
 from callnet.model import Reason, RoomId
-from callnet.records import Active, Over
 from tests.rules.frames import be_hangup
 from tests.rules.world import Page, RulesTestCase
 

@@ -6,11 +6,7 @@ from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.reconcile import NOBODY, Mine
-from callnet.calls.registration import Attached
-from callnet.calls.rules import decide
-from callnet.calls.times import REMEMBERED
-from callnet.model import DeviceAddress, Reason
-from callnet.records import (
+from callnet.calls.records import (
     NOTHING,
     Active,
     CallRecord,
@@ -23,6 +19,10 @@ from callnet.records import (
     Ringing,
     SeatsRecord,
 )
+from callnet.calls.registration import Attached
+from callnet.calls.rules import decide
+from callnet.calls.timeouts import REMEMBERED
+from callnet.model import DeviceAddress, Reason
 from tests.rules.announcing_case import (
     ANN,
     BEFORE,

@@ -6,11 +6,11 @@ from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.reconcile import Mine
+from callnet.calls.records import Active, CallRecord, Changes, Known, Notice, Over
 from callnet.calls.registration import Attached
 from callnet.calls.rules import decide
-from callnet.calls.times import REMEMBERED
+from callnet.calls.timeouts import REMEMBERED
 from callnet.model import Reason, RoomId
-from callnet.records import Active, CallRecord, Changes, Known, Notice, Over
 from tests.rules.announcing_case import (
     ANN,
     BEFORE,

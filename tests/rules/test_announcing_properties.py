@@ -12,11 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.calls import events
 from callnet.calls.draft import everyone
 from callnet.calls.reconcile import Mine, announce
+from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Records
 from callnet.calls.rules import decide
-from callnet.cluster.tables import Tables
-from callnet.config import CallSettings
+from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import NOTHING, CallRecord, Changes, DeviceRecord, Records
+from callnet.store.tables import Tables
 from tests.rules.announcing_case import read_for
 
 HELD: Final = {

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from callnet.calls.times import SEAT_KEPT
+from callnet.calls.records import (
+    Active,
+    CallRecord,
+    Changes,
+    DeviceRecord,
+    Notice,
+    Ringing,
+    Seat,
+    SeatNotice,
+    SeatsRecord,
+)
+from callnet.calls.timeouts import SEAT_KEPT
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import Active, CallRecord, Changes, DeviceRecord, Notice, Ringing, Seat, SeatNotice, SeatsRecord
 from tests.rules.announcing_case import (
     ANN,
     CAROL,

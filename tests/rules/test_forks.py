@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from callnet.calls.records import Active, Over, Ringing
 from callnet.model import Reason
-from callnet.records import Active, Over, Ringing
 from tests.rules.frames import be_hangup, call_failed, call_success, called
 from tests.rules.world import Device, RulesTestCase
 

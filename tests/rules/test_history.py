@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from callnet.accounts.history_ports import PastCall
 from callnet.accounts.past_calls import sides
 from callnet.calls import events
 from callnet.calls.events import Stopped
+from callnet.calls.records import is_over
 from callnet.calls.transitions import UNREACHED, unreached
-from callnet.history_interfaces import PastCall
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import is_over
 from tests.rules.world import Device, RulesTestCase
 
 ROOM: Final = RoomId("0" * 32)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from callnet.calls import events
+from callnet.calls.records import Active, Over, Ringing
 from callnet.calls.seats import Seated
 from callnet.calls.transitions import NoSuchCall, NotYours, TooLate
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import Active, Over, Ringing
 from tests.rules.frames import Frame, be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import Device, Page, RulesTestCase
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from callnet.calls.records import Active, Over, Ringing
 from callnet.calls.transitions import NoSuchCall, NotYours, TooLate
 from callnet.model import Reason, RoomId
-from callnet.records import Active, Over, Ringing
 from tests.rules.frames import be_hangup, call_success
 from tests.rules.world import Device, RulesTestCase
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from callnet.calls import events
+from callnet.calls.records import Active, Over
 from callnet.calls.seats import NoSeat, RoomOver
 from callnet.calls.transitions import NoSuchCall, TooLate
-from callnet.config import CallSettings
+from callnet.config.schema import CallSettings
 from callnet.model import Reason, RoomId
-from callnet.records import Active, Over
 from tests.rules.world import RulesTestCase
 
 UNKNOWN = RoomId("f" * 32)

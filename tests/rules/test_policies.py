@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.calls import events
+from callnet.calls.quiet_hours import QuietHours
+from callnet.calls.records import KEPT_ONCE, Active, Over, Policy
 from callnet.model import Reason
-from callnet.quiet_hours import QuietHours
-from callnet.records import KEPT_ONCE, Active, Over, Policy
 from tests.rules.frames import call_failed
 from tests.rules.world import Device, RulesTestCase
 

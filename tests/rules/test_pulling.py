@@ -6,9 +6,9 @@ from msgspec.structs import replace
 
 from callnet.accounts.past_calls import sides
 from callnet.calls import events
+from callnet.calls.records import Active, Ringing, is_over
 from callnet.calls.transitions import NotToBeHad, TooLate
 from callnet.model import Accepted, Reason, RoomId
-from callnet.records import Active, Ringing, is_over
 from tests.rules.frames import be_hangup, call_success
 from tests.rules.world import Device, RulesTestCase
 

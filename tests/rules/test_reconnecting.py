@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from callnet.calls.events import Accept, Connected, Disconnected, LateAnswer
+from callnet.calls.records import Active, Displaced, Over, Ringing
 from callnet.calls.registration import Overtaken
 from callnet.model import Reason
-from callnet.records import Active, Displaced, Over, Ringing
 from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import RulesTestCase
 

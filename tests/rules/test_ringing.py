@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from callnet.calls import events
-from callnet.config import CallSettings
+from callnet.calls.records import Active, Over, Ringing
+from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason
-from callnet.records import Active, Over, Ringing
 from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import Page, RulesTestCase
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from callnet.calls.records import Active, Over
 from callnet.calls.seats import NoSeat, RoomOver, RoomView, Seated
-from callnet.config import CallSettings
+from callnet.config.schema import CallSettings
 from callnet.model import Reason, RoomId
-from callnet.records import Active, Over
 from tests.rules.frames import be_hangup
 from tests.rules.world import Page, RulesTestCase
 

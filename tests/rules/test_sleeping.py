@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from callnet.calls import events
+from callnet.calls.records import ANYONE, Policy, Ringing
 from callnet.calls.registration import NOWHERE
 from callnet.calls.transitions import Rings
 from callnet.model import Accepted, DeviceAddress, Failed, Reason
-from callnet.records import ANYONE, Policy, Ringing
 from tests.rules.frames import be_hangup, call_failed, call_success, called
 from tests.rules.world import Device, RulesTestCase
 

@@ -10,9 +10,9 @@ from typing import get_args
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import rules
-from callnet.calls.call import IGNORED, TABLE, in_room
 from callnet.calls.events import Event
-from callnet.records import CallState
+from callnet.calls.machine import IGNORED, TABLE, in_room
+from callnet.calls.records import CallState
 
 STATES = (NoneType, *get_args(CallState))
 OF_CALLS = {event for _, event in (*TABLE, *IGNORED)}

@@ -8,16 +8,7 @@ from typing import Any, Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
-from callnet.calls.registration import Attached
-from callnet.calls.rules import decide
-from callnet.calls.seats import RoomView, Seated, view
-from callnet.calls.telling import answer, news
-from callnet.calls.times import KNOWN_AFTER
-from callnet.calls.transitions import Rings, TooLate
-from callnet.config import CallSettings
-from callnet.frames.base import Called, CallSuccess, Message
-from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Reason, Refused, RoomId, Withdrawn
-from callnet.records import (
+from callnet.calls.records import (
     ANYONE,
     CallRecord,
     CallState,
@@ -31,6 +22,15 @@ from callnet.records import (
     SeatNotice,
     SeatsRecord,
 )
+from callnet.calls.registration import Attached
+from callnet.calls.rules import decide
+from callnet.calls.seats import RoomView, Seated, view
+from callnet.calls.telling import answer, news
+from callnet.calls.timeouts import KNOWN_AFTER
+from callnet.calls.transitions import Rings, TooLate
+from callnet.config.schema import CallSettings
+from callnet.frames.base import Called, CallSuccess, Message
+from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Reason, Refused, RoomId, Withdrawn
 from tests.rules.frames import Frame, on_wire
 
 UNKNOWN: Final = RoomId("")

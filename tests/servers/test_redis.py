@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.task import deferLater
 
-from callnet.interfaces import IBus, ICallStore, ILimits, IPresence
+from callnet.calls.ports import IBus, ICallStore, ILimits, IPresence
 from tests.contract.store_case import StoreCase
 from tests.contract.test_bus import BusContract
 from tests.contract.test_call_store import CallStoreContract

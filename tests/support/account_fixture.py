@@ -14,7 +14,6 @@ from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.history import Historian
-from callnet.accounts.ice_offers import IceOffers
 from callnet.accounts.logins import Logins
 from callnet.accounts.news import News
 from callnet.accounts.past_calls import PastCalls
@@ -23,14 +22,13 @@ from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
-from callnet.accounts.ways_to_wake import WaysToWake
-from callnet.cluster.memory import MemoryCallStore
-from callnet.config import LimitSettings
+from callnet.calls.records import Changes, DeviceRecord
+from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress
-from callnet.operations.limits import LimitsAlone, LoginLimits
+from callnet.ops.ice_offers import IceOffers
+from callnet.ops.rate_limits import LimitsAlone, LoginLimits
+from callnet.push.registry import WaysToWake
 from callnet.push.ways import WebPush
-from callnet.records import Changes, DeviceRecord
-from callnet.soon import Ready, Soon
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
 from callnet.storage.database import Database
@@ -42,6 +40,8 @@ from callnet.storage.preferences import SqlPreferences
 from callnet.storage.push import SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage.settings import SqlPhoneSettings
+from callnet.store.memory import MemoryCallStore
+from callnet.util.deferreds import Ready, Soon
 from callnet.web.api import AccountApi
 from tests.support import migrated
 from tests.support.immediate import run_at_once

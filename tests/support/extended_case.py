@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
+from callnet.calls.ports import Company, ICompany
 from callnet.frames.v2 import MissedCall
-from callnet.interfaces import Company, ICompany
 from callnet.model import DeviceAddress
 from tests.support.quiet import QuietTestCase
 from tests.support.wires import Device

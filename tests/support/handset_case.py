@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from callnet.cli.handset import Answering, Handset, Media
 from callnet.client import Device
-from callnet.commands.handset import Answering, Handset, Media
 from callnet.model import DeviceAddress
 from tests.support.client_case import ClientCase, ScriptedServer
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from callnet.calls.ports import ICallStore
 from callnet.errors import Unavailable
-from callnet.interfaces import ICallStore
 from callnet.model import Outcome, Reason, RoomId
 from tests.support.late_store import LateCallStore
 from tests.support.nodes import NodeBus

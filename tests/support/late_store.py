@@ -9,10 +9,10 @@ from typing import Final, TypeVar
 from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
+from callnet.calls.ports import Asked, Commit, IBus, ICallStore
+from callnet.calls.records import CallRecord, Changes, DeviceRecord, Over, Records, SeatsRecord
 from callnet.errors import Unavailable
-from callnet.interfaces import Asked, Commit, IBus, ICallStore
 from callnet.model import RoomId
-from callnet.records import CallRecord, Changes, DeviceRecord, Over, Records, SeatsRecord
 
 T = TypeVar("T")
 
@@ -40,15 +40,15 @@ class LateCallStore:
 
     @property
     def node(self) -> str:
-        """See :attr:`callnet.interfaces.ICallStore.node`."""
+        """See :attr:`callnet.calls.ports.ICallStore.node`."""
         return self._store.node
 
     def now(self) -> float:
-        """See :meth:`callnet.interfaces.ICallStore.now`."""
+        """See :meth:`callnet.calls.ports.ICallStore.now`."""
         return self._store.now()
 
     def date_of(self, moment: float) -> float:
-        """See :meth:`callnet.interfaces.ICallStore.date_of`."""
+        """See :meth:`callnet.calls.ports.ICallStore.date_of`."""
         return self._store.date_of(moment)
 
     def view(self, asked: Asked, again: bool = False) -> None:
@@ -57,7 +57,7 @@ class LateCallStore:
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
     ) -> Deferred[Records]:
-        """See :meth:`callnet.interfaces.ICallStore.read`."""
+        """See :meth:`callnet.calls.ports.ICallStore.read`."""
 
         async def read() -> Records:
             records = await self._store.read(phones, rooms, fresh, guess)
@@ -68,14 +68,14 @@ class LateCallStore:
         return self._late(lambda: Deferred.fromCoroutine(read()))
 
     def known(self) -> Records:
-        """See :meth:`callnet.interfaces.ICallStore.known`."""
+        """See :meth:`callnet.calls.ports.ICallStore.known`."""
         return self._store.known()
 
     def try_commit(self, changes: Changes) -> None:
         """Nothing is done here."""
 
     def commit(self, changes: Changes) -> Deferred[Commit]:
-        """See :meth:`callnet.interfaces.ICallStore.commit`."""
+        """See :meth:`callnet.calls.ports.ICallStore.commit`."""
 
         async def commit() -> Commit:
             if self.before_commit:
@@ -88,11 +88,11 @@ class LateCallStore:
         return self._late(lambda: Deferred.fromCoroutine(commit()))
 
     def failed(self, call: CallRecord[Over]) -> None:
-        """See :meth:`callnet.interfaces.ICallStore.failed`."""
+        """See :meth:`callnet.calls.ports.ICallStore.failed`."""
         self._store.failed(call)
 
     def due(self, now: float) -> Deferred[Iterable[DeviceRecord | CallRecord | SeatsRecord]]:
-        """See :meth:`callnet.interfaces.ICallStore.due`."""
+        """See :meth:`callnet.calls.ports.ICallStore.due`."""
         return self._late(lambda: self._store.due(now))
 
     def _late(self, command: Callable[[], Deferred[T]]) -> Deferred[T]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 
-from callnet.soon import Ready, Soon
+from callnet.util.deferreds import Ready, Soon
 
 T = TypeVar("T")
 

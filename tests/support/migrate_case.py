@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from click.testing import CliRunner, Result
 
-from callnet.cli import main
-from callnet.commands.migrate import URL
+from callnet.cli.main import main
+from callnet.cli.migrate import URL
 from harness import mariadb
 from tests.unit.test_cli import CommandTestCase
 

@@ -10,11 +10,8 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from callnet.calls.draft import everyone
-from callnet.cluster.tables import Record, Tables
-from callnet.errors import Unavailable
-from callnet.interfaces import EVERY_NODE, OVERTAKEN, Asked, BusMessage, Commit, IBus, ICallStore
-from callnet.model import DeviceAddress, RoomId
-from callnet.records import (
+from callnet.calls.ports import EVERY_NODE, OVERTAKEN, Asked, BusMessage, Commit, IBus, ICallStore
+from callnet.calls.records import (
     CallRecord,
     Changes,
     DeviceRecord,
@@ -24,6 +21,9 @@ from callnet.records import (
     SeatNotice,
     SeatsRecord,
 )
+from callnet.errors import Unavailable
+from callnet.model import DeviceAddress, RoomId
+from callnet.store.tables import Record, Tables
 
 
 class Cluster:
@@ -59,11 +59,11 @@ class NodeBus:
         self._node = node
 
     def subscribe(self, receiver: Callable[[BusMessage], None]) -> None:
-        """See :meth:`callnet.interfaces.IBus.subscribe`."""
+        """See :meth:`callnet.calls.ports.IBus.subscribe`."""
         self._cluster.listening.setdefault(self._node, []).append(receiver)
 
     def publish(self, node: str, message: BusMessage) -> None:
-        """See :meth:`callnet.interfaces.IBus.publish`."""
+        """See :meth:`callnet.calls.ports.IBus.publish`."""
         for each in list(self._cluster.listening) if node == EVERY_NODE else (node,):
             self._cluster.send(each, message)
 
@@ -92,15 +92,15 @@ class NodeStore:
             cut_off.ends()
 
     def now(self) -> float:
-        """See :meth:`callnet.interfaces.ICallStore.now`."""
+        """See :meth:`callnet.calls.ports.ICallStore.now`."""
         return self._cluster.clock.seconds() + self._cluster.shift
 
     def date_of(self, moment: float) -> float:
-        """See :meth:`callnet.interfaces.ICallStore.date_of`."""
+        """See :meth:`callnet.calls.ports.ICallStore.date_of`."""
         return moment
 
     def view(self, asked: Asked, again: bool = False) -> Records:  # noqa: ARG002  all of it is here
-        """See :meth:`callnet.interfaces.ICallStore.view`."""
+        """See :meth:`callnet.calls.ports.ICallStore.view`."""
         return self.known()
 
     def read(
@@ -110,15 +110,15 @@ class NodeStore:
         fresh: bool = False,  # noqa: ARG002
         guess: bool = False,  # noqa: ARG002
     ) -> Deferred[Records]:
-        """See :meth:`callnet.interfaces.ICallStore.read`."""
+        """See :meth:`callnet.calls.ports.ICallStore.read`."""
         return succeed(self.known())
 
     def known(self) -> Records:
-        """See :meth:`callnet.interfaces.ICallStore.known`."""
+        """See :meth:`callnet.calls.ports.ICallStore.known`."""
         return self._cluster.tables.records if self._cut_off is None else self._cut_off.records()
 
     def try_commit(self, changes: Changes) -> Commit:
-        """See :meth:`callnet.interfaces.ICallStore.try_commit`."""
+        """See :meth:`callnet.calls.ports.ICallStore.try_commit`."""
         tables = self._cluster.tables
         if not tables.holds(changes):
             return OVERTAKEN
@@ -136,7 +136,7 @@ class NodeStore:
         return Commit(True, here, tuple(unreached))
 
     def commit(self, changes: Changes) -> Deferred[Commit]:
-        """See :meth:`callnet.interfaces.ICallStore.commit`."""
+        """See :meth:`callnet.calls.ports.ICallStore.commit`."""
         return execute(self.try_commit, changes)
 
     def _nodes_of(self, notice: Notice | SeatNotice | Displaced) -> list[str]:
@@ -149,11 +149,11 @@ class NodeStore:
         return [device.node] if device is not None and device.connected else []
 
     def failed(self, call: CallRecord) -> None:
-        """See :meth:`callnet.interfaces.ICallStore.failed`."""
+        """See :meth:`callnet.calls.ports.ICallStore.failed`."""
         self._cluster.failed.append(call)
 
     def due(self, now: float) -> Deferred[Iterable[Record]]:
-        """See :meth:`callnet.interfaces.ICallStore.due`."""
+        """See :meth:`callnet.calls.ports.ICallStore.due`."""
         due = self._cluster.tables.due(now)
         return succeed(due if self._cut_off is None else list(filter(self._cut_off.knows, due)))
 

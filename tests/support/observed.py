@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-from callnet.operations.administration import Order, Outcome
-from callnet.operations.metrics import Family
-from callnet.operations.observed import Observed
-from callnet.operations.readiness import Report
+from callnet.ops.admin_commands import Order, Outcome
+from callnet.ops.metrics import Family
+from callnet.ops.observed import Observed
+from callnet.ops.readiness import Report
 
 
 def looked_at(

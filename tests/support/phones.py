@@ -10,10 +10,10 @@ from msgspec import Struct
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from callnet.calls.extended import ExtendedSession
+from callnet.calls.ports import IPeer
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session
-from callnet.interfaces import IPeer
+from callnet.calls.session_v2 import ExtendedSession
 from callnet.model import DeviceAddress, RoomId
 from tests.support.unlimited import ANY_NUMBER, NO_SERVERS
 
@@ -55,16 +55,16 @@ class Connection:
         self.session.opened()
 
     def send(self, payload: bytes) -> None:
-        """See :meth:`callnet.interfaces.IPeer.send`."""
+        """See :meth:`callnet.calls.ports.IPeer.send`."""
         if self.is_open:
             self.frames.append(json.loads(payload))
 
     def close(self, code: int, reason: str) -> None:  # noqa: ARG002
-        """See :meth:`callnet.interfaces.IPeer.close`. The socket is gone only when it has :meth:`ended`."""
+        """See :meth:`callnet.calls.ports.IPeer.close`. The socket is gone only when it has :meth:`ended`."""
         self.is_open = False
 
     def heard_at(self) -> float:
-        """See :meth:`callnet.interfaces.IPeer.heard_at`."""
+        """See :meth:`callnet.calls.ports.IPeer.heard_at`."""
         return self._last_heard
 
     def pongs(self) -> None:

@@ -7,10 +7,10 @@ from typing import Final
 
 from zope.interface import implementer
 
-from callnet.interfaces import IPreferences
-from callnet.preferences import PLAIN, Preferences
-from callnet.records import ANYONE, Policy
-from callnet.soon import Ready, Soon
+from callnet.calls.ports import IPreferences
+from callnet.calls.preferences import PLAIN, Preferences
+from callnet.calls.records import ANYONE, Policy
+from callnet.util.deferreds import Ready, Soon
 
 
 @implementer(IPreferences)

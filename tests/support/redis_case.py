@@ -15,12 +15,12 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from callnet.cluster.redis import RedisLink
-from callnet.cluster.redis_subscription import RedisSubscription
-from callnet.cluster.redis_url import RedisTarget, parse
-from callnet.config import RedisSettings
-from callnet.histogram import Histogram
-from callnet.operations.certificates import sign
+from callnet.config.schema import RedisSettings
+from callnet.ops.certificates import sign
+from callnet.redis.connection import RedisLink
+from callnet.redis.subscription import RedisSubscription
+from callnet.redis.url import RedisTarget, parse
+from callnet.util.histogram import Histogram
 from harness.redis_server import Certificate, Flavour, RedisServer
 
 SCRIPTS: Final = {

@@ -11,14 +11,14 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
+from callnet.calls.ports import ICallStore
+from callnet.calls.preferences import PLAIN
+from callnet.calls.records import CallRecord, Known, SeatsRecord
 from callnet.calls.rooms import RoomManager
 from callnet.calls.switchboard import nothing
-from callnet.config import CallSettings
+from callnet.config.schema import CallSettings
 from callnet.frames.v2 import MissedCall
-from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, Outcome, Reason, RoomId
-from callnet.preferences import PLAIN
-from callnet.records import CallRecord, Known, SeatsRecord
 from tests.support.later import later
 from tests.support.nodes import Cluster, NodeBus, NodeStore
 from tests.support.plain_preferences import OPEN

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-from callnet.described import PLAIN_TEXT
 from callnet.schemas.structs import REFERENCE, Schema
+from callnet.util.schema_hints import PLAIN_TEXT
 
 Schemas: TypeAlias = Mapping[str, Schema]
 

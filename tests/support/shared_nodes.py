@@ -10,10 +10,10 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from callnet.cluster.membership import Membership
-from callnet.cluster.over_redis import open_shared
-from callnet.cluster.redis_url import parse
-from callnet.config import CallSettings, RedisSettings
+from callnet.config.schema import CallSettings, RedisSettings
+from callnet.redis.cluster import open_shared
+from callnet.redis.url import parse
+from callnet.store.membership import Membership
 from harness.redis_server import Flavour, RedisServer, new_prefix, shared
 
 reactor: Any = installed

@@ -14,7 +14,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from callnet.websocket.factory import GENERAL
+from callnet.ws.factory import GENERAL
 from harness.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame
 from tests.support.rooms_case import ANN, TV
 from tests.support.wires import Wire, World

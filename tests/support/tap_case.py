@@ -10,8 +10,8 @@ from typing import Any, cast
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config_file import load
-from callnet.daemon import Daemon
+from callnet.app.service import Daemon
+from callnet.config.load import load
 from callnet.tap import IDaemonReactor, Options, compose, makeService
 from harness.websocket import TEXT
 from tests.support.http_wire import HttpWire

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from callnet.operations.certificates import ServerTls, sign
+from callnet.ops.certificates import ServerTls, sign
 from tests.support.http_wire import PEER
 from tests.support.transport import Transport
 

@@ -8,7 +8,7 @@ import hmac
 import re
 from typing import Any, Final
 
-from callnet.config import TurnSettings
+from callnet.config.schema import TurnSettings
 
 SECRET: Final = "0123456789abcdefghijklmnopqrstuv"
 STUN_URI: Final = "stun:turn.example.org:3478"

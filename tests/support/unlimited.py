@@ -5,10 +5,10 @@ from __future__ import annotations
 from time import monotonic
 from typing import Final
 
-from callnet.config import LimitSettings, TurnSettings
-from callnet.operations.ice_servers import IceServers
-from callnet.operations.limits import LimitsAlone, SignalLimits
-from callnet.operations.turn_secret import TurnSecret
+from callnet.config.schema import LimitSettings, TurnSettings
+from callnet.ops.ice_servers import IceServers
+from callnet.ops.rate_limits import LimitsAlone, SignalLimits
+from callnet.ops.turn_secret import TurnSecret
 
 UNLIMITED: Final = LimitSettings(**dict.fromkeys(LimitSettings.__struct_fields__, 0))
 ALONE: Final = LimitsAlone(monotonic)

@@ -20,19 +20,19 @@ from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.extensions import NOBODYS_COMPANY
+from callnet.calls.ports import ICompany, IPreferences
 from callnet.calls.rooms import RoomManager
 from callnet.calls.waking import Wake, nobody_can
-from callnet.cluster.memory import MemoryBus, MemoryCallStore
-from callnet.config import CallSettings, LimitSettings, SignalingSettings, SocketSettings, TurnSettings
-from callnet.interfaces import ICompany, IPreferences
+from callnet.config.schema import CallSettings, LimitSettings, SignalingSettings, SocketSettings, TurnSettings
 from callnet.model import DeviceAddress
-from callnet.operations.ice_servers import IceServers
-from callnet.operations.limits import LimitsAlone
-from callnet.operations.turn_secret import TurnSecret
+from callnet.ops.ice_servers import IceServers
+from callnet.ops.rate_limits import LimitsAlone
+from callnet.ops.turn_secret import TurnSecret
 from callnet.schemas.frames import TO_DEVICE, TO_EXTENDED, TO_PAGE, Direction
-from callnet.signaling.factory import SignalingFactory
-from callnet.web.room import RoomSocketFactory
-from callnet.websocket.factory import NO_SETTINGS
+from callnet.store.memory import MemoryBus, MemoryCallStore
+from callnet.ws.device_factory import SignalingFactory
+from callnet.ws.factory import NO_SETTINGS
+from callnet.ws.page_socket import RoomSocketFactory
 from harness.websocket import CLOSE, PING, PONG, TEXT, Frame, FrameReader, client_frame
 from tests.support.frame_schemas import check
 from tests.support.plain_preferences import OPEN

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from callnet.config import CallSettings, Settings
+from callnet.config.schema import CallSettings, Settings
 from callnet.supervision import messages
 from callnet.supervision.messages import ANSWERS, COMPLAINTS, LOG, ORDERS, Answer, LogLine, Serving, Start
 from callnet.supervision.supervisor import Workers

@@ -9,8 +9,8 @@ from typing import Final
 import click
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.cli import main
-from callnet.config import Settings
+from callnet.cli.main import main
+from callnet.config.schema import Settings
 from tests.unit.test_config import EXAMPLE, setting_paths
 from tools.manual import commands, roff, settings
 

@@ -46,4 +46,4 @@ class WheelTests(SynchronousTestCase):
         self.assertEqual((ROOT / "README.md").read_text(), metadata.description)
         self.assertEqual(("text/markdown", "MIT"), (metadata.description_content_type, metadata.license_expression))
         self.assertEqual((ROOT / "LICENSE").read_bytes(), self.archive.read(names["licenses/LICENSE"]))
-        self.assertIn("callnet = callnet.cli:main", self.archive.read(names["entry_points.txt"]).decode())
+        self.assertIn("callnet = callnet.cli.main:main", self.archive.read(names["entry_points.txt"]).decode())

@@ -7,13 +7,13 @@ import json
 from twisted.internet.task import Clock
 
 from callnet.accounts.device_secrets import secret_hash
-from callnet.history_interfaces import PastCall
+from callnet.accounts.history_ports import PastCall
+from callnet.accounts.ports import Enrolled, PushKind, PushRegistration
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.push import SqlPushRegistrations
-from callnet.storage_interfaces import Enrolled, PushKind, PushRegistration
 from tests.support.immediate import run_at_once
 from tests.unit.test_cli import A, B, C, CommandTestCase
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import UNSET
 
+from callnet.calls.quiet_hours import QuietHours
 from callnet.model import CONTACT_NAME_MAX, DeviceAddress
-from callnet.quiet_hours import QuietHours
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from tests.support.people_case import ANN, CAROL, TV, PeopleCase

@@ -18,11 +18,11 @@ from zope.interface import implementer
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.logins import Logins
+from callnet.accounts.ports import Enrolled, IAccounts
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.revoking import SqlRevocations
-from callnet.storage_interfaces import Enrolled, IAccounts
 from callnet.web.http import CappedSite
 from tests.support.account_fixture import FRIEND, PHONE
 from tests.support.api_case import ADD, CONTACTS, LOGIN, LOGOUT, MARK, REFRESH, ApiTestCase

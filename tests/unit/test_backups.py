@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from callnet.accounts.keys import add_key, load_keys, load_or_make_keys, remove_key
 from callnet.backups import MANIFEST, BackupError, bring_back
-from callnet.config_file import load
+from callnet.config.load import load
 from callnet.storage.database import Database
 from tests.unit.test_cli import A, B, CommandTestCase
 
@@ -164,7 +164,7 @@ class RoundTripTests(BackupTestCase):
         program = (
             "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, 65_536));"
-            "from callnet.cli import main; main()"
+            "from callnet.cli.main import main; main()"
         )
         command = [sys.executable, "-c", program, "--config", str(self.config), "backup", str(self.file)]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

@@ -8,8 +8,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.cluster.batch import SIZE_MAX, Batch
 from callnet.errors import Unavailable
+from callnet.redis.batch import SIZE_MAX, Batch
 
 
 class Commands:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from msgspec.msgpack import Decoder
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.cluster.codec import decode_call, decode_ended, decode_messages, encode_call, encode_message
+from callnet.calls.records import Active, CallRecord, Notice, Over, Ringing, is_over
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import Active, CallRecord, Notice, Over, Ringing, is_over
+from callnet.redis.codec import decode_call, decode_ended, decode_messages, encode_call, encode_message
 
 ROOM, ALIAS = RoomId("1" * 32), RoomId("2" * 32)
 devices = st.builds(DeviceAddress, st.sampled_from(("1", "2")), st.sampled_from(("tv", "pad")))

@@ -6,11 +6,11 @@ from typing import Any
 
 from callnet.calls import events
 from callnet.calls.counts import REMEMBERED
+from callnet.calls.ports import ICallStore
+from callnet.calls.records import CallRecord
 from callnet.calls.rooms import RoomManager
 from callnet.frames.page import MediaSetup
-from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, Failed, Reason
-from callnet.records import CallRecord
 from tests.support.late_case import AwayCase
 from tests.support.rooms_case import ANN, CAROL, PAD, TV, RoomsCase, answer, cancel, hang_up
 

@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.accounts.call_events import enrolled, events_of
 from callnet.calls.draft import over as end_of
-from callnet.config import WebhookEvent, WebhookSettings
+from callnet.calls.records import Active, CallRecord, Ringing
+from callnet.config.schema import WebhookEvent, WebhookSettings
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import Active, CallRecord, Ringing
 from tests.support.people_case import ANN, PAD, TV
 
 ROOM = RoomId("0123456789abcdef" * 2)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.interfaces import ICallStore
+from callnet.calls.ports import ICallStore
 from tests.support.late_store import LateCallStore
 from tests.support.nodes import NodeBus
 from tests.support.phones import Connection

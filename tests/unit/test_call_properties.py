@@ -14,14 +14,14 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
+from callnet.calls.ports import ICallStore
+from callnet.calls.records import CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
 from callnet.calls.switchboard import nothing
-from callnet.config import CallSettings
+from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
-from callnet.interfaces import ICallStore
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, Ringing
-from callnet.soon import or_else
+from callnet.util.deferreds import or_else
 from tests.support.failures import FailureWatcher
 from tests.support.late_store import LateCallStore
 from tests.support.nodes import Cluster, NodeBus, NodeStore

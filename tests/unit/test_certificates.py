@@ -22,10 +22,10 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from callnet.config import TlsSettings
+from callnet.config.schema import TlsSettings
 from callnet.errors import StartError
-from callnet.operations.addresses import host_addresses, host_names
-from callnet.operations.certificates import Pair, ServerTls, configured, self_signed, sign
+from callnet.ops.addresses import host_addresses, host_names
+from callnet.ops.certificates import Pair, ServerTls, configured, self_signed, sign
 
 NOW: Final = datetime(2026, 3, 1, tzinfo=UTC)
 PEM: Final = serialization.Encoding.PEM

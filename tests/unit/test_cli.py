@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.cli import COMMANDS, main
-from callnet.commands import contact_csv
-from callnet.commands.common import CommandError
+from callnet.cli import contact_csv
+from callnet.cli.common import CommandError
+from callnet.cli.main import COMMANDS, main
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
 
@@ -252,7 +252,7 @@ class ProcessTests(CommandTestCase):
 
     def process(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run ``callnet``."""
-        command = [sys.executable, "-c", "from callnet.cli import main; main()", *arguments]
+        command = [sys.executable, "-c", "from callnet.cli.main import main; main()", *arguments]
         return subprocess.run(
             command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, encoding="utf-8"
         )
@@ -270,7 +270,7 @@ class ProcessTests(CommandTestCase):
     def test_not_loaded(self) -> None:
         """A command that needs no network, and has SQLite, loads neither Twisted's reactor nor PostgreSQL's dialect."""
         program = (
-            "import sys; from callnet.cli import main; main(standalone_mode=False);"
+            "import sys; from callnet.cli.main import main; main(standalone_mode=False);"
             "print({'twisted.internet.reactor', 'sqlalchemy.dialects.postgresql'} & sys.modules.keys())"
         )
         arguments = [sys.executable, "-c", program, "--config", str(self.config), "contact", "list"]

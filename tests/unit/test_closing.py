@@ -6,7 +6,7 @@ from OpenSSL import SSL
 from twisted.internet.error import ConnectionLost
 
 from callnet.model import DeviceAddress
-from callnet.websocket import factory
+from callnet.ws import factory
 from harness.websocket import BINARY, CLOSE, CONTINUATION, PING, TEXT, client_frame
 from tests.support.quiet import QuietTestCase
 from tests.support.wires import Device

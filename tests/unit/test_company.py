@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from callnet.accounts.company import AGAIN, GATHERED, WRITTEN_LATE, KnownCompany
+from callnet.calls.ports import Company, ICompanyRecords
 from callnet.errors import Unavailable
 from callnet.frames.v2 import MissedCall
-from callnet.interfaces import Company, ICompanyRecords
 from callnet.model import DeviceAddress, RoomId
 from tests.support.people_case import ANN, TV
 

@@ -10,8 +10,8 @@ from typing import Final
 from msgspec import Struct
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config import Settings
-from callnet.config_file import load
+from callnet.config.load import load
+from callnet.config.schema import Settings
 from callnet.errors import StartError
 from harness import ROOT
 

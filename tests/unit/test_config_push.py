@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from callnet.config import PushSettings
-from callnet.interfaces import Fate
+from callnet.calls.ports import Fate
+from callnet.config.schema import PushSettings
 from callnet.model import DeviceAddress
 from callnet.push.waker import AGAIN, Waker
 from tests.support.push_browser import Browser

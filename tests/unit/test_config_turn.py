@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from twisted.logger import capturedLogs, formatEvent
 
-from callnet.config import TurnSettings
-from callnet.daemon import Daemon
-from callnet.operations.metrics import Family
+from callnet.app.service import Daemon
+from callnet.config.schema import TurnSettings
+from callnet.ops.metrics import Family
 from tests.support.tap_case import DaemonTestCase
 from tests.support.turn_case import SECRET, STUN, STUN_URI, TURN_URIS, expiry
 from tests.unit.test_config import ENVIRON, FileTestCase

@@ -12,9 +12,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import Unavailable
-from callnet.logger import threshold
-from callnet.operations.admin_key import AdminKey
-from callnet.operations.administration import (
+from callnet.ops.admin_commands import (
     CallShown,
     ChooseLevel,
     DeviceShown,
@@ -31,8 +29,10 @@ from callnet.operations.administration import (
     Outcome,
     Revoke,
 )
-from callnet.operations.observed import Observed
-from callnet.operations.readiness import Check, Report
+from callnet.ops.admin_key import AdminKey
+from callnet.ops.observed import Observed
+from callnet.ops.readiness import Check, Report
+from callnet.util.logger import threshold
 from callnet.web import admin
 from callnet.web.http import NO_SETTINGS
 from tests.support.http_wire import Answer, HttpWire

@@ -5,11 +5,11 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.calls.records import CallRecord, Over
 from callnet.calls.transitions import unreached
-from callnet.cluster.dates import Dates, dated
-from callnet.cluster.memory import MemoryCallStore
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import CallRecord, Over
+from callnet.store.dates import Dates, dated
+from callnet.store.memory import MemoryCallStore
 
 ANN, TV = DeviceAddress("13651884967", "phone"), DeviceAddress("13800138000", "tv")
 

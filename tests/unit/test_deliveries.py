@@ -12,13 +12,13 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.accounts.history_ports import OutboxEvent
 from callnet.errors import Unavailable
-from callnet.history_interfaces import OutboxEvent
-from callnet.operations import deliveries
-from callnet.operations.deliveries import AT_ONCE, LEASE, LOOK_EVERY, TAKEN, TRIES, Deliveries
-from callnet.operations.metrics import of_events
-from callnet.operations.posted import ANSWER_TIME
-from callnet.operations.signed_posts import SignedPosts
+from callnet.ops import deliveries
+from callnet.ops.deliveries import AT_ONCE, LEASE, LOOK_EVERY, TAKEN, TRIES, Deliveries
+from callnet.ops.metrics import of_events
+from callnet.ops.posted import ANSWER_TIME
+from callnet.ops.signed_posts import SignedPosts
 from callnet.storage.outbox import SqlOutbox, letters
 from callnet.storage.tables import outbox
 from tests.support import migrated

@@ -7,7 +7,7 @@ import sys
 from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.cli import main
+from callnet.cli.main import main
 
 
 class MediaOptionTests(SynchronousTestCase):
@@ -20,7 +20,7 @@ class MediaOptionTests(SynchronousTestCase):
 
     def test_without_the_extra(self) -> None:
         """Where aiortc is not installed one line says how to get it."""
-        kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("callnet.commands.media")}
+        kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("callnet.cli.media")}
         kept |= {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("callnet.media.")}
         aiortc = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "aiortc"}
         try:

@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance import readme
 from acceptance.__main__ import PROOFS
-from callnet.cli import main
-from callnet.config_file import load
+from callnet.cli.main import main
+from callnet.config.load import load
 from harness import ROOT
 from tests.unit.test_layers import imports_of, modules_under
 from tools.supply_chain.locks import LOCKS

@@ -12,12 +12,12 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from callnet.accounts.keys import load_or_make_keys
-from callnet.config import DatabaseSettings, ListenerSettings, RedisSettings, Settings, TurnSettings
-from callnet.config_file import load
+from callnet.config.load import load
+from callnet.config.schema import DatabaseSettings, ListenerSettings, RedisSettings, Settings, TurnSettings
 from callnet.doctor import listeners, machine, secret_places, services
 from callnet.doctor.findings import Finding, Level
-from callnet.operations.certificates import sign
-from callnet.running import places
+from callnet.ops.admin_client import places
+from callnet.ops.certificates import sign
 from callnet.storage.database import Database
 from tests.unit.test_cli import CommandTestCase
 

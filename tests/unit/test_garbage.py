@@ -20,14 +20,14 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
-from callnet.cluster.memory import MemoryBus, MemoryCallStore
-from callnet.config import SignalingSettings
+from callnet.config.schema import SignalingSettings
 from callnet.model import DeviceAddress
-from callnet.operations.certificates import sign
-from callnet.operations.garbage import CALM, LONGEST, MINUTE, SETTLES, YOUNG, Garbage
-from callnet.signaling.factory import SignalingFactory
-from callnet.web.room import RoomSocketFactory
-from callnet.websocket import ServerSocketFactory
+from callnet.ops.certificates import sign
+from callnet.ops.garbage import CALM, LONGEST, MINUTE, SETTLES, YOUNG, Garbage
+from callnet.store.memory import MemoryBus, MemoryCallStore
+from callnet.ws import ServerSocketFactory
+from callnet.ws.device_factory import SignalingFactory
+from callnet.ws.page_socket import RoomSocketFactory
 from harness.websocket import CLOSE, TEXT, client_frame
 from tests.support.plain_preferences import OPEN
 from tests.support.unlimited import ALONE, NO_SERVERS, UNLIMITED

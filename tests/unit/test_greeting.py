@@ -10,9 +10,9 @@ from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from callnet.operations.addresses import lan_name
-from callnet.operations.greeting import greeting
-from callnet.operations.listening import OpenListener
+from callnet.ops.addresses import lan_name
+from callnet.ops.listening import OpenListener
+from callnet.ops.startup_banner import greeting
 
 
 @implementer(IListeningPort)

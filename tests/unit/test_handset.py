@@ -1,4 +1,4 @@
-"""What ``callnet device`` shows and does, state by state: the table of :mod:`callnet.commands.handset`."""
+"""What ``callnet device`` shows and does, state by state: the table of :mod:`callnet.cli.handset`."""
 
 from __future__ import annotations
 

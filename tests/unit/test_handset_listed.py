@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.commands.handset import COUNTDOWN
+from callnet.cli.handset import COUNTDOWN
 from tests.support.handset_case import FRIEND, OTHER, ROOM, ROOM_2, HandsetCase
 
 

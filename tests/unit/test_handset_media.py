@@ -1,4 +1,4 @@
-"""What a handset with ``--media`` does beside the table of :mod:`callnet.commands.handset`."""
+"""What a handset with ``--media`` does beside the table of :mod:`callnet.cli.handset`."""
 
 from __future__ import annotations
 

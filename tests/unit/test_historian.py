@@ -16,13 +16,13 @@ from zope.interface import implementer
 from callnet.accounts import call_events, history
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.history import Historian
-from callnet.cluster import ended
-from callnet.cluster.ended import EndedHere
-from callnet.config import WebhookEvent, WebhookSettings
+from callnet.accounts.history_ports import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Sides, Tried
+from callnet.calls.records import Active, CallRecord, CallState, Changes, Over, Ringing
+from callnet.config.schema import WebhookEvent, WebhookSettings
 from callnet.errors import Unavailable
-from callnet.history_interfaces import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Sides, Tried
 from callnet.model import Reason, RoomId
-from callnet.records import Active, CallRecord, CallState, Changes, Over, Ringing
+from callnet.store import ended
+from callnet.store.ended import EndedHere
 from tests.support.people_case import ANN, TV
 
 DAY: Final = 86400.0

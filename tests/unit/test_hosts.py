@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config import SignalingSettings
+from callnet.config.schema import SignalingSettings
 from callnet.web.hosts import HostGuard, is_foreign, is_ours
 from callnet.web.http import CappedSite
 from tests.support.account_fixture import PHONE, ServiceFixture

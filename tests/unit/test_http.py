@@ -18,8 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from callnet.config import HttpSettings, LimitSettings
-from callnet.turn_budget import SECONDS
+from callnet.config.schema import HttpSettings, LimitSettings
+from callnet.util.turn_budget import SECONDS
 from callnet.web.http import PASSED_OVER, CappedSite
 from tests.support.http_wire import PEER, HttpWire
 from tests.support.tls_wire import TlsWire

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config import LimitSettings, TurnSettings
+from callnet.config.schema import LimitSettings, TurnSettings
 from callnet.errors import RateLimited
-from callnet.ice import IceServer, is_secret, is_stun_uri, is_turn_uri, turn_server
-from callnet.operations.ice_servers import IceServers
-from callnet.operations.limits import LimitsAlone
-from callnet.operations.turn_secret import TurnSecret
+from callnet.frames.ice import IceServer, is_secret, is_stun_uri, is_turn_uri, turn_server
+from callnet.ops.ice_servers import IceServers
+from callnet.ops.rate_limits import LimitsAlone
+from callnet.ops.turn_secret import TurnSecret
 from tests.support.turn_case import HOUR, SECRET, STUN, TURN, TURN_URIS, expiry, password
 
 NOW: Final = 1_700_000_000.75

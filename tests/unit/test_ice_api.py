@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from callnet.config import LimitSettings, TurnSettings
+from callnet.config.schema import LimitSettings, TurnSettings
 from tests.support.account_fixture import TV, ServiceFixture
 from tests.support.api_case import LOGOUT, ApiTestCase
 from tests.support.extended_case import ANN, ExtendedCase

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from callnet.preferences import PLAIN, UNREADABLE, Preferences, encode_names
-from callnet.records import ANYONE, NOBODY, Policy
-from callnet.soon import Ready, Soon
+from callnet.calls.preferences import PLAIN, UNREADABLE, Preferences, encode_names
+from callnet.calls.records import ANYONE, NOBODY, Policy
+from callnet.util.deferreds import Ready, Soon
 from tests.support.people_case import ANN, TV
 from tests.support.plain_preferences import PlainPreferences
 from tests.support.quiet import QuietTestCase

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.operations.lag import EVERY, Lag
+from callnet.ops.lag import EVERY, Lag
 
 
 class LagTests(SynchronousTestCase):

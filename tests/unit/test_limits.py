@@ -11,12 +11,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.client_site import site_of
-from callnet.config import LimitSettings
+from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import PHONE_MAX, DeviceAddress
-from callnet.operations import limits
-from callnet.operations.limits import Limiter, LimitsAlone, LoginLimits
+from callnet.ops import rate_limits
+from callnet.ops.rate_limits import Limiter, LimitsAlone, LoginLimits
+from callnet.util.net import site_of
 from tests.support.account_fixture import FRIEND, PHONE, ServiceFixture
 from tests.support.api_case import CHANGES, CONTACTS, LOGIN, ApiTestCase
 
@@ -62,7 +62,7 @@ class LimiterTests(SynchronousTestCase):
 
     def test_memory(self) -> None:
         """Those that have not come for the longest are forgotten when there are too many."""
-        self.patch(limits, "KEYS_MAX", 10)
+        self.patch(rate_limits, "KEYS_MAX", 10)
         for _ in range(3):
             self.limiter.wait("old")
         for number in range(9):

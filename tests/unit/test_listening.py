@@ -13,10 +13,10 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
-from callnet.config import Listener, ListenerSettings, SiteListener
+from callnet.config.schema import Listener, ListenerSettings, SiteListener
 from callnet.errors import StartError
-from callnet.operations.certificates import ServerTls, sign
-from callnet.operations.listening import OpenListener, close_all, hold, let_go, open_all
+from callnet.ops.certificates import ServerTls, sign
+from callnet.ops.listening import OpenListener, close_all, hold, let_go, open_all
 
 FREE: Final = "tcp:0:interface=127.0.0.1"
 

@@ -14,8 +14,8 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.operations.log_queue import PATIENCE, LogQueue
-from callnet.operations.logs import JsonLines
+from callnet.ops.log_queue import PATIENCE, LogQueue
+from callnet.ops.logs import JsonLines
 
 
 class LogQueueTests(SynchronousTestCase):

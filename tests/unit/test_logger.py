@@ -7,7 +7,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from callnet.logger import LEVELS, Logger, threshold
+from callnet.util.logger import LEVELS, Logger, threshold
 
 
 @implementer(ILogObserver)

@@ -9,16 +9,16 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.accounts.ports import Revocation
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import Key, KeyRing, OlderServer
 from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
-from callnet.config import TokenSettings
+from callnet.config.schema import TokenSettings
 from callnet.errors import TokenInvalid, Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import devices
 from callnet.storage.revoking import SqlRevocations
-from callnet.storage_interfaces import Revocation
 from tests.support.account_fixture import FRIEND, PHONE, TV, ServiceFixture
 from tests.support.immediate import run_at_once
 from tests.unit.test_logins import LoginsTestCase

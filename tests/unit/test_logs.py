@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from callnet.operations.logs import FIELDS, JsonLines, json_lines
+from callnet.ops.logs import FIELDS, JsonLines, json_lines
 
 
 class JsonLinesTests(SynchronousTestCase):

@@ -8,9 +8,8 @@ from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.histogram import Histogram
 from callnet.model import Reason
-from callnet.operations.metrics import (
+from callnet.ops.metrics import (
     Family,
     Sample,
     as_text,
@@ -25,6 +24,7 @@ from callnet.operations.metrics import (
     of_turn,
     total,
 )
+from callnet.util.histogram import Histogram
 
 
 class Counts(Struct):

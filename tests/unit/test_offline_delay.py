@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from callnet.config import CallSettings
+from callnet.calls.preferences import Preferences
+from callnet.calls.records import NOBODY
+from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress
-from callnet.preferences import Preferences
-from callnet.records import NOBODY
 from tests.support.quiet import QuietTestCase
 from tests.support.wires import Device, World
 

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from callnet.accounts.keys import add_key, load_keys, load_older, load_or_make_keys, remove_older, take_over
 from callnet.accounts.ring import Key, KeyRing, OlderServer
 from callnet.accounts.tokens import Tokens
-from callnet.config import TokenSettings
+from callnet.config.schema import TokenSettings
 from callnet.doctor.findings import Level
 from callnet.doctor.machine import examine
 from callnet.errors import StartError, TokenInvalid

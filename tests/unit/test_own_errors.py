@@ -8,15 +8,15 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
+from callnet.calls.ports import Asked, Commit, ICallStore
+from callnet.calls.records import CallRecord, Changes, DeviceRecord, Over, Records, SeatsRecord
 from callnet.calls.rooms import RoomManager
-from callnet.config import SignalingSettings
+from callnet.config.schema import SignalingSettings
 from callnet.errors import Unavailable
-from callnet.interfaces import Asked, Commit, ICallStore
 from callnet.model import DeviceAddress, RoomId
-from callnet.records import CallRecord, Changes, DeviceRecord, Over, Records, SeatsRecord
-from callnet.signaling.factory import SignalingFactory
-from callnet.web.room import RoomSocketFactory
-from callnet.websocket import Opening, ServerSocket, ServerSocketFactory
+from callnet.ws import Opening, ServerSocket, ServerSocketFactory
+from callnet.ws.device_factory import SignalingFactory
+from callnet.ws.page_socket import RoomSocketFactory
 from harness.websocket import TEXT
 from tests.support.plain_preferences import OPEN
 from tests.support.quiet import QuietTestCase
@@ -40,33 +40,33 @@ class FailingStore:
         self.date_of = store.date_of
 
     def view(self, asked: Asked, again: bool = False) -> Records | None:
-        """See :meth:`callnet.interfaces.ICallStore.view`."""
+        """See :meth:`callnet.calls.ports.ICallStore.view`."""
         return None if self.error else self._store.view(asked, again)
 
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
     ) -> Deferred[Records]:
-        """See :meth:`callnet.interfaces.ICallStore.read`."""
+        """See :meth:`callnet.calls.ports.ICallStore.read`."""
         return fail(self.error("away")) if self.error else self._store.read(phones, rooms, fresh, guess)
 
     def known(self) -> Records:
-        """See :meth:`callnet.interfaces.ICallStore.known`."""
+        """See :meth:`callnet.calls.ports.ICallStore.known`."""
         return self._store.known()
 
     def try_commit(self, changes: Changes) -> Commit | None:
-        """See :meth:`callnet.interfaces.ICallStore.try_commit`."""
+        """See :meth:`callnet.calls.ports.ICallStore.try_commit`."""
         return None if self.error else self._store.try_commit(changes)
 
     def commit(self, changes: Changes) -> Deferred[Commit]:
-        """See :meth:`callnet.interfaces.ICallStore.commit`."""
+        """See :meth:`callnet.calls.ports.ICallStore.commit`."""
         return fail(self.error("away")) if self.error else self._store.commit(changes)
 
     def failed(self, call: CallRecord[Over]) -> None:
-        """See :meth:`callnet.interfaces.ICallStore.failed`."""
+        """See :meth:`callnet.calls.ports.ICallStore.failed`."""
         self._store.failed(call)
 
     def due(self, now: float) -> Deferred[Iterable[DeviceRecord | CallRecord | SeatsRecord]]:
-        """See :meth:`callnet.interfaces.ICallStore.due`."""
+        """See :meth:`callnet.calls.ports.ICallStore.due`."""
         return fail(self.error("away")) if self.error else self._store.due(now)
 
 

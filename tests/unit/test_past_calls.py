@@ -9,10 +9,10 @@ from msgspec import UNSET
 from twisted.internet.task import Clock
 
 from callnet.accounts import cursors
+from callnet.accounts.history_ports import CallCursor
 from callnet.accounts.past_calls import PAGE
-from callnet.history_interfaces import CallCursor
+from callnet.calls.quiet_hours import QuietHours
 from callnet.model import DeviceAddress
-from callnet.quiet_hours import QuietHours
 from callnet.web.http import CappedSite
 from tests.support.http_wire import HttpWire
 from tests.support.people_case import ANN, CAROL, PAD, TV, PeopleCase

@@ -11,8 +11,8 @@ from msgspec import Struct
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.websocket import Opening, Refused, ServerSocket, ServerSocketFactory
-from callnet.websocket.handshake import read_plain
+from callnet.ws import Opening, Refused, ServerSocket, ServerSocketFactory
+from callnet.ws.handshake import read_plain
 from harness.websocket import TEXT, client_frame
 from tests.support.wires import Wire
 

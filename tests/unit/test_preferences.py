@@ -11,13 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from callnet.accounts import preferences
+from callnet.accounts.ports import IPreferenceRecords
 from callnet.accounts.preferences import KnownPreferences
+from callnet.calls.preferences import PLAIN, UNREADABLE, Preferences, encode_names
+from callnet.calls.quiet_hours import QuietHours
+from callnet.calls.records import ANYONE, NOBODY, Policy
 from callnet.errors import Unavailable
-from callnet.preferences import PLAIN, UNREADABLE, Preferences, encode_names
-from callnet.quiet_hours import QuietHours
-from callnet.records import ANYONE, NOBODY, Policy
-from callnet.soon import Ready, Soon
-from callnet.storage_interfaces import IPreferenceRecords
+from callnet.util.deferreds import Ready, Soon
 
 ANN, TV = "13600000001", "13600000002"
 BLOCKS_TV = Preferences(Policy(frozenset([TV])))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from callnet.calls.preferences import Preferences
+from callnet.calls.quiet_hours import QuietHours
+from callnet.calls.records import NOBODY, Policy
 from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress, RoomId
-from callnet.preferences import Preferences
-from callnet.quiet_hours import QuietHours
-from callnet.records import NOBODY, Policy
 from tests.support.extended_case import ANN, DOB, PAD, TV, ExtendedCase, Lists
 from tests.support.wires import Device, World
 

@@ -12,7 +12,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.operations.proxied import HEADER_BYTES, Header, InvalidHeader, read_header
+from callnet.ops.proxy_protocol import HEADER_BYTES, Header, InvalidHeader, read_header
 
 CLIENT: Final = IPv4Address("TCP", "192.0.2.7", 4711)
 SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"

@@ -14,7 +14,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.operations.proxied import HEADER_TIME, Proxied
+from callnet.ops.proxy_protocol import HEADER_TIME, Proxied
 from tests.unit.test_proxy_header import CLIENT, LINE, binary, binary_of
 
 BALANCER: Final = IPv4Address("TCP", "10.0.0.4", 40000)

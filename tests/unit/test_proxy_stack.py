@@ -15,9 +15,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.test.iosim import IOPump, connectedServerAndClient
 from twisted.web.resource import Resource
 
-from callnet.config import LimitSettings
-from callnet.operations.certificates import ServerTls, sign
-from callnet.operations.proxied import Proxied
+from callnet.config.schema import LimitSettings
+from callnet.ops.certificates import ServerTls, sign
+from callnet.ops.proxy_protocol import Proxied
 from callnet.web.http import CappedSite
 from harness.websocket import PING, client_frame
 from tests.support.wires import Wire

@@ -12,13 +12,13 @@ from twisted.internet.ssl import optionsForClientTLS
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
+from callnet.accounts.ports import PushKind, PushRegistration
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress
 from callnet.push.addresses import is_global
 from callnet.push.outside import Outside
 from callnet.push.subscription import PushHosts
 from callnet.push.vapid import Vapid
 from callnet.push.ways import WebPush
-from callnet.storage_interfaces import PushKind, PushRegistration
 from tests.support.account_fixture import PHONE, TV, ServiceFixture
 from tests.support.api_case import LOGOUT, MARK, ApiTestCase
 from tests.support.push_browser import Browser

@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import Unavailable
-from callnet.operations.readiness import ASK_LIMIT, REMEMBERED, Check, Question, Readiness, Remembered, Report
+from callnet.ops.readiness import ASK_LIMIT, REMEMBERED, Check, Question, Readiness, Remembered, Report
 
 
 class ReadinessTestCase(SynchronousTestCase):

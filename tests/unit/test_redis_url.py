@@ -7,9 +7,9 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.cluster.redis_url import Address, Login, RedisTarget, parse
-from callnet.config import RedisSettings
+from callnet.config.schema import RedisSettings
 from callnet.errors import StartError
+from callnet.redis.url import Address, Login, RedisTarget, parse
 
 SECRET: Final = "s3cret"
 HERE: Final = Address("127.0.0.1", 6379)

@@ -11,8 +11,8 @@ from msgspec import Struct
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from callnet.accounts.keys import add_key, load_keys, remove_key
-from callnet.config import Settings
-from callnet.live import LIVE
+from callnet.config.reload import LIVE
+from callnet.config.schema import Settings
 from tests.support.tap_case import DaemonTestCase
 
 PHONE = "13651884967"

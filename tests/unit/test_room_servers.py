@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from callnet.config import CallSettings, LimitSettings
+from callnet.config.schema import CallSettings, LimitSettings
 from callnet.model import DeviceAddress
 from tests.support.room_case import SESSIONS, RoomCase
 from tests.support.turn_case import HOUR, STUN, TURN, expiry

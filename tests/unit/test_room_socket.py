@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.config import CallSettings
+from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress
 from tests.support.room_case import SESSIONS, WAITING, RoomCase, ended, meeting
 from tests.support.wires import World

@@ -12,10 +12,10 @@ from twisted.logger import capturedLogs, formatEvent
 
 from callnet.calls import switchboard
 from callnet.calls.presence import Presence
+from callnet.calls.records import Active, Notice, Over
 from callnet.calls.transitions import NotYours, TooLate
-from callnet.config import CallSettings
+from callnet.config.schema import CallSettings
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
-from callnet.records import Active, Notice, Over
 from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase, answer, cancel, hang_up
 
 

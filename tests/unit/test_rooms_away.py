@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from callnet.calls.records import Active, Ringing
 from callnet.calls.transitions import TooLate
 from callnet.errors import Unavailable
 from callnet.model import Accepted, Reason, Refused, RoomId
-from callnet.records import Active, Ringing
 from tests.support.late_case import AwayCase
 from tests.support.rooms_case import ANN, CAROL, TV, RecordedSession, answer, cancel, hang_up
 

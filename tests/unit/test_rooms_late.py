@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from callnet.calls import events
+from callnet.calls.records import Active, CallRecord, Over
 from callnet.calls.seats import Seated
 from callnet.calls.transitions import TooLate
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
-from callnet.records import Active, CallRecord, Over
 from tests.support.late_case import NEWEST, LateCase
 from tests.support.later import later
 from tests.support.rooms_case import ANN, CAROL, TV, RecordedPage, RecordedSession, answer, cancel, hang_up

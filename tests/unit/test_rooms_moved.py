@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
+from callnet.calls.records import Displaced
 from callnet.model import Accepted, DeviceAddress, Reason, Withdrawn
-from callnet.records import Displaced
 from tests.support.rooms_case import ANN, TV, RoomsCase, answer, hang_up
 
 

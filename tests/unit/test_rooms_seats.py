@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from callnet.calls.records import Relay
 from callnet.calls.seats import NoSeat, RoomOver, Seated
 from callnet.model import Reason, RoomId
-from callnet.records import Relay
 from tests.support.later import later
 from tests.support.rooms_case import ANN, TV, RecordedPage, RoomsCase, answer
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from callnet.calls.records import Ringing
 from callnet.model import Accepted, Failed, Outcome, Reason, Withdrawn
-from callnet.records import Ringing
 from tests.support.late_case import AwayCase
 from tests.support.nodes import NodeStore
 from tests.support.phones import Connection

@@ -15,7 +15,7 @@ from jsonschema_rs import ValidationError, meta
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.cli import main
+from callnet.cli.main import main
 from callnet.errors import DataInvalid
 from callnet.frames import base, page
 from callnet.schemas import asyncapi, openapi, room

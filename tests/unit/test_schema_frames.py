@@ -30,7 +30,7 @@ from callnet.schemas.frames import (
     Direction,
     schema_of,
 )
-from callnet.websocket.frames import text_header
+from callnet.ws.frames import text_header
 from tests.support import checked_client
 from tests.support.frame_schemas import check, complaint
 from tests.support.quiet import QuietTestCase

@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.operations.metrics import Family, of_sockets
-from callnet.operations.readiness import DRAINING, Check, Report
-from callnet.operations.service_manager import LOOK_AGAIN, LOOK_EVERY, ServiceManager
+from callnet.ops.metrics import Family, of_sockets
+from callnet.ops.readiness import DRAINING, Check, Report
+from callnet.ops.systemd import LOOK_AGAIN, LOOK_EVERY, ServiceManager
 from tests.support.observed import looked_at
 
 READY = Report(True, {"listeners": Check(True)})

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.draft import over
+from callnet.calls.records import Active, CallRecord, Notice, Over, Ringing, SeatNotice
 from callnet.model import Reason, RoomId
-from callnet.records import Active, CallRecord, Notice, Over, Ringing, SeatNotice
 from tests.support.late_case import AwayCase
 from tests.support.phones import Connection
 from tests.support.room_case import RoomCase, meeting

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.draft import over
+from callnet.calls.records import Active, CallRecord, CallState, Notice, Over, Ringing
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.records import Active, CallRecord, CallState, Notice, Over, Ringing
 from tests.support.late_case import AwayCase
 from tests.support.phones import Connection
 from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase

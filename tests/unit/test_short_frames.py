@@ -10,8 +10,8 @@ from msgspec import Struct
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.websocket import Opening, ServerSocket, ServerSocketFactory
-from callnet.websocket.frames import take_text
+from callnet.ws import Opening, ServerSocket, ServerSocketFactory
+from callnet.ws.frames import take_text
 from harness.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame
 from tests.support.transport import Transport
 from tests.support.wires import Wire

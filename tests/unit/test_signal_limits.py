@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config import LimitSettings
+from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress, Reason
+from callnet.ops.connection_limits import Crowds
 from callnet.web.http import CappedSite
-from callnet.websocket.crowds import Crowds
-from callnet.websocket.pace import Pace
+from callnet.ws.pace import Pace
 from harness.websocket import CONTINUATION, PING, PONG, TEXT, client_frame
 from tests.support.quiet import QuietTestCase
 from tests.support.tls_wire import TlsWire

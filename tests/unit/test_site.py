@@ -11,12 +11,12 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls.rooms import RoomManager
-from callnet.cluster.memory import MemoryBus
-from callnet.config import SignalingSettings
-from callnet.signaling.factory import SignalingFactory
+from callnet.config.schema import SignalingSettings
+from callnet.store.memory import MemoryBus
 from callnet.web import site
 from callnet.web.api import AccountApi
-from callnet.web.room import RoomSocketFactory
+from callnet.ws.device_factory import SignalingFactory
+from callnet.ws.page_socket import RoomSocketFactory
 from tests.support.account_fixture import TV, ServiceFixture
 from tests.support.http_wire import Answer, HttpWire
 from tests.support.plain_preferences import OPEN

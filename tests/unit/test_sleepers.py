@@ -10,14 +10,14 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from callnet.accounts import sleepers
-from callnet.accounts.sleepers import AGAIN, Sleepers
+from callnet.accounts.ports import IPreferenceRecords
+from callnet.calls.preferences import Preferences
+from callnet.calls.records import Policy
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
-from callnet.preferences import Preferences
-from callnet.records import Policy
-from callnet.soon import Ready, Soon
-from callnet.storage_interfaces import IPreferenceRecords
+from callnet.push import sleepers
+from callnet.push.sleepers import AGAIN, Sleepers
+from callnet.util.deferreds import Ready, Soon
 
 
 @implementer(IPreferenceRecords)

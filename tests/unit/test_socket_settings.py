@@ -6,7 +6,7 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config import SocketSettings
+from callnet.config.schema import SocketSettings
 from tests.support.wires import World
 from tests.unit.test_config import FileTestCase
 

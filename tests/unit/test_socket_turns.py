@@ -7,10 +7,10 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config import SocketSettings
-from callnet.turn_budget import SECONDS, TurnBudget
-from callnet.websocket import Opening, ServerSocket, ServerSocketFactory
-from callnet.websocket.factory import SWEEP_EVERY, SWEPT_AT_ONCE
+from callnet.config.schema import SocketSettings
+from callnet.util.turn_budget import SECONDS, TurnBudget
+from callnet.ws import Opening, ServerSocket, ServerSocketFactory
+from callnet.ws.factory import SWEEP_EVERY, SWEPT_AT_ONCE
 from harness.websocket import CLOSE, CONTINUATION, PING, TEXT, client_frame
 from tests.support.wires import Wire, World
 

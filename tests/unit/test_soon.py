@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.soon import Ready, Soon, begin, or_else
+from callnet.util.deferreds import Ready, Soon, begin, or_else
 from tests.support.later import later
 
 

@@ -14,10 +14,10 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.plugin import getPlugins
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from callnet.operations.certificates import sign
-from callnet.operations.files import PRIVATE, PUBLIC, overwrite
+from callnet.ops.certificates import sign
 from callnet.storage.database import Database
 from callnet.tap import IDaemonReactor, Options, makeService
+from callnet.util.files import PRIVATE, PUBLIC, overwrite
 from callnet.web.site import PAGE
 from tests.support.http_wire import HttpWire
 from tests.support.tap_case import DaemonTestCase

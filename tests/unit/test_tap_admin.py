@@ -10,7 +10,7 @@ from typing import Any
 from click.testing import CliRunner
 from twisted.internet.defer import Deferred
 
-from callnet.cli import main
+from callnet.cli.main import main
 from harness.websocket import TEXT
 from tests.support.http_wire import Answer, HttpWire
 from tests.support.room_case import KEYS, SESSIONS

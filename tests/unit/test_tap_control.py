@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.logger import capturedLogs, formatEvent
 
-from callnet.logger import threshold
+from callnet.util.logger import threshold
 from harness.websocket import TEXT
 from tests.support.http_wire import Answer
 from tests.support.wires import Wire

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.emoji import EMOJI
-from callnet.verification import (
+from callnet.client.emoji import EMOJI
+from callnet.client.verification import (
     SIGNS,
     Code,
     Fingerprints,

@@ -12,15 +12,15 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.accounts.ports import PushKind, PushRegistration
+from callnet.calls.ports import Fate
 from callnet.errors import Unavailable
-from callnet.interfaces import Fate
 from callnet.model import DeviceAddress
-from callnet.operations.signed_posts import SignedPosts
-from callnet.operations.webhooks import Webhook
+from callnet.ops.signed_posts import SignedPosts
+from callnet.ops.webhooks import Webhook
 from callnet.push.waker import AGAIN, AT_ONCE, Waker
 from callnet.push.ways import PAUSES, Gateway
 from callnet.storage.push import SqlPushRegistrations
-from callnet.storage_interfaces import PushKind, PushRegistration
 from tests.support import migrated
 from tests.support.immediate import run_at_once
 from tests.unit.test_webhooks import SECRET, URL, Receiver

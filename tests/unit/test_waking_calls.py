@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from callnet.interfaces import Fate
+from callnet.calls.ports import Fate
+from callnet.calls.preferences import PLAIN, Preferences, encode_names
+from callnet.calls.records import ANYONE, Policy
 from callnet.model import DeviceAddress
-from callnet.preferences import PLAIN, Preferences, encode_names
-from callnet.records import ANYONE, Policy
-from callnet.soon import Ready
+from callnet.util.deferreds import Ready
 from harness.websocket import TEXT
 from tests.support.people_case import ANN, TV
 from tests.support.plain_preferences import PlainPreferences

@@ -18,9 +18,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
-from callnet.interfaces import Fate
-from callnet.operations.signed_posts import SignedPosts
-from callnet.operations.webhooks import Webhook
+from callnet.calls.ports import Fate
+from callnet.ops.signed_posts import SignedPosts
+from callnet.ops.webhooks import Webhook
 
 SECRET = "s3cret-" * 6
 URL = "https://user:passw0rd@hooks.test/callnet?x=1"

@@ -6,7 +6,7 @@ import msgspec
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.operations.readiness import Report
+from callnet.ops.readiness import Report
 from callnet.supervision import messages
 from callnet.supervision.messages import SOCKETS, Hurry, Serving, Start
 from callnet.supervision.worker import FIRST_PAUSE, LONGEST_PAUSE, OLD_AGE, STOP_LIMIT

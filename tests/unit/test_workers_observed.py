@@ -9,8 +9,7 @@ from msgspec.structs import replace
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from callnet.errors import Unavailable
-from callnet.logger import threshold
-from callnet.operations.administration import (
+from callnet.ops.admin_commands import (
     CallShown,
     ChooseLevel,
     EndCall,
@@ -24,12 +23,13 @@ from callnet.operations.administration import (
     Outcome,
     Revoke,
 )
-from callnet.operations.logs import line_of
-from callnet.operations.metrics import Family, Sample
-from callnet.operations.readiness import Check, Report
+from callnet.ops.logs import line_of
+from callnet.ops.metrics import Family, Sample
+from callnet.ops.readiness import Check, Report
 from callnet.supervision import messages
 from callnet.supervision.messages import COMPLAINTS, LOG, ORDERS, LogLine, Serving
 from callnet.supervision.worker import FIRST_PAUSE
+from callnet.util.logger import threshold
 from tests.support.workers_case import WorkersTestCase
 
 WELL = Report(True, {"database": Check(True)})

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from callnet.calls import events
-from callnet.calls.call import TABLE
+from callnet.calls.machine import TABLE
+from callnet.calls.records import Active, Ringing
 from callnet.frames.base import ENDINGS, FAILURES, REFUSALS
-from callnet.records import Active, Ringing
 from callnet.schemas import asyncapi, openapi
 from callnet.schemas.structs import REFERENCE, Schema, plain
 from tools.handbook import seed

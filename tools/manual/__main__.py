@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from callnet.cli import main
+from callnet.cli.main import main
 from tools.manual import commands, settings
 
 EXAMPLE: Final = Path(__file__).parent.parent.parent / "etc" / "callnet.toml"

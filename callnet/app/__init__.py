@@ -1,0 +1,1 @@
+"""The wiring: one process that serves, composed of all other parts."""

@@ -1,0 +1,246 @@
+"""Who may be which device, and what the owners of phones want: all that has to do with people, composed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+from twisted.internet.interfaces import IReactorPluggableNameResolver
+from twisted.internet.ssl import optionsForClientTLS
+from twisted.web.client import Agent
+
+from callnet.accounts.call_events import CallEvents
+from callnet.accounts.codes import Codes
+from callnet.accounts.company import KnownCompany
+from callnet.accounts.contact_lists import ContactLists
+from callnet.accounts.history import Historian
+from callnet.accounts.logins import Logins
+from callnet.accounts.news import News
+from callnet.accounts.past_calls import PastCalls
+from callnet.accounts.phone_settings import SettingsOfPhones
+from callnet.accounts.ports import PushKind
+from callnet.accounts.preferences import KnownPreferences
+from callnet.accounts.revocations import Revocations
+from callnet.accounts.tokens import Tokens
+from callnet.calls.rooms import RoomManager
+from callnet.config.schema import AccountSettings, PushSettings, Settings
+from callnet.ops.deliveries import Deliveries
+from callnet.ops.posted import ANSWER_TIME
+from callnet.ops.signed_posts import SignedPosts
+from callnet.ops.webhooks import Webhook
+from callnet.push.addresses import is_global
+from callnet.push.outside import IOutsideReactor, Outside
+from callnet.push.registry import WaysToWake
+from callnet.push.sleepers import Sleepers
+from callnet.push.subscription import PushHosts
+from callnet.push.vapid import Vapid
+from callnet.push.waker import Waker
+from callnet.push.ways import PAUSES, Gateway, Way, WebPush
+from callnet.storage.changes import SqlChanges
+from callnet.storage.codes import SqlCodes
+from callnet.storage.company import SqlCompany
+from callnet.storage.database import Database
+from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
+from callnet.storage.history import SqlHistory
+from callnet.storage.listing import SqlContacts
+from callnet.storage.outbox import SqlOutbox
+from callnet.storage.preferences import SqlPreferences
+from callnet.storage.push import SqlPushRegistrations
+from callnet.storage.revoking import SqlRevocations
+from callnet.storage.settings import SqlPhoneSettings
+from callnet.storage.sql import Run
+from callnet.storage.threads import IThreadsReactor
+from callnet.store.membership import Membership
+
+CODE_PAUSES: Final = (1.0, 3.0, 10.0)
+"""Seconds before each further try to have a one-time code sent."""
+TOLD_KEPT: Final = 86400.0
+"""Seconds for which it is remembered which events were taken, after the longest call: its end names those before."""
+
+
+class Identities(Struct, frozen=True):
+    """By what it is known who somebody is."""
+
+    tokens: Tokens
+    revocations: Revocations
+    is_phone: Callable[[str], bool]
+    vapid: Vapid | None
+    """By what push services know who callnet is; ``None``: there is no Web Push."""
+
+
+class IPeopleReactor(IThreadsReactor, IOutsideReactor, IReactorPluggableNameResolver):
+    """What all of it needs of a reactor."""
+
+
+class Owners(Struct, frozen=True):
+    """The services of the owners of phones that calls and sockets go by."""
+
+    accounts: SqlAccounts
+    records: SqlPreferences
+    preferences: KnownPreferences
+    company: KnownCompany
+    registrations: SqlPushRegistrations
+    ways: Mapping[PushKind, Way]
+    waker: Waker
+    outbox: SqlOutbox
+    events: CallEvents
+
+
+class People(Struct, frozen=True):
+    """The services of accounts."""
+
+    logins: Logins
+    lists: ContactLists
+    settings: SettingsOfPhones
+    past_calls: PastCalls
+    ways_to_wake: WaysToWake
+    sleepers: Sleepers
+    historian: Historian
+    news: News
+    senders: Sequence[Webhook]
+    deliveries: Deliveries | None
+    """If there is somebody who is told of events."""
+
+
+def compose_owners(
+    settings: Settings, reactor: IPeopleReactor, identities: Identities, database: Database, run: Run
+) -> Owners:
+    """Make what calls and sockets go by. What it asks of the database is done where ``run`` does it."""
+    now = identities.tokens.now
+    contacts_only = settings.accounts.who_may_call == "contacts"
+    told = settings.webhooks.told
+    newcomers = Newcomers(
+        now,
+        lambda: settings.limits.devices_of_a_phone,
+        max(UNUSED_FOR, identities.tokens.lifetime),
+        "device_enrolled" in told,
+    )
+    ways = _ways(settings.push, identities.vapid, reactor)
+    records = SqlPreferences(database, run, contacts_only, ways)
+    registrations = SqlPushRegistrations(database, run)
+    outbox = SqlOutbox(database, run, contacts_only)
+    return Owners(
+        SqlAccounts(database, run, reactor, newcomers),
+        records,
+        KnownPreferences(records, reactor),
+        KnownCompany(SqlCompany(database, run, settings.accounts.shows_mutual_contacts_alone), reactor, now),
+        registrations,
+        ways,
+        Waker(registrations, ways, reactor, now),
+        outbox,
+        CallEvents(outbox, told, now),
+    )
+
+
+def compose_people(
+    settings: Settings,
+    reactor: IPeopleReactor,
+    identities: Identities,
+    database: Database,
+    run: Run,
+    cluster: Membership,
+    owners: Owners,
+    rooms: RoomManager,
+    close: Callable[[Collection[str]], None],
+) -> People:
+    """Make them. What they ask of the database is done where ``run`` does it.
+
+    :param close: see :class:`callnet.accounts.news.News`.
+    """
+    tokens, is_phone = identities.tokens, identities.is_phone
+    mutual = settings.accounts.shows_mutual_contacts_alone
+    revoked = SqlRevocations(database, run, tokens.now)
+    news = News(
+        SqlChanges(database, run, tokens.now),
+        revoked,
+        identities.revocations,
+        reactor,
+        owners.accounts.forget,
+        owners.preferences,
+        close,
+        rooms.orders.revoke_absent,
+        rooms.extensions.lists_changed,
+    )
+    history = SqlHistory(database, run, settings.accounts.who_may_call == "contacts", settings.history.rows)
+    sender = _code_sender(settings.accounts, reactor)
+    codes = None
+    if sender is not None:
+        otp = settings.accounts.otp
+        codes = Codes(SqlCodes(database, run), sender.send, otp.text, otp.secret.encode(), tokens.now)
+    sleepers = Sleepers(owners.records, reactor, rooms.waking.sleeps)
+    web_push = owners.ways.get(PushKind.WEBPUSH)
+    return People(
+        Logins(
+            owners.accounts,
+            revoked,
+            owners.preferences,
+            tokens,
+            is_phone,
+            settings.accounts.enrolment,
+            codes,
+            settings.accounts.otp.code_without_secret,
+            news.look,
+        ),
+        ContactLists(SqlContacts(database, run, mutual), cluster.presence, tokens, is_phone),
+        SettingsOfPhones(SqlPhoneSettings(database, run), tokens, is_phone),
+        PastCalls(history, tokens),
+        WaysToWake(
+            owners.registrations,
+            tokens,
+            PushKind.WEBHOOK in owners.ways,
+            web_push if isinstance(web_push, WebPush) else None,
+            sleepers.registered,
+        ),
+        sleepers,
+        Historian(cluster.ended, history, owners.events, reactor, tokens.now, settings.history.days),
+        news,
+        [] if sender is None else [sender],
+        _deliveries(settings, owners.outbox, reactor),
+    )
+
+
+def _ways(settings: PushSettings, vapid: Vapid | None, reactor: IPeopleReactor) -> Mapping[PushKind, Way]:
+    """How sleeping devices are woken."""
+    gateway, web_push = _gateway(settings, reactor), _web_push(settings, vapid, reactor)
+    ways: dict[PushKind, Way] = {}
+    if gateway is not None:
+        ways[PushKind.WEBHOOK] = gateway
+    if web_push is not None:
+        ways[PushKind.WEBPUSH] = web_push
+    return ways
+
+
+def _code_sender(settings: AccountSettings, reactor: IThreadsReactor) -> Webhook | None:
+    """What sends one-time codes, if there are any. A code that comes too late is of no use."""
+    if settings.enrolment != "otp":
+        return None
+    return Webhook(_posts(settings.otp.url, settings.otp.secret, reactor), reactor, CODE_PAUSES)
+
+
+def _gateway(settings: PushSettings, reactor: IPeopleReactor) -> Gateway | None:
+    """The operator's program that wakes devices, if there is one."""
+    gateway = settings.gateway
+    if not gateway.url:
+        return None
+    return Gateway(Webhook(_posts(gateway.url, gateway.secret, reactor), reactor, PAUSES))
+
+
+def _web_push(settings: PushSettings, vapid: Vapid | None, reactor: IPeopleReactor) -> WebPush | None:
+    if vapid is None:
+        return None
+    outside = Outside(reactor, reactor.nameResolver, optionsForClientTLS, is_global)
+    return WebPush(outside, PushHosts(settings.allowed_hosts), vapid, reactor, time.time)
+
+
+def _deliveries(settings: Settings, outbox: SqlOutbox, reactor: IThreadsReactor) -> Deliveries | None:
+    webhooks = settings.webhooks
+    if not webhooks.url:
+        return None
+    posts = _posts(webhooks.url, webhooks.secret, reactor)
+    return Deliveries(outbox, posts, reactor, time.time, settings.calls.longest + TOLD_KEPT)
+
+
+def _posts(url: str, secret: str, reactor: IThreadsReactor) -> SignedPosts:
+    return SignedPosts(url, secret, Agent(reactor, connectTimeout=ANSWER_TIME), reactor, time.time)

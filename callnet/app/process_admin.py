@@ -1,0 +1,153 @@
+"""One process as its operator has it do things: calls, devices, the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+
+from callnet.accounts.logins import Logins
+from callnet.calls.counts import FailedCall
+from callnet.calls.records import CallRecord
+from callnet.calls.rooms import RoomManager
+from callnet.model import DeviceAddress, log_name
+from callnet.ops.admin_commands import (
+    CallShown,
+    ChooseLevel,
+    DeviceShown,
+    Disconnect,
+    EndCall,
+    FailureShown,
+    ListCalls,
+    ListDevices,
+    ListFailures,
+    ListNodes,
+    Named,
+    NodeShown,
+    Order,
+    Outcome,
+    Revoke,
+)
+from callnet.util.logger import Logger, threshold
+from callnet.ws.device_factory import SignalingFactory
+from callnet.ws.device_socket import Peer
+
+_DONE: Final = Outcome(done=1)
+_NOT_DONE: Final = Outcome()
+
+
+class Administered:
+    """Does what it is ordered to do."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        rooms: RoomManager,
+        devices: SignalingFactory,
+        logins: Logins,
+        nodes: Callable[[], Deferred[Sequence[NodeShown]]],
+    ) -> None:
+        self._rooms = rooms
+        self._devices = devices
+        self._logins = logins
+        self._nodes = nodes
+
+    def obey(self, order: Order) -> Deferred[Outcome]:
+        """Carry out an order.
+
+        :raises callnet.errors.Unavailable: the database is needed, and away.
+        """
+        return Deferred.fromCoroutine(_WAYS[type(order)](self, order))
+
+    async def list_calls(self, order: ListCalls) -> Outcome:
+        """Name calls that go on."""
+        now = self._rooms.now()
+        return Outcome(calls=[_call(call, now) for call in islice(self._rooms.unfinished.calls(), order.limit)])
+
+    async def list_devices(self, order: ListDevices) -> Outcome:
+        """Name devices that are connected."""
+        return Outcome(devices=[self._device(peer) for peer in islice(self._peers(order.phone), order.limit)])
+
+    async def list_failures(self, order: ListFailures) -> Outcome:
+        """Name calls that failed, the newest first."""
+        now = self._rooms.now()
+        newest = islice(reversed(self._rooms.counts.recent), order.limit)
+        return Outcome(failures=[_failure(failed, now) for failed in newest])
+
+    async def list_nodes(self, _order: ListNodes) -> Outcome:
+        """Name all nodes."""
+        return Outcome(nodes=await self._nodes())
+
+    async def end_call(self, order: EndCall) -> Outcome:
+        """End a call."""
+        for call in self._rooms.unfinished.calls():
+            if log_name(call.room) == order.call:
+                self._log.info("the operator ends call {call}", call=order.call)
+                await self._rooms.orders.stop(call.room)
+                return _DONE
+        return _NOT_DONE
+
+    async def disconnect(self, order: Disconnect) -> Outcome:
+        """Close the sockets of a device."""
+        found = [peer for peer in self._peers(order.phone) if peer.token.device.device_id == order.device_id]
+        for peer in found:
+            peer.go_away()
+        return _DONE if found else _NOT_DONE
+
+    async def revoke(self, order: Revoke) -> Outcome:
+        """Revoke tokens."""
+        await self._logins.revoke(DeviceAddress(order.phone, order.device_id))
+        return _DONE
+
+    async def choose_level(self, order: ChooseLevel) -> Outcome:
+        """Log from another level on."""
+        threshold.choose(order.level)
+        return _DONE
+
+    def _peers(self, phone: str | None) -> Iterator[Peer]:
+        if phone is not None:
+            yield from self._devices.phones.of(phone)
+            return
+        for socket in list(self._devices.sockets):
+            if isinstance(socket, Peer) and socket.is_admitted:
+                yield socket
+
+    def _device(self, peer: Peer) -> DeviceShown:
+        device, session = peer.token.device, peer.session
+        call = self._rooms.unfinished.of(device)
+        age = max(0.0, self._rooms.now() - session.generation / 1000) if session.generation else 0.0
+        name = None if call is None else log_name(call.room)
+        return DeviceShown(device.phone, device.device_id, session.extended, age, peer.host, name)
+
+
+def _call(call: CallRecord, now: float) -> CallShown:
+    answered = None if call.answer is None else max(0.0, now - call.answer.since)
+    return CallShown(
+        log_name(call.room),
+        "ringing" if call.answer is None else "active",
+        Named(*call.caller),
+        Named(*(call.callee or call.asked)),
+        max(0.0, now - call.placed_at),
+        answered,
+    )
+
+
+def _failure(failed: FailedCall, now: float) -> FailureShown:
+    name = None if failed.room is None else log_name(failed.room)
+    ago = max(0.0, now - failed.at)
+    return FailureShown(name, ago, Named(*failed.caller), Named(*failed.asked), failed.reason.value)
+
+
+_WAYS: Final[dict[type, Callable[[Administered, Any], Coroutine[Any, Any, Outcome]]]] = {
+    ListCalls: Administered.list_calls,
+    ListDevices: Administered.list_devices,
+    ListFailures: Administered.list_failures,
+    ListNodes: Administered.list_nodes,
+    EndCall: Administered.end_call,
+    Disconnect: Administered.disconnect,
+    Revoke: Administered.revoke,
+    ChooseLevel: Administered.choose_level,
+}

@@ -1,0 +1,138 @@
+"""All that one process has counted, composed from where it is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from typing import Final
+
+from msgspec import Struct, field
+
+from callnet.accounts.revocations import Revocations
+from callnet.calls.ports import IEndedCalls
+from callnet.calls.rooms import RoomManager
+from callnet.ops.certificates import ServerTls
+from callnet.ops.deliveries import Deliveries
+from callnet.ops.ice_servers import IceServers
+from callnet.ops.lag import Lag
+from callnet.ops.log_queue import log_queue
+from callnet.ops.metrics import (
+    Family,
+    Sample,
+    of_build,
+    of_calls,
+    of_certificate,
+    of_dropped,
+    of_kinds,
+    of_log,
+    of_media,
+    of_newcomers,
+    of_numbers,
+    of_sockets,
+    of_times,
+    of_turn,
+    of_unfinished,
+    of_wakes,
+)
+from callnet.push.waker import Waker
+from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.threads import Threads
+from callnet.util.histogram import Histogram
+from callnet.web.http import CappedSite
+from callnet.ws import ServerSocketFactory
+
+_OF_SOCKETS: Final[Sequence[tuple[str, str, Callable[[ServerSocketFactory], int]]]] = (
+    ("callnet_frames_received", "Texts that came by WebSockets.", lambda factory: factory.frames_received),
+    ("callnet_frames_sent", "Texts that were sent by WebSockets.", lambda factory: factory.frames_sent),
+    ("callnet_bytes_received", "Bytes in the texts that came.", lambda factory: factory.bytes_received),
+    ("callnet_bytes_sent", "Bytes in the texts that were sent.", lambda factory: factory.bytes_sent),
+)
+
+
+class Counted(Struct, frozen=True):
+    """The parts of a process that count something."""
+
+    rooms: RoomManager
+    devices: ServerSocketFactory
+    pages: ServerSocketFactory
+    sites: Sequence[CappedSite]
+    waker: Waker
+    accounts: SqlAccounts
+    ice: IceServers
+    tls: ServerTls
+    deliveries: Sequence[Deliveries]
+    threads: Threads
+    ended: IEndedCalls
+    round_trips: Histogram | None
+    """With Redis, if there is one."""
+    lag: Lag
+    revocations: Revocations
+    build: Family = field(default_factory=lambda: of_build(version("callnet")))
+
+    def families(self) -> Iterator[Family]:
+        """All of it."""
+        counts = self.rooms.counts
+        yield self.build
+        yield from of_calls(counts)
+        yield of_unfinished(self.rooms.unfinished.placed_here())
+        yield of_dropped(self.ended.dropped)
+        yield of_times("callnet_call_rang_after_seconds", "How long it took until devices rang.", counts.rang_after)
+        yield of_times("callnet_call_answered_after_seconds", "How long calls rang.", counts.answered_after)
+        yield from of_media(counts.media_setup.items(), counts.media_failed)
+        kinds = {"device": self.devices, "page": self.pages}
+        yield of_sockets({kind: len(factory.sockets) for kind, factory in kinds.items()})
+        for name, help_, number in _OF_SOCKETS:
+            yield of_kinds(name, help_, {kind: number(factory) for kind, factory in kinds.items()})
+        not_reading = {kind: factory.not_reading for kind, factory in kinds.items()}
+        yield of_kinds("callnet_sockets_not_reading", "WebSockets that are not read by clients.", not_reading, "gauge")
+        unread = {kind: factory.unread for kind, factory in kinds.items()}
+        yield of_kinds("callnet_bytes_unread", "Bytes that wait for clients that do not read.", unread, "gauge")
+        yield of_numbers(
+            "callnet_handshakes_refused",
+            "WebSockets that were not opened, by status of HTTP.",
+            "status",
+            self.devices.refused + self.pages.refused,
+        )
+        yield of_numbers(
+            "callnet_sockets_closed",
+            "WebSockets that were closed by callnet, by close code: 4413 reads too slowly, 4429 sends too much.",
+            "code",
+            self.devices.closed + self.pages.closed,
+        )
+        yield of_numbers(
+            "callnet_http_answers",
+            "Answers of the account service and the site, by status.",
+            "status",
+            sum((site.answers for site in self.sites), Counter()),
+        )
+        yield Family(
+            "callnet_http_connections",
+            "HTTP connections to the account service and the site that are open.",
+            [Sample("", sum(site.connections for site in self.sites))],
+            kind="gauge",
+        )
+        yield of_numbers(
+            "callnet_http_connections_refused",
+            "HTTP connections that were not served, by status: 429 too many from an address, 503 in all.",
+            "status",
+            sum((site.refused for site in self.sites), Counter()),
+        )
+        yield Family(
+            "callnet_postponed",
+            "Requests and frames that waited for a later turn of the event loop, since too much came at once.",
+            [Sample("", self.devices.budget.postponed)],
+        )
+        yield from of_turn(self.ice.given, self.ice.refused)
+        yield of_wakes(self.waker.counts)
+        yield from of_newcomers(self.accounts.refused, self.accounts.forgotten)
+        for delivery in self.deliveries:
+            yield delivery.counted()
+        known = [Sample("", self.revocations.count)]
+        yield Family("callnet_revocations", "Revocations of tokens that this process knows.", known, kind="gauge")
+        yield of_times("callnet_loop_lag_seconds", "How late the event loop was.", self.lag.took)
+        yield of_times("callnet_database_seconds", "How long the database took to answer.", self.threads.took)
+        if self.round_trips is not None:
+            yield of_times("callnet_redis_seconds", "How long Redis took to answer.", self.round_trips)
+        yield of_log(log_queue.dropped)
+        yield of_certificate(self.tls.expires)

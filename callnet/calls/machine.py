@@ -1,0 +1,162 @@
+"""The machine of a call: its table of states and events (protocol §2.3 to §2.5). Pure.
+
+:data:`TABLE` has one transition for each state and event that go together; :data:`IGNORED` says why the others do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import product
+from types import NoneType
+from typing import Any, Final
+
+from callnet.calls import events, transitions
+from callnet.calls.draft import Draft
+from callnet.calls.records import Active, CallRecord, Over, Ringing
+from callnet.calls.transitions import NoSuchCall, NotToBeHad, Rings
+from callnet.model import Accepted, Failed, Outcome, Reason, Withdrawn
+
+
+def happen(draft: Draft, call: CallRecord | None, event: events.Event) -> Any:
+    """Let an event happen to a call; ``None``: no call is known in its room.
+
+    :raises callnet.errors.Unavailable: the records are not complete, and this cannot be decided without the rest.
+    """
+    transition = TABLE.get((NoneType if call is None else type(call.state), type(event)))
+    return None if transition is None else transition(draft, call, event)
+
+
+def in_room(draft: Draft, event: events.RoomEvent) -> Any:
+    """Let an event happen to the call of its room, as it was read: nothing else is in the draft yet."""
+    records, room = draft.records, event.room
+    call = records.calls.get(records.aliases.get(room, room))
+    transition = TABLE.get((NoneType if call is None else type(call.state), type(event)))
+    return None if transition is None else transition(draft, call, event)
+
+
+def place(draft: Draft, event: events.Place) -> Outcome | Rings:
+    """Judge a call, in the order of §2.4; ``unavailable`` is judged where it is known that it makes a difference.
+
+    What its caller has said of other calls before comes first, though the store may not have heard of it.
+    """
+    for said in event.said:
+        if isinstance(said, events.Cancel):
+            cancel(draft, said)
+        elif (meant := draft.call(said.room)) is not None:
+            happen(draft, meant, said)
+    caller = draft.device(event.caller)
+    if caller is None:
+        return Failed(event.target, Reason.UNAVAILABLE)
+    if caller.generation > event.generation:
+        return Withdrawn()
+    if event.target == event.caller:
+        return Failed(event.target, Reason.SELF)
+    own = draft.call_of(event.caller, caller)
+    outcome: Outcome | Rings = TABLE[NoneType if own is None else type(own.state), events.Place](draft, own, event)
+    return outcome
+
+
+def cancel(draft: Draft, event: events.Cancel) -> NoSuchCall | None:
+    """Let a device end its call to a phone, which is the one that it is in if it has placed that."""
+    device = draft.device(event.device)
+    if device is None or device.generation > event.generation:
+        return None
+    reply: NoSuchCall | None = happen(draft, draft.call_of(event.device, device), event)
+    return reply
+
+
+def pull(draft: Draft, event: events.Pulled) -> Accepted | NotToBeHad | None:
+    """Let a device take the place of another one of its phone, if this is its newest connection."""
+    device = draft.device(event.device)
+    if device is None or device.generation > event.generation:
+        return None
+    reply: Accepted | NotToBeHad = happen(draft, draft.call(event.room), event)
+    return reply
+
+
+TABLE: Final[Mapping[tuple[type, type], Callable[[Draft, Any, Any], Any]]] = {
+    (NoneType, events.Place): transitions.free_calls,
+    (Ringing, events.Place): transitions.ringing_calls,
+    (Active, events.Place): transitions.active_calls,
+    (NoneType, events.Accept): transitions.unknown_accepted,
+    (Ringing, events.Accept): transitions.ringing_accepted,
+    (Active, events.Accept): transitions.answered_accepted,
+    (Over, events.Accept): transitions.answered_accepted,
+    (NoneType, events.Refuse): transitions.unknown_named,
+    (Ringing, events.Refuse): transitions.ringing_refused,
+    (Active, events.Refuse): transitions.active_refused,
+    (NoneType, events.HangUp): transitions.unknown_hung_up,
+    (Ringing, events.HangUp): transitions.ringing_hung_up,
+    (Active, events.HangUp): transitions.active_hung_up,
+    (NoneType, events.Cancel): transitions.free_cancels,
+    (Ringing, events.Cancel): transitions.ringing_cancelled,
+    (Active, events.Cancel): transitions.active_cancelled,
+    (Ringing, events.LostToken): transitions.ringing_lost_token,
+    (Active, events.LostToken): transitions.active_lost_token,
+    (Active, events.LostDevice): transitions.active_lost_device,
+    (Ringing, events.DeviceBack): transitions.ringing_device_back,
+    (Active, events.DeviceBack): transitions.active_device_back,
+    (Ringing, events.GraceOver): transitions.ringing_grace_over,
+    (Active, events.GraceOver): transitions.active_grace_over,
+    (Ringing, events.CallDue): transitions.ringing_due,
+    (Active, events.CallDue): transitions.active_due,
+    (Active, events.MeetingOver): transitions.active_meeting_over,
+    (Ringing, events.Stopped): transitions.live_stopped,
+    (Active, events.Stopped): transitions.live_stopped,
+    (NoneType, events.GaveUp): transitions.unknown_named,
+    (Ringing, events.GaveUp): transitions.ringing_gave_up,
+    (Active, events.GaveUp): transitions.active_gave_up,
+    (Ringing, events.RangInVain): transitions.ringing_in_vain,
+    (Ringing, events.Unreachable): transitions.ringing_unreachable,
+    (Ringing, events.NotWoken): transitions.ringing_not_woken,
+    (Ringing, events.Announced): transitions.ringing_announced,
+    (Active, events.Signalled): transitions.active_signalled,
+    (NoneType, events.Pulled): transitions.unknown_pulled,
+    (Ringing, events.Pulled): transitions.ringing_pulled,
+    (Active, events.Pulled): transitions.active_pulled,
+    (Over, events.Pulled): transitions.over_pulled,
+}
+"""The transition of each state, ``None`` if no call is known, and event."""
+
+_OF_THE_LIVING: Final = (events.Place, events.Cancel, events.LostToken, events.LostDevice)
+
+IGNORED: Final[Mapping[tuple[type, type], str]] = {
+    **dict.fromkeys(product([Over], [events.Refuse, events.HangUp, events.GaveUp]), "It is over for its sender too."),
+    **dict.fromkeys(
+        product([Over], [*_OF_THE_LIVING, events.DeviceBack, events.GraceOver, events.MeetingOver]),
+        "Nobody is in a call that is over.",
+    ),
+    (Over, events.CallDue): "The store forgets it.",
+    **dict.fromkeys(
+        product([Over], [events.Stopped, events.RangInVain, events.Unreachable, events.NotWoken, events.Announced]),
+        "It ended in the meantime.",
+    ),
+    (Over, events.Signalled): "It ended in the meantime.",
+    **dict.fromkeys(
+        product(
+            [NoneType],
+            [
+                *_OF_THE_LIVING[2:],
+                events.DeviceBack,
+                events.GraceOver,
+                events.MeetingOver,
+                events.CallDue,
+                events.Stopped,
+                events.RangInVain,
+                events.Unreachable,
+                events.NotWoken,
+                events.Announced,
+                events.Signalled,
+            ],
+        ),
+        "There is no such call, or not any more.",
+    ),
+    **dict.fromkeys(
+        product([Active], [events.RangInVain, events.Unreachable, events.NotWoken, events.Announced]),
+        "It was answered in the meantime.",
+    ),
+    (Ringing, events.LostDevice): "A device that rings is waited for.",
+    (Ringing, events.MeetingOver): "The pages of a call that rings do not meet.",
+    (Ringing, events.Signalled): "It has not been answered.",
+}
+"""Why a state and an event do not go together: nothing changes, and nothing is said."""

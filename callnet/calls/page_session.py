@@ -1,0 +1,231 @@
+"""One page at the door of a room, or in a seat of it: its frames in, its frames out (docs/room.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Final, Literal
+
+from msgspec import Raw
+from msgspec.json import Encoder
+from twisted.python.failure import Failure
+
+from callnet.calls.ports import IPeer, Servers
+from callnet.calls.records import CallRecord, Relay, SeatsRecord
+from callnet.calls.rooms import RoomManager
+from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, view
+from callnet.errors import Unavailable
+from callnet.frames.ice import IceServer
+from callnet.frames.page import (
+    BadPageFrame,
+    Hangup,
+    Join,
+    MediaSetup,
+    PageMessage,
+    PeerPage,
+    Pong,
+    RefusedSeat,
+    RelayFrom,
+    RelayTo,
+    Room,
+    RoomState,
+    SeatRefusal,
+    decode_page,
+    is_room_name,
+)
+from callnet.model import CloseCode, RoomId
+from callnet.util.deferreds import begin, or_else
+from callnet.util.logger import Logger
+
+log = Logger()
+
+_NONE: Final = (-1, 0)
+"""The age of a call that is not there."""
+
+_encode = Encoder().encode
+
+
+class PageSession:
+    """A page. It has no seat until it has joined, and again none when it is gone.
+
+    :param site: where it comes from, as far as limits go by it.
+    """
+
+    def __init__(self, rooms: RoomManager, peer: IPeer, ice: Servers, site: str | None) -> None:
+        self._rooms: Final = rooms
+        self._peer: Final = peer
+        self.generation = 0
+        self.room = RoomId("")
+        self.is_open = True
+        self._joined: Join | None = None
+        self._view: RoomView | None = None
+        self._reach: Final = PageReach(ice, site, rooms.settings.longest, rooms.now)
+        self._version = 0, _NONE
+        self._has_told_of_media = False
+
+    # From the socket
+
+    def received(self, payload: bytes) -> None:
+        """Take one frame. One that is none of the page's closes the socket: the page is ours."""
+        try:
+            frame = decode_page(payload)
+        except BadPageFrame:
+            self._peer.close(CloseCode.BAD_FRAMES, "bad frame")
+            return
+        joined = self._joined
+        if isinstance(frame, Join):
+            self._join(frame)
+        elif joined is None:
+            self._peer.close(CloseCode.BAD_FRAMES, "join first")
+        elif isinstance(frame, RelayTo):
+            self._relay(joined, frame)
+        elif isinstance(frame, Hangup):
+            or_else(self._rooms.page_hung_up(RoomId(joined.room_id), joined.key), self._failed)
+        else:
+            self._ping(frame.media)
+
+    def closed(self) -> None:
+        """Give the seat up."""
+        self.is_open = False
+        if self._joined is not None:
+            or_else(self._rooms.leave_seat(self._joined.key, self), self._failed)
+
+    def _join(self, frame: Join) -> None:
+        if self._joined is not None:
+            self._peer.close(CloseCode.BAD_FRAMES, "joined already")
+            return
+        if not is_room_name(frame.room_id):
+            self._refuse("invalid")
+            return
+        self._joined = frame
+        or_else(begin(self._take_seat(frame)), self._failed)
+
+    async def _take_seat(self, frame: Join) -> None:
+        reply = await self._rooms.take_seat(RoomId(frame.room_id), frame.key, frame.session, self)
+        if isinstance(reply, NoSeat):
+            self._refuse(reply.reason)
+        elif isinstance(reply, RoomOver):
+            self._send(Room("ended", reply.reason, None, ()))
+
+    def _ping(self, media: MediaSetup | None) -> None:
+        """Say that the socket lives, and by which servers the page may go on if it is time for others."""
+        if media is not None:
+            self._count(media)
+        servers = self._reach.renewed()
+        if servers is not None and self._view is not None:
+            self._show(self._view, servers)
+        self._send(Pong())
+
+    def _count(self, media: MediaSetup) -> None:
+        """Count how a page came to be connected: once a socket, and only if there is somebody to be connected with."""
+        if not self._has_told_of_media and self._view is not None and self._view.peer is not None:
+            self._has_told_of_media = True
+            self._rooms.counts.connected(media)
+
+    def _relay(self, joined: Join, frame: RelayTo) -> None:
+        peer = None if self._view is None else self._view.peer
+        if peer is not None and peer.session == frame.to:
+            self._rooms.relay(Relay(self.room, peer.node, peer.key, joined.session, bytes(frame.data)))
+
+    def is_in_call(self) -> bool:
+        """Tell whether the page has a seat in a call that goes on, or in a meeting with another page."""
+        return self._view is not None and self._rooms.unfinished.fills(self.room)
+
+    # From the room manager
+
+    def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
+        """Say how the room now is, unless something newer was said or it looks the same."""
+        version = seats.version, _NONE if call is None else call.age
+        if self._joined is None or version <= self._version:
+            return
+        self._version = version
+        if not any(seat is not None and seat.key == self._joined.key for seat in seats.seats):
+            self._refuse(FULL)  # the store had lost its memory, and others were faster
+            return
+        seen = view(seats, call, self._joined.key)
+        if seen != self._view:
+            self._view = seen
+            self._show(seen, self._reach.servers(seen.state, call))
+
+    def waits(self) -> None:
+        """Say that there is no seat yet, once."""
+        if self._view is None:
+            self._view = RoomView("waiting", "", None)
+            self._show(self._view, ())
+
+    def relayed(self, sender: str, data: bytes) -> None:
+        """Hand over what the other page said."""
+        self._send(RelayFrom(sender, Raw(data)))
+
+    def displaced(self) -> None:
+        """Close: a newer socket holds the seat."""
+        self._peer.close(CloseCode.DISPLACED, "opened elsewhere")
+
+    # To the socket
+
+    def _show(self, seen: RoomView, ice_servers: Sequence[IceServer]) -> None:
+        peer = None if seen.peer is None else PeerPage(seen.peer.session, seen.peer.empty_since is None)
+        self._send(Room(seen.state, seen.reason, peer, ice_servers))
+
+    def _send(self, message: PageMessage) -> None:
+        self._peer.send(_encode(message))
+
+    def _refuse(self, reason: SeatRefusal | Literal["invalid"]) -> None:
+        self._send(RefusedSeat(reason))
+        self._peer.close(CloseCode.NO_SEAT, "no seat")
+
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(Unavailable):
+            log.failure("handling a page", failure)
+        self._peer.close(CloseCode.INTERNAL_ERROR, "try again")
+
+
+class PageReach:
+    """The servers that one page is told of: while the two of a room may meet, and not before.
+
+    In the room of a call TURN credentials are good for no longer than the call may last. In a room that was made up by
+    hand, which anybody can do, there are none, unless the operator wants it.
+
+    :param site: where the page comes from (:func:`callnet.util.net.site_of`).
+    :param longest: how long a call may last after it was answered, in seconds.
+    :param now: the time on the clock of the records.
+    """
+
+    def __init__(self, ice: Servers, site: str | None, longest: float, now: Callable[[], float]) -> None:
+        self._ice = ice
+        self._site = site
+        self._longest = longest
+        self._now = now
+        self._servers: Sequence[IceServer] = ()
+        self._ask_at = -inf
+        self._meets = False
+        self._ends_by: float | None = None
+
+    def servers(self, state: RoomState, call: CallRecord | None) -> Sequence[IceServer]:
+        """What the page is told with the state of its room: the same as before as long as that is good.
+
+        :param call: that of the room; ``None``: it was made up by hand.
+        """
+        self._meets = state == "meeting"
+        self._ends_by = None if call is None else (0.0 if call.answer is None else call.answer.since) + self._longest
+        if not self._meets:
+            return ()
+        self._ask_if_due()
+        return self._servers
+
+    def renewed(self) -> Sequence[IceServer] | None:
+        """What the page is to be told now though its room is as it was; ``None``: nothing."""
+        before = self._servers
+        if self._meets:
+            self._ask_if_due()
+        return None if self._servers == before else self._servers
+
+    def _ask_if_due(self) -> None:
+        now = self._now()
+        if now < self._ask_at:
+            return
+        if self._ends_by is None:
+            told = self._ice.for_made_up_room(self._site)
+        else:
+            told = self._ice.for_call(self._site, self._ends_by - now)
+        self._servers, self._ask_at = told.servers, now + told.good_for

@@ -1,0 +1,248 @@
+"""One connected device that speaks ``callnet.v2`` (protocol §2.5): what it may say and is told beyond the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, Final, Literal
+
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from callnet.calls.draft import first_party, other_party
+from callnet.calls.ports import CallLimits, IPeer, Servers
+from callnet.calls.records import Active, CallRecord, Ringing
+from callnet.calls.rooms import RoomManager
+from callnet.calls.session import Dialect, Heard, Session, log_unless_unavailable
+from callnet.calls.telling import be_hangup
+from callnet.calls.transitions import NotToBeHad, NotYours, TooLate
+from callnet.frames.base import PAGE_OF, CallingBeHangup, Frame, encode
+from callnet.frames.decode import BadFrame, error_frame
+from callnet.frames.v2 import (
+    DEEPEST,
+    EXTENDED,
+    PING_EVERY,
+    CallOfPhone,
+    CallRinging,
+    ExtendedCall,
+    ExtendedCalledRefuse,
+    ExtendedCalledSuccess,
+    ExtendedCallingHangup,
+    GoingAway,
+    MissedCall,
+    MissedCalls,
+    PeerState,
+    Ping,
+    Pong,
+    PresenceOf,
+    PresentCall,
+    Pull,
+    Signal,
+    SignalFrom,
+    Welcome,
+    compact,
+    is_deep,
+)
+from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId
+from callnet.util.deferreds import begin, or_else
+
+LONGEST_FRAME: Final = 16 * 1024
+"""Bytes in a frame that is no ``signal``."""
+_NOT_OURS: Final = {
+    Signal: "room_id is of no active call of this device",
+    Pull: "room_id is of no active call of another device of this phone",
+}
+_NOBODY: Final = DeviceAddress("", "")
+
+
+class _Other(Struct, frozen=True):
+    """The other party of the device's call, as the device knows it."""
+
+    room: RoomId
+    device: DeviceAddress
+    is_absent: bool
+
+
+class ExtendedSession(Session):
+    """A device that is told more, and may do more.
+
+    :param may_pull: whether it may take over calls of other devices of its phone, and know of them.
+    :param site: where it comes from, as far as limits go by it.
+    """
+
+    dialect: ClassVar[Dialect] = Dialect(EXTENDED.decode, bad_frames_a_minute=20, unknown_types_count=True)
+    extended: ClassVar[bool] = True
+
+    __slots__ = ("_ice", "_may_pull", "_other", "_site")
+
+    def __init__(
+        self,
+        address: DeviceAddress,
+        rooms: RoomManager,
+        peer: IPeer,
+        clock: IReactorTime,
+        limits: CallLimits,
+        may_pull: bool,
+        ice: Servers,
+        site: str | None,
+    ) -> None:
+        super().__init__(address, rooms, peer, clock, limits)
+        self._ice = ice
+        self._site = site
+        self._may_pull = may_pull
+        self._other: _Other | None = None
+
+    # From the socket
+
+    def received(self, payload: bytes) -> None:
+        """Take one frame. Only signals may be long."""
+        if len(payload) > LONGEST_FRAME and b'"signal"' not in payload:
+            self._peer.close(CloseCode.TOO_LARGE, "too large")
+        else:
+            super().received(payload)
+
+    def _take_signal(self, frame: Signal) -> None:
+        or_else(begin(self._signal(frame)), log_unless_unavailable)
+
+    def _take_pull(self, frame: Pull) -> None:
+        or_else(begin(self._pull(frame)), partial(self._fail_pull, frame))
+
+    def _take_ping(self, frame: Ping) -> None:
+        self._say(Pong(frame.t, frame.id))
+
+    async def _signal(self, frame: Signal) -> None:
+        if is_deep(bytes(frame.data)):
+            self._refuse(frame, f"data is nested more than {DEEPEST} levels deep")
+            return
+        room = self._room_of(frame.room_id)
+        self._not_done(await self._rooms.extensions.signal(self, room, compact(frame.data)), frame)
+
+    async def _pull(self, frame: Pull) -> None:
+        if not self._may_pull:
+            self._refuse(frame, "only a claimed device may take a call over")
+            return
+        reply = await self._rooms.extensions.pull(self, self._room_of(frame.room_id))
+        if isinstance(reply, Accepted):
+            room = self._room_of(reply.room)
+            self._other = _Other(room, reply.callee, False)
+            self._hear(room, Heard())  # it may have left the call before
+            self.answered(reply, asked=frame.id)
+        else:
+            self._not_done(reply, frame)
+
+    def _fail_pull(self, frame: Pull, failure: Failure) -> None:
+        log_unless_unavailable(failure)
+        self._say(error_frame("pull: this cannot be done just now; try again", frame.id))
+
+    def _not_done(self, why: TooLate | NotYours | NotToBeHad | None, frame: Signal | Pull) -> None:
+        """Say that a call is over, or is none that this can be done with, if so."""
+        reason = why.reason if isinstance(why, TooLate | NotToBeHad) else None
+        if reason is not None:
+            room = self._room_of(frame.room_id)
+            self._hear(room, Heard(self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds()))
+            self._answer(be_hangup(_NOBODY, frame.room_id, reason), frame.id)
+        elif why is not None:
+            self._refuse(frame, _NOT_OURS[type(frame)])
+
+    def _refuse(self, frame: Signal | Pull, why: str) -> None:
+        kind = frame.__struct_config__.tag
+        self._bad_frame(BadFrame(error_frame(f"{kind}: {why}", frame.id)))
+
+    # From the room manager
+
+    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
+        """Say who the device is, which call it is in, and which it may take over."""
+        pullable = [self._of_phone(call) for call in of_phone] if self._may_pull else []
+        view = None if present is None else self._present(present)
+        servers = self._ice.for_newcomer(self._site)
+        self._say(Welcome(*self.address, self._rooms.date_of(self._rooms.now()), PING_EVERY, servers, pullable, view))
+        if present is not None and isinstance(present.state, Active):
+            self._other = _Other(present.room, other_party(present, self.address), False)
+            self._look_at_other(present)
+
+    def told_later(self, call: CallRecord) -> None:
+        """Say it at once: answers to calls name their rooms, or the requests that they answer."""
+        self.told(call)
+
+    def told(self, call: CallRecord) -> None:
+        """Say what is new about a call, and about its other party."""
+        heard = self._heard_of(call.room)
+        if call.age <= heard.age:
+            return
+        super().told(call)
+        state = call.state
+        if isinstance(state, Ringing) and state.announced and call.caller == self.address and heard.said is None:
+            self._hear(call.room, replace(heard, age=call.age, said=CallRinging))
+            self._say(CallRinging(*call.asked, call.room_for(self.address)))
+        self._look_at_other(call)
+
+    def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
+        """Say how a call came out that the device has placed, and what is new about its other party."""
+        super().answered(outcome, call, asked)
+        if call is not None:
+            self._look_at_other(call)
+
+    def signalled(self, room: RoomId, data: bytes) -> None:
+        """Hand over what the other party of a call said."""
+        self._say(SignalFrom(room, Raw(data)))
+
+    def missed(self, calls: Sequence[MissedCall]) -> None:
+        """Say which calls the phone has missed while the device was away."""
+        self._say(MissedCalls(calls))
+
+    def sees(self, device: DeviceAddress, is_online: bool) -> None:
+        """Say that a device of a contact has come or gone."""
+        self._say(PresenceOf(*device, is_online))
+
+    def going_away(self, reconnect_in: float, deadline: float) -> None:
+        """Say that the socket will be closed in so many seconds, and in how many to come again."""
+        self._say(GoingAway(reconnect_in, deadline))
+
+    def _look_at_other(self, call: CallRecord) -> None:
+        """Say what has become of the other party since it was last looked at."""
+        state = call.state
+        if not isinstance(state, Active) or self.address not in call.parties:
+            return
+        other = other_party(call, self.address)
+        known = self._other
+        if known is None or known.room != call.room:
+            known = _Other(call.room, first_party(call, self.address), False)
+        now = self._other = _Other(call.room, other, other in state.absent)
+        if known.device != other:
+            self._say(PeerState(call.room_for(self.address), "moved", other.device_id))
+        elif known.is_absent != now.is_absent:
+            is_now: Literal["reconnecting", "back"] = "reconnecting" if now.is_absent else "back"
+            self._say(PeerState(call.room_for(self.address), is_now))
+
+    def _say(self, message: Frame) -> None:
+        self._peer.send(encode(message))
+
+    def _present(self, call: CallRecord) -> PresentCall:
+        room, answer = call.room_for(self.address), call.answer
+        return PresentCall(
+            room,
+            "ringing" if answer is None else "active",
+            "outgoing" if self.address == call.caller else "incoming",
+            *other_party(call, self.address),
+            self._rooms.date_of(call.placed_at),
+            PAGE_OF + room,
+            None if answer is None else self._rooms.date_of(answer.since),
+        )
+
+    def _of_phone(self, call: CallRecord) -> CallOfPhone:
+        """A call as it is shown to other devices of one of its phones."""
+        ours = next(party for party in call.parties if party.phone == self.address.phone)
+        answered = None if call.answer is None else self._rooms.date_of(call.answer.since)
+        return CallOfPhone(call.room, ours.device_id, *other_party(call, ours), answered)
+
+    takes: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        ExtendedCall: Session._call,  # noqa: SLF001
+        ExtendedCalledSuccess: Session._answer_call,  # noqa: SLF001
+        ExtendedCalledRefuse: Session._answer_call,  # noqa: SLF001
+        ExtendedCallingHangup: Session._hang_up,  # noqa: SLF001
+        Signal: _take_signal,
+        Pull: _take_pull,
+        Ping: _take_ping,
+    }

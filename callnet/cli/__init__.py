@@ -1,0 +1,1 @@
+"""The commands of ``callnet``. Each is imported only when it is run."""

@@ -1,0 +1,36 @@
+"""Options and helpers that commands share."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from callnet.accounts.enrolment import phone_rule
+from callnet.config.load import load
+from callnet.config.schema import Settings
+from callnet.errors import CallnetError
+
+
+class CommandError(CallnetError):
+    """The command cannot do what was asked; the message is shown to who asked."""
+
+
+def settings_of(context: click.Context) -> Settings:
+    """The settings, from the file that ``--config`` or ``CALLNET_CONFIG`` names.
+
+    :raises StartError: the file cannot be read, or a setting is wrong.
+    """
+    path: str | None = context.find_root().params["config"]
+    return load(path, os.environ)
+
+
+def require_phones(settings: Settings, *phones: str) -> None:
+    """Make sure that these are phone numbers as the settings want them.
+
+    :raises CommandError: one is not.
+    """
+    is_phone = phone_rule(settings.accounts.phone_format)
+    for phone in phones:
+        if not is_phone(phone):
+            raise CommandError(f"{phone!r} is not an acceptable phone number (accounts.phone_format)")

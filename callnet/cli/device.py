@@ -1,0 +1,189 @@
+"""``callnet device``: a whole client in the terminal."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from OpenSSL.crypto import Error as NoCertificate
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import react
+from twisted.python.failure import Failure
+from twisted.web.iweb import IPolicyForHTTPS
+
+from callnet.cli.handset import Answering, Handset
+from callnet.cli.terminal import Terminal
+from callnet.client import Account, ClientError, Device, Server, Unreachable, certificate_trust, no_trust, public_trust
+from callnet.client.server import socket_url
+from callnet.model import DeviceAddress
+
+if TYPE_CHECKING:
+    from callnet.cli.media import Desk
+
+
+SITE: Final = "https://127.0.0.1:8080"
+SIGNALING: Final = "ws://127.0.0.1:8082"
+
+
+@click.command()
+@click.argument("phone")
+@click.argument("device_id")
+@click.option("--call", "callee", nargs=2, metavar="PHONE DEVICE_ID", help="Call this device; * is all of the phone's.")
+@click.option(
+    "--answer",
+    "answering",
+    type=click.Choice(["accept", "refuse", "ask", "listed"]),
+    default="ask",
+    show_default=True,
+    help="What to do when it rings; listed: accept whom the phone's owner has listed for that, and ask for others.",
+)
+@click.option("--server", metavar="URL", help="A site that serves everything, such as https://calls.example.org:8080.")
+@click.option("--account-url", metavar="URL", help="The account service.  [default: http://127.0.0.1:8083]")
+@click.option("--signaling-url", metavar="URL", help="The signaling service.  [default: ws://127.0.0.1:8082]")
+@click.option("--site-url", metavar="URL", help="The site, for the page of a call.  [default: https://127.0.0.1:8080]")
+@click.option(
+    "--certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Trust this PEM certificate alone.",
+)
+@click.option("--insecure", is_flag=True, help="Trust whoever answers.")
+@click.option("--media", is_flag=True, help="Send picture and sound in calls, and take them.")
+@click.option(
+    "--play",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --media: send this file over and over, instead of a test picture and a tone.",
+)
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --media: write sound and the camera's picture of the others there, as WebM.",
+)
+def device(
+    phone: str,
+    device_id: str,
+    callee: tuple[str, str] | None,
+    answering: Answering,
+    certificate: Path | None,
+    insecure: bool,
+    media: bool,
+    play: Path | None,
+    record: Path | None,
+    **urls: str | None,
+) -> None:
+    """Be a device: log in, show every frame, ring, answer, hang up.
+
+    Ctrl-C ends the call, or the ringing; when there is none, it leaves. With --call the command ends with
+    that call: with status 0 if it was answered, else 1. When its connection is lost it comes back by itself, and its
+    call goes on. With --media the device is in its call's room itself, without
+    a browser, and comes back into its call if it is started anew.
+    """
+    if not media and (play or record):
+        raise click.UsageError("--play and --record go with --media")
+    address, trust = DeviceAddress(phone, device_id), _trust(certificate, insecure)
+    try:
+        socket_url(urls["signaling_url"] or urls["server"] or SIGNALING)
+    except ClientError as error:
+        raise click.BadParameter(str(error)) from None
+    server_of = partial(_server, trust=trust, **urls)
+    desk = _desk(address, urls["site_url"] or urls["server"] or SITE, trust, play, record) if media else None
+    react(_main, (address, DeviceAddress(*callee) if callee else None, answering, server_of, desk))
+
+
+def _desk(address: DeviceAddress, site: str, trust: IPolicyForHTTPS, play: Path | None, record: Path | None) -> Desk:
+    try:
+        from callnet.cli.media import Desk, install_reactor
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("aiortc", "av"):
+            raise
+        raise click.UsageError("--media needs aiortc: pip install 'callnet[media]'") from None
+    return Desk(address, site, trust, install_reactor(), play, record)
+
+
+def _trust(certificate: Path | None, insecure: bool) -> IPolicyForHTTPS:
+    if certificate is not None and insecure:
+        raise click.UsageError("--certificate and --insecure exclude each other")
+    if certificate is not None:
+        try:
+            return certificate_trust(certificate.read_bytes())
+        except (OSError, NoCertificate):
+            raise click.BadParameter(f"{certificate} is not a certificate in PEM") from None
+    return no_trust() if insecure else public_trust()
+
+
+def _server(
+    reactor: Any,
+    trust: IPolicyForHTTPS,
+    server: str | None,
+    account_url: str | None,
+    signaling_url: str | None,
+    site_url: str | None,
+) -> Server:
+    return Server(
+        site_url or server or SITE,
+        reactor,
+        account_url=account_url or server or "http://127.0.0.1:8083",
+        signaling_url=signaling_url or server or SIGNALING,
+        trust=trust,
+    )
+
+
+def _main(
+    reactor: Any,
+    address: DeviceAddress,
+    callee: DeviceAddress | None,
+    answering: Answering,
+    server_of: Callable[[Any], Server],
+    desk: Desk | None,
+) -> Deferred[None]:
+    server = server_of(reactor)
+    terminal = Terminal()
+    handset = Handset(terminal.write, server, answering, callee, desk)
+    terminal.open(reactor, handset if answering in ("ask", "listed") else None)
+    account = Account(server, *address)
+    device = Device(account, extended=desk is not None, watch=handset.watch)
+    running = Deferred.fromCoroutine(_be_device(reactor, account, device, handset, terminal, desk))
+    _on_interrupt(reactor, running.cancel)
+    return running.addErrback(_explain).addCallback(_exit)
+
+
+async def _be_device(
+    reactor: Any, account: Account, device: Device, handset: Handset, terminal: Terminal, desk: Desk | None
+) -> int:
+    if desk is not None:
+        # Threads of aiortc's would keep the process.
+        reactor.addSystemEventTrigger("before", "shutdown", desk.close)
+    try:
+        await account.login()
+        _on_interrupt(reactor, handset.interrupted)
+        return await handset.run(device)
+    finally:
+        await device.close()
+        if desk is not None:
+            await desk.close()
+        await terminal.close()
+
+
+def _on_interrupt(reactor: Any, act: Callable[[], object]) -> None:
+    """Have Ctrl-C do this. The reactor leaves a handler alone that was there before it ran."""
+    signal.signal(signal.SIGINT, lambda *_: reactor.callFromThread(act))
+
+
+def _explain(failure: Failure) -> int:
+    """Say in one line why there is no device."""
+    failure.trap(CancelledError, ClientError)
+    if not failure.check(CancelledError):
+        hint = " (see --certificate and --insecure)" if _is_distrust(failure.value) else ""
+        click.echo(f"callnet device: {failure.value}{hint}", err=True)
+    return 1
+
+
+def _is_distrust(error: BaseException | None) -> bool:
+    return isinstance(error, Unreachable) and error.is_untrusted
+
+
+def _exit(status: int) -> None:
+    raise SystemExit(status)

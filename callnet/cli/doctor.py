@@ -1,0 +1,43 @@
+"""``callnet doctor``: what is wrong here, and what to do about it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+
+from callnet.cli.common import settings_of
+from callnet.doctor.examination import examine
+from callnet.doctor.findings import Finding, Level, bad
+from callnet.errors import StartError
+
+_SHOWN: Final = {Level.GOOD: ("ok", "green"), Level.DOUBT: ("look", "yellow"), Level.BAD: ("bad", "red")}
+
+
+@click.command()
+@click.pass_context
+def doctor(context: click.Context) -> None:
+    """Look at the settings, this machine and the services that callnet needs, and say what to do.
+
+    Nothing is changed. Run it as the user that callnet runs as. The exit status is 1 if anything is bad.
+    """
+    try:
+        settings = settings_of(context)
+    except StartError as error:
+        show(bad("settings", str(error)))
+        sys.exit(1)
+    found = [Level.GOOD]
+    for finding in examine(settings, context.find_root().params["config"], datetime.now(UTC)):
+        show(finding)
+        found.append(finding.level)
+    sys.exit(Level.BAD in found)
+
+
+def show(finding: Finding) -> None:
+    """Show one finding."""
+    word, colour = _SHOWN[finding.level]
+    click.echo(f"{click.style(f'{word:<5}', fg=colour)} {finding.about + ':':<24} {finding.text}")
+    if finding.advice:
+        click.echo(f"{'':<30} -> {finding.advice}")

@@ -1,0 +1,124 @@
+"""``callnet device --media``: what sends and takes picture and sound, put together.
+
+aiortc is written for asyncio, the client of callnet for Twisted. Of the ways to have both, this is the one with one
+thread and no queue between two: Twisted's own reactor on an event loop of asyncio, which is installed before anything
+imports the usual one. A coroutine of aiortc's becomes a Deferred by ``Deferred.fromFuture``, and its events come in
+the same turns as everything else. Without ``--media`` the command has the reactor that it always had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import asyncioreactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.web.iweb import IPolicyForHTTPS
+
+from callnet.client.notes import State
+from callnet.client.room import RoomSocket, Visitor
+from callnet.client.room_frames import IceServer, Join
+from callnet.media.connection import Connection, Peer
+from callnet.media.peer import AiortcPeer
+from callnet.media.reception import Reception
+from callnet.media.recording import Recording
+from callnet.media.studio import FileStudio, PatternStudio, Studio, look_of
+from callnet.media.visit import Visit, seat_key
+from callnet.model import DeviceAddress
+from callnet.util.logger import Logger
+
+log = Logger()
+
+
+def install_reactor() -> Any:
+    """Have the reactor run on an event loop of asyncio, and return it. Nothing may have imported it before.
+
+    What the other side says can upset aiortc in tasks of its own, of which asyncio would write tracebacks;
+    :mod:`callnet.media.connection` notices what is left undone.
+    """
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)
+    asyncio.set_event_loop(loop)
+    asyncioreactor.install(loop)
+    from twisted.internet import reactor  # the one that is installed
+
+    return reactor
+
+
+class Desk:
+    """Picture and sound of one device, for whichever room it is in.
+
+    :param site: the origin of the site.
+    :param play: a file to be sent; without it, a test picture and a tone.
+    :param record: a file for what comes.
+    :raises ClientError: a file is of no use.
+    """
+
+    def __init__(
+        self,
+        address: DeviceAddress,
+        site: str,
+        trust: IPolicyForHTTPS,
+        reactor: Any,
+        play: Path | None,
+        record: Path | None,
+    ) -> None:
+        self._address = address
+        self._site = site
+        self._trust = trust
+        self._reactor = reactor
+        self._studio: Studio = PatternStudio(look_of(address)) if play is None else FileStudio(play)
+        self._recording = None if record is None else Recording(record)
+        self._note: Callable[[str], None] = print
+        self._visit: Visit | None = None
+        self._leaving: list[Deferred[None]] = []
+        self._closed: Deferred[None] | None = None
+
+    def enter(self, room_id: str, note: Callable[[str], None]) -> None:
+        """Enter a room."""
+        self.leave()
+        self._note = note
+        studio = self._studio
+        self._visit = Visit(
+            self._open_room,
+            self._build,
+            (room_id, seat_key(self._address, room_id)),
+            State(muted=not studio.has_sound, camera_off=not studio.has_picture, sharing=False),
+            note,
+            self._reactor,
+        )
+
+    def leave(self) -> None:
+        """Leave it: the call is over."""
+        self._part(farewell=True)
+
+    def close(self) -> Deferred[None]:
+        """Leave, and write the end of the recording. May be asked for twice.
+
+        :return: a Deferred of the caller's own that fires when that is done.
+        """
+        self._part(farewell=False)
+        if self._closed is None:
+            self._closed = gatherResults(self._leaving).addCallback(self._finish)
+            self._closed.addErrback(lambda failure: log.failure("closing", failure))
+        done: Deferred[None] = Deferred()
+        self._closed.addCallback(lambda _: done.callback(None))
+        return done
+
+    def _part(self, farewell: bool) -> None:
+        visit, self._visit = self._visit, None
+        if visit is not None:
+            self._leaving.append(visit.leave(farewell))
+
+    def _finish(self, _left: Sequence[None]) -> Deferred[None] | None:
+        if self._recording is None:
+            return None
+        return Deferred.fromFuture(asyncio.ensure_future(self._recording.close()))
+
+    def _open_room(self, join: Join, visitor: Visitor) -> RoomSocket:
+        return RoomSocket(self._site, join, visitor, self._reactor, trust=self._trust)
+
+    def _build(self, connection: Connection, ice_servers: Sequence[IceServer]) -> Peer:
+        return AiortcPeer(connection, ice_servers, self._studio, Reception(self._note, self._recording))

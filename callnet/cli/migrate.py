@@ -1,0 +1,145 @@
+"""``callnet migrate``: from the Go server that callnet takes the place of, and back (docs/migrating.md)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+
+from callnet.accounts.enrolment import phone_rule
+from callnet.accounts.ring import Key
+from callnet.cli.common import CommandError, settings_of
+from callnet.cli.databases import opened, reached
+from callnet.cli.key import file_of, shown_time
+from callnet.config.schema import Settings
+from callnet.migration import key as older_key
+from callnet.migration import mapping, moves
+from callnet.migration.older import OlderDatabase
+from callnet.migration.report import Report
+from callnet.storage.database import Database
+from callnet.util import files
+
+URL: Final = "CALLNET_MIGRATE_URL"
+_DAY: Final = 86400
+_FILE: Final = click.Path(dir_okay=False)
+
+
+@click.command()
+@click.option("--dry-run", "trial", is_flag=True, help="Only say what would be done.")
+@click.option("--back", is_flag=True, help="Add to the older server's database what has come since, instead.")
+@click.option(
+    "--url-file", type=_FILE, metavar="FILE", help="A file with the URL of its database, open to nobody else."
+)
+@click.option("--key", "key_file", type=_FILE, metavar="FILE", help="A file with its secret, open to nobody else.")
+@click.option(
+    "--token-days",
+    type=click.IntRange(1, 366),
+    default=7,
+    show_default=True,
+    metavar="DAYS",
+    help="How long its tokens are valid.",
+)
+@click.option(
+    "--mapping",
+    "mapping_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A TOML file that says how its tables and columns are called.",
+)
+@click.pass_context
+def migrate(
+    context: click.Context,
+    trial: bool,
+    back: bool,
+    url_file: str | None,
+    key_file: str | None,
+    token_days: int,
+    mapping_file: Path | None,
+) -> None:
+    """Take over accounts, devices, contacts and the signing key from the Go server that callnet takes the place of.
+
+    Its database, MySQL or MariaDB, is named by CALLNET_MIGRATE_URL or --url-file, as in
+    mysql://USER:PASSWORD@HOST/NAME. It is only read. What callnet has already is left as it is, so the command may be
+    run again at any time; it then takes over what is new. Each row that cannot be taken over is told of on the standard
+    error, with its phones masked, and the exit status is 1.
+    """
+    settings = settings_of(context)
+    if back and key_file is not None:
+        raise CommandError("the key goes one way only: --key has nothing to do with --back")
+    older = OlderDatabase(_url(url_file), mapping.load(mapping_file))
+    key = None if key_file is None else older_key.read(key_file)
+    report = Report(lambda line: click.echo(line, err=True))
+    if back:
+        _give_back(settings, older, report, trial)
+    else:
+        _take_over(settings, older, report, trial)
+        click.echo(_about_key(settings, key, token_days * _DAY, trial))
+    if not report.is_complete:
+        context.exit(1)
+
+
+def _take_over(settings: Settings, older: OlderDatabase, report: Report, trial: bool) -> None:
+    is_phone = phone_rule(settings.accounts.phone_format)
+    with older.reading() as snapshot, _target(settings, trial) as database:
+        moves.take_over(snapshot, database, is_phone, report, trial)
+    for line in report.lines("to take over" if trial else "taken over"):
+        click.echo(line)
+
+
+def _give_back(settings: Settings, older: OlderDatabase, report: Report, trial: bool) -> None:
+    about_tokens = older_key.about_tokens(settings.tokens, time.time())
+    with _target(settings, trial) as database, older.writing() as additions:
+        moves.give_back(database, additions, report, trial)
+    for line in report.lines("to give back" if trial else "given back"):
+        click.echo(line)
+    click.echo(f"tokens: {about_tokens}")
+
+
+@contextmanager
+def _target(settings: Settings, trial: bool) -> Iterator[Database | None]:
+    """Callnet's database; of a trial it is not made, nor brought up to date."""
+    if not trial:
+        with opened(settings) as database:
+            yield database
+        return
+    with reached(settings) as database:
+        if database.is_missing or not database.levels()[0]:
+            yield None
+        else:
+            database.check()
+            yield database
+
+
+def _about_key(settings: Settings, key: Key | None, lifetime: int, trial: bool) -> str:
+    """Take the key over, if one is given, and say what came of it."""
+    if key is None:
+        return "key: none was given (--key); tokens that the older server has issued stay as they are, accepted or not"
+    if settings.tokens.signing_key.encode() == key.secret:
+        return f"key: {key.kid} is in the settings already"
+    now = time.time()
+    until = now + lifetime
+    file = file_of(settings)
+    does = "signs from now on, too" if older_key.is_long(key) else "is too short to sign here"
+    if trial:
+        return f"key: {key.kid} would be taken over; it {does}"
+    if older_key.take_over(file, key, now, until) is None:
+        return f"key: {key.kid} is the first one already"
+    return f"key: {key.kid} was taken over; it {does}. Tokens that name no key are its until {shown_time(until)}"
+
+
+def _url(file: str | None) -> str:
+    """Where the older server's database is."""
+    if file is not None:
+        try:
+            return files.read_private(file, "--url-file").decode().strip()
+        except UnicodeDecodeError:
+            raise CommandError(f"--url-file: {file} is no UTF-8") from None
+    given = os.environ.get(URL, "")
+    if not given:
+        raise CommandError(f"the older server's database must be named, by {URL} or --url-file")
+    return given

@@ -1,0 +1,46 @@
+"""``callnet status``: how the daemon is that runs here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import click
+
+from callnet.cli.running_daemon import running_of
+from callnet.ops.admin_client import Numbers
+from callnet.ops.readiness import Report
+
+
+@click.command()
+@click.option("--at", "place", metavar="PLACE", help="Its operator's listener: http://HOST:PORT, or a path.")
+@click.pass_context
+def status(context: click.Context, place: str | None) -> None:
+    """Show how the daemon is. The exit status is 0 if devices may be sent to it, else 1."""
+    running = running_of(context, place)
+    report = running.report()
+    for line in lines(report, running.numbers()):
+        click.echo(line)
+    sys.exit(not report.ready)
+
+
+def lines(report: Report, numbers: Numbers) -> Iterator[str]:
+    """What to show."""
+    yield "callnet is ready." if report.ready else f"callnet is not ready: {report.wrong}"
+    versions = sorted(label for name, label in numbers if name == "callnet_build_info")
+    yield f"  {'version':<13} {', '.join(versions)}"
+    for number, worker in sorted(report.workers.items(), key=lambda each: int(each[0])):
+        yield f"  {'worker ' + number:<13} {'ready' if worker.ready else worker.wrong}"
+    for label in ("device", "page"):
+        yield f"  {label + 's':<13} {numbers.get(('callnet_sockets', label), 0):.0f}"
+    for what in ("placed", "answered"):
+        yield f"  {what:<13} {numbers.get((f'callnet_calls_{what}_total', ''), 0):.0f} calls"
+    for what in ("failed", "ended"):
+        reasons = {label: count for (name, label), count in numbers.items() if name == f"callnet_calls_{what}_total"}
+        told = ", ".join(f"{label} {count:.0f}" for label, count in sorted(reasons.items()) if count)
+        if told:
+            yield f"  {what:<13} {told}"
+    expiry = numbers.get(("callnet_certificate_expiry_seconds", ""))
+    if expiry:
+        yield f"  certificate   until {datetime.fromtimestamp(expiry, UTC):%Y-%m-%d}"

@@ -1,0 +1,222 @@
+"""The short code that two people compare, so that nobody is between them unseen (docs/verification.md).
+
+One run for each WebRTC connection, over the notes of its data channel, a JSON object each. Who made the offer commits
+itself to a nonce, the other answers with its own, the first one reveals. What a run expects, by what it has done; all
+other notes of the three kinds break it:
+
+======== ================== ======== ==================================
+side     has                expects  then
+======== ================== ======== ==================================
+offerer  sent ``commit``    nonce    sends ``reveal``, shows the code
+answerer nothing            commit   sends ``nonce``
+answerer sent ``nonce``     reveal   shows the code, if it fits
+======== ================== ======== ==================================
+
+A run that shows its code, or is broken, expects nothing, and nothing that comes changes it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from enum import Enum
+from hashlib import sha256
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+from callnet.client.emoji import EMOJI, Emoji
+from callnet.errors import CallnetError
+
+NONCE: Final = 32
+"""Bytes, as many as a fingerprint has."""
+SIGNS: Final = 6
+"""How many emoji are a code."""
+
+_COMMITMENT: Final = b"callnet verification commitment 1"
+_CODE: Final = b"callnet verification 1"
+_BITS: Final = 6
+"""Of one emoji."""
+_FINGERPRINT: Final = re.compile(r"a=[ \t]*fingerprint([^\r\n]*)", re.ASCII | re.IGNORECASE)
+"""Whatever any browser could take for one."""
+_SHA_256: Final = re.compile(r": *sha-256 +([0-9A-F]{2}(?::[0-9A-F]{2}){31}) *", re.ASCII | re.IGNORECASE)
+
+Code: TypeAlias = tuple[int, ...]
+""":data:`SIGNS` numbers from 0 to 63, each an emoji's place in :data:`callnet.client.emoji.EMOJI`."""
+
+_Hex: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
+
+
+class NoFingerprint(CallnetError):
+    """A description does not say by one SHA-256 fingerprint, and no other, whose certificate is to be expected."""
+
+
+class State(Enum):
+    """How far a run has come."""
+
+    PENDING = "pending"
+    SHOWN = "shown"
+    BROKEN = "broken"
+    """The other side did not do what it has to: the people are to be warned."""
+
+
+class Fingerprints(Struct, frozen=True):
+    """The SHA-256 of the certificates of both sides, 32 bytes each."""
+
+    offerer: bytes
+    answerer: bytes
+
+
+class Commit(Struct, frozen=True, tag_field="kind", tag="commit"):
+    """The offerer has drawn a nonce."""
+
+    hash: _Hex
+
+
+class Nonce(Struct, frozen=True, tag_field="kind", tag="nonce"):
+    """The answerer's nonce."""
+
+    nonce: _Hex
+
+
+class Reveal(Struct, frozen=True, tag_field="kind", tag="reveal"):
+    """The nonce to which the offerer had committed itself."""
+
+    nonce: _Hex
+
+
+Note: TypeAlias = Commit | Nonce | Reveal
+
+_KINDS: Final = {"commit", "nonce", "reveal"}
+
+
+class _Kind(Struct, frozen=True):
+    kind: str
+
+
+class _Unexpected(CallnetError):
+    """A note that breaks a run."""
+
+
+def fingerprint_of(sdp: str) -> bytes:
+    """The one SHA-256 fingerprint of a description (RFC 8122), 32 bytes.
+
+    A second one, or one by another hash, could be the one that a browser goes by.
+
+    :raises NoFingerprint: there is none, there are different ones, or one by another hash.
+    """
+    found = [_SHA_256.fullmatch(text) for text in _FINGERPRINT.findall(sdp)]
+    values = {match and match[1].upper() for match in found}
+    value = values.pop() if len(values) == 1 else None
+    if value is None:
+        raise NoFingerprint("the description does not have one SHA-256 fingerprint, and no other")
+    return bytes.fromhex(value.replace(":", ""))
+
+
+def commitment(fingerprints: Fingerprints, nonce: bytes) -> bytes:
+    """What the offerer sends of its nonce before it has seen the other one, 32 bytes."""
+    return sha256(_COMMITMENT + fingerprints.offerer + fingerprints.answerer + nonce).digest()
+
+
+def code_of(fingerprints: Fingerprints, offerers: bytes, answerers: bytes) -> Code:
+    """The code that comes of both certificates and both nonces."""
+    digest = sha256(_CODE + fingerprints.offerer + fingerprints.answerer + offerers + answerers).digest()
+    bits = int.from_bytes(digest, "big") >> (256 - SIGNS * _BITS)
+    return tuple(bits >> (_BITS * place) & 63 for place in reversed(range(SIGNS)))
+
+
+class Verification:
+    """One run of one side.
+
+    :param fingerprints: as both descriptions that are in force have them.
+    :param offers: whether this side made the offer.
+    """
+
+    def __init__(self, fingerprints: Fingerprints, *, offers: bool) -> None:
+        self.state = State.PENDING
+        self.code: Code | None = None
+        """What is to be shown, in the state ``SHOWN``."""
+        self._fingerprints: Final = fingerprints
+        self._offers: Final = offers
+        self._nonce: Final = secrets.token_bytes(NONCE)
+        self._expected: type[Note] = Nonce if offers else Commit
+        self._commitment = b""
+        """The other side's."""
+
+    @property
+    def emoji(self) -> tuple[Emoji, ...]:
+        """The code as people see it; empty if there is none."""
+        return tuple(EMOJI[number] for number in self.code or ())
+
+    def begin(self) -> str | None:
+        """What to say when the data channel has opened, if anything."""
+        if not self._offers:
+            return None
+        return _text(Commit(commitment(self._fingerprints, self._nonce).hex()))
+
+    def hear(self, text: str | bytes) -> str | None:
+        """Take what came over the data channel, whatever it is. Returns what to answer, if anything."""
+        if self.state is not State.PENDING or _kind_of(text) not in _KINDS:
+            return None
+        try:
+            answer = self._take(_read(text))
+        except _Unexpected:
+            self.state = State.BROKEN
+            return None
+        return None if answer is None else _text(answer)
+
+    def recheck(self, fingerprints: Fingerprints) -> None:
+        """Make sure that what a new description says is what this run is about. If not, the code is taken back."""
+        if fingerprints != self._fingerprints:
+            self.state, self.code = State.BROKEN, None
+
+    def _take(self, note: Note) -> Note | None:
+        """Take a note, and return the answer.
+
+        :raises _Unexpected: it is not what is expected, or does not fit.
+        """
+        if not isinstance(note, self._expected):
+            raise _Unexpected
+        match note:
+            case Commit():
+                self._commitment = bytes.fromhex(note.hash)
+                self._expected = Reveal
+                return Nonce(self._nonce.hex())
+            case Nonce():
+                self._show(self._nonce, bytes.fromhex(note.nonce))
+                return Reveal(self._nonce.hex())
+            case Reveal():
+                theirs = bytes.fromhex(note.nonce)
+                if commitment(self._fingerprints, theirs) != self._commitment:
+                    raise _Unexpected
+                self._show(theirs, self._nonce)
+                return None
+
+    def _show(self, offerers: bytes, answerers: bytes) -> None:
+        self.code = code_of(self._fingerprints, offerers, answerers)
+        self.state = State.SHOWN
+
+
+def _kind_of(text: str | bytes) -> str:
+    """The ``kind`` of a note; empty if it is no note at all."""
+    try:
+        return msgspec.json.decode(text, type=_Kind).kind
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ""
+
+
+def _read(text: str | bytes) -> Note:
+    """Read a note.
+
+    :raises _Unexpected: it is malformed.
+    """
+    try:
+        note: Note = msgspec.json.decode(text, type=Note)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise _Unexpected from None
+    return note
+
+
+def _text(note: Note) -> str:
+    return msgspec.json.encode(note).decode("ascii")

@@ -1,1 +1,0 @@
-"""What is alive: the stores of call records and the buses that reach devices."""

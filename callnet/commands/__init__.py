@@ -1,1 +1,0 @@
-"""The commands of ``callnet``, each imported only when it is asked for."""

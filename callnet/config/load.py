@@ -1,0 +1,216 @@
+"""Reads the settings from one TOML file and a few environment variables.
+
+What is wrong raises :class:`StartError` with one line that names the file, the key and what is allowed; no value
+is ever repeated, since it may be a secret.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from callnet.config import endpoints, toml
+from callnet.config.schema import (
+    PONG_TIME,
+    WEBHOOK_SECRET_MIN,
+    AccountSettings,
+    GatewaySettings,
+    Listener,
+    ListenerSettings,
+    OtpSettings,
+    PushSettings,
+    Settings,
+    TurnSettings,
+    WebhookSettings,
+)
+from callnet.errors import StartError
+from callnet.frames import ice
+
+_Signing = TypeVar("_Signing", OtpSettings, WebhookSettings, GatewaySettings)
+
+
+def load(path: str | None, environ: Mapping[str, str]) -> Settings:
+    """Read the settings.
+
+    :param path: the TOML file; ``None``: the one that ``CALLNET_CONFIG`` names, or all defaults.
+    :param environ: ``CALLNET_STATE_DIR``, ``CALLNET_DATABASE_URL``, ``CALLNET_REDIS_URL``, ``CALLNET_SIGNING_KEY``,
+        ``CALLNET_OTP_SECRET``, ``CALLNET_WEBHOOKS_SECRET`` and ``CALLNET_GATEWAY_SECRET`` go before the file.
+    :raises StartError: the file cannot be read, or a setting is wrong.
+    """
+    path = path or environ.get("CALLNET_CONFIG") or None
+    settings = _complete(Settings() if path is None else toml.decode(_read(path), Settings, path), environ)
+    try:
+        _check(settings)
+    except StartError as error:
+        raise StartError(f"{path}: {error}" if path else str(error)) from None
+    return settings
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise StartError(f"{path}: the settings cannot be read: {error.strerror}") from None
+
+
+def _check(settings: Settings) -> None:
+    """Refuse what no single key shows to be wrong."""
+    listeners = settings.listeners
+    if not (listeners.account or listeners.signaling or listeners.site):
+        raise StartError("listeners: at least one of account, signaling and site needs an address")
+    for key, listener in listeners.keyed():
+        _check_listener(key, listener)
+        _check_exposure(settings.accounts, key, listener)
+    if settings.workers != 1 and not settings.redis.url:
+        raise StartError("workers: more processes than one need redis.url: they meet there")
+    if settings.accounts.enrolment == "otp":
+        _check_otp(settings.accounts.otp)
+    if settings.webhooks.url:
+        _check_webhook_secret("webhooks", settings.webhooks)
+    if settings.sockets.silence < settings.sockets.ping_after + PONG_TIME:
+        raise StartError(f"sockets.silence must be {PONG_TIME:g} s longer than sockets.ping_after: time for a pong")
+    _check_push(settings.push)
+    _check_turn(settings.turn)
+    tls = settings.tls
+    if bool(tls.certificate) != bool(tls.private_key):
+        raise StartError("tls.certificate and tls.private_key must be set together")
+    if settings.site.hsts and not tls.certificate:
+        raise StartError(
+            "site.hsts needs a certificate of your own in tls.certificate:"
+            " it binds every port of the name, and browsers then let nobody past a self-signed one"
+        )
+
+
+def _check_otp(otp: OtpSettings) -> None:
+    if not otp.url:
+        raise StartError('accounts.otp.url must name who sends the codes: accounts.enrolment is "otp"')
+    _check_webhook_secret("accounts.otp", otp)
+
+
+def _check_webhook_secret(section: str, settings: OtpSettings | WebhookSettings | GatewaySettings) -> None:
+    if settings.secret and settings.secret_file:
+        raise StartError(f"{section}.secret and {section}.secret_file must not both be set")
+    if not settings.secret_file and len(settings.secret) < WEBHOOK_SECRET_MIN:
+        raise StartError(f"{section}.secret must have at least {WEBHOOK_SECRET_MIN} characters")
+
+
+def _check_push(push: PushSettings) -> None:
+    if push.gateway.url:
+        _check_webhook_secret("push.gateway", push.gateway)
+    if push.allowed_hosts and not push.subject:
+        raise StartError("push.subject must say whom the services of push.allowed_hosts may write to")
+
+
+def _check_turn(turn: TurnSettings) -> None:
+    for index, uri in enumerate(turn.urls):
+        if not ice.is_turn_uri(uri):
+            raise StartError(
+                f'turn.urls[{index}] must be a URI such as "turn:turn.example.org:3478?transport=udp"'
+                ' or "turns:turn.example.org:5349?transport=tcp" (RFC 7065)'
+            )
+    for index, uri in enumerate(turn.stun):
+        if not ice.is_stun_uri(uri):
+            raise StartError(f'turn.stun[{index}] must be a URI such as "stun:turn.example.org:3478" (RFC 7064)')
+    if turn.secret and turn.secret_file:
+        raise StartError("turn.secret and turn.secret_file must not both be set")
+    if turn.urls and not (turn.secret or turn.secret_file):
+        raise StartError("turn.secret or turn.secret_file must be set: the servers of turn.urls ask for credentials")
+    if turn.secret and not ice.is_secret(turn.secret):
+        raise StartError(
+            f"turn.secret must have {ice.SECRET_MIN} to {ice.SECRET_MAX} characters of ASCII without blanks"
+        )
+
+
+def _check_listener(key: str, listener: Listener) -> None:
+    wrong = endpoints.objection(listener.endpoint)
+    if wrong:
+        raise StartError(f"{key}.endpoint {listener.endpoint!r}: {wrong}")
+    for index, network in enumerate(listener.proxy_protocol):
+        wrong = endpoints.peer_objection(listener.endpoint, network)
+        if wrong:
+            raise StartError(f"{key}.proxy_protocol[{index}] {wrong}")
+
+
+def is_exposed(listeners: ListenerSettings) -> bool:
+    """Whether others than this machine's can log in."""
+    served = [listener for key, listener in listeners.keyed() if not key.startswith("listeners.admin[")]
+    return any(one.proxy_protocol or not endpoints.is_local(one.endpoint) for one in served)
+
+
+def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> None:
+    """Refuse what anybody on the network could do without a secret, unless the operator has said that it is meant."""
+    opening, remedy = "", ""
+    if listener.proxy_protocol:
+        opening, remedy = f"{key}.proxy_protocol opens it to the network", "leave it out"
+    elif not endpoints.is_local(listener.endpoint):
+        opening = f"{key}.endpoint {listener.endpoint!r} is open to the network"
+        remedy = "add :interface=127.0.0.1"
+    if not opening:
+        return
+    if key.startswith("listeners.admin["):
+        if not listener.proxy_protocol:  # with it, nobody but the load balancers gets in
+            raise StartError(
+                f"{opening}, and not everything there asks for a key: {remedy},"
+                " or let proxy_protocol name the load balancers that may connect"
+            )
+    elif accounts.enrolment == "open" and not accounts.open_enrolment_on_network:
+        raise StartError(
+            f'{opening}, and with accounts.enrolment = "open" whoever knows a phone number and a device id'
+            f" can be that device: {remedy}, or set accounts.open_enrolment_on_network = true"
+        )
+
+
+def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """Put the environment's values in, and the defaults that depend on the state directory."""
+    state_dir = os.path.abspath(environ.get("CALLNET_STATE_DIR") or settings.state_dir or _default_state_dir(environ))
+    tokens, database, redis, tls = settings.tokens, settings.database, settings.redis, settings.tls
+    push, turn, admin = settings.push, settings.turn, settings.admin
+    return replace(
+        settings,
+        state_dir=state_dir,
+        tokens=replace(
+            tokens,
+            signing_key_file=os.path.abspath(tokens.signing_key_file or os.path.join(state_dir, "signing.key")),
+            signing_key=environ.get("CALLNET_SIGNING_KEY") or tokens.signing_key,
+        ),
+        database=replace(
+            database,
+            url=environ.get("CALLNET_DATABASE_URL") or database.url or f"sqlite:///{state_dir}/callnet.db",
+        ),
+        redis=replace(
+            redis, url=environ.get("CALLNET_REDIS_URL") or redis.url, ca=redis.ca and os.path.abspath(redis.ca)
+        ),
+        accounts=replace(settings.accounts, otp=_signing(settings.accounts.otp, environ, "CALLNET_OTP_SECRET")),
+        webhooks=_signing(settings.webhooks, environ, "CALLNET_WEBHOOKS_SECRET"),
+        push=replace(
+            push,
+            gateway=_signing(push.gateway, environ, "CALLNET_GATEWAY_SECRET"),
+            vapid_key_file=os.path.abspath(push.vapid_key_file or os.path.join(state_dir, "vapid.key")),
+        ),
+        admin=replace(admin, key_file=os.path.abspath(admin.key_file or os.path.join(state_dir, "admin.key"))),
+        turn=replace(turn, secret_file=turn.secret_file and os.path.abspath(turn.secret_file)),
+        tls=replace(
+            tls,
+            certificate=tls.certificate and os.path.abspath(tls.certificate),
+            private_key=tls.private_key and os.path.abspath(tls.private_key),
+        ),
+    )
+
+
+def _signing(section: _Signing, environ: Mapping[str, str], name: str) -> _Signing:
+    """A section with a secret that signs requests, which the environment may have."""
+    file = section.secret_file and os.path.abspath(section.secret_file)
+    return replace(section, secret=environ.get(name) or section.secret, secret_file=file)
+
+
+def _default_state_dir(environ: Mapping[str, str]) -> str:
+    """The directory that systemd made for the service, or the user's own."""
+    given = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return given
+    home = environ.get("HOME") or os.path.expanduser("~")
+    return os.path.join(environ.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state"), "callnet")

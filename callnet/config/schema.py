@@ -1,0 +1,396 @@
+"""The settings as a tree of structs; ``etc/callnet.toml`` describes every one for operators.
+
+Settings that can be reloaded while callnet runs (:mod:`callnet.config.reload`) are in structs that are not frozen:
+whoever uses them reads them each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+_MONTH = 31 * 86400.0
+SIGNING_KEY_MIN = 32
+"""The shortest key that signs tokens, in bytes (RFC 7518 §3.2)."""
+
+WEBHOOK_SECRET_MIN = 32
+"""The shortest secret that signs requests to the operator's programs, in characters."""
+
+TOKEN_LIFETIME_MAX = 10 * 366 * 86400
+"""The longest that tokens may be valid, in seconds."""
+
+SESSION_LIFETIME = 180 * 86400
+"""Seconds after a login for which its tokens are refreshed, without settings."""
+
+TURN_LIFETIME_MAX = 86400
+"""The longest that TURN credentials may be good, in seconds: nobody can take them back."""
+
+PONG_TIME = 8.0
+"""Seconds that a client has to answer a ping, at the least."""
+
+Duration = Annotated[float, Meta(ge=0, le=_MONTH)]
+"""Seconds; 0 is allowed."""
+PositiveDuration = Annotated[float, Meta(ge=0.1, le=_MONTH)]
+"""Seconds."""
+WebhookUrl = Annotated[
+    str, Meta(pattern=r"\A(https?://[!-~]+)?\Z", description="a URL that begins with https:// or http://")
+]
+Origin = Annotated[
+    str, Meta(pattern=r"\A[a-z][a-z0-9+.-]*://[^/\s]+\Z", description="an origin such as https://phones.example.org")
+]
+WebhookEvent = Literal["call_started", "call_answered", "call_ended", "call_missed", "device_enrolled"]
+Processes = Annotated[
+    Annotated[int, Meta(ge=1, le=64)] | Literal["auto"], Meta(description='a whole number from 1 to 64, or "auto"')
+]
+KeyPrefix = Annotated[
+    str, Meta(pattern=r"\A[A-Za-z0-9:._/-]{1,64}\Z", description="1 to 64 letters, digits, and any of : . _ / -")
+]
+
+
+PushHost = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(?=[^:]{1,253}(:|\Z))(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*"
+        r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?(:[1-9][0-9]{0,4})?\Z",
+        description='a host such as "push.example.org", or "*.example.org" for all below it, in lower case',
+    ),
+]
+HostName = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z",
+        description='a name such as "callnet.example.org", in lower case and without a port',
+    ),
+]
+VapidSubject = Annotated[
+    str,
+    Meta(
+        pattern=r"\A((mailto:[!-~]+@[!-~]+|https://[!-~]+))?\Z",
+        description="who answers for what is sent: mailto: with an address, or a URL that begins with https://",
+    ),
+]
+
+
+class OtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who sends one-time codes to phones, where enrolment is ``otp``."""
+
+    url: WebhookUrl = ""
+    """Gets a POST for each code."""
+    secret: str = ""
+    """Signs the requests, and makes what the database keeps of a code useless to others."""
+    secret_file: str = ""
+    """Holds the secret; so in the other sections that have one."""
+    text: Annotated[str, Meta(max_length=500, pattern=r"\{code\}", description="a text with {code} in it")] = (
+        "Your code is {code}. It is valid for 5 minutes."
+    )
+    code_without_secret: bool = True
+    """Whether a device that has no secret needs a code at each login, not at its first one alone."""
+
+
+class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who has an account."""
+
+    enrolment: Literal["open", "known", "otp"] = "open"
+    """``open``: a first login makes the account and the device; ``known``: only those may log in that the
+    operator has made; ``otp``: a new device needs a code that is sent to the phone."""
+    otp: OtpSettings = OtpSettings()
+    who_may_call: Literal["anyone", "contacts"] = "anyone"
+    """``anyone``: everybody whom the callee has not blocked; ``contacts``: of these, whom the callee lists."""
+    open_enrolment_on_network: bool = False
+    """Whether enrolment ``open`` may be offered on other addresses than loopback."""
+    devices_shown_to_anyone: bool = False
+    """Whether in ``known`` and ``otp`` a phone's devices are shown to those whom it does not list."""
+    hosts: tuple[HostName, ...] = ()
+    """By which names, beside ``localhost`` and addresses, the account service may be asked; empty: by any."""
+    phone_format: Annotated[str, Meta(min_length=1, description="cn-mobile, e164, or a regular expression")] = (
+        "cn-mobile"
+    )
+
+    @property
+    def shows_mutual_contacts_alone(self) -> bool:
+        """Whether the devices of a phone are shown only to those whom it lists."""
+        is_hidden = self.enrolment != "open" and not self.devices_shown_to_anyone
+        return is_hidden or self.who_may_call == "contacts"
+
+
+class TokenSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Tokens that a login answers with (protocol §1)."""
+
+    lifetime: Annotated[int, Meta(ge=60, le=TOKEN_LIFETIME_MAX)] = 7 * 86400
+    """Seconds."""
+    session_lifetime: Annotated[int, Meta(ge=60, le=TOKEN_LIFETIME_MAX)] = SESSION_LIFETIME
+    """Seconds after a login for which its tokens are refreshed; then the device logs in again."""
+    signing_key_file: str = ""
+    """Made on first start if it is missing."""
+    signing_key: str = ""
+    """The key itself; the file is not looked at then."""
+
+
+class LimitSettings(Struct, forbid_unknown_fields=True):
+    """How often something may be tried (0: any number of times), on all nodes together."""
+
+    logins_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 120
+    """Of an IPv6 address its /64 counts; loopback addresses do not count at all."""
+    logins_a_minute_of_a_phone: Annotated[int, Meta(ge=0)] = 30
+    devices_of_a_phone: Annotated[int, Meta(ge=0)] = 20
+    """That logins make; of those that the operator makes there may be any number."""
+    codes_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 20
+    refreshes_an_hour_of_a_device: Annotated[int, Meta(ge=0)] = 6
+    logouts_an_hour_of_a_device: Annotated[int, Meta(ge=0)] = 20
+    sockets_of_an_address: Annotated[int, Meta(ge=0)] = 2000
+    """Of devices, and as many of pages."""
+    sockets_of_a_phone: Annotated[int, Meta(ge=0)] = 100
+    """Of its devices, on one process."""
+    sockets_of_a_process: Annotated[int, Meta(ge=0)] = 100_000
+    """Of devices, and as many of pages."""
+    frames_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 600
+    frames_a_minute_of_a_page: Annotated[int, Meta(ge=0)] = 3000
+    connections_of_an_address: Annotated[int, Meta(ge=0)] = 1000
+    """HTTP connections to the account service, and as many to the site, until they become WebSockets."""
+    connections_of_a_process: Annotated[int, Meta(ge=0)] = 10_000
+    """The same of all addresses together."""
+    requests_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 6000
+    """HTTP requests to the account service, and as many to the site, of each process."""
+    calls_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 60
+    """All devices of a phone together may place twice as many."""
+    calls_a_minute_between_phones: Annotated[int, Meta(ge=0)] = 30
+    """From the devices of one phone to those of another."""
+    displacements_a_minute: Annotated[int, Meta(ge=0)] = 5
+    """Connections of a device that are closed since it has opened another one."""
+    turn_credentials_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 300
+    """Given to devices and pages together; of addresses the same holds as of logins."""
+    account_requests_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 120
+    """Requests of the account service that carry a token."""
+    account_requests_a_minute_of_a_phone: Annotated[int, Meta(ge=0)] = 300
+
+
+class SocketSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one WebSocket may take of time and memory, be it a device's or a page's."""
+
+    handshake_bytes: Annotated[int, Meta(ge=1024, le=65536)] = 8192
+    handshake_time: PositiveDuration = 10.0
+    """Seconds in which a handshake must be complete."""
+    ping_after: PositiveDuration = 15.0
+    """A socket that was silent for so many seconds is pinged ..."""
+    silence: PositiveDuration = 25.0
+    """... and closed after so many, if it had time to answer. They are looked at every five seconds."""
+    unread: Annotated[int, Meta(ge=4096, le=16 * 1024 * 1024)] = 16 * 1024
+    """Bytes that may wait for a device that does not read, beyond :mod:`callnet.ws.buffers`."""
+    unread_of_pages: Annotated[int, Meta(ge=4096, le=16 * 1024 * 1024)] = 128 * 1024
+    """The same for pages and for devices that speak ``callnet.v2``, whose frames are longer."""
+
+
+class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one HTTP connection may take of time and memory."""
+
+    header_bytes: Annotated[int, Meta(ge=2048, le=65536)] = 16 * 1024
+    """Of a request, its first line included."""
+    body_bytes: Annotated[int, Meta(ge=16 * 1024, le=1024 * 1024)] = 16 * 1024
+    request_time: PositiveDuration = 15.0
+    """Seconds in which a request must be whole, from its first byte on."""
+    handshake_time: PositiveDuration = 10.0
+    """Seconds in which a handshake of TLS must be complete."""
+    idle_time: PositiveDuration = 60.0
+    """Seconds that a connection may stay open between requests."""
+
+
+class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The past calls of each phone."""
+
+    days: Annotated[int, Meta(ge=0, le=3660)] = 90
+    """For so long they are kept; 0: none are."""
+    rows: Annotated[int, Meta(ge=0, le=1_000_000)] = 1000
+    """Of each phone about so many are kept, the newest; 0: any number."""
+
+
+class WebhookSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a program of the operator's is told (docs/webhooks.md)."""
+
+    url: WebhookUrl = ""
+    """Gets a POST for each event; empty: nobody is told. It may hold a password: never log it."""
+    secret: str = ""
+    """Signs the requests."""
+    secret_file: str = ""
+    events: tuple[WebhookEvent, ...] = (
+        "call_started",
+        "call_answered",
+        "call_ended",
+        "call_missed",
+        "device_enrolled",
+    )
+
+    @property
+    def told(self) -> frozenset[WebhookEvent]:
+        """The events that are told."""
+        return frozenset(self.events if self.url else ())
+
+
+class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator's program that wakes devices which registered with ``webhook``."""
+
+    url: WebhookUrl = ""
+    """Gets a POST for each device that is to be woken; empty: there is none."""
+    secret: str = ""
+    """Signs the requests."""
+    secret_file: str = ""
+
+
+class PushSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How devices are woken that sleep when they are called."""
+
+    gateway: GatewaySettings = GatewaySettings()
+    allowed_hosts: tuple[PushHost, ...] = ()
+    """The services that browsers may name for Web Push; empty: there is no Web Push."""
+    subject: VapidSubject = ""
+    """Whom these services may write to (RFC 8292 §2.1)."""
+    vapid_key_file: str = ""
+    """The key by which they know callnet; made on first start if it is missing."""
+
+
+class TurnSettings(Struct, forbid_unknown_fields=True):
+    """The servers by which clients behind NATs reach each other (docs/turn.md)."""
+
+    urls: tuple[str, ...] = ()
+    """Of TURN servers that share the secret (RFC 7065); empty: there are none."""
+    stun: tuple[str, ...] = ()
+    """Of STUN servers (RFC 7064), which everybody is told."""
+    secret: str = ""
+    secret_file: str = ""
+    """Holds the secret; it is read again at SIGHUP."""
+    lifetime: Annotated[int, Meta(ge=60, le=TURN_LIFETIME_MAX)] = 12 * 3600
+    """Seconds for which credentials are good, at the most."""
+    adhoc: bool = False
+    """Whether the pages in rooms made up by hand are given credentials: anybody can make one up."""
+
+
+class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where accounts and contacts are kept."""
+
+    url: str = ""
+    """As SQLAlchemy writes it. It may hold a password: never log it."""
+    upgrade_on_start: bool = True
+
+
+class RedisSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where nodes and workers meet; without it there is one process."""
+
+    url: str = ""
+    """``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``. It may hold a password: never log it."""
+    prefix: KeyPrefix = "callnet:"
+    """What every key and channel begins with."""
+    ca: str = ""
+    """PEM file with the authorities that ``rediss://`` trusts; empty: those of the system."""
+
+
+class CallSettings(Struct, forbid_unknown_fields=True):
+    """How long the phases of a call last, in seconds (protocol §2.4)."""
+
+    ring_time: PositiveDuration = 45.0
+    grace: PositiveDuration = 30.0
+    longest: PositiveDuration = 12 * 3600.0
+    unseated_limit: Duration = 600.0
+    """No seat was taken this long after the accept; 0 = never."""
+    offline_after: Duration = 0.15
+    """So long after a call was read its caller is told ``offline``, whatever the cause (§2.1)."""
+    adhoc_rooms: bool = True
+    """Whether the page may be opened with a room that is no call's."""
+
+
+class Listener(Struct, frozen=True, forbid_unknown_fields=True):
+    """One address that a service is offered on."""
+
+    endpoint: str
+    tls: bool = False
+    proxy_protocol: tuple[str, ...] = ()
+    """Where load balancers connect from whose PROXY header says who the client is: networks, addresses, or
+    ``unix``. If there are any, nobody else may connect."""
+
+
+class SiteListener(Listener, frozen=True, forbid_unknown_fields=True):
+    """The same for the site: a browser gives a camera only to pages that came over TLS."""
+
+    tls: bool = True
+
+
+class ListenerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The addresses of each service."""
+
+    account: tuple[Listener, ...] = (Listener("tcp:8083:interface=127.0.0.1"),)
+    signaling: tuple[Listener, ...] = (Listener("tcp:8082:interface=127.0.0.1"),)
+    site: tuple[SiteListener, ...] = (SiteListener("tcp:8080:interface=127.0.0.1"),)
+    admin: tuple[Listener, ...] = (Listener("tcp:8084:interface=127.0.0.1"),)
+    """For the operator and for what watches over callnet, not for devices."""
+
+    def keyed(self) -> Iterator[tuple[str, Listener]]:
+        """Each listener with its key path, such as ``listeners.site[0]``."""
+        for name in self.__struct_fields__:
+            for index, listener in enumerate(getattr(self, name)):
+                yield f"listeners.{name}[{index}]", listener
+
+
+class TlsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The certificate of every listener with ``tls``; without one callnet signs its own."""
+
+    certificate: str = ""
+    """PEM file: the server's certificate, then the intermediate ones."""
+    private_key: str = ""
+    """PEM file."""
+
+
+class SiteSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The site with the page."""
+
+    hsts: Annotated[int, Meta(ge=0, le=10 * 366 * 86400)] = 0
+    """``max-age`` of Strict-Transport-Security in seconds; 0: the header is not sent."""
+
+
+class AdminSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator's listener (docs/admin-api.md)."""
+
+    key_file: str = ""
+    """The key of those who may see calls and give orders; made on first start if it is missing."""
+    hosts: tuple[HostName, ...] = ()
+    """By which names, beside ``localhost`` and addresses, it may be asked."""
+
+
+class SignalingSettings(Struct, forbid_unknown_fields=True):
+    """The devices' WebSocket."""
+
+    allowed_origins: tuple[Origin, ...] = ()
+    """Web pages that may open it; empty: all. They may use the account service, too, whatever their host."""
+
+    def allows(self, origin: str) -> bool:
+        """Tell whether an ``Origin`` is among them."""
+        return origin.lower() in (allowed.rstrip("/").lower() for allowed in self.allowed_origins)
+
+
+class Settings(Struct, forbid_unknown_fields=True):
+    """Everything that can be set.
+
+    As :func:`callnet.config.load.load` returns it, only what ``[tls]`` and ``[redis]`` name may be empty.
+    """
+
+    state_dir: str = ""
+    workers: Processes = 1
+    """How many processes serve; ``auto``: one for each core."""
+    drain_deadline: Duration = 30.0
+    """At a stop, seconds that those who are in calls have to end them; 0: they are cut off at once."""
+    accounts: AccountSettings = AccountSettings()
+    tokens: TokenSettings = TokenSettings()
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    calls: CallSettings = field(default_factory=CallSettings)
+    turn: TurnSettings = field(default_factory=TurnSettings)
+    push: PushSettings = PushSettings()
+    history: HistorySettings = HistorySettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    listeners: ListenerSettings = ListenerSettings()
+    tls: TlsSettings = TlsSettings()
+    site: SiteSettings = SiteSettings()
+    signaling: SignalingSettings = field(default_factory=SignalingSettings)
+    admin: AdminSettings = AdminSettings()
+    sockets: SocketSettings = SocketSettings()
+    http: HttpSettings = HttpSettings()

@@ -1,1 +1,0 @@
-"""What an operator lives with: certificates and start-up files."""

@@ -1,0 +1,1 @@
+"""Operations: listeners, certificates, limits, metrics, webhooks, readiness."""

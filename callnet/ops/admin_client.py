@@ -1,0 +1,124 @@
+"""A daemon that runs, asked by way of its operator's listener. This blocks."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from callnet.config import endpoints
+from callnet.config.schema import ListenerSettings
+from callnet.errors import CallnetError
+from callnet.ops.readiness import Report
+
+_LIMIT: Final = 5.0
+"""Seconds that an answer may take."""
+_ANSWERED: Final = (200, 503)
+
+Numbers: TypeAlias = Mapping[tuple[str, str], float]
+"""What was counted, by name and the value of the label, which may be empty."""
+
+
+class NotRunning(CallnetError):
+    """Nobody answers there, or not as callnet does."""
+
+
+class Running:
+    """One daemon: a process, or a parent with its workers.
+
+    :param place: ``http://HOST:PORT``, or the path of a UNIX socket.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def report(self) -> Report:
+        """Whether devices may be sent there, and what is wrong if not.
+
+        :raises NotRunning: it does not tell.
+        """
+        try:
+            return msgspec.json.decode(self._get("/readyz"), type=Report)
+        except msgspec.MsgspecError:
+            raise NotRunning(f"{self._place}: this is not callnet") from None
+
+    def numbers(self) -> Numbers:
+        """What it has counted.
+
+        :raises NotRunning: it does not tell.
+        """
+        try:
+            return {
+                (sample.name, "".join(sample.labels.values())): sample.value
+                for family in text_string_to_metric_families(self._get("/metrics").decode("utf-8"))
+                for sample in family.samples
+            }
+        except ValueError:
+            raise NotRunning(f"{self._place}: this is not callnet") from None
+
+    def _get(self, path: str) -> bytes:
+        connection = self._connection()
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise NotRunning(f"{self._place}: callnet does not answer: {cause}") from None
+        finally:
+            connection.close()
+        if response.status not in _ANSWERED:
+            raise NotRunning(f"{self._place}: this is not callnet")
+        return body
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._place.startswith("/"):
+            return _ByPath(self._place)
+        url = urlsplit(self._place)
+        return http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=_LIMIT)
+
+
+class _ByPath(http.client.HTTPConnection):
+    """HTTP over a UNIX socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_LIMIT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def places(settings: ListenerSettings) -> Sequence[str]:
+    """Where the daemon with these settings can be asked, as :class:`Running` takes it.
+
+    Those are left out of which only the daemon knows where they are.
+    """
+    found = []
+    for listener in settings.admin:
+        path, address = endpoints.path(listener.endpoint), endpoints.address(listener.endpoint)
+        if listener.proxy_protocol or listener.tls:
+            continue
+        if path is not None:
+            found.append(path)
+        elif address is not None and address[1]:
+            host = f"[{address[0]}]" if ":" in address[0] else address[0]
+            found.append(f"http://{host}:{address[1]}")
+    return found
+
+
+def found(settings: ListenerSettings) -> tuple[str, Report] | None:
+    """Where the daemon with these settings answers, and what it says of itself; ``None``: it does not run."""
+    for place in places(settings):
+        try:
+            return place, Running(place).report()
+        except NotRunning:
+            continue
+    return None

@@ -1,0 +1,164 @@
+"""What an operator may ask of callnet, or have it do, and what comes of it (docs/admin-api.md).
+
+One process does it by itself (:mod:`callnet.app.process_admin`); the parent of workers asks all of them, and sums up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from callnet.model import EVERY_DEVICE
+
+Level: TypeAlias = Literal["debug", "info", "warn", "error"]
+SHOWN_MAX: Final = 500
+"""The most of a kind that one answer names."""
+
+
+class ListCalls(Struct, frozen=True, tag=True):
+    """Name calls that go on."""
+
+    limit: int
+
+
+class ListDevices(Struct, frozen=True, tag=True):
+    """Name devices that are connected."""
+
+    limit: int
+    phone: str | None = None
+    """Only those of this phone."""
+
+
+class ListFailures(Struct, frozen=True, tag=True):
+    """Name calls that failed of late, or ended as nobody wanted."""
+
+    limit: int
+
+
+class ListNodes(Struct, frozen=True, tag=True):
+    """Name the nodes that meet over Redis."""
+
+
+class EndCall(Struct, frozen=True, tag=True):
+    """End a call, by its name in the log."""
+
+    call: str
+
+
+class Disconnect(Struct, frozen=True, tag=True):
+    """Close the socket of a device, which may connect again."""
+
+    phone: str
+    device_id: str
+
+
+class Revoke(Struct, frozen=True, tag=True):
+    """Refuse all tokens of a device, or of all of its phone's, that were issued until now."""
+
+    phone: str
+    device_id: str = EVERY_DEVICE
+
+
+class ChooseLevel(Struct, frozen=True, tag=True):
+    """Log from this level on."""
+
+    level: Level
+
+
+Order: TypeAlias = ListCalls | ListDevices | ListFailures | ListNodes | EndCall | Disconnect | Revoke | ChooseLevel
+
+
+class Named(Struct, frozen=True):
+    """A device. Of somebody who is called it may be ``*``."""
+
+    phone: str
+    device_id: str
+
+
+class CallShown(Struct, frozen=True):
+    """A call that goes on."""
+
+    call: str
+    """By what it goes in the log: its room would let whoever knows it in."""
+    state: Literal["ringing", "active"]
+    caller: Named
+    callee: Named
+    seconds: float
+    """Since it was placed."""
+    answered: float | None
+    """Seconds since it was answered."""
+
+
+class DeviceShown(Struct, frozen=True):
+    """A device that is connected."""
+
+    phone: str
+    device_id: str
+    extended: bool
+    """Whether it speaks ``callnet.v2``."""
+    seconds: float
+    """For so long."""
+    address: str
+    """Where it connects from."""
+    call: str | None
+    """The call that it is in, or that rings it."""
+
+
+class FailureShown(Struct, frozen=True):
+    """A call that failed."""
+
+    call: str | None
+    """``None``: it never rang."""
+    seconds: float
+    """So long ago."""
+    caller: Named
+    callee: Named
+    reason: str
+
+
+class NodeShown(Struct, frozen=True):
+    """A node of the cluster."""
+
+    node: str
+    here: bool
+    """Whether it is the process that was asked, or one of its workers."""
+    lease: float
+    """For how many seconds it is surely alive; less than 0: it is not, since then."""
+    holds: int
+    """Devices and pages, and what else it looks after."""
+
+
+class Outcome(Struct, frozen=True):
+    """What comes of an order: whatever it asks for, and how often it was done."""
+
+    calls: Sequence[CallShown] = ()
+    devices: Sequence[DeviceShown] = ()
+    failures: Sequence[FailureShown] = ()
+    nodes: Sequence[NodeShown] = ()
+    done: int = 0
+    silent: int = 0
+    """So many workers have not answered."""
+
+
+SILENT: Final = Outcome(silent=1)
+"""What comes of an order to a worker that does not answer."""
+
+
+def together(outcomes: Iterable[Outcome]) -> Outcome:
+    """What comes of an order that several workers have got. A call may have devices on two of them."""
+    each = list(outcomes)
+    calls = {call.call: call for outcome in each for call in outcome.calls}
+    failures = sorted((one for outcome in each for one in outcome.failures), key=lambda failure: failure.seconds)
+    nodes = {node.node: node for outcome in each for node in outcome.nodes}
+    own = {node.node for outcome in each for node in outcome.nodes if node.here}
+    return Outcome(
+        list(calls.values()),
+        [device for outcome in each for device in outcome.devices],
+        failures,
+        [replace(node, here=name in own) for name, node in sorted(nodes.items())],
+        sum(outcome.done for outcome in each),
+        sum(outcome.silent for outcome in each),
+    )

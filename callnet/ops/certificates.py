@@ -1,0 +1,234 @@
+"""The certificate of every listener with TLS, and how TLS is spoken there.
+
+The ciphers are those of Mozilla's *intermediate* profile (version 5.7) with forward secrecy by elliptic
+curves: TLS 1.3, and TLS 1.2 with ECDHE and an AEAD. Only HTTP/1.1 is offered (ALPN): no browser opens a
+WebSocket over HTTP/2 here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from ipaddress import ip_network
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from msgspec import Struct
+from OpenSSL import SSL
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from callnet.config.schema import TlsSettings
+from callnet.errors import StartError
+from callnet.ops.addresses import IPAddress, host_addresses, host_names
+from callnet.util import files
+
+_SELF_SIGNED: Final = "self-signed.crt"
+_SELF_SIGNED_KEY: Final = "self-signed.key"
+_LIFETIME: Final = timedelta(days=825)
+"""The longest that Apple's devices accept, whoever signed."""
+RENEW_BEFORE: Final = timedelta(days=30)
+"""Before it expires a certificate that callnet made is made anew."""
+_CLOCK_SKEW: Final = timedelta(days=1)
+_CIPHERS: Final = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    b"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    b"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+)
+_GROUPS: Final = (b"X25519MLKEM768:X25519:P-256:P-384", b"X25519:P-256:P-384")
+"""How keys are agreed on, by the first of these lists that OpenSSL understands: the profile's, and before it one that a
+quantum computer does not break (draft-ietf-tls-ecdhe-mlkem)."""
+_ALPN: Final = b"http/1.1"
+_USAGE: Final = x509.KeyUsage(
+    digital_signature=True,
+    key_cert_sign=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""RFC 5280 §4.2.1.3: a certificate that signs itself is its own authority."""
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+class Pair(Struct, frozen=True):
+    """A certificate chain, the server's own first, and the private key of the first."""
+
+    chain: Sequence[x509.Certificate]
+    key: PrivateKey
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerTls:
+    """Gives each new connection the context of the moment.
+
+    :raises StartError: OpenSSL does not take the certificate.
+    """
+
+    def __init__(self, pair: Pair) -> None:
+        self.renew(pair)
+
+    @property
+    def expires(self) -> datetime:
+        """When the first certificate of the chain that does so expires."""
+        return self._expires
+
+    def renew(self, pair: Pair) -> None:
+        """Show this one to those who connect from now on; whoever is connected keeps theirs.
+
+        :raises StartError: OpenSSL does not take the certificate. The one before stays.
+        """
+        self._context = _context(pair)
+        self._expires = min(certificate.not_valid_after_utc for certificate in pair.chain)
+
+    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: ARG002, N802, N803
+        """A server's side of one connection."""
+        return SSL.Connection(self._context)
+
+
+def _context(pair: Pair) -> SSL.Context:
+    """How a server with this certificate speaks TLS."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(_CIPHERS)
+    _set_groups(context)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_alpn_select_callback(lambda _, offered: _ALPN if _ALPN in offered else SSL.NO_OVERLAPPING_PROTOCOLS)
+    try:
+        context.use_certificate(pair.chain[0])
+        for certificate in pair.chain[1:]:
+            context.add_extra_chain_cert(certificate)
+        context.use_privatekey(pair.key)
+    except SSL.Error as error:
+        raise StartError(f"tls.certificate: OpenSSL does not take it: {error.args[0][0][-1]}") from None
+    return context
+
+
+def _set_groups(context: SSL.Context) -> None:
+    """Allow these groups alone. pyOpenSSL has no method for more than one, but what its own methods stand on has."""
+    library: Any = getattr(SSL, "_lib", None)
+    choose = getattr(library, "SSL_CTX_set1_curves_list", None)
+    if choose is None or not any(choose(context._context, groups) for groups in _GROUPS):  # noqa: SLF001
+        context.set_tmp_ecdh(ec.SECP256R1())
+    if library is not None:
+        library.ERR_clear_error()  # else the next call would be taken to have failed
+
+
+def configured(settings: TlsSettings) -> Pair:
+    """Read the certificate that the settings name.
+
+    :raises StartError: a file cannot be read or is not what it should be, or the two are no pair.
+    """
+    certificate, key = settings.certificate, settings.private_key
+    try:
+        chain = x509.load_pem_x509_certificates(_read(certificate, "tls.certificate"))
+    except ValueError:
+        raise StartError(f"tls.certificate: {certificate} holds no certificates in PEM form") from None
+    pair = Pair(chain, _load_key(_read(key, "tls.private_key"), key))
+    if not _fit(pair):
+        raise StartError(f"tls.private_key: {key} is not the key of the first certificate in {certificate}")
+    return pair
+
+
+def _read(path: str, setting: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise StartError(f"{setting}: {path} cannot be read: {error.strerror}") from None
+
+
+def _load_key(data: bytes, path: str) -> PrivateKey:
+    try:
+        key = serialization.load_pem_private_key(data, None)
+    except TypeError:
+        raise StartError(f"tls.private_key: {path} is locked by a passphrase: callnet needs it without one") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise StartError(f"tls.private_key: {path} holds no private key in PEM form") from None
+    if not isinstance(key, PrivateKey):
+        raise StartError(f"tls.private_key: {path} must be an ECDSA or RSA key")
+    return key
+
+
+def _fit(pair: Pair) -> bool:
+    return pair.key.public_key() == pair.chain[0].public_key()
+
+
+def self_signed_files(state_dir: str) -> tuple[str, str]:
+    """Where the certificate is that callnet makes, and where its key."""
+    return os.path.join(state_dir, _SELF_SIGNED), os.path.join(state_dir, _SELF_SIGNED_KEY)
+
+
+def self_signed(state_dir: str, now: datetime) -> Pair:
+    """The certificate that callnet made for this host, made anew if it is missing or about to expire.
+
+    :raises StartError: its files can be neither read nor made.
+    """
+    certificate, key = self_signed_files(state_dir)
+    try:
+        found = _find(certificate, key)
+        if found is not None and found.chain[0].not_valid_after_utc - now > RENEW_BEFORE:
+            return found
+        made = sign(host_names(), host_addresses(), now)
+        files.overwrite(key, _pem(made.key), files.PRIVATE)
+        files.overwrite(certificate, made.chain[0].public_bytes(serialization.Encoding.PEM), files.PUBLIC)
+    except OSError as error:
+        raise StartError(f"state_dir: {error.filename or state_dir} cannot be used: {error.strerror}") from None
+    return made
+
+
+def _find(certificate: str, key: str) -> Pair | None:
+    """The pair in these files, if they are there and belong together."""
+    try:
+        pair = configured(TlsSettings(certificate=certificate, private_key=key))
+    except StartError:
+        return None
+    return pair
+
+
+def sign(names: Sequence[str], addresses: Sequence[IPAddress], now: datetime) -> Pair:
+    """Make a certificate that signs itself, for these names and addresses."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "callnet")])
+    alternatives = [*map(x509.DNSName, names), *map(x509.IPAddress, addresses)]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _CLOCK_SKEW)
+        .not_valid_after(now - _CLOCK_SKEW + _LIFETIME)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        # Who imports it trusts its key, then, for these names and for no others.
+        .add_extension(x509.NameConstraints(_alone(alternatives), None), critical=True)
+        .add_extension(_USAGE, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Pair([certificate], key)
+
+
+def _alone(names: Sequence[x509.GeneralName]) -> list[x509.GeneralName]:
+    """These names, as constraints have them: an address is a network of one."""
+    return [x509.IPAddress(ip_network(name.value)) if isinstance(name, x509.IPAddress) else name for name in names]
+
+
+def _pem(key: PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -1,0 +1,94 @@
+"""The connections of each phone, and the number of those of each address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+from callnet.util.net import site_of
+
+T = TypeVar("T")
+
+
+class Heads(Generic[T]):
+    """Knows what is there at the same time of each of many.
+
+    :param most: so much may there be; 0: any number.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._there: dict[str, tuple[T, ...]] = {}
+        self.allow(most)
+
+    def allow(self, most: int) -> None:
+        """Allow so many from now on; those that are there stay."""
+        self._most = most
+
+    def of(self, whose: str) -> Sequence[T]:
+        """The members that ``whose`` has."""
+        return self._there.get(whose, ())
+
+    def come(self, whose: str, one: T) -> None:
+        """Take one more in."""
+        self._there[whose] = (*self.of(whose), one)
+
+    def go(self, whose: str, one: T) -> None:
+        """Let one go."""
+        left = tuple(other for other in self._there[whose] if other is not one)
+        if left:
+            self._there[whose] = left
+        else:
+            del self._there[whose]
+
+    def are_full(self, whose: str) -> bool:
+        """Tell whether one more would be too many."""
+        return self._most > 0 and len(self.of(whose)) >= self._most
+
+
+class Crowds:
+    """Counts them while they last, handshakes included.
+
+    :param most: so many may there be from an address, of IPv6 from a /64; 0: any number.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.allow(most)
+        self._counts: dict[str, int] = {}
+        self.large: Final[dict[str, int]] = {}
+        """Where a hundredth of what may be, or more, comes from: the count of each."""
+        self.elsewhere: Mapping[str, int] = {}
+        """How many connections other nodes have from the same addresses, as far as that is known."""
+
+    def allow(self, most: int) -> None:
+        """Allow so many from now on; those that are there stay."""
+        self._most = most
+        self._large_from = max(1, most // 100)
+
+    def join(self, transport: Any) -> str | None:
+        """Count a connection. Answers with where it comes from; ``None``: that tells nothing of a client."""
+        if not self._most:
+            return None
+        site = site_of(str(getattr(transport.getPeer(), "host", "")))
+        if site is not None:
+            self._set(site, self._counts.get(site, 0) + 1)
+        return site
+
+    def leave(self, site: str | None) -> None:
+        """Count one less."""
+        if site is not None:
+            self._set(site, self._counts[site] - 1)
+
+    def is_too_large(self, site: str | None) -> bool:
+        """Tell whether there are too many from there."""
+        most = self._most
+        return site is not None and most > 0 and self._counts[site] + self.elsewhere.get(site, 0) > most
+
+    def _set(self, site: str, count: int) -> None:
+        if count:
+            self._counts[site] = count
+        else:
+            del self._counts[site]
+        if count >= self._large_from:
+            self.large[site] = count
+        else:
+            self.large.pop(site, None)

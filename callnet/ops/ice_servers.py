@@ -1,0 +1,120 @@
+"""Which STUN and TURN servers clients are told of, with credentials that expire, and how often an address gets some."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from math import ceil, inf
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from callnet.calls.ports import ILimits
+from callnet.config.schema import LimitSettings, TurnSettings
+from callnet.errors import RateLimited
+from callnet.frames.ice import IceServer, PageServers, turn_server
+from callnet.ops.turn_secret import TurnSecret
+from callnet.util.net import hidden
+
+Recipient: TypeAlias = Literal["device", "page"]
+
+_NAME_BYTES: Final = 12
+
+
+class IceOffer(Struct, frozen=True):
+    """What a device is told of servers."""
+
+    ice_servers: Sequence[IceServer]
+    """``RTCIceServer`` of WebRTC."""
+    expires_in: int
+    """Seconds for which they are good. A device that needs them then asks again before."""
+
+
+class IceServers:
+    """Hands out the servers. What it has handed out is good until it expires: nobody can take it back.
+
+    Credentials are counted by where they go, an address or an IPv6 /64, on all nodes together.
+
+    :param now: the time on the clock that the TURN servers go by, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        settings: TurnSettings,
+        secret: TurnSecret,
+        limits: LimitSettings,
+        shared: ILimits,
+        now: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._secret = secret
+        self._now = now
+        self._limits = limits
+        self._limiter = shared.limiter("turn", limits.turn_credentials_a_minute_from_an_address, 60.0)
+        self._stun = _stun(settings)
+        self.given: Final[dict[Recipient, int]] = {"device": 0, "page": 0}
+        """Credentials that were handed out, by who got them."""
+        self.refused: Final[dict[Recipient, int]] = {"device": 0, "page": 0}
+        """Those that were not, since an address had too many."""
+
+    def changed(self) -> None:
+        """Go by the settings as they now are."""
+        self._limiter.allow(self._limits.turn_credentials_a_minute_from_an_address)
+        self._stun = _stun(self._settings)
+
+    def for_device(self, site: str | None) -> IceOffer:
+        """The servers for a device that asks for them.
+
+        :param site: where it comes from (:func:`callnet.util.net.site_of`); ``None``: it is not counted.
+        :raises RateLimited: credentials have gone there too often.
+        """
+        wait = self._wait("device", site)
+        if wait:
+            raise RateLimited("too many TURN credentials asked for from this address", ceil(wait))
+        return IceOffer(self._servers(self._settings.lifetime), self._settings.lifetime)
+
+    def for_newcomer(self, site: str | None) -> Sequence[IceServer]:
+        """The servers for a device that has just connected: STUN alone if credentials have gone there too often."""
+        return self._stun if self._wait("device", site) else self._servers(self._settings.lifetime)
+
+    def for_call(self, site: str | None, seconds: float) -> PageServers:
+        """The servers for a page in a call that may last no longer than so many seconds; credentials do not, either.
+
+        They are STUN alone if credentials have gone there too often.
+        """
+        return self._for_page(site, seconds)
+
+    def for_made_up_room(self, site: str | None) -> PageServers:
+        """The servers for a page in a room that is no call's: STUN alone, unless the settings want more."""
+        return self._for_page(site, inf) if self._settings.adhoc else PageServers(self._stun, inf)
+
+    def _for_page(self, site: str | None, seconds: float) -> PageServers:
+        good_for = int(min(self._settings.lifetime, seconds))
+        if good_for <= 0:
+            return PageServers(self._stun, inf)
+        wait = self._wait("page", site)
+        if wait:
+            return PageServers(self._stun, wait)
+        lasts = not self._settings.urls or good_for + 1 > seconds
+        return PageServers(self._servers(good_for), inf if lasts else good_for / 2)
+
+    def _wait(self, to: Recipient, site: str | None) -> float:
+        """Count credentials that go somewhere; if they must not, answer with the seconds until they may."""
+        if not self._settings.urls:
+            return 0.0
+        wait = 0.0 if site is None else self._limiter.wait(hidden(site))
+        counted = self.refused if wait else self.given
+        counted[to] += 1
+        return wait
+
+    def _servers(self, good_for: int) -> Sequence[IceServer]:
+        urls = self._settings.urls
+        if not urls:
+            return self._stun
+        name = secrets.token_hex(_NAME_BYTES)
+        return (*self._stun, turn_server(urls, self._secret.value, int(self._now()) + good_for, name))
+
+
+def _stun(settings: TurnSettings) -> Sequence[IceServer]:
+    """What everybody is told of."""
+    return (IceServer(settings.stun),) if settings.stun else ()

@@ -1,0 +1,95 @@
+"""Writes the log in a thread of its own, so that whoever reads the log, and no longer does, stops nobody.
+
+A pipe that nobody reads, a terminal that is held, journald that hangs, a disk that stalls: each blocks its writer.
+"""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from threading import RLock, Thread
+from typing import Final
+
+from twisted.internet.interfaces import IReactorCore
+from twisted.logger import ILogObserver, LogEvent, LogPublisher, formatEvent, globalLogPublisher
+from zope.interface import implementer
+
+from callnet.util.logger import Logger
+
+MOST: Final = 16 * 2**20
+"""Bytes of events that wait to be written, about. What comes when there are so many is dropped."""
+_EACH: Final = 1024
+"""Bytes of an event beside its text, about."""
+PATIENCE: Final = 1.0
+"""Seconds that a stop waits until all is written."""
+
+
+@implementer(ILogObserver)
+class LogQueue:
+    """Takes the place of the observers of a log, and hands them its events from a thread.
+
+    :param most: see :data:`MOST`.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self.dropped = 0
+        """Events that were never written."""
+        self._told_of = 0
+        self._most = most
+        self._waiting: SimpleQueue[LogEvent | None] = SimpleQueue()
+        self._size = 0
+        self._counting = RLock()  # a handler of a signal may log
+        self._log = Logger(observer=self)
+        self._publisher: LogPublisher | None = None
+        self._observers: list[ILogObserver] = []
+        self._thread: Thread | None = None
+
+    def serve(self, reactor: IReactorCore) -> None:
+        """Write the log of this process while the reactor runs."""
+        reactor.callWhenRunning(self.begin, globalLogPublisher)
+        reactor.addSystemEventTrigger("after", "shutdown", self.end)
+
+    def begin(self, publisher: LogPublisher) -> None:
+        """Stand between a log and those who write it now. A process that is to become a daemon must have done so."""
+        self._publisher = publisher
+        self._observers = list(publisher._observers)  # noqa: SLF001  twistd does not tell which it has made
+        publisher.addObserver(self)
+        for observer in self._observers:
+            publisher.removeObserver(observer)
+        self._thread = Thread(target=self._write, args=(LogPublisher(*self._observers),), name="log", daemon=True)
+        self._thread.start()
+
+    def __call__(self, event: LogEvent) -> None:
+        """Take an event. What it says is settled now: what it is about may change before it is written."""
+        text = formatEvent(event)
+        with self._counting:
+            if self._size >= self._most:
+                self.dropped += 1
+                return
+            self._size += len(text) + _EACH
+        self._waiting.put({**event, "log_format": "{log_text}", "log_text": text})
+
+    def end(self) -> None:
+        """Write what is left. If that cannot be done in time it is dropped, with all that follows."""
+        publisher, thread = self._publisher, self._thread
+        if publisher is None or thread is None:
+            return
+        self._publisher = self._thread = None
+        publisher.removeObserver(self)
+        self._waiting.put(None)
+        thread.join(PATIENCE)
+        if not thread.is_alive():
+            for observer in self._observers:
+                publisher.addObserver(observer)
+
+    def _write(self, observers: LogPublisher) -> None:
+        while (event := self._waiting.get()) is not None:
+            observers(event)
+            with self._counting:
+                self._size -= len(event["log_text"]) + _EACH
+            if self.dropped > self._told_of:
+                count, self._told_of = self.dropped - self._told_of, self.dropped
+                self._log.warn("dropped {count} lines of the log: it was not read, or not fast enough", count=count)
+
+
+log_queue: Final = LogQueue()
+"""That of this process, whose log is one."""

@@ -1,0 +1,255 @@
+"""What is counted, as numbers that workers can send to their parent, and as Prometheus reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Literal, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from callnet.calls.ports import Fate
+from callnet.calls.records import Active, Ringing
+from callnet.model import Reason
+from callnet.ops.ice_servers import Recipient
+from callnet.util.histogram import Histogram
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""What :func:`as_text` writes."""
+SOCKETS: Final = "callnet_sockets"
+"""The name of :func:`of_sockets`."""
+SUM: Final = "sum"
+"""The label of the sum of all values of a histogram."""
+
+
+class Sample(Struct, frozen=True, array_like=True):
+    """One number."""
+
+    label: str
+    """The value of the family's label; empty if the family has none."""
+    value: float
+
+
+class Family(Struct, frozen=True, array_like=True):
+    """Numbers of one kind."""
+
+    name: str
+    """For a counter without the ``_total`` that Prometheus wants after it."""
+    help: str
+    samples: Sequence[Sample]
+    label: str = ""
+    """The name of the label that tells the samples apart, if there is one."""
+    kind: Literal["counter", "gauge", "histogram"] = "counter"
+    """Whether it only ever grows, or shows how things are now. Of a histogram the labels of the samples are the
+    bounds, and :data:`SUM`; if it has a label itself, the value of that, a space, and one of these."""
+    shared: bool = False
+    """Whether it is about something that all nodes share: each of them shows the whole of it."""
+
+
+class CallCounts(Protocol):
+    """What has become of calls, as far as this node had to do with it, since it started."""
+
+    placed: int
+    answered: int
+
+    @property
+    def failed(self) -> Mapping[Reason, int]:
+        """Those whose callers were told so here, by what they were told."""
+
+    @property
+    def ended(self) -> Mapping[Reason, int]:
+        """Those that were ended here."""
+
+
+def of_build(version: str) -> Family:
+    """Which version of callnet this is; nodes that are restarted one after the other may be of two."""
+    return Family("callnet_build_info", "1, by the version of callnet.", [Sample(version, 1)], "version", "gauge", True)
+
+
+def of_calls(calls: CallCounts) -> Sequence[Family]:
+    """What has happened to calls."""
+    return (
+        Family("callnet_calls_placed", "Calls that began to ring.", [Sample("", calls.placed)]),
+        Family("callnet_calls_answered", "Calls that were accepted.", [Sample("", calls.answered)]),
+        Family(
+            "callnet_calls_failed",
+            "Calls that failed or were refused, whether they rang or not.",
+            _by_reason(calls.failed),
+            "reason",
+        ),
+        Family(
+            "callnet_calls_ended",
+            "Calls that came to an end after they began to ring.",
+            _by_reason(calls.ended),
+            "reason",
+        ),
+    )
+
+
+def of_unfinished(calls: Mapping[str, int]) -> Family:
+    """How many calls go on now, by state."""
+    samples = [Sample(state.word, calls.get(state.word, 0)) for state in (Ringing, Active)]
+    return Family(
+        "callnet_calls", "Calls that ring, and calls that were answered and go on.", samples, "state", "gauge"
+    )
+
+
+def of_dropped(calls: int) -> Family:
+    """The ended calls that were dropped before they were written to the history."""
+    what = "Ended calls that the history lost because too many waited for the database."
+    return Family("callnet_ended_calls_dropped", what, [Sample("", calls)])
+
+
+def of_sockets(sockets: Mapping[str, int]) -> Family:
+    """How many sockets there are now, by the kind of who holds them."""
+    return of_kinds(SOCKETS, "WebSockets that are open.", sockets, "gauge")
+
+
+def of_kinds(
+    name: str, help_: str, numbers: Mapping[str, int], kind: Literal["counter", "gauge"] = "counter"
+) -> Family:
+    """A number for each kind of sockets."""
+    return Family(name, help_, [Sample(holder, number) for holder, number in numbers.items()], "kind", kind)
+
+
+def of_events(waiting: int, dead: int) -> Family:
+    """How many events a program of the operator's has not taken."""
+    samples = [Sample("waiting", waiting), Sample("dead", dead)]
+    what = "Events for the webhook that it has not taken yet, or that were given up."
+    return Family("callnet_webhook_events", what, samples, "state", kind="gauge", shared=True)
+
+
+def of_wakes(wakes: Mapping[Fate, int]) -> Family:
+    """What became of devices that were to be woken."""
+    samples = [Sample(became.value, number) for became, number in wakes.items()]
+    return Family("callnet_wakes", "Devices that were to be woken for a call.", samples, "outcome")
+
+
+def of_log(dropped: int) -> Family:
+    """The log lines that were never written."""
+    what = "Lines of the log that were dropped since nothing read it, or not fast enough."
+    return Family("callnet_log_lines_dropped", what, [Sample("", dropped)])
+
+
+def of_newcomers(refused: int, forgotten: int) -> Iterator[Family]:
+    """The new devices that were refused, and the unused ones that were forgotten."""
+    what = "New devices that were refused since their phones had as many as they may have."
+    yield Family("callnet_new_devices_refused", what, [Sample("", refused)])
+    what = "Devices that logins had made and that were forgotten since nobody used them."
+    yield Family("callnet_unused_devices_forgotten", what, [Sample("", forgotten)])
+
+
+def of_certificate(expires: datetime) -> Family:
+    """When the certificate expires."""
+    what = "When the certificate of the TLS listeners expires, in seconds since 1970."
+    return Family(
+        "callnet_certificate_expiry_seconds", what, [Sample("", expires.timestamp())], kind="gauge", shared=True
+    )
+
+
+def of_turn(given: Mapping[Recipient, int], refused: Mapping[Recipient, int]) -> Sequence[Family]:
+    """How often TURN credentials were handed out, and were not, since there were too many, by whom they were for."""
+    return (
+        Family("callnet_turn_credentials", "TURN credentials that were handed out.", _samples(given), "to"),
+        Family(
+            "callnet_turn_credentials_refused",
+            "TURN credentials that were not handed out, since an address had too many.",
+            _samples(refused),
+            "to",
+        ),
+    )
+
+
+def of_times(name: str, help_: str, took: Histogram) -> Family:
+    """How long something took, in seconds."""
+    samples = [Sample(repr(bound), number) for bound, number in took.buckets()]
+    return Family(name, help_, [*samples, Sample(SUM, took.sum)], kind="histogram")
+
+
+def of_media(took: Iterable[tuple[str, Histogram]], failed: int) -> Sequence[Family]:
+    """How long it took until media flowed, by how it goes, and how often it never did."""
+    what = "How long it took until media flowed, as pages tell, by how it goes."
+    samples = [
+        Sample(f"{path} {sample.label}", sample.value)
+        for path, times in took
+        for sample in of_times("", "", times).samples
+    ]
+    return (
+        Family("callnet_media_setup_seconds", what, samples, "path", kind="histogram"),
+        Family("callnet_media_setup_failed", "Pages that gave up before media ever flowed.", [Sample("", failed)]),
+    )
+
+
+def of_numbers(name: str, help_: str, label: str, counted: Mapping[int, int]) -> Family:
+    """How often something happened, by a number that says how."""
+    return Family(name, help_, [Sample(str(number), count) for number, count in sorted(counted.items())], label)
+
+
+def _samples(counted: Mapping[Recipient, int]) -> Sequence[Sample]:
+    return [Sample(label, number) for label, number in counted.items()]
+
+
+def _by_reason(counted: Mapping[Reason, int]) -> Sequence[Sample]:
+    return [Sample(reason.value, number) for reason, number in sorted(counted.items())]
+
+
+def counters(of: Iterable[Family]) -> Sequence[Family]:
+    """Those that only ever grow."""
+    return [family for family in of if family.kind != "gauge"]
+
+
+def total(nodes: Iterable[Sequence[Family]]) -> Sequence[Family]:
+    """The sums of the same families of several nodes; of what they share the greatest that one of them shows."""
+    shapes: dict[str, Family] = {}
+    sums: dict[str, dict[str, float]] = {}
+    for family in (family for node in nodes for family in node):
+        shapes.setdefault(family.name, family)
+        summed = sums.setdefault(family.name, {})
+        for sample in family.samples:
+            before = summed.get(sample.label, 0)
+            summed[sample.label] = max(before, sample.value) if family.shared else before + sample.value
+    return [
+        replace(shape, samples=[Sample(*each) for each in sorted(sums[name].items())]) for name, shape in shapes.items()
+    ]
+
+
+def as_text(of: Iterable[Family]) -> bytes:
+    """Write families as Prometheus reads them."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(of))
+    return generate_latest(registry)
+
+
+class _Families(Collector):
+    def __init__(self, of: Iterable[Family]) -> None:
+        self._families = of
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._families:
+            yield _histogram(family) if family.kind == "histogram" else _numbers(family)
+
+
+def _numbers(family: Family) -> Metric:
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric = kind(family.name, family.help, labels=[family.label] if family.label else [])
+    for sample in family.samples:
+        metric.add_metric([sample.label] if family.label else [], sample.value)
+    return metric
+
+
+def _histogram(family: Family) -> Metric:
+    metric = HistogramMetricFamily(family.name, family.help, labels=[family.label] if family.label else [])
+    by_label: dict[str, dict[str, float]] = {}
+    for sample in family.samples:
+        label, _, bound = sample.label.rpartition(" ")
+        by_label.setdefault(label, {})[bound] = sample.value
+    for label, values in by_label.items():
+        total = values.pop(SUM)
+        bounds = sorted(values, key=float)
+        buckets = [("+Inf" if bound == "inf" else bound, values[bound]) for bound in bounds]
+        metric.add_metric([label] if family.label else [], buckets, total)
+    return metric

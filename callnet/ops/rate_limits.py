@@ -1,0 +1,244 @@
+"""How often something may be done, and the counting of it in memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from itertools import islice
+from math import ceil
+from typing import Final
+
+from zope.interface import implementer
+
+from callnet.calls.ports import IGate, ILimiter, ILimits, TooMany
+from callnet.config.schema import LimitSettings
+from callnet.errors import RateLimited
+from callnet.model import PHONE_MAX, DeviceAddress
+from callnet.util.deferreds import Ready
+from callnet.util.net import site_of
+
+KEYS_MAX: Final = 50_000
+"""Of so many keys it is known how often they came; those that have not come for the longest are forgotten."""
+
+_FRACTIONS: Final = 1e-9
+"""What may be left of sums of fractions of a second."""
+
+
+@implementer(ILimiter)
+class Limiter:
+    """Allows so many of a kind in a while, for each key: the generic cell rate algorithm (ITU-T I.371).
+
+    :param count: so many may come at once; 0: any number.
+    :param seconds: after so long as many may come again; a part of them after a part of it.
+    :param now: the time, in seconds.
+    """
+
+    def __init__(self, count: int, seconds: float, now: Callable[[], float]) -> None:
+        self._now = now
+        self._window = seconds
+        self._free_at: OrderedDict[str, float] = OrderedDict()
+        self.allow(count)
+
+    def allow(self, count: int) -> None:
+        """Allow so many from now on. What came before goes on to count."""
+        self._count = count
+        self._spacing = self._window / max(count, 1)
+
+    def wait(self, key: str) -> float:
+        """Count one more, and answer 0; or if it is too many do not, and answer after how long it is not."""
+        if not self._count:
+            return 0.0
+        now = self._now()
+        free_at = max(self._free_at.pop(key, now), now)
+        too_early = free_at + self._spacing - now - self._count * self._spacing
+        is_allowed = too_early <= _FRACTIONS
+        self._keep(key, free_at + self._spacing if is_allowed else free_at, now)
+        return 0.0 if is_allowed else too_early
+
+    def would_wait(self, key: str) -> bool:
+        """Tell whether one more would be too many now."""
+        if not self._count:
+            return False
+        return self._free_at.get(key, 0.0) + self._spacing - self._now() > self._count * self._spacing + _FRACTIONS
+
+    def learn(self, key: str, ahead: float) -> None:
+        """Take note that others have let so much through for a key that it would be as good as new after so many
+        seconds.
+        """
+        now = self._now()
+        until = now + ahead
+        self._keep(key, max(self._free_at.pop(key, until), until), now)
+
+    def _keep(self, key: str, free_at: float, now: float) -> None:
+        """Know of a key from when on it is as good as new; of the oldest that are so by now, two are forgotten."""
+        known = self._free_at
+        known[key] = free_at
+        if len(known) > KEYS_MAX:
+            known.popitem(last=False)
+        for oldest in list(islice(known, 2)):
+            if known[oldest] > now:
+                break
+            del known[oldest]
+
+
+@implementer(IGate)
+class Gate:
+    """Limits of one node that something must pass together.
+
+    :param limits: how many may come at once, and in how many seconds as many again.
+    """
+
+    def __init__(self, limits: Sequence[tuple[int, float]], now: Callable[[], float]) -> None:
+        self._limiters = [Limiter(count, seconds, now) for count, seconds in limits]
+
+    def enter(self, keys: Sequence[str | None]) -> Ready[TooMany | None]:
+        """See :meth:`callnet.calls.ports.IGate.enter`."""
+        for which, (limiter, key) in enumerate(zip(self._limiters, keys, strict=True)):
+            wait = 0.0 if key is None else limiter.wait(key)
+            if wait:
+                return Ready(TooMany(which, wait))
+        return _ENTERED
+
+    def allow(self, counts: Sequence[int]) -> None:
+        """See :meth:`callnet.calls.ports.IGate.allow`."""
+        for limiter, count in zip(self._limiters, counts, strict=True):
+            limiter.allow(count)
+
+    def learn(self, which: int, key: str, ahead: float) -> None:
+        """See :meth:`Limiter.learn`."""
+        self._limiters[which].learn(key, ahead)
+
+
+_ENTERED: Final[Ready[TooMany | None]] = Ready(None)
+
+
+@implementer(ILimits)
+class LimitsAlone:
+    """Limits of a node that is alone."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+
+    def limiter(self, name: str, count: int, seconds: float) -> Limiter:  # noqa: ARG002  nobody else need know it
+        """See :meth:`callnet.calls.ports.ILimits.limiter`."""
+        return Limiter(count, seconds, self._now)
+
+    def gate(self, limits: Sequence[tuple[str, int, float]]) -> Gate:
+        """See :meth:`callnet.calls.ports.ILimits.gate`."""
+        return Gate([(count, seconds) for _, count, seconds in limits], self._now)
+
+
+class SignalLimits:
+    """How often devices may place calls and connect (protocol §2, §2.1)."""
+
+    def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
+        self._calls_of = limits.limiter("calls", settings.calls_a_minute_of_a_device, 60.0)
+        self._calls_of_phone = limits.limiter("calls-of", 2 * settings.calls_a_minute_of_a_device, 60.0)
+        self._calls_between = limits.limiter("pairs", settings.calls_a_minute_between_phones, 60.0)
+        self._displacements = limits.limiter("displaced", settings.displacements_a_minute, 60.0)
+        self._settings = settings
+
+    def changed(self) -> None:
+        """Go by the settings as they now are."""
+        settings = self._settings
+        self._calls_of.allow(settings.calls_a_minute_of_a_device)
+        self._calls_of_phone.allow(2 * settings.calls_a_minute_of_a_device)
+        self._calls_between.allow(settings.calls_a_minute_between_phones)
+        self._displacements.allow(settings.displacements_a_minute)
+
+    def may_call(self, caller: DeviceAddress, phone: str) -> bool:
+        """Count a call; tell whether it is not one too many."""
+        if self._calls_of.wait("\n".join(caller)) or self._calls_of_phone.wait(caller.phone):
+            return False
+        return not self._calls_between.wait(f"{caller.phone}\n{phone}")
+
+    def displaced(self, device: DeviceAddress) -> None:
+        """Count a connection that was closed for a newer one of its device."""
+        self._displacements.wait("\n".join(device))
+
+    def may_connect(self, device: DeviceAddress) -> bool:
+        """Tell whether a device has not been displaced too often: two with one id must not fight for ever."""
+        return not self._displacements.would_wait("\n".join(device))
+
+
+class LoginLimits:
+    """How often devices may log in, refresh their tokens, log out, have codes sent, and ask for what takes a token."""
+
+    def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
+        self._logins = limits.gate(
+            [
+                ("logins-from", settings.logins_a_minute_from_an_address, 60.0),
+                ("logins-of", settings.logins_a_minute_of_a_phone, 60.0),
+            ]
+        )
+        self._codes = limits.gate([("codes-from", settings.codes_an_hour_from_an_address, 3600.0)])
+        self._requests_of_device = limits.limiter("asks", settings.account_requests_a_minute_of_a_device, 60.0)
+        self._requests_of_phone = limits.limiter("asks-of", settings.account_requests_a_minute_of_a_phone, 60.0)
+        self._refreshes = limits.gate([("refreshes-of", settings.refreshes_an_hour_of_a_device, 3600.0)])
+        self._logouts = limits.gate([("logouts-of", settings.logouts_an_hour_of_a_device, 3600.0)])
+        self._settings = settings
+
+    def changed(self) -> None:
+        """Go by the settings as they now are."""
+        settings = self._settings
+        self._logins.allow([settings.logins_a_minute_from_an_address, settings.logins_a_minute_of_a_phone])
+        self._codes.allow([settings.codes_an_hour_from_an_address])
+        self._requests_of_device.allow(settings.account_requests_a_minute_of_a_device)
+        self._requests_of_phone.allow(settings.account_requests_a_minute_of_a_phone)
+        self._refreshes.allow([settings.refreshes_an_hour_of_a_device])
+        self._logouts.allow([settings.logouts_an_hour_of_a_device])
+
+    async def login(self, host: str, phone: str) -> None:
+        """Count a login.
+
+        :param host: the address that it comes from, if that is known.
+        :raises RateLimited: it is one too many.
+        """
+        too_many = await self._logins.enter([site_of(host), phone if len(phone) <= PHONE_MAX else None])
+        if too_many is not None:
+            who = "of this phone" if too_many.which else "from this address"
+            raise RateLimited(f"too many logins {who}", ceil(too_many.wait))
+
+    async def code(self, host: str) -> None:
+        """Count a request for a code.
+
+        :raises RateLimited: it is one too many.
+        """
+        too_many = await self._codes.enter([site_of(host)])
+        if too_many is not None:
+            raise RateLimited("too many codes asked for from this address", ceil(too_many.wait))
+
+    def request(self, device: DeviceAddress) -> None:
+        """Count a request that carries a token, for its device and for the phone of that.
+
+        It waits for nobody: nodes tell each other of such requests as of calls.
+
+        :raises RateLimited: it is one too many.
+        """
+        for limiter, key, who in (
+            (self._requests_of_device, "\n".join(device), "device"),
+            (self._requests_of_phone, device.phone, "phone"),
+        ):
+            wait = limiter.wait(key)
+            if wait:
+                raise RateLimited(f"too many requests of this {who}", ceil(wait))
+
+    async def refresh(self, device: DeviceAddress) -> None:
+        """Count a refresh of a device's token.
+
+        :raises RateLimited: it is one too many.
+        """
+        await _enter(self._refreshes, device, "refreshes")
+
+    async def logout(self, device: DeviceAddress) -> None:
+        """Count a logout of a device.
+
+        :raises RateLimited: it is one too many.
+        """
+        await _enter(self._logouts, device, "logouts")
+
+
+async def _enter(gate: IGate, device: DeviceAddress, what: str) -> None:
+    too_many = await gate.enter(["\n".join(device)])
+    if too_many is not None:
+        raise RateLimited(f"too many {what} of this device", ceil(too_many.wait))

@@ -1,0 +1,105 @@
+"""What systemd is told of this process: when it serves, how it is, and that it turns.
+
+See sd_notify(3) and sd_watchdog_enabled(3).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from callnet.ops.metrics import SOCKETS, Family
+from callnet.ops.observed import Observed
+from callnet.ops.readiness import Report
+
+LOOK_EVERY: Final = 10.0
+"""Seconds between two looks at how it is, at the most."""
+LOOK_AGAIN: Final = 0.2
+"""The same as long as it has not served yet."""
+STOP_TIME: Final = 15.0
+"""Seconds that a stop may take when calls are over or given up."""
+_BEATS: Final = 3
+"""How often systemd is told that it turns within the time after which it would be started anew."""
+
+
+class ServiceManager:
+    """Tells systemd, if it was systemd that started this process and asked to be told.
+
+    :param environment: the variables that systemd sets.
+    """
+
+    def __init__(self, environment: Mapping[str, str], clock: IReactorTime) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._watchdog = _watchdog(environment)
+        self._pause = min(LOOK_EVERY, self._watchdog / _BEATS) if self._watchdog else LOOK_EVERY
+        self._clock = clock
+        self._next: IDelayedCall | None = None
+        self._was_ready = self._ended = False
+
+    def start(self, observed: Observed) -> None:
+        """Begin. It is told that this process serves when that is so for the first time."""
+        if self._address:
+            self._observed = observed
+            self._look()
+
+    def stopping(self, drain_deadline: float) -> None:
+        """Tell that this process is about to end, when calls have had so many seconds to do so."""
+        longest = int((drain_deadline + STOP_TIME) * 1e6)
+        self._say("STOPPING=1", f"EXTEND_TIMEOUT_USEC={longest}", "STATUS=Stopping")
+
+    def end(self) -> None:
+        """Tell nothing more."""
+        self._ended = True
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _look(self) -> None:
+        self._next = None
+        Deferred.fromCoroutine(self._tell())
+
+    async def _tell(self) -> None:
+        report = await self._observed.report()
+        said = [f"STATUS={status_of(report, await self._observed.families())}"]
+        if self._ended:
+            return
+        if report.ready and not self._was_ready:
+            self._was_ready = True
+            said.append("READY=1")
+        if self._watchdog:
+            said.append("WATCHDOG=1")
+        self._say(*said)
+        self._next = self._clock.callLater(self._pause if self._was_ready else LOOK_AGAIN, self._look)
+
+    def _say(self, *assignments: str) -> None:
+        if self._address:
+            with (
+                suppress(OSError),  # whoever does not listen need not be told
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager,
+            ):
+                manager.sendto("\n".join(assignments).encode(), self._address)
+
+
+def status_of(report: Report, families: Sequence[Family]) -> str:
+    """How it is, in a line for ``systemctl status``."""
+    open_now = {
+        sample.label: sample.value for family in families if family.name == SOCKETS for sample in family.samples
+    }
+    sockets = f"{open_now.get('device', 0):.0f} devices and {open_now.get('page', 0):.0f} pages"
+    if report.is_draining:
+        return f"Stopping when the calls of {sockets} are over"
+    return f"Serving {sockets}" if report.ready else f"Not ready: {report.wrong}"
+
+
+def _watchdog(environment: Mapping[str, str]) -> float:
+    """Seconds within which systemd must hear of this process again; 0: it need not."""
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    is_meant = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(microseconds) / 1e6 if microseconds.isdecimal() and is_meant else 0.0

@@ -1,0 +1,1 @@
+"""The store that nodes share: records, messages and limits in Redis."""

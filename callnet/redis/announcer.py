@@ -1,0 +1,223 @@
+"""Brings what a node knows and what the shared store says together again, after they were apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from itertools import chain, islice
+from math import inf
+from typing import Final
+
+from msgspec.structs import replace
+
+from callnet.calls.draft import everyone
+from callnet.calls.ports import BusMessage
+from callnet.calls.reconcile import Mine, announce
+from callnet.calls.records import (
+    NOTHING,
+    CallRecord,
+    Changes,
+    DeviceRecord,
+    Records,
+)
+from callnet.config.schema import CallSettings
+from callnet.errors import Unavailable
+from callnet.model import DeviceAddress, RoomId
+from callnet.redis.codec import encode_changes
+from callnet.redis.commands import Questions, SharedClock
+from callnet.redis.local_cache import Copies
+from callnet.util.logger import Logger
+
+_AT_ONCE: Final = 50
+"""Devices in one commit."""
+_COMPARED_AT_ONCE: Final = 500
+_TRIES: Final = 20
+_LOOK_AGAIN: Final = 60.0
+"""Seconds until a device is looked at again that could not be forgotten without the shared store."""
+
+
+log = Logger()
+
+
+class Announcer:
+    """Keeps account of what this node changed without the shared store, and announces it.
+
+    :param deliver: takes what the devices and pages of this node are to be told.
+    """
+
+    def __init__(
+        self,
+        copies: Copies,
+        questions: Questions,
+        time: SharedClock,
+        settings: CallSettings,
+        deliver: Callable[[BusMessage], None],
+    ) -> None:
+        self._copies = copies
+        self._questions = questions
+        self._time = time
+        self._settings = settings
+        self._deliver = deliver
+        self._devices: dict[DeviceAddress, None] = {}
+        self._rooms: dict[RoomId, None] = {}
+        self._one_by_one = 0
+        """So many times one device is announced, or one room, and no more."""
+        self._apart_since = inf
+
+    # What is to be announced
+
+    def commit_alone(self, changes: Changes) -> None:
+        """Take over changes that the shared store does not know of yet."""
+        devices = [record for record in changes.forgotten if isinstance(record, DeviceRecord)]
+        rooms = [record for record in changes.forgotten if not isinstance(record, DeviceRecord)]
+        # A device that is forgotten could not be announced to be gone.
+        kept = [replace(device, version=device.version + 1, due=self._time.now() + _LOOK_AGAIN) for device in devices]
+        self._copies.apply(replace(changes, devices=[*changes.devices, *kept], forgotten=rooms))
+        of_phones = (self._copies.records.devices.get(phone, {}).values() for phone in changes.policies)
+        changed = (*changes.devices, *kept, *chain.from_iterable(of_phones))
+        self._devices.update((device.address, None) for device in changed)
+        self._rooms.update((record.room, None) for record in (*changes.calls, *changes.seats, *rooms))
+
+    def add_all(self) -> None:
+        """Let everything that is known here be announced."""
+        self._devices.update((device.address, None) for device in self._copies.devices())
+        self._rooms.update((room, None) for room in self._copies.rooms())
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to announce."""
+        return not (self._devices or self._rooms)
+
+    async def announce_some(self, node: str, apart_since: float) -> None:
+        """Announce a part of what is left, as a node of that name, and tell this node's own what it lacked.
+
+        :param apart_since: what the others did after that was not known here.
+        :raises Unavailable: the shared store did not answer; it may be announced again.
+        """
+        is_single = self._one_by_one > 0
+        devices, rooms = self._take_one() if is_single else self._take()
+        self._apart_since = apart_since
+        try:
+            is_done = await self._announce(node, devices, rooms)
+        except BaseException:
+            self._put_back(devices, rooms)
+            raise
+        self._one_by_one = max(0, self._one_by_one - 1)
+        if is_done:
+            return
+        if is_single:
+            log.error("a part of what this node knows cannot be announced")
+        else:  # that shall not keep the rest of it away
+            self._put_back(devices, rooms)
+            self._one_by_one = len(devices) + len(rooms)
+
+    def _put_back(self, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
+        self._devices = dict.fromkeys(devices) | self._devices
+        self._rooms = dict.fromkeys(rooms) | self._rooms
+
+    def _take_one(self) -> tuple[list[DeviceAddress], list[RoomId]]:
+        """A device with its rooms, or a room of none of those."""
+        devices = list(islice(self._devices, 1))
+        return self._taken(devices, [] if devices else islice(self._rooms, 1))
+
+    def _take(self) -> tuple[list[DeviceAddress], list[RoomId]]:
+        return self._taken(list(islice(self._devices, _AT_ONCE)), islice(self._rooms, _AT_ONCE))
+
+    def _taken(self, devices: list[DeviceAddress], some: Iterable[RoomId]) -> tuple[list[DeviceAddress], list[RoomId]]:
+        rooms = dict.fromkeys(some)
+        for address in devices:
+            del self._devices[address]
+            rooms.update(dict.fromkeys(self._rooms_of(address)))
+        for room in rooms:
+            self._rooms.pop(room, None)
+        return devices, list(rooms)
+
+    def _rooms_of(self, address: DeviceAddress) -> list[RoomId]:
+        device = self._copies.records.device(address)
+        return [] if device is None else [room for room in (device.room, device.previous) if room is not None]
+
+    async def _announce(self, node: str, devices: Collection[DeviceAddress], rooms: Collection[RoomId]) -> bool:
+        """Announce these, and tell whether it was possible."""
+        for _ in range(_TRIES):
+            mine = self._mine(node, devices, rooms)
+            phones = mine.phones()
+            records = await self._questions.read(phones, mine.rooms())
+            if records is None:
+                raise Unavailable("this node is not known any more")
+            changes = announce(records, mine, node, self._time.now(), self._settings)
+            answer = b"+"
+            if changes is not NOTHING:
+                answer = await self._questions.commits.ask(encode_changes(changes, records)) or b""
+            if answer.startswith(b"+"):
+                self._adopt(self._believed(mine, _with(records, changes)), phones, mine.rooms())
+                for told, notice in zip(answer[1:].decode(), changes.notices, strict=True):
+                    if told == "l":
+                        self._deliver(notice)
+                return True
+        return False
+
+    def _believed(self, mine: Mine, records: Records) -> Records:
+        """Give up calls that go on though they are over here; the same records."""
+        for call in mine.calls:
+            now = records.calls.get(call.room)
+            if now is not None and now.age < call.age:
+                self._copies.drop_room(call.room)
+        return records
+
+    def _mine(self, node: str, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> Mine:
+        known = self._copies.records
+        seats = [record for record in map(known.seats.get, rooms) if record is not None]
+        sat_in = {seat.node for record in seats for seat in record.seats if seat is not None}
+        calls = [call for call in map(known.calls.get, rooms) if call is not None]
+        concerned = dict.fromkeys((*devices, *(address for call in calls for address in everyone(call))))
+        held = [device for device in map(known.device, concerned) if device is not None]
+        named = {room: None for device in held for room in (device.room, device.previous) if room is not None}
+        beside = [known.calls[room] for room in named if room in known.calls and room not in rooms]
+        names = {node, *filter(self._copies.is_here, sat_in)}
+        policies = {device.address.phone: known.policy_of(device) for device in held}
+        return Mine(names, held, calls, seats, beside, self._apart_since, policies)
+
+    # What this node lacks
+
+    async def compare(self) -> bool:
+        """Look for what has changed unheard, and tell this node's own. Tells whether this node is known still.
+
+        :raises Unavailable: the shared store did not answer.
+        """
+        devices, rooms = self._copies.devices(), self._copies.rooms()
+        for start in range(0, max(len(devices), len(rooms)), _COMPARED_AT_ONCE):
+            part = slice(start, start + _COMPARED_AT_ONCE)
+            found = await self._questions.compare(devices[part], rooms[part], self._copies.records)
+            if found is None:
+                return False
+            self._adopt(found.records, found.phones, found.rooms)
+        return True
+
+    def _adopt(self, records: Records, phones: Collection[str], rooms: Collection[RoomId]) -> None:
+        """Take over what was read or announced, and tell this node's own what is new in it.
+
+        What this node has yet to say of other rooms and devices it does not forget for what the others say.
+        """
+        changed = {address.phone for address in self._devices}
+        phones = [phone for phone in phones if phone not in changed]
+        calls = {room: call for room, call in records.calls.items() if room not in self._rooms}
+        seats = {room: record for room, record in records.seats.items() if room not in self._rooms}
+        records = replace(records, calls=calls, seats=seats)
+        for message in self._copies.see(records, phones, [room for room in rooms if room not in self._rooms]):
+            self._deliver(message)
+
+
+def _with(records: Records, changes: Changes) -> Records:
+    """The records as they are after the changes."""
+    devices = {phone: dict(of_phone) for phone, of_phone in records.devices.items()}
+    for device in changes.devices:
+        devices.setdefault(device.address.phone, {})[device.address.device_id] = device
+    calls = {**records.calls, **{call.room: call for call in changes.calls}}
+    seats = {**records.seats, **{record.room: record for record in changes.seats}}
+    for gone in changes.forgotten:
+        if isinstance(gone, DeviceRecord):
+            devices[gone.address.phone].pop(gone.address.device_id, None)
+        elif isinstance(gone, CallRecord):
+            calls.pop(gone.room, None)
+        else:
+            seats.pop(gone.room, None)
+    return Records(devices, calls, seats, records.complete, {**records.policies, **changes.policies})

@@ -1,0 +1,161 @@
+"""Whether Redis can be worked with, asked at a start, before the reactor runs: this blocks."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from contextlib import closing
+from typing import Any, Final
+
+import hiredis
+
+from callnet.errors import CallnetError
+from callnet.redis.line import pack
+from callnet.redis.url import Address, Login, RedisTarget
+
+CHECK_TIME: Final = 2.0
+"""Seconds that all of it may take; looking up a name may take more."""
+
+_MEANING: Final = {
+    "WRONGPASS": "it does not take this user and password",
+    "NOAUTH": "it asks for a password",
+    "NOPERM": "this user may not give the commands that are needed",
+    "LOADING": "it is still loading its data",
+}
+
+
+class _Unusable(CallnetError):
+    """What answers is no Redis, or does not know what it must."""
+
+
+_ERRORS: Final = (OSError, hiredis.ReplyError, _Unusable)
+
+
+def reachable(target: RedisTarget) -> str | None:
+    """Connect, log in and ask whether it is a master.
+
+    :returns: in one line why that cannot be done, with the place and without a secret; ``None``: it can.
+    """
+    until = time.monotonic() + CHECK_TIME
+    place = str(target)
+    try:
+        address = target.address
+        if target.sentinels:
+            address = _master(target, until)
+            place = f"{address}, the master of {target.service}"
+        with closing(_Conversation(target, address, until)) as redis:
+            redis.log_in(target.login)
+            if target.database:
+                redis.ask("SELECT", str(target.database))
+            if b"role:master" not in redis.ask("INFO", "replication"):
+                return f"{place}: it is a replica"
+    except _ERRORS as error:
+        return f"{place}: {_cause(error)}"
+    return None
+
+
+def _master(target: RedisTarget, until: float) -> Address:
+    """The address that the first Sentinel names that can be asked."""
+    failure: Exception = _Unusable("no Sentinel is named")
+    share = (until - time.monotonic()) / 2 / len(target.sentinels)
+    for sentinel in target.sentinels:
+        try:
+            with closing(_Conversation(target, sentinel, time.monotonic() + share)) as conversation:
+                conversation.log_in(target.sentinel_login)
+                found = conversation.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", target.service)
+        except _ERRORS as error:
+            failure = error
+        else:
+            if found is not None:
+                return Address(found[0].decode(), int(found[1]))
+            failure = _Unusable("this Sentinel does not know the service")
+    raise failure
+
+
+class _Conversation:
+    """A connection on which one question at a time is asked."""
+
+    def __init__(self, target: RedisTarget, address: Address | None, until: float) -> None:
+        self._until = until
+        self._replies = hiredis.Reader()
+        self._socket = self._connected(target, address)
+
+    def close(self) -> None:
+        """End it."""
+        self._socket.close()
+
+    def log_in(self, login: Login) -> None:
+        """Say who we are, if that is asked for."""
+        if login.command:
+            try:
+                self.ask(*login.command)
+            except hiredis.ReplyError as error:  # the rest of it may repeat the password
+                raise hiredis.ReplyError(f"{_code(error)} to the login") from None
+
+    def ask(self, *words: str | bytes) -> Any:
+        """Give a command.
+
+        :raises OSError: the connection does not hold, or there is no answer in time.
+        :raises hiredis.ReplyError: the answer is an error.
+        :raises _Unusable: this cannot be Redis.
+        """
+        self._socket.settimeout(self._left())
+        self._socket.sendall(pack(words))
+        try:
+            while (reply := self._replies.gets()) is False:
+                self._socket.settimeout(self._left())
+                self._replies.feed(self._socket.recv(65536) or _closed())
+        except hiredis.ProtocolError:
+            raise _Unusable("this is no Redis") from None
+        if isinstance(reply, hiredis.ReplyError):
+            raise reply
+        return reply
+
+    def _connected(self, target: RedisTarget, address: Address | None) -> socket.socket:
+        if address is None:
+            return _by_path(target.path, self._left())
+        plain = socket.create_connection((address.host, address.port), self._left())
+        if not target.tls:
+            return plain
+        context = ssl.create_default_context(cadata=target.authorities.decode("ascii") or None)
+        return context.wrap_socket(plain, server_hostname=address.host)
+
+    def _left(self) -> float:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+def _by_path(path: str, limit: float) -> socket.socket:
+    plain = socket.socket(socket.AF_UNIX)
+    try:
+        plain.settimeout(limit)
+        plain.connect(path)
+    except OSError:
+        plain.close()
+        raise
+    return plain
+
+
+def _closed() -> bytes:
+    raise _Unusable("it closed the connection")
+
+
+def _code(error: hiredis.ReplyError) -> str:
+    return str(error).partition(" ")[0]
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, hiredis.ReplyError):
+        return _MEANING.get(_code(error), f"it answers {error}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS: {error.reason or 'the connection was cut'}"
+    if isinstance(error, TimeoutError):
+        return f"no answer in {CHECK_TIME:g} s"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error)

@@ -1,0 +1,67 @@
+"""The shared store of one node, composed: it goes over Redis, by two connections."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from callnet.calls.ports import EVERY_NODE
+from callnet.config.schema import CallSettings
+from callnet.ops.admin_commands import NodeShown
+from callnet.redis import scripts
+from callnet.redis.connection import RedisLink
+from callnet.redis.ended import EndedAnywhere
+from callnet.redis.limits import SharedLimits
+from callnet.redis.local_cache import Copies
+from callnet.redis.node import Member, channel_of
+from callnet.redis.store import SharedBus, SharedCallStore
+from callnet.redis.subscription import RedisSubscription
+from callnet.redis.url import RedisTarget
+from callnet.store.membership import Membership
+from callnet.util.histogram import Histogram
+
+NAME_BYTES: Final = 6
+"""Of a node's name: no two of thousands have the same. It is in the record of each of its devices, and of those that
+are longer than 64 bytes Redis needs nearly twice as much."""
+
+
+def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings: CallSettings) -> Membership:
+    """Make the store and the bus of a node that has a name of its own. Nothing is connected before it joins."""
+    name: Final = secrets.token_hex(NAME_BYTES)
+    copies = Copies(name)
+    bus, round_trips = SharedBus(copies), Histogram()
+    member = Member(
+        lambda connected, lost: RedisLink(target, clock, scripts.load(), connected, lost, round_trips),
+        lambda subscribed, lost: RedisSubscription(
+            target, clock, bus.received, subscribed, lost, channel_of(prefix, EVERY_NODE)
+        ),
+        prefix,
+        copies,
+        clock,
+        settings,
+        bus.deliver,
+        name,
+    )
+    bus.go_by(member)
+    store = SharedCallStore(member, copies, bus)
+    ended = EndedAnywhere(member, store.ended)
+    limits = SharedLimits(member, clock)
+
+    def start() -> None:
+        member.start()
+        limits.start()
+
+    def stop() -> Deferred[None]:
+        limits.stop()
+        return Deferred.fromCoroutine(member.stop())
+
+    def nodes() -> Deferred[Sequence[NodeShown]]:
+        return member.questions.nodes().addCallback(
+            lambda seen: [NodeShown(node.name, copies.is_here(node.name), node.lease, node.holds) for node in seen]
+        )
+
+    return Membership(store, store, bus, ended, limits, limits.share, start, stop, member.why_away, nodes, round_trips)

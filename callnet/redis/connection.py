@@ -1,0 +1,297 @@
+"""The connection over which a node gives Redis its commands, kept up.
+
+This is the only module that imports txredisapi. Its protocol objects are used; its pools are not, since they
+give up for ever on some errors and let commands wait without limit. What a command costs was measured, hence:
+replies are neither decoded nor converted, a reply is taken from one deque, and no command has a timer of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+from txredisapi import HiredisProtocol, InvalidData, RedisError
+
+from callnet.errors import CallnetError, Unavailable
+from callnet.redis.dial import Keeper
+from callnet.redis.line import NotUsable, Reactor, Refused, Way, answers, cause_of, code_of, greet, pack
+from callnet.redis.sentinel import BySentinels, Direct
+from callnet.redis.url import RedisTarget
+from callnet.util.direct_write import write
+from callnet.util.histogram import Histogram
+
+READ_AT_ONCE: Final = 16 * 1024
+"""Bytes: when thousands of devices come or go together the answers are handled in parts."""
+REPLY_TIME: Final = 1.5
+"""Seconds after which a Redis that has not answered is taken for dead."""
+
+_NOT_THE_ONE: Final = frozenset({"READONLY", "LOADING", "MASTERDOWN", "NOAUTH"})
+"""Redis' words for: this server cannot do it, and another, or another connection, may."""
+_NOT_NOW: Final = frozenset({"OOM", "MISCONF", "NOREPLICAS", "BUSY"})
+"""Redis' words for: not now; nothing was done."""
+
+
+class ScriptFailed(CallnetError):
+    """A script did not come to its end: a mistake in it, or a command that it may not give."""
+
+
+class _Asked(Struct, frozen=True):
+    """A command that was given and not answered yet."""
+
+    answer: Deferred[Any]
+    at: float
+    script: bytes = b""
+    """The command that runs a script, to be sent again if Redis has forgotten that."""
+    is_last_try: bool = False
+
+
+class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no types
+    """One connection: what is asked is answered in this order. See :class:`callnet.redis.line.Line`."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        super().__init__(charset=None, convertNumbers=False)
+        self.gone: Deferred[None] = Deferred()
+        self.closed: Callable[[str], None] = lambda _: None
+        self._seconds = reactor.seconds
+        self._asked: deque[_Asked] = deque()
+        self._ended = False
+        self._cause = ""
+
+    def ask(self, *words: bytes) -> Deferred[Any]:
+        """Give a command; see :class:`callnet.redis.line.Line`."""
+        return self._send(pack(words))
+
+    def abort(self, cause: str) -> None:
+        """End the connection at once: what was asked fails with :class:`Unavailable`."""
+        if self.transport is not None and not self._ended:
+            self.transport.abortConnection()
+        self._end(cause)
+
+    def look(self, now: float) -> None:
+        """Abort the connection if it has not answered for too long."""
+        if self._asked and now - self._asked[0].at >= REPLY_TIME:
+            self.abort(f"no answer in {REPLY_TIME:g} s")
+
+    def connectionMade(self) -> None:
+        """The base would log in here; :func:`greet` does."""
+        self.transport.bufferSize = READ_AT_ONCE
+        if hasattr(self.transport, "setTcpNoDelay"):
+            self.transport.setTcpNoDelay(True)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The other end has gone, or we have."""
+        self._end("closed by Redis" if reason.check(ConnectionDone) else cause_of(reason.value or reason))
+        self.gone.callback(None)
+
+    def dataReceived(self, data: bytes, unpause: bool = False) -> None:
+        """Take what came in."""
+        try:
+            super().dataReceived(data, unpause)
+        except InvalidData:
+            self.abort("this is no Redis")
+
+    def tryConvertData(self, data: Any) -> Any:
+        """Leave everything as it is."""
+        return data
+
+    def replyReceived(self, reply: Any) -> None:
+        """Hand one reply to whoever waits for it."""
+        if not self._asked:
+            self.abort(str(reply) if isinstance(reply, RedisError) else "an answer that nobody asked for")
+            return
+        asked = self._asked.popleft()
+        if isinstance(reply, Exception):
+            self._refused(asked, Refused(str(reply)))
+        else:
+            asked.answer.callback(reply)
+
+    def _send(self, command: bytes) -> Deferred[Any]:
+        answer: Deferred[Any] = Deferred()
+        if self._ended:
+            answer.errback(_away(self._cause))
+        else:
+            self._asked.append(_Asked(answer, self._seconds()))
+            # Not at once: a Redis that takes no more clients says so and closes, and that is to be read first.
+            self.transport.write(command)
+        return answer
+
+    def _refused(self, asked: _Asked, error: Refused) -> None:
+        asked.answer.errback(error)
+
+    def _end(self, cause: str) -> None:
+        if self._ended:
+            return
+        self._ended, self._cause = True, cause
+        asked, self._asked = self._asked, deque()
+        self.closed(cause)
+        for one in asked:
+            one.answer.errback(_away(cause))
+
+
+class Commands(Conversation):
+    """The connection on which scripts are run."""
+
+    run_id = ""
+
+    def __init__(self, reactor: Reactor, scripts: Scripts, took: Histogram) -> None:
+        super().__init__(reactor)
+        self._took = took
+        self._scripts = scripts
+        self._forgotten: list[_Asked] = []
+        """Commands whose script Redis has forgotten. They are run again when all others are answered,"""
+        self._later: list[_Asked] = []
+        """and then those that were given meanwhile."""
+
+    def run(self, script: str, args: Sequence[bytes]) -> Deferred[Any]:
+        """Run a script."""
+        command = pack((b"EVALSHA", self._scripts.hashes[script], b"0", *args))
+        answer: Deferred[Any] = Deferred()
+        asked = _Asked(answer, self._seconds(), command)
+        if self._forgotten:
+            self._later.append(asked)
+        else:
+            self._asked.append(asked)
+            write(self.transport, command)
+        return answer
+
+    def load(self) -> Deferred[Any]:
+        """Make all scripts known."""
+        return Deferred.fromCoroutine(answers(*(self.ask(b"SCRIPT", b"LOAD", text) for text in self._scripts.texts)))
+
+    def replyReceived(self, reply: Any) -> None:
+        """The same; and see :attr:`_forgotten`."""
+        if self._asked:
+            self._took.count(self._seconds() - self._asked[0].at)
+        super().replyReceived(reply)
+        if self._forgotten and not self._asked:
+            self._run_again()
+
+    def _run_again(self) -> None:
+        again = self._forgotten + self._later
+        self._forgotten, self._later = [], []
+        self.load().addErrback(lambda _: None)  # the commands that follow tell
+        self._asked.extend(again)
+        self.transport.writeSequence([asked.script for asked in again])
+
+    def _refused(self, asked: _Asked, error: Refused) -> None:
+        code = code_of(error)
+        if not asked.script:
+            super()._refused(asked, error)
+        elif code == "NOSCRIPT" and not asked.is_last_try:
+            self._forgotten.append(_Asked(asked.answer, asked.at, asked.script, is_last_try=True))
+        elif code in _NOT_THE_ONE:
+            self._asked.appendleft(asked)
+            self.abort(code)
+        elif code in _NOT_NOW:
+            asked.answer.errback(Unavailable(f"Redis refuses just now: {code}"))
+        else:
+            asked.answer.errback(ScriptFailed(str(error)))
+
+    def _end(self, cause: str) -> None:
+        self._asked.extend(self._forgotten + self._later)
+        self._forgotten, self._later = [], []
+        super()._end(cause)
+
+
+class Scripts:
+    """Lua scripts by name, as Redis is to be given them."""
+
+    def __init__(self, scripts: Mapping[str, str]) -> None:
+        self.texts: Final = tuple(text.encode() for text in scripts.values())
+        self.hashes: Final = {name: _sha1(text.encode()) for name, text in scripts.items()}
+
+
+class RedisLink:
+    """The one connection over which this node gives commands, kept up.
+
+    :param scripts: what :meth:`run` can run, by name. They take no keys.
+    :param connected: called with Redis' ``run_id`` each time a new connection is ready; that changes when Redis
+        was started anew.
+    :param lost: called when that connection is gone, before whatever was under way on it fails.
+    :param took: counts the seconds from each command to its answer.
+    """
+
+    def __init__(
+        self,
+        target: RedisTarget,
+        reactor: Reactor,
+        scripts: Mapping[str, str],
+        connected: Callable[[str], None],
+        lost: Callable[[], None],
+        took: Histogram,
+    ) -> None:
+        self._target = target
+        texts = Scripts(scripts)
+        self._keeper: Keeper[Commands] = Keeper(
+            "link",
+            reactor,
+            way_to(target, reactor),
+            lambda: Commands(reactor, texts, took),
+            self._greet,
+            lambda line: connected(line.run_id),
+            lost,
+        )
+
+    @property
+    def up(self) -> bool:
+        """Whether commands can be given."""
+        return self._keeper.line is not None
+
+    @property
+    def cause(self) -> str:
+        """Why not; empty if they can."""
+        return self._keeper.cause
+
+    def start(self) -> None:
+        """Connect, now and whenever the connection is lost."""
+        self._keeper.start()
+
+    def stop(self) -> Deferred[None]:
+        """End the connection at once. Fires when nothing is left of it."""
+        return self._keeper.stop()
+
+    def drop(self) -> None:
+        """Abort the connection: something is wrong with it. It is made anew."""
+        if self._keeper.line is not None:
+            self._keeper.line.abort("given up")
+
+    def run(self, script: str, *args: bytes) -> Deferred[Any]:
+        """Run a script with ``ARGV = args``; the answer is bytes, an int, ``None`` or a list of these.
+
+        Commands are run in the order in which they are given.
+
+        :raises Unavailable: there is no connection; or it was lost before the answer, or gave none in
+            :data:`REPLY_TIME`, and it is not known whether the script has run or will.
+        :raises ScriptFailed: the script did not come to its end.
+        """
+        line = self._keeper.line
+        return fail(_away(self.cause)) if line is None else line.run(script, args)
+
+    async def _greet(self, line: Commands) -> None:
+        greeted = Deferred.fromCoroutine(greet(line, self._target))
+        select = [line.ask(b"SELECT", b"%d" % self._target.database)] if self._target.database else []
+        line.run_id, *_ = await answers(greeted, *select, line.load())
+
+
+def way_to(target: RedisTarget, reactor: Reactor) -> Way:
+    """How to get to this Redis."""
+    if target.sentinels:
+        return BySentinels(target, reactor, lambda: Conversation(reactor))
+    return Direct(target, reactor)
+
+
+def _away(cause: str) -> Unavailable:
+    """What a command fails with that cannot be given, or is not answered; the cause is for the log."""
+    error = Unavailable("Redis cannot be reached")
+    error.__cause__ = NotUsable(cause)
+    return error
+
+
+def _sha1(text: bytes) -> bytes:
+    return hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()

@@ -1,0 +1,194 @@
+"""One connection to Redis or to a Sentinel: how it is reached, and what is said first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
+
+import hiredis
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL
+from service_identity import VerificationError
+from twisted.internet import defer
+from twisted.internet.abstract import isIPAddress
+from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    UNIXClientEndpoint,
+    wrapClientTLS,
+)
+from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+
+from callnet.errors import CallnetError, root_cause
+from callnet.redis.url import Address, Login, RedisTarget
+
+Reactor: TypeAlias = Any
+"""A reactor with TCP, Unix sockets, name resolution and time."""
+
+pack: Final[Callable[[tuple[str | bytes, ...]], bytes]] = hiredis.pack_command  # type: ignore[assignment]
+"""A command as it is sent. The stub of hiredis takes one word only."""
+
+_RUN_ID: Final = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
+_IS_MASTER: Final = re.compile(rb"^role:master", re.MULTILINE)
+
+
+class NotUsable(CallnetError):
+    """What was reached is no Redis that callnet can work with."""
+
+
+class Refused(NotUsable):
+    """What was reached answers with an error, which is the text."""
+
+
+class Line(Protocol):
+    """A connection to Redis or a Sentinel, which answers in the order in which it was asked."""
+
+    closed: Callable[[str], None]
+    """Called once, with the cause, when the connection is lost or aborted."""
+    gone: Deferred[None]
+    """Fires when nothing is left of it."""
+
+    def ask(self, *words: bytes) -> Deferred[Any]:
+        """Give a command.
+
+        :raises Refused: the answer is an error.
+        :raises callnet.errors.Unavailable: there is no answer.
+        """
+
+    def abort(self, cause: str) -> None:
+        """End the connection at once: what was asked fails."""
+
+    def look(self, now: float) -> None:
+        """Abort the connection if it answers no more. Called again and again while it is up."""
+
+
+class Way(Protocol):
+    """How to get to Redis."""
+
+    patience: float
+    """Seconds in which a new connection must be ready for use: a Redis that is stopped takes connections and
+    answers nothing."""
+
+    async def endpoint(self) -> IStreamClientEndpoint:
+        """Where it is now.
+
+        :raises NotUsable: nobody knows.
+        """
+
+    def look(self, line: Line, now: float) -> None:
+        """Abort a connection that leads to where Redis is no more. Called again and again."""
+
+    def stop(self) -> Deferred[None]:
+        """End what connections this needed. Fires when nothing is left of them."""
+
+
+L = TypeVar("L", bound=Line)
+
+
+class _Once(Factory):
+    """Gives one protocol to one connection."""
+
+    noisy = False
+
+    def __init__(self, protocol: object) -> None:
+        self._protocol = protocol
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: ARG002
+        return self._protocol
+
+
+async def dialled(
+    endpoint: IStreamClientEndpoint, line: L, greet: Callable[[L], Coroutine[Deferred[Any], Any, None]]
+) -> L:
+    """Connect ``line`` and greet; if that fails or is cancelled nothing is left of it."""
+    await endpoint.connect(_Once(line))
+    try:
+        await greet(line)
+    except Exception as error:
+        line.abort(cause_of(error))
+        await line.gone
+        raise
+    return line
+
+
+def endpoint_of(reactor: Reactor, target: RedisTarget, address: Address | None) -> IStreamClientEndpoint:
+    """How Twisted reaches a server: at its address, over TLS if the target says so, or without one by the socket."""
+    if address is None:
+        return UNIXClientEndpoint(reactor, target.path)
+    host, port = address.host, address.port
+    plain: IStreamClientEndpoint
+    if ":" in host:
+        plain = TCP6ClientEndpoint(reactor, host, port)
+    elif isIPAddress(host):
+        plain = TCP4ClientEndpoint(reactor, host, port)
+    else:
+        plain = HostnameEndpoint(reactor, host, port)
+    return wrapClientTLS(optionsForClientTLS(host, _trust(target)), plain) if target.tls else plain
+
+
+def _trust(target: RedisTarget) -> Any:
+    """Whom TLS trusts; ``None``: those whom the system trusts."""
+    if not target.authorities:
+        return None
+    found = x509.load_pem_x509_certificates(target.authorities)
+    return trustRootFromCertificates([Certificate.loadPEM(one.public_bytes(Encoding.PEM)) for one in found])
+
+
+async def answers(*asked: Deferred[Any]) -> list[Any]:
+    """Wait for what several questions were answered; the first error is raised as it is."""
+    try:
+        return await gatherResults(asked, consumeErrors=True)
+    except FirstError as error:
+        first = error.subFailure.value or error
+    raise first  # as it is: its cause is what the log tells
+
+
+async def log_in(line: Line, login: Login) -> None:
+    """Say who we are, if that is asked for.
+
+    :raises NotUsable: that was refused.
+    """
+    if login.command:
+        try:
+            await line.ask(*login.command)
+        except Refused as error:
+            raise NotUsable(f"the login was refused: {code_of(error)}") from None  # the rest may repeat the password
+
+
+async def greet(line: Line, target: RedisTarget) -> str:
+    """Log in, and make sure that this is a master; answers with its ``run_id``."""
+    login = Deferred.fromCoroutine(log_in(line, target.login))
+    _, *told = await answers(login, line.ask(b"INFO", b"replication"), line.ask(b"INFO", b"server"))
+    return _run_id(*told)
+
+
+def code_of(error: Refused) -> str:
+    """The first word of an error, which says what kind it is."""
+    return str(error).partition(" ")[0]
+
+
+def _run_id(replication: bytes, server: bytes) -> str:
+    found = _RUN_ID.search(server)
+    if not _IS_MASTER.search(replication):
+        raise NotUsable("this Redis is a replica")
+    if found is None:
+        raise NotUsable("this is no Redis")
+    return found[1].decode("ascii")
+
+
+def cause_of(error: BaseException) -> str:
+    """One line for the log that says what is wrong with a connection; it holds no secret."""
+    if isinstance(error, (defer.TimeoutError, CancelledError)):
+        return "no answer in time"
+    if isinstance(error, VerificationError):
+        return "TLS: the certificate is for another host"
+    if isinstance(error, SSL.Error):
+        reasons = [reason for *_, reason in error.args[0]] if error.args and isinstance(error.args[0], list) else []
+        return f"TLS: {', '.join(reasons) or 'the connection was cut'}"
+    return root_cause(error)

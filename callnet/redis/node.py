@@ -1,0 +1,301 @@
+"""One node as a member of the cluster: it makes itself known, proves that it lives, and comes back.
+
+========  ==============================================  ==========================================
+state     means                                           left when
+========  ==============================================  ==========================================
+away      Redis cannot be reached                         a connection is made: joining
+joining   what this node knows is being announced;        all is announced: joined; the connection
+          beats are sent, for that may take longer        is lost: away
+          than a lease
+joined    the shared store is asked; beats are sent,      the connection is lost: away; this node is
+                                                          not known there any more: joining
+========  ==============================================  ==========================================
+
+Only when joined the shared store decides. Else the node goes on with its copies, and remembers what to announce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from callnet.calls.ports import BusMessage
+from callnet.calls.records import Changes
+from callnet.config.schema import CallSettings
+from callnet.errors import Unavailable
+from callnet.redis.announcer import Announcer
+from callnet.redis.batch import Link
+from callnet.redis.commands import SWEPT_AT_ONCE, Questions, SharedClock
+from callnet.redis.local_cache import Copies
+from callnet.store.tables import Record
+from callnet.util.logger import Logger
+
+BEAT_EVERY: Final = 1.0
+"""Seconds between two heartbeats; a node is dead after three without any (scripts/common.lua)."""
+SETTLING: Final = 1.5
+"""Seconds for which a node that has just come back does not look at what others have not seen to: they may have
+been away as well, and are about to say what they know."""
+_JOIN_TIME: Final = 2.0
+"""Seconds to wait for a subscription, or until this node has joined."""
+
+log = Logger()
+
+
+class Subscription(Protocol):
+    """What is needed of the connection that receives what is published for this node."""
+
+    def start(self, channel: str) -> None:
+        """Begin to listen."""
+
+    def follow(self, channel: str) -> None:
+        """Listen to another channel instead."""
+
+    def stop(self) -> Deferred[None]:
+        """Listen no more."""
+
+
+class Member:
+    """A node of the cluster.
+
+    :param make_link: makes the connection for commands, of what to call with Redis' run id when it is made, and
+        what when it is lost.
+    :param make_subscription: makes the other one, of what to call when it listens, and what when it does not.
+    :param deliver: takes what the devices and pages of this node are to be told.
+    """
+
+    def __init__(
+        self,
+        make_link: Callable[[Callable[[str], None], Callable[[], None]], Link],
+        make_subscription: Callable[[Callable[[], None], Callable[[], None]], Subscription],
+        prefix: str,
+        copies: Copies,
+        clock: IReactorTime,
+        settings: CallSettings,
+        deliver: Callable[[BusMessage], None],
+        name: str,
+    ) -> None:
+        self._link = make_link(self._connected, self._lost)
+        self._subscription = make_subscription(self._subscribed, self._unsubscribed)
+        self._prefix = prefix
+        self._clock = clock
+        self._name = name
+        self._epoch = 0
+        self.time: Final = SharedClock(clock)
+        self.questions: Final = Questions(self._link, prefix, f"{name}.0", clock, self.time)
+        self._announcer = Announcer(copies, self.questions, self.time, settings, deliver)
+        self.joined = False
+        """Whether the shared store can be asked."""
+        self._is_introduced = False
+        """Whether the shared store knows this node, which has a lease to renew then."""
+        self._run: str | None = None
+        self._known_run: str | None = None
+        self._attempt = 0
+        self._joining_since = 0.0
+        self._joined_at = self._in_touch_at = 0.0
+        self._is_subscribing = False
+        self._listens_to: str | None = None
+        self._waiting_to_listen: Deferred[None] | None = None
+        self._waiting_to_join: list[Deferred[None]] = []
+        self._swept: list[Record] = []
+        self._beat: IDelayedCall | None = None
+
+    @property
+    def node(self) -> str:
+        """The present name of this node."""
+        return self.questions.node
+
+    def start(self) -> None:
+        """Begin to join."""
+        self._link.start()
+        self._beat = self._clock.callLater(BEAT_EVERY, self._beat_now)
+
+    def why_away(self) -> str | None:
+        """Say why other nodes cannot be reached, if they cannot."""
+        if not self._link.up:
+            return "Redis cannot be reached"
+        if not self.joined:
+            return "joining the other nodes"
+        return None if self._listens_to is not None else "the subscription to Redis is lost"
+
+    async def stop(self) -> None:
+        """Wait for what is on its way, and leave."""
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
+        try:
+            await self._idle()
+            if self.joined:
+                await self.questions.leave()
+        except Unavailable:
+            pass  # the others will find out by themselves
+        self.joined = self._is_introduced = False
+        self._attempt += 1
+        await self._subscription.stop()
+        await self._link.stop()
+
+    async def _idle(self) -> None:
+        while self._link.up and self.questions.unanswered:
+            await self._pause(0.01)
+
+    def _pause(self, seconds: float) -> Deferred[None]:
+        paused: Deferred[None] = Deferred()
+        self._clock.callLater(seconds, paused.callback, None)
+        return paused
+
+    @property
+    def is_joining(self) -> bool:
+        """Whether it is worth waiting until this node has joined."""
+        if self.joined or not self.time.is_set:
+            return not self.joined
+        return self._link.up and self._clock.seconds() - self._joining_since < _JOIN_TIME
+
+    def when_joined(self) -> Deferred[None]:
+        """Fires when this node has joined; fails with ``Unavailable`` if it does not."""
+        joined: Deferred[None] = Deferred()
+        self._waiting_to_join.append(joined)
+        return self._in_time(joined)
+
+    def _in_time(self, waiting: Deferred[None]) -> Deferred[None]:
+        def too_late(failure: Failure) -> None:
+            failure.trap(defer.TimeoutError)
+            raise Unavailable("the shared store does not answer")
+
+        return waiting.addTimeout(_JOIN_TIME, self._clock).addErrback(too_late)
+
+    # The way in
+
+    def commit_alone(self, changes: Changes) -> None:
+        """Take over changes without asking the shared store; they are announced to it later."""
+        self._announcer.commit_alone(changes)
+
+    def is_unknown(self) -> None:
+        """Take note that the shared store does not know this node any more."""
+        if self.joined:
+            self._join_again()
+
+    def _connected(self, run: str) -> None:
+        self._run = run
+        self._join_again()
+
+    def _lost(self) -> None:
+        self._attempt += 1
+        self.joined = self._is_introduced = False
+        for joined in self._take_waiting():
+            joined.errback(Unavailable("Redis cannot be reached"))
+
+    def _take_waiting(self) -> list[Deferred[None]]:
+        waiting, self._waiting_to_join = self._waiting_to_join, []
+        return [joined for joined in waiting if not joined.called]
+
+    def _join_again(self) -> None:
+        self._attempt += 1
+        self.joined = self._is_introduced = False
+        self._joining_since = self._clock.seconds()
+        joining = Deferred.fromCoroutine(self._join(self._attempt))
+        joining.addErrback(self._cannot_join, self._attempt)
+
+    def _cannot_join(self, failure: Failure, attempt: int) -> None:
+        if not failure.check(Unavailable):
+            log.failure("joining the other nodes", failure)
+        if attempt == self._attempt:
+            self._link.drop()
+
+    async def _join(self, attempt: int) -> None:
+        run = self._run
+        if run is None:
+            return
+        new = f"{self._name}.{self._epoch + 1}"
+        keeps = await self.questions.hello(self.node, new, run, run == self._known_run)
+        if attempt != self._attempt:
+            return
+        self._known_run = run
+        if not keeps:
+            self._epoch += 1
+            self.questions.node = new
+            self._announcer.add_all()
+        self._is_introduced = True
+        await self._listen()
+        while attempt == self._attempt and not self._announcer.is_done:
+            await self._announcer.announce_some(self.node, self._in_touch_at)
+        if attempt != self._attempt:
+            return
+        self.joined = True
+        self._joined_at = self._in_touch_at = self.time.now()
+        for joined in self._take_waiting():
+            joined.callback(None)
+        await self._compare()
+
+    async def _compare(self) -> None:
+        """Find out what was said while nobody listened."""
+        if not await self._announcer.compare():
+            self.is_unknown()
+
+    # Listening
+
+    def _channel(self) -> str:
+        return channel_of(self._prefix, self.node)
+
+    async def _listen(self) -> None:
+        """Listen to the channel of the present name."""
+        channel = self._channel()
+        if self._listens_to == channel:
+            return
+        listening: Deferred[None] = Deferred()
+        self._waiting_to_listen = listening
+        (self._subscription.follow if self._is_subscribing else self._subscription.start)(channel)
+        self._is_subscribing = True
+        await self._in_time(listening)
+
+    def _subscribed(self) -> None:
+        missed = self._listens_to is None and self.joined
+        self._listens_to = self._channel()
+        if self._waiting_to_listen is not None:
+            listening, self._waiting_to_listen = self._waiting_to_listen, None
+            if not listening.called:
+                listening.callback(None)
+        elif missed:
+            self.has_missed_something()
+
+    def has_missed_something(self) -> None:
+        """Look for what was published and did not come."""
+        if self.joined:
+            comparing = Deferred.fromCoroutine(self._compare())
+            comparing.addErrback(self._cannot_join, self._attempt)
+
+    def _unsubscribed(self) -> None:
+        self._listens_to = None
+
+    # The heartbeat
+
+    def take_swept(self) -> list[Record]:
+        """What this node is to look at since no other does; it is named once."""
+        swept, self._swept = self._swept, []
+        if len(swept) >= SWEPT_AT_ONCE and self._beat is not None:
+            self._beat.reset(0)  # there is more
+        return swept
+
+    def _beat_now(self) -> None:
+        self._beat = self._clock.callLater(BEAT_EVERY, self._beat_now)
+        if self._is_introduced:
+            beating = Deferred.fromCoroutine(self._beat_once())
+            beating.addErrback(self._cannot_join, self._attempt)
+
+    async def _beat_once(self) -> None:
+        asked_at, joined = self.time.now(), self.joined
+        swept = await self.questions.beat(sweeps=joined and asked_at - self._joined_at >= SETTLING)
+        if joined and swept is not None:
+            self._in_touch_at = asked_at
+        if swept is None:
+            self.is_unknown()
+        elif self.joined:
+            self._swept.extend(swept)
+
+
+def channel_of(prefix: str, node: str) -> str:
+    """Where messages for a node are published; ``*``: for all of them."""
+    return f"{prefix}node:{node}"

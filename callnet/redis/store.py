@@ -1,0 +1,239 @@
+"""The store and the bus that nodes share, over Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from itertools import chain
+from typing import Any, Final
+
+from msgspec import MsgspecError
+from twisted.internet.defer import Deferred, execute, succeed
+from zope.interface import implementer
+
+from callnet.calls.ports import (
+    EVERY_NODE,
+    OVERTAKEN,
+    PHONES_AT_ONCE,
+    Asked,
+    BusMessage,
+    Commit,
+    IBus,
+    ICallStore,
+    IPresence,
+)
+from callnet.calls.records import CallRecord, Changes, Displaced, Notice, Over, Records, SeatNotice
+from callnet.errors import Unavailable
+from callnet.model import DeviceAddress, RoomId
+from callnet.redis.codec import decode_messages, encode_changes
+from callnet.redis.local_cache import Copies
+from callnet.redis.node import Member
+from callnet.store.ended import EndedHere
+from callnet.store.tables import Record, seen_online
+from callnet.util.deferreds import logged_unless_unavailable
+from callnet.util.logger import Logger
+
+log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "publishing")
+
+_NOTHING_KNOWN: Final = Records({}, {}, {})
+
+
+@implementer(IBus)
+class SharedBus:
+    """Carries messages over Redis to other nodes, and without it within this one."""
+
+    def __init__(self, copies: Copies) -> None:
+        self._copies = copies
+        self._receivers: list[Callable[[BusMessage], None]] = []
+        self._member: Member | None = None
+
+    def go_by(self, member: Member) -> None:
+        """Send what is for other nodes by this member of the cluster."""
+        self._member = member
+
+    def subscribe(self, receiver: Callable[[BusMessage], None]) -> None:
+        """See :meth:`callnet.calls.ports.IBus.subscribe`."""
+        self._receivers.append(receiver)
+
+    def publish(self, node: str, message: BusMessage) -> None:
+        """See :meth:`callnet.calls.ports.IBus.publish`."""
+        is_here = self._copies.is_here(node)
+        if is_here or node == EVERY_NODE:
+            self.deliver(message)
+        if not is_here and self._member is not None and self._member.joined:
+            self._member.questions.publish(node, message).addErrback(_log_unless_unavailable)
+
+    def deliver(self, message: BusMessage) -> None:
+        """Hand a message to the receivers of this node."""
+        for receiver in self._receivers:
+            receiver(message)
+
+    def received(self, payload: bytes) -> None:
+        """Take what came from another node."""
+        try:
+            messages = decode_messages(payload)
+        except MsgspecError:
+            log.warn("a message of another node cannot be read; what it was about is looked up")
+            if self._member is not None:
+                self._member.has_missed_something()
+            return
+        for message in messages:
+            if not self._copies.know_better(message):
+                if not (isinstance(message, Displaced) and self._has_things_to_say()):
+                    self._copies.hear(message)
+                self.deliver(message)
+        self.tell_pages()
+
+    def tell_pages(self) -> None:
+        """Have pages look at their calls that have changed, should nobody else have told them."""
+        for notice in self._copies.news_of_pages():
+            self.deliver(notice)
+
+    def _has_things_to_say(self) -> bool:
+        """Whether there may be more to announce about a device that is elsewhere now: its calls here, above all."""
+        return self._member is not None and not self._member.joined
+
+
+@implementer(ICallStore, IPresence)
+class SharedCallStore:
+    """Records in Redis, and copies here of those that concern this node."""
+
+    def __init__(self, member: Member, copies: Copies, bus: SharedBus) -> None:
+        self.now: Final = member.time.now
+        """See :meth:`callnet.calls.ports.ICallStore.now`."""
+        self.date_of: Final = float
+        """See :meth:`callnet.calls.ports.ICallStore.date_of`. Redis' clock tells the date."""
+        self.ended: Final = EndedHere(self.date_of)
+        """Those that may be forgotten before the shared store hears of them."""
+        self._member = member
+        self._copies = copies
+        self._bus = bus
+
+    @property
+    def node(self) -> str:
+        """See :attr:`callnet.calls.ports.ICallStore.node`."""
+        return self._member.node
+
+    def view(self, asked: Asked, again: bool = False) -> Records | None:
+        """See :meth:`callnet.calls.ports.ICallStore.view`."""
+        return self._here(asked.phones(), asked.rooms(), asked.fresh, asked.guess and not again)
+
+    def _here(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool, guess: bool) -> Records | None:
+        if self._member.joined:
+            if guess and not any(phone in self._copies.records.devices for phone in phones):
+                return _NOTHING_KNOWN
+            return self._copies.records if not phones and not fresh and self._copies.knows(rooms) else None
+        return None if self._member.is_joining else self._copies.alone
+
+    def read(
+        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
+    ) -> Deferred[Records]:
+        """See :meth:`callnet.calls.ports.ICallStore.read`."""
+        records = self._here(phones, rooms, fresh, guess)
+        if records is not None:
+            return succeed(records)
+        if self._member.joined:
+            return self._member.questions.read(phones, rooms).addCallback(self._seen, phones, rooms)
+        return Deferred.fromCoroutine(self._read_when_joined(phones, rooms))
+
+    async def _read_when_joined(self, phones: Collection[str], rooms: Collection[RoomId]) -> Records:
+        """Read when it is known what has become of this node's devices meanwhile, or that this cannot be known."""
+        try:
+            await self._member.when_joined()
+        except Unavailable:
+            if not self._member.time.is_set:
+                raise
+            return self._copies.alone
+        return await self.read(phones, rooms, fresh=True)
+
+    def _seen(
+        self, records: Records | None, phones: Collection[str], rooms: Collection[RoomId]
+    ) -> Records | Deferred[Records]:
+        if records is None:
+            self._member.is_unknown()
+            return self.read(phones, rooms)
+        for message in self._copies.see(records, phones, rooms):
+            self._bus.deliver(message)
+        return records
+
+    def known(self) -> Records:
+        """See :meth:`callnet.calls.ports.ICallStore.known`."""
+        return self._copies.records
+
+    def try_commit(self, changes: Changes) -> Commit | None:
+        """See :meth:`callnet.calls.ports.ICallStore.try_commit`."""
+        return None if self._member.joined else self._commit_apart(changes)
+
+    def commit(self, changes: Changes) -> Deferred[Commit]:
+        """See :meth:`callnet.calls.ports.ICallStore.commit`."""
+        if self._member.joined:
+            committing: Deferred[Any] = self._member.questions.commits.ask(encode_changes(changes))
+            return committing.addCallback(self._answered, changes)
+        return execute(self._commit_apart, changes)
+
+    def _answered(self, answer: bytes | None, changes: Changes) -> Commit:
+        if answer is None or not answer.startswith(b"+"):
+            if answer is None or answer == b"stale":
+                self._member.is_unknown()
+            self._copies.distrust(changes)
+            return OVERTAKEN
+        self._copies.apply(changes)
+        here: list[BusMessage] = []
+        unreached = []
+        for told, notice in zip(answer[1:].decode(), changes.notices, strict=True):
+            if told == "l":
+                here.append(notice)
+            elif told == "0" and isinstance(notice, Notice):
+                unreached.append(notice.to)
+        if self._copies.changed:
+            here += self._copies.news_of_pages()
+        return Commit(True, here, tuple(unreached))
+
+    def _commit_apart(self, changes: Changes) -> Commit:
+        if self._member.is_joining:
+            return OVERTAKEN  # what it was decided on may have changed; reading it again takes until it is known
+        if not self._copies.holds(changes):
+            return OVERTAKEN
+        records: list[Record] = [*changes.devices, *changes.calls, *changes.seats]
+        if not all(map(self._copies.is_ours, records)):
+            raise Unavailable("this concerns other nodes, and the shared store is away")
+        self._member.commit_alone(changes)
+        self.ended.committed(changes)
+        return Commit(True, [*filter(self._is_here, changes.notices), *self._copies.news_of_pages()])
+
+    def _is_here(self, notice: Notice | SeatNotice | Displaced) -> bool:
+        if isinstance(notice, Notice):
+            return self._copies.was_put_in(notice.to, notice.call.room)
+        if isinstance(notice, Displaced):
+            return self._copies.is_here(notice.node)
+        return any(
+            seat is not None and seat.key == notice.key and self._copies.is_here(seat.node)
+            for seat in notice.seats.seats
+        )
+
+    def failed(self, call: CallRecord[Over]) -> None:
+        """See :meth:`callnet.calls.ports.ICallStore.failed`."""
+        self.ended.add(call)
+
+    def due(self, now: float) -> Deferred[Iterable[Record]]:
+        """See :meth:`callnet.calls.ports.ICallStore.due`."""
+        return succeed(chain(self._copies.due(now), self._member.take_swept()))
+
+    def online(
+        self, addresses: Collection[DeviceAddress], asker: str | None = None
+    ) -> Deferred[frozenset[DeviceAddress]]:
+        """See :meth:`callnet.calls.ports.IPresence.online`."""
+        return Deferred.fromCoroutine(self._online(addresses, asker))
+
+    async def _online(self, addresses: Collection[DeviceAddress], asker: str | None) -> frozenset[DeviceAddress]:
+        by_phone: dict[str, list[DeviceAddress]] = {}
+        for address in addresses:
+            by_phone.setdefault(address.phone, []).append(address)
+        phones, found = list(by_phone), set[DeviceAddress]()
+        # One part after the other: what others ask meanwhile goes between them.
+        for start in range(0, len(phones), PHONES_AT_ONCE):
+            part = phones[start : start + PHONES_AT_ONCE]
+            records = await self.read(part, ())
+            of_part = [address for phone in part for address in by_phone[phone]]
+            found |= seen_online(records, of_part, asker, self.date_of(self.now()))
+        return frozenset(found)

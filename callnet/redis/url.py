@@ -1,0 +1,229 @@
+"""Where Redis is, read from the setting ``redis.url``.
+
+======================  ============================================================================
+``redis://``            ``redis://[[user]:password@]host[:port][/database]``
+``rediss://``           the same over TLS
+``unix://``             ``unix://[[user]:password@]/path/of/the/socket[?db=…&user=…&password=…]``
+``redis+sentinel://``   ``redis+sentinel://[[user]:password@]host[:port],…/service[/database]``, where the
+                        hosts are Sentinels; ``?sentinel_user=…&sentinel_password=…`` is what they ask for
+``rediss+sentinel://``  the same over TLS, to the Sentinels and to Redis
+======================  ============================================================================
+
+What is no letter, digit or ``-._~`` in a user, a password, a service or a path is written as ``%XX``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import parse_qsl, unquote
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec import Struct
+
+from callnet.config.schema import RedisSettings
+from callnet.errors import StartError
+
+REDIS_PORT: Final = 6379
+SENTINEL_PORT: Final = 26379
+_SETTING: Final = "redis.url"
+_LABEL: Final = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST: Final = re.compile(
+    rf"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>{_LABEL}(?:\.{_LABEL})*\.?))(?::(?P<port>[0-9]{{1,5}}))?"
+)
+_DATABASE: Final = re.compile("[0-9]{1,6}")
+
+
+class Address(Struct, frozen=True):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Login(Struct, frozen=True):
+    """What a server asks for. Never log it."""
+
+    user: str = ""
+    """Empty: the default user."""
+    password: str = ""
+    """Empty: the server asks for nothing."""
+
+    def __repr__(self) -> str:
+        return "Login(…)"
+
+    @property
+    def command(self) -> tuple[bytes, ...]:
+        """The command that logs in, or nothing."""
+        words = ("AUTH", self.user, self.password) if self.user else ("AUTH", self.password)
+        return tuple(word.encode() for word in words) if self.password else ()
+
+
+class RedisTarget(Struct, frozen=True):
+    """A Redis, reached at :attr:`address`, by the socket at :attr:`path`, or as the Sentinels say."""
+
+    address: Address | None = None
+    path: str = ""
+    sentinels: tuple[Address, ...] = ()
+    service: str = ""
+    """The name by which the Sentinels know it."""
+    tls: bool = False
+    authorities: bytes = b""
+    """Certificates in PEM form, and nothing else, of those whom TLS trusts; empty: those of the system."""
+    login: Login = Login()
+    sentinel_login: Login = Login()
+    database: int = 0
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is certainly on this machine. Sentinels may always name another."""
+        return bool(self.path) or (self.address is not None and _is_loopback(self.address.host))
+
+    def __str__(self) -> str:
+        """Where it is, without a secret."""
+        if self.sentinels:
+            return f"the master of {self.service}, by {', '.join(map(str, self.sentinels))}"
+        return self.path or str(self.address)
+
+
+def parse(settings: RedisSettings) -> RedisTarget:
+    """Read ``redis.url`` and ``redis.ca``.
+
+    :raises StartError: one of them is wrong; what they hold is not repeated.
+    """
+    scheme, mark, rest = settings.url.partition("://")
+    rest, _, query = rest.partition("?")
+    authority, slash, path = rest.partition("/")
+    login, _, hosts = authority.rpartition("@")
+    schemes = {"redis": _direct, "rediss": _direct, "redis+sentinel": _by_sentinel, "rediss+sentinel": _by_sentinel}
+    tls = scheme.startswith("rediss")
+    if settings.ca and not tls:
+        raise StartError("redis.ca is for rediss:// and rediss+sentinel://, and redis.url is neither")
+    if not mark or (scheme not in schemes and scheme != "unix"):
+        raise _wrong("must begin with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://")
+    if scheme == "unix":
+        return _by_socket(login, hosts, slash + path, query)
+    return schemes[scheme](_login(login), hosts, path, query, tls, _authorities(settings.ca))
+
+
+def _direct(login: Login, host: str, path: str, query: str, tls: bool, authorities: bytes) -> RedisTarget:
+    _options(query)
+    return RedisTarget(
+        address=_address(host, REDIS_PORT),
+        tls=tls,
+        authorities=authorities,
+        login=login,
+        database=_database(path),
+    )
+
+
+def _by_sentinel(login: Login, hosts: str, path: str, query: str, tls: bool, authorities: bytes) -> RedisTarget:
+    options = _options(query, "sentinel_user", "sentinel_password")
+    service, _, database = path.partition("/")
+    if not service:
+        raise _wrong("needs the name of the service after the Sentinels: …host:port/service")
+    return RedisTarget(
+        sentinels=tuple(_address(host, SENTINEL_PORT) for host in hosts.split(",")),
+        service=_decoded(service),
+        tls=tls,
+        authorities=authorities,
+        login=login,
+        sentinel_login=_checked(
+            Login(user=options.get("sentinel_user", ""), password=options.get("sentinel_password", ""))
+        ),
+        database=_database(database),
+    )
+
+
+def _by_socket(authority: str, host: str, path: str, query: str) -> RedisTarget:
+    if host or path in ("", "/"):
+        raise _wrong("needs the path of a socket after unix://, from the root: unix:///…")
+    options = _options(query, "db", "user", "password")
+    login = Login(user=options.get("user", ""), password=options.get("password", ""))
+    if authority and login != Login():
+        raise _wrong("has a password in two places")
+    return RedisTarget(
+        path=_decoded(path),
+        login=_login(authority) if authority else _checked(login),
+        database=_database(options.get("db", "")),
+    )
+
+
+def _wrong(what: str) -> StartError:
+    return StartError(f"{_SETTING} {what}")
+
+
+def _login(text: str) -> Login:
+    user, _, password = text.partition(":")
+    return _checked(Login(user=_decoded(user), password=_decoded(password)))
+
+
+def _checked(login: Login) -> Login:
+    if login.user and not login.password:
+        raise _wrong("names a user without a password")
+    return login
+
+
+def _decoded(text: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise _wrong("has %XX that is no UTF-8") from None
+
+
+def _address(text: str, default_port: int) -> Address:
+    match = _HOST.fullmatch(text)
+    host = match and (match["v6"] or match["name"])
+    port = int((match and match["port"]) or default_port)
+    if not host or not 0 < port < 65536 or (match and match["v6"] and not _is_address(match["v6"])):
+        raise _wrong("needs a host and, if it is not the usual one, a port; a password is written with %XX before @")
+    return Address(host, port)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def _database(text: str) -> int:
+    if text and not _DATABASE.fullmatch(text):
+        raise _wrong("has something else than the number of a database after the host")
+    return int(text or 0)
+
+
+def _options(query: str, *known: str) -> Mapping[str, str]:
+    try:
+        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), errors="strict"))
+    except ValueError:
+        raise _wrong("has something else than name=value after the question mark") from None
+    if not options.keys() <= set(known):
+        raise _wrong(f"may have no more than {', '.join(known) or 'nothing'} after the question mark")
+    return options
+
+
+def _authorities(path: str) -> bytes:
+    if not path:
+        return b""
+    try:
+        with open(path, "rb") as file:
+            pem = file.read()
+    except OSError as error:
+        raise StartError(f"redis.ca: {path} cannot be read: {error.strerror}") from None
+    try:
+        found = x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise StartError(f"redis.ca: {path} holds no certificates in PEM form") from None
+    return b"".join(one.public_bytes(Encoding.PEM) for one in found)

@@ -1,1 +1,0 @@
-"""The WebSocket edge: devices' sockets, translated to and from the heart."""

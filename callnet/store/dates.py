@@ -1,0 +1,47 @@
+"""Dates of moments on a clock that is never set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec.structs import replace
+
+from callnet.calls.records import Active, CallRecord, CallState, Over, S
+
+_CLOSE_ENOUGH: Final = 0.1
+"""Seconds by which the distance of the two clocks may be off: both are not read in the same moment."""
+
+
+class Dates:
+    """The dates of moments, by a wall clock as it is set when it is asked.
+
+    :param steady: the clock that the moments are of, in seconds.
+    :param wall: the time, in seconds since 1970; it may be set at any time.
+    """
+
+    def __init__(self, steady: Callable[[], float], wall: Callable[[], float]) -> None:
+        self._steady = steady
+        self._wall = wall
+        self._ahead = wall() - steady()
+
+    def of(self, moment: float) -> float:
+        """The date of a moment, in seconds since 1970."""
+        ahead = self._wall() - self._steady()
+        if abs(ahead - self._ahead) > _CLOSE_ENOUGH:
+            self._ahead = ahead
+        return moment + self._ahead
+
+
+def dated(call: CallRecord[S], zero: float) -> CallRecord[S]:
+    """A call whose times are seconds since 1970.
+
+    :param zero: the date at which the clock that its times are of shows 0.
+    """
+    return replace(call, placed_at=zero + call.placed_at, state=_dated(call.state, zero))
+
+
+def _dated(state: CallState, zero: float) -> CallState:
+    if isinstance(state, Over):
+        return replace(state, at=zero + state.at, was=_dated(state.was, zero))
+    return replace(state, since=zero + state.since) if isinstance(state, Active) else state

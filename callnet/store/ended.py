@@ -1,0 +1,89 @@
+"""Ended calls of this process that are not in the history yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Final, cast
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from callnet.calls.ports import Ended, IEndedCalls
+from callnet.calls.records import CallRecord, Changes, Over
+from callnet.store.dates import dated
+from callnet.util.logger import Logger
+
+KEPT_MAX: Final = 100_000
+"""So many calls are kept while they cannot be written down, on each node and in Redis; then the oldest are dropped."""
+
+log = Logger()
+
+
+class Dropped:
+    """Counts calls that were dropped, and says so once until no call waits any more."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._is_said = False
+
+    def add(self, count: int) -> None:
+        """Count some."""
+        self.count += count
+        if count and not self._is_said:
+            self._is_said = True
+            log.warn("more than {most} ended calls wait for the database: the history loses the oldest", most=KEPT_MAX)
+
+    def none_wait(self) -> None:
+        """Take note that the database has caught up."""
+        self._is_said = False
+
+
+@implementer(IEndedCalls)
+class EndedHere:
+    """Those that ended on this node, in memory.
+
+    :param date_of: see :meth:`callnet.calls.ports.ICallStore.date_of`.
+    """
+
+    def __init__(self, date_of: Callable[[float], float]) -> None:
+        self._date_of = date_of
+        self._calls: deque[CallRecord[Over]] = deque()
+        self._taken = 0
+        self._dropped = Dropped()
+
+    @property
+    def dropped(self) -> int:
+        """See :attr:`IEndedCalls.dropped`."""
+        return self._dropped.count
+
+    def committed(self, changes: Changes) -> None:
+        """Keep the calls that are over."""
+        for call in changes.calls:
+            if isinstance(call.state, Over):
+                self.add(cast("CallRecord[Over]", call))
+
+    def add(self, call: CallRecord[Over]) -> None:
+        """Keep a call."""
+        self._calls.append(call)
+        if len(self._calls) > KEPT_MAX:
+            self._calls.popleft()
+            self._taken = max(self._taken - 1, 0)
+            self._dropped.add(1)
+
+    def take(self, most: int) -> Deferred[Sequence[Ended]]:
+        """See :meth:`IEndedCalls.take`. There is one who takes."""
+        zero = self._date_of(0.0)
+        taken = [Ended(dated(call, zero)) for call in islice(self._calls, most)]
+        self._taken = len(taken)
+        return succeed(taken)
+
+    def done(self, ended: Sequence[Ended]) -> Deferred[None]:  # noqa: ARG002
+        """See :meth:`IEndedCalls.done`."""
+        for _ in range(self._taken):
+            self._calls.popleft()
+        self._taken = 0
+        if not self._calls:
+            self._dropped.none_wait()
+        return succeed(None)

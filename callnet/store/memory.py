@@ -1,0 +1,120 @@
+"""The records and the bus of a single process. Everything is there at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from callnet.calls.ports import OVERTAKEN, Asked, BusMessage, Commit, IBus, ICallStore, IPresence
+from callnet.calls.records import CallRecord, Changes, Over, Records
+from callnet.model import DeviceAddress, RoomId
+from callnet.ops.rate_limits import LimitsAlone
+from callnet.store.dates import Dates
+from callnet.store.ended import EndedHere
+from callnet.store.membership import Membership
+from callnet.store.tables import Record, Tables, seen_online
+
+NODE: Final = "local"
+"""The only node."""
+
+
+@implementer(IBus)
+class MemoryBus:
+    """Everything is on this node: to publish is to call."""
+
+    def __init__(self) -> None:
+        self._receivers: list[Callable[[BusMessage], None]] = []
+
+    def subscribe(self, receiver: Callable[[BusMessage], None]) -> None:
+        """See :meth:`callnet.calls.ports.IBus.subscribe`."""
+        self._receivers.append(receiver)
+
+    def publish(self, node: str, message: BusMessage) -> None:  # noqa: ARG002  there is but one
+        """See :meth:`callnet.calls.ports.IBus.publish`."""
+        for receiver in self._receivers:
+            receiver(message)
+
+
+@implementer(ICallStore, IPresence)
+class MemoryCallStore:
+    """Records in dictionaries. What it hands out to read is the store itself, so nothing is copied.
+
+    :param clock: what all records go by.
+    :param wall: the time, in seconds since 1970.
+    """
+
+    node = NODE
+
+    def __init__(self, clock: IReactorTime, wall: Callable[[], float]) -> None:
+        self.now: Final = clock.seconds
+        """See :meth:`callnet.calls.ports.ICallStore.now`."""
+        self.date_of: Final = Dates(clock.seconds, wall).of
+        """See :meth:`callnet.calls.ports.ICallStore.date_of`."""
+        self.ended: Final = EndedHere(self.date_of)
+        self._tables = Tables()
+
+    def view(self, asked: Asked, again: bool = False) -> Records:  # noqa: ARG002  all of it is here
+        """See :meth:`callnet.calls.ports.ICallStore.view`."""
+        return self._tables.records
+
+    def read(
+        self,
+        phones: Collection[str],  # noqa: ARG002
+        rooms: Collection[RoomId],  # noqa: ARG002
+        fresh: bool = False,  # noqa: ARG002
+        guess: bool = False,  # noqa: ARG002
+    ) -> Deferred[Records]:
+        """See :meth:`callnet.calls.ports.ICallStore.read`."""
+        return succeed(self._tables.records)
+
+    def known(self) -> Records:
+        """See :meth:`callnet.calls.ports.ICallStore.known`."""
+        return self._tables.records
+
+    def try_commit(self, changes: Changes) -> Commit:
+        """See :meth:`callnet.calls.ports.ICallStore.try_commit`. Nobody can have been faster."""
+        self._tables.apply(changes)
+        self.ended.committed(changes)
+        return Commit(True, changes.notices)
+
+    def commit(self, changes: Changes) -> Deferred[Commit]:
+        """See :meth:`callnet.calls.ports.ICallStore.commit`."""
+        return succeed(self.try_commit(changes) if self._tables.holds(changes) else OVERTAKEN)
+
+    def failed(self, call: CallRecord[Over]) -> None:
+        """See :meth:`callnet.calls.ports.ICallStore.failed`."""
+        self.ended.add(call)
+
+    def due(self, now: float) -> Deferred[Iterable[Record]]:
+        """See :meth:`callnet.calls.ports.ICallStore.due`."""
+        return succeed(self._tables.due(now))
+
+    def online(
+        self, addresses: Collection[DeviceAddress], asker: str | None = None
+    ) -> Deferred[frozenset[DeviceAddress]]:
+        """See :meth:`callnet.calls.ports.IPresence.online`."""
+        return succeed(seen_online(self._tables.records, addresses, asker, self.date_of(self.now())))
+
+
+def open_alone(clock: IReactorTime, wall: Callable[[], float]) -> Membership:
+    """Make the store and the bus of a node that is alone."""
+    bus = MemoryBus()
+    store = MemoryCallStore(clock, wall)
+    limits = LimitsAlone(clock.seconds)
+    return Membership(
+        store,
+        store,
+        bus,
+        store.ended,
+        limits,
+        lambda kind, crowds: None,  # noqa: ARG005  there are no others
+        lambda: None,
+        lambda: succeed(None),
+        lambda: None,
+        lambda: succeed([]),
+        None,
+    )

@@ -1,0 +1,177 @@
+"""Records in dictionaries, and what of them is due: a whole store, or what one node knows of a shared one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from itertools import chain
+from typing import Final
+
+from callnet.calls.records import CallRecord, Changes, DeviceRecord, Policy, Records, SeatsRecord
+from callnet.model import DeviceAddress, RoomId
+from callnet.store.due import DueIndex
+
+Record = DeviceRecord | CallRecord | SeatsRecord
+
+
+class Tables:
+    """Devices, calls and seats. ``records`` is a live view of them: nothing is copied to be read."""
+
+    def __init__(self) -> None:
+        self.devices: Final[dict[str, dict[str, DeviceRecord]]] = {}
+        self.calls: Final[dict[RoomId, CallRecord]] = {}
+        self.seats: Final[dict[RoomId, SeatsRecord]] = {}
+        self.policies: Final[dict[str, Policy]] = {}
+        self.aliases: Final[dict[RoomId, RoomId]] = {}
+        self.records: Final = Records(
+            self.devices, self.calls, self.seats, policies=self.policies, aliases=self.aliases
+        )
+        self._devices_due: DueIndex[DeviceAddress] = DueIndex()
+        self._calls_due: DueIndex[RoomId] = DueIndex()
+        self._seats_due: DueIndex[RoomId] = DueIndex()
+
+    def holds(self, changes: Changes) -> bool:
+        """Tell whether every record is still as ``changes`` were decided on."""
+        for device in changes.devices:
+            if _version(self.records.device(device.address)) != device.version - 1:
+                return False
+        for call in changes.calls:
+            if _version(self.calls.get(call.room)) != call.version - 1:
+                return False
+        if changes.seats or changes.unchanged or changes.forgotten:
+            return self._room_holds(changes)
+        return not self.seats or self._whole(changes)
+
+    def _room_holds(self, changes: Changes) -> bool:
+        return (
+            all(_version(self.seats.get(new.room)) == new.version - 1 for new in changes.seats)
+            and all(_version(self.calls.get(call.room)) == call.version for call in changes.unchanged)
+            and all(self.present(old) == old for old in changes.forgotten)
+            and self._whole(changes)
+        )
+
+    def _whole(self, changes: Changes) -> bool:
+        """Tell whether nothing is there that a room named in ``changes`` was decided on without."""
+        for call in changes.calls:
+            if call.room in self.seats and not _names(call.room, changes.seats, changes.forgotten):
+                return False
+        for seats in changes.seats:
+            if seats.room in self.calls and not _names(seats.room, changes.calls, changes.unchanged):
+                return False
+        return True
+
+    def apply(self, changes: Changes) -> None:
+        """Write what ``changes`` say."""
+        if changes.devices:
+            self.put_devices(*changes.devices)
+        for call in changes.calls:
+            self.put_call(call)
+        for seats in changes.seats:
+            self.put_seats(seats)
+        for record in changes.forgotten:
+            self.forget(record)
+        for phone, policy in changes.policies.items():
+            self.put_policy(phone, policy)
+
+    def present(self, record: Record) -> Record | None:
+        """The record as it now stands, if it is there."""
+        if isinstance(record, DeviceRecord):
+            return self.records.device(record.address)
+        return self.calls.get(record.room) if isinstance(record, CallRecord) else self.seats.get(record.room)
+
+    def put_devices(self, *devices: DeviceRecord) -> None:
+        """Write records of devices."""
+        for new in devices:
+            phone, device_id = new.address
+            of_phone = self.devices.get(phone)
+            if of_phone is None:
+                of_phone = self.devices[phone] = {}
+            old = of_phone.get(device_id)
+            of_phone[device_id] = new
+            if old is None or old.due != new.due:
+                self._devices_due.move(new.address, None if old is None else old.due, new.due)
+
+    def put_policy(self, phone: str, policy: Policy) -> None:
+        """Keep the policy of a phone for as long as it has devices."""
+        if phone in self.devices:
+            self.policies[phone] = policy
+
+    def put_call(self, new: CallRecord) -> None:
+        """Write a call's record."""
+        old = self.calls.get(new.room)
+        self.calls[new.room] = new
+        self._calls_due.move(new.room, None if old is None else old.due, new.due)
+        if new.aliases or (old is not None and old.aliases):
+            self._alias(old, new)
+
+    def _alias(self, old: CallRecord | None, new: CallRecord | None) -> None:
+        """Keep the index of aliases."""
+        for _, alias in () if old is None else old.aliases:
+            self.aliases.pop(alias, None)
+        for _, alias in () if new is None else new.aliases:
+            if new is not None and alias != new.room:
+                self.aliases[alias] = new.room
+
+    def put_seats(self, new: SeatsRecord) -> None:
+        """Write the record of a room's seats."""
+        old = self.seats.get(new.room)
+        self.seats[new.room] = new
+        self._seats_due.move(new.room, None if old is None else old.due, new.due)
+
+    def forget(self, record: Record) -> None:
+        """Remove a record, whatever its version, if it is there."""
+        old = self.present(record)
+        if isinstance(old, DeviceRecord):
+            of_phone = self.devices[old.address.phone]
+            del of_phone[old.address.device_id]
+            if not of_phone:
+                del self.devices[old.address.phone]
+                self.policies.pop(old.address.phone, None)
+            self._devices_due.move(old.address, old.due, None)
+        elif isinstance(old, CallRecord):
+            del self.calls[old.room]
+            self._calls_due.move(old.room, old.due, None)
+            if old.aliases:
+                self._alias(old, None)
+        elif old is not None:
+            del self.seats[old.room]
+            self._seats_due.move(old.room, old.due, None)
+
+    def due(self, now: float) -> Iterator[Record]:
+        """What is due, as it is when its turn comes, but calls that are over.
+
+        Those are forgotten when it is theirs, with the seats of their rooms.
+        """
+        found: Iterator[Record | None] = chain(
+            map(self.records.device, self._devices_due.until(now)),
+            map(self.calls.get, self._calls_due.until(now)),
+            map(self.seats.get, self._seats_due.until(now)),
+        )
+        for record in found:
+            if record is None or record.due is None or record.due > now:
+                continue
+            if isinstance(record, CallRecord) and record.end is not None:
+                self.forget(record)
+                if (seats := self.seats.get(record.room)) is not None:
+                    self.forget(seats)
+            else:
+                yield record
+
+
+def _version(record: Record | None) -> int:
+    return 0 if record is None else record.version
+
+
+def _names(room: RoomId, *records: object) -> bool:
+    return any(
+        isinstance(record, (CallRecord, SeatsRecord)) and record.room == room
+        for group in records
+        for record in group  # type: ignore[attr-defined]
+    )
+
+
+def seen_online(
+    records: Records, addresses: Collection[DeviceAddress], asker: str | None, date: float
+) -> frozenset[DeviceAddress]:
+    """Those of these devices that hold a live socket, as a phone that asks may see it (:class:`IPresence`)."""
+    found = (device for device in map(records.device, addresses) if device is not None and device.connected)
+    return frozenset(device.address for device in found if asker is None or records.may_call(asker, device, date))

@@ -1,0 +1,1 @@
+"""Helpers that know nothing of calls: Deferreds, logging, files, timers, addresses."""

@@ -1,8 +1,0 @@
-"""What all WebSockets of callnet have in common, those of devices and those of pages."""
-
-from callnet.websocket.factory import ServerSocketFactory
-from callnet.websocket.handshake import Opening
-from callnet.websocket.refusals import Refused
-from callnet.websocket.socket import ServerSocket
-
-__all__ = ["Opening", "Refused", "ServerSocket", "ServerSocketFactory"]

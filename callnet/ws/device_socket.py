@@ -1,0 +1,107 @@
+"""The socket of one device (protocol §2): translates between Autobahn and the session."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from random import uniform
+from typing import TYPE_CHECKING, Final
+
+from zope.interface import implementer
+
+from callnet.accounts.token import Token
+from callnet.calls.ports import IPeer
+from callnet.calls.session import Session
+from callnet.calls.session_v2 import ExtendedSession
+from callnet.errors import TokenInvalid, Unavailable
+from callnet.frames.v2 import LONGEST_SIGNAL, SUBPROTOCOL
+from callnet.model import CloseCode
+from callnet.ws import Opening, Refused, ServerSocket
+
+if TYPE_CHECKING:
+    from callnet.ws.device_factory import SignalingFactory
+
+_BEARER = "bearer "
+_RECONNECT_IN: Final = 1.0, 10.0
+"""Seconds in which extended clients are to come again, at the least and at the most ..."""
+_IN_A_CALL: Final = 0.0, 0.5
+"""... and those who are in a call: whoever is on the other side hears nothing of them until then."""
+
+
+@implementer(IPeer)
+class Peer(ServerSocket):
+    """A device's socket. Who it is was said by the token of its handshake."""
+
+    factory: SignalingFactory
+    session: Session
+    token: Token
+
+    def admit(self, opening: Opening) -> None:
+        """Check path, origin, token, and whether the device fights with itself, in this order."""
+        factory = self.factory
+        if opening.path not in ("/socket.io", "/socket.io/"):
+            raise Refused(HTTPStatus.NOT_FOUND)
+        if not factory.allows_origin(opening.headers.get("origin")):
+            raise Refused(HTTPStatus.FORBIDDEN)
+        offered = opening.headers.get("sec-websocket-protocol")
+        is_extended = offered is not None and SUBPROTOCOL in (name.strip() for name in offered.split(","))
+        if is_extended:
+            self.subprotocol = SUBPROTOCOL
+            self.maxFramePayloadSize = self.maxMessagePayloadSize = LONGEST_SIGNAL
+            self.unread_max = self.limits.unread_of_pages
+        try:
+            self.token = factory.authenticate(_token(opening))
+        except TokenInvalid:
+            if is_extended:
+                return  # a browser cannot see a status: it is told when the socket is open
+            raise Refused(HTTPStatus.UNAUTHORIZED) from None
+        except Unavailable:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE) from None
+        device = self.token.device
+        if factory.phones.are_full(device.phone) or not factory.limits.may_connect(device):
+            raise Refused(HTTPStatus.TOO_MANY_REQUESTS)
+        self.session = factory.session(self.token, self, is_extended)
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether this is the socket of a device, which has shown its token."""
+        return hasattr(self, "session")
+
+    def opened(self) -> None:
+        """Let the device be connected, or close the socket of a client whose token is no good."""
+        if self.is_admitted:
+            self.factory.phones.come(self.token.device.phone, self)
+            self.session.opened()
+        else:
+            self.close(CloseCode.TOKEN_INVALID, "token invalid")
+
+    def is_needed(self) -> bool:
+        """Tell whether the device is in a call, be it one that rings."""
+        session = getattr(self, "session", None)
+        return session is not None and session.is_in_call()
+
+    def will_go_away(self, deadline: float) -> None:
+        """Tell an extended client how long it has, and when to come again then."""
+        session = getattr(self, "session", None)
+        if isinstance(session, ExtendedSession):
+            span = _IN_A_CALL if session.is_in_call() else _RECONNECT_IN
+            session.going_away(uniform(*span), deadline)  # noqa: S311  it hides nothing
+
+    def go_away(self) -> None:
+        """Close the socket, and tell an extended client before it when to come again."""
+        self.will_go_away(0.0)
+        super().go_away()
+
+    def gone(self) -> None:
+        """Let the device be gone."""
+        if self.is_admitted:
+            self.factory.phones.go(self.token.device.phone, self)
+            self.session.closed(self.said_goodbye)
+            del self.session  # which knows this socket
+
+
+def _token(opening: Opening) -> str:
+    tokens = opening.params.get("token")
+    if tokens:
+        return tokens[0]
+    authorization = opening.headers.get("authorization", "")
+    return authorization[len(_BEARER) :].strip() if authorization.lower().startswith(_BEARER) else ""

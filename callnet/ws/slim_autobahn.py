@@ -1,0 +1,38 @@
+"""Autobahn's protocol with less of what it gives to each connection, and few of ours need."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.websocket.utf8validator import Utf8Validator
+from twisted.internet.defer import Deferred
+
+from callnet.ws.null_logger import Silence
+
+
+class LeanProtocol(WebSocketServerProtocol):
+    """What all connections have in common is in a subclass that their factory makes
+    (:mod:`callnet.ws.factory`); the rest is made when it is asked for.
+    """
+
+    CONFIG_ATTRS: list[str] = []  # noqa: RUF012  the factory's options are attributes of that subclass
+    log = Silence()
+
+    def __init__(self) -> None:
+        pass
+
+    @cached_property
+    def is_open(self) -> Deferred[None]:
+        """Nobody waits for it."""
+        return Deferred()
+
+    @cached_property
+    def is_closed(self) -> Deferred[object]:
+        """Nobody waits for it."""
+        return Deferred()
+
+    @cached_property
+    def utf8validator(self) -> Utf8Validator:  # type: ignore[override]
+        """Reads the texts that go Autobahn's way."""
+        return Utf8Validator()
