@@ -4,23 +4,23 @@
 PYTHON ?= python3
 # The address that `make run` listens on.
 HOST ?= 127.0.0.1
-# Which version `make release` makes.
+# The version that `make release` makes.
 VERSION ?=
-# Which proofs `make acceptance` gives, all by default; further options for its runner.
+# The proofs that `make acceptance` runs, all by default; further options for its runner.
 NAME ?=
 OPTIONS ?=
 
-# What the tests need beside the lock file, as Debian calls it; `make acceptance` needs more.
+# Debian packages that the tests need besides the lock file; `make acceptance` needs more.
 TEST_PACKAGES = chromium chromium-headless-shell coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy libnginx-mod-stream mariadb-client-core mariadb-server-core nginx-light node-typescript nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
 ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) buildah certbot curl faketime iproute2 make mmdebstrap nftables npm pebble procps
-# What the Debian package is built with.
+# Build dependencies of the Debian package.
 DEB_PACKAGES = debhelper dpkg-dev git python3-venv
 
 VENV = .venv
 BIN = $(VENV)/bin
 FROM_WHEELS = -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 THE_PROJECT = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-# A virtual environment that another Python made is made again.
+# A virtual environment made by another Python is recreated.
 MADE_BY := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 RUNTIME = $(VENV)/runtime-on-$(MADE_BY)
 INSTALLED = $(VENV)/installed-on-$(MADE_BY)
@@ -32,27 +32,27 @@ MANUAL = build/manual/on-$(MADE_BY)
 
 help:
 	@echo 'make run          start callnet on this machine (HOST=0.0.0.0: for everyone who can reach it)'
-	@echo 'make test         run the tests of callnet; installs what they need when run as root'
-	@echo 'make test-unit    run those that need nothing but Python'
+	@echo 'make test         run the tests of callnet; as root, install what they need first'
+	@echo 'make test-unit    run the tests that need only Python'
 	@echo 'make test-slow    run the tests of the tools, which build packages and the manual'
-	@echo 'make screens      test how the page looks, and renew the pictures of it in docs/screens'
-	@echo 'make schemas      renew what docs/ says of frames and requests, from the structs'
+	@echo 'make screens      test the layout of the pages, and update the screenshots in docs/screens'
+	@echo 'make schemas      update the protocol reference and the schemas in docs/ from the structs'
 	@echo 'make manual       build the manual from docs/: build/manual/html/index.html; a warning is an error'
-	@echo 'make types        renew the types of the JavaScript client, from its comments'
-	@echo 'make lint         check format, style, types, the page against the oldest browser, and files of others'
-	@echo 'make format       put the sources in order'
+	@echo 'make types        update the types of the JavaScript client from its comments'
+	@echo 'make lint         check format, style, types, the oldest supported browser, and vendored files'
+	@echo 'make format       fix style and format the sources'
 	@echo 'make bench        measure speed and memory'
-	@echo 'make acceptance   prove on the whole what the tests prove of the parts (make acceptance calls: one proof)'
-	@echo 'make deb          build the Debian package of the last commit; installs what that needs when run as root'
-	@echo 'make dist         build wheel and sdist of the last commit, the same each time, into dist/'
-	@echo 'make release      the commit, the tag and the files of a release: make release VERSION=1.0.0'
-	@echo 'make version      print the version that this tree has'
-	@echo 'make lock         write the lock files anew from pyproject.toml'
-	@echo 'make sbom         list all that is part of callnet and was made by others: build/sbom.json (CycloneDX)'
-	@echo 'make licences     check the licences of all packages that are locked, and renew docs/licences.md'
-	@echo 'make audit        ask whether anything is known to be wrong with them; fails if that cannot be found out'
-	@echo 'make clean        remove everything that the above have made'
-	@echo 'PYTHON=python3.13 after any of them names the Python to use, 3.11 or newer.'
+	@echo 'make acceptance   prove whole scenarios from end to end (make acceptance calls: one proof)'
+	@echo 'make deb          build the Debian package of the last commit; as root, install what that needs first'
+	@echo 'make dist         build wheel and sdist of the last commit into dist/, reproducibly'
+	@echo 'make release      make the commit, the tag and the files of a release: make release VERSION=1.0.0'
+	@echo 'make version      print the version of this tree'
+	@echo 'make lock         update the lock files from pyproject.toml'
+	@echo 'make sbom         list all third-party components: build/sbom.json (CycloneDX)'
+	@echo 'make licences     check the licences of all locked packages, and update docs/licences.md'
+	@echo 'make audit        look for known vulnerabilities in the locked packages; fails if it cannot check them all'
+	@echo 'make clean        remove everything that these targets create'
+	@echo 'PYTHON=python3.13 after any target selects the Python, 3.11 or newer.'
 
 $(RUNTIME): requirements.lock requirements-build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "callnet needs Python 3.11 or newer: make PYTHON=…")'
@@ -62,7 +62,7 @@ $(RUNTIME): requirements.lock requirements-build.lock pyproject.toml
 	@$(BIN)/python $(FROM_WHEELS) --requirement requirements-build.lock
 	@touch $@
 
-# It is told its version when it is installed: again, once another commit is checked out or has got a tag.
+# An installation fixes the version, so install again after a checkout, a commit or a tag.
 $(INSTALLED): $(RUNTIME) $(wildcard .git/logs/HEAD .git/refs/tags)
 	@$(THE_PROJECT)
 	@touch $@
@@ -71,13 +71,13 @@ $(DEVELOPMENT): $(RUNTIME) requirements-dev.lock | $(INSTALLED)
 	@$(BIN)/python $(FROM_WHEELS) --requirement requirements-dev.lock
 	@touch $@
 
-# The programs that look at what others made: they bring along what nothing else needs.
+# The supply-chain tools, apart from everything else: nothing else needs their dependencies.
 $(SUPPLY_CHAIN): requirements-supply-chain.lock
 	@$(PYTHON) -m venv --clear build/supply-chain
 	@build/supply-chain/bin/python $(FROM_WHEELS) --requirement requirements-supply-chain.lock
 	@touch $@
 
-# What builds the manual, and what callnet needs: the manual says what its structs and docstrings say.
+# Sphinx, and the dependencies of callnet: the manual is made from its structs and docstrings, too.
 $(MANUAL): requirements-manual.lock
 	@$(PYTHON) -m venv --clear build/manual
 	@build/manual/bin/python $(FROM_WHEELS) --requirement requirements-manual.lock
@@ -94,7 +94,7 @@ endif
 test-unit: $(DEVELOPMENT)
 	@tools/test-lanes $(BIN)/python '--jobs=2 tests.unit tests.rules tests.contract'
 
-# Lanes that take about as long as each other.
+# Lanes of about equal length.
 LOOKS = $(addprefix tests.browser.,test_dashboard test_phone_screens test_screens test_verification)
 BROWSER = $(filter-out $(LOOKS),$(subst /,.,$(basename $(wildcard tests/browser/test_*.py))))
 test: test-packages $(DEVELOPMENT)
@@ -164,13 +164,13 @@ version: $(RUNTIME)
 dist: $(DEVELOPMENT)
 	@$(BIN)/python -m tools.release dist
 
-# There is a proof of this name, too.
+# A proof has this name, too.
 ifneq (acceptance,$(firstword $(MAKECMDGOALS)))
 release: $(DEVELOPMENT)
 	@$(BIN)/python -m tools.release release '$(VERSION)'
 endif
 
-# The tool that writes the lock files is not in them: no version of it is better than another.
+# uv, which writes the lock files, is not locked itself: any version will do.
 LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' build/lock/bin/uv pip compile --quiet --upgrade --universal \
 	--python-version 3.11 --only-binary :all: --generate-hashes
 lock:
@@ -183,7 +183,7 @@ lock:
 	@$(LOCK) --group supply-chain --constraint requirements-dev.lock --output-file requirements-supply-chain.lock
 	@$(LOCK) pyproject.toml --group manual --constraint requirements-dev.lock --output-file requirements-manual.lock
 
-# What others made: the list of it, its licences, and what is known to be wrong with it.
+# Third-party components: the list, the licences, the known vulnerabilities.
 WHAT_OTHERS_MADE = $(BIN)/python -m tools.supply_chain
 sbom: $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@$(WHAT_OTHERS_MADE) sbom
