@@ -23,9 +23,9 @@ _CLASSIFIERS: Final = {
 """What the metadata of older packages says instead of a word of SPDX."""
 _HEAD: Final = """# Licences
 
-Of all that callnet needs and others made, by the lock files, as the packages themselves declare it. `make licences`
-writes this page ([supply-chain.md](supply-chain.md)). *daemon* and *page* are what whoever installs callnet gets.
-`BSD` is one of the licences of that name; the package does not say which.
+Licences of everything in the lock files, and of the scripts for the page, as declared by the packages themselves.
+`make licences` writes this page ([supply-chain.md](supply-chain.md)). An installation of callnet contains *daemon* and
+*page*. `BSD` is one of the licences of that name; the package does not say which.
 
 | package | version | licence | for |
 |---|---|---|---|
