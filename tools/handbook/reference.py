@@ -166,7 +166,7 @@ class Reference:
             yield from self._examples(name, self._bodies, named)
         name = openapi.answer_name(call.answered)
         fields = [field for field in self._bodies[name]["properties"] if field not in _ENVELOPE]
-        yield from ("", self.say("The answer, beside `errorCode`, `errorCodeName` and `message`:"), "")
+        yield from ("", self.say("The answer, in addition to `errorCode`, `errorCodeName` and `message`:"), "")
         if not fields:
             yield self.say("Nothing.")
             return
@@ -184,7 +184,7 @@ class Reference:
     ) -> Iterator[str]:
         """A table of the fields of a schema; of a message of the seed it says which of them are the seed's."""
         schema = components[name]
-        heads = ["field", "type", "must be there", "meaning"]
+        heads = ["field", "type", "required", "meaning"]
         if named is not None:
             heads.append("in the seed")
         yield _cells([self.say(head) for head in heads])
@@ -217,13 +217,13 @@ class Reference:
         as_seed = written(example(name, seed.parts(components), named))
         yield from (self.say("In the seed:"), "", "```json", as_seed, "```")
         if as_seed != whole:
-            yield from ("", self.say("With all that callnet adds:"), "", "```json", whole, "```")
+            yield from ("", self.say("With all fields that callnet adds:"), "", "```json", whole, "```")
 
     def _errors(self) -> Iterator[str]:
         heads = ("errorCode", "errorCodeName", "HTTP", "when", "in the seed")
         yield _cells([f"`{head}`" if head.startswith("error") else self.say(head) for head in heads])
         yield _cells(["---"] * len(heads))
-        yield _cells(["0", "`ERROR_CODE_NONE`", "200", self.say("It was done."), self.say("yes")])
+        yield _cells(["0", "`ERROR_CODE_NONE`", "200", self.say("Success."), self.say("yes")])
         for kind in sorted(openapi.errors(), key=lambda kind: (kind.error_code, kind.status)):
             when = ELSEWHERE.get(kind.__name__) or plain(kind.__doc__).split("\n\n")[0]
             named = self.say("yes") if kind.error_code in seed.ERROR_CODES and kind.status in (200, 500) else "–"
@@ -256,18 +256,18 @@ _HAPPENINGS: Final = {
     events.Refuse: "a rung device refuses",
     events.HangUp: "a party hangs up",
     events.Cancel: "a party hangs up without `room_id`",
-    events.LostDevice: "the socket of a party is gone",
-    events.DeviceBack: "... and the device is back",
-    events.GraceOver: "... and is not, for longer than the grace (30 s)",
-    events.CallDue: "its time is over",
-    events.MeetingOver: "the pages hang up, or leave the room for too long",
+    events.LostDevice: "a party loses its socket",
+    events.DeviceBack: "... and reconnects",
+    events.GraceOver: "... and does not reconnect within the grace period (30 s)",
+    events.CallDue: "the call's time limit is reached",
+    events.MeetingOver: "a page hangs up, or a seat is empty for too long",
     events.LostToken: "the token of a party is revoked",
-    events.GaveUp: "a party was told that this cannot be done just now",
+    events.GaveUp: "a party was told that its request cannot be done at the moment",
     events.Stopped: "the operator ends it",
-    events.RangInVain: "no rung device can be told",
-    events.Unreachable: "... nor a second time",
-    events.NotWoken: "a rung device sleeps and cannot be woken",
-    events.Announced: "a rung device was told",
+    events.RangInVain: "no rung device can be notified",
+    events.Unreachable: "... nor at the second attempt",
+    events.NotWoken: "a rung device is asleep and cannot be woken",
+    events.Announced: "a rung device was notified",
     events.Signalled: "a party sends `signal`",
     events.Pulled: "a device of a party's phone sends `pull`",
 }
