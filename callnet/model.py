@@ -142,14 +142,14 @@ class Refused(Struct, frozen=True):
     """The call was refused; ``asked`` is the address as the caller gave it."""
 
     room: RoomId
-    asked: DeviceAddress
+    target: DeviceAddress
     reason: Reason
 
 
 class Failed(Struct, frozen=True):
     """The call came to nothing; ``asked`` is the address as the caller gave it."""
 
-    asked: DeviceAddress
+    target: DeviceAddress
     reason: Reason
 
 

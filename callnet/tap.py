@@ -210,7 +210,7 @@ def _compose_node(
         reactor,
         settings.calls,
         owners.preferences,
-        owners.company,
+        owners.roster,
         owners.waker.wake,
         partial(_notice, owners.events, cluster.store) if settings.webhooks.url else None,
     )
@@ -297,7 +297,7 @@ def _compose_node(
         database,
         threads,
         people.news,
-        [people.historian, owners.company, people.sleepers, *deliveries, *watches, lag],
+        [people.historian, owners.roster, people.sleepers, *deliveries, *watches, lag],
         [owners.preferences, owners.waker, *people.senders],
         readiness,
         observed,

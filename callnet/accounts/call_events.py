@@ -98,10 +98,10 @@ def events_of(call: CallRecord, told: Collection[WebhookEvent]) -> Iterator[Outb
 
 def _events_of(call: CallRecord) -> Iterator[CallStarted | CallAnswered | CallEnded | CallMissed]:
     room, name = call.room, _derived(call.room, "call")
-    caller, asked = _party(call.caller), _party(call.asked)
+    caller, asked = _party(call.caller), _party(call.target)
     answer = call.answer
     called = asked if answer is None else _party(answer.callee)
-    if call.rung:
+    if call.targets:
         at = call.placed_at
         yield CallStarted(id=_derived(room, "call_started"), at=at, call=name, caller=caller, called=asked)
     if answer is not None:
@@ -116,7 +116,7 @@ def _events_of(call: CallRecord) -> Iterator[CallStarted | CallAnswered | CallEn
     if not is_over(call):
         return
     end = call.state
-    if call.rung:
+    if call.targets:
         yield CallEnded(
             id=_derived(room, "call_ended"),
             at=end.at,

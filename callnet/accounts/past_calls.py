@@ -105,8 +105,8 @@ def sides(call: CallRecord[Over]) -> Sides:
         went_out = came_in = "answered"
     else:
         went_out = end.reason.value
-        came_in = "refused" if call.rung and end.reason in _DECLINED else "missed"
-    asked = callee or (end.by if came_in == "refused" else None) or call.asked
+        came_in = "refused" if call.targets and end.reason in _DECLINED else "missed"
+    asked = callee or (end.by if came_in == "refused" else None) or call.target
     common = None if answer is None else answer.since, end.at
     by_itself = answer is not None and answer.by_itself
     return (
@@ -116,7 +116,7 @@ def sides(call: CallRecord[Over]) -> Sides:
             call.room_for(call.caller) if call.aliases else call.room,
             False,
             call.caller.device_id,
-            callee or call.asked,
+            callee or call.target,
             *common,
             went_out,
             by_itself,
@@ -131,6 +131,6 @@ def sides(call: CallRecord[Over]) -> Sides:
             *common,
             came_in,
             by_itself,
-            rang=bool(call.rung),
+            rang=bool(call.targets),
         ),
     )

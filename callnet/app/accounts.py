@@ -13,7 +13,6 @@ from twisted.web.client import Agent
 
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.codes import Codes
-from callnet.accounts.company import KnownCompany
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.history import Historian
 from callnet.accounts.logins import Logins
@@ -23,6 +22,7 @@ from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.ports import PushKind
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
+from callnet.accounts.roster import CachedRoster
 from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.config.schema import AccountSettings, PushSettings, Settings
@@ -40,7 +40,6 @@ from callnet.push.waker import Waker
 from callnet.push.ways import PAUSES, Gateway, Way, WebPush
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
-from callnet.storage.company import SqlCompany
 from callnet.storage.database import Database
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
@@ -49,6 +48,7 @@ from callnet.storage.outbox import SqlOutbox
 from callnet.storage.preferences import SqlPreferences
 from callnet.storage.push import SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
+from callnet.storage.roster import SqlRoster
 from callnet.storage.settings import SqlPhoneSettings
 from callnet.storage.sql import Run
 from callnet.storage.threads import IThreadsReactor
@@ -80,7 +80,7 @@ class Owners(Struct, frozen=True):
     accounts: SqlAccounts
     records: SqlPreferences
     preferences: KnownPreferences
-    company: KnownCompany
+    roster: CachedRoster
     registrations: SqlPushRegistrations
     ways: Mapping[PushKind, Way]
     waker: Waker
@@ -125,7 +125,7 @@ def compose_owners(
         SqlAccounts(database, run, reactor, newcomers),
         records,
         KnownPreferences(records, reactor),
-        KnownCompany(SqlCompany(database, run, settings.accounts.shows_mutual_contacts_alone), reactor, now),
+        CachedRoster(SqlRoster(database, run, settings.accounts.shows_mutual_contacts_alone), reactor, now),
         registrations,
         ways,
         Waker(registrations, ways, reactor, now),

@@ -65,7 +65,7 @@ class Administered:
     async def list_calls(self, order: ListCalls) -> Outcome:
         """Name calls that go on."""
         now = self._rooms.now()
-        return Outcome(calls=[_call(call, now) for call in islice(self._rooms.unfinished.calls(), order.limit)])
+        return Outcome(calls=[_call(call, now) for call in islice(self._rooms.local_calls.calls(), order.limit)])
 
     async def list_devices(self, order: ListDevices) -> Outcome:
         """Name devices that are connected."""
@@ -83,7 +83,7 @@ class Administered:
 
     async def end_call(self, order: EndCall) -> Outcome:
         """End a call."""
-        for call in self._rooms.unfinished.calls():
+        for call in self._rooms.local_calls.calls():
             if log_name(call.room) == order.call:
                 self._log.info("the operator ends call {call}", call=order.call)
                 await self._rooms.orders.stop(call.room)
@@ -117,7 +117,7 @@ class Administered:
 
     def _device(self, peer: Peer) -> DeviceShown:
         device, session = peer.token.device, peer.session
-        call = self._rooms.unfinished.of(device)
+        call = self._rooms.local_calls.of(device)
         age = max(0.0, self._rooms.now() - session.generation / 1000) if session.generation else 0.0
         name = None if call is None else log_name(call.room)
         return DeviceShown(device.phone, device.device_id, session.extended, age, peer.host, name)
@@ -129,7 +129,7 @@ def _call(call: CallRecord, now: float) -> CallShown:
         log_name(call.room),
         "ringing" if call.answer is None else "active",
         Named(*call.caller),
-        Named(*(call.callee or call.asked)),
+        Named(*(call.callee or call.target)),
         max(0.0, now - call.placed_at),
         answered,
     )
@@ -138,7 +138,7 @@ def _call(call: CallRecord, now: float) -> CallShown:
 def _failure(failed: FailedCall, now: float) -> FailureShown:
     name = None if failed.room is None else log_name(failed.room)
     ago = max(0.0, now - failed.at)
-    return FailureShown(name, ago, Named(*failed.caller), Named(*failed.asked), failed.reason.value)
+    return FailureShown(name, ago, Named(*failed.caller), Named(*failed.target), failed.reason.value)
 
 
 _WAYS: Final[dict[type, Callable[[Administered, Any], Coroutine[Any, Any, Outcome]]]] = {

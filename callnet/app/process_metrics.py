@@ -75,7 +75,7 @@ class Counted(Struct, frozen=True):
         counts = self.rooms.counts
         yield self.build
         yield from of_calls(counts)
-        yield of_unfinished(self.rooms.unfinished.placed_here())
+        yield of_unfinished(self.rooms.local_calls.placed_here())
         yield of_dropped(self.ended.dropped)
         yield of_times("callnet_call_rang_after_seconds", "How long it took until devices rang.", counts.rang_after)
         yield of_times("callnet_call_answered_after_seconds", "How long calls rang.", counts.answered_after)

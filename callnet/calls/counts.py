@@ -44,7 +44,7 @@ class FailedCall(Struct, frozen=True):
     at: float
     """On the clock of the store."""
     caller: DeviceAddress
-    asked: DeviceAddress
+    target: DeviceAddress
     """The address as the caller gave it."""
     reason: Reason
     room: RoomId | None = None
@@ -98,7 +98,7 @@ class CallCounts:
                     reason = state.reason.value
                     log.info("call {call} ended by itself: {reason}", call=log_name(call.room), reason=reason)
                 if state.reason not in _MEANT:
-                    self.recent.append(FailedCall(state.at, call.caller, call.asked, state.reason, call.room))
+                    self.recent.append(FailedCall(state.at, call.caller, call.target, state.reason, call.room))
                 continue
             if isinstance(state, Ringing) and call.version == 1:
                 self.placed += 1
@@ -126,10 +126,10 @@ class CallCounts:
         """Count what a caller is told of a call that never rang."""
         self.told(outcome)
         if isinstance(outcome, Failed):
-            self.recent.append(FailedCall(now, caller, outcome.asked, outcome.reason))
+            self.recent.append(FailedCall(now, caller, outcome.target, outcome.reason))
 
 
-class Unfinished:
+class LocalCalls:
     """Looks at the records that are here, and asks nobody."""
 
     def __init__(self, store: ICallStore) -> None:

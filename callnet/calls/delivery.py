@@ -19,7 +19,7 @@ from callnet.calls.ports import ICallStore
 from callnet.calls.records import Active, CallRecord, Displaced, Known, Over, Policy
 from callnet.calls.registration import Attached, Overtaken
 from callnet.calls.sessions import DeviceSession
-from callnet.calls.switchboard import Decisions, InDoubt
+from callnet.calls.switchboard import InDoubt, Transactions
 from callnet.calls.telling import outcome_of
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Failed, Outcome, RoomId, Withdrawn
@@ -34,7 +34,7 @@ Told: TypeAlias = Callable[[Outcome, CallRecord | None], object]
 """Takes the outcome of a call, and its record if there is one that says just this."""
 
 
-class Waiters:
+class OutcomeWaiters:
     """At most one for each call, and for each caller."""
 
     def __init__(self, counts: CallCounts) -> None:
@@ -110,7 +110,7 @@ _AT_ONCE: Final = 50
 M = TypeVar("M")
 
 
-class Arrivals(Generic[M]):
+class ArrivalBuffers(Generic[M]):
     """Those whose arrival is being committed.
 
     :param receive: takes what was kept when they have arrived, or failed to.
@@ -156,13 +156,13 @@ class ConnectedInDoubt(Unavailable):
     """It is not known which connection of the device is the newest: there is to be none on this node."""
 
 
-class Connecting:
+class Registrar:
     """Tries until it is known what came of it."""
 
-    def __init__(self, store: ICallStore, clock: IReactorTime, decisions: Decisions, retries: Retries) -> None:
+    def __init__(self, store: ICallStore, clock: IReactorTime, decisions: Transactions, retries: Retries) -> None:
         self._store = store
         self._clock = clock
-        self._decisions = decisions
+        self._transactions = decisions
         self._retries = retries
 
     async def connect(
@@ -188,7 +188,7 @@ class Connecting:
             opened = connected(device, self._store.node, known, since, tried, policy)
             reply: Attached | Overtaken
             try:
-                reply = await self._decisions.settled(opened)
+                reply = await self._transactions.reply_to(opened)
             except InDoubt as doubt:
                 failure = doubt
                 reply = cast(Attached | Overtaken, doubt.decision.reply)
@@ -210,7 +210,7 @@ class Connecting:
                 self._retries.keep(events.Disconnected(device, reply.generation))
 
 
-class Departures:
+class DisplacedConnections:
     """Puts them off to the next turn of the reactor. So what a device has said to this node before it left, and a node
     that stood still has yet to read, is heard first.
 

@@ -9,12 +9,12 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from callnet.calls import events
-from callnet.calls.draft import other_party
-from callnet.calls.ports import Company, IBus, ICallStore, ICompany
+from callnet.calls.ports import IBus, ICallStore, IRoster, Roster
 from callnet.calls.presence import Presence
 from callnet.calls.records import Active, DeviceRelay
 from callnet.calls.sessions import DeviceSession, Onlooker
-from callnet.calls.switchboard import Decisions, Turns, nothing
+from callnet.calls.switchboard import PerKeyQueue, Transactions, nothing
+from callnet.calls.transaction import other_party
 from callnet.calls.transitions import NotToBeHad, NotYours, TooLate, late
 from callnet.model import Accepted, DeviceAddress, Reason, RoomId
 from callnet.util.deferreds import Soon, logged_unless_unavailable
@@ -24,23 +24,23 @@ log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "telling extended devices of others")
 
 
-@implementer(ICompany)
-class NoCompany:
+@implementer(IRoster)
+class NoRoster:
     """Nobody lists anybody, and nobody has missed anything."""
 
-    def came(self, device: DeviceAddress) -> Deferred[Company]:  # noqa: ARG002
-        """See :meth:`ICompany.came`."""
-        return succeed(Company(frozenset(), ()))
+    def came(self, device: DeviceAddress) -> Deferred[Roster]:  # noqa: ARG002
+        """See :meth:`IRoster.came`."""
+        return succeed(Roster(frozenset(), ()))
 
     def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:  # noqa: ARG002
-        """See :meth:`ICompany.contacts_of`."""
+        """See :meth:`IRoster.contacts_of`."""
         return succeed(frozenset())
 
     def went(self, device: DeviceAddress) -> None:
-        """See :meth:`ICompany.went`."""
+        """See :meth:`IRoster.went`."""
 
 
-NOBODYS_COMPANY: Final = NoCompany()
+NO_ROSTER: Final = NoRoster()
 
 
 class Extensions:
@@ -53,25 +53,25 @@ class Extensions:
         self,
         store: ICallStore,
         bus: IBus,
-        decisions: Decisions,
-        turns: Turns,
+        decisions: Transactions,
+        queue: PerKeyQueue,
         here: Mapping[DeviceAddress, DeviceSession],
         presence: Presence,
-        company: ICompany,
+        roster: IRoster,
     ) -> None:
         self._store = store
         self._bus = bus
-        self._decisions = decisions
-        self._turns = turns
+        self._transactions = decisions
+        self._queue = queue
         self._here = here
         self._presence = presence
-        self._company = company
+        self._roster = roster
 
     def came(self, session: DeviceSession) -> None:
         """Tell an extended device that has connected what it has missed, and from now on who comes and goes."""
-        self._company.came(session.address).addCallback(self._met, session).addErrback(_log_unless_unavailable)
+        self._roster.came(session.address).addCallback(self._met, session).addErrback(_log_unless_unavailable)
 
-    def _met(self, found: Company, session: DeviceSession) -> None:
+    def _met(self, found: Roster, session: DeviceSession) -> None:
         if self._here.get(session.address) is session:
             if found.missed:
                 session.missed(found.missed)
@@ -81,7 +81,7 @@ class Extensions:
         """Tell it nothing more: it is gone, or is connected elsewhere."""
         self._presence.leave(session)
         if self._here.get(session.address) is session:
-            self._company.went(session.address)
+            self._roster.went(session.address)
 
     def lists_changed(self, phones: Collection[str] | None) -> None:
         """Go by what these phones, or with ``None`` all, list now."""
@@ -90,7 +90,7 @@ class Extensions:
 
     async def _list_again(self, sessions: Iterable[Onlooker]) -> None:
         for session in sessions:  # one after the other: there may be thousands
-            self._list(await self._company.contacts_of(session.address.phone), session)
+            self._list(await self._roster.contacts_of(session.address.phone), session)
 
     def _list(self, phones: frozenset[str], session: Onlooker) -> None:
         if self._here.get(session.address) is session:
@@ -98,7 +98,7 @@ class Extensions:
 
     def announced(self, session: DeviceSession, room: RoomId) -> None:
         """Have the extended caller of a call told that a device rings. If that cannot be, nobody misses it."""
-        self._decisions.settle(events.Announced(room, session.address), nothing, _log_unless_unavailable)
+        self._transactions.run(events.Announced(room, session.address), nothing, _log_unless_unavailable)
 
     def signal(self, session: DeviceSession, room: RoomId, data: bytes) -> Soon[TooLate | NotYours | NotToBeHad | None]:
         """Hand what a party of a call says to the other, if that has a socket and is extended.
@@ -108,7 +108,7 @@ class Extensions:
         :param data: JSON.
         :raises Unavailable: the store cannot be reached, and nothing was handed over.
         """
-        return self._turns.take(session.address, lambda: self._signal(session, room, data))
+        return self._queue.submit(session.address, lambda: self._signal(session, room, data))
 
     async def _signal(
         self, session: DeviceSession, room: RoomId, data: bytes
@@ -125,7 +125,7 @@ class Extensions:
         if not isinstance(call.state, Active):
             return NotToBeHad(None)
         if not call.state.signalled:
-            await self._decisions.settled(events.Signalled(room, device))
+            await self._transactions.reply_to(events.Signalled(room, device))
         other = other_party(call, device)
         there = (await self._store.read((other.phone,), ())).device(other)
         if there is not None and there.connected:
@@ -137,13 +137,13 @@ class Extensions:
 
         :raises Unavailable: the store cannot be reached, and nothing has changed, or it is not known.
         """
-        return self._turns.take(session.address, lambda: self._pull(session, room))
+        return self._queue.submit(session.address, lambda: self._pull(session, room))
 
     async def _pull(self, session: DeviceSession, room: RoomId) -> Accepted | NotToBeHad | None:
         if self._here.get(session.address) is not session:
             return None
         event = events.Pulled(session.address, room, session.generation)
-        reply: Accepted | NotToBeHad | None = await self._decisions.settled(event)
+        reply: Accepted | NotToBeHad | None = await self._transactions.reply_to(event)
         return reply
 
     def receive(self, message: DeviceRelay) -> None:

@@ -11,70 +11,70 @@ from types import NoneType
 from typing import Any, Final
 
 from callnet.calls import events, transitions
-from callnet.calls.draft import Draft
 from callnet.calls.records import Active, CallRecord, Over, Ringing
+from callnet.calls.transaction import Transaction
 from callnet.calls.transitions import NoSuchCall, NotToBeHad, Rings
 from callnet.model import Accepted, Failed, Outcome, Reason, Withdrawn
 
 
-def happen(draft: Draft, call: CallRecord | None, event: events.Event) -> Any:
+def happen(tx: Transaction, call: CallRecord | None, event: events.Event) -> Any:
     """Let an event happen to a call; ``None``: no call is known in its room.
 
     :raises callnet.errors.Unavailable: the records are not complete, and this cannot be decided without the rest.
     """
     transition = TABLE.get((NoneType if call is None else type(call.state), type(event)))
-    return None if transition is None else transition(draft, call, event)
+    return None if transition is None else transition(tx, call, event)
 
 
-def in_room(draft: Draft, event: events.RoomEvent) -> Any:
-    """Let an event happen to the call of its room, as it was read: nothing else is in the draft yet."""
-    records, room = draft.records, event.room
+def in_room(tx: Transaction, event: events.RoomEvent) -> Any:
+    """Let an event happen to the call of its room, as it was read: nothing else is in the tx yet."""
+    records, room = tx.records, event.room
     call = records.calls.get(records.aliases.get(room, room))
     transition = TABLE.get((NoneType if call is None else type(call.state), type(event)))
-    return None if transition is None else transition(draft, call, event)
+    return None if transition is None else transition(tx, call, event)
 
 
-def place(draft: Draft, event: events.Place) -> Outcome | Rings:
+def place(tx: Transaction, event: events.Place) -> Outcome | Rings:
     """Judge a call, in the order of §2.4; ``unavailable`` is judged where it is known that it makes a difference.
 
     What its caller has said of other calls before comes first, though the store may not have heard of it.
     """
     for said in event.said:
         if isinstance(said, events.Cancel):
-            cancel(draft, said)
-        elif (meant := draft.call(said.room)) is not None:
-            happen(draft, meant, said)
-    caller = draft.device(event.caller)
+            cancel(tx, said)
+        elif (meant := tx.call(said.room)) is not None:
+            happen(tx, meant, said)
+    caller = tx.device(event.caller)
     if caller is None:
         return Failed(event.target, Reason.UNAVAILABLE)
     if caller.generation > event.generation:
         return Withdrawn()
     if event.target == event.caller:
         return Failed(event.target, Reason.SELF)
-    own = draft.call_of(event.caller, caller)
-    outcome: Outcome | Rings = TABLE[NoneType if own is None else type(own.state), events.Place](draft, own, event)
+    own = tx.call_of(event.caller, caller)
+    outcome: Outcome | Rings = TABLE[NoneType if own is None else type(own.state), events.Place](tx, own, event)
     return outcome
 
 
-def cancel(draft: Draft, event: events.Cancel) -> NoSuchCall | None:
+def cancel(tx: Transaction, event: events.Cancel) -> NoSuchCall | None:
     """Let a device end its call to a phone, which is the one that it is in if it has placed that."""
-    device = draft.device(event.device)
+    device = tx.device(event.device)
     if device is None or device.generation > event.generation:
         return None
-    reply: NoSuchCall | None = happen(draft, draft.call_of(event.device, device), event)
+    reply: NoSuchCall | None = happen(tx, tx.call_of(event.device, device), event)
     return reply
 
 
-def pull(draft: Draft, event: events.Pulled) -> Accepted | NotToBeHad | None:
+def pull(tx: Transaction, event: events.Pulled) -> Accepted | NotToBeHad | None:
     """Let a device take the place of another one of its phone, if this is its newest connection."""
-    device = draft.device(event.device)
+    device = tx.device(event.device)
     if device is None or device.generation > event.generation:
         return None
-    reply: Accepted | NotToBeHad = happen(draft, draft.call(event.room), event)
+    reply: Accepted | NotToBeHad = happen(tx, tx.call(event.room), event)
     return reply
 
 
-TABLE: Final[Mapping[tuple[type, type], Callable[[Draft, Any, Any], Any]]] = {
+TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]] = {
     (NoneType, events.Place): transitions.free_calls,
     (Ringing, events.Place): transitions.ringing_calls,
     (Active, events.Place): transitions.active_calls,

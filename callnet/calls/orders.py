@@ -11,7 +11,7 @@ from callnet.calls.ports import ICallStore, IPreferences
 from callnet.calls.preferences import UNREADABLE, Preferences
 from callnet.calls.records import Policy
 from callnet.calls.sessions import DeviceSession
-from callnet.calls.switchboard import Decisions, Turns
+from callnet.calls.switchboard import PerKeyQueue, Transactions
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
 from callnet.util.deferreds import Ready, Soon, begin
@@ -26,56 +26,56 @@ class Orders:
     def __init__(
         self,
         store: ICallStore,
-        decisions: Decisions,
+        decisions: Transactions,
         retries: Retries,
-        turns: Turns,
+        queue: PerKeyQueue,
         preferences: IPreferences,
         here: Mapping[DeviceAddress, DeviceSession],
     ) -> None:
         self._store = store
-        self._decisions = decisions
+        self._transactions = decisions
         self._retries = retries
-        self._turns = turns
+        self._queue = queue
         self._preferences = preferences
         self._here = here
 
     def revoke(self, session: DeviceSession) -> Soon[None]:
         """Let a device leave its call since the token of this connection was revoked, which is about to be closed."""
         device = session.address
-        return self._turns.take(device, lambda: self._settle(events.Revoked(device, session.generation)))
+        return self._queue.submit(device, lambda: self._settle(events.Revoked(device, session.generation)))
 
     def revoke_absent(self, device: DeviceAddress) -> Soon[None]:
         """Let a device leave its call that has no connection; ``*``: all such devices of its phone."""
-        return self._turns.take(device, lambda: self._settle(events.Revoked(device, None)))
+        return self._queue.submit(device, lambda: self._settle(events.Revoked(device, None)))
 
     def stop(self, room: RoomId) -> Soon[None]:
         """Let the operator end a call."""
         return begin(self._settle(events.Stopped(room)))
 
-    def introduce(self, session: DeviceSession, policy: Policy) -> None:
+    def attach_policy(self, session: DeviceSession, policy: Policy) -> None:
         """Let a device that has just connected know what its owner wants, now or when that is known.
 
         :param policy: what is written of it already.
         """
         found = self._preferences.of(session.address.phone)
         if isinstance(found, Ready):
-            self._introduced(session, policy, found.value)
+            self._attach_policy(session, policy, found.value)
         else:
-            found.addCallback(partial(self._introduced, session, policy))
+            found.addCallback(partial(self._attach_policy, session, policy))
 
-    def _introduced(self, session: DeviceSession, policy: Policy, found: Preferences) -> None:
+    def _attach_policy(self, session: DeviceSession, policy: Policy, found: Preferences) -> None:
         if found is UNREADABLE:
             return  # there will be news of it
         session.preferences = found
         if found.policy != policy:  # it has changed while this was written
-            self.prefer(session.address.phone, found)
+            self.update_policy(session.address.phone, found)
 
-    def prefer(self, phone: str, preferences: Preferences) -> Soon[None]:
+    def update_policy(self, phone: str, preferences: Preferences) -> Soon[None]:
         """Go from now on by what the owner of a phone wants."""
         every = DeviceAddress(phone, EVERY_DEVICE)
-        return self._turns.take(every, lambda: self._prefer(every, preferences))
+        return self._queue.submit(every, lambda: self._update_policy(every, preferences))
 
-    async def _prefer(self, every: DeviceAddress, preferences: Preferences) -> None:
+    async def _update_policy(self, every: DeviceAddress, preferences: Preferences) -> None:
         for device_id in await self._devices_of(every.phone):
             session = self._here.get(every._replace(device_id=device_id))
             if session is not None:
@@ -92,6 +92,6 @@ class Orders:
 
     async def _settle(self, event: events.Revoked | events.PolicyChanged | events.Stopped) -> None:
         try:
-            await self._decisions.settled(event)
+            await self._transactions.reply_to(event)
         except Unavailable:
             self._retries.keep(event)

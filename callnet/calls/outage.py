@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.records import CallRecord, Changes, Ringing
-from callnet.calls.switchboard import Decisions
+from callnet.calls.switchboard import Transactions
 from callnet.calls.transitions import NoSuchCall
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
@@ -161,7 +161,7 @@ _PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0)
 End: TypeAlias = events.HangUp | events.Cancel
 
 
-class UnknownCalls:
+class OrphanHangups:
     """Of each device the newest such call, for a while.
 
     :param settle: decides on it.
@@ -201,11 +201,11 @@ _PAUSE: Final = 1.2
 of the failure within 2 s, and what is kept to be tried again has its turn after half a second."""
 
 
-class RingingAgain:
+class Redelivery:
     """Rings once more, then gives up."""
 
-    def __init__(self, decisions: Decisions, retries: Retries) -> None:
-        self._decisions = decisions
+    def __init__(self, decisions: Transactions, retries: Retries) -> None:
+        self._transactions = decisions
         self._retries = retries
 
     def unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
@@ -220,6 +220,6 @@ class RingingAgain:
     async def _ring_again(self, call: CallRecord) -> None:
         await self._retries.pause(_PAUSE)
         try:
-            await self._decisions.settled(events.RangInVain(call.room, call.version))
+            await self._transactions.reply_to(events.RangInVain(call.room, call.version))
         except Unavailable:
             self._retries.keep(events.Unreachable(call.room, call.version))

@@ -129,7 +129,7 @@ class PageSession:
 
     def is_in_call(self) -> bool:
         """Tell whether the page has a seat in a call that goes on, or in a meeting with another page."""
-        return self._view is not None and self._rooms.unfinished.fills(self.room)
+        return self._view is not None and self._rooms.local_calls.fills(self.room)
 
     # From the room manager
 

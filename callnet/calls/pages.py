@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from callnet.calls import events
-from callnet.calls.delivery import Arrivals
+from callnet.calls.delivery import ArrivalBuffers
 from callnet.calls.outage import Retries
 from callnet.calls.ports import ICallStore
 from callnet.calls.records import Relay, SeatNotice
 from callnet.calls.seats import NoSeat, Seated, SeatReply
 from callnet.calls.sessions import SeatSession
-from callnet.calls.switchboard import Decisions, InDoubt, Turns
+from callnet.calls.switchboard import InDoubt, PerKeyQueue, Transactions
 from callnet.errors import Unavailable
 from callnet.model import RoomId
 from callnet.util.deferreds import Soon
@@ -23,20 +23,20 @@ _LOOK_AGAIN: Final = 0.25
 class Pages:
     """Whoever has a seat, and those who want one."""
 
-    def __init__(self, store: ICallStore, decisions: Decisions, retries: Retries, turns: Turns) -> None:
+    def __init__(self, store: ICallStore, decisions: Transactions, retries: Retries, queue: PerKeyQueue) -> None:
         self._store = store
-        self._decisions = decisions
+        self._transactions = decisions
         self._retries = retries
-        self._turns = turns
+        self._queue = queue
         self._seated: dict[tuple[RoomId, str], SeatSession] = {}
-        self._arrivals: Arrivals[SeatNotice | Relay] = Arrivals(self._deliver)
+        self._arrivals: ArrivalBuffers[SeatNotice | Relay] = ArrivalBuffers(self._deliver)
 
     def take(self, named: RoomId, key: str, page: str, session: SeatSession) -> Soon[SeatReply]:
         """Give the page load ``page`` a seat. If it gets one, ``session`` is told of the room from now on.
 
         :param named: the room, which may go by an alias.
         """
-        return self._turns.take(key, lambda: self._take(named, key, page, session))
+        return self._queue.submit(key, lambda: self._take(named, key, page, session))
 
     async def _take(self, named: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
         reply = await self._try(named, key, page, session)
@@ -64,7 +64,7 @@ class Pages:
 
     async def _reply(self, named: RoomId, key: str, page: str) -> Any:
         try:
-            return await self._decisions.settled(events.SeatTaken(named, key, page, self._store.node))
+            return await self._transactions.reply_to(events.SeatTaken(named, key, page, self._store.node))
         except InDoubt as doubt:
             if isinstance(doubt.decision.reply, Seated):
                 self._give_up(key, doubt.decision.reply)
@@ -80,7 +80,7 @@ class Pages:
 
     def leave(self, key: str, session: SeatSession) -> Soon[None]:
         """Take notice that the socket of a page in its seat is gone."""
-        return self._turns.take(key, lambda: self._leave(key, session))
+        return self._queue.submit(key, lambda: self._leave(key, session))
 
     async def _leave(self, key: str, session: SeatSession) -> None:
         room = session.room
@@ -89,16 +89,16 @@ class Pages:
         del self._seated[room, key]
         event = events.SeatEmptied(room, key, session.generation)
         try:
-            await self._decisions.settled(event)
+            await self._transactions.reply_to(event)
         except Unavailable:
             self._retries.keep(event)
 
     def hung_up(self, room: RoomId, key: str) -> Soon[None]:
         """End the call, or the meeting, of a page's room."""
-        return self._turns.take(key, lambda: self._hung_up(room, key))
+        return self._queue.submit(key, lambda: self._hung_up(room, key))
 
     async def _hung_up(self, room: RoomId, key: str) -> None:
-        await self._decisions.settled(events.PageHungUp(room, key))
+        await self._transactions.reply_to(events.PageHungUp(room, key))
 
     def receive(self, message: SeatNotice | Relay) -> None:
         """Hand a message to the page that it is for."""

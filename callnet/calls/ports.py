@@ -47,7 +47,7 @@ class IPresence(Interface):
         """
 
 
-class Company(Struct, frozen=True):
+class Roster(Struct, frozen=True):
     """What an extended device is told of others when it has come."""
 
     contacts: frozenset[str]
@@ -58,10 +58,10 @@ class Company(Struct, frozen=True):
     """The latest end of these calls, in seconds since 1970."""
 
 
-class ICompany(Interface):
+class IRoster(Interface):
     """The others with whom an extended device has to do."""
 
-    def came(device: DeviceAddress) -> Deferred[Company]:
+    def came(device: DeviceAddress) -> Deferred[Roster]:
         """Look up what a device is to be told that has connected; when this fires it has heard of the missed calls."""
 
     def contacts_of(phone: str) -> Deferred[frozenset[str]]:
@@ -73,10 +73,10 @@ class ICompany(Interface):
         """
 
 
-class ICompanyRecords(Interface):
+class IRosterRecords(Interface):
     """What extended devices are told of others."""
 
-    def met(devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Company]]:
+    def met(devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Roster]]:
         """Look up what these are to be told that have connected, and note that they were here.
 
         A device that was never here has missed nothing.

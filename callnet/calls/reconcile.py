@@ -26,7 +26,6 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from callnet.calls.draft import Draft, concerned, everyone, over
 from callnet.calls.events import GraceOver
 from callnet.calls.machine import happen
 from callnet.calls.records import (
@@ -43,8 +42,9 @@ from callnet.calls.records import (
     Seat,
     SeatsRecord,
 )
-from callnet.calls.telling import began_at, decided_at, newest_two
+from callnet.calls.telling import began_at, end_effective_at, newest_two
 from callnet.calls.timeouts import REMEMBERED
+from callnet.calls.transaction import Transaction, concerned, everyone, over
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 
@@ -77,7 +77,7 @@ class Mine(Struct, frozen=True):
 
     def rooms(self) -> set[RoomId]:
         """Rooms whose calls and seats must be read besides."""
-        named = (room for device in self.devices for room in (device.room, device.previous) if room is not None)
+        named = (room for device in self.devices for room in (device.room, device.previous_room) if room is not None)
         return {*named, *(call.room for call in self.calls), *(record.room for record in self.seats)}
 
 
@@ -95,30 +95,30 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
     calls = dict(records.calls)
     adopted = [call for one in mine.calls if (call := _believed(records, one, mine, now)) is not None]
     calls.update((call.room, call) for call in (*_known_besides(records, mine), *adopted))
-    draft = Draft(replace(records, calls=calls, complete=True), now, settings)
-    _end_contradictions(draft, calls.values(), mine.devices)
+    tx = Transaction(replace(records, calls=calls, complete=True), now, settings)
+    _end_contradictions(tx, calls.values(), mine.devices)
     both = [(device, records.device(device.address)) for device in mine.devices]
     for device, stored in both:
-        _end_if_left(draft, stored, device)
+        _end_if_left(tx, stored, device)
     known_here = {call.room: call for call in mine.calls}
     for call in adopted:
-        if draft.call(call.room) is call:
-            draft.adopt(call)
+        if tx.call(call.room) is call:
+            tx.put_as_is(call)
         there, here = records.calls.get(call.room), known_here[call.room]
         if there is not None and not _ended_alike(there, here):
-            draft.tell(call, *concerned(call, there, here))
+            tx.notify(call, *concerned(call, there, here))
         else:
-            draft.tell(call, *unaware(records, mine.devices, call, max(now - REMEMBERED, mine.apart_since)))
+            tx.notify(call, *unaware(records, mine.devices, call, max(now - REMEMBERED, mine.apart_since)))
     for device, stored in both:
         if stored is None or stored.generation <= device.generation:
-            _announce_device(draft, stored, device, mine, node)
-            _announce_policy(draft, records, stored, device, mine)
-        tell_what_it_missed(draft, stored, device)
+            _announce_device(tx, stored, device, mine, node)
+            _announce_policy(tx, records, stored, device, mine)
+        tell_what_it_missed(tx, stored, device)
     for one in mine.calls:
         if one.end is None:  # of other calls not all who are in them by now were read
-            _seat_in_call(draft, one.room)
-    _announce_seats(draft, records, mine, node)
-    return draft.finish()
+            _seat_in_call(tx, one.room)
+    _announce_seats(tx, records, mine, node)
+    return tx.build()
 
 
 def _ended_alike(one: CallRecord, other: CallRecord) -> bool:
@@ -158,7 +158,7 @@ def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
     return device.lost_at is None or (call.end is not None and device.lost_at > call.end.at)
 
 
-def _end_contradictions(draft: Draft, calls: Collection[CallRecord], devices: Iterable[DeviceRecord]) -> None:
+def _end_contradictions(tx: Transaction, calls: Collection[CallRecord], devices: Iterable[DeviceRecord]) -> None:
     """End calls until no device is in two: answered ones go before ringing ones, newer before older.
 
     Who has placed a call since it was in an answered one has left that, whatever became of the other (§2.4, step 4).
@@ -166,7 +166,7 @@ def _end_contradictions(draft: Draft, calls: Collection[CallRecord], devices: It
     placed: dict[DeviceAddress, float] = {}
     mine = {device.address: device for device in devices}
     for call in calls:
-        if _is_placed(call, draft.device(call.caller), mine.get(call.caller)):
+        if _is_placed(call, tx.device(call.caller), mine.get(call.caller)):
             placed[call.caller] = max(call.placed_at, placed.get(call.caller, -inf))
 
     def was_left(call: CallRecord) -> bool:
@@ -183,7 +183,7 @@ def _end_contradictions(draft: Draft, calls: Collection[CallRecord], devices: It
             busy.update(call.parties)
         else:
             reason = Reason.REPLACED if isinstance(call.state, Active) else Reason.BUSY
-            draft.end(call, reason, *everyone(call))
+            tx.end(call, reason, *everyone(call))
 
 
 def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:
@@ -194,67 +194,67 @@ def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:
     """
     if call.end is not None and call.end.reason is Reason.UNAVAILABLE:
         return False
-    is_named = any(device is not None and call.room in (device.room, device.previous) for device in callers)
+    is_named = any(device is not None and call.room in (device.room, device.previous_room) for device in callers)
     return is_named or call.end is None
 
 
-def _end_if_left(draft: Draft, stored: DeviceRecord | None, device: DeviceRecord) -> None:
+def _end_if_left(tx: Transaction, stored: DeviceRecord | None, device: DeviceRecord) -> None:
     """End the call of a device whose grace is over, unless it is elsewhere."""
     if stored is not None and stored.generation > device.generation:
         return
-    call = draft.call(newest_rooms(draft.call, stored, device)[0])
-    if call is not None and device.address in call.parties and _is_lost(draft, device):
-        happen(draft, call, GraceOver(device.address))
+    call = tx.call(newest_rooms(tx.call, stored, device)[0])
+    if call is not None and device.address in call.parties and _is_lost(tx, device):
+        happen(tx, call, GraceOver(device.address))
 
 
-def _is_lost(draft: Draft, device: DeviceRecord) -> bool:
-    return device.lost_at is not None and device.lost_at + draft.settings.grace <= draft.now
+def _is_lost(tx: Transaction, device: DeviceRecord) -> bool:
+    return device.lost_at is not None and device.lost_at + tx.settings.grace <= tx.now
 
 
-def _announce_device(draft: Draft, stored: DeviceRecord | None, device: DeviceRecord, mine: Mine, node: str) -> None:
-    room, previous = newest_rooms(draft.call, stored, device)
-    if stored is None and _is_lost(draft, device) and not (draft.call(room) or draft.call(previous)):
+def _announce_device(tx: Transaction, stored: DeviceRecord | None, device: DeviceRecord, mine: Mine, node: str) -> None:
+    room, previous = newest_rooms(tx.call, stored, device)
+    if stored is None and _is_lost(tx, device) and not (tx.call(room) or tx.call(previous)):
         return
-    new = later_device(stored, replace(device, node=node, room=room, previous=previous))
+    new = later_device(stored, replace(device, node=node, room=room, previous_room=previous))
     if new is None:
         return
-    draft.adopt(new)
+    tx.put_as_is(new)
     is_younger = stored is not None and stored.generation < device.generation
     if stored is not None and is_younger and (stored.connected or stored.node not in mine.names):
-        draft.displace(stored, new)
+        tx.displace(stored, new)
 
 
 def _announce_policy(
-    draft: Draft, records: Records, stored: DeviceRecord | None, device: DeviceRecord, mine: Mine
+    tx: Transaction, records: Records, stored: DeviceRecord | None, device: DeviceRecord, mine: Mine
 ) -> None:
     """Keep the policy of a phone once if the store may not have it, or goes by another."""
     phone = device.address.phone
     policy = mine.policies.get(phone, ANYONE)
-    if draft.device(device.address) is not stored or records.policies.get(phone) != policy:
-        draft.keep_policy(phone, policy)
+    if tx.device(device.address) is not stored or records.policies.get(phone) != policy:
+        tx.keep_policy(phone, policy)
 
 
-def _announce_seats(draft: Draft, records: Records, mine: Mine, node: str) -> None:
+def _announce_seats(tx: Transaction, records: Records, mine: Mine, node: str) -> None:
     known = {call.room: call.age for call in mine.calls}
     for seats in mine.seats:
-        call = draft.call(seats.room)
+        call = tx.call(seats.room)
         has_changed = call is not None and (call.room not in known or known[call.room] < call.age)
         merged = merged_seats(records.seats.get(seats.room), seats, mine.names, node, has_changed)
         if merged is not None:
-            draft.adopt(merged)
+            tx.put_as_is(merged)
 
 
-def _seat_in_call(draft: Draft, room: RoomId) -> None:
+def _seat_in_call(tx: Transaction, room: RoomId) -> None:
     """Let the records of all who are in a call name it; who has none is waited for as if it had just gone."""
-    call = draft.call(room)
+    call = tx.call(room)
     for address in () if call is None else call.parties:
-        device = draft.device(address)
+        device = tx.device(address)
         if device is None:
-            draft.adopt(DeviceRecord(address, 1, NOBODY, 0, False, None, draft.now, room, None, None))
-        elif draft.call_of(address) is None:
-            draft.put_device(device, room=room, previous=device.room or device.previous)
+            tx.put_as_is(DeviceRecord(address, 1, NOBODY, 0, False, None, tx.now, room, None, None))
+        elif tx.call_of(address) is None:
+            tx.put_device(device, room=room, previous_room=device.room or device.previous_room)
             if call is not None:
-                draft.tell(call, address)
+                tx.notify(call, address)
 
 
 # Which of two stories is believed
@@ -329,7 +329,7 @@ def newest_rooms(
     known: Callable[[RoomId], CallRecord | None], stored: DeviceRecord | None, mine: DeviceRecord
 ) -> tuple[RoomId | None, RoomId | None]:
     """The newest two of the calls that a device was put in: one that lives comes first."""
-    named = (mine.room, mine.previous, *(() if stored is None else (stored.room, stored.previous)))
+    named = (mine.room, mine.previous_room, *(() if stored is None else (stored.room, stored.previous_room)))
     return newest_two(known, mine.address, named)
 
 
@@ -397,7 +397,7 @@ def unaware(
             yield device.address
 
 
-def tell_what_it_missed(draft: Draft, stored: DeviceRecord | None, mine: DeviceRecord) -> None:
+def tell_what_it_missed(tx: Transaction, stored: DeviceRecord | None, mine: DeviceRecord) -> None:
     """Tell a device that has been at two nodes, which did not know of each other, what only one of them knew.
 
     :param stored: what the store said of it; if that is the younger connection it is told elsewhere.
@@ -405,52 +405,52 @@ def tell_what_it_missed(draft: Draft, stored: DeviceRecord | None, mine: DeviceR
     if stored is None or stored.generation == mine.generation:
         return
     if stored.generation < mine.generation:
-        _tell_who_came(draft, stored, mine)
+        _tell_who_came(tx, stored, mine)
     else:
-        _tell_who_went(draft, stored, mine)
+        _tell_who_went(tx, stored, mine)
 
 
-def _tell_who_came(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
+def _tell_who_came(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) -> None:
     """Tell a device that came here while the store was away what it would have been told then (§2.4)."""
-    calls = filter(None, map(draft.call, (stored.previous, stored.room)))
-    since = draft.now - REMEMBERED
+    calls = filter(None, map(tx.call, (stored.previous_room, stored.room)))
+    since = tx.now - REMEMBERED
     moments = [(_missed_at(call, stored, mine.generation, since), call) for call in calls]
     missed = [(moment, call.room, call) for moment, call in moments if moment is not None]
     for *_, call in sorted(missed):  # it may believe that it is in either of them
-        draft.tell(call, mine.address)
-    present = draft.call_of(mine.address)
+        tx.notify(call, mine.address)
+    present = tx.call_of(mine.address)
     answer = None if present is None else present.answer
-    if present is not None and (answer is None or answer.since > draft.now - REMEMBERED):
-        draft.tell(present, mine.address)
+    if present is not None and (answer is None or answer.since > tx.now - REMEMBERED):
+        tx.notify(present, mine.address)
 
 
-def _tell_who_went(draft: Draft, stored: DeviceRecord, mine: DeviceRecord) -> None:
+def _tell_who_went(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) -> None:
     """Let a device that went elsewhere be known to have been in its calls here, and be told of them."""
-    room, previous = newest_rooms(draft.call, stored, mine)
-    calls = filter(None, map(draft.call, (mine.previous, mine.room)))
-    missed = [call for call in calls if _is_missed(draft, call, stored, mine)]
+    room, previous = newest_rooms(tx.call, stored, mine)
+    calls = filter(None, map(tx.call, (mine.previous_room, mine.room)))
+    missed = [call for call in calls if _is_missed(tx, call, stored, mine)]
     if missed and missed[-1].room != room:
         previous = missed[-1].room  # what it was put in elsewhere since then it has heard of
-    if {room, previous} == {stored.room, stored.previous}:
+    if {room, previous} == {stored.room, stored.previous_room}:
         return
-    draft.put_device(stored, room=room, previous=previous)
+    tx.put_device(stored, room=room, previous_room=previous)
     for call in missed:
         if call.room in (room, previous):
-            draft.tell(call, mine.address)
+            tx.notify(call, mine.address)
 
 
-def _is_missed(draft: Draft, call: CallRecord, stored: DeviceRecord, mine: DeviceRecord) -> bool:
+def _is_missed(tx: Transaction, call: CallRecord, stored: DeviceRecord, mine: DeviceRecord) -> bool:
     """Tell whether a device that went elsewhere must be told there of a call that it was in here."""
-    if call.room in (stored.room, stored.previous):
+    if call.room in (stored.room, stored.previous_room):
         return False
-    since = draft.now - REMEMBERED
+    since = tx.now - REMEMBERED
     return call.end is None or _missed_at(call, mine, stored.generation, since) is not None
 
 
 def _came_after(call: CallRecord, device: DeviceRecord, since: float) -> bool:
     """Tell whether a device came when its call was over, and nobody knew that it was the device's."""
-    moment = decided_at(call, device.address) if device.address in everyone(call) else None
-    if moment is None or not device.connected or call.room in (device.room, device.previous):
+    moment = end_effective_at(call, device.address) if device.address in everyone(call) else None
+    if moment is None or not device.connected or call.room in (device.room, device.previous_room):
         return False
     return since < moment < device.generation / 1000
 
@@ -465,7 +465,7 @@ def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) 
     end = call.end
     if end is None or end.by == older.address or older.address not in everyone(call):
         return None
-    moment = decided_at(call, older.address)
+    moment = end_effective_at(call, older.address)
     if moment is None and end.at * 1000 >= newer:
         moment = end.at  # it was taken for gone, and was not
     if Known(call.room, True) in older.known:

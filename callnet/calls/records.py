@@ -90,7 +90,7 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     """When the socket went away; ``None`` while it is connected, and when it sleeps."""
     room: RoomId | None
     """The newest call that this device was put in. It is *in* that call only if the call's record says so."""
-    previous: RoomId | None
+    previous_room: RoomId | None
     """The call before that one."""
     due: float | None
     """When this record must be looked at again."""
@@ -139,11 +139,11 @@ class Active(Struct, frozen=True, gc=False):
     """Media is arranged by v2 ``signal`` messages, not by the page."""
     absent: tuple[DeviceAddress, ...] = ()
     """Those of its two parties that have no socket just now, and whose other party is extended."""
-    left: tuple[DeviceAddress, ...] = ()
+    transferred_from: tuple[DeviceAddress, ...] = ()
     """Devices that others of their phones have taken it over from."""
     moved_at: float | None = None
     """When that happened last."""
-    known_as: tuple[DeviceAddress, DeviceAddress] | None = None
+    original_parties: tuple[DeviceAddress, DeviceAddress] | None = None
     """Caller and callee before that happened first: to base clients they go by these names."""
 
 
@@ -177,9 +177,9 @@ class CallRecord(Struct, Generic[S], frozen=True):
     version: int
     state: S
     caller: DeviceAddress
-    asked: DeviceAddress
+    target: DeviceAddress
     """The address as the caller gave it; its device may be ``*``."""
-    rung: tuple[DeviceAddress, ...]
+    targets: tuple[DeviceAddress, ...]
     """Every device that this call rings or rang, fixed when it was placed."""
     placed_at: float
     due: float | None = None
@@ -223,10 +223,10 @@ class CallRecord(Struct, Generic[S], frozen=True):
         return None if answer is None else answer.callee
 
     @property
-    def left(self) -> tuple[DeviceAddress, ...]:
+    def transferred_from(self) -> tuple[DeviceAddress, ...]:
         """Devices that others of their phones have taken it over from."""
         answer = self.answer
-        return () if answer is None else answer.left
+        return () if answer is None else answer.transferred_from
 
     @property
     def parties(self) -> tuple[DeviceAddress, ...]:

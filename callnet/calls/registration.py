@@ -11,11 +11,11 @@ from typing import Final
 from msgspec import Struct
 
 from callnet.calls import events
-from callnet.calls.draft import Draft
 from callnet.calls.machine import happen
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Known
-from callnet.calls.telling import Missed, began_at, decided_at, is_owed_success, newest_two, told_from
+from callnet.calls.telling import Missed, began_at, effective_at, end_effective_at, is_owed_success, newest_two
 from callnet.calls.timeouts import REMEMBERED
+from callnet.calls.transaction import Transaction
 from callnet.model import DeviceAddress, Reason
 
 NOWHERE: Final = ""
@@ -41,64 +41,62 @@ class Overtaken(Struct, frozen=True):
     """The reply to a connection that could not be made known at once: a younger one has been, meanwhile."""
 
 
-def connected(draft: Draft, event: events.Connected) -> Attached | Overtaken:
+def connected(tx: Transaction, event: events.Connected) -> Attached | Overtaken:
     """Let a device be connected, if that is its youngest connection, and know what it must be told first."""
-    old = draft.device(event.device)
-    is_late = draft.now - event.opened_at > _AT_ONCE
+    old = tx.device(event.device)
+    is_late = tx.now - event.opened_at > _AT_ONCE
     if old is not None and old.connected and is_late and old.generation > max(event.opened_at * 1000, event.tried):
         return Overtaken()
-    if old is None and not draft.records.complete:
-        old = _come_from_elsewhere(draft, event)
+    if old is None and not tx.records.complete:
+        old = _come_from_elsewhere(tx, event)
     policy = event.policy.in_record_of(event.device.device_id)
-    draft.keep_policy(event.device.phone, event.policy)
+    tx.keep_policy(event.device.phone, event.policy)
     if old is None:
-        generation = draft.next_generation(0, event.opened_at)
-        draft.put_device(
-            DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None, policy)
-        )
-        return _attached(draft, event, generation, Missed(None, None))
-    known = draft.resolve(event.known) if event.known is not None else () if old.connected else old.known
-    draft.rely_on(old.room, old.previous)
-    generation = draft.next_generation(old.generation, event.opened_at)
+        generation = tx.next_generation(0, event.opened_at)
+        tx.put_device(DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None, policy))
+        return _attached(tx, event, generation, Missed(None, None))
+    known = tx.resolve(event.known) if event.known is not None else () if old.connected else old.known
+    tx.require_unchanged(old.room, old.previous_room)
+    generation = tx.next_generation(old.generation, event.opened_at)
     there = {"node": event.node, "connected": True, "unheard": None, "lost_at": None, "known": ()}
-    new = draft.put_device(old, generation=generation, policy=policy, **there)
+    new = tx.put_device(old, generation=generation, policy=policy, **there)
     if old.connected or old.node not in (event.node, NOWHERE):
-        draft.displace(old, new)  # a node must know, too, that a device is not gone that left it
-    missed = _missed(draft, old, known)
-    happen(draft, draft.call_of(event.device), events.DeviceBack(event.device, event.extended))
-    return _attached(draft, event, new.generation, missed, (*known, *missed.overtaken))
+        tx.displace(old, new)  # a node must know, too, that a device is not gone that left it
+    missed = _missed(tx, old, known)
+    happen(tx, tx.call_of(event.device), events.DeviceBack(event.device, event.extended))
+    return _attached(tx, event, new.generation, missed, (*known, *missed.overtaken))
 
 
 def _attached(
-    draft: Draft, event: events.Connected, generation: int, missed: Missed, known: tuple[Known, ...] = ()
+    tx: Transaction, event: events.Connected, generation: int, missed: Missed, known: tuple[Known, ...] = ()
 ) -> Attached:
     if not event.extended:
         return Attached(generation, missed, known=known)
     device = event.device
-    others = [draft.call_of(record.address) for record in draft.devices_of(device.phone) if record.address != device]
+    others = [tx.call_of(record.address) for record in tx.devices_of(device.phone) if record.address != device]
     of_phone = [call for call in others if call is not None and isinstance(call.state, Active)]
-    return Attached(generation, missed, draft.call_of(device), tuple(of_phone), known)
+    return Attached(generation, missed, tx.call_of(device), tuple(of_phone), known)
 
 
-def _come_from_elsewhere(draft: Draft, event: events.Connected) -> DeviceRecord | None:
+def _come_from_elsewhere(tx: Transaction, event: events.Connected) -> DeviceRecord | None:
     """A device that only other nodes knew of, but for the calls that it was in with somebody here."""
-    rooms = newest_two(draft.call, event.device, draft.rooms_with(event.device))
+    rooms = newest_two(tx.call, event.device, tx.rooms_with(event.device))
     if rooms[0] is None:
         return None
-    return DeviceRecord(event.device, 0, event.node, 0, False, None, draft.now, *rooms, None)
+    return DeviceRecord(event.device, 0, event.node, 0, False, None, tx.now, *rooms, None)
 
 
-def _missed(draft: Draft, device: DeviceRecord, known: tuple[Known, ...]) -> Missed:
+def _missed(tx: Transaction, device: DeviceRecord, known: tuple[Known, ...]) -> Missed:
     """The newest ending, if the device may have missed it, and its present call if it must be told of it (§2.4)."""
-    address, present = device.address, draft.call_of(device.address)
+    address, present = device.address, tx.call_of(device.address)
     if present is not None and isinstance(present.state, Active):
-        return Missed(None, present if _may_not_know_answer(draft, present, address, known) else None)
-    calls = list(filter(None, map(draft.call, (device.previous, device.room))))
+        return Missed(None, present if _may_not_know_answer(tx, present, address, known) else None)
+    calls = list(filter(None, map(tx.call, (device.previous_room, device.room))))
     placed = max((call for call in calls if call.caller == address), key=lambda call: call.placed_at, default=None)
     endings = []
     for call in calls:
-        moment = decided_at(call, address)
-        if moment is None or moment <= draft.now - REMEMBERED or Known(call.room, True) in known:
+        moment = end_effective_at(call, address)
+        if moment is None or moment <= tx.now - REMEMBERED or Known(call.room, True) in known:
             continue
         if placed is None or call is placed or not _was_left(call, placed, moment):
             endings.append((moment, call))
@@ -118,72 +116,72 @@ def _was_left(call: CallRecord, placed: CallRecord, moment: float) -> bool:
     return moment <= placed.placed_at or (is_replaced and began_at(call) < placed.placed_at)
 
 
-def _may_not_know_answer(draft: Draft, call: CallRecord, device: DeviceAddress, known: tuple[Known, ...]) -> bool:
+def _may_not_know_answer(tx: Transaction, call: CallRecord, device: DeviceAddress, known: tuple[Known, ...]) -> bool:
     """Tell whether a party of an active call is to be told so, since it may have missed it."""
-    answered = told_from(call, device)
-    is_new = answered is not None and answered > draft.now - REMEMBERED
+    answered = effective_at(call, device)
+    is_new = answered is not None and answered > tx.now - REMEMBERED
     return is_new and is_owed_success(call, device) and call.room not in (one.room for one in known)
 
 
-def disconnected(draft: Draft, event: events.Disconnected) -> None:
+def disconnected(tx: Transaction, event: events.Disconnected) -> None:
     """Let a device be gone whose newest connection has ended."""
-    device = draft.device(event.device)
+    device = tx.device(event.device)
     if device is not None and device.connected and device.generation == event.generation:
-        known = tuple(one for one in draft.resolve(event.known) if one.room in (device.room, device.previous))
-        draft.put_device(device, connected=False, lost_at=min(event.at, draft.now), known=known)
-        happen(draft, draft.call_of(event.device), events.LostDevice(event.device))
+        known = tuple(one for one in tx.resolve(event.known) if one.room in (device.room, device.previous_room))
+        tx.put_device(device, connected=False, lost_at=min(event.at, tx.now), known=known)
+        happen(tx, tx.call_of(event.device), events.LostDevice(event.device))
 
 
-def due(draft: Draft, event: events.DeviceDue) -> None:
+def due(tx: Transaction, event: events.DeviceDue) -> None:
     """End the call of a device that is gone for longer than the grace, and forget it, or let it sleep."""
-    device = draft.device(event.device)
-    if device is None or device.due is None or device.due > draft.now:
+    device = tx.device(event.device)
+    if device is None or device.due is None or device.due > tx.now:
         return
-    if device.lost_at is not None and device.lost_at + draft.settings.grace > draft.now:
-        draft.put_device(device)  # its node is dead, and nobody has written down yet that it is gone
-        happen(draft, draft.call_of(event.device), events.LostDevice(event.device))
+    if device.lost_at is not None and device.lost_at + tx.settings.grace > tx.now:
+        tx.put_device(device)  # its node is dead, and nobody has written down yet that it is gone
+        happen(tx, tx.call_of(event.device), events.LostDevice(event.device))
         return
-    call = draft.call_of(event.device)
-    happen(draft, call, events.GraceOver(event.device))
-    if call is not None or draft.call(device.room) or draft.call(device.previous):
-        draft.put_device(device)
+    call = tx.call_of(event.device)
+    happen(tx, call, events.GraceOver(event.device))
+    if call is not None or tx.call(device.room) or tx.call(device.previous_room):
+        tx.put_device(device)
     elif device.can_be_woken:
-        _fall_asleep(draft, device)
+        _fall_asleep(tx, device)
     else:
-        draft.forget(device)
+        tx.forget(device)
 
 
-def revoke(draft: Draft, event: events.Revoked) -> None:
+def revoke(tx: Transaction, event: events.Revoked) -> None:
     """Have devices leave their calls whose tokens were revoked."""
-    for device in draft.devices_of(event.device.phone):
+    for device in tx.devices_of(event.device.phone):
         is_meant = not device.connected if event.generation is None else device.generation == event.generation
-        call = draft.call_of(device.address)
+        call = tx.call_of(device.address)
         if is_meant and event.device.covers(device.address):
-            happen(draft, call, events.LostToken(device.address))
+            happen(tx, call, events.LostToken(device.address))
 
 
-def _fall_asleep(draft: Draft, device: DeviceRecord) -> None:
+def _fall_asleep(tx: Transaction, device: DeviceRecord) -> None:
     """Let a device sleep that has been gone for longer than anybody waits for it."""
-    draft.put_device(device, node=NOWHERE, unheard=None, lost_at=None, room=None, previous=None, due=None, known=())
+    tx.put_device(device, node=NOWHERE, unheard=None, lost_at=None, room=None, previous_room=None, due=None, known=())
 
 
-def sleep(draft: Draft, event: events.Sleeps) -> None:
+def sleep(tx: Transaction, event: events.Sleeps) -> None:
     """Let a device sleep of which nobody knows."""
-    if draft.device(event.device) is None:
+    if tx.device(event.device) is None:
         policy = event.policy.in_record_of(event.device.device_id)
-        draft.put_device(DeviceRecord(event.device, 0, NOWHERE, 0, False, None, None, None, None, None, policy))
-        draft.keep_policy(event.device.phone, event.policy)
+        tx.put_device(DeviceRecord(event.device, 0, NOWHERE, 0, False, None, None, None, None, None, policy))
+        tx.keep_policy(event.device.phone, event.policy)
 
 
-def change_policy(draft: Draft, event: events.PolicyChanged) -> None:
+def change_policy(tx: Transaction, event: events.PolicyChanged) -> None:
     """Go from now on by what the owner of a phone wants."""
-    for device in draft.devices_of(event.device.phone):
-        if draft.records.policy_of(device) != event.policy:
-            draft.keep_policy(event.device.phone, event.policy)
+    for device in tx.devices_of(event.device.phone):
+        if tx.records.policy_of(device) != event.policy:
+            tx.keep_policy(event.device.phone, event.policy)
         policy = event.policy.in_record_of(device.address.device_id)
         if device.policy == policy:
             continue
-        changed = draft.put_device(device, policy=policy)
+        changed = tx.put_device(device, policy=policy)
         is_asleep = not device.connected and device.lost_at is None
-        if is_asleep and not changed.can_be_woken and draft.call_of(device.address) is None:
-            draft.put_device(changed, lost_at=draft.now)  # it is forgotten soon
+        if is_asleep and not changed.can_be_woken and tx.call_of(device.address) is None:
+            tx.put_device(changed, lost_at=tx.now)  # it is forgotten soon

@@ -19,19 +19,27 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls import events
-from callnet.calls.counts import CallCounts, Unfinished
-from callnet.calls.delivery import Arrivals, ConnectedInDoubt, Connecting, Departures, OfflineAnswers, Told, Waiters
-from callnet.calls.extensions import NOBODYS_COMPANY, Extensions
+from callnet.calls.counts import CallCounts, LocalCalls
+from callnet.calls.delivery import (
+    ArrivalBuffers,
+    ConnectedInDoubt,
+    DisplacedConnections,
+    OfflineAnswers,
+    OutcomeWaiters,
+    Registrar,
+    Told,
+)
+from callnet.calls.extensions import NO_ROSTER, Extensions
 from callnet.calls.orders import Orders
-from callnet.calls.outage import AGAIN, End, Retries, RingingAgain, UnknownCalls
+from callnet.calls.outage import AGAIN, End, OrphanHangups, Redelivery, Retries
 from callnet.calls.pages import Pages
-from callnet.calls.ports import BusMessage, IBus, ICallStore, ICompany, IPreferences
+from callnet.calls.ports import BusMessage, IBus, ICallStore, IPreferences, IRoster
 from callnet.calls.presence import Presence
 from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
 from callnet.calls.registration import Overtaken
 from callnet.calls.seats import SeatReply
 from callnet.calls.sessions import DeviceSession, SeatSession
-from callnet.calls.switchboard import Deadlines, Decisions, InDoubt, Then, Turns, Waits, nothing
+from callnet.calls.switchboard import Deadlines, InDoubt, PerKeyQueue, Then, Transactions, Waits, nothing
 from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
 from callnet.calls.waking import Wake, Waking, nobody_can
@@ -53,7 +61,7 @@ _log_unless_unavailable = logged_unless_unavailable(log, "doing what a device ha
 class RoomManager:
     """Everything that happens to calls and seats on this node goes through here.
 
-    :param company: who lists whom, and who has missed what.
+    :param roster: who lists whom, and who has missed what.
     :param wake: see :class:`callnet.calls.waking.Waking`.
     :param on_progress: called with each call that rings or was accepted because a device of this node did that.
     """
@@ -65,7 +73,7 @@ class RoomManager:
         clock: IReactorTime,
         settings: CallSettings,
         preferences: IPreferences,
-        company: ICompany = NOBODYS_COMPANY,
+        roster: IRoster = NO_ROSTER,
         wake: Wake = nobody_can,
         on_progress: Callable[[CallRecord], None] | None = None,
     ) -> None:
@@ -79,32 +87,34 @@ class RoomManager:
         self.presence: Final = Presence(store, bus, clock)
         self.counts: Final = CallCounts(on_progress)
         """What has become of calls on this node."""
-        self._decisions = Decisions(store, settings, self._receive, self.presence.changed, self._unreached, self.counts)
-        self.unfinished: Final = Unfinished(store)
+        self._transactions = Transactions(
+            store, settings, self._receive, self.presence.changed, self._unreached, self.counts
+        )
+        self.local_calls: Final = LocalCalls(store)
         self.known: Final = store.known()
         """The calls that this node knows (:meth:`callnet.calls.ports.ICallStore.known`). It is live."""
         self._retries = Retries(clock, self._settle_again)
-        self._unknown = UnknownCalls(self._retries, self._decisions.settled)
-        self._ringing_again = RingingAgain(self._decisions, self._retries)
-        self._deadlines = Deadlines(store, self._decisions, clock)
-        self._turns = Turns()
-        self.in_turn: Final = self._turns.run
+        self._unknown = OrphanHangups(self._retries, self._transactions.reply_to)
+        self._redelivery = Redelivery(self._transactions, self._retries)
+        self._deadlines = Deadlines(store, self._transactions, clock)
+        self._queue = PerKeyQueue()
+        self.in_turn: Final = self._queue.run
         """Does what a device asks for after all that it has asked for before: ``in_turn(device, work, *asked)``."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
-        self._connecting = Connecting(store, clock, self._decisions, self._retries)
-        self.orders: Final = Orders(store, self._decisions, self._retries, self._turns, preferences, self._devices)
-        self.waking: Final = Waking(self._decisions, preferences, settings, wake)
+        self._connecting = Registrar(store, clock, self._transactions, self._retries)
+        self.orders: Final = Orders(store, self._transactions, self._retries, self._queue, preferences, self._devices)
+        self.waking: Final = Waking(self._transactions, preferences, settings, wake)
         self.extensions: Final = Extensions(
-            store, bus, self._decisions, self._turns, self._devices, self.presence, company
+            store, bus, self._transactions, self._queue, self._devices, self.presence, roster
         )
-        self._waiters = Waiters(self.counts)
+        self._waiters = OutcomeWaiters(self.counts)
         self._offline = OfflineAnswers(clock, self._retries)
-        self._arrivals: Arrivals[Notice] = Arrivals(self._receive)
-        self._departures = Departures(clock, self._displace)
-        self._pages = Pages(store, self._decisions, self._retries, self._turns)
+        self._arrivals: ArrivalBuffers[Notice] = ArrivalBuffers(self._receive)
+        self._departures = DisplacedConnections(clock, self._displace)
+        self._pages = Pages(store, self._transactions, self._retries, self._queue)
         self._refusing = False
         bus.subscribe(self._receive)
-        preferences.subscribe(self.orders.prefer)
+        preferences.subscribe(self.orders.update_policy)
 
     def start(self) -> None:
         """Begin to act on what is due."""
@@ -129,7 +139,7 @@ class RoomManager:
         :raises Unavailable: the store cannot be reached, and the device is not connected.
         """
         opened_at = self._clock.seconds()
-        return self._turns.take(session.address, lambda: self._attach(session, opened_at))
+        return self._queue.submit(session.address, lambda: self._attach(session, opened_at))
 
     async def _attach(self, session: DeviceSession, opened_at: float) -> None:
         device = session.address
@@ -153,7 +163,7 @@ class RoomManager:
             self._waiters.withdraw(device)
             if older is not None:
                 older.displaced()
-            self.orders.introduce(session, policy)
+            self.orders.attach_policy(session, policy)
             if session.extended:
                 session.welcomed(reply.present, reply.of_phone)
                 self.extensions.came(session)
@@ -182,7 +192,7 @@ class RoomManager:
         self._waiters.withdraw(session.address)
         self._offline.withdraw(session.address)
         event = events.Disconnected(session.address, session.generation, session.known(), gone_at)
-        return self._decisions.settle(event, nothing, partial(self._retries.keep_failed, event))
+        return self._transactions.run(event, nothing, partial(self._retries.keep_failed, event))
 
     # What devices ask for
 
@@ -208,7 +218,7 @@ class RoomManager:
         if self._offline.owed and target != caller:
             self._offline.withdraw(caller)
         then, failed = partial(self._placed, event, told, read_at), partial(self._not_placed, event, told)
-        return self._decisions.settle(event, then, failed)
+        return self._transactions.run(event, then, failed)
 
     def _placed(self, event: events.Place, told: Told, read_at: float, reply: Outcome | Rings) -> None:
         caller, room = event.caller, event.room
@@ -250,7 +260,7 @@ class RoomManager:
             return None
         if self._retries.kept:
             self._retries.forget((events.Accept, event.device), events.GaveUp(event.room, event.device))
-        return self._decisions.settle(event, then, partial(self._not_answered, event, session.generation, then))
+        return self._transactions.run(event, then, partial(self._not_answered, event, session.generation, then))
 
     def end(self, session: DeviceSession, event: End, then: Then = nothing) -> Waits:
         """Have a device hang up or cancel, in its turn. ``then`` is called with what it is to be told, if anything."""
@@ -261,7 +271,7 @@ class RoomManager:
         if isinstance(event, events.Cancel):
             event = replace(event, generation=session.generation)
             kept = replace(event, sent_at=self.now())
-        return self._decisions.settle(event, partial(self._ended, kept, then), partial(self._not_ended, kept, then))
+        return self._transactions.run(event, partial(self._ended, kept, then), partial(self._not_ended, kept, then))
 
     def _ended(self, event: End, then: Then, reply: NotYours | NoSuchCall | None) -> None:
         if isinstance(reply, NoSuchCall):
@@ -286,9 +296,9 @@ class RoomManager:
         await self._retries.pause(AGAIN)
         for _ in range(_ANSWER_TRIES):
             try:
-                return await self._decisions.settled(late)
+                return await self._transactions.reply_to(late)
             except Unavailable:
-                if self._turns.is_awaited(device):
+                if self._queue.is_awaited(device):
                     break  # the device has something else to ask for
             await self._retries.pause(AGAIN)
         self._retries.keep(events.GaveUp(room, device), (events.Accept, device))
@@ -296,7 +306,7 @@ class RoomManager:
 
     async def _settle_again(self, event: events.Event) -> None:
         """Settle what was kept until the store was back."""
-        reply = await self._decisions.settled(event)
+        reply = await self._transactions.reply_to(event)
         if isinstance(event, events.HangUp | events.Cancel) and isinstance(reply, NoSuchCall):
             self._unknown.keep(event)
 
@@ -325,7 +335,7 @@ class RoomManager:
         self._bus.publish(message.node, message)
 
     def _unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
-        self._ringing_again.unreached(changes, addresses)
+        self._redelivery.unreached(changes, addresses)
 
     # What comes over the bus
 

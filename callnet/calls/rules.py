@@ -12,8 +12,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from callnet.calls import events, machine, registration, seats
-from callnet.calls.draft import Draft
 from callnet.calls.records import Changes, Records
+from callnet.calls.transaction import Transaction
 from callnet.config.schema import CallSettings
 
 
@@ -29,21 +29,21 @@ def decide(records: Records, event: events.Event, now: float, settings: CallSett
 
     :raises callnet.errors.Unavailable: ``records`` are not complete, and this cannot be decided without the rest.
     """
-    draft = Draft(records, now, settings)
-    reply = _MACHINES[type(event)](draft, event)
-    return Decision(draft.finish(), reply)
+    tx = Transaction(records, now, settings)
+    reply = _MACHINES[type(event)](tx, event)
+    return Decision(tx.build(), reply)
 
 
-def _late_answer(draft: Draft, event: events.LateAnswer) -> Any:
+def _late_answer(tx: Transaction, event: events.LateAnswer) -> Any:
     """Take an answer for what it is, unless its sender is on a newer connection, where it is rung anew."""
     answer = event.answer
-    device = draft.device(answer.device)
+    device = tx.device(answer.device)
     if device is not None and device.generation <= event.generation:
-        return machine.in_room(draft, answer)
+        return machine.in_room(tx, answer)
     return None
 
 
-_MACHINES: Final[Mapping[type, Callable[[Draft, Any], Any]]] = {
+_MACHINES: Final[Mapping[type, Callable[[Transaction, Any], Any]]] = {
     events.Place: machine.place,
     events.Cancel: machine.cancel,
     events.Pulled: machine.pull,

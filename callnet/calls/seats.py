@@ -17,12 +17,12 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from callnet.calls.draft import Draft
 from callnet.calls.events import MeetingOver, PageHungUp, SeatEmptied, SeatsDue, SeatTaken
 from callnet.calls.machine import happen
 from callnet.calls.records import Active, CallRecord, Over, Ringing, Seat, SeatsRecord
 from callnet.calls.telling import ending_reason
 from callnet.calls.timeouts import SEAT_KEPT, SEAT_PASSES, abandoned_at
+from callnet.calls.transaction import Transaction
 from callnet.errors import Unavailable
 from callnet.frames.page import RoomState, SeatRefusal
 from callnet.model import Reason, RoomId
@@ -88,16 +88,16 @@ def view(seats: SeatsRecord, call: CallRecord | None, key: str) -> RoomView:
 
 def _admitted(call: CallRecord) -> tuple[RoomId, RoomId]:
     """The room ids of the two parties of an active call: they have one in common until one of them moves."""
-    return call.room_for(call.caller), call.room_for(call.callee or call.asked)
+    return call.room_for(call.caller), call.room_for(call.callee or call.target)
 
 
 def _came_by(seat: Seat, call: CallRecord) -> RoomId:
     return seat.came_by or call.room
 
 
-def take(draft: Draft, event: SeatTaken) -> SeatReply:
+def take(tx: Transaction, event: SeatTaken) -> SeatReply:
     """Give a page its own seat back, a free one, or one that has been empty long enough."""
-    call = draft.call(event.room)
+    call = tx.call(event.room)
     if call is not None and isinstance(call.state, Over):
         return RoomOver(ending_reason(call, call.caller))
     if call is not None and call.aliases:
@@ -106,28 +106,28 @@ def take(draft: Draft, event: SeatTaken) -> SeatReply:
         if event.room not in _admitted(call):
             return RoomOver(_why_not_admitted(call, event.room))
     room = event.room if call is None else call.room
-    known = draft.seats(room)
-    if call is None and known is None and not draft.records.complete:
+    known = tx.seats(room)
+    if call is None and known is None and not tx.records.complete:
         raise Unavailable("only other nodes know this room")
-    if call is None and not draft.settings.adhoc_rooms:
+    if call is None and not tx.settings.adhoc_rooms:
         return NoSeat(UNKNOWN_ROOM)
     record = known or SeatsRecord(room, 0, (None, None), None)
     taken: tuple[Seat | None, Seat | None] = (None, None) if record.closed else record.seats
     active = None if call is None else call.answer
     if call is None or active is None or active.moved_at is None:
         passes = False
-        index = _choose(taken, event.key, draft.now)
+        index = _choose(taken, event.key, tx.now)
     else:
-        passes = draft.now - active.moved_at < SEAT_PASSES
-        index = _choose_after_move(taken, call, active, event, draft.now, 0.0 if passes else SEAT_KEPT)
+        passes = tx.now - active.moved_at < SEAT_PASSES
+        index = _choose_after_move(taken, call, active, event, tx.now, 0.0 if passes else SEAT_KEPT)
     if index is None:
         return NoSeat(FULL, passes)
     old = taken[index]
     older = max((seat.generation for seat in record.seats if seat is not None), default=0)
-    generation = draft.next_generation(older, draft.now)
+    generation = tx.next_generation(older, tx.now)
     alias = None if event.room == room else event.room
     new = Seat(event.key, event.session, event.node, generation, None, alias)
-    record = draft.put_seats(record, seats=(new, taken[1]) if index == 0 else (taken[0], new), closed=False)
+    record = tx.put_seats(record, seats=(new, taken[1]) if index == 0 else (taken[0], new), closed=False)
     displaced = old is not None and old.key == event.key and old.empty_since is None
     return Seated(generation, record, call, displaced)
 
@@ -146,7 +146,7 @@ def _choose(seats: tuple[Seat | None, Seat | None], key: str, now: float) -> int
 
 def _in_common(call: CallRecord, active: Active) -> RoomId | None:
     """The room id that both parties had before one of them moved first: who has left knows it still."""
-    callee = active.known_as and active.known_as[1]
+    callee = active.original_parties and active.original_parties[1]
     return next((alias for device, alias in call.aliases if device == callee), None)
 
 
@@ -173,18 +173,18 @@ def _choose_after_move(
     return next(iter(left + free), None)
 
 
-def empty(draft: Draft, event: SeatEmptied) -> None:
+def empty(tx: Transaction, event: SeatEmptied) -> None:
     """A page's socket is gone: the seat is kept for it a while."""
-    record = draft.seats(event.room)
+    record = tx.seats(event.room)
     if record is None:
         return
-    seats = [_leave(seat, event, draft.now) for seat in record.seats]
+    seats = [_leave(seat, event, tx.now) for seat in record.seats]
     if seats == list(record.seats):
         return
     if record.closed and all(seat is None or seat.empty_since is not None for seat in seats):
-        draft.forget(record)
+        tx.forget(record)
     else:
-        draft.put_seats(record, seats=(seats[0], seats[1]))
+        tx.put_seats(record, seats=(seats[0], seats[1]))
 
 
 def _leave(seat: Seat | None, event: SeatEmptied, now: float) -> Seat | None:
@@ -193,36 +193,36 @@ def _leave(seat: Seat | None, event: SeatEmptied, now: float) -> Seat | None:
     return replace(seat, empty_since=now)
 
 
-def hang_up(draft: Draft, event: PageHungUp) -> None:
+def hang_up(tx: Transaction, event: PageHungUp) -> None:
     """Someone pressed hang up on the page: the meeting is over for both, and the call if the two meet."""
-    call = draft.call(event.room)
-    record = draft.seats(event.room if call is None else call.room)
+    call = tx.call(event.room)
+    record = tx.seats(event.room if call is None else call.room)
     if record is None or all(seat is None or seat.key != event.key for seat in record.seats):
         return
     if call is None:
-        draft.put_seats(record, closed=True)
+        tx.put_seats(record, closed=True)
     elif view(record, call, event.key).state == "meeting":
-        happen(draft, call, MeetingOver(Reason.HANGUP))
+        happen(tx, call, MeetingOver(Reason.HANGUP))
 
 
-def due(draft: Draft, event: SeatsDue) -> None:
+def due(tx: Transaction, event: SeatsDue) -> None:
     """Give up seats that were left in a made-up room; end an active call whose seats are empty."""
-    record = draft.seats(event.room)
-    if record is None or record.due is None or record.due > draft.now:
+    record = tx.seats(event.room)
+    if record is None or record.due is None or record.due > tx.now:
         return
-    call = draft.call(event.room)
+    call = tx.call(event.room)
     if call is not None:
         abandoned = abandoned_at(record, call.state) if isinstance(call.state, Active) else None
-        if abandoned is not None and abandoned <= draft.now:
-            happen(draft, call, MeetingOver(Reason.ABANDONED))
+        if abandoned is not None and abandoned <= tx.now:
+            happen(tx, call, MeetingOver(Reason.ABANDONED))
         else:
-            draft.put_seats(record)
+            tx.put_seats(record)
         return
-    seats = [None if _is_stale(seat, draft.now) else seat for seat in record.seats]
+    seats = [None if _is_stale(seat, tx.now) else seat for seat in record.seats]
     if any(seats):
-        draft.put_seats(record, seats=(seats[0], seats[1]))
+        tx.put_seats(record, seats=(seats[0], seats[1]))
     else:
-        draft.forget(record)
+        tx.forget(record)
 
 
 def _is_stale(seat: Seat | None, now: float, kept_for: float = SEAT_KEPT) -> bool:

@@ -17,7 +17,7 @@ from callnet.calls.ports import CallLimits, IPeer
 from callnet.calls.preferences import PLAIN
 from callnet.calls.records import Active, CallRecord, Known, Ringing
 from callnet.calls.rooms import RoomManager
-from callnet.calls.telling import answer, be_hangup, news
+from callnet.calls.telling import answer, hangup_frame, news
 from callnet.calls.timeouts import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import decode
@@ -215,8 +215,8 @@ class Session:
         if age <= heard.age:
             return
         is_unheard_of = heard.age == NEVER and heard.said is None
-        decided_at = inf if isinstance(state, Ringing) else state.since if isinstance(state, Active) else state.at
-        if is_unheard_of and decided_at < self._went_on_at:
+        end_effective_at = inf if isinstance(state, Ringing) else state.since if isinstance(state, Active) else state.at
+        if is_unheard_of and end_effective_at < self._went_on_at:
             return  # it might be taken for what comes of the newer call (§2.4)
         # A caller that was told that nobody answered may have been put through on another connection.
         is_news = heard.age < _OVER or (self.address == call.caller and call.callee is not None)
@@ -275,7 +275,7 @@ class Session:
 
     def is_in_call(self) -> bool:
         """Tell whether the device is in a call, be it one that rings."""
-        return self._rooms.unfinished.has(self.address)
+        return self._rooms.local_calls.has(self.address)
 
     def known(self) -> tuple[Known, ...]:
         """The outcomes of its calls that the device has shown to know (protocol §2.4).
@@ -311,7 +311,7 @@ class Session:
         if isinstance(late, TooLate):
             fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), self._room_of(frame.room_id)
             self._hear(room, Heard(self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds()))
-            self._answer(be_hangup(fire, frame.room_id, late.reason), frame.id)
+            self._answer(hangup_frame(fire, frame.room_id, late.reason), frame.id)
         elif late is not None:
             self._not_yours(frame)
         elif isinstance(frame, CalledRefuse):

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from callnet.calls.draft import first_party, other_party
 from callnet.calls.ports import CallLimits, IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Dialect, Heard, Session, log_unless_unavailable
-from callnet.calls.telling import be_hangup
+from callnet.calls.telling import hangup_frame
+from callnet.calls.transaction import first_party, other_party
 from callnet.calls.transitions import NotToBeHad, NotYours, TooLate
 from callnet.frames.base import PAGE_OF, CallingBeHangup, Frame, encode
 from callnet.frames.decode import BadFrame, error_frame
@@ -142,7 +142,7 @@ class ExtendedSession(Session):
         if reason is not None:
             room = self._room_of(frame.room_id)
             self._hear(room, Heard(self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds()))
-            self._answer(be_hangup(_NOBODY, frame.room_id, reason), frame.id)
+            self._answer(hangup_frame(_NOBODY, frame.room_id, reason), frame.id)
         elif why is not None:
             self._refuse(frame, _NOT_OURS[type(frame)])
 
@@ -175,7 +175,7 @@ class ExtendedSession(Session):
         state = call.state
         if isinstance(state, Ringing) and state.announced and call.caller == self.address and heard.said is None:
             self._hear(call.room, replace(heard, age=call.age, said=CallRinging))
-            self._say(CallRinging(*call.asked, call.room_for(self.address)))
+            self._say(CallRinging(*call.target, call.room_for(self.address)))
         self._look_at_other(call)
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:

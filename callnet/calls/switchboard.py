@@ -64,7 +64,7 @@ class InDoubt(Unavailable):
         self.decision: Final = decision
 
 
-class Decisions:
+class Transactions:
     """Has the rules decide.
 
     :param deliver: takes what a commit has for this node, after it.
@@ -89,7 +89,7 @@ class Decisions:
         self._unreached = unreached
         self._counts = counts
 
-    def settle(
+    def run(
         self, event: events.Event, then: Then, failed: Failed, tries: int = _TRIES, read: Records | None = None
     ) -> Waits:
         """Decide on an event, commit the decision, anew for as long as somebody else is faster, and go on.
@@ -100,7 +100,7 @@ class Decisions:
         records = store.view(event, tries < _TRIES) if read is None else read
         if records is None:
             reading: Deferred[Any] = store.read(event.phones(), event.rooms(), event.fresh)
-            return reading.addCallbacks(self._settle_on, failed, (event, then, failed, tries))
+            return reading.addCallbacks(self._run_on, failed, (event, then, failed, tries))
         if isinstance(event, events.OF_A_NODE) and event.node != store.node:
             event = replace(event, node=store.node)
         try:
@@ -122,16 +122,16 @@ class Decisions:
             self._committed, _not_committed, (decision, event, then, failed, tries), errbackArgs=(in_doubt, failed)
         )
 
-    def _settle_on(self, records: Records, event: events.Event, then: Then, failed: Failed, tries: int) -> Waits:
-        return self.settle(event, then, failed, tries, records)
+    def _run_on(self, records: Records, event: events.Event, then: Then, failed: Failed, tries: int) -> Waits:
+        return self.run(event, then, failed, tries, records)
 
-    async def settled(self, event: events.Event) -> Any:
+    async def reply_to(self, event: events.Event) -> Any:
         """The reply of the decision on an event, once it is committed.
 
         :raises Unavailable: see :data:`Failed`.
         """
         replies: list[Any] = []
-        waits = self.settle(event, replies.append, Failure.raiseException)
+        waits = self.run(event, replies.append, Failure.raiseException)
         if waits is not None:
             await waits
         (reply,) = replies
@@ -143,7 +143,7 @@ class Decisions:
         if not commit.held:
             if tries == 1:
                 return failed(Failure(Unavailable("the records change too fast")))
-            return self.settle(event, then, failed, tries - 1)
+            return self.run(event, then, failed, tries - 1)
         changes = decision.changes
         self._counts.committed(event, changes.calls)
         for message in commit.here:
@@ -165,7 +165,7 @@ def _not_committed(failure: Failure, in_doubt: Decision | None, failed: Failed) 
     return failed(Failure(doubt))
 
 
-class Turns:
+class PerKeyQueue:
     """One line of waiting work for each owner. Work that never waits never stands in line."""
 
     def __init__(self) -> None:
@@ -180,7 +180,7 @@ class Turns:
             if waits is not None:
                 self._wait(owner, waits)
 
-    def take(self, owner: object, work: Callable[[], Coroutine[Any, Any, T]]) -> Soon[T]:
+    def submit(self, owner: object, work: Callable[[], Coroutine[Any, Any, T]]) -> Soon[T]:
         """Do ``work`` after all that ``owner`` brought before. Answers with what comes of it."""
         mine: Deferred[T] = Deferred()
         if owner in self._waiting:
@@ -225,9 +225,9 @@ def _hand_over(work: Callable[[], Coroutine[Any, Any, T]], mine: Deferred[T]) ->
 class Deadlines:
     """Has the rules decide on whatever is due."""
 
-    def __init__(self, store: ICallStore, decisions: Decisions, clock: IReactorTime) -> None:
+    def __init__(self, store: ICallStore, decisions: Transactions, clock: IReactorTime) -> None:
         self._store = store
-        self._decisions = decisions
+        self._transactions = decisions
         self._clock = clock
         self._look: IDelayedCall | None = None
         self._running = False
@@ -268,7 +268,7 @@ class Deadlines:
         return turn
 
     async def _act_on(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
-        await self._decisions.settled(_due_event(record))
+        await self._transactions.reply_to(_due_event(record))
 
 
 def _due_event(record: DeviceRecord | CallRecord | SeatsRecord) -> events.Event:

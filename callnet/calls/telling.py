@@ -7,8 +7,8 @@ from math import ceil, inf
 
 from msgspec import Struct
 
-from callnet.calls.draft import first_party, has_pulled, other_in
 from callnet.calls.records import Active, CallRecord, Known, Over, Ringing
+from callnet.calls.transaction import first_party, has_pulled, other_in
 from callnet.frames.base import (
     PAGE_OF,
     REFUSALS,
@@ -57,11 +57,11 @@ def outcome_of(call: CallRecord) -> Outcome | None:
 
 def _outcome_of_ringing(call: CallRecord, end: Over) -> Outcome:
     if end.reason in REFUSALS:
-        return Refused(call.room_for(call.caller), call.asked, end.reason)
+        return Refused(call.room_for(call.caller), call.target, end.reason)
     if end.reason in _BY_THE_CALLER:
         # A caller that others took for gone may be there still, on a node that they could not reach.
-        return Failed(call.asked, Reason.UNAVAILABLE) if end.by is None else Withdrawn()
-    return Failed(call.asked, end.reason)
+        return Failed(call.target, Reason.UNAVAILABLE) if end.by is None else Withdrawn()
+    return Failed(call.target, end.reason)
 
 
 def answer(outcome: Outcome) -> CallSuccess | CallRefuse | CallFailed | None:
@@ -77,7 +77,7 @@ def answer(outcome: Outcome) -> CallSuccess | CallRefuse | CallFailed | None:
             return None
 
 
-def be_hangup(fire: DeviceAddress, room: str, reason: Reason) -> CallingBeHangup:
+def hangup_frame(fire: DeviceAddress, room: str, reason: Reason) -> CallingBeHangup:
     """The frame that stops the ringing and ends calls (§2.3); ``fire``: the other party."""
     return CallingBeHangup(fire.phone, fire.device_id, room, reason)
 
@@ -100,24 +100,24 @@ def news(
         return _called(call, room, now, ring_time) if rings else None
     answered = state if isinstance(state, Active) else state.was
     if isinstance(answered, Active):
-        if device in answered.left:
-            return be_hangup(_known_party(call, answered, device), room, Reason.MOVED)
-        if device != answered.callee and device in call.rung:
-            return be_hangup(_known_party(call, answered, device), room, Reason.ANSWERED_ELSEWHERE)
+        if device in answered.transferred_from:
+            return hangup_frame(_known_party(call, answered, device), room, Reason.MOVED)
+        if device != answered.callee and device in call.targets:
+            return hangup_frame(_known_party(call, answered, device), room, Reason.ANSWERED_ELSEWHERE)
     if isinstance(state, Active):
         return answer(Accepted(room, _known_party(call, answered, device))) if is_owed_success(call, device) else None
     if isinstance(answered, Ringing) and device == call.caller:
         return answer(_outcome_of_ringing(call, state))
     if (device == state.by and not goes_on) or (isinstance(answered, Ringing) and answered.awaited_until is not None):
         return None
-    return be_hangup(_known_party(call, answered, device), room, _TO_OTHERS.get(state.reason, state.reason))
+    return hangup_frame(_known_party(call, answered, device), room, _TO_OTHERS.get(state.reason, state.reason))
 
 
 def _known_party(call: CallRecord, state: Ringing | Active, device: DeviceAddress) -> DeviceAddress:
     """The other party, by the name that ``device`` knows: to a base client it does not move."""
     if isinstance(state, Ringing):
-        return call.asked if device == call.caller else call.caller
-    if state.known_as is not None and device not in call.extended:
+        return call.target if device == call.caller else call.caller
+    if state.original_parties is not None and device not in call.extended:
         return first_party(call, device)
     return other_in(call, state, device)
 
@@ -130,7 +130,7 @@ def is_owed_success(call: CallRecord, device: DeviceAddress) -> bool:
 
 def ending_reason(call: CallRecord, device: DeviceAddress) -> Reason:
     """Why a call is over for ``device``, in the words of ``calling_be_hangup`` (§2.3)."""
-    if device in call.left:
+    if device in call.transferred_from:
         return Reason.MOVED
     if _lost_fork(call, device):
         return Reason.ANSWERED_ELSEWHERE
@@ -145,10 +145,10 @@ def began_at(call: CallRecord) -> float:
     return call.placed_at if call.answer is None else max(call.placed_at, call.answer.since)
 
 
-def decided_at(call: CallRecord, device: DeviceAddress) -> float | None:
+def end_effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
     """When it was decided what ends ``call`` for ``device``; ``None`` if there is nothing to tell it."""
     answered, end = call.answer, call.end
-    if answered is not None and device in answered.left:
+    if answered is not None and device in answered.transferred_from:
         return answered.moved_at
     if answered is not None and _lost_fork(call, device):
         return answered.since
@@ -162,17 +162,17 @@ def decided_at(call: CallRecord, device: DeviceAddress) -> float | None:
     return end.at
 
 
-def told_from(call: CallRecord, device: DeviceAddress) -> float | None:
+def effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
     """When it was decided what :func:`news` says of ``call``; ``None`` if it says nothing that must be heard."""
     state = call.state
-    if not isinstance(state, Active) or device in state.left:
-        return decided_at(call, device)
+    if not isinstance(state, Active) or device in state.transferred_from:
+        return end_effective_at(call, device)
     return state.moved_at if has_pulled(call, device) else state.since
 
 
 def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
     answered = call.answer
-    return answered is not None and device != answered.callee and device in call.rung
+    return answered is not None and device != answered.callee and device in call.targets
 
 
 def _called(call: CallRecord, room: RoomId, now: float, ring_time: float) -> Called:
@@ -192,4 +192,4 @@ def newest_two(
 def _newness(call: CallRecord | None, device: DeviceAddress, room: RoomId) -> tuple[bool, float, RoomId]:
     if call is None:
         return False, -inf, room
-    return device in call.parties, decided_at(call, device) or call.placed_at, room
+    return device in call.parties, end_effective_at(call, device) or call.placed_at, room

@@ -1,7 +1,7 @@
 """The transitions of a call: what an event comes to in a state (protocol §2.3 to §2.5). Pure.
 
 Each is named by its state and its event, and stands in the table of :mod:`callnet.calls.machine`. It writes the next
-record into the draft and names who is to look at it: what these are told, in which words, is read off the record
+record into the tx and names who is to look at it: what these are told, in which words, is read off the record
 (``telling``), and so is when something happens by itself (``times``).
 """
 
@@ -14,11 +14,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.draft import Draft, other_in, other_party
 from callnet.calls.events import Pulled
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
 from callnet.calls.telling import ending_reason
 from callnet.calls.timeouts import SECOND_TAP, unseated_at
+from callnet.calls.transaction import Transaction, other_in, other_party
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, alias_of
 
@@ -61,88 +61,88 @@ class NotToBeHad(Struct, frozen=True):
 # A device places a call: steps 2 to 7 of §2.4. ``call``: the one that it is in itself
 
 
-def free_calls(draft: Draft, _: None, event: events.Place) -> Outcome | Rings:
+def free_calls(tx: Transaction, _: None, event: events.Place) -> Outcome | Rings:
     """RINGING: ``called`` to the devices that are rung; or ``call_failed`` to the caller."""
-    if not draft.records.complete:
-        _require_known(draft, event.target)
-    rung = _free_devices(draft, event)
-    return Failed(event.target, rung) if isinstance(rung, Reason) else _ring(draft, rung, event)
+    if not tx.records.complete:
+        _require_known(tx, event.target)
+    rung = _free_devices(tx, event)
+    return Failed(event.target, rung) if isinstance(rung, Reason) else _ring(tx, rung, event)
 
 
-def ringing_calls(draft: Draft, call: CallRecord[Ringing], event: events.Place) -> Outcome | Rings:
+def ringing_calls(tx: Transaction, call: CallRecord[Ringing], event: events.Place) -> Outcome | Rings:
     """The same call again: nothing; its caller: ACTIVE; else the party leaves, and the new call begins."""
     if call.caller == event.caller:
-        if call.asked == event.target:
+        if call.target == event.target:
             return Withdrawn()
     elif event.target.covers(call.caller):
-        _accept(draft, call, event.caller, event.extended, by_calling=True)
+        _accept(tx, call, event.caller, event.extended, by_calling=True)
         return Accepted(call.room_for(event.caller), call.caller)
-    _go_on_to_another(draft, call, event)
-    return free_calls(draft, None, event)
+    _go_on_to_another(tx, call, event)
+    return free_calls(tx, None, event)
 
 
-def active_calls(draft: Draft, call: CallRecord[Active], event: events.Place) -> Outcome | Rings:
+def active_calls(tx: Transaction, call: CallRecord[Active], event: events.Place) -> Outcome | Rings:
     """The other party again within 2 s: the same ``call_success``; else OVER ``replaced``, and the new call begins."""
     other = other_in(call, call.state, event.caller)
-    if draft.now - call.state.since <= SECOND_TAP and event.target.covers(other):
+    if tx.now - call.state.since <= SECOND_TAP and event.target.covers(other):
         return Accepted(call.room_for(event.caller), other)
-    _go_on_to_another(draft, call, event)
-    rung = _free_devices(draft, event)
+    _go_on_to_another(tx, call, event)
+    rung = _free_devices(tx, event)
     if isinstance(rung, Reason):
-        again = _call_again(draft, other, event) if rung is Reason.OFFLINE else None
+        again = _call_again(tx, other, event) if rung is Reason.OFFLINE else None
         return again or Failed(event.target, rung)
-    return _ring(draft, rung, event)
+    return _ring(tx, rung, event)
 
 
-def _go_on_to_another(draft: Draft, call: CallRecord, event: events.Place) -> None:
+def _go_on_to_another(tx: Transaction, call: CallRecord, event: events.Place) -> None:
     """Step 4: the caller leaves the call that it is in."""
-    if not draft.records.complete:
-        _require_known(draft, event.target)
-    goes_on(draft, call, event.caller)
-    caller = draft.device(event.caller)
+    if not tx.records.complete:
+        _require_known(tx, event.target)
+    goes_on(tx, call, event.caller)
+    caller = tx.device(event.caller)
     if caller is not None:
-        draft.put_device(caller, room=None)
+        tx.put_device(caller, room=None)
 
 
-def _require_known(draft: Draft, target: DeviceAddress) -> None:
-    known = (device for device in draft.devices_of(target.phone) if target.covers(device.address))
+def _require_known(tx: Transaction, target: DeviceAddress) -> None:
+    known = (device for device in tx.devices_of(target.phone) if target.covers(device.address))
     if not any(device.connected or device.can_be_woken for device in known):
         raise Unavailable("only other nodes know this phone")
 
 
-def _free_devices(draft: Draft, event: events.Place) -> list[DeviceRecord] | Reason:
+def _free_devices(tx: Transaction, event: events.Place) -> list[DeviceRecord] | Reason:
     """Steps 5 to 7: the devices to ring, which may sleep, or why there is none."""
     target = event.target
     if target.device_id != EVERY_DEVICE:
-        device = draft.device(target)
-        if device is None or not draft.records.may_call(event.caller.phone, device, event.date):
+        device = tx.device(target)
+        if device is None or not tx.records.may_call(event.caller.phone, device, event.date):
             return Reason.OFFLINE
-        if draft.call_of(target, device) is not None:
+        if tx.call_of(target, device) is not None:
             return Reason.BUSY
         return [device] if device.connected or device.can_be_woken else Reason.OFFLINE
-    others = (device for device in draft.devices_of(target.phone) if device.address != event.caller)
-    allowed = (device for device in others if draft.records.may_call(event.caller.phone, device, event.date))
+    others = (device for device in tx.devices_of(target.phone) if device.address != event.caller)
+    allowed = (device for device in others if tx.records.may_call(event.caller.phone, device, event.date))
     there = [device for device in allowed if device.connected or device.can_be_woken]
-    free = [device for device in there if draft.call_of(device.address, device) is None]
+    free = [device for device in there if tx.call_of(device.address, device) is None]
     return free or (Reason.BUSY if there else Reason.OFFLINE)
 
 
-def _call_again(draft: Draft, other: DeviceAddress, event: events.Place) -> Rings | None:
+def _call_again(tx: Transaction, other: DeviceAddress, event: events.Place) -> Rings | None:
     """Step 7, call again after a drop: the other party of the call just replaced is waited for in its grace."""
-    device = draft.device(other)
+    device = tx.device(other)
     if device is None or device.lost_at is None or not event.target.covers(other):
         return None
-    if not draft.records.may_call(event.caller.phone, device, event.date):
+    if not tx.records.may_call(event.caller.phone, device, event.date):
         return None
-    grace_ends = device.lost_at + draft.settings.grace
-    return _ring(draft, [device], event, grace_ends) if grace_ends > draft.now else None
+    grace_ends = device.lost_at + tx.settings.grace
+    return _ring(tx, [device], event, grace_ends) if grace_ends > tx.now else None
 
 
-def _ring(draft: Draft, rung: list[DeviceRecord], event: events.Place, awaited_until: float | None = None) -> Rings:
-    room, caller = event.room, draft.device(event.caller)
+def _ring(tx: Transaction, rung: list[DeviceRecord], event: events.Place, awaited_until: float | None = None) -> Rings:
+    room, caller = event.room, tx.device(event.caller)
     addresses = tuple(map(_address, rung))
     # An alias that other nodes cannot look up would have a page there wait in a room made up by hand.
-    has_aliases = len(addresses) > 1 and not draft.records.alone
+    has_aliases = len(addresses) > 1 and not tx.records.alone
     call = CallRecord(
         room,
         0,
@@ -150,12 +150,12 @@ def _ring(draft: Draft, rung: list[DeviceRecord], event: events.Place, awaited_u
         event.caller,
         event.target,
         addresses,
-        draft.now,
+        tx.now,
         extended=(event.caller,) if event.extended else (),
         aliases=_aliases(addresses, event.secret) if has_aliases else (),
     )
-    draft.put_call(call, call.state, *addresses)
-    draft.put_in(room, rung if caller is None else (caller, *rung))
+    tx.put_call(call, call.state, *addresses)
+    tx.put_in(room, rung if caller is None else (caller, *rung))
     asleep = () if all(map(_connected, rung)) else [one.address for one in rung if one.can_be_woken]
     return Rings(room, tuple(asleep))
 
@@ -178,7 +178,7 @@ def late(call: CallRecord, device: DeviceAddress) -> TooLate | NotYours | None:
     """The reply to a frame that names a call its sender is not in; ``None`` if the sender is in it."""
     if device in call.parties:
         return None
-    if isinstance(call.state, Over) or device in call.rung or device in call.left:
+    if isinstance(call.state, Over) or device in call.targets or device in call.transferred_from:
         return TooLate(ending_reason(call, device))
     return NotYours()
 
@@ -189,32 +189,32 @@ def _not_yours(call: CallRecord, device: DeviceAddress) -> NotYours | None:
     return is_late if isinstance(is_late, NotYours) else None
 
 
-def unknown_accepted(draft: Draft, _: None, event: events.Accept) -> TooLate:
+def unknown_accepted(tx: Transaction, _: None, event: events.Accept) -> TooLate:
     """Nothing; the device is told that the call is over."""
-    _require_complete(draft)
+    _require_complete(tx)
     return TooLate(Reason.EXPIRED)
 
 
-def unknown_named(draft: Draft, _: None, event: events.Refuse | events.GaveUp) -> None:
+def unknown_named(tx: Transaction, _: None, event: events.Refuse | events.GaveUp) -> None:
     """Nothing."""
-    _require_complete(draft)
+    _require_complete(tx)
 
 
-def _require_complete(draft: Draft) -> None:
-    if not draft.records.complete:
+def _require_complete(tx: Transaction) -> None:
+    if not tx.records.complete:
         raise Unavailable("only other nodes know this room")
 
 
-def ringing_accepted(draft: Draft, call: CallRecord[Ringing], event: events.Accept) -> TooLate | NotYours | None:
+def ringing_accepted(tx: Transaction, call: CallRecord[Ringing], event: events.Accept) -> TooLate | NotYours | None:
     """ACTIVE: ``call_success`` to the caller; other rung devices are told."""
     if event.device not in call.state.devices:
         return late(call, event.device)
-    _accept(draft, call, event.device, event.extended, by_itself=event.by_itself)
+    _accept(tx, call, event.device, event.extended, by_itself=event.by_itself)
     return None
 
 
 def _accept(
-    draft: Draft,
+    tx: Transaction,
     call: CallRecord[Ringing],
     callee: DeviceAddress,
     extended: bool,
@@ -222,12 +222,12 @@ def _accept(
     by_itself: bool = False,
 ) -> None:
     speak = (*call.extended, callee) if extended else call.extended
-    state = Active(callee, draft.now, by_calling, by_itself)
-    draft.put_call(call, state, call.caller, *without(call.state.devices, callee), extended=speak)
+    state = Active(callee, tx.now, by_calling, by_itself)
+    tx.put_call(call, state, call.caller, *without(call.state.devices, callee), extended=speak)
 
 
 def answered_accepted(
-    draft: Draft,
+    tx: Transaction,
     call: CallRecord[Active | Over],
     event: events.Accept,
 ) -> TooLate | NotYours | None:
@@ -235,20 +235,20 @@ def answered_accepted(
     return late(call, event.device)
 
 
-def ringing_refused(draft: Draft, call: CallRecord[Ringing], event: events.Refuse) -> NotYours | None:
+def ringing_refused(tx: Transaction, call: CallRecord[Ringing], event: events.Refuse) -> NotYours | None:
     """OVER ``refused``: ``call_refuse`` to the caller; other rung devices are told."""
     if event.device not in call.state.devices:
         return _not_yours(call, event.device)
-    _refuse(draft, call, event.device, Reason.REFUSED)
+    _refuse(tx, call, event.device, Reason.REFUSED)
     return None
 
 
-def _refuse(draft: Draft, call: CallRecord[Ringing], device: DeviceAddress, reason: Reason) -> None:
+def _refuse(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress, reason: Reason) -> None:
     """Let a rung device refuse for all."""
-    draft.end(call, reason, call.caller, *without(call.state.devices, device), by=device)
+    tx.end(call, reason, call.caller, *without(call.state.devices, device), by=device)
 
 
-def active_refused(draft: Draft, call: CallRecord[Active], event: events.Refuse) -> NotYours | None:
+def active_refused(tx: Transaction, call: CallRecord[Active], event: events.Refuse) -> NotYours | None:
     """Nothing."""
     return _not_yours(call, event.device)
 
@@ -256,235 +256,235 @@ def active_refused(draft: Draft, call: CallRecord[Active], event: events.Refuse)
 # Somebody leaves
 
 
-def unknown_hung_up(draft: Draft, _: None, event: events.HangUp) -> NoSuchCall:
+def unknown_hung_up(tx: Transaction, _: None, event: events.HangUp) -> NoSuchCall:
     """Nothing; it is tried again for a while."""
-    _require_complete(draft)
+    _require_complete(tx)
     return NoSuchCall()
 
 
-def ringing_hung_up(draft: Draft, call: CallRecord[Ringing], event: events.HangUp) -> NotYours | None:
+def ringing_hung_up(tx: Transaction, call: CallRecord[Ringing], event: events.HangUp) -> NotYours | None:
     """The caller: OVER ``cancelled``, all rung devices are told; a rung device refuses."""
     if event.device not in call.parties:
         return _not_yours(call, event.device)
-    _leave_ringing(draft, call, event.device)
+    _leave_ringing(tx, call, event.device)
     return None
 
 
-def _leave_ringing(draft: Draft, call: CallRecord[Ringing], device: DeviceAddress) -> None:
+def _leave_ringing(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> None:
     if device == call.caller:
-        _cancel(draft, call, device)
+        _cancel(tx, call, device)
     else:
-        _refuse(draft, call, device, Reason.REFUSED)
+        _refuse(tx, call, device, Reason.REFUSED)
 
 
-def _cancel(draft: Draft, call: CallRecord[Ringing], by: DeviceAddress | None) -> None:
+def _cancel(tx: Transaction, call: CallRecord[Ringing], by: DeviceAddress | None) -> None:
     """End it for its caller, which is named too, though nothing is said to it: it need wait no more."""
-    draft.end(call, Reason.CANCELLED, *call.state.devices, call.caller, by=by)
+    tx.end(call, Reason.CANCELLED, *call.state.devices, call.caller, by=by)
 
 
-def active_hung_up(draft: Draft, call: CallRecord[Active], event: events.HangUp) -> NotYours | None:
+def active_hung_up(tx: Transaction, call: CallRecord[Active], event: events.HangUp) -> NotYours | None:
     """OVER ``hangup``: the other is told."""
     device, state = event.device, call.state
     if device != call.caller and device != state.callee:
         return _not_yours(call, device)
-    draft.end(call, Reason.HANGUP, other_in(call, state, device), by=device)
+    tx.end(call, Reason.HANGUP, other_in(call, state, device), by=device)
     return None
 
 
-def free_cancels(draft: Draft, _: None, event: events.Cancel) -> NoSuchCall | None:
+def free_cancels(tx: Transaction, _: None, event: events.Cancel) -> NoSuchCall | None:
     """Nothing; if it may have called on a node that was apart until a moment ago, it is tried again for a while."""
-    device = draft.device(event.device)
+    device = tx.device(event.device)
     if device is None:
         return None
-    newest = draft.call(device.room)
-    is_meant = newest is not None and newest.caller == event.device and newest.asked.phone == event.phone
-    is_new = draft.now - device.generation / 1000 <= draft.settings.grace
+    newest = tx.call(device.room)
+    is_meant = newest is not None and newest.caller == event.device and newest.target.phone == event.phone
+    is_new = tx.now - device.generation / 1000 <= tx.settings.grace
     return NoSuchCall() if is_new and not is_meant else None
 
 
-def ringing_cancelled(draft: Draft, call: CallRecord[Ringing], event: events.Cancel) -> None:
+def ringing_cancelled(tx: Transaction, call: CallRecord[Ringing], event: events.Cancel) -> None:
     """The caller: OVER ``cancelled``, all rung devices are told."""
-    is_meant = event.device == call.caller and call.asked.phone == event.phone
+    is_meant = event.device == call.caller and call.target.phone == event.phone
     if is_meant and call.placed_at <= event.sent_at:
-        _cancel(draft, call, event.device)
+        _cancel(tx, call, event.device)
 
 
-def active_cancelled(draft: Draft, call: CallRecord[Active], event: events.Cancel) -> None:
+def active_cancelled(tx: Transaction, call: CallRecord[Active], event: events.Cancel) -> None:
     """The party that has called the other: OVER ``hangup``, both are told."""
     if event.device == call.caller:
-        is_meant = call.asked.phone == event.phone
+        is_meant = call.target.phone == event.phone
     else:
         is_meant = call.state.by_calling and call.caller.phone == event.phone
     if is_meant and call.placed_at <= event.sent_at:
-        draft.end(call, Reason.HANGUP, other_in(call, call.state, event.device), event.device)
+        tx.end(call, Reason.HANGUP, other_in(call, call.state, event.device), event.device)
 
 
-def ringing_gave_up(draft: Draft, call: CallRecord[Ringing], event: events.GaveUp) -> None:
+def ringing_gave_up(tx: Transaction, call: CallRecord[Ringing], event: events.GaveUp) -> None:
     """The caller: OVER ``cancelled``; a rung device leaves, and after the last one OVER ``busy``."""
     if event.device == call.caller:
-        _cancel(draft, call, event.device)
-    elif event.device in call.state.devices and not _rings_on_without(draft, call, event.device):
-        draft.end(call, Reason.BUSY, call.caller, event.device)
+        _cancel(tx, call, event.device)
+    elif event.device in call.state.devices and not _rings_on_without(tx, call, event.device):
+        tx.end(call, Reason.BUSY, call.caller, event.device)
 
 
-def active_gave_up(draft: Draft, call: CallRecord[Active], event: events.GaveUp) -> None:
+def active_gave_up(tx: Transaction, call: CallRecord[Active], event: events.GaveUp) -> None:
     """OVER ``connection_lost``: both are told."""
     if event.device in call.parties:
-        draft.end(call, Reason.CONNECTION_LOST, *call.parties)
+        tx.end(call, Reason.CONNECTION_LOST, *call.parties)
 
 
-def ringing_lost_token(draft: Draft, call: CallRecord[Ringing], event: events.LostToken) -> None:
+def ringing_lost_token(tx: Transaction, call: CallRecord[Ringing], event: events.LostToken) -> None:
     """As if it had hung up."""
-    _leave_ringing(draft, call, event.device)
+    _leave_ringing(tx, call, event.device)
 
 
-def active_lost_token(draft: Draft, call: CallRecord[Active], event: events.LostToken) -> None:
+def active_lost_token(tx: Transaction, call: CallRecord[Active], event: events.LostToken) -> None:
     """OVER ``revoked``: the other is told."""
-    draft.end(call, Reason.REVOKED, other_in(call, call.state, event.device))
+    tx.end(call, Reason.REVOKED, other_in(call, call.state, event.device))
 
 
-def ringing_grace_over(draft: Draft, call: CallRecord[Ringing], event: events.GraceOver) -> None:
+def ringing_grace_over(tx: Transaction, call: CallRecord[Ringing], event: events.GraceOver) -> None:
     """The caller: OVER ``cancelled``; a rung device rings on."""
     if event.device == call.caller:
-        _cancel(draft, call, None)
+        _cancel(tx, call, None)
 
 
-def active_grace_over(draft: Draft, call: CallRecord[Active], event: events.GraceOver) -> None:
+def active_grace_over(tx: Transaction, call: CallRecord[Active], event: events.GraceOver) -> None:
     """OVER ``connection_lost``: the other is told."""
-    draft.end(call, Reason.CONNECTION_LOST, other_in(call, call.state, event.device))
+    tx.end(call, Reason.CONNECTION_LOST, other_in(call, call.state, event.device))
 
 
-def live_stopped(draft: Draft, call: CallRecord[Ringing | Active], event: events.Stopped) -> None:
+def live_stopped(tx: Transaction, call: CallRecord[Ringing | Active], event: events.Stopped) -> None:
     """OVER ``shutting_down``: all are told."""
-    draft.end(call, Reason.SHUTTING_DOWN, *call.parties)
+    tx.end(call, Reason.SHUTTING_DOWN, *call.parties)
 
 
-def active_meeting_over(draft: Draft, call: CallRecord[Active], event: events.MeetingOver) -> None:
+def active_meeting_over(tx: Transaction, call: CallRecord[Active], event: events.MeetingOver) -> None:
     """OVER ``hangup`` or ``abandoned``: both are told."""
-    draft.end(call, event.reason, *call.parties)
+    tx.end(call, event.reason, *call.parties)
 
 
-def goes_on(draft: Draft, call: CallRecord[Any], device: DeviceAddress) -> None:
+def goes_on(tx: Transaction, call: CallRecord[Any], device: DeviceAddress) -> None:
     """Let a party leave its call since it goes on to another one."""
     state = call.state
     if isinstance(state, Active):
-        draft.end(call, Reason.REPLACED, other_in(call, state, device))
+        tx.end(call, Reason.REPLACED, other_in(call, state, device))
     elif isinstance(state, Ringing) and device == call.caller:
-        _cancel(draft, call, device)
-    elif isinstance(state, Ringing) and not _rings_on_without(draft, call, device):
-        _refuse(draft, call, device, Reason.BUSY)
+        _cancel(tx, call, device)
+    elif isinstance(state, Ringing) and not _rings_on_without(tx, call, device):
+        _refuse(tx, call, device, Reason.BUSY)
 
 
 # Time passes
 
 
-def ringing_due(draft: Draft, call: CallRecord[Ringing], event: events.CallDue) -> None:
+def ringing_due(tx: Transaction, call: CallRecord[Ringing], event: events.CallDue) -> None:
     """OVER ``no_answer`` after 45 s, ``offline`` if a party that had been dropped is not back: all are told."""
-    if call.due is None or call.due > draft.now:
+    if call.due is None or call.due > tx.now:
         return
     awaited_until = call.state.awaited_until
-    if call.placed_at + draft.settings.ring_time <= draft.now:
-        _tell_all(draft, call, Reason.NO_ANSWER)
-    elif awaited_until is not None and awaited_until <= draft.now:
-        _tell_all(draft, call, Reason.OFFLINE)
+    if call.placed_at + tx.settings.ring_time <= tx.now:
+        _tell_all(tx, call, Reason.NO_ANSWER)
+    elif awaited_until is not None and awaited_until <= tx.now:
+        _tell_all(tx, call, Reason.OFFLINE)
     else:
-        draft.put_call(call, call.state)  # the ring time was raised while it rang
+        tx.put_call(call, call.state)  # the ring time was raised while it rang
 
 
-def _tell_all(draft: Draft, call: CallRecord[Ringing], reason: Reason) -> None:
-    draft.end(call, reason, *call.parties)
+def _tell_all(tx: Transaction, call: CallRecord[Ringing], reason: Reason) -> None:
+    tx.end(call, reason, *call.parties)
 
 
-def active_due(draft: Draft, call: CallRecord[Active], event: events.CallDue) -> None:
+def active_due(tx: Transaction, call: CallRecord[Active], event: events.CallDue) -> None:
     """OVER ``too_long`` after 12 h, ``abandoned`` if nobody came to its room: both are told."""
-    if call.due is None or call.due > draft.now:
+    if call.due is None or call.due > tx.now:
         return
-    unseated = unseated_at(call.state, draft.seats(call.room), draft.settings)
-    if call.state.since + draft.settings.longest <= draft.now:
-        draft.end(call, Reason.TOO_LONG, *call.parties)
-    elif unseated is not None and unseated <= draft.now:
-        draft.end(call, Reason.ABANDONED, *call.parties)
+    unseated = unseated_at(call.state, tx.seats(call.room), tx.settings)
+    if call.state.since + tx.settings.longest <= tx.now:
+        tx.end(call, Reason.TOO_LONG, *call.parties)
+    elif unseated is not None and unseated <= tx.now:
+        tx.end(call, Reason.ABANDONED, *call.parties)
     else:
-        draft.put_call(call, call.state)
+        tx.put_call(call, call.state)
 
 
 # A device cannot be reached, or is back
 
 
-def ringing_in_vain(draft: Draft, call: CallRecord[Ringing], event: events.RangInVain) -> None:
+def ringing_in_vain(tx: Transaction, call: CallRecord[Ringing], event: events.RangInVain) -> None:
     """It rings them once more."""
     if call.version == event.version:
-        draft.put_call(call, call.state, *call.state.devices)
+        tx.put_call(call, call.state, *call.state.devices)
 
 
-def ringing_unreachable(draft: Draft, call: CallRecord[Ringing], event: events.Unreachable) -> None:
+def ringing_unreachable(tx: Transaction, call: CallRecord[Ringing], event: events.Unreachable) -> None:
     """OVER ``unavailable``: all are told."""
     if call.version == event.version:
-        _tell_all(draft, call, Reason.UNAVAILABLE)
+        _tell_all(tx, call, Reason.UNAVAILABLE)
 
 
-def ringing_not_woken(draft: Draft, call: CallRecord[Ringing], event: events.NotWoken) -> None:
+def ringing_not_woken(tx: Transaction, call: CallRecord[Ringing], event: events.NotWoken) -> None:
     """It rings the others; if there are none OVER ``offline``."""
-    device = draft.device(event.device)
+    device = tx.device(event.device)
     if event.device not in call.state.devices or (device is not None and device.connected):
         return
-    if not _rings_on_without(draft, call, event.device):
-        draft.end(call, Reason.OFFLINE, call.caller)
+    if not _rings_on_without(tx, call, event.device):
+        tx.end(call, Reason.OFFLINE, call.caller)
 
 
-def _rings_on_without(draft: Draft, call: CallRecord[Ringing], device: DeviceAddress) -> bool:
+def _rings_on_without(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> bool:
     """Let a rung device stop ringing if others ring on; if not, nothing has changed, and who asks ends the call."""
     others = without(call.state.devices, device)
     if others:
-        draft.put_call(call, replace(call.state, devices=others))
+        tx.put_call(call, replace(call.state, devices=others))
     return bool(others)
 
 
-def active_lost_device(draft: Draft, call: CallRecord[Active], event: events.LostDevice) -> None:
+def active_lost_device(tx: Transaction, call: CallRecord[Active], event: events.LostDevice) -> None:
     """``peer_state`` to the other, if it is extended."""
     state, other = call.state, other_in(call, call.state, event.device)
     if event.device not in state.absent and other in call.extended:
-        draft.put_call(call, replace(state, absent=(*state.absent, event.device)), other)
+        tx.put_call(call, replace(state, absent=(*state.absent, event.device)), other)
 
 
-def ringing_device_back(draft: Draft, call: CallRecord[Ringing], event: events.DeviceBack) -> None:
+def ringing_device_back(tx: Transaction, call: CallRecord[Ringing], event: events.DeviceBack) -> None:
     """``called`` again to a rung device."""
     if event.device == call.caller:
-        _note_dialect(draft, call, event)
+        _note_dialect(tx, call, event)
     elif call.state.awaited_until is not None:
-        draft.put_call(call, replace(call.state, awaited_until=None))
+        tx.put_call(call, replace(call.state, awaited_until=None))
 
 
-def active_device_back(draft: Draft, call: CallRecord[Active], event: events.DeviceBack) -> None:
+def active_device_back(tx: Transaction, call: CallRecord[Active], event: events.DeviceBack) -> None:
     """``peer_state`` to the other, if it knows of the loss; ``call_success`` to who may have missed it."""
-    call = _note_dialect(draft, call, event)
+    call = _note_dialect(tx, call, event)
     if event.device in call.state.absent:
         state = replace(call.state, absent=without(call.state.absent, event.device))
-        draft.put_call(call, state, other_in(call, state, event.device))
+        tx.put_call(call, state, other_in(call, state, event.device))
 
 
-def _note_dialect(draft: Draft, call: CallRecord[S], event: events.DeviceBack) -> CallRecord[S]:
+def _note_dialect(tx: Transaction, call: CallRecord[S], event: events.DeviceBack) -> CallRecord[S]:
     """Take note of the dialect that a party speaks on its new connection."""
     if (event.device in call.extended) == event.extended:
         return call
     others = without(call.extended, event.device)
-    return draft.put_call(call, call.state, extended=(*others, event.device) if event.extended else others)
+    return tx.put_call(call, call.state, extended=(*others, event.device) if event.extended else others)
 
 
 # Extended devices (§2.5)
 
 
-def ringing_announced(draft: Draft, call: CallRecord[Ringing], event: events.Announced) -> None:
+def ringing_announced(tx: Transaction, call: CallRecord[Ringing], event: events.Announced) -> None:
     """``call_ringing`` to the caller, if it is extended."""
     state = call.state
     if event.device in state.devices and call.caller in call.extended and not state.announced:
-        draft.put_call(call, replace(state, announced=True), call.caller)
+        tx.put_call(call, replace(state, announced=True), call.caller)
 
 
-def active_signalled(draft: Draft, call: CallRecord[Active], event: events.Signalled) -> None:
+def active_signalled(tx: Transaction, call: CallRecord[Active], event: events.Signalled) -> None:
     """Nobody is expected on the page any more."""
     if not call.state.signalled and event.device in call.parties:
-        draft.put_call(call, replace(call.state, signalled=True))
+        tx.put_call(call, replace(call.state, signalled=True))
 
 
 def without(devices: tuple[DeviceAddress, ...], device: DeviceAddress) -> tuple[DeviceAddress, ...]:
@@ -492,44 +492,44 @@ def without(devices: tuple[DeviceAddress, ...], device: DeviceAddress) -> tuple[
     return () if devices == (device,) else tuple([other for other in devices if other != device])
 
 
-def unknown_pulled(draft: Draft, _: None, event: Pulled) -> NotToBeHad:
+def unknown_pulled(tx: Transaction, _: None, event: Pulled) -> NotToBeHad:
     """Nothing; the device is told that the call is over."""
     return NotToBeHad(Reason.EXPIRED)
 
 
-def ringing_pulled(draft: Draft, call: CallRecord[Ringing], event: Pulled) -> NotToBeHad:
+def ringing_pulled(tx: Transaction, call: CallRecord[Ringing], event: Pulled) -> NotToBeHad:
     """Nothing; the device is told that it cannot have it."""
     return NotToBeHad(None)
 
 
-def over_pulled(draft: Draft, call: CallRecord[Over], event: Pulled) -> NotToBeHad:
+def over_pulled(tx: Transaction, call: CallRecord[Over], event: Pulled) -> NotToBeHad:
     """Nothing; the device is told that the call is over."""
-    is_of_phone = event.device.phone in (call.caller.phone, (call.callee or call.asked).phone)
+    is_of_phone = event.device.phone in (call.caller.phone, (call.callee or call.target).phone)
     return NotToBeHad(ending_reason(call, event.device) if is_of_phone else None)
 
 
-def active_pulled(draft: Draft, call: CallRecord[Active], event: Pulled) -> Accepted | NotToBeHad:
+def active_pulled(tx: Transaction, call: CallRecord[Active], event: Pulled) -> Accepted | NotToBeHad:
     """The device takes the place of the other one of its phone, which is told."""
-    device, comes = draft.device(event.device), event.device
+    device, comes = tx.device(event.device), event.device
     if comes in call.parties:
         return Accepted(call.room_for(comes), other_party(call, comes))
     leaves = next((party for party in call.parties if party.phone == comes.phone), None)
     if leaves is None or device is None:
         return NotToBeHad(None)
-    own = draft.call_of(comes, device)
+    own = tx.call_of(comes, device)
     if own is not None:
-        goes_on(draft, own, comes)
-    moved = _replace(draft, call, leaves, comes, event.alias)
-    draft.put_in(call.room, (device,))
+        goes_on(tx, own, comes)
+    moved = _replace(tx, call, leaves, comes, event.alias)
+    tx.put_in(call.room, (device,))
     other = other_party(moved, comes)
-    draft.tell(moved, leaves)
+    tx.notify(moved, leaves)
     if other in moved.extended:
-        draft.tell(moved, other)
+        tx.notify(moved, other)
     return Accepted(event.alias, other)
 
 
 def _replace(
-    draft: Draft, call: CallRecord[Active], leaves: DeviceAddress, comes: DeviceAddress, alias: RoomId
+    tx: Transaction, call: CallRecord[Active], leaves: DeviceAddress, comes: DeviceAddress, alias: RoomId
 ) -> CallRecord[Active]:
     """Put one device in the place of another. It knows the call by ``alias``, which the one that leaves does not."""
     caller, state = call.caller, call.state
@@ -543,11 +543,11 @@ def _replace(
         state,
         callee=state.callee if is_caller else comes,
         absent=without(state.absent, leaves),
-        left=(*without(state.left, comes), leaves),
-        moved_at=draft.now,
-        known_as=state.known_as or (caller, state.callee),
+        transferred_from=(*without(state.transferred_from, comes), leaves),
+        moved_at=tx.now,
+        original_parties=state.original_parties or (caller, state.callee),
     )
-    return draft.put_call(
+    return tx.put_call(
         call,
         moved,
         caller=comes if is_caller else caller,

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from callnet.calls import events
 from callnet.calls.ports import Fate, IPreferences
 from callnet.calls.records import Policy
-from callnet.calls.switchboard import Decisions
+from callnet.calls.switchboard import Transactions
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, RoomId
 from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
@@ -30,8 +30,8 @@ class Waking:
         it rings. Fires with what became of that; it does not fail.
     """
 
-    def __init__(self, decisions: Decisions, preferences: IPreferences, settings: CallSettings, wake: Wake) -> None:
-        self._decisions = decisions
+    def __init__(self, decisions: Transactions, preferences: IPreferences, settings: CallSettings, wake: Wake) -> None:
+        self._transactions = decisions
         self._preferences = preferences
         self._settings = settings
         self._tell = wake
@@ -44,14 +44,14 @@ class Waking:
     async def _wake(self, room: RoomId, caller: DeviceAddress, device: DeviceAddress) -> None:
         name = (await self._preferences.of(device.phone)).name_of(caller.phone)
         if await self._tell(device, caller.phone, name, self._settings.ring_time) is not Fate.TAKEN:
-            await self._decisions.settled(events.NotWoken(room, device))
+            await self._transactions.reply_to(events.NotWoken(room, device))
 
     def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[object]:
         """Let it be known that a device can be woken, if nobody knows of it.
 
         :raises Unavailable: the store cannot be reached.
         """
-        return begin(self._decisions.settled(events.Sleeps(device, policy)))
+        return begin(self._transactions.reply_to(events.Sleeps(device, policy)))
 
 
 def nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG001

@@ -9,7 +9,6 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from callnet.calls.draft import everyone
 from callnet.calls.ports import BusMessage
 from callnet.calls.reconcile import Mine, announce
 from callnet.calls.records import (
@@ -19,6 +18,7 @@ from callnet.calls.records import (
     DeviceRecord,
     Records,
 )
+from callnet.calls.transaction import everyone
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
@@ -133,7 +133,7 @@ class Announcer:
 
     def _rooms_of(self, address: DeviceAddress) -> list[RoomId]:
         device = self._copies.records.device(address)
-        return [] if device is None else [room for room in (device.room, device.previous) if room is not None]
+        return [] if device is None else [room for room in (device.room, device.previous_room) if room is not None]
 
     async def _announce(self, node: str, devices: Collection[DeviceAddress], rooms: Collection[RoomId]) -> bool:
         """Announce these, and tell whether it was possible."""
@@ -170,7 +170,7 @@ class Announcer:
         calls = [call for call in map(known.calls.get, rooms) if call is not None]
         concerned = dict.fromkeys((*devices, *(address for call in calls for address in everyone(call))))
         held = [device for device in map(known.device, concerned) if device is not None]
-        named = {room: None for device in held for room in (device.room, device.previous) if room is not None}
+        named = {room: None for device in held for room in (device.room, device.previous_room) if room is not None}
         beside = [known.calls[room] for room in named if room in known.calls and room not in rooms]
         names = {node, *filter(self._copies.is_here, sat_in)}
         policies = {device.address.phone: known.policy_of(device) for device in held}

@@ -40,8 +40,8 @@ class _FlatCall(Struct, frozen=True, array_like=True):
     version: int
     state: Literal["ringing", "active", "over"]
     caller: DeviceAddress
-    asked: DeviceAddress
-    rung: tuple[DeviceAddress, ...]
+    target: DeviceAddress
+    targets: tuple[DeviceAddress, ...]
     ringing: tuple[DeviceAddress, ...]
     placed_at: float
     due: float | None
@@ -58,9 +58,9 @@ class _FlatCall(Struct, frozen=True, array_like=True):
     extended: tuple[DeviceAddress, ...] = ()
     announced: bool = False
     absent: tuple[DeviceAddress, ...] = ()
-    left: tuple[DeviceAddress, ...] = ()
+    transferred_from: tuple[DeviceAddress, ...] = ()
     moved_at: float | None = None
-    known_as: tuple[DeviceAddress, DeviceAddress] | None = None
+    original_parties: tuple[DeviceAddress, DeviceAddress] | None = None
     aliases: tuple[tuple[DeviceAddress, RoomId], ...] = ()
 
 
@@ -120,8 +120,8 @@ def _flat(call: CallRecord) -> _FlatCall:
         call.version,
         state.word,
         call.caller,
-        call.asked,
-        call.rung,
+        call.target,
+        call.targets,
         rings.devices,
         call.placed_at,
         call.due,
@@ -138,9 +138,9 @@ def _flat(call: CallRecord) -> _FlatCall:
         call.extended,
         rings.announced,
         active.absent,
-        active.left,
+        active.transferred_from,
         active.moved_at,
-        active.known_as,
+        active.original_parties,
         call.aliases,
     )
 
@@ -157,9 +157,9 @@ def _by_state(flat: _FlatCall) -> CallRecord:
             flat.by_itself,
             flat.signalled,
             flat.absent,
-            flat.left,
+            flat.transferred_from,
             flat.moved_at,
-            flat.known_as,
+            flat.original_parties,
         )
     if flat.state == "over":
         ended_at = flat.placed_at if flat.ended_at is None else flat.ended_at
@@ -169,8 +169,8 @@ def _by_state(flat: _FlatCall) -> CallRecord:
         flat.version,
         state,
         flat.caller,
-        flat.asked,
-        flat.rung,
+        flat.target,
+        flat.targets,
         flat.placed_at,
         flat.due,
         flat.extended,

@@ -11,7 +11,6 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from callnet.calls.draft import concerned, everyone
 from callnet.calls.ports import BusMessage
 from callnet.calls.records import (
     Active,
@@ -26,6 +25,7 @@ from callnet.calls.records import (
     SeatNotice,
     SeatsRecord,
 )
+from callnet.calls.transaction import concerned, everyone
 from callnet.model import DeviceAddress, RoomId
 from callnet.store.tables import Record, Tables
 
@@ -72,7 +72,7 @@ class Copies:
     def was_put_in(self, address: DeviceAddress, room: RoomId) -> bool:
         """Tell whether a device is this node's, and has had to do with a call while it was."""
         device = self.records.device(address)
-        return device is not None and room in (device.room, device.previous)
+        return device is not None and room in (device.room, device.previous_room)
 
     def know_better(self, message: BusMessage) -> bool:
         """Tell whether something later than a message is known here, which was under way for long."""
@@ -96,7 +96,7 @@ class Copies:
         if isinstance(record, DeviceRecord):
             return self.is_here(record.node)
         if isinstance(record, CallRecord):
-            return record.end is not None or all(map(self.records.device, (record.caller, *record.rung)))
+            return record.end is not None or all(map(self.records.device, (record.caller, *record.targets)))
         return all(seat is None or self.is_here(seat.node) for seat in record.seats)
 
     def _has_seat(self, seats: SeatsRecord | None) -> bool:
@@ -211,7 +211,10 @@ class Copies:
             # What there was before the device came was told, or needed not to be, when it came; but a node that was
             # apart then may have said since that it had been in this call.
             now = read.device(device.address)
-            was_put_in = now is not None and call.room in {now.room, now.previous} - {device.room, device.previous}
+            was_put_in = now is not None and call.room in {now.room, now.previous_room} - {
+                device.room,
+                device.previous_room,
+            }
             if known is not None or call.placed_at * 1000 >= device.generation or was_put_in:
                 yield device
 
@@ -271,7 +274,7 @@ class Copies:
         rings = isinstance(call.state, Ringing) and to in call.state.devices
         if device is not None and device.room != call.room and rings:
             # What the node that placed the call has written into the device's record.
-            new = replace(device, version=device.version + 1, room=call.room, previous=device.room)
+            new = replace(device, version=device.version + 1, room=call.room, previous_room=device.room)
             self._tables.put_devices(new)
 
     def due(self, now: float) -> Iterator[Record]:
@@ -288,7 +291,7 @@ class Copies:
 
     def _lose_device(self, device: DeviceRecord) -> None:
         self._tables.forget(device)
-        for room in (device.room, device.previous):
+        for room in (device.room, device.previous_room):
             call = None if room is None else self.records.calls.get(room)
             if call is not None and not self.is_wanted(call):
                 self.drop_room(call.room)

@@ -1,4 +1,4 @@
-"""Keeps callnet's contact lists as a company's directory says, which is a CSV file.
+"""Keeps callnet's contact lists as a roster's directory says, which is a CSV file.
 
     sync.py [--dry-run] [--anyway] DIRECTORY STATE
 

@@ -18,8 +18,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
-from callnet.calls.extensions import NOBODYS_COMPANY
-from callnet.calls.ports import EVERY_NODE, ICompany
+from callnet.calls.extensions import NO_ROSTER
+from callnet.calls.ports import EVERY_NODE, IRoster
 from callnet.calls.records import Records
 from callnet.calls.rooms import RoomManager
 from callnet.calls.waking import Wake, nobody_can
@@ -301,7 +301,7 @@ class SimulatedNode:
         self.ended = EndedAnywhere(self.member, self.store.ended)
         self.limits = SharedLimits(self.member, self.clock)
         """Other nodes hear of them when a test has started this."""
-        self.rooms = RoomManager(self.store, bus, self.clock, world.settings, OPEN, world.company, world.wake)
+        self.rooms = RoomManager(self.store, bus, self.clock, world.settings, OPEN, world.roster, world.wake)
         self.member.start()
         self.rooms.start()
 
@@ -320,7 +320,7 @@ class World:
     """Redis, the nodes, and the time, which only passes when told to.
 
     :param server: one that no other test uses while this lasts.
-    :param company: who lists whom, as all nodes know.
+    :param roster: who lists whom, as all nodes know.
     :param wake: wakes devices for all of them.
     """
 
@@ -329,10 +329,10 @@ class World:
         server: RedisServer,
         prefix: str,
         settings: CallSettings,
-        company: ICompany = NOBODYS_COMPANY,
+        roster: IRoster = NO_ROSTER,
         wake: Wake = nobody_can,
     ) -> None:
-        self.company: Final = company
+        self.roster: Final = roster
         self.wake: Final = wake
         self.prefix: Final = prefix
         self.settings: Final = settings

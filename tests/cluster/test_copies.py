@@ -137,7 +137,7 @@ class NewsTests(SynchronousTestCase):
     def test_call_that_was_answered_elsewhere(self) -> None:
         """A device that rang for a call is told that somebody else answered, and nothing more when that is over."""
         ann = replace(DEVICE, room=ROOM)
-        rings = replace(self.call, state=Ringing((ANN, TV)), caller=PAD, rung=(ANN, TV))
+        rings = replace(self.call, state=Ringing((ANN, TV)), caller=PAD, targets=(ANN, TV))
         answered = replace(rings, state=Active(TV, 2.0), version=3)
         over = replace(answered, state=Over(Active(TV, 2.0), Reason.HANGUP, 3.0), version=4)
         for known, told in ((rings, [Notice(ANN, over)]), (answered, [])):

@@ -85,7 +85,7 @@ class EndedTests(SimulatedCase):
         await self.hears(ann, "call_failed:offline")
         [one] = await self.result_of(here.ended.take(10))
         reason = one.call.end and one.call.end.reason
-        self.assertEqual((ANN, TV, Reason.OFFLINE), (one.call.caller, one.call.asked, reason))
+        self.assertEqual((ANN, TV, Reason.OFFLINE), (one.call.caller, one.call.target, reason))
         self.assertEqual([one], await self.result_of(here.ended.take(10)))
         await self.result_of(here.ended.done([one]))
         self.assertEqual([], await self.result_of(here.ended.take(10)))

@@ -95,7 +95,7 @@ class PresenceTests(ExtendedCase):
         """Make one whose nodes know it."""
         lists = Lists()
         lists.lists[ANN.phone] = frozenset([TV.phone])
-        return World(self.server, self.prefix, self.settings, company=lists)
+        return World(self.server, self.prefix, self.settings, roster=lists)
 
     async def shown(self, phone: Phone, *expected: bool) -> None:
         """Wait until a device was told that the television came and went like this."""

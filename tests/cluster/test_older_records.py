@@ -28,7 +28,7 @@ class OlderRecord(Struct, array_like=True):
     heard: float | tuple[RoomId, float, float] | None
     lost_at: float | None
     room: RoomId | None
-    previous: RoomId | None
+    previous_room: RoomId | None
     due: float | None
     policy: Policy
 

@@ -25,7 +25,7 @@ class PolicyTests(SimulatedCase):
     async def prefers(self, policy: Policy, *nodes: SimulatedNode) -> None:
         """Let nodes hear what its owner wants."""
         for node in nodes:
-            node.rooms.orders.prefer(TV.phone, Preferences(policy))
+            node.rooms.orders.update_policy(TV.phone, Preferences(policy))
         await self.pass_time(0.3)
 
     def held(self) -> int:

@@ -32,7 +32,7 @@ class SleepingTests(SimulatedCase):
         self.fate = Fate.TAKEN
         here, there = await self.start(), await self.start()
         tv = await self.phone(TV, there)
-        there.rooms.orders.prefer(TV.phone, Preferences(WAKES))
+        there.rooms.orders.update_policy(TV.phone, Preferences(WAKES))
         await self.pass_time(0.5)
         tv.goes()
         await self.pass_time(GRACE + 0.5)
@@ -46,7 +46,7 @@ class SleepingTests(SimulatedCase):
             ann.calls(TV)
             await self.until(lambda: self.woken)
             tv = await self.phone(TV, node)
-            node.rooms.orders.prefer(TV.phone, Preferences(WAKES))
+            node.rooms.orders.update_policy(TV.phone, Preferences(WAKES))
             await self.hears(tv, "called")
             tv.accepts()
             frame = await self.hears(ann, "call_success")
@@ -62,7 +62,7 @@ class SleepingTests(SimulatedCase):
         self.woken, self.fate = [], Fate.TAKEN
         here = await self.start()
         await self.made_known(here)
-        here.rooms.orders.prefer(TV.phone, Preferences(Policy(frozenset([ANN.phone]), wakes=WAKES.wakes)))
+        here.rooms.orders.update_policy(TV.phone, Preferences(Policy(frozenset([ANN.phone]), wakes=WAKES.wakes)))
         await self.pass_time(0.5)
         ann = await self.phone(ANN, here)
         ann.calls(TV)
@@ -75,7 +75,7 @@ class SleepingTests(SimulatedCase):
         here = await self.start()
         await self.made_known(here)
         self.assertEqual("0", self.server.cli("ZCARD", f"{self.prefix}due").strip())
-        here.rooms.orders.prefer(TV.phone, PLAIN)
+        here.rooms.orders.update_policy(TV.phone, PLAIN)
         await self.until(lambda: self.server.cli("ZCARD", f"{self.prefix}due").strip() == "1")
 
     async def test_gone(self) -> None:

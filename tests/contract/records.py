@@ -42,7 +42,7 @@ class Samples:
             "unheard": None,
             "lost_at": None,
             "room": None,
-            "previous": None,
+            "previous_room": None,
         }
         return DeviceRecord(address, version, due=self.at(due), **(given | fields))
 
@@ -56,7 +56,7 @@ class Samples:
             "known": (Known(room_number(1), True),),
             "lost_at": self.at(0.25),
             "room": room_number(2),
-            "previous": room_number(1),
+            "previous_room": room_number(1),
         }
         return self.device(address, version, due, **(given | fields))
 
@@ -67,8 +67,8 @@ class Samples:
             version=version,
             state=Ringing((PAD, TV), awaited_until=self.at(29.5)),
             caller=ANN,
-            asked=DeviceAddress(TV.phone, "*"),
-            rung=(PAD, TV),
+            target=DeviceAddress(TV.phone, "*"),
+            targets=(PAD, TV),
             placed_at=self.start,
             due=self.at(due),
         )
@@ -81,8 +81,8 @@ class Samples:
             version=version,
             state=Over(was, Reason.TOO_LONG, self.start + 100.5),
             caller=ANN,
-            asked=TV,
-            rung=(TV,),
+            target=TV,
+            targets=(TV,),
             placed_at=self.start,
             due=self.at(due),
         )

@@ -8,7 +8,6 @@ from typing import Any
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.draft import over as end_of
 from callnet.calls.reconcile import Mine, announce
 from callnet.calls.records import (
     NOTHING,
@@ -24,6 +23,7 @@ from callnet.calls.records import (
     SeatsRecord,
 )
 from callnet.calls.timeouts import REMEMBERED
+from callnet.calls.transaction import over as end_of
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.store.tables import Tables
@@ -49,7 +49,7 @@ def device(address: DeviceAddress, **fields: Any) -> DeviceRecord:
         "unheard": None,
         "lost_at": None,
         "room": None,
-        "previous": None,
+        "previous_room": None,
         "due": None,
     }
     return DeviceRecord(address, **(given | fields))
@@ -62,9 +62,9 @@ def gone(address: DeviceAddress, lost_at: float, **fields: Any) -> DeviceRecord:
 
 def ringing(room: RoomId, caller: DeviceAddress, *rung: DeviceAddress, **fields: Any) -> CallRecord:
     """A call that rings."""
-    given: dict[str, Any] = {"version": 1, "state": Ringing(rung), "asked": rung[0]}
+    given: dict[str, Any] = {"version": 1, "state": Ringing(rung), "target": rung[0]}
     times: dict[str, Any] = {"placed_at": NOW - 10, "due": NOW + 35}
-    return CallRecord(room=room, caller=caller, rung=rung, **(given | times | fields))
+    return CallRecord(room=room, caller=caller, targets=rung, **(given | times | fields))
 
 
 def active(
@@ -113,7 +113,7 @@ def read_for(tables: Tables, mine: Mine, complete: bool) -> Records:
     devices = {phone: dict(of_phone) for phone in mine.phones() if (of_phone := tables.devices.get(phone))}
     rooms = {*mine.rooms()}
     for of_phone in devices.values():
-        rooms.update(room for device in of_phone.values() for room in (device.room, device.previous) if room)
+        rooms.update(room for device in of_phone.values() for room in (device.room, device.previous_room) if room)
     calls = {room: call for room in rooms if (call := tables.calls.get(room))}
     seats = {room: found for room in rooms if (found := tables.seats.get(room))}
     return Records(devices, calls, seats, complete, dict(tables.policies))

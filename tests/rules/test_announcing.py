@@ -116,7 +116,7 @@ class EmptyStoreTests(AnnouncingCase):
         for room, known, told in ((FIRST, (), True), (FIRST, (Known(FIRST, True),), False), (None, (), False)):
             for stored in ([active(FIRST, ANN, TV)], []):
                 self.setUp()
-                ann = gone(ANN, NOW - 1, node=THERE, room=room, previous=None)
+                ann = gone(ANN, NOW - 1, node=THERE, room=room, previous_room=None)
                 self.stored(replace(ann, known=known), *stored)
                 self.announce([device(TV, room=FIRST)], [ended])
                 back = decide(self.tables.records, events.Connected(ANN, THERE, None, NOW), NOW, self.settings)

@@ -53,7 +53,7 @@ class WentElsewhereTests(AnnouncingCase):
 
     def test_answered_elsewhere_afterwards(self) -> None:
         """... and if it was answered since, it is told to ring no more."""
-        fork = replace(active(FIRST, CAROL, TV, answered_at=NOW + 1), rung=(ANN, TV))
+        fork = replace(active(FIRST, CAROL, TV, answered_at=NOW + 1), targets=(ANN, TV))
         self.assert_told(self.went(fork), (ANN, FIRST))
 
     def test_live(self) -> None:
@@ -65,10 +65,10 @@ class WentElsewhereTests(AnnouncingCase):
         """... though it has been put in others since then, of which it knows."""
         call = over(FIRST, ANN, TV, reason=Reason.BUSY, ended_at=NOW - 2, answered_at=None)
         self.stored(call, ringing(SECOND, CAROL, ANN), over(THIRD, PAD, ANN, ended_at=NOW - 0.5))
-        self.stored(device(ANN, node=THERE, generation=int(NOW * 1000), room=SECOND, previous=THIRD))
+        self.stored(device(ANN, node=THERE, generation=int(NOW * 1000), room=SECOND, previous_room=THIRD))
         changes = self.announce([gone(ANN, NOW - 3, room=FIRST)], [ringing(FIRST, ANN, TV)])
         self.assert_told(changes, (ANN, FIRST))
-        self.assertEqual((SECOND, FIRST), (self.device(ANN).room, self.device(ANN).previous))
+        self.assertEqual((SECOND, FIRST), (self.device(ANN).room, self.device(ANN).previous_room))
 
     def away_again(self, newer: CallRecord, *known: Known) -> events.Connected:
         """A device left this node, on which its call with the television ended then; another one knows a newer call of
@@ -149,7 +149,7 @@ class CameUnknownTests(AnnouncingCase):
     def test_both_ended(self) -> None:
         """It is told of the ends of both calls that it may have missed, in their order."""
         first, second = over(FIRST, TV, ANN, ended_at=NOW - 9), over(SECOND, ANN, PAD, ended_at=NOW - 8)
-        self.stored(device(ANN, node=THERE, room=SECOND, previous=FIRST), first, second)
+        self.stored(device(ANN, node=THERE, room=SECOND, previous_room=FIRST), first, second)
         changes = self.announce([device(ANN, generation=int(NOW * 1000))])
         self.assertEqual([Notice(ANN, first), Notice(ANN, second)], changes.notices[:2])
 
@@ -158,13 +158,13 @@ class CameUnknownTests(AnnouncingCase):
         self.stored(device(ANN, node=THERE, room=FIRST), active(FIRST, ANN, TV))
         mine = Mine(
             [BEFORE, NODE],
-            [device(ANN, generation=int(NOW * 1000), room=SECOND, previous=FIRST)],
+            [device(ANN, generation=int(NOW * 1000), room=SECOND, previous_room=FIRST)],
             [],
             [],
             [over(FIRST, ANN, TV, ended_by=ANN), active(SECOND, ANN, CAROL)],
         )
         changes = self.once(mine)
-        self.assertEqual([(SECOND, FIRST)], [(one.room, one.previous) for one in changes.devices])
+        self.assertEqual([(SECOND, FIRST)], [(one.room, one.previous_room) for one in changes.devices])
         self.assertEqual([], list(changes.calls))
         self.assertEqual([SECOND], [notice.call.room for notice in changes.notices if isinstance(notice, Notice)])
 

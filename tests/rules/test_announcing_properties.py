@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
-from callnet.calls.draft import everyone
 from callnet.calls.reconcile import Mine, announce
 from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Records
 from callnet.calls.rules import decide
+from callnet.calls.transaction import everyone
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, RoomId
 from callnet.store.tables import Tables

@@ -44,14 +44,14 @@ class RoomsOfDevicesTests(AnnouncingCase):
         """The rooms that its record names after the node has announced."""
         self.stored(stored, *calls)
         self.announce([mine])
-        return self.device(ANN).room, self.device(ANN).previous
+        return self.device(ANN).room, self.device(ANN).previous_room
 
     def test_live_call_first(self) -> None:
         """A call that lives goes before newer ones that are over."""
         self.assertEqual(
             (FIRST, SECOND),
             self.rooms(
-                device(ANN, room=SECOND, previous=THIRD),
+                device(ANN, room=SECOND, previous_room=THIRD),
                 device(ANN, room=FIRST),
                 active(FIRST, ANN, TV, placed_at=NOW - 100),
                 over(SECOND, ANN, CAROL, ended_at=NOW - 1),
@@ -62,7 +62,7 @@ class RoomsOfDevicesTests(AnnouncingCase):
     def test_newest(self) -> None:
         """Of those that are over the newest go first; what is not known any more goes last."""
         calls = [over(FIRST, ANN, TV, ended_at=NOW - 3), over(SECOND, ANN, TV, ended_at=NOW - 1)]
-        found = self.rooms(device(ANN, room=FIRST, previous=THIRD), device(ANN, room=SECOND), *calls)
+        found = self.rooms(device(ANN, room=FIRST, previous_room=THIRD), device(ANN, room=SECOND), *calls)
         self.assertEqual((SECOND, FIRST), found)
         found = self.rooms(device(ANN, room=THIRD), device(ANN, room=FIRST))
         self.assertEqual((FIRST, THIRD), found)
@@ -73,9 +73,9 @@ class RoomsOfDevicesTests(AnnouncingCase):
 
     def test_came_back_elsewhere(self) -> None:
         """A device that came back on another node, which knew nothing of its call, is put in it again, and told."""
-        self.stored(device(TV, node=THERE, generation=8000, previous=THIRD))
+        self.stored(device(TV, node=THERE, generation=8000, previous_room=THIRD))
         changes = self.announce([device(ANN, room=FIRST), gone(TV, NOW - 5, room=FIRST)], [active(FIRST, ANN, TV)])
-        expected = device(TV, node=THERE, generation=8000, room=FIRST, previous=THIRD, version=4)
+        expected = device(TV, node=THERE, generation=8000, room=FIRST, previous_room=THIRD, version=4)
         self.assertEqual(expected, self.device(TV))
         self.assert_told(changes, (TV, FIRST))
 
@@ -166,7 +166,7 @@ class ContradictionTests(AnnouncingCase):
     def test_called_while_nobody_could_be_reached(self) -> None:
         """It has not if that call could not be placed."""
         self.assertIsInstance(self.left_by_calling(Reason.UNAVAILABLE).state, Active)
-        self.assertEqual((FIRST, SECOND), (self.device(TV).room, self.device(TV).previous))
+        self.assertEqual((FIRST, SECOND), (self.device(TV).room, self.device(TV).previous_room))
 
     def test_called_unknown_to_its_own_node(self) -> None:
         """Nor has it if its own node does not know of that call: the device was told that it could not be placed."""

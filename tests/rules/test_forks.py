@@ -27,7 +27,7 @@ class WhoRingsTests(RulesTestCase):
         self.active(self.carol, self.pad)
         room = self.ann.calls(self.tv.everywhere())
         assert room is not None
-        self.assertEqual((self.tv.address,), self.world.calls[room].rung)
+        self.assertEqual((self.tv.address,), self.world.calls[room].targets)
         self.assert_heard(self.tv, called(self.ann, room))
         self.assert_silence()
 

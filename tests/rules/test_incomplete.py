@@ -146,7 +146,7 @@ class ComingTests(IncompleteCase):
         room = self.active(self.ann, self.pad)
         record = self.ann.record
         self.comes_from_elsewhere(self.ann)
-        self.assertEqual((room, old), (self.ann.record.room, self.ann.record.previous))
+        self.assertEqual((room, old), (self.ann.record.room, self.ann.record.previous_room))
         self.assertGreater(self.ann.record.generation, 0)
         self.assertEqual(record.address, self.ann.record.address)
 

@@ -36,11 +36,11 @@ class TableTests(SynchronousTestCase):
             self.assertTrue(why.endswith("."), why)
 
     def test_told_apart(self) -> None:
-        """A transition says of one state what happens then, and is called with the draft, the call and the event."""
+        """A transition says of one state what happens then, and is called with the tx, the call and the event."""
         for (state, event), transition in TABLE.items():
             self.assertTrue(inspect.getdoc(transition), transition)
-            draft, call, happened = inspect.signature(transition).parameters.values()
-            self.assertEqual(("draft", "Draft"), (draft.name, draft.annotation))
+            tx, call, happened = inspect.signature(transition).parameters.values()
+            self.assertEqual(("tx", "Transaction"), (tx.name, tx.annotation))
             self.assertIn("None" if state is NoneType else state.__name__, call.annotation)
             self.assertIn(event.__name__, happened.annotation)
 

@@ -24,7 +24,6 @@ from harness import postgres
 from tests.contract.databases import OFFER
 from tests.contract.test_accounts import PHONE, TV, SharedAccountsContract
 from tests.contract.test_codes import CodesContract
-from tests.contract.test_company import CompanyContract
 from tests.contract.test_contacts import ContactsContract
 from tests.contract.test_history import ContactsOnlyContract, HistoryContract
 from tests.contract.test_moving import MovingContract
@@ -32,6 +31,7 @@ from tests.contract.test_outbox import OutboxContract
 from tests.contract.test_preferences import PreferencesContract
 from tests.contract.test_push import PushContract
 from tests.contract.test_revoking import RevocationsContract, SecretsContract
+from tests.contract.test_roster import RosterContract
 from tests.contract.test_schema import SharedSchemaContract
 from tests.contract.test_settings import SettingsContract
 from tests.servers.databases import OnPostgresql
@@ -88,7 +88,7 @@ class CodesOnPostgresql(OnPostgresql, CodesContract, TestCase):
     """One-time codes."""
 
 
-class CompanyOnPostgresql(OnPostgresql, CompanyContract, TestCase):
+class CompanyOnPostgresql(OnPostgresql, RosterContract, TestCase):
     """Who is there for a phone."""
 
 

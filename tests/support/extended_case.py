@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from callnet.calls.ports import Company, ICompany
+from callnet.calls.ports import IRoster, Roster
 from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress
 from tests.support.quiet import QuietTestCase
@@ -17,7 +17,7 @@ PAD = DeviceAddress("13651884967", "pad")
 DOB = DeviceAddress("13651884966", "phone")
 
 
-@implementer(ICompany)
+@implementer(IRoster)
 class Lists:
     """Who lists whom, and what was missed, as the test says."""
 
@@ -26,16 +26,16 @@ class Lists:
         self.missed: dict[DeviceAddress, list[MissedCall]] = {}
         self.left: list[DeviceAddress] = []
 
-    def came(self, device: DeviceAddress) -> Deferred[Company]:
-        """See :meth:`ICompany.came`."""
-        return succeed(Company(self.lists.get(device.phone, frozenset()), self.missed.pop(device, [])))
+    def came(self, device: DeviceAddress) -> Deferred[Roster]:
+        """See :meth:`IRoster.came`."""
+        return succeed(Roster(self.lists.get(device.phone, frozenset()), self.missed.pop(device, [])))
 
     def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:
-        """See :meth:`ICompany.contacts_of`."""
+        """See :meth:`IRoster.contacts_of`."""
         return succeed(self.lists.get(phone, frozenset()))
 
     def went(self, device: DeviceAddress) -> None:
-        """See :meth:`ICompany.went`."""
+        """See :meth:`IRoster.went`."""
         self.left.append(device)
 
 

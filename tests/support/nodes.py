@@ -9,7 +9,6 @@ from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from callnet.calls.draft import everyone
 from callnet.calls.ports import EVERY_NODE, OVERTAKEN, Asked, BusMessage, Commit, IBus, ICallStore
 from callnet.calls.records import (
     CallRecord,
@@ -21,6 +20,7 @@ from callnet.calls.records import (
     SeatNotice,
     SeatsRecord,
 )
+from callnet.calls.transaction import everyone
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
 from callnet.store.tables import Record, Tables

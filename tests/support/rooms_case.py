@@ -191,7 +191,7 @@ class RoomsCase(SynchronousTestCase):
 
     def elsewhere(self, event: events.Event) -> None:
         """Have something happen on the other node, be the device there or not."""
-        self.others._decisions.settle(event, nothing, Failure.raiseException)
+        self.others._transactions.run(event, nothing, Failure.raiseException)
 
     def call(self, caller: DeviceAddress, target: DeviceAddress) -> list[Outcome]:
         """Place a call on the first node. The list holds its outcome as soon as there is one."""
@@ -252,7 +252,7 @@ class RoomsCase(SynchronousTestCase):
     def assert_nothing_waits(self, rooms: RoomManager) -> None:
         """A node has nobody who waits for an outcome, or for a turn."""
         waiters = rooms._waiters
-        self.assertEqual(({}, {}, {}), (waiters.waiting, waiters._placed, rooms._turns._waiting))
+        self.assertEqual(({}, {}, {}), (waiters.waiting, waiters._placed, rooms._queue._waiting))
         self.assertEqual((0, []), (len(rooms._retries.kept), rooms._retries._pauses))
 
     def assert_nothing_is_stored(self) -> None:

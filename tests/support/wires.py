@@ -19,8 +19,8 @@ from twisted.python.failure import Failure
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
-from callnet.calls.extensions import NOBODYS_COMPANY
-from callnet.calls.ports import ICompany, IPreferences
+from callnet.calls.extensions import NO_ROSTER
+from callnet.calls.ports import IPreferences, IRoster
 from callnet.calls.rooms import RoomManager
 from callnet.calls.waking import Wake, nobody_can
 from callnet.config.schema import CallSettings, LimitSettings, SignalingSettings, SocketSettings, TurnSettings
@@ -231,7 +231,7 @@ class World:
         limits: LimitSettings = UNLIMITED,
         turn: TurnSettings = NO_TURN,
         sockets: SocketSettings = NO_SETTINGS,
-        company: ICompany = NOBODYS_COMPANY,
+        roster: IRoster = NO_ROSTER,
         wake: Wake = nobody_can,
     ) -> None:
         self.clock = clock or Clock()
@@ -240,7 +240,7 @@ class World:
         self.revocations = Revocations(as_of=0.0)
         ring = KeyRing.of(Key.of(b"k" * 32))
         self.tokens = Tokens(ring, 7 * 86400, self.clock.seconds, self.revocations, split_user_name=True)
-        self.rooms = RoomManager(self.store, self.bus, self.clock, settings or AT_ONCE, preferences, company, wake)
+        self.rooms = RoomManager(self.store, self.bus, self.clock, settings or AT_ONCE, preferences, roster, wake)
         alone = LimitsAlone(self.clock.seconds)
         self.ice = IceServers(turn, TurnSecret(turn.secret), limits, alone, self.clock.seconds)
         self.signaling = SignalingFactory(

@@ -40,7 +40,7 @@ class Database(Resource):
     def __init__(self) -> None:
         Resource.__init__(self)
         self.known: set[tuple[str, str]] = set()
-        self.asked: set[tuple[str, str]] = set()
+        self.target: set[tuple[str, str]] = set()
         self.status = 200
 
     def render_POST(self, request: Request) -> bytes:
@@ -48,7 +48,7 @@ class Database(Resource):
         assert request.content is not None
         question = json.loads(request.content.read())
         about = question["package"]["name"], question["version"]
-        self.asked.add(about)
+        self.target.add(about)
         request.setResponseCode(self.status)
         if about not in self.known:
             return b"{}"
@@ -87,13 +87,13 @@ class AuditTests(TestCase):
     async def test_all_is_well(self) -> None:
         """Every version of every package is asked about, and passes if nothing is known of it."""
         await self.ask()
-        self.assertEqual({pin[:2] for pin in PINS}, self.database.asked)
+        self.assertEqual({pin[:2] for pin in PINS}, self.database.target)
 
     async def test_everything(self) -> None:
         """So is all that is locked, for whatever platform: nothing is skipped."""
         pins = tuple(everything())
         await self.ask(pins)
-        self.assertEqual({pin[:2] for pin in pins}, self.database.asked)
+        self.assertEqual({pin[:2] for pin in pins}, self.database.target)
 
     async def test_vulnerable(self) -> None:
         """What is known to be wrong fails, and is named with the version that repairs it."""

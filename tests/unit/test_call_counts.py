@@ -48,7 +48,7 @@ class CountsTests(RoomsCase):
             self.call(ANN, DeviceAddress(f"139{number:08}", "nobody"))
         recent = self.rooms.counts.recent
         self.assertEqual((len(recent), len(self.others.counts.recent)), (REMEMBERED, 0))
-        self.assertEqual([recent[0].asked.phone, recent[-1].asked.phone], ["13900000007", f"139{REMEMBERED + 6:08}"])
+        self.assertEqual([recent[0].target.phone, recent[-1].target.phone], ["13900000007", f"139{REMEMBERED + 6:08}"])
         self.assertEqual(
             {(failed.caller, failed.reason, failed.room) for failed in recent}, {(ANN, Reason.OFFLINE, None)}
         )
@@ -85,7 +85,7 @@ class CountsTests(RoomsCase):
         """Of each call that goes on the node of its caller says so, also when that is away for a moment."""
 
         def go_on() -> list[dict[str, int]]:
-            return [rooms.unfinished.placed_here() for rooms in (self.rooms, self.others)]
+            return [rooms.local_calls.placed_here() for rooms in (self.rooms, self.others)]
 
         self.call(ANN, TV)
         self.assertEqual([{"ringing": 1}, {}], go_on())

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.accounts.call_events import enrolled, events_of
-from callnet.calls.draft import over as end_of
 from callnet.calls.records import Active, CallRecord, Ringing
+from callnet.calls.transaction import over as end_of
 from callnet.config.schema import WebhookEvent, WebhookSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 from tests.support.people_case import ANN, PAD, TV
@@ -57,7 +57,7 @@ class CallEventsTests(SynchronousTestCase):
         """A call that rings has started: who calls whom, as the caller asked for it."""
         common = {"caller": party(ANN), "called": party(TV)}
         self.assertEqual([{"event": "call_started", "at": 10.0, **common}], self.bodies(RINGING))
-        [started] = self.bodies(replace(RINGING, asked=TV._replace(device_id="*"), rung=(TV, PAD)))
+        [started] = self.bodies(replace(RINGING, asked=TV._replace(device_id="*"), targets=(TV, PAD)))
         self.assertEqual({"phone": TV.phone, "device_id": "*"}, started["called"])
 
     def test_answered(self) -> None:
@@ -96,7 +96,7 @@ class CallEventsTests(SynchronousTestCase):
 
     def test_unreached(self) -> None:
         """A call that rang nobody has neither started nor ended; it was missed, if the phone may hear of it."""
-        call = over(replace(RINGING, rung=()), Reason.OFFLINE)
+        call = over(replace(RINGING, targets=()), Reason.OFFLINE)
         self.assertEqual([("call_missed", False)], [(body["event"], body["rang"]) for body in self.bodies(call)])
         [event] = events_of(call, EVERY)
         assert event.unreached is not None

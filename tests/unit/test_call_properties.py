@@ -164,7 +164,7 @@ class Calls(RuleBasedStateMachine):
     @rule(choice=choices)
     def operator_ends(self, choice: int) -> None:
         """The operator ends a call."""
-        self.nodes[1]._decisions.settle(events.Stopped(self.room(choice)), nothing, Failure.raiseException)
+        self.nodes[1]._transactions.run(events.Stopped(self.room(choice)), nothing, Failure.raiseException)
 
     @rule(seconds=st.sampled_from((0.25, 1.0, 2.0, 3.0, 5.25, 12.0)))
     def wait(self, seconds: float) -> None:
@@ -308,7 +308,7 @@ class Calls(RuleBasedStateMachine):
             assert index._buckets == {}
         for node in self.nodes:
             waiters, pages = node._waiters, node._pages
-            assert (waiters.waiting, waiters._placed, node._turns._waiting) == ({}, {}, {})
+            assert (waiters.waiting, waiters._placed, node._queue._waiting) == ({}, {}, {})
             assert (node._devices, node._arrivals.kept) == ({}, {})
             assert (pages._seated, pages._arrivals.kept) == ({}, {})
 

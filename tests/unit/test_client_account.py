@@ -40,14 +40,14 @@ class _Always(Resource):
         self._status = status
         self._body = body
         self._headers = headers
-        self.asked: list[dict[str, Any]] = []
+        self.target: list[dict[str, Any]] = []
 
     def getChild(self, path: bytes, request: Request) -> Resource:  # noqa: ARG002
         return self
 
     def render(self, request: Request) -> bytes:
         content: Any = request.content
-        self.asked.append(json.loads(content.read()))
+        self.target.append(json.loads(content.read()))
         request.setResponseCode(self._status)
         for name, value in self._headers.items():
             request.setHeader(name.replace("_", "-"), value)
@@ -225,14 +225,14 @@ class AskedTests(SynchronousTestCase):
         """A login shows the secret and the code, where there are such."""
         self.successResultOf(self.account.login("123456"))
         who = {"phone": PHONE, "device_id": TV.device_id}
-        self.assertEqual([{**who, "secret": "s", "code": "123456"}], self.resource.asked)
+        self.assertEqual([{**who, "secret": "s", "code": "123456"}], self.resource.target)
 
     def test_renewal(self) -> None:
         """A token is replaced only when it has less than a day left."""
         for left, asked in ((RENEW_BEFORE + 1, []), (RENEW_BEFORE - 1, [{"token": "t"}])):
             account = Account(self.account.server, *TV, kept=Credentials("t", left))
             self.successResultOf(account.renew())
-            self.assertEqual(asked, self.resource.asked)
+            self.assertEqual(asked, self.resource.target)
 
     def test_requests(self) -> None:
         """What is asked for is asked for with the words of the protocol."""
@@ -242,7 +242,7 @@ class AskedTests(SynchronousTestCase):
         self.assertEqual("n", self.successResultOf(self.account.history(2, "m")).next)
         contact = {"contact_phone": FRIEND, "token": "t"}
         self.assertEqual(
-            [{"phone": PHONE}, contact, contact, {"limit": 2, "after": "m", "token": "t"}], self.resource.asked
+            [{"phone": PHONE}, contact, contact, {"limit": 2, "after": "m", "token": "t"}], self.resource.target
         )
 
 

@@ -42,13 +42,13 @@ class SlowHistory:
 
     def __init__(self) -> None:
         self.written: list[str] = []
-        self.asked: list[tuple[Sequence[Sides], Deferred[None]]] = []
+        self.target: list[tuple[Sequence[Sides], Deferred[None]]] = []
         self.forgotten: list[float] = []
 
     def write(self, calls: Sequence[Sides]) -> Deferred[None]:
         """See :meth:`IHistory.write`."""
-        self.asked.append((calls, Deferred()))
-        return self.asked[-1][1]
+        self.target.append((calls, Deferred()))
+        return self.target[-1][1]
 
     def past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Deferred[Sequence[PastCall]]:
         """See :meth:`IHistory.past_calls`."""
@@ -61,14 +61,14 @@ class SlowHistory:
 
     def answer(self) -> int:
         """Write what was to be written; how many calls that were."""
-        calls, answer = self.asked.pop(0)
+        calls, answer = self.target.pop(0)
         self.written += [placed.room for placed, _ in calls]
         answer.callback(None)
         return len(calls)
 
     def fail(self, error: Exception) -> None:
         """Do not."""
-        self.asked.pop(0)[1].errback(Failure(error))
+        self.target.pop(0)[1].errback(Failure(error))
 
 
 @implementer(IOutbox)
@@ -144,7 +144,7 @@ class HistorianTests(SynchronousTestCase):
         self.clock.advance(history.WRITE_EVERY)
         self.history.answer()
         self.clock.advance(history.WRITE_EVERY)
-        self.assertEqual(([1, 2, 3], []), (self.rooms(), self.history.asked))
+        self.assertEqual(([1, 2, 3], []), (self.rooms(), self.history.target))
 
     def test_ended_meanwhile(self) -> None:
         """What ends while the database is at work waits for its turn."""
@@ -152,7 +152,7 @@ class HistorianTests(SynchronousTestCase):
         self.clock.advance(history.WRITE_EVERY)
         self.end(2)
         self.clock.advance(5)
-        self.assertEqual(1, len(self.history.asked))
+        self.assertEqual(1, len(self.history.target))
         self.history.answer()
         self.clock.advance(history.WRITE_EVERY)
         self.history.answer()
@@ -164,7 +164,7 @@ class HistorianTests(SynchronousTestCase):
         self.end(*range(7))
         self.clock.advance(history.WRITE_EVERY)
         self.assertEqual([3, 3, 1], [self.history.answer() for _ in range(3)])
-        self.assertEqual((list(range(7)), []), (self.rooms(), self.history.asked))
+        self.assertEqual((list(range(7)), []), (self.rooms(), self.history.target))
 
     def test_away_in_the_end(self) -> None:
         """If the database is away when the daemon stops, it says that the last calls are not written down."""
@@ -215,7 +215,7 @@ class HistorianTests(SynchronousTestCase):
             self.assertEqual(1, len(events))
             for _ in range(2):
                 self.clock.advance(history.WRITE_EVERY)
-                while self.history.asked:
+                while self.history.target:
                     self.history.answer()
             self.end(8, 9, 10, 11)
         self.assertEqual(2, len(events))
@@ -260,7 +260,7 @@ class HistorianTests(SynchronousTestCase):
         self.begin(days=0)
         self.end(1, 2)
         self.clock.advance(history.WRITE_EVERY)
-        self.assertEqual(([], [], []), (self.history.asked, self.history.written, self.history.forgotten))
+        self.assertEqual(([], [], []), (self.history.target, self.history.written, self.history.forgotten))
         self.assertEqual([], self.successResultOf(self.ended.take(10)))
 
     def test_nobody_is_told(self) -> None:
@@ -339,7 +339,7 @@ class EventsTests(HistorianTests):
         self.clock.advance(history.WRITE_EVERY)
         self.history.answer()
         self.clock.advance(history.WRITE_EVERY)
-        self.assertEqual(([], 3), (self.history.asked, len(self.events_written())))
+        self.assertEqual(([], 3), (self.history.target, len(self.events_written())))
 
     def test_a_fault_of_what_is_told(self) -> None:
         """What cannot be told for another reason keeps nothing else from being written down."""

@@ -21,7 +21,7 @@ class LatePreferences(PlainPreferences):
 
     def __init__(self) -> None:
         self.policy = ANYONE
-        self.asked: list[Deferred[Preferences]] = []
+        self.target: list[Deferred[Preferences]] = []
 
     def policy_of(self, phone: str) -> Soon[Policy]:
         """See :meth:`IPreferences.policy_of`."""
@@ -31,8 +31,8 @@ class LatePreferences(PlainPreferences):
         """See :meth:`IPreferences.of`."""
         if phone != TV.phone:
             return Ready(PLAIN)
-        self.asked.append(Deferred())
-        return self.asked[-1]
+        self.target.append(Deferred())
+        return self.target[-1]
 
 
 class IntroductionTests(QuietTestCase):
@@ -64,7 +64,7 @@ class IntroductionTests(QuietTestCase):
         self.calls()
         self.assertNotIn("from_name", tv.hears())
         tv.say("called_refuse", from_phone=ANN.phone, from_device_id=ANN.device_id, room_id=self.room())
-        self.late.asked.pop().callback(NAMED)
+        self.late.target.pop().callback(NAMED)
         self.calls()
         self.assertEqual("Ann", tv.hears()["from_name"])
 
@@ -76,7 +76,7 @@ class IntroductionTests(QuietTestCase):
     def test_policy_that_has_changed(self) -> None:
         """Whom the owner has blocked while the device connected may not call it."""
         self.world.device(*TV)
-        self.late.asked.pop().callback(BLOCKED)
+        self.late.target.pop().callback(BLOCKED)
         self.assertEqual(BLOCKED.policy, self.policy())
         self.calls()
         self.assertEqual("offline", self.ann.hears()["reason"])
@@ -84,7 +84,7 @@ class IntroductionTests(QuietTestCase):
     def test_unreadable(self) -> None:
         """That the rest cannot be read just now changes nothing of what is known."""
         tv = self.world.device(*TV)
-        self.late.asked.pop().callback(UNREADABLE)
+        self.late.target.pop().callback(UNREADABLE)
         self.assertEqual(ANYONE, self.policy())
         self.calls()
         self.assertEqual("called", tv.hears()["type"])
@@ -93,10 +93,10 @@ class IntroductionTests(QuietTestCase):
         """Nobody may call while it could not be read who may, and then it is as the owner wants it."""
         self.late.policy = NOBODY
         tv = self.world.device(*TV)
-        self.late.asked.pop().callback(UNREADABLE)
+        self.late.target.pop().callback(UNREADABLE)
         self.calls()
         self.assertEqual("offline", self.ann.hears()["reason"])
-        self.world.rooms.orders.prefer(TV.phone, NAMED)
+        self.world.rooms.orders.update_policy(TV.phone, NAMED)
         self.calls()
         self.assertEqual("Ann", tv.hears()["from_name"])
 
@@ -104,8 +104,8 @@ class IntroductionTests(QuietTestCase):
         """What comes when the device is gone, or its store forgets it, does no harm."""
         tv = self.world.device(*TV)
         tv.leave()
-        self.late.asked.pop().callback(BLOCKED)
+        self.late.target.pop().callback(BLOCKED)
         self.world.advance(120)
-        self.world.rooms.orders.prefer(TV.phone, NAMED)
+        self.world.rooms.orders.update_policy(TV.phone, NAMED)
         self.calls()
         self.assertEqual("offline", self.ann.hears()["reason"])

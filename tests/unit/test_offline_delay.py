@@ -29,7 +29,7 @@ class OfflineDelayTests(QuietTestCase):
         """Ann is there, and the television, which nobody may call."""
         super().setUp()
         self.ann, self.tv = self.world.device(*ANN), self.world.device(*TV)
-        self.world.rooms.orders.prefer(TV.phone, Preferences(NOBODY))
+        self.world.rooms.orders.update_policy(TV.phone, Preferences(NOBODY))
 
     def call(self, device: Device, target: DeviceAddress) -> None:
         """Have a device call another one."""

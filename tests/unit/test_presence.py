@@ -25,7 +25,7 @@ class PresenceCase(ExtendedCase):
         """A server where this is known."""
         self.lists = Lists()
         self.lists.lists[ANN.phone] = frozenset([TV.phone])
-        return World(company=self.lists)
+        return World(roster=self.lists)
 
     def comes(self) -> Device:
         """Connect Ann, who is told who is there."""
@@ -140,7 +140,7 @@ class PolicyTests(PresenceCase):
 
     def prefer(self, policy: Policy) -> None:
         """Let the owner of the television want this."""
-        self.world.rooms.orders.prefer(TV.phone, Preferences(policy))
+        self.world.rooms.orders.update_policy(TV.phone, Preferences(policy))
 
     def test_blocked(self) -> None:
         """A phone that blocks Ann is seen to go, and nothing of it afterwards."""

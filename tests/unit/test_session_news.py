@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.draft import over
 from callnet.calls.records import Active, CallRecord, Notice, Over, Ringing, SeatNotice
+from callnet.calls.transaction import over
 from callnet.model import Reason, RoomId
 from tests.support.late_case import AwayCase
 from tests.support.phones import Connection

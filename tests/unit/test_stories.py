@@ -91,7 +91,7 @@ class Stage:
 
     def ends(self) -> None:
         """Let the operator end the newest call."""
-        self.world.rooms._decisions.settle(events.Stopped(RoomId(self.room)), nothing, Failure.raiseException)
+        self.world.rooms._transactions.run(events.Stopped(RoomId(self.room)), nothing, Failure.raiseException)
         self._listen()
 
     @property

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from callnet.calls.ports import Company, ICompany, ICompanyRecords
+from callnet.calls.ports import IRoster, IRosterRecords, Roster
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.util.logger import Logger
@@ -27,35 +27,35 @@ _TOGETHER: Final = 200
 log = Logger()
 
 
-@implementer(ICompany)
-class KnownCompany:
+@implementer(IRoster)
+class CachedRoster:
     """Asks the database. While that is away devices are told later, unless they have gone meanwhile.
 
     :param now: the time, in seconds since 1970.
     """
 
-    def __init__(self, records: ICompanyRecords, clock: IReactorTime, now: Callable[[], float]) -> None:
+    def __init__(self, records: IRosterRecords, clock: IReactorTime, now: Callable[[], float]) -> None:
         self._records = records
         self._now = now
-        self._waiting: dict[DeviceAddress, list[Deferred[Company]]] = {}
+        self._waiting: dict[DeviceAddress, list[Deferred[Roster]]] = {}
         self._heard: dict[DeviceAddress, float] = {}
         self._alarm = Alarm(clock, self._ask)
         self._asking: Deferred[None] = succeed(None)
         self._is_asking = False
 
-    def came(self, device: DeviceAddress) -> Deferred[Company]:
-        """See :meth:`ICompany.came`."""
-        waiting: Deferred[Company] = Deferred()
+    def came(self, device: DeviceAddress) -> Deferred[Roster]:
+        """See :meth:`IRoster.came`."""
+        waiting: Deferred[Roster] = Deferred()
         self._waiting.setdefault(device, []).append(waiting)
         self._ask_in(0.0)
         return waiting
 
     def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:
-        """See :meth:`ICompany.contacts_of`."""
+        """See :meth:`IRoster.contacts_of`."""
         return self._records.contacts_of(phone)
 
     def went(self, device: DeviceAddress) -> None:
-        """See :meth:`ICompany.went`."""
+        """See :meth:`IRoster.went`."""
         if device in self._waiting:
             self._waiting[device] = []  # nobody is there to be told; that it was there is written down all the same
         else:
@@ -109,13 +109,13 @@ class KnownCompany:
     def _has_heard(self, device: DeviceAddress, until: float) -> None:
         self._heard[device] = max(until, self._heard.get(device, until))
 
-    def _tell(self, found: Mapping[DeviceAddress, Company]) -> None:
-        for device, company in found.items():
+    def _tell(self, found: Mapping[DeviceAddress, Roster]) -> None:
+        for device, roster in found.items():
             asked = self._waiting.pop(device, ())
-            if asked and company.missed:
-                self._has_heard(device, company.missed_until)
+            if asked and roster.missed:
+                self._has_heard(device, roster.missed_until)
             for waiting in asked:
-                waiting.callback(company)
+                waiting.callback(roster)
 
 
 def _failed(failure: Failure) -> None:

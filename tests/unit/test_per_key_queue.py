@@ -7,19 +7,19 @@ from collections.abc import Awaitable
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.switchboard import Turns
+from callnet.calls.switchboard import PerKeyQueue
 from tests.support.later import later
 
 
-class TurnsTests(SynchronousTestCase):
+class PerKeyQueueTests(SynchronousTestCase):
     """What one owner asks for is done in order; the work of others does not wait for it."""
 
     def setUp(self) -> None:
         """Nobody waits."""
-        self.turns = Turns()
+        self.turns = PerKeyQueue()
         self.log: list[str] = []
 
-    def take(self, name: str, until: Awaitable[object], owner: str = "owner") -> Deferred[str]:
+    def submit(self, name: str, until: Awaitable[object], owner: str = "owner") -> Deferred[str]:
         """Do work that waits for something; the log says when it begins and when its end is known outside."""
 
         async def work() -> str:
@@ -31,21 +31,21 @@ class TurnsTests(SynchronousTestCase):
             self.log.append(f"{name} ended")
             return result
 
-        return later(self.turns.take(owner, work)).addCallback(ended)
+        return later(self.turns.submit(owner, work)).addCallback(ended)
 
     def test_without_waiting(self) -> None:
         """Work that never waits is done when it is asked for."""
-        self.assertEqual("a", self.successResultOf(self.take("a", succeed(None))))
+        self.assertEqual("a", self.successResultOf(self.submit("a", succeed(None))))
         self.assertEqual({}, self.turns._waiting)
 
     def test_order(self) -> None:
         """The end of each is known before the next begins, however many need not wait when their turn comes."""
         first: Deferred[None] = Deferred()
         third: Deferred[None] = Deferred()
-        self.take("a", first)
-        self.take("b", succeed(None))
-        self.take("c", third)
-        self.take("d", succeed(None))
+        self.submit("a", first)
+        self.submit("b", succeed(None))
+        self.submit("c", third)
+        self.submit("d", succeed(None))
         self.assertEqual(["a begins"], self.log)
         first.callback(None)
         self.assertEqual(["a begins", "a ended", "b begins", "b ended", "c begins"], self.log)
@@ -55,14 +55,14 @@ class TurnsTests(SynchronousTestCase):
 
     def test_owners_are_strangers(self) -> None:
         """Another owner's work does not wait."""
-        self.take("a", Deferred(), owner="one")
-        self.assertEqual("b", self.successResultOf(self.take("b", succeed(None), owner="another")))
+        self.submit("a", Deferred(), owner="one")
+        self.assertEqual("b", self.successResultOf(self.submit("b", succeed(None), owner="another")))
 
     def test_failure(self) -> None:
         """Work that fails says so to whoever asked for it, and the next goes on."""
         first: Deferred[None] = Deferred()
-        failed = self.take("a", first)
-        after = self.take("b", succeed(None))
+        failed = self.submit("a", first)
+        after = self.submit("b", succeed(None))
         first.errback(ValueError("gone"))
         self.failureResultOf(failed, ValueError)
         self.assertEqual("b", self.successResultOf(after))
@@ -70,16 +70,16 @@ class TurnsTests(SynchronousTestCase):
     def test_work_brings_work(self) -> None:
         """Work that is brought when another's end is known comes after what waits already."""
         first: Deferred[None] = Deferred()
-        self.take("a", first).addCallback(lambda _: self.take("c", succeed(None)))
-        self.take("b", succeed(None))
+        self.submit("a", first).addCallback(lambda _: self.submit("c", succeed(None)))
+        self.submit("b", succeed(None))
         first.callback(None)
         self.assertEqual(["a begins", "a ended", "b begins", "b ended", "c begins", "c ended"], self.log)
 
     def test_long_line(self) -> None:
         """However long the line, it is worked off."""
         first: Deferred[None] = Deferred()
-        self.take("a", first)
-        last = [self.take("b", succeed(None)) for _ in range(5000)][-1]
+        self.submit("a", first)
+        last = [self.submit("b", succeed(None)) for _ in range(5000)][-1]
         first.callback(None)
         self.assertEqual("b", self.successResultOf(last))
 
@@ -89,7 +89,7 @@ class RunTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Nobody waits."""
-        self.turns = Turns()
+        self.turns = PerKeyQueue()
         self.log: list[str] = []
 
     def run_one(self, name: str, waits: Deferred[None] | None) -> None:
@@ -116,7 +116,7 @@ class RunTests(SynchronousTestCase):
         async def work() -> str:
             return "c"
 
-        answer = later(self.turns.take("owner", work))
+        answer = later(self.turns.submit("owner", work))
         self.run_one("d", None)
         self.assertTrue(self.turns.is_awaited("owner"))
         first.callback(None)

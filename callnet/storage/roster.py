@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, tuple_
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.calls.ports import Company, ICompanyRecords
+from callnet.calls.ports import IRosterRecords, Roster
 from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
@@ -24,8 +24,8 @@ MISSED_MAX: Final = 50
 _heard = heard_until.c
 
 
-@implementer(ICompanyRecords)
-class SqlCompany:
+@implementer(IRosterRecords)
+class SqlRoster:
     """The lists of contacts, the history, and until when each device has heard of it.
 
     :param mutual: of the contacts of a phone, tell only of those that list it, too.
@@ -36,16 +36,16 @@ class SqlCompany:
         self._run = run
         self._mutual = mutual
 
-    def met(self, devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Company]]:
-        """See :meth:`ICompanyRecords.met`."""
+    def met(self, devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Roster]]:
+        """See :meth:`IRosterRecords.met`."""
         return self._run(self._met, tuple(sorted(devices)), now)
 
-    def _met(self, devices: Collection[DeviceAddress], now: float) -> Mapping[DeviceAddress, Company]:
+    def _met(self, devices: Collection[DeviceAddress], now: float) -> Mapping[DeviceAddress, Roster]:
         with self._database.write(may_be_lost=True) as connection:
             heard = _heard_until(connection, devices)
             since = {device: min(heard.get(device, now), now) for device in devices}  # a clock may have been set back
             found = {
-                device: Company(
+                device: Roster(
                     self._listed(connection, device.phone), *_missed(connection, device.phone, since[device])
                 )
                 for device in devices
@@ -56,7 +56,7 @@ class SqlCompany:
         return found
 
     def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:
-        """See :meth:`ICompanyRecords.contacts_of`."""
+        """See :meth:`IRosterRecords.contacts_of`."""
         return self._run(self._contacts_of, phone)
 
     def _contacts_of(self, phone: str) -> frozenset[str]:
@@ -71,7 +71,7 @@ class SqlCompany:
         return frozenset(connection.scalars(statement))
 
     def heard(self, devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
-        """See :meth:`ICompanyRecords.heard`."""
+        """See :meth:`IRosterRecords.heard`."""
         return self._run(self._note, dict(devices))
 
     def _note(self, devices: Mapping[DeviceAddress, float]) -> None:

@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
-from callnet.calls.outage import End, Retries, UnknownCalls
+from callnet.calls.outage import End, OrphanHangups, Retries
 from callnet.calls.transitions import NoSuchCall
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
@@ -25,7 +25,7 @@ class UnknownCallsTests(SynchronousTestCase):
         self.reply: NoSuchCall | None = NoSuchCall()
         self.is_away = False
         self.retries = Retries(self.clock, self.settle)
-        self.unknown = UnknownCalls(self.retries, self.settle)
+        self.unknown = OrphanHangups(self.retries, self.settle)
 
     async def settle(self, event: events.Event) -> NoSuchCall | None:
         """Try a hang-up."""

@@ -9,18 +9,18 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from callnet.accounts.company import AGAIN, GATHERED, WRITTEN_LATE, KnownCompany
-from callnet.calls.ports import Company, ICompanyRecords
+from callnet.accounts.roster import AGAIN, GATHERED, WRITTEN_LATE, CachedRoster
+from callnet.calls.ports import IRosterRecords, Roster
 from callnet.errors import Unavailable
 from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress, RoomId
 from tests.support.people_case import ANN, TV
 
-NOTHING = Company(frozenset(), ())
-A_CALL = Company(frozenset(), [MissedCall(RoomId("0" * 32), *TV, ANN.device_id, 90.0)], 95.0)
+NOTHING = Roster(frozenset(), ())
+A_CALL = Roster(frozenset(), [MissedCall(RoomId("0" * 32), *TV, ANN.device_id, 90.0)], 95.0)
 
 
-@implementer(ICompanyRecords)
+@implementer(IRosterRecords)
 class Records:
     """A database that is there, or answers later, or is away."""
 
@@ -28,25 +28,25 @@ class Records:
         self.is_away = False
         self.late: Deferred[None] = succeed(None)
         self.answer = NOTHING
-        self.asked: list[list[DeviceAddress]] = []
+        self.target: list[list[DeviceAddress]] = []
         self.wrote: list[dict[DeviceAddress, float]] = []
 
-    def met(self, devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Company]]:  # noqa: ARG002
-        """See :meth:`ICompanyRecords.met`."""
-        self.asked.append(list(devices))
+    def met(self, devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Roster]]:  # noqa: ARG002
+        """See :meth:`IRosterRecords.met`."""
+        self.target.append(list(devices))
         if self.is_away:
             return fail(Unavailable("away"))
         answer = dict.fromkeys(devices, self.answer)
-        answered: Deferred[Mapping[DeviceAddress, Company]] = Deferred()
+        answered: Deferred[Mapping[DeviceAddress, Roster]] = Deferred()
         self.late.addCallback(lambda _: answered.callback(answer))
         return answered
 
     def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:
-        """See :meth:`ICompanyRecords.contacts_of`."""
+        """See :meth:`IRosterRecords.contacts_of`."""
         return succeed(frozenset([phone]))
 
     def heard(self, devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
-        """See :meth:`ICompanyRecords.heard`."""
+        """See :meth:`IRosterRecords.heard`."""
         if self.is_away:
             return fail(Unavailable("away"))
         self.wrote.append(dict(devices))
@@ -60,49 +60,49 @@ class CompanyTests(SynchronousTestCase):
         """Nobody is there."""
         self.clock, self.records = Clock(), Records()
         self.clock.advance(100.0)
-        self.company = KnownCompany(self.records, self.clock, self.clock.seconds)
+        self.roster = CachedRoster(self.records, self.clock, self.clock.seconds)
         self.addCleanup(lambda: self.assertEqual([], self.clock.getDelayedCalls()))
 
     def test_together(self) -> None:
         """Those who come in one turn are looked up together, and those who come meanwhile after that."""
         self.records.late = Deferred()
-        asked = [self.company.came(ANN), self.company.came(TV)]
+        asked = [self.roster.came(ANN), self.roster.came(TV)]
         self.clock.advance(0)
-        later = self.company.came(DeviceAddress(ANN.phone, "later"))
+        later = self.roster.came(DeviceAddress(ANN.phone, "later"))
         self.records.late.callback(None)
         self.clock.advance(0)
         self.assertEqual([NOTHING] * 3, [self.successResultOf(each) for each in (*asked, later)])
-        self.assertEqual(2, len(self.records.asked))
+        self.assertEqual(2, len(self.records.target))
 
     def test_away(self) -> None:
         """While the database is away they wait; who goes meanwhile is known to have been here, and is told nothing."""
         self.records.is_away = True
-        ann, tv = self.company.came(ANN), self.company.came(TV)
+        ann, tv = self.roster.came(ANN), self.roster.came(TV)
         self.clock.advance(0)
-        self.company.went(TV)
+        self.roster.went(TV)
         self.records.is_away = False
         self.clock.advance(AGAIN)
         self.assertEqual(NOTHING, self.successResultOf(ann))
         self.assertNoResult(tv)
-        self.assertEqual(([ANN, TV], []), (self.records.asked[-1], self.records.wrote))
+        self.assertEqual(([ANN, TV], []), (self.records.target[-1], self.records.wrote))
 
     def test_leaving(self) -> None:
         """Who leaves is written down with those who leave soon after, or before it is looked up when it comes back."""
-        self.company.went(ANN)
-        self.company.went(TV)
+        self.roster.went(ANN)
+        self.roster.went(TV)
         self.clock.advance(GATHERED / 2)
-        self.company.came(ANN)
+        self.roster.came(ANN)
         self.assertEqual([], self.records.wrote)
         self.clock.advance(0)
         heard = {ANN: 100.0 - WRITTEN_LATE, TV: 100.0 - WRITTEN_LATE}
-        self.assertEqual(([heard], [[ANN]]), (self.records.wrote, self.records.asked))
+        self.assertEqual(([heard], [[ANN]]), (self.records.wrote, self.records.target))
 
     def test_told(self) -> None:
         """Who was told of missed calls has heard of them, and who left before the answer came has not."""
         self.records.answer, self.records.late = A_CALL, Deferred()
-        ann, tv = self.company.came(ANN), self.company.came(TV)
+        ann, tv = self.roster.came(ANN), self.roster.came(TV)
         self.clock.advance(0)
-        self.company.went(TV)
+        self.roster.went(TV)
         self.records.late.callback(None)
         self.assertEqual(A_CALL, self.successResultOf(ann))
         self.assertNoResult(tv)
@@ -110,17 +110,17 @@ class CompanyTests(SynchronousTestCase):
 
     def test_stopping(self) -> None:
         """At a stop those who have left are written down."""
-        self.company.went(ANN)
-        self.successResultOf(self.company.stop())
+        self.roster.went(ANN)
+        self.successResultOf(self.roster.stop())
         self.assertEqual([{ANN: 100.0 - WRITTEN_LATE}], self.records.wrote)
 
     def test_stopping_while_away(self) -> None:
         """If that cannot be, it is not waited for."""
         self.records.is_away = True
-        self.company.went(ANN)
-        self.successResultOf(self.company.stop())
+        self.roster.went(ANN)
+        self.successResultOf(self.roster.stop())
         self.assertEqual([], self.records.wrote)
 
     def test_contacts(self) -> None:
         """Lists are asked for at once."""
-        self.assertEqual(frozenset([ANN.phone]), self.successResultOf(self.company.contacts_of(ANN.phone)))
+        self.assertEqual(frozenset([ANN.phone]), self.successResultOf(self.roster.contacts_of(ANN.phone)))

@@ -35,7 +35,7 @@ T = TypeVar("T", bound=CallState)
 def everyone(call: CallRecord) -> tuple[DeviceAddress, ...]:
     """All who have had to do with a call, each once."""
     callee = () if call.callee is None else (call.callee,)
-    return tuple(dict.fromkeys((call.caller, *call.rung, *callee, *call.left)))
+    return tuple(dict.fromkeys((call.caller, *call.targets, *callee, *call.transferred_from)))
 
 
 def concerned(call: CallRecord, *known: CallRecord | None) -> tuple[DeviceAddress, ...]:
@@ -46,37 +46,37 @@ def concerned(call: CallRecord, *known: CallRecord | None) -> tuple[DeviceAddres
     callees = [None if one is None else one.callee for one in (call, *known)]
     if None in callees:
         return everyone(call)
-    return tuple(dict.fromkeys((call.caller, *filter(None, callees), *call.left)))
+    return tuple(dict.fromkeys((call.caller, *filter(None, callees), *call.transferred_from)))
 
 
 def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
     """Whom ``device`` talks to in ``call``, or has: for the caller's side the callee, for everyone else the caller."""
     answer = call.answer
     if answer is None:
-        return call.asked if device == call.caller else call.caller
+        return call.target if device == call.caller else call.caller
     return other_in(call, answer, device)
 
 
 def other_in(call: CallRecord, answer: Active, device: DeviceAddress) -> DeviceAddress:
     """The same, if ``call`` was answered."""
     caller = call.caller
-    has_called = device == caller or (device in answer.left and device.phone == caller.phone)
+    has_called = device == caller or (device in answer.transferred_from and device.phone == caller.phone)
     return answer.callee if has_called else caller
 
 
 def first_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
     """The same, before either moved: of ``device``, or of the device whose place it has taken."""
     answer = call.answer
-    if answer is None or answer.known_as is None:
+    if answer is None or answer.original_parties is None:
         return other_party(call, device)
-    caller, callee = answer.known_as
+    caller, callee = answer.original_parties
     return caller if other_in(call, answer, device) == call.caller else callee
 
 
 def has_pulled(call: CallRecord, device: DeviceAddress) -> bool:
     """Tell whether a party of ``call`` has taken it over from another device."""
     answer = call.answer
-    return answer is not None and answer.known_as is not None and device not in answer.known_as
+    return answer is not None and answer.original_parties is not None and device not in answer.original_parties
 
 
 def over(was: CallState, reason: Reason, at: float, by: DeviceAddress | None = None) -> Over:
@@ -86,7 +86,7 @@ def over(was: CallState, reason: Reason, at: float, by: DeviceAddress | None = N
     return Over(Ringing((), was.awaited_until, was.announced) if isinstance(was, Ringing) else was, reason, at, by)
 
 
-class Draft(Struct):
+class Transaction(Struct):
     """Collects the changes of one decision. Each record is raised by one version however often it changes."""
 
     records: Records
@@ -145,7 +145,7 @@ class Draft(Struct):
         return [
             call.room
             for call in self.records.calls.values()
-            if address in call.rung or address in (call.caller, call.callee)
+            if address in call.targets or address in (call.caller, call.callee)
         ]
 
     def next_generation(self, older: int, opened_at: float) -> int:
@@ -167,7 +167,7 @@ class Draft(Struct):
         """Let devices be in the call of a room."""
         for device in devices:
             version = device.version if device.address in self._devices else device.version + 1
-            self._devices[device.address] = replace(device, version=version, room=room, previous=device.room)
+            self._devices[device.address] = replace(device, version=version, room=room, previous_room=device.room)
 
     def put_call(self, call: CallRecord, state: T, *told: DeviceAddress, **head: Any) -> CallRecord[T]:
         """Change a call's record, and with its state the time at which it must be looked at again.
@@ -190,7 +190,7 @@ class Draft(Struct):
         self._seats[record.room] = record = replace(record, version=version, **changed)
         return record
 
-    def adopt(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
+    def put_as_is(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
         """Take a record as it is, with its version: somebody else has decided on it."""
         if isinstance(record, DeviceRecord):
             self._devices[record.address] = record
@@ -208,12 +208,12 @@ class Draft(Struct):
         """Let a record be removed. It must be as it was read."""
         self._forgotten.append(record)
 
-    def tell(self, call: CallRecord, *devices: DeviceAddress) -> None:
+    def notify(self, call: CallRecord, *devices: DeviceAddress) -> None:
         """Have devices look at a call, in this order, after those already named."""
         for device in devices:
             self._told.append((device, call.room))
 
-    def rely_on(self, *rooms: RoomId | None) -> None:
+    def require_unchanged(self, *rooms: RoomId | None) -> None:
         """Decide only if the calls of these rooms, where there are any, are as they were read."""
         self._relied.extend(room for room in rooms if room is not None and room in self.records.calls)
 
@@ -221,7 +221,7 @@ class Draft(Struct):
         """Have the socket of ``older`` closed, on the node that holds it."""
         self._displaced.append(Displaced(newer.address, older.node, newer.generation))
 
-    def finish(self) -> Changes:
+    def build(self) -> Changes:
         """The changes, with the times at which their records must be looked at again."""
         for room in self._calls if self.records.seats else ():
             if room not in self._seats and (seats_as_read := self.records.seats.get(room)) is not None:

@@ -5,34 +5,34 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from callnet.calls.ports import Company
+from callnet.calls.ports import Roster
 from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
-from callnet.storage.company import MISSED_MAX, SqlCompany
 from callnet.storage.contacts import Pair
 from callnet.storage.devices import delete
 from callnet.storage.history import SqlHistory
+from callnet.storage.roster import MISSED_MAX, SqlRoster
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 from tests.contract.test_history import ANN, TV, call, room_number, whole
 
-NOTHING = Company(frozenset(), [])
+NOTHING = Roster(frozenset(), [])
 
 
-class CompanyContract(DatabaseCase):
+class RosterContract(DatabaseCase):
     """The television comes and goes."""
 
     def setUp(self) -> None:
         """Nobody has come yet."""
         super().setUp()
         self.history = SqlHistory(self.database, self.run_there, False, 0)
-        self.company = SqlCompany(self.database, self.run_there)
+        self.roster = SqlRoster(self.database, self.run_there)
 
     async def comes(self, now: float, device: DeviceAddress = TV) -> list[int]:
         """Let a device come and hear of what it is told; the numbers of the calls."""
-        found = await self.company.met([device], now)
+        found = await self.roster.met([device], now)
         if found[device].missed:
-            await self.company.heard({device: found[device].missed_until})
+            await self.roster.heard({device: found[device].missed_until})
         return [int(missed.room_id, 16) for missed in found[device].missed]
 
     async def miss(self, number: int, ended_at: float) -> None:
@@ -45,8 +45,8 @@ class CompanyContract(DatabaseCase):
 
         async def test() -> None:
             contacts.add(self.database, [Pair(TV.phone, ANN.phone), Pair(TV.phone, "1"), Pair(ANN.phone, "2")], 1.0)
-            self.assertEqual({TV: Company(frozenset([ANN.phone, "1"]), [])}, await self.company.met([TV], 5.0))
-            self.assertEqual(frozenset(["2"]), await self.company.contacts_of(ANN.phone))
+            self.assertEqual({TV: Roster(frozenset([ANN.phone, "1"]), [])}, await self.roster.met([TV], 5.0))
+            self.assertEqual(frozenset(["2"]), await self.roster.contacts_of(ANN.phone))
 
         return self.check(test)
 
@@ -54,12 +54,12 @@ class CompanyContract(DatabaseCase):
         """Where only mutual contacts are shown, those of them that list the phone, too."""
 
         async def test() -> None:
-            company = SqlCompany(self.database, self.run_there, mutual=True)
+            roster = SqlRoster(self.database, self.run_there, mutual=True)
             contacts.add(self.database, [Pair(TV.phone, ANN.phone), Pair(TV.phone, "1"), Pair(ANN.phone, "2")], 1.0)
-            self.assertEqual({TV: Company(frozenset(), [])}, await company.met([TV], 5.0))
+            self.assertEqual({TV: Roster(frozenset(), [])}, await roster.met([TV], 5.0))
             contacts.add(self.database, [Pair("1", TV.phone), Pair("1", "2")], 1.0)
-            self.assertEqual({TV: Company(frozenset(["1"]), [])}, await company.met([TV], 5.0))
-            self.assertEqual(frozenset(["1"]), await company.contacts_of(TV.phone))
+            self.assertEqual({TV: Roster(frozenset(["1"]), [])}, await roster.met([TV], 5.0))
+            self.assertEqual(frozenset(["1"]), await roster.contacts_of(TV.phone))
 
         return self.check(test)
 
@@ -69,7 +69,7 @@ class CompanyContract(DatabaseCase):
         async def test() -> None:
             await self.miss(1, 900.0)
             self.assertEqual([], await self.comes(1000.0))
-            await self.company.heard({TV: 1010.0})
+            await self.roster.heard({TV: 1010.0})
             await self.miss(2, 1005.0)
             await self.miss(3, 1020.0)
             await self.miss(4, 1030.0)
@@ -86,7 +86,7 @@ class CompanyContract(DatabaseCase):
         async def test() -> None:
             await self.comes(1000.0)
             await self.miss(7, 1020.0)
-            found = await self.company.met([TV], 1050.0)
+            found = await self.roster.met([TV], 1050.0)
             self.assertEqual([MissedCall(room_number(7), *ANN, TV.device_id, 1019.0)], found[TV].missed)
 
         return self.check(test)
@@ -108,10 +108,10 @@ class CompanyContract(DatabaseCase):
         async def test() -> None:
             await self.comes(1000.0)
             await self.miss(1, 1010.0)
-            found = await self.company.met([TV], 1020.0)
+            found = await self.roster.met([TV], 1020.0)
             self.assertEqual((1, 1010.0), (len(found[TV].missed), found[TV].missed_until))
             self.assertEqual([1], await self.comes(1030.0))
-            await self.company.heard({TV: 1005.0})
+            await self.roster.heard({TV: 1005.0})
             self.assertEqual([], await self.comes(1040.0))
 
         return self.check(test)
@@ -155,8 +155,8 @@ class CompanyContract(DatabaseCase):
         """Many devices are looked up, and written down, at once."""
 
         async def test() -> None:
-            self.assertEqual({TV: NOTHING, ANN: NOTHING}, await self.company.met([TV, ANN], 1000.0))
-            await self.company.heard({TV: 1010.0, ANN: 1020.0})
+            self.assertEqual({TV: NOTHING, ANN: NOTHING}, await self.roster.met([TV, ANN], 1000.0))
+            await self.roster.heard({TV: 1010.0, ANN: 1020.0})
             await self.miss(1, 1015.0)
             self.assertEqual([1], await self.comes(1030.0))
 
@@ -168,7 +168,7 @@ class CompanyContract(DatabaseCase):
         async def test() -> None:
             await self.enrolled(TV)
             await self.comes(1000.0)
-            await self.company.heard({TV: 1000.0})
+            await self.roster.heard({TV: 1000.0})
             delete(self.database, TV.phone, lambda: 1005.0)
             await self.miss(1, 1010.0)
             self.assertEqual([], await self.comes(1020.0))
@@ -176,9 +176,9 @@ class CompanyContract(DatabaseCase):
         return self.check(test)
 
 
-class InMemoryTests(InMemory, CompanyContract, TestCase):
+class InMemoryTests(InMemory, RosterContract, TestCase):
     """SQLite in memory."""
 
 
-class InFileTests(InFile, CompanyContract, TestCase):
+class InFileTests(InFile, RosterContract, TestCase):
     """SQLite in a file."""
