@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from msgspec import MsgspecError
 from twisted.internet.defer import Deferred, execute, succeed
@@ -198,7 +198,9 @@ class SharedCallStore:
         if not all(map(self._copies.is_ours, records)):
             raise Unavailable("this concerns other nodes, and the shared store is away")
         self._member.commit_alone(changes)
-        self.ended.committed(changes)
+        for call in changes.calls:
+            if isinstance(call.state, Over):
+                self.ended.add(cast("CallRecord[Over]", call))
         return Commit(True, [*filter(self._is_here, changes.notices), *self._copies.news_of_pages()])
 
     def _is_here(self, notice: Notice | SeatNotice | Displaced) -> bool:

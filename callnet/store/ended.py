@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Final, cast
+from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from callnet.calls.ports import Ended, IEndedCalls
-from callnet.calls.records import CallRecord, Changes, Over
+from callnet.calls.records import CallRecord, Over
 from callnet.store.dates import dated
 from callnet.util.logger import Logger
 
@@ -57,12 +57,6 @@ class EndedHere:
     def dropped(self) -> int:
         """See :attr:`IEndedCalls.dropped`."""
         return self._dropped.count
-
-    def committed(self, changes: Changes) -> None:
-        """Keep the calls that are over."""
-        for call in changes.calls:
-            if isinstance(call.state, Over):
-                self.add(cast("CallRecord[Over]", call))
 
     def add(self, call: CallRecord[Over]) -> None:
         """Keep a call."""

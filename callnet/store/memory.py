@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Final
+from typing import Final, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -78,7 +78,9 @@ class MemoryCallStore:
     def try_commit(self, changes: Changes) -> Commit:
         """See :meth:`callnet.calls.ports.ICallStore.try_commit`. Nobody can have been faster."""
         self._tables.apply(changes)
-        self.ended.committed(changes)
+        for call in changes.calls:
+            if isinstance(call.state, Over):
+                self.ended.add(cast("CallRecord[Over]", call))
         return Commit(True, changes.notices)
 
     def commit(self, changes: Changes) -> Deferred[Commit]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.records import CallRecord, Over
+from callnet.calls.records import CallRecord, Changes, Over, Ringing
 from callnet.calls.transitions import unreached
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.store.dates import Dates, dated
@@ -54,3 +55,12 @@ class DatesTests(SynchronousTestCase):
         end = ended.call.end
         self.assertEqual((1_799_740_830.0,) * 2, (ended.call.placed_at, end and end.at))
         self.assertEqual(50.0, store.now())
+
+    def test_goes_on(self) -> None:
+        """A call is written down when it is over, not before."""
+        store = MemoryCallStore(self.steady, self.wall)
+        ended = call(30.0)
+        store.try_commit(Changes(calls=[replace(ended, version=1, state=Ringing((TV,)))]))
+        self.assertEqual([], self.successResultOf(store.ended.take(10)))
+        store.try_commit(Changes(calls=[replace(ended, version=2)]))
+        self.assertEqual([ended.room], [one.call.room for one in self.successResultOf(store.ended.take(10))])

@@ -17,7 +17,7 @@ from callnet.accounts import call_events, history
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.history import Historian
 from callnet.accounts.history_ports import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Sides, Tried
-from callnet.calls.records import Active, CallRecord, CallState, Changes, Over, Ringing
+from callnet.calls.records import CallRecord, Over, Ringing
 from callnet.config.schema import WebhookEvent, WebhookSettings
 from callnet.errors import Unavailable
 from callnet.model import Reason, RoomId
@@ -30,10 +30,14 @@ RINGING: Final = Ringing((TV,))
 CANCELLED: Final = Over(Ringing(()), Reason.CANCELLED, 2.0)
 
 
-def call(number: int, state: CallState = CANCELLED) -> CallRecord:
-    """A call."""
-    room = RoomId(f"{number:032x}")
-    return CallRecord(room, 3, state, ANN, TV, (TV,), 1.0)
+def ended_call(number: int) -> CallRecord[Over]:
+    """A call that its caller has cancelled."""
+    return CallRecord(RoomId(f"{number:032x}"), 3, CANCELLED, ANN, TV, (TV,), 1.0)
+
+
+def ringing_call(number: int) -> CallRecord:
+    """A call that rings."""
+    return CallRecord(RoomId(f"{number:032x}"), 1, RINGING, ANN, TV, (TV,), 1.0)
 
 
 @implementer(IHistory)
@@ -128,7 +132,8 @@ class HistorianTests(SynchronousTestCase):
 
     def end(self, *numbers: int) -> None:
         """Let calls end."""
-        self.ended.committed(Changes(calls=[call(number) for number in numbers]))
+        for number in numbers:
+            self.ended.add(ended_call(number))
 
     def rooms(self) -> list[int]:
         """The calls that were written down."""
@@ -136,7 +141,6 @@ class HistorianTests(SynchronousTestCase):
 
     def test_written(self) -> None:
         """What has ended is written down within a second, both sides, and once."""
-        self.ended.committed(Changes(calls=[call(7, Active(TV, 1.5))]))
         self.end(1, 2)
         self.clock.advance(history.WRITE_EVERY)
         self.assertEqual(2, self.history.answer())
@@ -266,7 +270,7 @@ class HistorianTests(SynchronousTestCase):
     def test_nobody_is_told(self) -> None:
         """Where nobody is told nothing is kept of calls that go on, and nothing written down to be told."""
         self.begin_again_telling_nobody()
-        self.events.notice(call(1, RINGING))
+        self.events.notice(ringing_call(1))
         self.assertEqual([], self.events.take_noticed(10))
         self.end(2)
         self.clock.advance(history.WRITE_EVERY)
@@ -294,7 +298,7 @@ class EventsTests(HistorianTests):
     def notice(self, *numbers: int) -> None:
         """Have calls begin to ring."""
         for number in numbers:
-            self.events.notice(call(number, RINGING))
+            self.events.notice(ringing_call(number))
 
     def test_told(self) -> None:
         """A call that rings is told within a second; its end is told with what was not told before."""
