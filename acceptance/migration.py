@@ -122,7 +122,7 @@ class Move:
             self._note(name, run)
             self._judge(name, word, run, 0 if name == "done again" else 1)
         daemon.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "the signing keys were read" in daemon.log, 10, "the new key")
+        wait_for(lambda: "reloaded the signing keys" in daemon.log, 10, "the new key")
         self._compare("taken over", {TABLES[kind]: self._here(kind) for kind in Kind}, self._good())
 
     def _note(self, name: str, run: Run) -> None:

@@ -42,4 +42,4 @@ def _turn(reactor: Any, timeout: float | None) -> None:
             try:
                 handle(selectable, descriptor, event)
             except Exception:  # noqa: BLE001  the next event has nothing to do with it
-                log.failure("handling an event of the reactor")
+                log.failure("failed to handle a reactor event")

@@ -120,4 +120,4 @@ class KnownCompany:
 
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable):
-        log.failure("looking up what devices are to be told of others", failure)
+        log.failure("failed to look up presence for devices", failure)

@@ -146,4 +146,4 @@ class News:
 
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable, CancelledError):
-        log.failure("acting on what has changed", failure)
+        log.failure("failed to apply changes from the database", failure)

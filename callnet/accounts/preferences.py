@@ -216,4 +216,4 @@ def _put(phones: set[str], phone: str, is_in: bool) -> None:
 
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable):
-        log.failure("finding out what the owners of phones want", failure)
+        log.failure("failed to load the settings of phones", failure)

@@ -43,5 +43,5 @@ class News:
             try:
                 self._untold.popleft()()
             except Exception:  # noqa: BLE001  anything: it is logged
-                log.failure("who listens to a device failed")
+                log.failure("a listener of a device failed")
         self._depth -= 1

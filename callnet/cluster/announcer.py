@@ -18,7 +18,7 @@ from callnet.config import CallSettings
 from callnet.errors import Unavailable
 from callnet.interfaces import BusMessage
 from callnet.logger import Logger
-from callnet.model import DeviceAddress, RoomId
+from callnet.model import DeviceAddress, RoomId, log_name
 from callnet.records import (
     NOTHING,
     CallRecord,
@@ -105,10 +105,19 @@ class Announcer:
         if is_done:
             return
         if is_single:
-            log.error("a part of what this node knows cannot be announced")
+            self._log_failure(devices, rooms)
         else:  # that shall not keep the rest of it away
             self._put_back(devices, rooms)
             self._one_by_one = len(devices) + len(rooms)
+
+    @staticmethod
+    def _log_failure(devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
+        for device in devices:
+            address = f"{device.phone[:3]}****{device.phone[-4:]} {device.device_id}"
+            log.error("gave up re-publishing device {address} to Redis after {tries} conflicts", address=address, tries=_TRIES)
+            return
+        for room in rooms:
+            log.error("gave up re-publishing call {call} to Redis after {tries} conflicts", call=log_name(room), tries=_TRIES)
 
     def _put_back(self, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
         self._devices = dict.fromkeys(devices) | self._devices
@@ -142,7 +151,7 @@ class Announcer:
             phones = mine.phones()
             records = await self._questions.read(phones, mine.rooms())
             if records is None:
-                raise Unavailable("this node is not known any more")
+                raise Unavailable("Redis no longer knows this node")
             changes = announce(records, mine, node, self._time.now(), self._settings)
             answer = b"+"
             if changes is not NOTHING:

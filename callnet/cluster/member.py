@@ -119,8 +119,8 @@ class Member:
         if not self._link.up:
             return "Redis cannot be reached"
         if not self.joined:
-            return "joining the other nodes"
-        return None if self._listens_to is not None else "the subscription to Redis is lost"
+            return "joining the cluster"
+        return None if self._listens_to is not None else "the subscription to Redis was lost"
 
     async def stop(self) -> None:
         """Wait for what is on its way, and leave."""
@@ -163,7 +163,7 @@ class Member:
     def _in_time(self, waiting: Deferred[None]) -> Deferred[None]:
         def too_late(failure: Failure) -> None:
             failure.trap(defer.TimeoutError)
-            raise Unavailable("the shared store does not answer")
+            raise Unavailable("Redis does not answer")
 
         return waiting.addTimeout(_JOIN_TIME, self._clock).addErrback(too_late)
 
@@ -201,7 +201,7 @@ class Member:
 
     def _cannot_join(self, failure: Failure, attempt: int) -> None:
         if not failure.check(Unavailable):
-            log.failure("joining the other nodes", failure)
+            log.failure("failed to join the cluster", failure)
         if attempt == self._attempt:
             self._link.drop()
 

@@ -73,7 +73,7 @@ class SharedBus:
         try:
             messages = decode_messages(payload)
         except MsgspecError:
-            log.warn("a message of another node cannot be read; what it was about is looked up")
+            log.warn("undecodable message from another node; resyncing from Redis")
             if self._member is not None:
                 self._member.has_missed_something()
             return
@@ -196,7 +196,7 @@ class SharedCallStore:
             return OVERTAKEN
         records: list[Record] = [*changes.devices, *changes.calls, *changes.seats]
         if not all(map(self._copies.is_ours, records)):
-            raise Unavailable("this concerns other nodes, and the shared store is away")
+            raise Unavailable("state on other nodes unavailable: Redis is down")
         self._member.commit_alone(changes)
         self.ended.committed(changes)
         return Commit(True, [*filter(self._is_here, changes.notices), *self._copies.news_of_pages()])

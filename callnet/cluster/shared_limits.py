@@ -41,7 +41,7 @@ MOST: Final = 250
 """Keys, and addresses, in one exchange: Redis does nothing else meanwhile."""
 
 log = Logger()
-_log_unless_unavailable = logged_unless_unavailable(log, "telling the other nodes what was let through")
+_log_unless_unavailable = logged_unless_unavailable(log, "failed to share rate limits with other nodes")
 
 
 class SharedLimiter(Limiter):

@@ -138,7 +138,7 @@ class Connection:
         self._closing: list[Deferred[None]] = []
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
-        self._looking.start(LOOK_EVERY, now=False).addErrback(lambda failure: log.failure("connecting", failure))
+        self._looking.start(LOOK_EVERY, now=False).addErrback(lambda failure: log.failure("failed to connect media", failure))
         if not offers:
             self._ask()
 

@@ -76,7 +76,7 @@ class CertificateWatch:
     def _look(self) -> Deferred[None]:
         stamps = self._stamps()
         if stamps == self._seen != self._taken:
-            self._log.info("the files of the certificate have changed")
+            self._log.info("certificate files changed; reloading")
             self.renew()
         else:
             self._seen = stamps
@@ -90,10 +90,10 @@ class CertificateWatch:
         if self._is_own and left <= RENEW_BEFORE:
             self.renew()
         elif left <= timedelta():
-            self._log.warn("the certificate has expired on {day:%Y-%m-%d}", day=self._tls.expires)
+            self._log.warn("certificate expired on {day:%Y-%m-%d}", day=self._tls.expires)
         elif left <= WARN_BEFORE:
             self._log.warn(
-                "the certificate expires on {day:%Y-%m-%d}, in {days} days", day=self._tls.expires, days=left.days
+                "certificate expires on {day:%Y-%m-%d}, in {days} days", day=self._tls.expires, days=left.days
             )
 
     def _stamps(self) -> Sequence[_Stamp | None]:

@@ -144,16 +144,16 @@ class Deliveries:
             raise
         dead = sum(bool(one.failure) and one.due_at is None for one in tried)
         if dead:
-            log.warn("{count} events are given up; see: callnet webhook list", count=dead)
+            log.warn("gave up {count} webhook events; see: callnet webhook list", count=dead)
 
     def _note_success(self) -> None:
         if self._is_failing:
-            log.info("the webhook takes events again")
+            log.info("webhook accepts events again")
         self._is_failing = False
 
     def _note_failure(self, failure: str) -> None:
         if not self._is_failing:
-            log.warn("the webhook does not take events: {failure}", failure=failure)
+            log.warn("webhook does not accept events: {failure}", failure=failure)
         self._is_failing = True
 
     async def _keep_house(self) -> None:
@@ -168,4 +168,4 @@ class Deliveries:
 
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable):
-        log.failure("handing on what a program of the operator's is to be told", failure)
+        log.failure("failed to deliver webhook events", failure)

@@ -88,7 +88,7 @@ class LogQueue:
                 self._size -= len(event["log_text"]) + _EACH
             if self.dropped > self._told_of:
                 count, self._told_of = self.dropped - self._told_of, self.dropped
-                self._log.warn("dropped {count} lines of the log: it was not read, or not fast enough", count=count)
+                self._log.warn("dropped {count} log lines: the reader is stopped or too slow", count=count)
 
 
 log_queue: Final = LogQueue()

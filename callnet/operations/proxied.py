@@ -145,7 +145,7 @@ class Proxied(WrappingFactory):
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Take a connection; ``None`` has it closed."""
         if not self._believes(addr):
-            self.log.info("{peer} is in none of the networks of proxy_protocol", peer=_name(addr))
+            self.log.info("closed {peer}: not in the networks of proxy_protocol", peer=_name(addr))
             return None
         return _ProxiedConnection(self)
 
@@ -221,7 +221,7 @@ class _ProxiedConnection(ProtocolWrapper):
 
     def _refuse(self) -> None:
         self.factory.log.info(
-            "{peer} is to be a load balancer and sent no PROXY header", peer=_name(self.transport.getPeer())
+            "closed {peer}: trusted proxy sent no PROXY header", peer=_name(self.transport.getPeer())
         )
         self.give_up()
 

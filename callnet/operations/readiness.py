@@ -137,5 +137,5 @@ def _why(failure: Failure) -> str:
         return f"no answer within {ASK_LIMIT} s"
     if isinstance(error, Unavailable):
         return root_cause(error)
-    _log.failure("asking for readiness", failure)
+    _log.failure("failed to check readiness", failure)
     return "internal error"

@@ -88,13 +88,13 @@ class ServiceManager:
 
 
 def status_of(report: Report, families: Sequence[Family]) -> str:
-    """How it is, in a line for ``systemctl status``."""
+    """The status line for ``systemctl status``."""
     open_now = {
         sample.label: sample.value for family in families if family.name == SOCKETS for sample in family.samples
     }
     sockets = f"{open_now.get('device', 0):.0f} devices and {open_now.get('page', 0):.0f} pages"
     if report.is_draining:
-        return f"Stopping when the calls of {sockets} are over"
+        return f"Draining {sockets}; waiting for calls to end"
     return f"Serving {sockets}" if report.ready else f"Not ready: {report.wrong}"
 
 

@@ -113,9 +113,9 @@ class Waker:
         try:
             await self._registrations.drop(registration, self._now())
         except Unavailable:
-            log.warn("a device cannot be woken any more, which could not be written down")
+            log.warn("failed to drop an expired push registration: the database is unavailable")
         else:
-            log.info("a device cannot be woken any more, and its registration was dropped")
+            log.info("dropped an expired push registration")
 
 
 def _copy(of: Deferred[Fate]) -> Deferred[Fate]:
@@ -132,7 +132,7 @@ def _copy(of: Deferred[Fate]) -> Deferred[Fate]:
 
 def _failed(failure: Failure) -> Fate:
     if failure.check(Unavailable):
-        log.warn("a device was not woken: the database cannot be reached")
+        log.warn("failed to wake a device: the database is unavailable")
     elif not failure.check(CancelledError):
-        log.failure("waking a device", failure)
+        log.failure("failed to wake a device", failure)
     return Fate.FAILED

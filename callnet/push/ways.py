@@ -95,7 +95,7 @@ class WebPush:
         """See :meth:`Way.wake`."""
         until = self._clock.seconds() + lasts
         return self._urgent.hand_over(
-            "a Web Push", lambda patience: self._post(registration.target, ringing, until, patience), lasts
+            "a Web Push message", lambda patience: self._post(registration.target, ringing, until, patience), lasts
         )
 
     def stop(self) -> None:
@@ -106,7 +106,7 @@ class WebPush:
         try:
             subscription = read_subscription(target, self.hosts)
         except DataInvalid:
-            return Posted("its host is not allowed any more")
+            return Posted("push service no longer in push.allowed_hosts")
         plain = msgspec.json.encode({"event": EVENT, **msgspec.structs.asdict(ringing)})
         headers = {
             "Authorization": self.vapid.authorization(subscription.origin, self._now()),

@@ -299,12 +299,12 @@ class SqlAccounts:
 
 
 def _failed(failure: Failure) -> None:
-    log.failure("writing down which devices are used", failure)
+    log.failure("failed to record when devices were last used", failure)
 
 
 def _must_be_there(found: Enrolled | None) -> Enrolled:
     if found is None:
-        raise Unavailable("the device was removed as soon as it was there")
+        raise Unavailable("the device was removed while it logged in; try again")
     return found
 
 

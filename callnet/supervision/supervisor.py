@@ -117,7 +117,7 @@ class Workers:
         asked = serving[:1] if isinstance(order, Revoke) else self._workers
         outcomes = await gatherResults([worker.obey(order) for worker in asked])
         if isinstance(order, Revoke) and not any(outcomes):
-            raise Unavailable("no worker can do that just now")
+            raise Unavailable("no worker is ready; try again later")
         return together(SILENT if outcome is None else outcome for outcome in outcomes)
 
     def _families(self) -> Deferred[Sequence[Family]]:

@@ -298,7 +298,7 @@ class ServerSocket(LeanProtocol):
         except Refused as refused:
             return refused.status
         except Exception:  # noqa: BLE001
-            log.failure("admitting a socket")
+            log.failure("failed to admit a socket")
             return HTTPStatus.INTERNAL_SERVER_ERROR
         return None
 
@@ -333,7 +333,7 @@ class ServerSocket(LeanProtocol):
         try:
             self.opened()
         except Exception:  # noqa: BLE001
-            log.failure("opening a socket")
+            log.failure("failed to open a socket")
             self.close(CloseCode.INTERNAL_ERROR, "internal error")
 
     def onMessageFrame(self, payload: Any) -> None:
@@ -376,7 +376,7 @@ class ServerSocket(LeanProtocol):
         try:
             self.session.received(payload)
         except Exception:  # noqa: BLE001
-            log.failure("taking a frame")
+            log.failure("failed to handle a frame")
             self.close(CloseCode.INTERNAL_ERROR, "internal error")
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:

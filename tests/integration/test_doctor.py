@@ -104,7 +104,7 @@ class RunningTests(DoctorTestCase):
         """When a worker does not answer, the status says so and ends with 1."""
         with stopped(workers_of(self.daemon)[0]):
             shown = await self.run_(self.daemon, "status", "--at", self.daemon.admin_url, status=1)
-        self.assertRegex(shown, r"^callnet is not ready: worker \d: it does not answer within 1 s\n")
+        self.assertRegex(shown, r"^callnet is not ready: worker \d: no answer within 1 s\n")
 
     async def test_top(self) -> None:
         """What it does is shown again and again."""

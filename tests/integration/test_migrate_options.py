@@ -61,7 +61,7 @@ class KeyTests(MigrateCase):
         """Without a key nothing about keys is changed, which is said."""
         self.assertIn("key: none was given (--key)", self.migrate().stdout)
         self.assertFalse(os.path.lexists(self.path) or os.path.lexists(f"{self.path}.d"))
-        self.assert_one_line(self.fail_("migrate", "--back", "--key", self.short), "one way only")
+        self.assert_one_line(self.fail_("migrate", "--back", "--key", self.short), "--key cannot be used with --back")
 
 
 class SourceTests(MigrateCase):

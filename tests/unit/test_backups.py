@@ -71,11 +71,11 @@ class RoundTripTests(BackupTestCase):
     def test_all_of_it(self) -> None:
         """The database and every key are as they were; the backup is for its owner alone."""
         shown = self.run_("backup", str(self.file))
-        self.assertRegex(shown, r"backup\.tar\.gz: the database, at level \d+, and 2 files of keys\.\n$")
+        self.assertRegex(shown, r"backup\.tar\.gz: the database, at schema level \d+, and 2 key files\.\n$")
         self.assertEqual(0o600, stat.S_IMODE(self.file.stat().st_mode))
         ring = load_keys(self.directory / "signing.key")
         other = self.move()
-        self.assertRegex(self.run_("restore", str(self.file)), "^The database and the keys are as they were on 20")
+        self.assertRegex(self.run_("restore", str(self.file)), "^Restored the database and the keys as of 20")
         self.assertEqual(f"{A}  {B}\n", self.run_("contact", "list"))
         self.assertEqual(ring, load_keys(other / "signing.key"))
         self.assertEqual([], [path for path in other.iterdir() if "restore" in path.name])
@@ -128,7 +128,7 @@ class RoundTripTests(BackupTestCase):
     def test_what_is_no_key(self) -> None:
         """What lies beside the keys and is none, such as one that is just being written, is not in it."""
         (self.directory / "signing.key.d" / "0123abcd.draft").write_text("half of a key")
-        self.assertIn("2 files of keys", self.run_("backup", str(self.file)))
+        self.assertIn("2 key files", self.run_("backup", str(self.file)))
         other = self.move()
         self.run_("restore", str(self.file))
         self.assertEqual(load_keys(self.directory / "signing.key"), load_keys(other / "signing.key"))
@@ -154,8 +154,8 @@ class RoundTripTests(BackupTestCase):
         remove_key(first, retired)
         since = add_key(first, 2.0)
         shown = self.run_("restore", str(self.file), "--replace")
-        self.assertIn(f"Removed signing keys that were made since: {since.kid}.\n", shown)
-        self.assertIn(f"Signing keys are back, retire them again if they were stolen: {retired.kid}.\n", shown)
+        self.assertIn(f"Removed signing keys created since: {since.kid}.\n", shown)
+        self.assertIn(f"Restored retired signing keys; retire them again if they were stolen: {retired.kid}.\n", shown)
         there = {path.name for path in Path(f"{first}.d").iterdir()}
         self.assertEqual((True, False), (retired.kid in there, since.kid in there))
 
@@ -177,7 +177,7 @@ class RoundTripTests(BackupTestCase):
         self.config.write_text(f'state_dir = "{self.directory}"\ndatabase.url = "postgresql://db.example.org/x"\n')
         self.assertIn("use pg_dump", self.run_("backup", str(self.file)))
         self.config.write_text(f'state_dir = "{self.directory / "other"}"\ndatabase.url = "postgresql://localhost/x"\n')
-        self.assertIn("The keys are", self.run_("restore", str(self.file)))
+        self.assertIn("Restored the keys as of", self.run_("restore", str(self.file)))
         self.assertEqual(load_keys(self.directory / "signing.key"), load_keys(self.directory / "other" / "signing.key"))
 
 
@@ -211,7 +211,7 @@ class RefusalTests(BackupTestCase):
         with HTTPServer(("127.0.0.1", self.port), Answer) as server:
             thread = threading.Thread(target=server.handle_request)
             thread.start()
-            self.refused("callnet runs", "stop it first")
+            self.refused("callnet is running", "stop it first")
             thread.join()
 
     def test_cut_off(self) -> None:

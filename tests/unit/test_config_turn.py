@@ -145,10 +145,10 @@ class SecretFileTests(TurnDaemonTests):
         self.assertIsNotNone(expiry(self.servers()))
         self.write(f"{OTHER}\n{SECRET}\n")
         self.assertIsNotNone(expiry(self.servers()))
-        self.assertEqual("info: the TURN secret was read again: it is another one", self.reload(daemon))
+        self.assertEqual("info: reloaded the TURN secret: changed", self.reload(daemon))
         self.assertIsNotNone(expiry(self.servers(), OTHER))
         self.write(OTHER)
-        self.assertEqual("info: the TURN secret was read again: it is the same", self.reload(daemon))
+        self.assertEqual("info: reloaded the TURN secret: unchanged", self.reload(daemon))
         self.assertIsNotNone(expiry(self.servers(), OTHER))
 
     def test_bad_file(self) -> None:
@@ -171,11 +171,11 @@ class SecretFileTests(TurnDaemonTests):
             self.write(content, mode)
             self.assertEqual(f"turn.secret_file: {said}", self.refusal(self.settings))
             self.assertEqual(
-                f"error: the TURN secret stays as it was: turn.secret_file: {said}", self.reload(daemon), content
+                f"error: kept the old TURN secret: turn.secret_file: {said}", self.reload(daemon), content
             )
         self.file.unlink()
         self.assertEqual(f"turn.secret_file: {self.file}: No such file or directory", self.refusal(self.settings))
-        self.assertIn("stays as it was", self.reload(daemon))
+        self.assertIn("kept the old TURN secret", self.reload(daemon))
         self.assertIsNotNone(expiry(self.servers()))
 
     def test_secret_in_the_settings(self) -> None:
@@ -183,5 +183,5 @@ class SecretFileTests(TurnDaemonTests):
         daemon = self.begin(self.compose(URLS + INLINE))
         self.assertRaises(ValueError, self.reload, daemon)
         self.write_settings(URLS + INLINE.replace(SECRET, OTHER))
-        self.assertEqual("info: the TURN secret was read again: it is another one", self.reload(daemon))
+        self.assertEqual("info: reloaded the TURN secret: changed", self.reload(daemon))
         self.assertIsNotNone(expiry(self.servers(), OTHER))

@@ -232,7 +232,7 @@ class CommandTests(CommandTestCase):
         """Where it is one of callnet's own as well, it is retired as both, but not while it signs."""
         add_key(self.path, time.time(), LONG.secret)
         take_over(self.path, OlderServer(LONG, self.until))
-        self.assert_one_line(self.fail_("key", "retire", LONG.kid), "signs now")
+        self.assert_one_line(self.fail_("key", "retire", LONG.kid), "is signing")
         self.assertIsNotNone(load_older(self.path))
         new = self.run_("key", "add").strip()
         self.run_("key", "retire", LONG.kid)

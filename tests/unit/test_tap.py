@@ -155,7 +155,7 @@ class StateTests(DaemonTestCase):
             self.compose()
         told = [formatEvent(event) for event in events if event["log_level"] is LogLevel.warn]
         path = os.path.abspath(self.state_dir)
-        self.assertEqual([f"state_dir: {path} is open to other users of this machine; chmod 700 it"], told)
+        self.assertEqual([f"state_dir {path} is accessible to other users of this machine; chmod 700 it"], told)
 
     def test_the_next_start_finds_it_again(self) -> None:
         """The next start finds it again."""
@@ -242,7 +242,7 @@ class RefusalTests(DaemonTestCase):
 
     def test_a_database_in_memory(self) -> None:
         """So does a database in memory, which would be forgotten."""
-        self.assertRegex(self.refusal('database.url = "sqlite://"'), r"^database\.url: a database in memory")
+        self.assertRegex(self.refusal('database.url = "sqlite://"'), r"^database\.url: an in-memory database")
 
     def test_a_database_that_needs_newer_code(self) -> None:
         """So does a database that needs newer code."""
