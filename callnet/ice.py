@@ -90,7 +90,7 @@ def parse_uri(text: str) -> IceUri:
     """
     found = _TURN.fullmatch(text) or _STUN.fullmatch(text)
     if found is None:
-        raise ValueError("this is no URI of a STUN or TURN server")
+        raise ValueError("not a URI of a STUN or TURN server")
     secure = text.partition(":")[0].endswith("s")
     transport = found.groupdict().get("transport") or ("tcp" if secure else "udp")
     port = int(found["port"] or (_STUNS_PORT if secure else _STUN_PORT))

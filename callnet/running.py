@@ -38,9 +38,9 @@ class Running:
         self._place = place
 
     def report(self) -> Report:
-        """Whether devices may be sent there, and what is wrong if not.
+        """Its readiness.
 
-        :raises NotRunning: it does not tell.
+        :raises NotRunning: it does not answer.
         """
         try:
             return msgspec.json.decode(self._get("/readyz"), type=Report)
@@ -48,7 +48,7 @@ class Running:
             raise NotRunning(f"{self._place}: this is not callnet") from None
 
     def numbers(self) -> Numbers:
-        """What it has counted.
+        """Its metrics.
 
         :raises NotRunning: it does not tell.
         """
@@ -69,7 +69,7 @@ class Running:
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
             cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise NotRunning(f"{self._place}: callnet does not answer: {cause}") from None
+            raise NotRunning(f"{self._place}: no answer from callnet: {cause}") from None
         finally:
             connection.close()
         if response.status not in _ANSWERED:

@@ -158,7 +158,7 @@ async def log_in(line: Line, login: Login) -> None:
         try:
             await line.ask(*login.command)
         except Refused as error:
-            raise NotUsable(f"the login was refused: {code_of(error)}") from None  # the rest may repeat the password
+            raise NotUsable(f"login refused: {code_of(error)}") from None  # the rest may repeat the password
 
 
 async def greet(line: Line, target: RedisTarget) -> str:
@@ -178,7 +178,7 @@ def _run_id(replication: bytes, server: bytes) -> str:
     if not _IS_MASTER.search(replication):
         raise NotUsable("this Redis is a replica")
     if found is None:
-        raise NotUsable("this is no Redis")
+        raise NotUsable("not a Redis server")
     return found[1].decode("ascii")
 
 
@@ -187,8 +187,8 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, (defer.TimeoutError, CancelledError)):
         return "no answer in time"
     if isinstance(error, VerificationError):
-        return "TLS: the certificate is for another host"
+        return "TLS: certificate issued for another host"
     if isinstance(error, SSL.Error):
         reasons = [reason for *_, reason in error.args[0]] if error.args and isinstance(error.args[0], list) else []
-        return f"TLS: {', '.join(reasons) or 'the connection was cut'}"
+        return f"TLS: {', '.join(reasons) or 'connection lost'}"
     return root_cause(error)

@@ -97,7 +97,7 @@ class BySentinels:
         found: list[_Master] = [answer for succeeded, answer in answered if succeeded]
         if not found:
             causes = {cause_of(failure.value) for _, failure in answered}
-            raise NotUsable(f"no Sentinel knows where {self._target.service} is: {'; '.join(sorted(causes))}")
+            raise NotUsable(f"no Sentinel knows the master of {self._target.service}: {'; '.join(sorted(causes))}")
         return max(found, key=lambda master: master.epoch)
 
 

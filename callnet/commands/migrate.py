@@ -87,7 +87,7 @@ def _take_over(settings: Settings, older: OlderDatabase, report: Report, trial: 
     is_phone = phone_rule(settings.accounts.phone_format)
     with older.reading() as snapshot, _target(settings, trial) as database:
         moves.take_over(snapshot, database, is_phone, report, trial)
-    for line in report.lines("to take over" if trial else "taken over"):
+    for line in report.lines("to import" if trial else "imported"):
         click.echo(line)
 
 
@@ -95,7 +95,7 @@ def _give_back(settings: Settings, older: OlderDatabase, report: Report, trial: 
     about_tokens = older_key.about_tokens(settings.tokens, time.time())
     with _target(settings, trial) as database, older.writing() as additions:
         moves.give_back(database, additions, report, trial)
-    for line in report.lines("to give back" if trial else "given back"):
+    for line in report.lines("to copy back" if trial else "copied back"):
         click.echo(line)
     click.echo(f"tokens: {about_tokens}")
 
@@ -116,20 +116,20 @@ def _target(settings: Settings, trial: bool) -> Iterator[Database | None]:
 
 
 def _about_key(settings: Settings, key: Key | None, lifetime: int, trial: bool) -> str:
-    """Take the key over, if one is given, and say what came of it."""
+    """Import the key, if one is given, and report the outcome."""
     if key is None:
-        return "key: none was given (--key); tokens that the older server has issued stay as they are, accepted or not"
+        return "key: none given (--key); tokens issued by the older server are accepted or refused as before"
     if settings.tokens.signing_key.encode() == key.secret:
-        return f"key: {key.kid} is in the settings already"
+        return f"key: {key.kid} is already in the settings"
     now = time.time()
     until = now + lifetime
     file = file_of(settings)
-    does = "signs from now on, too" if older_key.is_long(key) else "is too short to sign here"
+    does = "signs from now on" if older_key.is_long(key) else "is too short to sign here"
     if trial:
-        return f"key: {key.kid} would be taken over; it {does}"
+        return f"key: {key.kid} would be imported; it {does}"
     if older_key.take_over(file, key, now, until) is None:
-        return f"key: {key.kid} is the first one already"
-    return f"key: {key.kid} was taken over; it {does}. Tokens that name no key are its until {shown_time(until)}"
+        return f"key: {key.kid} is already the first key"
+    return f"key: {key.kid} imported; it {does}. Tokens that name no key are checked with it until {shown_time(until)}"
 
 
 def _url(file: str | None) -> str:

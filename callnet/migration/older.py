@@ -40,11 +40,11 @@ _PATIENCE: Final = {"connect_timeout": 10, "read_timeout": 600, "write_timeout":
 _STRICT: Final = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
 
 _STANDS_IN_THE_WAY: Final = {
-    1062: "the older server takes it for one that it has, which is written otherwise",
+    1062: "the older server already has it in another spelling",
     1264: "it does not fit into the older server's column",
     1366: "it does not fit into the older server's column",
     1406: "it does not fit into the older server's column",
-    1452: "the older server wants an account for each phone in it",
+    1452: "the older server needs an account for each phone in it",
 }
 """By the number of the server's error. Its texts repeat phones."""
 
@@ -201,7 +201,7 @@ def _parse(given: str) -> URL:
     except (sql_errors.ArgumentError, ValueError):
         url = None
     if url is None or url.get_backend_name() not in _DRIVERS or not url.database:
-        raise MigrationError("the older server's database: this is not a URL such as mysql://USER:PASSWORD@HOST/NAME")
+        raise MigrationError("the older server's database: not a URL such as mysql://USER:PASSWORD@HOST/NAME")
     return url.set(drivername=_DRIVERS[url.get_backend_name()])
 
 
@@ -218,7 +218,7 @@ def _engine(url: URL) -> Engine:
 def _missing(what: str, name: str, there: Sequence[str]) -> str:
     known = ", ".join(there) or "none"
     return (
-        f"the older server's database has no {what} {name} (there are: {known}); say with --mapping what it is called"
+        f"the older server's database has no {what} {name} (found: {known}); give its name with --mapping"
     )
 
 

@@ -69,15 +69,15 @@ class Judge:
         """What a row is known by in callnet. Rows come in the order of their keys: equal ones are neighbours."""
         key = tuple(text for value in row.values if (text := as_text(value)) is not None)
         if len(key) < len(row.values):
-            return Refused("a field is empty (NULL), or is no UTF-8")
+            return Refused("a field is empty (NULL) or not UTF-8")
         for text, field in zip(key, _FIELDS[self._kind], strict=True):
             if field == _DEVICE_ID:
                 if not is_device_id(text):
                     return Refused(f"the device id {_fault(text)}")
             elif not self._is_phone(text):
-                return Refused(f"the {field} is not acceptable (accounts.phone_format)")
+                return Refused(f"the {field} is not valid (accounts.phone_format)")
         if key == self._last:
-            return Refused("it is there twice")
+            return Refused("duplicate row")
         self._last = key
         return key
 

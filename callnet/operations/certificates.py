@@ -97,7 +97,7 @@ class ServerTls:
 
 
 def _context(pair: Pair) -> SSL.Context:
-    """How a server with this certificate speaks TLS."""
+    """The TLS settings of a server with this certificate."""
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(_CIPHERS)
@@ -112,7 +112,7 @@ def _context(pair: Pair) -> SSL.Context:
             context.add_extra_chain_cert(certificate)
         context.use_privatekey(pair.key)
     except SSL.Error as error:
-        raise StartError(f"tls.certificate: OpenSSL does not take it: {error.args[0][0][-1]}") from None
+        raise StartError(f"tls.certificate: rejected by OpenSSL: {error.args[0][0][-1]}") from None
     return context
 
 
@@ -135,10 +135,10 @@ def configured(settings: TlsSettings) -> Pair:
     try:
         chain = x509.load_pem_x509_certificates(_read(certificate, "tls.certificate"))
     except ValueError:
-        raise StartError(f"tls.certificate: {certificate} holds no certificates in PEM form") from None
+        raise StartError(f"tls.certificate: {certificate} contains no PEM certificates") from None
     pair = Pair(chain, _load_key(_read(key, "tls.private_key"), key))
     if not _fit(pair):
-        raise StartError(f"tls.private_key: {key} is not the key of the first certificate in {certificate}")
+        raise StartError(f"tls.private_key: {key} does not belong to the first certificate in {certificate}")
     return pair
 
 
@@ -147,16 +147,16 @@ def _read(path: str, setting: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise StartError(f"{setting}: {path} cannot be read: {error.strerror}") from None
+        raise StartError(f"{setting}: cannot read {path}: {error.strerror}") from None
 
 
 def _load_key(data: bytes, path: str) -> PrivateKey:
     try:
         key = serialization.load_pem_private_key(data, None)
     except TypeError:
-        raise StartError(f"tls.private_key: {path} is locked by a passphrase: callnet needs it without one") from None
+        raise StartError(f"tls.private_key: {path} is encrypted; remove the passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise StartError(f"tls.private_key: {path} holds no private key in PEM form") from None
+        raise StartError(f"tls.private_key: {path} contains no PEM private key") from None
     if not isinstance(key, PrivateKey):
         raise StartError(f"tls.private_key: {path} must be an ECDSA or RSA key")
     return key
@@ -185,7 +185,7 @@ def self_signed(state_dir: str, now: datetime) -> Pair:
         files.overwrite(key, _pem(made.key), files.PRIVATE)
         files.overwrite(certificate, made.chain[0].public_bytes(serialization.Encoding.PEM), files.PUBLIC)
     except OSError as error:
-        raise StartError(f"state_dir: {error.filename or state_dir} cannot be used: {error.strerror}") from None
+        raise StartError(f"state_dir: cannot use {error.filename or state_dir}: {error.strerror}") from None
     return made
 
 

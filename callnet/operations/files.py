@@ -32,9 +32,9 @@ def make_private_directory(path: str, setting: str) -> None:
         with private():
             os.makedirs(path, mode=_PRIVATE_DIRECTORY, exist_ok=True)
     except OSError as error:
-        raise StartError(f"{setting}: the directory {path} cannot be made: {error.strerror}") from None
+        raise StartError(f"{setting}: cannot create the directory {path}: {error.strerror}") from None
     if not os.access(path, os.W_OK | os.X_OK):
-        raise StartError(f"{setting}: this user may not write in {path}")
+        raise StartError(f"{setting}: no permission to write in {path}")
 
 
 def claim_directory(path: str, setting: str, is_shared: bool) -> None:
@@ -50,10 +50,10 @@ def claim_directory(path: str, setting: str, is_shared: bool) -> None:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         raise StartError(
-            f"{setting}: another callnet runs with {path}; several on one machine need redis.url, or workers"
+            f"{setting}: another callnet uses {path}; set redis.url, or workers, to run several on one machine"
         ) from None
     except OSError as error:
-        raise StartError(f"{setting}: {path} cannot be locked: {error.strerror}") from None
+        raise StartError(f"{setting}: cannot lock {path}: {error.strerror}") from None
     _claimed[path] = descriptor
 
 
@@ -79,7 +79,7 @@ def read_private(path: str | os.PathLike[str], setting: str) -> bytes:
     except OSError as error:
         raise StartError(f"{setting}: {path}: {error.strerror}") from None
     if mode & _PRIVATE_MASK:
-        raise StartError(f"{setting}: {path} is open to others (mode {mode:04o}); chmod 600 it")
+        raise StartError(f"{setting}: {path} is accessible to others (mode {mode:04o}); chmod 600 it")
     return content
 
 

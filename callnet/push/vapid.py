@@ -62,5 +62,5 @@ def load_or_make_key(path: str) -> ec.EllipticCurvePrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         found = None
     if not isinstance(found, ec.EllipticCurvePrivateKey) or not isinstance(found.curve, ec.SECP256R1):
-        raise StartError(f"{_SETTING}: {path} holds no private key on P-256 in PEM form without a passphrase")
+        raise StartError(f"{_SETTING}: {path} contains no unencrypted PEM private key on P-256")
     return found

@@ -90,7 +90,7 @@ class Database:
         """
         if self._is_sqlite:
             raise StartError(
-                f"{schema.SETTING}: SQLite is for one machine, and redis.url names another: use PostgreSQL"
+                f"{schema.SETTING}: SQLite works on one machine only, but redis.url names another; use PostgreSQL"
             )
 
     @property
@@ -122,7 +122,7 @@ class Database:
                 source.backup(copy)
                 copy.execute("PRAGMA journal_mode = DELETE")
             except sqlite3.Error as error:
-                raise Unavailable(f"the copy cannot be written: {error}") from None
+                raise Unavailable(f"cannot write the copy: {error}") from None
 
     def clock_difference(self) -> float:
         """By how many seconds the clock of its server is ahead of this machine's; 0 for SQLite, which has none.
@@ -290,13 +290,13 @@ def _parse(given: str) -> URL:
         backend = url.get_backend_name()
     except (sql_errors.ArgumentError, ValueError):
         raise StartError(
-            f"{schema.SETTING}: this is not a URL such as sqlite:///FILE or postgresql://HOST/NAME"
+            f"{schema.SETTING}: not a URL such as sqlite:///FILE or postgresql://HOST/NAME"
         ) from None
     if backend == "sqlite":
         return url.set(drivername="sqlite+pysqlite")
     if backend == "postgresql":
         return url.set(drivername="postgresql+psycopg")
-    raise StartError(f"{schema.SETTING}: it must begin with sqlite: or postgresql:")
+    raise StartError(f"{schema.SETTING}: must begin with sqlite: or postgresql:")
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def connect(given_up: Event, _dialect: object, _record: object, arguments: list[
     :param given_up: set when nobody wants to wait any more.
     """
     if given_up.is_set():
-        raise psycopg.OperationalError("nobody waits for it any more")
+        raise psycopg.OperationalError("callnet is stopping")
     connection = PatientConnection.connect(*arguments, **options)
     connection.given_up = given_up
     return connection

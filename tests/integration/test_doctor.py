@@ -87,7 +87,7 @@ class RunningTests(DoctorTestCase):
         coturn.add_secret(other)
         shown = await self.run_(self.daemon, "doctor", status=1)
         self.assertEqual(["bad", "bad"], self.found(shown)["turn"])
-        self.assertIn("does not take the secret", shown)
+        self.assertIn("rejects the secret", shown)
         self.assertNotIn(SECRET, shown)
 
     async def test_status(self) -> None:
@@ -123,5 +123,5 @@ class StoppedTests(DoctorTestCase):
             shown, complaints, code = await callnet(daemon, command)
             self.assertEqual((b"", 1), (shown, code))
             self.assertEqual(
-                b"Error: /run/nobody/admin: callnet does not answer: No such file or directory\n", complaints
+                b"Error: /run/nobody/admin: no answer from callnet: No such file or directory\n", complaints
             )

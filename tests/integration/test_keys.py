@@ -104,7 +104,7 @@ class KeysMixin:
         file.chmod(0o640)
         os.kill(self.daemon.pid, signal.SIGHUP)
         await self.daemon.said(
-            rf"kept the old signing keys: tokens\.signing_key_file: {file} is open to others"
+            rf"kept the old signing keys: tokens\.signing_key_file: {file} is accessible to others"
         )
         file.chmod(0o600)
         await self.reload(2, new)

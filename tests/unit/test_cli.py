@@ -217,7 +217,7 @@ class DatabaseTests(CommandTestCase):
             connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
             connection.execute(text("UPDATE schema_info SET oldest_code = 9999"))
         for command in (("database", "check"), ("database", "upgrade"), ("contact", "list"), ("account", "list")):
-            self.assert_one_line(self.fail_(*command), "database.url", "needs newer code")
+            self.assert_one_line(self.fail_(*command), "database.url", "needs schema level 9999")
 
     def test_no_upgrade_by_the_way(self) -> None:
         """With ``upgrade_on_start = false`` the other commands do not upgrade either."""

@@ -170,7 +170,7 @@ class FilesTests(KeysTestCase):
         ring = load_keys(self.path)
         self.assertEqual(ring, KeyRing.of(self.first, [*others, signing], OlderServer(LONG, NOW + 86400)))
         self.assertEqual(ring.signing(NOW), signing)
-        self.assertIn("accepts those", migration.about_tokens(self.settings(), NOW + 1))
+        self.assertIn("accepts tokens", migration.about_tokens(self.settings(), NOW + 1))
 
     def test_taken_over_again(self) -> None:
         """To take it over again moves the end alone: what the older server has issued since is accepted, too."""

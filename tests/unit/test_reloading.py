@@ -75,7 +75,7 @@ class ReloadTests(ReloadCase):
 
         remove_key(self.path, load_keys(self.path).keys[0])
         self.assertEqual(self.error_code(self.token), 0)
-        self.assertIn(f"there are 1, and {new.kid} signs", self.reload()[2])
+        self.assertIn(f"1 in use, {new.kid} signs", self.reload()[2])
         self.assertEqual((self.error_code(self.token), self.error_code(token)), (4, 0))
 
     def test_wrong_keys(self) -> None:
@@ -86,7 +86,7 @@ class ReloadTests(ReloadCase):
         self.assertEqual(
             said,
             "error: kept the old signing keys:"
-            f" tokens.signing_key_file: {self.path.absolute()} is open to others (mode 0644); chmod 600 it",
+            f" tokens.signing_key_file: {self.path.absolute()} is accessible to others (mode 0644); chmod 600 it",
         )
         self.assertEqual(self.kid(self.login()), self.kid(self.token))
         self.assertEqual(self.error_code(self.token), 0)
