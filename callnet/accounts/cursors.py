@@ -11,7 +11,7 @@ from callnet.errors import DataInvalid
 
 LONGEST: Final = 512
 """The longest cursor that is looked at, in characters."""
-WRONG: Final = "after is not a cursor of an earlier answer"
+WRONG: Final = "after is not a cursor from an earlier answer"
 
 _Place = TypeVar("_Place")
 

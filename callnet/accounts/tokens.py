@@ -147,9 +147,9 @@ class Tokens:
         :raises TokenInvalid: that takes a new login.
         """
         if not token.is_renewable:
-            raise TokenInvalid("the key of the token may not sign any more; log in again")
+            raise TokenInvalid("the key of the token no longer signs; log in again")
         if self.now() - token.auth_time >= self._session_lifetime:
-            raise TokenInvalid("the login is too long ago; log in again")
+            raise TokenInvalid("the login session has expired; log in again")
         jti = secrets.token_hex(16)
         return self._sign(token.device, jti, token.sid or jti, token.auth_time, token.claimed)
 
@@ -168,7 +168,7 @@ class Tokens:
         except (jwt.InvalidTokenError, binascii.Error, msgspec.MsgspecError, UnicodeError, RecursionError):
             raise TokenInvalid("the token is malformed or was not issued here") from None
         if signed.kid is None and claims.exp > self._ring.without_kid_until:
-            raise TokenInvalid("the token expires later than any of the older server's")
+            raise TokenInvalid("the token expires too late for a token of the older server")
         self._check_times(claims)
         verified = self._token(claims, signed.kid)
         if self._revocations.cover(verified):

@@ -66,13 +66,13 @@ class WaysToWake:
     def _accepted(self, kind: PushKind, target: str) -> str:
         """The target as it is kept."""
         if not target or not is_plain_text(target, PUSH_TARGET_MAX):
-            raise DataInvalid(f"target must have 1 to {PUSH_TARGET_MAX} characters, and no control characters")
+            raise DataInvalid(f"target must have 1 to {PUSH_TARGET_MAX} characters and no control characters")
         if kind is PushKind.WEBPUSH:
             if self._web_push is None:
-                raise DataInvalid("kind: there is no Web Push here")
+                raise DataInvalid("kind: Web Push is off on this server")
             return read_subscription(target, self._web_push.hosts).target()
         if not self._has_gateway:
-            raise DataInvalid("kind: there is no gateway here")
+            raise DataInvalid("kind: this server has no push gateway")
         return target
 
 

@@ -252,11 +252,11 @@ def _field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:
     try:
         return msgspec.convert(answer.get(name), kind)
     except msgspec.ValidationError:
-        raise AccountError(200, None, "", f"the answer has no good {name!r}") from None
+        raise AccountError(200, None, "", f"the answer has no valid {name!r}") from None
 
 
 def _read(answer: Mapping[str, Any], kind: type[T]) -> T:
     try:
         return msgspec.convert(answer, kind)
     except msgspec.ValidationError:
-        raise AccountError(200, None, "", "the answer lacks something") from None
+        raise AccountError(200, None, "", "the answer is incomplete") from None

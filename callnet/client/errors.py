@@ -55,7 +55,7 @@ class Unreachable(ClientError):
 
     def __init__(self, cause: BaseException | None) -> None:
         self.is_untrusted = isinstance(cause, (TlsError, VerificationError))
-        why = "its certificate is not trusted" if self.is_untrusted else str(cause) or type(cause).__name__
+        why = "untrusted certificate" if self.is_untrusted else str(cause) or type(cause).__name__
         super().__init__(f"the server cannot be reached: {why}")
 
 

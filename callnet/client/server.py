@@ -128,6 +128,6 @@ def socket_url(url: str) -> str:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname:
-        raise ClientError(f"{url!r} is no ws:// or wss:// URL")
+        raise ClientError(f"{url!r} is not a ws:// or wss:// URL")
     path = parts.path if parts.path.strip("/") else "/socket.io"
     return urlunsplit((parts.scheme.replace("http", "ws"), parts.netloc, path, "", ""))

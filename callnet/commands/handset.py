@@ -1,4 +1,4 @@
-"""A device for a person: what it shows, and what it does at an event, a key and Ctrl-C.
+"""The user interface of ``callnet device``: what it shows and does at events, keys and Ctrl-C.
 
 Its call is as :class:`callnet.client.Call` has it; ``–``: it is in none.
 
@@ -105,12 +105,12 @@ class Handset:
 
     def _be(self, state: DeviceState) -> None:
         if state == "online" and self._has_begun:
-            self._note("connected again")
+            self._note("reconnected")
         elif state == "online":
             self._has_begun = True
             self._begin()
         elif state == "offline" and self._has_begun:
-            self._note(f"the connection was closed: {self._loss()}; it comes back by itself")
+            self._note(f"the connection was closed: {self._loss()}; reconnecting")
         elif state in ("offline", "elsewhere", "denied"):
             self._note(f"the connection was closed: {self._loss()}")
             self._finish(1)
@@ -123,7 +123,7 @@ class Handset:
     def _begin(self) -> None:
         if self._callee is None:
             if self._device.call is None:
-                self._note("waiting for calls; Ctrl-C leaves")
+                self._note("waiting for calls; Ctrl-C exits")
         elif self._talking is not None and self._callee.covers(self._talking.peer):
             self._own = self._talking
         else:
@@ -148,12 +148,12 @@ class Handset:
         elif self._has_reader:
             self._note(f"{_BELL}{_caller(call)} is calling: accept? [y/n]")
         else:
-            self._note(f"{_BELL}{_caller(call)} is calling, but there is no input to answer from (see --answer)")
+            self._note(f"{_BELL}{_caller(call)} is calling, but there is no input to answer with (see --answer)")
 
     def _count_down(self, call: Call, seconds: int) -> None:
         self._countdown = None
         if seconds:
-            self._note(f"{_BELL}{_caller(call)} is calling, and is answered in {seconds} s: accept? [y/n]")
+            self._note(f"{_BELL}{_caller(call)} is calling; answering in {seconds} s: accept? [y/n]")
             self._countdown = self._clock.callLater(1, self._count_down, call, seconds - 1)
         else:
             self._answer(call, True, by_itself=True)

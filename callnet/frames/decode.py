@@ -104,9 +104,9 @@ class Grammar(Generic[T]):
         if tag is None:
             raise _error("type must be a string", asked)
         if _has_two_types(payload):
-            raise _error("type stands twice", asked)
+            raise _error('duplicate key "type"', asked)
         if tag not in self._fields:
-            raise _error("type is not known", asked, unknown_type=True)
+            raise _error("unknown type", asked, unknown_type=True)
         fields = self._fields[tag]
         for name, field in fields.items():
             complaint = _complaint(field, values.get(name))

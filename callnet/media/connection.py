@@ -332,7 +332,7 @@ class Connection:
         self._steps.run(run).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
-        """Say what kind of error it was: its text may hold what the other side said."""
+        """Report the kind of error only: its text may hold what the other side sent."""
         self._party.report(
-            f"what the other side said could not be used ({failure.type.__name__ if failure.type else '?'})"
+            f"unusable message from the other side ({failure.type.__name__ if failure.type else '?'})"
         )

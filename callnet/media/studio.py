@@ -100,10 +100,10 @@ class FileStudio:
             with av.open(str(path)) as container:
                 kinds = {stream.type for stream in container.streams}
         except (av.FFmpegError, OSError):
-            raise NoMedia(f"{path} cannot be read as sound or pictures") from None
+            raise NoMedia(f"{path} is not a readable audio or video file") from None
         self.has_sound, self.has_picture = "audio" in kinds, "video" in kinds
         if not (self.has_sound or self.has_picture):
-            raise NoMedia(f"{path} has no sound and no pictures")
+            raise NoMedia(f"{path} has neither audio nor video")
 
     def tracks(self) -> Sequence[MediaStreamTrack | None]:
         """Tracks of their own for one connection."""

@@ -70,7 +70,7 @@ class IceServers:
         """
         wait = self._wait("device", site)
         if wait:
-            raise RateLimited("too many TURN credentials asked for from this address", ceil(wait))
+            raise RateLimited("too many requests for TURN credentials from this address", ceil(wait))
         return IceOffer(self._servers(self._settings.lifetime), self._settings.lifetime)
 
     def for_newcomer(self, site: str | None) -> Sequence[IceServer]:

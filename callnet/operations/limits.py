@@ -196,7 +196,7 @@ class LoginLimits:
         """
         too_many = await self._logins.enter([site_of(host), phone if len(phone) <= PHONE_MAX else None])
         if too_many is not None:
-            who = "of this phone" if too_many.which else "from this address"
+            who = "for this phone" if too_many.which else "from this address"
             raise RateLimited(f"too many logins {who}", ceil(too_many.wait))
 
     async def code(self, host: str) -> None:
@@ -206,7 +206,7 @@ class LoginLimits:
         """
         too_many = await self._codes.enter([site_of(host)])
         if too_many is not None:
-            raise RateLimited("too many codes asked for from this address", ceil(too_many.wait))
+            raise RateLimited("too many code requests from this address", ceil(too_many.wait))
 
     def request(self, device: DeviceAddress) -> None:
         """Count a request that carries a token, for its device and for the phone of that.
@@ -221,7 +221,7 @@ class LoginLimits:
         ):
             wait = limiter.wait(key)
             if wait:
-                raise RateLimited(f"too many requests of this {who}", ceil(wait))
+                raise RateLimited(f"too many requests from this {who}", ceil(wait))
 
     async def refresh(self, device: DeviceAddress) -> None:
         """Count a refresh of a device's token.
@@ -241,4 +241,4 @@ class LoginLimits:
 async def _enter(gate: IGate, device: DeviceAddress, what: str) -> None:
     too_many = await gate.enter(["\n".join(device)])
     if too_many is not None:
-        raise RateLimited(f"too many {what} of this device", ceil(too_many.wait))
+        raise RateLimited(f"too many {what} by this device", ceil(too_many.wait))

@@ -107,7 +107,7 @@ def require_room(connection: Connection, table: Table, owner: str, most: int) ->
     """
     rows = connection.scalar(select(func.count()).select_from(table).where(table.c.owner == owner)) or 0
     if rows >= most:
-        raise DataInvalid(f"the list is full: it takes {most} phones")
+        raise DataInvalid(f"the list is full: at most {most} phones")
 
 
 def _take_out(connection: Connection, table: Table, owner: str, which: ColumnElement[bool]) -> bool:

@@ -187,11 +187,11 @@ class SqlAccounts:
         for address, questions in asked.items():
             for question in questions:
                 if address in found.refused:
-                    question.answer.errback(DeviceInvalid("the phone has as many devices as logins may make"))
+                    question.answer.errback(DeviceInvalid("the phone has the maximum number of devices created by logins"))
                 elif address in found.devices or address.phone in found.phones or question.offer is not None:
                     question.answer.callback(found.devices.get(address))
                 else:
-                    question.answer.errback(PhoneInvalid("phone is not an account"))
+                    question.answer.errback(PhoneInvalid("phone has no account"))
 
     def _failed(self, failure: Failure, asked: _Questions) -> None:
         failed = list(asked.values())

@@ -73,7 +73,7 @@ class AdminApi:
     @_app.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:
         """Answer with the error."""
-        return answer_failure(request, failure, "An operator's request")
+        return answer_failure(request, failure, "operator request")
 
 
 def root(observed: Observed, key: AdminKey, dashboard: str) -> IResource:
@@ -130,7 +130,7 @@ class _Misdirected(Resource):
     isLeaf = True
 
     def render(self, request: Request) -> bytes:
-        return write_error(request, Misdirected("this name is not in admin.hosts"))
+        return write_error(request, Misdirected("this host is not in admin.hosts"))
 
 
 def _write(request: IRequest, status: int, kind: str, body: bytes) -> bytes:

@@ -107,7 +107,7 @@ class CappedRequest(Request):
             body = resrc.render(self)
         except UnsupportedMethod as error:
             self.setHeader(b"allow", b", ".join(error.allowedMethods))
-            body = write_error(self, MethodNotAllowed("this path does not take this method"))
+            body = write_error(self, MethodNotAllowed("this path does not support this method"))
         if isinstance(body, bytes):
             self.setHeader(b"content-length", b"%d" % len(body))
             self.write(body)  # to HEAD the base class sends the headers alone
