@@ -220,7 +220,10 @@ def _manifest(content: bytes, source: Path) -> Manifest:
     except msgspec.MsgspecError:
         raise BackupError(f"{source} is not a callnet backup") from None
     if manifest.format != FORMAT:
-        raise BackupError(f"{source} was written by callnet {manifest.callnet} in a format that this version does not know; use that version")
+        raise BackupError(
+            f"{source} was written by callnet {manifest.callnet} in a format that this version does not know;"
+            " use that version"
+        )
     return manifest
 
 

@@ -117,11 +117,11 @@ def _check_turn(turn: TurnSettings) -> None:
     if turn.secret and turn.secret_file:
         raise StartError("turn.secret and turn.secret_file are both set; remove one")
     if turn.urls and not (turn.secret or turn.secret_file):
-        raise StartError("turn.secret or turn.secret_file must be set, since turn.urls is: TURN servers require credentials")
-    if turn.secret and not ice.is_secret(turn.secret):
         raise StartError(
-            f"turn.secret must have {ice.SECRET_MIN} to {ice.SECRET_MAX} ASCII characters without spaces"
+            "turn.secret or turn.secret_file must be set, since turn.urls is: TURN servers require credentials"
         )
+    if turn.secret and not ice.is_secret(turn.secret):
+        raise StartError(f"turn.secret must have {ice.SECRET_MIN} to {ice.SECRET_MAX} ASCII characters without spaces")
 
 
 def _check_listener(key: str, listener: Listener) -> None:

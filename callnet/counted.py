@@ -78,14 +78,20 @@ class Counted(Struct, frozen=True):
         yield of_unfinished(self.rooms.unfinished.placed_here())
         yield of_dropped(self.ended.dropped)
         yield of_times("callnet_call_rang_after_seconds", "Time until devices rang.", counts.rang_after)
-        yield of_times("callnet_call_answered_after_seconds", "Time that calls rang until they were answered.", counts.answered_after)
+        yield of_times(
+            "callnet_call_answered_after_seconds",
+            "Time that calls rang until they were answered.",
+            counts.answered_after,
+        )
         yield from of_media(counts.media_setup.items(), counts.media_failed)
         kinds = {"device": self.devices, "page": self.pages}
         yield of_sockets({kind: len(factory.sockets) for kind, factory in kinds.items()})
         for name, help_, number in _OF_SOCKETS:
             yield of_kinds(name, help_, {kind: number(factory) for kind, factory in kinds.items()})
         not_reading = {kind: factory.not_reading for kind, factory in kinds.items()}
-        yield of_kinds("callnet_sockets_not_reading", "WebSockets whose clients have stopped reading.", not_reading, "gauge")
+        yield of_kinds(
+            "callnet_sockets_not_reading", "WebSockets whose clients have stopped reading.", not_reading, "gauge"
+        )
         unread = {kind: factory.unread for kind, factory in kinds.items()}
         yield of_kinds("callnet_bytes_unread", "Bytes buffered for clients that have stopped reading.", unread, "gauge")
         yield of_numbers(

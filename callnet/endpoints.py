@@ -40,7 +40,9 @@ def peer_objection(endpoint: str, network: str) -> str | None:
     """Say what may stand for those who connect to an endpoint, if ``network`` may not; ``None`` if it may."""
     if _is_unix(endpoint):
         return (
-            None if network == UNIX_PEERS else f'must be "{UNIX_PEERS}" here: every process that can reach the socket is trusted'
+            None
+            if network == UNIX_PEERS
+            else f'must be "{UNIX_PEERS}" here: every process that can reach the socket is trusted'
         )
     try:
         ip_network(network)

@@ -92,9 +92,7 @@ class IDaemonReactor(IParentReactor, IPeopleReactor, IReactorCore):
 class Options(usage.Options):
     """The options of ``twistd callnet``."""
 
-    optParameters: Final = [
-        ["config", "c", None, "Read the settings from this TOML file. [default: $CALLNET_CONFIG]"]
-    ]
+    optParameters: Final = [["config", "c", None, "Read the settings from this TOML file. [default: $CALLNET_CONFIG]"]]
     longdesc: Final = (
         "Run the server for one-to-one video calls. Without settings it listens on loopback only"
         " and keeps its data in ~/.local/state/callnet."
@@ -138,7 +136,9 @@ def compose(read: Callable[[], Settings], reactor: IDaemonReactor) -> Daemon | S
     redis = redis_url.parse(settings.redis) if settings.redis.url else None
     files.claim_directory(settings.state_dir, "state_dir", is_shared=redis is not None)
     if files.is_open_to_others(settings.state_dir):
-        _log.warn("state_dir {path} is accessible to other users of this machine; chmod 700 it", path=settings.state_dir)
+        _log.warn(
+            "state_dir {path} is accessible to other users of this machine; chmod 700 it", path=settings.state_dir
+        )
     _prepare_database(settings.database, one_machine=redis is None or redis.is_local)
     if redis is not None and (cause := reachable(redis)):
         raise StartError(f"redis.url: {cause}")

@@ -114,10 +114,14 @@ class Announcer:
     def _log_failure(devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
         for device in devices:
             address = f"{device.phone[:3]}****{device.phone[-4:]} {device.device_id}"
-            log.error("gave up re-publishing device {address} to Redis after {tries} conflicts", address=address, tries=_TRIES)
+            log.error(
+                "gave up re-publishing device {address} to Redis after {tries} conflicts", address=address, tries=_TRIES
+            )
             return
         for room in rooms:
-            log.error("gave up re-publishing call {call} to Redis after {tries} conflicts", call=log_name(room), tries=_TRIES)
+            log.error(
+                "gave up re-publishing call {call} to Redis after {tries} conflicts", call=log_name(room), tries=_TRIES
+            )
 
     def _put_back(self, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
         self._devices = dict.fromkeys(devices) | self._devices

@@ -35,7 +35,10 @@ class _Dropped:
         self.count += count
         if count and not self._is_said:
             self._is_said = True
-            log.warn("dropping the oldest ended calls from the history: more than {most} wait for the database", most=KEPT_MAX)
+            log.warn(
+                "dropping the oldest ended calls from the history: more than {most} wait for the database",
+                most=KEPT_MAX,
+            )
 
     def none_wait(self) -> None:
         """Take note that the database has caught up."""

@@ -85,7 +85,9 @@ class Keeper(Generic[L]):
     def _try(self) -> None:
         self._timer = None
         self._attempt = Deferred.fromCoroutine(self._try_once())
-        self._attempt.addErrback(lambda failure: log.failure("failed to connect to Redis {name}", failure, name=self._name))
+        self._attempt.addErrback(
+            lambda failure: log.failure("failed to connect to Redis {name}", failure, name=self._name)
+        )
 
     async def _try_once(self) -> None:
         try:

@@ -36,7 +36,9 @@ def list_(context: click.Context) -> None:
 @account.command()
 @click.argument("phone")
 @click.argument("device_ids", metavar="[DEVICE_ID]...", nargs=-1)
-@click.option("--no-secret", is_flag=True, help="Create the devices without secrets: anyone who knows a device id can log in.")
+@click.option(
+    "--no-secret", is_flag=True, help="Create the devices without secrets: anyone who knows a device id can log in."
+)
 @click.pass_context
 def add(context: click.Context, phone: str, device_ids: tuple[str, ...], no_secret: bool) -> None:
     """Create an account and its devices, so that they may log in where accounts.enrolment is "known".

@@ -112,13 +112,15 @@ def list_(context: click.Context, owner: str | None) -> None:
 
 @contact.command("import")
 @click.argument("file", type=_CSV)
-@click.option("--remove", "out", type=_CSV, help="Remove all pairs of this CSV file from the lists in the same transaction.")
+@click.option(
+    "--remove", "out", type=_CSV, help="Remove all pairs of this CSV file from the lists in the same transaction."
+)
 @click.pass_context
 def import_(context: click.Context, file: TextIO, out: TextIO | None) -> None:
     """Import all pairs of a CSV FILE (- is standard input), or none if any row is invalid.
 
-    The first line must be: owner,contact,name. An existing pair gets the name in the file. For pairs to remove, the name
-    is ignored, and pairs that do not exist are skipped.
+    The first line must be: owner,contact,name. An existing pair gets the name in the file. For pairs to remove, the
+    name is ignored, and pairs that do not exist are skipped.
     """
     settings = settings_of(context)
     is_phone = phone_rule(settings.accounts.phone_format)

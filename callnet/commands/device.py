@@ -32,7 +32,9 @@ SIGNALING: Final = "ws://127.0.0.1:8082"
 @click.command()
 @click.argument("phone")
 @click.argument("device_id")
-@click.option("--call", "callee", nargs=2, metavar="PHONE DEVICE_ID", help="Call this device, or all devices of the phone with *.")
+@click.option(
+    "--call", "callee", nargs=2, metavar="PHONE DEVICE_ID", help="Call this device, or all devices of the phone with *."
+)
 @click.option(
     "--answer",
     "answering",
@@ -41,7 +43,9 @@ SIGNALING: Final = "ws://127.0.0.1:8082"
     show_default=True,
     help="Choose how to answer calls. listed: accept callers listed in the phone's auto_answer, and ask for others.",
 )
-@click.option("--server", metavar="URL", help="Use this site for all services, for example https://calls.example.org:8080.")
+@click.option(
+    "--server", metavar="URL", help="Use this site for all services, for example https://calls.example.org:8080."
+)
 @click.option("--account-url", metavar="URL", help="Use this account service.  [default: http://127.0.0.1:8083]")
 @click.option("--signaling-url", metavar="URL", help="Use this signaling service.  [default: ws://127.0.0.1:8082]")
 @click.option("--site-url", metavar="URL", help="Use this site for call pages.  [default: https://127.0.0.1:8080]")

@@ -86,7 +86,7 @@ def file_of(settings: Settings) -> str:
     tokens = settings.tokens
     if tokens.signing_key:
         raise CommandError(
-            "the key is in the settings (tokens.signing_key or CALLNET_SIGNING_KEY), so there are no key files to manage"
+            "the key is in the settings (tokens.signing_key or CALLNET_SIGNING_KEY): there are no key files to manage"
         )
     return tokens.signing_key_file
 

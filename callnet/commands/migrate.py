@@ -33,9 +33,14 @@ _FILE: Final = click.Path(dir_okay=False)
 @click.option("--dry-run", "trial", is_flag=True, help="Report what would be done, and change nothing.")
 @click.option("--back", is_flag=True, help="Copy what was added since back into the older server's database instead.")
 @click.option(
-    "--url-file", type=_FILE, metavar="FILE", help="Read the URL of its database from this file, which only you may read."
+    "--url-file",
+    type=_FILE,
+    metavar="FILE",
+    help="Read the URL of its database from this file, which only you may read.",
 )
-@click.option("--key", "key_file", type=_FILE, metavar="FILE", help="Import its secret from this file, which only you may read.")
+@click.option(
+    "--key", "key_file", type=_FILE, metavar="FILE", help="Import its secret from this file, which only you may read."
+)
 @click.option(
     "--token-days",
     type=click.IntRange(1, 366),

@@ -32,4 +32,6 @@ def restore(context: click.Context, file: Path, replace: bool) -> None:
     if restored.removed:
         click.echo(f"Removed signing keys created since: {', '.join(restored.removed)}.")
     if restored.added:
-        click.echo(f"Restored retired signing keys; retire them again if they were stolen: {', '.join(restored.added)}.")
+        click.echo(
+            f"Restored retired signing keys; retire them again if they were stolen: {', '.join(restored.added)}."
+        )

@@ -14,7 +14,9 @@ from callnet.running import Numbers
 
 
 @click.command()
-@click.option("--at", "place", metavar="PLACE", help="Query the operator's listener at http://HOST:PORT or at this socket path.")
+@click.option(
+    "--at", "place", metavar="PLACE", help="Query the operator's listener at http://HOST:PORT or at this socket path."
+)
 @click.pass_context
 def status(context: click.Context, place: str | None) -> None:
     """Show the status of the running daemon. The exit status is 0 if it is ready for clients, otherwise 1."""

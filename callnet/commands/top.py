@@ -14,9 +14,15 @@ from callnet.running import Numbers
 
 
 @click.command()
-@click.option("--at", "place", metavar="PLACE", help="Query the operator's listener at http://HOST:PORT or at this socket path.")
-@click.option("--every", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="Refresh after this many seconds.")
-@click.option("--times", type=click.IntRange(1), help="Stop after this many refreshes. Runs until interrupted if omitted.")
+@click.option(
+    "--at", "place", metavar="PLACE", help="Query the operator's listener at http://HOST:PORT or at this socket path."
+)
+@click.option(
+    "--every", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="Refresh after this many seconds."
+)
+@click.option(
+    "--times", type=click.IntRange(1), help="Stop after this many refreshes. Runs until interrupted if omitted."
+)
 @click.pass_context
 def top(context: click.Context, place: str | None, every: float, times: int | None) -> None:
     """Show the activity of the running daemon, refreshed until interrupted."""

@@ -53,7 +53,11 @@ def _port(key: str, host: str, port: int, runs: bool) -> Finding:
             advice = "use a port above 1023, or set AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit"
         return bad(key, f"cannot listen on {place}: {error.strerror}", advice)
     if runs:
-        return bad(key, f"nothing listens on {place} although callnet is running", "restart callnet: it runs with other settings")
+        return bad(
+            key,
+            f"nothing listens on {place} although callnet is running",
+            "restart callnet: it runs with other settings",
+        )
     return good(key, f"{place} is free")
 
 

@@ -84,9 +84,7 @@ def _redis(settings: RedisSettings) -> Finding:
 
 def _turn(settings: TurnSettings) -> Iterator[Finding]:
     if not settings.urls:
-        yield doubt(
-            "turn", "no TURN server: people behind some NATs will not reach each other", "docs/turn.md"
-        )
+        yield doubt("turn", "no TURN server: people behind some NATs will not reach each other", "docs/turn.md")
         return
     try:
         secret = read_turn_secret(settings)

@@ -138,7 +138,9 @@ class Connection:
         self._closing: list[Deferred[None]] = []
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
-        self._looking.start(LOOK_EVERY, now=False).addErrback(lambda failure: log.failure("failed to connect media", failure))
+        self._looking.start(LOOK_EVERY, now=False).addErrback(
+            lambda failure: log.failure("failed to connect media", failure)
+        )
         if not offers:
             self._ask()
 
@@ -333,6 +335,4 @@ class Connection:
 
     def _failed(self, failure: Failure) -> None:
         """Report the kind of error only: its text may hold what the other side sent."""
-        self._party.report(
-            f"unusable message from the other side ({failure.type.__name__ if failure.type else '?'})"
-        )
+        self._party.report(f"unusable message from the other side ({failure.type.__name__ if failure.type else '?'})")

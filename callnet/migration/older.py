@@ -217,9 +217,7 @@ def _engine(url: URL) -> Engine:
 
 def _missing(what: str, name: str, there: Sequence[str]) -> str:
     known = ", ".join(there) or "none"
-    return (
-        f"the older server's database has no {what} {name} (found: {known}); give its name with --mapping"
-    )
+    return f"the older server's database has no {what} {name} (found: {known}); give its name with --mapping"
 
 
 def _number(error: sql_errors.DBAPIError) -> int:

@@ -53,9 +53,9 @@ def greeting(
     if self_signed:
         yield f"  The certificate {self_signed} is self-signed: browsers ask once whether to trust it."
     if open_on_network:
-        yield "  Enrolment is open: anyone who can reach this host and knows a phone and a device id can log in as that device."
+        yield "  Enrolment is open: anyone who reaches this host and knows a phone and a device id can log in as it."
     if without_secret:
-        yield f"  {without_secret} devices have no secret: anyone who can reach this host and knows their ids can log in as them."
+        yield f"  {without_secret} devices have no secret: anyone who reaches this host and knows their ids can log in as one."
     if phones:
         yield "Try it: open the phone in two tabs, log in with two numbers such as 13800000001 and 13800000002."
     if {"account", "signaling"} <= dict(urls).keys():

@@ -67,7 +67,14 @@ class CallCounts(Protocol):
 
 def of_build(version: str) -> Family:
     """The version of callnet; nodes that are restarted one after the other may have two."""
-    return Family("callnet_build_info", "Always 1, labelled with the version of callnet.", [Sample(version, 1)], "version", "gauge", True)
+    return Family(
+        "callnet_build_info",
+        "Always 1, labelled with the version of callnet.",
+        [Sample(version, 1)],
+        "version",
+        "gauge",
+        True,
+    )
 
 
 def of_calls(calls: CallCounts) -> Sequence[Family]:
@@ -93,9 +100,7 @@ def of_calls(calls: CallCounts) -> Sequence[Family]:
 def of_unfinished(calls: Mapping[str, int]) -> Family:
     """The calls in progress, by state."""
     samples = [Sample(state.word, calls.get(state.word, 0)) for state in (Ringing, Active)]
-    return Family(
-        "callnet_calls", "Calls in progress: ringing or active.", samples, "state", "gauge"
-    )
+    return Family("callnet_calls", "Calls in progress: ringing or active.", samples, "state", "gauge")
 
 
 def of_dropped(calls: int) -> Family:

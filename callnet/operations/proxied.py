@@ -220,9 +220,7 @@ class _ProxiedConnection(ProtocolWrapper):
         self.transport.abortConnection()
 
     def _refuse(self) -> None:
-        self.factory.log.info(
-            "closed {peer}: trusted proxy sent no PROXY header", peer=_name(self.transport.getPeer())
-        )
+        self.factory.log.info("closed {peer}: trusted proxy sent no PROXY header", peer=_name(self.transport.getPeer()))
         self.give_up()
 
     def _end_waiting(self) -> None:

@@ -289,9 +289,7 @@ def _parse(given: str) -> URL:
         url = make_url(given)
         backend = url.get_backend_name()
     except (sql_errors.ArgumentError, ValueError):
-        raise StartError(
-            f"{schema.SETTING}: not a URL such as sqlite:///FILE or postgresql://HOST/NAME"
-        ) from None
+        raise StartError(f"{schema.SETTING}: not a URL such as sqlite:///FILE or postgresql://HOST/NAME") from None
     if backend == "sqlite":
         return url.set(drivername="sqlite+pysqlite")
     if backend == "postgresql":

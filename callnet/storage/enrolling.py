@@ -187,7 +187,9 @@ class SqlAccounts:
         for address, questions in asked.items():
             for question in questions:
                 if address in found.refused:
-                    question.answer.errback(DeviceInvalid("the phone has the maximum number of devices created by logins"))
+                    question.answer.errback(
+                        DeviceInvalid("the phone has the maximum number of devices created by logins")
+                    )
                 elif address in found.devices or address.phone in found.phones or question.offer is not None:
                     question.answer.callback(found.devices.get(address))
                 else:

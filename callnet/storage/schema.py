@@ -79,7 +79,7 @@ def check(connection: Connection) -> None:
     theirs, ours = database_level(connection), code_level()
     if theirs < ours:
         raise StartError(
-            f"{SETTING}: schema level {theirs} is older than level {ours} of this version; run: callnet database upgrade"
+            f"{SETTING}: schema level {theirs} is older than this version needs ({ours}); run: callnet database upgrade"
         )
     oldest = connection.scalar(select(schema_info.c.oldest_code)) or 0
     if oldest > ours:

@@ -50,9 +50,7 @@ class Draining:
         if not self._waiting or not limit or self._hurries:
             return succeed(None)
         shuffle(self._waiting)
-        self._log.info(
-            "draining {count} sockets; calls may continue for {limit:g} s", count=self._left, limit=limit
-        )
+        self._log.info("draining {count} sockets; calls may continue for {limit:g} s", count=self._left, limit=limit)
         self._done = done = Deferred[None]()
         self._a_second = max(A_SECOND, 2 * len(self._waiting) / limit)
         self._timers = [self._clock.callLater(limit, self._give_up)]

@@ -177,8 +177,7 @@ class DeviceCommandTests(TestCase):
         self.addCleanup(process.stop)
         self.assertEqual(1, await process.status())
         self.assertEqual(
-            "callnet device: the server cannot be reached: untrusted certificate"
-            " (see --certificate and --insecure)\n",
+            "callnet device: the server cannot be reached: untrusted certificate (see --certificate and --insecure)\n",
             process.errors,
         )
 

@@ -103,9 +103,7 @@ class KeysMixin:
         file = Path(self.daemon.state_dir, "signing.key.d", new)
         file.chmod(0o640)
         os.kill(self.daemon.pid, signal.SIGHUP)
-        await self.daemon.said(
-            rf"kept the old signing keys: tokens\.signing_key_file: {file} is accessible to others"
-        )
+        await self.daemon.said(rf"kept the old signing keys: tokens\.signing_key_file: {file} is accessible to others")
         file.chmod(0o600)
         await self.reload(2, new)
         case.assertEqual(self.daemon.log.count("kept the old signing keys"), 1)

@@ -167,7 +167,10 @@ class AccountTests(CommandTestCase):
     def test_settings(self) -> None:
         """When a phone is quiet, and whom its devices may answer by themselves: what is named is set, and all shown."""
         self.assertEqual("", self.run_("account", "settings", A))
-        quiet, listed = "quiet from 22:30 to 07:00, Europe/Berlin\n", f"answers {B} automatically\nanswers {C} automatically\n"
+        quiet, listed = (
+            "quiet from 22:30 to 07:00, Europe/Berlin\n",
+            f"answers {B} automatically\nanswers {C} automatically\n",
+        )
         for arguments, shown in (
             (["--do-not-disturb", *NIGHT], quiet),
             ([], quiet),

@@ -164,9 +164,7 @@ class ConfiguredTests(SynchronousTestCase):
     def test_a_file_that_holds_something_else(self) -> None:
         """So is a file that holds something else."""
         nonsense = self.write(b"nonsense")
-        self.assertEqual(
-            self.refusal(nonsense, self.key), f"tls.certificate: {nonsense} contains no PEM certificates"
-        )
+        self.assertEqual(self.refusal(nonsense, self.key), f"tls.certificate: {nonsense} contains no PEM certificates")
         self.assertEqual(
             self.refusal(self.certificate, nonsense), f"tls.private_key: {nonsense} contains no PEM private key"
         )

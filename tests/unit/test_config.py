@@ -307,9 +307,7 @@ class ManyTests(FileTestCase):
     def test_processes_need_somewhere_to_meet(self) -> None:
         """More than one need Redis, and where each core has one there may be more than one."""
         for value in ("2", '"auto"'):
-            self.assertEqual(
-                self.refusal(f"workers = {value}"), "workers: more than one process needs redis.url"
-            )
+            self.assertEqual(self.refusal(f"workers = {value}"), "workers: more than one process needs redis.url")
             settings = self.load(f"workers = {value}", {**ENVIRON, "CALLNET_REDIS_URL": "unix:///r"})
             self.assertEqual(str(settings.workers), value.strip('"'))
 

@@ -170,9 +170,7 @@ class SecretFileTests(TurnDaemonTests):
         ):
             self.write(content, mode)
             self.assertEqual(f"turn.secret_file: {said}", self.refusal(self.settings))
-            self.assertEqual(
-                f"error: kept the old TURN secret: turn.secret_file: {said}", self.reload(daemon), content
-            )
+            self.assertEqual(f"error: kept the old TURN secret: turn.secret_file: {said}", self.reload(daemon), content)
         self.file.unlink()
         self.assertEqual(f"turn.secret_file: {self.file}: No such file or directory", self.refusal(self.settings))
         self.assertIn("kept the old TURN secret", self.reload(daemon))

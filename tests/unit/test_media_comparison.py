@@ -54,7 +54,9 @@ class ComparisonTests(VisitCase):
         for session in (LESS, GREATER):
             other = self.verify(session)
             code = " ".join(f"{emoji.sign} {emoji.english}" for emoji in other.emoji)
-            self.assertEqual(f"media: verification code, equal on both sides unless the call is intercepted: {code}", self.lines[-1])
+            self.assertEqual(
+                f"media: verification code, equal on both sides unless the call is intercepted: {code}", self.lines[-1]
+            )
 
     def test_somebody_in_between(self) -> None:
         """Whoever answers finds out that a certificate was swapped, if notes are passed on."""

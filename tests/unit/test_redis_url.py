@@ -99,7 +99,10 @@ class RedisUrlTests(SynchronousTestCase):
             (f"redis://u:{SECRET}@127.0.0.1:7000/1", "127.0.0.1:7000"),
             (f"redis://:{SECRET}@[::1]", "[::1]:6379"),
             (f"unix:///r?password={SECRET}", "/r"),
-            (f"redis+sentinel://:{SECRET}@a,b/s?sentinel_password={SECRET}", "the master of s at Sentinel a:26379, b:26379"),
+            (
+                f"redis+sentinel://:{SECRET}@a,b/s?sentinel_password={SECRET}",
+                "the master of s at Sentinel a:26379, b:26379",
+            ),
         ):
             target = parse(RedisSettings(url=url))
             self.assertEqual(str(target), where)

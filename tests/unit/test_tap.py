@@ -261,7 +261,9 @@ class RefusalTests(DaemonTestCase):
 
     def test_sqlite_with_a_redis_for_many_machines(self) -> None:
         """So does SQLite with a Redis that other machines may share."""
-        self.assertRegex(self.refusal('redis.url = "redis://192.0.2.1"'), r"^database\.url: SQLite works on one machine only")
+        self.assertRegex(
+            self.refusal('redis.url = "redis://192.0.2.1"'), r"^database\.url: SQLite works on one machine only"
+        )
 
     def test_an_endpoint_that_is_none(self) -> None:
         """So does an endpoint that is none after all."""
