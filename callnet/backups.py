@@ -44,7 +44,7 @@ class BackupError(CallnetError):
 
 
 class Manifest(Struct, frozen=True):
-    """What a backup says of itself."""
+    """The manifest of a backup."""
 
     format: int
     made_at: datetime
@@ -53,7 +53,7 @@ class Manifest(Struct, frozen=True):
     level: int | None
     """Of the database's schema; ``None``: the database is not in it."""
     keys: int
-    """How many files there are under ``keys/``."""
+    """The number of files under ``keys/``."""
 
 
 def make(settings: Settings, target: Path, version: str, now: datetime) -> Manifest:

@@ -135,7 +135,7 @@ def _check_listener(key: str, listener: Listener) -> None:
 
 
 def is_exposed(listeners: ListenerSettings) -> bool:
-    """Whether clients on other machines can log in."""
+    """True if clients on other machines can log in."""
     served = [listener for key, listener in listeners.keyed() if not key.startswith("listeners.admin[")]
     return any(one.proxy_protocol or not endpoints.is_local(one.endpoint) for one in served)
 

@@ -1,4 +1,4 @@
-"""What becomes of the failure of work that nobody waits for."""
+"""Error handling for work that nobody waits for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from callnet.logger import Logger
 
 
 def logged_unless_unavailable(log: Logger, doing: str) -> Callable[[Failure], None]:
-    """What logs a failure, with its traceback, as that of ``doing``.
+    """An errback that logs a failure with its traceback, under the message ``doing``.
 
     That the store is away is said elsewhere, and not once more here.
     """

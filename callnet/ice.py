@@ -37,14 +37,14 @@ _STUNS_PORT: Final = 5349
 
 
 class IceUri(Struct, frozen=True):
-    """What the URI of a STUN or TURN server says."""
+    """The URI of a STUN or TURN server."""
 
     host: str
     port: int
     transport: str
     """``udp`` or ``tcp``."""
     secure: bool
-    """Whether TLS, or DTLS, is spoken."""
+    """True for TLS or DTLS."""
 
 
 class IceServer(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -112,7 +112,7 @@ def _names_a_host(found: re.Match[str] | None) -> bool:
 
 
 class PageServers(Struct, frozen=True):
-    """What a page is told of servers."""
+    """The ICE servers for a page."""
 
     servers: Sequence[IceServer]
     good_for: float

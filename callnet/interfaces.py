@@ -37,7 +37,7 @@ from callnet.soon import Soon
 
 
 class IPresence(Interface):
-    """Who is connected just now, on any node."""
+    """The devices that are connected, on any node."""
 
     def online(addresses: Collection[DeviceAddress], asker: str | None = None) -> Deferred[frozenset[DeviceAddress]]:
         """Those of ``addresses`` that hold a live socket.
@@ -51,7 +51,7 @@ class MissedCall(Struct, frozen=True, gc=False):
 
     room_id: RoomId
     peer_phone: str
-    """Who called ..."""
+    """The caller ..."""
     peer_device_id: str
     device_id: str
     """... which device; ``*``: all of them."""
@@ -60,7 +60,7 @@ class MissedCall(Struct, frozen=True, gc=False):
 
 
 class Company(Struct, frozen=True):
-    """What an extended device is told of others when it has come."""
+    """The presence that an extended device is sent when it connects."""
 
     contacts: frozenset[str]
     """The phones that its own lists."""
@@ -86,7 +86,7 @@ class ICompany(Interface):
 
 
 class ICompanyRecords(Interface):
-    """What extended devices are told of others."""
+    """Presence for extended devices."""
 
     def met(devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Company]]:
         """Look up what these are to be told that have connected, and note that they were here.
@@ -110,10 +110,10 @@ class ICompanyRecords(Interface):
 
 
 class IPreferences(Interface):
-    """What the owners of phones want of calls to them, as far as it is known."""
+    """The preferences of phones' owners, as far as they are loaded."""
 
     def policy_of(phone: str) -> Soon[Policy]:
-        """Who may call this phone: if it cannot be known just now, nobody."""
+        """The policy of this phone; if it cannot be loaded now, nobody may call it."""
 
     def of(phone: str) -> Soon[Preferences]:
         """All that is wanted. It may have to be read though it is known who may call."""
@@ -129,7 +129,7 @@ class Fate(Enum):
     FAILED = "failed"
     """It was not taken, or it is not known that it was."""
     GONE = "gone"
-    """Whom it was for is not known there (any more)."""
+    """The receiver does not know the recipient (any more)."""
 
 
 class CallLimits(Protocol):
@@ -165,7 +165,7 @@ class TooMany(Struct, frozen=True):
 
 
 class ILimiter(Interface):
-    """How often something may be done, for each key. What is asked is answered at once, by what this node knows."""
+    """A rate limit for each key. It answers at once from what this node knows."""
 
     def wait(key: str) -> float:
         """Count one more, and answer 0; or if it is too many do not, and answer after how many seconds it is not."""
@@ -214,10 +214,10 @@ BusMessage = Notice | SeatNotice | Relay | DeviceRelay | Displaced | PresenceCha
 
 
 class Commit(Struct, frozen=True, gc=False):
-    """What came of a commit."""
+    """The result of a commit."""
 
     held: bool
-    """Whether it was written. If not, somebody else was faster, and nothing was written or published."""
+    """True if it was written. Otherwise another commit was faster, and nothing was written or published."""
     here: Sequence[BusMessage] = ()
     """The messages for this node, in order: whoever commits delivers them."""
     unreached: tuple[DeviceAddress, ...] = ()
@@ -231,7 +231,7 @@ OVERTAKEN: Final = Commit(False)
 
 
 class Asked(Protocol):
-    """What somebody wants to read; see :meth:`ICallStore.read`."""
+    """A read request; see :meth:`ICallStore.read`."""
 
     fresh: ClassVar[bool]
     guess: ClassVar[bool]
@@ -263,7 +263,7 @@ class ICallStore(Interface):
         """A moment on the clock of the store, in seconds since 1970 by the wall clock as it is set now."""
 
     def view(asked: Asked, again: bool = False) -> Records | None:
-        """What :meth:`read` answers, if it is here already; ``None``: others have to be asked.
+        """The answer of :meth:`read`, if it is here already; ``None``: others have to be asked.
 
         It is live: whoever decides on it commits before anything else happens.
 
@@ -320,7 +320,7 @@ class Ended(Struct, frozen=True):
 
     call: CallRecord[Over]
     key: bytes = b""
-    """By which :class:`IEndedCalls` knows it again."""
+    """The id under which :class:`IEndedCalls` knows it."""
 
 
 class IEndedCalls(Interface):
@@ -345,7 +345,7 @@ class IEndedCalls(Interface):
 
 
 EVERY_NODE: Final = "*"
-"""Who gets a message that is for all."""
+"""The address of messages to all nodes."""
 
 
 class IBus(Interface):
@@ -368,6 +368,6 @@ class IPeer(Interface):
         """Close the socket with a WebSocket close code (protocol §2) and a few ASCII words."""
 
     def heard_at() -> float:
-        """When anything was last received before the socket began to close, in seconds on the signaling factory's
-        clock.
+        """The time when anything was last received before the socket began to close, in seconds on the signaling
+        factory's clock.
         """

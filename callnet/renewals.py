@@ -1,4 +1,4 @@
-"""What is read from files at a start, and again at SIGHUP. What is no good then stays as it was."""
+"""Files that are read at start and again at SIGHUP. Invalid ones leave the old values in force."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def renewals(
     admin_key: AdminKey,
     read: Callable[[], Settings] | None,
 ) -> dict[str, Callable[[], bool]]:
-    """What reads each of these again, as far as it is in files, and tells whether it was good.
+    """The functions that reread each of these files, and return whether it was valid.
 
     :param read: reads the settings; ``None``: they come from the parent.
     """

@@ -21,7 +21,7 @@ _LIMIT: Final = 5.0
 _ANSWERED: Final = (200, 503)
 
 Numbers: TypeAlias = Mapping[tuple[str, str], float]
-"""What was counted, by name and the value of the label, which may be empty."""
+"""Metrics by name and label value, which may be empty."""
 
 
 class NotRunning(CallnetError):
@@ -97,7 +97,7 @@ class _ByPath(http.client.HTTPConnection):
 
 
 def places(settings: ListenerSettings) -> Sequence[str]:
-    """Where the daemon with these settings can be asked, as :class:`Running` takes it.
+    """The addresses of the daemon with these settings, as :class:`Running` takes them.
 
     Those are left out of which only the daemon knows where they are.
     """
@@ -115,7 +115,7 @@ def places(settings: ListenerSettings) -> Sequence[str]:
 
 
 def found(settings: ListenerSettings) -> tuple[str, Report] | None:
-    """Where the daemon with these settings answers, and what it says of itself; ``None``: it does not run."""
+    """The address at which the daemon with these settings answers, and its report; ``None``: it does not run."""
     for place in places(settings):
         try:
             return place, Running(place).report()

@@ -1,4 +1,4 @@
-"""What extended devices are told of others, looked up for all who come at the same time together."""
+"""Presence for extended devices, looked up in batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a page of a list begins, as clients hand it back: opaque to them, and checked when it comes."""
+"""Cursors of lists: opaque to clients, and checked when they come back."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _Time: TypeAlias = Annotated[float, Meta(gt=0, le=_END_OF_TIME)]
 
 
 class _Stored(Struct, frozen=True):
-    """What a file in the folder says, in TOML."""
+    """A key file in the folder, as TOML."""
 
     secret: str
     """In hexadecimal."""
@@ -46,7 +46,7 @@ class _Stored(Struct, frozen=True):
 
 
 class _StoredOlder(Struct, frozen=True):
-    """What the file of the older server's key says, in TOML."""
+    """The file of the older server's key, as TOML."""
 
     secret: str
     """In hexadecimal."""

@@ -1,4 +1,4 @@
-"""Who may be which device: logging in, and what ends that again (protocol §1)."""
+"""Logins and logouts of devices (protocol §1)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ log = Logger()
 
 
 class News:
-    """What this node has heard of changes, whoever made them. While the database is away it goes by what it knows.
+    """The changes in the database that this node has applied. While the database is away it uses what it knows.
 
     :param forget: called with phones about which something has changed; ``None``: with any.
     :param preferences: have these phones looked at again, be there any or not.

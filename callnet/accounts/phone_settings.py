@@ -1,4 +1,4 @@
-"""What the devices of a phone may set for it, without HTTP (protocol §1)."""
+"""The settings of a phone, without HTTP (protocol §1)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ TOKEN_MAX: Final = 2048
 """The longest token that is looked at, in characters; ours have about 300."""
 
 _CLOCK_SKEW = 3600.0
-"""How far the clock of the node that issued a token may be ahead of ours, in seconds."""
+"""The tolerated lead of the clock of the node that issued a token, in seconds."""
 
 _CN_MOBILE_LENGTH = 11
 
@@ -123,7 +123,7 @@ class Tokens:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is known which tokens are revoked."""
+        """True if the revocations are loaded."""
         return self._revocations.as_of is not None
 
     def require_ready(self) -> None:
@@ -176,8 +176,8 @@ class Tokens:
         return verified
 
     def _token(self, claims: _Claims, kid: str | None) -> Token:
-        """What the claims say. Of a token that names no key only what the seed has is believed: who has found out a
-        short key of an older server may have made it.
+        """The token in the claims. If it names no key, only the seed's claims are believed: someone who has found out
+        a short key of an older server may have made it.
         """
         auth_time, sid = claims.auth_time, claims.sid or claims.jti
         if auth_time is None or kid is None:

@@ -1,4 +1,4 @@
-"""How devices let themselves be woken, without HTTP (protocol §1)."""
+"""Push registrations of devices, without HTTP (protocol §1)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class WaysToWake:
 
     @property
     def application_server_key(self) -> str | None:
-        """What a browser is shown that subscribes (RFC 8292 §4), in base64url; ``None``: there is no Web Push."""
+        """The public key for browsers that subscribe (RFC 8292 §4), in base64url; ``None``: Web Push is off."""
         return None if self._web_push is None else self._web_push.vapid.public_key
 
     def register(self, token: str, kind: PushKind | None, target: str) -> Deferred[None]:

@@ -36,7 +36,7 @@ class ErrorCode(IntEnum):
 
 
 class Credentials(Struct, frozen=True):
-    """What a device is to keep, in private. ``secret`` must not get lost: nobody logs in as this device without it."""
+    """Credentials for a device to store privately. It cannot log in without ``secret``, once it has one."""
 
     token: str | None = None
     expires_at: float = 0.0
@@ -76,7 +76,7 @@ class PastCalls(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """What the owner of the phone wants of calls to it."""
+    """The settings of a phone for calls to it."""
 
     do_not_disturb: Mapping[str, str] | None
     """Quiet hours: ``from`` and ``to`` (``HH:MM``) and ``time_zone``; ``None``: none."""
@@ -115,7 +115,7 @@ class Account:
 
     @property
     def is_logged_in(self) -> bool:
-        """Whether there is a token that should be good."""
+        """True if there is a token that should be valid."""
         return self.token is not None and self.server.reactor.seconds() < self.credentials.expires_at
 
     def login(self, code: str = "") -> Deferred[str]:
@@ -191,7 +191,7 @@ class Account:
         return self.ask("/calls/history", **page).addCallback(_read, PastCalls)
 
     def settings(self, **changes: Any) -> Deferred[Settings]:
-        """What the phone wants of calls to it, once ``changes`` of that are made.
+        """The settings of the phone, after ``changes`` to them.
 
         :param changes: new values for attributes of :class:`Settings`.
         """

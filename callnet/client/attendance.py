@@ -38,7 +38,7 @@ HOPELESS: Final = (ErrorCode.PHONE, ErrorCode.DEVICE, ErrorCode.CODE, ErrorCode.
 
 
 class Told(Struct, frozen=True):
-    """Whom an attendance tells, and of what."""
+    """The receiver of an attendance's events."""
 
     opened: Callable[[], object]
     """There is a connection; of an extended one the welcome is still to come."""

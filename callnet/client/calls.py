@@ -1,4 +1,4 @@
-"""What the frames of the signaling protocol mean for the one call that a device is in, or none.
+"""The state machine of a device's call: the effects of signaling frames.
 
 A frame that is about another call than the present one changes nothing. What this device has ended stays so:
 should the server speak of it again, because it has not heard of the end, it is told again.
@@ -53,7 +53,7 @@ class Calls:
         self._request = ""
         self._is_extended = False
         self._is_named = False
-        """Whether the answer to the call that the device has placed has an id."""
+        """True if the answer to the call that the device has placed has an id."""
         self._expiry: IDelayedCall | None = None
         self._doubt: IDelayedCall | None = None
         self.present: Call | None = None

@@ -1,4 +1,4 @@
-"""What can go wrong for a client, in classes of its own. ``str`` of each is one line for a person."""
+"""The errors of the client. ``str`` of each is one line for a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of when it is done."""
+"""A queue of events that are delivered when the current work is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a callnet is, and how it is asked: the layer below :class:`~callnet.client.Account`."""
+"""The addresses of a callnet server and requests to it: the layer below :class:`~callnet.client.Account`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is alive: the stores of call records and the buses that reach devices."""
+"""The stores of call records and the buses that reach devices."""

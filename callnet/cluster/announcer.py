@@ -84,7 +84,7 @@ class Announcer:
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing left to announce."""
+        """True if there is nothing left to announce."""
         return not (self._devices or self._rooms)
 
     async def announce_some(self, node: str, apart_since: float) -> None:

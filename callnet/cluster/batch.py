@@ -21,11 +21,11 @@ SIZE_MAX: Final = 128
 
 
 class Link(Protocol):
-    """What is needed of the connection over which this node gives commands."""
+    """The connection over which this node sends commands."""
 
     @property
     def up(self) -> bool:
-        """Whether there is a connection."""
+        """True if there is a connection."""
 
     def start(self) -> None:
         """Begin to connect."""

@@ -47,7 +47,7 @@ log = Logger()
 
 
 class Subscription(Protocol):
-    """What is needed of the connection that receives what is published for this node."""
+    """The connection that receives messages published for this node."""
 
     def start(self, channel: str) -> None:
         """Begin to listen."""
@@ -89,9 +89,9 @@ class Member:
         self.questions: Final = Questions(self._link, prefix, f"{name}.0", clock, self.time)
         self._announcer = Announcer(copies, self.questions, self.time, settings, deliver)
         self.joined = False
-        """Whether the shared store can be asked."""
+        """True if the shared store can be asked."""
         self._is_introduced = False
-        """Whether the shared store knows this node, which has a lease to renew then."""
+        """True if the shared store knows this node, which then has a lease to renew."""
         self._run: str | None = None
         self._known_run: str | None = None
         self._attempt = 0
@@ -149,7 +149,7 @@ class Member:
 
     @property
     def is_joining(self) -> bool:
-        """Whether it is worth waiting until this node has joined."""
+        """True if it is worth waiting until this node has joined."""
         if self.joined or not self.time.is_set:
             return not self.joined
         return self._link.up and self._clock.seconds() - self._joining_since < _JOIN_TIME
@@ -273,7 +273,7 @@ class Member:
     # The heartbeat
 
     def take_swept(self) -> list[Record]:
-        """What this node is to look at since no other does; it is named once."""
+        """The records of dead nodes that this node must look at; each is returned once."""
         swept, self._swept = self._swept, []
         if len(swept) >= SWEPT_AT_ONCE and self._beat is not None:
             self._beat.reset(0)  # there is more
@@ -297,5 +297,5 @@ class Member:
 
 
 def channel_of(prefix: str, node: str) -> str:
-    """Where messages for a node are published; ``*``: for all of them."""
+    """The channel for messages to a node; ``*``: to all of them."""
     return f"{prefix}node:{node}"

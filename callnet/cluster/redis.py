@@ -240,7 +240,7 @@ class RedisLink:
 
     @property
     def up(self) -> bool:
-        """Whether commands can be given."""
+        """True if commands can be given."""
         return self._keeper.line is not None
 
     @property
@@ -287,7 +287,7 @@ def way_to(target: RedisTarget, reactor: Reactor) -> Way:
 
 
 def _away(cause: str) -> Unavailable:
-    """What a command fails with that cannot be given, or is not answered; the cause is for the log."""
+    """The error of a command that cannot be sent or is not answered; the cause is for the log."""
     error = Unavailable("Redis cannot be reached")
     error.__cause__ = NotUsable(cause)
     return error

@@ -1,4 +1,4 @@
-"""Whether Redis can be worked with, asked at a start, before the reactor runs: this blocks."""
+"""The check of Redis at start, before the reactor runs. It blocks."""
 
 from __future__ import annotations
 

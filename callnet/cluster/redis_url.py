@@ -1,4 +1,4 @@
-"""Where Redis is, read from the setting ``redis.url``.
+"""The address of Redis, read from the setting ``redis.url``.
 
 ======================  ============================================================================
 ``redis://``            ``redis://[[user]:password@]host[:port][/database]``
@@ -38,7 +38,7 @@ _DATABASE: Final = re.compile("[0-9]{1,6}")
 
 
 class Address(Struct, frozen=True):
-    """Where a server listens."""
+    """The address of a server."""
 
     host: str
     port: int
@@ -48,7 +48,7 @@ class Address(Struct, frozen=True):
 
 
 class Login(Struct, frozen=True):
-    """What a server asks for. Never log it."""
+    """The credentials for a server. Never log them."""
 
     user: str = ""
     """Empty: the default user."""
@@ -82,11 +82,11 @@ class RedisTarget(Struct, frozen=True):
 
     @property
     def is_local(self) -> bool:
-        """Whether it is certainly on this machine. Sentinels may always name another."""
+        """True if it is certainly on this machine. Sentinels may always name another."""
         return bool(self.path) or (self.address is not None and _is_loopback(self.address.host))
 
     def __str__(self) -> str:
-        """Where it is, without a secret."""
+        """Its address, without a secret."""
         if self.sentinels:
             return f"the master of {self.service} at Sentinel {', '.join(map(str, self.sentinels))}"
         return self.path or str(self.address)

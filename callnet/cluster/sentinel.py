@@ -1,4 +1,4 @@
-"""Where Redis is: at its address, or wherever the Sentinels say that the master is just now."""
+"""The location of Redis: its address, or that of the master according to the Sentinels."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Direct:
 
 
 class _Master(Struct, frozen=True):
-    """What a Sentinel says; of two, that with the greater epoch knows of a later failover."""
+    """The answer of a Sentinel; the greater epoch knows of a later failover."""
 
     epoch: int
     address: Address

@@ -90,7 +90,7 @@ class SharedBus:
             self.deliver(notice)
 
     def _has_things_to_say(self) -> bool:
-        """Whether there may be more to announce about a device that is elsewhere now: its calls here, above all."""
+        """True if there may be more to announce about a device that is elsewhere now, above all its calls here."""
         return self._member is not None and not self._member.joined
 
 

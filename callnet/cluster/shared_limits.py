@@ -208,7 +208,7 @@ class SharedLimits:
 
 
 class SharedCrowds:
-    """What is told of the sockets of one kind."""
+    """The counts of sockets of one kind to share."""
 
     def __init__(self, kind: str, crowds: Crowds) -> None:
         self.kind: Final = kind

@@ -29,8 +29,8 @@ from callnet.client.frames import printable
 from callnet.model import DeviceAddress
 
 Answering = Literal["accept", "refuse", "ask", "listed"]
-"""What a handset does when it is rung. ``listed``: it accepts by itself whom the owner of its phone has listed for
-that (``auto_answer``), after a moment in which the person may refuse; otherwise it asks.
+"""The reaction of a handset to a call. ``listed``: it answers the callers in the phone's ``auto_answer`` automatically,
+after a moment in which the person may refuse; otherwise it asks.
 """
 COUNTDOWN: Final = 5
 """Seconds of that moment."""
@@ -40,7 +40,7 @@ _LIFE_SIGNS: Final = ("ping", "pong")
 
 
 class Media(Protocol):
-    """What sends and takes picture and sound in the room of a call."""
+    """Audio and video in the room of a call."""
 
     def enter(self, room_id: str, note: Callable[[str], None]) -> None:
         """Enter a room. What happens there is noted for the person."""
@@ -231,7 +231,7 @@ class Handset:
 
 
 def _ending(call: Call) -> str:
-    """How a call came to its end, for a person."""
+    """The end of a call, in words."""
     if call.answered_at is not None:
         who = "" if call.is_own_end else f"{_name(call.peer)} "
         return f"the call is over: {who}hung up{'' if call.is_own_end else _because(call.reason)}"
@@ -248,7 +248,7 @@ def _name(address: DeviceAddress) -> str:
 
 
 def _caller(call: Call) -> str:
-    """Who calls, by the name that the owner of the phone has for the caller, if there is one."""
+    """The caller, with the name in the phone's contacts if there is one."""
     name, address = call.name, _name(call.peer)
     return f"{printable(name.encode())} ({address})" if name else address
 

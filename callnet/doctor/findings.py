@@ -25,7 +25,7 @@ class Finding(Struct, frozen=True):
     text: str
     """The state found."""
     advice: str = ""
-    """What to do, if anything."""
+    """The advice, if any."""
 
 
 def good(about: str, text: str) -> Finding:

@@ -22,9 +22,9 @@ _LITTLE: Final = 1000 * _MEGABYTE
 _TOO_LITTLE: Final = 100 * _MEGABYTE
 _MANY_FILES: Final = 10_000
 _OWN_FILES: Final = 100
-"""What the daemon has open beside the sockets of clients, roughly."""
+"""The files that the daemon has open beside the sockets of clients, roughly."""
 _TIME_ERROR: Final = 5
-"""What ntp_adjtime(3) answers when nothing keeps the clock right."""
+"""The answer of ntp_adjtime(3) when the clock is not synchronised."""
 _TIMEX_SIZE: Final = 512
 """Bytes, more than there are in a ``struct timex``."""
 _AS_THE_DAEMON: Final = "run this as the user that callnet runs as"

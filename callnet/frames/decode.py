@@ -30,7 +30,7 @@ from callnet.model import (
 T = TypeVar("T", bound=Struct)
 
 Complaint: TypeAlias = Callable[[Raw], str | None]
-"""What is wrong with the value of a field, in words that quote nothing of it; ``None``: nothing."""
+"""A check of a field's value: the fault, in words that quote nothing of it; ``None`` if it is valid."""
 
 
 class BadFrame(Exception):
@@ -43,7 +43,7 @@ class BadFrame(Exception):
 
 
 class Field(Struct, frozen=True):
-    """What a field of a frame may be."""
+    """The allowed values of a field of a frame."""
 
     complaint: Complaint
     may_be_absent: bool = False
@@ -56,7 +56,7 @@ FLAGS: Final = ("auto_answer",)
 """Fields that are true, or mean nothing whatever they are."""
 
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""What msgspec raises for bad input: two of the three are not its own."""
+"""The exceptions that msgspec raises for bad input: two of the three are not its own."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -117,7 +117,7 @@ class Grammar(Generic[T]):
         return self._decode(_encode(read | flags))
 
     def _id_of(self, values: Mapping[str, Raw]) -> str:
-        """What the answer is to be known by, if that can be read, and requests of this kind have it."""
+        """The id for the answer, if requests of this kind have one and it can be read."""
         if self._id is None or "id" not in values or _complaint(self._id, values["id"]):
             return ""
         return text_of(values["id"]) or ""

@@ -55,11 +55,11 @@ class Peer(Protocol):
 
     @property
     def is_flowing(self) -> bool:
-        """Whether media comes and goes."""
+        """True if media flows in both directions."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether it has come up, and has failed, been closed or been silent for too long since."""
+        """True if it was up and has since failed, been closed or been silent for too long."""
 
     @property
     def descriptions(self) -> tuple[str, str]:
@@ -110,7 +110,7 @@ class Party(Protocol):
 
 
 class Connection:
-    """What connects with one session of the other side.
+    """The connection with one session of the other side.
 
     :param offers: whether this side makes the offers.
     :param build: makes a :class:`Peer`, which calls :meth:`changed`, :meth:`opened` and :meth:`heard`.
@@ -124,7 +124,7 @@ class Connection:
         self._peer: Peer | None = None
         self._id = ""
         self._described: Offer | Answer | None = None
-        """What was said last of the present connection."""
+        """The last offer or answer of the present connection."""
         self._steps = DeferredLock()
         self._was_flowing = False
         self._reachable = True
@@ -132,7 +132,7 @@ class Connection:
         self._is_asking = False
         self._is_answered = False
         self._is_outdated = False
-        """Whether the other side has offered a restart of it."""
+        """True if the other side has offered a restart of it."""
         self._built_at = 0.0
         self._patience = FIRST_PATIENCE
         self._closing: list[Deferred[None]] = []
@@ -146,7 +146,7 @@ class Connection:
 
     @property
     def is_flowing(self) -> bool:
-        """Whether media flows."""
+        """True if media flows."""
         return self._peer is not None and self._peer.is_flowing
 
     @property

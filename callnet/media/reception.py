@@ -1,4 +1,4 @@
-"""What comes in on one connection: it is counted, shown to the person in words, and recorded."""
+"""Media received on one connection: counted, reported to the person, and recorded."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SOUND: Final = "sound"
 CAMERA: Final = "camera"
 SCREEN: Final = "screen"
 PLACES: Final[Mapping[str, str]] = {SOUND: "audio", CAMERA: "video", SCREEN: "video"}
-"""What the transceivers of a connection are for, in their order, and their kinds (docs/room.md)."""
+"""The purposes and kinds of a connection's transceivers, in order (docs/room.md)."""
 
 _MILESTONES: Final = (30, 300, 3_000, 30_000)
 """At so many pictures it is said how many there were: media flows, and the terminal is not flooded."""
 
 
 class Reception:
-    """Who looks and listens.
+    """The receiver of one connection's media.
 
     :param note: shows a line to the person.
     :param recording: gets the sound and the camera's picture.

@@ -27,7 +27,7 @@ def read(path: str) -> Key:
 
 
 def is_long(key: Key) -> bool:
-    """Whether it may sign. A short one is found out by whoever has one token."""
+    """True if it is long enough to sign. Anyone who has one token can find out a short one."""
     return len(key.secret) >= SIGNING_KEY_MIN
 
 

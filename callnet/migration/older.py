@@ -158,7 +158,7 @@ class Snapshot:
                 yield rows
 
     def _has_accounts(self, kind: Kind) -> ColumnElement[bool]:
-        """Whether there is an account for each phone in a row."""
+        """A condition: there is an account for each phone in a row."""
         if kind is Kind.ACCOUNTS:
             return true()
         account = self._tables[Kind.ACCOUNTS]
@@ -168,7 +168,7 @@ class Snapshot:
 
 
 class Additions:
-    """What is added in one transaction."""
+    """Rows added in one transaction."""
 
     def __init__(self, connection: Connection, tables: dict[Kind, _Table]) -> None:
         self._connection = connection
@@ -227,7 +227,7 @@ def _number(error: sql_errors.DBAPIError) -> int:
 
 
 def _explained(error: sql_errors.DBAPIError) -> str:
-    """What the server says, unless it may repeat what is in a row."""
+    """The error text of the server, unless it may repeat the content of a row."""
     number = _number(error)
     said = [str(each) for each in (error.orig.args if error.orig is not None else ())[1:]]
     about_rows = number in _STANDS_IN_THE_WAY or not said

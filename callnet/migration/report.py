@@ -1,4 +1,4 @@
-"""What is told of a migration: each row that stays behind at once, and in the end how many there were of each kind."""
+"""The report of a migration: each rejected row at once, and the counts of each kind at the end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Report:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no row stays behind."""
+        """True if no row was rejected."""
         return not self._refused
 
     def lines(self, moved: str) -> Iterator[str]:

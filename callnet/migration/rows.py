@@ -19,7 +19,7 @@ _LONG: Final = 11
 
 
 class Kind(StrEnum):
-    """What a table holds, in the order in which they are taken over."""
+    """The kinds of rows, in the order of their import."""
 
     ACCOUNTS = "accounts"
     DEVICES = "devices"
@@ -54,7 +54,7 @@ class Row(Struct, frozen=True):
     values: Sequence[object]
     """Of the columns of the key."""
     has_accounts: bool
-    """Whether there is an account for each phone in it."""
+    """True if there is an account for each phone in it."""
 
 
 class Judge:
@@ -66,7 +66,7 @@ class Judge:
         self._last: Key | None = None
 
     def judge(self, row: Row) -> Key | Refused:
-        """What a row is known by in callnet. Rows come in the order of their keys: equal ones are neighbours."""
+        """The key of a row in callnet. Rows come in the order of their keys: equal ones are neighbours."""
         key = tuple(text for value in row.values if (text := as_text(value)) is not None)
         if len(key) < len(row.values):
             return Refused("a field is empty (NULL) or not UTF-8")
@@ -83,7 +83,7 @@ class Judge:
 
 
 def as_text(value: object) -> str | None:
-    """What a driver gives for a column, as text; ``None``: it is none."""
+    """A driver's value of a column as text; ``None``: it is none."""
     if isinstance(value, bytes):
         try:
             return value.decode()

@@ -1,1 +1,1 @@
-"""What an operator lives with: certificates and start-up files."""
+"""Operations: certificates, listeners, limits, metrics, webhooks and start-up files."""

@@ -21,7 +21,7 @@ WARN_EVERY: Final = 86400.0
 """Seconds between two warnings."""
 
 _Stamp: TypeAlias = tuple[int, int, int, int]
-"""What tells a file from the one that was in its place before: device, inode, size, nanoseconds of its last change."""
+"""The identity of a file's content: device, inode, size, nanoseconds of its last change."""
 
 
 class CertificateWatch:
@@ -101,7 +101,7 @@ class CertificateWatch:
 
 
 def _stamp(path: str) -> _Stamp | None:
-    """What there is of a file, wherever links lead; nothing, if it is not there."""
+    """The stamp of a file, links followed; ``None`` if it does not exist."""
     try:
         status = os.stat(path)
     except OSError:

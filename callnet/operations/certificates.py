@@ -42,8 +42,8 @@ _CIPHERS: Final = (
     b"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 )
 _GROUPS: Final = (b"X25519MLKEM768:X25519:P-256:P-384", b"X25519:P-256:P-384")
-"""How keys are agreed on, by the first of these lists that OpenSSL understands: the profile's, and before it one that a
-quantum computer does not break (draft-ietf-tls-ecdhe-mlkem)."""
+"""The groups for key agreement, from the first of these lists that OpenSSL understands: the profile's, preceded by one
+that a quantum computer does not break (draft-ietf-tls-ecdhe-mlkem)."""
 _ALPN: Final = b"http/1.1"
 _USAGE: Final = x509.KeyUsage(
     digital_signature=True,
@@ -80,7 +80,7 @@ class ServerTls:
 
     @property
     def expires(self) -> datetime:
-        """When the first certificate of the chain that does so expires."""
+        """The time when the first certificate of the chain to expire does so."""
         return self._expires
 
     def renew(self, pair: Pair) -> None:
@@ -167,7 +167,7 @@ def _fit(pair: Pair) -> bool:
 
 
 def self_signed_files(state_dir: str) -> tuple[str, str]:
-    """Where the certificate is that callnet makes, and where its key."""
+    """The paths of the self-signed certificate and of its key."""
     return os.path.join(state_dir, _SELF_SIGNED), os.path.join(state_dir, _SELF_SIGNED_KEY)
 
 

@@ -70,7 +70,7 @@ class Deliveries:
         self._rounds = Rounds(self._deliver, clock, LOOK_EVERY)
         self._under_way = UnderWay[Posted]()
         self._tried: list[Tried] = []
-        """What is to be written down: no more than was taken in hand."""
+        """Results to write: no more than were taken in hand."""
         self._stopped = False
         self._is_failing = False
         self._counted = 0, 0
@@ -87,7 +87,7 @@ class Deliveries:
         return self._rounds.stop()
 
     def counted(self) -> Family:
-        """What was not taken, as of the last seconds."""
+        """The undelivered events, as of the last seconds."""
         return of_events(*self._counted)
 
     def _deliver(self) -> Deferred[None]:

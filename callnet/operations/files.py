@@ -1,4 +1,4 @@
-"""What callnet keeps on disk: secrets are readable by their owner alone, and nobody ever sees half of a file."""
+"""Files of callnet: secrets are readable by their owner only, and nobody ever sees half of a file."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def claim_directory(path: str, setting: str, is_shared: bool) -> None:
 
 
 def was_claimed(path: str) -> bool:
-    """Whether somebody has, or had, a directory by :func:`claim_directory`."""
+    """True if a directory is, or was, claimed by :func:`claim_directory`."""
     return os.path.exists(os.path.join(path, _LOCK))
 
 
 def is_open_to_others(path: str) -> bool:
-    """Whether somebody but its owner may look into a directory."""
+    """True if users other than its owner may look into a directory."""
     return bool(os.stat(path).st_mode & _PRIVATE_MASK)
 
 

@@ -1,4 +1,4 @@
-"""When Python looks for garbage that refers to itself.
+"""Scheduling of Python's cyclic garbage collector.
 
 A daemon full of devices has very many objects that live for days and next to no such garbage, and by default
 Python looks at the young ones after every 700. That was a tenth of a connection's cost, and a fifth with Redis.

@@ -1,4 +1,4 @@
-"""What a start tells whoever reads the log: where everything is, and what to try next."""
+"""The startup banner: addresses, and commands to try."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEFAULTS: Final = {
     "signaling": "ws://127.0.0.1:8082",
     "site": "https://127.0.0.1:8080",
 }
-"""Where ``callnet device`` looks by itself."""
+"""The default URLs of ``callnet device``."""
 
 
 def greeting(
@@ -55,7 +55,7 @@ def greeting(
     if open_on_network:
         yield "  Enrolment is open: anyone who reaches this host and knows a phone and a device id can log in as it."
     if without_secret:
-        yield f"  {without_secret} devices have no secret: anyone who reaches this host and knows their ids can log in as one."
+        yield f"  {without_secret} devices have no secret: anyone who knows their ids can log in as them."
     if phones:
         yield "Try it: open the phone in two tabs, log in with two numbers such as 13800000001 and 13800000002."
     if {"account", "signaling"} <= dict(urls).keys():

@@ -22,7 +22,7 @@ _NAME_BYTES: Final = 12
 
 
 class IceOffer(Struct, frozen=True):
-    """What a device is told of servers."""
+    """The ICE servers for a device."""
 
     ice_servers: Sequence[IceServer]
     """``RTCIceServer`` of WebRTC."""
@@ -116,5 +116,5 @@ class IceServers:
 
 
 def _stun(settings: TurnSettings) -> Sequence[IceServer]:
-    """What everybody is told of."""
+    """The servers for all clients."""
     return (IceServer(settings.stun),) if settings.stun else ()

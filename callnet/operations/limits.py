@@ -1,4 +1,4 @@
-"""How often something may be done, and the counting of it in memory."""
+"""Rate limits, counted in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS_MAX: Final = 50_000
 """Of so many keys it is known how often they came; those that have not come for the longest are forgotten."""
 
 _FRACTIONS: Final = 1e-9
-"""What may be left of sums of fractions of a second."""
+"""The rounding error of sums of fractions of a second."""
 
 
 @implementer(ILimiter)
@@ -129,7 +129,7 @@ class LimitsAlone:
 
 
 class SignalLimits:
-    """How often devices may place calls and connect (protocol §2, §2.1)."""
+    """Rate limits for calls and connections of devices (protocol §2, §2.1)."""
 
     def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
         self._calls_of = limits.limiter("calls", settings.calls_a_minute_of_a_device, 60.0)
@@ -162,7 +162,7 @@ class SignalLimits:
 
 
 class LoginLimits:
-    """How often devices may log in, refresh their tokens, log out, have codes sent, and ask for what takes a token."""
+    """Rate limits for logins, refreshes, logouts, codes, and requests that carry a token."""
 
     def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
         self._logins = limits.gate(

@@ -46,7 +46,7 @@ class OpenListener(Struct, frozen=True):
     tls: bool
     port: IListeningPort
     is_of_systemd: bool = False
-    """Whether its socket stays open when this process takes no more connections, for others to take them."""
+    """True if its socket stays open for other processes when this one takes no more connections."""
 
     @property
     def service(self) -> str:
@@ -54,7 +54,7 @@ class OpenListener(Struct, frozen=True):
         return _service(self.key)
 
     def url(self, scheme: str) -> str:
-        """Where it is reached, as far as one address can say so.
+        """Its URL, as far as one address can say so.
 
         :param scheme: ``http`` or ``ws``; for TLS an ``s`` is put after it.
         """

@@ -92,4 +92,4 @@ class LogQueue:
 
 
 log_queue: Final = LogQueue()
-"""That of this process, whose log is one."""
+"""The queue of this process, which has one log."""

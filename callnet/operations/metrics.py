@@ -47,7 +47,7 @@ class Family(Struct, frozen=True, array_like=True):
     """A counter only grows, a gauge shows the present value. Of a histogram the labels of the samples are the
     bounds, and :data:`SUM`; if it has a label itself, the value of that, a space, and one of these."""
     shared: bool = False
-    """Whether it is about something that all nodes share: each of them shows the whole of it."""
+    """True if all nodes share it: each of them shows the whole value."""
 
 
 class CallCounts(Protocol):

@@ -177,7 +177,7 @@ class _ProxiedConnection(ProtocolWrapper):
         self._received = b""
 
     def logPrefix(self) -> str:
-        """What Twisted calls it before there is anything to wrap."""
+        """The name for Twisted before there is anything to wrap."""
         return "proxied"
 
     def makeConnection(self, transport: ITransport) -> None:

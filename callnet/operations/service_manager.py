@@ -1,4 +1,4 @@
-"""What systemd is told of this process: when it serves, how it is, and that it turns.
+"""Messages to systemd: readiness, status and watchdog pings.
 
 See sd_notify(3) and sd_watchdog_enabled(3).
 """
@@ -25,7 +25,7 @@ LOOK_AGAIN: Final = 0.2
 STOP_TIME: Final = 15.0
 """Seconds that a stop may take when calls are over or given up."""
 _BEATS: Final = 3
-"""How often systemd is told that it turns within the time after which it would be started anew."""
+"""The number of watchdog pings within the time after which systemd would restart the process."""
 
 
 class ServiceManager:

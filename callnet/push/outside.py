@@ -52,7 +52,7 @@ class _Abortable(Protocol):
 
 
 class IOutsideReactor(IReactorTCP, IReactorTime):
-    """What connecting needs of a reactor."""
+    """The reactor that connecting needs."""
 
 
 class Inside(CallnetError):

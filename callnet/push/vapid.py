@@ -35,7 +35,7 @@ class Vapid:
         self._key = key
         self._subject = subject
         self.public_key: Final = base64.urlsafe_b64encode(encoded(key.public_key())).rstrip(b"=").decode("ascii")
-        """What a browser takes as ``applicationServerKey``: an uncompressed point, in base64url."""
+        """The ``applicationServerKey`` for browsers: an uncompressed point, in base64url."""
 
     def authorization(self, origin: str, now: float) -> str:
         """The header ``Authorization`` for a push service (RFC 8292 §3).

@@ -55,7 +55,7 @@ class Waker:
         self._lately: OrderedDict[DeviceAddress, _Woken] = OrderedDict()
         self._under_way = UnderWay[Fate]()
         self.counts: Final = dict.fromkeys(Fate, 0)
-        """What became of devices that were to be woken, since this node started."""
+        """The outcomes of waking devices since this node started."""
 
     def wake(self, device: DeviceAddress, from_phone: str, from_name: str, lasts: float) -> Deferred[Fate]:
         """Wake a device for a call. Fires with what became of it; it neither fails nor keeps anybody waiting.

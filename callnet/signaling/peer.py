@@ -63,7 +63,7 @@ class Peer(ServerSocket):
 
     @property
     def is_admitted(self) -> bool:
-        """Whether this is the socket of a device, which has shown its token."""
+        """True if this is the socket of a device that has shown its token."""
         return hasattr(self, "session")
 
     def opened(self) -> None:

@@ -33,7 +33,7 @@ _WRITES = "callnet_writes"
 """The execution option of connections whose transactions write: what SQLite calls ``synchronous``."""
 
 _BUSY_TIMEOUT = 10.0
-"""How long a process waits for another that writes to the same SQLite file, in seconds."""
+"""The time for which a process waits for another that writes to the same SQLite file, in seconds."""
 _LOOKS_EVERY: Final = 100
 """Milliseconds after which it looks whether anybody still wants it to."""
 
@@ -80,7 +80,7 @@ class Database:
 
     @property
     def threads(self) -> int:
-        """How many threads make sense. SQLite is fastest, and never meets a lock, with one."""
+        """The number of threads. SQLite is fastest, and never meets a lock, with one."""
         return 1 if self._is_sqlite else _POSTGRESQL_THREADS
 
     def refuse_many_machines(self) -> None:
@@ -100,7 +100,7 @@ class Database:
 
     @property
     def is_missing(self) -> bool:
-        """Whether it is a file of SQLite that is not there yet."""
+        """True if it is an SQLite file that does not exist yet."""
         return self.file is not None and not self.file.exists()
 
     def is_whole(self) -> bool:

@@ -46,14 +46,14 @@ class _Question(Struct):
 
     answer: Deferred[Enrolled | None]
     offer: bytes | None
-    """What the device is offered if it is to be made; ``None``: it is not to be made."""
+    """The secret offered to the device if it is created; ``None``: it is not to be created."""
 
 
 _Questions: TypeAlias = dict[DeviceAddress, list[_Question]]
 
 
 class _Found(Struct):
-    """What is in the database, of what was asked for."""
+    """The devices found in the database."""
 
     devices: Mapping[DeviceAddress, Enrolled]
     phones: Collection[str]
@@ -74,7 +74,7 @@ class Newcomers(Struct, frozen=True):
     unused_for: float
     """Seconds after which one is forgotten that was never used; no token of it is valid any more then."""
     is_told: bool
-    """Whether a program of the operator's is told of them."""
+    """True if a webhook is told of them."""
 
 
 @implementer(IAccounts)
@@ -341,7 +341,7 @@ class _Known:
         self._since: dict[DeviceAddress, tuple[float, Enrolled]] = {}
 
     def get(self, address: DeviceAddress) -> Enrolled | None:
-        """What is known of a device, if it is."""
+        """The cached device, if any."""
         known = self._since.get(address)
         return None if known is None or self._clock.seconds() - known[0] >= _KNOWN_FOR else known[1]
 

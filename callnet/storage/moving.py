@@ -18,7 +18,7 @@ from callnet.storage.making import make
 from callnet.storage.tables import account, account_device, contact
 
 Key: TypeAlias = tuple[str, ...]
-"""What a row is known by: a phone; a phone and a device id; an owner and its contact."""
+"""The key of a row: a phone; a phone and a device id; an owner and its contact."""
 
 
 class Moved(Struct, frozen=True):

@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 
 class IThreadsReactor(IReactorFromThreads, IReactorTime):
-    """What threads need of a reactor."""
+    """The reactor that threads need."""
 
 
 class _Thread(Thread):

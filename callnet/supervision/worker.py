@@ -31,7 +31,7 @@ STOP_LIMIT: Final = 7.0
 
 
 class IParentReactor(IReactorTime, IReactorProcess):
-    """What a parent needs of a reactor."""
+    """The reactor that a parent needs."""
 
 
 class Worker:
@@ -97,20 +97,20 @@ class Worker:
             self._process.reload(what, self._settings if what == "settings" else None)
 
     def look(self) -> Deferred[tuple[Check, Report | None]]:
-        """Whether devices may be sent to it, and what it says itself, if it answers."""
+        """Its readiness, and its own report if it answers."""
         if self._process is None or not self._serving:
             return succeed((Check(False, self._why), None))
         return self._process.report(self._reactor).addCallbacks(_check, _no_answer)
 
     def families(self) -> Deferred[Sequence[Family]]:
-        """What its processes have counted, those that ended included, as far as it was asked for."""
+        """The metrics of its processes, those that ended included, as last reported."""
         if self._process is None or not self._serving:
             return succeed(self._counted_before)
         return self._process.families(self._reactor).addCallbacks(self._note, self._as_noted)
 
     @property
     def serves(self) -> bool:
-        """Whether its process takes connections."""
+        """True if its process takes connections."""
         return self._process is not None and self._serving
 
     def obey(self, order: Order) -> Deferred[Outcome | None]:

@@ -1,4 +1,4 @@
-"""What an operator may see and order by HTTP, who has the key (docs/admin-api.md).
+"""The admin API, for operators who have the key (docs/admin-api.md).
 
 Everything is a ``POST`` with a JSON body, so that no phone number stands in a URL.
 """
@@ -57,7 +57,7 @@ class KeyInvalid(TokenInvalid):
 
 
 class ListRequest(Struct, frozen=True):
-    """How many are to be named."""
+    """The maximum number of entries."""
 
     limit: _Limit = _SHOWN
 

@@ -1,4 +1,4 @@
-"""What all WebSockets of callnet have in common, those of devices and those of pages."""
+"""The base of all WebSockets of callnet, of devices and of pages."""
 
 from callnet.websocket.factory import ServerSocketFactory
 from callnet.websocket.handshake import Opening

@@ -55,9 +55,9 @@ class Crowds:
         self.allow(most)
         self._counts: dict[str, int] = {}
         self.large: Final[dict[str, int]] = {}
-        """Where a hundredth of what may be, or more, comes from: the count of each."""
+        """The sites that hold a hundredth of the limit or more, with their counts."""
         self.elsewhere: Mapping[str, int] = {}
-        """How many connections other nodes have from the same addresses, as far as that is known."""
+        """The connections that other nodes have from the same addresses, as far as known."""
 
     def allow(self, most: int) -> None:
         """Allow so many from now on; those that are there stay."""

@@ -23,7 +23,7 @@ from callnet.websocket.pace import Pace
 from callnet.websocket.socket import CLOSE_TIME, ServerSocket
 
 NO_SETTINGS: Final = SocketSettings()
-"""What holds without any."""
+"""The default settings."""
 SWEEP_EVERY: Final = 5.0
 """Seconds in which every socket is looked at once."""
 _LATE: Final = 2.5
@@ -135,17 +135,17 @@ class ServerSocketFactory(WebSocketServerFactory):
 
     @property
     def is_full(self) -> bool:
-        """Whether there are too many sockets, those that are still being opened included."""
+        """True if there are too many sockets, those that are still being opened included."""
         return len(self.sockets) > self._most
 
     @property
     def not_reading(self) -> int:
-        """How many sockets there are whose clients do not read what is sent to them."""
+        """The number of sockets whose clients have stopped reading."""
         return sum(socket.is_stuck for socket in self.sockets)
 
     @property
     def unread(self) -> int:
-        """How many bytes wait for them, beyond what the system and the transport take at once."""
+        """The bytes that wait for them, beyond the buffers of the system and the transport."""
         return sum(socket.unread for socket in self.sockets if socket.is_stuck)
 
     def remove(self, socket: ServerSocket) -> None:
@@ -203,11 +203,11 @@ class _Upgrade(WebSocketResource):
 
 
 _ITS_OWN: Final = frozenset({"factory", "is_open", "is_closed", "utf8validator"})
-"""What a connection has for itself."""
+"""The attributes of each connection."""
 
 
 def _state_of_new(factory: WebSocketServerFactory) -> dict[str, Any]:
-    """What Autobahn gives to each new connection, be it an option or where it begins, as attributes of a class.
+    """The options and initial state that Autobahn gives to each new connection, as attributes of a class.
 
     Nothing that several connections could change is among it: what is no plain value is only counted or kept
     there by methods of Autobahn that callnet does without.
