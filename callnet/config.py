@@ -1,7 +1,7 @@
 """The settings as a tree of structs; ``etc/callnet.toml`` describes every one for operators.
 
-What may be changed while callnet runs (:mod:`callnet.live`) is in structs that are not frozen: whoever holds one of
-them looks at it anew each time.
+Settings that may be changed while callnet runs (:mod:`callnet.live`) are in structs that are not frozen: their
+holders read them again each time.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ WEBHOOK_SECRET_MIN = 32
 """The shortest secret that signs requests to the operator's programs, in characters."""
 
 TOKEN_LIFETIME_MAX = 10 * 366 * 86400
-"""The longest that tokens may be valid, in seconds."""
+"""The longest lifetime of tokens, in seconds."""
 
 SESSION_LIFETIME = 180 * 86400
 """Seconds after a login for which its tokens are refreshed, without settings."""
 
 TURN_LIFETIME_MAX = 86400
-"""The longest that TURN credentials may be good, in seconds: nobody can take them back."""
+"""The longest lifetime of TURN credentials, in seconds: they cannot be revoked."""
 
 PONG_TIME = 8.0
 """Seconds that a client has to answer a ping, at the least."""
@@ -93,11 +93,11 @@ class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Accounts and enrolment."""
 
     enrolment: Literal["open", "known", "otp"] = "open"
-    """``open``: a first login makes the account and the device; ``known``: only those may log in that the
-    operator has made; ``otp``: a new device needs a code that is sent to the phone."""
+    """``open``: a first login creates the account and the device; ``known``: only devices created by the operator may
+    log in; ``otp``: a new device needs a code that is sent to the phone."""
     otp: OtpSettings = OtpSettings()
     who_may_call: Literal["anyone", "contacts"] = "anyone"
-    """``anyone``: everybody whom the callee has not blocked; ``contacts``: of these, whom the callee lists."""
+    """``anyone``: every phone that the callee has not blocked; ``contacts``: of these, those that the callee lists."""
     open_enrolment_on_network: bool = False
     """Allow enrolment ``open`` on addresses other than loopback."""
     devices_shown_to_anyone: bool = False
@@ -171,11 +171,11 @@ class SocketSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     handshake_bytes: Annotated[int, Meta(ge=1024, le=65536)] = 8192
     handshake_time: PositiveDuration = 10.0
-    """Seconds in which a handshake must be complete."""
+    """Time limit of a handshake, in seconds."""
     ping_after: PositiveDuration = 15.0
-    """A socket that was silent for so many seconds is pinged ..."""
+    """Seconds of silence after which a socket is pinged ..."""
     silence: PositiveDuration = 25.0
-    """... and closed after so many, if it had time to answer. They are looked at every five seconds."""
+    """... and closed, if it had time to answer. Sockets are checked every five seconds."""
     unread: Annotated[int, Meta(ge=4096, le=16 * 1024 * 1024)] = 16 * 1024
     """Bytes that may wait for a device that does not read, beyond :mod:`callnet.websocket.buffers`."""
     unread_of_pages: Annotated[int, Meta(ge=4096, le=16 * 1024 * 1024)] = 128 * 1024
@@ -189,9 +189,9 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Of a request, its first line included."""
     body_bytes: Annotated[int, Meta(ge=16 * 1024, le=1024 * 1024)] = 16 * 1024
     request_time: PositiveDuration = 15.0
-    """Seconds in which a request must be whole, from its first byte on."""
+    """Time limit of a request from its first byte on, in seconds."""
     handshake_time: PositiveDuration = 10.0
-    """Seconds in which a handshake of TLS must be complete."""
+    """Time limit of a TLS handshake, in seconds."""
     idle_time: PositiveDuration = 60.0
     """Seconds that a connection may stay open between requests."""
 
@@ -200,9 +200,9 @@ class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The past calls of each phone."""
 
     days: Annotated[int, Meta(ge=0, le=3660)] = 90
-    """For so long they are kept; 0: none are."""
+    """Days for which they are kept; 0: none are."""
     rows: Annotated[int, Meta(ge=0, le=1_000_000)] = 1000
-    """Of each phone about so many are kept, the newest; 0: any number."""
+    """About how many are kept for each phone, the newest; 0: any number."""
 
 
 class WebhookSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -293,7 +293,7 @@ class CallSettings(Struct, forbid_unknown_fields=True):
     unseated_limit: Duration = 600.0
     """No seat was taken this long after the accept; 0 = never."""
     offline_after: Duration = 0.15
-    """So long after a call was read its caller is told ``offline``, whatever the cause (§2.1)."""
+    """Delay before a caller is told ``offline``, whatever the cause (§2.1)."""
     adhoc_rooms: bool = True
     """Allow opening the page with a room that belongs to no call."""
 

@@ -61,7 +61,7 @@ def turn_server(urls: Sequence[str], secret: str, expires_at: int, name: str) ->
 
     :param urls: each is an address of a server that knows the secret.
     :param expires_at: until when they are good, in seconds since 1970.
-    :param name: whom the server takes its users for, of whom each has a quota; without a colon.
+    :param name: the user name for the server, which has a quota for each; without a colon.
     """
     username = f"{expires_at}:{name}"
     password = hmac.digest(secret.encode("ascii"), username.encode("ascii"), hashlib.sha1)

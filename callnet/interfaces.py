@@ -71,7 +71,7 @@ class Company(Struct, frozen=True):
 
 
 class ICompany(Interface):
-    """The others with whom an extended device has to do."""
+    """The other devices that concern an extended device."""
 
     def came(device: DeviceAddress) -> Deferred[Company]:
         """Look up what a device is to be told that has connected; when this fires it has heard of the missed calls."""
@@ -174,7 +174,7 @@ class ILimiter(Interface):
         """Tell whether one more would be too many now."""
 
     def allow(count: int) -> None:
-        """Allow so many from now on."""
+        """Apply a new limit."""
 
 
 class IGate(Interface):
@@ -187,7 +187,7 @@ class IGate(Interface):
         """
 
     def allow(counts: Sequence[int]) -> None:
-        """Allow so many from now on, by each limit."""
+        """Apply new limits."""
 
 
 class ILimits(Interface):
@@ -197,7 +197,7 @@ class ILimits(Interface):
     """
 
     def limiter(name: str, count: int, seconds: float) -> ILimiter:
-        """For what must not wait: so many may come at once, and as many in each such time. A node learns in a second
+        """For work that must not wait: ``count`` at once, and as many in each period. A node learns in a second
         or so what was let through by others.
         """
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from callnet.config import Settings
 
 LIVE: Final = ("drain_deadline", "limits", "calls", "turn", "signaling")
-"""Settings, and sections of them, that hold from then on. For the others callnet must be started anew."""
+"""Settings, and sections of them, that take effect at a reload. The others need a restart."""
 
 
 class LiveSettings:

@@ -282,7 +282,7 @@ class SeatsRecord(Struct, frozen=True, array_like=True):
     due: float | None
     """The time when this record must be looked at again."""
     closed: bool = False
-    """Someone hung up a room that has no call; it begins anew with whoever comes next."""
+    """Someone hung up a room that has no call; it starts again with the next visitor."""
 
 
 class Records(Struct, frozen=True):

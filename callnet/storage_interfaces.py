@@ -121,7 +121,7 @@ class ICodes(Interface):
     def put(phone: str, digest: bytes, now: float, valid_for: float, most: int) -> Deferred[bool]:
         """Keep a code in the place of the one before; tell whether that may be.
 
-        :param most: so many codes a phone may be sent in an hour.
+        :param most: the maximum number of codes for a phone in an hour.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
@@ -204,7 +204,7 @@ class IContacts(Interface):
         A contact without a device has no entry.
 
         :param after: leave out the entries up to this one; it need not be there any more.
-        :param limit: at most so many entries; ``None``: all.
+        :param limit: the maximum number of entries; ``None``: all.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """

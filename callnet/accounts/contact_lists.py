@@ -51,7 +51,7 @@ class ContactLists:
     ) -> Deferred[ContactPage]:
         """The devices of the contacts of ``phone``, by phone, then by device id.
 
-        :param limit: at most so many rows; ``None``: all.
+        :param limit: the maximum number of rows; ``None``: all.
         :param after: the ``next`` of an earlier page; the rows that follow it.
         :raises TokenInvalid: the token is not valid, or is another phone's.
         :raises DataInvalid: ``after`` is no such cursor.

@@ -1,6 +1,6 @@
-"""The account service (protocol §1) for one device: who it is, whom it knows, what has been.
+"""The account service (protocol §1) for one device: its identity, contacts and past calls.
 
-A token that is no good any more is replaced by a new login with what is known, once a request.
+A token that is no longer valid is replaced by a new login, once a request.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class Account:
         try:
             await self.server.post("/account/logout", {"token": token})
         except AccountError as error:
-            if error.code != ErrorCode.TOKEN:  # else it is no good already
+            if error.code != ErrorCode.TOKEN:  # else it is invalid already
                 raise
 
     def _logged_in(self, answer: Mapping[str, Any]) -> str:

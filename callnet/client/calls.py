@@ -83,7 +83,7 @@ class Calls:
         return call
 
     def resume(self, call: PresentCall) -> Call:
-        """Be in a call that this device was in before its program began anew, and that may be over by now."""
+        """Resume a call that this device was in before its program restarted, and that may be over by now."""
         with self._news:
             resumed = self._begin(_direction(call), call.peer)
             self._activate(resumed, call.room_id, call.page, call.peer, call.answered_at)
@@ -233,7 +233,7 @@ class Calls:
         elif present is None and not frame.text("id"):
             self._activate(self._begin("outgoing", peer), room_id, frame.text("page"), peer, None)
 
-    # The server has begun anew and knows of no call: media may flow all the same.
+    # The server has restarted and knows of no call: media may flow all the same.
     def _begin_to_doubt(self, call: Call) -> None:
         if self._doubt is not None:
             self._doubt.cancel()

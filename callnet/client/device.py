@@ -1,7 +1,7 @@
 """One device on the signaling socket: it is there for calls as long as it is connected, and comes back by itself.
 
 It offers the extended protocol (docs/extended-protocol.md) and makes do with the base protocol, on which nobody
-says who comes and goes, and a device that begins anew in a call that it accepted is not told of it.
+says who comes and goes, and a device that restarts in a call that it accepted is not told of it.
 """
 
 from __future__ import annotations

@@ -99,6 +99,6 @@ def unreachable(failure: Failure) -> Failure:
 
 
 def in_time(answer: Deferred[T], seconds: float, reactor: IReactorTime) -> Deferred[T]:
-    """Give ``answer`` up after a while, with :class:`Unreachable`."""
+    """Give ``answer`` up after ``seconds``, with :class:`Unreachable`."""
     late = Unreachable(defer.TimeoutError(f"no answer within {seconds:g} s"))
     return answer.addTimeout(seconds, reactor, lambda _result, _seconds: Failure(late))

@@ -37,7 +37,7 @@ class Link(Protocol):
         """Run a script. Fails with :class:`callnet.errors.Unavailable`; then it is not known whether it ran."""
 
     def drop(self) -> None:
-        """Make the connection anew: something is wrong with it."""
+        """Reopen the connection: something is wrong with it."""
 
 
 A = TypeVar("A")

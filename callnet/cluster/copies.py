@@ -172,7 +172,7 @@ class Copies:
     def _not_known(self, records: Records, phones: Iterable[str]) -> tuple[list[str], list[CallRecord]]:
         """The phones and calls of which something is not known as it was read. Most often there are none.
 
-        Of a call with pages it is looked at anew whether it is wanted.
+        For a call with pages it is checked again whether it is wanted.
         """
         known, changed, calls = self.records, list[str](), list[CallRecord]()
         for phone in phones:

@@ -18,7 +18,7 @@ from callnet.model import RoomId
 from callnet.records import DeviceRecord, Records
 
 DECISION_TIME: Final = 1.5
-"""A commit does nothing when it comes to Redis later than so many seconds after it was sent."""
+"""Seconds after which a commit that reaches Redis has no effect."""
 SWEPT_AT_ONCE: Final = 1000
 """Records that one beat brings of what nobody else looks at."""
 _CLOSE_ENOUGH: Final = 0.002
@@ -48,7 +48,7 @@ class Counted(Struct, frozen=True, array_like=True):
 
     key: str
     seconds: float
-    """For so many seconds that many may not come again."""
+    """Seconds for which that many may not come again."""
     known_from: float
     """The lead, in seconds, that every node should know."""
 
@@ -154,7 +154,7 @@ class Questions:
         return Differences(codec.decode_names(phones), names, codec.decode_view(view))
 
     def take_ended(self, most: int, kept_max: int) -> Deferred[tuple[int, Sequence[Ended]]]:
-        """Fires with so many calls that are over and that nobody else is about to write down.
+        """Fires with ended calls, up to the given number, that nobody else is about to write.
 
         Before them comes how many were dropped because more than ``kept_max`` were kept.
         """

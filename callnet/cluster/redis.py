@@ -257,7 +257,7 @@ class RedisLink:
         return self._keeper.stop()
 
     def drop(self) -> None:
-        """Abort the connection: something is wrong with it. It is made anew."""
+        """Abort the connection: something is wrong with it. It is then reopened."""
         if self._keeper.line is not None:
             self._keeper.line.abort("given up")
 

@@ -15,7 +15,7 @@ from callnet.logger import Logger
 _RETRY: Final = (0.2, 0.4)
 """Seconds between two attempts, at least and at most: not all nodes at once."""
 _SETTLED: Final = 1.0
-"""A connection that was up so many seconds is made anew without waiting first."""
+"""Seconds that a connection must have been up to be reopened without a pause."""
 TICK: Final = 0.25
 """Seconds between two looks at a connection that is up."""
 

@@ -75,7 +75,7 @@ class RedisTarget(Struct, frozen=True):
     """The name by which the Sentinels know it."""
     tls: bool = False
     authorities: bytes = b""
-    """Certificates in PEM form, and nothing else, of those whom TLS trusts; empty: those of the system."""
+    """Certificates in PEM form, and nothing else, of the authorities that TLS trusts; empty: those of the system."""
     login: Login = Login()
     sentinel_login: Login = Login()
     database: int = 0

@@ -11,8 +11,8 @@ Ctrl-C              leaves           cancelled          refused             hung
 connection lost     waits            waits              waits               waits
 =================== ================ ================== =================== ===================
 
-A handset that was told to call someone is done when that call is over. Any other goes on after a call and is done at
-Ctrl-C. Either is done when the same device connects elsewhere, or may not log in any more.
+A handset that was told to call someone exits when that call is over. Any other continues after a call and exits at
+Ctrl-C. Either exits when the same device connects elsewhere, or may no longer log in.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Media(Protocol):
 class Handset:
     """One device. ``show`` shows a line to the person.
 
-    A device that is extended is welcomed with the call that it is in, if it was started anew meanwhile, and goes on
-    with it, unless it is to call someone else.
+    An extended device that was restarted during a call is told of that call when it connects, and continues it
+    unless it is to call someone else.
     """
 
     def __init__(

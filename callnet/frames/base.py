@@ -175,7 +175,7 @@ Message: TypeAlias = CallSuccess | CallRefuse | CallFailed | Called | CallingBeH
 
 
 MESSAGE_BYTES: Final = 512
-"""A base client is sent no message of so many bytes (§2)."""
+"""The upper bound of messages to base clients in bytes, exclusive (§2)."""
 
 PAGE_OF: Final = "/static/demo/direct_chat.html?room_id="
 """The path of the 1-to-1 page of a room (§3), but for the room's id at its end."""

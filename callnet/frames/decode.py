@@ -190,7 +190,7 @@ def text_of(value: Raw) -> str | None:
 
 
 def name(longest: int, may_be_empty: bool = True) -> Complaint:
-    """A text of at most so many characters, none of them a control character."""
+    """A text with a maximum length and without control characters."""
 
     def complaint(value: Raw) -> str | None:
         text = text_of(value)

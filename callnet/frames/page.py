@@ -127,5 +127,5 @@ def decode_page(payload: bytes) -> PageRequest:
 
 
 def is_room_name(text: str) -> bool:
-    """Tell whether a page may ask for a room of this name, be it a call's or made up by hand."""
+    """Tell whether a page may ask for a room of this name, of a call or made up by hand."""
     return text != "" and is_plain_text(text, ROOM_ID_MAX)

@@ -1,4 +1,4 @@
-"""The short code of a connection: two people compare it, lest somebody be in between (docs/verification.md)."""
+"""The short code of a connection: two people compare it to detect an interception (docs/verification.md)."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ PLACES: Final[Mapping[str, str]] = {SOUND: "audio", CAMERA: "video", SCREEN: "vi
 """The purposes and kinds of a connection's transceivers, in order (docs/room.md)."""
 
 _MILESTONES: Final = (30, 300, 3_000, 30_000)
-"""At so many pictures it is said how many there were: media flows, and the terminal is not flooded."""
+"""The frame counts that are reported: they show that media flows without flooding the terminal."""
 
 
 class Reception:

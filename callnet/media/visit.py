@@ -34,7 +34,7 @@ _REFUSALS: Final = {
 
 
 def seat_key(address: DeviceAddress, room_id: str) -> str:
-    """The key of a device's seat, the same when it was started anew: so it gets its seat back."""
+    """The key of a device's seat, the same after a restart, so that it gets its seat back."""
     return sha256("\n".join((*address, room_id)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -35,7 +35,7 @@ from callnet.storage.moving import Key
 
 _DRIVERS: Final = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 _PATIENCE: Final = {"connect_timeout": 10, "read_timeout": 600, "write_timeout": 60}
-"""Seconds. To put a large table in order takes the server a while."""
+"""Seconds. Sorting a large table takes the server some time."""
 # Otherwise a server may cut what is too long, and say nothing.
 _STRICT: Final = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
 
@@ -142,7 +142,7 @@ class Snapshot:
         self._tables = tables
 
     def batches(self, kind: Kind, size: int) -> Iterator[Sequence[Row]]:
-        """All rows of a table, in the order of their keys byte by byte, so many at a time: they are not kept."""
+        """All rows of a table, in the order of their keys byte by byte, in batches: they are not kept."""
         of = self._tables[kind]
         statement = select(
             literal(None) if of.id is None else of.id, self._has_accounts(kind).label("has_accounts"), *of.keys

@@ -15,7 +15,7 @@ from callnet.storage.moving import Key, Moved
 
 _SHOWN: Final = 60
 _LONG: Final = 11
-"""A text of so many characters may show its ends."""
+"""The length from which a text may show its ends."""
 
 
 class Kind(StrEnum):

@@ -33,7 +33,7 @@ class ListDevices(Struct, frozen=True, tag=True):
 
 
 class ListFailures(Struct, frozen=True, tag=True):
-    """Name calls that failed of late, or ended as nobody wanted."""
+    """List calls that failed recently, or ended as nobody wanted."""
 
     limit: int
 

@@ -25,13 +25,13 @@ _Stamp: TypeAlias = tuple[int, int, int, int]
 
 
 class CertificateWatch:
-    """Has the certificate read again when its files have changed, and one that callnet signed made anew in time.
+    """Has the certificate read again when its files have changed, and renews one that callnet signed in time.
 
     The certificate and its key are two files, so they are read once both were left alone from one look to the next.
 
     :param files: the certificate and its key.
     :param is_own: whether callnet signs it.
-    :param renew: reads it again, or makes it anew if it is callnet's own and about to expire, and tells whether it
+    :param renew: reads it again, or renews it if it is callnet's own and about to expire, and tells whether it
         was good.
     :param now: the time of day, with a time zone.
     """

@@ -34,7 +34,7 @@ _SELF_SIGNED_KEY: Final = "self-signed.key"
 _LIFETIME: Final = timedelta(days=825)
 """The longest that Apple's devices accept, whoever signed."""
 RENEW_BEFORE: Final = timedelta(days=30)
-"""Before it expires a certificate that callnet made is made anew."""
+"""The time before expiry at which callnet renews its own certificate."""
 _CLOCK_SKEW: Final = timedelta(days=1)
 _CIPHERS: Final = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
@@ -172,7 +172,7 @@ def self_signed_files(state_dir: str) -> tuple[str, str]:
 
 
 def self_signed(state_dir: str, now: datetime) -> Pair:
-    """The certificate that callnet made for this host, made anew if it is missing or about to expire.
+    """The certificate that callnet made for this host, renewed if it is missing or about to expire.
 
     :raises StartError: its files can be neither read nor made.
     """

@@ -1,4 +1,4 @@
-"""Hands a program of the operator's what it is to be told, until it has taken it (docs/webhooks.md)."""
+"""Delivery of webhook events, repeated until they are accepted (docs/webhooks.md)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Deliveries:
         self._rounds.start()
 
     def stop(self) -> Deferred[None]:
-        """Send nothing more. What is under way is not waited for: it is sent anew. Fires when that is written down."""
+        """Send nothing more. Requests in progress are not awaited but sent again later. Fires when that is recorded."""
         self._stopped = True
         self._under_way.cancel()
         return self._rounds.stop()
@@ -130,7 +130,7 @@ class Deliveries:
         return pause * (1 + _JITTER * (2 * self._chance() - 1))
 
     async def _settle(self) -> None:
-        """Write down what came of what was sent.
+        """Record the outcomes of what was sent.
 
         :raises Unavailable: not now; it is kept.
         """

@@ -84,7 +84,7 @@ def read_private(path: str | os.PathLike[str], setting: str) -> bytes:
 
 
 def overwrite(path: str, data: bytes, mode: int) -> None:
-    """Make a file, in place of the one that may be there."""
+    """Create a file, or replace an existing one."""
     draft = f"{path}.{secrets.token_hex(4)}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
     try:

@@ -18,7 +18,7 @@ from callnet.model import PHONE_MAX, DeviceAddress
 from callnet.soon import Ready
 
 KEYS_MAX: Final = 50_000
-"""Of so many keys it is known how often they came; those that have not come for the longest are forgotten."""
+"""The maximum number of keys that are counted; the least recently used are forgotten."""
 
 _FRACTIONS: Final = 1e-9
 """The rounding error of sums of fractions of a second."""
@@ -26,9 +26,9 @@ _FRACTIONS: Final = 1e-9
 
 @implementer(ILimiter)
 class Limiter:
-    """Allows so many of a kind in a while, for each key: the generic cell rate algorithm (ITU-T I.371).
+    """Limits events in a period, for each key: the generic cell rate algorithm (ITU-T I.371).
 
-    :param count: so many may come at once; 0: any number.
+    :param count: the number that may come at once; 0: any number.
     :param seconds: after so long as many may come again; a part of them after a part of it.
     :param now: the time, in seconds.
     """
@@ -40,7 +40,7 @@ class Limiter:
         self.allow(count)
 
     def allow(self, count: int) -> None:
-        """Allow so many from now on. What came before goes on to count."""
+        """Apply a new limit. Earlier events still count."""
         self._count = count
         self._spacing = self._window / max(count, 1)
 

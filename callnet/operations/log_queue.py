@@ -16,7 +16,7 @@ from zope.interface import implementer
 from callnet.logger import Logger
 
 MOST: Final = 16 * 2**20
-"""Bytes of events that wait to be written, about. What comes when there are so many is dropped."""
+"""The bytes of events that may wait to be written, roughly. Events beyond it are dropped."""
 _EACH: Final = 1024
 """Bytes of an event beside its text, about."""
 PATIENCE: Final = 1.0

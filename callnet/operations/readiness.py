@@ -95,7 +95,7 @@ class Readiness:
 
 
 class Remembered:
-    """A question that is not asked anew within a second, nor while it is being asked."""
+    """A question that is not asked again within a second, nor while it is being asked."""
 
     def __init__(self, question: Question, clock: IReactorTime) -> None:
         self._question = question

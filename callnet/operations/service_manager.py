@@ -50,7 +50,7 @@ class ServiceManager:
             self._look()
 
     def stopping(self, drain_deadline: float) -> None:
-        """Tell that this process is about to end, when calls have had so many seconds to do so."""
+        """Report that this process will stop after draining calls for up to the given seconds."""
         longest = int((drain_deadline + STOP_TIME) * 1e6)
         self._say("STOPPING=1", f"EXTEND_TIMEOUT_USEC={longest}", "STATUS=Stopping")
 

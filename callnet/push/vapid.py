@@ -28,7 +28,7 @@ _SETTING: Final = "push.vapid_key_file"
 class Vapid:
     """The sender, as push services know it.
 
-    :param subject: whom they may write to.
+    :param subject: the contact for them.
     """
 
     def __init__(self, key: ec.EllipticCurvePrivateKey, subject: str) -> None:

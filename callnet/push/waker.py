@@ -60,8 +60,8 @@ class Waker:
     def wake(self, device: DeviceAddress, from_phone: str, from_name: str, lasts: float) -> Deferred[Fate]:
         """Wake a device for a call. Fires with what became of it; it neither fails nor keeps anybody waiting.
 
-        For :data:`AGAIN` seconds the device is not woken again, and the outcome is the same. A registration of which
-        nobody knows any more is dropped.
+        For :data:`AGAIN` seconds the device is not woken again, and the outcome is the same. A registration
+        that has expired is dropped.
 
         :param from_name: what the owner of the phone calls the caller; may be empty.
         :param lasts: seconds of ringing that are left.
@@ -94,7 +94,7 @@ class Waker:
         return became
 
     def _done(self, became: Fate, device: DeviceAddress, woken: _Woken) -> Fate:
-        """Let a device be woken at once that registers anew."""
+        """Let a device that registers again be woken at once."""
         if became is Fate.GONE and self._lately.get(device) is woken:
             del self._lately[device]
         return became

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document: what is said on the WebSockets of devices and of the page, and by whom."""
+"""The AsyncAPI 3.0 document: the messages on the WebSockets of devices and of the page."""
 
 from __future__ import annotations
 

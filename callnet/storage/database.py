@@ -216,7 +216,7 @@ class Database:
         return self._insert(table).on_conflict_do_nothing()
 
     def insert_or_replace(self, table: Table) -> Insert:
-        """An ``INSERT`` that gives a row that is there already its other columns anew."""
+        """An ``INSERT`` that overwrites the other columns of an existing row."""
         insert = self._insert(table)
         others = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
         return insert.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=others)

@@ -1,7 +1,7 @@
 """Events for a program of the operator's, in the database until they are sent.
 
 Each is a row. Who is handed one out puts off when it is due, so that nobody else takes it, and that others do when it
-does not come back. Ids stay for a while after that, so that what is written anew is not sent anew.
+does not come back. Ids stay for some time after that, so that an event that is written again is not sent again.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class Workers:
         return Deferred.fromCoroutine(self._obey_all(order))
 
     async def _obey_all(self, order: Order) -> Outcome:
-        """Hand an order on to whom it is for: what is in the database only one worker needs to change."""
+        """Pass an order to the workers concerned: changes in the database need only one of them."""
         if isinstance(order, ChooseLevel):
             threshold.choose(order.level)
         serving = [worker for worker in self._workers if worker.serves]

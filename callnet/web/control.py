@@ -176,7 +176,7 @@ class ControlApi:
 
     @call(routes, "/api/failures")
     async def failures(self, _request: IRequest, asked: ListRequest) -> Failures:
-        """List calls that failed of late, the newest first."""
+        """List calls that failed recently, newest first."""
         found = await self._observed.obey(ListFailures(asked.limit))
         return Failures(list(found.failures)[: asked.limit], found.silent)
 

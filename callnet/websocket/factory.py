@@ -27,7 +27,7 @@ NO_SETTINGS: Final = SocketSettings()
 SWEEP_EVERY: Final = 5.0
 """Seconds in which every socket is looked at once."""
 _LATE: Final = 2.5
-"""A look that comes so many seconds late says nothing about anybody's silence."""
+"""The delay of a check, in seconds, after which it says nothing about a client's silence."""
 SWEPT_AT_ONCE: Final = 200
 """Sockets that are looked at in one go: to look at twenty thousand would keep everybody waiting."""
 GENERAL: Final = {"longest_short": -1, "reads_plain": False}
@@ -38,8 +38,8 @@ class ServerSocketFactory(WebSocketServerFactory):
     """Makes sockets of one kind, watches over them with one timer, and closes them all in the end.
 
     :param longest_message: in bytes.
-    :param of_an_address: so many may be open at the same time from each address; 0: any number.
-    :param in_all: so many may be open at the same time; 0: any number.
+    :param of_an_address: the maximum number open from each address; 0: any number.
+    :param in_all: the maximum number open in total; 0: any number.
     :param limits: what each of them may take of time and memory.
     :param unread_max: bytes that may wait for a client that does not read.
     :param pace: how fast frames of all kinds may come on one of them; without it, as fast as they are.
@@ -129,7 +129,7 @@ class ServerSocketFactory(WebSocketServerFactory):
         return gone.addCallback(lambda _: limit.cancel() if limit.active() else None)
 
     def allow(self, of_an_address: int, in_all: int) -> None:
-        """Let so many be open at the same time from now on; those that are stay."""
+        """Apply new limits to new sockets; open ones stay."""
         self.crowds.allow(of_an_address)
         self._most = in_all or inf
 
