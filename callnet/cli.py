@@ -14,14 +14,14 @@ COMMANDS: Final = {
     "backup": "Back up the database and keys to FILE, which must not exist yet.",
     "contact": "Manage contact lists and blocked phones.",
     "database": "Check or upgrade the database schema.",
-    "device": "Run a device in the terminal: log in, print every frame, ring, answer, hang up.",
-    "doctor": "Check the settings, this machine and the services that callnet needs, and suggest fixes.",
+    "device": "Run a device in the terminal.",
+    "doctor": "Check settings, machine and services, and suggest fixes.",
     "key": "Manage the keys that sign tokens.",
-    "migrate": "Import accounts, devices, contacts and the signing key from the Go server that callnet replaces.",
+    "migrate": "Import data from the Go server that callnet replaces.",
     "restore": "Restore the database and keys from FILE.",
     "schema": "Print the schemas of the APIs, to generate or check a client.",
     "status": "Show the status of the running daemon.",
-    "top": "Show the activity of the running daemon, refreshed until interrupted.",
+    "top": "Show the activity of the running daemon continuously.",
     "webhook": "Manage webhook events that were not delivered.",
 }
 """The commands and the first sentence of their help: importing them all takes a second."""

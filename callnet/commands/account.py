@@ -41,10 +41,10 @@ def list_(context: click.Context) -> None:
 )
 @click.pass_context
 def add(context: click.Context, phone: str, device_ids: tuple[str, ...], no_secret: bool) -> None:
-    """Create an account and its devices, so that they may log in where accounts.enrolment is "known".
+    """Create an account and its devices.
 
-    Prints the id and the secret of each new device. A secret is shown once and required for every login. Existing
-    devices are not changed.
+    They may then log in where accounts.enrolment is "known". Prints the id and the secret of each new device. A secret
+    is shown once and required for every login. Existing devices are not changed.
     """
     settings = settings_of(context)
     require_phones(settings, phone)
@@ -86,9 +86,10 @@ def secret(context: click.Context, phone: str, device_id: str, clear: bool) -> N
 @click.argument("device_id", required=False)
 @click.pass_context
 def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
-    """Revoke every token issued so far to a phone, or to one of its devices.
+    """Revoke all tokens of a phone, or of one of its devices.
 
-    Its sockets are closed within a second or two, and it leaves its calls. It may log in again.
+    This covers every token issued so far. Its sockets are closed within a second or two, and it leaves its calls. It
+    may log in again.
     """
     settings = settings_of(context)
     require_phones(settings, phone)
@@ -122,7 +123,7 @@ def settings_(
     answered: tuple[str, ...],
     no_auto_answer: bool,
 ) -> None:
-    """Set and show the quiet hours of a phone and the callers that its devices may answer automatically.
+    """Set and show quiet hours and automatic answers of a phone.
 
     During quiet hours the phone appears offline to others; its own devices may call each other. Each device decides
     for itself whether to answer automatically.

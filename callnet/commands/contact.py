@@ -99,9 +99,9 @@ def unblock(context: click.Context, owner: str, phone: str) -> None:
 @click.argument("owner", required=False)
 @click.pass_context
 def list_(context: click.Context, owner: str | None) -> None:
-    """Print the list of the phone OWNER, or all lists: owner, contact, name.
+    """Print the list of the phone OWNER, or all lists.
 
-    Blocked phones follow, one a line: owner, "blocks", phone.
+    Each line has owner, contact and name. Blocked phones follow, one a line: owner, "blocks", phone.
     """
     with opened(settings_of(context)) as database:
         for pair in contacts.pairs_of(database, owner):
@@ -117,10 +117,10 @@ def list_(context: click.Context, owner: str | None) -> None:
 )
 @click.pass_context
 def import_(context: click.Context, file: TextIO, out: TextIO | None) -> None:
-    """Import all pairs of a CSV FILE (- is standard input), or none if any row is invalid.
+    """Import contacts from a CSV FILE (- is standard input).
 
-    The first line must be: owner,contact,name. An existing pair gets the name in the file. For pairs to remove, the
-    name is ignored, and pairs that do not exist are skipped.
+    Imports all pairs, or none if any row is invalid. The first line must be: owner,contact,name. An existing pair gets
+    the name in the file. For pairs to remove, the name is ignored, and pairs that do not exist are skipped.
     """
     settings = settings_of(context)
     is_phone = phone_rule(settings.accounts.phone_format)

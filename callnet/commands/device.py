@@ -78,11 +78,12 @@ def device(
     record: Path | None,
     **urls: str | None,
 ) -> None:
-    """Run a device in the terminal: log in, print every frame, ring, answer, hang up.
+    """Run a device in the terminal.
 
-    Ctrl-C ends the call, or exits if there is none. With --call the command exits when that call ends, with status 0 if
-    it was answered, otherwise 1. It reconnects automatically after losing its connection, and its call continues. With
-    --media the device joins the call's room itself, without a browser, and rejoins its call after a restart.
+    It logs in, prints every frame, rings, answers and hangs up. Ctrl-C ends the call, or exits if there is none. With
+    --call the command exits when that call ends, with status 0 if it was answered, otherwise 1. It reconnects
+    automatically after losing its connection, and its call continues. With --media the device joins the call's room
+    itself, without a browser, and rejoins its call after a restart.
     """
     if not media and (play or record):
         raise click.UsageError("--play and --record need --media")

@@ -19,9 +19,10 @@ _SHOWN: Final = {Level.GOOD: ("ok", "green"), Level.DOUBT: ("look", "yellow"), L
 @click.command()
 @click.pass_context
 def doctor(context: click.Context) -> None:
-    """Check the settings, this machine and the services that callnet needs, and suggest fixes.
+    """Check settings, machine and services, and suggest fixes.
 
-    Changes nothing. Run it as the user that callnet runs as. The exit status is 1 if anything is bad.
+    The services are those that callnet needs. Changes nothing. Run it as the user that callnet runs as. The exit status
+    is 1 if anything is bad.
     """
     try:
         settings = settings_of(context)

@@ -66,12 +66,12 @@ def migrate(
     token_days: int,
     mapping_file: Path | None,
 ) -> None:
-    """Import accounts, devices, contacts and the signing key from the Go server that callnet replaces.
+    """Import data from the Go server that callnet replaces.
 
-    Name its database, MySQL or MariaDB, by CALLNET_MIGRATE_URL or --url-file, for example
-    mysql://USER:PASSWORD@HOST/NAME. It is only read. Existing data of callnet is not changed, so the command may be run
-    again at any time to import what is new. Each row that cannot be imported is reported on standard error, with its
-    phones masked, and the exit status is 1.
+    Imports accounts, devices, contacts and the signing key. Name its database, MySQL or MariaDB, by CALLNET_MIGRATE_URL
+    or --url-file, for example mysql://USER:PASSWORD@HOST/NAME. Without --back it is only read. Existing data of callnet
+    is not changed, so the command may be run again at any time to import what is new. Each row that cannot be imported
+    is reported on standard error, with its phones masked, and the exit status is 1.
     """
     settings = settings_of(context)
     if back and key_file is not None:

@@ -23,7 +23,7 @@ def asyncapi_() -> None:
 
 @schema.command("openapi")
 def openapi_() -> None:
-    """Print the OpenAPI document: the endpoints of the account service."""
+    """Print the OpenAPI document: the account service."""
     _print(openapi.document())
 
 

@@ -25,7 +25,7 @@ from callnet.running import Numbers
 )
 @click.pass_context
 def top(context: click.Context, place: str | None, every: float, times: int | None) -> None:
-    """Show the activity of the running daemon, refreshed until interrupted."""
+    """Show the activity of the running daemon continuously."""
     running = running_of(context, place)
     before: Numbers = running.numbers()
     rounds = iter(int, 1) if times is None else range(times)

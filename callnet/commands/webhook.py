@@ -23,9 +23,10 @@ def webhook() -> None:
 @click.option("--waiting", is_flag=True, help="Include events that are still to be sent.")
 @click.pass_context
 def list_(context: click.Context, waiting: bool) -> None:
-    """List the dead letters, oldest first: id, event, time, state, number of tries, last failure.
+    """List dead letters, oldest first.
 
-    Dead letters are not sent again automatically.
+    Each line has id, event, time, state, number of tries and last failure. Dead letters are not sent again
+    automatically.
     """
     with opened(settings_of(context)) as database:
         for letter in outbox.letters(database, waiting):
@@ -40,7 +41,7 @@ def list_(context: click.Context, waiting: bool) -> None:
 @click.option("--all", "every", is_flag=True, help="Send all of them.")
 @click.pass_context
 def retry(context: click.Context, ids: tuple[str, ...], every: bool) -> None:
-    """Send dead letters, and events that wait for their next try, again now."""
+    """Send dead letters and waiting events again now."""
     _do(context, ids, every, outbox.retry)
 
 
