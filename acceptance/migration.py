@@ -114,15 +114,15 @@ class Move:
         """Try it, do it, and do it again; then have the daemon read its keys."""
         key = ("--key", str(self._folder / "older.key"))
         for name, word, options in (
-            ("tried", "to take over", ("--dry-run", *key)),
-            ("done", "taken over", key),
-            ("done again", "taken over", key),
+            ("tried", "to import", ("--dry-run", *key)),
+            ("done", "imported", key),
+            ("done again", "imported", key),
         ):
             run = self.command(*options)
             self._note(name, run)
             self._judge(name, word, run, 0 if name == "done again" else 1)
         daemon.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "the signing keys were read" in daemon.log, 10, "the new key")
+        wait_for(lambda: "reloaded the signing keys" in daemon.log, 10, "the new key")
         self._compare("taken over", {TABLES[kind]: self._here(kind) for kind in Kind}, self._good())
 
     def _note(self, name: str, run: Run) -> None:
@@ -134,7 +134,7 @@ class Move:
         wanted = {
             kind: (times * len(self._good()[TABLES[kind]]), expected_refusals(self._older.bad)[kind]) for kind in Kind
         }
-        counted = re.compile(rf"(\w+): [0-9]+ read, ([0-9]+) {word}, [0-9]+ there already, ([0-9]+) not taken")
+        counted = re.compile(rf"(\w+): [0-9]+ read, ([0-9]+) {word}, [0-9]+ already present, ([0-9]+) rejected")
         found = {kind: (int(new), int(refused)) for kind, new, refused in counted.findall(run.shown)}
         told = len(run.told.splitlines())
         if run.status != 1 or found != wanted or told != sum(expected_refusals(self._older.bad).values()):

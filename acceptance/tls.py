@@ -164,8 +164,8 @@ def swap(daemon: CountedDaemon, files: Files, old: bytes, count: int) -> tuple[d
     with ExitStack() as stack:
         lines = [stack.enter_context(closing(Line(port, token))) for token in tokens]
         for name, is_pair, said in (
-            ("no pair", False, "the certificate stays as it was"),
-            ("a new pair", True, "the certificate was read again"),
+            ("no pair", False, "kept the old certificate"),
+            ("a new pair", True, "reloaded the certificate"),
         ):
             new = files.write(is_pair=is_pair)
             wait_for(lambda said=said: said in daemon.log, TAKEN_UP_IN, f"after {name}, that {said}")  # type: ignore[misc]
@@ -185,7 +185,7 @@ def prove(brief: bool, _seed: int) -> Outcome:
         with running(files.settings) as daemon:
             wrong = judge(daemon.ports["site"], files.authority)
             counts, misses = swap(daemon, files, old, BRIEF if brief else CONNECTIONS)
-            complaints = [line for line in daemon.complaints() if "the certificate stays as it was" not in line]
+            complaints = [line for line in daemon.complaints() if "kept the old certificate" not in line]
     misses += [] if wrong is None else [f"sslyze: {wrong}"]
     misses += [f"the daemon logged {line}" for line in complaints]
     return Outcome({f"Mozilla's profile, by {SSLYZE}": PROFILE, **counts}, misses)

@@ -44,7 +44,7 @@ class BackupError(CallnetError):
 
 
 class Manifest(Struct, frozen=True):
-    """What a backup says of itself."""
+    """The manifest of a backup."""
 
     format: int
     made_at: datetime
@@ -53,7 +53,7 @@ class Manifest(Struct, frozen=True):
     level: int | None
     """Of the database's schema; ``None``: the database is not in it."""
     keys: int
-    """How many files there are under ``keys/``."""
+    """The number of files under ``keys/``."""
 
 
 def make(settings: Settings, target: Path, version: str, now: datetime) -> Manifest:
@@ -113,11 +113,11 @@ def bring_back(settings: Settings, source: Path, replace: bool) -> Restored:
         manifest, keys, copy = _read(archive, source, Path(folder))
         database = _database_file(settings.database.url)
         if copy is not None and database is None:
-            raise BackupError(f"{source} has a database of SQLite, and database.url names another")
+            raise BackupError(f"{source} has an SQLite database, but database.url names another kind")
         targets = [_place(places, settings, name) for name in keys] + ([database] if copy and database else [])
         there = [str(path) for path in targets if path.exists()]
         if there and not replace:
-            raise BackupError(f"{there[0]} is there already; with --replace it is replaced")
+            raise BackupError(f"{there[0]} already exists; use --replace to overwrite it")
         removed = [name for name in places if _ONE_OF_SEVERAL.fullmatch(name) and name not in keys] if replace else []
         added = [name for name in keys if _ONE_OF_SEVERAL.fullmatch(name) and name not in places] if there else []
         for name in removed:
@@ -164,7 +164,7 @@ def _copy_database(url: str, target: Path) -> int | None:
         if database.file is None:
             return None
         if database.is_missing:
-            raise BackupError(f"{database.file} is not there: callnet was never started with these settings")
+            raise BackupError(f"{database.file} does not exist: callnet was never started with these settings")
         level, _ = database.levels()
         database.copy_to(target)
     return level
@@ -192,7 +192,7 @@ def _read(archive: tarfile.TarFile, source: Path, folder: Path) -> tuple[Manifes
     for member in archive:
         content = archive.extractfile(member) if member.isreg() else None
         if content is None:
-            raise BackupError(f"{source} is no backup of callnet")
+            raise BackupError(f"{source} is not a callnet backup")
         if member.name == MANIFEST:
             manifest = _manifest(content.read(_LARGEST_KEY), source)
         elif member.name == _DATABASE:
@@ -201,9 +201,9 @@ def _read(archive: tarfile.TarFile, source: Path, folder: Path) -> tuple[Manifes
         elif _is_key(member.name):
             keys[member.name] = content.read(_LARGEST_KEY)
         else:
-            raise BackupError(f"{source} is no backup of callnet: it has {member.name!r}")
+            raise BackupError(f"{source} is not a callnet backup: it contains {member.name!r}")
     if manifest is None or len(keys) != manifest.keys or (copy is None) != (manifest.level is None):
-        raise BackupError(f"{source} is not whole")
+        raise BackupError(f"{source} is incomplete")
     if copy is not None:
         _check(copy, source)
     return manifest, keys, copy
@@ -218,9 +218,12 @@ def _manifest(content: bytes, source: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
     except msgspec.MsgspecError:
-        raise BackupError(f"{source} is no backup of callnet") from None
+        raise BackupError(f"{source} is not a callnet backup") from None
     if manifest.format != FORMAT:
-        raise BackupError(f"{source} was made by callnet {manifest.callnet}, which this version does not understand")
+        raise BackupError(
+            f"{source} was written by callnet {manifest.callnet} in a format that this version does not know;"
+            " use that version"
+        )
     return manifest
 
 
@@ -232,7 +235,7 @@ def _check(copy: Path, source: Path) -> None:
         except StartError:
             is_whole = False
         if not is_whole:
-            raise BackupError(f"{source}: the database in it is damaged")
+            raise BackupError(f"{source}: its database is damaged")
         theirs, ours = database.levels()
         if theirs >= ours:
             database.check()
@@ -260,8 +263,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError:
-        raise BackupError(f"{path} is there already") from None
+        raise BackupError(f"{path} already exists") from None
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise BackupError(f"{path} is no backup of callnet, or is damaged: {error}") from None
+        raise BackupError(f"{path} is not a callnet backup, or is damaged: {error}") from None
     except OSError as error:
         raise BackupError(f"{path}: {error.strerror or error}") from None

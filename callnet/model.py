@@ -39,7 +39,7 @@ EVERY_DEVICE: Final = "*"
 
 
 class DeviceAddress(NamedTuple):
-    """Where a frame goes: one device of one phone, or ``*`` for all of them."""
+    """The address of a frame: one device of one phone, or ``*`` for all of them."""
 
     phone: str
     device_id: str
@@ -111,7 +111,7 @@ class Reason(StrEnum):
 
 
 def log_name(room: RoomId) -> str:
-    """By what the call of a room goes in the logs of all nodes. The room itself must not: it opens the page."""
+    """The name of a room's call in the logs of all nodes. The room itself must not be logged: it opens the page."""
     return sha256(room.encode()).hexdigest()[:12]
 
 
@@ -158,4 +158,4 @@ class Withdrawn(Struct, frozen=True):
 
 
 Outcome: TypeAlias = Accepted | Refused | Failed | Withdrawn
-"""How a call came out for its caller."""
+"""The outcome of a call for its caller."""

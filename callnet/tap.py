@@ -86,18 +86,16 @@ _DASHBOARD: Final = os.path.join(os.path.dirname(callnet.__file__), "dashboard")
 
 
 class IDaemonReactor(IParentReactor, IPeopleReactor, IReactorCore):
-    """What the daemon needs of a reactor, apart from the listening that its endpoints do."""
+    """The reactor that the daemon needs, apart from listening, which its endpoints do."""
 
 
 class Options(usage.Options):
     """The options of ``twistd callnet``."""
 
-    optParameters: Final = [
-        ["config", "c", None, "The TOML file with the settings. Without it, CALLNET_CONFIG names one."]
-    ]
+    optParameters: Final = [["config", "c", None, "Read the settings from this TOML file. [default: $CALLNET_CONFIG]"]]
     longdesc: Final = (
-        "A server for one-to-one video calls. Without any settings it listens on this machine alone"
-        " and keeps what it needs in ~/.local/state/callnet."
+        "Run the server for one-to-one video calls. Without settings it listens on loopback only"
+        " and keeps its data in ~/.local/state/callnet."
     )
 
 
@@ -138,7 +136,9 @@ def compose(read: Callable[[], Settings], reactor: IDaemonReactor) -> Daemon | S
     redis = redis_url.parse(settings.redis) if settings.redis.url else None
     files.claim_directory(settings.state_dir, "state_dir", is_shared=redis is not None)
     if files.is_open_to_others(settings.state_dir):
-        _log.warn("state_dir: {path} is open to other users of this machine; chmod 700 it", path=settings.state_dir)
+        _log.warn(
+            "state_dir {path} is accessible to other users of this machine; chmod 700 it", path=settings.state_dir
+        )
     _prepare_database(settings.database, one_machine=redis is None or redis.is_local)
     if redis is not None and (cause := reachable(redis)):
         raise StartError(f"redis.url: {cause}")
@@ -162,7 +162,7 @@ def compose_worker(settings: Settings, reactor: IDaemonReactor, sockets: Mapping
 
 
 class _Basis(Struct, frozen=True):
-    """What is read before anything is opened."""
+    """The files that are read before anything is opened."""
 
     identities: Identities
     tls: ServerTls
@@ -400,7 +400,7 @@ def _keys(settings: TokenSettings) -> KeyRing:
 
 
 def _vapid(settings: PushSettings) -> Vapid | None:
-    """By what push services know callnet, where there is Web Push."""
+    """The key that identifies callnet to push services, if Web Push is on."""
     return Vapid(load_or_make_key(settings.vapid_key_file), settings.subject) if settings.allowed_hosts else None
 
 
@@ -410,7 +410,7 @@ def _prepare_database(settings: DatabaseSettings, one_machine: bool) -> None:
     if not one_machine:
         database.refuse_many_machines()
     if database.in_memory:
-        raise StartError("database.url: a database in memory is for tests alone; name a file")
+        raise StartError("database.url: an in-memory database is for tests only; name a file")
     try:
         if settings.upgrade_on_start:
             database.upgrade()

@@ -119,7 +119,7 @@ class Orders(LineOnlyReceiver):
 def _cannot(failure: Failure) -> None:
     """Let an order be one that cannot be carried out."""
     if not failure.check(Unavailable):
-        _log.failure("carrying out an order", failure)
+        _log.failure("failed to carry out an order", failure)
 
 
 @provider(ILogObserver)

@@ -1,1 +1,1 @@
-"""Who a device is: phones, devices, tokens, contacts."""
+"""Accounts: phones, devices, tokens, contacts."""

@@ -1,6 +1,6 @@
-"""What a program of the operator's is told of calls and devices (docs/webhooks.md).
+"""Webhook events of calls and devices (docs/webhooks.md).
 
-The ids of a call's events are made of its room, so that whoever writes one of them anew writes the same; and as one who
+The ids of a call's events are made of its room, so that writing one of them again writes the same; and as one who
 knows a room may enter it, they do not tell which room it is.
 """
 

@@ -51,7 +51,7 @@ class ContactLists:
     ) -> Deferred[ContactPage]:
         """The devices of the contacts of ``phone``, by phone, then by device id.
 
-        :param limit: at most so many rows; ``None``: all.
+        :param limit: the maximum number of rows; ``None``: all.
         :param after: the ``next`` of an earlier page; the rows that follow it.
         :raises TokenInvalid: the token is not valid, or is another phone's.
         :raises DataInvalid: ``after`` is no such cursor.
@@ -87,7 +87,7 @@ class ContactLists:
         owner = self._owner(token, phone)
         _require_another(owner, phone)
         if name is not None and not is_plain_text(name, CONTACT_NAME_MAX):
-            raise DataInvalid(f"name has more than {CONTACT_NAME_MAX} characters, or control characters")
+            raise DataInvalid(f"name has more than {CONTACT_NAME_MAX} characters or control characters")
         await self._contacts.add(owner, phone, name, self._tokens.now())
 
     def remove(self, token: str, phone: str) -> Deferred[None]:
@@ -133,7 +133,7 @@ class ContactLists:
         """The phone whose lists a token may change, with a phone that may be in them."""
         owner = self._tokens.verify(token).device.phone
         if not self._is_phone(phone):
-            raise PhoneInvalid("contact_phone is not an acceptable number")
+            raise PhoneInvalid("contact_phone is not a valid number")
         return owner
 
 

@@ -1,4 +1,4 @@
-"""Where a page of a list begins, as clients hand it back: opaque to them, and checked when it comes."""
+"""Cursors of lists: opaque to clients, and checked when they come back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from callnet.errors import DataInvalid
 
 LONGEST: Final = 512
 """The longest cursor that is looked at, in characters."""
-WRONG: Final = "after is not a cursor of an earlier answer"
+WRONG: Final = "after is not a cursor from an earlier answer"
 
 _Place = TypeVar("_Place")
 

@@ -67,7 +67,5 @@ def phone_rule(phone_format: str) -> PhoneRule:
     try:
         pattern = re.compile(phone_format, re.ASCII)
     except (re.error, RecursionError, OverflowError) as error:
-        raise StartError(
-            f"accounts.phone_format: neither cn-mobile nor e164 nor a regular expression: {error}"
-        ) from None
+        raise StartError(f"accounts.phone_format: not cn-mobile, e164 or a regular expression: {error}") from None
     return lambda text: is_well_formed_phone(text) and pattern.fullmatch(text) is not None

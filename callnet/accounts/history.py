@@ -75,15 +75,15 @@ class Historian:
     async def _write(self) -> None:
         while noticed := self._events.take_noticed(AT_ONCE):
             try:
-                await _written("what is to be told of calls that go on", noticed, self._events.write)
+                await _written("webhook events of calls in progress", noticed, self._events.write)
             except Unavailable:
                 self._events.put_back(noticed)
                 raise
         while ended := await self._ended.take(AT_ONCE):
             calls = [one.call for one in ended]
             if self._days:
-                await _written("the histories", calls, self._write_histories)
-            await _written("what is to be told of calls that have ended", calls, self._events.write)
+                await _written("the history", calls, self._write_histories)
+            await _written("webhook events of ended calls", calls, self._events.write)
             await self._ended.done(ended)
             if len(ended) < AT_ONCE:
                 break
@@ -105,14 +105,14 @@ async def _written(what: str, calls: Sequence[C], write: Callable[[Sequence[C]],
     except Unavailable:
         raise
     except Exception:  # noqa: BLE001  whatever it is, these calls must not keep those that follow from being written
-        log.failure("writing down {what}: {count} calls are lost to it", what=what, count=len(calls))
+        log.failure("failed to write {what}; dropped {count} calls", what=what, count=len(calls))
 
 
 def _not_written(failure: Failure) -> None:
     failure.trap(Unavailable)
-    log.warn("stopped before the last calls were written down: {cause}", cause=failure.getErrorMessage())
+    log.warn("stopped before the last ended calls were written: {cause}", cause=failure.getErrorMessage())
 
 
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable, CancelledError):
-        log.failure("writing down which calls have ended", failure)
+        log.failure("failed to write ended calls", failure)

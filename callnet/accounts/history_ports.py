@@ -73,7 +73,7 @@ class IHistory(Interface):
 
 
 class OutboxEvent(Struct, frozen=True, gc=False):
-    """What a program of the operator's is to be told."""
+    """A webhook event."""
 
     id: str
     event: str
@@ -82,7 +82,7 @@ class OutboxEvent(Struct, frozen=True, gc=False):
     body: bytes
     """JSON."""
     phone: str
-    """Whom it names."""
+    """The phone that it names."""
     peer_phone: str | None = None
     unreached: PastCall | None = None
     """The missed call that it tells of, if that reached nobody: it is told if :meth:`IHistory.write` would write it."""
@@ -94,17 +94,17 @@ class DueEvent(Struct, frozen=True, gc=False):
     id: str
     body: bytes
     tries: int
-    """How often it was handed out."""
+    """The number of times it was handed out."""
 
 
 class Tried(Struct, frozen=True, gc=False):
-    """What came of sending one."""
+    """The outcome of sending an event."""
 
     event: DueEvent
     failure: str = ""
     """Why it was not taken, in a few words."""
     due_at: float | None = None
-    """When it is to be sent again; ``None``: never. With a failure it is a dead letter then, else it was taken."""
+    """The time to send it again; ``None``: never. With a failure it is then a dead letter, else it was accepted."""
 
 
 class IOutbox(Interface):
@@ -120,7 +120,7 @@ class IOutbox(Interface):
         """Write down what came of sending these: nothing if one was not taken, and was handed out again since."""
 
     def count(most: int) -> Deferred[tuple[int, int]]:
-        """How many events wait, and how many dead letters there are; of each kind ``most`` at most are counted."""
+        """The numbers of waiting events and of dead letters, each counted up to ``most``."""
 
     def forget(done: float, dead: float) -> Deferred[None]:
         """Remove the ids of what was done with before one time, and the dead letters of before another."""

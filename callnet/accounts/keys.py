@@ -38,7 +38,7 @@ _Time: TypeAlias = Annotated[float, Meta(gt=0, le=_END_OF_TIME)]
 
 
 class _Stored(Struct, frozen=True):
-    """What a file in the folder says, in TOML."""
+    """A key file in the folder, as TOML."""
 
     secret: str
     """In hexadecimal."""
@@ -46,7 +46,7 @@ class _Stored(Struct, frozen=True):
 
 
 class _StoredOlder(Struct, frozen=True):
-    """What the file of the older server's key says, in TOML."""
+    """The file of the older server's key, as TOML."""
 
     secret: str
     """In hexadecimal."""
@@ -138,7 +138,7 @@ def key_from_secret(secret: bytes, origin: str, signs_from: float = 0.0) -> Key:
     :raises StartError: the secret is too short for HS256, or is no secret.
     """
     if len(secret) < SIGNING_KEY_MIN:
-        raise StartError(f"{origin}: the secret has {len(secret)} bytes; it must have at least {SIGNING_KEY_MIN}")
+        raise StartError(f"{origin}: the secret has {len(secret)} bytes; it needs at least {SIGNING_KEY_MIN}")
     try:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
     except InvalidKeyError:
@@ -185,7 +185,7 @@ def _read_others(first: Path) -> Sequence[Key]:
         mode = stat.S_IMODE(folder.stat().st_mode)
         names = sorted(os.listdir(folder))
     if mode & 0o022:
-        raise StartError(f"{_SETTING}: others may write in {folder} (mode {mode:04o}); chmod 700 it")
+        raise StartError(f"{_SETTING}: {folder} is writable by others (mode {mode:04o}); chmod 700 it")
     return [_read_stored(folder / name) for name in names if _KID.fullmatch(name)]
 
 
@@ -194,12 +194,12 @@ def _read_stored(file: Path) -> Key:
     stored = _decoded(file, _Stored, "signs_from")
     key = key_from_secret(_secret(stored.secret, file, "signs_from"), origin, stored.signs_from)
     if key.kid != file.name:
-        raise StartError(f"{origin}: this is the key {key.kid}, and the file must be named so")
+        raise StartError(f"{origin}: rename the file to {key.kid}, the id of its key")
     return key
 
 
 def _decoded(file: Path, kind: type[_T], time: str) -> _T:
-    """What a file in the folder says."""
+    """The content of a file in the folder."""
     try:
         return msgspec.toml.decode(files.read_private(file, _SETTING), type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError):  # their texts may repeat what is in the file
@@ -214,4 +214,4 @@ def _secret(stored: str, file: Path, time: str) -> bytes:
 
 
 def _not_stored(file: Path, time: str) -> StartError:
-    return StartError(f"{_SETTING}: {file}: it must have a secret in hexadecimal and {time} in seconds since 1970")
+    return StartError(f"{_SETTING}: {file}: must contain secret in hexadecimal and {time} in seconds since 1970")

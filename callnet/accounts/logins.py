@@ -1,4 +1,4 @@
-"""Who may be which device: logging in, and what ends that again (protocol §1)."""
+"""Logins and logouts of devices (protocol §1)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from callnet.util.schema_hints import NOT_NEGATIVE
 _SKEW: Final = 3600.0
 """By how much the clocks of nodes may differ, in seconds: for so much longer a session that has ended is remembered."""
 
-_NEEDS_CODE: Final = "a code is needed; it is sent by /account/code"
+_NEEDS_CODE: Final = "a code is required; request one with /account/code"
 
 
 class Login(Struct, frozen=True, omit_defaults=True):
@@ -85,7 +85,7 @@ class Logins:
         self._tokens.require_ready()  # else a secret could be offered that nobody is told
         self._require_phone(phone)
         if not is_device_id(device_id):
-            raise DeviceInvalid("device_id is empty, too long, or has characters that it must not have")
+            raise DeviceInvalid("device_id is empty, too long, or has characters that are not allowed")
         address = DeviceAddress(phone, device_id)
         if self._codes is not None and code is not None:
             return await self._login_by_code(self._codes, address, code)
@@ -101,7 +101,7 @@ class Logins:
     async def _login_by_code(self, codes: Codes, address: DeviceAddress, code: str) -> Login:
         """Let in whoever can read what the phone was sent, and offer it a secret, be the device new or not."""
         if not await codes.take(address.phone, code):
-            raise CodeInvalid("the code is wrong or spent")
+            raise CodeInvalid("the code is wrong or already used")
         offer = new_secret()
         device = await self._accounts.enrol(address, secret_hash(offer))
         if device.offered != secret_hash(offer):
@@ -117,7 +117,7 @@ class Logins:
 
     def _require_phone(self, phone: str) -> None:
         if not self._is_phone(phone):
-            raise PhoneInvalid("phone is not an acceptable number")
+            raise PhoneInvalid("phone is not a valid number")
 
     async def _device(self, address: DeviceAddress, offer: str | None) -> Enrolled:
         if offer is not None:
@@ -145,7 +145,7 @@ class Logins:
                 return True
             device = await self._accounts.find(address) or device  # somebody else was faster
         if device.secret is not None and (shown is None or not hmac.compare_digest(shown, device.secret)):
-            raise DeviceInvalid("the secret of the device is missing or wrong")
+            raise DeviceInvalid("the device secret is missing or wrong")
         if device.secret is None and self._codes is not None and self._code_without_secret:
             raise CodeInvalid(_NEEDS_CODE)
         return device.secret is not None
@@ -162,7 +162,7 @@ class Logins:
     async def _send_code(self, phone: str) -> None:
         self._require_phone(phone)
         if self._codes is None:
-            raise DataInvalid("no codes are sent here: accounts.enrolment is not otp")
+            raise DataInvalid("this server sends no codes: accounts.enrolment is not otp")
         await self._codes.request(phone)
 
     def device(self, token: str) -> DeviceAddress:

@@ -1,4 +1,4 @@
-"""Has this node look every second at what has changed in the database, and act on it."""
+"""Checks the database for changes every second, and applies them to this node."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ log = Logger()
 
 
 class News:
-    """What this node has heard of changes, whoever made them. While the database is away it goes by what it knows.
+    """The changes in the database that this node has applied. While the database is away it uses what it knows.
 
     :param forget: called with phones about which something has changed; ``None``: with any.
-    :param preferences: have these phones looked at again, be there any or not.
+    :param preferences: have these phones looked at again, even if there are none.
     :param close: has the sockets of these phones closed that were opened with tokens which are revoked.
     :param leave: has a device that is not connected leave its call; ``*``: all such devices of a phone.
     :param lists_changed: has what these phones, or with ``None`` all, list looked at again.
@@ -60,7 +60,7 @@ class News:
         self._next: IDelayedCall | None = None
         self._goes_on = False
         self.begun: Final[Deferred[None]] = Deferred()
-        """Fires when it is known who may not come in, and who may call whom."""
+        """Fires when revocations and policies are loaded."""
         self._unread: set[str] = set()
         """Phones that have changed, and could not be read since."""
         self._must_read_all = False
@@ -146,4 +146,4 @@ class News:
 
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable, CancelledError):
-        log.failure("acting on what has changed", failure)
+        log.failure("failed to apply changes from the database", failure)

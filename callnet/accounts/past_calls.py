@@ -18,7 +18,7 @@ from callnet.util.schema_hints import DEVICE_ID, PHONE, ROOM, one_of
 PAGE: Final = 50
 """Calls in an answer, unless another number is asked for."""
 _DECLINED: Final = (Reason.REFUSED, Reason.BUSY)
-"""Why a call that rang is over if somebody whom it rang did not want it."""
+"""The reasons of ended calls that a called device declined."""
 
 
 class PastCallRow(Struct, frozen=True):
@@ -56,7 +56,7 @@ class PastCalls:
     def page(self, token: str, limit: int | None = None, after: str | None = None) -> Deferred[PastCallPage]:
         """The calls of the token's phone.
 
-        :param limit: at most so many; ``None``: :data:`PAGE`.
+        :param limit: the maximum number; ``None``: :data:`PAGE`.
         :param after: the ``next`` of an earlier page; the calls that follow it.
         :raises TokenInvalid: the token is not valid.
         :raises DataInvalid: ``after`` is no such cursor.

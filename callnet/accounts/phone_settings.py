@@ -1,4 +1,4 @@
-"""What the devices of a phone may set for it, without HTTP (protocol §1)."""
+"""The settings of a phone, without HTTP (protocol §1)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SettingsOfPhones:
     ) -> PhoneSettings:
         phone = self._tokens.verify(token).device.phone
         if isinstance(quiet, QuietHours) and time_zone(quiet.time_zone) is None:
-            raise DataInvalid("do_not_disturb: time_zone is not known")
+            raise DataInvalid("do_not_disturb: unknown time_zone")
         if not isinstance(answered, UnsetType):
             answered = frozenset(answered)
             self._require_phones(phone, answered)
@@ -53,6 +53,6 @@ class SettingsOfPhones:
 
     def _require_phones(self, owner: str, phones: Collection[str]) -> None:
         if len(phones) > AUTO_ANSWER_MAX:
-            raise DataInvalid(f"auto_answer takes {AUTO_ANSWER_MAX} phones")
+            raise DataInvalid(f"auto_answer takes at most {AUTO_ANSWER_MAX} phones")
         if owner in phones or not all(map(self._is_phone, phones)):
-            raise PhoneInvalid("auto_answer has a number that is not acceptable, or the caller's own")
+            raise PhoneInvalid("auto_answer contains an invalid number or the caller's own")

@@ -80,7 +80,7 @@ class Revocation(Struct, frozen=True):
     """Tokens that are refused though they have not expired. Times are seconds since 1970."""
 
     device: DeviceAddress
-    """Whose tokens; ``*``: those of every device of the phone."""
+    """The owner of the tokens; ``*``: every device of the phone."""
     expires_at: float
     """From then on all of them have expired."""
     before: float | None = None
@@ -108,7 +108,7 @@ class IRevocations(Interface):
         """
 
     def revoked(phones: Collection[str] | None = None) -> Deferred[Mapping[str, Sequence[Revocation]]]:
-        """What is revoked and has not expired, by phone.
+        """The revocations that have not expired, by phone.
 
         :param phones: of these alone, each of which is in the answer; ``None``: of all.
         :raises callnet.errors.Unavailable: the database cannot be reached.
@@ -121,7 +121,7 @@ class ICodes(Interface):
     def put(phone: str, digest: bytes, now: float, valid_for: float, most: int) -> Deferred[bool]:
         """Keep a code in the place of the one before; tell whether that may be.
 
-        :param most: so many codes a phone may be sent in an hour.
+        :param most: the maximum number of codes for a phone in an hour.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
@@ -139,7 +139,7 @@ class ICodes(Interface):
 
 
 class IPreferenceRecords(Interface):
-    """What the owners of phones want of calls to them, where it is kept."""
+    """The stored preferences of phones' owners."""
 
     def restricted(most: int) -> Deferred[Collection[str] | None]:
         """The phones that not everybody may call at all times, or of which devices can be woken; ``None``: there are
@@ -162,7 +162,7 @@ class IPreferenceRecords(Interface):
         """
 
     def read(phones: Collection[str]) -> Deferred[Mapping[str, Preferences]]:
-        """What the owner of each of these phones wants.
+        """The preferences of the owners of these phones.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
@@ -181,7 +181,7 @@ class Changed(Struct, frozen=True):
 
 
 class IChanges(Interface):
-    """What has changed in the database, by whomever, that nodes remember."""
+    """Changes in the database of data that nodes cache, whoever made them."""
 
     def new() -> Deferred[Changed]:
         """Look at it.
@@ -191,7 +191,7 @@ class IChanges(Interface):
 
 
 class IContacts(Interface):
-    """Whom each phone has in its list, and whom it blocks. Either may be without the other.
+    """The contact list and the blocked phones of each phone. Either may exist without the other.
 
     What changes a list lets every node know; what is so already changes nothing. Times are seconds since 1970.
     """
@@ -204,7 +204,7 @@ class IContacts(Interface):
         A contact without a device has no entry.
 
         :param after: leave out the entries up to this one; it need not be there any more.
-        :param limit: at most so many entries; ``None``: all.
+        :param limit: the maximum number of entries; ``None``: all.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
@@ -244,7 +244,7 @@ class IContacts(Interface):
 
 
 class PhoneSettings(Struct, frozen=True):
-    """What a phone's devices have set for it."""
+    """The settings of a phone."""
 
     quiet: QuietHours | None
     auto_answer: Sequence[str]
@@ -252,7 +252,7 @@ class PhoneSettings(Struct, frozen=True):
 
 
 class IPhoneSettings(Interface):
-    """What the devices of each phone have set for it. Whatever changes lets every node know."""
+    """The settings of phones. Every change is announced to every node."""
 
     def change(
         phone: str, quiet: QuietHours | UnsetType | None, answered: Collection[str] | UnsetType, now: float
@@ -267,7 +267,7 @@ class IPhoneSettings(Interface):
 
 
 class PushKind(StrEnum):
-    """Who wakes a device, in the word of the wire (protocol §1)."""
+    """The kind of a push registration, as on the wire (protocol §1)."""
 
     WEBHOOK = "webhook"
     """The operator's gateway."""
@@ -276,7 +276,7 @@ class PushKind(StrEnum):
 
 
 class PushRegistration(Struct, frozen=True):
-    """How a device is woken when it sleeps."""
+    """The push registration of a device."""
 
     device: DeviceAddress
     kind: PushKind
@@ -287,7 +287,7 @@ class PushRegistration(Struct, frozen=True):
 
 
 class IPushRegistrations(Interface):
-    """How devices are woken, at most one way for each. Whoever revokes a device's tokens forgets its registration."""
+    """Push registrations, at most one for each device. Revoking a device's tokens removes it."""
 
     def put(registration: PushRegistration, is_revoked: Callable[[Sequence[Revocation]], bool]) -> Deferred[bool]:
         """Keep a registration in the place of the device's last one; tell whether that was done.

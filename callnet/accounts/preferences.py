@@ -1,4 +1,4 @@
-"""What the owners of phones want, remembered so that no call asks the database (protocol §2.4, step 5)."""
+"""The preferences of phones' owners, cached so that no call asks the database (protocol §2.4, step 5)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Particular(Struct, frozen=True):
 
 @implementer(IPreferences)
 class KnownPreferences:
-    """What is read when a device logs in or connects, and read again when it has changed.
+    """Preferences that are loaded when a device logs in or connects, and reloaded when they change.
 
     While the database is away what was read last holds. A phone that was never read nobody may call, until it can
     be read.
@@ -56,7 +56,7 @@ class KnownPreferences:
         self._clock = clock
         self._known: OrderedDict[str, Preferences] = OrderedDict()
         self._in_use: WeakValueDictionary[str, Preferences] = WeakValueDictionary()
-        """What sessions go by, however long ago it was read."""
+        """The cached preferences, regardless of their age."""
         self._waiting: dict[str, list[Deferred[Preferences]]] = {}
         self._to_read: dict[str, None] = {}
         self._is_reading = False
@@ -216,4 +216,4 @@ def _put(phones: set[str], phone: str, is_in: bool) -> None:
 
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable):
-        log.failure("finding out what the owners of phones want", failure)
+        log.failure("failed to load the settings of phones", failure)

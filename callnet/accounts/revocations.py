@@ -44,7 +44,7 @@ class Revocations:
         :raises Unavailable: nothing is known yet.
         """
         if self.as_of is None:
-            raise Unavailable("it is not known yet which tokens are revoked")
+            raise Unavailable("revoked tokens are not loaded yet; try again")
         return self.as_of
 
     def know(self, revoked: Mapping[str, Collection[Revocation]]) -> Collection[Revocation]:

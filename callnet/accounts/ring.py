@@ -47,7 +47,7 @@ class KeyRing(Struct, frozen=True):
     keys: tuple[Key, ...]
     """In the order in which they come to sign."""
     without_kid: Key | None
-    """What a token is checked against that names no key; ``None``: no such token is accepted."""
+    """The key for tokens that name none; ``None``: no such token is accepted."""
     without_kid_until: float = inf
     """Such a token must expire by then, in seconds since 1970."""
 
@@ -68,10 +68,10 @@ class KeyRing(Struct, frozen=True):
         return self.keys[max(self._come(now) - 1, 0)]
 
     def next_change(self, now: float) -> float:
-        """When after this time another key begins to sign; infinity: never."""
+        """The next time after this one at which another key begins to sign; infinity: never."""
         at = max(self._come(now), 1)
         return self.keys[at].signs_from if at < len(self.keys) else inf
 
     def _come(self, now: float) -> int:
-        """How many keys there are whose time has come."""
+        """The number of keys whose time has come."""
         return bisect_right(self.keys, now, key=lambda key: key.signs_from)

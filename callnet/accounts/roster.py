@@ -1,4 +1,4 @@
-"""What extended devices are told of others, looked up for all who come at the same time together."""
+"""Presence for extended devices, looked up in batches."""
 
 from __future__ import annotations
 
@@ -120,4 +120,4 @@ class CachedRoster:
 
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable):
-        log.failure("looking up what devices are to be told of others", failure)
+        log.failure("failed to look up presence for devices", failure)

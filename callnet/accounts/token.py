@@ -1,4 +1,4 @@
-"""What a token says, once it is known to be one of ours."""
+"""The content of a verified token."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ TOKEN_MAX: Final = 2048
 """The longest token that is looked at, in characters; ours have about 300."""
 
 _CLOCK_SKEW = 3600.0
-"""How far the clock of the node that issued a token may be ahead of ours, in seconds."""
+"""The tolerated lead of the clock of the node that issued a token, in seconds."""
 
 _CN_MOBILE_LENGTH = 11
 
@@ -123,7 +123,7 @@ class Tokens:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is known which tokens are revoked."""
+        """True if the revocations are loaded."""
         return self._revocations.as_of is not None
 
     def require_ready(self) -> None:
@@ -147,9 +147,9 @@ class Tokens:
         :raises TokenInvalid: that takes a new login.
         """
         if not token.is_renewable:
-            raise TokenInvalid("the key of the token may not sign any more; log in again")
+            raise TokenInvalid("the key of the token no longer signs; log in again")
         if self.now() - token.auth_time >= self._session_lifetime:
-            raise TokenInvalid("the login is too long ago; log in again")
+            raise TokenInvalid("the login session has expired; log in again")
         jti = secrets.token_hex(16)
         return self._sign(token.device, jti, token.sid or jti, token.auth_time, token.claimed)
 
@@ -168,7 +168,7 @@ class Tokens:
         except (jwt.InvalidTokenError, binascii.Error, msgspec.MsgspecError, UnicodeError, RecursionError):
             raise TokenInvalid("the token is malformed or was not issued here") from None
         if signed.kid is None and claims.exp > self._ring.without_kid_until:
-            raise TokenInvalid("the token expires later than any of the older server's")
+            raise TokenInvalid("the token expires too late for a token of the older server")
         self._check_times(claims)
         verified = self._token(claims, signed.kid)
         if self._revocations.cover(verified):
@@ -176,8 +176,8 @@ class Tokens:
         return verified
 
     def _token(self, claims: _Claims, kid: str | None) -> Token:
-        """What the claims say. Of a token that names no key only what the seed has is believed: who has found out a
-        short key of an older server may have made it.
+        """The token in the claims. If it names no key, only the seed's claims are believed: someone who has found out
+        a short key of an older server may have made it.
         """
         auth_time, sid = claims.auth_time, claims.sid or claims.jti
         if auth_time is None or kid is None:

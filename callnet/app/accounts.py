@@ -1,4 +1,4 @@
-"""Who may be which device, and what the owners of phones want: all that has to do with people, composed."""
+"""The wiring of accounts: logins, preferences, contacts, history and push."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ TOLD_KEPT: Final = 86400.0
 
 
 class Identities(Struct, frozen=True):
-    """By what it is known who somebody is."""
+    """The keys and rules that identify clients."""
 
     tokens: Tokens
     revocations: Revocations
     is_phone: Callable[[str], bool]
     vapid: Vapid | None
-    """By what push services know who callnet is; ``None``: there is no Web Push."""
+    """The key that identifies callnet to push services; ``None``: Web Push is off."""
 
 
 class IPeopleReactor(IThreadsReactor, IOutsideReactor, IReactorPluggableNameResolver):
-    """What all of it needs of a reactor."""
+    """The reactor that all of it needs."""
 
 
 class Owners(Struct, frozen=True):
@@ -202,7 +202,7 @@ def compose_people(
 
 
 def _ways(settings: PushSettings, vapid: Vapid | None, reactor: IPeopleReactor) -> Mapping[PushKind, Way]:
-    """How sleeping devices are woken."""
+    """The ways to wake sleeping devices."""
     gateway, web_push = _gateway(settings, reactor), _web_push(settings, vapid, reactor)
     ways: dict[PushKind, Way] = {}
     if gateway is not None:
@@ -213,7 +213,7 @@ def _ways(settings: PushSettings, vapid: Vapid | None, reactor: IPeopleReactor) 
 
 
 def _code_sender(settings: AccountSettings, reactor: IThreadsReactor) -> Webhook | None:
-    """What sends one-time codes, if there are any. A code that comes too late is of no use."""
+    """The sender of one-time codes, if they are used. A late code is useless."""
     if settings.enrolment != "otp":
         return None
     return Webhook(_posts(settings.otp.url, settings.otp.secret, reactor), reactor, CODE_PAUSES)

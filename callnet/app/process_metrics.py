@@ -1,4 +1,4 @@
-"""All that one process has counted, composed from where it is counted."""
+"""All metrics of one process, collected from the parts that count."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ from callnet.web.http import CappedSite
 from callnet.ws import ServerSocketFactory
 
 _OF_SOCKETS: Final[Sequence[tuple[str, str, Callable[[ServerSocketFactory], int]]]] = (
-    ("callnet_frames_received", "Texts that came by WebSockets.", lambda factory: factory.frames_received),
-    ("callnet_frames_sent", "Texts that were sent by WebSockets.", lambda factory: factory.frames_sent),
-    ("callnet_bytes_received", "Bytes in the texts that came.", lambda factory: factory.bytes_received),
-    ("callnet_bytes_sent", "Bytes in the texts that were sent.", lambda factory: factory.bytes_sent),
+    ("callnet_frames_received", "WebSocket text messages received.", lambda factory: factory.frames_received),
+    ("callnet_frames_sent", "WebSocket text messages sent.", lambda factory: factory.frames_sent),
+    ("callnet_bytes_received", "Bytes in WebSocket text messages received.", lambda factory: factory.bytes_received),
+    ("callnet_bytes_sent", "Bytes in WebSocket text messages sent.", lambda factory: factory.bytes_sent),
 )
 
 
@@ -77,50 +77,56 @@ class Counted(Struct, frozen=True):
         yield from of_calls(counts)
         yield of_unfinished(self.rooms.local_calls.placed_here())
         yield of_dropped(self.ended.dropped)
-        yield of_times("callnet_call_rang_after_seconds", "How long it took until devices rang.", counts.rang_after)
-        yield of_times("callnet_call_answered_after_seconds", "How long calls rang.", counts.answered_after)
+        yield of_times("callnet_call_rang_after_seconds", "Time until devices rang.", counts.rang_after)
+        yield of_times(
+            "callnet_call_answered_after_seconds",
+            "Time that calls rang until they were answered.",
+            counts.answered_after,
+        )
         yield from of_media(counts.media_setup.items(), counts.media_failed)
         kinds = {"device": self.devices, "page": self.pages}
         yield of_sockets({kind: len(factory.sockets) for kind, factory in kinds.items()})
         for name, help_, number in _OF_SOCKETS:
             yield of_kinds(name, help_, {kind: number(factory) for kind, factory in kinds.items()})
         not_reading = {kind: factory.not_reading for kind, factory in kinds.items()}
-        yield of_kinds("callnet_sockets_not_reading", "WebSockets that are not read by clients.", not_reading, "gauge")
+        yield of_kinds(
+            "callnet_sockets_not_reading", "WebSockets whose clients have stopped reading.", not_reading, "gauge"
+        )
         unread = {kind: factory.unread for kind, factory in kinds.items()}
-        yield of_kinds("callnet_bytes_unread", "Bytes that wait for clients that do not read.", unread, "gauge")
+        yield of_kinds("callnet_bytes_unread", "Bytes buffered for clients that have stopped reading.", unread, "gauge")
         yield of_numbers(
             "callnet_handshakes_refused",
-            "WebSockets that were not opened, by status of HTTP.",
+            "WebSocket handshakes refused, by HTTP status.",
             "status",
             self.devices.refused + self.pages.refused,
         )
         yield of_numbers(
             "callnet_sockets_closed",
-            "WebSockets that were closed by callnet, by close code: 4413 reads too slowly, 4429 sends too much.",
+            "WebSockets closed by callnet, by close code: 4413 reads too slowly, 4429 sends too much.",
             "code",
             self.devices.closed + self.pages.closed,
         )
         yield of_numbers(
             "callnet_http_answers",
-            "Answers of the account service and the site, by status.",
+            "HTTP responses of the account service and the site, by status.",
             "status",
             sum((site.answers for site in self.sites), Counter()),
         )
         yield Family(
             "callnet_http_connections",
-            "HTTP connections to the account service and the site that are open.",
+            "Open HTTP connections to the account service and the site.",
             [Sample("", sum(site.connections for site in self.sites))],
             kind="gauge",
         )
         yield of_numbers(
             "callnet_http_connections_refused",
-            "HTTP connections that were not served, by status: 429 too many from an address, 503 in all.",
+            "HTTP connections refused, by status: 429 too many from an address, 503 too many in total.",
             "status",
             sum((site.refused for site in self.sites), Counter()),
         )
         yield Family(
             "callnet_postponed",
-            "Requests and frames that waited for a later turn of the event loop, since too much came at once.",
+            "Requests and frames deferred to a later turn of the event loop because too many arrived at once.",
             [Sample("", self.devices.budget.postponed)],
         )
         yield from of_turn(self.ice.given, self.ice.refused)
@@ -129,10 +135,10 @@ class Counted(Struct, frozen=True):
         for delivery in self.deliveries:
             yield delivery.counted()
         known = [Sample("", self.revocations.count)]
-        yield Family("callnet_revocations", "Revocations of tokens that this process knows.", known, kind="gauge")
-        yield of_times("callnet_loop_lag_seconds", "How late the event loop was.", self.lag.took)
-        yield of_times("callnet_database_seconds", "How long the database took to answer.", self.threads.took)
+        yield Family("callnet_revocations", "Token revocations known to this process.", known, kind="gauge")
+        yield of_times("callnet_loop_lag_seconds", "Delay of the event loop.", self.lag.took)
+        yield of_times("callnet_database_seconds", "Time until the database answered.", self.threads.took)
         if self.round_trips is not None:
-            yield of_times("callnet_redis_seconds", "How long Redis took to answer.", self.round_trips)
+            yield of_times("callnet_redis_seconds", "Time until Redis answered.", self.round_trips)
         yield of_log(log_queue.dropped)
         yield of_certificate(self.tls.expires)

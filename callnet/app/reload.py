@@ -1,4 +1,4 @@
-"""What is read from files at a start, and again at SIGHUP. What is no good then stays as it was."""
+"""Files that are read at start and again at SIGHUP. Invalid ones leave the old values in force."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def renewals(
     admin_key: AdminKey,
     read: Callable[[], Settings] | None,
 ) -> dict[str, Callable[[], bool]]:
-    """What reads each of these again, as far as it is in files, and tells whether it was good.
+    """The functions that reread each of these files, and return whether it was valid.
 
     :param read: reads the settings; ``None``: they come from the parent.
     """
@@ -61,62 +61,62 @@ def _renew_settings(live: LiveSettings, read: Callable[[], Settings]) -> bool:
         if live.settings.turn != new.turn:
             read_turn_secret(new.turn)
     except StartError as error:
-        _log.error("the settings stay as they were: {error}", error=error)
+        _log.error("kept the old settings: {error}", error=error)
         return False
     changes = live.take_over(new)
     made, left = ", ".join(changes.made), ", ".join(changes.left)
-    _log.info("the settings were read again: {made} changed", made=made or "nothing")
+    _log.info("reloaded the settings; changed: {made}", made=made or "nothing")
     if left:
-        _log.warn("callnet must be started anew for what has changed in {left}", left=left)
+        _log.warn("restart required for changed settings: {left}", left=left)
     return True
 
 
 def _renew_certificate(settings: Settings, tls: ServerTls) -> bool:
-    """Read the certificate again, for connections that come from now on. If it is no good, the old one stays."""
+    """Read the certificate again, for new connections. If it is unusable, the old one stays."""
     try:
         tls.renew(certificate(settings))
     except StartError as error:
-        _log.error("the certificate stays as it was: {error}", error=error)
+        _log.error("kept the old certificate: {error}", error=error)
         return False
-    _log.info("the certificate was read again")
+    _log.info("reloaded the certificate")
     return True
 
 
 def _renew_keys(settings: TokenSettings, tokens: Tokens) -> bool:
-    """Read the signing keys again. If one of the files is no good, all keys stay as they were."""
+    """Read the signing keys again. If one of the files is invalid, all keys stay as they were."""
     try:
         ring = load_keys(settings.signing_key_file)
     except StartError as error:
-        _log.error("the signing keys stay as they were: {error}", error=error)
+        _log.error("kept the old signing keys: {error}", error=error)
         return False
     tokens.use(ring)
     kid = ring.signing(tokens.now()).kid
-    _log.info("the signing keys were read: there are {count}, and {kid} signs", count=len(ring.keys), kid=kid)
+    _log.info("reloaded the signing keys: {count} in use, {kid} signs", count=len(ring.keys), kid=kid)
     return True
 
 
 def _renew_admin_key(settings: AdminSettings, key: AdminKey) -> bool:
-    """Read the operator's key again. If it is no good, the old one stays."""
+    """Read the operator's key again. If it is invalid, the old one stays."""
     try:
         key.value = load_admin_key(settings.key_file)
     except StartError as error:
-        _log.error("the operator's key stays as it was: {error}", error=error)
+        _log.error("kept the old operator's key: {error}", error=error)
         return False
     return True
 
 
 def _renew_turn_secret(settings: TurnSettings, secret: TurnSecret) -> bool:
-    """Read the secret of the TURN servers again. What was given out is good as long as they accept the one before."""
+    """Read the secret of the TURN servers again. Credentials given out stay valid while they accept the old one."""
     if not settings.urls:
         return True
     try:
         value = read_turn_secret(settings)
     except StartError as error:
-        _log.error("the TURN secret stays as it was: {error}", error=error)
+        _log.error("kept the old TURN secret: {error}", error=error)
         return False
     changed = value != secret.value
     secret.value = value
     if not changed and not settings.secret_file:
         return True
-    _log.info("the TURN secret was read again: it is {which}", which="another one" if changed else "the same")
+    _log.info("reloaded the TURN secret: {which}", which="changed" if changed else "unchanged")
     return True

@@ -97,7 +97,7 @@ class Daemon(Service):
         self._garbage.begin()
         shorten(self._reactor)
         if short_path.ON and not direct_write.IS_TRIED:
-            self._log.warn("this version of Twisted is not known to callnet: it writes to sockets the general way")
+            self._log.warn("direct socket writes are off: untested version of Twisted")
         self._leave_hangups = on_hangup(self._reactor, lambda: self.reload(self.renewals))
         self._threads.start()
         self.news.start()

@@ -38,7 +38,7 @@ from callnet.util.deferreds import Soon
 
 
 class IPresence(Interface):
-    """Who is connected just now, on any node."""
+    """The devices that are connected, on any node."""
 
     def online(addresses: Collection[DeviceAddress], asker: str | None = None) -> Deferred[frozenset[DeviceAddress]]:
         """Those of ``addresses`` that hold a live socket.
@@ -48,7 +48,7 @@ class IPresence(Interface):
 
 
 class Roster(Struct, frozen=True):
-    """What an extended device is told of others when it has come."""
+    """The contacts and missed calls that an extended device is told of when it connects."""
 
     contacts: frozenset[str]
     """The phones that its own lists."""
@@ -59,7 +59,7 @@ class Roster(Struct, frozen=True):
 
 
 class IRoster(Interface):
-    """The others with whom an extended device has to do."""
+    """The other devices that concern an extended device."""
 
     def came(device: DeviceAddress) -> Deferred[Roster]:
         """Look up what a device is to be told that has connected; when this fires it has heard of the missed calls."""
@@ -74,7 +74,7 @@ class IRoster(Interface):
 
 
 class IRosterRecords(Interface):
-    """What extended devices are told of others."""
+    """Rosters in the database."""
 
     def met(devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Roster]]:
         """Look up what these are to be told that have connected, and note that they were here.
@@ -98,10 +98,10 @@ class IRosterRecords(Interface):
 
 
 class IPreferences(Interface):
-    """What the owners of phones want of calls to them, as far as it is known."""
+    """The preferences of phones' owners, as far as they are loaded."""
 
     def policy_of(phone: str) -> Soon[Policy]:
-        """Who may call this phone: if it cannot be known just now, nobody."""
+        """The policy of this phone; if it cannot be loaded now, nobody may call it."""
 
     def of(phone: str) -> Soon[Preferences]:
         """All that is wanted. It may have to be read though it is known who may call."""
@@ -117,7 +117,7 @@ class Fate(Enum):
     FAILED = "failed"
     """It was not taken, or it is not known that it was."""
     GONE = "gone"
-    """Whom it was for is not known there (any more)."""
+    """The receiver does not know the recipient (any more)."""
 
 
 class CallLimits(Protocol):
@@ -153,7 +153,7 @@ class TooMany(Struct, frozen=True):
 
 
 class ILimiter(Interface):
-    """How often something may be done, for each key. What is asked is answered at once, by what this node knows."""
+    """A rate limit for each key. It answers at once from what this node knows."""
 
     def wait(key: str) -> float:
         """Count one more, and answer 0; or if it is too many do not, and answer after how many seconds it is not."""
@@ -162,7 +162,7 @@ class ILimiter(Interface):
         """Tell whether one more would be too many now."""
 
     def allow(count: int) -> None:
-        """Allow so many from now on."""
+        """Apply a new limit."""
 
 
 class IGate(Interface):
@@ -175,7 +175,7 @@ class IGate(Interface):
         """
 
     def allow(counts: Sequence[int]) -> None:
-        """Allow so many from now on, by each limit."""
+        """Apply new limits."""
 
 
 class ILimits(Interface):
@@ -185,7 +185,7 @@ class ILimits(Interface):
     """
 
     def limiter(name: str, count: int, seconds: float) -> ILimiter:
-        """For what must not wait: so many may come at once, and as many in each such time. A node learns in a second
+        """For work that must not wait: ``count`` at once, and as many in each period. A node learns in a second
         or so what was let through by others.
         """
 
@@ -202,10 +202,10 @@ BusMessage = Notice | SeatNotice | Relay | DeviceRelay | Displaced | PresenceCha
 
 
 class Commit(Struct, frozen=True, gc=False):
-    """What came of a commit."""
+    """The result of a commit."""
 
     held: bool
-    """Whether it was written. If not, somebody else was faster, and nothing was written or published."""
+    """True if it was written. Otherwise another commit was faster, and nothing was written or published."""
     here: Sequence[BusMessage] = ()
     """The messages for this node, in order: whoever commits delivers them."""
     unreached: tuple[DeviceAddress, ...] = ()
@@ -219,7 +219,7 @@ OVERTAKEN: Final = Commit(False)
 
 
 class Asked(Protocol):
-    """What somebody wants to read; see :meth:`ICallStore.read`."""
+    """A read request; see :meth:`ICallStore.read`."""
 
     fresh: ClassVar[bool]
     guess: ClassVar[bool]
@@ -251,7 +251,7 @@ class ICallStore(Interface):
         """A moment on the clock of the store, in seconds since 1970 by the wall clock as it is set now."""
 
     def view(asked: Asked, again: bool = False) -> Records | None:
-        """What :meth:`read` answers, if it is here already; ``None``: others have to be asked.
+        """The answer of :meth:`read`, if it is here already; ``None``: others have to be asked.
 
         It is live: whoever decides on it commits before anything else happens.
 
@@ -308,7 +308,7 @@ class Ended(Struct, frozen=True):
 
     call: CallRecord[Over]
     key: bytes = b""
-    """By which :class:`IEndedCalls` knows it again."""
+    """The id under which :class:`IEndedCalls` knows it."""
 
 
 class IEndedCalls(Interface):
@@ -333,7 +333,7 @@ class IEndedCalls(Interface):
 
 
 EVERY_NODE: Final = "*"
-"""Who gets a message that is for all."""
+"""The address of messages to all nodes."""
 
 
 class IBus(Interface):
@@ -356,6 +356,6 @@ class IPeer(Interface):
         """Close the socket with a WebSocket close code (protocol §2) and a few ASCII words."""
 
     def heard_at() -> float:
-        """When anything was last received before the socket began to close, in seconds on the signaling factory's
-        clock.
+        """The time when anything was last received before the socket began to close, in seconds on the signaling
+        factory's clock.
         """

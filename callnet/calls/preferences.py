@@ -1,4 +1,4 @@
-"""What the owner of a phone wants of calls to it."""
+"""The preferences of a phone's owner for calls to it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Preferences(Struct, frozen=True, weakref=True):
-    """Who may call a phone, and how those who do are announced to its devices."""
+    """The callers that a phone accepts, and their names on its devices."""
 
     policy: Policy = ANYONE
     auto_answer: frozenset[str] = frozenset()
     """Phones whose calls its devices may answer by themselves."""
     names: bytes = b""
-    """What it calls the phones that it has a name for, as JSON: there is one for each device that is connected."""
+    """The names that it has for phones, as JSON: there is one for each device that is connected."""
 
     def name_of(self, phone: str) -> str:
-        """What the owner calls a phone; empty: nothing."""
+        """The owner's name for a phone; empty: none."""
         return _decode(self.names).get(phone, "") if self.names else ""
 
 
 PLAIN: Final = Preferences()
-"""What holds for nearly all phones."""
+"""The preferences of nearly all phones."""
 UNREADABLE: Final = Preferences(NOBODY)
-"""What holds for a phone while it cannot be known what its owner wants."""
+"""The preferences of a phone while its own cannot be loaded."""
 
 
 def encode_names(names: Mapping[str, str]) -> bytes:

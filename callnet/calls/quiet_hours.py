@@ -52,7 +52,7 @@ def _time_of(minute: int) -> str:
 
 @lru_cache(1024)
 def _minutes_ahead(zone: str, quarter: int) -> int:
-    """How far the clocks of a zone are ahead of UTC in a quarter of an hour, counted from 1970."""
+    """The offset of a zone from UTC in a quarter of an hour, counted from 1970."""
     there = datetime.fromtimestamp(quarter * _STEADY, time_zone(zone) or UTC)
     offset = there.utcoffset()
     return 0 if offset is None else int(offset.total_seconds()) // 60

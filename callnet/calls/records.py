@@ -1,4 +1,4 @@
-"""What is remembered of the living: devices, calls, and the seats of rooms, as versioned records.
+"""Live state: devices, calls and the seats of rooms, as versioned records.
 
 A record never changes: who decides something writes a new one with the next version. The stores keep
 these records (:class:`callnet.calls.ports.ICallStore`); the rules in :mod:`callnet.calls` decide on them.
@@ -25,7 +25,7 @@ node of the revision before, which knows the record alone, lets nobody call the 
 
 
 class Policy(Struct, frozen=True, gc=False, array_like=True):
-    """Who may call a phone, beside its own devices, and how these are reached."""
+    """The callers that a phone accepts, beside its own devices, and the ways to reach those."""
 
     blocked: frozenset[str] = frozenset()
     """These phones may not."""
@@ -60,7 +60,7 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
 
 ANYONE: Final = Policy()
 NOBODY: Final = Policy(only=frozenset())
-"""What holds for a phone of which it is not known who may call it."""
+"""The policy of a phone whose own has not been loaded."""
 
 
 class Known(NamedTuple):
@@ -87,22 +87,22 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     unheard: Any
     """Not used: ``None``, or what a node of the release before has written here, which keeps a note of its own."""
     lost_at: float | None
-    """When the socket went away; ``None`` while it is connected, and when it sleeps."""
+    """The time when the socket went away; ``None`` while it is connected, and when it sleeps."""
     room: RoomId | None
     """The newest call that this device was put in. It is *in* that call only if the call's record says so."""
     previous_room: RoomId | None
     """The call before that one."""
     due: float | None
-    """When this record must be looked at again."""
+    """The time when this record must be looked at again."""
     policy: Policy = ANYONE
-    """Who may call its phone (:meth:`Policy.in_record_of`). :meth:`Records.policy_of` knows it in any case."""
+    """The policy of its phone (:meth:`Policy.in_record_of`). :meth:`Records.policy_of` knows it in any case."""
     known: tuple[Known, ...] = ()
-    """What it had shown that it knows of its calls when its socket went away. Nothing while it is connected: if its
-    node dies, nobody can say."""
+    """The calls that it had acknowledged when its socket went away. Empty while it is connected: if its node dies,
+    nobody can say."""
 
     @property
     def can_be_woken(self) -> bool:
-        """Whether it has no socket, and it is known how to have it get one."""
+        """True if it has no socket but can be woken."""
         return not self.connected and self.address.device_id in self.policy.wakes
 
 
@@ -130,7 +130,7 @@ class Active(Struct, frozen=True, gc=False):
     callee: DeviceAddress
     """The device that accepted."""
     since: float
-    """When it did."""
+    """The time of the answer."""
     by_calling: bool = False
     """The callee accepted by calling its caller (glare), so it is owed a ``call_success`` too."""
     by_itself: bool = False
@@ -142,7 +142,7 @@ class Active(Struct, frozen=True, gc=False):
     transferred_from: tuple[DeviceAddress, ...] = ()
     """Devices that others of their phones have taken it over from."""
     moved_at: float | None = None
-    """When that happened last."""
+    """The time of the last transfer."""
     original_parties: tuple[DeviceAddress, DeviceAddress] | None = None
     """Caller and callee before that happened first: to base clients they go by these names."""
 
@@ -157,7 +157,7 @@ class Over(Struct, frozen=True, gc=False):
     """Its state before. If it rang, nobody does any more."""
     reason: Reason
     at: float
-    """When it ended."""
+    """The time when it ended."""
     by: DeviceAddress | None = None
     """The device that refused or hung up, which need not be told."""
     untold: bool = False
@@ -183,7 +183,7 @@ class CallRecord(Struct, Generic[S], frozen=True):
     """Every device that this call rings or rang, fixed when it was placed."""
     placed_at: float
     due: float | None = None
-    """When this record must be looked at again."""
+    """The time when this record must be looked at again."""
     extended: tuple[DeviceAddress, ...] = ()
     """Those of its two parties that speak ``callnet.v2`` (§2.5), and are told more."""
     aliases: tuple[tuple[DeviceAddress, RoomId], ...] = ()
@@ -268,7 +268,7 @@ class Seat(Struct, frozen=True, array_like=True):
     generation: int
     """Which of the seat's sockets is meant: a greater one is newer. As of a device's connections."""
     empty_since: float | None
-    """When the page's socket went away; ``None`` while somebody sits here."""
+    """The time when the page's socket went away; ``None`` while somebody sits here."""
     came_by: RoomId | None = None
     """The room id that the page named, if it is an alias."""
 
@@ -280,9 +280,9 @@ class SeatsRecord(Struct, frozen=True, array_like=True):
     version: int
     seats: tuple[Seat | None, Seat | None]
     due: float | None
-    """When this record must be looked at again."""
+    """The time when this record must be looked at again."""
     closed: bool = False
-    """Someone hung up a room that has no call; it begins anew with whoever comes next."""
+    """Someone hung up a room that has no call; it starts again with the next visitor."""
 
 
 class Records(Struct, frozen=True):
@@ -338,7 +338,7 @@ class SeatNotice(Struct, frozen=True, gc=False, array_like=True, tag=True):
 
 
 class Relay(Struct, frozen=True, gc=False, array_like=True, tag=True):
-    """What one page says to the other, verbatim: no record keeps it."""
+    """A message of one page to the other, verbatim: no record keeps it."""
 
     room: RoomId
     node: str
@@ -352,7 +352,7 @@ class Relay(Struct, frozen=True, gc=False, array_like=True, tag=True):
 
 
 class DeviceRelay(Struct, frozen=True, gc=False, array_like=True, tag=True):
-    """What one party of a call says to the other (protocol §2.5, ``signal``), verbatim: no record keeps it."""
+    """A message of one party of a call to the other (protocol §2.5, ``signal``), verbatim: no record keeps it."""
 
     to: DeviceAddress
     room: RoomId
@@ -377,7 +377,7 @@ class Displaced(Struct, frozen=True, gc=False, array_like=True, tag=True):
 
 
 class Changes(Struct, frozen=True):
-    """What a decision comes to: new records, records to forget, and who is to be told, in order.
+    """The result of a decision: new records, records to forget, and notices in order.
 
     The version of each record here is one more than that of the record it was decided on, which must
     still hold when this is committed (a record that is new has version 1). A room is committed as a whole:

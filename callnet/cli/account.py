@@ -1,4 +1,4 @@
-"""``callnet account``: who has an account, and which devices may be its."""
+"""``callnet account``: accounts and their devices."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from callnet.storage.settings import change
 
 @click.group()
 def account() -> None:
-    """Who has an account."""
+    """Manage accounts and their devices."""
 
 
 @account.command("list")
 @click.pass_context
 def list_(context: click.Context) -> None:
-    """Show all accounts: phone, number of devices."""
+    """List all accounts: phone, number of devices."""
     with opened(settings_of(context)) as database:
         for found in contacts.accounts(database):
             click.echo(f"{found.phone}  {found.devices}")
@@ -36,13 +36,15 @@ def list_(context: click.Context) -> None:
 @account.command()
 @click.argument("phone")
 @click.argument("device_ids", metavar="[DEVICE_ID]...", nargs=-1)
-@click.option("--no-secret", is_flag=True, help="For devices that cannot be told one: whoever knows the id gets in.")
+@click.option(
+    "--no-secret", is_flag=True, help="Create the devices without secrets: anyone who knows a device id can log in."
+)
 @click.pass_context
 def add(context: click.Context, phone: str, device_ids: tuple[str, ...], no_secret: bool) -> None:
-    """Make an account and devices of it, so that they may log in where accounts.enrolment is "known".
+    """Create an account and its devices.
 
-    For each new device its id and its secret are printed. A secret is shown once, and required for every login. Devices
-    that exist already are left as they are.
+    They may then log in where accounts.enrolment is "known". Prints the id and the secret of each new device. A secret
+    is shown once and required for every login. Existing devices are not changed.
     """
     settings = settings_of(context)
     require_phones(settings, phone)
@@ -60,12 +62,12 @@ def add(context: click.Context, phone: str, device_ids: tuple[str, ...], no_secr
 @account.command()
 @click.argument("phone")
 @click.argument("device_id")
-@click.option("--clear", is_flag=True, help="Let the device log in without a secret again.")
+@click.option("--clear", is_flag=True, help="Remove the secret: the device logs in without one.")
 @click.pass_context
 def secret(context: click.Context, phone: str, device_id: str, clear: bool) -> None:
-    """Give a device a new secret, without which it logs in no more, and show it. It is shown only now.
+    """Generate and print a new device secret. It is shown once and required for every later login.
 
-    Tokens that the device has already go on to be valid: see "callnet account revoke".
+    Tokens issued earlier remain valid: see "callnet account revoke".
     """
     settings = settings_of(context)
     require_phones(settings, phone)
@@ -74,7 +76,7 @@ def secret(context: click.Context, phone: str, device_id: str, clear: bool) -> N
         address = DeviceAddress(phone, device_id)
         hashed = None if made is None else secret_hash(made)
         if not devices.set_secret(database, address, hashed, time.time()):
-            raise CommandError("there is no such device; see: callnet account add")
+            raise CommandError("no such device; create it with: callnet account add")
     if made is not None:
         click.echo(made)
 
@@ -84,9 +86,10 @@ def secret(context: click.Context, phone: str, device_id: str, clear: bool) -> N
 @click.argument("device_id", required=False)
 @click.pass_context
 def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
-    """Refuse every token of a phone, or of one device of it, of all logins until now.
+    """Revoke all tokens of a phone, or of one of its devices.
 
-    Its sockets are closed within a second or two, and it leaves its calls. It may log in again.
+    This covers every token issued so far. Its sockets are closed within a second or two, and it leaves its calls. It
+    may log in again.
     """
     settings = settings_of(context)
     require_phones(settings, phone)
@@ -94,7 +97,7 @@ def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
         _require_device_id(device_id)
     with opened(settings) as database:
         if not devices.revoke(database, DeviceAddress(phone, device_id or EVERY_DEVICE), time.time):
-            raise CommandError("there is no such account or device; tokens of it, if there are any, are revoked")
+            raise CommandError("no such account or device; any tokens it had are revoked")
 
 
 @account.command("settings")
@@ -104,13 +107,13 @@ def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
     "hours",
     nargs=3,
     metavar="FROM TO ZONE",
-    help='The phone is quiet each day in between, as in: 22:30 07:00 Europe/Berlin. "00:00 00:00" is always.',
+    help='Set daily quiet hours, for example: 22:30 07:00 Europe/Berlin. "00:00 00:00" means always.',
 )
-@click.option("--disturb", is_flag=True, help="The phone rings at all times.")
+@click.option("--disturb", is_flag=True, help="Clear the quiet hours.")
 @click.option(
-    "--auto-answer", "answered", multiple=True, metavar="PHONE", help="Its devices may answer these by themselves."
+    "--auto-answer", "answered", multiple=True, metavar="PHONE", help="Let its devices answer this phone automatically."
 )
-@click.option("--no-auto-answer", is_flag=True, help="... and nobody.")
+@click.option("--no-auto-answer", is_flag=True, help="Let its devices answer no phone automatically.")
 @click.pass_context
 def settings_(
     context: click.Context,
@@ -120,17 +123,17 @@ def settings_(
     answered: tuple[str, ...],
     no_auto_answer: bool,
 ) -> None:
-    """Set when a phone is quiet, and whom its devices may answer by themselves; show what is set.
+    """Set and show quiet hours and automatic answers of a phone.
 
-    In quiet hours the phone is offline for others; its own devices may call each other. Whether a device answers by
-    itself is up to the device.
+    During quiet hours the phone appears offline to others; its own devices may call each other. Each device decides
+    for itself whether to answer automatically.
     """
     if (hours and disturb) or (answered and no_auto_answer):
-        raise CommandError("to set something and to clear it exclude each other")
+        raise CommandError("a setting cannot be set and cleared at the same time")
     settings = settings_of(context)
     require_phones(settings, phone, *answered)
     if phone in answered:
-        raise CommandError("that is the phone's own number")
+        raise CommandError("--auto-answer: this is the phone's own number; name another phone")
     quiet = _quiet_hours(*hours) if hours else None if disturb else UNSET
     with opened(settings) as database:
         given = sorted(set(answered)) if answered or no_auto_answer else UNSET
@@ -139,15 +142,15 @@ def settings_(
         shown = found.quiet.fields()
         click.echo(f"quiet from {shown['from']} to {shown['to']}, {shown['time_zone']}")
     for other in found.auto_answer:
-        click.echo(f"answers {other} by itself")
+        click.echo(f"answers {other} automatically")
 
 
 def _quiet_hours(begins: str, ends: str, zone: str) -> QuietHours:
     for time_ in (begins, ends):
         if not re.fullmatch(TIME, time_):
-            raise CommandError(f"{time_!r} is no time of the day such as 07:30")
+            raise CommandError(f"{time_!r} is not a time of day such as 07:30")
     if time_zone(zone) is None:
-        raise CommandError(f"{zone!r} is no time zone that is known here, such as Europe/Berlin")
+        raise CommandError(f"{zone!r} is not a known time zone; use a name such as Europe/Berlin")
     return QuietHours(minute_of(begins), minute_of(ends), zone)
 
 
@@ -155,33 +158,33 @@ def _quiet_hours(begins: str, ends: str, zone: str) -> QuietHours:
 @click.argument("phone")
 @click.pass_context
 def export(context: click.Context, phone: str) -> None:
-    """Show all that is kept of a phone, as JSON."""
+    """Print everything stored about a phone, as JSON."""
     settings = settings_of(context)
     require_phones(settings, phone)
     with opened(settings) as database:
         found = devices.export(database, phone)
     if found is None:
-        raise CommandError("nothing is kept of this phone")
+        raise CommandError("nothing is stored about this phone")
     click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
 
 
 @account.command()
 @click.argument("phone")
-@click.confirmation_option(prompt="Remove the account, its devices and its lists?")
+@click.confirmation_option(prompt="Delete the account, its devices and its lists?")
 @click.pass_context
 def delete(context: click.Context, phone: str) -> None:
-    """Remove all that is kept of a phone, and revoke its tokens.
+    """Delete everything stored about a phone, and revoke its tokens.
 
-    What others have in their own lists stays. What a program of yours was still to be told of the phone is not told.
-    Its sockets are closed within a second or two.
+    Entries in the contact lists of others stay. Undelivered webhook events about the phone are dropped. Its sockets are
+    closed within a second or two.
     """
     settings = settings_of(context)
     require_phones(settings, phone)
     with opened(settings) as database:
         if not devices.delete(database, phone, time.time):
-            raise CommandError("nothing is kept of this phone; tokens of it, if there are any, are revoked")
+            raise CommandError("nothing is stored about this phone; any tokens it had are revoked")
 
 
 def _require_device_id(device_id: str) -> None:
     if not is_device_id(device_id):
-        raise CommandError(f"{device_id!r} is not an acceptable device id")
+        raise CommandError(f"{device_id!r} is not a valid device id")

@@ -16,13 +16,14 @@ from callnet.cli.common import settings_of
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_context
 def backup(context: click.Context, file: Path) -> None:
-    """Write the database and the keys to FILE, which must not be there yet; callnet may run meanwhile.
+    """Back up the database and keys to FILE, which must not exist yet.
 
-    Whoever has FILE can be any device. PostgreSQL is not in it, use pg_dump; nor are the settings.
+    callnet may keep running. Keep FILE secret: its keys let anyone act as any device. It includes neither a PostgreSQL
+    database (use pg_dump) nor the settings.
     """
     made = backups.make(settings_of(context), file.absolute(), version("callnet"), datetime.now(UTC))
-    keys = f"{made.keys} files of keys"
+    keys = f"{made.keys} key files"
     if made.level is None:
-        click.echo(f"{file}: {keys}. The database is a server's, and not in it: use pg_dump.")
+        click.echo(f"{file}: {keys}. The PostgreSQL database is not included: use pg_dump.")
     else:
-        click.echo(f"{file}: the database, at level {made.level}, and {keys}.")
+        click.echo(f"{file}: the database, at schema level {made.level}, and {keys}.")

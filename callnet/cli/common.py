@@ -13,7 +13,7 @@ from callnet.errors import CallnetError
 
 
 class CommandError(CallnetError):
-    """The command cannot do what was asked; the message is shown to who asked."""
+    """The command failed; the message is shown to the user."""
 
 
 def settings_of(context: click.Context) -> Settings:
@@ -26,11 +26,11 @@ def settings_of(context: click.Context) -> Settings:
 
 
 def require_phones(settings: Settings, *phones: str) -> None:
-    """Make sure that these are phone numbers as the settings want them.
+    """Check phone numbers against ``accounts.phone_format``.
 
     :raises CommandError: one is not.
     """
     is_phone = phone_rule(settings.accounts.phone_format)
     for phone in phones:
         if not is_phone(phone):
-            raise CommandError(f"{phone!r} is not an acceptable phone number (accounts.phone_format)")
+            raise CommandError(f"{phone!r} is not a valid phone number (accounts.phone_format)")

@@ -1,4 +1,4 @@
-"""``callnet contact``: who sees whom in its contact list, and who blocks whom."""
+"""``callnet contact``: contact lists and blocked phones."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _CSV = click.File("r", encoding="utf-8-sig")
 
 @click.group()
 def contact() -> None:
-    """Who sees whom in its contact list, and who blocks whom."""
+    """Manage contact lists and blocked phones."""
 
 
 @contact.command()
 @click.argument("owner")
 @click.argument("other")
-@click.option("--name", help="What OWNER calls OTHER.")
-@click.option("--both", is_flag=True, help="Put OWNER in the list of OTHER too.")
+@click.option("--name", help="Show OTHER under this name.")
+@click.option("--both", is_flag=True, help="Add OWNER to the list of OTHER too.")
 @click.pass_context
 def add(context: click.Context, owner: str, other: str, name: str | None, both: bool) -> None:
-    """Put the phone OTHER in the list of the phone OWNER."""
+    """Add the phone OTHER to the list of the phone OWNER."""
     settings = settings_of(context)
     require_phones(settings, owner, other)
     if name is not None and not is_plain_text(name, CONTACT_NAME_MAX):
-        raise CommandError(f"a name has at most {CONTACT_NAME_MAX} characters, and no control characters")
+        raise CommandError(f"--name: a name has at most {CONTACT_NAME_MAX} characters and no control characters")
     named = [] if name is None else [Pair(owner, other, name)]
     missing = [Pair(owner, other)] if name is None else []
     if both:
@@ -54,9 +54,9 @@ def _tell_why_hidden(settings: Settings, database: Database, pair: Pair) -> None
     devices = contacts.devices_of(database, pair.contact)
     if not devices:
         what = "account" if devices is None else "device"
-        click.echo(f"{pair.contact} has no {what} yet; the contact is shown once a device of it has logged in.")
+        click.echo(f"{pair.contact} has no {what} yet; the contact is shown after one of its devices has logged in.")
     elif settings.accounts.shows_mutual_contacts_alone and not contacts.is_listed(database, pair.contact, pair.owner):
-        click.echo(f"{pair.contact} does not list {pair.owner} yet; its devices are shown once it does.")
+        click.echo(f"{pair.contact} does not list {pair.owner} yet; until it does, its devices are not shown.")
 
 
 @contact.command()
@@ -64,10 +64,10 @@ def _tell_why_hidden(settings: Settings, database: Database, pair: Pair) -> None
 @click.argument("other")
 @click.pass_context
 def remove(context: click.Context, owner: str, other: str) -> None:
-    """Take the phone OTHER out of the list of the phone OWNER."""
+    """Remove the phone OTHER from the list of the phone OWNER."""
     with opened(settings_of(context)) as database:
         if not contacts.remove(database, owner, other, time.time()):
-            raise CommandError("there is no such contact")
+            raise CommandError("no such contact")
 
 
 @contact.command()
@@ -75,7 +75,7 @@ def remove(context: click.Context, owner: str, other: str) -> None:
 @click.argument("phone")
 @click.pass_context
 def block(context: click.Context, owner: str, phone: str) -> None:
-    """Have the phone OWNER block PHONE, which stays in its list if it is there."""
+    """Block PHONE for the phone OWNER. It stays in the contact list of OWNER."""
     settings = settings_of(context)
     require_phones(settings, owner, phone)
     if owner == phone:
@@ -89,19 +89,19 @@ def block(context: click.Context, owner: str, phone: str) -> None:
 @click.argument("phone")
 @click.pass_context
 def unblock(context: click.Context, owner: str, phone: str) -> None:
-    """Have the phone OWNER block PHONE no more."""
+    """Unblock PHONE for the phone OWNER."""
     with opened(settings_of(context)) as database:
         if not contacts.unblock(database, owner, phone, time.time()):
-            raise CommandError("it is not blocked")
+            raise CommandError("this phone is not blocked")
 
 
 @contact.command("list")
 @click.argument("owner", required=False)
 @click.pass_context
 def list_(context: click.Context, owner: str | None) -> None:
-    """Show the list of the phone OWNER, or all lists: owner, contact, name.
+    """Print the list of the phone OWNER, or all lists.
 
-    After them, for each phone that is blocked: owner, "blocks", phone.
+    Each line has owner, contact and name. Blocked phones follow, one a line: owner, "blocks", phone.
     """
     with opened(settings_of(context)) as database:
         for pair in contacts.pairs_of(database, owner):
@@ -112,20 +112,22 @@ def list_(context: click.Context, owner: str | None) -> None:
 
 @contact.command("import")
 @click.argument("file", type=_CSV)
-@click.option("--remove", "out", type=_CSV, help="Take all pairs of this CSV file out of the lists in the same step.")
+@click.option(
+    "--remove", "out", type=_CSV, help="Remove all pairs of this CSV file from the lists in the same transaction."
+)
 @click.pass_context
 def import_(context: click.Context, file: TextIO, out: TextIO | None) -> None:
-    """Put all pairs of a CSV FILE in (- is the standard input), or none if any row is wrong.
+    """Import contacts from a CSV FILE (- is standard input).
 
-    Its first line is: owner,contact,name. A pair that is there already gets the name that the file says. Of pairs to
-    remove the name does not matter, nor whether they are there.
+    Imports all pairs, or none if any row is invalid. The first line must be: owner,contact,name. An existing pair gets
+    the name in the file. For pairs to remove, the name is ignored, and pairs that do not exist are skipped.
     """
     settings = settings_of(context)
     is_phone = phone_rule(settings.accounts.phone_format)
     pairs = contact_csv.read(file, is_phone)
     gone = [] if out is None else contact_csv.read(out, is_phone)
     if {(pair.owner, pair.contact) for pair in pairs} & {(pair.owner, pair.contact) for pair in gone}:
-        raise CommandError("nothing was imported: a pair is to be put in, and to be removed")
+        raise CommandError("nothing was imported: a pair is in both files")
     with opened(settings) as database:
         contacts.add(database, pairs, time.time(), gone=gone)
     click.echo(f"{len(pairs)} contacts imported" + ("" if out is None else f", {len(gone)} removed"), err=True)
@@ -134,7 +136,7 @@ def import_(context: click.Context, file: TextIO, out: TextIO | None) -> None:
 @contact.command()
 @click.pass_context
 def export(context: click.Context) -> None:
-    """Write all lists as CSV, as import reads them, to the standard output; not what is blocked."""
+    """Print all lists as CSV for import, without blocked phones."""
     lines = io.StringIO()
     with opened(settings_of(context)) as database:
         contact_csv.write(lines, contacts.pairs_of(database, None))

@@ -33,7 +33,7 @@ def read(stream: TextIO, is_phone: PhoneRule) -> Sequence[Pair]:
     for line, row in _rows(stream):
         complaint = _complaint(row, is_phone)
         if complaint is None and (row[0], row[1]) in pairs:
-            complaint = "this pair was named before"
+            complaint = "duplicate pair"
         if complaint is None:
             pairs[row[0], row[1]] = Pair(*row)
         else:
@@ -51,23 +51,23 @@ def _rows(stream: TextIO) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(stream, strict=True)
     try:
         if next(reader, None) != HEADER:
-            raise CommandError(f"line 1: it must be: {','.join(HEADER)}")
+            raise CommandError(f"line 1: must be: {','.join(HEADER)}")
         for row in reader:
             if row:
                 yield reader.line_num, row
     except csv.Error:
-        raise CommandError(f"line {reader.line_num}: this is not CSV") from None
+        raise CommandError(f"line {reader.line_num}: not CSV") from None
     except UnicodeDecodeError:
-        raise CommandError(f"after line {reader.line_num}: this is not UTF-8") from None
+        raise CommandError(f"after line {reader.line_num}: not UTF-8") from None
 
 
 def _complaint(row: list[str], is_phone: PhoneRule) -> str | None:
     if len(row) != len(HEADER):
-        return f"there must be {len(HEADER)} fields, and there are {len(row)}"
+        return f"expected {len(HEADER)} fields, found {len(row)}"
     owner, contact, name = row
     for field, phone in (("owner", owner), ("contact", contact)):
         if not is_phone(phone):
-            return f"{field} is not an acceptable phone number"
+            return f"{field} is not a valid phone number"
     if not is_plain_text(name, CONTACT_NAME_MAX):
-        return f"name has more than {CONTACT_NAME_MAX} characters, or control characters"
+        return f"name has more than {CONTACT_NAME_MAX} characters or control characters"
     return None

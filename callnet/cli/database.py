@@ -10,13 +10,13 @@ from callnet.cli.databases import reached
 
 @click.group()
 def database() -> None:
-    """The schema of the database."""
+    """Check or upgrade the database schema."""
 
 
 @database.command()
 @click.pass_context
 def upgrade(context: click.Context) -> None:
-    """Bring the schema up to date; nodes of this and of the last version go on working meanwhile."""
+    """Upgrade the schema. Nodes of this and of the previous version keep working meanwhile."""
     with reached(settings_of(context)) as found:
         found.upgrade()
     click.echo("The database is up to date.")
@@ -25,7 +25,7 @@ def upgrade(context: click.Context) -> None:
 @database.command()
 @click.pass_context
 def check(context: click.Context) -> None:
-    """Tell whether this version may use the database as it is; if not, the exit status is 1."""
+    """Check whether this version can use the database. The exit status is 1 if not."""
     with reached(settings_of(context)) as found:
         found.check()
     click.echo("The database can be used.")

@@ -1,4 +1,4 @@
-"""The database of the commands that work on it."""
+"""Database access for commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``callnet device``: a whole client in the terminal."""
+"""``callnet device``: a client in the terminal."""
 
 from __future__ import annotations
 
@@ -32,35 +32,39 @@ SIGNALING: Final = "ws://127.0.0.1:8082"
 @click.command()
 @click.argument("phone")
 @click.argument("device_id")
-@click.option("--call", "callee", nargs=2, metavar="PHONE DEVICE_ID", help="Call this device; * is all of the phone's.")
+@click.option(
+    "--call", "callee", nargs=2, metavar="PHONE DEVICE_ID", help="Call this device, or all devices of the phone with *."
+)
 @click.option(
     "--answer",
     "answering",
     type=click.Choice(["accept", "refuse", "ask", "listed"]),
     default="ask",
     show_default=True,
-    help="What to do when it rings; listed: accept whom the phone's owner has listed for that, and ask for others.",
+    help="Choose how to answer calls. listed: accept callers listed in the phone's auto_answer, and ask for others.",
 )
-@click.option("--server", metavar="URL", help="A site that serves everything, such as https://calls.example.org:8080.")
-@click.option("--account-url", metavar="URL", help="The account service.  [default: http://127.0.0.1:8083]")
-@click.option("--signaling-url", metavar="URL", help="The signaling service.  [default: ws://127.0.0.1:8082]")
-@click.option("--site-url", metavar="URL", help="The site, for the page of a call.  [default: https://127.0.0.1:8080]")
+@click.option(
+    "--server", metavar="URL", help="Use this site for all services, for example https://calls.example.org:8080."
+)
+@click.option("--account-url", metavar="URL", help="Use this account service.  [default: http://127.0.0.1:8083]")
+@click.option("--signaling-url", metavar="URL", help="Use this signaling service.  [default: ws://127.0.0.1:8082]")
+@click.option("--site-url", metavar="URL", help="Use this site for call pages.  [default: https://127.0.0.1:8080]")
 @click.option(
     "--certificate",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Trust this PEM certificate alone.",
+    help="Trust only this PEM certificate.",
 )
-@click.option("--insecure", is_flag=True, help="Trust whoever answers.")
-@click.option("--media", is_flag=True, help="Send picture and sound in calls, and take them.")
+@click.option("--insecure", is_flag=True, help="Do not verify certificates.")
+@click.option("--media", is_flag=True, help="Send and receive audio and video in calls.")
 @click.option(
     "--play",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="With --media: send this file over and over, instead of a test picture and a tone.",
+    help="With --media: send this file in a loop instead of a test picture and a tone.",
 )
 @click.option(
     "--record",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="With --media: write sound and the camera's picture of the others there, as WebM.",
+    help="With --media: record the other side's audio and camera to this WebM file.",
 )
 def device(
     phone: str,
@@ -74,15 +78,15 @@ def device(
     record: Path | None,
     **urls: str | None,
 ) -> None:
-    """Be a device: log in, show every frame, ring, answer, hang up.
+    """Run a device in the terminal.
 
-    Ctrl-C ends the call, or the ringing; when there is none, it leaves. With --call the command ends with
-    that call: with status 0 if it was answered, else 1. When its connection is lost it comes back by itself, and its
-    call goes on. With --media the device is in its call's room itself, without
-    a browser, and comes back into its call if it is started anew.
+    It logs in, prints every frame, rings, answers and hangs up. Ctrl-C ends the call, or exits if there is none. With
+    --call the command exits when that call ends, with status 0 if it was answered, otherwise 1. It reconnects
+    automatically after losing its connection, and its call continues. With --media the device joins the call's room
+    itself, without a browser, and rejoins its call after a restart.
     """
     if not media and (play or record):
-        raise click.UsageError("--play and --record go with --media")
+        raise click.UsageError("--play and --record need --media")
     address, trust = DeviceAddress(phone, device_id), _trust(certificate, insecure)
     try:
         socket_url(urls["signaling_url"] or urls["server"] or SIGNALING)
@@ -105,12 +109,12 @@ def _desk(address: DeviceAddress, site: str, trust: IPolicyForHTTPS, play: Path 
 
 def _trust(certificate: Path | None, insecure: bool) -> IPolicyForHTTPS:
     if certificate is not None and insecure:
-        raise click.UsageError("--certificate and --insecure exclude each other")
+        raise click.UsageError("--certificate and --insecure cannot be used together")
     if certificate is not None:
         try:
             return certificate_trust(certificate.read_bytes())
         except (OSError, NoCertificate):
-            raise click.BadParameter(f"{certificate} is not a certificate in PEM") from None
+            raise click.BadParameter(f"{certificate} is not a PEM certificate") from None
     return no_trust() if insecure else public_trust()
 
 
@@ -168,12 +172,12 @@ async def _be_device(
 
 
 def _on_interrupt(reactor: Any, act: Callable[[], object]) -> None:
-    """Have Ctrl-C do this. The reactor leaves a handler alone that was there before it ran."""
+    """Call ``act`` at Ctrl-C. The reactor keeps a handler that was installed before it ran."""
     signal.signal(signal.SIGINT, lambda *_: reactor.callFromThread(act))
 
 
 def _explain(failure: Failure) -> int:
-    """Say in one line why there is no device."""
+    """Print the error in one line."""
     failure.trap(CancelledError, ClientError)
     if not failure.check(CancelledError):
         hint = " (see --certificate and --insecure)" if _is_distrust(failure.value) else ""

@@ -1,4 +1,4 @@
-"""``callnet doctor``: what is wrong here, and what to do about it."""
+"""``callnet doctor``: checks of this installation, with advice."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _SHOWN: Final = {Level.GOOD: ("ok", "green"), Level.DOUBT: ("look", "yellow"), L
 @click.command()
 @click.pass_context
 def doctor(context: click.Context) -> None:
-    """Look at the settings, this machine and the services that callnet needs, and say what to do.
+    """Check settings, machine and services, and suggest fixes.
 
-    Nothing is changed. Run it as the user that callnet runs as. The exit status is 1 if anything is bad.
+    The services are those that callnet needs. Changes nothing. Run it as the user that callnet runs as. The exit status
+    is 1 if anything is bad.
     """
     try:
         settings = settings_of(context)

@@ -1,4 +1,4 @@
-"""A device for a person: what it shows, and what it does at an event, a key and Ctrl-C.
+"""The user interface of ``callnet device``: what it shows and does at events, keys and Ctrl-C.
 
 Its call is as :class:`callnet.client.Call` has it; ``–``: it is in none.
 
@@ -11,8 +11,8 @@ Ctrl-C              leaves           cancelled          refused             hung
 connection lost     waits            waits              waits               waits
 =================== ================ ================== =================== ===================
 
-A handset that was told to call someone is done when that call is over. Any other goes on after a call and is done at
-Ctrl-C. Either is done when the same device connects elsewhere, or may not log in any more.
+A handset that was told to call someone exits when that call is over. Any other continues after a call and exits at
+Ctrl-C. Either exits when the same device connects elsewhere, or may no longer log in.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from callnet.client.frames import printable
 from callnet.model import DeviceAddress
 
 Answering = Literal["accept", "refuse", "ask", "listed"]
-"""What a handset does when it is rung. ``listed``: it accepts by itself whom the owner of its phone has listed for
-that (``auto_answer``), after a moment in which the person may refuse; otherwise it asks.
+"""The reaction of a handset to a call. ``listed``: it answers the callers in the phone's ``auto_answer`` automatically,
+after a moment in which the person may refuse; otherwise it asks.
 """
 COUNTDOWN: Final = 5
 """Seconds of that moment."""
@@ -40,7 +40,7 @@ _LIFE_SIGNS: Final = ("ping", "pong")
 
 
 class Media(Protocol):
-    """What sends and takes picture and sound in the room of a call."""
+    """Audio and video in the room of a call."""
 
     def enter(self, room_id: str, note: Callable[[str], None]) -> None:
         """Enter a room. What happens there is noted for the person."""
@@ -52,8 +52,8 @@ class Media(Protocol):
 class Handset:
     """One device. ``show`` shows a line to the person.
 
-    A device that is extended is welcomed with the call that it is in, if it was started anew meanwhile, and goes on
-    with it, unless it is to call someone else.
+    An extended device that was restarted during a call is told of that call when it connects, and continues it
+    unless it is to call someone else.
     """
 
     def __init__(
@@ -105,12 +105,12 @@ class Handset:
 
     def _be(self, state: DeviceState) -> None:
         if state == "online" and self._has_begun:
-            self._note("connected again")
+            self._note("reconnected")
         elif state == "online":
             self._has_begun = True
             self._begin()
         elif state == "offline" and self._has_begun:
-            self._note(f"the connection was closed: {self._loss()}; it comes back by itself")
+            self._note(f"the connection was closed: {self._loss()}; reconnecting")
         elif state in ("offline", "elsewhere", "denied"):
             self._note(f"the connection was closed: {self._loss()}")
             self._finish(1)
@@ -123,7 +123,7 @@ class Handset:
     def _begin(self) -> None:
         if self._callee is None:
             if self._device.call is None:
-                self._note("waiting for calls; Ctrl-C leaves")
+                self._note("waiting for calls; Ctrl-C exits")
         elif self._talking is not None and self._callee.covers(self._talking.peer):
             self._own = self._talking
         else:
@@ -148,12 +148,12 @@ class Handset:
         elif self._has_reader:
             self._note(f"{_BELL}{_caller(call)} is calling: accept? [y/n]")
         else:
-            self._note(f"{_BELL}{_caller(call)} is calling, but there is no input to answer from (see --answer)")
+            self._note(f"{_BELL}{_caller(call)} is calling, but there is no input to answer with (see --answer)")
 
     def _count_down(self, call: Call, seconds: int) -> None:
         self._countdown = None
         if seconds:
-            self._note(f"{_BELL}{_caller(call)} is calling, and is answered in {seconds} s: accept? [y/n]")
+            self._note(f"{_BELL}{_caller(call)} is calling; answering in {seconds} s: accept? [y/n]")
             self._countdown = self._clock.callLater(1, self._count_down, call, seconds - 1)
         else:
             self._answer(call, True, by_itself=True)
@@ -231,7 +231,7 @@ class Handset:
 
 
 def _ending(call: Call) -> str:
-    """How a call came to its end, for a person."""
+    """The end of a call, in words."""
     if call.answered_at is not None:
         who = "" if call.is_own_end else f"{_name(call.peer)} "
         return f"the call is over: {who}hung up{'' if call.is_own_end else _because(call.reason)}"
@@ -248,7 +248,7 @@ def _name(address: DeviceAddress) -> str:
 
 
 def _caller(call: Call) -> str:
-    """Who calls, by the name that the owner of the phone has for the caller, if there is one."""
+    """The caller, with the name in the phone's contacts if there is one."""
     name, address = call.name, _name(call.peer)
     return f"{printable(name.encode())} ({address})" if name else address
 

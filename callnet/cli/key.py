@@ -1,4 +1,4 @@
-"""``callnet key``: the keys that tokens are signed with. A daemon that runs reads them again at SIGHUP."""
+"""``callnet key``: the keys that sign tokens. A running daemon rereads them at SIGHUP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _YEAR = 366 * 86400
 
 @click.group()
 def key() -> None:
-    """The keys that tokens are signed with. Reload callnet after a change."""
+    """Manage the keys that sign tokens. Reload callnet after a change."""
 
 
 @key.command()
@@ -27,20 +27,20 @@ def key() -> None:
     default=0,
     show_default=True,
     metavar="SECONDS",
-    help="When it begins to sign; time to bring it to other machines.",
+    help="Start signing after this time, which you need to copy the key to other machines.",
 )
 @click.pass_context
 def add(context: click.Context, signs_in: int) -> None:
-    """Make a key, and show its id. Tokens of the keys before it go on to be accepted."""
+    """Create a key and print its id. Tokens signed with earlier keys remain valid."""
     click.echo(keys.add_key(file_of(settings_of(context)), time.time() + signs_in).kid)
 
 
 @key.command("list")
 @click.pass_context
 def list_(context: click.Context) -> None:
-    """Show all keys, in the order in which they come to sign: id, since when, what for.
+    """List all keys in the order in which they sign: id, start, state.
 
-    After them the key of the server that callnet took over from: its tokens name no key.
+    The key of the older server, if one was imported, comes last: its tokens name no key.
     """
     file, now = file_of(settings_of(context)), time.time()
     ring, older = keys.load_keys(file), keys.load_older(file)
@@ -54,9 +54,9 @@ def list_(context: click.Context) -> None:
 @click.argument("kid")
 @click.pass_context
 def retire(context: click.Context, kid: str) -> None:
-    """Remove a key. Tokens that were signed with it are refused from the next reload on.
+    """Remove a key. Tokens signed with it are refused after the next reload.
 
-    With the first key, and with that of the older server, go those tokens too that name no key.
+    Removing the first key, or the key of the older server, also invalidates its tokens that name no key.
     """
     file = file_of(settings_of(context))
     ring, older = keys.load_keys(file), keys.load_older(file)
@@ -67,26 +67,26 @@ def retire(context: click.Context, kid: str) -> None:
     if is_older:
         keys.remove_older(file)
     elif found is None:
-        raise CommandError("there is no such key; see: callnet key list")
+        raise CommandError("no such key; see: callnet key list")
 
 
 def _retire(file: str, ring: KeyRing, found: Key) -> None:
     if len(ring.keys) == 1:
-        raise CommandError("this is the only key; make another with: callnet key add")
+        raise CommandError("this is the only key; create another with: callnet key add")
     if ring.signing(time.time()) is found:
-        raise CommandError("this key signs now; make another with: callnet key add")
+        raise CommandError("this key is signing; create another with: callnet key add")
     keys.remove_key(file, found)
 
 
 def file_of(settings: Settings) -> str:
-    """Where the first key is.
+    """The path of the first key.
 
     :raises CommandError: the key is in the settings.
     """
     tokens = settings.tokens
     if tokens.signing_key:
         raise CommandError(
-            "the key is in the settings (tokens.signing_key or CALLNET_SIGNING_KEY): there are no files to manage"
+            "the key is in the settings (tokens.signing_key or CALLNET_SIGNING_KEY): there are no key files to manage"
         )
     return tokens.signing_key_file
 

@@ -10,22 +10,21 @@ import click
 from callnet.errors import CallnetError
 
 COMMANDS: Final = {
-    "account": "Who has an account.",
-    "backup": "Write the database and the keys to FILE, which must not be there yet; callnet may run meanwhile.",
-    "contact": "Who sees whom in its contact list, and who blocks whom.",
-    "database": "The schema of the database.",
-    "device": "Be a device: log in, show every frame, ring, answer, hang up.",
-    "doctor": "Look at the settings, this machine and the services that callnet needs, and say what to do.",
-    "key": "The keys that tokens are signed with.",
-    "migrate": "Take over accounts, devices, contacts and the signing key from the Go server that callnet takes the"
-    " place of.",
-    "restore": "Put what is in FILE, from `callnet backup`, in its places. callnet must be stopped.",
-    "schema": "Documents from which a client can be made or checked.",
-    "status": "Show how the daemon is.",
-    "top": "Show what the daemon does, until Ctrl-C.",
-    "webhook": "What a program of yours was to be told, and did not take.",
+    "account": "Manage accounts and their devices.",
+    "backup": "Back up the database and keys to FILE, which must not exist yet.",
+    "contact": "Manage contact lists and blocked phones.",
+    "database": "Check or upgrade the database schema.",
+    "device": "Run a device in the terminal.",
+    "doctor": "Check settings, machine and services, and suggest fixes.",
+    "key": "Manage the keys that sign tokens.",
+    "migrate": "Import data from the Go server that callnet replaces.",
+    "restore": "Restore the database and keys from FILE.",
+    "schema": "Print the schemas of the APIs, to generate or check a client.",
+    "status": "Show the status of the running daemon.",
+    "top": "Show the activity of the running daemon continuously.",
+    "webhook": "Manage webhook events that were not delivered.",
 }
-"""The commands, and how the help of each begins: importing them all takes a second."""
+"""The commands and the first sentence of their help: importing them all takes a second."""
 
 
 class _LazyCommands(click.Group):
@@ -53,7 +52,7 @@ class _LazyCommands(click.Group):
 
 
 @click.group(cls=_LazyCommands)
-@click.option("--config", metavar="PATH", envvar="CALLNET_CONFIG", help="The TOML file with the settings.")
+@click.option("--config", metavar="PATH", envvar="CALLNET_CONFIG", help="Read the settings from this TOML file.")
 @click.version_option(package_name="callnet")
 def main(config: str | None) -> None:
     """Tools for the callnet server."""

@@ -1,4 +1,4 @@
-"""``callnet device --media``: what sends and takes picture and sound, put together.
+"""``callnet device --media``: sends and receives audio and video.
 
 aiortc is written for asyncio, the client of callnet for Twisted. Of the ways to have both, this is the one with one
 thread and no queue between two: Twisted's own reactor on an event loop of asyncio, which is installed before anything
@@ -48,7 +48,7 @@ def install_reactor() -> Any:
 
 
 class Desk:
-    """Picture and sound of one device, for whichever room it is in.
+    """The audio and video of one device, in the room of its current call.
 
     :param site: the origin of the site.
     :param play: a file to be sent; without it, a test picture and a tone.
@@ -102,7 +102,7 @@ class Desk:
         self._part(farewell=False)
         if self._closed is None:
             self._closed = gatherResults(self._leaving).addCallback(self._finish)
-            self._closed.addErrback(lambda failure: log.failure("closing", failure))
+            self._closed.addErrback(lambda failure: log.failure("failed to close the media session", failure))
         done: Deferred[None] = Deferred()
         self._closed.addCallback(lambda _: done.callback(None))
         return done

@@ -1,4 +1,4 @@
-"""``callnet migrate``: from the Go server that callnet takes the place of, and back (docs/migrating.md)."""
+"""``callnet migrate``: from the Go server that callnet replaces, and back (docs/migrating.md)."""
 
 from __future__ import annotations
 
@@ -30,26 +30,31 @@ _FILE: Final = click.Path(dir_okay=False)
 
 
 @click.command()
-@click.option("--dry-run", "trial", is_flag=True, help="Only say what would be done.")
-@click.option("--back", is_flag=True, help="Add to the older server's database what has come since, instead.")
+@click.option("--dry-run", "trial", is_flag=True, help="Report what would be done, and change nothing.")
+@click.option("--back", is_flag=True, help="Copy what was added since back into the older server's database instead.")
 @click.option(
-    "--url-file", type=_FILE, metavar="FILE", help="A file with the URL of its database, open to nobody else."
+    "--url-file",
+    type=_FILE,
+    metavar="FILE",
+    help="Read the URL of its database from this file, which only you may read.",
 )
-@click.option("--key", "key_file", type=_FILE, metavar="FILE", help="A file with its secret, open to nobody else.")
+@click.option(
+    "--key", "key_file", type=_FILE, metavar="FILE", help="Import its secret from this file, which only you may read."
+)
 @click.option(
     "--token-days",
     type=click.IntRange(1, 366),
     default=7,
     show_default=True,
     metavar="DAYS",
-    help="How long its tokens are valid.",
+    help="Accept its tokens for this many days.",
 )
 @click.option(
     "--mapping",
     "mapping_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A TOML file that says how its tables and columns are called.",
+    help="Read the names of its tables and columns from this TOML file.",
 )
 @click.pass_context
 def migrate(
@@ -61,16 +66,16 @@ def migrate(
     token_days: int,
     mapping_file: Path | None,
 ) -> None:
-    """Take over accounts, devices, contacts and the signing key from the Go server that callnet takes the place of.
+    """Import data from the Go server that callnet replaces.
 
-    Its database, MySQL or MariaDB, is named by CALLNET_MIGRATE_URL or --url-file, as in
-    mysql://USER:PASSWORD@HOST/NAME. It is only read. What callnet has already is left as it is, so the command may be
-    run again at any time; it then takes over what is new. Each row that cannot be taken over is told of on the standard
-    error, with its phones masked, and the exit status is 1.
+    Imports accounts, devices, contacts and the signing key. Name its database, MySQL or MariaDB, by CALLNET_MIGRATE_URL
+    or --url-file, for example mysql://USER:PASSWORD@HOST/NAME. Without --back it is only read. Existing data of callnet
+    is not changed, so the command may be run again at any time to import what is new. Each row that cannot be imported
+    is reported on standard error, with its phones masked, and the exit status is 1.
     """
     settings = settings_of(context)
     if back and key_file is not None:
-        raise CommandError("the key goes one way only: --key has nothing to do with --back")
+        raise CommandError("--key cannot be used with --back: the key is only imported")
     older = OlderDatabase(_url(url_file), mapping.load(mapping_file))
     key = None if key_file is None else older_key.read(key_file)
     report = Report(lambda line: click.echo(line, err=True))
@@ -87,7 +92,7 @@ def _take_over(settings: Settings, older: OlderDatabase, report: Report, trial: 
     is_phone = phone_rule(settings.accounts.phone_format)
     with older.reading() as snapshot, _target(settings, trial) as database:
         moves.take_over(snapshot, database, is_phone, report, trial)
-    for line in report.lines("to take over" if trial else "taken over"):
+    for line in report.lines("to import" if trial else "imported"):
         click.echo(line)
 
 
@@ -95,7 +100,7 @@ def _give_back(settings: Settings, older: OlderDatabase, report: Report, trial: 
     about_tokens = older_key.about_tokens(settings.tokens, time.time())
     with _target(settings, trial) as database, older.writing() as additions:
         moves.give_back(database, additions, report, trial)
-    for line in report.lines("to give back" if trial else "given back"):
+    for line in report.lines("to copy back" if trial else "copied back"):
         click.echo(line)
     click.echo(f"tokens: {about_tokens}")
 
@@ -116,30 +121,30 @@ def _target(settings: Settings, trial: bool) -> Iterator[Database | None]:
 
 
 def _about_key(settings: Settings, key: Key | None, lifetime: int, trial: bool) -> str:
-    """Take the key over, if one is given, and say what came of it."""
+    """Import the key, if one is given, and report the outcome."""
     if key is None:
-        return "key: none was given (--key); tokens that the older server has issued stay as they are, accepted or not"
+        return "key: none given (--key); tokens issued by the older server are accepted or refused as before"
     if settings.tokens.signing_key.encode() == key.secret:
-        return f"key: {key.kid} is in the settings already"
+        return f"key: {key.kid} is already in the settings"
     now = time.time()
     until = now + lifetime
     file = file_of(settings)
-    does = "signs from now on, too" if older_key.is_long(key) else "is too short to sign here"
+    does = "signs from now on" if older_key.is_long(key) else "is too short to sign here"
     if trial:
-        return f"key: {key.kid} would be taken over; it {does}"
+        return f"key: {key.kid} would be imported; it {does}"
     if older_key.take_over(file, key, now, until) is None:
-        return f"key: {key.kid} is the first one already"
-    return f"key: {key.kid} was taken over; it {does}. Tokens that name no key are its until {shown_time(until)}"
+        return f"key: {key.kid} is already the first key"
+    return f"key: {key.kid} imported; it {does}. Tokens that name no key are checked with it until {shown_time(until)}"
 
 
 def _url(file: str | None) -> str:
-    """Where the older server's database is."""
+    """The URL of the older server's database."""
     if file is not None:
         try:
             return files.read_private(file, "--url-file").decode().strip()
         except UnicodeDecodeError:
-            raise CommandError(f"--url-file: {file} is no UTF-8") from None
+            raise CommandError(f"--url-file: {file} is not UTF-8") from None
     given = os.environ.get(URL, "")
     if not given:
-        raise CommandError(f"the older server's database must be named, by {URL} or --url-file")
+        raise CommandError(f"name the older server's database by {URL} or --url-file")
     return given

@@ -1,4 +1,4 @@
-"""The running daemon that commands ask."""
+"""The running daemon that commands query."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from callnet.ops.admin_client import Running, places
 
 
 def running_of(context: click.Context, place: str | None) -> Running:
-    """The daemon that runs there, or where the settings say.
+    """The daemon at ``place``, or where the settings say.
 
     :raises StartError: the file with the settings cannot be read, or a setting is wrong.
-    :raises CommandError: the settings do not tell where to ask.
+    :raises CommandError: the settings name no address of the operator's listener.
     """
     if place is None:
         found = places(settings_of(context).listeners)
         if not found:
-            raise CommandError("listeners.admin does not tell where the daemon can be asked: name it with --at")
+            raise CommandError("no usable address in listeners.admin: give one with --at")
         place = found[0]
     return Running(place)

@@ -1,4 +1,4 @@
-"""``callnet schema``: what stands on the wire, for whoever writes a client."""
+"""``callnet schema``: the schemas of the APIs, for client authors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from callnet.schemas import asyncapi, openapi, room
 
 @click.group()
 def schema() -> None:
-    """Documents from which a client can be made or checked."""
+    """Print the schemas of the APIs, to generate or check a client."""
 
 
 @schema.command("asyncapi")
@@ -23,13 +23,13 @@ def asyncapi_() -> None:
 
 @schema.command("openapi")
 def openapi_() -> None:
-    """Print the OpenAPI document: the calls of the account service."""
+    """Print the OpenAPI document: the account service."""
     _print(openapi.document())
 
 
 @schema.command("room")
 def room_() -> None:
-    """Print the JSON Schemas of what is said in a room."""
+    """Print the JSON Schemas of the messages in a room."""
     _print(room.document())
 
 

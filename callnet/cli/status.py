@@ -1,4 +1,4 @@
-"""``callnet status``: how the daemon is that runs here."""
+"""``callnet status``: the status of the running daemon."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from callnet.ops.readiness import Report
 
 
 @click.command()
-@click.option("--at", "place", metavar="PLACE", help="Its operator's listener: http://HOST:PORT, or a path.")
+@click.option(
+    "--at", "place", metavar="PLACE", help="Query the operator's listener at http://HOST:PORT or at this socket path."
+)
 @click.pass_context
 def status(context: click.Context, place: str | None) -> None:
-    """Show how the daemon is. The exit status is 0 if devices may be sent to it, else 1."""
+    """Show the status of the running daemon. The exit status is 0 if it is ready for clients, otherwise 1."""
     running = running_of(context, place)
     report = running.report()
     for line in lines(report, running.numbers()):
@@ -26,7 +28,7 @@ def status(context: click.Context, place: str | None) -> None:
 
 
 def lines(report: Report, numbers: Numbers) -> Iterator[str]:
-    """What to show."""
+    """The lines to show."""
     yield "callnet is ready." if report.ready else f"callnet is not ready: {report.wrong}"
     versions = sorted(label for name, label in numbers if name == "callnet_build_info")
     yield f"  {'version':<13} {', '.join(versions)}"

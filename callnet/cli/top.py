@@ -1,4 +1,4 @@
-"""``callnet top``: what the daemon that runs here does, again and again."""
+"""``callnet top``: the activity of the running daemon."""
 
 from __future__ import annotations
 
@@ -14,12 +14,18 @@ from callnet.ops.readiness import Report
 
 
 @click.command()
-@click.option("--at", "place", metavar="PLACE", help="Its operator's listener: http://HOST:PORT, or a path.")
-@click.option("--every", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="Seconds.")
-@click.option("--times", type=click.IntRange(1), help="Without it, until Ctrl-C.")
+@click.option(
+    "--at", "place", metavar="PLACE", help="Query the operator's listener at http://HOST:PORT or at this socket path."
+)
+@click.option(
+    "--every", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="Refresh after this many seconds."
+)
+@click.option(
+    "--times", type=click.IntRange(1), help="Stop after this many refreshes. Runs until interrupted if omitted."
+)
 @click.pass_context
 def top(context: click.Context, place: str | None, every: float, times: int | None) -> None:
-    """Show what the daemon does, until Ctrl-C."""
+    """Show the activity of the running daemon continuously."""
     running = running_of(context, place)
     before: Numbers = running.numbers()
     rounds = iter(int, 1) if times is None else range(times)
@@ -33,7 +39,7 @@ def top(context: click.Context, place: str | None, every: float, times: int | No
 
 
 def screen(report: Report, before: Numbers, now: Numbers, seconds: float) -> Iterator[str]:
-    """What to show: how it is, and how much of each has come about within so many seconds."""
+    """The lines to show: the status, and the rate of each counter over the last ``seconds``."""
     yield from lines(report, now)
     yield ""
     yield "  a second"

@@ -1,4 +1,4 @@
-"""``callnet webhook``: what a program of the operator's was to be told, and did not take."""
+"""``callnet webhook``: events that were not delivered."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from callnet.storage import outbox
 
 @click.group()
 def webhook() -> None:
-    """What a program of yours was to be told, and did not take."""
+    """Manage webhook events that were not delivered."""
 
 
 @webhook.command("list")
-@click.option("--waiting", is_flag=True, help="Show too what is still to be sent.")
+@click.option("--waiting", is_flag=True, help="Include events that are still to be sent.")
 @click.pass_context
 def list_(context: click.Context, waiting: bool) -> None:
-    """Show the dead letters, the oldest first: id, event, when that was, how often it was tried, why it was not taken.
+    """List dead letters, oldest first.
 
-    They are not sent again by themselves.
+    Each line has id, event, time, state, number of tries and last failure. Dead letters are not sent again
+    automatically.
     """
     with opened(settings_of(context)) as database:
         for letter in outbox.letters(database, waiting):
@@ -37,19 +38,19 @@ def list_(context: click.Context, waiting: bool) -> None:
 
 @webhook.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All of them.")
+@click.option("--all", "every", is_flag=True, help="Send all of them.")
 @click.pass_context
 def retry(context: click.Context, ids: tuple[str, ...], every: bool) -> None:
-    """Send dead letters once more, now, and what waits for its next try."""
+    """Send dead letters and waiting events again now."""
     _do(context, ids, every, outbox.retry)
 
 
 @webhook.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All of them, those too that were not tried yet.")
+@click.option("--all", "every", is_flag=True, help="Drop all of them, including events that were not tried yet.")
 @click.pass_context
 def drop(context: click.Context, ids: tuple[str, ...], every: bool) -> None:
-    """Never send dead letters again, nor what waits. What was in them is removed."""
+    """Drop dead letters and waiting events. Their content is deleted."""
     _do(context, ids, every, outbox.drop)
 
 
@@ -59,11 +60,11 @@ def _do(
     every: bool,
     what: Callable[[Connection, ColumnElement[bool], float], int],
 ) -> None:
-    """Do something about some letters, and show their number."""
+    """Apply ``what`` to the chosen letters, and print their number."""
     if bool(ids) == every:
-        raise CommandError("name the ids of letters, or --all; see: callnet webhook list")
+        raise CommandError("give ids or --all; see: callnet webhook list")
     with opened(settings_of(context)) as database, database.write() as connection:
         number = what(connection, outbox.chosen(ids), time.time())
     if number < len(ids):
-        raise CommandError(f"{number} of these {len(ids)} letters are there; see: callnet webhook list --waiting")
+        raise CommandError(f"found {number} of these {len(ids)} letters; see: callnet webhook list --waiting")
     click.echo(number)

@@ -1,6 +1,6 @@
-"""The account service (protocol §1) for one device: who it is, whom it knows, what has been.
+"""The account service (protocol §1) for one device: its identity, contacts and past calls.
 
-A token that is no good any more is replaced by a new login with what is known, once a request.
+A token that is no longer valid is replaced by a new login, once a request.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ErrorCode(IntEnum):
 
 
 class Credentials(Struct, frozen=True):
-    """What a device is to keep, in private. ``secret`` must not get lost: nobody logs in as this device without it."""
+    """Credentials for a device to store privately. It cannot log in without ``secret``, once it has one."""
 
     token: str | None = None
     expires_at: float = 0.0
@@ -76,7 +76,7 @@ class PastCalls(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """What the owner of the phone wants of calls to it."""
+    """The settings of a phone for calls to it."""
 
     do_not_disturb: Mapping[str, str] | None
     """Quiet hours: ``from`` and ``to`` (``HH:MM``) and ``time_zone``; ``None``: none."""
@@ -115,7 +115,7 @@ class Account:
 
     @property
     def is_logged_in(self) -> bool:
-        """Whether there is a token that should be good."""
+        """True if there is a token that should be valid."""
         return self.token is not None and self.server.reactor.seconds() < self.credentials.expires_at
 
     def login(self, code: str = "") -> Deferred[str]:
@@ -191,7 +191,7 @@ class Account:
         return self.ask("/calls/history", **page).addCallback(_read, PastCalls)
 
     def settings(self, **changes: Any) -> Deferred[Settings]:
-        """What the phone wants of calls to it, once ``changes`` of that are made.
+        """The settings of the phone, after ``changes`` to them.
 
         :param changes: new values for attributes of :class:`Settings`.
         """
@@ -226,7 +226,7 @@ class Account:
         try:
             await self.server.post("/account/logout", {"token": token})
         except AccountError as error:
-            if error.code != ErrorCode.TOKEN:  # else it is no good already
+            if error.code != ErrorCode.TOKEN:  # else it is invalid already
                 raise
 
     def _logged_in(self, answer: Mapping[str, Any]) -> str:
@@ -252,11 +252,11 @@ def _field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:
     try:
         return msgspec.convert(answer.get(name), kind)
     except msgspec.ValidationError:
-        raise AccountError(200, None, "", f"the answer has no good {name!r}") from None
+        raise AccountError(200, None, "", f"the answer has no valid {name!r}") from None
 
 
 def _read(answer: Mapping[str, Any], kind: type[T]) -> T:
     try:
         return msgspec.convert(answer, kind)
     except msgspec.ValidationError:
-        raise AccountError(200, None, "", "the answer lacks something") from None
+        raise AccountError(200, None, "", "the answer is incomplete") from None

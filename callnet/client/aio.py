@@ -71,7 +71,7 @@ def wait(deferred: Deferred[T]) -> asyncio.Future[T]:
 
 
 def events(device: Device) -> AsyncGenerator[Event, None]:
-    """What a device tells, from now on, without end."""
+    """The events of a device, from now on, without end."""
     queue: asyncio.Queue[Event] = asyncio.Queue()
     return _drain(queue, device.listen(queue.put_nowait))
 

@@ -27,7 +27,7 @@ from callnet.client.server import EXTENDED
 LONGEST_DELAY: Final = 15.0
 """Seconds, about, the most between two attempts to connect."""
 TOO_SOON: Final = 5.0
-"""A token that was refused so many seconds after it was issued will be refused again: the server needs time."""
+"""Seconds after its issue within which a refused token will be refused again: the server needs time."""
 
 TOKEN_INVALID: Final = 4401
 DISPLACED: Final = 4409
@@ -38,7 +38,7 @@ HOPELESS: Final = (ErrorCode.PHONE, ErrorCode.DEVICE, ErrorCode.CODE, ErrorCode.
 
 
 class Told(Struct, frozen=True):
-    """Whom an attendance tells, and of what."""
+    """The receiver of an attendance's events."""
 
     opened: Callable[[], object]
     """There is a connection; of an extended one the welcome is still to come."""
@@ -197,7 +197,7 @@ class Attendance:
         login.addCallbacks(partial(self._logged_in, login), partial(self._not_logged_in, login))
 
     def _logged_in(self, login: Deferred[str], _token: str) -> None:
-        if login is self._login:  # else it was closed, or told to connect anew
+        if login is self._login:  # else it was closed, or told to reconnect
             self._login = None
             self._logged_in_at = self._reactor.seconds()
             self._dial()

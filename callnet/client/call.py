@@ -23,7 +23,7 @@ CallState: TypeAlias = Literal["calling", "ringing", "active", "over"]
 
 
 class Answers(Protocol):
-    """What is done with a call when its owner wants something."""
+    """The actions of a call that its owner can request."""
 
     def accept(self, call: Call, by_itself: bool) -> None:
         """Accept it."""
@@ -54,21 +54,21 @@ class Call:
         self.page = ""
         """The address of the call's page on the server's site, without the origin; :meth:`Server.page_of` has all."""
         self.name = ""
-        """What the owner of this phone calls the other side, as the server says it; empty if nothing."""
+        """The name of the other side in this phone's contacts, as sent by the server; may be empty."""
         self.auto_answer = False
-        """Whether the owner wants this caller to be answered without anybody touching the device."""
+        """True if the owner lets the device answer this caller automatically."""
         self.other_side: Literal["here", "reconnecting"] = "here"
-        """What became of the other side's connection while the call is active."""
+        """The state of the other side's connection while the call is active."""
         self.reason = ""
         """Why it is over, in the words of the protocol (§2.1, §2.3), or ``refused`` and ``failed`` where the server
         names no reason, ``over`` where it went on with another call, ``forgotten`` where it knows of none; empty
         before."""
         self.is_own_end = False
-        """Whether this device ended it."""
+        """True if this device ended it."""
         self.is_forgotten = False
-        """Whether the server has lost its memory of the call: whether it goes on, its page alone knows."""
+        """True if the server has lost its state of the call: only its page knows whether it continues."""
         self.answered_at: float | None = None
-        """When it was answered, in seconds on the clock of the reactor; ``None`` before."""
+        """The time when it was answered, in seconds on the clock of the reactor; ``None`` before."""
         self.ended_at: float | None = None
         self._answers = answers
         self._waiting: Waiting[CallState] = Waiting()
@@ -79,12 +79,12 @@ class Call:
 
     @property
     def is_incoming(self) -> bool:
-        """Whether the other side has called."""
+        """True if the other side has called."""
         return self.direction == "incoming"
 
     @property
     def is_over(self) -> bool:
-        """Whether it is over."""
+        """True if it is over."""
         return self.state == "over"
 
     @property

@@ -1,4 +1,4 @@
-"""What the frames of the signaling protocol mean for the one call that a device is in, or none.
+"""The state machine of a device's call: the effects of signaling frames.
 
 A frame that is about another call than the present one changes nothing. What this device has ended stays so:
 should the server speak of it again, because it has not heard of the end, it is told again.
@@ -53,7 +53,7 @@ class Calls:
         self._request = ""
         self._is_extended = False
         self._is_named = False
-        """Whether the answer to the call that the device has placed has an id."""
+        """True if the answer to the call that the device has placed has an id."""
         self._expiry: IDelayedCall | None = None
         self._doubt: IDelayedCall | None = None
         self.present: Call | None = None
@@ -83,7 +83,7 @@ class Calls:
         return call
 
     def resume(self, call: PresentCall) -> Call:
-        """Be in a call that this device was in before its program began anew, and that may be over by now."""
+        """Resume a call that this device was in before its program restarted, and that may be over by now."""
         with self._news:
             resumed = self._begin(_direction(call), call.peer)
             self._activate(resumed, call.room_id, call.page, call.peer, call.answered_at)
@@ -233,7 +233,7 @@ class Calls:
         elif present is None and not frame.text("id"):
             self._activate(self._begin("outgoing", peer), room_id, frame.text("page"), peer, None)
 
-    # The server has begun anew and knows of no call: media may flow all the same.
+    # The server has restarted and knows of no call: media may flow all the same.
     def _begin_to_doubt(self, call: Call) -> None:
         if self._doubt is not None:
             self._doubt.cancel()

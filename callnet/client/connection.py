@@ -50,7 +50,7 @@ class Connection:
 
     @property
     def subprotocol(self) -> str | None:
-        """What the server has chosen of what was offered, if anything."""
+        """The subprotocol that the server has chosen, if any."""
         return self._socket.subprotocol
 
     def send(self, request: msgspec.Struct) -> None:

@@ -1,7 +1,7 @@
 """One device on the signaling socket: it is there for calls as long as it is connected, and comes back by itself.
 
 It offers the extended protocol (docs/extended-protocol.md) and makes do with the base protocol, on which nobody
-says who comes and goes, and a device that begins anew in a call that it accepted is not told of it.
+says who comes and goes, and a device that restarts in a call that it accepted is not told of it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Device:
 
     @property
     def state(self) -> DeviceState:
-        """How it is connected.
+        """The state of its connection.
 
         ``off`` · ``connecting`` before the first connection · ``online`` · ``offline``: it comes back by itself ·
         ``elsewhere``: the same device has connected somewhere else, and this one stays away · ``denied``: the device
@@ -72,12 +72,12 @@ class Device:
 
     @property
     def loss(self) -> Loss:
-        """How the last connection was lost, or why there was none."""
+        """The reason why the last connection was lost or failed."""
         return self._attendance.loss
 
     @property
     def is_extended(self) -> bool:
-        """Whether the extended protocol is spoken."""
+        """True if the extended protocol is spoken."""
         return self._attendance.is_extended
 
     @property
@@ -201,7 +201,7 @@ class Device:
 
 
 def _convert(value: object, kind: Any) -> Any:
-    """What a frame says, or ``None`` if it makes no sense."""
+    """The decoded frame, or ``None`` if it is invalid."""
     try:
         return None if value is None else msgspec.convert(value, kind)
     except msgspec.ValidationError:

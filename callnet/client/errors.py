@@ -1,4 +1,4 @@
-"""What can go wrong for a client, in classes of its own. ``str`` of each is one line for a person."""
+"""The errors of the client. ``str`` of each is one line for a person."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Unreachable(ClientError):
 
     def __init__(self, cause: BaseException | None) -> None:
         self.is_untrusted = isinstance(cause, (TlsError, VerificationError))
-        why = "its certificate is not trusted" if self.is_untrusted else str(cause) or type(cause).__name__
+        why = "untrusted certificate" if self.is_untrusted else str(cause) or type(cause).__name__
         super().__init__(f"the server cannot be reached: {why}")
 
 
@@ -99,6 +99,6 @@ def unreachable(failure: Failure) -> Failure:
 
 
 def in_time(answer: Deferred[T], seconds: float, reactor: IReactorTime) -> Deferred[T]:
-    """Give ``answer`` up after a while, with :class:`Unreachable`."""
+    """Give ``answer`` up after ``seconds``, with :class:`Unreachable`."""
     late = Unreachable(defer.TimeoutError(f"no answer within {seconds:g} s"))
     return answer.addTimeout(seconds, reactor, lambda _result, _seconds: Failure(late))

@@ -1,4 +1,4 @@
-"""What a device tells those who listen to it."""
+"""The events of a device."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from callnet.model import DeviceAddress
 
 
 class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What a device may say. ``id`` comes back in what answers it, on the extended protocol alone."""
+    """The frames of a device. ``id`` is returned in the answer, on the extended protocol only."""
 
     id: str = ""
 
@@ -35,7 +35,7 @@ class CalledSuccess(Request, frozen=True, tag="called_success"):
     from_device_id: str
     room_id: str
     auto_answer: bool = False
-    """Whether nobody has touched the device. callnet's own; other servers ignore it."""
+    """True if the device answered automatically. callnet's own; other servers ignore it."""
 
 
 class CalledRefuse(Request, frozen=True, tag="called_refuse"):
@@ -99,7 +99,7 @@ class Frame(Struct, frozen=True):
         return self.text("room_id")
 
     def address(self, role: str) -> DeviceAddress:
-        """Whom ``{role}_phone`` and ``{role}_device_id`` name: ``to``, ``from`` or ``fire``."""
+        """The address in ``{role}_phone`` and ``{role}_device_id``: ``to``, ``from`` or ``fire``."""
         return DeviceAddress(self.text(f"{role}_phone"), self.text(f"{role}_device_id"))
 
 

@@ -27,7 +27,7 @@ FIRST_DELAY: Final = 0.5
 
 
 class Loss(Struct, frozen=True):
-    """How a socket was lost."""
+    """The end of a socket."""
 
     code: int | None = None
     """The code with which it was closed; ``None``: it never was open, or fell silent."""
@@ -38,12 +38,12 @@ class Loss(Struct, frozen=True):
 
     @property
     def refusal(self) -> UpgradeRefused | None:
-        """How the server refused to open it."""
+        """The refusal of the server to open it."""
         return self.error if isinstance(self.error, UpgradeRefused) else None
 
 
 class Owner(Protocol):
-    """Whose line it is."""
+    """The owner of a line."""
 
     @property
     def ask_every(self) -> float:
@@ -53,7 +53,7 @@ class Owner(Protocol):
         """Open a socket, whose messages are to go to ``received``."""
 
     def question(self) -> Struct | None:
-        """What a living server answers with any message; ``None``: a ping of the WebSocket will do."""
+        """A message that a living server answers; ``None``: use a WebSocket ping."""
 
     def opened(self, connection: Connection) -> None:
         """Know that it is open."""

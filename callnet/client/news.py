@@ -1,4 +1,4 @@
-"""What is told of when it is done."""
+"""A queue of events that are delivered when the current work is done."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ class News:
             try:
                 self._untold.popleft()()
             except Exception:  # noqa: BLE001  anything: it is logged
-                log.failure("who listens to a device failed")
+                log.failure("a listener of a device failed")
         self._depth -= 1

@@ -1,4 +1,4 @@
-"""What two clients in a room tell each other on the data channel of their connection (docs/room.md)."""
+"""Messages of two clients in a room on the data channel of their connection (docs/room.md)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Bye(_Note, frozen=True, tag="bye"):
 
 
 class State(_Note, frozen=True, tag="state"):
-    """What the sender sends just now; said when the channel opens, and whenever it changes."""
+    """The media that the sender sends now; sent when the channel opens, and whenever it changes."""
 
     muted: bool
     """No sound: it is switched off, or there is no microphone."""

@@ -1,4 +1,4 @@
-"""What two clients in a room say to each other through the server to make their connection (docs/room.md).
+"""Messages of two clients in a room to each other, through the server, to connect (docs/room.md).
 
 The server hands these on as they are and looks at none of them.
 """
@@ -22,11 +22,11 @@ class _Message(Struct, frozen=True, tag_field="kind"):
 
 
 class Negotiate(_Message, frozen=True, tag="negotiate"):
-    """Who answers asks for an offer of a new connection."""
+    """A request of the answering side for an offer of a new connection."""
 
 
 class Restart(_Message, frozen=True, tag="restart"):
-    """Who answers asks for an offer that restarts ICE on a connection (RFC 8445 §9)."""
+    """A request of the answering side for an offer that restarts ICE on a connection (RFC 8445 §9)."""
 
     connection: _Id
 

@@ -37,7 +37,7 @@ class Hangup(Struct, frozen=True, tag="hangup"):
 
 
 class MediaSetup(Struct, frozen=True):
-    """How it went to be connected with the other client."""
+    """The result of connecting with the other client."""
 
     path: Literal["host", "srflx", "relay", "unknown", "none"]
     seconds: float
@@ -79,7 +79,7 @@ class Room(Struct, frozen=True, tag="room"):
 
 
 class Said(Struct, frozen=True, tag="relay"):
-    """What the other client said."""
+    """A message of the other client."""
 
     sender: str = msgspec.field(name="from")
     """Its session."""

@@ -1,4 +1,4 @@
-"""Where a callnet is, and how it is asked: the layer below :class:`~callnet.client.Account`."""
+"""The addresses of a callnet server and requests to it: the layer below :class:`~callnet.client.Account`."""
 
 from __future__ import annotations
 
@@ -128,6 +128,6 @@ def socket_url(url: str) -> str:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname:
-        raise ClientError(f"{url!r} is no ws:// or wss:// URL")
+        raise ClientError(f"{url!r} is not a ws:// or wss:// URL")
     path = parts.path if parts.path.strip("/") else "/socket.io"
     return urlunsplit((parts.scheme.replace("http", "ws"), parts.netloc, path, "", ""))

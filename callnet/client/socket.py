@@ -30,18 +30,18 @@ LARGEST_MESSAGE: Final = 1 << 20
 
 
 class Way(Struct, frozen=True):
-    """How a server is reached, and what is asked of it there."""
+    """The URL and options of a connection to a server."""
 
     url: str
     """``ws://`` or ``wss://``."""
     trust: IPolicyForHTTPS | None = None
-    """Whose certificates to believe; without it, the authorities of this machine."""
+    """The trust policy for certificates; without it, the authorities of this machine."""
     endpoint: IStreamClientEndpoint | None = None
     """The way to the server instead of the one that ``url`` names."""
     subprotocols: tuple[str, ...] = ()
-    """What is offered."""
+    """The subprotocols to offer."""
     origin: str | None = None
-    """What the header ``Origin`` says; without it there is none."""
+    """The value of the header ``Origin``; without it there is none."""
 
 
 class ClientSocket(WebSocketClientProtocol):
@@ -56,7 +56,7 @@ class ClientSocket(WebSocketClientProtocol):
     received: Callable[[bytes], None]
     lost: Callable[[CloseReason], None]
     subprotocol: str | None = None
-    """What the server has chosen of the subprotocols that were offered."""
+    """The subprotocol that the server has chosen."""
     _lost_because: Failure
 
     def __init__(self, reactor: IReactorTime) -> None:

@@ -1,4 +1,4 @@
-"""Whose certificates a client believes. Each is a policy for both HTTPS and wss."""
+"""Trust policies for certificates, each for both HTTPS and wss."""
 
 from __future__ import annotations
 

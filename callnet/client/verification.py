@@ -32,7 +32,7 @@ from callnet.errors import CallnetError
 NONCE: Final = 32
 """Bytes, as many as a fingerprint has."""
 SIGNS: Final = 6
-"""How many emoji are a code."""
+"""The number of emoji in a code."""
 
 _COMMITMENT: Final = b"callnet verification commitment 1"
 _CODE: Final = b"callnet verification 1"
@@ -53,7 +53,7 @@ class NoFingerprint(CallnetError):
 
 
 class State(Enum):
-    """How far a run has come."""
+    """The state of a run."""
 
     PENDING = "pending"
     SHOWN = "shown"
@@ -115,7 +115,7 @@ def fingerprint_of(sdp: str) -> bytes:
 
 
 def commitment(fingerprints: Fingerprints, nonce: bytes) -> bytes:
-    """What the offerer sends of its nonce before it has seen the other one, 32 bytes."""
+    """The offerer's commitment to its nonce, sent before it has seen the other one, 32 bytes."""
     return sha256(_COMMITMENT + fingerprints.offerer + fingerprints.answerer + nonce).digest()
 
 
@@ -136,7 +136,7 @@ class Verification:
     def __init__(self, fingerprints: Fingerprints, *, offers: bool) -> None:
         self.state = State.PENDING
         self.code: Code | None = None
-        """What is to be shown, in the state ``SHOWN``."""
+        """The emoji to show, in the state ``SHOWN``."""
         self._fingerprints: Final = fingerprints
         self._offers: Final = offers
         self._nonce: Final = secrets.token_bytes(NONCE)
@@ -150,7 +150,7 @@ class Verification:
         return tuple(EMOJI[number] for number in self.code or ())
 
     def begin(self) -> str | None:
-        """What to say when the data channel has opened, if anything."""
+        """The message to send when the data channel has opened, if any."""
         if not self._offers:
             return None
         return _text(Commit(commitment(self._fingerprints, self._nonce).hex()))

@@ -13,12 +13,12 @@ from typing import Final
 PLAIN: Final = ("tcp", "tcp6", "unix", "systemd")
 
 _ADVICE: Final = {
-    "ssl": "write tcp: and set tls = true beside it, and the certificate under [tls]",
-    "tls": "write tcp: and set tls = true beside it, and the certificate under [tls]",
-    "haproxy": "write the endpoint without it, and beside it proxy_protocol with the networks of your load balancers",
+    "ssl": "use tcp: with tls = true beside it, and set the certificate under [tls]",
+    "tls": "use tcp: with tls = true beside it, and set the certificate under [tls]",
+    "haproxy": "remove this prefix and list the networks of your load balancers in proxy_protocol beside the endpoint",
 }
 UNIX_PEERS: Final = "unix"
-"""What stands for whoever can reach a UNIX socket, where addresses stand for others."""
+"""The value that trusts every process that can reach a UNIX socket."""
 _COLON = re.compile(r"(?<!\\):")
 _PORT = re.compile(r"[0-9]{1,5}")
 _PORT_MAX = 65535
@@ -28,7 +28,7 @@ def objection(endpoint: str) -> str | None:
     """Say what is wrong with an endpoint string, and what to write; ``None`` if it is acceptable."""
     kind, *rest = _COLON.split(endpoint)
     if kind in _ADVICE:
-        return f"{kind}: endpoints are not taken: {_ADVICE[kind]}"
+        return f"{kind}: endpoints are not supported: {_ADVICE[kind]}"
     if kind not in PLAIN or not rest or not rest[0]:
         return 'must be an endpoint such as "tcp:8080:interface=127.0.0.1", "tcp6:…", "unix:…" or "systemd:…"'
     if kind in ("tcp", "tcp6"):
@@ -40,12 +40,14 @@ def peer_objection(endpoint: str, network: str) -> str | None:
     """Say what may stand for those who connect to an endpoint, if ``network`` may not; ``None`` if it may."""
     if _is_unix(endpoint):
         return (
-            None if network == UNIX_PEERS else f'must be "{UNIX_PEERS}" here: whoever can reach the socket is believed'
+            None
+            if network == UNIX_PEERS
+            else f'must be "{UNIX_PEERS}" here: every process that can reach the socket is trusted'
         )
     try:
         ip_network(network)
     except ValueError:
-        return "must be a network such as 10.0.0.0/8 or fd00::/8, without bits set after its prefix, or one address"
+        return "must be one address, or a network such as 10.0.0.0/8 or fd00::/8 without host bits"
     return None
 
 

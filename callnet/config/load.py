@@ -54,11 +54,11 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise StartError(f"{path}: the settings cannot be read: {error.strerror}") from None
+        raise StartError(f"{path}: cannot read the settings: {error.strerror}") from None
 
 
 def _check(settings: Settings) -> None:
-    """Refuse what no single key shows to be wrong."""
+    """Check settings against each other."""
     listeners = settings.listeners
     if not (listeners.account or listeners.signaling or listeners.site):
         raise StartError("listeners: at least one of account, signaling and site needs an address")
@@ -66,13 +66,13 @@ def _check(settings: Settings) -> None:
         _check_listener(key, listener)
         _check_exposure(settings.accounts, key, listener)
     if settings.workers != 1 and not settings.redis.url:
-        raise StartError("workers: more processes than one need redis.url: they meet there")
+        raise StartError("workers: more than one process needs redis.url")
     if settings.accounts.enrolment == "otp":
         _check_otp(settings.accounts.otp)
     if settings.webhooks.url:
         _check_webhook_secret("webhooks", settings.webhooks)
     if settings.sockets.silence < settings.sockets.ping_after + PONG_TIME:
-        raise StartError(f"sockets.silence must be {PONG_TIME:g} s longer than sockets.ping_after: time for a pong")
+        raise StartError(f"sockets.silence must exceed sockets.ping_after by {PONG_TIME:g} s, the time for a pong")
     _check_push(settings.push)
     _check_turn(settings.turn)
     tls = settings.tls
@@ -80,20 +80,20 @@ def _check(settings: Settings) -> None:
         raise StartError("tls.certificate and tls.private_key must be set together")
     if settings.site.hsts and not tls.certificate:
         raise StartError(
-            "site.hsts needs a certificate of your own in tls.certificate:"
-            " it binds every port of the name, and browsers then let nobody past a self-signed one"
+            "site.hsts needs your own certificate in tls.certificate:"
+            " with HSTS, browsers let nobody past a self-signed one on any port of the host"
         )
 
 
 def _check_otp(otp: OtpSettings) -> None:
     if not otp.url:
-        raise StartError('accounts.otp.url must name who sends the codes: accounts.enrolment is "otp"')
+        raise StartError('accounts.otp.url must be set, since accounts.enrolment is "otp": it sends the codes')
     _check_webhook_secret("accounts.otp", otp)
 
 
 def _check_webhook_secret(section: str, settings: OtpSettings | WebhookSettings | GatewaySettings) -> None:
     if settings.secret and settings.secret_file:
-        raise StartError(f"{section}.secret and {section}.secret_file must not both be set")
+        raise StartError(f"{section}.secret and {section}.secret_file are both set; remove one")
     if not settings.secret_file and len(settings.secret) < WEBHOOK_SECRET_MIN:
         raise StartError(f"{section}.secret must have at least {WEBHOOK_SECRET_MIN} characters")
 
@@ -102,7 +102,7 @@ def _check_push(push: PushSettings) -> None:
     if push.gateway.url:
         _check_webhook_secret("push.gateway", push.gateway)
     if push.allowed_hosts and not push.subject:
-        raise StartError("push.subject must say whom the services of push.allowed_hosts may write to")
+        raise StartError("push.subject must be set, since push.allowed_hosts is: push services contact you there")
 
 
 def _check_turn(turn: TurnSettings) -> None:
@@ -116,13 +116,13 @@ def _check_turn(turn: TurnSettings) -> None:
         if not ice.is_stun_uri(uri):
             raise StartError(f'turn.stun[{index}] must be a URI such as "stun:turn.example.org:3478" (RFC 7064)')
     if turn.secret and turn.secret_file:
-        raise StartError("turn.secret and turn.secret_file must not both be set")
+        raise StartError("turn.secret and turn.secret_file are both set; remove one")
     if turn.urls and not (turn.secret or turn.secret_file):
-        raise StartError("turn.secret or turn.secret_file must be set: the servers of turn.urls ask for credentials")
-    if turn.secret and not ice.is_secret(turn.secret):
         raise StartError(
-            f"turn.secret must have {ice.SECRET_MIN} to {ice.SECRET_MAX} characters of ASCII without blanks"
+            "turn.secret or turn.secret_file must be set, since turn.urls is: TURN servers require credentials"
         )
+    if turn.secret and not ice.is_secret(turn.secret):
+        raise StartError(f"turn.secret must have {ice.SECRET_MIN} to {ice.SECRET_MAX} ASCII characters without spaces")
 
 
 def _check_listener(key: str, listener: Listener) -> None:
@@ -136,16 +136,16 @@ def _check_listener(key: str, listener: Listener) -> None:
 
 
 def is_exposed(listeners: ListenerSettings) -> bool:
-    """Whether others than this machine's can log in."""
+    """True if clients on other machines can log in."""
     served = [listener for key, listener in listeners.keyed() if not key.startswith("listeners.admin[")]
     return any(one.proxy_protocol or not endpoints.is_local(one.endpoint) for one in served)
 
 
 def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> None:
-    """Refuse what anybody on the network could do without a secret, unless the operator has said that it is meant."""
+    """Refuse to expose access without a secret to the network, unless the operator has allowed it."""
     opening, remedy = "", ""
     if listener.proxy_protocol:
-        opening, remedy = f"{key}.proxy_protocol opens it to the network", "leave it out"
+        opening, remedy = f"{key}.proxy_protocol opens it to the network", "remove it"
     elif not endpoints.is_local(listener.endpoint):
         opening = f"{key}.endpoint {listener.endpoint!r} is open to the network"
         remedy = "add :interface=127.0.0.1"
@@ -154,13 +154,13 @@ def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> 
     if key.startswith("listeners.admin["):
         if not listener.proxy_protocol:  # with it, nobody but the load balancers gets in
             raise StartError(
-                f"{opening}, and not everything there asks for a key: {remedy},"
-                " or let proxy_protocol name the load balancers that may connect"
+                f"{opening}, and parts of it need no key: {remedy},"
+                " or list the load balancers that may connect in proxy_protocol"
             )
     elif accounts.enrolment == "open" and not accounts.open_enrolment_on_network:
         raise StartError(
-            f'{opening}, and with accounts.enrolment = "open" whoever knows a phone number and a device id'
-            f" can be that device: {remedy}, or set accounts.open_enrolment_on_network = true"
+            f'{opening}, and with accounts.enrolment = "open" anyone who knows a phone number and a device id'
+            f" can log in as that device: {remedy}, or set accounts.open_enrolment_on_network = true"
         )
 
 

@@ -1,4 +1,4 @@
-"""What of the settings may be changed while callnet runs."""
+"""Settings that can be changed while callnet runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 from callnet.config.schema import Settings
 
 LIVE: Final = ("drain_deadline", "limits", "calls", "turn", "signaling")
-"""Settings, and sections of them, that hold from then on. For the others callnet must be started anew."""
+"""Settings, and sections of them, that take effect at a reload. The others need a restart."""
 
 
 class LiveSettings:
@@ -32,11 +32,11 @@ class LiveSettings:
 
 
 class Changes(Struct, frozen=True):
-    """What is new in settings that were read again, by key path. Values are never told: they may be secrets."""
+    """The changes in settings that were reread, by key path. Values are never shown: they may be secrets."""
 
     made: Sequence[str]
     left: Sequence[str]
-    """What takes a restart, and is as it was."""
+    """Settings that need a restart and keep their old values."""
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
@@ -49,7 +49,7 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
 
 
 def take_over(settings: Settings, new: Settings) -> Changes:
-    """Put into ``settings``, which are in force, what of ``new`` may be changed now."""
+    """Put those of ``new`` that may be changed now into ``settings``, which are in force."""
     changed = list(differences(settings, new))
     for name in LIVE:
         _overwrite(settings, new, name)

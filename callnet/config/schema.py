@@ -19,13 +19,13 @@ WEBHOOK_SECRET_MIN = 32
 """The shortest secret that signs requests to the operator's programs, in characters."""
 
 TOKEN_LIFETIME_MAX = 10 * 366 * 86400
-"""The longest that tokens may be valid, in seconds."""
+"""The longest lifetime of tokens, in seconds."""
 
 SESSION_LIFETIME = 180 * 86400
 """Seconds after a login for which its tokens are refreshed, without settings."""
 
 TURN_LIFETIME_MAX = 86400
-"""The longest that TURN credentials may be good, in seconds: nobody can take them back."""
+"""The longest lifetime of TURN credentials, in seconds: they cannot be revoked."""
 
 PONG_TIME = 8.0
 """Seconds that a client has to answer a ping, at the least."""
@@ -74,7 +74,7 @@ VapidSubject = Annotated[
 
 
 class OtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who sends one-time codes to phones, where enrolment is ``otp``."""
+    """The program that sends one-time codes to phones, where enrolment is ``otp``."""
 
     url: WebhookUrl = ""
     """Gets a POST for each code."""
@@ -86,31 +86,31 @@ class OtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
         "Your code is {code}. It is valid for 5 minutes."
     )
     code_without_secret: bool = True
-    """Whether a device that has no secret needs a code at each login, not at its first one alone."""
+    """A device without a secret needs a code at each login, not only at its first."""
 
 
 class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who has an account."""
+    """Accounts and enrolment."""
 
     enrolment: Literal["open", "known", "otp"] = "open"
-    """``open``: a first login makes the account and the device; ``known``: only those may log in that the
-    operator has made; ``otp``: a new device needs a code that is sent to the phone."""
+    """``open``: a first login creates the account and the device; ``known``: only devices created by the operator may
+    log in; ``otp``: a new device needs a code that is sent to the phone."""
     otp: OtpSettings = OtpSettings()
     who_may_call: Literal["anyone", "contacts"] = "anyone"
-    """``anyone``: everybody whom the callee has not blocked; ``contacts``: of these, whom the callee lists."""
+    """``anyone``: every phone that the callee has not blocked; ``contacts``: of these, those that the callee lists."""
     open_enrolment_on_network: bool = False
-    """Whether enrolment ``open`` may be offered on other addresses than loopback."""
+    """Allow enrolment ``open`` on addresses other than loopback."""
     devices_shown_to_anyone: bool = False
-    """Whether in ``known`` and ``otp`` a phone's devices are shown to those whom it does not list."""
+    """In ``known`` and ``otp``, show a phone's devices to phones that it does not list."""
     hosts: tuple[HostName, ...] = ()
-    """By which names, beside ``localhost`` and addresses, the account service may be asked; empty: by any."""
+    """The host names of the account service, beside ``localhost`` and addresses; empty: any."""
     phone_format: Annotated[str, Meta(min_length=1, description="cn-mobile, e164, or a regular expression")] = (
         "cn-mobile"
     )
 
     @property
     def shows_mutual_contacts_alone(self) -> bool:
-        """Whether the devices of a phone are shown only to those whom it lists."""
+        """True if the devices of a phone are shown only to phones that it lists."""
         is_hidden = self.enrolment != "open" and not self.devices_shown_to_anyone
         return is_hidden or self.who_may_call == "contacts"
 
@@ -129,13 +129,13 @@ class TokenSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LimitSettings(Struct, forbid_unknown_fields=True):
-    """How often something may be tried (0: any number of times), on all nodes together."""
+    """Rate limits (0: none), for all nodes together."""
 
     logins_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 120
     """Of an IPv6 address its /64 counts; loopback addresses do not count at all."""
     logins_a_minute_of_a_phone: Annotated[int, Meta(ge=0)] = 30
     devices_of_a_phone: Annotated[int, Meta(ge=0)] = 20
-    """That logins make; of those that the operator makes there may be any number."""
+    """Devices created by logins; the operator may create any number."""
     codes_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 20
     refreshes_an_hour_of_a_device: Annotated[int, Meta(ge=0)] = 6
     logouts_an_hour_of_a_device: Annotated[int, Meta(ge=0)] = 20
@@ -167,15 +167,15 @@ class LimitSettings(Struct, forbid_unknown_fields=True):
 
 
 class SocketSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What one WebSocket may take of time and memory, be it a device's or a page's."""
+    """Time and memory limits of one WebSocket, of a device or a page."""
 
     handshake_bytes: Annotated[int, Meta(ge=1024, le=65536)] = 8192
     handshake_time: PositiveDuration = 10.0
-    """Seconds in which a handshake must be complete."""
+    """Time limit of a handshake, in seconds."""
     ping_after: PositiveDuration = 15.0
-    """A socket that was silent for so many seconds is pinged ..."""
+    """Seconds of silence after which a socket is pinged ..."""
     silence: PositiveDuration = 25.0
-    """... and closed after so many, if it had time to answer. They are looked at every five seconds."""
+    """... and closed, if it had time to answer. Sockets are checked every five seconds."""
     unread: Annotated[int, Meta(ge=4096, le=16 * 1024 * 1024)] = 16 * 1024
     """Bytes that may wait for a device that does not read, beyond :mod:`callnet.ws.buffers`."""
     unread_of_pages: Annotated[int, Meta(ge=4096, le=16 * 1024 * 1024)] = 128 * 1024
@@ -183,15 +183,15 @@ class SocketSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What one HTTP connection may take of time and memory."""
+    """Time and memory limits of one HTTP connection."""
 
     header_bytes: Annotated[int, Meta(ge=2048, le=65536)] = 16 * 1024
     """Of a request, its first line included."""
     body_bytes: Annotated[int, Meta(ge=16 * 1024, le=1024 * 1024)] = 16 * 1024
     request_time: PositiveDuration = 15.0
-    """Seconds in which a request must be whole, from its first byte on."""
+    """Time limit of a request from its first byte on, in seconds."""
     handshake_time: PositiveDuration = 10.0
-    """Seconds in which a handshake of TLS must be complete."""
+    """Time limit of a TLS handshake, in seconds."""
     idle_time: PositiveDuration = 60.0
     """Seconds that a connection may stay open between requests."""
 
@@ -200,13 +200,13 @@ class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The past calls of each phone."""
 
     days: Annotated[int, Meta(ge=0, le=3660)] = 90
-    """For so long they are kept; 0: none are."""
+    """Days for which they are kept; 0: none are."""
     rows: Annotated[int, Meta(ge=0, le=1_000_000)] = 1000
-    """Of each phone about so many are kept, the newest; 0: any number."""
+    """About how many are kept for each phone, the newest; 0: any number."""
 
 
 class WebhookSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a program of the operator's is told (docs/webhooks.md)."""
+    """Webhooks: the events sent to a program of the operator (docs/webhooks.md)."""
 
     url: WebhookUrl = ""
     """Gets a POST for each event; empty: nobody is told. It may hold a password: never log it."""
@@ -238,13 +238,13 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PushSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """How devices are woken that sleep when they are called."""
+    """Waking of sleeping devices that are called."""
 
     gateway: GatewaySettings = GatewaySettings()
     allowed_hosts: tuple[PushHost, ...] = ()
     """The services that browsers may name for Web Push; empty: there is no Web Push."""
     subject: VapidSubject = ""
-    """Whom these services may write to (RFC 8292 §2.1)."""
+    """The contact for these services (RFC 8292 §2.1)."""
     vapid_key_file: str = ""
     """The key by which they know callnet; made on first start if it is missing."""
 
@@ -262,11 +262,11 @@ class TurnSettings(Struct, forbid_unknown_fields=True):
     lifetime: Annotated[int, Meta(ge=60, le=TURN_LIFETIME_MAX)] = 12 * 3600
     """Seconds for which credentials are good, at the most."""
     adhoc: bool = False
-    """Whether the pages in rooms made up by hand are given credentials: anybody can make one up."""
+    """Give credentials to pages in rooms made up by hand: anyone can make one up."""
 
 
 class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where accounts and contacts are kept."""
+    """The database of accounts and contacts."""
 
     url: str = ""
     """As SQLAlchemy writes it. It may hold a password: never log it."""
@@ -274,18 +274,18 @@ class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RedisSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where nodes and workers meet; without it there is one process."""
+    """The Redis over which nodes and workers work together; without it there is one process."""
 
     url: str = ""
     """``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``. It may hold a password: never log it."""
     prefix: KeyPrefix = "callnet:"
-    """What every key and channel begins with."""
+    """The prefix of every key and channel."""
     ca: str = ""
     """PEM file with the authorities that ``rediss://`` trusts; empty: those of the system."""
 
 
 class CallSettings(Struct, forbid_unknown_fields=True):
-    """How long the phases of a call last, in seconds (protocol §2.4)."""
+    """The durations of the phases of a call, in seconds (protocol §2.4)."""
 
     ring_time: PositiveDuration = 45.0
     grace: PositiveDuration = 30.0
@@ -293,9 +293,9 @@ class CallSettings(Struct, forbid_unknown_fields=True):
     unseated_limit: Duration = 600.0
     """No seat was taken this long after the accept; 0 = never."""
     offline_after: Duration = 0.15
-    """So long after a call was read its caller is told ``offline``, whatever the cause (§2.1)."""
+    """Delay before a caller is told ``offline``, whatever the cause (§2.1)."""
     adhoc_rooms: bool = True
-    """Whether the page may be opened with a room that is no call's."""
+    """Allow opening the page with a room that belongs to no call."""
 
 
 class Listener(Struct, frozen=True, forbid_unknown_fields=True):
@@ -304,8 +304,8 @@ class Listener(Struct, frozen=True, forbid_unknown_fields=True):
     endpoint: str
     tls: bool = False
     proxy_protocol: tuple[str, ...] = ()
-    """Where load balancers connect from whose PROXY header says who the client is: networks, addresses, or
-    ``unix``. If there are any, nobody else may connect."""
+    """The networks or addresses of load balancers whose PROXY header names the client, or ``unix``. If there are any,
+    nobody else may connect."""
 
 
 class SiteListener(Listener, frozen=True, forbid_unknown_fields=True):
@@ -352,7 +352,7 @@ class AdminSettings(Struct, frozen=True, forbid_unknown_fields=True):
     key_file: str = ""
     """The key of those who may see calls and give orders; made on first start if it is missing."""
     hosts: tuple[HostName, ...] = ()
-    """By which names, beside ``localhost`` and addresses, it may be asked."""
+    """The host names of the listener, beside ``localhost`` and addresses."""
 
 
 class SignalingSettings(Struct, forbid_unknown_fields=True):
@@ -374,7 +374,7 @@ class Settings(Struct, forbid_unknown_fields=True):
 
     state_dir: str = ""
     workers: Processes = 1
-    """How many processes serve; ``auto``: one for each core."""
+    """The number of processes; ``auto``: one for each core."""
     drain_deadline: Duration = 30.0
     """At a stop, seconds that those who are in calls have to end them; 0: they are cut off at once."""
     accounts: AccountSettings = AccountSettings()

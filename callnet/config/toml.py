@@ -31,7 +31,7 @@ def decode(data: bytes, into: type[T], source: str) -> T:
     except msgspec.ValidationError as error:
         raise StartError(f"{source}: {_explain(str(error), into)}") from None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise StartError(f"{source}: this is not TOML: {_first_line(error)}") from None
+        raise StartError(f"{source}: not TOML: {_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:
@@ -48,9 +48,9 @@ def _explain(message: str, into: type) -> str:
     if field and isinstance(place, inspect.StructType):
         key = f"{path}.{field['field']}" if path else field["field"]
         if "unknown" in what:
-            return f"unknown key {key}: the keys here are {', '.join(each.encode_name for each in place.fields)}"
+            return f"unknown key {key}: known keys are {', '.join(each.encode_name for each in place.fields)}"
         if "missing" in what:
-            return f"{key} is missing: it must be {_allowed(_find(place, field['field']))}"
+            return f"{key} is missing; it must be {_allowed(_find(place, field['field']))}"
     return f"{path} must be {_allowed(place)}"
 
 
@@ -65,7 +65,7 @@ def _find(place: inspect.Type, path: str) -> inspect.Type:
 
 
 def _allowed(place: inspect.Type) -> str:
-    """What may stand there, in words."""
+    """The allowed values, in words."""
     match place:
         case inspect.Metadata(extra_json_schema={"description": str(description)}):
             return description
@@ -82,7 +82,7 @@ def _allowed(place: inspect.Type) -> str:
         case inspect.StructType(fields=fields):
             return "a table with the keys " + ", ".join(field.encode_name for field in fields)
         case inspect.VarTupleType(item_type=item):
-            return f"an array, and each entry {_allowed(item)}"
+            return f"an array whose entries are {_allowed(item)}"
         case _:
             return "a string"
 

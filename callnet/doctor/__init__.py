@@ -1,1 +1,1 @@
-"""What ``callnet doctor`` looks at: settings, machine, and the services that the daemon needs. All of it blocks."""
+"""The checks of ``callnet doctor``: settings, machine, and the services that the daemon needs. All of them block."""

@@ -29,5 +29,5 @@ def examine(settings: Settings, path: str | None, now: datetime) -> Iterator[Fin
 
 def _daemon(report: Report) -> Finding:
     if report.ready:
-        return good("daemon", "it runs, and is ready")
-    return bad("daemon", f"it runs, and is not ready: {report.wrong}")
+        return good("daemon", "running and ready")
+    return bad("daemon", f"running but not ready: {report.wrong}")

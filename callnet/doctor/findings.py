@@ -1,4 +1,4 @@
-"""What is found, and what to do about it."""
+"""Findings, each with advice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class Level(Enum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     GOOD = "good"
     DOUBT = "doubt"
@@ -23,9 +23,9 @@ class Finding(Struct, frozen=True):
     about: str
     level: Level
     text: str
-    """How it is."""
+    """The state found."""
     advice: str = ""
-    """What to do, if anything."""
+    """The advice, if any."""
 
 
 def good(about: str, text: str) -> Finding:

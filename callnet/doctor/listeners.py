@@ -1,4 +1,4 @@
-"""Where the daemon listens, and with which certificate."""
+"""The listeners of the daemon and their certificate."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def examine(settings: Settings, runs: bool, now: datetime) -> Iterator[Finding]:
     for key, listener in settings.listeners.keyed():
         address = endpoints.address(listener.endpoint)
         if address is None or address[1] == 0:
-            yield good(key, f"{listener.endpoint}, which only a start can try")
+            yield good(key, f"{listener.endpoint} (checked at start only)")
         else:
             yield _port(key, *address, runs)
     if any(listener.tls for _, listener in settings.listeners.keyed()):
@@ -45,15 +45,19 @@ def _port(key: str, host: str, port: int, runs: bool) -> Finding:
             trial.bind((host, port))
     except OSError as error:
         if error.errno == errno.EADDRINUSE and runs:
-            return good(key, f"{place} is taken, as it should be while callnet runs")
+            return good(key, f"{place} is in use by the running callnet")
         if error.errno == errno.EADDRINUSE:
-            return bad(key, f"{place} is taken by another program", f"find it with: ss -ltnp 'sport = :{port}'")
+            return bad(key, f"{place} is in use by another program", f"find it with: ss -ltnp 'sport = :{port}'")
         advice = ""
         if error.errno == errno.EACCES and port < _PRIVILEGED:
-            advice = "take a port above 1023, or have the unit say AmbientCapabilities=CAP_NET_BIND_SERVICE"
-        return bad(key, f"{place} cannot be listened on: {error.strerror}", advice)
+            advice = "use a port above 1023, or set AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit"
+        return bad(key, f"cannot listen on {place}: {error.strerror}", advice)
     if runs:
-        return bad(key, f"nobody listens on {place}, though callnet runs", "restart it: it was started otherwise")
+        return bad(
+            key,
+            f"nothing listens on {place} although callnet is running",
+            "restart callnet: it runs with other settings",
+        )
     return good(key, f"{place} is free")
 
 
@@ -62,8 +66,8 @@ def _certificate(settings: Settings, now: datetime) -> Iterator[Finding]:
     if not settings.tls.certificate:
         yield doubt(
             about,
-            "callnet signs one itself, and browsers ask whether to trust it",
-            "set tls.certificate: docs/tls.md",
+            "self-signed; browsers ask whether to trust it",
+            "set tls.certificate (docs/tls.md)",
         )
         return
     try:
@@ -73,25 +77,25 @@ def _certificate(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield bad(about, str(error))
         return
     leaf = pair.chain[0]
-    text = f"for {', '.join(names_of(leaf)) or 'no name at all'}, until {expires:%Y-%m-%d}"
+    text = f"for {', '.join(names_of(leaf)) or 'no name'}, until {expires:%Y-%m-%d}"
     if expires <= now:
-        yield bad(about, f"{text}: it has expired", "renew it, such as by: certbot renew")
+        yield bad(about, f"{text}: expired", "renew it, for example with: certbot renew")
     elif leaf.not_valid_before_utc > now:
-        yield bad(about, f"it is not valid before {leaf.not_valid_before_utc:%Y-%m-%d}", "look at the clock")
+        yield bad(about, f"not valid before {leaf.not_valid_before_utc:%Y-%m-%d}", "check the clock of this machine")
     elif expires - now <= WARN_BEFORE:
-        yield doubt(about, text, "renew it, such as by: certbot renew")
+        yield doubt(about, text, "renew it, for example with: certbot renew")
     else:
         yield good(about, text)
     if _lacks_intermediate(pair):
         yield doubt(
             about,
-            "it comes without the certificate of who signed it",
-            "put that after it, as in certbot's fullchain.pem",
+            "the intermediate certificate is missing",
+            "append it, as in certbot's fullchain.pem",
         )
 
 
 def names_of(certificate: x509.Certificate) -> list[str]:
-    """Whom a certificate is for."""
+    """The names in a certificate."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

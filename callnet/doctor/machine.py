@@ -1,4 +1,4 @@
-"""What the daemon needs of the machine itself: a place for its files, its keys, open files, the right time."""
+"""The machine: disk space, keys, open files, the clock."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _LITTLE: Final = 1000 * _MEGABYTE
 _TOO_LITTLE: Final = 100 * _MEGABYTE
 _MANY_FILES: Final = 10_000
 _OWN_FILES: Final = 100
-"""What the daemon has open beside the sockets of clients, roughly."""
+"""The files that the daemon has open beside the sockets of clients, roughly."""
 _TIME_ERROR: Final = 5
-"""What ntp_adjtime(3) answers when nothing keeps the clock right."""
+"""The answer of ntp_adjtime(3) when the clock is not synchronised."""
 _TIMEX_SIZE: Final = 512
 """Bytes, more than there are in a ``struct timex``."""
 _AS_THE_DAEMON: Final = "run this as the user that callnet runs as"
@@ -43,26 +43,26 @@ def _state_dir(path: Path) -> Iterator[Finding]:
     there = next(one for one in (path, *path.parents) if one.exists())
     if there != path:
         if os.access(there, os.W_OK | os.X_OK):
-            yield good(about, f"{path} will be made at the first start")
+            yield good(about, f"{path} will be created at the first start")
         else:
-            yield bad(about, f"{path} is not there, and this user may not make it", _AS_THE_DAEMON)
+            yield bad(about, f"{path} does not exist, and this user may not create it", _AS_THE_DAEMON)
         return
     if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        yield bad(about, f"this user may not use {path}", _AS_THE_DAEMON)
+        yield bad(about, f"this user has no access to {path}", _AS_THE_DAEMON)
         return
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        yield doubt(about, f"{path} is open to others (mode {mode:04o})", f"chmod 700 {path}")
+        yield doubt(about, f"{path} is accessible to others (mode {mode:04o})", f"chmod 700 {path}")
     else:
         yield good(about, str(path))
     yield _space(path, shutil.disk_usage(path).free)
 
 
 def _space(path: Path, free: int) -> Finding:
-    text = f"{free // _MEGABYTE} MB are free where {path} is"
+    text = f"{free // _MEGABYTE} MB free at {path}"
     if free < _TOO_LITTLE:
-        return bad("disk", text, "make room: the database cannot grow any more")
-    return doubt("disk", text, "make room") if free < _LITTLE else good("disk", text)
+        return bad("disk", text, "free some space: the database cannot grow")
+    return doubt("disk", text, "free some space") if free < _LITTLE else good("disk", text)
 
 
 def _keys(settings: TokenSettings) -> Finding:
@@ -71,11 +71,11 @@ def _keys(settings: TokenSettings) -> Finding:
         return good(about, "one, in the settings")
     first = Path(settings.signing_key_file)
     if not os.path.lexists(first) and not os.path.lexists(f"{first}.d"):
-        return good(about, f"{first} will be made at the first start")
+        return good(about, f"{first} will be created at the first start")
     try:
         ring = load_keys(first)
     except StartError as error:
-        return bad(about, str(error), "bring the key back from a backup; without it all devices must log in anew")
+        return bad(about, str(error), "restore the key from a backup; without it all devices must log in again")
     now = time.time()
     text = f"{len(ring.keys)}, and {ring.signing(now).kid} signs"
     older = ring.without_kid
@@ -83,18 +83,18 @@ def _keys(settings: TokenSettings) -> Finding:
         return good(about, text)
     return doubt(
         about,
-        f"{text}; that of the older server is so short that who has a token of its can forge others",
-        f"as soon as no device needs it: callnet key retire {older.kid}, and reload",
+        f"{text}; the older server's key is so short that anyone with one of its tokens can forge others",
+        f"once no device needs it: callnet key retire {older.kid}, then reload",
     )
 
 
 def _open_files(soft: int) -> Finding:
     about = "open files"
     if soft in (resource.RLIM_INFINITY, -1):
-        return good(about, "as many as there are")
-    text = f"{soft} for what is started here: {max(0, soft - _OWN_FILES)} connections, of devices and pages"
+        return good(about, "unlimited")
+    text = f"{soft} for processes started here: {max(0, soft - _OWN_FILES)} connections of devices and pages"
     if soft < _MANY_FILES:
-        return doubt(about, text, "where callnet is started, raise the limit (LimitNOFILE= in a unit, ulimit -n)")
+        return doubt(about, text, "raise the limit for callnet (LimitNOFILE= in a unit, ulimit -n)")
     return good(about, text)
 
 
@@ -102,10 +102,10 @@ def _clock(state: int) -> Finding:
     if state == _TIME_ERROR:
         return doubt(
             "clock",
-            "nothing keeps it right, as far as the system knows",
-            "run systemd-timesyncd or chrony: tokens and TURN credentials are good until a time of day",
+            "not synchronised, according to the kernel",
+            "run systemd-timesyncd or chrony: tokens and TURN credentials depend on the time",
         )
-    return good("clock", "it is kept right")
+    return good("clock", "synchronised")
 
 
 def _clock_state() -> int:

@@ -1,4 +1,4 @@
-"""Whether secrets stand where others can read them."""
+"""Secrets in files that others can read."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def examine(settings: Settings, path: str | None) -> Iterator[Finding]:
 def _settings_file(path: Path) -> Finding:
     in_file = [name for name, is_set in _secrets(toml.decode(path.read_bytes(), Settings, str(path))) if is_set]
     if not in_file:
-        return good(_ABOUT, f"{path} holds none")
+        return good(_ABOUT, f"none in {path}")
     mode = stat.S_IMODE(os.stat(path).st_mode)
-    text = f"{path} (mode {mode:04o}) holds {', '.join(in_file)}"
+    text = f"{path} (mode {mode:04o}) contains {', '.join(in_file)}"
     if mode & stat.S_IROTH:
-        return doubt(_ABOUT, f"{text}, and everybody on this machine can read it", f"chmod o-r {path}")
+        return doubt(_ABOUT, f"{text}; every user of this machine can read it", f"chmod o-r {path}")
     return good(_ABOUT, text)
 
 

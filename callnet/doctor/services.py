@@ -44,18 +44,18 @@ def _database(settings: DatabaseSettings) -> Iterator[Finding]:
         return
     try:
         if database.is_missing:
-            yield good(about, "SQLite; its file will be made at the first start")
+            yield good(about, "SQLite; the file will be created at the first start")
             return
         yield _schema(database, settings.upgrade_on_start)
         took, difference = _timed(database.clock_difference)
         if took > _SLOW:
-            yield doubt(about, f"it takes {took * 1000:.0f} ms to answer", "have it nearer, or less busy")
+            yield doubt(about, f"slow: {took * 1000:.0f} ms to answer", "move it closer or reduce its load")
         if abs(difference) > _CLOCKS_DIFFER:
-            yield doubt(about, f"its clock is {difference:+.0f} s off this one", "keep both clocks right")
+            yield doubt(about, f"its clock differs from this one by {difference:+.0f} s", "synchronise both clocks")
     except StartError as error:
         yield bad(about, str(error))
     except Unavailable as error:
-        yield bad(about, f"it went away: {root_cause(error)}")
+        yield bad(about, f"connection lost: {root_cause(error)}")
     finally:
         database.close()
 
@@ -63,9 +63,9 @@ def _database(settings: DatabaseSettings) -> Iterator[Finding]:
 def _schema(database: Database, upgrades: bool) -> Finding:
     theirs, ours = database.levels()
     if theirs < ours and upgrades:
-        return good("database", f"at level {theirs}; a start brings it to {ours}")
+        return good("database", f"schema level {theirs}; the next start upgrades it to {ours}")
     database.check()
-    return good("database", f"at level {theirs}")
+    return good("database", f"schema level {theirs}")
 
 
 def _redis(settings: RedisSettings) -> Finding:
@@ -78,15 +78,13 @@ def _redis(settings: RedisSettings) -> Finding:
     if cause is not None:
         return bad(about, cause, "start it, or correct redis.url")
     if took > _SLOW:
-        return doubt(about, f"{target}: it took {took * 1000:.0f} ms to greet", "have it nearer, or less busy")
+        return doubt(about, f"{target}: slow: {took * 1000:.0f} ms to connect", "move it closer or reduce its load")
     return good(about, str(target))
 
 
 def _turn(settings: TurnSettings) -> Iterator[Finding]:
     if not settings.urls:
-        yield doubt(
-            "turn", "there is no TURN server: people behind some NATs will not reach each other", "docs/turn.md"
-        )
+        yield doubt("turn", "no TURN server: people behind some NATs will not reach each other", "docs/turn.md")
         return
     try:
         secret = read_turn_secret(settings)
@@ -98,25 +96,25 @@ def _turn(settings: TurnSettings) -> Iterator[Finding]:
         try:
             code = stun.allocate(uri, server.username, server.credential)
         except OSError as error:
-            yield bad("turn", f"{uri}: {error.strerror or error}", "start it, or correct turn.urls; look at firewalls")
+            yield bad("turn", f"{uri}: {error.strerror or error}", "start it, or correct turn.urls; check firewalls")
         else:
             yield _answered(uri, code)
 
 
 def _answered(uri: str, code: int) -> Finding:
     if code == 0:
-        return good("turn", f"{uri} takes the secret and relays")
+        return good("turn", f"{uri} accepts the secret and relays")
     if code == stun.UNAUTHORIZED:
-        return bad("turn", f"{uri} does not take the secret", "give it the same secret: docs/turn.md")
-    return bad("turn", f"{uri} refuses with code {code}", "its log says why")
+        return bad("turn", f"{uri} rejects the secret", "give it the same secret (docs/turn.md)")
+    return bad("turn", f"{uri} refuses with code {code}", "look in its log")
 
 
 def _stun(uri: str) -> Finding:
     try:
         seen = stun.bind(uri)
     except OSError as error:
-        return bad("stun", f"{uri}: {error.strerror or error}", "start it, or correct turn.stun; look at firewalls")
-    return good("stun", f"{uri} answers") if seen else bad("stun", f"{uri} does not tell addresses")
+        return bad("stun", f"{uri}: {error.strerror or error}", "start it, or correct turn.stun; check firewalls")
+    return good("stun", f"{uri} answers") if seen else bad("stun", f"{uri} does not report addresses")
 
 
 def _timed(ask: Callable[[], _T]) -> tuple[float, _T]:

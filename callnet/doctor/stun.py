@@ -1,4 +1,4 @@
-"""A client of STUN and TURN servers as small as can be (RFC 8489, RFC 8656), to ask whether they answer, and whom."""
+"""A minimal client of STUN and TURN servers (RFC 8489, RFC 8656), to check whether they answer."""
 
 from __future__ import annotations
 
@@ -165,10 +165,10 @@ class StunClient:
         answer = self._wire.exchange(_message(method, self.transaction, attributes, key))
         try:
             if not struct.unpack_from("!H", answer)[0] & _IS_ANSWER or answer[8:_HEADER_SIZE] != self.transaction:
-                raise ConnectionAbortedError("what answers there is no STUN server")
+                raise ConnectionAbortedError("not a STUN server")
             return list(_attributes_of(answer))
         except struct.error:
-            raise ConnectionAbortedError("what answers there is no STUN server") from None
+            raise ConnectionAbortedError("not a STUN server") from None
         finally:
             self.transaction = secrets.token_bytes(12)
 
@@ -197,7 +197,7 @@ def allocate(uri: str, username: str, password: str) -> int:
 
 def _wire(uri: IceUri) -> Wire:
     if uri.transport == "udp" and uri.secure:
-        raise OSError("DTLS cannot be tried from here")
+        raise OSError("DTLS cannot be checked")
     return Datagrams(uri.host, uri.port) if uri.transport == "udp" else Stream(uri.host, uri.port, uri.secure)
 
 

@@ -54,11 +54,11 @@ class Frame(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True)
 
 
 class SeedRequest(Frame, frozen=True):
-    """What base clients send."""
+    """A frame of a base client."""
 
     @property
     def id(self) -> str:
-        """By which its answer is known again: it has none."""
+        """The id of its answer: it has none."""
         return ""
 
 
@@ -96,7 +96,7 @@ class CallingHangup(SeedRequest, frozen=True, tag="calling_hangup"):
 
 
 Request: TypeAlias = Call | CalledSuccess | CalledRefuse | CallingHangup
-"""What a base client may send."""
+"""The frames that a base client may send."""
 
 
 class CallSuccess(Frame, frozen=True, tag="call_success"):
@@ -171,11 +171,11 @@ class ErrorFrame(Frame, frozen=True, tag="error", omit_defaults=False, kw_only=T
 
 
 Message: TypeAlias = CallSuccess | CallRefuse | CallFailed | Called | CallingBeHangup | ErrorFrame
-"""What a base client may be sent."""
+"""The frames that a base client may be sent."""
 
 
 MESSAGE_BYTES: Final = 512
-"""A base client is sent no message of so many bytes (§2)."""
+"""The upper bound of messages to base clients in bytes, exclusive (§2)."""
 
 PAGE_OF: Final = "/static/demo/direct_chat.html?room_id="
 """The path of the 1-to-1 page of a room (§3), but for the room's id at its end."""

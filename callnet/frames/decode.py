@@ -30,7 +30,7 @@ from callnet.model import (
 T = TypeVar("T", bound=Struct)
 
 Complaint: TypeAlias = Callable[[Raw], str | None]
-"""What is wrong with the value of a field, in words that quote nothing of it; ``None``: nothing."""
+"""A check of a field's value: the fault, in words that quote nothing of it; ``None`` if it is valid."""
 
 
 class BadFrame(Exception):
@@ -43,7 +43,7 @@ class BadFrame(Exception):
 
 
 class Field(Struct, frozen=True):
-    """What a field of a frame may be."""
+    """The allowed values of a field of a frame."""
 
     complaint: Complaint
     may_be_absent: bool = False
@@ -56,7 +56,7 @@ FLAGS: Final = ("auto_answer",)
 """Fields that are true, or mean nothing whatever they are."""
 
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""What msgspec raises for bad input: two of the three are not its own."""
+"""The exceptions that msgspec raises for bad input: two of the three are not its own."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -104,9 +104,9 @@ class Grammar(Generic[T]):
         if tag is None:
             raise _error("type must be a string", asked)
         if _has_two_types(payload):
-            raise _error("type stands twice", asked)
+            raise _error('duplicate key "type"', asked)
         if tag not in self._fields:
-            raise _error("type is not known", asked, unknown_type=True)
+            raise _error("unknown type", asked, unknown_type=True)
         fields = self._fields[tag]
         for name, field in fields.items():
             complaint = _complaint(field, values.get(name))
@@ -117,7 +117,7 @@ class Grammar(Generic[T]):
         return self._decode(_encode(read | flags))
 
     def _id_of(self, values: Mapping[str, Raw]) -> str:
-        """What the answer is to be known by, if that can be read, and requests of this kind have it."""
+        """The id for the answer, if requests of this kind have one and it can be read."""
         if self._id is None or "id" not in values or _complaint(self._id, values["id"]):
             return ""
         return text_of(values["id"]) or ""
@@ -190,7 +190,7 @@ def text_of(value: Raw) -> str | None:
 
 
 def name(longest: int, may_be_empty: bool = True) -> Complaint:
-    """A text of at most so many characters, none of them a control character."""
+    """A text with a maximum length and without control characters."""
 
     def complaint(value: Raw) -> str | None:
         text = text_of(value)

@@ -37,14 +37,14 @@ _STUNS_PORT: Final = 5349
 
 
 class IceUri(Struct, frozen=True):
-    """What the URI of a STUN or TURN server says."""
+    """The URI of a STUN or TURN server."""
 
     host: str
     port: int
     transport: str
     """``udp`` or ``tcp``."""
     secure: bool
-    """Whether TLS, or DTLS, is spoken."""
+    """True for TLS or DTLS."""
 
 
 class IceServer(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -61,7 +61,7 @@ def turn_server(urls: Sequence[str], secret: str, expires_at: int, name: str) ->
 
     :param urls: each is an address of a server that knows the secret.
     :param expires_at: until when they are good, in seconds since 1970.
-    :param name: whom the server takes its users for, of whom each has a quota; without a colon.
+    :param name: the user name for the server, which has a quota for each; without a colon.
     """
     username = f"{expires_at}:{name}"
     password = hmac.digest(secret.encode("ascii"), username.encode("ascii"), hashlib.sha1)
@@ -90,7 +90,7 @@ def parse_uri(text: str) -> IceUri:
     """
     found = _TURN.fullmatch(text) or _STUN.fullmatch(text)
     if found is None:
-        raise ValueError("this is no URI of a STUN or TURN server")
+        raise ValueError("not a URI of a STUN or TURN server")
     secure = text.partition(":")[0].endswith("s")
     transport = found.groupdict().get("transport") or ("tcp" if secure else "udp")
     port = int(found["port"] or (_STUNS_PORT if secure else _STUN_PORT))
@@ -112,7 +112,7 @@ def _names_a_host(found: re.Match[str] | None) -> bool:
 
 
 class PageServers(Struct, frozen=True):
-    """What a page is told of servers."""
+    """The ICE servers for a page."""
 
     servers: Sequence[IceServer]
     good_for: float

@@ -21,7 +21,7 @@ RoomState: TypeAlias = Literal["waiting", "meeting", "ended"]
 SeatRefusal: TypeAlias = Literal["full", "unknown_room"]
 
 MediaPath: TypeAlias = Literal["host", "srflx", "relay", "unknown"]
-"""How media goes: directly, through a NAT, by a TURN server of either side, or nobody knows."""
+"""The path of media: direct, through a NAT, by a TURN server of either side, or unknown."""
 SETUP_MAX: Final = 120
 """Seconds. What took longer is told as this."""
 
@@ -51,7 +51,7 @@ class Hangup(_Frame, frozen=True, tag="hangup"):
 
 
 class MediaSetup(Struct, frozen=True):
-    """How it went to be connected with the other page."""
+    """The result of connecting with the other page."""
 
     path: Literal["host", "srflx", "relay", "unknown", "none"]
     """``none``: media never flowed, and the page has given up."""
@@ -127,5 +127,5 @@ def decode_page(payload: bytes) -> PageRequest:
 
 
 def is_room_name(text: str) -> bool:
-    """Tell whether a page may ask for a room of this name, be it a call's or made up by hand."""
+    """Tell whether a page may ask for a room of this name, of a call or made up by hand."""
     return text != "" and is_plain_text(text, ROOM_ID_MAX)

@@ -20,7 +20,7 @@ from callnet.model import RoomId, is_plain_text
 from callnet.util.schema_hints import DEVICE_ID, ID, ID_MAX, PAGE, PHONE, ROOM
 
 SUBPROTOCOL: Final = "callnet.v2"
-"""What an extended client offers in its handshake (RFC 6455 §1.9)."""
+"""The subprotocol that an extended client offers in its handshake (RFC 6455 §1.9)."""
 LONGEST_SIGNAL: Final = 64 * 1024
 """Bytes in a frame with a ``signal``."""
 PING_EVERY: Final = 20
@@ -97,7 +97,7 @@ class Ping(Frame, frozen=True, tag="ping"):
 ExtendedRequest: TypeAlias = (
     ExtendedCall | ExtendedCalledSuccess | ExtendedCalledRefuse | ExtendedCallingHangup | Signal | Pull | Ping
 )
-"""What an extended client may send."""
+"""The frames that an extended client may send."""
 
 # What clients are sent
 
@@ -198,7 +198,7 @@ class GoingAway(Frame, frozen=True, tag="going_away"):
 ExtendedMessage: TypeAlias = (
     Message | Welcome | CallRinging | SignalFrom | PeerState | PresenceOf | MissedCalls | Pong | GoingAway
 )
-"""What an extended client may be sent."""
+"""The frames that an extended client may be sent."""
 
 # How they are read
 

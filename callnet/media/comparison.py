@@ -1,4 +1,4 @@
-"""The short code of a connection: two people compare it, lest somebody be in between (docs/verification.md)."""
+"""The short code of a connection: two people compare it to detect an interception (docs/verification.md)."""
 
 from __future__ import annotations
 
@@ -70,6 +70,6 @@ class Comparison:
         self._state = state
         if state is State.SHOWN and self._run is not None:
             code = " ".join(f"{emoji.sign} {emoji.english}" for emoji in self._run.emoji)
-            self._note(f"media: nobody is in between if the other side has the same: {code}")
+            self._note(f"media: verification code, equal on both sides unless the call is intercepted: {code}")
         elif state is State.BROKEN:
-            self._note("media: the verification failed: somebody may be in between")
+            self._note("media: verification failed: the call may be intercepted")

@@ -55,11 +55,11 @@ class Peer(Protocol):
 
     @property
     def is_flowing(self) -> bool:
-        """Whether media comes and goes."""
+        """True if media flows in both directions."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether it has come up, and has failed, been closed or been silent for too long since."""
+        """True if it was up and has since failed, been closed or been silent for too long."""
 
     @property
     def descriptions(self) -> tuple[str, str]:
@@ -110,7 +110,7 @@ class Party(Protocol):
 
 
 class Connection:
-    """What connects with one session of the other side.
+    """The connection with one session of the other side.
 
     :param offers: whether this side makes the offers.
     :param build: makes a :class:`Peer`, which calls :meth:`changed`, :meth:`opened` and :meth:`heard`.
@@ -124,7 +124,7 @@ class Connection:
         self._peer: Peer | None = None
         self._id = ""
         self._described: Offer | Answer | None = None
-        """What was said last of the present connection."""
+        """The last offer or answer of the present connection."""
         self._steps = DeferredLock()
         self._was_flowing = False
         self._reachable = True
@@ -132,19 +132,21 @@ class Connection:
         self._is_asking = False
         self._is_answered = False
         self._is_outdated = False
-        """Whether the other side has offered a restart of it."""
+        """True if the other side has offered a restart of it."""
         self._built_at = 0.0
         self._patience = FIRST_PATIENCE
         self._closing: list[Deferred[None]] = []
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
-        self._looking.start(LOOK_EVERY, now=False).addErrback(lambda failure: log.failure("connecting", failure))
+        self._looking.start(LOOK_EVERY, now=False).addErrback(
+            lambda failure: log.failure("failed to connect media", failure)
+        )
         if not offers:
             self._ask()
 
     @property
     def is_flowing(self) -> bool:
-        """Whether media flows."""
+        """True if media flows."""
         return self._peer is not None and self._peer.is_flowing
 
     @property
@@ -332,7 +334,5 @@ class Connection:
         self._steps.run(run).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
-        """Say what kind of error it was: its text may hold what the other side said."""
-        self._party.report(
-            f"what the other side said could not be used ({failure.type.__name__ if failure.type else '?'})"
-        )
+        """Report the kind of error only: its text may hold what the other side sent."""
+        self._party.report(f"unusable message from the other side ({failure.type.__name__ if failure.type else '?'})")

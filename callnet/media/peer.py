@@ -78,13 +78,13 @@ class AiortcPeer:
 
     @property
     def is_flowing(self) -> bool:
-        """Whether media comes and goes."""
+        """True if media flows in both directions."""
         is_open = self._channel is not None and self._channel.readyState != "closed"
         return self._peer.connectionState == "connected" and is_open and not self._is_silent
 
     @property
     def is_lost(self) -> bool:
-        """Whether it has come up, and has failed, been closed or been silent for too long since."""
+        """True if it was up and has since failed, been closed or been silent for too long."""
         return self._has_come_up and not self.is_flowing
 
     @property

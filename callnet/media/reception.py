@@ -1,4 +1,4 @@
-"""What comes in on one connection: it is counted, shown to the person in words, and recorded."""
+"""Media received on one connection: counted, reported to the person, and recorded."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SOUND: Final = "sound"
 CAMERA: Final = "camera"
 SCREEN: Final = "screen"
 PLACES: Final[Mapping[str, str]] = {SOUND: "audio", CAMERA: "video", SCREEN: "video"}
-"""What the transceivers of a connection are for, in their order, and their kinds (docs/room.md)."""
+"""The purposes and kinds of a connection's transceivers, in order (docs/room.md)."""
 
 _MILESTONES: Final = (30, 300, 3_000, 30_000)
-"""At so many pictures it is said how many there were: media flows, and the terminal is not flooded."""
+"""The frame counts that are reported: they show that media flows without flooding the terminal."""
 
 
 class Reception:
-    """Who looks and listens.
+    """The receiver of one connection's media.
 
     :param note: shows a line to the person.
     :param recording: gets the sound and the camera's picture.
@@ -53,25 +53,25 @@ class Reception:
                     continue
                 if self._recording is not None and place in (SOUND, CAMERA) and not await self._recording.take(frame):
                     self._recording = None
-                    self._note("media: the recording cannot go on")
+                    self._note("media: recording failed")
 
     def end(self) -> None:
         """Say what there was. Nothing more comes."""
-        seen = [f"{frames} pictures of the {place}" for place, frames in self._frames.items()]
+        seen = [f"{frames} frames of the {place}" for place, frames in self._frames.items()]
         heard = [f"{self._seconds:.1f} s of sound"] if self._seconds else []
         if seen or heard:
-            self._note(f"media: there were {', '.join(seen + heard)}")
+            self._note(f"media: received {', '.join(seen + heard)}")
 
     def _see(self, place: str, frame: VideoFrame) -> None:
         size = f"{frame.width}x{frame.height}"
         self._frames[place] = count = self._frames.get(place, 0) + 1
         if count in _MILESTONES:
-            self._note(f"media: {count} pictures of the {place}")
+            self._note(f"media: {count} frames of the {place}")
         if self._sizes.get(place) != size:
             self._sizes[place] = size
-            self._note(f"media: seeing the {place}, {size}")
+            self._note(f"media: receiving the {place}, {size}")
 
     def _hear(self, frame: AudioFrame) -> None:
         if not self._seconds:
-            self._note("media: hearing sound")
+            self._note("media: receiving sound")
         self._seconds += frame.samples / frame.sample_rate

@@ -43,7 +43,7 @@ class Recording:
         try:
             path.write_bytes(b"")  # PyAV waits for something to write
         except OSError:
-            raise NoRecording(f"{path} cannot be written") from None
+            raise NoRecording(f"cannot write {path}") from None
         self._container = av.open(str(path), "w", format="webm", options=_AT_ONCE)
         self._thread = ThreadPoolExecutor(1, "recording")
         self._streams: tuple[AudioStream, VideoStream] | None = None

@@ -1,4 +1,4 @@
-"""What is sent: a test picture and a tone, or a file, over and over."""
+"""Media to send: a test picture and a tone, or a file in a loop."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ class NoMedia(ClientError):
 
 
 class Studio(Protocol):
-    """Where pictures and sound come from."""
+    """A source of pictures and sound."""
 
     @property
     def has_sound(self) -> bool:
-        """Whether there is sound."""
+        """True if there is sound."""
 
     @property
     def has_picture(self) -> bool:
-        """Whether there is a picture."""
+        """True if there is a picture."""
 
     def tracks(self) -> Sequence[MediaStreamTrack | None]:
         """Tracks of their own for one connection: sound, the camera's picture, a screen's picture."""
 
 
 class Look(Struct, frozen=True):
-    """What tells the test picture and tone of one device from those of others."""
+    """The features that distinguish the test picture and tone of one device from others."""
 
     blue: int
     red: int
@@ -100,10 +100,10 @@ class FileStudio:
             with av.open(str(path)) as container:
                 kinds = {stream.type for stream in container.streams}
         except (av.FFmpegError, OSError):
-            raise NoMedia(f"{path} cannot be read as sound or pictures") from None
+            raise NoMedia(f"{path} is not a readable audio or video file") from None
         self.has_sound, self.has_picture = "audio" in kinds, "video" in kinds
         if not (self.has_sound or self.has_picture):
-            raise NoMedia(f"{path} has no sound and no pictures")
+            raise NoMedia(f"{path} has neither audio nor video")
 
     def tracks(self) -> Sequence[MediaStreamTrack | None]:
         """Tracks of their own for one connection."""
@@ -172,7 +172,7 @@ def _tone(look: Look) -> Iterator[TimedFrame]:
 
 
 def _forever(path: Path, read: Callable[[InputContainer], Iterator[TimedFrame]]) -> Iterator[TimedFrame]:
-    """What a file holds, over and over; nothing more once it holds nothing."""
+    """The frames of a file in a loop; ends when it has none."""
     begins = last = 0.0
     while True:
         count = 0

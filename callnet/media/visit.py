@@ -26,15 +26,15 @@ from callnet.model import DeviceAddress
 
 _REFUSALS: Final = {
     "full": "the room is full; trying again",
-    "unknown_room": "there is no such room",
-    "invalid": "there can be no such room",
+    "unknown_room": "no such room",
+    "invalid": "invalid room id",
     "taken": "the seat was taken over",
-    "broken": "the server did not understand",
+    "broken": "the server rejected the request",
 }
 
 
 def seat_key(address: DeviceAddress, room_id: str) -> str:
-    """The key of a device's seat, the same when it was started anew: so it gets its seat back."""
+    """The key of a device's seat, the same after a restart, so that it gets its seat back."""
     return sha256("\n".join((*address, room_id)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -119,7 +119,7 @@ class Visit:
         """Take what the other side said through the room."""
         message = parse_relayed(data)
         if message is None:
-            self._note("media: the other side said something unknown")
+            self._note("media: unknown message from the other side")
         elif session == self._other and self._connection is not None:
             self._connection.hear(message)
         else:
@@ -127,7 +127,7 @@ class Visit:
 
     def refused(self, reason: str) -> None:
         """Know that there is no seat."""
-        self._note(f"media: {_REFUSALS.get(reason, 'there is no seat')}")
+        self._note(f"media: {_REFUSALS.get(reason, 'no seat')}")
 
     def _reach(self) -> None:
         if self._connection is not None:
@@ -164,7 +164,7 @@ class Visit:
 
     def flowed(self, is_flowing: bool) -> None:
         """Know that media has begun, or ceased, to flow."""
-        self._note("media: connected" if is_flowing else "media: lost; connecting again")
+        self._note("media: connected" if is_flowing else "media: connection lost; reconnecting")
         if is_flowing and not self._has_flowed:
             self._has_flowed = True
             self._socket.connected(self._clock.seconds() - self._connecting_at)
@@ -204,7 +204,7 @@ class Visit:
             case State() as state:
                 self._note(f"media: the other side sends {_words(state)}")
             case Chat(text):
-                self._note(f"media: they write: {printable(text.encode())}")
+                self._note(f"media: chat: {printable(text.encode())}")
             case _ if self._comparison is not None:
                 # One of the verification that is malformed makes it fail.
                 self._comparison.hear(note)

@@ -1,4 +1,4 @@
-"""What goes wrong with the older server's database."""
+"""Errors of the older server's database."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def read(path: str) -> Key:
 
 
 def is_long(key: Key) -> bool:
-    """Whether it may sign. A short one is found out by whoever has one token."""
+    """True if it is long enough to sign. Anyone who has one token can find out a short one."""
     return len(key.secret) >= SIGNING_KEY_MIN
 
 
@@ -59,9 +59,9 @@ def about_tokens(settings: TokenSettings, now: float) -> str:
     elif os.path.lexists(path) or os.path.lexists(f"{path}.d"):
         kid, older = keys.load_keys(path).signing(now).kid, keys.load_older(path)
     else:
-        return "none was issued here: there is no key"
+        return "none were issued here: there is no key"
     if older is None:
-        return f"the key {kid} signs; if it is the older server's, that accepts the tokens that are issued here"
+        return f"the key {kid} signs; if it is the older server's, that server accepts tokens issued here"
     if older.key.kid == kid:
-        return "the older server accepts those that are issued here"
-    return "the older server refuses those that are issued here: devices that have one must log in there again"
+        return "the older server accepts tokens issued here"
+    return "the older server refuses tokens issued here: devices that have one must log in there again"

@@ -1,4 +1,4 @@
-"""How the older server calls its tables and columns, where that is not what its program calls them."""
+"""The names of the older server's tables and columns, where they differ from its program's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class AccountTable(Struct, frozen=True, forbid_unknown_fields=True):
     table: _Name = "account_data"
     phone: _Name = "phone"
     id: _NameOrNone = "id"
-    """What a row goes by in reports; empty: by its number in the order of the other columns."""
+    """The name of a row in reports; empty: its number in the order of the other columns."""
 
 
 class DeviceTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ class DeviceTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ContactTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom each phone lists."""
+    """The contacts of each phone."""
 
     table: _Name = "contact_person"
     phone: _Name = "phone"

@@ -17,8 +17,8 @@ from callnet.storage.moving import Key
 BATCH: Final = 1000
 """Rows that are in memory at a time."""
 WITHOUT_ACCOUNT: Final = {
-    Kind.DEVICES: "there is no such account; it is made",
-    Kind.CONTACTS: "there is no account for one of the two phones",
+    Kind.DEVICES: "no such account; created",
+    Kind.CONTACTS: "no account for one of the two phones",
 }
 
 

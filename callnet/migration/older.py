@@ -35,16 +35,16 @@ from callnet.storage.moving import Key
 
 _DRIVERS: Final = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 _PATIENCE: Final = {"connect_timeout": 10, "read_timeout": 600, "write_timeout": 60}
-"""Seconds. To put a large table in order takes the server a while."""
+"""Seconds. Sorting a large table takes the server some time."""
 # Otherwise a server may cut what is too long, and say nothing.
 _STRICT: Final = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
 
 _STANDS_IN_THE_WAY: Final = {
-    1062: "the older server takes it for one that it has, which is written otherwise",
+    1062: "the older server already has it in another spelling",
     1264: "it does not fit into the older server's column",
     1366: "it does not fit into the older server's column",
     1406: "it does not fit into the older server's column",
-    1452: "the older server wants an account for each phone in it",
+    1452: "the older server needs an account for each phone in it",
 }
 """By the number of the server's error. Its texts repeat phones."""
 
@@ -142,7 +142,7 @@ class Snapshot:
         self._tables = tables
 
     def batches(self, kind: Kind, size: int) -> Iterator[Sequence[Row]]:
-        """All rows of a table, in the order of their keys byte by byte, so many at a time: they are not kept."""
+        """All rows of a table, in the order of their keys byte by byte, in batches: they are not kept."""
         of = self._tables[kind]
         statement = select(
             literal(None) if of.id is None else of.id, self._has_accounts(kind).label("has_accounts"), *of.keys
@@ -158,7 +158,7 @@ class Snapshot:
                 yield rows
 
     def _has_accounts(self, kind: Kind) -> ColumnElement[bool]:
-        """Whether there is an account for each phone in a row."""
+        """A condition: there is an account for each phone in a row."""
         if kind is Kind.ACCOUNTS:
             return true()
         account = self._tables[Kind.ACCOUNTS]
@@ -168,7 +168,7 @@ class Snapshot:
 
 
 class Additions:
-    """What is added in one transaction."""
+    """Rows added in one transaction."""
 
     def __init__(self, connection: Connection, tables: dict[Kind, _Table]) -> None:
         self._connection = connection
@@ -201,7 +201,7 @@ def _parse(given: str) -> URL:
     except (sql_errors.ArgumentError, ValueError):
         url = None
     if url is None or url.get_backend_name() not in _DRIVERS or not url.database:
-        raise MigrationError("the older server's database: this is not a URL such as mysql://USER:PASSWORD@HOST/NAME")
+        raise MigrationError("the older server's database: not a URL such as mysql://USER:PASSWORD@HOST/NAME")
     return url.set(drivername=_DRIVERS[url.get_backend_name()])
 
 
@@ -217,9 +217,7 @@ def _engine(url: URL) -> Engine:
 
 def _missing(what: str, name: str, there: Sequence[str]) -> str:
     known = ", ".join(there) or "none"
-    return (
-        f"the older server's database has no {what} {name} (there are: {known}); say with --mapping what it is called"
-    )
+    return f"the older server's database has no {what} {name} (found: {known}); give its name with --mapping"
 
 
 def _number(error: sql_errors.DBAPIError) -> int:
@@ -229,7 +227,7 @@ def _number(error: sql_errors.DBAPIError) -> int:
 
 
 def _explained(error: sql_errors.DBAPIError) -> str:
-    """What the server says, unless it may repeat what is in a row."""
+    """The error text of the server, unless it may repeat the content of a row."""
     number = _number(error)
     said = [str(each) for each in (error.orig.args if error.orig is not None else ())[1:]]
     about_rows = number in _STANDS_IN_THE_WAY or not said

@@ -1,4 +1,4 @@
-"""What is told of a migration: each row that stays behind at once, and in the end how many there were of each kind."""
+"""The report of a migration: each rejected row at once, and the counts of each kind at the end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Report:
     def refused(self, kind: Kind, place: str, values: Sequence[object], reason: str) -> None:
         """A row stays behind."""
         self._refused[kind, reason] += 1
-        self._tell(f"{kind}: {place}{shown(kind, values)}: not taken: {reason}")
+        self._tell(f"{kind}: {place}{shown(kind, values)}: rejected: {reason}")
 
     def noted(self, kind: Kind, place: str, values: Sequence[object], what: str) -> None:
         """There is something about a row that is taken."""
@@ -41,20 +41,20 @@ class Report:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no row stays behind."""
+        """True if no row was rejected."""
         return not self._refused
 
     def lines(self, moved: str) -> Iterator[str]:
         """The counts.
 
-        :param moved: what was done with rows that were not there yet, such as ``taken over``.
+        :param moved: what was done with rows that were not there yet, such as ``imported``.
         """
         for kind in Kind:
             refused = sum(number for (of, _), number in self._refused.items() if of is kind)
             there = self._read[kind] - self._moved[kind] - refused
-            numbers = f"{self._moved[kind]} {moved}, {there} there already, {refused} not taken"
+            numbers = f"{self._moved[kind]} {moved}, {there} already present, {refused} rejected"
             yield f"{kind}: {self._read[kind]} read, {numbers}"
-            for counted, word in ((self._refused, "not taken: "), (self._noted, "")):
+            for counted, word in ((self._refused, "rejected: "), (self._noted, "")):
                 for (of, text), number in counted.items():
                     if of is kind:
                         yield f"    {number} {word}{text}"

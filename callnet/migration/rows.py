@@ -15,11 +15,11 @@ from callnet.storage.moving import Key, Moved
 
 _SHOWN: Final = 60
 _LONG: Final = 11
-"""A text of so many characters may show its ends."""
+"""The length from which a text may show its ends."""
 
 
 class Kind(StrEnum):
-    """What a table holds, in the order in which they are taken over."""
+    """The kinds of rows, in the order of their import."""
 
     ACCOUNTS = "accounts"
     DEVICES = "devices"
@@ -54,7 +54,7 @@ class Row(Struct, frozen=True):
     values: Sequence[object]
     """Of the columns of the key."""
     has_accounts: bool
-    """Whether there is an account for each phone in it."""
+    """True if there is an account for each phone in it."""
 
 
 class Judge:
@@ -66,24 +66,24 @@ class Judge:
         self._last: Key | None = None
 
     def judge(self, row: Row) -> Key | Refused:
-        """What a row is known by in callnet. Rows come in the order of their keys: equal ones are neighbours."""
+        """The key of a row in callnet. Rows come in the order of their keys: equal ones are neighbours."""
         key = tuple(text for value in row.values if (text := as_text(value)) is not None)
         if len(key) < len(row.values):
-            return Refused("a field is empty (NULL), or is no UTF-8")
+            return Refused("a field is empty (NULL) or not UTF-8")
         for text, field in zip(key, _FIELDS[self._kind], strict=True):
             if field == _DEVICE_ID:
                 if not is_device_id(text):
                     return Refused(f"the device id {_fault(text)}")
             elif not self._is_phone(text):
-                return Refused(f"the {field} is not acceptable (accounts.phone_format)")
+                return Refused(f"the {field} is not valid (accounts.phone_format)")
         if key == self._last:
-            return Refused("it is there twice")
+            return Refused("duplicate row")
         self._last = key
         return key
 
 
 def as_text(value: object) -> str | None:
-    """What a driver gives for a column, as text; ``None``: it is none."""
+    """A driver's value of a column as text; ``None``: it is none."""
     if isinstance(value, bytes):
         try:
             return value.decode()

@@ -1,4 +1,4 @@
-"""What this host is called: its name, and the addresses of its network interfaces (Linux)."""
+"""The name of this host and the addresses of its network interfaces (Linux)."""
 
 from __future__ import annotations
 

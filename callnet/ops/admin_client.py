@@ -21,7 +21,7 @@ _LIMIT: Final = 5.0
 _ANSWERED: Final = (200, 503)
 
 Numbers: TypeAlias = Mapping[tuple[str, str], float]
-"""What was counted, by name and the value of the label, which may be empty."""
+"""Metrics by name and label value, which may be empty."""
 
 
 class NotRunning(CallnetError):
@@ -38,9 +38,9 @@ class Running:
         self._place = place
 
     def report(self) -> Report:
-        """Whether devices may be sent there, and what is wrong if not.
+        """Its readiness.
 
-        :raises NotRunning: it does not tell.
+        :raises NotRunning: it does not answer.
         """
         try:
             return msgspec.json.decode(self._get("/readyz"), type=Report)
@@ -48,7 +48,7 @@ class Running:
             raise NotRunning(f"{self._place}: this is not callnet") from None
 
     def numbers(self) -> Numbers:
-        """What it has counted.
+        """Its metrics.
 
         :raises NotRunning: it does not tell.
         """
@@ -69,7 +69,7 @@ class Running:
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
             cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise NotRunning(f"{self._place}: callnet does not answer: {cause}") from None
+            raise NotRunning(f"{self._place}: no answer from callnet: {cause}") from None
         finally:
             connection.close()
         if response.status not in _ANSWERED:
@@ -97,7 +97,7 @@ class _ByPath(http.client.HTTPConnection):
 
 
 def places(settings: ListenerSettings) -> Sequence[str]:
-    """Where the daemon with these settings can be asked, as :class:`Running` takes it.
+    """The addresses of the daemon with these settings, as :class:`Running` takes them.
 
     Those are left out of which only the daemon knows where they are.
     """
@@ -115,7 +115,7 @@ def places(settings: ListenerSettings) -> Sequence[str]:
 
 
 def found(settings: ListenerSettings) -> tuple[str, Report] | None:
-    """Where the daemon with these settings answers, and what it says of itself; ``None``: it does not run."""
+    """The address at which the daemon with these settings answers, and its report; ``None``: it does not run."""
     for place in places(settings):
         try:
             return place, Running(place).report()

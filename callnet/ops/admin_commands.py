@@ -1,4 +1,4 @@
-"""What an operator may ask of callnet, or have it do, and what comes of it (docs/admin-api.md).
+"""Orders of the operator and their outcomes (docs/admin-api.md).
 
 One process does it by itself (:mod:`callnet.app.process_admin`); the parent of workers asks all of them, and sums up.
 """
@@ -33,7 +33,7 @@ class ListDevices(Struct, frozen=True, tag=True):
 
 
 class ListFailures(Struct, frozen=True, tag=True):
-    """Name calls that failed of late, or ended as nobody wanted."""
+    """List calls that failed recently, or ended as nobody wanted."""
 
     limit: int
 
@@ -82,7 +82,7 @@ class CallShown(Struct, frozen=True):
     """A call that goes on."""
 
     call: str
-    """By what it goes in the log: its room would let whoever knows it in."""
+    """Its name in the log: anyone who knows its room could enter."""
     state: Literal["ringing", "active"]
     caller: Named
     callee: Named
@@ -98,11 +98,11 @@ class DeviceShown(Struct, frozen=True):
     phone: str
     device_id: str
     extended: bool
-    """Whether it speaks ``callnet.v2``."""
+    """True if it speaks ``callnet.v2``."""
     seconds: float
     """For so long."""
     address: str
-    """Where it connects from."""
+    """The address that it connects from."""
     call: str | None
     """The call that it is in, or that rings it."""
 
@@ -124,7 +124,7 @@ class NodeShown(Struct, frozen=True):
 
     node: str
     here: bool
-    """Whether it is the process that was asked, or one of its workers."""
+    """True if it is the process that was asked, or one of its workers."""
     lease: float
     """For how many seconds it is surely alive; less than 0: it is not, since then."""
     holds: int
@@ -132,7 +132,7 @@ class NodeShown(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What comes of an order: whatever it asks for, and how often it was done."""
+    """The outcome of an order: the requested data, and how often it was done."""
 
     calls: Sequence[CallShown] = ()
     devices: Sequence[DeviceShown] = ()
@@ -144,11 +144,11 @@ class Outcome(Struct, frozen=True):
 
 
 SILENT: Final = Outcome(silent=1)
-"""What comes of an order to a worker that does not answer."""
+"""The outcome of an order to a worker that does not answer."""
 
 
 def together(outcomes: Iterable[Outcome]) -> Outcome:
-    """What comes of an order that several workers have got. A call may have devices on two of them."""
+    """The outcome of an order to several workers. A call may have devices on two of them."""
     each = list(outcomes)
     calls = {call.call: call for outcome in each for call in outcome.calls}
     failures = sorted((one for outcome in each for one in outcome.failures), key=lambda failure: failure.seconds)

@@ -1,4 +1,4 @@
-"""The key of those who may see calls on the operator's listener, and give orders there."""
+"""The key of the admin API on the operator's listener."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def load_admin_key(path: str) -> bytes:
     """
     key = files.read_private(path, _SETTING).strip()
     if len(key) < KEY_MIN or not key.isascii() or not key.decode("ascii").isprintable() or b" " in key:
-        raise StartError(f"{_SETTING}: {path} must hold {KEY_MIN} or more characters of ASCII without blanks")
+        raise StartError(f"{_SETTING}: {path} must contain at least {KEY_MIN} ASCII characters without spaces")
     return key

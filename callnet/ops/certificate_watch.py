@@ -21,17 +21,17 @@ WARN_EVERY: Final = 86400.0
 """Seconds between two warnings."""
 
 _Stamp: TypeAlias = tuple[int, int, int, int]
-"""What tells a file from the one that was in its place before: device, inode, size, nanoseconds of its last change."""
+"""The identity of a file's content: device, inode, size, nanoseconds of its last change."""
 
 
 class CertificateWatch:
-    """Has the certificate read again when its files have changed, and one that callnet signed made anew in time.
+    """Has the certificate read again when its files have changed, and renews one that callnet signed in time.
 
     The certificate and its key are two files, so they are read once both were left alone from one look to the next.
 
     :param files: the certificate and its key.
     :param is_own: whether callnet signs it.
-    :param renew: reads it again, or makes it anew if it is callnet's own and about to expire, and tells whether it
+    :param renew: reads it again, or renews it if it is callnet's own and about to expire, and tells whether it
         was good.
     :param now: the time of day, with a time zone.
     """
@@ -76,7 +76,7 @@ class CertificateWatch:
     def _look(self) -> Deferred[None]:
         stamps = self._stamps()
         if stamps == self._seen != self._taken:
-            self._log.info("the files of the certificate have changed")
+            self._log.info("certificate files changed; reloading")
             self.renew()
         else:
             self._seen = stamps
@@ -90,10 +90,10 @@ class CertificateWatch:
         if self._is_own and left <= RENEW_BEFORE:
             self.renew()
         elif left <= timedelta():
-            self._log.warn("the certificate has expired on {day:%Y-%m-%d}", day=self._tls.expires)
+            self._log.warn("certificate expired on {day:%Y-%m-%d}", day=self._tls.expires)
         elif left <= WARN_BEFORE:
             self._log.warn(
-                "the certificate expires on {day:%Y-%m-%d}, in {days} days", day=self._tls.expires, days=left.days
+                "certificate expires on {day:%Y-%m-%d}, in {days} days", day=self._tls.expires, days=left.days
             )
 
     def _stamps(self) -> Sequence[_Stamp | None]:
@@ -101,7 +101,7 @@ class CertificateWatch:
 
 
 def _stamp(path: str) -> _Stamp | None:
-    """What there is of a file, wherever links lead; nothing, if it is not there."""
+    """The stamp of a file, links followed; ``None`` if it does not exist."""
     try:
         status = os.stat(path)
     except OSError:

@@ -34,7 +34,7 @@ _SELF_SIGNED_KEY: Final = "self-signed.key"
 _LIFETIME: Final = timedelta(days=825)
 """The longest that Apple's devices accept, whoever signed."""
 RENEW_BEFORE: Final = timedelta(days=30)
-"""Before it expires a certificate that callnet made is made anew."""
+"""The time before expiry at which callnet renews its own certificate."""
 _CLOCK_SKEW: Final = timedelta(days=1)
 _CIPHERS: Final = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
@@ -42,8 +42,8 @@ _CIPHERS: Final = (
     b"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 )
 _GROUPS: Final = (b"X25519MLKEM768:X25519:P-256:P-384", b"X25519:P-256:P-384")
-"""How keys are agreed on, by the first of these lists that OpenSSL understands: the profile's, and before it one that a
-quantum computer does not break (draft-ietf-tls-ecdhe-mlkem)."""
+"""The groups for key agreement, from the first of these lists that OpenSSL understands: the profile's, preceded by one
+that a quantum computer does not break (draft-ietf-tls-ecdhe-mlkem)."""
 _ALPN: Final = b"http/1.1"
 _USAGE: Final = x509.KeyUsage(
     digital_signature=True,
@@ -80,7 +80,7 @@ class ServerTls:
 
     @property
     def expires(self) -> datetime:
-        """When the first certificate of the chain that does so expires."""
+        """The time when the first certificate of the chain to expire does so."""
         return self._expires
 
     def renew(self, pair: Pair) -> None:
@@ -97,7 +97,7 @@ class ServerTls:
 
 
 def _context(pair: Pair) -> SSL.Context:
-    """How a server with this certificate speaks TLS."""
+    """The TLS settings of a server with this certificate."""
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(_CIPHERS)
@@ -112,7 +112,7 @@ def _context(pair: Pair) -> SSL.Context:
             context.add_extra_chain_cert(certificate)
         context.use_privatekey(pair.key)
     except SSL.Error as error:
-        raise StartError(f"tls.certificate: OpenSSL does not take it: {error.args[0][0][-1]}") from None
+        raise StartError(f"tls.certificate: rejected by OpenSSL: {error.args[0][0][-1]}") from None
     return context
 
 
@@ -135,10 +135,10 @@ def configured(settings: TlsSettings) -> Pair:
     try:
         chain = x509.load_pem_x509_certificates(_read(certificate, "tls.certificate"))
     except ValueError:
-        raise StartError(f"tls.certificate: {certificate} holds no certificates in PEM form") from None
+        raise StartError(f"tls.certificate: {certificate} contains no PEM certificates") from None
     pair = Pair(chain, _load_key(_read(key, "tls.private_key"), key))
     if not _fit(pair):
-        raise StartError(f"tls.private_key: {key} is not the key of the first certificate in {certificate}")
+        raise StartError(f"tls.private_key: {key} does not belong to the first certificate in {certificate}")
     return pair
 
 
@@ -147,16 +147,16 @@ def _read(path: str, setting: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise StartError(f"{setting}: {path} cannot be read: {error.strerror}") from None
+        raise StartError(f"{setting}: cannot read {path}: {error.strerror}") from None
 
 
 def _load_key(data: bytes, path: str) -> PrivateKey:
     try:
         key = serialization.load_pem_private_key(data, None)
     except TypeError:
-        raise StartError(f"tls.private_key: {path} is locked by a passphrase: callnet needs it without one") from None
+        raise StartError(f"tls.private_key: {path} is encrypted; remove the passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise StartError(f"tls.private_key: {path} holds no private key in PEM form") from None
+        raise StartError(f"tls.private_key: {path} contains no PEM private key") from None
     if not isinstance(key, PrivateKey):
         raise StartError(f"tls.private_key: {path} must be an ECDSA or RSA key")
     return key
@@ -167,12 +167,12 @@ def _fit(pair: Pair) -> bool:
 
 
 def self_signed_files(state_dir: str) -> tuple[str, str]:
-    """Where the certificate is that callnet makes, and where its key."""
+    """The paths of the self-signed certificate and of its key."""
     return os.path.join(state_dir, _SELF_SIGNED), os.path.join(state_dir, _SELF_SIGNED_KEY)
 
 
 def self_signed(state_dir: str, now: datetime) -> Pair:
-    """The certificate that callnet made for this host, made anew if it is missing or about to expire.
+    """The certificate that callnet made for this host, renewed if it is missing or about to expire.
 
     :raises StartError: its files can be neither read nor made.
     """
@@ -185,7 +185,7 @@ def self_signed(state_dir: str, now: datetime) -> Pair:
         files.overwrite(key, _pem(made.key), files.PRIVATE)
         files.overwrite(certificate, made.chain[0].public_bytes(serialization.Encoding.PEM), files.PUBLIC)
     except OSError as error:
-        raise StartError(f"state_dir: {error.filename or state_dir} cannot be used: {error.strerror}") from None
+        raise StartError(f"state_dir: cannot use {error.filename or state_dir}: {error.strerror}") from None
     return made
 
 

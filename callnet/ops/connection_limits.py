@@ -21,7 +21,7 @@ class Heads(Generic[T]):
         self.allow(most)
 
     def allow(self, most: int) -> None:
-        """Allow so many from now on; those that are there stay."""
+        """Apply a new limit to new ones; those that are there stay."""
         self._most = most
 
     def of(self, whose: str) -> Sequence[T]:
@@ -48,19 +48,19 @@ class Heads(Generic[T]):
 class Crowds:
     """Counts them while they last, handshakes included.
 
-    :param most: so many may there be from an address, of IPv6 from a /64; 0: any number.
+    :param most: the maximum number from an address, of IPv6 from a /64; 0: any number.
     """
 
     def __init__(self, most: int) -> None:
         self.allow(most)
         self._counts: dict[str, int] = {}
         self.large: Final[dict[str, int]] = {}
-        """Where a hundredth of what may be, or more, comes from: the count of each."""
+        """The sites that hold a hundredth of the limit or more, with their counts."""
         self.elsewhere: Mapping[str, int] = {}
-        """How many connections other nodes have from the same addresses, as far as that is known."""
+        """The connections that other nodes have from the same addresses, as far as known."""
 
     def allow(self, most: int) -> None:
-        """Allow so many from now on; those that are there stay."""
+        """Apply a new limit to new ones; those that are there stay."""
         self._most = most
         self._large_from = max(1, most // 100)
 

@@ -1,4 +1,4 @@
-"""Hands a program of the operator's what it is to be told, until it has taken it (docs/webhooks.md)."""
+"""Delivery of webhook events, repeated until they are accepted (docs/webhooks.md)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Deliveries:
         self._rounds = Rounds(self._deliver, clock, LOOK_EVERY)
         self._under_way = UnderWay[Posted]()
         self._tried: list[Tried] = []
-        """What is to be written down: no more than was taken in hand."""
+        """Results to write: no more than were taken in hand."""
         self._stopped = False
         self._is_failing = False
         self._counted = 0, 0
@@ -81,13 +81,13 @@ class Deliveries:
         self._rounds.start()
 
     def stop(self) -> Deferred[None]:
-        """Send nothing more. What is under way is not waited for: it is sent anew. Fires when that is written down."""
+        """Send nothing more. Requests in progress are not awaited but sent again later. Fires when that is recorded."""
         self._stopped = True
         self._under_way.cancel()
         return self._rounds.stop()
 
     def counted(self) -> Family:
-        """What was not taken, as of the last seconds."""
+        """The undelivered events, as of the last seconds."""
         return of_events(*self._counted)
 
     def _deliver(self) -> Deferred[None]:
@@ -130,7 +130,7 @@ class Deliveries:
         return pause * (1 + _JITTER * (2 * self._chance() - 1))
 
     async def _settle(self) -> None:
-        """Write down what came of what was sent.
+        """Record the outcomes of what was sent.
 
         :raises Unavailable: not now; it is kept.
         """
@@ -144,16 +144,16 @@ class Deliveries:
             raise
         dead = sum(bool(one.failure) and one.due_at is None for one in tried)
         if dead:
-            log.warn("{count} events are given up; see: callnet webhook list", count=dead)
+            log.warn("gave up {count} webhook events; see: callnet webhook list", count=dead)
 
     def _note_success(self) -> None:
         if self._is_failing:
-            log.info("the webhook takes events again")
+            log.info("webhook accepts events again")
         self._is_failing = False
 
     def _note_failure(self, failure: str) -> None:
         if not self._is_failing:
-            log.warn("the webhook does not take events: {failure}", failure=failure)
+            log.warn("webhook does not accept events: {failure}", failure=failure)
         self._is_failing = True
 
     async def _keep_house(self) -> None:
@@ -168,4 +168,4 @@ class Deliveries:
 
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable):
-        log.failure("handing on what a program of the operator's is to be told", failure)
+        log.failure("failed to deliver webhook events", failure)

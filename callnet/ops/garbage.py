@@ -1,4 +1,4 @@
-"""When Python looks for garbage that refers to itself.
+"""Scheduling of Python's cyclic garbage collector.
 
 A daemon full of devices has very many objects that live for days and next to no such garbage, and by default
 Python looks at the young ones after every 700. That was a tenth of a connection's cost, and a fifth with Redis.
@@ -31,7 +31,7 @@ MINUTE: Final = 60.0
 CALM: Final = 500
 """Not more devices and pages than that come or go in a calm minute."""
 CALM_MINUTES: Final = 5
-"""After so many of them all that has not settled is looked at."""
+"""The number of them after which all that has not settled is looked at."""
 LONGEST: Final = 30
 """Minutes after which it is looked at however many come and go: strangers could put it off for ever."""
 

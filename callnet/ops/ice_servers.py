@@ -22,7 +22,7 @@ _NAME_BYTES: Final = 12
 
 
 class IceOffer(Struct, frozen=True):
-    """What a device is told of servers."""
+    """The ICE servers for a device."""
 
     ice_servers: Sequence[IceServer]
     """``RTCIceServer`` of WebRTC."""
@@ -70,7 +70,7 @@ class IceServers:
         """
         wait = self._wait("device", site)
         if wait:
-            raise RateLimited("too many TURN credentials asked for from this address", ceil(wait))
+            raise RateLimited("too many requests for TURN credentials from this address", ceil(wait))
         return IceOffer(self._servers(self._settings.lifetime), self._settings.lifetime)
 
     def for_newcomer(self, site: str | None) -> Sequence[IceServer]:
@@ -116,5 +116,5 @@ class IceServers:
 
 
 def _stun(settings: TurnSettings) -> Sequence[IceServer]:
-    """What everybody is told of."""
+    """The servers for all clients."""
     return (IceServer(settings.stun),) if settings.stun else ()

@@ -1,4 +1,4 @@
-"""How late the reactor does what it should: whoever has something to do waits so long."""
+"""The delay of the event loop."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class OpenListener(Struct, frozen=True):
     tls: bool
     port: IListeningPort
     is_of_systemd: bool = False
-    """Whether its socket stays open when this process takes no more connections, for others to take them."""
+    """True if its socket stays open for other processes when this one takes no more connections."""
 
     @property
     def service(self) -> str:
@@ -54,7 +54,7 @@ class OpenListener(Struct, frozen=True):
         return _service(self.key)
 
     def url(self, scheme: str) -> str:
-        """Where it is reached, as far as one address can say so.
+        """Its URL, as far as one address can say so.
 
         :param scheme: ``http`` or ``ws``; for TLS an ``s`` is put after it.
         """
@@ -142,7 +142,7 @@ def _open(
     except CannotListenError as error:
         cause = _words(error.socketError)
     except LookupError:
-        cause = "systemd has handed over no such socket"
+        cause = "systemd passed no such socket; check FileDescriptorName= in the socket unit"
     except (OSError, ValueError, TypeError) as error:
         cause = _words(error)
     raise StartError(f"{key}.endpoint {listener.endpoint!r}: {cause}") from None
@@ -165,7 +165,7 @@ def _adopt(reactor: Any, descriptor: int, factory: IProtocolFactory, family: int
     """Take connections from a listening socket that others may share, in place of ``descriptor``."""
     shared = socket.socket(fileno=descriptor)
     if family not in (None, shared.family):
-        raise ValueError(f"the domain of the socket is {shared.family.name.removeprefix('AF_')}")
+        raise ValueError(f"the socket passed by systemd has the domain {shared.family.name.removeprefix('AF_')}")
     shared.setblocking(False)
     shared.set_inheritable(False)
     if shared.family != socket.AF_UNIX:

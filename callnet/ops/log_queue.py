@@ -16,7 +16,7 @@ from zope.interface import implementer
 from callnet.util.logger import Logger
 
 MOST: Final = 16 * 2**20
-"""Bytes of events that wait to be written, about. What comes when there are so many is dropped."""
+"""The bytes of events that may wait to be written, roughly. Events beyond it are dropped."""
 _EACH: Final = 1024
 """Bytes of an event beside its text, about."""
 PATIENCE: Final = 1.0
@@ -88,8 +88,8 @@ class LogQueue:
                 self._size -= len(event["log_text"]) + _EACH
             if self.dropped > self._told_of:
                 count, self._told_of = self.dropped - self._told_of, self.dropped
-                self._log.warn("dropped {count} lines of the log: it was not read, or not fast enough", count=count)
+                self._log.warn("dropped {count} log lines: the reader is stopped or too slow", count=count)
 
 
 log_queue: Final = LogQueue()
-"""That of this process, whose log is one."""
+"""The queue of this process, which has one log."""

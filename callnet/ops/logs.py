@@ -41,7 +41,7 @@ def json_lines() -> JsonLines:
 
 
 def fields_of(event: LogEvent) -> Fields:
-    """What an event is about, as far as that has a simple form."""
+    """The fields of an event that have a simple form."""
     own = {
         name: value
         for name, value in event.items()

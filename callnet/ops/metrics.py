@@ -1,4 +1,4 @@
-"""What is counted, as numbers that workers can send to their parent, and as Prometheus reads them."""
+"""Metrics, as numbers that workers can send to their parent, and in the format of Prometheus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from callnet.ops.ice_servers import Recipient
 from callnet.util.histogram import Histogram
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-"""What :func:`as_text` writes."""
+"""The content type of :func:`as_text`."""
 SOCKETS: Final = "callnet_sockets"
 """The name of :func:`of_sockets`."""
 SUM: Final = "sum"
@@ -44,14 +44,14 @@ class Family(Struct, frozen=True, array_like=True):
     label: str = ""
     """The name of the label that tells the samples apart, if there is one."""
     kind: Literal["counter", "gauge", "histogram"] = "counter"
-    """Whether it only ever grows, or shows how things are now. Of a histogram the labels of the samples are the
+    """A counter only grows, a gauge shows the present value. Of a histogram the labels of the samples are the
     bounds, and :data:`SUM`; if it has a label itself, the value of that, a space, and one of these."""
     shared: bool = False
-    """Whether it is about something that all nodes share: each of them shows the whole of it."""
+    """True if all nodes share it: each of them shows the whole value."""
 
 
 class CallCounts(Protocol):
-    """What has become of calls, as far as this node had to do with it, since it started."""
+    """The outcomes of calls on this node since it started."""
 
     placed: int
     answered: int
@@ -66,24 +66,31 @@ class CallCounts(Protocol):
 
 
 def of_build(version: str) -> Family:
-    """Which version of callnet this is; nodes that are restarted one after the other may be of two."""
-    return Family("callnet_build_info", "1, by the version of callnet.", [Sample(version, 1)], "version", "gauge", True)
+    """The version of callnet; nodes that are restarted one after the other may have two."""
+    return Family(
+        "callnet_build_info",
+        "Always 1, labelled with the version of callnet.",
+        [Sample(version, 1)],
+        "version",
+        "gauge",
+        True,
+    )
 
 
 def of_calls(calls: CallCounts) -> Sequence[Family]:
-    """What has happened to calls."""
+    """The outcomes of calls."""
     return (
-        Family("callnet_calls_placed", "Calls that began to ring.", [Sample("", calls.placed)]),
-        Family("callnet_calls_answered", "Calls that were accepted.", [Sample("", calls.answered)]),
+        Family("callnet_calls_placed", "Calls that started ringing.", [Sample("", calls.placed)]),
+        Family("callnet_calls_answered", "Calls that were answered.", [Sample("", calls.answered)]),
         Family(
             "callnet_calls_failed",
-            "Calls that failed or were refused, whether they rang or not.",
+            "Calls that failed or were refused, whether or not they rang.",
             _by_reason(calls.failed),
             "reason",
         ),
         Family(
             "callnet_calls_ended",
-            "Calls that came to an end after they began to ring.",
+            "Calls that ended after they started ringing.",
             _by_reason(calls.ended),
             "reason",
         ),
@@ -91,22 +98,20 @@ def of_calls(calls: CallCounts) -> Sequence[Family]:
 
 
 def of_unfinished(calls: Mapping[str, int]) -> Family:
-    """How many calls go on now, by state."""
+    """The calls in progress, by state."""
     samples = [Sample(state.word, calls.get(state.word, 0)) for state in (Ringing, Active)]
-    return Family(
-        "callnet_calls", "Calls that ring, and calls that were answered and go on.", samples, "state", "gauge"
-    )
+    return Family("callnet_calls", "Calls in progress: ringing or active.", samples, "state", "gauge")
 
 
 def of_dropped(calls: int) -> Family:
     """The ended calls that were dropped before they were written to the history."""
-    what = "Ended calls that the history lost because too many waited for the database."
+    what = "Ended calls dropped from the history because too many waited for the database."
     return Family("callnet_ended_calls_dropped", what, [Sample("", calls)])
 
 
 def of_sockets(sockets: Mapping[str, int]) -> Family:
-    """How many sockets there are now, by the kind of who holds them."""
-    return of_kinds(SOCKETS, "WebSockets that are open.", sockets, "gauge")
+    """The open sockets, by kind of client."""
+    return of_kinds(SOCKETS, "Open WebSockets.", sockets, "gauge")
 
 
 def of_kinds(
@@ -117,47 +122,47 @@ def of_kinds(
 
 
 def of_events(waiting: int, dead: int) -> Family:
-    """How many events a program of the operator's has not taken."""
+    """The webhook events that were not delivered."""
     samples = [Sample("waiting", waiting), Sample("dead", dead)]
-    what = "Events for the webhook that it has not taken yet, or that were given up."
+    what = "Webhook events that wait for delivery or were given up."
     return Family("callnet_webhook_events", what, samples, "state", kind="gauge", shared=True)
 
 
 def of_wakes(wakes: Mapping[Fate, int]) -> Family:
-    """What became of devices that were to be woken."""
+    """The outcomes of waking devices."""
     samples = [Sample(became.value, number) for became, number in wakes.items()]
-    return Family("callnet_wakes", "Devices that were to be woken for a call.", samples, "outcome")
+    return Family("callnet_wakes", "Attempts to wake a device for a call, by outcome.", samples, "outcome")
 
 
 def of_log(dropped: int) -> Family:
     """The log lines that were never written."""
-    what = "Lines of the log that were dropped since nothing read it, or not fast enough."
+    what = "Log lines dropped because the reader was stopped or too slow."
     return Family("callnet_log_lines_dropped", what, [Sample("", dropped)])
 
 
 def of_newcomers(refused: int, forgotten: int) -> Iterator[Family]:
     """The new devices that were refused, and the unused ones that were forgotten."""
-    what = "New devices that were refused since their phones had as many as they may have."
+    what = "New devices refused because their phone had the maximum number."
     yield Family("callnet_new_devices_refused", what, [Sample("", refused)])
-    what = "Devices that logins had made and that were forgotten since nobody used them."
+    what = "Unused devices removed that were created by logins."
     yield Family("callnet_unused_devices_forgotten", what, [Sample("", forgotten)])
 
 
 def of_certificate(expires: datetime) -> Family:
-    """When the certificate expires."""
-    what = "When the certificate of the TLS listeners expires, in seconds since 1970."
+    """The expiry of the certificate."""
+    what = "Expiry of the certificate of the TLS listeners, in seconds since 1970."
     return Family(
         "callnet_certificate_expiry_seconds", what, [Sample("", expires.timestamp())], kind="gauge", shared=True
     )
 
 
 def of_turn(given: Mapping[Recipient, int], refused: Mapping[Recipient, int]) -> Sequence[Family]:
-    """How often TURN credentials were handed out, and were not, since there were too many, by whom they were for."""
+    """TURN credentials issued and refused, by recipient."""
     return (
-        Family("callnet_turn_credentials", "TURN credentials that were handed out.", _samples(given), "to"),
+        Family("callnet_turn_credentials", "TURN credentials issued.", _samples(given), "to"),
         Family(
             "callnet_turn_credentials_refused",
-            "TURN credentials that were not handed out, since an address had too many.",
+            "TURN credentials refused because an address requested too many.",
             _samples(refused),
             "to",
         ),
@@ -165,14 +170,14 @@ def of_turn(given: Mapping[Recipient, int], refused: Mapping[Recipient, int]) ->
 
 
 def of_times(name: str, help_: str, took: Histogram) -> Family:
-    """How long something took, in seconds."""
+    """A histogram of durations in seconds."""
     samples = [Sample(repr(bound), number) for bound, number in took.buckets()]
     return Family(name, help_, [*samples, Sample(SUM, took.sum)], kind="histogram")
 
 
 def of_media(took: Iterable[tuple[str, Histogram]], failed: int) -> Sequence[Family]:
-    """How long it took until media flowed, by how it goes, and how often it never did."""
-    what = "How long it took until media flowed, as pages tell, by how it goes."
+    """The time until media flowed, by path, and the pages that gave up."""
+    what = "Time until media flowed, as reported by pages, by path."
     samples = [
         Sample(f"{path} {sample.label}", sample.value)
         for path, times in took
@@ -180,12 +185,12 @@ def of_media(took: Iterable[tuple[str, Histogram]], failed: int) -> Sequence[Fam
     ]
     return (
         Family("callnet_media_setup_seconds", what, samples, "path", kind="histogram"),
-        Family("callnet_media_setup_failed", "Pages that gave up before media ever flowed.", [Sample("", failed)]),
+        Family("callnet_media_setup_failed", "Pages that gave up before media flowed.", [Sample("", failed)]),
     )
 
 
 def of_numbers(name: str, help_: str, label: str, counted: Mapping[int, int]) -> Family:
-    """How often something happened, by a number that says how."""
+    """Counts by a number, such as a status."""
     return Family(name, help_, [Sample(str(number), count) for number, count in sorted(counted.items())], label)
 
 

@@ -1,4 +1,4 @@
-"""What an operator can look at, and give orders to: one process, or a parent with its workers."""
+"""The interface for operators to one process, or to a parent with its workers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Observed(Struct, frozen=True):
     """Something to look at, whose Deferreds never fail then."""
 
     report: Callable[[], Deferred[Report]]
-    """Whether devices may be sent here."""
+    """The readiness."""
     families: Callable[[], Deferred[Sequence[Family]]]
-    """What was counted."""
+    """The metrics."""
     obey: Callable[[Order], Deferred[Outcome]]
     """Carries out an order. It fails with :class:`callnet.errors.Unavailable` if that cannot be done just now."""
     stop: Callable[[], None]

@@ -1,4 +1,4 @@
-"""What comes of a request that hands something to another machine."""
+"""The outcome of a request to another machine."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _OURS: Final = 500
 
 
 class Posted(Struct, frozen=True):
-    """What came of it."""
+    """The outcome."""
 
     failure: str = ""
     """Why it was not taken, in a few words that tell neither what was sent nor where to."""
     may_be_taken_later: bool = False
     is_gone: bool = False
-    """Whom it was for is not known there (any more)."""
+    """The receiver does not know the recipient (any more)."""
 
 
 async def outcome_of(asked: Deferred[int], clock: IReactorTime, patience: float) -> Posted:

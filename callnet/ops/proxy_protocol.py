@@ -145,7 +145,7 @@ class Proxied(WrappingFactory):
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Take a connection; ``None`` has it closed."""
         if not self._believes(addr):
-            self.log.info("{peer} is in none of the networks of proxy_protocol", peer=_name(addr))
+            self.log.info("closed {peer}: not in the networks of proxy_protocol", peer=_name(addr))
             return None
         return _ProxiedConnection(self)
 
@@ -177,7 +177,7 @@ class _ProxiedConnection(ProtocolWrapper):
         self._received = b""
 
     def logPrefix(self) -> str:
-        """What Twisted calls it before there is anything to wrap."""
+        """The name for Twisted before there is anything to wrap."""
         return "proxied"
 
     def makeConnection(self, transport: ITransport) -> None:
@@ -220,9 +220,7 @@ class _ProxiedConnection(ProtocolWrapper):
         self.transport.abortConnection()
 
     def _refuse(self) -> None:
-        self.factory.log.info(
-            "{peer} is to be a load balancer and sent no PROXY header", peer=_name(self.transport.getPeer())
-        )
+        self.factory.log.info("closed {peer}: trusted proxy sent no PROXY header", peer=_name(self.transport.getPeer()))
         self.give_up()
 
     def _end_waiting(self) -> None:

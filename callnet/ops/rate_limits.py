@@ -1,4 +1,4 @@
-"""How often something may be done, and the counting of it in memory."""
+"""Rate limits, counted in memory."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from callnet.util.deferreds import Ready
 from callnet.util.net import site_of
 
 KEYS_MAX: Final = 50_000
-"""Of so many keys it is known how often they came; those that have not come for the longest are forgotten."""
+"""The maximum number of keys that are counted; the least recently used are forgotten."""
 
 _FRACTIONS: Final = 1e-9
-"""What may be left of sums of fractions of a second."""
+"""The rounding error of sums of fractions of a second."""
 
 
 @implementer(ILimiter)
 class Limiter:
-    """Allows so many of a kind in a while, for each key: the generic cell rate algorithm (ITU-T I.371).
+    """Limits events in a period, for each key: the generic cell rate algorithm (ITU-T I.371).
 
-    :param count: so many may come at once; 0: any number.
+    :param count: the number that may come at once; 0: any number.
     :param seconds: after so long as many may come again; a part of them after a part of it.
     :param now: the time, in seconds.
     """
@@ -40,7 +40,7 @@ class Limiter:
         self.allow(count)
 
     def allow(self, count: int) -> None:
-        """Allow so many from now on. What came before goes on to count."""
+        """Apply a new limit. Earlier events still count."""
         self._count = count
         self._spacing = self._window / max(count, 1)
 
@@ -129,7 +129,7 @@ class LimitsAlone:
 
 
 class SignalLimits:
-    """How often devices may place calls and connect (protocol §2, §2.1)."""
+    """Rate limits for calls and connections of devices (protocol §2, §2.1)."""
 
     def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
         self._calls_of = limits.limiter("calls", settings.calls_a_minute_of_a_device, 60.0)
@@ -162,7 +162,7 @@ class SignalLimits:
 
 
 class LoginLimits:
-    """How often devices may log in, refresh their tokens, log out, have codes sent, and ask for what takes a token."""
+    """Rate limits for logins, refreshes, logouts, codes, and requests that carry a token."""
 
     def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
         self._logins = limits.gate(
@@ -196,7 +196,7 @@ class LoginLimits:
         """
         too_many = await self._logins.enter([site_of(host), phone if len(phone) <= PHONE_MAX else None])
         if too_many is not None:
-            who = "of this phone" if too_many.which else "from this address"
+            who = "for this phone" if too_many.which else "from this address"
             raise RateLimited(f"too many logins {who}", ceil(too_many.wait))
 
     async def code(self, host: str) -> None:
@@ -206,7 +206,7 @@ class LoginLimits:
         """
         too_many = await self._codes.enter([site_of(host)])
         if too_many is not None:
-            raise RateLimited("too many codes asked for from this address", ceil(too_many.wait))
+            raise RateLimited("too many code requests from this address", ceil(too_many.wait))
 
     def request(self, device: DeviceAddress) -> None:
         """Count a request that carries a token, for its device and for the phone of that.
@@ -221,7 +221,7 @@ class LoginLimits:
         ):
             wait = limiter.wait(key)
             if wait:
-                raise RateLimited(f"too many requests of this {who}", ceil(wait))
+                raise RateLimited(f"too many requests from this {who}", ceil(wait))
 
     async def refresh(self, device: DeviceAddress) -> None:
         """Count a refresh of a device's token.
@@ -241,4 +241,4 @@ class LoginLimits:
 async def _enter(gate: IGate, device: DeviceAddress, what: str) -> None:
     too_many = await gate.enter(["\n".join(device)])
     if too_many is not None:
-        raise RateLimited(f"too many {what} of this device", ceil(too_many.wait))
+        raise RateLimited(f"too many {what} by this device", ceil(too_many.wait))

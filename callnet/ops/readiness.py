@@ -1,4 +1,4 @@
-"""Whether devices may be sent here: each thing that is needed is asked, with a time limit, and says why not."""
+"""Readiness: each dependency is asked, with a time limit, and says what is wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REMEMBERED: Final = 1.0
 """Seconds for which an answer is good."""
 
 LISTENERS: Final = "listeners"
-"""What takes connections, among the things that are needed."""
+"""The name of the check for listeners."""
 DRAINING: Final = "draining"
 """Why nothing more should come here."""
 
@@ -31,15 +31,15 @@ _log = Logger()
 
 
 class Check(Struct, frozen=True, omit_defaults=True):
-    """What is known of one thing that is needed."""
+    """The state of one dependency."""
 
     ok: bool
     why: str = ""
-    """What is wrong."""
+    """The fault."""
 
 
 class Report(Struct, frozen=True, omit_defaults=True):
-    """What is known of everything."""
+    """The state of all dependencies."""
 
     ready: bool
     checks: dict[str, Check]
@@ -48,12 +48,12 @@ class Report(Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_draining(self) -> bool:
-        """Whether it was told to stop."""
+        """True if it was told to stop."""
         return self.checks[LISTENERS].why == DRAINING
 
     @property
     def wrong(self) -> str:
-        """What is wrong, in a line."""
+        """The faults, in one line."""
         return ", ".join(f"{name}: {check.why}" for name, check in self.checks.items() if not check.ok)
 
 
@@ -95,7 +95,7 @@ class Readiness:
 
 
 class Remembered:
-    """A question that is not asked anew within a second, nor while it is being asked."""
+    """A question that is not asked again within a second, nor while it is being asked."""
 
     def __init__(self, question: Question, clock: IReactorTime) -> None:
         self._question = question
@@ -137,5 +137,5 @@ def _why(failure: Failure) -> str:
         return f"no answer within {ASK_LIMIT} s"
     if isinstance(error, Unavailable):
         return root_cause(error)
-    _log.failure("asking for readiness", failure)
+    _log.failure("failed to check readiness", failure)
     return "internal error"

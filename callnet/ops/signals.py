@@ -10,7 +10,7 @@ from typing import TypeAlias
 from twisted.internet.interfaces import IReactorFromThreads
 
 Renewals: TypeAlias = Mapping[str, Callable[[], bool]]
-"""What is read again, each by its name: a call that reads it, and tells whether it was good."""
+"""Files to reread by name, each with the function that does so and returns whether it was valid."""
 
 
 def on_hangup(reactor: IReactorFromThreads, act: Callable[[], object]) -> Callable[[], None]:

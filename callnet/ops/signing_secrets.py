@@ -37,6 +37,6 @@ def _read(section: _Section, name: str) -> _Section:
         raise StartError(f"{setting}: {section.secret_file} is not UTF-8") from None
     if len(secret) < WEBHOOK_SECRET_MIN or not secret.isprintable():
         raise StartError(
-            f"{setting}: {section.secret_file} must have one line, of at least {WEBHOOK_SECRET_MIN} characters"
+            f"{setting}: {section.secret_file} must have one line of at least {WEBHOOK_SECRET_MIN} characters"
         )
     return replace(section, secret=secret)

@@ -1,4 +1,4 @@
-"""What systemd is told of this process: when it serves, how it is, and that it turns.
+"""Messages to systemd: readiness, status and watchdog pings.
 
 See sd_notify(3) and sd_watchdog_enabled(3).
 """
@@ -25,7 +25,7 @@ LOOK_AGAIN: Final = 0.2
 STOP_TIME: Final = 15.0
 """Seconds that a stop may take when calls are over or given up."""
 _BEATS: Final = 3
-"""How often systemd is told that it turns within the time after which it would be started anew."""
+"""The number of watchdog pings within the time after which systemd would restart the process."""
 
 
 class ServiceManager:
@@ -50,7 +50,7 @@ class ServiceManager:
             self._look()
 
     def stopping(self, drain_deadline: float) -> None:
-        """Tell that this process is about to end, when calls have had so many seconds to do so."""
+        """Report that this process will stop after draining calls for up to the given seconds."""
         longest = int((drain_deadline + STOP_TIME) * 1e6)
         self._say("STOPPING=1", f"EXTEND_TIMEOUT_USEC={longest}", "STATUS=Stopping")
 
@@ -88,13 +88,13 @@ class ServiceManager:
 
 
 def status_of(report: Report, families: Sequence[Family]) -> str:
-    """How it is, in a line for ``systemctl status``."""
+    """The status line for ``systemctl status``."""
     open_now = {
         sample.label: sample.value for family in families if family.name == SOCKETS for sample in family.samples
     }
     sockets = f"{open_now.get('device', 0):.0f} devices and {open_now.get('page', 0):.0f} pages"
     if report.is_draining:
-        return f"Stopping when the calls of {sockets} are over"
+        return f"Draining {sockets}; waiting for calls to end"
     return f"Serving {sockets}" if report.ready else f"Not ready: {report.wrong}"
 
 

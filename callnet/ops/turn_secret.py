@@ -35,7 +35,7 @@ def read_turn_secret(settings: TurnSettings) -> str:
         lines.pop()
     if not 1 <= len(lines) <= _MOST_LINES or not all(map(is_secret, lines)):
         raise StartError(
-            f"{_SETTING}: {settings.secret_file} must have one line, or two, each of {SECRET_MIN} to {SECRET_MAX}"
-            " characters of ASCII without blanks"
+            f"{_SETTING}: {settings.secret_file} must have one or two lines, each of {SECRET_MIN} to {SECRET_MAX}"
+            " ASCII characters without spaces"
         )
     return lines[0]

@@ -1,4 +1,4 @@
-"""What has begun and is not done."""
+"""Work in progress."""
 
 from __future__ import annotations
 

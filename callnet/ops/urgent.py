@@ -56,7 +56,7 @@ class Urgent:
         failure = ""
         for wait in (0.0, *self._pauses):
             if self._clock.seconds() + wait >= until:
-                failure = failure or "it is too late"
+                failure = failure or "too late"
                 break
             if wait:
                 await pause(self._clock, wait)
@@ -70,11 +70,11 @@ class Urgent:
             failure = posted.failure
             if not posted.may_be_taken_later:
                 break
-        log.warn("{what} was not taken: {failure}", what=what, failure=failure)
+        log.warn("failed to deliver {what}: {failure}", what=what, failure=failure)
         return Fate.FAILED
 
 
 def _failed(failure: Failure) -> Fate:
     if not failure.check(defer.CancelledError):
-        log.failure("sending something", failure)
+        log.failure("failed to send a notification", failure)
     return Fate.FAILED

@@ -34,7 +34,7 @@ class Webhook:
         event_id = secrets.token_hex(16)
         body = msgspec.json.encode({"event": event, "id": event_id, **fields})
         return self._urgent.hand_over(
-            f"the event {event}", lambda patience: self._posts.post(event_id, body, patience), lasts
+            f"event {event}", lambda patience: self._posts.post(event_id, body, patience), lasts
         )
 
     def stop(self) -> None:

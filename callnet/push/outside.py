@@ -52,7 +52,7 @@ class _Abortable(Protocol):
 
 
 class IOutsideReactor(IReactorTCP, IReactorTime):
-    """What connecting needs of a reactor."""
+    """The reactor that connecting needs."""
 
 
 class Inside(CallnetError):
@@ -121,7 +121,7 @@ class Outside:
         self._resolver.resolveHostName(answer, host, port, [IPv4Address, IPv6Address])
         addresses = await answer.complete
         if not all(map(self._is_allowed, addresses)):
-            raise Inside("a name leads to where clients have no business")
+            raise Inside("the name resolves to an internal address")
         return addresses[:_ADDRESSES]
 
 

@@ -1,4 +1,4 @@
-"""How devices let themselves be woken, without HTTP (protocol §1)."""
+"""Push registrations of devices, without HTTP (protocol §1)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class WaysToWake:
 
     @property
     def application_server_key(self) -> str | None:
-        """What a browser is shown that subscribes (RFC 8292 §4), in base64url; ``None``: there is no Web Push."""
+        """The public key for browsers that subscribe (RFC 8292 §4), in base64url; ``None``: Web Push is off."""
         return None if self._web_push is None else self._web_push.vapid.public_key
 
     def register(self, token: str, kind: PushKind | None, target: str) -> Deferred[None]:
@@ -66,13 +66,13 @@ class WaysToWake:
     def _accepted(self, kind: PushKind, target: str) -> str:
         """The target as it is kept."""
         if not target or not is_plain_text(target, PUSH_TARGET_MAX):
-            raise DataInvalid(f"target must have 1 to {PUSH_TARGET_MAX} characters, and no control characters")
+            raise DataInvalid(f"target must have 1 to {PUSH_TARGET_MAX} characters and no control characters")
         if kind is PushKind.WEBPUSH:
             if self._web_push is None:
-                raise DataInvalid("kind: there is no Web Push here")
+                raise DataInvalid("kind: Web Push is off on this server")
             return read_subscription(target, self._web_push.hosts).target()
         if not self._has_gateway:
-            raise DataInvalid("kind: there is no gateway here")
+            raise DataInvalid("kind: this server has no push gateway")
         return target
 
 

@@ -82,4 +82,4 @@ class Sleepers:
 
 def _failed(failure: Failure) -> None:
     if not failure.check(CancelledError):
-        log.failure("making those known who sleep", failure)
+        log.failure("failed to load devices with push registrations", failure)

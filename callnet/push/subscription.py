@@ -1,4 +1,4 @@
-"""What a browser gives whoever may wake it: a ``PushSubscription`` (Push API §8), as JSON.
+"""Web Push subscriptions: a browser's ``PushSubscription`` (Push API §8), as JSON.
 
 It comes from a client and says where callnet is to connect to, so it is taken only in the one form that browsers give
 it, and only for hosts that the operator has named.
@@ -49,7 +49,7 @@ class PushHosts:
 
 
 class Subscription(Struct, frozen=True):
-    """Where a browser is reached, and how what it is sent is encrypted for it."""
+    """A browser's push address and encryption keys."""
 
     url: str
     host: str
@@ -61,7 +61,7 @@ class Subscription(Struct, frozen=True):
 
     @property
     def origin(self) -> str:
-        """That of the push service (RFC 6454 §6.2)."""
+        """The origin of the push service (RFC 6454 §6.2)."""
         return f"https://{self.host}" if self.port == _HTTPS else f"https://{self.host}:{self.port}"
 
     def target(self) -> str:

@@ -28,14 +28,14 @@ _SETTING: Final = "push.vapid_key_file"
 class Vapid:
     """The sender, as push services know it.
 
-    :param subject: whom they may write to.
+    :param subject: the contact for them.
     """
 
     def __init__(self, key: ec.EllipticCurvePrivateKey, subject: str) -> None:
         self._key = key
         self._subject = subject
         self.public_key: Final = base64.urlsafe_b64encode(encoded(key.public_key())).rstrip(b"=").decode("ascii")
-        """What a browser takes as ``applicationServerKey``: an uncompressed point, in base64url."""
+        """The ``applicationServerKey`` for browsers: an uncompressed point, in base64url."""
 
     def authorization(self, origin: str, now: float) -> str:
         """The header ``Authorization`` for a push service (RFC 8292 §3).
@@ -62,5 +62,5 @@ def load_or_make_key(path: str) -> ec.EllipticCurvePrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         found = None
     if not isinstance(found, ec.EllipticCurvePrivateKey) or not isinstance(found.curve, ec.SECP256R1):
-        raise StartError(f"{_SETTING}: {path} holds no private key on P-256 in PEM form without a passphrase")
+        raise StartError(f"{_SETTING}: {path} contains no unencrypted PEM private key on P-256")
     return found

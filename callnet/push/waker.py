@@ -55,13 +55,13 @@ class Waker:
         self._lately: OrderedDict[DeviceAddress, _Woken] = OrderedDict()
         self._under_way = UnderWay[Fate]()
         self.counts: Final = dict.fromkeys(Fate, 0)
-        """What became of devices that were to be woken, since this node started."""
+        """The outcomes of waking devices since this node started."""
 
     def wake(self, device: DeviceAddress, from_phone: str, from_name: str, lasts: float) -> Deferred[Fate]:
         """Wake a device for a call. Fires with what became of it; it neither fails nor keeps anybody waiting.
 
-        For :data:`AGAIN` seconds the device is not woken again, and the outcome is the same. A registration of which
-        nobody knows any more is dropped.
+        For :data:`AGAIN` seconds the device is not woken again, and the outcome is the same. A registration
+        that has expired is dropped.
 
         :param from_name: what the owner of the phone calls the caller; may be empty.
         :param lasts: seconds of ringing that are left.
@@ -94,7 +94,7 @@ class Waker:
         return became
 
     def _done(self, became: Fate, device: DeviceAddress, woken: _Woken) -> Fate:
-        """Let a device be woken at once that registers anew."""
+        """Let a device that registers again be woken at once."""
         if became is Fate.GONE and self._lately.get(device) is woken:
             del self._lately[device]
         return became
@@ -113,9 +113,9 @@ class Waker:
         try:
             await self._registrations.drop(registration, self._now())
         except Unavailable:
-            log.warn("a device cannot be woken any more, which could not be written down")
+            log.warn("failed to drop an expired push registration: the database is unavailable")
         else:
-            log.info("a device cannot be woken any more, and its registration was dropped")
+            log.info("dropped an expired push registration")
 
 
 def _copy(of: Deferred[Fate]) -> Deferred[Fate]:
@@ -132,7 +132,7 @@ def _copy(of: Deferred[Fate]) -> Deferred[Fate]:
 
 def _failed(failure: Failure) -> Fate:
     if failure.check(Unavailable):
-        log.warn("a device was not woken: the database cannot be reached")
+        log.warn("failed to wake a device: the database is unavailable")
     elif not failure.check(CancelledError):
-        log.failure("waking a device", failure)
+        log.failure("failed to wake a device", failure)
     return Fate.FAILED

@@ -24,19 +24,19 @@ from callnet.push.vapid import Vapid
 PAUSES: Final = (1.0, 3.0)
 """Seconds before each further try. One that comes when nothing rings any more is of no use."""
 EVENT: Final = "wake"
-"""What gateways and browsers are told that this is."""
+"""The event name for gateways and browsers."""
 _PADDED_TO: Final = 512
 """Bytes that a browser is sent: more than the longest name takes."""
 
 
 class Ringing(Struct, frozen=True):
-    """What a device is woken for. The room is not in it: whoever knows it may enter."""
+    """The call for which a device is woken, without its room: anyone who knows that may enter."""
 
     from_phone: str
     from_name: str
-    """What the owner of the phone calls the caller; may be empty."""
+    """The owner's name for the caller; may be empty."""
     expires_at: int
-    """When it ends at the latest, in seconds since 1970: it says so whenever it is read."""
+    """The latest time at which it ends, in seconds since 1970: valid whenever it is read."""
 
 
 class Way(Protocol):
@@ -95,7 +95,7 @@ class WebPush:
         """See :meth:`Way.wake`."""
         until = self._clock.seconds() + lasts
         return self._urgent.hand_over(
-            "a Web Push", lambda patience: self._post(registration.target, ringing, until, patience), lasts
+            "a Web Push message", lambda patience: self._post(registration.target, ringing, until, patience), lasts
         )
 
     def stop(self) -> None:
@@ -106,7 +106,7 @@ class WebPush:
         try:
             subscription = read_subscription(target, self.hosts)
         except DataInvalid:
-            return Posted("its host is not allowed any more")
+            return Posted("push service no longer in push.allowed_hosts")
         plain = msgspec.json.encode({"event": EVENT, **msgspec.structs.asdict(ringing)})
         headers = {
             "Authorization": self.vapid.authorization(subscription.origin, self._now()),

@@ -21,7 +21,7 @@ from callnet.calls.records import (
 from callnet.calls.transaction import everyone
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
-from callnet.model import DeviceAddress, RoomId
+from callnet.model import DeviceAddress, RoomId, log_name
 from callnet.redis.codec import encode_changes
 from callnet.redis.commands import Questions, SharedClock
 from callnet.redis.local_cache import Copies
@@ -84,7 +84,7 @@ class Announcer:
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing left to announce."""
+        """True if there is nothing left to announce."""
         return not (self._devices or self._rooms)
 
     async def announce_some(self, node: str, apart_since: float) -> None:
@@ -105,10 +105,23 @@ class Announcer:
         if is_done:
             return
         if is_single:
-            log.error("a part of what this node knows cannot be announced")
+            self._log_failure(devices, rooms)
         else:  # that shall not keep the rest of it away
             self._put_back(devices, rooms)
             self._one_by_one = len(devices) + len(rooms)
+
+    @staticmethod
+    def _log_failure(devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
+        for device in devices:
+            address = f"{device.phone[:3]}****{device.phone[-4:]} {device.device_id}"
+            log.error(
+                "gave up re-publishing device {address} to Redis after {tries} conflicts", address=address, tries=_TRIES
+            )
+            return
+        for room in rooms:
+            log.error(
+                "gave up re-publishing call {call} to Redis after {tries} conflicts", call=log_name(room), tries=_TRIES
+            )
 
     def _put_back(self, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
         self._devices = dict.fromkeys(devices) | self._devices
@@ -142,7 +155,7 @@ class Announcer:
             phones = mine.phones()
             records = await self._questions.read(phones, mine.rooms())
             if records is None:
-                raise Unavailable("this node is not known any more")
+                raise Unavailable("Redis no longer knows this node")
             changes = announce(records, mine, node, self._time.now(), self._settings)
             answer = b"+"
             if changes is not NOTHING:

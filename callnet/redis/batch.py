@@ -21,11 +21,11 @@ SIZE_MAX: Final = 128
 
 
 class Link(Protocol):
-    """What is needed of the connection over which this node gives commands."""
+    """The connection over which this node sends commands."""
 
     @property
     def up(self) -> bool:
-        """Whether there is a connection."""
+        """True if there is a connection."""
 
     def start(self) -> None:
         """Begin to connect."""
@@ -37,7 +37,7 @@ class Link(Protocol):
         """Run a script. Fails with :class:`callnet.errors.Unavailable`; then it is not known whether it ran."""
 
     def drop(self) -> None:
-        """Make the connection anew: something is wrong with it."""
+        """Reopen the connection: something is wrong with it."""
 
 
 A = TypeVar("A")

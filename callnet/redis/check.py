@@ -1,4 +1,4 @@
-"""Whether Redis can be worked with, asked at a start, before the reactor runs: this blocks."""
+"""The check of Redis at start, before the reactor runs. It blocks."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ CHECK_TIME: Final = 2.0
 """Seconds that all of it may take; looking up a name may take more."""
 
 _MEANING: Final = {
-    "WRONGPASS": "it does not take this user and password",
-    "NOAUTH": "it asks for a password",
-    "NOPERM": "this user may not give the commands that are needed",
-    "LOADING": "it is still loading its data",
+    "WRONGPASS": "wrong user or password",
+    "NOAUTH": "a password is required",
+    "NOPERM": "this user may not run the required commands",
+    "LOADING": "still loading its data",
 }
 
 
 class _Unusable(CallnetError):
-    """What answers is no Redis, or does not know what it must."""
+    """Not a Redis server, or a Sentinel that does not know the service."""
 
 
 _ERRORS: Final = (OSError, hiredis.ReplyError, _Unusable)
@@ -49,7 +49,7 @@ def reachable(target: RedisTarget) -> str | None:
             if target.database:
                 redis.ask("SELECT", str(target.database))
             if b"role:master" not in redis.ask("INFO", "replication"):
-                return f"{place}: it is a replica"
+                return f"{place}: this is a replica; name the master"
     except _ERRORS as error:
         return f"{place}: {_cause(error)}"
     return None
@@ -57,7 +57,7 @@ def reachable(target: RedisTarget) -> str | None:
 
 def _master(target: RedisTarget, until: float) -> Address:
     """The address that the first Sentinel names that can be asked."""
-    failure: Exception = _Unusable("no Sentinel is named")
+    failure: Exception = _Unusable("no Sentinel given")
     share = (until - time.monotonic()) / 2 / len(target.sentinels)
     for sentinel in target.sentinels:
         try:
@@ -91,7 +91,7 @@ class _Conversation:
             try:
                 self.ask(*login.command)
             except hiredis.ReplyError as error:  # the rest of it may repeat the password
-                raise hiredis.ReplyError(f"{_code(error)} to the login") from None
+                raise hiredis.ReplyError(f"{_code(error)} at login") from None
 
     def ask(self, *words: str | bytes) -> Any:
         """Give a command.
@@ -107,7 +107,7 @@ class _Conversation:
                 self._socket.settimeout(self._left())
                 self._replies.feed(self._socket.recv(65536) or _closed())
         except hiredis.ProtocolError:
-            raise _Unusable("this is no Redis") from None
+            raise _Unusable("not a Redis server") from None
         if isinstance(reply, hiredis.ReplyError):
             raise reply
         return reply
@@ -140,7 +140,7 @@ def _by_path(path: str, limit: float) -> socket.socket:
 
 
 def _closed() -> bytes:
-    raise _Unusable("it closed the connection")
+    raise _Unusable("connection closed by the server")
 
 
 def _code(error: hiredis.ReplyError) -> str:
@@ -149,11 +149,11 @@ def _code(error: hiredis.ReplyError) -> str:
 
 def _cause(error: Exception) -> str:
     if isinstance(error, hiredis.ReplyError):
-        return _MEANING.get(_code(error), f"it answers {error}")
+        return _MEANING.get(_code(error), f"error reply: {error}")
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
+        return f"untrusted certificate: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"no TLS: {error.reason or 'the connection was cut'}"
+        return f"TLS failed: {error.reason or 'connection lost'}"
     if isinstance(error, TimeoutError):
         return f"no answer in {CHECK_TIME:g} s"
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""How records and messages look in Redis: msgpack, a record behind its version in four bytes."""
+"""The encoding of records and messages in Redis: msgpack, a record behind its version in four bytes."""
 
 from __future__ import annotations
 
@@ -348,7 +348,7 @@ def _encode_rarer(
 
 
 def _seats_last(seats: SeatsRecord, changes: Changes) -> tuple[float | None, bool, Sequence[str]]:
-    """When seats are due, whether they are over with their call, and which nodes hold them."""
+    """The metadata of seats: their due time, whether they ended with their call, and their nodes."""
     for call in (*changes.calls, *changes.unchanged):
         if call.room == seats.room and call.end is not None:
             return call.due, True, ()
@@ -357,7 +357,7 @@ def _seats_last(seats: SeatsRecord, changes: Changes) -> tuple[float | None, boo
 
 
 def _place_of(notice: Notice | SeatNotice | Displaced) -> tuple[str, ...]:
-    """Where a notice goes: to a device, wherever that is, or to a node."""
+    """The destination of a notice: a device, wherever that is, or a node."""
     if isinstance(notice, Notice):
         return notice.to
     if isinstance(notice, Displaced):
@@ -366,7 +366,7 @@ def _place_of(notice: Notice | SeatNotice | Displaced) -> tuple[str, ...]:
 
 
 def encode_known(devices: Sequence[DeviceRecord], rooms: Sequence[RoomId], records: Records) -> bytes:
-    """What a node knows, for ``compare``."""
+    """The versions that a node knows, for ``compare``."""
     return encode(
         (
             [(*device.address, _version_of(device)) for device in devices],

@@ -1,4 +1,4 @@
-"""What a node asks of the shared store, in the words of the scripts."""
+"""Requests of a node to the shared store, in terms of the scripts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from callnet.redis.batch import Batch, Link
 from callnet.store.tables import Record
 
 DECISION_TIME: Final = 1.5
-"""A commit does nothing when it comes to Redis later than so many seconds after it was sent."""
+"""Seconds after which a commit that reaches Redis has no effect."""
 SWEPT_AT_ONCE: Final = 1000
 """Records that one beat brings of what nobody else looks at."""
 _CLOSE_ENOUGH: Final = 0.002
@@ -44,22 +44,22 @@ class NodeSeen(Struct, frozen=True):
 
 
 class Counted(Struct, frozen=True, array_like=True):
-    """What this node has let through, of one key of a limit."""
+    """The events that this node has let through, of one key of a limit."""
 
     key: str
     seconds: float
-    """For so many seconds that many may not come again."""
+    """Seconds for which that many may not come again."""
     known_from: float
-    """When it is so many seconds ahead every node should know."""
+    """The lead, in seconds, that every node should know."""
 
 
 class Exchanged(Struct, frozen=True, array_like=True):
-    """What all nodes have let through."""
+    """The events that all nodes have let through."""
 
     ahead: Sequence[float]
-    """How many seconds each key is ahead, in the order in which they were told."""
+    """The lead of each key in seconds, in the order in which they were sent."""
     sockets: Sequence[int]
-    """How many sockets other nodes have for each address, in the order in which they were told."""
+    """The number of sockets that other nodes have for each address, in the order in which they were sent."""
     used_up: Sequence[tuple[str, float]]
     """Keys that every node should know, and how many seconds each is ahead."""
 
@@ -76,7 +76,7 @@ class SharedClock:
 
     @property
     def is_set(self) -> bool:
-        """Whether the store has ever been heard of."""
+        """True if the store has ever answered."""
         return self._ahead is not None
 
     def now(self) -> float:
@@ -110,7 +110,7 @@ class Questions:
 
     @property
     def unanswered(self) -> int:
-        """How many reads and commits are on their way."""
+        """The number of reads and commits in flight."""
         return self._reads.unanswered + self.commits.unanswered
 
     def read(self, phones: Collection[str], rooms: Collection[RoomId]) -> Deferred[Records | None]:
@@ -154,7 +154,7 @@ class Questions:
         return Differences(codec.decode_names(phones), names, codec.decode_view(view))
 
     def take_ended(self, most: int, kept_max: int) -> Deferred[tuple[int, Sequence[Ended]]]:
-        """Fires with so many calls that are over and that nobody else is about to write down.
+        """Fires with ended calls, up to the given number, that nobody else is about to write.
 
         Before them comes how many were dropped because more than ``kept_max`` were kept.
         """
@@ -205,5 +205,5 @@ class Questions:
         return self._prefix, self.node.encode(), b"%.6f" % (self._time.now() + DECISION_TIME)
 
     def _name(self) -> bytes:
-        """What stays of this node's name for as long as it lives."""
+        """The constant part of this node's name."""
         return self.node.rpartition(".")[0].encode()

@@ -94,7 +94,7 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
         try:
             super().dataReceived(data, unpause)
         except InvalidData:
-            self.abort("this is no Redis")
+            self.abort("not a Redis server")
 
     def tryConvertData(self, data: Any) -> Any:
         """Leave everything as it is."""
@@ -103,7 +103,7 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
     def replyReceived(self, reply: Any) -> None:
         """Hand one reply to whoever waits for it."""
         if not self._asked:
-            self.abort(str(reply) if isinstance(reply, RedisError) else "an answer that nobody asked for")
+            self.abort(str(reply) if isinstance(reply, RedisError) else "unexpected reply")
             return
         asked = self._asked.popleft()
         if isinstance(reply, Exception):
@@ -189,7 +189,7 @@ class Commands(Conversation):
             self._asked.appendleft(asked)
             self.abort(code)
         elif code in _NOT_NOW:
-            asked.answer.errback(Unavailable(f"Redis refuses just now: {code}"))
+            asked.answer.errback(Unavailable(f"Redis refused the command: {code}"))
         else:
             asked.answer.errback(ScriptFailed(str(error)))
 
@@ -240,7 +240,7 @@ class RedisLink:
 
     @property
     def up(self) -> bool:
-        """Whether commands can be given."""
+        """True if commands can be given."""
         return self._keeper.line is not None
 
     @property
@@ -257,7 +257,7 @@ class RedisLink:
         return self._keeper.stop()
 
     def drop(self) -> None:
-        """Abort the connection: something is wrong with it. It is made anew."""
+        """Abort the connection: something is wrong with it. It is then reopened."""
         if self._keeper.line is not None:
             self._keeper.line.abort("given up")
 
@@ -280,14 +280,14 @@ class RedisLink:
 
 
 def way_to(target: RedisTarget, reactor: Reactor) -> Way:
-    """How to get to this Redis."""
+    """The way to this Redis."""
     if target.sentinels:
         return BySentinels(target, reactor, lambda: Conversation(reactor))
     return Direct(target, reactor)
 
 
 def _away(cause: str) -> Unavailable:
-    """What a command fails with that cannot be given, or is not answered; the cause is for the log."""
+    """The error of a command that cannot be sent or is not answered; the cause is for the log."""
     error = Unavailable("Redis cannot be reached")
     error.__cause__ = NotUsable(cause)
     return error

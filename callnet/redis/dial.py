@@ -15,7 +15,7 @@ from callnet.util.logger import Logger
 _RETRY: Final = (0.2, 0.4)
 """Seconds between two attempts, at least and at most: not all nodes at once."""
 _SETTLED: Final = 1.0
-"""A connection that was up so many seconds is made anew without waiting first."""
+"""Seconds that a connection must have been up to be reopened without a pause."""
 TICK: Final = 0.25
 """Seconds between two looks at a connection that is up."""
 
@@ -85,7 +85,9 @@ class Keeper(Generic[L]):
     def _try(self) -> None:
         self._timer = None
         self._attempt = Deferred.fromCoroutine(self._try_once())
-        self._attempt.addErrback(lambda failure: log.failure("Redis {name}", failure, name=self._name))
+        self._attempt.addErrback(
+            lambda failure: log.failure("failed to connect to Redis {name}", failure, name=self._name)
+        )
 
     async def _try_once(self) -> None:
         try:

@@ -40,7 +40,7 @@ MOST: Final = 250
 """Keys, and addresses, in one exchange: Redis does nothing else meanwhile."""
 
 log = Logger()
-_log_unless_unavailable = logged_unless_unavailable(log, "telling the other nodes what was let through")
+_log_unless_unavailable = logged_unless_unavailable(log, "failed to share rate limits with other nodes")
 
 
 class SharedLimiter(Limiter):
@@ -207,7 +207,7 @@ class SharedLimits:
 
 
 class SharedCrowds:
-    """What is told of the sockets of one kind."""
+    """The counts of sockets of one kind to share."""
 
     def __init__(self, kind: str, crowds: Crowds) -> None:
         self.kind: Final = kind

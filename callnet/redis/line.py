@@ -39,11 +39,11 @@ _IS_MASTER: Final = re.compile(rb"^role:master", re.MULTILINE)
 
 
 class NotUsable(CallnetError):
-    """What was reached is no Redis that callnet can work with."""
+    """The server is not a Redis that callnet can use."""
 
 
 class Refused(NotUsable):
-    """What was reached answers with an error, which is the text."""
+    """The server replied with an error, which is the text."""
 
 
 class Line(Protocol):
@@ -69,14 +69,14 @@ class Line(Protocol):
 
 
 class Way(Protocol):
-    """How to get to Redis."""
+    """A way to connect to Redis."""
 
     patience: float
     """Seconds in which a new connection must be ready for use: a Redis that is stopped takes connections and
     answers nothing."""
 
     async def endpoint(self) -> IStreamClientEndpoint:
-        """Where it is now.
+        """Its present endpoint.
 
         :raises NotUsable: nobody knows.
         """
@@ -118,7 +118,7 @@ async def dialled(
 
 
 def endpoint_of(reactor: Reactor, target: RedisTarget, address: Address | None) -> IStreamClientEndpoint:
-    """How Twisted reaches a server: at its address, over TLS if the target says so, or without one by the socket."""
+    """The endpoint of a server: its address, over TLS if the target says so, or else its socket."""
     if address is None:
         return UNIXClientEndpoint(reactor, target.path)
     host, port = address.host, address.port
@@ -133,7 +133,7 @@ def endpoint_of(reactor: Reactor, target: RedisTarget, address: Address | None) 
 
 
 def _trust(target: RedisTarget) -> Any:
-    """Whom TLS trusts; ``None``: those whom the system trusts."""
+    """The authorities that TLS trusts; ``None``: those of the system."""
     if not target.authorities:
         return None
     found = x509.load_pem_x509_certificates(target.authorities)
@@ -158,7 +158,7 @@ async def log_in(line: Line, login: Login) -> None:
         try:
             await line.ask(*login.command)
         except Refused as error:
-            raise NotUsable(f"the login was refused: {code_of(error)}") from None  # the rest may repeat the password
+            raise NotUsable(f"login refused: {code_of(error)}") from None  # the rest may repeat the password
 
 
 async def greet(line: Line, target: RedisTarget) -> str:
@@ -178,7 +178,7 @@ def _run_id(replication: bytes, server: bytes) -> str:
     if not _IS_MASTER.search(replication):
         raise NotUsable("this Redis is a replica")
     if found is None:
-        raise NotUsable("this is no Redis")
+        raise NotUsable("not a Redis server")
     return found[1].decode("ascii")
 
 
@@ -187,8 +187,8 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, (defer.TimeoutError, CancelledError)):
         return "no answer in time"
     if isinstance(error, VerificationError):
-        return "TLS: the certificate is for another host"
+        return "TLS: certificate issued for another host"
     if isinstance(error, SSL.Error):
         reasons = [reason for *_, reason in error.args[0]] if error.args and isinstance(error.args[0], list) else []
-        return f"TLS: {', '.join(reasons) or 'the connection was cut'}"
+        return f"TLS: {', '.join(reasons) or 'connection lost'}"
     return root_cause(error)

@@ -1,4 +1,4 @@
-"""What one node knows of the shared store: its own devices and pages, and the calls that they are in.
+"""One node's copy of the shared store: its own devices and pages, and the calls that they are in.
 
 A copy may be old, and a commit finds out. The copies are enough to decide what a device of this node
 answers, to act on deadlines punctually, and to go on when the shared store is out of reach.
@@ -172,7 +172,7 @@ class Copies:
     def _not_known(self, records: Records, phones: Iterable[str]) -> tuple[list[str], list[CallRecord]]:
         """The phones and calls of which something is not known as it was read. Most often there are none.
 
-        Of a call with pages it is looked at anew whether it is wanted.
+        For a call with pages it is checked again whether it is wanted.
         """
         known, changed, calls = self.records, list[str](), list[CallRecord]()
         for phone in phones:
@@ -191,7 +191,7 @@ class Copies:
             self._put_device(self._with_its_socket(device))
 
     def _news(self, records: Records, phones: Iterable[str], calls: Iterable[CallRecord]) -> Iterator[BusMessage]:
-        """What was published and did not come, or has not come yet."""
+        """Messages that were published and did not arrive, or have not arrived yet."""
         for phone in phones:
             for mine in self.records.devices.get(phone, {}).values():
                 now = records.device(mine.address)
@@ -224,7 +224,7 @@ class Copies:
                 yield SeatNotice(seat.key, seats, call)
 
     def news_of_pages(self) -> Sequence[SeatNotice]:
-        """What this node's pages are to look at since their calls have changed; it is named once.
+        """Notices for this node's pages whose calls have changed; each is returned once.
 
         Who changed a call may not have known of its pages: the store had lost its memory, or was away.
         """
@@ -278,7 +278,7 @@ class Copies:
             self._tables.put_devices(new)
 
     def due(self, now: float) -> Iterator[Record]:
-        """What is due; calls that are over are forgotten then."""
+        """The due records; ended calls are then forgotten."""
         yield from self._tables.due(now)
         if self._old:
             self._old = set(filter(self._is_known, self._old))

@@ -47,7 +47,7 @@ log = Logger()
 
 
 class Subscription(Protocol):
-    """What is needed of the connection that receives what is published for this node."""
+    """The connection that receives messages published for this node."""
 
     def start(self, channel: str) -> None:
         """Begin to listen."""
@@ -89,9 +89,9 @@ class Member:
         self.questions: Final = Questions(self._link, prefix, f"{name}.0", clock, self.time)
         self._announcer = Announcer(copies, self.questions, self.time, settings, deliver)
         self.joined = False
-        """Whether the shared store can be asked."""
+        """True if the shared store can be asked."""
         self._is_introduced = False
-        """Whether the shared store knows this node, which has a lease to renew then."""
+        """True if the shared store knows this node, which then has a lease to renew."""
         self._run: str | None = None
         self._known_run: str | None = None
         self._attempt = 0
@@ -119,8 +119,8 @@ class Member:
         if not self._link.up:
             return "Redis cannot be reached"
         if not self.joined:
-            return "joining the other nodes"
-        return None if self._listens_to is not None else "the subscription to Redis is lost"
+            return "joining the cluster"
+        return None if self._listens_to is not None else "the subscription to Redis was lost"
 
     async def stop(self) -> None:
         """Wait for what is on its way, and leave."""
@@ -149,7 +149,7 @@ class Member:
 
     @property
     def is_joining(self) -> bool:
-        """Whether it is worth waiting until this node has joined."""
+        """True if it is worth waiting until this node has joined."""
         if self.joined or not self.time.is_set:
             return not self.joined
         return self._link.up and self._clock.seconds() - self._joining_since < _JOIN_TIME
@@ -163,7 +163,7 @@ class Member:
     def _in_time(self, waiting: Deferred[None]) -> Deferred[None]:
         def too_late(failure: Failure) -> None:
             failure.trap(defer.TimeoutError)
-            raise Unavailable("the shared store does not answer")
+            raise Unavailable("Redis does not answer")
 
         return waiting.addTimeout(_JOIN_TIME, self._clock).addErrback(too_late)
 
@@ -201,7 +201,7 @@ class Member:
 
     def _cannot_join(self, failure: Failure, attempt: int) -> None:
         if not failure.check(Unavailable):
-            log.failure("joining the other nodes", failure)
+            log.failure("failed to join the cluster", failure)
         if attempt == self._attempt:
             self._link.drop()
 
@@ -273,7 +273,7 @@ class Member:
     # The heartbeat
 
     def take_swept(self) -> list[Record]:
-        """What this node is to look at since no other does; it is named once."""
+        """The records of dead nodes that this node must look at; each is returned once."""
         swept, self._swept = self._swept, []
         if len(swept) >= SWEPT_AT_ONCE and self._beat is not None:
             self._beat.reset(0)  # there is more
@@ -297,5 +297,5 @@ class Member:
 
 
 def channel_of(prefix: str, node: str) -> str:
-    """Where messages for a node are published; ``*``: for all of them."""
+    """The channel for messages to a node; ``*``: to all of them."""
     return f"{prefix}node:{node}"

@@ -1,4 +1,4 @@
-"""Where Redis is: at its address, or wherever the Sentinels say that the master is just now."""
+"""The location of Redis: its address, or that of the master according to the Sentinels."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Direct:
 
 
 class _Master(Struct, frozen=True):
-    """What a Sentinel says; of two, that with the greater epoch knows of a later failover."""
+    """The answer of a Sentinel; the greater epoch knows of a later failover."""
 
     epoch: int
     address: Address
@@ -97,7 +97,7 @@ class BySentinels:
         found: list[_Master] = [answer for succeeded, answer in answered if succeeded]
         if not found:
             causes = {cause_of(failure.value) for _, failure in answered}
-            raise NotUsable(f"no Sentinel knows where {self._target.service} is: {'; '.join(sorted(causes))}")
+            raise NotUsable(f"no Sentinel knows the master of {self._target.service}: {'; '.join(sorted(causes))}")
         return max(found, key=lambda master: master.epoch)
 
 

@@ -73,7 +73,7 @@ class SharedBus:
         try:
             messages = decode_messages(payload)
         except MsgspecError:
-            log.warn("a message of another node cannot be read; what it was about is looked up")
+            log.warn("undecodable message from another node; resyncing from Redis")
             if self._member is not None:
                 self._member.has_missed_something()
             return
@@ -90,7 +90,7 @@ class SharedBus:
             self.deliver(notice)
 
     def _has_things_to_say(self) -> bool:
-        """Whether there may be more to announce about a device that is elsewhere now: its calls here, above all."""
+        """True if there may be more to announce about a device that is elsewhere now, above all its calls here."""
         return self._member is not None and not self._member.joined
 
 
@@ -196,7 +196,7 @@ class SharedCallStore:
             return OVERTAKEN
         records: list[Record] = [*changes.devices, *changes.calls, *changes.seats]
         if not all(map(self._copies.is_ours, records)):
-            raise Unavailable("this concerns other nodes, and the shared store is away")
+            raise Unavailable("state on other nodes unavailable: Redis is down")
         self._member.commit_alone(changes)
         for call in changes.calls:
             if isinstance(call.state, Over):

@@ -1,4 +1,4 @@
-"""Where Redis is, read from the setting ``redis.url``.
+"""The address of Redis, read from the setting ``redis.url``.
 
 ======================  ============================================================================
 ``redis://``            ``redis://[[user]:password@]host[:port][/database]``
@@ -38,7 +38,7 @@ _DATABASE: Final = re.compile("[0-9]{1,6}")
 
 
 class Address(Struct, frozen=True):
-    """Where a server listens."""
+    """The address of a server."""
 
     host: str
     port: int
@@ -48,7 +48,7 @@ class Address(Struct, frozen=True):
 
 
 class Login(Struct, frozen=True):
-    """What a server asks for. Never log it."""
+    """The credentials for a server. Never log them."""
 
     user: str = ""
     """Empty: the default user."""
@@ -75,20 +75,20 @@ class RedisTarget(Struct, frozen=True):
     """The name by which the Sentinels know it."""
     tls: bool = False
     authorities: bytes = b""
-    """Certificates in PEM form, and nothing else, of those whom TLS trusts; empty: those of the system."""
+    """Certificates in PEM form, and nothing else, of the authorities that TLS trusts; empty: those of the system."""
     login: Login = Login()
     sentinel_login: Login = Login()
     database: int = 0
 
     @property
     def is_local(self) -> bool:
-        """Whether it is certainly on this machine. Sentinels may always name another."""
+        """True if it is certainly on this machine. Sentinels may always name another."""
         return bool(self.path) or (self.address is not None and _is_loopback(self.address.host))
 
     def __str__(self) -> str:
-        """Where it is, without a secret."""
+        """Its address, without a secret."""
         if self.sentinels:
-            return f"the master of {self.service}, by {', '.join(map(str, self.sentinels))}"
+            return f"the master of {self.service} at Sentinel {', '.join(map(str, self.sentinels))}"
         return self.path or str(self.address)
 
 
@@ -104,7 +104,7 @@ def parse(settings: RedisSettings) -> RedisTarget:
     schemes = {"redis": _direct, "rediss": _direct, "redis+sentinel": _by_sentinel, "rediss+sentinel": _by_sentinel}
     tls = scheme.startswith("rediss")
     if settings.ca and not tls:
-        raise StartError("redis.ca is for rediss:// and rediss+sentinel://, and redis.url is neither")
+        raise StartError("redis.ca needs a redis.url with rediss:// or rediss+sentinel://")
     if not mark or (scheme not in schemes and scheme != "unix"):
         raise _wrong("must begin with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://")
     if scheme == "unix":
@@ -143,11 +143,11 @@ def _by_sentinel(login: Login, hosts: str, path: str, query: str, tls: bool, aut
 
 def _by_socket(authority: str, host: str, path: str, query: str) -> RedisTarget:
     if host or path in ("", "/"):
-        raise _wrong("needs the path of a socket after unix://, from the root: unix:///…")
+        raise _wrong("needs the absolute path of a socket: unix:///…")
     options = _options(query, "db", "user", "password")
     login = Login(user=options.get("user", ""), password=options.get("password", ""))
     if authority and login != Login():
-        raise _wrong("has a password in two places")
+        raise _wrong("has two passwords; remove one")
     return RedisTarget(
         path=_decoded(path),
         login=_login(authority) if authority else _checked(login),
@@ -174,7 +174,7 @@ def _decoded(text: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise _wrong("has %XX that is no UTF-8") from None
+        raise _wrong("has a %XX sequence that is not UTF-8") from None
 
 
 def _address(text: str, default_port: int) -> Address:
@@ -182,7 +182,7 @@ def _address(text: str, default_port: int) -> Address:
     host = match and (match["v6"] or match["name"])
     port = int((match and match["port"]) or default_port)
     if not host or not 0 < port < 65536 or (match and match["v6"] and not _is_address(match["v6"])):
-        raise _wrong("needs a host and, if it is not the usual one, a port; a password is written with %XX before @")
+        raise _wrong("needs a host and an optional port; escape special characters in the password as %XX")
     return Address(host, port)
 
 
@@ -200,7 +200,7 @@ def _is_loopback(host: str) -> bool:
 
 def _database(text: str) -> int:
     if text and not _DATABASE.fullmatch(text):
-        raise _wrong("has something else than the number of a database after the host")
+        raise _wrong("must have nothing but a database number after the host")
     return int(text or 0)
 
 
@@ -208,9 +208,9 @@ def _options(query: str, *known: str) -> Mapping[str, str]:
     try:
         options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), errors="strict"))
     except ValueError:
-        raise _wrong("has something else than name=value after the question mark") from None
+        raise _wrong("must have name=value pairs after the question mark") from None
     if not options.keys() <= set(known):
-        raise _wrong(f"may have no more than {', '.join(known) or 'nothing'} after the question mark")
+        raise _wrong(f"has an unknown option after the question mark; known options: {', '.join(known) or 'none'}")
     return options
 
 
@@ -221,9 +221,9 @@ def _authorities(path: str) -> bytes:
         with open(path, "rb") as file:
             pem = file.read()
     except OSError as error:
-        raise StartError(f"redis.ca: {path} cannot be read: {error.strerror}") from None
+        raise StartError(f"redis.ca: cannot read {path}: {error.strerror}") from None
     try:
         found = x509.load_pem_x509_certificates(pem)
     except ValueError:
-        raise StartError(f"redis.ca: {path} holds no certificates in PEM form") from None
+        raise StartError(f"redis.ca: {path} contains no PEM certificates") from None
     return b"".join(one.public_bytes(Encoding.PEM) for one in found)

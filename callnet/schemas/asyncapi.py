@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document: what is said on the WebSockets of devices and of the page, and by whom."""
+"""The AsyncAPI 3.0 document: the messages on the WebSockets of devices and of the page."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from callnet.schemas.structs import Schema, plain, reference
 
 _DESCRIPTION: Final = """The WebSockets of a callnet server, plain RFC 6455. Frames are text, one JSON object each.
 
-Of what the server reads, the schemas say what it must be; further fields are ignored. Of what it writes, they are
-exact for this version of the server. A client has to ignore fields that it does not know: later versions add some."""
+The schemas of what the server reads allow further fields, which are ignored. Those of what it writes are exact for
+this version of the server. Clients must ignore unknown fields: later versions add some."""
 
 
 class Channel(Struct, frozen=True):
@@ -33,18 +33,18 @@ class Channel(Struct, frozen=True):
     description: str
     directions: Sequence[Direction]
     binding: Schema
-    """How the socket is asked for: the binding of AsyncAPI for WebSockets."""
+    """The request that opens the socket: the binding of AsyncAPI for WebSockets."""
 
 
 _TOKEN: Final[Schema] = {
     "type": "string",
-    "description": "What the login answered. It may be in the header `Authorization: Bearer` instead.",
+    "description": "The token from the login. It may be in the header `Authorization: Bearer` instead.",
 }
 DEVICES: Final = Channel(
     "devices",
     "/socket.io",
     ("signaling", "site"),
-    "The socket of a device, which has logged in over HTTP. Frames have at most 16 KiB; those of the server are "
+    "The socket of a device that has logged in over HTTP. Frames have at most 16 KiB; those of the server are "
     "shorter than 512 bytes.",
     (FROM_DEVICE, TO_DEVICE),
     {"method": "GET", "query": {"type": "object", "properties": {"token": _TOKEN}}},
@@ -70,7 +70,7 @@ PAGE: Final = Channel(
     "/room",
     ("site",),
     "The socket of a room, for the 1-to-1 page that this site has served, and for clients without a page that name the "
-    "site in `Origin`. What they relay to each other is in docs/room.json. Frames have at most 64 KiB.",
+    "site in `Origin`. See docs/room.json for the messages that they relay. Frames have at most 64 KiB.",
     (FROM_PAGE, TO_PAGE),
     {"method": "GET"},
 )
@@ -86,7 +86,7 @@ def document() -> dict[str, Any]:
         "defaultContentType": "application/json",
         "servers": {
             "signaling": {"host": "localhost:8082", "protocol": "ws", "description": "For devices."},
-            "site": {"host": "localhost:8080", "protocol": "wss", "description": "The site, where all is served."},
+            "site": {"host": "localhost:8080", "protocol": "wss", "description": "The site, which serves everything."},
         },
         "channels": {channel.name: _channel(channel) for channel in CHANNELS},
         "operations": {
@@ -114,7 +114,7 @@ def _channel(channel: Channel) -> dict[str, Any]:
 
 
 def _operation(channel: Channel, direction: Direction) -> dict[str, Any]:
-    """What is told of a direction, as the server sees it."""
+    """The description of a direction, as the server sees it."""
     return {
         "action": "send" if direction.by_server else "receive",
         "channel": {"$ref": f"#/channels/{channel.name}"},

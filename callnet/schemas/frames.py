@@ -15,7 +15,7 @@ from callnet.schemas.structs import Schema, reference, schemas
 
 
 class Direction(Struct, frozen=True):
-    """What one side says to the other in one place. Of each ``type`` (or ``kind``) there is one struct in it."""
+    """The messages of one side to the other in one place. Each ``type`` (or ``kind``) has one struct."""
 
     name: str
     """Also the first part of the names of its schemas."""
@@ -37,21 +37,21 @@ class Direction(Struct, frozen=True):
         return {str(kind.__struct_config__.tag): f"{self.name}.{kind.__name__}" for kind in self.kinds}
 
 
-FROM_DEVICE: Final = Direction("from_device", get_args(base.Request), False, "What a device may say.")
-TO_DEVICE: Final = Direction("to_device", get_args(base.Message), True, "What a device is told.")
+FROM_DEVICE: Final = Direction("from_device", get_args(base.Request), False, "The frames that a device may send.")
+TO_DEVICE: Final = Direction("to_device", get_args(base.Message), True, "The frames that a device receives.")
 FROM_EXTENDED: Final = Direction(
-    "from_extended", get_args(v2.ExtendedRequest), False, "What a device may say that speaks callnet.v2."
+    "from_extended", get_args(v2.ExtendedRequest), False, "The frames that a device may send with callnet.v2."
 )
 TO_EXTENDED: Final = Direction(
-    "to_extended", get_args(v2.ExtendedMessage), True, "What a device is told that speaks callnet.v2."
+    "to_extended", get_args(v2.ExtendedMessage), True, "The frames that a device receives with callnet.v2."
 )
-FROM_PAGE: Final = Direction("from_page", get_args(page.PageRequest), False, "What the page says.")
-TO_PAGE: Final = Direction("to_page", get_args(page.PageMessage), True, "What the page is told.")
+FROM_PAGE: Final = Direction("from_page", get_args(page.PageRequest), False, "The messages that the page sends.")
+TO_PAGE: Final = Direction("to_page", get_args(page.PageMessage), True, "The messages that the page receives.")
 RELAYED: Final = Direction(
-    "relayed", get_args(relayed.Relayed), False, "What the two clients of a room say to each other in `relay`."
+    "relayed", get_args(relayed.Relayed), False, "The messages of the two clients of a room in `relay`."
 )
 NOTE: Final = Direction(
-    "note", get_args(notes.Note), False, "What the two clients of a room tell each other on their data channel."
+    "note", get_args(notes.Note), False, "The messages of the two clients of a room on their data channel."
 )
 
 DIRECTIONS: Final = (FROM_DEVICE, TO_DEVICE, FROM_EXTENDED, TO_EXTENDED, FROM_PAGE, TO_PAGE, RELAYED, NOTE)

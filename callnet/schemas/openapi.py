@@ -17,16 +17,16 @@ from callnet.web.envelope import SUCCESS, Envelope
 
 _DESCRIPTION: Final = """The account service of a callnet server: JSON in, JSON out.
 
-Every answer is an object with `errorCode`, `errorCodeName` and `message`; the fields of a call come beside them if
-`errorCode` is 0. Most errors are answered with status 200. Fields that are not known are ignored in requests, and
-are to be ignored in answers: later versions add some. The `Content-Type` of a request is not looked at."""
+Every answer is an object with `errorCode`, `errorCodeName` and `message`, and if `errorCode` is 0 the fields of the
+call. Most errors are answered with status 200. The server ignores unknown fields in requests, and clients must ignore
+them in answers: later versions add some. The `Content-Type` of a request is ignored."""
 
 _HEADERS: Final = {
     HTTPStatus.METHOD_NOT_ALLOWED: ("Allow", {"type": "string"}),
     HTTPStatus(RateLimited.status): ("Retry-After", {"type": "integer", "minimum": 1}),
     HTTPStatus(Unavailable.status): ("Retry-After", {"type": "integer", "minimum": 1}),
 }
-"""What an error has beside its body."""
+"""The headers of an error."""
 
 
 class Call(Struct, frozen=True):
@@ -45,13 +45,13 @@ class Call(Struct, frozen=True):
 
     @property
     def takes_token(self) -> bool:
-        """Whether its token may be in the header."""
+        """True if its token may be in the header."""
         asked = self.asked
         return asked is not None and "token" in asked.__struct_fields__ and "token" not in _required(asked)
 
     @property
     def name(self) -> str:
-        """What generators of code may name it by."""
+        """The name for code generators."""
         return self.path.strip("/").replace("/", "_")
 
 
@@ -76,7 +76,7 @@ def document() -> dict[str, Any]:
         "info": {"title": "callnet: accounts", "version": "1", "description": _DESCRIPTION},
         "servers": [
             {"url": "http://localhost:8083", "description": "The account service."},
-            {"url": "https://localhost:8080", "description": "The site, where it is served too."},
+            {"url": "https://localhost:8080", "description": "The site, which serves it too."},
         ],
         "paths": {call.path: {call.method: _operation(call, kinds)} for call in found},
         "components": {
@@ -85,7 +85,7 @@ def document() -> dict[str, Any]:
                 **written,
                 **{kind.__name__: _error(kind) for kind in kinds},
                 "Refused": {
-                    "description": "An error that the body alone tells.",
+                    "description": "An error that only the body shows.",
                     "anyOf": [reference(kind.__name__) for kind in refusals],
                 },
             },
@@ -94,7 +94,7 @@ def document() -> dict[str, Any]:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "What the login answered. It may be in the field `token` of the body instead.",
+                    "description": "The token from the login. It may be in the field `token` of the body instead.",
                 }
             },
         },
@@ -102,10 +102,10 @@ def document() -> dict[str, Any]:
 
 
 def _operation(call: Call, kinds: list[type[ServiceError]]) -> dict[str, Any]:
-    answered, done = reference(answer_name(call.answered)), "It was done."
+    answered, done = reference(answer_name(call.answered)), "Success."
     body: dict[str, Any] = {}
     if call.asked is not None:
-        answered, done = {"anyOf": [answered, reference("Refused")]}, "It was done, or `errorCode` says why not."
+        answered, done = {"anyOf": [answered, reference("Refused")]}, "Success, or an error in `errorCode`."
         content = {"application/json": {"schema": reference(call.asked.__name__)}}
         body = {"requestBody": {"required": True, "content": content}}
     return {

@@ -9,8 +9,8 @@ from callnet.schemas.structs import Schema, reference
 
 _DESCRIPTION: Final = """For clients that are in a room without the page (docs/room.md).
 
-Of what the server writes (`to_page`) the schemas are exact for this version of the server. Of everything else they say
-what it must be; further fields are ignored. What is of another `type` or `kind` has to be ignored by clients."""
+The schemas of what the server writes (`to_page`) are exact for this version of the server. All others allow further
+fields, which are ignored. Clients must ignore messages of another `type` or `kind`."""
 _DIRECTIONS: Final = (FROM_PAGE, TO_PAGE, RELAYED, NOTE)
 
 

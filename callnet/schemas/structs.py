@@ -22,7 +22,7 @@ from callnet.util.schema_hints import END
 Schema: TypeAlias = dict[str, Any]
 
 REFERENCE = "#/components/schemas/"
-"""Where both kinds of documents keep their schemas."""
+"""The place of schemas in both kinds of documents."""
 
 
 def schemas(kinds: Iterable[type[Struct]], prefix: str = "", *, exact: bool) -> dict[str, Schema]:
@@ -98,7 +98,7 @@ def _describe(schema: Schema, kind: type[Struct]) -> None:
 
 
 def _docs_of_fields(kind: type[Struct]) -> Mapping[str, str]:
-    """What stands under the fields in the source of a class: Python does not keep it."""
+    """The docstrings of the fields in the source of a class: Python does not keep them."""
     definition = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     return {
         field.target.id: str(text.value.value)

@@ -1,1 +1,1 @@
-"""What must last: accounts, devices and contacts in SQL."""
+"""Durable state: accounts, devices and contacts in SQL."""

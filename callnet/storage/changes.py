@@ -1,4 +1,4 @@
-"""What has changed in the database that nodes remember: each looks every second, whoever has changed it.
+"""Changes of data that nodes cache: each node looks every second, whoever made them.
 
 The row of a change is written in the transaction that makes the change. Of two transactions the one with the
 greater id may be the first to be seen, so each look asks again for the ids that were left out so far.
@@ -65,7 +65,7 @@ class SqlChanges:
         self._looked_at = 0.0
         self._gaps: Sequence[_Gap] = ()
         self._gave_up_at: float | None = None
-        """When there were too many gaps to ask about."""
+        """The time when there were too many gaps to ask about."""
 
     def new(self) -> Deferred[Changed]:
         """See :meth:`IChanges.new`."""

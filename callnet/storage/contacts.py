@@ -107,7 +107,7 @@ def require_room(connection: Connection, table: Table, owner: str, most: int) ->
     """
     rows = connection.scalar(select(func.count()).select_from(table).where(table.c.owner == owner)) or 0
     if rows >= most:
-        raise DataInvalid(f"the list is full: it takes {most} phones")
+        raise DataInvalid(f"the list is full: at most {most} phones")
 
 
 def _take_out(connection: Connection, table: Table, owner: str, which: ColumnElement[bool]) -> bool:
@@ -124,7 +124,7 @@ def pairs_of(database: Database, owner: str | None) -> Sequence[Pair]:
 
 
 def blocks_of(database: Database, owner: str | None) -> Sequence[Block]:
-    """What one phone blocks, or with ``None`` each of them, in order."""
+    """The phones blocked by one phone, or with ``None`` by each, in order."""
     statement = select(blocked).order_by(blocked.c.owner, blocked.c.phone)
     if owner is not None:
         statement = statement.where(blocked.c.owner == owner)
@@ -142,7 +142,7 @@ def devices_of(database: Database, phone: str) -> int | None:
 
 
 def is_listed(database: Database, owner: str, phone: str) -> bool:
-    """Whether the list of ``owner`` has this phone."""
+    """True if the list of ``owner`` has this phone."""
     row = contact.c
     with database.read() as connection:
         listed = select(row.contact).where(row.owner == owner, row.contact == phone)

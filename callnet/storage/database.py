@@ -33,7 +33,7 @@ _WRITES = "callnet_writes"
 """The execution option of connections whose transactions write: what SQLite calls ``synchronous``."""
 
 _BUSY_TIMEOUT = 10.0
-"""How long a process waits for another that writes to the same SQLite file, in seconds."""
+"""The time for which a process waits for another that writes to the same SQLite file, in seconds."""
 _LOOKS_EVERY: Final = 100
 """Milliseconds after which it looks whether anybody still wants it to."""
 
@@ -80,7 +80,7 @@ class Database:
 
     @property
     def threads(self) -> int:
-        """How many threads make sense. SQLite is fastest, and never meets a lock, with one."""
+        """The number of threads. SQLite is fastest, and never meets a lock, with one."""
         return 1 if self._is_sqlite else _POSTGRESQL_THREADS
 
     def refuse_many_machines(self) -> None:
@@ -90,7 +90,7 @@ class Database:
         """
         if self._is_sqlite:
             raise StartError(
-                f"{schema.SETTING}: SQLite is for one machine, and redis.url names another: use PostgreSQL"
+                f"{schema.SETTING}: SQLite works on one machine only, but redis.url names another; use PostgreSQL"
             )
 
     @property
@@ -100,7 +100,7 @@ class Database:
 
     @property
     def is_missing(self) -> bool:
-        """Whether it is a file of SQLite that is not there yet."""
+        """True if it is an SQLite file that does not exist yet."""
         return self.file is not None and not self.file.exists()
 
     def is_whole(self) -> bool:
@@ -122,7 +122,7 @@ class Database:
                 source.backup(copy)
                 copy.execute("PRAGMA journal_mode = DELETE")
             except sqlite3.Error as error:
-                raise Unavailable(f"the copy cannot be written: {error}") from None
+                raise Unavailable(f"cannot write the copy: {error}") from None
 
     def clock_difference(self) -> float:
         """By how many seconds the clock of its server is ahead of this machine's; 0 for SQLite, which has none.
@@ -216,7 +216,7 @@ class Database:
         return self._insert(table).on_conflict_do_nothing()
 
     def insert_or_replace(self, table: Table) -> Insert:
-        """An ``INSERT`` that gives a row that is there already its other columns anew."""
+        """An ``INSERT`` that overwrites the other columns of an existing row."""
         insert = self._insert(table)
         others = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
         return insert.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=others)
@@ -289,14 +289,12 @@ def _parse(given: str) -> URL:
         url = make_url(given)
         backend = url.get_backend_name()
     except (sql_errors.ArgumentError, ValueError):
-        raise StartError(
-            f"{schema.SETTING}: this is not a URL such as sqlite:///FILE or postgresql://HOST/NAME"
-        ) from None
+        raise StartError(f"{schema.SETTING}: not a URL such as sqlite:///FILE or postgresql://HOST/NAME") from None
     if backend == "sqlite":
         return url.set(drivername="sqlite+pysqlite")
     if backend == "postgresql":
         return url.set(drivername="postgresql+psycopg")
-    raise StartError(f"{schema.SETTING}: it must begin with sqlite: or postgresql:")
+    raise StartError(f"{schema.SETTING}: must begin with sqlite: or postgresql:")
 
 
 @contextmanager

@@ -84,7 +84,7 @@ class Device(Struct, frozen=True):
 
 
 class WakeRow(Struct, frozen=True):
-    """How a device is woken when it sleeps."""
+    """The push registration of a device."""
 
     device_id: str
     kind: str
@@ -107,7 +107,7 @@ class PersonalData(Struct, frozen=True):
     calls: Sequence[PastCallRow]
     """The newest first."""
     untold: Sequence[Mapping[str, Any]]
-    """What a program of the operator's is still to be told of it, the oldest first."""
+    """The undelivered webhook events about it, oldest first."""
 
 
 def export(database: Database, phone: str) -> PersonalData | None:

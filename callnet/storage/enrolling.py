@@ -46,14 +46,14 @@ class _Question(Struct):
 
     answer: Deferred[Enrolled | None]
     offer: bytes | None
-    """What the device is offered if it is to be made; ``None``: it is not to be made."""
+    """The secret offered to the device if it is created; ``None``: it is not to be created."""
 
 
 _Questions: TypeAlias = dict[DeviceAddress, list[_Question]]
 
 
 class _Found(Struct):
-    """What is in the database, of what was asked for."""
+    """The devices found in the database."""
 
     devices: Mapping[DeviceAddress, Enrolled]
     phones: Collection[str]
@@ -74,7 +74,7 @@ class Newcomers(Struct, frozen=True):
     unused_for: float
     """Seconds after which one is forgotten that was never used; no token of it is valid any more then."""
     is_told: bool
-    """Whether a program of the operator's is told of them."""
+    """True if a webhook is told of them."""
 
 
 @implementer(IAccounts)
@@ -187,11 +187,13 @@ class SqlAccounts:
         for address, questions in asked.items():
             for question in questions:
                 if address in found.refused:
-                    question.answer.errback(DeviceInvalid("the phone has as many devices as logins may make"))
+                    question.answer.errback(
+                        DeviceInvalid("the phone has the maximum number of devices created by logins")
+                    )
                 elif address in found.devices or address.phone in found.phones or question.offer is not None:
                     question.answer.callback(found.devices.get(address))
                 else:
-                    question.answer.errback(PhoneInvalid("phone is not an account"))
+                    question.answer.errback(PhoneInvalid("phone has no account"))
 
     def _failed(self, failure: Failure, asked: _Questions) -> None:
         failed = list(asked.values())
@@ -299,12 +301,12 @@ class SqlAccounts:
 
 
 def _failed(failure: Failure) -> None:
-    log.failure("writing down which devices are used", failure)
+    log.failure("failed to record when devices were last used", failure)
 
 
 def _must_be_there(found: Enrolled | None) -> Enrolled:
     if found is None:
-        raise Unavailable("the device was removed as soon as it was there")
+        raise Unavailable("the device was removed while it logged in; try again")
     return found
 
 
@@ -339,7 +341,7 @@ class _Known:
         self._since: dict[DeviceAddress, tuple[float, Enrolled]] = {}
 
     def get(self, address: DeviceAddress) -> Enrolled | None:
-        """What is known of a device, if it is."""
+        """The cached device, if any."""
         known = self._since.get(address)
         return None if known is None or self._clock.seconds() - known[0] >= _KNOWN_FOR else known[1]
 

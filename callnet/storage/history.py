@@ -180,7 +180,7 @@ def unwanted(connection: Connection, calls: Sequence[PastCall], contacts_only: b
 def past_calls(
     connection: Connection, phone: str, after: CallCursor | None = None, limit: int | None = None
 ) -> list[PastCall]:
-    """What :meth:`IHistory.past_calls` says; without ``limit`` all of them."""
+    """The result of :meth:`IHistory.past_calls`; without ``limit`` all calls."""
     found: dict[Any, PastCall] = {}  # by place: while nodes are upgraded a call may be written in both tables
     for view in _VIEWS:
         place = view.c.started_at, view.c.room_id, view.c.incoming

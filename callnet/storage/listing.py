@@ -79,7 +79,7 @@ class SqlContacts:
 
 
 def _say_nothing(_was_there: bool) -> None:
-    """Whether there was anything to take out does not matter."""
+    """Ignore whether there was anything to remove."""
 
 
 def _devices_of_contacts(

@@ -18,7 +18,7 @@ from callnet.storage.making import make
 from callnet.storage.tables import account, account_device, contact
 
 Key: TypeAlias = tuple[str, ...]
-"""What a row is known by: a phone; a phone and a device id; an owner and its contact."""
+"""The key of a row: a phone; a phone and a device id; an owner and its contact."""
 
 
 class Moved(Struct, frozen=True):
@@ -54,7 +54,7 @@ def add(database: Database, what: Moved, keys: Sequence[Key], now: float) -> Non
 
 
 def pages(database: Database, what: Moved, size: int) -> Iterator[Sequence[Key]]:
-    """All that is there, in order, so many at a time."""
+    """All rows, in order, in pages."""
     key, last = tuple_(*what.columns), None
     while True:
         statement = select(*what.columns).order_by(*what.columns).limit(size)

@@ -1,7 +1,7 @@
 """Events for a program of the operator's, in the database until they are sent.
 
 Each is a row. Who is handed one out puts off when it is due, so that nobody else takes it, and that others do when it
-does not come back. Ids stay for a while after that, so that what is written anew is not sent anew.
+does not come back. Ids stay for some time after that, so that an event that is written again is not sent again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FORGOTTEN_AT_ONCE: Final = 1000
 
 _row = outbox.c
 _DONE: Final = {"body": "", "phone": None, "peer_phone": None, "due_at": None, "died_at": None, "failure": ""}
-"""What is done with is kept no more."""
+"""The columns of a settled event: its content is removed."""
 _THIS_ONE: Final = (_row.id == bindparam("this"), _row.tries == bindparam("tried"), _row.due_at.is_not(None))
 """An event that nobody has been handed out since."""
 _SET_DONE: Final = (
@@ -129,7 +129,7 @@ def put(database: Database, connection: Connection, events: Sequence[OutboxEvent
 
 
 def names(phone: str) -> ColumnElement[bool]:
-    """Whether an event names a phone; what was sent names nobody any more."""
+    """A condition: the event names a phone. Delivered events name nobody."""
     return or_(_row.phone == phone, _row.peer_phone == phone)
 
 
@@ -161,7 +161,7 @@ def letters(database: Database, with_waiting: bool) -> Sequence[Letter]:
 
 
 def chosen(ids: Collection[str]) -> ColumnElement[bool]:
-    """Whether an event is one of these; if there are none, all are chosen."""
+    """A condition: the event is one of these; if none are given, any event."""
     return _row.id.in_(sorted(ids)) if ids else true()
 
 

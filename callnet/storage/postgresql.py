@@ -14,11 +14,11 @@ from psycopg.abc import PQGen
 from sqlalchemy import MetaData
 
 SILENCE_MAX: Final = 6.0
-"""How long a server may say nothing while it is asked for something, in seconds: a little longer than a statement may
-take, so that a server that lives says itself why."""
+"""The longest silence of a server that owes an answer, in seconds: a little longer than a statement may take, so that a
+living server reports the cause itself."""
 
 _EVERY: Final = 0.1
-"""How often somebody who waits looks around, in seconds."""
+"""The interval at which a waiting thread checks for a stop, in seconds."""
 
 _T = TypeVar("_T")
 
@@ -36,7 +36,7 @@ class PatientConnection(psycopg.Connection[Any]):
     given_up: Event
     """Set when nobody wants to wait any more."""
     is_patient: bool = False
-    """Whether the server may take its time."""
+    """True if the server may take its time."""
 
     def wait(self, gen: PQGen[_T], interval: float = _EVERY, timeout: float | None = None) -> _T:
         """Wait until the server has done what ``gen`` asks it for."""
@@ -65,7 +65,7 @@ def connect(given_up: Event, _dialect: object, _record: object, arguments: list[
     :param given_up: set when nobody wants to wait any more.
     """
     if given_up.is_set():
-        raise psycopg.OperationalError("nobody waits for it any more")
+        raise psycopg.OperationalError("callnet is stopping")
     connection = PatientConnection.connect(*arguments, **options)
     connection.given_up = given_up
     return connection

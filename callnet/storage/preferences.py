@@ -1,4 +1,4 @@
-"""What the owners of phones want of calls to them, as the database has it."""
+"""The preferences of phones' owners in the database."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _lists(
     owners: Collection[str],
     which: ColumnElement[bool] | None = None,
 ) -> dict[str, list[str]]:
-    """What each owner has in a table, of all rows or some."""
+    """The rows of each owner in a table, all or some."""
     owner: Column[str] = table.c.phone if which is not None else table.c.owner
     statement = select(owner.label("owner"), other.label("other")).where(owner.in_(owners))
     if which is not None:
@@ -120,5 +120,5 @@ def _quiet_hours(connection: Connection, phones: Collection[str]) -> dict[str, Q
 
 
 def quiet_hours_of(row: Any) -> QuietHours:
-    """What a row of the table says."""
+    """The preferences in a row of the table."""
     return QuietHours(row.begins, row.ends, row.time_zone)

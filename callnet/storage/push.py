@@ -1,4 +1,4 @@
-"""How devices that sleep are woken, in the database."""
+"""Push registrations in the database."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class SqlPushRegistrations:
 
 
 def registrations(connection: Connection, address: DeviceAddress) -> Sequence[PushRegistration]:
-    """What :meth:`IPushRegistrations.of` says."""
+    """The result of :meth:`IPushRegistrations.of`."""
     statement = select(push_registration).where(covered_by(address, push_registration)).order_by(_row.device_id)
     return [_as_registration(row) for row in connection.execute(statement)]
 

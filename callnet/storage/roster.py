@@ -1,4 +1,4 @@
-"""What extended devices are told of others, as the database has it."""
+"""Presence for extended devices in the database."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def database_level(connection: Connection) -> int:
     try:
         return int(revision or 0)
     except ValueError:
-        raise StartError(f"{SETTING}: the tables in this database are not those of callnet") from None
+        raise StartError(f"{SETTING}: this database belongs to another program; name an empty one") from None
 
 
 def upgrade(connection: Connection) -> None:
@@ -79,12 +79,12 @@ def check(connection: Connection) -> None:
     theirs, ours = database_level(connection), code_level()
     if theirs < ours:
         raise StartError(
-            f"{SETTING}: the database is at level {theirs} and this code needs {ours}; run: callnet database upgrade"
+            f"{SETTING}: schema level {theirs} is older than this version needs ({ours}); run: callnet database upgrade"
         )
     oldest = connection.scalar(select(schema_info.c.oldest_code)) or 0
     if oldest > ours:
         raise StartError(
-            f"{SETTING}: the database needs newer code: level {oldest}, and this is {ours}; install a newer callnet"
+            f"{SETTING}: the database needs schema level {oldest}, but this version has {ours}; install a newer callnet"
         )
 
 

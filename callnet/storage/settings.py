@@ -1,4 +1,4 @@
-"""What a phone's own devices may set, in the database."""
+"""The settings of phones in the database."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def change(
 
 
 def settings_of(connection: Connection, phone: str) -> PhoneSettings:
-    """What is set for a phone."""
+    """The settings of a phone."""
     row = connection.execute(select(quiet_hours).where(quiet_hours.c.phone == phone)).first()
     others = select(auto_answer.c.phone).where(auto_answer.c.owner == phone).order_by(auto_answer.c.phone)
     return PhoneSettings(None if row is None else quiet_hours_of(row), connection.scalars(others).all())

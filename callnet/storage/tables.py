@@ -83,7 +83,7 @@ one_time_code = Table(
     Column("expires_at", Double, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("since", Double, nullable=False),  # the hour that counts began then
-    Column("sent", Integer, nullable=False),  # so many in that hour
+    Column("sent", Integer, nullable=False),  # the number in that hour
 )
 
 # Phones about which something has changed that nodes remember, and when: each of them looks here every second.
@@ -105,7 +105,7 @@ contact = Table(
     Column("name", _text(CONTACT_NAME_MAX), nullable=False),
 )
 
-# Pairs of phones: ``owner`` does not want to hear of ``phone``, be it a contact or not.
+# Pairs of phones: ``owner`` does not want to hear of ``phone``, whether or not it is a contact.
 blocked = Table(
     "blocked",
     metadata,
@@ -183,7 +183,7 @@ heard_until = Table(
 )
 
 # Events for a program of the operator's. One of three times is set: when it is to be sent, when that was done with, or
-# when it was given up. What is done with keeps its id for a while, so that nobody writes it anew, and nothing else.
+# when it was given up. A settled event keeps only its id for some time, so that nobody writes it again.
 outbox = Table(
     "outbox",
     metadata,
@@ -191,7 +191,7 @@ outbox = Table(
     Column("event", _text(20), nullable=False),
     Column("created_at", Double, nullable=False),  # times are seconds since 1970
     Column("body", Text, nullable=False),  # JSON; empty when it is done with
-    Column("phone", _text(PHONE_MAX)),  # whom it names
+    Column("phone", _text(PHONE_MAX)),  # the phone that it names
     Column("peer_phone", _text(PHONE_MAX)),
     Column("due_at", Double),  # whoever is at work on it has put it off until then
     Column("done_at", Double),

@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 
 class IThreadsReactor(IReactorFromThreads, IReactorTime):
-    """What threads need of a reactor."""
+    """The reactor that threads need."""
 
 
 class _Thread(Thread):
@@ -79,9 +79,9 @@ class Threads:
         self._stopping = True
         self._give_up()
         if self._asked:
-            log.warn("the database does not answer: {count} tasks are given up", count=len(self._asked))
+            log.warn("gave up {count} database queries: no answer while stopping", count=len(self._asked))
         for asked in list(self._asked):
-            asked.errback(Unavailable("the database is not waited for any more"))
+            asked.errback(Unavailable("the database did not answer while callnet was stopping"))
 
     def run(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
         """Call ``function`` in a thread. What nobody waits for any more is not begun.
@@ -89,14 +89,14 @@ class Threads:
         :raises Unavailable: it was not done in time; if it was begun it may still be done.
         """
         if self._stopping:
-            return fail(Unavailable("the database is not asked any more"))
+            return fail(Unavailable("callnet is stopping and sends no more queries"))
         outcome: Deferred[_T] = Deferred()
         self._asked.add(outcome)
         asked_at = self._reactor.seconds()
 
         def work() -> _T:
             if outcome.called or self._stopping:
-                raise Unavailable("the database is not asked any more")
+                raise Unavailable("callnet is stopping and sends no more queries")
             return function(*args, **kwargs)
 
         def done(is_success: bool, result: object) -> None:

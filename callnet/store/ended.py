@@ -33,10 +33,13 @@ class Dropped:
         self.count += count
         if count and not self._is_said:
             self._is_said = True
-            log.warn("more than {most} ended calls wait for the database: the history loses the oldest", most=KEPT_MAX)
+            log.warn(
+                "dropping the oldest ended calls from the history: more than {most} wait for the database",
+                most=KEPT_MAX,
+            )
 
     def none_wait(self) -> None:
-        """Take note that the database has caught up."""
+        """Note that the database has caught up."""
         self._is_said = False
 
 

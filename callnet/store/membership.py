@@ -1,4 +1,4 @@
-"""What a node has of its cluster, be it many nodes or itself alone."""
+"""The parts of a node that connect it with its cluster, or serve it alone."""
 
 from __future__ import annotations
 
@@ -32,4 +32,4 @@ class Membership(Struct, frozen=True):
     nodes: Callable[[], Deferred[Sequence[NodeShown]]]
     """Tells of all nodes, if there are others. It may fail with :class:`callnet.errors.Unavailable`."""
     round_trips: Histogram | None
-    """How long Redis takes to answer, in seconds, where there is one."""
+    """The response time of Redis in seconds, if there is one."""

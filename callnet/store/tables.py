@@ -137,7 +137,7 @@ class Tables:
             self._seats_due.move(old.room, old.due, None)
 
     def due(self, now: float) -> Iterator[Record]:
-        """What is due, as it is when its turn comes, but calls that are over.
+        """The due records, as they are when their turn comes, without ended calls.
 
         Those are forgotten when it is theirs, with the seats of their rooms.
         """

@@ -1,11 +1,11 @@
-"""What the parent and its workers say to each other over pipes: a JSON object a line.
+"""Messages between the parent and its workers over pipes: a JSON object a line.
 
 ========================  ================  ================================================================
 descriptor of the worker  direction         carries
 ========================  ================  ================================================================
 :data:`ORDERS`            parent → worker   :class:`Start` first, then :class:`Ask`, :class:`Reload`, :class:`Hurry`
 :data:`LOG`               worker → parent   :class:`LogLine`
-:data:`COMPLAINTS`        worker → parent   what Python itself or a library has to complain of
+:data:`COMPLAINTS`        worker → parent   complaints of Python itself or of a library
 :data:`ANSWERS`           worker → parent   :class:`Serving` once, then :class:`Answer`
 :data:`SOCKETS` and more  –                 the listening sockets
 ========================  ================  ================================================================
@@ -35,7 +35,7 @@ SOCKETS: Final = 4
 
 
 class Start(Struct, frozen=True):
-    """How the worker is to serve."""
+    """The settings with which the worker is to serve."""
 
     settings: Settings
     """As the parent read them when it started, whatever the file says by now."""
@@ -87,7 +87,7 @@ class LogLine(Struct, frozen=True, array_like=True):
     """The part of the program that it comes from."""
     text: str
     fields: Fields = {}
-    """What it is about."""
+    """The simple fields of the event."""
 
 
 def encode(message: Start | Ask | Reload | Hurry | Serving | Answer | LogLine) -> bytes:
@@ -113,7 +113,7 @@ class Lines:
         yield from lines
 
     def end(self) -> Iterator[bytes]:
-        """What was left behind without an end."""
+        """The rest, which has no line end."""
         rest, self._rest = self._rest, b""
         if rest:
             yield rest

@@ -154,10 +154,10 @@ class WorkerProcess(ProcessProtocol):
 
 
 def _end(reason: Failure) -> str:
-    """How a process came to its end, in a few words."""
+    """The end of a process, in a few words."""
     ended = reason.value
     if not isinstance(ended, ProcessTerminated):
         return "stopped"
     if ended.signal is not None:
-        return f"was ended by {signal.Signals(ended.signal).name}"
-    return f"ended with status {ended.exitCode}"
+        return f"was killed by {signal.Signals(ended.signal).name}"
+    return f"exited with status {ended.exitCode}"

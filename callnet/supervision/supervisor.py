@@ -110,14 +110,14 @@ class Workers:
         return Deferred.fromCoroutine(self._obey_all(order))
 
     async def _obey_all(self, order: Order) -> Outcome:
-        """Hand an order on to whom it is for: what is in the database only one worker needs to change."""
+        """Pass an order to the workers concerned: changes in the database need only one of them."""
         if isinstance(order, ChooseLevel):
             threshold.choose(order.level)
         serving = [worker for worker in self._workers if worker.serves]
         asked = serving[:1] if isinstance(order, Revoke) else self._workers
         outcomes = await gatherResults([worker.obey(order) for worker in asked])
         if isinstance(order, Revoke) and not any(outcomes):
-            raise Unavailable("no worker can do that just now")
+            raise Unavailable("no worker is ready; try again later")
         return together(SILENT if outcome is None else outcome for outcome in outcomes)
 
     def _families(self) -> Deferred[Sequence[Family]]:

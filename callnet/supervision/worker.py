@@ -31,7 +31,7 @@ STOP_LIMIT: Final = 7.0
 
 
 class IParentReactor(IReactorTime, IReactorProcess):
-    """What a parent needs of a reactor."""
+    """The reactor that a parent needs."""
 
 
 class Worker:
@@ -62,7 +62,7 @@ class Worker:
     def start(self) -> None:
         """Start a process, and another whenever it ends."""
         self._next = None
-        self._why = "it is starting"
+        self._why = "starting"
         self._born = self._reactor.seconds()
         start = Start(self._settings, self._sockets, threshold.level.name)
         self._process = WorkerProcess(f"worker {self._number}", start, self._begins, self._ended)
@@ -97,20 +97,20 @@ class Worker:
             self._process.reload(what, self._settings if what == "settings" else None)
 
     def look(self) -> Deferred[tuple[Check, Report | None]]:
-        """Whether devices may be sent to it, and what it says itself, if it answers."""
+        """Its readiness, and its own report if it answers."""
         if self._process is None or not self._serving:
             return succeed((Check(False, self._why), None))
         return self._process.report(self._reactor).addCallbacks(_check, _no_answer)
 
     def families(self) -> Deferred[Sequence[Family]]:
-        """What its processes have counted, those that ended included, as far as it was asked for."""
+        """The metrics of its processes, those that ended included, as last reported."""
         if self._process is None or not self._serving:
             return succeed(self._counted_before)
         return self._process.families(self._reactor).addCallbacks(self._note, self._as_noted)
 
     @property
     def serves(self) -> bool:
-        """Whether its process takes connections."""
+        """True if its process takes connections."""
         return self._process is not None and self._serving
 
     def obey(self, order: Order) -> Deferred[Outcome | None]:
@@ -129,7 +129,7 @@ class Worker:
 
     def _begins(self, pid: int) -> None:
         self._serving = True
-        self._log.info("worker {number} serves: process {pid}", number=self._number, pid=pid)
+        self._log.info("worker {number} started: process {pid}", number=self._number, pid=pid)
 
     def _ended(self, how: str) -> None:
         self._serving = False
@@ -140,21 +140,21 @@ class Worker:
             return
         if self._reactor.seconds() - self._born >= OLD_AGE:
             self._pause = FIRST_PAUSE
-        self._why = f"it {how}"
+        self._why = how
         self._log.warn(
-            "worker {number} {how}; the next starts in {pause:g} s", number=self._number, how=how, pause=self._pause
+            "worker {number} {how}; restarting in {pause:g} s", number=self._number, how=how, pause=self._pause
         )
         self._next = self._reactor.callLater(self._pause, self.start)
         self._pause = min(LONGEST_PAUSE, 2 * self._pause)
 
     def _end_it(self) -> None:
         if self._process is not None:
-            self._log.warn("worker {number} does not stop: it is killed", number=self._number)
+            self._log.warn("killed worker {number}: it did not stop in time", number=self._number)
             self._process.kill("KILL")
 
 
 def _check(report: Report) -> tuple[Check, Report | None]:
-    return Check(report.ready, "" if report.ready else "it is not ready"), report
+    return Check(report.ready, "" if report.ready else "not ready"), report
 
 
 def _nothing(failure: Failure) -> None:
@@ -163,4 +163,4 @@ def _nothing(failure: Failure) -> None:
 
 def _no_answer(failure: Failure) -> tuple[Check, Report | None]:
     failure.trap(Gone, defer.TimeoutError)
-    return Check(False, f"it does not answer within {ANSWER_LIMIT:g} s"), None
+    return Check(False, f"no answer within {ANSWER_LIMIT:g} s"), None

@@ -1,4 +1,4 @@
-"""What is there already, or comes later.
+"""Results that are available already, or come later.
 
 Nearly all that a node does waits for nothing: its records are at hand. A Deferred that has fired before
 anybody looks at it, and one more to run the coroutine that awaits it, cost as much as the rules themselves.
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Ready(Generic[T]):
-    """What is there. To await it is not to wait."""
+    """A result that is available. Awaiting it does not wait."""
 
     __slots__ = ("value",)
 
@@ -84,7 +84,7 @@ class _Waiting(Generic[T]):
 
 
 def logged_unless_unavailable(log: Logger, doing: str) -> Callable[[Failure], None]:
-    """What logs a failure, with its traceback, as that of ``doing``.
+    """An errback that logs a failure with its traceback, under the message ``doing``.
 
     That the store is away is said elsewhere, and not once more here.
     """

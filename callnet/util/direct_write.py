@@ -29,7 +29,7 @@ TRIED_WITH: Final = frozenset({"26.10.0"})
 
 _PLAIN: Final = frozenset({tcp.Server, tcp.Client, unix.Client})
 _RECORD: Final = 8192
-"""What is longer is left to Twisted, over TLS: it must be cut into records."""
+"""Longer messages over TLS are left to Twisted: they must be cut into records."""
 
 
 def _write(transport: Any, data: bytes) -> None:
@@ -78,7 +78,7 @@ def _encrypts_at_once(transport: Any) -> bool:
 
 
 def choose(version: str, wanted: bool) -> Callable[[Any, bytes], None]:
-    """How to write with a version of Twisted: at once if that is wanted and the version is known."""
+    """The way to write with a version of Twisted: directly if that is wanted and the version is known."""
     return _write_at_once if wanted and version in TRIED_WITH else _write
 
 

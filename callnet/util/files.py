@@ -1,4 +1,4 @@
-"""What callnet keeps on disk: secrets are readable by their owner alone, and nobody ever sees half of a file."""
+"""Files of callnet: secrets are readable by their owner only, and nobody ever sees half of a file."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def make_private_directory(path: str, setting: str) -> None:
         with private():
             os.makedirs(path, mode=_PRIVATE_DIRECTORY, exist_ok=True)
     except OSError as error:
-        raise StartError(f"{setting}: the directory {path} cannot be made: {error.strerror}") from None
+        raise StartError(f"{setting}: cannot create the directory {path}: {error.strerror}") from None
     if not os.access(path, os.W_OK | os.X_OK):
-        raise StartError(f"{setting}: this user may not write in {path}")
+        raise StartError(f"{setting}: no permission to write in {path}")
 
 
 def claim_directory(path: str, setting: str, is_shared: bool) -> None:
@@ -50,20 +50,20 @@ def claim_directory(path: str, setting: str, is_shared: bool) -> None:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         raise StartError(
-            f"{setting}: another callnet runs with {path}; several on one machine need redis.url, or workers"
+            f"{setting}: another callnet uses {path}; set redis.url, or workers, to run several on one machine"
         ) from None
     except OSError as error:
-        raise StartError(f"{setting}: {path} cannot be locked: {error.strerror}") from None
+        raise StartError(f"{setting}: cannot lock {path}: {error.strerror}") from None
     _claimed[path] = descriptor
 
 
 def was_claimed(path: str) -> bool:
-    """Whether somebody has, or had, a directory by :func:`claim_directory`."""
+    """True if a directory is, or was, claimed by :func:`claim_directory`."""
     return os.path.exists(os.path.join(path, _LOCK))
 
 
 def is_open_to_others(path: str) -> bool:
-    """Whether somebody but its owner may look into a directory."""
+    """True if users other than its owner may look into a directory."""
     return bool(os.stat(path).st_mode & _PRIVATE_MASK)
 
 
@@ -79,12 +79,12 @@ def read_private(path: str | os.PathLike[str], setting: str) -> bytes:
     except OSError as error:
         raise StartError(f"{setting}: {path}: {error.strerror}") from None
     if mode & _PRIVATE_MASK:
-        raise StartError(f"{setting}: {path} is open to others (mode {mode:04o}); chmod 600 it")
+        raise StartError(f"{setting}: {path} is accessible to others (mode {mode:04o}); chmod 600 it")
     return content
 
 
 def overwrite(path: str, data: bytes, mode: int) -> None:
-    """Make a file, in place of the one that may be there."""
+    """Create a file, or replace an existing one."""
     draft = f"{path}.{secrets.token_hex(4)}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
     try:

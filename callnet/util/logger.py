@@ -1,4 +1,4 @@
-"""callnet's logger: Twisted's, which leaves out what is below a level that can be changed while callnet runs."""
+"""callnet's logger: Twisted's with a threshold that can be changed while callnet runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Threshold:
     def __init__(self) -> None:
         self.level: Level = LogLevel.info
         self.has_details = False
-        """Whether even ``debug`` is logged: who would have to work for such an event looks at this first."""
+        """True if ``debug`` is logged: check this before computing costly fields."""
 
     def choose(self, name: str) -> None:
         """Log from this level on, one of :data:`LEVELS`."""
@@ -29,7 +29,7 @@ class Threshold:
 
 
 threshold: Final = Threshold()
-"""That of this process, whose log is one."""
+"""The threshold of this process, which has one log."""
 
 
 class Logger(logger.Logger):

@@ -1,4 +1,4 @@
-"""Where a client comes from, as far as limits go by it."""
+"""The site of a client, by which limits count it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IS_IPV4: Final = re.compile(r"[1-9][0-9]*(?:\.[0-9]+){3}")
 
 
 def site_of(host: str) -> str | None:
-    """Whose address this is: itself, or the network of an IPv6 address; ``None`` if it tells nothing of a client.
+    """The site of an address: itself, or the network of an IPv6 address; ``None`` if it identifies no client.
 
     So it is with loopback addresses: whoever comes from there is on this machine, or behind a proxy on it that
     does not say for whom it asks.

@@ -1,4 +1,4 @@
-"""Doing something again and again, or after a while."""
+"""Periodic and delayed work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 
 class Chore(Protocol):
-    """Something that does its work again and again."""
+    """Periodic work."""
 
     def start(self) -> None:
         """Begin."""
@@ -20,7 +20,7 @@ class Chore(Protocol):
 
 
 class Rounds:
-    """Does something, and again when it is done and a while has gone by.
+    """Repeats something, with a pause after each time.
 
     :param work: its Deferreds do not fail.
     :param pause: seconds.
@@ -57,7 +57,7 @@ class Rounds:
 
 
 def pause(clock: IReactorTime, seconds: float) -> Deferred[None]:
-    """Fires after so many seconds. It can be cancelled."""
+    """Fires after ``seconds``. It can be cancelled."""
     paused: Deferred[None] = Deferred(lambda _: delay.cancel())
     delay = clock.callLater(seconds, paused.callback, None)
     return paused

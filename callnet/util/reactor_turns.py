@@ -1,11 +1,11 @@
-"""The reactor's turn, without what Twisted works out for each event and nobody reads.
+"""A shorter turn of the reactor, without the log context that Twisted sets up for each event.
 
-Around each event Twisted sets up a context that says to whom it belongs, for log messages of a kind that
-callnet does not write. That takes as long as the event of a short frame itself. :func:`shorten` has a reactor
-hand events to where they belong and nothing more.
+Around each event Twisted sets up a context that names its owner, for log messages of a kind that callnet does
+not write. That takes as long as handling a short frame itself. :func:`shorten` makes a reactor call the handlers
+only.
 
-What a reactor keeps is nothing that Twisted promises. So this is done with versions of Twisted that it was tried
-with, to its usual reactor, and in no other module.
+The internals of a reactor are not a stable interface of Twisted. So this is done only for versions of Twisted that
+it was tested with, for its usual reactor, and in no other module.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def shorten(reactor: Any) -> None:
 
 
 def _turn(reactor: Any, timeout: float | None) -> None:
-    """Wait for events, for so many seconds at most, and have them handled."""
+    """Wait for events, at most ``timeout`` seconds, and handle them."""
     selectables = reactor._selectables  # noqa: SLF001
     handle = reactor._doReadOrWrite  # noqa: SLF001
     try:
@@ -42,4 +42,4 @@ def _turn(reactor: Any, timeout: float | None) -> None:
             try:
                 handle(selectable, descriptor, event)
             except Exception:  # noqa: BLE001  the next event has nothing to do with it
-                log.failure("handling an event of the reactor")
+                log.failure("failed to handle a reactor event")

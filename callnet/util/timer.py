@@ -20,7 +20,7 @@ class Alarm:
         self._stopped = False
 
     def set_in(self, pause: float) -> None:
-        """Have it go off in so many seconds, unless it does earlier anyway."""
+        """Have it go off after ``seconds``, unless it does earlier anyway."""
         if self._stopped:
             return
         if self._next is None:

@@ -42,7 +42,7 @@ _HEADERS: Final = {
 
 
 class AdminApi:
-    """What probes ask, who have no key."""
+    """The resources for probes, which have no key."""
 
     _app = Klein()
 
@@ -73,7 +73,7 @@ class AdminApi:
     @_app.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:
         """Answer with the error."""
-        return answer_failure(request, failure, "An operator's request")
+        return answer_failure(request, failure, "operator request")
 
 
 def root(observed: Observed, key: AdminKey, dashboard: str) -> IResource:
@@ -90,7 +90,7 @@ def root(observed: Observed, key: AdminKey, dashboard: str) -> IResource:
 
 
 class _Top(Resource):
-    """What has no place of its own is asked of ``other``."""
+    """Paths without a resource of their own go to ``other``."""
 
     def __init__(self, other: IResource) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -125,12 +125,12 @@ class AdminSite(CappedSite):
 
 
 class _Misdirected(Resource):
-    """What answers those who ask by a name that is not ours (RFC 9110 §15.5.20)."""
+    """The answer to requests under a foreign host name (RFC 9110 §15.5.20)."""
 
     isLeaf = True
 
     def render(self, request: Request) -> bytes:
-        return write_error(request, Misdirected("this name is not in admin.hosts"))
+        return write_error(request, Misdirected("this host is not in admin.hosts"))
 
 
 def _write(request: IRequest, status: int, kind: str, body: bytes) -> bytes:

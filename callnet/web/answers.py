@@ -1,4 +1,4 @@
-"""What the account service answers with, where no service of accounts has a struct for it."""
+"""Answers of the account service that no service of accounts has a struct for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DONE: Final = Done()
 
 
 class PushKey(Struct, frozen=True):
-    """What a browser needs to subscribe to Web Push."""
+    """The data that a browser needs to subscribe to Web Push."""
 
     application_server_key: str | None
     """A point on P-256, uncompressed, in base64url (RFC 8292 §3.2); ``null``: there is no Web Push here."""
@@ -38,7 +38,7 @@ class QuietHoursAnswered(QuietHoursFields, frozen=True):
 
 
 class SettingsAnswer(Struct, frozen=True):
-    """What the phone wants of calls to it."""
+    """The settings of a phone for calls to it."""
 
     do_not_disturb: QuietHoursAnswered | None
     auto_answer: Sequence[Annotated[str, PHONE]]

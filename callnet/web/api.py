@@ -174,7 +174,7 @@ class AccountApi:
     @routes.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:
         """Answer with the error."""
-        return answer_failure(request, failure, "An account request")
+        return answer_failure(request, failure, "account request")
 
 
 def _token(request: IRequest, in_body: str | None) -> str:

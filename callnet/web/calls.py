@@ -52,6 +52,6 @@ def look(app: Klein, path: str) -> Callable[[Look], Look]:
 
 
 def types_of(method: Callable[..., Any]) -> tuple[type[Struct] | None, type[Struct]]:
-    """What a method that serves a call is asked with, if it is with anything, and what it answers with."""
+    """The request and answer types of a method that serves a call."""
     hints = get_type_hints(method)
     return hints.get("asked"), hints["return"]

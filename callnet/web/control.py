@@ -1,4 +1,4 @@
-"""What an operator may see and order by HTTP, who has the key (docs/admin-api.md).
+"""The admin API, for operators who have the key (docs/admin-api.md).
 
 Everything is a ``POST`` with a JSON body, so that no phone number stands in a URL.
 """
@@ -57,7 +57,7 @@ class KeyInvalid(TokenInvalid):
 
 
 class ListRequest(Struct, frozen=True):
-    """How many are to be named."""
+    """The maximum number of entries."""
 
     limit: _Limit = _SHOWN
 
@@ -154,7 +154,7 @@ class ControlApi:
     @call(routes, "/api/calls/end")
     async def end_call(self, _request: IRequest, asked: CallRequest) -> Done:
         """End a call."""
-        return _done((await self._observed.obey(EndCall(asked.call))).done, "there is no such call")
+        return _done((await self._observed.obey(EndCall(asked.call))).done, "no such call")
 
     @call(routes, "/api/devices")
     async def devices(self, _request: IRequest, asked: DevicesRequest) -> Devices:
@@ -176,7 +176,7 @@ class ControlApi:
 
     @call(routes, "/api/failures")
     async def failures(self, _request: IRequest, asked: ListRequest) -> Failures:
-        """List calls that failed of late, the newest first."""
+        """List calls that failed recently, newest first."""
         found = await self._observed.obey(ListFailures(asked.limit))
         return Failures(list(found.failures)[: asked.limit], found.silent)
 
@@ -203,7 +203,7 @@ class ControlApi:
     @routes.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:
         """Answer with the error."""
-        return answer_failure(request, failure, "An operator's request")
+        return answer_failure(request, failure, "operator request")
 
 
 class _Guarded(Resource):
@@ -222,7 +222,7 @@ class _Guarded(Resource):
             rendered: bytes | int = self._guarded.render(request)
             return rendered
         request.setHeader("WWW-Authenticate", 'Bearer realm="callnet"')
-        return write_error(request, KeyInvalid("the key of admin.key_file is needed, as a bearer token"))
+        return write_error(request, KeyInvalid("the key in admin.key_file is required as a bearer token"))
 
 
 def _done(done: int, why_not: str) -> Done:

@@ -14,7 +14,7 @@ _encode = Encoder().encode
 
 
 class Envelope(Struct, frozen=True, rename="camel"):
-    """What stands in every answer."""
+    """The fields of every answer."""
 
     error_code: int
     error_code_name: str
@@ -22,7 +22,7 @@ class Envelope(Struct, frozen=True, rename="camel"):
 
 
 SUCCESS: Final = Envelope(0, "ERROR_CODE_NONE", "ok")
-"""What stands in the answer to a call that succeeded, before the call's own fields."""
+"""The fields of the answer to a successful call, before the call's own."""
 
 _SUCCESS: Final = _encode(SUCCESS)[:-1]
 

@@ -17,20 +17,20 @@ _log = Logger(namespace="callnet.web")
 def answer_failure(request: IRequest, failure: Failure, what: str) -> bytes:
     """Answer with the error that a request came to.
 
-    :param what: whose request it was, as the log says it.
+    :param what: the kind of request, for the log.
     """
     error = failure.value
     if isinstance(error, exceptions.MethodNotAllowed):
         request.setHeader(b"allow", ", ".join(error.valid_methods or ()).encode("ascii"))
-        return write_error(request, MethodNotAllowed("this path does not take this method"))
+        return write_error(request, MethodNotAllowed("this path does not support this method"))
     if isinstance(error, exceptions.HTTPException):
-        return write_error(request, NotFound("there is no such path"))
+        return write_error(request, NotFound("no such path"))
     if isinstance(error, Unavailable):
         cause = root_cause(error)
         _log.warn(
-            "{what} failed: {error}: {cause} ({request})", what=what, error=error, cause=cause, request=id_of(request)
+            "failed {what} {request}: {error}: {cause}", what=what, error=error, cause=cause, request=id_of(request)
         )
     if isinstance(error, ServiceError):
         return write_error(request, error)
-    _log.failure("{what} failed ({request})", failure, what=what, request=id_of(request))
+    _log.failure("failed {what} {request}", failure, what=what, request=id_of(request))
     return write_error(request, ServiceError("internal error"))

@@ -66,9 +66,9 @@ class HostGuard(Resource):
         """Answer, or refuse."""
         host, origin = header_of(request, b"host"), header_of(request, b"origin")
         if self._names and not is_ours(host, self._names):
-            return write_error(request, Misdirected("this name is not in accounts.hosts"))
+            return write_error(request, Misdirected("this host is not in accounts.hosts"))
         if is_foreign(origin, host) and not self._signaling.allows(origin or ""):
-            return write_error(request, OriginRefused("pages of other hosts may not ask"))
+            return write_error(request, OriginRefused("requests from pages of other hosts are refused"))
         rendered: bytes | int = self._resource.render(request)
         return rendered
 

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 NO_LIMITS: Final = LimitSettings()
 NO_SETTINGS: Final = HttpSettings()
-"""What holds without any."""
+"""The default settings."""
 PASSED_OVER: Final = 256 * 1024
 """Bytes that are read of a connection that is closing."""
 UNREAD: Final = 256 * 1024
@@ -82,7 +82,7 @@ class CappedRequest(Request):
     content: BytesIO
     too_large = False
     request_id = "-"
-    """By what it is called in the log, and in its answer."""
+    """Its name in the log and in its answer."""
 
     def gotLength(self, length: int | None) -> None:  # noqa: ARG002
         """The headers are complete."""
@@ -107,7 +107,7 @@ class CappedRequest(Request):
             body = resrc.render(self)
         except UnsupportedMethod as error:
             self.setHeader(b"allow", b", ".join(error.allowedMethods))
-            body = write_error(self, MethodNotAllowed("this path does not take this method"))
+            body = write_error(self, MethodNotAllowed("this path does not support this method"))
         if isinstance(body, bytes):
             self.setHeader(b"content-length", b"%d" % len(body))
             self.write(body)  # to HEAD the base class sends the headers alone
@@ -135,7 +135,7 @@ class DeadlineChannel(HTTPChannel):
     _buffer: bytes
     _between_requests = True
     _is_queued = False
-    """Whether the budget of turns will have it go on."""
+    """True if the budget of turns will resume it."""
     _is_refused = False
     """The answer ends the connection while the client still sends."""
     _unread = 0
@@ -144,7 +144,7 @@ class DeadlineChannel(HTTPChannel):
     """Bytes that were read since the connection is closing; ``None``: it is not."""
     _is_counted = False
     _client_site: str | None = None
-    """Where the client is, if its connections count."""
+    """The site of the client, if its connections count."""
 
     def connectionMade(self) -> None:
         """Begin, unless there are too many. Little is read at a time, and little is kept that the client does not read.
@@ -379,7 +379,7 @@ class CappedSite(Site):
         self.limits = limits
         self.budget: Final = budget or TurnBudget(clock)
         self.answers: Final[Counter[int]] = Counter()
-        """How many were sent, by status; 408: the request was given up, since it took too long."""
+        """The responses sent, by status; 408: the request was given up because it took too long."""
         self.connections = 0
         """The number of open connections that are no WebSockets."""
         self.refused: Final[Counter[int]] = Counter()
@@ -466,7 +466,7 @@ def header_of(request: Request, name: bytes) -> str | None:
 
 
 def id_of(request: object) -> str:
-    """By what a request is called in the log, and in its answer; ``-``: it was no whole request."""
+    """The name of a request in the log and in its answer; ``-``: it was not complete."""
     return str(getattr(request, "request_id", CappedRequest.request_id))
 
 

@@ -24,7 +24,7 @@ class WholePath(Resource):
         try:
             b"/".join(segments).decode("utf-8")
         except UnicodeDecodeError:
-            return write_error(request, NotFound("there is no such path"))  # Klein would log a traceback
+            return write_error(request, NotFound("no such path"))  # Klein would log a traceback
         request.prepath, request.postpath = [], segments
         # No route depends on the host, and some that a client can name are an exception to Klein.
         request.requestHeaders.setRawHeaders(b"host", [b"callnet"])

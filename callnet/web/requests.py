@@ -77,7 +77,7 @@ class QuietHoursFields(Struct, frozen=True, rename={"begins": "from", "ends": "t
     time_zone: str
 
     def quiet_hours(self) -> QuietHours:
-        """What they say."""
+        """The hours that they describe."""
         return QuietHours(minute_of(self.begins), minute_of(self.ends), self.time_zone)
 
 
@@ -118,7 +118,7 @@ _EXPECTED = {
 }
 
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""What msgspec raises for bad input: two of the three are not its own."""
+"""The exceptions that msgspec raises for bad input: two of the three are not its own."""
 
 _Body = TypeVar("_Body", bound=Struct)
 

@@ -106,7 +106,7 @@ def root(accounts: IResource, signaling: IResource, room: IResource, static: str
 
 
 class _Nothing(Resource):
-    """What is not there."""
+    """A missing file."""
 
     def getChild(self, path: bytes, request: Request) -> IResource:  # noqa: ARG002
         return _Nothing()

@@ -1,4 +1,4 @@
-"""How much is kept of what a client does not read, before it is not read from either.
+"""Limits of buffers for a client that does not read, before it is no longer read from.
 
 The system keeps as much for a connection as fits into it, which it lets grow to megabytes, and Twisted another 64 KiB.
 For frames of a few hundred bytes that is of no use, and five thousand clients that do not read would have it all.

@@ -63,11 +63,11 @@ class Peer(ServerSocket):
 
     @property
     def is_admitted(self) -> bool:
-        """Whether this is the socket of a device, which has shown its token."""
+        """True if this is the socket of a device that has shown its token."""
         return hasattr(self, "session")
 
     def opened(self) -> None:
-        """Let the device be connected, or close the socket of a client whose token is no good."""
+        """Connect the device, or close the socket of a client whose token is invalid."""
         if self.is_admitted:
             self.factory.phones.come(self.token.device.phone, self)
             self.session.opened()
@@ -75,7 +75,7 @@ class Peer(ServerSocket):
             self.close(CloseCode.TOKEN_INVALID, "token invalid")
 
     def is_needed(self) -> bool:
-        """Tell whether the device is in a call, be it one that rings."""
+        """Tell whether the device is in a call, ringing ones included."""
         session = getattr(self, "session", None)
         return session is not None and session.is_in_call()
 

@@ -1,4 +1,4 @@
-"""How a process that is about to stop parts with its sockets: with a few at a time, and those in calls last."""
+"""Draining: a stopping process closes its sockets a few at a time, and those in calls last."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOOK_EVERY: Final = 1.0
 
 
 class Draining:
-    """Parts with all sockets of some factories."""
+    """Closes all sockets of some factories."""
 
     _log = Logger()
 
@@ -50,9 +50,7 @@ class Draining:
         if not self._waiting or not limit or self._hurries:
             return succeed(None)
         shuffle(self._waiting)
-        self._log.info(
-            "stopping: those of {count} sockets that are in calls have {limit:g} s", count=self._left, limit=limit
-        )
+        self._log.info("draining {count} sockets; calls may continue for {limit:g} s", count=self._left, limit=limit)
         self._done = done = Deferred[None]()
         self._a_second = max(A_SECOND, 2 * len(self._waiting) / limit)
         self._timers = [self._clock.callLater(limit, self._give_up)]
@@ -61,7 +59,7 @@ class Draining:
         return done
 
     def hurry(self) -> None:
-        """Wait for nobody any more, be it before it has begun."""
+        """Stop waiting, even before it has begun."""
         self._hurries = True
         if self._done is not None:
             for timer in self._timers:
@@ -75,7 +73,7 @@ class Draining:
         return sum(len(factory.sockets) for factory in self._factories)
 
     def _give_up(self) -> None:
-        self._log.info("stopping: {count} sockets are closed in the middle of calls", count=self._left)
+        self._log.info("closing {count} sockets in calls: drain deadline reached", count=self._left)
         self.hurry()
 
     def _close_some(self) -> None:

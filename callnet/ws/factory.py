@@ -23,11 +23,11 @@ from callnet.ws.pace import Pace
 from callnet.ws.protocol import CLOSE_TIME, ServerSocket
 
 NO_SETTINGS: Final = SocketSettings()
-"""What holds without any."""
+"""The default settings."""
 SWEEP_EVERY: Final = 5.0
 """Seconds in which every socket is looked at once."""
 _LATE: Final = 2.5
-"""A look that comes so many seconds late says nothing about anybody's silence."""
+"""The delay of a check, in seconds, after which it says nothing about a client's silence."""
 SWEPT_AT_ONCE: Final = 200
 """Sockets that are looked at in one go: to look at twenty thousand would keep everybody waiting."""
 GENERAL: Final = {"longest_short": -1, "reads_plain": False}
@@ -38,8 +38,8 @@ class ServerSocketFactory(WebSocketServerFactory):
     """Makes sockets of one kind, watches over them with one timer, and closes them all in the end.
 
     :param longest_message: in bytes.
-    :param of_an_address: so many may be open at the same time from each address; 0: any number.
-    :param in_all: so many may be open at the same time; 0: any number.
+    :param of_an_address: the maximum number open from each address; 0: any number.
+    :param in_all: the maximum number open in total; 0: any number.
     :param limits: what each of them may take of time and memory.
     :param unread_max: bytes that may wait for a client that does not read.
     :param pace: how fast frames of all kinds may come on one of them; without it, as fast as they are.
@@ -129,23 +129,23 @@ class ServerSocketFactory(WebSocketServerFactory):
         return gone.addCallback(lambda _: limit.cancel() if limit.active() else None)
 
     def allow(self, of_an_address: int, in_all: int) -> None:
-        """Let so many be open at the same time from now on; those that are stay."""
+        """Apply new limits to new sockets; open ones stay."""
         self.crowds.allow(of_an_address)
         self._most = in_all or inf
 
     @property
     def is_full(self) -> bool:
-        """Whether there are too many sockets, those that are still being opened included."""
+        """True if there are too many sockets, those that are still being opened included."""
         return len(self.sockets) > self._most
 
     @property
     def not_reading(self) -> int:
-        """How many sockets there are whose clients do not read what is sent to them."""
+        """The number of sockets whose clients have stopped reading."""
         return sum(socket.is_stuck for socket in self.sockets)
 
     @property
     def unread(self) -> int:
-        """How many bytes wait for them, beyond what the system and the transport take at once."""
+        """The bytes that wait for them, beyond the buffers of the system and the transport."""
         return sum(socket.unread for socket in self.sockets if socket.is_stuck)
 
     def remove(self, socket: ServerSocket) -> None:
@@ -203,11 +203,11 @@ class _Upgrade(WebSocketResource):
 
 
 _ITS_OWN: Final = frozenset({"factory", "is_open", "is_closed", "utf8validator"})
-"""What a connection has for itself."""
+"""The attributes of each connection."""
 
 
 def _state_of_new(factory: WebSocketServerFactory) -> dict[str, Any]:
-    """What Autobahn gives to each new connection, be it an option or where it begins, as attributes of a class.
+    """The options and initial state that Autobahn gives to each new connection, as attributes of a class.
 
     Nothing that several connections could change is among it: what is no plain value is only counted or kept
     there by methods of Autobahn that callnet does without.

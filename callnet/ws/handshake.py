@@ -24,13 +24,13 @@ _CONNECTIONS: Final = frozenset({"upgrade", "keep-alive, upgrade"})
 _PROTOCOL: Final = re.compile(r"[a-z0-9.]+")
 """One subprotocol and no more."""
 _EXTENSIONS: Final = frozenset({"permessage-deflate", "permessage-deflate; client_max_window_bits"})
-"""What browsers offer, and what is not accepted."""
+"""The extension that browsers offer and that is not accepted."""
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Opening(Struct, frozen=True):
-    """What a client asks for: as much of its handshake as anybody looks at."""
+    """The parts of a client's handshake that are used."""
 
     path: str
     params: Mapping[str, Sequence[str]]
@@ -40,7 +40,7 @@ class Opening(Struct, frozen=True):
 
     @property
     def has_body(self) -> bool:
-        """Whether a body follows, whose bytes are no frames."""
+        """True if a body follows, whose bytes are not frames."""
         return self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers
 
 
@@ -53,7 +53,7 @@ class PlainHandshake(Struct, frozen=True):
     """Bytes."""
 
     def answer(self, subprotocol: str | None) -> bytes:
-        """What accepts it."""
+        """The response that accepts it."""
         accept = b2a_base64(sha1(self.key.encode("ascii") + _GUID, usedforsecurity=False).digest(), newline=False)
         return (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"

@@ -12,14 +12,14 @@ _FRACTIONS: Final = 1e-9
 class Pace:
     """A limit for one connection, which keeps the only state: the generic cell rate algorithm (ITU-T I.371).
 
-    :param a_minute: so many may come at once, and as many in each minute; 0: any number.
+    :param a_minute: the number that may come at once, and in each minute; 0: any number.
     """
 
     def __init__(self, a_minute: int) -> None:
         self.allow(a_minute)
 
     def allow(self, a_minute: int) -> None:
-        """Allow so many from now on."""
+        """Apply a new limit."""
         self._spacing = 60.0 / a_minute if a_minute else 0.0
 
     def next(self, until: float, now: float) -> float:

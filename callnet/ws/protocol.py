@@ -48,7 +48,7 @@ _LONG_GONE: Final = (
     "http_request_params",
     "http_request_host",
 )
-"""What Autobahn remembers of a handshake and nobody needs after it."""
+"""Attributes that Autobahn keeps of a handshake and nobody needs after it."""
 
 log = Logger()
 
@@ -70,18 +70,18 @@ class ServerSocket(LeanProtocol):
     longest_short = SHORT
     """The most bytes of a text that need not go Autobahn's way."""
     limits: SocketSettings
-    """What it may take; the factory gives it to the class."""
+    """Its limits; the factory sets them on the class."""
     unread_max: int
     """Bytes that may wait while it does not read; see :class:`callnet.config.schema.SocketSettings`."""
     reads_plain = True
-    """Whether a handshake that is in order need not go Autobahn's way."""
+    """True if a valid handshake may bypass Autobahn."""
     has_opened = False
     subprotocol: str | None = None
-    """What both are to speak: one of those that the client offers (RFC 6455 §1.9)."""
+    """The subprotocol: one of those that the client offers (RFC 6455 §1.9)."""
     site: str | None = None
-    """Where it comes from, if that is counted."""
+    """Its site, if that is counted."""
     pinged_at = -inf
-    """When it was last asked for a sign of life."""
+    """The time of the last ping."""
     is_broken = False
     """The client does not speak the protocol, so that nothing that follows can be understood."""
     is_stuck = False
@@ -141,8 +141,8 @@ class ServerSocket(LeanProtocol):
             self.transport.loseConnection()
 
     def heard_at(self) -> float:
-        """When anything was last received, in seconds on the factory's clock. What follows a close frame is not
-        counted: nothing is sent any more.
+        """The time when anything was last received, in seconds on the factory's clock. Data after a close frame does
+        not count: nothing is sent any more.
         """
         return self.last_heard
 
@@ -298,7 +298,7 @@ class ServerSocket(LeanProtocol):
         except Refused as refused:
             return refused.status
         except Exception:  # noqa: BLE001
-            log.failure("admitting a socket")
+            log.failure("failed to admit a socket")
             return HTTPStatus.INTERNAL_SERVER_ERROR
         return None
 
@@ -333,7 +333,7 @@ class ServerSocket(LeanProtocol):
         try:
             self.opened()
         except Exception:  # noqa: BLE001
-            log.failure("opening a socket")
+            log.failure("failed to open a socket")
             self.close(CloseCode.INTERNAL_ERROR, "internal error")
 
     def onMessageFrame(self, payload: Any) -> None:
@@ -376,7 +376,7 @@ class ServerSocket(LeanProtocol):
         try:
             self.session.received(payload)
         except Exception:  # noqa: BLE001
-            log.failure("taking a frame")
+            log.failure("failed to handle a frame")
             self.close(CloseCode.INTERNAL_ERROR, "internal error")
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:

@@ -12,7 +12,7 @@ _HEADERS: Final = {
     HTTPStatus.TOO_MANY_REQUESTS: "Retry-After: 15\r\n",
     HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After: 5\r\n",
 }
-"""What goes with a status."""
+"""Additional headers of a status."""
 
 
 class Refused(Exception):

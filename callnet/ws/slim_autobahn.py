@@ -12,8 +12,8 @@ from callnet.ws.null_logger import Silence
 
 
 class LeanProtocol(WebSocketServerProtocol):
-    """What all connections have in common is in a subclass that their factory makes
-    (:mod:`callnet.ws.factory`); the rest is made when it is asked for.
+    """A connection that keeps shared state in a subclass which its factory makes (:mod:`callnet.ws.factory`),
+    and creates the rest on demand.
     """
 
     CONFIG_ATTRS: list[str] = []  # noqa: RUF012  the factory's options are attributes of that subclass

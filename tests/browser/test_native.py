@@ -21,7 +21,7 @@ from tests.support.network import Network
 from tests.support.processes import stopped
 from tests.support.webm import pictures
 
-SEEING: Final = "media: 30 pictures of the camera"
+SEEING: Final = "media: 30 frames of the camera"
 DRAW: Final = """
     const draw = crypto.getRandomValues.bind(crypto);
     crypto.getRandomValues = (array) => (array.length === 16 ? draw(array).fill(%d, 0, 4) : draw(array));
@@ -117,7 +117,7 @@ class NativeTests(BrowserCase):
                 for process in (phone, tv):
                     in_reactor(process.stop)
                     self.assertEqual("", process.errors)
-                    self.assertNotIn("could not be used", process.output)
+                    self.assertNotIn("unusable message", process.output)
                     self.assertNotIn("unknown", process.output)
                 red.page.close()
 
@@ -130,7 +130,7 @@ class NativeTests(BrowserCase):
             before = red.audio_packets()
             red.wait(500)
             self.assertGreater(red.audio_packets(), before)
-            self.await_shown(tv, "media: hearing sound")
+            self.await_shown(tv, "media: receiving sound")
             red.press("hangup")
             red.await_state("ended")
             self.assertEqual(0, in_reactor(phone.status))

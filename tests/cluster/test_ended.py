@@ -72,7 +72,7 @@ class EndedTests(SimulatedCase):
         self.do(f"for i = 1, {KEPT_MAX - 2} do redis.call('ZADD', KEYS[1], {handed_out}, i) end")
         with capturedLogs() as events:
             self.assertEqual(rooms[2:], await self.taken(self.here))
-        self.assertEqual(1, len([event for event in events if "the history loses" in str(event["log_format"])]))
+        self.assertEqual(1, len([event for event in events if "from the history" in str(event["log_format"])]))
         self.assertEqual([], await self.taken(self.there))
         self.assertEqual((2, 0), (self.here.ended.dropped, self.there.ended.dropped))
         self.assertEqual(str(KEPT_MAX), self.do("return redis.call('ZCARD', KEYS[1])"))

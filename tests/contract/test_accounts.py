@@ -211,5 +211,5 @@ class AccountsInFile(InFile, SharedAccountsContract, TestCase):
         """Other machines cannot use it, and a start that needs that says what to use instead."""
         error = self.assertRaises(StartError, self.database.refuse_many_machines)
         self.assertEqual(
-            str(error), "database.url: SQLite is for one machine, and redis.url names another: use PostgreSQL"
+            str(error), "database.url: SQLite works on one machine only, but redis.url names another; use PostgreSQL"
         )

@@ -68,7 +68,7 @@ class SchemaContract(DatabaseCase):
         """A database that belongs to another program is not touched."""
         with self.database.write() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'ae1027a6acf'")
-        self.assertIn("not those of callnet", str(self.assertRaises(StartError, self.database.upgrade)))
+        self.assertIn("belongs to another program", str(self.assertRaises(StartError, self.database.upgrade)))
 
     def make_newer(self, oldest_code: int) -> None:
         """Make the schema look as one of newer code."""

@@ -83,7 +83,7 @@ class CameraTests(MediaCase):
         for _ in range(2):
             phone = self.device(self.phone, "--call", *self.door)
             await phone.shows(SEEING)
-            await phone.shows("media: hearing sound")
+            await phone.shows("media: receiving sound")
             phone.interrupt()
             self.assertEqual(await phone.status(), 0)
             await camera.says("the call is over")
@@ -101,7 +101,7 @@ class CameraTests(MediaCase):
         film = Camera.RED.record(self.directory)
         camera = await self.begin(DOOR_CAMERA=str(film))
         phone = self.device(self.phone, "--call", *self.door)
-        await phone.shows("media: 30 pictures of the camera")
+        await phone.shows("media: 30 frames of the camera")
         self.assertEqual(self.opened(camera, film), 1)
         phone.interrupt()
         await camera.says("the call is over")

@@ -32,7 +32,7 @@ class AlertTests(AdminCase):
 
     def counted(self) -> bytes:
         """What a daemon counts, with Redis and a webhook."""
-        more = [of_events(0, 0), of_times("callnet_redis_seconds", "How long Redis took to answer.", Histogram())]
+        more = [of_events(0, 0), of_times("callnet_redis_seconds", "Time until Redis answered.", Histogram())]
         return self.get("/metrics").body + as_text(more)
 
     def test_metrics(self) -> None:

@@ -223,7 +223,7 @@ class RefusalTests(TestCase):
     async def test_twistd(self) -> None:
         """``twistd -n callnet`` names a wrong key of the settings."""
         answer = await self.refusal(TWISTD, "calls.ring_tyme = 45")
-        self.assertRegex(answer, r"^/\S+/callnet\.toml: unknown key calls\.ring_tyme: the keys here are ring_time, ")
+        self.assertRegex(answer, r"^/\S+/callnet\.toml: unknown key calls\.ring_tyme: known keys are ring_time, ")
 
     async def test_twist(self) -> None:
         """``twist callnet`` names a busy port with its setting."""
@@ -247,5 +247,5 @@ class RefusalTests(TestCase):
         with database.write() as connection:
             connection.exec_driver_sql("UPDATE schema_info SET oldest_code = 9999")
         answer = await self.refusal(FORKING)
-        self.assertRegex(answer, r"^database\.url: the database needs newer code: level 9999, ")
+        self.assertRegex(answer, r"^database\.url: the database needs schema level 9999, but ")
         self.assertFalse(Path(self.daemon.folder, "twistd.pid").exists())

@@ -177,8 +177,7 @@ class DeviceCommandTests(TestCase):
         self.addCleanup(process.stop)
         self.assertEqual(1, await process.status())
         self.assertEqual(
-            "callnet device: the server cannot be reached: its certificate is not trusted"
-            " (see --certificate and --insecure)\n",
+            "callnet device: the server cannot be reached: untrusted certificate (see --certificate and --insecure)\n",
             process.errors,
         )
 
@@ -190,9 +189,9 @@ class DeviceCommandTests(TestCase):
         tv = self.device(*self.tv)
         await tv.shows("waiting for calls")
         await self.daemon.stop()
-        await tv.shows("the connection was closed: 1001 .*; it comes back by itself")
+        await tv.shows("the connection was closed: 1001 .*; reconnecting")
         await self.daemon.start()
-        await tv.shows("connected again")
+        await tv.shows("reconnected")
         tv.interrupt()
         self.assertEqual(0, await tv.status())
 

@@ -23,8 +23,8 @@ from tests.support.shared_daemon import new_phone, shared_daemon
 from tests.support.webm import pictures, pitch
 
 CONNECTED: Final = "media: connected"
-SEEING: Final = "media: 30 pictures of the camera"
-CODE: Final = "media: nobody is in between if the other side has the same: (.*)\n"
+SEEING: Final = "media: 30 frames of the camera"
+CODE: Final = "media: verification code, equal on both sides unless the call is intercepted: (.*)\n"
 
 
 @cache
@@ -107,7 +107,7 @@ class MediaCase(TestCase):
         """Nothing was complained of."""
         for process in processes:
             self.assertEqual("", process.errors)
-            self.assertNotIn("could not be used", process.output)
+            self.assertNotIn("unusable message", process.output)
             self.assertNotIn("unknown", process.output)
 
 
@@ -123,7 +123,7 @@ class MediaTests(MediaCase):
         phone, tv = await self.pair(of_phone, of_tv=(of_tv,))
         for device in (phone, tv):
             await device.shows(CONNECTED)
-            await device.shows(rf"media: seeing the camera, {WIDTH}x{HEIGHT}")
+            await device.shows(rf"media: receiving the camera, {WIDTH}x{HEIGHT}")
             await device.shows("media: the other side sends sound, the camera's picture")
             await device.shows(SEEING)
         self.assertEqual(*[await device.shows(CODE) for device in (phone, tv)])
@@ -132,7 +132,7 @@ class MediaTests(MediaCase):
         phone.interrupt()
         self.assertEqual(0, await phone.status())
         for device in (phone, tv):
-            await device.shows(r"media: there were \d+ pictures of the camera, [\d.]+ s of sound")
+            await device.shows(r"media: received \d+ frames of the camera, [\d.]+ s of sound")
         await tv.shows(f"the call is over: {self.phone[0]} phone1 hung up")
         tv.interrupt()
         self.assertEqual(0, await tv.status())
@@ -172,7 +172,7 @@ class MediaTests(MediaCase):
         phone, tv = await self.pair()
         await gatherResults([device.shows(SEEING) for device in (phone, tv)])
         self.network.block_media()
-        await gatherResults([device.shows("media: lost") for device in (phone, tv)])
+        await gatherResults([device.shows("media: connection lost") for device in (phone, tv)])
         self.network.let_media_pass()
         await gatherResults([device.shows(times(2, SEEING)) for device in (phone, tv)])
         phone.interrupt()
@@ -184,7 +184,7 @@ class MediaTests(MediaCase):
         path, option = self.recording("tv")
         phone, tv = await self.pair(f"--play={film}", of_tv=(option,))
         await tv.shows("media: the other side sends the camera's picture\n")
-        await tv.shows("media: seeing the camera, 160x90")
+        await tv.shows("media: receiving the camera, 160x90")
         await gatherResults([device.shows(SEEING) for device in (phone, tv)])
         phone.interrupt()
         self.assertEqual(0, await phone.status())

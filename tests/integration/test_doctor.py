@@ -87,7 +87,7 @@ class RunningTests(DoctorTestCase):
         coturn.add_secret(other)
         shown = await self.run_(self.daemon, "doctor", status=1)
         self.assertEqual(["bad", "bad"], self.found(shown)["turn"])
-        self.assertIn("does not take the secret", shown)
+        self.assertIn("rejects the secret", shown)
         self.assertNotIn(SECRET, shown)
 
     async def test_status(self) -> None:
@@ -104,7 +104,7 @@ class RunningTests(DoctorTestCase):
         """When a worker does not answer, the status says so and ends with 1."""
         with stopped(workers_of(self.daemon)[0]):
             shown = await self.run_(self.daemon, "status", "--at", self.daemon.admin_url, status=1)
-        self.assertRegex(shown, r"^callnet is not ready: worker \d: it does not answer within 1 s\n")
+        self.assertRegex(shown, r"^callnet is not ready: worker \d: no answer within 1 s\n")
 
     async def test_top(self) -> None:
         """What it does is shown again and again."""
@@ -123,5 +123,5 @@ class StoppedTests(DoctorTestCase):
             shown, complaints, code = await callnet(daemon, command)
             self.assertEqual((b"", 1), (shown, code))
             self.assertEqual(
-                b"Error: /run/nobody/admin: callnet does not answer: No such file or directory\n", complaints
+                b"Error: /run/nobody/admin: no answer from callnet: No such file or directory\n", complaints
             )

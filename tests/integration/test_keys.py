@@ -59,7 +59,7 @@ class KeysMixin:
         """Send SIGHUP; every process then says that it has so many keys, and which signs."""
         os.kill(self.daemon.pid, signal.SIGHUP)
         for _ in range(self.processes):
-            await self.daemon.said(rf"the signing keys were read: there are {count}, and {kid} signs")
+            await self.daemon.said(rf"reloaded the signing keys: {count} in use, {kid} signs")
 
     def contacts(self, token: str) -> Deferred[Any]:
         """Ask for the contacts with this token."""
@@ -103,12 +103,10 @@ class KeysMixin:
         file = Path(self.daemon.state_dir, "signing.key.d", new)
         file.chmod(0o640)
         os.kill(self.daemon.pid, signal.SIGHUP)
-        await self.daemon.said(
-            rf"the signing keys stay as they were: tokens\.signing_key_file: {file} is open to others"
-        )
+        await self.daemon.said(rf"kept the old signing keys: tokens\.signing_key_file: {file} is accessible to others")
         file.chmod(0o600)
         await self.reload(2, new)
-        case.assertEqual(self.daemon.log.count("stay as they were"), 1)
+        case.assertEqual(self.daemon.log.count("kept the old signing keys"), 1)
         file.unlink()
         await self.reload(1, jwt.get_unverified_header(self.token)["kid"])
 

@@ -149,7 +149,7 @@ class PeerTests(PeerCase):
                 side.connection.send(b'{"kind":"bye"}')
             for side in sides:
                 await side.until(lambda side=side: side.notes == ['{"kind":"bye"}'])  # type: ignore[misc]
-                for line in ("flowing", "media: seeing the camera, 640x360", "media: hearing sound"):
+                for line in ("flowing", "media: receiving the camera, 640x360", "media: receiving sound"):
                     await side.until(lambda side=side, line=line: line in side.lines)  # type: ignore[misc]
             (offer,) = [message for message in sides[0].said if isinstance(message, Offer)]
             kinds = [line.split()[0] for line in offer.sdp.splitlines() if line.startswith("m=")]

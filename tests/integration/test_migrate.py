@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-NO_PHONE = "the contact's phone is not acceptable (accounts.phone_format)"
-WRITTEN_OTHERWISE = "the older server takes it for one that it has, which is written otherwise"
+NO_PHONE = "the contact's phone is not valid (accounts.phone_format)"
+WRITTEN_OTHERWISE = "the older server already has it in another spelling"
 
 
 class StoreMixin(_Base):
@@ -58,7 +58,7 @@ class StoreMixin(_Base):
         contacts.add(self.database(), [Pair(A, B, "Mum"), Pair(C, A)], 1.0)
         self.put_devices((B, "new"))
         shown = self.migrate().stdout
-        for line in ("3 read, 0 taken over, 3 there", "5 read, 1 taken over, 4 there", "3 read, 0 taken over, 3 there"):
+        for line in ("3 read, 0 imported, 3 already", "5 read, 1 imported, 4 already", "3 read, 0 imported, 3 already"):
             self.assertIn(line, shown)
         self.assertEqual(contacts.pairs_of(self.database(), A), [Pair(A, B, "Mum"), Pair(A, C)])
         self.assertEqual(self.here()["contact"][-1], (C, A))
@@ -67,14 +67,14 @@ class StoreMixin(_Base):
         """A trial says the same and changes nothing: not on a new database, and not on one with something in it."""
         self.put_devices((C, "*"))
         trial = self.migrate("--dry-run", complete=False)
-        self.assertIn("devices: 5 read, 4 to take over, 0 there already, 1 not taken", trial.stdout)
-        self.assertIn("devices: row 4, 139****9000 *: not taken", trial.stderr)
+        self.assertIn("devices: 5 read, 4 to import, 0 already present, 1 rejected", trial.stdout)
+        self.assertIn("devices: row 4, 139****9000 *: rejected", trial.stderr)
         self.run_("contact", "add", A, B)
         trial = self.migrate("--dry-run", complete=False)
-        self.assertIn("contacts: 3 read, 2 to take over, 1 there already, 0 not taken", trial.stdout)
+        self.assertIn("contacts: 3 read, 2 to import, 1 already present, 0 rejected", trial.stdout)
         self.assertEqual(self.here(), {"account": [], "account_device": [], "contact": [(A, B)]})
         done = self.migrate(complete=False)
-        self.assertEqual(done.stdout, trial.stdout.replace("to take over", "taken over"))
+        self.assertEqual(done.stdout, trial.stdout.replace("to import", "imported"))
         self.assertEqual(done.stderr, trial.stderr)
 
     def test_rows_that_stay_behind(self) -> None:
@@ -83,20 +83,20 @@ class StoreMixin(_Base):
         self.put_devices(("23651884967", "x"), (A, ""), (A, "a\nb"))
         self.put_contacts((A, ""), (C, "13600000001"))
         result = self.migrate(complete=False)
-        for line in ("3 taken over, 0 there already, 2 not taken", "4 taken over, 0 there already, 3 not taken"):
+        for line in ("3 imported, 0 already present, 2 rejected", "4 imported, 0 already present, 3 rejected"):
             self.assertIn(line, result.stdout)
-        self.assertIn("contacts: 5 read, 4 taken over, 0 there already, 1 not taken\n", result.stdout)
-        self.assertIn("    1 there is no account for one of the two phones\n", result.stdout)
+        self.assertIn("contacts: 5 read, 4 imported, 0 already present, 1 rejected\n", result.stdout)
+        self.assertIn("    1 no account for one of the two phones\n", result.stdout)
         self.assertEqual(
             result.stderr.splitlines(),
             [
-                "accounts: id 5, '': not taken: the phone is not acceptable (accounts.phone_format)",
-                "accounts: id 4, 236****4967: not taken: the phone is not acceptable (accounts.phone_format)",
-                "devices: row 1, 136****4967 '': not taken: the device id is empty",
-                "devices: row 3, 136****4967 'a\\nb': not taken: the device id has control characters",
-                "devices: row 7, 236****4967 x: not taken: the phone is not acceptable (accounts.phone_format)",
-                f"contacts: row 1, 136****4967 '': not taken: {NO_PHONE}",
-                "contacts: row 5, 139****9000 136****0001: there is no account for one of the two phones",
+                "accounts: id 5, '': rejected: the phone is not valid (accounts.phone_format)",
+                "accounts: id 4, 236****4967: rejected: the phone is not valid (accounts.phone_format)",
+                "devices: row 1, 136****4967 '': rejected: the device id is empty",
+                "devices: row 3, 136****4967 'a\\nb': rejected: the device id has control characters",
+                "devices: row 7, 236****4967 x: rejected: the phone is not valid (accounts.phone_format)",
+                f"contacts: row 1, 136****4967 '': rejected: {NO_PHONE}",
+                "contacts: row 5, 139****9000 136****0001: no account for one of the two phones",
             ],
         )
 
@@ -104,7 +104,7 @@ class StoreMixin(_Base):
         """A device whose account the older server has lost is taken, with an account, and told of."""
         self.put_devices(("13600000001", "x"))
         result = self.migrate()
-        self.assertIn("devices: row 1, 136****0001 x: there is no such account; it is made", result.stderr)
+        self.assertIn("devices: row 1, 136****0001 x: no such account; created", result.stderr)
         self.assertIn(("13600000001",), self.here()["account"])
 
     def test_given_back(self) -> None:
@@ -122,8 +122,8 @@ class StoreMixin(_Base):
         self.assertEqual(set(self.devices()) - set(before), {(A, "new tv"), ("13600000001", "x")})
         self.assertEqual(set(before) - set(self.devices()), set())
         self.assertEqual(len(self.seed.rows("SELECT * FROM contact_person")), 5)
-        self.assertIn("devices: 6 read, 0 given back, 6 there already", self.migrate("--back").stdout)
-        self.assertIn("contacts: 5 read, 0 taken over, 5 there already", self.migrate().stdout)
+        self.assertIn("devices: 6 read, 0 copied back, 6 already present", self.migrate("--back").stdout)
+        self.assertIn("contacts: 5 read, 0 imported, 5 already present", self.migrate().stdout)
 
 
 class SqliteTests(StoreMixin, MigrateCase):
@@ -154,11 +154,11 @@ class BackTests(MigrateCase):
         self.assertEqual(
             result.stderr.splitlines(),
             [
-                "accounts: +49****4567: not taken: it does not fit into the older server's column",
-                "devices: +49****4567 x: not taken: it does not fit into the older server's column",
-                f"devices: 136****4967 TV888: not taken: {WRITTEN_OTHERWISE}",
-                "devices: 136****4967 😀: not taken: it does not fit into the older server's column",
-                "contacts: 136****4967 136****0001: not taken: the older server wants an account for each phone in it",
+                "accounts: +49****4567: rejected: it does not fit into the older server's column",
+                "devices: +49****4567 x: rejected: it does not fit into the older server's column",
+                f"devices: 136****4967 TV888: rejected: {WRITTEN_OTHERWISE}",
+                "devices: 136****4967 😀: rejected: it does not fit into the older server's column",
+                "contacts: 136****4967 136****0001: rejected: the older server needs an account for each phone in it",
             ],
         )
         self.assertIn((A, "tv9"), self.devices())

@@ -27,31 +27,31 @@ class KeyTests(MigrateCase):
 
     def test_short(self) -> None:
         """A key that is too short to sign is taken over for its own tokens, beside a key of callnet's own."""
-        self.assertIn("would be taken over", self.migrate("--dry-run", "--key", self.short).stdout)
+        self.assertIn("would be imported", self.migrate("--dry-run", "--key", self.short).stdout)
         self.assertFalse(self.path.exists() or Path(f"{self.path}.d").exists())
         shown = self.migrate("--key", self.short).stdout
-        self.assertIn("too short to sign here. Tokens that name no key are its until 20", shown)
+        self.assertIn("too short to sign here. Tokens that name no key are checked with it until 20", shown)
         ring = load_keys(self.path)
         self.assertEqual(ring.without_kid and ring.without_kid.secret, b"short")
         self.assertNotEqual(ring.keys[0].secret, b"short")
-        self.assertIn("refuses those that are issued here", self.migrate("--back").stdout)
+        self.assertIn("refuses tokens issued here", self.migrate("--back").stdout)
 
     def test_long(self) -> None:
         """Any other signs here as well, and the older server accepts what it signs."""
-        self.assertIn("signs from now on, too", self.migrate("--key", self.long, "--token-days", "1").stdout)
-        self.assertIn("signs from now on, too", self.migrate("--key", self.long, "--token-days", "30").stdout)
+        self.assertIn("signs from now on", self.migrate("--key", self.long, "--token-days", "1").stdout)
+        self.assertIn("signs from now on", self.migrate("--key", self.long, "--token-days", "30").stdout)
         ring, older = load_keys(self.path), load_older(self.path)
         assert older is not None
         self.assertEqual(len(ring.keys), 2)
         self.assertEqual(ring.keys[1].secret, older.key.secret)
         self.assertGreater(older.until - ring.keys[1].signs_from, 29 * 86400)
-        self.assertIn("accepts those that are issued here", self.migrate("--back").stdout)
+        self.assertIn("accepts tokens issued here", self.migrate("--back").stdout)
 
     def test_in_the_settings(self) -> None:
         """A key in the settings is the one that counts: no file is made beside it."""
         secret = Path(self.long).read_text(encoding="utf-8").strip()
         self.config.write_text(f'{self.config.read_text()}tokens.signing_key = "{secret}"\n')
-        self.assertIn("is in the settings already", self.migrate("--key", self.long).stdout)
+        self.assertIn("is already in the settings", self.migrate("--key", self.long).stdout)
         result = self.invoke("migrate", "--key", self.short)
         self.assertEqual(result.exit_code, 1)
         self.assertIn("the key is in the settings", result.stderr)
@@ -59,9 +59,9 @@ class KeyTests(MigrateCase):
 
     def test_none(self) -> None:
         """Without a key nothing about keys is changed, which is said."""
-        self.assertIn("key: none was given (--key)", self.migrate().stdout)
+        self.assertIn("key: none given (--key)", self.migrate().stdout)
         self.assertFalse(os.path.lexists(self.path) or os.path.lexists(f"{self.path}.d"))
-        self.assert_one_line(self.fail_("migrate", "--back", "--key", self.short), "one way only")
+        self.assert_one_line(self.fail_("migrate", "--back", "--key", self.short), "--key cannot be used with --back")
 
 
 class SourceTests(MigrateCase):
@@ -138,8 +138,8 @@ class SourceTests(MigrateCase):
             '[contact_person]\ntable = "lists"\nphone = "tel"\ncontact_phone = "other"\n',
         )
         result = self.migrate("--mapping", file, complete=False)
-        self.assertIn("contacts: 4 read, 3 taken over, 0 there already, 1 not taken", result.stdout)
-        self.assertEqual(result.stderr, "contacts: row 2, 136****4967 138****8000: not taken: it is there twice\n")
+        self.assertIn("contacts: 4 read, 3 imported, 0 already present, 1 rejected", result.stdout)
+        self.assertEqual(result.stderr, "contacts: row 2, 136****4967 138****8000: rejected: duplicate row\n")
         self.run_("contact", "add", C, A)
-        self.assertIn("contacts: 4 read, 1 given back", self.migrate("--back", "--mapping", file).stdout)
+        self.assertIn("contacts: 4 read, 1 copied back", self.migrate("--back", "--mapping", file).stdout)
         self.assertIn((int(C), A.encode()), self.seed.rows("SELECT tel, other FROM lists"))

@@ -74,16 +74,16 @@ class PageTests(MigrateCase):
             file = self.directory / f"older.{name}"
             self.assertEqual(file.stat().st_mode & 0o777, 0o600)
             file.write_text(content)
-        self.assertIn("4 to take over", self.type(readme.command(MIGRATING, "callnet migrate --dry-run")))
+        self.assertIn("4 to import", self.type(readme.command(MIGRATING, "callnet migrate --dry-run")))
         taken = self.type(readme.command(MIGRATING, "callnet migrate --url-file"))
         for line in TAKEN:
             self.assertIn(line, taken)
         self.put_devices((A, "late"))
         switched = self.type(readme.command(MIGRATING, "systemctl stop live-server"))
-        self.assertIn("devices: 5 read, 1 taken over", switched)
+        self.assertIn("devices: 5 read, 1 imported", switched)
         self.run_("account", "add", A, "new")
         given_back = self.type(readme.command(MIGRATING, "systemctl stop callnet"))
-        self.assertIn("devices: 6 read, 1 given back", given_back)
+        self.assertIn("devices: 6 read, 1 copied back", given_back)
         self.assertIn((A, "new"), self.devices())
         self.assertEqual(
             self.told.read_text().splitlines()[1:],

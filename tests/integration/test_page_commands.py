@@ -205,7 +205,7 @@ class MediaCommandTests(MediaCase):
         await tv.shows("waiting for calls")
         phone = self.typed(f"{calls} --server {site}")
         await phone.shows(CONNECTED)
-        await phone.shows("media: 30 pictures of the camera")
+        await phone.shows("media: 30 frames of the camera")
         phone.interrupt()
         self.assertEqual(0, await phone.status())
         self.assertGreater((self.daemon.folder / "theirs.webm").stat().st_size, 1000)

@@ -110,7 +110,7 @@ class ClosedWayTests(RedisCase):
         """Whoever mends it in Redis need not start callnet again."""
         server = self.server(tcp=True, settings=[("requirepass", "secret")])
         url = f"redis://:{WRONG_PASSWORD}@127.0.0.1:{server.port}"
-        link = await self.assert_stuck(url, "it does not take this user and password", "refused: WRONGPASS")
+        link = await self.assert_stuck(url, "wrong user or password", "refused: WRONGPASS")
         server.cli("CONFIG", "SET", "requirepass", WRONG_PASSWORD)
         await link.runs.get()
 
@@ -118,7 +118,7 @@ class ClosedWayTests(RedisCase):
         """Redis asks for one, and ``redis.url`` has none."""
         server = self.server(tcp=True, acl=True)
         url = f"redis://127.0.0.1:{server.port}"
-        link = await self.assert_stuck(url, "it asks for a password", "NOAUTH")
+        link = await self.assert_stuck(url, "a password is required", "NOAUTH")
         server.cli("ACL", "SETUSER", "default", "on", "nopass", "~*", "&*", "+@all")
         await link.runs.get()
 
@@ -126,7 +126,7 @@ class ClosedWayTests(RedisCase):
         """The commands that a connection begins with are tried by the look."""
         server = self.server(tcp=True, acl=True)
         server.cli("ACL", "SETUSER", USER, "-info")
-        link = await self.assert_stuck(server.url(), "this user may not give the commands that are needed", "NOPERM")
+        link = await self.assert_stuck(server.url(), "this user may not run the required commands", "NOPERM")
         self.assertNotIn(PASSWORD, link.cause)
         server.cli("ACL", "SETUSER", USER, "+info")
         await link.runs.get()
@@ -155,7 +155,7 @@ class ClosedWayTests(RedisCase):
         """Nothing can be written there, until it is made a master."""
         server = self.server(tcp=True)
         server.replica_of(self.server(tcp=True))
-        link = await self.assert_stuck(server.url(), "it is a replica", "this Redis is a replica")
+        link = await self.assert_stuck(server.url(), "this is a replica; name the master", "this Redis is a replica")
         server.replica_of(None)
         await link.runs.get()
 
@@ -169,22 +169,22 @@ class ClosedWayTests(RedisCase):
         listening = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(Factory.forProtocol(_WebServer))
         self.addCleanup(listening.stopListening)
         url = f"redis://:{WRONG_PASSWORD}@127.0.0.1:{listening.getHost().port}"
-        await self.assert_stuck(url, "this is no Redis", "this is no Redis")
+        await self.assert_stuck(url, "not a Redis server", "not a Redis server")
 
     async def test_the_certificate_is_not_trusted(self) -> None:
         """Nothing is said to a server that is not who it says it is."""
         server = self.server(certificate=self.certificate("127.0.0.1"))
         other = self.certificate("127.0.0.1")[0]
         for ca in (other, ""):
-            said = "its certificate is not trusted: self-signed certificate"
+            said = "untrusted certificate: self-signed certificate"
             await self.assert_stuck(server.url(), said, "TLS: certificate verify failed", ca)
 
     async def test_the_certificate_is_for_another_host(self) -> None:
         """It is signed by whom we trust, and yet not meant for this server."""
         certificate = self.certificate("redis.example.org")
         server = self.server(certificate=certificate)
-        said = "its certificate is not trusted: IP address mismatch, certificate is not valid for '127.0.0.1'."
-        await self.assert_stuck(server.url(), said, "TLS: the certificate is for another host", certificate[0])
+        said = "untrusted certificate: IP address mismatch, certificate is not valid for '127.0.0.1'."
+        await self.assert_stuck(server.url(), said, "TLS: certificate issued for another host", certificate[0])
 
     async def test_the_port_speaks_no_tls(self) -> None:
         """``rediss://`` was written where ``redis://`` was meant."""

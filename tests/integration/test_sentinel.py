@@ -97,7 +97,7 @@ class RedisFailoverTests(Failovers, RedisCase):
         node = await self.connected()
         node.sentinels.stop(0, 1, 2)
         node.link.drop()
-        self.assertIn("no Sentinel knows where callnet is: no answer in time", await self.said("Redis link: away"))
+        self.assertIn("no Sentinel knows the master of callnet: no answer in time", await self.said("Redis link: away"))
         self.assertEqual(node.subscription.cause, "")
         said = reachable(target(node.url))
         self.assertEqual(said, f"{target(node.url)}: no answer in 2 s")
@@ -135,7 +135,7 @@ class RedisFailoverTests(Failovers, RedisCase):
         self.assertEqual(reachable(target(url)), f"{target(url)}: this Sentinel does not know the service")
         line = self.said("Redis link: away")
         self.link(url)
-        self.assertIn("no Sentinel knows where other is: ERR No such master with that name", await line)
+        self.assertIn("no Sentinel knows the master of other: ERR No such master with that name", await line)
 
     async def test_the_sentinels_ask_for_a_password(self) -> None:
         """It is theirs, and says nothing about that of Redis."""
@@ -144,10 +144,10 @@ class RedisFailoverTests(Failovers, RedisCase):
         self.assertIsNone(reachable(target(sentinels.url())))
         await self.link(sentinels.url()).runs.get()
         url = sentinels.url().partition("?")[0]
-        self.assertEqual(reachable(target(url)), f"{target(url)}: it asks for a password")
+        self.assertEqual(reachable(target(url)), f"{target(url)}: a password is required")
         line = self.said("Redis link: away")
         self.link(url)
-        self.assertIn("no Sentinel knows where callnet is: NOAUTH", await line)
+        self.assertIn("no Sentinel knows the master of callnet: NOAUTH", await line)
 
     async def test_stopping_leaves_nothing(self) -> None:
         """Whether or not it is connected just now, and while the Sentinels are asked (trial looks)."""

@@ -41,11 +41,11 @@ class SettingsMixin:
         for wrong in (f"{LIMIT} = -1", f"{LIMIT} = 2\nno_such_setting = 1"):
             file.write_text(as_it_was.replace(f"{LIMIT} = 0", wrong), encoding="utf-8")
             os.kill(daemon.pid, signal.SIGHUP)
-            await daemon.said("the settings stay as they were: .*callnet.toml: ")
+            await daemon.said("kept the old settings: .*callnet.toml: ")
             await log_in(service, PHONE, "tv")
         file.write_text(as_it_was.replace(f"{LIMIT} = 0", f"{LIMIT} = 2"), encoding="utf-8")
         os.kill(daemon.pid, signal.SIGHUP)
-        await daemon.said(f"the settings were read again: {LIMIT} changed")
+        await daemon.said(f"reloaded the settings; changed: {LIMIT}")
         let_through = 0
         for _ in range(6):
             try:

@@ -32,7 +32,7 @@ class TwoDaemonsTests(TestCase):
 
     def test_second(self) -> None:
         """Another one says so in one line, and does not start."""
-        why = f"another callnet runs with {self.first.state_dir}; several on one machine need redis.url, or workers"
+        why = f"another callnet uses {self.first.state_dir}; set redis.url, or workers, to run several on one machine"
         self.assertEqual((1, f"callnet: state_dir: {why}\n"), self.say(*TWISTD))
 
     def test_restore(self) -> None:
@@ -44,4 +44,4 @@ class TwoDaemonsTests(TestCase):
             written.write(f'state_dir = "{self.first.state_dir}"\n[listeners]\nadmin = []\n')
         status, said = self.say(callnet, "restore", "--replace", file, CALLNET_CONFIG=settings)
         self.assertEqual(1, status)
-        self.assertIn("another callnet runs", said)
+        self.assertIn("another callnet uses", said)

@@ -70,7 +70,7 @@ class RotationTests(TestCase):
         """Send SIGHUP; the parent and both workers then say that there is another secret."""
         os.kill(self.daemon.pid, signal.SIGHUP)
         for _ in range(3):
-            await self.daemon.said("the TURN secret was read again: it is another one")
+            await self.daemon.said("reloaded the TURN secret: changed")
 
     async def clients(self) -> Sequence[TurnClient]:
         """A client with credentials of each worker."""

@@ -66,7 +66,7 @@ def workers_of(daemon: Daemon) -> list[int]:
     return [
         int(pid)
         for _, pid in sorted(
-            dict(re.findall(r"worker (\d) serves: process (\d+)", daemon.log_file.read_text())).items()
+            dict(re.findall(r"worker (\d) started: process (\d+)", daemon.log_file.read_text())).items()
         )
     ]
 
@@ -163,11 +163,11 @@ class DeathTests(WorkersTestCase):
         await self.become_ready()
         after = workers_of(self.daemon)
         self.assertEqual(len({*before, *after}), 4)
-        self.assertEqual(self.daemon.log.count("was ended by SIGKILL; the next starts in 0.1 s"), 2)
+        self.assertEqual(self.daemon.log.count("was killed by SIGKILL; restarting in 0.1 s"), 2)
         self.assertEqual(self.daemon.log.count("is ready."), 1)
 
         os.kill(after[0], signal.SIGKILL)
-        await self.daemon.said(r"worker 1 was ended by SIGKILL; the next starts in 0\.2 s")
+        await self.daemon.said(r"worker 1 was killed by SIGKILL; restarting in 0\.2 s")
 
     async def test_who_does_not_answer_is_told(self) -> None:
         """The operator is told of a worker that does not answer, and the other goes on serving."""
@@ -175,7 +175,7 @@ class DeathTests(WorkersTestCase):
         with stopped(workers_of(self.daemon)[0]):
             status, report = await self.readiness()
             self.assertEqual(status, 503)
-            self.assertEqual(report["checks"]["worker 1"], {"ok": False, "why": "it does not answer within 1 s"})
+            self.assertEqual(report["checks"]["worker 1"], {"ok": False, "why": "no answer within 1 s"})
             self.assertEqual(report["workers"]["2"]["ready"], True)
             await log_in(self.service, new_phone(), "tv")
 
@@ -185,7 +185,7 @@ class DeathTests(WorkersTestCase):
         with stopped(workers[0]):
             await self.daemon.stop()
         self.assertEqual([state_of(pid) for pid in workers], ["", ""])
-        self.assertIn("worker 1 does not stop: it is killed", self.daemon.log)
+        self.assertIn("killed worker 1: it did not stop in time", self.daemon.log)
 
     async def test_sigterm_for_everyone_is_no_error(self) -> None:
         """SIGTERM for every process there is, as systemd may send it, is no error."""
@@ -265,12 +265,12 @@ class CertificateMixin:
 
         self.write("one", "another")
         os.kill(daemon.pid, signal.SIGHUP)
-        line = await daemon.said(r"the certificate stays as it was: tls\.private_key: \S+ is not the key of .*\n")
+        line = await daemon.said(r"kept the old certificate: tls\.private_key: \S+ is not the key of .*\n")
         case.assertEqual([await self.shown(daemon) for _ in range(4)], [new] * 4)
         case.assertNotIn("again", daemon.log[line.start() :])
 
         [newest] = self.write("newest")
-        await daemon.said("the files of the certificate have changed")
+        await daemon.said("certificate files changed; reloading")
         await self.renewed(daemon)
         case.assertEqual([await self.shown(daemon) for _ in range(4)], [newest] * 4)
 
@@ -288,7 +288,7 @@ class OneCertificateTests(CertificateMixin, TestCase):
 
     async def renewed(self, daemon: Daemon) -> None:
         """Wait until it has read it."""
-        await daemon.said("the certificate was read again")
+        await daemon.said("reloaded the certificate")
 
 
 class ManyCertificatesTests(CertificateMixin, TestCase):
@@ -301,7 +301,7 @@ class ManyCertificatesTests(CertificateMixin, TestCase):
     async def renewed(self, daemon: Daemon) -> None:
         """Wait until all have read it."""
         for _ in range(3):
-            await daemon.said("the certificate was read again")
+            await daemon.said("reloaded the certificate")
 
 
 class SystemdTests(TestCase):

@@ -12,7 +12,7 @@ from harness import mariadb
 from tests.unit.test_cli import CommandTestCase
 
 A, B, C = "13651884967", "13800138000", "13900139000"
-TAKEN = ("accounts: 3 read, 3 taken over", "devices: 4 read, 4 taken over", "contacts: 3 read, 3 taken over")
+TAKEN = ("accounts: 3 read, 3 imported", "devices: 4 read, 4 imported", "contacts: 3 read, 3 imported")
 
 
 class MigrateCase(CommandTestCase):

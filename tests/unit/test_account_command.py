@@ -1,4 +1,4 @@
-"""``callnet account``: who has an account, and which devices may be its."""
+"""``callnet account``: accounts and their devices."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class AccountTests(CommandTestCase):
 
     def test_export(self) -> None:
         """All that is kept of a phone is shown, and no secret."""
-        self.assert_one_line(self.fail_("account", "export", A), "nothing is kept")
+        self.assert_one_line(self.fail_("account", "export", A), "nothing is stored")
         self.run_("account", "add", A, "tv", "pad", "--no-secret")
         secret = self.run_("account", "secret", A, "tv").strip()
         self.run_("contact", "add", A, B, "--name", "朋友")
@@ -167,7 +167,10 @@ class AccountTests(CommandTestCase):
     def test_settings(self) -> None:
         """When a phone is quiet, and whom its devices may answer by themselves: what is named is set, and all shown."""
         self.assertEqual("", self.run_("account", "settings", A))
-        quiet, listed = "quiet from 22:30 to 07:00, Europe/Berlin\n", f"answers {B} by itself\nanswers {C} by itself\n"
+        quiet, listed = (
+            "quiet from 22:30 to 07:00, Europe/Berlin\n",
+            f"answers {B} automatically\nanswers {C} automatically\n",
+        )
         for arguments, shown in (
             (["--do-not-disturb", *NIGHT], quiet),
             ([], quiet),
@@ -182,8 +185,8 @@ class AccountTests(CommandTestCase):
         for arguments, why in (
             (["--do-not-disturb", "22:30", "24:00", "UTC"], "24:00"),
             (["--do-not-disturb", "22:30", "07:00", "Nowhere"], "Nowhere"),
-            (["--do-not-disturb", *NIGHT, "--disturb"], "exclude"),
-            (["--auto-answer", B, "--no-auto-answer"], "exclude"),
+            (["--do-not-disturb", *NIGHT, "--disturb"], "set and cleared"),
+            (["--auto-answer", B, "--no-auto-answer"], "set and cleared"),
             (["--auto-answer", "7"], "phone"),
             (["--auto-answer", A], "own number"),
         ):
@@ -192,7 +195,7 @@ class AccountTests(CommandTestCase):
 
     def test_delete(self) -> None:
         """All that is kept of a phone is removed, after a question; others keep what they have."""
-        self.assert_one_line(self.fail_("account", "delete", A, "--yes"), "nothing is kept")
+        self.assert_one_line(self.fail_("account", "delete", A, "--yes"), "nothing is stored")
         self.run_("account", "add", A, "tv")
         self.run_("contact", "add", A, B, "--both")
         self.run_("contact", "block", A, C)

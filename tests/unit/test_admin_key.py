@@ -44,14 +44,14 @@ class FileTests(SynchronousTestCase):
         for content in ("secret", "", "k" * 31, "k" * 40 + " k", "k" * 40 + "\nk", "ü" * 40):
             self.write(content)
             error = self.assertRaises(StartError, load_admin_key, str(self.path))
-            self.assertIn("must hold 32 or more characters", str(error))
+            self.assertIn("must contain at least 32 ASCII characters", str(error))
             self.assertNotIn(content or "nothing", str(error))
 
     def test_open_to_others(self) -> None:
         """One that others can read is refused."""
         self.write("k" * 32, 0o640)
         error = self.assertRaises(StartError, load_admin_key, str(self.path))
-        self.assertIn("is open to others (mode 0640)", str(error))
+        self.assertIn("is accessible to others (mode 0640)", str(error))
 
     def test_it_cannot_be_made(self) -> None:
         """It is said if it cannot be made."""

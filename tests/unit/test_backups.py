@@ -71,11 +71,11 @@ class RoundTripTests(BackupTestCase):
     def test_all_of_it(self) -> None:
         """The database and every key are as they were; the backup is for its owner alone."""
         shown = self.run_("backup", str(self.file))
-        self.assertRegex(shown, r"backup\.tar\.gz: the database, at level \d+, and 2 files of keys\.\n$")
+        self.assertRegex(shown, r"backup\.tar\.gz: the database, at schema level \d+, and 2 key files\.\n$")
         self.assertEqual(0o600, stat.S_IMODE(self.file.stat().st_mode))
         ring = load_keys(self.directory / "signing.key")
         other = self.move()
-        self.assertRegex(self.run_("restore", str(self.file)), "^The database and the keys are as they were on 20")
+        self.assertRegex(self.run_("restore", str(self.file)), "^Restored the database and the keys as of 20")
         self.assertEqual(f"{A}  {B}\n", self.run_("contact", "list"))
         self.assertEqual(ring, load_keys(other / "signing.key"))
         self.assertEqual([], [path for path in other.iterdir() if "restore" in path.name])
@@ -86,7 +86,7 @@ class RoundTripTests(BackupTestCase):
         """What is there already is replaced only if that is asked for, and then nothing of it is left."""
         self.run_("backup", str(self.file))
         self.run_("contact", "add", B, A)
-        self.assert_one_line(self.fail_("restore", str(self.file)), "is there already; with --replace")
+        self.assert_one_line(self.fail_("restore", str(self.file)), "already exists; use --replace")
         self.assertEqual(f"{A}  {B}\n{B}  {A}\n", self.run_("contact", "list"))
         self.run_("restore", str(self.file), "--replace")
         self.assertEqual(f"{A}  {B}\n", self.run_("contact", "list"))
@@ -128,7 +128,7 @@ class RoundTripTests(BackupTestCase):
     def test_what_is_no_key(self) -> None:
         """What lies beside the keys and is none, such as one that is just being written, is not in it."""
         (self.directory / "signing.key.d" / "0123abcd.draft").write_text("half of a key")
-        self.assertIn("2 files of keys", self.run_("backup", str(self.file)))
+        self.assertIn("2 key files", self.run_("backup", str(self.file)))
         other = self.move()
         self.run_("restore", str(self.file))
         self.assertEqual(load_keys(self.directory / "signing.key"), load_keys(other / "signing.key"))
@@ -136,7 +136,7 @@ class RoundTripTests(BackupTestCase):
     def test_nothing_is_overwritten(self) -> None:
         """A file that is there stays as it is, and nothing is left lying about."""
         self.file.write_text("precious")
-        self.assert_one_line(self.fail_("backup", str(self.file)), "is there already")
+        self.assert_one_line(self.fail_("backup", str(self.file)), "already exists")
         self.assertEqual("precious", self.file.read_text())
         self.assertEqual([], [path for path in self.directory.iterdir() if path.name.startswith(".callnet")])
 
@@ -154,8 +154,8 @@ class RoundTripTests(BackupTestCase):
         remove_key(first, retired)
         since = add_key(first, 2.0)
         shown = self.run_("restore", str(self.file), "--replace")
-        self.assertIn(f"Removed signing keys that were made since: {since.kid}.\n", shown)
-        self.assertIn(f"Signing keys are back, retire them again if they were stolen: {retired.kid}.\n", shown)
+        self.assertIn(f"Removed signing keys created since: {since.kid}.\n", shown)
+        self.assertIn(f"Restored retired signing keys; retire them again if they were stolen: {retired.kid}.\n", shown)
         there = {path.name for path in Path(f"{first}.d").iterdir()}
         self.assertEqual((True, False), (retired.kid in there, since.kid in there))
 
@@ -169,7 +169,7 @@ class RoundTripTests(BackupTestCase):
         command = [sys.executable, "-c", program, "--config", str(self.config), "backup", str(self.file)]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         self.assertEqual(1, done.returncode)
-        self.assert_one_line(done.stdout.decode(), "the copy cannot be written")
+        self.assert_one_line(done.stdout.decode(), "cannot write the copy")
         self.assertFalse(self.file.exists())
 
     def test_postgresql(self) -> None:
@@ -177,7 +177,7 @@ class RoundTripTests(BackupTestCase):
         self.config.write_text(f'state_dir = "{self.directory}"\ndatabase.url = "postgresql://db.example.org/x"\n')
         self.assertIn("use pg_dump", self.run_("backup", str(self.file)))
         self.config.write_text(f'state_dir = "{self.directory / "other"}"\ndatabase.url = "postgresql://localhost/x"\n')
-        self.assertIn("The keys are", self.run_("restore", str(self.file)))
+        self.assertIn("Restored the keys as of", self.run_("restore", str(self.file)))
         self.assertEqual(load_keys(self.directory / "signing.key"), load_keys(self.directory / "other" / "signing.key"))
 
 
@@ -211,7 +211,7 @@ class RefusalTests(BackupTestCase):
         with HTTPServer(("127.0.0.1", self.port), Answer) as server:
             thread = threading.Thread(target=server.handle_request)
             thread.start()
-            self.refused("callnet runs", "stop it first")
+            self.refused("callnet is running", "stop it first")
             thread.join()
 
     def test_cut_off(self) -> None:
@@ -226,7 +226,7 @@ class RefusalTests(BackupTestCase):
         content = dict(self.content())
         for name in content:
             self.write({each: data for each, data in content.items() if each != name})
-            self.refused("not whole")
+            self.refused("is incomplete")
         self.file.unlink()
         self.refused("No such file")
 
@@ -234,9 +234,9 @@ class RefusalTests(BackupTestCase):
         """So is one with something else in it: nothing leaves its place."""
         for name in ("../../etc/passwd", "/etc/passwd", "keys/../../x", "keys/signing.key.d/../../x", "other"):
             self.write({**self.content(), name: b"x"})
-            self.refused("no backup of callnet")
+            self.refused("not a callnet backup")
         self.write({MANIFEST: b"{}"})
-        self.refused("no backup of callnet")
+        self.refused("not a callnet backup")
 
     def test_links(self) -> None:
         """So is one with links in it."""
@@ -244,7 +244,7 @@ class RefusalTests(BackupTestCase):
             member = tarfile.TarInfo("callnet.db")
             member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
             archive.addfile(member)
-        self.refused("no backup of callnet")
+        self.refused("not a callnet backup")
 
     def test_damaged_database(self) -> None:
         """So is one whose database is damaged."""
@@ -253,7 +253,7 @@ class RefusalTests(BackupTestCase):
         data[4096 + 100 : 4096 * 4] = os.urandom(4096 * 3 - 100)
         for database in (bytes(data), b"nothing of the kind"):
             self.write({**content, "callnet.db": database})
-            self.refused(str(self.file), "the database in it is damaged")
+            self.refused(str(self.file), "its database is damaged")
 
     def test_database_of_newer_code(self) -> None:
         """So is one with a database that needs newer code than this."""
@@ -270,7 +270,7 @@ class RefusalTests(BackupTestCase):
         """One of a later format names the version that made it."""
         manifest = msgspec.json.decode(self.content()[MANIFEST])
         self.write({**self.content(), MANIFEST: msgspec.json.encode({**manifest, "format": 2, "callnet": "9.9"})})
-        self.refused("made by callnet 9.9")
+        self.refused("written by callnet 9.9")
 
     @given(st.binary(max_size=300))
     def test_anything(self, data: bytes) -> None:

@@ -133,12 +133,12 @@ class AgeTests(WatchTestCase):
         """From 21 days before its end there is a warning each day, and another one when it has expired."""
         self.assertEqual([], self.pass_to(LIFETIME - timedelta(days=22)))
         self.assertEqual(
-            ["warn: the certificate expires on 2028-04-04, in 20 days"],
+            ["warn: certificate expires on 2028-04-04, in 20 days"],
             self.pass_to(LIFETIME - timedelta(days=20, seconds=LOOK_EVERY)),
         )
         self.assertEqual([], self.pass_to(LIFETIME - timedelta(days=20, hours=-1)))
         self.assertEqual(1, len(self.pass_to(LIFETIME - timedelta(days=19))))
-        self.assertEqual(["warn: the certificate has expired on 2028-04-04"], self.pass_to(LIFETIME + timedelta(1)))
+        self.assertEqual(["warn: certificate expired on 2028-04-04"], self.pass_to(LIFETIME + timedelta(1)))
         self.assertEqual([], self.renewed)
 
     def test_new_one(self) -> None:

@@ -117,7 +117,7 @@ class SelfSignedTests(SynchronousTestCase):
         """Where nothing can be written the start says so."""
         os.mkdir(os.path.join(self.state_dir, "self-signed.key"))
         error = self.assertRaises(StartError, self_signed, self.state_dir, NOW)
-        self.assertRegex(str(error), r"^state_dir: \S+ cannot be used: Is a directory$")
+        self.assertRegex(str(error), r"^state_dir: cannot use \S+: Is a directory$")
         self.assertEqual(os.listdir(self.state_dir), ["self-signed.key"])
 
 
@@ -157,25 +157,23 @@ class ConfiguredTests(SynchronousTestCase):
     def test_a_file_that_cannot_be_read(self) -> None:
         """A file that cannot be read is named, with its setting."""
         self.assertEqual(
-            self.refusal("/nowhere", self.key), "tls.certificate: /nowhere cannot be read: No such file or directory"
+            self.refusal("/nowhere", self.key), "tls.certificate: cannot read /nowhere: No such file or directory"
         )
-        self.assertEqual(self.refusal(self.certificate, "/"), "tls.private_key: / cannot be read: Is a directory")
+        self.assertEqual(self.refusal(self.certificate, "/"), "tls.private_key: cannot read /: Is a directory")
 
     def test_a_file_that_holds_something_else(self) -> None:
         """So is a file that holds something else."""
         nonsense = self.write(b"nonsense")
+        self.assertEqual(self.refusal(nonsense, self.key), f"tls.certificate: {nonsense} contains no PEM certificates")
         self.assertEqual(
-            self.refusal(nonsense, self.key), f"tls.certificate: {nonsense} holds no certificates in PEM form"
-        )
-        self.assertEqual(
-            self.refusal(self.certificate, nonsense), f"tls.private_key: {nonsense} holds no private key in PEM form"
+            self.refusal(self.certificate, nonsense), f"tls.private_key: {nonsense} contains no PEM private key"
         )
 
     def test_a_key_with_a_passphrase(self) -> None:
         """A key with a passphrase is refused: nobody could type it."""
         assert isinstance(self.pair.key, ec.EllipticCurvePrivateKey)
         locked = self.write(key_pem(self.pair.key, b"passphrase"))
-        self.assertIn("is locked by a passphrase", self.refusal(self.certificate, locked))
+        self.assertIn("is encrypted; remove the passphrase", self.refusal(self.certificate, locked))
 
     def test_a_key_that_few_clients_can_use(self) -> None:
         """So is a key that few clients can use."""
@@ -187,7 +185,7 @@ class ConfiguredTests(SynchronousTestCase):
         other = self.write(key_pem(ec.generate_private_key(ec.SECP256R1())))
         self.assertEqual(
             self.refusal(self.certificate, other),
-            f"tls.private_key: {other} is not the key of the first certificate in {self.certificate}",
+            f"tls.private_key: {other} does not belong to the first certificate in {self.certificate}",
         )
 
 
@@ -302,7 +300,7 @@ class HandshakeTests(SynchronousTestCase):
             .sign(key, hashes.SHA256())
         )
         refused = self.assertRaises(StartError, ServerTls, Pair([certificate], key))
-        self.assertEqual(str(refused), "tls.certificate: OpenSSL does not take it: ee key too small")
+        self.assertEqual(str(refused), "tls.certificate: rejected by OpenSSL: ee key too small")
 
     def test_intermediate_certificates_are_sent(self) -> None:
         """Intermediate certificates are sent."""

@@ -335,7 +335,7 @@ class ResourceTests(ClosingCase):
         self.assertEqual(len(socket.message_data), 1)
         self.tv.wire.frame(CONTINUATION, b'"x"}')
         self.world.settle()
-        self.assertEqual(self.tv.hears()["message"], "type is not known")
+        self.assertEqual(self.tv.hears()["message"], "unknown type")
 
     def test_connection_that_breaks(self) -> None:
         """However a connection breaks, nothing of it is left."""

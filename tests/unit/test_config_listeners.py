@@ -49,9 +49,9 @@ class ListenerTests(FileTestCase):
 
     def test_wrapping_endpoints_are_refused_with_the_setting_to_use(self) -> None:
         """Wrapping endpoints are refused with the setting to use."""
-        self.assertIn("set tls = true beside it", self.refused("ssl:8080:privateKey=key.pem"))
-        self.assertIn("set tls = true beside it", self.refused("tls:8080"))
-        self.assertIn("beside it proxy_protocol", self.refused("haproxy:tcp:8080"))
+        self.assertIn("with tls = true beside it", self.refused("ssl:8080:privateKey=key.pem"))
+        self.assertIn("with tls = true beside it", self.refused("tls:8080"))
+        self.assertIn("in proxy_protocol beside", self.refused("haproxy:tcp:8080"))
 
     def test_what_is_no_endpoint_is_refused(self) -> None:
         """What is no endpoint is refused."""
@@ -85,7 +85,7 @@ class AdminTests(FileTestCase):
         for endpoint in ("tcp:8084", "tcp:8084:interface=10.0.0.5", "tcp6:8084", "systemd:domain=INET:name=admin"):
             self.assertRegex(
                 self.refusal(self.admin(endpoint)),
-                r"^listeners\.admin\[0\]\.endpoint '\S+' is open to the network, and not everything there asks",
+                r"^listeners\.admin\[0\]\.endpoint '\S+' is open to the network, and parts of it need no key",
             )
 
     def test_or_the_load_balancers_alone(self) -> None:
@@ -129,10 +129,10 @@ class ProxyTests(FileTestCase):
         """A mistake is told with its place, and is not repeated."""
         for wrong in ("10.0.0.1/8", "10.0.0", "example.org", "", "unix", "10.0.0.0/33", "*"):
             said = self.refused("tcp:8082", f"['10.0.0.0/8', '{wrong}']")
-            self.assertRegex(said, "^a network such as 10")
+            self.assertRegex(said, "^one address, or a network such as 10")
         self.assertEqual(
             self.refusal(self.listener("tcp:8082", '"10.0.0.0/8"')),
-            "listeners.signaling[1].proxy_protocol must be an array, and each entry a string",
+            "listeners.signaling[1].proxy_protocol must be an array whose entries are a string",
         )
 
     def test_whoever_reaches_a_unix_socket(self) -> None:
@@ -141,7 +141,7 @@ class ProxyTests(FileTestCase):
             self.load(self.open + self.listener(endpoint, '["unix"]'))
             self.assertEqual(
                 self.refused(endpoint, '["unix", "10.0.0.0/8"]'),
-                '"unix" here: whoever can reach the socket is believed',
+                '"unix" here: every process that can reach the socket is trusted',
             )
 
     def test_with_open_enrolment_the_operator_must_say_so(self) -> None:
@@ -149,5 +149,5 @@ class ProxyTests(FileTestCase):
         for endpoint, peers in (("tcp:8082:interface=127.0.0.1", '["127.0.0.1"]'), ("unix:/s", '["unix"]')):
             self.assertRegex(
                 self.refusal(self.listener(endpoint, peers)),
-                r"^listeners\.signaling\[1\]\.proxy_protocol opens it to the network, and .*: leave it out, or set ",
+                r"^listeners\.signaling\[1\]\.proxy_protocol opens it to the network, and .*: remove it, or set ",
             )

@@ -73,7 +73,7 @@ class PushSettingsTests(FileTestCase):
 
     def test_subject(self) -> None:
         """Web Push needs somebody whom push services may write to."""
-        self.assertIn("push.subject must say whom", self.refusal(HOSTS))
+        self.assertIn("push.subject must be set", self.refusal(HOSTS))
         for subject in ("mailto:ops@example.org", "https://example.org/contact"):
             self.assertEqual(subject, self.load(f'{HOSTS}push.subject = "{subject}"').push.subject)
         for subject in ("ops@example.org", "mailto:", "mailto:ops", "http://example.org", "https://", "mailto:a@b c"):

@@ -50,17 +50,17 @@ class TurnSettingsTests(FileTestCase):
                 'turn.stun[0] must be a URI such as "stun:turn.example.org:3478" (RFC 7064)',
                 self.refusal(f'turn.stun = ["{uri}"]'),
             )
-        self.assertEqual("turn.urls must be an array, and each entry a string", self.refusal('turn.urls = "turn:a"'))
+        self.assertEqual("turn.urls must be an array whose entries are a string", self.refusal('turn.urls = "turn:a"'))
 
     def test_secrets(self) -> None:
         """There is one secret, which is long enough; it is never repeated."""
         self.assertIn("turn.secret or turn.secret_file must be set", self.refusal(URLS))
         self.assertEqual(
-            "turn.secret and turn.secret_file must not both be set", self.refusal(f"{INLINE}turn.secret_file = 's'")
+            "turn.secret and turn.secret_file are both set; remove one", self.refusal(f"{INLINE}turn.secret_file = 's'")
         )
         for secret in ("x" * 31, "x" * 128, "x y" * 20, "é" * 40):
             said = self.refusal(f'{URLS}turn.secret = "{secret}"')
-            self.assertEqual("turn.secret must have 32 to 127 characters of ASCII without blanks", said)
+            self.assertEqual("turn.secret must have 32 to 127 ASCII characters without spaces", said)
 
     def test_lifetime(self) -> None:
         """Credentials are good for a minute at least and a day at most."""
@@ -145,16 +145,16 @@ class SecretFileTests(TurnDaemonTests):
         self.assertIsNotNone(expiry(self.servers()))
         self.write(f"{OTHER}\n{SECRET}\n")
         self.assertIsNotNone(expiry(self.servers()))
-        self.assertEqual("info: the TURN secret was read again: it is another one", self.reload(daemon))
+        self.assertEqual("info: reloaded the TURN secret: changed", self.reload(daemon))
         self.assertIsNotNone(expiry(self.servers(), OTHER))
         self.write(OTHER)
-        self.assertEqual("info: the TURN secret was read again: it is the same", self.reload(daemon))
+        self.assertEqual("info: reloaded the TURN secret: unchanged", self.reload(daemon))
         self.assertIsNotNone(expiry(self.servers(), OTHER))
 
     def test_bad_file(self) -> None:
         """A file that is no good stops a start with one line, and changes nothing at a reload."""
         daemon = self.begin(self.compose(self.settings))
-        wrong = f"{self.file} must have one line, or two, each of 32 to 127 characters of ASCII without blanks"
+        wrong = f"{self.file} must have one or two lines, each of 32 to 127 ASCII characters without spaces"
         for content, mode, said in (
             ("", 0o600, wrong),
             ("\n", 0o600, wrong),
@@ -166,16 +166,14 @@ class SecretFileTests(TurnDaemonTests):
             (f"{OTHER}\nshort\n", 0o600, wrong),
             (f"{OTHER}\n{SECRET}\n{OTHER}\n", 0o600, wrong),
             ("é" * 40, 0o600, wrong),
-            (OTHER, 0o640, f"{self.file} is open to others (mode 0640); chmod 600 it"),
+            (OTHER, 0o640, f"{self.file} is accessible to others (mode 0640); chmod 600 it"),
         ):
             self.write(content, mode)
             self.assertEqual(f"turn.secret_file: {said}", self.refusal(self.settings))
-            self.assertEqual(
-                f"error: the TURN secret stays as it was: turn.secret_file: {said}", self.reload(daemon), content
-            )
+            self.assertEqual(f"error: kept the old TURN secret: turn.secret_file: {said}", self.reload(daemon), content)
         self.file.unlink()
         self.assertEqual(f"turn.secret_file: {self.file}: No such file or directory", self.refusal(self.settings))
-        self.assertIn("stays as it was", self.reload(daemon))
+        self.assertIn("kept the old TURN secret", self.reload(daemon))
         self.assertIsNotNone(expiry(self.servers()))
 
     def test_secret_in_the_settings(self) -> None:
@@ -183,5 +181,5 @@ class SecretFileTests(TurnDaemonTests):
         daemon = self.begin(self.compose(URLS + INLINE))
         self.assertRaises(ValueError, self.reload, daemon)
         self.write_settings(URLS + INLINE.replace(SECRET, OTHER))
-        self.assertEqual("info: the TURN secret was read again: it is another one", self.reload(daemon))
+        self.assertEqual("info: reloaded the TURN secret: changed", self.reload(daemon))
         self.assertIsNotNone(expiry(self.servers(), OTHER))

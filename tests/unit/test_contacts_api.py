@@ -144,7 +144,7 @@ class ChangesTests(ApiTestCase):
         self.assertEqual(answer, (2, "name must be a string"))
         for text in (*CONTROLS, MARK + "x" * 1000, "名" * 65, "x" * 15_000):
             code, message = self.message(ADD, with_field(self.body, "name", f'"{text}"'))
-            self.assertEqual((code, message), (2, "name has more than 64 characters, or control characters"))
+            self.assertEqual((code, message), (2, "name has more than 64 characters or control characters"))
         for raw in (*NO_UTF8, *(text.encode() for text in LONE_SURROGATES)):
             self.assert_error(2, ADD, with_field(self.body, "name", b'"' + raw + b'"'))
         self.assertEqual(self.pairs(), [Pair(PHONE, FRIEND, "名" * 64)])
@@ -159,11 +159,11 @@ class ChangesTests(ApiTestCase):
         """A list that is full is errorCode 2, with a message that says so and how many it takes."""
         others = [str(number) for number in range(CONTACTS_MAX)]
         contacts.add(self.fixture.database, [Pair(PHONE, phone) for phone in others], 0.0)
-        self.assertEqual(self.message(ADD, self.body), (2, "the list is full: it takes 1000 phones"))
+        self.assertEqual(self.message(ADD, self.body), (2, "the list is full: at most 1000 phones"))
         with self.fixture.database.write() as connection:
             rows = [(PHONE, str(number)) for number in range(BLOCKED_MAX)]
             connection.exec_driver_sql("INSERT INTO blocked (owner, phone) VALUES (?, ?)", rows)
-        self.assertEqual(self.message(BLOCK, self.body), (2, "the list is full: it takes 1000 phones"))
+        self.assertEqual(self.message(BLOCK, self.body), (2, "the list is full: at most 1000 phones"))
         for path in (REMOVE, UNBLOCK):
             self.do(path, self.body)
 

@@ -142,7 +142,7 @@ class DeliveriesTests(SynchronousTestCase):
                 self.wait()
         self.assertEqual([1, 1, 1, 1], self.taken())
         self.assertEqual(0, self.waiting())
-        self.assertIn("takes events again", formatEvent(events[-1]))
+        self.assertIn("accepts events again", formatEvent(events[-1]))
 
     def test_refused(self) -> None:
         """What is refused for good is a dead letter at once."""

@@ -34,4 +34,4 @@ class MediaOptionTests(SynchronousTestCase):
     def test_what_goes_with_it(self) -> None:
         """Nothing is played or recorded without it."""
         for options in (("--play", __file__), ("--record", "a.webm")):
-            self.assertEqual((2, "Error: --play and --record go with --media"), self.device(*options))
+            self.assertEqual((2, "Error: --play and --record need --media"), self.device(*options))

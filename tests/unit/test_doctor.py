@@ -58,9 +58,9 @@ class CommandTests(DoctorTestCase):
         self.settings(PORTS)
         shown = self.run_("doctor")
         self.assertIn("ok    state_dir:", shown)
-        self.assertIn("ok    database:                SQLite; its file will be made at the first start", shown)
-        self.assertIn("look  certificate:             callnet signs one itself", shown)
-        self.assertIn("look  turn:                    there is no TURN server", shown)
+        self.assertIn("ok    database:                SQLite; the file will be created at the first start", shown)
+        self.assertIn("look  certificate:             self-signed", shown)
+        self.assertIn("look  turn:                    no TURN server", shown)
         self.assertNotIn("bad", shown)
         self.assertFalse((self.directory / "state").exists())
 

@@ -210,8 +210,8 @@ class CallTests(DrainingCase):
         self.assert_open(self.ann, self.tv)
         self.assertEqual(
             [
-                "stopping: those of 2 sockets that are in calls have 30 s",
-                "stopping: 2 sockets are closed in the middle of calls",
+                "draining 2 sockets; calls may continue for 30 s",
+                "closing 2 sockets in calls: drain deadline reached",
             ],
             [formatEvent(event) for event in events],
         )

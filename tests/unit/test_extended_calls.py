@@ -119,7 +119,7 @@ class SignalTests(ExtendedCase):
         dob.say("signal", room_id=room, data=1)
         self.assertEqual(([], []), (pad.heard(), dob.heard()))
         pad.say("signal", room_id=room, data=1)
-        self.assertEqual("type is not known", pad.hears()["message"])
+        self.assertEqual("unknown type", pad.hears()["message"])
 
 
 class PeerStateTests(ExtendedCase):

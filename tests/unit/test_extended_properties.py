@@ -20,7 +20,7 @@ ROOM = "0" * 32
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[,:\[\]{}]')
 WORDS = re.compile(
     r"the frame is (not JSON|nested too deeply)|the frame must be a JSON object"
-    r"|type (is missing|must be a string|stands twice|is not known)"
+    r'|type (is missing|must be a string)|duplicate key "type"|unknown type'
     r"|(call|called_success|called_refuse|calling_hangup|signal|pull|ping): (to_phone|to_device_id|from_phone"
     r"|from_device_id|notified_phone|notified_device_id|room_id|data|t|id) (is missing|must be a string|is empty"
     r"|has control characters|is longer than (32|50|64) characters|must be 32 lowercase hex digits"

@@ -62,10 +62,10 @@ class IdleTests(HandsetCase):
         self.start()
         self.server.socket.sendCloseFrame(1001, b"server going away")
         self.settle()
-        self.assert_shown("the connection was closed: 1001 server going away; it comes back by itself")
+        self.assert_shown("the connection was closed: 1001 server going away; reconnecting")
         self.reactor.advance(1)
         self.arrive()
-        self.assert_shown("connected again")
+        self.assert_shown("reconnected")
         self.assertNoResult(self.done)
 
     def test_connected_elsewhere(self) -> None:

@@ -35,7 +35,7 @@ class ListedTests(HandsetCase):
         """Each second it says how many are left, and then accepts."""
         self.start_counting()
         for left in range(COUNTDOWN, 0, -1):
-            self.assert_shown(f"Mum\\x1b (13651884968 phone1) is calling, and is answered in {left} s: accept? [y/n]")
+            self.assert_shown(f"Mum\\x1b (13651884968 phone1) is calling; answering in {left} s: accept? [y/n]")
             self.assert_said()
             self.wait(1)
         (answer,) = self.assert_said("called_success")

@@ -178,7 +178,7 @@ class HistorianTests(SynchronousTestCase):
             self.history.fail(Unavailable("the database cannot be reached"))
         self.successResultOf(stopped)
         [told] = map(formatEvent, events)
-        self.assertEqual("stopped before the last calls were written down: the database cannot be reached", told)
+        self.assertEqual("stopped before the last ended calls were written: the database cannot be reached", told)
 
     def test_away(self) -> None:
         """While the database is away nothing is lost."""
@@ -200,7 +200,7 @@ class HistorianTests(SynchronousTestCase):
             self.end(3, 4)
             self.end(5)
         self.assertEqual(1, len(events))
-        self.assertIn("the history loses the oldest", str(events[0]["log_format"]))
+        self.assertIn("from the history", str(events[0]["log_format"]))
         self.assertEqual(2, self.ended.dropped)
         self.history.answer()
         self.clock.advance(history.WRITE_EVERY)

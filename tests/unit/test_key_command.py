@@ -74,7 +74,7 @@ class KeyTests(CommandTestCase):
         """The only key, and the one that signs, cannot be removed."""
         self.assert_one_line(self.fail_("key", "retire", self.first.kid), "the only key", "callnet key add")
         kid = self.add()
-        self.assert_one_line(self.fail_("key", "retire", kid), "signs now", "callnet key add")
+        self.assert_one_line(self.fail_("key", "retire", kid), "is signing", "callnet key add")
         self.assertEqual(len(self.listed()), 2)
 
     def test_retire_what_is_not_there(self) -> None:

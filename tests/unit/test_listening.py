@@ -197,7 +197,10 @@ class RefusalTests(ListeningTestCase):
     def test_a_socket_that_systemd_did_not_hand_over(self) -> None:
         """So is a socket that systemd did not hand over."""
         for name in ("name=x", "index=0"):
-            self.assertEqual(self.refusal(f"systemd:domain=INET:{name}"), "systemd has handed over no such socket")
+            self.assertEqual(
+                self.refusal(f"systemd:domain=INET:{name}"),
+                "systemd passed no such socket; check FileDescriptorName= in the socket unit",
+            )
 
     def test_what_twisted_does_not_understand(self) -> None:
         """So is what Twisted does not understand."""

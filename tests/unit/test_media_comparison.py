@@ -9,7 +9,7 @@ from tests.support.media_wire import OURS, THEIRS, Wire
 from tests.support.room_case import KEYS, meeting
 from tests.unit.test_media_visit import GREATER, LESS, OFFER, VisitCase
 
-FAILED = "media: the verification failed: somebody may be in between"
+FAILED = "media: verification failed: the call may be intercepted"
 
 
 class ComparisonTests(VisitCase):
@@ -54,7 +54,9 @@ class ComparisonTests(VisitCase):
         for session in (LESS, GREATER):
             other = self.verify(session)
             code = " ".join(f"{emoji.sign} {emoji.english}" for emoji in other.emoji)
-            self.assertEqual(f"media: nobody is in between if the other side has the same: {code}", self.lines[-1])
+            self.assertEqual(
+                f"media: verification code, equal on both sides unless the call is intercepted: {code}", self.lines[-1]
+            )
 
     def test_somebody_in_between(self) -> None:
         """Whoever answers finds out that a certificate was swapped, if notes are passed on."""

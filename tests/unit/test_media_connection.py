@@ -127,7 +127,7 @@ class OfferingTests(ConnectionCase):
         self.connection.hear(Answer(name, 1, "sdp"))
         self.wire.is_bad = False
         self.connection.hear(Candidate(name, ADDRESS))
-        self.assertEqual(["what the other side said could not be used (ValueError)"], self.reports)
+        self.assertEqual(["unusable message from the other side (ValueError)"], self.reports)
         self.assertEqual(("add", ADDRESS), self.log[-1])
 
     def test_step_of_what_is_closed(self) -> None:

@@ -177,7 +177,7 @@ class RecordingTests(StudioCase):
 
             def note(line: str) -> None:
                 lines.append(line)
-                if "cannot go on" in line:
+                if "recording failed" in line:
                     over.set()
 
             reception = Reception(note, Recording(Path("/dev/full")))
@@ -188,4 +188,4 @@ class RecordingTests(StudioCase):
             taking.cancel()
 
         asyncio.run(story())
-        self.assertEqual(1, lines.count("media: the recording cannot go on"))
+        self.assertEqual(1, lines.count("media: recording failed"))

@@ -160,7 +160,7 @@ class VisitTests(VisitCase):
         """What a person writes is shown, and does nothing to the terminal."""
         wire = self.meet()
         wire.connection.heard(wire, json.dumps({"kind": "chat", "text": "你好\n\x1b[2J"}))
-        self.assertEqual("media: they write: 你好\\n\\x1b[2J", self.lines[-1])
+        self.assertEqual("media: chat: 你好\\n\\x1b[2J", self.lines[-1])
 
     def test_media_setup(self) -> None:
         """How long it took until media flowed is told to the server: the first time it does, and once."""
@@ -206,7 +206,7 @@ class VisitTests(VisitCase):
             self.say(room)
             self.assertFalse(wire.is_closed)
         wire.become(False)
-        self.assertEqual("media: lost; connecting again", self.lines[-1])
+        self.assertEqual("media: connection lost; reconnecting", self.lines[-1])
         self.say(WAITING)
         self.assertTrue(wire.is_closed)
 

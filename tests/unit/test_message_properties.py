@@ -26,7 +26,7 @@ NAMES = {
 LONGEST = {"to_phone": 32, "from_phone": 32, "notified_phone": 32}
 WORDS = re.compile(
     r"the frame is (not JSON|nested too deeply)|the frame must be a JSON object"
-    r"|type (is missing|must be a string|stands twice|is not known)"
+    r'|type (is missing|must be a string)|duplicate key "type"|unknown type'
     r"|(call|called_success|called_refuse|calling_hangup): (to_phone|to_device_id|from_phone|from_device_id"
     r"|notified_phone|notified_device_id|room_id) (is missing|must be a string|is empty|has control characters"
     r"|is longer than (32|50) characters|must be 32 lowercase hex digits)"

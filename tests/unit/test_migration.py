@@ -40,7 +40,7 @@ class JudgeTests(SynchronousTestCase):
         """A phone that is none by the rule of the settings is refused, in either column of a contact."""
         for bad in ("", "1365188496", "23651884967", f"{A} ", f"{A}\n", "１3651884967", 7):
             [reason] = judged(Kind.ACCOUNTS, (bad,))
-            self.assertEqual(reason, "the phone is not acceptable (accounts.phone_format)")
+            self.assertEqual(reason, "the phone is not valid (accounts.phone_format)")
         [first, second] = judged(Kind.CONTACTS, ("1", B), (A, "1"))
         self.assertIn("the phone is", str(first))
         self.assertIn("the contact's phone is", str(second))
@@ -62,11 +62,11 @@ class JudgeTests(SynchronousTestCase):
         """So is NULL, and what is no UTF-8."""
         for bad in (None, b"\xff"):
             for row in ((A, bad), (bad, A)):
-                self.assertEqual(judged(Kind.CONTACTS, row), ["a field is empty (NULL), or is no UTF-8"])
+                self.assertEqual(judged(Kind.CONTACTS, row), ["a field is empty (NULL) or not UTF-8"])
 
     def test_twice(self) -> None:
         """Of equal rows the first is taken. Rows that differ in case are two."""
-        self.assertEqual(judged(Kind.ACCOUNTS, (A,), (A,), (A,)), [(A,), "it is there twice", "it is there twice"])
+        self.assertEqual(judged(Kind.ACCOUNTS, (A,), (A,), (A,)), [(A,), "duplicate row", "duplicate row"])
         self.assertEqual(judged(Kind.DEVICES, (A, "TV"), (A, "tv")), [(A, "TV"), (A, "tv")])
 
     @given(st.text() | st.binary() | st.integers() | st.none(), st.text() | st.binary() | st.none())
@@ -114,16 +114,16 @@ class ReportTests(SynchronousTestCase):
         for number in range(3):
             report.refused(Kind.DEVICES, f"row {number}, ", (A, "*"), "the device id is *")
         report.noted(Kind.DEVICES, "row 7, ", (B, "tv"), "there is no such account")
-        self.assertEqual(told[0], "devices: row 0, 136****4967 *: not taken: the device id is *")
+        self.assertEqual(told[0], "devices: row 0, 136****4967 *: rejected: the device id is *")
         self.assertEqual(told[3], "devices: row 7, 138****8000 tv: there is no such account")
         self.assertEqual(
-            list(report.lines("taken over")),
+            list(report.lines("imported")),
             [
-                "accounts: 0 read, 0 taken over, 0 there already, 0 not taken",
-                "devices: 10 read, 4 taken over, 3 there already, 3 not taken",
-                "    3 not taken: the device id is *",
+                "accounts: 0 read, 0 imported, 0 already present, 0 rejected",
+                "devices: 10 read, 4 imported, 3 already present, 3 rejected",
+                "    3 rejected: the device id is *",
                 "    1 there is no such account",
-                "contacts: 0 read, 0 taken over, 0 there already, 0 not taken",
+                "contacts: 0 read, 0 imported, 0 already present, 0 rejected",
             ],
         )
         self.assertFalse(report.is_complete)

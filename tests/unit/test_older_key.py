@@ -170,7 +170,7 @@ class FilesTests(KeysTestCase):
         ring = load_keys(self.path)
         self.assertEqual(ring, KeyRing.of(self.first, [*others, signing], OlderServer(LONG, NOW + 86400)))
         self.assertEqual(ring.signing(NOW), signing)
-        self.assertIn("accepts those", migration.about_tokens(self.settings(), NOW + 1))
+        self.assertIn("accepts tokens", migration.about_tokens(self.settings(), NOW + 1))
 
     def test_taken_over_again(self) -> None:
         """To take it over again moves the end alone: what the older server has issued since is accepted, too."""
@@ -232,7 +232,7 @@ class CommandTests(CommandTestCase):
         """Where it is one of callnet's own as well, it is retired as both, but not while it signs."""
         add_key(self.path, time.time(), LONG.secret)
         take_over(self.path, OlderServer(LONG, self.until))
-        self.assert_one_line(self.fail_("key", "retire", LONG.kid), "signs now")
+        self.assert_one_line(self.fail_("key", "retire", LONG.kid), "is signing")
         self.assertIsNotNone(load_older(self.path))
         new = self.run_("key", "add").strip()
         self.run_("key", "retire", LONG.kid)

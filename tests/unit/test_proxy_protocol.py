@@ -207,8 +207,8 @@ class ConnectionTests(ProxiedTestCase):
         self.assertEqual(
             [formatEvent(event) for event in events],
             [
-                "198.51.100.9 is in none of the networks of proxy_protocol",
-                "10.0.0.4 is to be a load balancer and sent no PROXY header",
+                "closed 198.51.100.9: not in the networks of proxy_protocol",
+                "closed 10.0.0.4: trusted proxy sent no PROXY header",
             ],
         )
 

@@ -169,4 +169,4 @@ class NoWebPushTests(ApiTestCase):
         """There is no key, and what a browser gives is not taken."""
         self.assertIsNone(self.wire.request("GET", KEY).json()["application_server_key"])
         body = {"token": self.login(), "kind": "webpush", "target": Browser().target(ENDPOINT)}
-        self.assertEqual("kind: there is no Web Push here", self.post(PUSH, body).json()["message"])
+        self.assertEqual("kind: Web Push is off on this server", self.post(PUSH, body).json()["message"])

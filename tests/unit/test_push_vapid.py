@@ -88,7 +88,7 @@ class KeyFileTests(SynchronousTestCase):
             pem_of(rsa.generate_private_key(65537, 2048)),
             pem_of(ec.generate_private_key(ec.SECP256R1()), BestAvailableEncryption(b"x")),
         ):
-            self.assertIn("no private key on P-256", self.refusal(content))
+            self.assertIn("no unencrypted PEM private key on P-256", self.refusal(content))
             self.assertEqual(content, Path(self.path).read_bytes())
 
     def test_open_to_others(self) -> None:

@@ -99,7 +99,10 @@ class RedisUrlTests(SynchronousTestCase):
             (f"redis://u:{SECRET}@127.0.0.1:7000/1", "127.0.0.1:7000"),
             (f"redis://:{SECRET}@[::1]", "[::1]:6379"),
             (f"unix:///r?password={SECRET}", "/r"),
-            (f"redis+sentinel://:{SECRET}@a,b/s?sentinel_password={SECRET}", "the master of s, by a:26379, b:26379"),
+            (
+                f"redis+sentinel://:{SECRET}@a,b/s?sentinel_password={SECRET}",
+                "the master of s at Sentinel a:26379, b:26379",
+            ),
         ):
             target = parse(RedisSettings(url=url))
             self.assertEqual(str(target), where)
@@ -146,27 +149,27 @@ class WrongRedisUrlTests(SynchronousTestCase):
         """A user has a password, and it is UTF-8."""
         self.assertEqual(self.refusal(f"redis://{SECRET}@host"), "redis.url names a user without a password")
         self.assertEqual(self.refusal(f"unix:///r?user={SECRET}"), "redis.url names a user without a password")
-        self.assertIn("redis.url has %XX that is no UTF-8", self.refusal(f"redis://:{SECRET}%FF@host"))
+        self.assertIn("redis.url has a %XX sequence that is not UTF-8", self.refusal(f"redis://:{SECRET}%FF@host"))
         self.assertEqual(
-            self.refusal(f"unix://:{SECRET}@/r?password={SECRET}"), "redis.url has a password in two places"
+            self.refusal(f"unix://:{SECRET}@/r?password={SECRET}"), "redis.url has two passwords; remove one"
         )
 
     def test_database(self) -> None:
         """It is a number."""
         for url in (f"redis://host/{SECRET}", "redis://host/1/2", "redis://host/-1", f"unix:///r?db={SECRET}"):
-            self.assertIn("redis.url has something else than the number of a database", self.refusal(url))
+            self.assertIn("redis.url must have nothing but a database number", self.refusal(url))
 
     def test_options(self) -> None:
         """Each kind of URL knows its own, each once."""
-        self.assertIn("no more than nothing after the question mark", self.refusal(f"redis://host?password={SECRET}"))
-        self.assertIn("no more than db, user, password", self.refusal(f"unix:///r?{SECRET}=x"))
-        self.assertIn("something else than name=value", self.refusal(f"unix:///r?{SECRET}"))
-        self.assertIn("something else than name=value", self.refusal("unix:///r?password=%FF"))
+        self.assertIn("known options: none", self.refusal(f"redis://host?password={SECRET}"))
+        self.assertIn("known options: db, user, password", self.refusal(f"unix:///r?{SECRET}=x"))
+        self.assertIn("must have name=value pairs", self.refusal(f"unix:///r?{SECRET}"))
+        self.assertIn("must have name=value pairs", self.refusal("unix:///r?password=%FF"))
 
     def test_socket(self) -> None:
         """The path begins at the root, after three slashes."""
         for url in ("unix://", "unix:///", f"unix://{SECRET}", f"unix://run/{SECRET}"):
-            self.assertIn("redis.url needs the path of a socket", self.refusal(url))
+            self.assertIn("redis.url needs the absolute path of a socket", self.refusal(url))
 
     def test_service(self) -> None:
         """Sentinels may watch over several."""
@@ -176,7 +179,7 @@ class WrongRedisUrlTests(SynchronousTestCase):
     def test_authorities(self) -> None:
         """``redis.ca`` is a PEM file, and means something with TLS only."""
         path = self.mktemp()
-        self.assertIn(f"redis.ca: {path} cannot be read", self.refusal("rediss://host", path))
+        self.assertIn(f"redis.ca: cannot read {path}", self.refusal("rediss://host", path))
         Path(path).write_text("nothing", encoding="utf-8")
-        self.assertIn(f"redis.ca: {path} holds no certificates in PEM form", self.refusal("rediss://host", path))
-        self.assertIn("redis.ca is for rediss://", self.refusal("redis://host", path))
+        self.assertIn(f"redis.ca: {path} contains no PEM certificates", self.refusal("rediss://host", path))
+        self.assertIn("redis.ca needs a redis.url with rediss://", self.refusal("redis://host", path))

@@ -57,9 +57,9 @@ class ReloadTests(ReloadCase):
         self.assertEqual(
             self.reload(),
             [
-                "info: the settings were read again: nothing changed",
-                "info: the certificate was read again",
-                f"info: the signing keys were read: there are 1, and {self.kid(self.token)} signs",
+                "info: reloaded the settings; changed: nothing",
+                "info: reloaded the certificate",
+                f"info: reloaded the signing keys: 1 in use, {self.kid(self.token)} signs",
             ],
         )
         self.assertEqual(self.error_code(self.token), 0)
@@ -68,14 +68,14 @@ class ReloadTests(ReloadCase):
         """A new key signs after a reload; the tokens of the old one are good until it is retired, and a reload."""
         new = add_key(self.path, time.time())
         self.assertEqual(self.kid(self.login()), self.kid(self.token))
-        self.assertIn(f"there are 2, and {new.kid} signs", self.reload()[2])
+        self.assertIn(f"2 in use, {new.kid} signs", self.reload()[2])
         token = self.login()
         self.assertEqual(self.kid(token), new.kid)
         self.assertEqual((self.error_code(self.token), self.error_code(token)), (0, 0))
 
         remove_key(self.path, load_keys(self.path).keys[0])
         self.assertEqual(self.error_code(self.token), 0)
-        self.assertIn(f"there are 1, and {new.kid} signs", self.reload()[2])
+        self.assertIn(f"1 in use, {new.kid} signs", self.reload()[2])
         self.assertEqual((self.error_code(self.token), self.error_code(token)), (4, 0))
 
     def test_wrong_keys(self) -> None:
@@ -85,8 +85,8 @@ class ReloadTests(ReloadCase):
         [*_, said] = self.reload()
         self.assertEqual(
             said,
-            "error: the signing keys stay as they were:"
-            f" tokens.signing_key_file: {self.path.absolute()} is open to others (mode 0644); chmod 600 it",
+            "error: kept the old signing keys:"
+            f" tokens.signing_key_file: {self.path.absolute()} is accessible to others (mode 0644); chmod 600 it",
         )
         self.assertEqual(self.kid(self.login()), self.kid(self.token))
         self.assertEqual(self.error_code(self.token), 0)
@@ -104,7 +104,7 @@ class ReloadTests(ReloadCase):
         Path(self.state_dir, "self-signed.crt").unlink()
         Path(self.state_dir, "self-signed.crt").mkdir()
         lines = self.reload()
-        self.assertRegex(lines[1], "^error: the certificate stays as it was: ")
+        self.assertRegex(lines[1], "^error: kept the old certificate: ")
         self.assertIn(f"{new.kid} signs", lines[2])
 
 
@@ -139,7 +139,7 @@ class SettingsTests(ReloadCase):
         """A limit holds from then on, by what came before; the log names what has changed, and not to what."""
         self.assertEqual(3, self.logins())
         self.assertEqual(
-            ["info: the settings were read again: limits.logins_a_minute_of_a_phone changed"],
+            ["info: reloaded the settings; changed: limits.logins_a_minute_of_a_phone"],
             self.change("[limits]\nlogins_a_minute_of_a_phone = 5\n"),
         )
         self.assertEqual(0, self.logins())
@@ -154,8 +154,8 @@ class SettingsTests(ReloadCase):
         said = self.change('drain_deadline = 5\nworkers = 2\nredis.url = "redis://127.0.0.1"\n[calls]\nring_time = 7\n')
         self.assertEqual(
             [
-                f"info: the settings were read again: {changed} changed",
-                "warn: callnet must be started anew for what has changed in workers, redis.url",
+                f"info: reloaded the settings; changed: {changed}",
+                "warn: restart required for changed settings: workers, redis.url",
             ],
             said,
         )
@@ -170,7 +170,7 @@ class SettingsTests(ReloadCase):
             ('[turn]\nurls = ["turn:turn.example.org"]\nsecret_file = "/nowhere"\n', "turn.secret_file"),
         ):
             [line] = self.change(f"{settings}[calls]\nring_time = 7\n")
-            self.assertRegex(line, f"^error: the settings stay as they were: .*{said}")
+            self.assertRegex(line, f"^error: kept the old settings: .*{said}")
             self.assertEqual(45, self.daemon.live.settings.calls.ring_time)
         Path(f"{self.state_dir}.toml").unlink()
         [line] = [line for line in self.reload() if "settings" in line]

@@ -115,7 +115,7 @@ class TellingTests(ManagerTestCase):
         self.assertEqual([STOPPING], self.told())
         self.report = Report(False, {"listeners": Check(False, DRAINING)})
         self.clock.advance(2)
-        status = "STATUS=Stopping when the calls of 12 devices and 3 pages are over"
+        status = "STATUS=Draining 12 devices and 3 pages; waiting for calls to end"
         self.assertEqual([[status, "WATCHDOG=1"]], self.told())
         manager.end()
         self.assertEqual([], self.clock.getDelayedCalls())

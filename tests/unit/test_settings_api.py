@@ -105,7 +105,7 @@ class SettingsTests(ApiTestCase):
             self.assertEqual((2, expected), self.message(do_not_disturb=wrong), wrong)
         for zone in (MARK, "", "/etc/passwd", "../../etc/passwd", "Europe", "x" * 9000, "\0", "UTC\0"):
             hours = NIGHT | {"time_zone": zone}
-            self.assertEqual((2, "do_not_disturb: time_zone is not known"), self.message(do_not_disturb=hours), zone)
+            self.assertEqual((2, "do_not_disturb: unknown time_zone"), self.message(do_not_disturb=hours), zone)
         self.assertEqual(NIGHT, self.settings()["do_not_disturb"])
 
     def test_wrong_phones(self) -> None:
@@ -114,11 +114,11 @@ class SettingsTests(ApiTestCase):
         wrongs: tuple[object, ...] = (None, MARK, {}, [7], [None], [[FRIEND]])
         for wrong in wrongs:
             self.assertEqual((2, "auto_answer must be an array of strings"), self.message(auto_answer=wrong), wrong)
-        refused = (3, "auto_answer has a number that is not acceptable, or the caller's own")
+        refused = (3, "auto_answer contains an invalid number or the caller's own")
         for number in (MARK, "", "*", PHONE, FRIEND + "\0", "23651884967"):
             self.assertEqual(refused, self.message(auto_answer=[FRIEND, number]), number)
         many = [str(13600000000 + number) for number in range(AUTO_ANSWER_MAX + 1)]
-        self.assertEqual((2, f"auto_answer takes {AUTO_ANSWER_MAX} phones"), self.message(auto_answer=many))
+        self.assertEqual((2, f"auto_answer takes at most {AUTO_ANSWER_MAX} phones"), self.message(auto_answer=many))
         self.assertEqual([FRIEND], self.settings()["auto_answer"])
         self.assertEqual(many[1:], self.settings(auto_answer=many[1:])["auto_answer"])
 

@@ -73,7 +73,7 @@ class SigningSecretsTests(SynchronousTestCase):
         """A secret and a file with one are a mistake, which names both, wherever the secret stands."""
         for section, (name, _) in SECTIONS.items():
             file = f'{section}.secret_file = "{self.file}"\n'
-            expected = f"{section}.secret and {section}.secret_file must not both be set"
+            expected = f"{section}.secret and {section}.secret_file are both set; remove one"
             self.assertIn(expected, self.refusal(section, f'{file}{section}.secret = "{SECRET}"'))
             self.assertIn(expected, self.refusal(section, file, {name: SECRET}))
 
@@ -82,7 +82,7 @@ class SigningSecretsTests(SynchronousTestCase):
         for section in SECTIONS:
             settings = f'{section}.secret_file = "{self.file}"'
             for content, mode, word in (
-                (SECRET.encode(), 0o640, "open to others"),
+                (SECRET.encode(), 0o640, "accessible to others"),
                 (b"short", 0o600, "at least 32"),
                 (f"{SECRET}\n{SECRET}".encode(), 0o600, "one line"),
                 (b"\xff" * 32, 0o600, "UTF-8"),

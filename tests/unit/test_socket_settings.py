@@ -72,7 +72,10 @@ class FileTests(FileTestCase):
 
     def test_there_must_be_time_for_a_pong(self) -> None:
         """Between the ping and the end there must be time for an answer."""
-        self.assertIn("sockets.silence must be 8 s longer", self.refusal("sockets = { ping_after = 20, silence = 27 }"))
+        self.assertIn(
+            "sockets.silence must exceed sockets.ping_after by 8 s",
+            self.refusal("sockets = { ping_after = 20, silence = 27 }"),
+        )
         self.load("sockets = { ping_after = 20, silence = 28 }")
 
     def test_no_more_than_is_sane(self) -> None:

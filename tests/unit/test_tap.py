@@ -155,7 +155,7 @@ class StateTests(DaemonTestCase):
             self.compose()
         told = [formatEvent(event) for event in events if event["log_level"] is LogLevel.warn]
         path = os.path.abspath(self.state_dir)
-        self.assertEqual([f"state_dir: {path} is open to other users of this machine; chmod 700 it"], told)
+        self.assertEqual([f"state_dir {path} is accessible to other users of this machine; chmod 700 it"], told)
 
     def test_the_next_start_finds_it_again(self) -> None:
         """The next start finds it again."""
@@ -199,7 +199,7 @@ class RefusalTests(DaemonTestCase):
     def test_a_wrong_key(self) -> None:
         """A wrong key of the settings stops it, and is named."""
         answer = self.refusal("calls.ring_tyme = 45")
-        self.assertRegex(answer, r"^\S+\.toml: unknown key calls\.ring_tyme: the keys here are ring_time, ")
+        self.assertRegex(answer, r"^\S+\.toml: unknown key calls\.ring_tyme: known keys are ring_time, ")
 
     def test_a_wrong_type(self) -> None:
         """A value of the wrong type stops it, and is told with the right one."""
@@ -215,7 +215,7 @@ class RefusalTests(DaemonTestCase):
     def test_a_state_directory_that_cannot_be_made(self) -> None:
         """A state directory that cannot be made stops it."""
         Path(self.state_dir).write_bytes(b"")
-        self.assertRegex(self.refusal(""), r"^state_dir: the directory \S+ cannot be made: File exists$")
+        self.assertRegex(self.refusal(""), r"^state_dir: cannot create the directory \S+: File exists$")
 
     def test_a_signing_key_that_cannot_be_read(self) -> None:
         """A signing key that cannot be read stops it, or that others may read."""
@@ -224,7 +224,7 @@ class RefusalTests(DaemonTestCase):
         key.write_text("k" * 64, encoding="ascii")
         key.chmod(0o644)
         answer = self.refusal(f'tokens.signing_key_file = "{key}"')
-        self.assertRegex(answer, rf"^tokens\.signing_key_file: {key} is open to others")
+        self.assertRegex(answer, rf"^tokens\.signing_key_file: {key} is accessible to others")
 
     def test_a_signing_key_that_is_too_short(self) -> None:
         """So does one that is too short."""
@@ -237,12 +237,12 @@ class RefusalTests(DaemonTestCase):
     def test_a_certificate_that_cannot_be_read(self) -> None:
         """So does a certificate that cannot be read."""
         self.assertRegex(
-            self.refusal('tls = {certificate = "/c", private_key = "/k"}'), r"^tls\.certificate: /c cannot"
+            self.refusal('tls = {certificate = "/c", private_key = "/k"}'), r"^tls\.certificate: cannot read /c"
         )
 
     def test_a_database_in_memory(self) -> None:
         """So does a database in memory, which would be forgotten."""
-        self.assertRegex(self.refusal('database.url = "sqlite://"'), r"^database\.url: a database in memory")
+        self.assertRegex(self.refusal('database.url = "sqlite://"'), r"^database\.url: an in-memory database")
 
     def test_a_database_that_needs_newer_code(self) -> None:
         """So does a database that needs newer code."""
@@ -252,7 +252,7 @@ class RefusalTests(DaemonTestCase):
         with database.write() as connection:
             connection.exec_driver_sql("UPDATE schema_info SET oldest_code = 9999")
         database.close()
-        self.assertRegex(self.refusal(""), r"^database\.url: the database needs newer code: level 9999, ")
+        self.assertRegex(self.refusal(""), r"^database\.url: the database needs schema level 9999, but ")
 
     def test_a_redis_that_is_not_there(self) -> None:
         """So does a Redis that is not there."""
@@ -261,7 +261,9 @@ class RefusalTests(DaemonTestCase):
 
     def test_sqlite_with_a_redis_for_many_machines(self) -> None:
         """So does SQLite with a Redis that other machines may share."""
-        self.assertRegex(self.refusal('redis.url = "redis://192.0.2.1"'), r"^database\.url: SQLite is for one machine")
+        self.assertRegex(
+            self.refusal('redis.url = "redis://192.0.2.1"'), r"^database\.url: SQLite works on one machine only"
+        )
 
     def test_an_endpoint_that_is_none(self) -> None:
         """So does an endpoint that is none after all."""
@@ -296,4 +298,4 @@ class CommandTests(DaemonTestCase):
         """What stops the start is one line and exit status 1."""
         options = self.options("--config", "/nowhere")
         refusal = self.assertRaises(SystemExit, makeService, options, self.reactor)
-        self.assertEqual(refusal.code, "callnet: /nowhere: the settings cannot be read: No such file or directory")
+        self.assertEqual(refusal.code, "callnet: /nowhere: cannot read the settings: No such file or directory")

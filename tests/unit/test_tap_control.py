@@ -114,7 +114,7 @@ class DoneTests(ControlCase):
         [call] = self.told("/api/calls")["calls"]
         with capturedLogs() as events:
             self.told("/api/calls/end", call=call["call"])
-        self.assertIn(f"the operator ends call {call['call']}", [formatEvent(event) for event in events])
+        self.assertIn(f"ending call {call['call']} for the operator", [formatEvent(event) for event in events])
         self.assertEqual(self.types(caller)[-1:], ["call_failed"])
         self.assertEqual(self.types(callee)[-1:], ["calling_be_hangup"])
         self.assertEqual(self.order("/api/calls/end", call=call["call"]).status, 404)

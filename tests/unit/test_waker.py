@@ -239,7 +239,7 @@ class WakerTests(SynchronousTestCase):
             self.wait(AGAIN)
             self.wake(410)
         lines = [formatEvent(event) for event in events if event["log_namespace"].startswith("callnet")]
-        self.assertEqual("the event wake was not taken: status 400", lines[0])
+        self.assertEqual("failed to deliver event wake: status 400", lines[0])
         self.assertIn("dropped", lines[1])
         self.assert_quiet(events)
 

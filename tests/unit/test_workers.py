@@ -59,7 +59,7 @@ class StartTests(WorkersTestCase):
         """Its process is logged when it serves."""
         with capturedLogs() as events:
             self.second.say(Serving())
-        self.assertEqual([formatEvent(event) for event in events], ["worker 2 serves: process 4711"])
+        self.assertEqual([formatEvent(event) for event in events], ["worker 2 started: process 4711"])
 
 
 class RestartTests(WorkersTestCase):
@@ -91,9 +91,9 @@ class RestartTests(WorkersTestCase):
     def test_how_it_died_is_logged_in_one_line(self) -> None:
         """How it died is logged, in one line for each."""
         for end, words in (
-            ({"signal": 9}, "worker 1 was ended by SIGKILL; the next starts in 0.1 s"),
-            ({"status": 3}, "worker 1 ended with status 3; the next starts in 0.2 s"),
-            ({}, "worker 1 stopped; the next starts in 0.4 s"),
+            ({"signal": 9}, "worker 1 was killed by SIGKILL; restarting in 0.1 s"),
+            ({"status": 3}, "worker 1 exited with status 3; restarting in 0.2 s"),
+            ({}, "worker 1 stopped; restarting in 0.4 s"),
         ):
             process = self.first if len(self.reactor.processes) == 2 else self.newest
             with capturedLogs() as events:

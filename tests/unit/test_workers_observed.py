@@ -62,25 +62,25 @@ class LookTests(WorkersTestCase):
         self.serve()
         report = self.report(WELL, ILL)
         self.assertFalse(report.ready)
-        self.assertEqual(report.checks["worker 2"], Check(False, "it is not ready"))
+        self.assertEqual(report.checks["worker 2"], Check(False, "not ready"))
         self.assertEqual(report.workers["2"], ILL)
 
     def test_not_ready_while_one_starts(self) -> None:
         """It is not ready while one is starting, which is not asked."""
         self.first.say(Serving())
-        self.assertEqual(self.report(WELL).checks["worker 2"], Check(False, "it is starting"))
+        self.assertEqual(self.report(WELL).checks["worker 2"], Check(False, "starting"))
         self.assertEqual(self.second.orders, [])
 
     def test_not_ready_while_one_is_dead(self) -> None:
         """It is not ready while one is dead, and says how it died."""
         self.serve()
         self.second.end(signal=9)
-        self.assertEqual(self.report(WELL).checks["worker 2"], Check(False, "it was ended by SIGKILL"))
+        self.assertEqual(self.report(WELL).checks["worker 2"], Check(False, "was killed by SIGKILL"))
 
     def test_not_ready_if_one_does_not_answer(self) -> None:
         """It is not ready if one does not answer in time; an answer that comes too late is dropped."""
         self.serve()
-        self.assertEqual(self.report(WELL, None).checks["worker 2"], Check(False, "it does not answer within 1 s"))
+        self.assertEqual(self.report(WELL, None).checks["worker 2"], Check(False, "no answer within 1 s"))
         self.second.answer(report=WELL)
         self.assertTrue(self.report(WELL, WELL).ready)
 

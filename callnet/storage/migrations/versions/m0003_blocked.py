@@ -1,4 +1,4 @@
-"""Whom each phone has blocked."""
+"""The blocked phones of each phone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When each phone is not to ring, and whose calls its devices may answer by themselves."""
+"""The quiet hours of each phone, and the callers that its devices may answer automatically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How devices that sleep are woken."""
+"""Push registrations."""
 
 from __future__ import annotations
 
