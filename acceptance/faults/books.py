@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
-from acceptance.faults.bounds import OLD_END, REMEMBERED
+from acceptance.faults.bounds import GRACE, OLD_END, REMEMBERED
 from harness.base_protocol import EVERY, Address
 
 NOTES: Final = 120
@@ -263,6 +263,11 @@ class Books:
     def nodes(self, device: Address, since: float, until: float) -> frozenset[int]:
         """The nodes that ``device`` was at, or tried, at some time in between."""
         return frozenset(spell.node for spell in self.spells[device] if spell.start <= until and spell.end >= since)
+
+    def waiting(self, device: Address, at: float) -> int | None:
+        """The node that waits for ``device``, which has no connection: the last one, for the grace."""
+        before = [spell for spell in self.spells[device] if spell.start <= at]
+        return before[-1].node if before and before[-1].end <= at < before[-1].end + GRACE else None
 
     def away(self, device: Address, since: float, until: float) -> float:
         """The longest time in between for which ``device`` had no connection that others may know of, in seconds."""

@@ -124,7 +124,7 @@ def judge(problem: Problem, faults: Sequence[Fault], books: Books) -> Fault | No
 
 
 def _hit(fault: Fault, problem: Problem, faults: Iterable[Fault], books: Books) -> bool:
-    """Tell whether ``fault`` hit a node that a party was at when it began, or came to."""
+    """Tell whether ``fault`` hit a node that a party was at when it began, came to, or had just left for nowhere."""
     if fault.node is None:
         return True
     since = min(fault.start, problem.since) - JUST_BEFORE
@@ -134,7 +134,10 @@ def _hit(fault: Fault, problem: Problem, faults: Iterable[Fault], books: Books) 
         for stop in faults
         if stop.kind in STOPPED and stop.node == fault.node and stop.start < since <= stop.end
     ]
-    return any(fault.node in books.nodes(who, min(left), problem.until) for who in problem.who)
+    return any(
+        fault.node in books.nodes(who, min(left), problem.until) or fault.node == books.waiting(who, fault.start)
+        for who in problem.who
+    )
 
 
 def _last_moment(problem: Problem, faults: Sequence[Fault], books: Books) -> float:

@@ -199,7 +199,7 @@ class ContradictionTests(AnnouncingCase):
 
     def test_fork(self) -> None:
         """A fork ends with one device of it; the others are told too."""
-        fork = ringing(FIRST, ANN, TV, PAD, asked=DeviceAddress(TV.phone, "*"))
+        fork = ringing(FIRST, ANN, TV, PAD, target=DeviceAddress(TV.phone, "*"))
         changes = self.clash(active(SECOND, CAROL, TV), fork)
         self.assert_ended(FIRST, Reason.BUSY, version=2)
         self.assert_told(changes, (ANN, FIRST), (TV, FIRST), (PAD, FIRST))

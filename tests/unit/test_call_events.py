@@ -57,12 +57,12 @@ class CallEventsTests(SynchronousTestCase):
         """A call that rings has started: who calls whom, as the caller asked for it."""
         common = {"caller": party(ANN), "called": party(TV)}
         self.assertEqual([{"event": "call_started", "at": 10.0, **common}], self.bodies(RINGING))
-        [started] = self.bodies(replace(RINGING, asked=TV._replace(device_id="*"), targets=(TV, PAD)))
+        [started] = self.bodies(replace(RINGING, target=TV._replace(device_id="*"), targets=(TV, PAD)))
         self.assertEqual({"phone": TV.phone, "device_id": "*"}, started["called"])
 
     def test_answered(self) -> None:
         """A call that was accepted has been answered, by the device that did, maybe by itself."""
-        call = replace(ACTIVE, asked=TV._replace(device_id="*"), state=Active(PAD, 12.0, by_itself=True))
+        call = replace(ACTIVE, target=TV._replace(device_id="*"), state=Active(PAD, 12.0, by_itself=True))
         answered = {
             "event": "call_answered",
             "at": 12.0,

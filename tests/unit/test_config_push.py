@@ -123,10 +123,10 @@ class PushDaemonTests(DaemonTestCase):
         """What the operator has not set up a device cannot register for."""
         self.begin(self.compose())
         token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
-        for kind in ("webhook", "webpush"):
+        for kind, missing in (("webhook", "no push gateway"), ("webpush", "Web Push is off")):
             answer = self.post(8083, "/devices/push", token=token, kind=kind, target="x")
             self.assertEqual(2, answer["errorCode"])
-            self.assertIn("there is no", answer["message"])
+            self.assertIn(missing, answer["message"])
 
     def test_who_is_connected_to(self) -> None:
         """A daemon connects to addresses in the world alone."""

@@ -7,9 +7,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.faults.audit import Problem, Wrong
-from acceptance.faults.books import Answer, Withdrawal
+from acceptance.faults.books import Answer, Spell, Withdrawal
 from acceptance.faults.bounds import ANNOUNCED, GRACE, LEASE, RING_TIME, SLACK, STUCK, TOLD
-from acceptance.faults.excuses import EXCUSES, RECOVERY, Fault, Kind, judge
+from acceptance.faults.excuses import EXCUSES, JUST_BEFORE, RECOVERY, Fault, Kind, judge
 from acceptance.faults.tally import Tally
 from tests.tools.faults.ledger import ANNE, BERT, CARL, END, ROOM, Writer
 
@@ -56,6 +56,15 @@ class JudgeTests(SynchronousTestCase):
         self.assertTrue(self.excused(late, stop, cut))
         self.assertFalse(self.excused(late, Fault(Kind.NODE_STOPPED_LONG, 0, 5, 6.9), cut))
         self.assertFalse(self.excused(late, Fault(Kind.NODE_STOPPED_LONG, 1, 5, 8.5), cut))
+
+    def test_its_node_waits_for_it(self) -> None:
+        """The node that a device was at last ends its call after the grace: until then its faults concern the device."""
+        self.writer.gone(ANNE, 8)
+        for start, excuses in ((8.1, True), (7.9 + GRACE, True), (8.1 + GRACE + JUST_BEFORE, False)):
+            cut = Fault(Kind.LINK_CUT_LONG, 0, start, start + 4)
+            self.assertEqual(excuses, self.excused(problem(Wrong.FAILED, start + 1), cut), start)
+        self.writer.books.spells[ANNE].append(Spell(2, 9))
+        self.assertFalse(self.excused(problem(Wrong.FAILED, 11.5), Fault(Kind.LINK_CUT_LONG, 0, 11, 14)))
 
     def test_nothing_excuses_it(self) -> None:
         """No fault excuses a second ring on one connection, nor a message that the protocol does not know."""
