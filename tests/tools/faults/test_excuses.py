@@ -58,7 +58,7 @@ class JudgeTests(SynchronousTestCase):
         self.assertFalse(self.excused(late, Fault(Kind.NODE_STOPPED_LONG, 1, 5, 8.5), cut))
 
     def test_its_node_waits_for_it(self) -> None:
-        """The node that a device was at last ends its call after the grace: until then its faults concern the device."""
+        """The node that a device was at last waits for it for the grace: its faults concern the device until then."""
         self.writer.gone(ANNE, 8)
         for start, excuses in ((8.1, True), (7.9 + GRACE, True), (8.1 + GRACE + JUST_BEFORE, False)):
             cut = Fault(Kind.LINK_CUT_LONG, 0, start, start + 4)
