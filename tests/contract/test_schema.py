@@ -61,7 +61,7 @@ class SchemaContract(DatabaseCase):
         self.make_newer(oldest_code=schema.code_level() + 1)
         for method in (self.database.check, self.database.upgrade):
             error = self.assertRaises(StartError, method)
-            self.assertIn("database.url: the database needs newer code", str(error))
+            self.assertIn("database.url: the database needs schema level", str(error))
             self.assertEqual(len(str(error).splitlines()), 1)
 
     def test_foreign_database(self) -> None:

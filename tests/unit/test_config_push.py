@@ -126,7 +126,7 @@ class PushDaemonTests(DaemonTestCase):
         for kind in ("webhook", "webpush"):
             answer = self.post(8083, "/devices/push", token=token, kind=kind, target="x")
             self.assertEqual(2, answer["errorCode"])
-            self.assertIn("there is no", answer["message"])
+            self.assertIn("this server", answer["message"])
 
     def test_who_is_connected_to(self) -> None:
         """A daemon connects to addresses in the world alone."""
