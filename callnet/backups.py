@@ -1,4 +1,4 @@
-"""A backup: one file with the database and the keys, written while callnet runs, and brought back while it does not.
+"""Backups: one file with the database and the keys, written while callnet runs, and restored while it does not.
 
 It is a gzipped tar file with the manifest :data:`MANIFEST`, a copy of the SQLite database, and the files with secrets
 under ``keys/``. A database on a server has tools of its own for that, and is not in it.

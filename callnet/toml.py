@@ -1,4 +1,4 @@
-"""TOML read into structs. What is wrong is said in one line: the file, the key, and what is allowed there.
+"""TOML decoded into structs. Errors are one line: the file, the key, and the allowed values.
 
 The values themselves are never repeated, since one of them may be a password.
 """

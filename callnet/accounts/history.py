@@ -1,4 +1,4 @@
-"""Has what became of calls written down: for both phones (protocol §1, ``/calls/history``), and for the webhook."""
+"""Records ended calls: in the history of both phones (protocol §1, ``/calls/history``) and for the webhook."""
 
 from __future__ import annotations
 

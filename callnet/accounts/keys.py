@@ -1,4 +1,4 @@
-"""The files with the secrets that tokens are signed with.
+"""The files with the keys that sign tokens.
 
 The *first* key is in the file that the setting names. The others are in the folder beside it that is
 named after it, ``signing.key.d`` beside ``signing.key``: a file each, named by the key's id, as

@@ -1,4 +1,4 @@
-"""Calls that are over, as the phones see them that took part, and the history of them, without HTTP (protocol §1)."""
+"""Past calls as their phones see them, and the history, without HTTP (protocol §1)."""
 
 from __future__ import annotations
 

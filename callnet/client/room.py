@@ -1,4 +1,4 @@
-"""A seat in a room: the room's socket, which is opened again and again until it is given up (docs/room.md)."""
+"""A seat in a room: the room's socket, which is reopened until the seat is given up (docs/room.md)."""
 
 from __future__ import annotations
 

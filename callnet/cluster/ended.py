@@ -1,4 +1,4 @@
-"""Calls that are over and have not been written down yet: those of this process, and those of all nodes."""
+"""Ended calls that have not been written yet: those of this process, and those of all nodes."""
 
 from __future__ import annotations
 

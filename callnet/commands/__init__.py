@@ -1,1 +1,1 @@
-"""The commands of ``callnet``, each imported only when it is asked for."""
+"""The commands of ``callnet``, each imported only when it is used."""

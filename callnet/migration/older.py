@@ -1,4 +1,4 @@
-"""The older server's database, MySQL or MariaDB: read as it is at one moment, row by row, or added to."""
+"""The older server's database, MySQL or MariaDB: a snapshot read row by row, or rows added."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which STUN and TURN servers clients are told of, with credentials that expire, and how often an address gets some."""
+"""The STUN and TURN servers for clients, with credentials that expire, limited by address."""
 
 from __future__ import annotations
 

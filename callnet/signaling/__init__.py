@@ -1,1 +1,1 @@
-"""The WebSocket edge: devices' sockets, translated to and from the heart."""
+"""The WebSocket edge: devices' sockets, translated to and from sessions."""

@@ -1,4 +1,4 @@
-"""A database, SQLite or PostgreSQL, and what must be said to each so that both behave alike.
+"""A database, SQLite or PostgreSQL, set up so that both behave alike.
 
 Everything here blocks: the daemon calls it in a thread.
 """

@@ -1,4 +1,4 @@
-"""Which schema a database has, whether this code may use it, and how it is brought up to date.
+"""The schema of a database: its level, its compatibility with this code, and its upgrade.
 
 Each migration is numbered: ``0001``, ``0002``, and so on. The *level* of the code is the number of the
 newest migration that it brings. Migrations only add, so older code usually works on with a newer

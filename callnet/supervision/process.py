@@ -1,4 +1,4 @@
-"""One worker process as its parent sees it: what goes in and comes out by its pipes, and how it ends."""
+"""One worker process as its parent sees it: its pipes and its end."""
 
 from __future__ import annotations
 

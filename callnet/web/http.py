@@ -1,4 +1,4 @@
-"""HTTP that can be left open to the network: bodies with a limit, requests with a deadline, logs without secrets.
+"""HTTP hardened for the network: bodies with a limit, requests with a deadline, logs without secrets.
 
 :class:`CappedSite` serves every listener that speaks HTTP. Against what `twisted.web` does by itself:
 
