@@ -135,7 +135,7 @@ def key_from_secret(secret: bytes, origin: str, signs_from: float = 0.0) -> Key:
     """Make a key of a secret that an operator gave.
 
     :param origin: how the error, if any, begins: the setting and where its value came from.
-    :raises StartError: the secret is too short for HS256, or is no secret.
+    :raises StartError: the secret is too short for HS256, or not a secret.
     """
     if len(secret) < SIGNING_KEY_MIN:
         raise StartError(f"{origin}: the secret has {len(secret)} bytes; it needs at least {SIGNING_KEY_MIN}")

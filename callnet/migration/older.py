@@ -53,7 +53,7 @@ class OlderDatabase:
     """The database.
 
     :param url: ``mysql://USER:PASSWORD@HOST/NAME``.
-    :raises MigrationError: it is no such URL, or the driver is not there.
+    :raises MigrationError: not such a URL, or the driver is not there.
     """
 
     def __init__(self, url: str, mapping: Mapping) -> None:

@@ -59,7 +59,7 @@ def upgrade(connection: Connection) -> None:
     :raises StartError: the database needs newer code.
     """
     if connection.dialect.name == "postgresql":
-        # Others may take their time with it, which is no reason to fail.
+        # Another upgrade may take long: do not time out.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
     level = database_level(connection)
