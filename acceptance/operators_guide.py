@@ -187,7 +187,7 @@ class Operator:
         kept, sent = (self._root / place / "signing.key.d" for place in ("var/lib/callnet", ELSEWHERE))
         names = sorted(path.name for path in kept.iterdir())
         self._expect(bool(names) and names == sorted(path.name for path in sent.iterdir()), "the key did not arrive")
-        wait_for(lambda: "signing keys were read: there are 2" in self._log.read_text(), 20, "the reload")
+        wait_for(lambda: "reloaded the signing keys: 2 in use" in self._log.read_text(), 20, "the reload")
 
     def _back_up(self, functions: str) -> None:
         """A backup; an account that is deleted; it is back."""

@@ -1,4 +1,4 @@
-"""A backup: one file with the database and the keys, written while callnet runs, and brought back while it does not.
+"""Backups: one file with the database and the keys, written while callnet runs, and restored while it does not.
 
 It is a gzipped tar file with the manifest :data:`MANIFEST`, a copy of the SQLite database, and the files with secrets
 under ``keys/``. A database on a server has tools of its own for that, and is not in it.
@@ -96,7 +96,7 @@ def bring_back(settings: Settings, source: Path, replace: bool) -> Restored:
     """Put what is in a backup in its places. callnet must not run.
 
     :param replace: also where there is something already, of which nothing is left.
-    :raises BackupError: it is no backup, is damaged, or would replace something.
+    :raises BackupError: it is not a backup, is damaged, or would replace something.
     :raises StartError: the state directory cannot be made.
     """
     files.make_private_directory(settings.state_dir, "state_dir")

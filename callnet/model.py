@@ -1,4 +1,4 @@
-"""The nouns that everyone in callnet speaks of: devices, rooms, reasons, and how a call came out."""
+"""The nouns of callnet: devices, rooms, reasons, outcomes of calls."""
 
 from __future__ import annotations
 

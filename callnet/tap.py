@@ -1,4 +1,4 @@
-"""The daemon, composed: the one place that knows every other module.
+"""The composition of the daemon: the one place that knows every other module.
 
 Whatever can stop a start does so in :func:`makeService`, before `twistd` turns into a daemon and nobody
 reads its errors: by then the settings are read, the database is ready and every listener is open.

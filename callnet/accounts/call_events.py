@@ -80,7 +80,7 @@ class DeviceEnrolled(_Event, frozen=True, tag="device_enrolled", kw_only=True):
 
 
 def enrolled(device: DeviceAddress, now: float) -> OutboxEvent:
-    """The event of a device that was made just now."""
+    """The event of a device that was just created."""
     event = DeviceEnrolled(id=secrets.token_hex(16), at=now, phone=device.phone, device_id=device.device_id)
     return OutboxEvent(event.id, "device_enrolled", now, msgspec.json.encode(event), device.phone)
 

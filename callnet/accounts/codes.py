@@ -1,4 +1,4 @@
-"""One-time codes, by which the owner of a phone lets a device in (protocol §1, enrolment ``otp``)."""
+"""One-time codes that admit a device to a phone (protocol §1, enrolment ``otp``)."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class ContactLists:
         :param limit: the maximum number of rows; ``None``: all.
         :param after: the ``next`` of an earlier page; the rows that follow it.
         :raises TokenInvalid: the token is not valid, or is another phone's.
-        :raises DataInvalid: ``after`` is no such cursor.
+        :raises DataInvalid: ``after`` is not such a cursor.
         :raises Unavailable: the database cannot be reached.
         """
         return Deferred.fromCoroutine(self._page(phone, token, limit, after))

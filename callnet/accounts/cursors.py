@@ -24,7 +24,7 @@ def encode(last: Any) -> str:
 def decode(cursor: str, kind: type[_Place]) -> _Place:
     """Read it again.
 
-    :raises DataInvalid: it is no cursor of this kind.
+    :raises DataInvalid: not a cursor of this kind.
     """
     try:
         if len(cursor) > LONGEST:

@@ -1,4 +1,4 @@
-"""The secrets of devices: random texts, of which a hash is kept."""
+"""Device secrets: random texts, stored as hashes."""
 
 from __future__ import annotations
 

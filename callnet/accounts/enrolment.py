@@ -1,4 +1,4 @@
-"""Which phones and device ids may log in (protocol §1, errorCodes 3 and 5)."""
+"""The phones and device ids that may log in (protocol §1, errorCodes 3 and 5)."""
 
 from __future__ import annotations
 

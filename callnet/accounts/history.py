@@ -1,4 +1,4 @@
-"""Has what became of calls written down: for both phones (protocol §1, ``/calls/history``), and for the webhook."""
+"""Records ended calls: in the history of both phones (protocol §1, ``/calls/history``) and for the webhook."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Historian:
         return Deferred.fromCoroutine(self._write()).addErrback(_not_written).addErrback(_failed)
 
     def write(self) -> Deferred[None]:
-        """Write down what has ended. Fires when that is done, or cannot be done just now; it does not fail."""
+        """Write down what has ended. Fires when that is done, or cannot be done now; it does not fail."""
         return Deferred.fromCoroutine(self._write()).addErrback(_failed)
 
     async def _write(self) -> None:

@@ -1,4 +1,4 @@
-"""The files with the secrets that tokens are signed with.
+"""The files with the keys that sign tokens.
 
 The *first* key is in the file that the setting names. The others are in the folder beside it that is
 named after it, ``signing.key.d`` beside ``signing.key``: a file each, named by the key's id, as
@@ -135,7 +135,7 @@ def key_from_secret(secret: bytes, origin: str, signs_from: float = 0.0) -> Key:
     """Make a key of a secret that an operator gave.
 
     :param origin: how the error, if any, begins: the setting and where its value came from.
-    :raises StartError: the secret is too short for HS256, or is no secret.
+    :raises StartError: the secret is too short for HS256, or not a secret.
     """
     if len(secret) < SIGNING_KEY_MIN:
         raise StartError(f"{origin}: the secret has {len(secret)} bytes; it needs at least {SIGNING_KEY_MIN}")

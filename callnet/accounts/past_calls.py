@@ -1,4 +1,4 @@
-"""Calls that are over, as the phones see them that took part, and the history of them, without HTTP (protocol §1)."""
+"""Past calls as their phones see them, and the history, without HTTP (protocol §1)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class PastCalls:
         :param limit: the maximum number; ``None``: :data:`PAGE`.
         :param after: the ``next`` of an earlier page; the calls that follow it.
         :raises TokenInvalid: the token is not valid.
-        :raises DataInvalid: ``after`` is no such cursor.
+        :raises DataInvalid: ``after`` is not such a cursor.
         :raises Unavailable: the database cannot be reached.
         """
         return Deferred.fromCoroutine(self._page(token, PAGE if limit is None else limit, after))

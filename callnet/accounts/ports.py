@@ -1,4 +1,4 @@
-"""The contracts of what must last: accounts, lists, settings, and what is revoked, one for each noun.
+"""Interfaces of durable state: accounts, lists, settings and revocations, one for each noun.
 
 As in :mod:`callnet.calls.ports`; all of this may wait for a database.
 """

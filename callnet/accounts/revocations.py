@@ -1,4 +1,4 @@
-"""The tokens that are refused though they have not expired, as this node knows them (protocol §1)."""
+"""Revoked tokens that have not expired, as this node knows them (protocol §1)."""
 
 from __future__ import annotations
 

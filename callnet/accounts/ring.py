@@ -1,4 +1,4 @@
-"""The keys that tokens are signed with, and which of them signs when."""
+"""The keys that sign tokens, and their times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tokens that a login answers with: JWT, HS256 and nothing else (RFC 7519, protocol §1)."""
+"""The tokens of logins: JWT with HS256 only (RFC 7519, protocol §1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process as its operator has it do things: calls, devices, the log."""
+"""Orders of the operator to one process: calls, devices, the log."""
 
 from __future__ import annotations
 

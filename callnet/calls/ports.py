@@ -140,7 +140,7 @@ class Servers(Protocol):
         """Those for a page of a call that may last so long."""
 
     def for_made_up_room(self, site: str | None) -> PageServers:
-        """Those for a page of a room that is no call's."""
+        """Those for a page of a room without a call."""
 
 
 class TooMany(Struct, frozen=True):

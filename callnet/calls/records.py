@@ -116,7 +116,7 @@ class Ringing(Struct, frozen=True, gc=False):
     devices: tuple[DeviceAddress, ...]
     """Those that still ring."""
     awaited_until: float | None = None
-    """The callee has no socket just now and is waited for until then (protocol §2.4, step 7)."""
+    """The callee has no socket now and is waited for until then (protocol §2.4, step 7)."""
     announced: bool = False
     """A device that it rings was told so on a live socket, and its extended caller is told of that."""
 
@@ -230,7 +230,7 @@ class CallRecord(Struct, Generic[S], frozen=True):
 
     @property
     def parties(self) -> tuple[DeviceAddress, ...]:
-        """Everyone who is in it just now: its caller, and whoever rings or has answered."""
+        """Everyone who is in it now: its caller, and whoever rings or has answered."""
         state = self.state
         if isinstance(state, Ringing):
             return (self.caller, *state.devices)
@@ -293,7 +293,7 @@ class Records(Struct, frozen=True):
     calls: Mapping[RoomId, CallRecord]
     seats: Mapping[RoomId, SeatsRecord]
     complete: bool = True
-    """``False``: other nodes may know more, and cannot be asked just now. These are records that this node knows."""
+    """``False``: other nodes may know more, and cannot be asked now. These are records that this node knows."""
     policies: Mapping[str, Policy] = {}
     """By phone, those that are too long for the records of its devices."""
     aliases: Mapping[RoomId, RoomId] = {}

@@ -13,7 +13,7 @@ from callnet.doctor.examination import examine
 from callnet.doctor.findings import Finding, Level, bad
 from callnet.errors import StartError
 
-_SHOWN: Final = {Level.GOOD: ("ok", "green"), Level.DOUBT: ("look", "yellow"), Level.BAD: ("bad", "red")}
+_SHOWN: Final = {Level.GOOD: ("ok", "green"), Level.DOUBT: ("warn", "yellow"), Level.BAD: ("fail", "red")}
 
 
 @click.command()
@@ -22,7 +22,7 @@ def doctor(context: click.Context) -> None:
     """Check settings, machine and services, and suggest fixes.
 
     The services are those that callnet needs. Changes nothing. Run it as the user that callnet runs as. The exit status
-    is 1 if anything is bad.
+    is 1 if any check fails.
     """
     try:
         settings = settings_of(context)

@@ -1,4 +1,4 @@
-"""The user interface of ``callnet device``: what it shows and does at events, keys and Ctrl-C.
+"""The user interface of ``callnet device``: output, and reactions to events, keys and Ctrl-C.
 
 Its call is as :class:`callnet.client.Call` has it; ``–``: it is in none.
 

@@ -1,6 +1,6 @@
-"""A device's being there: it logs in, connects, and comes back by itself.
+"""The presence of a device: it logs in, connects, and reconnects automatically.
 
-It is the owner of the line. What the frames mean is for the device, which is told of them.
+It owns the line. The device interprets the frames.
 """
 
 from __future__ import annotations

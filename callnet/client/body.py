@@ -1,4 +1,4 @@
-"""The body of a request that is at hand."""
+"""The body of a request, held in memory."""
 
 from __future__ import annotations
 

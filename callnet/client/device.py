@@ -1,4 +1,4 @@
-"""One device on the signaling socket: it is there for calls as long as it is connected, and comes back by itself.
+"""One device on the signaling socket: reachable for calls while it is connected, and reconnecting automatically.
 
 It offers the extended protocol (docs/extended-protocol.md) and makes do with the base protocol, on which nobody
 says who comes and goes, and a device that restarts in a call that it accepted is not told of it.

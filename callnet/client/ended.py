@@ -1,4 +1,4 @@
-"""Which calls of a device are over, and which of them it has ended itself."""
+"""The ended calls of a device, and those that it has ended itself."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Line:
         self._connect()
 
     def say(self, request: Struct) -> bool:
-        """Send something. If it cannot be sent just now it is not, and the answer is ``False``."""
+        """Send something. If it cannot be sent now it is not, and the answer is ``False``."""
         if self._connection is None:
             return False
         try:

@@ -1,4 +1,4 @@
-"""A seat in a room: the room's socket, which is opened again and again until it is given up (docs/room.md)."""
+"""A seat in a room: the room's socket, which is reopened until the seat is given up (docs/room.md)."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class RoomSocket:
         self._line.open()
 
     def relay(self, session: str, message: Relayed) -> None:
-        """Say something to the other client. It is lost if the socket is away just now."""
+        """Say something to the other client. It is lost if the socket is away."""
         self._line.say(Relay(session, message))
 
     def connected(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A client's WebSocket, on the clock of its reactor: it opens, is written to, and comes to an end."""
+"""A client's WebSocket, on the clock of its reactor: it is opened, written to, and closed."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ class Verification:
 
 
 def _kind_of(text: str | bytes) -> str:
-    """The ``kind`` of a note; empty if it is no note at all."""
+    """The ``kind`` of a note; empty if it is not a note."""
     try:
         return msgspec.json.decode(text, type=_Kind).kind
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

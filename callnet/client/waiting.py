@@ -1,4 +1,4 @@
-"""Waiting until something is in one of some states."""
+"""Waiting for one of several states."""
 
 from __future__ import annotations
 

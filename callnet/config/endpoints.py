@@ -1,4 +1,4 @@
-"""The endpoint strings that a listener may name, looked at before anything is opened.
+"""The endpoint strings of listeners, checked before anything is opened.
 
 A listener is one of Twisted's plain server endpoints. Whether TLS or a proxy's header is spoken on it is
 the business of the listener's other settings, so the strings that would wrap it in those are refused.

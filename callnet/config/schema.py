@@ -68,7 +68,7 @@ VapidSubject = Annotated[
     str,
     Meta(
         pattern=r"\A((mailto:[!-~]+@[!-~]+|https://[!-~]+))?\Z",
-        description="who answers for what is sent: mailto: with an address, or a URL that begins with https://",
+        description="a contact: mailto: with an address, or a URL that begins with https://",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""TOML read into structs. What is wrong is said in one line: the file, the key, and what is allowed there.
+"""TOML decoded into structs. Errors are one line: the file, the key, and the allowed values.
 
 The values themselves are never repeated, since one of them may be a password.
 """
@@ -24,7 +24,7 @@ def decode(data: bytes, into: type[T], source: str) -> T:
     """Read a document.
 
     :param source: what to call the document in an error, such as its path.
-    :raises StartError: it is no TOML, or does not fit.
+    :raises StartError: not TOML, or it does not fit.
     """
     try:
         return msgspec.toml.decode(data, type=into)

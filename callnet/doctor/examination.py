@@ -1,4 +1,4 @@
-"""All of it, in the order in which one thing depends on the other."""
+"""All checks, in the order of their dependencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reading of devices' frames: fast if nothing is wrong, and else with words that say what is (protocol §2.6)."""
+"""Decoding of devices' frames: fast if they are valid, otherwise with an error that names the fault (protocol §2.6)."""
 
 from __future__ import annotations
 

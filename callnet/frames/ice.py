@@ -1,7 +1,7 @@
-"""The servers by which clients behind NATs reach each other (STUN, RFC 8489; TURN, RFC 8656), and what TURN asks for.
+"""STUN and TURN servers for clients behind NATs (RFC 8489, RFC 8656), and TURN credentials.
 
-A TURN server that shares a secret with callnet needs no list of users: a user name says until when it is good, and the
-password follows from it (draft-uberti-behave-turn-rest-00, ``use-auth-secret`` of coturn).
+A TURN server that shares a secret with callnet needs no list of users: a user name contains its expiry, and the
+password is derived from it (draft-uberti-behave-turn-rest-00, ``use-auth-secret`` of coturn).
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ class Connection:
                 pass
 
     def reach(self, is_reachable: bool) -> None:
-        """Know whether the room reaches the other side just now."""
+        """Know whether the room reaches the other side now."""
         is_back = is_reachable and not self._reachable
         self._reachable = is_reachable
         if is_back and not self.is_flowing and (self._peer is not None or not self.offers):

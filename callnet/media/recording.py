@@ -1,4 +1,4 @@
-"""A file of what came in: WebM with VP8 and Opus, which lacks no more than a second if the process is killed."""
+"""A recording of received media: WebM with VP8 and Opus, which loses at most a second if the process is killed."""
 
 from __future__ import annotations
 

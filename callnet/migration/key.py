@@ -1,4 +1,4 @@
-"""The key of the older server: its tokens go on to be accepted, and while it is long enough it signs here, too."""
+"""The key of the older server: its tokens remain valid, and if it is long enough it also signs here."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def load(path: Path | None) -> Mapping:
     """Read a mapping from a TOML file; ``None``: as the seed has it.
 
     :raises MigrationError: the file cannot be read.
-    :raises StartError: it is no mapping.
+    :raises StartError: not a mapping.
     """
     if path is None:
         return Mapping()

@@ -1,4 +1,4 @@
-"""Takes rows over from the older server, and gives back what has come since. Each may be done again at any time."""
+"""Imports rows from the older server, and copies new ones back. Both can be repeated at any time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The older server's database, MySQL or MariaDB: read as it is at one moment, row by row, or added to."""
+"""The older server's database, MySQL or MariaDB: a snapshot read row by row, or rows added."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class OlderDatabase:
     """The database.
 
     :param url: ``mysql://USER:PASSWORD@HOST/NAME``.
-    :raises MigrationError: it is no such URL, or the driver is not there.
+    :raises MigrationError: not such a URL, or the driver is not there.
     """
 
     def __init__(self, url: str, mapping: Mapping) -> None:

@@ -1,4 +1,4 @@
-"""Rows of the older server: which kinds there are, which of them callnet can take, and how they are shown."""
+"""Rows of the older server: their kinds, their validation, and their masked form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A daemon that runs, asked by way of its operator's listener. This blocks."""
+"""Queries to a running daemon over its operator's listener. They block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks after the certificate while callnet runs: takes up a new one by itself, warns before the end of an old one."""
+"""Watches the certificate while callnet runs: loads a new one, and warns before an old one expires."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The certificate of every listener with TLS, and how TLS is spoken there.
+"""The certificate and TLS settings of every listener with TLS.
 
 The ciphers are those of Mozilla's *intermediate* profile (version 5.7) with forward secrecy by elliptic
 curves: TLS 1.3, and TLS 1.2 with ECDHE and an AEAD. Only HTTP/1.1 is offered (ALPN): no browser opens a

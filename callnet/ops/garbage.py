@@ -33,7 +33,7 @@ CALM: Final = 500
 CALM_MINUTES: Final = 5
 """The number of them after which all that has not settled is looked at."""
 LONGEST: Final = 30
-"""Minutes after which it is looked at however many come and go: strangers could put it off for ever."""
+"""Minutes after which it is looked at however many come and go: strangers could put it off forever."""
 
 
 class Garbage:

@@ -1,4 +1,4 @@
-"""Tells devices by which servers they may reach others, without HTTP (protocol §1)."""
+"""STUN and TURN servers for devices, without HTTP (protocol §1)."""
 
 from __future__ import annotations
 

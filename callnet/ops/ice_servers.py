@@ -1,4 +1,4 @@
-"""Which STUN and TURN servers clients are told of, with credentials that expire, and how often an address gets some."""
+"""The STUN and TURN servers for clients, with credentials that expire, limited by address."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class IceServers:
         return self._for_page(site, seconds)
 
     def for_made_up_room(self, site: str | None) -> PageServers:
-        """The servers for a page in a room that is no call's: STUN alone, unless the settings want more."""
+        """The servers for a page in a room without a call: STUN alone, unless the settings want more."""
         return self._for_page(site, inf) if self._settings.adhoc else PageServers(self._stun, inf)
 
     def _for_page(self, site: str | None, seconds: float) -> PageServers:

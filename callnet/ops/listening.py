@@ -1,4 +1,4 @@
-"""Opens the listeners, all or none, before anything else is promised to anyone.
+"""Opens the listeners, all or none, before anything else starts.
 
 Several processes may take connections from one listening socket: that of a parent whose workers it
 passed them to, or one of systemd's. Whoever of them stops takes no more; the socket itself stays open.

@@ -1,4 +1,4 @@
-"""Writes the log in a thread of its own, so that whoever reads the log, and no longer does, stops nobody.
+"""Writes the log in a thread of its own, so that a reader that stops reading blocks nobody.
 
 A pipe that nobody reads, a terminal that is held, journald that hangs, a disk that stalls: each blocks its writer.
 """

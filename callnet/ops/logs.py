@@ -1,4 +1,4 @@
-"""The log as machines read it: each event a line, a JSON object (RFC 8259). For people there is Twisted's own.
+"""The log for machines: one JSON object a line (RFC 8259). For people there is Twisted's own.
 
 ``twistd --logger=callnet.ops.logs.json_lines`` writes it to the standard output. Beside ``time``, ``level``,
 ``system`` and ``text`` an object has what the event is about, such as ``status`` and ``request`` of an HTTP answer, or

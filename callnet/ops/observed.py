@@ -20,6 +20,6 @@ class Observed(Struct, frozen=True):
     families: Callable[[], Deferred[Sequence[Family]]]
     """The metrics."""
     obey: Callable[[Order], Deferred[Outcome]]
-    """Carries out an order. It fails with :class:`callnet.errors.Unavailable` if that cannot be done just now."""
+    """Carries out an order. It fails with :class:`callnet.errors.Unavailable` if that cannot be done now."""
     stop: Callable[[], None]
     """Have it stop as SIGTERM does."""

@@ -1,7 +1,7 @@
 """Listeners behind load balancers: a PROXY header says who the client is (HAProxy's ``proxy-protocol.txt``, 1 and 2).
 
 `twisted.protocols.haproxy` is not for connections that anyone may open. It believes everybody, waits for the end
-of a header for ever, keeps 64 KiB of it, takes a header that comes in pieces for none, and lets ports that are
+of a header forever, keeps 64 KiB of it, takes a header that comes in pieces for none, and lets ports that are
 no numbers out as errors. And it begins what it wraps before it has read the header, so that a WebSocket takes
 the load balancer for its client.
 """
@@ -48,7 +48,7 @@ _NO_ADDRESS: Final = (0, 3)
 
 
 class InvalidHeader(Exception):
-    """This is no PROXY header."""
+    """Not a PROXY header."""
 
 
 class Header(Struct, frozen=True):

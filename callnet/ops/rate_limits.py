@@ -157,7 +157,7 @@ class SignalLimits:
         self._displacements.wait("\n".join(device))
 
     def may_connect(self, device: DeviceAddress) -> bool:
-        """Tell whether a device has not been displaced too often: two with one id must not fight for ever."""
+        """Tell whether a device has not been displaced too often: two with one id must not fight forever."""
         return not self._displacements.would_wait("\n".join(device))
 
 

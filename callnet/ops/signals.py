@@ -1,4 +1,4 @@
-"""SIGHUP, which asks a daemon to look again at what it has read, and signals that tell it to stop."""
+"""Signals: SIGHUP, which makes a daemon reread its files, and those that stop it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to a program of the operator's, over HTTP (docs/webhooks.md).
+"""Signed HTTP requests to the operator's programs (docs/webhooks.md).
 
 Each is signed, so that whoever takes it knows that it is callnet's and not an old one: the header
 ``Callnet-Signature`` is ``t=SECONDS,v1=HEX``, where HEX is the HMAC-SHA-256 of ``SECONDS.BODY`` by the secret that

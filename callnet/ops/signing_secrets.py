@@ -1,4 +1,4 @@
-"""The secrets that sign requests to the operator's programs, where they stand in files of their own."""
+"""The secrets, from files of their own, that sign requests to the operator's programs."""
 
 from __future__ import annotations
 

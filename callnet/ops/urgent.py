@@ -1,6 +1,6 @@
-"""Hands over what is of no use if it comes late. It is kept in memory alone, and what is not taken soon is lost.
+"""Delivery of urgent messages, which are useless if late: kept in memory only, and lost if not accepted soon.
 
-What must come, if late, is in the outbox instead: :mod:`callnet.ops.deliveries`.
+Messages that must be delivered even if late go through the outbox instead: :mod:`callnet.operations.deliveries`.
 """
 
 from __future__ import annotations

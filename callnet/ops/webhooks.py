@@ -1,4 +1,4 @@
-"""Hands events to a program of the operator's that are of no use if they come late."""
+"""Urgent events to the operator's programs, which are useless if late."""
 
 from __future__ import annotations
 

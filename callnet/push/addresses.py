@@ -1,4 +1,4 @@
-"""Which addresses are out in the world, where a stranger may have callnet connect to, and which are not.
+"""Public addresses, to which a client may have callnet connect, as opposed to internal ones.
 
 Lists of our own, from IANA's registries of special-purpose addresses: what ``ipaddress`` calls global depends on the
 version of Python, and takes multicast and addresses that hold others for global.

@@ -1,4 +1,4 @@
-"""Encrypts what a browser is sent, so that its push service cannot read it (RFC 8291, RFC 8188)."""
+"""Encryption of push messages, so that the push service cannot read them (RFC 8291, RFC 8188)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Asks servers that a client has named, who may mean to reach what is inside (server-side request forgery).
+"""Requests to servers named by clients, protected against server-side request forgery.
 
-The name is looked up once. If any of its addresses is not out in the world nothing is connected to; else one of
-these very addresses is, so that a name which is somebody else's a moment later (DNS rebinding) leads nowhere. The
-certificate must be for the name. Redirects are not followed and proxies not used; of an answer no more than 4 KiB are
-taken, headers and all, and no more than the status is looked at.
+The name is looked up once. If any of its addresses is not public, no connection is made; otherwise one of these
+very addresses is used, so that a name that changes a moment later (DNS rebinding) leads nowhere. The certificate must
+be for the name. Redirects are not followed and proxies not used; at most 4 KiB of an answer are read, headers included,
+and only the status is used.
 """
 
 from __future__ import annotations

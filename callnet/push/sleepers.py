@@ -1,4 +1,4 @@
-"""Makes sleeping devices known that can be woken: all when a node begins, and each when it registers.
+"""Announces sleeping devices that can be woken: all when a node starts, and each when it registers.
 
 Nothing but the database knows of them then.
 """

@@ -83,7 +83,7 @@ class _Fields(Struct, frozen=True):
 def read_subscription(target: str, hosts: PushHosts) -> Subscription:
     """Read what a client gave as its ``target``.
 
-    :raises DataInvalid: it is no subscription, or one for a host that is not allowed. The message names the field.
+    :raises DataInvalid: not a subscription, or one for a host that is not allowed. The message names the field.
     """
     try:
         fields = msgspec.json.decode(target, type=_Fields)

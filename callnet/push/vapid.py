@@ -1,4 +1,4 @@
-"""Tells push services who sends (VAPID, RFC 8292), by a key that browsers were shown when they subscribed."""
+"""Identification to push services (VAPID, RFC 8292), by a key that browsers received when they subscribed."""
 
 from __future__ import annotations
 

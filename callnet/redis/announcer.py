@@ -1,4 +1,4 @@
-"""Brings what a node knows and what the shared store says together again, after they were apart."""
+"""Reconciles a node with the shared store after they were apart."""
 
 from __future__ import annotations
 

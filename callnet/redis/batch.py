@@ -1,4 +1,4 @@
-"""Many small questions in one command: what is asked in one turn of the reactor goes to Redis together.
+"""Batches: the requests of one turn of the reactor go to Redis in one command.
 
 What is asked while a command is on its way waits for its answer, and goes together then. So the more there is to ask,
 the more goes in one command, whose price is mostly its own; and where there is little, nothing waits. Equal questions

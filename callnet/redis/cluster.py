@@ -1,4 +1,4 @@
-"""The shared store of one node, composed: it goes over Redis, by two connections."""
+"""The wiring of one node's shared store: two connections to Redis."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The connection over which a node gives Redis its commands, kept up.
+"""The connection over which a node sends commands to Redis, kept up.
 
 This is the only module that imports txredisapi. Its protocol objects are used; its pools are not, since they
-give up for ever on some errors and let commands wait without limit. What a command costs was measured, hence:
+give up forever on some errors and let commands wait without limit. What a command costs was measured, hence:
 replies are neither decoded nor converted, a reply is taken from one deque, and no command has a timer of its own.
 """
 

@@ -1,4 +1,4 @@
-"""Keeping one connection to Redis up: for ever, since whatever is wrong may be mended."""
+"""Keeps one connection to Redis up, retrying forever."""
 
 from __future__ import annotations
 

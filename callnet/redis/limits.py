@@ -1,4 +1,4 @@
-"""Limits of all nodes together, which meet over Redis.
+"""Limits that all nodes share over Redis.
 
 What may wait asks Redis (:class:`SharedGate`). What must not is decided at once by what this node knows, and once a
 second the nodes tell each other what they have let through (:class:`SharedLimits`). Of a key that is seldom counted

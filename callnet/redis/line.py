@@ -1,4 +1,4 @@
-"""One connection to Redis or to a Sentinel: how it is reached, and what is said first."""
+"""One connection to Redis or to a Sentinel: its endpoint and its first commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One node as a member of the cluster: it makes itself known, proves that it lives, and comes back.
+"""One node as a member of the cluster: it joins, renews its lease, and rejoins.
 
 ========  ==============================================  ==========================================
 state     means                                           left when

@@ -1,4 +1,4 @@
-"""The connection over which a node receives what is published for it, kept up."""
+"""The connection over which a node receives published messages, kept up."""
 
 from __future__ import annotations
 

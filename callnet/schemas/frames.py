@@ -1,4 +1,4 @@
-"""Every frame of every WebSocket, by who sends it, and what two clients in a room say to each other.
+"""The frames of every WebSocket by sender, and the messages between two clients in a room.
 
 A module of more structs goes into :data:`DIRECTIONS`: into one that is there, or as one that is new.
 """

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document: every call of the account service, off its routes, its structs and the tree of errors."""
+"""The OpenAPI 3.1 document of the account service, derived from its routes, structs and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of structs, in words that mean the same in draft 7 (AsyncAPI) and in 2020-12 (OpenAPI 3.1).
+"""JSON Schemas of structs, limited to keywords that mean the same in draft 7 (AsyncAPI) and 2020-12 (OpenAPI 3.1).
 
 Of what the server reads they say what it must be, and nothing of fields that it ignores. Of what the server writes
 they are exact: every field is there that it always writes, and no other.

@@ -1,4 +1,4 @@
-"""A database, SQLite or PostgreSQL, and what must be said to each so that both behave alike.
+"""A database, SQLite or PostgreSQL, set up so that both behave alike.
 
 Everything here blocks: the daemon calls it in a thread.
 """
@@ -61,7 +61,7 @@ class Database:
     """A database.
 
     :param url: as SQLAlchemy writes it, ``sqlite:///FILE`` or ``postgresql://…``.
-    :raises StartError: it is no such URL.
+    :raises StartError: not such a URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -106,7 +106,7 @@ class Database:
     def is_whole(self) -> bool:
         """Look through all of a file of SQLite for damage.
 
-        :raises StartError: it is no such file.
+        :raises StartError: not such a file.
         """
         with self._at_start(), self.read() as connection:
             return connection.exec_driver_sql("PRAGMA quick_check").scalars().all() == ["ok"]

@@ -316,7 +316,7 @@ def _first_offer(questions: Iterable[_Question]) -> bytes | None:
 
 def _read_devices(connection: Connection, addresses: Sequence[DeviceAddress]) -> dict[DeviceAddress, Enrolled]:
     row = account_device.c
-    # SQLAlchemy keeps the values of the first statement of a kind for ever: they had better be none of ours.
+    # SQLAlchemy keeps the values of the first statement of a kind forever: they had better be none of ours.
     pairs = [(address.phone, address.device_id) for address in addresses]
     statement = select(row.phone, row.device_id, row.secret, row.offered, row.unused_since).where(
         tuple_(row.phone, row.device_id).in_(pairs)

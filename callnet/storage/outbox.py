@@ -1,4 +1,4 @@
-"""Events for a program of the operator's, in the database until they are sent.
+"""Webhook events, in the database until they are delivered.
 
 Each is a row. Who is handed one out puts off when it is due, so that nobody else takes it, and that others do when it
 does not come back. Ids stay for some time after that, so that an event that is written again is not sent again.
@@ -27,7 +27,7 @@ _row = outbox.c
 _DONE: Final = {"body": "", "phone": None, "peer_phone": None, "due_at": None, "died_at": None, "failure": ""}
 """The columns of a settled event: its content is removed."""
 _THIS_ONE: Final = (_row.id == bindparam("this"), _row.tries == bindparam("tried"), _row.due_at.is_not(None))
-"""An event that nobody has been handed out since."""
+"""A condition: the event was not handed out again since."""
 _SET_DONE: Final = (
     outbox.update()
     .where(_row.id == bindparam("this"), _row.done_at.is_(None))

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that do not wait for ever.
+"""Connections to PostgreSQL that do not wait forever.
 
 The server ends a statement that takes too long (``statement_timeout``), and the kernel a connection whose other end
 is gone (``tcp_user_timeout``). Neither helps if the server's processes hang while its kernel goes on to answer.

@@ -1,4 +1,4 @@
-"""Which schema a database has, whether this code may use it, and how it is brought up to date.
+"""The schema of a database: its level, its compatibility with this code, and its upgrade.
 
 Each migration is numbered: ``0001``, ``0002``, and so on. The *level* of the code is the number of the
 newest migration that it brings. Migrations only add, so older code usually works on with a newer
@@ -59,7 +59,7 @@ def upgrade(connection: Connection) -> None:
     :raises StartError: the database needs newer code.
     """
     if connection.dialect.name == "postgresql":
-        # Others may take their time with it, which is no reason to fail.
+        # Another upgrade may take long: do not time out.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
     level = database_level(connection)

@@ -1,4 +1,4 @@
-"""Running the daemon's statements, and the time that they go by."""
+"""Execution of the daemon's statements, and their clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An index of what is due when, for many keys of which most change their time before it comes."""
+"""An index of due times, for many keys that mostly change their time before it comes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The records and the bus of a single process. Everything is there at once."""
+"""The records and the bus of a single process, without waiting."""
 
 from __future__ import annotations
 

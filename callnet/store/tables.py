@@ -1,4 +1,4 @@
-"""Records in dictionaries, and what of them is due: a whole store, or what one node knows of a shared one."""
+"""Records in dictionaries, and their due times: a whole store, or one node's copy of a shared one."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The parent of several worker processes, and what it and they say to each other."""
+"""The parent of several worker processes, and their messages."""

@@ -76,7 +76,7 @@ class Answer(Struct, frozen=True, tag=True):
     report: Report | None = None
     families: Sequence[Family] = ()
     outcome: Outcome | None = None
-    """``None`` if it was an order: that cannot be done just now."""
+    """``None`` if it was an order: that cannot be done now."""
 
 
 class LogLine(Struct, frozen=True, array_like=True):

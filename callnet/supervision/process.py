@@ -1,4 +1,4 @@
-"""One worker process as its parent sees it: what goes in and comes out by its pipes, and how it ends."""
+"""One worker process as its parent sees it: its pipes and its end."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class WorkerProcess(ProcessProtocol):
         return self._ask("families", clock).addCallback(lambda answer: answer.families)
 
     def obey(self, order: Order, clock: IReactorTime) -> Deferred[Outcome | None]:
-        """Hand an order on; ``None``: it cannot be carried out just now.
+        """Hand an order on; ``None``: it cannot be carried out now.
 
         :raises Gone, TimeoutError: it did not answer, within :data:`ANSWER_LIMIT`.
         """

@@ -1,4 +1,4 @@
-"""One worker as it goes on from process to process: a new one takes the place of one that died."""
+"""One worker across restarts: a new process takes the place of one that died."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing to a connection at once.
+"""Direct writes to a connection.
 
 Twisted keeps what is written until the reactor's next turn finds the connection writable. For a short frame
 on an idle connection that means two more system calls and a turn. :func:`write` sends it there and then if
@@ -8,8 +8,8 @@ producers, closing and errors.
 Over TLS Twisted collects small writes for a turn, and only then writes them as above. :func:`write` encrypts what
 it is given there and then, too, if nothing waits on either side of the encryption.
 
-Whether anything waits is not told by anything that Twisted promises to keep. So this is done with versions of
-Twisted that it was tried with, on transports whose kind is known, and in no other module.
+Twisted's stable API does not tell whether anything waits. So this is done only for versions of Twisted that it was
+tested with, on known kinds of transports, and in no other module.
 """
 
 from __future__ import annotations

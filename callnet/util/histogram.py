@@ -1,4 +1,4 @@
-"""Counts of values by their size: of how many seconds something took, above all."""
+"""A histogram, mostly of durations in seconds."""
 
 from __future__ import annotations
 

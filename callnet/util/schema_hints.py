@@ -1,4 +1,4 @@
-"""The strings of the wire, in the words of JSON Schema, for the structs that stand for its messages.
+"""JSON Schema hints for the strings in the structs of the wire.
 
 What clients send in frames is held to it when it is read (:mod:`callnet.frames.decode`); what the server sends it has
 made itself. ``tests/unit/test_schema_frames.py`` has the schemas and the server agree.

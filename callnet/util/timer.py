@@ -1,4 +1,4 @@
-"""One timer for whatever comes first."""
+"""One timer for the earliest of several times."""
 
 from __future__ import annotations
 

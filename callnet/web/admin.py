@@ -1,4 +1,4 @@
-"""The operator's listener: how callnet is, what was counted, orders for those who have the key, and a dashboard."""
+"""The operator's listener: health, metrics, the admin API, and a dashboard."""
 
 from __future__ import annotations
 

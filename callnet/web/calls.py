@@ -1,4 +1,4 @@
-"""A call of the account service: a path, the struct that it is asked with, and the struct that it answers with."""
+"""A call of the account service: its path, request struct and answer struct."""
 
 from __future__ import annotations
 

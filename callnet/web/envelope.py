@@ -1,4 +1,4 @@
-"""The JSON object that every answer of the account service is (protocol §1), errors included."""
+"""The JSON envelope of every answer of the account service (protocol §1), errors included."""
 
 from __future__ import annotations
 

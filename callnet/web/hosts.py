@@ -1,4 +1,4 @@
-"""The names by which the operator's listener and the account service may be asked, against DNS rebinding.
+"""The host names of the operator's listener and the account service, checked against DNS rebinding.
 
 A page of anybody's that has its own name point to 127.0.0.1 may ask what listens there, in the browser of whoever
 visits it. It cannot keep the browser from saying by which name it asks (RFC 9110 §7.2), nor from which site the page

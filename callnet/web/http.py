@@ -1,4 +1,4 @@
-"""HTTP that can be left open to the network: bodies with a limit, requests with a deadline, logs without secrets.
+"""HTTP hardened for the network: bodies with a limit, requests with a deadline, logs without secrets.
 
 :class:`CappedSite` serves every listener that speaks HTTP. Against what `twisted.web` does by itself:
 
@@ -306,7 +306,7 @@ class DeadlineChannel(HTTPChannel):
         self.write(b"".join(iovec))
 
     def pauseProducing(self) -> None:
-        """Wait for the client to read, but not for ever."""
+        """Wait for the client to read, but not forever."""
         if not self._waitingForTransport and self._passed_over is None:
             self.setTimeout(self.site.limits.idle_time)
         super().pauseProducing()  # type: ignore[no-untyped-call]
@@ -381,7 +381,7 @@ class CappedSite(Site):
         self.answers: Final[Counter[int]] = Counter()
         """The responses sent, by status; 408: the request was given up because it took too long."""
         self.connections = 0
-        """The number of open connections that are no WebSockets."""
+        """The number of open connections that are not WebSockets."""
         self.refused: Final[Counter[int]] = Counter()
         """Connections that were one too many, by status: 429 from an address, 503 in all."""
         self._counts = counts

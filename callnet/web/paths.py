@@ -1,4 +1,4 @@
-"""Has Klein see whole paths, and nothing that it would stumble over."""
+"""Passes whole, valid paths to Klein."""
 
 from __future__ import annotations
 

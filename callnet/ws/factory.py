@@ -1,4 +1,4 @@
-"""Makes the WebSockets of one kind, watches over them, closes them all in the end."""
+"""Creates the WebSockets of one kind, checks them for silence, and closes them at the end."""
 
 from __future__ import annotations
 

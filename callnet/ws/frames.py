@@ -1,4 +1,4 @@
-"""Whole short messages of text as frames of RFC 6455: what nearly all traffic is, read and written at once."""
+"""A fast path for short, unfragmented text messages (RFC 6455), which are nearly all traffic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The opening handshake of RFC 6455 §4.2 as nearly every client sends it, read in one go.
+"""A fast path for the opening handshake of RFC 6455 §4.2 as nearly every client sends it.
 
 Whatever is out of the ordinary is left to Autobahn, which also knows how to answer it.
 """

@@ -1,4 +1,4 @@
-"""In the place of Autobahn's log, which tells what clients did in their own words: callnet does not."""
+"""A silent replacement of Autobahn's log, which would quote what clients sent."""
 
 from __future__ import annotations
 

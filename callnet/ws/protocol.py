@@ -1,4 +1,4 @@
-"""One WebSocket of callnet, of whatever kind: limits, refusals, close codes, keep-alive.
+"""One WebSocket of callnet, of any kind: limits, refusals, close codes, keep-alive.
 
 Autobahn speaks the protocol; this tells it what callnet allows and keeps it quiet about what clients do.
 """

@@ -1,4 +1,4 @@
-"""Autobahn's protocol with less of what it gives to each connection, and few of ours need."""
+"""Autobahn's protocol without most of its state for each connection."""
 
 from __future__ import annotations
 

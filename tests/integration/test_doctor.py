@@ -86,7 +86,7 @@ class RunningTests(DoctorTestCase):
         coturn.remove_secret(SECRET)
         coturn.add_secret(other)
         shown = await self.run_(self.daemon, "doctor", status=1)
-        self.assertEqual(["bad", "bad"], self.found(shown)["turn"])
+        self.assertEqual(["fail", "fail"], self.found(shown)["turn"])
         self.assertIn("rejects the secret", shown)
         self.assertNotIn(SECRET, shown)
 

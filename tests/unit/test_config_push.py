@@ -77,7 +77,7 @@ class PushSettingsTests(FileTestCase):
         for subject in ("mailto:ops@example.org", "https://example.org/contact"):
             self.assertEqual(subject, self.load(f'{HOSTS}push.subject = "{subject}"').push.subject)
         for subject in ("ops@example.org", "mailto:", "mailto:ops", "http://example.org", "https://", "mailto:a@b c"):
-            self.assertIn("push.subject must be who answers", self.refusal(f'push.subject = "{subject}"'), subject)
+            self.assertIn("push.subject must be a contact", self.refusal(f'push.subject = "{subject}"'), subject)
 
     def test_gateway(self) -> None:
         """A gateway needs a secret."""

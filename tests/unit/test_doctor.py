@@ -59,9 +59,9 @@ class CommandTests(DoctorTestCase):
         shown = self.run_("doctor")
         self.assertIn("ok    state_dir:", shown)
         self.assertIn("ok    database:                SQLite; the file will be created at the first start", shown)
-        self.assertIn("look  certificate:             self-signed", shown)
-        self.assertIn("look  turn:                    no TURN server", shown)
-        self.assertNotIn("bad", shown)
+        self.assertIn("warn  certificate:             self-signed", shown)
+        self.assertIn("warn  turn:                    no TURN server", shown)
+        self.assertNotIn("fail", shown)
         self.assertFalse((self.directory / "state").exists())
 
     def test_bad_settings(self) -> None:
@@ -69,14 +69,14 @@ class CommandTests(DoctorTestCase):
         self.config.write_text("ports = 80\n")
         result = self.invoke("doctor")
         self.assertEqual((1, 1), (result.exit_code, len(result.stdout.splitlines())))
-        self.assertIn("bad   settings:", result.stdout)
+        self.assertIn("fail  settings:", result.stdout)
 
     def test_something_is_bad(self) -> None:
         """If anything is bad, it is shown with what to do, all else is looked at too, and the exit status is 1."""
         self.settings(f'redis.url = "redis://127.0.0.1:{self.free_port()}"\n{PORTS}')
         result = self.invoke("doctor")
         self.assertEqual(1, result.exit_code)
-        self.assertIn("bad   redis:", result.stdout)
+        self.assertIn("fail  redis:", result.stdout)
         self.assertIn("-> start it, or correct redis.url", result.stdout)
         self.assertIn("turn:", result.stdout)
 

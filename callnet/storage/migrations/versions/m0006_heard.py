@@ -1,4 +1,4 @@
-"""Until when each device has heard of missed calls."""
+"""The time until which each device has heard of missed calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events that wait to be sent to a program of the operator's."""
+"""Webhook events that wait for delivery."""
 
 from __future__ import annotations
 

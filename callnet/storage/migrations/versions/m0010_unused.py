@@ -1,4 +1,4 @@
-"""Which devices logins have made, and since when they are not used."""
+"""The devices created by logins, and their last use."""
 
 from __future__ import annotations
 
