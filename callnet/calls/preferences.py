@@ -1,4 +1,4 @@
-"""What the owner of a phone wants of calls to it."""
+"""The preferences of a phone's owner for calls to it."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Preferences(Struct, frozen=True, weakref=True):
-    """Who may call a phone, and how those who do are announced to its devices."""
+    """The policy of a phone, and the announcement of allowed calls to its devices."""
 
     policy: Policy = ANYONE
     auto_answer: frozenset[str] = frozenset()
-    """Phones whose calls its devices may answer by themselves."""
+    """Phones whose calls its devices may answer automatically."""
     names: bytes = b""
-    """What it calls the phones that it has a name for, as JSON: there is one for each device that is connected."""
+    """Names of other phones, as JSON: there is one copy for each connected device."""
 
     def name_of(self, phone: str) -> str:
-        """What the owner calls a phone; empty: nothing."""
+        """The owner's name for a phone, or the empty string."""
         return _decode(self.names).get(phone, "") if self.names else ""
 
 
 PLAIN: Final = Preferences()
-"""What holds for nearly all phones."""
+"""The preferences of nearly all phones."""
 UNREADABLE: Final = Preferences(NOBODY)
-"""What holds for a phone while it cannot be known what its owner wants."""
+"""The preferences of a phone while they cannot be read."""
 
 
 def encode_names(names: Mapping[str, str]) -> bytes:
-    """Write :attr:`Preferences.names`."""
+    """Encode :attr:`Preferences.names`."""
     return _encode(names) if names else b""
