@@ -1,4 +1,4 @@
-"""What comes in on one connection: it is counted, shown to the person in words, and recorded."""
+"""The received media of one connection: counted, reported to the user, and recorded."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ SOUND: Final = "sound"
 CAMERA: Final = "camera"
 SCREEN: Final = "screen"
 PLACES: Final[Mapping[str, str]] = {SOUND: "audio", CAMERA: "video", SCREEN: "video"}
-"""What the transceivers of a connection are for, in their order, and their kinds (docs/room.md)."""
+"""The purposes of a connection's transceivers, in their order, with their kinds (docs/room.md)."""
 
 _MILESTONES: Final = (30, 300, 3_000, 30_000)
-"""At so many pictures it is said how many there were: media flows, and the terminal is not flooded."""
+"""Numbers of pictures at which a line is shown: media flows, and the terminal is not flooded."""
 
 
 class Reception:
-    """Who looks and listens.
+    """The receiver of a connection's tracks.
 
-    :param note: shows a line to the person.
+    :param note: shows a line to the user.
     :param recording: gets the sound and the camera's picture.
     """
 
@@ -37,7 +37,7 @@ class Reception:
         self._seconds = 0.0
 
     async def take(self, track: MediaStreamTrack, index: int) -> None:
-        """Take all that comes on a track. What is not taken would pile up.
+        """Consume a track. Unconsumed frames would pile up.
 
         :param index: of the transceiver.
         """
@@ -56,7 +56,7 @@ class Reception:
                     self._note("media: the recording cannot go on")
 
     def end(self) -> None:
-        """Say what there was. Nothing more comes."""
+        """Show a summary at the end."""
         seen = [f"{frames} pictures of the {place}" for place, frames in self._frames.items()]
         heard = [f"{self._seconds:.1f} s of sound"] if self._seconds else []
         if seen or heard:
