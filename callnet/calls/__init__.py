@@ -1,1 +1,1 @@
-"""The heart of callnet: what a call is and what may happen to it. No sockets, no storage."""
+"""The core of callnet: the states of a call and their transitions. No sockets, no storage."""

@@ -1,4 +1,4 @@
-"""The calls of this node: what has become of them, as far as it had to do with it, and those that go on."""
+"""Counters of this node's calls, and the calls in progress."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from callnet.util.histogram import Histogram
 from callnet.util.logger import Logger, threshold
 
 _PEOPLE: Final = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0)
-"""Bounds for what people take seconds for."""
+"""Bucket bounds for actions of people, in seconds."""
 _MEDIA: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0)
-"""Bounds for how long it takes until media flows."""
+"""Bucket bounds for the setup of media, in seconds."""
 REMEMBERED: Final = 200
-"""So many calls that failed are remembered."""
+"""The number of failed calls that are remembered."""
 _MEANT: Final = frozenset(
     {
         Reason.HANGUP,
@@ -33,28 +33,28 @@ _MEANT: Final = frozenset(
         Reason.REPLACED,
     }
 )
-"""Ends that somebody wanted."""
+"""Reasons for an intended end."""
 
 log = Logger()
 
 
 class FailedCall(Struct, frozen=True):
-    """A call that nobody wanted to end as it did, or that came to nothing."""
+    """A call that failed or ended unintentionally."""
 
     at: float
-    """On the clock of the store."""
+    """The time on the store's clock."""
     caller: DeviceAddress
     target: DeviceAddress
     """The address as the caller gave it."""
     reason: Reason
     room: RoomId | None = None
-    """``None``: it never rang."""
+    """``None`` if it never rang."""
 
 
 class CallCounts:
-    """Since the start of this node. What one node has counted no other counts too.
+    """Counters since the start of this node. Each event is counted by one node only.
 
-    :param on_progress: called with each call that rings or was accepted, when it is counted.
+    :param on_progress: called with each counted call that rings or was accepted.
     """
 
     def __init__(self, on_progress: Callable[[CallRecord], None] | None = None) -> None:
@@ -64,24 +64,24 @@ class CallCounts:
         self.answered = 0
         """Calls that were accepted by a device of this node."""
         self.failed: Final[Counter[Reason]] = Counter()
-        """Calls whose callers were told here that they failed or were refused, whether they ever rang or not."""
+        """Calls that failed or were refused, by the outcome reported to callers here, whether they rang or not."""
         self.ended: Final[Counter[Reason]] = Counter()
-        """Calls that were ended here, those that were never answered among them."""
+        """Calls that were ended here, including those that were never answered."""
         self.rang_after: Final = Histogram()
-        """How long it took from the placing of calls until devices of this node were told, in seconds."""
+        """Time from the placing of a call until devices of this node were notified, in seconds."""
         self.answered_after: Final = Histogram(_PEOPLE)
-        """How long calls rang until devices of this node accepted them, in seconds."""
+        """Time from the placing of a call until a device of this node accepted it, in seconds."""
         self.recent: Final[deque[FailedCall]] = deque(maxlen=REMEMBERED)
-        """Those that failed or ended badly here, the newest last."""
+        """Calls that failed or ended badly here, the newest last."""
         self.media_setup: Final[Mapping[MediaPath, Histogram]] = {
             path: Histogram(_MEDIA) for path in get_args(MediaPath)
         }
-        """How long it took until media flowed, in seconds, by how it goes, as pages of this node have told."""
+        """Time until media flowed, in seconds, by path, as reported by pages of this node."""
         self.media_failed = 0
-        """How many pages of this node gave up before media ever flowed."""
+        """Pages of this node that gave up before media flowed."""
 
     def committed(self, event: events.Event, calls: Sequence[CallRecord]) -> None:
-        """Count what an event has come to."""
+        """Count the result of an event."""
         if threshold.has_details:
             for call in calls:
                 log.debug(
@@ -96,7 +96,7 @@ class CallCounts:
                 self.ended[state.reason] += 1
                 if isinstance(event, events.WHEN_DUE):
                     reason = state.reason.value
-                    log.info("call {call} ended by itself: {reason}", call=log_name(call.room), reason=reason)
+                    log.info("call {call} timed out: {reason}", call=log_name(call.room), reason=reason)
                 if state.reason not in _MEANT:
                     self.recent.append(FailedCall(state.at, call.caller, call.target, state.reason, call.room))
                 continue
@@ -111,53 +111,53 @@ class CallCounts:
                 self._on_progress(call)
 
     def told(self, outcome: Outcome) -> None:
-        """Count what a caller is told."""
+        """Count an outcome reported to a caller."""
         if isinstance(outcome, (Failed, Refused)):
             self.failed[outcome.reason] += 1
 
     def connected(self, media: MediaSetup) -> None:
-        """Count how a page came to be connected, or that it did not."""
+        """Count the media setup of a page, or its failure."""
         if media.path == "none":
             self.media_failed += 1
         else:
             self.media_setup[media.path].count(media.seconds)
 
     def told_at_once(self, caller: DeviceAddress, outcome: Outcome, now: float) -> None:
-        """Count what a caller is told of a call that never rang."""
+        """Count the outcome of a call that never rang."""
         self.told(outcome)
         if isinstance(outcome, Failed):
             self.recent.append(FailedCall(now, caller, outcome.target, outcome.reason))
 
 
 class LocalCalls:
-    """Looks at the records that are here, and asks nobody."""
+    """The calls in the records of this node; no other node is queried."""
 
     def __init__(self, store: ICallStore) -> None:
         self._store = store
 
     def calls(self) -> Iterator[CallRecord]:
-        """Those that devices of this node are in, or that ring them."""
+        """The calls that ring or include devices of this node."""
         return (call for call in self._store.known().calls.values() if call.end is None)
 
     def placed_here(self) -> Counter[str]:
-        """How many go on, by state, whose callers are at this node, or were last: of each call one node says so."""
+        """Live calls by state whose caller is, or was last, at this node, so that one node counts each call."""
         known = self._store.known()
         callers = ((call.state.word, known.device(call.caller)) for call in self.calls())
         return Counter(state for state, caller in callers if caller is not None and caller.node == self._store.node)
 
     def of(self, device: DeviceAddress) -> CallRecord | None:
-        """The call that a device of this node is in, be it one that rings."""
+        """The call that rings or includes a device of this node."""
         known = self._store.known()
         record = known.device(device)
         call = None if record is None or record.room is None else known.calls.get(record.room)
         return call if call is not None and device in call.parties else None
 
     def has(self, device: DeviceAddress) -> bool:
-        """Tell whether a device of this node is in a call, be it one that rings."""
+        """Return whether a device of this node rings or is in a call."""
         return self.of(device) is not None
 
     def fills(self, room: RoomId) -> bool:
-        """Tell whether a room is that of a call that goes on, or both of its seats are taken."""
+        """Return whether a room belongs to a live call or both of its seats are taken."""
         known = self._store.known()
         call, seats = known.calls.get(room), known.seats.get(room)
         if call is not None:

@@ -1,7 +1,7 @@
-"""Delivery: the waiters for outcomes of calls, devices that come and go, and what is kept for them meanwhile.
+"""Delivery: waiters for the outcomes of calls, registration of devices, and buffers for messages to arriving devices.
 
-The answer ``offline`` (protocol §2.1) leaves a fixed time after the call was read: the time that it takes to find out
-must not tell who is there, who is known, and whom they have blocked.
+The answer ``offline`` (protocol §2.1) is sent a fixed time after the call was read: its delay must not reveal whether a
+device is connected, known, or has blocked the caller.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
 log = Logger()
-_log_offline = logged_unless_unavailable(log, "telling that a device is offline")
-"""It stops waiting with ``Unavailable`` when the node stops."""
+_log_offline = logged_unless_unavailable(log, "failed to answer that a device is offline")
+"""Waiting ends with ``Unavailable`` when the node stops."""
 
 Told: TypeAlias = Callable[[Outcome, CallRecord | None], object]
-"""Takes the outcome of a call, and its record if there is one that says just this."""
+"""Takes the outcome of a call, and its record if the record says exactly this."""
 
 
 class OutcomeWaiters:
-    """At most one for each call, and for each caller."""
+    """The callers that wait for an outcome: at most one waiter for each call and for each caller."""
 
     def __init__(self, counts: CallCounts) -> None:
         self._counts = counts
         self.waiting: Final[dict[RoomId, Told]] = {}
-        """By room, who is to be called once with the outcome of a call; that may come before it is placed."""
+        """Callbacks by room, each called once with the outcome of the call, possibly before the call is placed."""
         self._placed: dict[DeviceAddress, RoomId] = {}
 
     def placed(self, caller: DeviceAddress, room: RoomId) -> None:
-        """Take note that the call was placed, by ``caller``, who waits for this one only."""
+        """Record that ``caller`` placed the call. It waits for this one only."""
         if caller in self._placed:
             self.withdraw(caller)
         if room in self.waiting:
             self._placed[caller] = room
 
     def not_placed(self, room: RoomId) -> bool:
-        """Take note that it was not. Tells whether anybody waits still."""
+        """Drop the waiter of a call that was not placed. Return whether there was one."""
         return self.waiting.pop(room, None) is not None
 
     def tell(self, call: CallRecord, session: DeviceSession | None) -> None:
-        """Tell whoever waits for a call its outcome, and then the session of its caller what came after it."""
+        """Report a call's outcome to its waiter, and then any later change to the caller's session."""
         outcome = outcome_of(call)
         is_all = outcome is not None and not (isinstance(call.state, Over) and isinstance(call.state.was, Active))
         if outcome is not None:
@@ -67,7 +67,7 @@ class OutcomeWaiters:
             session.told(call)
 
     def withdraw(self, caller: DeviceAddress) -> None:
-        """Let nobody wait any more for the outcome of the call that ``caller`` placed."""
+        """Withdraw the waiter for the call that ``caller`` placed."""
         room = self._placed.pop(caller, None)
         told = None if room is None else self.waiting.pop(room, None)
         if told is not None:
@@ -75,16 +75,18 @@ class OutcomeWaiters:
 
 
 class OfflineAnswers:
-    """At most one for each caller: who calls another hears no more of the call before, as if that had rung."""
+    """Delayed ``offline`` answers, at most one for each caller: a new call withdraws the answer to the previous one, as
+    if that had rung.
+    """
 
     def __init__(self, clock: IReactorTime, retries: Retries) -> None:
         self._clock = clock
         self._retries = retries
         self.owed: Final[dict[DeviceAddress, Failed]] = {}
-        """By caller."""
+        """Keyed by caller."""
 
     def tell_at(self, at: float, caller: DeviceAddress, outcome: Failed, told: Told) -> None:
-        """Tell the caller then, in seconds on the reactor's clock, or now if that is past."""
+        """Answer the caller at a time in seconds on the reactor's clock, or now if that is past."""
         left = at - self._clock.seconds()
         if left <= 0.0:
             told(outcome, None)
@@ -93,7 +95,7 @@ class OfflineAnswers:
             self._retries.pause(left).addCallbacks(self._tell, _log_offline, (caller, outcome, told))
 
     def withdraw(self, caller: DeviceAddress) -> None:
-        """Tell it nothing more."""
+        """Withdraw the caller's answer."""
         self.owed.pop(caller, None)
 
     def _tell(self, _: None, caller: DeviceAddress, outcome: Failed, told: Told) -> None:
@@ -103,30 +105,30 @@ class OfflineAnswers:
 
 
 _TRIES: Final = 3
-"""The number of tries to make a connection known."""
+"""The number of attempts to register a connection."""
 _AT_ONCE: Final = 50
-"""So many connections are closed before others have their turn: thousands may have left a node that stood still."""
+"""Connections closed in one turn of the reactor: thousands may have left a node that was suspended."""
 
 M = TypeVar("M")
 
 
 class ArrivalBuffers(Generic[M]):
-    """Those whose arrival is being committed.
+    """Buffers messages for addressees whose arrival is being committed.
 
-    :param receive: takes what was kept when they have arrived, or failed to.
+    :param receive: takes the kept messages after the arrival was committed or failed.
     """
 
     def __init__(self, receive: Callable[[M], None]) -> None:
         self._receive = receive
         self.kept: Final[dict[Hashable, list[M]]] = {}
-        """By addressee."""
+        """Keyed by addressee."""
 
     def arriving(self, addressee: Hashable) -> _Arriving[M]:
-        """Keep what comes for ``addressee`` until the block ends."""
+        """Keep messages for ``addressee`` until the block ends."""
         return _Arriving(self.kept, addressee, self._receive)
 
     def keep(self, addressee: Hashable, message: M) -> bool:
-        """Keep a message if ``addressee`` is arriving; tell whether that is so."""
+        """Keep a message if ``addressee`` is arriving, and return whether it is."""
         kept = self.kept.get(addressee)
         if kept is None:
             return False
@@ -135,7 +137,7 @@ class ArrivalBuffers(Generic[M]):
 
 
 class _Arriving(Generic[M]):
-    """One arrival. A generator would take as long as all the rest of it."""
+    """One arrival. A class, since a generator costs as much as the rest of an arrival."""
 
     __slots__ = ("_addressee", "_kept", "_receive")
 
@@ -153,11 +155,11 @@ class _Arriving(Generic[M]):
 
 
 class ConnectedInDoubt(Unavailable):
-    """It is not known which connection of the device is the newest: there is to be none on this node."""
+    """The newest connection of the device is unknown; the device must not stay connected to this node."""
 
 
 class Registrar:
-    """Tries until it is known what came of it."""
+    """Registers connections, with retries until the result is known."""
 
     def __init__(self, store: ICallStore, clock: IReactorTime, decisions: Transactions, retries: Retries) -> None:
         self._store = store
@@ -173,12 +175,12 @@ class Registrar:
         policy: Policy,
         extended: bool,
     ) -> Attached | Overtaken:
-        """Make a connection known that opened then, by the clock of this node.
+        """Register a connection that opened at ``opened_at`` by the clock of this node.
 
         :param known: see :class:`callnet.calls.events.Connected`.
-        :raises Unavailable: it cannot be known whether it is, or (:class:`ConnectedInDoubt`) may have been.
+        :raises Unavailable: it was not registered, or (:class:`ConnectedInDoubt`) it may have been.
         """
-        # Whatever became of the try before: each makes a connection that is newer than all others.
+        # Whatever the previous attempt did, each attempt makes a connection that is newer than all others.
         connected = events.ExtendedConnected if extended else events.Connected
         doubts: list[Attached | Overtaken] = []
         tried = 0
@@ -196,7 +198,7 @@ class Registrar:
                 if isinstance(reply, Attached):
                     tried = reply.generation
             except Unavailable as unavailable:
-                failure = unavailable  # the store was found to be away: next time this node goes on without it
+                failure = unavailable  # the store is known to be away now: the next attempt goes on without it
             else:
                 return reply
         if not doubts:
@@ -211,8 +213,8 @@ class Registrar:
 
 
 class DisplacedConnections:
-    """Puts them off to the next turn of the reactor. So what a device has said to this node before it left, and a node
-    that stood still has yet to read, is heard first.
+    """Closes displaced connections in the next turn of the reactor. A frame that the device sent to this node before it
+    left, and that a suspended node has yet to read, is handled first.
 
     :param close: closes the connection, if it is an older one.
     """
@@ -224,13 +226,13 @@ class DisplacedConnections:
         self._next: IDelayedCall | None = None
 
     def add(self, message: Displaced) -> None:
-        """Take one in."""
+        """Queue one connection."""
         self._waiting.append(message)
         if self._next is None:
             self._next = self._clock.callLater(0, self._close_some)
 
     def stop(self) -> None:
-        """Close nothing more."""
+        """Drop the queue."""
         self._waiting.clear()
         if self._next is not None:
             self._next.cancel()

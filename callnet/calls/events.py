@@ -1,6 +1,6 @@
-"""What may happen to a call, a device or a seat. The rules decide what comes of it.
+"""Events of calls, devices and seats. The rules decide on them.
 
-Each event names the phones and rooms whose records it is decided on.
+Each event names the phones and rooms whose records the decision needs.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from callnet.model import DeviceAddress, Reason, RoomId, new_room_id
 
 
 class Event(Struct, frozen=True, gc=False):
-    """An event that the rules decide on."""
+    """An event for the rules to decide on."""
 
     fresh: ClassVar[bool] = False
-    """Whether it must not be decided on records that may be old (:meth:`callnet.calls.ports.ICallStore.read`)."""
+    """True if the decision needs fresh records (:meth:`callnet.calls.ports.ICallStore.read`)."""
     guess: ClassVar[bool] = False
-    """Whether most likely nothing is known of its phones, so that this may be tried first."""
+    """True if most likely nothing is known of its phones, so that this guess may be tried first."""
     shows: ClassVar[bool] = False
-    """Whether others may see devices of its phone come or go."""
+    """True if others may see devices of its phone come or go."""
 
     def phones(self) -> Collection[str]:
         """Phones whose devices must be read, with the calls that they name."""
@@ -52,7 +52,7 @@ class RoomEvent(Event, frozen=True):
 
 
 class Place(Event, frozen=True):
-    """``caller`` calls ``target`` (protocol §2.1); ``room`` is a fresh id, should it come to ringing.
+    """``caller`` calls ``target`` (protocol §2.1); ``room`` is a fresh id for the case that it rings.
 
     If a newer connection of the caller than that of ``generation`` is open, nothing happens.
     """
@@ -62,16 +62,16 @@ class Place(Event, frozen=True):
     room: RoomId
     generation: int
     date: float
-    """The time in seconds since 1970, which quiet hours go by."""
+    """The time in seconds since 1970, for quiet hours."""
     extended: bool = False
     """The caller speaks ``callnet.v2``."""
     said: tuple[HangUp | Cancel | GaveUp, ...] = ()
-    """By what the caller left calls before, of which nobody knows whether it was written: that holds all the same."""
+    """Events by which the caller left earlier calls and whose commit is unknown: they take effect in any case."""
     secret: RoomId = field(default_factory=new_room_id)
-    """The random secret that the aliases of several rung devices are made from."""
+    """The random secret from which the aliases of several rung devices are derived."""
 
     def phones(self) -> Collection[str]:
-        """Both sides."""
+        """The phones of both parties."""
         return (self.caller.phone, self.target.phone)
 
 
@@ -80,22 +80,22 @@ class Accept(RoomEvent, frozen=True):
 
     device: DeviceAddress
     by_itself: bool = False
-    """Without anybody touching it."""
+    """It was accepted automatically."""
     extended: bool = False
-    """It speaks ``callnet.v2``."""
+    """The device speaks ``callnet.v2``."""
 
 
 class Refuse(RoomEvent, frozen=True):
-    """``device`` refuses it."""
+    """``device`` refuses the call."""
 
     device: DeviceAddress
 
 
 class LateAnswer(Event, frozen=True):
-    """An answer, tried again when the store had been away.
+    """An answer, retried after the store was away.
 
-    If a newer connection of the device than that of ``generation`` is open it is rung there, or
-    told that it is too late.
+    If a newer connection of the device than that of ``generation`` is open it is rung there, or told that it is too
+    late.
     """
 
     fresh = True
@@ -103,11 +103,11 @@ class LateAnswer(Event, frozen=True):
     generation: int
 
     def phones(self) -> Collection[str]:
-        """Its sender's."""
+        """The sender's phone."""
         return (self.answer.device.phone,)
 
     def rooms(self) -> Collection[RoomId]:
-        """The call's."""
+        """The room of the call."""
         return (self.answer.room,)
 
 
@@ -118,7 +118,7 @@ class HangUp(RoomEvent, frozen=True):
 
 
 class Cancel(_DeviceEvent, frozen=True):
-    """``device`` ends its own call to ``phone``, whose room it may not know (§2.3). It placed it before ``sent_at``.
+    """``device`` ends its own call to ``phone``, placed before ``sent_at``, and may not know its room (§2.3).
 
     If a newer connection of it than that of ``generation`` is open, nothing happens.
     """
@@ -131,9 +131,9 @@ class Cancel(_DeviceEvent, frozen=True):
 class Connected(_DeviceEvent, frozen=True):
     """``device`` has a new socket on ``node``, which opened at ``opened_at``.
 
-    ``known``: what the device has shown that it knows on the socket that it displaces on this node;
-    ``None`` if there is none. ``tried``: the generation under which an earlier try may have made it known,
-    of which nobody knows whether it did. ``policy``: who may call its phone.
+    ``known``: the outcomes that the device has shown to know on the socket that it displaces on this node; ``None`` if
+    there is none. ``tried``: the generation of an earlier attempt that may have been committed. ``policy``: the policy
+    of its phone.
     """
 
     guess = True
@@ -154,7 +154,7 @@ class ExtendedConnected(Connected, frozen=True):
 
 
 class Disconnected(_DeviceEvent, frozen=True):
-    """The socket of that ``generation`` is gone since ``at``; the device has shown that it knows what is ``known``."""
+    """The socket of that ``generation`` closed at ``at``; the device has shown that it knows ``known``."""
 
     shows = True
     generation: int
@@ -163,7 +163,7 @@ class Disconnected(_DeviceEvent, frozen=True):
 
 
 class Sleeps(_DeviceEvent, frozen=True):
-    """``device`` can be woken, as ``policy`` says, and may be unknown here: it was not connected lately."""
+    """``device`` can be woken under ``policy``, and may be unknown here: it was not connected recently."""
 
     policy: Policy
 
@@ -175,26 +175,26 @@ class NotWoken(RoomEvent, frozen=True):
 
 
 class PolicyChanged(_DeviceEvent, frozen=True):
-    """Who may call the phone of ``device``, which may be ``*``, has changed. Its devices may all sleep, on no node."""
+    """The policy of the phone of ``device`` (or ``*``) has changed. All its devices may be asleep, on no node."""
 
     shows = True
     policy: Policy
 
 
 class GaveUp(RoomEvent, frozen=True):
-    """``device`` was told that what it asked for in a call cannot be done just now: it takes no part any more."""
+    """``device`` was told that its request in a call cannot be done at the moment: it has left the call."""
 
     device: DeviceAddress
 
 
 class RangInVain(RoomEvent, frozen=True):
-    """No node that holds a device which the call rings could be told, when the call had that ``version``."""
+    """No node of a device that the call rings could be notified when the call had that ``version``."""
 
     version: int
 
 
 class Unreachable(RoomEvent, frozen=True):
-    """... nor could it when the call was rung again."""
+    """... nor could one when the call was rung again."""
 
     version: int
 
@@ -202,15 +202,14 @@ class Unreachable(RoomEvent, frozen=True):
 class Revoked(_DeviceEvent, frozen=True):
     """The token of ``device`` was revoked, it logged out or was removed; ``*``: all devices of its phone.
 
-    ``generation``: that of the connection that was opened with that token; ``None``: of whatever device is not
-    connected it is taken that it was.
+    ``generation``: that of the connection opened with that token; ``None``: all devices that are not connected.
     """
 
     generation: int | None
 
 
 class Announced(RoomEvent, frozen=True):
-    """``device``, which the call rings, was told so on a live socket."""
+    """``device``, which the call rings, was notified on a live socket."""
 
     device: DeviceAddress
 
@@ -225,10 +224,10 @@ class Pulled(_DeviceEvent, frozen=True):
     room: RoomId
     generation: int
     alias: RoomId = field(default_factory=new_room_id)
-    """The room id by which it knows the call from then on."""
+    """The room id of the call for the device from then on."""
 
     def rooms(self) -> Collection[RoomId]:
-        """The call's."""
+        """The room of the call."""
         return (self.room,)
 
 
@@ -242,7 +241,7 @@ class Stopped(RoomEvent, frozen=True):
     """The operator ends the call."""
 
 
-# What becomes of devices and seats, as it happens to their calls
+# The consequences of events of devices and seats for their calls
 
 
 class LostToken(_DeviceEvent, frozen=True):
@@ -257,37 +256,37 @@ class DeviceBack(_DeviceEvent, frozen=True):
     """``device``, which is in the call, has a new socket."""
 
     extended: bool
-    """It speaks ``callnet.v2``."""
+    """The device speaks ``callnet.v2``."""
 
 
 class GraceOver(_DeviceEvent, frozen=True):
-    """``device``, which is in the call, is gone for longer than the grace."""
+    """``device``, which is in the call, has been gone for longer than the grace period."""
 
 
 class MeetingOver(Event, frozen=True):
-    """The pages of the call meet no more."""
+    """The meeting of the call's pages has ended."""
 
     reason: Reason
 
 
 class DeviceDue(_DeviceEvent, frozen=True):
-    """The time of a device's record has come."""
+    """A device's record is due."""
 
     shows = True
 
 
 class CallDue(RoomEvent, frozen=True):
-    """The time of a call's record has come."""
+    """A call's record is due."""
 
 
 class SeatsDue(RoomEvent, frozen=True):
-    """The time of a room's seats has come."""
+    """The seats of a room are due."""
 
 
 class SeatTaken(RoomEvent, frozen=True):
     """A page on ``node`` wants a seat: page load ``session``, which shows ``key`` (docs/room.md).
 
-    A room that is full is full only if it is so now.
+    Only fresh records can show that a room is full.
     """
 
     fresh: ClassVar[bool] = True
@@ -297,19 +296,19 @@ class SeatTaken(RoomEvent, frozen=True):
 
 
 class SeatEmptied(RoomEvent, frozen=True):
-    """The page socket of that ``generation`` in the seat of ``key`` is gone."""
+    """The page socket of that ``generation`` in the seat of ``key`` has closed."""
 
     key: str
     generation: int
 
 
 class PageHungUp(RoomEvent, frozen=True):
-    """Whoever sits in the seat of ``key`` pressed hang up."""
+    """The page in the seat of ``key`` hung up."""
 
     key: str
 
 
 WHEN_DUE: Final = (DeviceDue, CallDue, SeatsDue)
-"""Events that happen by themselves."""
+"""Events of timers."""
 OF_A_NODE: Final = (Connected, ExtendedConnected, SeatTaken)
-"""Events that name the node that holds a socket; it may have got another name when they are decided."""
+"""Events with the name of the node that holds a socket; the node may be renamed before they are decided."""

@@ -1,4 +1,4 @@
-"""What only extended clients ask for (protocol §2.5): what they say to each other, and calls that change devices."""
+"""Requests of extended clients (protocol §2.5): signals between the parties, and transfers of calls between devices."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from callnet.util.deferreds import Soon, logged_unless_unavailable
 from callnet.util.logger import Logger
 
 log = Logger()
-_log_unless_unavailable = logged_unless_unavailable(log, "telling extended devices of others")
+_log_unless_unavailable = logged_unless_unavailable(log, "failed to notify an extended device")
 
 
 @implementer(IRoster)
 class NoRoster:
-    """Nobody lists anybody, and nobody has missed anything."""
+    """An empty roster: no contacts and no missed calls."""
 
     def came(self, device: DeviceAddress) -> Deferred[Roster]:  # noqa: ARG002
         """See :meth:`IRoster.came`."""
@@ -44,7 +44,7 @@ NO_ROSTER: Final = NoRoster()
 
 
 class Extensions:
-    """These are, like everything else that a device asks for, done in the order in which it asks.
+    """Requests of extended devices, each device's in the order in which it sends them.
 
     :param here: the newest connections of devices on this node.
     """
@@ -68,7 +68,7 @@ class Extensions:
         self._roster = roster
 
     def came(self, session: DeviceSession) -> None:
-        """Tell an extended device that has connected what it has missed, and from now on who comes and goes."""
+        """Send a newly connected extended device its missed calls, and from now on the presence of its contacts."""
         self._roster.came(session.address).addCallback(self._met, session).addErrback(_log_unless_unavailable)
 
     def _met(self, found: Roster, session: DeviceSession) -> None:
@@ -78,13 +78,13 @@ class Extensions:
             self._presence.watch(session, found.contacts)
 
     def went(self, session: DeviceSession) -> None:
-        """Tell it nothing more: it is gone, or is connected elsewhere."""
+        """Stop telling a device that is gone or is connected elsewhere."""
         self._presence.leave(session)
         if self._here.get(session.address) is session:
             self._roster.went(session.address)
 
     def lists_changed(self, phones: Collection[str] | None) -> None:
-        """Go by what these phones, or with ``None`` all, list now."""
+        """Reread the contacts of these phones, or with ``None`` of all."""
         sessions = self._presence.onlookers_of(phones)
         Deferred.fromCoroutine(self._list_again(sessions)).addErrback(_log_unless_unavailable)
 
@@ -97,16 +97,16 @@ class Extensions:
             self._presence.watch(session, phones)
 
     def announced(self, session: DeviceSession, room: RoomId) -> None:
-        """Have the extended caller of a call told that a device rings. If that cannot be, nobody misses it."""
+        """Tell the extended caller of a call that a device rings. Failures are ignored."""
         self._transactions.run(events.Announced(room, session.address), nothing, _log_unless_unavailable)
 
     def signal(self, session: DeviceSession, room: RoomId, data: bytes) -> Soon[TooLate | NotYours | NotToBeHad | None]:
-        """Hand what a party of a call says to the other, if that has a socket and is extended.
+        """Deliver a signal to the other party of a call, if that has a socket and is extended.
 
-        Answers with what the device is to be told, if anything: it is not in such a call.
+        Returns the reply for the device, if any: it is not in such a call.
 
         :param data: JSON.
-        :raises Unavailable: the store cannot be reached, and nothing was handed over.
+        :raises Unavailable: the store cannot be reached, and nothing was delivered.
         """
         return self._queue.submit(session.address, lambda: self._signal(session, room, data))
 
@@ -133,9 +133,9 @@ class Extensions:
         return None
 
     def pull(self, session: DeviceSession, room: RoomId) -> Soon[Accepted | NotToBeHad | None]:
-        """Take over a call that another device of the phone is in.
+        """Take over a call from another device of the phone.
 
-        :raises Unavailable: the store cannot be reached, and nothing has changed, or it is not known.
+        :raises Unavailable: the store cannot be reached, and nothing has changed, or the result is unknown.
         """
         return self._queue.submit(session.address, lambda: self._pull(session, room))
 
@@ -147,7 +147,7 @@ class Extensions:
         return reply
 
     def receive(self, message: DeviceRelay) -> None:
-        """Hand a message to the device that it is for."""
+        """Deliver a message to its device."""
         session = self._here.get(message.to)
         if session is not None:
             session.signalled(message.room, message.data)

@@ -18,16 +18,16 @@ from callnet.model import Accepted, Failed, Outcome, Reason, Withdrawn
 
 
 def happen(tx: Transaction, call: CallRecord | None, event: events.Event) -> Any:
-    """Let an event happen to a call; ``None``: no call is known in its room.
+    """Apply an event to a call; ``None``: no call is known in its room.
 
-    :raises callnet.errors.Unavailable: the records are not complete, and this cannot be decided without the rest.
+    :raises callnet.errors.Unavailable: the records are incomplete, and the decision needs the rest.
     """
     transition = TABLE.get((NoneType if call is None else type(call.state), type(event)))
     return None if transition is None else transition(tx, call, event)
 
 
 def in_room(tx: Transaction, event: events.RoomEvent) -> Any:
-    """Let an event happen to the call of its room, as it was read: nothing else is in the tx yet."""
+    """Apply an event to the call of its room, as it was read: the transaction has no other changes yet."""
     records, room = tx.records, event.room
     call = records.calls.get(records.aliases.get(room, room))
     transition = TABLE.get((NoneType if call is None else type(call.state), type(event)))
@@ -35,9 +35,9 @@ def in_room(tx: Transaction, event: events.RoomEvent) -> Any:
 
 
 def place(tx: Transaction, event: events.Place) -> Outcome | Rings:
-    """Judge a call, in the order of §2.4; ``unavailable`` is judged where it is known that it makes a difference.
+    """Decide on a call, in the order of §2.4; ``unavailable`` is decided where it makes a difference.
 
-    What its caller has said of other calls before comes first, though the store may not have heard of it.
+    Earlier requests of the caller are applied first, since the store may not have them.
     """
     for said in event.said:
         if isinstance(said, events.Cancel):
@@ -57,7 +57,7 @@ def place(tx: Transaction, event: events.Place) -> Outcome | Rings:
 
 
 def cancel(tx: Transaction, event: events.Cancel) -> NoSuchCall | None:
-    """Let a device end its call to a phone, which is the one that it is in if it has placed that."""
+    """End a device's call to a phone, if that is the call that it is in and has placed."""
     device = tx.device(event.device)
     if device is None or device.generation > event.generation:
         return None
@@ -66,7 +66,7 @@ def cancel(tx: Transaction, event: events.Cancel) -> NoSuchCall | None:
 
 
 def pull(tx: Transaction, event: events.Pulled) -> Accepted | NotToBeHad | None:
-    """Let a device take the place of another one of its phone, if this is its newest connection."""
+    """Put a device in the place of another one of its phone, if this is its newest connection."""
     device = tx.device(event.device)
     if device is None or device.generation > event.generation:
         return None
@@ -116,7 +116,7 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]]
     (Active, events.Pulled): transitions.active_pulled,
     (Over, events.Pulled): transitions.over_pulled,
 }
-"""The transition of each state, ``None`` if no call is known, and event."""
+"""The transition of each state and event; the state is ``None`` if no call is known."""
 
 _OF_THE_LIVING: Final = (events.Place, events.Cancel, events.LostToken, events.LostDevice)
 
@@ -159,4 +159,4 @@ IGNORED: Final[Mapping[tuple[type, type], str]] = {
     (Ringing, events.MeetingOver): "The pages of a call that rings do not meet.",
     (Ringing, events.Signalled): "It has not been answered.",
 }
-"""Why a state and an event do not go together: nothing changes, and nothing is said."""
+"""The reason why a state and an event do not go together: nothing changes, and nothing is sent."""

@@ -1,4 +1,4 @@
-"""What is decided about devices elsewhere than in calls: that one may not go on, and what their owners want."""
+"""Decisions about devices from outside of calls: revoked tokens, ended calls, and policies of owners."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from callnet.util.deferreds import Ready, Soon, begin
 
 
 class Orders:
-    """They are carried out when the store is back, if it is away.
+    """Administrative requests. They are carried out when the store is back, if it is away.
 
     :param here: the newest connections of devices on this node.
     """
@@ -40,22 +40,22 @@ class Orders:
         self._here = here
 
     def revoke(self, session: DeviceSession) -> Soon[None]:
-        """Let a device leave its call since the token of this connection was revoked, which is about to be closed."""
+        """Remove a device from its call: the token of this connection, which will be closed, was revoked."""
         device = session.address
         return self._queue.submit(device, lambda: self._settle(events.Revoked(device, session.generation)))
 
     def revoke_absent(self, device: DeviceAddress) -> Soon[None]:
-        """Let a device leave its call that has no connection; ``*``: all such devices of its phone."""
+        """Remove a device without a connection from its call; ``*``: all such devices of its phone."""
         return self._queue.submit(device, lambda: self._settle(events.Revoked(device, None)))
 
     def stop(self, room: RoomId) -> Soon[None]:
-        """Let the operator end a call."""
+        """End a call for the operator."""
         return begin(self._settle(events.Stopped(room)))
 
     def attach_policy(self, session: DeviceSession, policy: Policy) -> None:
-        """Let a device that has just connected know what its owner wants, now or when that is known.
+        """Load the owner's policy for a newly connected device, now or when it can be read.
 
-        :param policy: what is written of it already.
+        :param policy: the one in the device's record already.
         """
         found = self._preferences.of(session.address.phone)
         if isinstance(found, Ready):
@@ -65,13 +65,13 @@ class Orders:
 
     def _attach_policy(self, session: DeviceSession, policy: Policy, found: Preferences) -> None:
         if found is UNREADABLE:
-            return  # there will be news of it
+            return  # a change event will follow
         session.preferences = found
-        if found.policy != policy:  # it has changed while this was written
+        if found.policy != policy:  # it changed while this was written
             self.update_policy(session.address.phone, found)
 
     def update_policy(self, phone: str, preferences: Preferences) -> Soon[None]:
-        """Go from now on by what the owner of a phone wants."""
+        """Apply a changed policy of a phone's owner."""
         every = DeviceAddress(phone, EVERY_DEVICE)
         return self._queue.submit(every, lambda: self._update_policy(every, preferences))
 
@@ -83,7 +83,7 @@ class Orders:
         await self._settle(events.PolicyChanged(every, preferences.policy))
 
     async def _devices_of(self, phone: str) -> Collection[str]:
-        """The devices of a phone, if any of them is here."""
+        """The devices of a phone, if any of them is connected here."""
         try:
             records = await self._store.read((phone,), (), guess=True)
         except Unavailable:

@@ -1,7 +1,7 @@
-"""Work that could not be done since the store was away, or since nobody could be told: it is tried again.
+"""Requests that failed because the store was away or nobody could be notified, and their retries.
 
-A device may have left a node that was cut off, with a call that only that node knew of, and hang up at another
-one, or cancel it. The first says so when it is back, and then the call is over.
+A device may leave a node that was cut off, with a call that only that node knew of, and hang up or cancel it at another
+node. The first node announces the call when it is back, and then the call ends.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
 AGAIN: Final = 0.5
-"""How often what was kept is tried, in seconds."""
+"""Seconds between attempts for kept events."""
 
 log = Logger()
-_log_ending = logged_unless_unavailable(log, "ending a call again")
-_log_ringing = logged_unless_unavailable(log, "ringing again")
-"""They stop waiting with ``Unavailable`` when the node stops."""
+_log_ending = logged_unless_unavailable(log, "failed to retry a hangup")
+_log_ringing = logged_unless_unavailable(log, "failed to ring a call again")
+"""Waiting ends with ``Unavailable`` when the node stops."""
 
 
 class Retries:
-    """One timer for everything that waits.
+    """Retries of events, with one timer.
 
     :param settle: decides on an event; raises ``Unavailable`` if the store has not answered.
     """
@@ -42,20 +42,20 @@ class Retries:
         self._clock = clock
         self._settle = settle
         self.kept: Final[dict[Hashable, events.Event]] = {}
-        """By key."""
+        """Keyed by the caller's key, or the event."""
         self._try_at: float | None = None
         self._trying = False
         self._pauses: list[tuple[float, int, Deferred[None]]] = []
-        """A heap: when each ends, and in which order they began."""
+        """A heap of the end of each pause and its serial number."""
         self._begun = 0
         self._timer: IDelayedCall | None = None
         self._wakes_at: float | None = None
         self._stopped = False
 
     def keep(self, event: events.Event, key: Hashable | None = None) -> None:
-        """Try an event until the store has answered.
+        """Retry an event until the store has answered.
 
-        :param key: in the place of what was kept under it before; without one the event is its own key.
+        :param key: replaces the event kept under it before; without one the event is its own key.
         """
         if self._stopped:
             return
@@ -63,30 +63,30 @@ class Retries:
         self._try_again()
 
     def keep_failed(self, event: events.Event, failure: Failure, key: Hashable | None = None) -> None:
-        """Try an event again that failed since the store was away; a fault of ours is logged."""
+        """Retry an event that failed because the store was away; log any other failure."""
         if not _is_hopeless(failure):
             self.keep(event, key)
 
     def keeps(self, key: Hashable, event: events.Event | None = None) -> bool:
-        """Tell whether something is kept under ``key``; if an event is given, whether it is that one."""
+        """Return whether an event, or the given one, is kept under ``key``."""
         kept = self.kept.get(key)
         return kept is not None and event in (None, kept)
 
     def kept_for(self, device: DeviceAddress) -> tuple[Any, ...]:
-        """The record of a device that hung up, cancelled or answered a call, or was told that it failed."""
+        """The kept events of a device that hung up, cancelled or answered a call, or was told that it failed."""
         keys = ((kind, device) for kind in (events.HangUp, events.Cancel, events.Accept, events.Place))
         return tuple(self.kept[key] for key in keys if key in self.kept)
 
     def forget(self, key: Hashable, event: events.Event | None = None) -> None:
-        """Try no more what is kept under ``key``; if an event is given, only that one."""
+        """Stop retrying the event kept under ``key``; if an event is given, only that one."""
         if self.keeps(key, event):
             del self.kept[key]
 
     def pause(self, seconds: float) -> Deferred[None]:
-        """Fires after a while, with ``Unavailable`` if this is stopped before."""
+        """Fires after so many seconds; fails with ``Unavailable`` if this is stopped before."""
         paused: Deferred[None] = Deferred()
         if self._stopped:
-            paused.errback(Unavailable("this node stops"))
+            paused.errback(Unavailable("this node is stopping"))
         else:
             self._begun += 1
             heappush(self._pauses, (self._clock.seconds() + seconds, self._begun, paused))
@@ -94,14 +94,14 @@ class Retries:
         return paused
 
     def stop(self) -> None:
-        """Try nothing any more."""
+        """Stop all retries."""
         self._stopped = True
         self.kept.clear()
         pauses, self._pauses = self._pauses, []
         self._try_at = None
         self._set_timer()
         for _, _, paused in sorted(pauses):
-            paused.errback(Unavailable("this node stops"))
+            paused.errback(Unavailable("this node is stopping"))
 
     def _set_timer(self) -> None:
         at = self._try_at
@@ -148,23 +148,23 @@ class Retries:
 
 
 def _is_hopeless(failure: Failure) -> bool:
-    """Tell whether it would be in vain to try again."""
+    """Return whether a retry is pointless."""
     if failure.check(Unavailable):
         return False
-    log.failure("doing again what could not be done before", failure)
+    log.failure("failed to retry an event", failure)
     return True
 
 
 _PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0)
-"""Seconds between two tries: a node that was away for longer finds its calls ended."""
+"""Seconds between attempts: a node that was away for longer finds its calls ended."""
 
 End: TypeAlias = events.HangUp | events.Cancel
 
 
 class OrphanHangups:
-    """Of each device the newest such call, for a while.
+    """Hangups of unknown calls, retried for 15 s: the newest of each device.
 
-    :param settle: decides on it.
+    :param settle: decides on a hangup.
     """
 
     def __init__(self, retries: Retries, settle: Callable[[End], Coroutine[Any, Any, object]]) -> None:
@@ -173,7 +173,7 @@ class OrphanHangups:
         self._ends: dict[DeviceAddress, End] = {}
 
     def keep(self, end: End) -> None:
-        """Try it again for a while."""
+        """Retry a hangup for 15 s."""
         is_waiting = end.device in self._ends
         self._ends[end.device] = end
         if not is_waiting:
@@ -197,19 +197,19 @@ class OrphanHangups:
 
 
 _PAUSE: Final = 1.2
-"""Seconds until such a call rings again: a node that had lost its subscription may have it back. A caller is told
-of the failure within 2 s, and what is kept to be tried again has its turn after half a second."""
+"""Seconds until such a call rings again: a node that had lost its subscription may have it back. A caller is told of
+the failure within 2 s, and kept events are retried after 0.5 s."""
 
 
 class Redelivery:
-    """Rings once more, then gives up."""
+    """Rings a call once more, then gives up."""
 
     def __init__(self, decisions: Transactions, retries: Retries) -> None:
         self._transactions = decisions
         self._retries = retries
 
     def unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
-        """Take note of those whom a commit could not tell."""
+        """Handle the addressees that a commit could not notify."""
         for call in changes.calls:
             if isinstance(call.state, Ringing) and set(addresses).issuperset(call.state.devices):
                 if call.version == 1:

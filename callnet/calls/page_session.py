@@ -1,4 +1,4 @@
-"""One page at the door of a room, or in a seat of it: its frames in, its frames out (docs/room.md)."""
+"""The session of a page, at the door of a room or in one of its seats: frames in, frames out (docs/room.md)."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ from callnet.util.logger import Logger
 log = Logger()
 
 _NONE: Final = (-1, 0)
-"""The age of a call that is not there."""
+"""The age of a missing call."""
 
 _encode = Encoder().encode
 
 
 class PageSession:
-    """A page. It has no seat until it has joined, and again none when it is gone.
+    """The session of a page. It has no seat before it has joined and after it has left.
 
-    :param site: where it comes from, as far as limits go by it.
+    :param site: the origin of the page for rate limits.
     """
 
     def __init__(self, rooms: RoomManager, peer: IPeer, ice: Servers, site: str | None) -> None:
@@ -66,7 +66,7 @@ class PageSession:
     # From the socket
 
     def received(self, payload: bytes) -> None:
-        """Take one frame. One that is none of the page's closes the socket: the page is ours."""
+        """Handle one frame. An invalid frame closes the socket, since callnet serves the page."""
         try:
             frame = decode_page(payload)
         except BadPageFrame:
@@ -85,7 +85,7 @@ class PageSession:
             self._ping(frame.media)
 
     def closed(self) -> None:
-        """Give the seat up."""
+        """Leave the seat."""
         self.is_open = False
         if self._joined is not None:
             or_else(self._rooms.leave_seat(self._joined.key, self), self._failed)
@@ -108,7 +108,7 @@ class PageSession:
             self._send(Room("ended", reply.reason, None, ()))
 
     def _ping(self, media: MediaSetup | None) -> None:
-        """Say that the socket lives, and by which servers the page may go on if it is time for others."""
+        """Answer a ping, and send fresh ICE servers if it is time."""
         if media is not None:
             self._count(media)
         servers = self._reach.renewed()
@@ -117,7 +117,7 @@ class PageSession:
         self._send(Pong())
 
     def _count(self, media: MediaSetup) -> None:
-        """Count how a page came to be connected: once a socket, and only if there is somebody to be connected with."""
+        """Count the media setup of a page: once for each socket, and only if another page is in the room."""
         if not self._has_told_of_media and self._view is not None and self._view.peer is not None:
             self._has_told_of_media = True
             self._rooms.counts.connected(media)
@@ -128,19 +128,19 @@ class PageSession:
             self._rooms.relay(Relay(self.room, peer.node, peer.key, joined.session, bytes(frame.data)))
 
     def is_in_call(self) -> bool:
-        """Tell whether the page has a seat in a call that goes on, or in a meeting with another page."""
+        """Return whether the page has a seat in a live call, or in a meeting with another page."""
         return self._view is not None and self._rooms.local_calls.fills(self.room)
 
     # From the room manager
 
     def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
-        """Say how the room now is, unless something newer was said or it looks the same."""
+        """Send the state of the room, unless a newer one was sent or nothing visible changed."""
         version = seats.version, _NONE if call is None else call.age
         if self._joined is None or version <= self._version:
             return
         self._version = version
         if not any(seat is not None and seat.key == self._joined.key for seat in seats.seats):
-            self._refuse(FULL)  # the store had lost its memory, and others were faster
+            self._refuse(FULL)  # the store lost its records, and other pages were faster
             return
         seen = view(seats, call, self._joined.key)
         if seen != self._view:
@@ -148,13 +148,13 @@ class PageSession:
             self._show(seen, self._reach.servers(seen.state, call))
 
     def waits(self) -> None:
-        """Say that there is no seat yet, once."""
+        """Tell the page once that it has no seat yet."""
         if self._view is None:
             self._view = RoomView("waiting", "", None)
             self._show(self._view, ())
 
     def relayed(self, sender: str, data: bytes) -> None:
-        """Hand over what the other page said."""
+        """Deliver a message of the other page."""
         self._send(RelayFrom(sender, Raw(data)))
 
     def displaced(self) -> None:
@@ -176,18 +176,18 @@ class PageSession:
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(Unavailable):
-            log.failure("handling a page", failure)
+            log.failure("failed to handle a page's request", failure)
         self._peer.close(CloseCode.INTERNAL_ERROR, "try again")
 
 
 class PageReach:
-    """The servers that one page is told of: while the two of a room may meet, and not before.
+    """The ICE servers of one page, offered only while the two pages of the room may meet.
 
-    In the room of a call TURN credentials are good for no longer than the call may last. In a room that was made up by
-    hand, which anybody can do, there are none, unless the operator wants it.
+    In the room of a call TURN credentials expire no later than the call must end. A room made up by hand, which anybody
+    can do, has none unless the operator enables it.
 
-    :param site: where the page comes from (:func:`callnet.util.net.site_of`).
-    :param longest: how long a call may last after it was answered, in seconds.
+    :param site: the origin of the page (:func:`callnet.util.net.site_of`).
+    :param longest: the maximum duration of a call after its answer, in seconds.
     :param now: the time on the clock of the records.
     """
 
@@ -202,7 +202,7 @@ class PageReach:
         self._ends_by: float | None = None
 
     def servers(self, state: RoomState, call: CallRecord | None) -> Sequence[IceServer]:
-        """What the page is told with the state of its room: the same as before as long as that is good.
+        """The servers to send with the state of the room: unchanged for as long as they are valid.
 
         :param call: that of the room; ``None``: it was made up by hand.
         """
@@ -214,7 +214,7 @@ class PageReach:
         return self._servers
 
     def renewed(self) -> Sequence[IceServer] | None:
-        """What the page is to be told now though its room is as it was; ``None``: nothing."""
+        """Fresh servers to send though the room has not changed; ``None``: the current ones are still valid."""
         before = self._servers
         if self._meets:
             self._ask_if_due()

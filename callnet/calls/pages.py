@@ -1,4 +1,4 @@
-"""The pages of this node in their seats."""
+"""The seated pages of this node."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from callnet.model import RoomId
 from callnet.util.deferreds import Soon
 
 _LOOK_AGAIN: Final = 0.25
-"""Seconds until a page that waits for a seat asks again."""
+"""Seconds until a waiting page tries again to get a seat."""
 
 
 class Pages:
-    """Whoever has a seat, and those who want one."""
+    """The pages in seats, and those that wait for one."""
 
     def __init__(self, store: ICallStore, decisions: Transactions, retries: Retries, queue: PerKeyQueue) -> None:
         self._store = store
@@ -32,7 +32,7 @@ class Pages:
         self._arrivals: ArrivalBuffers[SeatNotice | Relay] = ArrivalBuffers(self._deliver)
 
     def take(self, named: RoomId, key: str, page: str, session: SeatSession) -> Soon[SeatReply]:
-        """Give the page load ``page`` a seat. If it gets one, ``session`` is told of the room from now on.
+        """Give the page load ``page`` a seat. From then on ``session`` is told of changes of the room.
 
         :param named: the room, which may go by an alias.
         """
@@ -45,7 +45,7 @@ class Pages:
         return reply
 
     async def _waits(self, session: SeatSession) -> bool:
-        """Let a page wait a little; tell whether it is still there."""
+        """Pause for a waiting page; return whether it is still connected."""
         session.waits()
         await self._retries.pause(_LOOK_AGAIN)
         return session.is_open
@@ -71,7 +71,7 @@ class Pages:
             raise
 
     def _give_up(self, key: str, seated: Seated) -> None:
-        """Let nobody sit where it is not known who does."""
+        """Empty a seat of unknown state."""
         room = seated.seats.room
         self._retries.keep(events.SeatEmptied(room, key, seated.generation))
         older = self._seated.get((room, key))
@@ -79,7 +79,7 @@ class Pages:
             older.displaced()
 
     def leave(self, key: str, session: SeatSession) -> Soon[None]:
-        """Take notice that the socket of a page in its seat is gone."""
+        """Record that the socket of a seated page has closed."""
         return self._queue.submit(key, lambda: self._leave(key, session))
 
     async def _leave(self, key: str, session: SeatSession) -> None:
@@ -101,7 +101,7 @@ class Pages:
         await self._transactions.reply_to(events.PageHungUp(room, key))
 
     def receive(self, message: SeatNotice | Relay) -> None:
-        """Hand a message to the page that it is for."""
+        """Deliver a message to its page."""
         if not self._arrivals.keep(message.key, message):
             self._deliver(message)
 

@@ -1,8 +1,8 @@
-"""The contracts between the parts of callnet, one for each noun.
+"""The interfaces between the parts of callnet, one for each noun.
 
-Every method that may wait on another machine or thread returns a Deferred, or what is there at once if that
-is the rule (:data:`callnet.util.deferreds.Soon`). Addresses, phones and room
-ids are well formed when they come here: the edges have checked them.
+Every method that may wait on another machine or thread returns a Deferred, or the result itself where it is usually
+available at once (:data:`callnet.util.deferreds.Soon`). Addresses, phones and room ids are well formed here: the edges
+have checked them.
 """
 
 from __future__ import annotations
@@ -38,167 +38,166 @@ from callnet.util.deferreds import Soon
 
 
 class IPresence(Interface):
-    """The devices that are connected, on any node."""
+    """The presence of devices on all nodes."""
 
     def online(addresses: Collection[DeviceAddress], asker: str | None = None) -> Deferred[frozenset[DeviceAddress]]:
-        """Those of ``addresses`` that hold a live socket.
+        """Return those of ``addresses`` that hold a live socket.
 
         :param asker: only those that this phone may call; ``None``: all.
         """
 
 
 class Roster(Struct, frozen=True):
-    """The contacts and missed calls that an extended device is told of when it connects."""
+    """The contacts and missed calls that an extended device is told of when it has connected."""
 
     contacts: frozenset[str]
-    """The phones that its own lists."""
+    """The contacts of its phone."""
     missed: Sequence[MissedCall]
-    """The newest calls that its phone has missed since the device was there last, the latest first."""
+    """The newest calls that its phone has missed since the device was last connected, the latest first."""
     missed_until: float = 0.0
     """The latest end of these calls, in seconds since 1970."""
 
 
 class IRoster(Interface):
-    """The other devices that concern an extended device."""
+    """The contacts and missed calls of extended devices."""
 
     def came(device: DeviceAddress) -> Deferred[Roster]:
-        """Look up what a device is to be told that has connected; when this fires it has heard of the missed calls."""
+        """Look up a connected device's roster; when this fires it has been told of the missed calls."""
 
     def contacts_of(phone: str) -> Deferred[frozenset[str]]:
-        """The phones that this one lists."""
+        """The contacts of a phone."""
 
     def went(device: DeviceAddress) -> None:
-        """Take note that the device has heard of all calls that the history has, unless it was not told yet of those
-        that it missed.
-        """
+        """Record that the device knows all calls in the history, unless it has yet to be told of its missed ones."""
 
 
 class IRosterRecords(Interface):
-    """Rosters in the database."""
+    """The stored rosters of extended devices."""
 
     def met(devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Roster]]:
-        """Look up what these are to be told that have connected, and note that they were here.
+        """Look up the rosters of connected devices, and record their visit.
 
-        A device that was never here has missed nothing.
+        A new device has missed nothing.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def contacts_of(phone: str) -> Deferred[frozenset[str]]:
-        """The phones that this one lists.
+        """The contacts of a phone.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def heard(devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
-        """Note that these have heard of all calls that ended until then, in seconds since 1970, or later ones.
+        """Record that these devices know all calls that ended until ``until``, in seconds since 1970.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
 
 class IPreferences(Interface):
-    """The preferences of phones' owners, as far as they are loaded."""
+    """The owners' preferences for calls to their phones, as far as they are known."""
 
     def policy_of(phone: str) -> Soon[Policy]:
-        """The policy of this phone; if it cannot be loaded now, nobody may call it."""
+        """The policy of a phone; it admits nobody if it cannot be read at the moment."""
 
     def of(phone: str) -> Soon[Preferences]:
-        """All that is wanted. It may have to be read though it is known who may call."""
+        """All preferences of a phone. They may have to be read though the policy is known."""
 
     def subscribe(changed: Callable[[str, Preferences], Soon[None]]) -> None:
-        """Have ``changed`` called when it has changed what the owner of a phone wants."""
+        """Have ``changed`` called when an owner's preferences have changed."""
 
 
 class Fate(Enum):
-    """The fate of what was sent to somebody."""
+    """The result of a delivery."""
 
     TAKEN = "taken"
     FAILED = "failed"
-    """It was not taken, or it is not known that it was."""
+    """It was not accepted, or the result is unknown."""
     GONE = "gone"
-    """The receiver does not know the recipient (any more)."""
+    """The receiver does not know the addressee, or no longer."""
 
 
 class CallLimits(Protocol):
-    """The limits on what a device does and others notice."""
+    """The rate limits of one device."""
 
     def may_call(self, caller: DeviceAddress, phone: str) -> bool:
-        """Count a call; tell whether it is not one too many."""
+        """Count a call; return whether it is within the limit."""
 
     def displaced(self, device: DeviceAddress) -> None:
         """Count a connection that was closed for a newer one of its device."""
 
 
 class Servers(Protocol):
-    """The servers by which two clients may reach each other (docs/turn.md), as they are offered to a site."""
+    """The ICE servers of clients (docs/turn.md), as they are offered to a site."""
 
     def for_newcomer(self, site: str | None) -> Sequence[IceServer]:
-        """Those that a device is told of when it connects."""
+        """The servers for a device that connects."""
 
     def for_call(self, site: str | None, seconds: float) -> PageServers:
-        """Those for a page of a call that may last so long."""
+        """The servers for a page of a call that may last ``seconds`` more."""
 
     def for_made_up_room(self, site: str | None) -> PageServers:
-        """Those for a page of a room without a call."""
+        """The servers for a page of a room that belongs to no call."""
 
 
 class TooMany(Struct, frozen=True):
-    """Something was done too often."""
+    """A limit was exceeded."""
 
     which: int
-    """Of which of the things that were asked about, by its place."""
+    """The index of the exceeded limit."""
     wait: float
-    """Seconds after which it may be done again."""
+    """Seconds until the next attempt is allowed."""
 
 
 class ILimiter(Interface):
-    """A rate limit for each key. It answers at once from what this node knows."""
+    """A rate limit by key. It answers at once, from the knowledge of this node."""
 
     def wait(key: str) -> float:
-        """Count one more, and answer 0; or if it is too many do not, and answer after how many seconds it is not."""
+        """Count one use and return 0; or, over the limit, count nothing and return the seconds to wait."""
 
     def would_wait(key: str) -> bool:
-        """Tell whether one more would be too many now."""
+        """Return whether one more use would exceed the limit now."""
 
     def allow(count: int) -> None:
-        """Apply a new limit."""
+        """Change the limit."""
 
 
 class IGate(Interface):
-    """Several limits that something must pass together."""
+    """Several limits that a request must pass together."""
 
     def enter(keys: Sequence[str | None]) -> Soon[TooMany | None]:
-        """Count one more for each limit in its order, until one is too many: that, and what follows, is not counted.
+        """Count one use for each limit in order, up to the first that is exceeded: that and the following are not
+        counted.
 
-        :param keys: one for each limit; ``None``: this one does not go by it.
+        :param keys: one for each limit; ``None``: this limit does not apply.
         """
 
     def allow(counts: Sequence[int]) -> None:
-        """Apply new limits."""
+        """Change each limit."""
 
 
 class ILimits(Interface):
-    """Makes what counts how often something is done on all nodes together.
+    """Makes rate limits that are shared by all nodes.
 
     A name stands for the same limit on every node. A limit of 0 allows any number.
     """
 
     def limiter(name: str, count: int, seconds: float) -> ILimiter:
-        """For work that must not wait: ``count`` at once, and as many in each period. A node learns in a second
-        or so what was let through by others.
+        """A limit that never waits: ``count`` at once, and as many in each ``seconds``. A node learns of uses on other
+        nodes within about a second.
         """
 
     def gate(limits: Sequence[tuple[str, int, float]]) -> IGate:
-        """For what may wait: no more are let through than if there were one node, as long as nodes can meet. Else, or
-        if it takes long to ask, each node counts by itself.
+        """A limit that may wait: exact across nodes as long as they are in touch. Otherwise, or if the answer takes too
+        long, each node counts by itself.
 
-        :param limits: the name of each, how many may come at once, and in how many seconds as many again.
+        :param limits: name, count and seconds of each: ``count`` at once, and as many in each ``seconds``.
         """
 
 
 BusMessage = Notice | SeatNotice | Relay | DeviceRelay | Displaced | PresenceChanged
-"""A message that travels between nodes."""
+"""A message between nodes."""
 
 
 class Commit(Struct, frozen=True, gc=False):
@@ -207,39 +206,39 @@ class Commit(Struct, frozen=True, gc=False):
     held: bool
     """True if it was written. Otherwise another commit was faster, and nothing was written or published."""
     here: Sequence[BusMessage] = ()
-    """The messages for this node, in order: whoever commits delivers them."""
+    """The messages for this node, in order, for the committer to deliver."""
     unreached: tuple[DeviceAddress, ...] = ()
-    """Devices that a :class:`Notice` was for and that are connected, on a node that could not be told."""
+    """Connected addressees of a :class:`Notice` on a node that could not be notified."""
 
 
 PHONES_AT_ONCE: Final = 50
-"""Phones that are read together where many are looked at: a shared store does nothing else meanwhile."""
+"""The maximum number of phones read together: a shared store does nothing else meanwhile."""
 
 OVERTAKEN: Final = Commit(False)
 
 
 class Asked(Protocol):
-    """A read request; see :meth:`ICallStore.read`."""
+    """Keys of a read; see :meth:`ICallStore.read`."""
 
     fresh: ClassVar[bool]
     guess: ClassVar[bool]
 
     def phones(self) -> Collection[str]:
-        """Phones whose devices are wanted, with the calls that they name."""
+        """Phones whose devices are read, with the calls that they name."""
 
     def rooms(self) -> Collection[RoomId]:
-        """Rooms whose calls and seats are wanted."""
+        """Rooms whose calls and seats are read."""
 
 
 class ICallStore(Interface):
     """Keeps versioned records of devices, calls and seats, and decides nothing.
 
-    Who wants to change something reads, lets the rules decide, and commits; if somebody else was
-    faster the commit does not happen, and one reads and decides again.
+    A change is a read, a decision by the rules, and a commit; if another commit was faster it fails, and the change is
+    tried again from the read.
 
-    A store that is shared by nodes may be out of reach. It then goes on with the records that this node
-    knows (:attr:`Records.complete`), and takes commits that concern this node's own devices and pages
-    alone, or that end a call; the others learn of them when it is back.
+    A store that is shared by nodes may be out of reach. It then goes on with the records that this node knows
+    (:attr:`Records.complete`), and takes commits that concern this node's own devices and pages alone, or that end a
+    call; the others learn of them when it is back.
     """
 
     node: str = Attribute("""The name under which this node holds devices and pages. It may change.""")
@@ -248,71 +247,75 @@ class ICallStore(Interface):
         """The time, in seconds on the clock of the store, which all nodes share."""
 
     def date_of(moment: float) -> float:
-        """A moment on the clock of the store, in seconds since 1970 by the wall clock as it is set now."""
+        """A time on the clock of the store, in seconds since 1970 by the current wall clock."""
 
     def view(asked: Asked, again: bool = False) -> Records | None:
-        """The answer of :meth:`read`, if it is here already; ``None``: others have to be asked.
+        """The result of :meth:`read`, if it is available at once; ``None``: the store must be queried.
 
-        It is live: whoever decides on it commits before anything else happens.
+        It is live: the decision must be committed before anything else happens.
 
-        :param again: a commit has found out that a guess was wrong.
+        :param again: a commit has shown that a guess was wrong.
         """
 
     def read(
         phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
     ) -> Deferred[Records]:
-        """All devices of these phones, these rooms' calls and seats, and the calls and seats of every
-        room that one of those devices names. The answer may hold more than was asked for.
+        """All devices of these phones, these rooms' calls and seats, and the calls and seats of every room that one of
+        those devices names. The answer may hold more than was requested.
 
         A device or page whose node is dead is shown as gone since then.
 
-        :param fresh: if it is false and ``phones`` is empty, calls and seats may be as this node last heard
-            of them; a commit finds out.
-        :param guess: the answer may be that nothing is known of these phones, without asking; a commit finds out.
+        :param fresh: if it is false and ``phones`` is empty, calls and seats may be as this node last read them; a
+            commit
+            detects stale ones.
+        :param guess: the answer may be, without a query, that nothing is known of these phones; a commit detects a
+            wrong
+            guess.
         """
 
     def known() -> Records:
-        """All that this node knows of its own devices and pages, and of their calls, without asking anybody. It is
-        live; others may know more.
+        """All records of this node's own devices and pages and of their calls, without a query. It is live; other nodes
+        may know more.
         """
 
     def try_commit(changes: Changes) -> Commit | None:
-        """Do what :meth:`commit` does at once; ``None``: others have to be asked, and nothing was done.
+        """Do the work of :meth:`commit` at once; ``None``: the store must be queried, and nothing was done.
 
-        :param changes: decided on a :meth:`view` just now, or on what :meth:`read` has just answered.
+        :param changes: decided on a :meth:`view` just now, or on a fresh answer of :meth:`read`.
         :raises callnet.errors.Unavailable: as of :meth:`commit`.
         """
 
     def commit(changes: Changes) -> Deferred[Commit]:
         """Write all of ``changes`` and publish its notices to other nodes, in order, if every version still holds.
 
-        :raises callnet.errors.Unavailable: it is not known whether it was written; or the store is out of
-            reach and this cannot do without it, and nothing was written.
+        :raises callnet.errors.Unavailable: the result is unknown; or the store is out of reach and this cannot do
+            without
+            it, and nothing was written.
         """
 
     def failed(call: CallRecord[Over]) -> None:
-        """Take note of a call that came to nothing and has no record, for :class:`IEndedCalls`."""
+        """Record a failed call that has no record, for :class:`IEndedCalls`."""
 
     def due(now: float) -> Deferred[Iterable[DeviceRecord | CallRecord | SeatsRecord]]:
-        """Records whose ``due`` is not after ``now``, and that it is for this node to look at.
+        """Records for this node to process whose ``due`` is not after ``now``.
 
-        There may be very many: each is looked up only when the answer is read as far as that.
+        There may be very many: each is read only when the iteration gets to it.
 
-        They are named again by a later call until a newer version of them is committed. A call that is
-        over is not named: the store forgets it when it is due, with the seats of its room.
+        A later call names them again until a newer version of them is committed. A call that is over is not named: the
+        store forgets it when it is due, with the seats of its room.
         """
 
 
 class Ended(Struct, frozen=True):
-    """A call that is over, and is to be written down."""
+    """An ended call for the history."""
 
     call: CallRecord[Over]
     key: bytes = b""
-    """The id under which :class:`IEndedCalls` knows it."""
+    """The key of the call in :class:`IEndedCalls`."""
 
 
 class IEndedCalls(Interface):
-    """Calls that are over, until somebody has written down that they were. Their times are seconds since 1970.
+    """Ended calls until they are written to the history. Their times are seconds since 1970.
 
     Each is handed out until it is done with, which may be more than once, and not always as the same record.
     """
@@ -320,42 +323,42 @@ class IEndedCalls(Interface):
     dropped: int = Attribute("""The number of those that were dropped here because too many waited.""")
 
     def take(most: int) -> Deferred[Sequence[Ended]]:
-        """So many of those that nobody else is about to write down, the oldest first.
+        """Take so many of those that no other writer has taken, the oldest first.
 
-        :raises callnet.errors.Unavailable: it is not known whether there are any.
+        :raises callnet.errors.Unavailable: the store could not be queried.
         """
 
     def done(ended: Sequence[Ended]) -> Deferred[None]:
-        """Hand these, which were taken last, out no more.
+        """Remove the calls that were taken last.
 
         :raises callnet.errors.Unavailable: they may be handed out again.
         """
 
 
 EVERY_NODE: Final = "*"
-"""The address of messages to all nodes."""
+"""The address of a message for all nodes."""
 
 
 class IBus(Interface):
     """Carries messages to the node that holds a device or a page, at most once each."""
 
     def subscribe(receiver: Callable[[BusMessage], None]) -> None:
-        """Have ``receiver`` called with what is for this node. It must not raise."""
+        """Have ``receiver`` called with the messages for this node. It must not raise."""
 
     def publish(node: str, message: BusMessage) -> None:
         """Send a message to a node, which may be this one; or to :data:`EVERY_NODE`, this one included."""
 
 
 class IPeer(Interface):
-    """The socket of one device, as far as the heart knows of it."""
+    """The socket of one device, as the core sees it."""
 
     def send(payload: bytes) -> None:
         """Send one text frame. Nothing happens if the socket is closing."""
 
     def close(code: int, reason: str) -> None:
-        """Close the socket with a WebSocket close code (protocol §2) and a few ASCII words."""
+        """Close the socket with a WebSocket close code (protocol §2) and a short ASCII reason."""
 
     def heard_at() -> float:
-        """The time when anything was last received before the socket began to close, in seconds on the signaling
-        factory's clock.
+        """The time of the last received data before the socket began to close, in seconds on the signaling factory's
+        clock.
         """

@@ -15,25 +15,25 @@ _decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Preferences(Struct, frozen=True, weakref=True):
-    """The callers that a phone accepts, and their names on its devices."""
+    """The policy of a phone, and the announcement of allowed calls to its devices."""
 
     policy: Policy = ANYONE
     auto_answer: frozenset[str] = frozenset()
-    """Phones whose calls its devices may answer by themselves."""
+    """Phones whose calls its devices may answer automatically."""
     names: bytes = b""
-    """The names that it has for phones, as JSON: there is one for each device that is connected."""
+    """Names of other phones, as JSON: there is one copy for each connected device."""
 
     def name_of(self, phone: str) -> str:
-        """The owner's name for a phone; empty: none."""
+        """The owner's name for a phone, or the empty string."""
         return _decode(self.names).get(phone, "") if self.names else ""
 
 
 PLAIN: Final = Preferences()
 """The preferences of nearly all phones."""
 UNREADABLE: Final = Preferences(NOBODY)
-"""The preferences of a phone while its own cannot be loaded."""
+"""The preferences of a phone while they cannot be read."""
 
 
 def encode_names(names: Mapping[str, str]) -> bytes:
-    """Write :attr:`Preferences.names`."""
+    """Encode :attr:`Preferences.names`."""
     return _encode(names) if names else b""

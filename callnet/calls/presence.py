@@ -1,9 +1,9 @@
 """Tells extended devices which devices of their contacts come and go (protocol §2.5, ``presence``).
 
-Each node tells all others every two seconds of which phones somebody may have come or gone, and looks at what the
-store says of those that its own devices list: a device that goes and comes again meanwhile is not told of. What a node
-was not told, since another one has died or quiet hours have begun, it sees within half a minute. Nodes are told nothing
-unless one of them has said that somebody looks.
+Every two seconds each node tells the others which phones had devices that came or went, and reads the records of those
+that its own devices list: a device that goes and comes back in between is not reported. A change without such a
+message, as when another node has died or quiet hours have begun, is seen within half a minute. Nodes are told nothing
+unless one of them has announced onlookers.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from callnet.util.logger import Logger
 from callnet.util.timer import Alarm
 
 EVERY: Final = 2.0
-"""Seconds between two looks."""
+"""Seconds between two reads."""
 EVERYBODY_EVERY: Final = 30.0
-"""Seconds after which everybody is looked at, whether anybody has said so or not."""
+"""Seconds between two reads of all listed phones, with or without reports of changes."""
 WANTED_FOR: Final = 2.5 * EVERYBODY_EVERY
-"""Seconds for which it holds that somebody looks on another node."""
+"""Seconds for which another node's announcement of onlookers holds."""
 _IN_A_MESSAGE: Final = 5000
 """Phones in a message to other nodes."""
 
@@ -37,16 +37,16 @@ log = Logger()
 
 
 class _Watch(Struct):
-    """What an onlooker looks at, and what it has been told."""
+    """The phones that an onlooker watches, and the devices reported online to it."""
 
     phones: frozenset[str]
     new: set[str]
-    """The phones that have not been looked at since."""
+    """Phones that have yet to be read for the first time."""
     online: set[DeviceAddress]
 
 
 class Presence:
-    """Who looks, at whom, and what of that has changed."""
+    """The onlookers, the watched phones and their changes."""
 
     def __init__(self, store: ICallStore, bus: IBus, clock: IReactorTime) -> None:
         self._store = store
@@ -54,9 +54,9 @@ class Presence:
         self._clock = clock
         self._watches: dict[Onlooker, _Watch] = {}
         self._onlookers: dict[str, dict[Onlooker, None]] = {}
-        """By the phone that they look at."""
+        """Keyed by the watched phone."""
         self._to_tell: dict[str, None] = {}
-        """Phones of which other nodes are to be told."""
+        """Changed phones to report to other nodes."""
         self._to_look_at: dict[str, None] = {}
         self._alarm = Alarm(clock, self._look)
         self._looked_at = -EVERY
@@ -66,13 +66,13 @@ class Presence:
         self._is_looking = False
 
     def changed(self, phone: str) -> None:
-        """Take note that a device of a phone may have come or gone here."""
+        """Record that a device of a phone may have come or gone here."""
         if self._onlookers or self._clock.seconds() < self._wanted_until:
             self._to_tell[phone] = None
             self._look_soon()
 
     def receive(self, message: PresenceChanged) -> None:
-        """Take note that this has happened on some node, or that somebody looks there: then no phone is named."""
+        """Record changes on another node or, with no phone named, that it has onlookers."""
         if not message.phones:
             self._wanted_until = self._clock.seconds() + WANTED_FOR
         seen = [phone for phone in message.phones if phone in self._onlookers]
@@ -81,7 +81,7 @@ class Presence:
             self._look_soon()
 
     def watch(self, onlooker: Onlooker, phones: Collection[str]) -> None:
-        """Tell a device from now on who of these phones comes and goes, and soon, who is there already.
+        """Tell a device of presence changes of these phones from now on and, soon, of the devices online already.
 
         It may have read its contacts before: it is told of those that went a moment ago, too.
         """
@@ -99,7 +99,7 @@ class Presence:
             self._look_soon()
 
     def leave(self, onlooker: Onlooker) -> None:
-        """Tell a device nothing more."""
+        """Stop telling a device."""
         watch = self._watches.pop(onlooker, None)
         for phone in () if watch is None else watch.phones:
             left = self._onlookers[phone]
@@ -110,11 +110,11 @@ class Presence:
             self._alarm.unset()
 
     def onlookers_of(self, phones: Collection[str] | None) -> list[Onlooker]:
-        """Those who are devices of these phones, or with ``None`` all."""
+        """The onlookers of these phones, or with ``None`` all."""
         return [onlooker for onlooker in self._watches if phones is None or onlooker.address.phone in phones]
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop all reads."""
         self._alarm.stop()
 
     def _look_soon(self) -> None:
@@ -122,7 +122,7 @@ class Presence:
             self._look_at_time(self._looked_at + EVERY)
 
     def _look_at_time(self, at: float) -> None:
-        """Look then, or now if that was before, or earlier if that is to be anyway."""
+        """Read at ``at``, or now if that is past, or earlier if a read is scheduled before."""
         self._alarm.set_in(max(at - self._clock.seconds(), 0.0))
 
     def _look(self) -> None:
@@ -132,7 +132,7 @@ class Presence:
             self._to_look_at = dict.fromkeys(self._onlookers)
             if self._onlookers:
                 self._bus.publish(EVERY_NODE, PresenceChanged(()))
-            # Who came elsewhere before it was heard there that somebody looks is seen the second time.
+            # Devices that came elsewhere before that node knew of the onlookers are seen in the second read.
             self._everybody_at = self._looked_at + (EVERY if self._begins else EVERYBODY_EVERY)
             self._begins = False
         self._tell_nodes()
@@ -186,4 +186,4 @@ class Presence:
 
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable):
-        log.failure("looking at who has come and gone", failure)
+        log.failure("failed to read presence", failure)

@@ -1,4 +1,4 @@
-"""The part of each day in which a phone does not ring."""
+"""Quiet hours: the part of each day in which a phone does not ring."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 TIME_ZONE_MAX: Final = 64
-"""The longest name of a time zone that is looked at, in characters."""
+"""The maximum length of a time zone's name, in characters."""
 _STEADY: Final = 15 * 60
-"""Seconds for which clocks of today run steadily: nowhere are they put forward or back but at such times."""
+"""Seconds in which the UTC offset of a zone is constant: clocks change only at multiples of it."""
 DAY: Final = 24 * 60
 """Minutes."""
 TIME: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
-"""A time of the day, as a regular expression that is to match the whole, in Python and in JSON Schema alike."""
+"""A time of the day, as a regular expression for a full match, in Python and in JSON Schema alike."""
 
 
 class QuietHours(Struct, frozen=True, gc=False, array_like=True):
-    """From when until when, each day."""
+    """Quiet hours of each day."""
 
     begins: int
     """The first quiet minute of the day, from 0 to 1439, in local time."""
     ends: int
     """The first one after it that is not quiet; the same as ``begins``: it is always quiet."""
     time_zone: str
-    """By its IANA name. One that is not known any more is taken for UTC."""
+    """The IANA name of the zone. An unknown one counts as UTC."""
 
     def cover(self, now: float) -> bool:
-        """Tell whether it is quiet at a moment, in seconds since 1970."""
+        """Return whether it is quiet at a moment, in seconds since 1970."""
         second = int(now)
         since_begin = (second // 60 + _minutes_ahead(self.time_zone, second // _STEADY) - self.begins) % DAY
         return since_begin < ((self.ends - self.begins) % DAY or DAY)
 
     def fields(self) -> dict[str, str]:
-        """As people read them (protocol §1, ``do_not_disturb``)."""
+        """The fields of ``do_not_disturb`` (protocol §1)."""
         return {"from": _time_of(self.begins), "to": _time_of(self.ends), "time_zone": self.time_zone}
 
 
@@ -52,7 +52,7 @@ def _time_of(minute: int) -> str:
 
 @lru_cache(1024)
 def _minutes_ahead(zone: str, quarter: int) -> int:
-    """The offset of a zone from UTC in a quarter of an hour, counted from 1970."""
+    """Minutes by which the clocks of a zone are ahead of UTC in a quarter of an hour, counted from 1970."""
     there = datetime.fromtimestamp(quarter * _STEADY, time_zone(zone) or UTC)
     offset = there.utcoffset()
     return 0 if offset is None else int(offset.total_seconds()) // 60
@@ -64,5 +64,5 @@ def time_zone(name: str) -> tzinfo | None:
         return None
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError, LookupError):  # as zoneinfo says it of a folder, of a path, of a name
+    except (OSError, ValueError, LookupError):  # zoneinfo's errors for a folder, a path and an unknown name
         return None

@@ -1,19 +1,19 @@
-"""Reconciling: what a node knows, merged into what the shared store says. Pure, like all rules.
+"""Reconciling: merges a node's records into those of the shared store. Pure, like all rules.
 
-A node announces when the store was away, came back empty or without its last writes, or took the node for
-dead. Of two stories about one thing the later one is believed: a call goes from RINGING by ACTIVE to OVER and
-never back, and of two connections the younger one is the device's.
+A node announces its records when the store was away, came back empty or without its last writes, or took the node for
+dead. Of two versions of one thing the later one wins: a call goes from RINGING by ACTIVE to OVER and never back, and of
+two connections the younger one is the device's.
 
 =============  ==================================================================================
 a call         the later state; of two that are in one state the higher version. One that the store
-               has forgotten by itself is over. That it was refused, or not answered in time, counts for
-               nothing if it was answered, unless the node had its caller and told it; nor does that a
-               party was gone for too long, if it goes on elsewhere, unless the node had one and told it
+               has forgotten by itself is over. A refused or unanswered end counts for nothing if
+               the call was answered, unless the node had its caller and told it; nor does an end
+               for a lost party, if the call goes on elsewhere, unless the node had one and told it
 a device       the greater generation; equal ones are one connection, which its node knows best
-its calls      one that lives, then the newest
+its calls      a live one, then the newest
 contradiction  a device in two calls keeps the answered one, unless it placed the other one since,
                else the newer: the other one is over
-a seat         the greater generation; one that somebody else has taken is lost
+a seat         the greater generation; one that another page has taken is lost
 =============  ==================================================================================
 """
 
@@ -49,26 +49,26 @@ from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 
 NOBODY: Final = ""
-"""The node of a device that no node has spoken of yet."""
+"""The node of a device that no node has announced yet."""
 
 
 class Mine(Struct, frozen=True):
-    """What a node knows by itself, or a part of it."""
+    """All or a part of a node's own records."""
 
     names: Collection[str]
-    """The names under which it has held what is in here."""
+    """The names under which the node has held these records."""
     devices: Sequence[DeviceRecord]
-    """Those that are connected to it, and those that were a moment ago. None of those in ``calls`` may be left out."""
+    """Its connected and recently lost devices. None of those in ``calls`` may be left out."""
     calls: Sequence[CallRecord]
     """Their calls, and those of its pages."""
     seats: Sequence[SeatsRecord]
     """The rooms of its pages and of these calls."""
     beside: Sequence[CallRecord] = ()
-    """Other calls that its devices name, which it announces another time."""
+    """Other calls that its devices name; the node announces them another time."""
     apart_since: float = -inf
-    """Until then the node was in touch with the store, and its devices were told of whatever concerned them."""
+    """The node was in touch with the store until then, and its devices were told of everything that concerned them."""
     policies: Mapping[str, Policy] = {}
-    """By phone, who may call its devices."""
+    """The policies of its devices, by phone."""
 
     def phones(self) -> set[str]:
         """Phones whose devices must be read before this is announced, with the rooms that they name."""
@@ -76,17 +76,17 @@ class Mine(Struct, frozen=True):
         return {device.address.phone for device in self.devices} | {address.phone for address in had_to_do}
 
     def rooms(self) -> set[RoomId]:
-        """Rooms whose calls and seats must be read besides."""
+        """Other rooms whose calls and seats must be read."""
         named = (room for device in self.devices for room in (device.room, device.previous_room) if room is not None)
         return {*named, *(call.room for call in self.calls), *(record.room for record in self.seats)}
 
 
 def announce(records: Records, mine: Mine, node: str, now: float, settings: CallSettings) -> Changes:
-    """Merge what a node knows into what the store says.
+    """Merge a node's records into the store's.
 
-    The version of a record in the answer is greater than that of ``records`` and not less than that of
-    ``mine``. Where the store knows better nothing is changed: whoever announces compares what it holds with
-    what the store says afterwards, and has its sessions look at what is newer.
+    The version of a record in the answer is greater than that of ``records`` and not less than that of ``mine``. Where
+    the store knows better nothing is changed: the announcing node then compares its records with the store's, and tells
+    its sessions of newer ones.
 
     :param records: read afresh, the phones and rooms of ``mine``. Not :attr:`~Records.complete`: the store has
         lost its memory, and other nodes have not announced themselves yet.
@@ -115,14 +115,14 @@ def announce(records: Records, mine: Mine, node: str, now: float, settings: Call
             _announce_policy(tx, records, stored, device, mine)
         tell_what_it_missed(tx, stored, device)
     for one in mine.calls:
-        if one.end is None:  # of other calls not all who are in them by now were read
+        if one.end is None:  # not all parties of other calls were read
             _seat_in_call(tx, one.room)
     _announce_seats(tx, records, mine, node)
     return tx.build()
 
 
 def _ended_alike(one: CallRecord, other: CallRecord) -> bool:
-    """Tell whether a call was over in both stories, so that nobody who has heard of that need hear of it again."""
+    """Return whether a call is over in both records, so that no device needs to be told again."""
     return one.end is not None and other.end is not None and one.callee == other.callee
 
 
@@ -135,7 +135,7 @@ def _known_besides(records: Records, mine: Mine) -> Iterator[CallRecord]:
 
 
 def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> CallRecord | None:
-    """The call as it is to be written, if it is to be."""
+    """The call to write, if any."""
     stored = records.calls.get(mine.room)
     held = {device.address for device in known.devices}
     end = mine.end
@@ -152,7 +152,7 @@ def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> Ca
 
 
 def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
-    """Tell whether a device makes the end of a call true, and was told of it here."""
+    """Return whether a device confirms the end of a call, and was told of it here."""
     if device.address not in who_makes_it_true(call):
         return False
     return device.lost_at is None or (call.end is not None and device.lost_at > call.end.at)
@@ -161,7 +161,8 @@ def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
 def _end_contradictions(tx: Transaction, calls: Collection[CallRecord], devices: Iterable[DeviceRecord]) -> None:
     """End calls until no device is in two: answered ones go before ringing ones, newer before older.
 
-    Who has placed a call since it was in an answered one has left that, whatever became of the other (§2.4, step 4).
+    A party that has placed a call since the answer has left the answered one, whatever became of the other (§2.4, step
+    4).
     """
     placed: dict[DeviceAddress, float] = {}
     mine = {device.address: device for device in devices}
@@ -187,7 +188,7 @@ def _end_contradictions(tx: Transaction, calls: Collection[CallRecord], devices:
 
 
 def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:
-    """Tell whether a call changed anything for its caller, of whom these are the records.
+    """Return whether a call changed anything for its caller, of which these are the records.
 
     If it is over and none of them names it, the caller's own node does not know of it: the device was told that it
     failed as ``unavailable``, which changes nothing. Nor do all nodes come across such a call when they announce.
@@ -199,7 +200,7 @@ def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:
 
 
 def _end_if_left(tx: Transaction, stored: DeviceRecord | None, device: DeviceRecord) -> None:
-    """End the call of a device whose grace is over, unless it is elsewhere."""
+    """End the call of a device whose grace period is over, unless it is elsewhere."""
     if stored is not None and stored.generation > device.generation:
         return
     call = tx.call(newest_rooms(tx.call, stored, device)[0])
@@ -227,7 +228,7 @@ def _announce_device(tx: Transaction, stored: DeviceRecord | None, device: Devic
 def _announce_policy(
     tx: Transaction, records: Records, stored: DeviceRecord | None, device: DeviceRecord, mine: Mine
 ) -> None:
-    """Keep the policy of a phone once if the store may not have it, or goes by another."""
+    """Keep the policy of a phone once if the store may lack it, or has another."""
     phone = device.address.phone
     policy = mine.policies.get(phone, ANYONE)
     if tx.device(device.address) is not stored or records.policies.get(phone) != policy:
@@ -245,7 +246,7 @@ def _announce_seats(tx: Transaction, records: Records, mine: Mine, node: str) ->
 
 
 def _seat_in_call(tx: Transaction, room: RoomId) -> None:
-    """Let the records of all who are in a call name it; who has none is waited for as if it had just gone."""
+    """Let the records of all parties of a call name it; a party without a record is awaited as if just lost."""
     call = tx.call(room)
     for address in () if call is None else call.parties:
         device = tx.device(address)
@@ -257,15 +258,15 @@ def _seat_in_call(tx: Transaction, room: RoomId) -> None:
                 tx.notify(call, address)
 
 
-# Which of two stories is believed
+# The choice between two records
 
 _Seats = tuple[Seat | None, Seat | None]
 
 
 def later_call(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecord | None:
-    """What the store is to hold of a call that both know; ``None``: what it holds.
+    """The record to store of a call that both know; ``None``: no change.
 
-    Where both have the same version and differ, somebody has to be told: the version is raised.
+    Where both have the same version and differ, a device has to be told: the version is raised.
 
     :param is_told: one of :func:`who_makes_it_true` has been told of the call as ``mine`` has it.
     """
@@ -288,18 +289,18 @@ def later_call(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecor
 
 
 def is_doubtful_end(call: CallRecord) -> bool:
-    """Tell whether a call was ended for want of somebody who may have been elsewhere."""
+    """Return whether a call ended because of a missing party that may have been elsewhere."""
     end = call.end
     return end is not None and (isinstance(end.was, Ringing) or end.reason is Reason.CONNECTION_LOST)
 
 
 def who_makes_it_true(call: CallRecord) -> tuple[DeviceAddress, ...]:
-    """By whom an end that is doubtful is taken for true once they are told of it: they have acted on it."""
+    """The parties that make a doubtful end certain once they are told of it: they have acted on it."""
     return (call.caller,) if call.callee is None else (call.caller, call.callee)
 
 
 def _now_told(untold: CallRecord, end: Over, mine: CallRecord, is_told: bool) -> CallRecord | None:
-    """A call that was ended though those could not be told who make it true: unless another node knows better."""
+    """The record of a call with an unconfirmed end, unless another node knows better."""
     version = max(untold.version, mine.version) + 1
     if mine.callee is not None and (is_told or not is_doubtful_end(mine)):
         return replace(mine, version=version)
@@ -307,7 +308,7 @@ def _now_told(untold: CallRecord, end: Over, mine: CallRecord, is_told: bool) ->
 
 
 def _ended_though_answered(ended: CallRecord, end: Over, answer: Active, version: int) -> CallRecord:
-    """A call that one node ended unanswered and another had answered: it is over, and both its parties were in it."""
+    """The record of a call that one node ended unanswered and another had answered: over, with both parties in it."""
     return replace(ended, version=version, state=replace(end, was=answer, by=None))
 
 
@@ -317,7 +318,7 @@ def _first_answered(call: CallRecord) -> tuple[float, DeviceAddress, tuple[Devic
 
 
 def later_device(stored: DeviceRecord | None, mine: DeviceRecord) -> DeviceRecord | None:
-    """What the store is to hold of a device whose newest connection this node has; ``None``: what it holds."""
+    """The record to store of a device whose newest connection this node has; ``None``: no change."""
     if stored is None:
         return mine
     if replace(mine, version=stored.version, due=stored.due) == stored:
@@ -328,7 +329,7 @@ def later_device(stored: DeviceRecord | None, mine: DeviceRecord) -> DeviceRecor
 def newest_rooms(
     known: Callable[[RoomId], CallRecord | None], stored: DeviceRecord | None, mine: DeviceRecord
 ) -> tuple[RoomId | None, RoomId | None]:
-    """The newest two of the calls that a device was put in: one that lives comes first."""
+    """The newest two of a device's calls, a live one first."""
     named = (mine.room, mine.previous_room, *(() if stored is None else (stored.room, stored.previous_room)))
     return newest_two(known, mine.address, named)
 
@@ -336,12 +337,12 @@ def newest_rooms(
 def merged_seats(
     stored: SeatsRecord | None, mine: SeatsRecord, names: Collection[str], node: str, call_has_changed: bool
 ) -> SeatsRecord | None:
-    """What the store is to hold of the seats of a room; ``None``: what it holds.
+    """The record to store of the seats of a room; ``None``: no change.
 
     Pages were told of the room as the node knew it: where anything has changed, the version is greater than that.
 
-    :param names: those of the node that says so, which from now on goes by ``node``.
-    :param call_has_changed: the node does not know the room's call as it now is.
+    :param names: those of the announcing node, which from now on goes by ``node``.
+    :param call_has_changed: the node does not know the current state of the room's call.
     """
     held = [seat and replace(seat, node=node if seat.node in names else seat.node) for seat in mine.seats]
     if stored is None:
@@ -360,7 +361,7 @@ def merged_seats(
 
 
 def _newer_seat(stored: Seat | None, held: list[Seat | None], own: list[Seat]) -> Seat | None:
-    """Of two sockets of one seat the newer one; if it is the same, its own node knows best."""
+    """The newer of two sockets of one seat; if they are the same, its own node knows best."""
     if stored is None:
         return None
     mine = next((seat for seat in held if seat is not None and seat.key == stored.key), None)
@@ -370,23 +371,21 @@ def _newer_seat(stored: Seat | None, held: list[Seat | None], own: list[Seat]) -
 
 
 def _free_seat(seats: list[Seat | None]) -> int | None:
-    """Where one may sit: an empty seat, best one that nobody has left."""
+    """The index of a free seat, preferably one that no page has left."""
     empty = [(seat is not None, i) for i, seat in enumerate(seats) if seat is None or seat.empty_since is not None]
     return min(empty)[1] if empty else None
 
 
-# What devices may not have heard of while nodes were apart: ends of their calls, above all
-#
-# A device that changes its node meanwhile is at one that knows nothing of its calls, and what is told to the
-# one that it left reaches nobody.
+# Changes, above all ends of calls, that devices may have missed while nodes were apart. A device that changes its node
+# then is at one that does not know its calls, and messages to the node that it left reach nobody.
 
 
 def unaware(
     records: Records, devices: Iterable[DeviceRecord], call: CallRecord, since: float
 ) -> Iterator[DeviceAddress]:
-    """Those of a node's devices who may not have heard of the end of a call that only this node knew of.
+    """The node's devices that may have missed the end of a call that only this node knew of.
 
-    :param since: of earlier ends they have heard.
+    :param since: they know of earlier ends.
     """
     for device in devices:
         stored = records.device(device.address)
@@ -398,9 +397,9 @@ def unaware(
 
 
 def tell_what_it_missed(tx: Transaction, stored: DeviceRecord | None, mine: DeviceRecord) -> None:
-    """Tell a device that has been at two nodes, which did not know of each other, what only one of them knew.
+    """Tell a device that has been at two nodes, which were apart, the changes that only one of them knew.
 
-    :param stored: what the store said of it; if that is the younger connection it is told elsewhere.
+    :param stored: the store's record; if that is the younger connection the device is told elsewhere.
     """
     if stored is None or stored.generation == mine.generation:
         return
@@ -411,7 +410,7 @@ def tell_what_it_missed(tx: Transaction, stored: DeviceRecord | None, mine: Devi
 
 
 def _tell_who_came(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) -> None:
-    """Tell a device that came here while the store was away what it would have been told then (§2.4)."""
+    """Tell a device that came here while the store was away the changes that it missed (§2.4)."""
     calls = filter(None, map(tx.call, (stored.previous_room, stored.room)))
     since = tx.now - REMEMBERED
     moments = [(_missed_at(call, stored, mine.generation, since), call) for call in calls]
@@ -425,12 +424,12 @@ def _tell_who_came(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
 
 
 def _tell_who_went(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) -> None:
-    """Let a device that went elsewhere be known to have been in its calls here, and be told of them."""
+    """Add the calls of a device that went elsewhere to its record, and have it told of them there."""
     room, previous = newest_rooms(tx.call, stored, mine)
     calls = filter(None, map(tx.call, (mine.previous_room, mine.room)))
     missed = [call for call in calls if _is_missed(tx, call, stored, mine)]
     if missed and missed[-1].room != room:
-        previous = missed[-1].room  # what it was put in elsewhere since then it has heard of
+        previous = missed[-1].room  # it knows of a call that it entered elsewhere since then
     if {room, previous} == {stored.room, stored.previous_room}:
         return
     tx.put_device(stored, room=room, previous_room=previous)
@@ -440,7 +439,7 @@ def _tell_who_went(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
 
 
 def _is_missed(tx: Transaction, call: CallRecord, stored: DeviceRecord, mine: DeviceRecord) -> bool:
-    """Tell whether a device that went elsewhere must be told there of a call that it was in here."""
+    """Return whether a device that went elsewhere must be told there of a call that it was in here."""
     if call.room in (stored.room, stored.previous_room):
         return False
     since = tx.now - REMEMBERED
@@ -448,7 +447,7 @@ def _is_missed(tx: Transaction, call: CallRecord, stored: DeviceRecord, mine: De
 
 
 def _came_after(call: CallRecord, device: DeviceRecord, since: float) -> bool:
-    """Tell whether a device came when its call was over, and nobody knew that it was the device's."""
+    """Return whether a device connected when its call was over, and no node knew that the call was the device's."""
     moment = end_effective_at(call, device.address) if device.address in everyone(call) else None
     if moment is None or not device.connected or call.room in (device.room, device.previous_room):
         return False
@@ -456,10 +455,10 @@ def _came_after(call: CallRecord, device: DeviceRecord, since: float) -> bool:
 
 
 def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) -> float | None:
-    """When a call ended so that its device may have heard nothing of it; ``None``: it has.
+    """The time of a call's end that the device may have missed; ``None``: it has not.
 
     :param older: the connection that the end was told to, or would have been.
-    :param newer: the generation of the next one, at which nobody knew of the end.
+    :param newer: the generation of the next one, whose node did not know of the end.
     :param since: earlier ends need not be told.
     """
     end = call.end

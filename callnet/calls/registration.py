@@ -1,7 +1,8 @@
-"""The registration of a device: where it is connected, since when it is gone, and who may call it. Pure.
+"""The registration of a device: its node, its socket's state, and the policy of its phone. Pure.
 
-A device is unknown, connected, gone, or asleep. While it is gone its call waits for it, for the grace; then it is
-forgotten, or sleeps if it can be woken: a call to it rings as if it were there (protocol §1, ``/devices/push``).
+A device is unknown, connected, lost, or asleep. While it is lost its call waits for it, for the grace period; then it
+is forgotten, or falls asleep if it can be woken: a call to it rings as if it were connected (protocol §1,
+``/devices/push``).
 """
 
 from __future__ import annotations
@@ -19,30 +20,30 @@ from callnet.calls.transaction import Transaction
 from callnet.model import DeviceAddress, Reason
 
 NOWHERE: Final = ""
-"""The node of a device that sleeps."""
+"""The node of a device that is asleep."""
 _AT_ONCE: Final = 0.1
-"""Seconds in which a connection is made known, if nothing is wrong: until then it is the youngest."""
+"""Seconds in which a connection is normally registered: until then it is the youngest."""
 
 
 class Attached(Struct, frozen=True):
-    """The reply to a new connection: its generation, and what to send first (§2.4)."""
+    """The reply to a new connection: its generation, and the first messages (§2.4)."""
 
     generation: int
     missed: Missed
     present: CallRecord | None = None
-    """The call that it is in, for an extended client ..."""
+    """The current call, for an extended client ..."""
     of_phone: tuple[CallRecord, ...] = ()
     """... and the active ones of the other devices of its phone."""
     known: tuple[Known, ...] = ()
-    """The outcomes of its calls that it has shown to know."""
+    """The outcomes of its calls that the device has shown to know."""
 
 
 class Overtaken(Struct, frozen=True):
-    """The reply to a connection that could not be made known at once: a younger one has been, meanwhile."""
+    """The reply to a connection whose registration was delayed: a younger one has been registered first."""
 
 
 def connected(tx: Transaction, event: events.Connected) -> Attached | Overtaken:
-    """Let a device be connected, if that is its youngest connection, and know what it must be told first."""
+    """Register a connection, if it is the device's youngest, and find the messages that it must receive first."""
     old = tx.device(event.device)
     is_late = tx.now - event.opened_at > _AT_ONCE
     if old is not None and old.connected and is_late and old.generation > max(event.opened_at * 1000, event.tried):
@@ -61,7 +62,7 @@ def connected(tx: Transaction, event: events.Connected) -> Attached | Overtaken:
     there = {"node": event.node, "connected": True, "unheard": None, "lost_at": None, "known": ()}
     new = tx.put_device(old, generation=generation, policy=policy, **there)
     if old.connected or old.node not in (event.node, NOWHERE):
-        tx.displace(old, new)  # a node must know, too, that a device is not gone that left it
+        tx.displace(old, new)  # a node must learn, too, that a device which left it is not lost
     missed = _missed(tx, old, known)
     happen(tx, tx.call_of(event.device), events.DeviceBack(event.device, event.extended))
     return _attached(tx, event, new.generation, missed, (*known, *missed.overtaken))
@@ -79,7 +80,7 @@ def _attached(
 
 
 def _come_from_elsewhere(tx: Transaction, event: events.Connected) -> DeviceRecord | None:
-    """A device that only other nodes knew of, but for the calls that it was in with somebody here."""
+    """The record of a device that only other nodes knew, made from its calls with devices of this node."""
     rooms = newest_two(tx.call, event.device, tx.rooms_with(event.device))
     if rooms[0] is None:
         return None
@@ -87,7 +88,7 @@ def _come_from_elsewhere(tx: Transaction, event: events.Connected) -> DeviceReco
 
 
 def _missed(tx: Transaction, device: DeviceRecord, known: tuple[Known, ...]) -> Missed:
-    """The newest ending, if the device may have missed it, and its present call if it must be told of it (§2.4)."""
+    """The newest end that the device may have missed, and its present call if the device must be told of it (§2.4)."""
     address, present = device.address, tx.call_of(device.address)
     if present is not None and isinstance(present.state, Active):
         return Missed(None, present if _may_not_know_answer(tx, present, address, known) else None)
@@ -107,24 +108,24 @@ def _missed(tx: Transaction, device: DeviceRecord, known: tuple[Known, ...]) -> 
 
 
 def _was_left(call: CallRecord, placed: CallRecord, moment: float) -> bool:
-    """Tell whether a device has gone on from a call to the one that it placed last, and need hear no more of it.
+    """Return whether a device left a call for the one that it placed last, and needs no further news of it.
 
-    :param moment: when it was decided what ends the call. If it was ended because of the other, which may be found out
-        much later, that counts for nothing.
+    :param moment: the time of the decision that ended the call. It counts for nothing if the call was replaced by the
+        other one, which may be found out much later.
     """
     is_replaced = call.end is not None and call.end.reason is Reason.REPLACED
     return moment <= placed.placed_at or (is_replaced and began_at(call) < placed.placed_at)
 
 
 def _may_not_know_answer(tx: Transaction, call: CallRecord, device: DeviceAddress, known: tuple[Known, ...]) -> bool:
-    """Tell whether a party of an active call is to be told so, since it may have missed it."""
+    """Return whether a party of an active call must be told of the answer, since it may have missed it."""
     answered = effective_at(call, device)
     is_new = answered is not None and answered > tx.now - REMEMBERED
     return is_new and is_owed_success(call, device) and call.room not in (one.room for one in known)
 
 
 def disconnected(tx: Transaction, event: events.Disconnected) -> None:
-    """Let a device be gone whose newest connection has ended."""
+    """Mark a device as lost if its newest connection has closed."""
     device = tx.device(event.device)
     if device is not None and device.connected and device.generation == event.generation:
         known = tuple(one for one in tx.resolve(event.known) if one.room in (device.room, device.previous_room))
@@ -133,12 +134,12 @@ def disconnected(tx: Transaction, event: events.Disconnected) -> None:
 
 
 def due(tx: Transaction, event: events.DeviceDue) -> None:
-    """End the call of a device that is gone for longer than the grace, and forget it, or let it sleep."""
+    """End the call of a device that is lost for longer than the grace period; then forget it, or let it sleep."""
     device = tx.device(event.device)
     if device is None or device.due is None or device.due > tx.now:
         return
     if device.lost_at is not None and device.lost_at + tx.settings.grace > tx.now:
-        tx.put_device(device)  # its node is dead, and nobody has written down yet that it is gone
+        tx.put_device(device)  # its node is dead, and its loss has not been recorded yet
         happen(tx, tx.call_of(event.device), events.LostDevice(event.device))
         return
     call = tx.call_of(event.device)
@@ -152,7 +153,7 @@ def due(tx: Transaction, event: events.DeviceDue) -> None:
 
 
 def revoke(tx: Transaction, event: events.Revoked) -> None:
-    """Have devices leave their calls whose tokens were revoked."""
+    """Remove devices with revoked tokens from their calls."""
     for device in tx.devices_of(event.device.phone):
         is_meant = not device.connected if event.generation is None else device.generation == event.generation
         call = tx.call_of(device.address)
@@ -161,12 +162,12 @@ def revoke(tx: Transaction, event: events.Revoked) -> None:
 
 
 def _fall_asleep(tx: Transaction, device: DeviceRecord) -> None:
-    """Let a device sleep that has been gone for longer than anybody waits for it."""
+    """Mark a device as asleep that has been lost for longer than the grace period."""
     tx.put_device(device, node=NOWHERE, unheard=None, lost_at=None, room=None, previous_room=None, due=None, known=())
 
 
 def sleep(tx: Transaction, event: events.Sleeps) -> None:
-    """Let a device sleep of which nobody knows."""
+    """Record an unknown device as asleep."""
     if tx.device(event.device) is None:
         policy = event.policy.in_record_of(event.device.device_id)
         tx.put_device(DeviceRecord(event.device, 0, NOWHERE, 0, False, None, None, None, None, None, policy))
@@ -174,7 +175,7 @@ def sleep(tx: Transaction, event: events.Sleeps) -> None:
 
 
 def change_policy(tx: Transaction, event: events.PolicyChanged) -> None:
-    """Go from now on by what the owner of a phone wants."""
+    """Apply a changed policy of a phone."""
     for device in tx.devices_of(event.device.phone):
         if tx.records.policy_of(device) != event.policy:
             tx.keep_policy(event.device.phone, event.policy)

@@ -1,10 +1,10 @@
-"""The room manager: what devices and pages ask for is decided and committed, and whoever is to be told is reached.
+"""The room manager: decides and commits the requests of devices and pages, and notifies those concerned.
 
-The record in the store is the call; who waits here is only told of it. Whatever ends a call or answers it,
-on whichever node, is committed there and comes here as a notice, which tells the waiter.
+The record in the store is the call; waiters here are only told of it. Every end and answer of a call, on whichever
+node, is committed there and comes here as a notice, which tells the waiter.
 
-What one device asks for is done in its order, and only on its newest connection. While the store is away a call fails
-at once, an answer waits a little, and what takes somebody out of a call or a seat is done when it is back.
+Requests of a device are handled in order, and only on its newest connection. While the store is away a call fails at
+once, an answer is retried for 5 s, and a request to leave a call or a seat is handled when the store is back.
 """
 
 from __future__ import annotations
@@ -50,20 +50,20 @@ from callnet.util.deferreds import Soon, logged_unless_unavailable
 from callnet.util.logger import Logger
 
 _ANSWER_TRIES: Final = 10
-"""The number of further tries of an answer while the store is away: for 5 s."""
+"""The number of further attempts of an answer while the store is away: for 5 s."""
 
 Answer: TypeAlias = events.Accept | events.Refuse
 
 log = Logger()
-_log_unless_unavailable = logged_unless_unavailable(log, "doing what a device has asked for")
+_log_unless_unavailable = logged_unless_unavailable(log, "failed to handle a device's request")
 
 
 class RoomManager:
-    """Everything that happens to calls and seats on this node goes through here.
+    """The entry point for every change of calls and seats on this node.
 
-    :param roster: who lists whom, and who has missed what.
+    :param roster: the contacts and missed calls of extended devices.
     :param wake: see :class:`callnet.calls.waking.Waking`.
-    :param on_progress: called with each call that rings or was accepted because a device of this node did that.
+    :param on_progress: called with each call that rings or was accepted because of a device of this node.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class RoomManager:
         self._bus = bus
         self._clock = clock
         self.settings: Final = settings
-        self.now: Final[Callable[[], float]] = store.now  # of the clock on which all records are
+        self.now: Final[Callable[[], float]] = store.now  # the clock of all records
         self.date_of: Final = store.date_of
         self.presence: Final = Presence(store, bus, clock)
         self.counts: Final = CallCounts(on_progress)
-        """What has become of calls on this node."""
+        """The counters of this node's calls."""
         self._transactions = Transactions(
             store, settings, self._receive, self.presence.changed, self._unreached, self.counts
         )
@@ -99,7 +99,7 @@ class RoomManager:
         self._deadlines = Deadlines(store, self._transactions, clock)
         self._queue = PerKeyQueue()
         self.in_turn: Final = self._queue.run
-        """Does what a device asks for after all that it has asked for before: ``in_turn(device, work, *asked)``."""
+        """Runs a request of a device after its earlier ones: ``in_turn(device, work, *args)``."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._connecting = Registrar(store, clock, self._transactions, self._retries)
         self.orders: Final = Orders(store, self._transactions, self._retries, self._queue, preferences, self._devices)
@@ -117,7 +117,7 @@ class RoomManager:
         preferences.subscribe(self.orders.update_policy)
 
     def start(self) -> None:
-        """Begin to act on what is due."""
+        """Begin to process due records."""
         self._deadlines.start()
 
     def refuse_calls(self) -> None:
@@ -125,7 +125,7 @@ class RoomManager:
         self._refusing = True
 
     def stop(self) -> None:
-        """Act on what is due no more, and on nothing that was to be tried again."""
+        """Stop processing due records, and drop all retries."""
         self._deadlines.stop()
         self._retries.stop()
         self._departures.stop()
@@ -134,7 +134,7 @@ class RoomManager:
     # Devices come and go
 
     def attach(self, session: DeviceSession) -> Soon[None]:
-        """Let ``session`` be the newest connection of its device, and tell it what the device may have missed.
+        """Make ``session`` the newest connection of its device, and send the messages that the device may have missed.
 
         :raises Unavailable: the store cannot be reached, and the device is not connected.
         """
@@ -158,7 +158,7 @@ class RoomManager:
                 return
             missed = reply.missed
             session.began(reply.generation, reply.known)
-            older = self._devices.get(device)  # unless it has been told in the meantime
+            older = self._devices.get(device)  # unless it has been told meanwhile
             self._devices[device] = session
             self._waiters.withdraw(device)
             if older is not None:
@@ -180,7 +180,7 @@ class RoomManager:
                 session.told(missed.present)
 
     def detach(self, session: DeviceSession) -> None:
-        """Take notice that the socket of ``session`` is gone."""
+        """Record that the socket of ``session`` has closed."""
         self.in_turn(session.address, self._detach, session, self.now())
 
     def _detach(self, session: DeviceSession, gone_at: float) -> Waits:
@@ -194,14 +194,14 @@ class RoomManager:
         event = events.Disconnected(session.address, session.generation, session.known(), gone_at)
         return self._transactions.run(event, nothing, partial(self._retries.keep_failed, event))
 
-    # What devices ask for
+    # Requests of devices
 
     def call(self, session: DeviceSession, target: DeviceAddress, told: Told, read_at: float) -> Waits:
         """Place a call, in its caller's turn. ``told`` is called once with its outcome, now or when it is known.
 
-        If the store cannot be reached that is :attr:`Reason.UNAVAILABLE`: nothing rings, or not for long.
+        If the store cannot be reached that is :attr:`Reason.UNAVAILABLE`: nothing rings, or only briefly.
 
-        :param read_at: when the frame that asks for it was read, in seconds on the reactor's clock.
+        :param read_at: the time at which the request was read, in seconds on the reactor's clock.
         """
         if self._refusing:
             self._tell_at_once(session.address, told, Failed(target, Reason.SHUTTING_DOWN))
@@ -211,7 +211,7 @@ class RoomManager:
             return None
         caller, room = session.address, new_room_id()
         said = self._retries.kept_for(caller) if self._retries.kept else ()
-        secret = new_room_id() if target.device_id == EVERY_DEVICE else room  # who rings alone has no alias
+        secret = new_room_id() if target.device_id == EVERY_DEVICE else room  # a device that rings alone has no alias
         date = self.date_of(self.now())
         event = events.Place(caller, target, room, session.generation, date, session.extended, said, secret)
         self._waiters.waiting[room] = told
@@ -226,7 +226,7 @@ class RoomManager:
             self._retries.forget((events.Cancel, caller))  # that was decided with this call
         if isinstance(reply, Rings):
             self._waiters.placed(caller, room)
-            if caller not in self._devices:  # it has gone on elsewhere meanwhile
+            if caller not in self._devices:  # it has connected elsewhere meanwhile
                 self._waiters.withdraw(caller)
             if reply.asleep:
                 self.waking.wake_all(room, caller, reply.asleep)
@@ -254,7 +254,7 @@ class RoomManager:
         told(outcome, None)
 
     def answer(self, session: DeviceSession, event: Answer, then: Then) -> Waits:
-        """Have a device accept or refuse, in its turn. ``then`` is called with what it is to be told, if anything."""
+        """Have a device accept or refuse, in its turn. ``then`` is called with the reply to the device, if any."""
         if self._devices.get(session.address) is not session:
             then(None)
             return None
@@ -263,7 +263,7 @@ class RoomManager:
         return self._transactions.run(event, then, partial(self._not_answered, event, session.generation, then))
 
     def end(self, session: DeviceSession, event: End, then: Then = nothing) -> Waits:
-        """Have a device hang up or cancel, in its turn. ``then`` is called with what it is to be told, if anything."""
+        """Have a device hang up or cancel, in its turn. ``then`` is called with the reply to the device, if any."""
         if self._devices.get(session.address) is not session:
             then(None)
             return None
@@ -290,7 +290,7 @@ class RoomManager:
         return Deferred.fromCoroutine(self._answer_late(event, generation)).addCallback(then)
 
     async def _answer_late(self, event: Answer, generation: int) -> Any:
-        """Try an answer again for a while, since the store is away."""
+        """Retry an answer for 5 s while the store is away."""
         room, device = event.room, event.device
         late = events.LateAnswer(event, generation)
         await self._retries.pause(AGAIN)
@@ -299,13 +299,13 @@ class RoomManager:
                 return await self._transactions.reply_to(late)
             except Unavailable:
                 if self._queue.is_awaited(device):
-                    break  # the device has something else to ask for
+                    break  # the device has a further request
             await self._retries.pause(AGAIN)
         self._retries.keep(events.GaveUp(room, device), (events.Accept, device))
         return TooLate(Reason.CONNECTION_LOST) if isinstance(event, events.Accept) else None
 
     async def _settle_again(self, event: events.Event) -> None:
-        """Settle what was kept until the store was back."""
+        """Decide on a kept event when the store is back."""
         reply = await self._transactions.reply_to(event)
         if isinstance(event, events.HangUp | events.Cancel) and isinstance(reply, NoSuchCall):
             self._unknown.keep(event)
@@ -313,14 +313,14 @@ class RoomManager:
     # Pages
 
     def take_seat(self, room: RoomId, key: str, page: str, session: SeatSession) -> Soon[SeatReply]:
-        """Give the page load ``page`` a seat. If it gets one, ``session`` is told of the room from now on.
+        """Give the page load ``page`` a seat. From then on ``session`` is told of changes of the room.
 
-        :raises Unavailable: the store cannot be reached, and nobody sits there.
+        :raises Unavailable: the store cannot be reached, and the page has no seat.
         """
         return self._pages.take(room, key, page, session)
 
     def leave_seat(self, key: str, session: SeatSession) -> Soon[None]:
-        """Take notice that the socket of a page in its seat is gone."""
+        """Record that the socket of a seated page has closed."""
         return self._pages.leave(key, session)
 
     def page_hung_up(self, room: RoomId, key: str) -> Soon[None]:
@@ -331,13 +331,13 @@ class RoomManager:
         return self._pages.hung_up(room, key)
 
     def relay(self, message: Relay) -> None:
-        """Hand what one page said to the other, wherever it is."""
+        """Send a message of one page to the other, on any node."""
         self._bus.publish(message.node, message)
 
     def _unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
         self._redelivery.unreached(changes, addresses)
 
-    # What comes over the bus
+    # Messages from the bus
 
     def _receive(self, message: BusMessage) -> None:
         if isinstance(message, Notice):
@@ -363,7 +363,7 @@ class RoomManager:
             self._pages.receive(message)
 
     def _displace(self, message: Displaced) -> None:
-        """Close a connection of a device that has gone on elsewhere; what it sends on this one is not done any more."""
+        """Close a connection of a device that has connected elsewhere; its further requests here are ignored."""
         session = self._devices.get(message.to)
         if session is not None and session.generation < message.generation:
             del self._devices[message.to]

@@ -1,13 +1,13 @@
 """The two seats of a page's room (protocol §3, docs/room.md): the rules, pure like those of calls.
 
-A room is a call's or made up by hand. In a call's room the seats follow the call: they meet while it is
-ACTIVE and end with it. A made-up room lives while somebody sits in it.
+A room belongs to a call or is made up by hand. In a call's room the seats follow the call: they meet while it is ACTIVE
+and end with it. A made-up room lives while a page sits in it.
 
-A page is known by nothing but the room id that it names. Those of a call's parties admit it, no others: while
-several devices ring there is no seat, for it is not known yet whose page may have one. When a device takes the call
-over, its page comes by an alias of its own. The id that the two had in common is then that of the other party alone,
-but the device that left knows it, too: from then on it is good for one seat, which goes to no key that has not sat
-there already, except while nobody sits by it.
+A page is identified by the room id that it names and by nothing else. Only the ids of a call's parties admit it: while
+several devices ring there is no seat, since the answering device is not known yet. When a device takes the call over,
+its page comes by an alias of its own. The id that the two had in common is then that of the other party alone, but the
+device that left knows it, too: from then on it admits to one seat only, which goes to no new key except while no page
+sits by it.
 """
 
 from __future__ import annotations
@@ -38,15 +38,16 @@ class Seated(Struct, frozen=True):
     seats: SeatsRecord
     call: CallRecord | None
     displaced: bool
-    """Somebody with the same key sat there: its older socket is to be closed."""
+    """A page with the same key sat there: its older socket must be closed."""
 
 
 class NoSeat(Struct, frozen=True):
-    """The reply to a page that got none."""
+    """The reply to a page that got no seat."""
 
     reason: SeatRefusal
     may_wait: bool = False
-    """A device has left the call for another one, and its page has not gone yet; or several devices ring."""
+    """The seat may become free: a device has left the call for another one and its page is still there, or several
+    ring."""
 
 
 class RoomOver(Struct, frozen=True):
@@ -68,7 +69,7 @@ class RoomView(Struct, frozen=True):
 
 
 def view(seats: SeatsRecord, call: CallRecord | None, key: str) -> RoomView:
-    """What the page in the seat of ``key`` is shown."""
+    """The view of the page in the seat of ``key``."""
     if call is not None and isinstance(call.state, Over):
         return RoomView("ended", ending_reason(call, call.caller), None)
     if seats.closed:
@@ -87,7 +88,7 @@ def view(seats: SeatsRecord, call: CallRecord | None, key: str) -> RoomView:
 
 
 def _admitted(call: CallRecord) -> tuple[RoomId, RoomId]:
-    """The room ids of the two parties of an active call: they have one in common until one of them moves."""
+    """The room ids of the two parties of an active call: a common one until one of them moves."""
     return call.room_for(call.caller), call.room_for(call.callee or call.target)
 
 
@@ -108,7 +109,7 @@ def take(tx: Transaction, event: SeatTaken) -> SeatReply:
     room = event.room if call is None else call.room
     known = tx.seats(room)
     if call is None and known is None and not tx.records.complete:
-        raise Unavailable("only other nodes know this room")
+        raise Unavailable("room state unavailable: Redis is down")
     if call is None and not tx.settings.adhoc_rooms:
         return NoSeat(UNKNOWN_ROOM)
     record = known or SeatsRecord(room, 0, (None, None), None)
@@ -145,7 +146,7 @@ def _choose(seats: tuple[Seat | None, Seat | None], key: str, now: float) -> int
 
 
 def _in_common(call: CallRecord, active: Active) -> RoomId | None:
-    """The room id that both parties had before one of them moved first: who has left knows it still."""
+    """The common room id of both parties before the first of them moved: the device that left still knows it."""
     callee = active.original_parties and active.original_parties[1]
     return next((alias for device, alias in call.aliases if device == callee), None)
 
@@ -158,7 +159,7 @@ def _choose_after_move(
     now: float,
     kept_for: float,
 ) -> int | None:
-    """The same when each of the two parties has a room id of its own, which is good for one seat."""
+    """The index of a seat when each party has a room id of its own, which admits to one seat."""
     admitted, both = _admitted(call), list(enumerate(seats))
     free = [index for index, seat in both if seat is None or _came_by(seat, call) not in admitted]
     same = [(index, seat) for index, seat in both if seat is not None and _came_by(seat, call) == event.room]
@@ -174,7 +175,7 @@ def _choose_after_move(
 
 
 def empty(tx: Transaction, event: SeatEmptied) -> None:
-    """A page's socket is gone: the seat is kept for it a while."""
+    """Mark a seat as empty whose page's socket has closed; it is kept for its key."""
     record = tx.seats(event.room)
     if record is None:
         return
@@ -194,7 +195,7 @@ def _leave(seat: Seat | None, event: SeatEmptied, now: float) -> Seat | None:
 
 
 def hang_up(tx: Transaction, event: PageHungUp) -> None:
-    """Someone pressed hang up on the page: the meeting is over for both, and the call if the two meet."""
+    """Handle a page's hangup: the meeting is over for both, and the call if the two meet."""
     call = tx.call(event.room)
     record = tx.seats(event.room if call is None else call.room)
     if record is None or all(seat is None or seat.key != event.key for seat in record.seats):
@@ -206,7 +207,7 @@ def hang_up(tx: Transaction, event: PageHungUp) -> None:
 
 
 def due(tx: Transaction, event: SeatsDue) -> None:
-    """Give up seats that were left in a made-up room; end an active call whose seats are empty."""
+    """Free stale seats in a made-up room; end an active call whose seats are empty."""
     record = tx.seats(event.room)
     if record is None or record.due is None or record.due > tx.now:
         return

@@ -1,4 +1,4 @@
-"""One connected device: its frames in, its frames out."""
+"""The session of a connected device: frames in, frames out."""
 
 from __future__ import annotations
 
@@ -45,47 +45,48 @@ from callnet.util.deferreds import logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
 
 _KEPT: Final = 3
-"""So many calls are known: a device's record names its last two, and it may have accepted another one too late."""
+"""The number of calls to remember: a device's record names its last two, and it may have accepted another one too late.
+"""
 NEVER: Final = (-1, 0)
 """Less than the age of any call."""
 _OVER: Final = (2, 0)
-"""The least age of a call that is over."""
+"""The least age of an ended call."""
 
 _Answer: TypeAlias = CallSuccess | CallRefuse | CallFailed | CallingBeHangup
 
 
 class Heard(Struct, frozen=True, gc=False):
-    """The knowledge that a device has of a call, by what was said on this connection."""
+    """A device's knowledge of a call, from the messages on this connection."""
 
     age: tuple[int, int] = NEVER
-    """The age of the call as it was looked at last."""
+    """The age of the last processed record of the call."""
     said: type[Frame] | None = None
-    """The kind of the last message of it."""
+    """The type of the last message about the call."""
     is_over: bool | None = None
-    """How the call came out, as the device was told or has said itself: that it is over, or was answered."""
+    """The outcome known to the device: true for an end, false for an answer."""
     at: float = -inf
-    """When it was told that; infinitely long ago: it knows in any case."""
+    """The time at which the device was told; ``-inf``: it knows in any case."""
 
 
 _NOTHING: Final = Heard()
 
 log = Logger()
-log_unless_unavailable = logged_unless_unavailable(log, "handling a device")
+log_unless_unavailable = logged_unless_unavailable(log, "failed to handle a device's request")
 
 
 class Dialect(Struct, frozen=True):
-    """What a client speaks, as far as it makes a difference."""
+    """A client's protocol variant."""
 
     decode: Callable[[bytes], Any]
     """Reads a frame, or raises :class:`BadFrame`."""
     bad_frames_a_minute: int
-    """More of them close the socket (protocol §2.6)."""
+    """The limit above which the socket is closed (protocol §2.6)."""
     unknown_types_count: bool
-    """If they do not, the first is answered, and those that follow on its connection are not."""
+    """Frames of unknown types count as bad. If not, only the first on a connection is answered."""
 
 
 BASE: Final = Dialect(decode.BASE.decode, bad_frames_a_minute=120, unknown_types_count=False)
-"""Knows the seed's messages only. It may have habits of its own."""
+"""Knows the seed's messages only."""
 
 
 class Session:
@@ -127,14 +128,14 @@ class Session:
         self._clock = clock
         self._limits = limits
         self._heard: dict[RoomId, Heard] | None = None
-        """By room, the newest last."""
+        """Keyed by room, the newest last."""
         self._bad_frames = 0
         self._bad_since = -inf
         self._told_of_types = False
         self._old_end: tuple[IDelayedCall, CallRecord] | None = None
         self._said_goodbye = False
         self._went_on_at = -inf
-        """When it placed or accepted a call last."""
+        """The time at which the device last placed or accepted a call."""
 
     # From the socket
 
@@ -149,7 +150,7 @@ class Session:
         self._rooms.detach(self)
 
     def received(self, payload: bytes) -> None:
-        """Take one frame."""
+        """Handle one frame."""
         try:
             frame = self.dialect.decode(payload)
         except BadFrame as bad:
@@ -191,24 +192,24 @@ class Session:
     # From the room manager
 
     def began(self, generation: int, known: tuple[Known, ...]) -> None:
-        """Take note that the connection is the device's newest, and what the device knew before it."""
+        """Record that the connection is the device's newest, and the knowledge of the device before it."""
         self.generation = generation
         self._heard = {one.room: Heard(is_over=one.is_over) for one in known} or None
 
     def told_later(self, call: CallRecord) -> None:
-        """Say that a call was over before the device connected, unless it goes on to another one first.
+        """Report a call's end from before the connection, unless the device places another call first.
 
         A device that is back to call again would take it for the answer to its new call (protocol §2.4).
         """
         self._old_end = self._clock.callLater(OLD_END_AFTER, self._tell_old_end), call
 
     def told(self, call: CallRecord) -> None:
-        """Say what is new about a call, unless something newer was acted on, or the same was said already."""
+        """Report a change of a call, unless a newer record was processed, or the same message was sent already."""
         if self._old_end is not None:
             self._old_end[0].cancel()
             self._tell_old_end()
         heard = _NOTHING if self._heard is None else self._heard.get(call.room, _NOTHING)
-        if heard is _NOTHING and call.aliases:  # when it was named nobody may have known whose alias that was
+        if heard is _NOTHING and call.aliases:  # the alias may have been unknown when it was named
             heard = self._heard_of(call.room_for(self.address))
         state = call.state
         age = state.stage, call.version
@@ -217,7 +218,7 @@ class Session:
         is_unheard_of = heard.age == NEVER and heard.said is None
         end_effective_at = inf if isinstance(state, Ringing) else state.since if isinstance(state, Active) else state.at
         if is_unheard_of and end_effective_at < self._went_on_at:
-            return  # it might be taken for what comes of the newer call (§2.4)
+            return  # it could be taken for the outcome of the newer call (§2.4)
         # A caller that was told that nobody answered may have been put through on another connection.
         is_news = heard.age < _OVER or (self.address == call.caller and call.callee is not None)
         goes_on = heard.said is not None and not heard.is_over
@@ -234,22 +235,22 @@ class Session:
             self._peer.send(encode(message))
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
-        """Say nothing: base clients are not welcomed."""
+        """Do nothing: base clients receive no ``welcome``."""
 
     def missed(self, calls: Sequence[MissedCall]) -> None:
-        """Say nothing: base clients ask for the history."""
+        """Do nothing: base clients request the history."""
 
     def sees(self, device: DeviceAddress, is_online: bool) -> None:
-        """Say nothing: base clients ask for the list."""
+        """Do nothing: base clients request the contact list."""
 
     def signalled(self, room: RoomId, data: bytes) -> None:
-        """Say nothing: base clients do not know of signals."""
+        """Do nothing: base clients do not know signals."""
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
-        """Say how a call came out that the device has placed.
+        """Report the outcome of a call that the device has placed.
 
-        :param call: its record, if there is one that says just this.
-        :param asked: the id of the request, if that has one.
+        :param call: its record, if the record says exactly this.
+        :param asked: the id of the request, if it has one.
         """
         message = answer(outcome)
         if message is None:
@@ -274,14 +275,14 @@ class Session:
         self._peer.close(CloseCode.DISPLACED, "connected elsewhere")
 
     def is_in_call(self) -> bool:
-        """Tell whether the device is in a call, be it one that rings."""
+        """Return whether the device rings or is in a call."""
         return self._rooms.local_calls.has(self.address)
 
     def known(self) -> tuple[Known, ...]:
         """The outcomes of its calls that the device has shown to know (protocol §2.4).
 
-        That is what it was told before it said goodbye, or some time before anything was received from it: what is
-        received right after may have been sent before.
+        These were sent before the device closed the connection, or some time before anything was received from it: a
+        frame received right after may have been sent before.
         """
         known_until = self._peer.heard_at() - (0.0 if self._said_goodbye else KNOWN_AFTER)
         heard = () if self._heard is None else self._heard.items()
@@ -294,15 +295,15 @@ class Session:
         self._peer.send(encode(message))
 
     def _answer(self, message: _Answer, asked: str) -> None:
-        """Answer a request, by its id if it has one."""
+        """Answer a request, with its id if it has one."""
         self._peer.send(encode(replace(message, id=asked) if asked else message))
 
     def _ring(self, called: Called, call: CallRecord) -> None:
-        """Announce a caller as the owner of the device wants it, and that to the caller, if it is to know."""
+        """Ring the device with the owner's settings for this caller, and tell an extended caller."""
         wanted, phone = self.preferences, called.from_phone
         called = replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer)
         self._peer.send(encode_called(called))
-        if call.placed_at * 1000 >= self.generation:  # else it came when the call rang already
+        if call.placed_at * 1000 >= self.generation:  # otherwise it was ringing before the device connected
             self._rooms.counts.rang_after.count(max(0.0, self._rooms.now() - call.placed_at))
         if call.caller in call.extended and isinstance(call.state, Ringing) and not call.state.announced:
             self._rooms.extensions.announced(self, call.room)
@@ -321,7 +322,7 @@ class Session:
         if late is not None:
             self._not_yours(frame)
             return
-        # Whatever others make of that call, this device has left it.
+        # Whatever the record says, this device has left that call.
         self._hear(room, Heard(max(_OVER, self._heard_of(room).age), CallingBeHangup, True))
 
     def _not_yours(self, frame: Request) -> None:
@@ -329,7 +330,7 @@ class Session:
         self._bad_frame(BadFrame(error_frame(f"{kind}: room_id is of another's call", frame.id)))
 
     def _hear(self, room: RoomId, heard: Heard) -> None:
-        """Take note of what the device has heard of a call by now."""
+        """Record the device's knowledge of a call."""
         of_rooms = self._heard
         if of_rooms is None:
             of_rooms = self._heard = {}
@@ -339,7 +340,7 @@ class Session:
             del of_rooms[next(iter(of_rooms))]
 
     def _knows_of_end(self, room: RoomId) -> None:
-        """Take note that the device knows in any case that a call is over."""
+        """Record that the device knows the end of a call in any case."""
         self._hear(room, replace(self._heard_of(room), is_over=True, at=-inf))
 
     def _heard_of(self, room: RoomId) -> Heard:
@@ -356,7 +357,7 @@ class Session:
             self._old_end = None
 
     def _goes_on(self) -> None:
-        """Take note that the device places a call: what has ended before is of no use to it any more."""
+        """Record that the device places a call, so that earlier ends need not be told any more."""
         if self._old_end is not None:
             self._knows_of_end(self._old_end[1].room)
             self._forget_old_end()
@@ -366,12 +367,12 @@ class Session:
                 heard[room] = replace(one, at=-inf)
 
     def _room_of(self, room_id: str) -> RoomId:
-        """The room that is meant by a room id of the wire, which may be an alias."""
+        """The room of a room id on the wire, which may be an alias."""
         room = RoomId(room_id)
         return self._rooms.known.aliases.get(room, room)
 
     def _bad_frame(self, bad: BadFrame) -> None:
-        """Answer a frame that breaks the protocol; too many of them close the socket (protocol §2.6)."""
+        """Answer an invalid frame; too many of them close the socket (protocol §2.6)."""
         if bad.unknown_type and not self.dialect.unknown_types_count:
             if not self._told_of_types:
                 self._told_of_types = True
@@ -395,4 +396,4 @@ class Session:
         CalledRefuse: _answer_call,
         CallingHangup: _hang_up,
     }
-    """By its struct, what is done with a frame of the dialect."""
+    """The method for each struct of a frame."""

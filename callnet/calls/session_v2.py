@@ -1,4 +1,4 @@
-"""One connected device that speaks ``callnet.v2`` (protocol §2.5): what it may say and is told beyond the seed."""
+"""The session of a connected device that speaks ``callnet.v2`` (protocol §2.5)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId
 from callnet.util.deferreds import begin, or_else
 
 LONGEST_FRAME: Final = 16 * 1024
-"""Bytes in a frame that is no ``signal``."""
+"""The maximum size of a frame other than ``signal``, in bytes."""
 _NOT_OURS: Final = {
     Signal: "room_id is of no active call of this device",
     Pull: "room_id is of no active call of another device of this phone",
@@ -66,10 +66,10 @@ class _Other(Struct, frozen=True):
 
 
 class ExtendedSession(Session):
-    """A device that is told more, and may do more.
+    """A device with the extended protocol.
 
-    :param may_pull: whether it may take over calls of other devices of its phone, and know of them.
-    :param site: where it comes from, as far as limits go by it.
+    :param may_pull: true if it may take over calls of other devices of its phone, and know of them.
+    :param site: the origin of the device for rate limits.
     """
 
     dialect: ClassVar[Dialect] = Dialect(EXTENDED.decode, bad_frames_a_minute=20, unknown_types_count=True)
@@ -97,7 +97,7 @@ class ExtendedSession(Session):
     # From the socket
 
     def received(self, payload: bytes) -> None:
-        """Take one frame. Only signals may be long."""
+        """Handle one frame. Only signals may be long."""
         if len(payload) > LONGEST_FRAME and b'"signal"' not in payload:
             self._peer.close(CloseCode.TOO_LARGE, "too large")
         else:
@@ -137,7 +137,7 @@ class ExtendedSession(Session):
         self._say(error_frame("pull: this cannot be done just now; try again", frame.id))
 
     def _not_done(self, why: TooLate | NotYours | NotToBeHad | None, frame: Signal | Pull) -> None:
-        """Say that a call is over, or is none that this can be done with, if so."""
+        """Report that a call is over, or is not the device's; do nothing if ``why`` is ``None``."""
         reason = why.reason if isinstance(why, TooLate | NotToBeHad) else None
         if reason is not None:
             room = self._room_of(frame.room_id)
@@ -153,7 +153,7 @@ class ExtendedSession(Session):
     # From the room manager
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
-        """Say who the device is, which call it is in, and which it may take over."""
+        """Send the device its address, its call, and the calls that it may take over."""
         pullable = [self._of_phone(call) for call in of_phone] if self._may_pull else []
         view = None if present is None else self._present(present)
         servers = self._ice.for_newcomer(self._site)
@@ -163,11 +163,11 @@ class ExtendedSession(Session):
             self._look_at_other(present)
 
     def told_later(self, call: CallRecord) -> None:
-        """Say it at once: answers to calls name their rooms, or the requests that they answer."""
+        """Report it at once: answers to calls name their rooms, or the requests that they answer."""
         self.told(call)
 
     def told(self, call: CallRecord) -> None:
-        """Say what is new about a call, and about its other party."""
+        """Report a change of a call and of its other party."""
         heard = self._heard_of(call.room)
         if call.age <= heard.age:
             return
@@ -179,29 +179,29 @@ class ExtendedSession(Session):
         self._look_at_other(call)
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
-        """Say how a call came out that the device has placed, and what is new about its other party."""
+        """Report the outcome of a call that the device has placed, and changes of its other party."""
         super().answered(outcome, call, asked)
         if call is not None:
             self._look_at_other(call)
 
     def signalled(self, room: RoomId, data: bytes) -> None:
-        """Hand over what the other party of a call said."""
+        """Deliver a signal of the other party."""
         self._say(SignalFrom(room, Raw(data)))
 
     def missed(self, calls: Sequence[MissedCall]) -> None:
-        """Say which calls the phone has missed while the device was away."""
+        """Send the calls that the phone has missed while the device was away."""
         self._say(MissedCalls(calls))
 
     def sees(self, device: DeviceAddress, is_online: bool) -> None:
-        """Say that a device of a contact has come or gone."""
+        """Report that a device of a contact has come or gone."""
         self._say(PresenceOf(*device, is_online))
 
     def going_away(self, reconnect_in: float, deadline: float) -> None:
-        """Say that the socket will be closed in so many seconds, and in how many to come again."""
+        """Announce the close of the socket in ``deadline`` seconds, and the delay before the reconnect."""
         self._say(GoingAway(reconnect_in, deadline))
 
     def _look_at_other(self, call: CallRecord) -> None:
-        """Say what has become of the other party since it was last looked at."""
+        """Report changes of the other party."""
         state = call.state
         if not isinstance(state, Active) or self.address not in call.parties:
             return
@@ -232,7 +232,7 @@ class ExtendedSession(Session):
         )
 
     def _of_phone(self, call: CallRecord) -> CallOfPhone:
-        """A call as it is shown to other devices of one of its phones."""
+        """The call as shown to other devices of one of its phones."""
         ours = next(party for party in call.parties if party.phone == self.address.phone)
         answered = None if call.answer is None else self._rooms.date_of(call.answer.since)
         return CallOfPhone(call.room, ours.device_id, *other_party(call, ours), answered)

@@ -1,4 +1,4 @@
-"""What the room manager needs of whoever is connected: devices, and pages in their seats."""
+"""The interfaces of sessions to the room manager: devices, and pages in their seats."""
 
 from __future__ import annotations
 
@@ -16,58 +16,58 @@ class DeviceSession(Protocol):
 
     @property
     def address(self) -> DeviceAddress:
-        """Which device it is."""
+        """The device's address."""
 
     @property
     def extended(self) -> bool:
-        """Whether it speaks ``callnet.v2``."""
+        """True if it speaks ``callnet.v2``."""
 
     generation: int
     preferences: Preferences
 
     def missed(self, calls: Sequence[MissedCall]) -> None:
-        """Tell an extended client which calls its phone has missed."""
+        """Tell an extended client of its phone's missed calls."""
 
     def sees(self, device: DeviceAddress, is_online: bool) -> None:
-        """Tell an extended client that a device has come, or gone."""
+        """Tell an extended client that a device has come or gone."""
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
-        """Tell an extended client the call that it is in, and the active ones of its phone's other devices."""
+        """Tell an extended client its current call, and the active calls of its phone's other devices."""
 
     def signalled(self, room: RoomId, data: bytes) -> None:
-        """Hand over what the other party of a call said."""
+        """Deliver a signal of the other party of a call."""
 
     def told(self, call: CallRecord) -> None:
-        """Have the device look at a call that has changed."""
+        """Tell the device of a change of a call."""
 
     def told_later(self, call: CallRecord) -> None:
-        """Have the device, which has just connected, look at a call that was over before."""
+        """Tell the device, which has just connected, of a call that was over before."""
 
     def began(self, generation: int, known: tuple[Known, ...]) -> None:
-        """Take note that the connection is the device's newest, and what the device knew before it."""
+        """Record that the connection is the device's newest, and the knowledge of the device before it."""
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None) -> None:
-        """Tell the device how a call came out that it has placed, be it on an earlier connection.
+        """Tell the device the outcome of a call that it has placed, possibly on an earlier connection.
 
-        :param call: its record, if there is one that says just this.
+        :param call: its record, if the record says exactly this.
         """
 
     def displaced(self) -> None:
-        """A newer connection of the device is open."""
+        """Handle a newer connection of the device."""
 
     def known(self) -> tuple[Known, ...]:
         """The outcomes of its calls that the device has shown to know."""
 
 
 class Onlooker(Protocol):
-    """A connected device that is told who comes and goes."""
+    """A connected device that is told of presence changes."""
 
     @property
     def address(self) -> DeviceAddress:
-        """Which device it is."""
+        """The device's address."""
 
     def sees(self, device: DeviceAddress, is_online: bool) -> None:
-        """Tell it that a device has come, or gone."""
+        """Tell it that a device has come or gone."""
 
 
 class SeatSession(Protocol):
@@ -75,19 +75,19 @@ class SeatSession(Protocol):
 
     generation: int
     room: RoomId
-    """The room in which it has a seat, or wants one: that of the record, not an alias."""
+    """The room of its seat, or the one that it wants a seat in: that of the record, not an alias."""
 
     is_open: bool
     """True while the page is there."""
 
     def waits(self) -> None:
-        """Say that it has no seat yet."""
+        """Tell the page that it has no seat yet."""
 
     def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
-        """Have the page look at its room, which has changed."""
+        """Tell the page of a change of its room."""
 
     def relayed(self, sender: str, data: bytes) -> None:
-        """Hand over what the other page said."""
+        """Deliver a message of the other page."""
 
     def displaced(self) -> None:
-        """A newer socket holds the seat."""
+        """Handle a newer socket in the seat."""

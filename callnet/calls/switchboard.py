@@ -1,7 +1,7 @@
-"""The switchboard: the way of an event. The records are read, the rules decide, what they decided is committed and then
-delivered; the requests of one device are done in its order; and whatever is due is decided on.
+"""The switchboard: reads the records of an event, has the rules decide, commits the decision and delivers its messages.
+It also keeps the requests of each device in order, and processes due records.
 
-An event for which all is at hand runs to completion: nothing is created that waits.
+If everything for an event is at hand it runs to completion, without a Deferred.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ from callnet.util.logger import Logger
 T = TypeVar("T")
 
 _TRIES: Final = 20
-"""The number of tries of a decision when commits of others come first."""
+"""The number of attempts of a decision when other commits come first."""
 _LOOK_EVERY: Final = 0.25
-"""Seconds between two looks at what is due."""
+"""Seconds between two queries for due records."""
 _AT_ONCE: Final = 50
-"""The most that is acted on before others have their turn: after a power cut thousands are due together."""
+"""The maximum number processed in one turn of the reactor: after a power cut thousands are due together."""
 
 Waits: TypeAlias = Deferred[Any] | None
-"""Fires when work is done that has to wait; ``None``: it is done."""
+"""Fires when waiting work is done; ``None``: it is done already."""
 Then: TypeAlias = Callable[[Any], object]
-"""Goes on with the reply of a decision that is committed."""
+"""Continues with the reply of a committed decision."""
 Failed: TypeAlias = Callable[[Failure], Waits]
-"""Goes on after a failure: with :class:`Unavailable` it cannot be decided just now, with :class:`InDoubt` nobody knows
-whether it was; any other is a fault of ours."""
+"""Continues after a failure: with :class:`Unavailable` no decision is possible at the moment, with :class:`InDoubt` the
+result is unknown; any other is a bug."""
 
 
 log = Logger()
-_log_request = logged_unless_unavailable(log, "doing what a device or a page has asked for")
-_log_due = logged_unless_unavailable(log, "acting on what is due")
-"""What could not be done is due still, and the next look tries again."""
+_log_request = logged_unless_unavailable(log, "failed to handle a request")
+_log_due = logged_unless_unavailable(log, "failed to process due records")
+"""Records that could not be processed are still due, and the next query finds them again."""
 
 
 def nothing(reply: object) -> None:
-    """Go on with nothing: nobody waits for the reply."""
+    """Do nothing with the reply."""
 
 
 class InDoubt(Unavailable):
-    """It is not known whether ``decision`` was written."""
+    """The result of the commit of ``decision`` is unknown."""
 
     def __init__(self, decision: Decision) -> None:
         super().__init__("the store did not answer")
@@ -65,12 +65,12 @@ class InDoubt(Unavailable):
 
 
 class Transactions:
-    """Has the rules decide.
+    """Runs decisions of the rules.
 
-    :param deliver: takes what a commit has for this node, after it.
-    :param shown: called after it with a phone of which others may see a device come or go.
-    :param counts: counts what becomes of calls.
-    :param unreached: called after it, if some of its notices reached nobody, with their addressees.
+    :param deliver: takes the messages of a commit for this node.
+    :param shown: called after a commit with a phone whose devices may have become visible or invisible to others.
+    :param counts: counts the results of calls.
+    :param unreached: called after a commit with the addressees that could not be notified, if any.
     """
 
     def __init__(
@@ -92,10 +92,7 @@ class Transactions:
     def run(
         self, event: events.Event, then: Then, failed: Failed, tries: int = _TRIES, read: Records | None = None
     ) -> Waits:
-        """Decide on an event, commit the decision, anew for as long as somebody else is faster, and go on.
-
-        :param read: the records that this is decided on, if they are at hand.
-        """
+        """Decide on an event, commit the decision, with retries while other commits come first, and continue."""
         store = self._store
         records = store.view(event, tries < _TRIES) if read is None else read
         if records is None:
@@ -105,7 +102,7 @@ class Transactions:
             event = replace(event, node=store.node)
         try:
             decision = decide(records, event, store.now(), self._settings)
-        except Exception:  # noqa: BLE001  whatever it is, it is for whoever asked
+        except Exception:  # noqa: BLE001  passed to the caller
             return failed(Failure())
         if decision.changes is NOTHING:
             then(decision.reply)
@@ -126,7 +123,7 @@ class Transactions:
         return self.run(event, then, failed, tries, records)
 
     async def reply_to(self, event: events.Event) -> Any:
-        """The reply of the decision on an event, once it is committed.
+        """Return the reply of the decision on an event, once it is committed.
 
         :raises Unavailable: see :data:`Failed`.
         """
@@ -142,7 +139,7 @@ class Transactions:
     ) -> Waits:
         if not commit.held:
             if tries == 1:
-                return failed(Failure(Unavailable("the records change too fast")))
+                return failed(Failure(Unavailable("gave up after 20 conflicting commits")))
             return self.run(event, then, failed, tries - 1)
         changes = decision.changes
         self._counts.committed(event, changes.calls)
@@ -166,13 +163,13 @@ def _not_committed(failure: Failure, in_doubt: Decision | None, failed: Failed) 
 
 
 class PerKeyQueue:
-    """One line of waiting work for each owner. Work that never waits never stands in line."""
+    """A queue of waiting work for each key. Work that never waits is never queued."""
 
     def __init__(self) -> None:
         self._waiting: dict[object, deque[Callable[[], Waits]]] = {}
 
     def run(self, owner: object, work: Callable[..., Waits], *asked: Any) -> None:
-        """Do ``work`` after all that ``owner`` brought before."""
+        """Run ``work`` after all earlier work of ``owner``."""
         if owner in self._waiting:
             self._waiting[owner].append(partial(work, *asked))
         else:
@@ -181,7 +178,7 @@ class PerKeyQueue:
                 self._wait(owner, waits)
 
     def submit(self, owner: object, work: Callable[[], Coroutine[Any, Any, T]]) -> Soon[T]:
-        """Do ``work`` after all that ``owner`` brought before. Answers with what comes of it."""
+        """Run ``work`` after all earlier work of ``owner``, and return its result."""
         mine: Deferred[T] = Deferred()
         if owner in self._waiting:
             self._waiting[owner].append(partial(_hand_over, work, mine))
@@ -194,7 +191,7 @@ class PerKeyQueue:
         return mine
 
     def is_awaited(self, owner: object) -> bool:
-        """Tell whether more work of ``owner`` waits for what is being done."""
+        """Return whether more work of ``owner`` is queued behind the current work."""
         return bool(self._waiting.get(owner))
 
     def _wait(self, owner: object, waits: Deferred[Any]) -> None:
@@ -213,7 +210,7 @@ class PerKeyQueue:
 
 
 def _hand_over(work: Callable[[], Coroutine[Any, Any, T]], mine: Deferred[T]) -> Waits:
-    """Do work whose turn has come, and let what comes of it be known before the next begins."""
+    """Start queued work, and deliver its result before the next begins."""
     done = begin(work())
     if isinstance(done, Ready):
         mine.callback(done.value)
@@ -223,7 +220,7 @@ def _hand_over(work: Callable[[], Coroutine[Any, Any, T]], mine: Deferred[T]) ->
 
 
 class Deadlines:
-    """Has the rules decide on whatever is due."""
+    """Processes due records."""
 
     def __init__(self, store: ICallStore, decisions: Transactions, clock: IReactorTime) -> None:
         self._store = store
@@ -233,12 +230,12 @@ class Deadlines:
         self._running = False
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the queries."""
         self._running = True
         self._look_again()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the queries."""
         self._running = False
         if self._look is not None:
             self._look.cancel()

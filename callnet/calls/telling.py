@@ -1,4 +1,4 @@
-"""What is said about a call, read off its record: to a device, and to whoever waits for its outcome."""
+"""The messages about a call, derived from its record: for a device, and for a waiter for its outcome."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _TO_OTHERS = {
     Reason.OFFLINE: Reason.EXPIRED,
     Reason.UNAVAILABLE: Reason.EXPIRED,
 }
-"""The reasons that ``calling_be_hangup`` has other words for."""
+"""The reasons that ``calling_be_hangup`` replaces by other ones."""
 _CLOCKS_DIFFER = 0.1
-"""Seconds by which two nodes may not agree on the time; so little more is no further second of ringing."""
+"""Seconds by which the clocks of two nodes may differ; a difference this small is no further second of ringing."""
 
 
 class Missed(Struct, frozen=True):
-    """What a device that is back may have missed (protocol §2.4)."""
+    """The messages that a device may have missed while it was away (protocol §2.4)."""
 
     ended: CallRecord | None
-    """The call whose ending it must be told first."""
+    """The call whose end it must be told first."""
     present: CallRecord | None
     """The call that it is in and must be told of, or whose outcome it waits for."""
     overtaken: tuple[Known, ...] = ()
@@ -59,13 +59,13 @@ def _outcome_of_ringing(call: CallRecord, end: Over) -> Outcome:
     if end.reason in REFUSALS:
         return Refused(call.room_for(call.caller), call.target, end.reason)
     if end.reason in _BY_THE_CALLER:
-        # A caller that others took for gone may be there still, on a node that they could not reach.
+        # A caller that others took for gone may still be connected, to a node that they could not reach.
         return Failed(call.target, Reason.UNAVAILABLE) if end.by is None else Withdrawn()
     return Failed(call.target, end.reason)
 
 
 def answer(outcome: Outcome) -> CallSuccess | CallRefuse | CallFailed | None:
-    """The frame that tells a caller the outcome (§2.1)."""
+    """The answer to a caller for an outcome (§2.1)."""
     match outcome:
         case Accepted(room, callee):
             return CallSuccess(callee.phone, callee.device_id, room, PAGE_OF + room)
@@ -85,13 +85,13 @@ def hangup_frame(fire: DeviceAddress, room: str, reason: Reason) -> CallingBeHan
 def news(
     call: CallRecord, device: DeviceAddress, now: float, ring_time: float, goes_on: bool = False
 ) -> Message | None:
-    """What ``device`` is told of ``call`` as it stands, if anything.
+    """The message to ``device`` about ``call`` in its current state, if any.
 
-    A caller hears the outcome by its waiter; this is for everyone else, for what comes after the
-    outcome, and for a caller that is back.
+    A caller hears the outcome by its waiter; this is for everyone else, for changes after the outcome, and for a caller
+    that is back.
 
-    :param goes_on: the device was told on its connection that it goes on. If it has ended it itself, it did so before,
-        and the store had lost that.
+    :param goes_on: the device was told on its connection that the call is live. If it has ended it itself, it did so
+        before, and the store had lost that.
     """
     state = call.state
     room = call.room_for(device) if call.aliases else call.room
@@ -114,7 +114,7 @@ def news(
 
 
 def _known_party(call: CallRecord, state: Ringing | Active, device: DeviceAddress) -> DeviceAddress:
-    """The other party, by the name that ``device`` knows: to a base client it does not move."""
+    """The other party, by the name that ``device`` knows: for a base client it does not move."""
     if isinstance(state, Ringing):
         return call.target if device == call.caller else call.caller
     if state.original_parties is not None and device not in call.extended:
@@ -123,30 +123,30 @@ def _known_party(call: CallRecord, state: Ringing | Active, device: DeviceAddres
 
 
 def is_owed_success(call: CallRecord, device: DeviceAddress) -> bool:
-    """Tell whether a party of an active call is told so by ``call_success``, though it may have accepted it."""
+    """Return whether a party of an active call is owed ``call_success``, though it may have accepted the call."""
     answered = call.answer
     return device == call.caller or (answered is not None and answered.by_calling) or has_pulled(call, device)
 
 
 def ending_reason(call: CallRecord, device: DeviceAddress) -> Reason:
-    """Why a call is over for ``device``, in the words of ``calling_be_hangup`` (§2.3)."""
+    """The reason of a call's end for ``device``, in the terms of ``calling_be_hangup`` (§2.3)."""
     if device in call.transferred_from:
         return Reason.MOVED
     if _lost_fork(call, device):
         return Reason.ANSWERED_ELSEWHERE
     end = call.end
     if end is None:
-        return Reason.REPLACED  # it still rings others; this device left it by calling someone
+        return Reason.REPLACED  # it still rings others; this device left it by placing a call
     return _TO_OTHERS.get(end.reason, end.reason)
 
 
 def began_at(call: CallRecord) -> float:
-    """When a call was answered, or else placed."""
+    """The time of a call's answer, or of its placing if there was none."""
     return call.placed_at if call.answer is None else max(call.placed_at, call.answer.since)
 
 
 def end_effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
-    """When it was decided what ends ``call`` for ``device``; ``None`` if there is nothing to tell it."""
+    """The time of the decision that ended ``call`` for ``device``; ``None`` if there is nothing to tell it."""
     answered, end = call.answer, call.end
     if answered is not None and device in answered.transferred_from:
         return answered.moved_at
@@ -155,7 +155,7 @@ def end_effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
     if end is None or device == end.by:
         return None
     if isinstance(end.was, Ringing):
-        # A device that was waited for until the end never heard that it was to ring.
+        # A device that was awaited until the end never heard that it was to ring.
         silent = end.reason in _BY_THE_CALLER if device == call.caller else end.was.awaited_until is not None
         if silent:
             return None
@@ -163,7 +163,7 @@ def end_effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
 
 
 def effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
-    """When it was decided what :func:`news` says of ``call``; ``None`` if it says nothing that must be heard."""
+    """The time of the decision that :func:`news` reports; ``None`` if there is nothing that must be delivered."""
     state = call.state
     if not isinstance(state, Active) or device in state.transferred_from:
         return end_effective_at(call, device)
@@ -183,7 +183,7 @@ def _called(call: CallRecord, room: RoomId, now: float, ring_time: float) -> Cal
 def newest_two(
     known: Callable[[RoomId], CallRecord | None], device: DeviceAddress, named: Iterable[RoomId | None]
 ) -> tuple[RoomId | None, RoomId | None]:
-    """The newest two of these calls, of which a device may be in one: that comes first."""
+    """The newest two of these calls, with the device's current one first."""
     rooms = sorted({room for room in named if room}, key=lambda room: _newness(known(room), device, room))
     newest, second, *_ = (*reversed(rooms), None, None)
     return newest, second

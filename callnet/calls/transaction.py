@@ -1,4 +1,4 @@
-"""A decision in the making: the records as read, and on top of them what the rules changed."""
+"""A decision in progress: the records as read, and the changes by the rules."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ T = TypeVar("T", bound=CallState)
 
 
 def everyone(call: CallRecord) -> tuple[DeviceAddress, ...]:
-    """All who have had to do with a call, each once."""
+    """All devices that were involved in a call, each once."""
     callee = () if call.callee is None else (call.callee,)
     return tuple(dict.fromkeys((call.caller, *call.targets, *callee, *call.transferred_from)))
 
 
 def concerned(call: CallRecord, *known: CallRecord | None) -> tuple[DeviceAddress, ...]:
-    """Those for whom a call may be another than it was ``known`` to be.
+    """The devices for which a call may have changed from the records in ``known``.
 
-    For devices that rang for it when it was answered it was over then, and of that they were told.
+    For devices that rang for it the call was over when it was answered, and they were told of that.
     """
     callees = [None if one is None else one.callee for one in (call, *known)]
     if None in callees:
@@ -50,7 +50,7 @@ def concerned(call: CallRecord, *known: CallRecord | None) -> tuple[DeviceAddres
 
 
 def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
-    """Whom ``device`` talks to in ``call``, or has: for the caller's side the callee, for everyone else the caller."""
+    """The other party for ``device``, now or formerly: the callee for the caller's side, else the caller."""
     answer = call.answer
     if answer is None:
         return call.target if device == call.caller else call.caller
@@ -58,14 +58,14 @@ def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
 
 
 def other_in(call: CallRecord, answer: Active, device: DeviceAddress) -> DeviceAddress:
-    """The same, if ``call`` was answered."""
+    """The same, for an answered call."""
     caller = call.caller
     has_called = device == caller or (device in answer.transferred_from and device.phone == caller.phone)
     return answer.callee if has_called else caller
 
 
 def first_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
-    """The same, before either moved: of ``device``, or of the device whose place it has taken."""
+    """The other party before either moved: of ``device``, or of the device whose place it has taken."""
     answer = call.answer
     if answer is None or answer.original_parties is None:
         return other_party(call, device)
@@ -74,13 +74,13 @@ def first_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
 
 
 def has_pulled(call: CallRecord, device: DeviceAddress) -> bool:
-    """Tell whether a party of ``call`` has taken it over from another device."""
+    """Return whether a party of ``call`` has taken it over from another device."""
     answer = call.answer
     return answer is not None and answer.original_parties is not None and device not in answer.original_parties
 
 
 def over(was: CallState, reason: Reason, at: float, by: DeviceAddress | None = None) -> Over:
-    """The state of a call that has ended; of one that was over before, that which it has."""
+    """The state of an ended call; unchanged if it was over before."""
     if isinstance(was, Over):
         return was
     return Over(Ringing((), was.awaited_until, was.announced) if isinstance(was, Ringing) else was, reason, at, by)
@@ -103,7 +103,7 @@ class Transaction(Struct):
     _displaced: list[Displaced] = []
 
     def device(self, address: DeviceAddress) -> DeviceRecord | None:
-        """The record of a device as it now stands."""
+        """The current record of a device."""
         changed = self._devices.get(address)
         if changed is not None:
             return changed
@@ -115,19 +115,19 @@ class Transaction(Struct):
         return [self._devices.get(r.address, r) for _, r in sorted(self.records.devices.get(phone, {}).items())]
 
     def call(self, room: RoomId | None) -> CallRecord | None:
-        """The call of a room, which may go by an alias, as it now stands."""
+        """The current call of a room, which may go by an alias."""
         if room is None:
             return None
         room = self.records.aliases.get(room, room)
         return self._calls.get(room) or self.records.calls.get(room)
 
     def resolve(self, known: Iterable[Known]) -> tuple[Known, ...]:
-        """The same, by the rooms of the calls."""
+        """Known outcomes with the aliases of their rooms resolved."""
         aliases = self.records.aliases
         return tuple(Known(aliases.get(one.room, one.room), one.is_over) for one in known)
 
     def seats(self, room: RoomId) -> SeatsRecord | None:
-        """The seats of a room as they now stand."""
+        """The current seats of a room."""
         return self._seats.get(room) or self.records.seats.get(room)
 
     def call_of(self, address: DeviceAddress, device: DeviceRecord | None = None) -> CallRecord | None:
@@ -141,7 +141,7 @@ class Transaction(Struct):
         return call if address in call.parties else None
 
     def rooms_with(self, address: DeviceAddress) -> list[RoomId]:
-        """The rooms of all calls that a device has to do with. This looks at every call that was read."""
+        """The rooms of all calls that a device was involved in. This looks at every call that was read."""
         return [
             call.room
             for call in self.records.calls.values()
@@ -149,7 +149,7 @@ class Transaction(Struct):
         ]
 
     def next_generation(self, older: int, opened_at: float) -> int:
-        """The generation of a connection that opened then (:attr:`DeviceRecord.generation`)."""
+        """The generation of a connection that opened at ``opened_at`` (:attr:`DeviceRecord.generation`)."""
         return max(older + 1, int(opened_at * 1000))
 
     def put_device(self, device: DeviceRecord, **changed: Any) -> DeviceRecord:
@@ -164,15 +164,15 @@ class Transaction(Struct):
             self._policies[phone] = policy
 
     def put_in(self, room: RoomId, devices: Iterable[DeviceRecord]) -> None:
-        """Let devices be in the call of a room."""
+        """Put devices in the call of a room."""
         for device in devices:
             version = device.version if device.address in self._devices else device.version + 1
             self._devices[device.address] = replace(device, version=version, room=room, previous_room=device.room)
 
     def put_call(self, call: CallRecord, state: T, *told: DeviceAddress, **head: Any) -> CallRecord[T]:
-        """Change a call's record, and with its state the time at which it must be looked at again.
+        """Change a call's record, and with its state its deadline.
 
-        :param told: who is to look at it, in this order, after those already named.
+        :param told: the devices to notify, in this order, after those already named.
         """
         room = call.room
         seats = self.seats(room) if self.records.seats else None
@@ -191,7 +191,7 @@ class Transaction(Struct):
         return record
 
     def put_as_is(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
-        """Take a record as it is, with its version: somebody else has decided on it."""
+        """Put a record as it is, with its version, decided elsewhere."""
         if isinstance(record, DeviceRecord):
             self._devices[record.address] = record
         elif isinstance(record, CallRecord):
@@ -201,20 +201,20 @@ class Transaction(Struct):
             self._seats[record.room] = record
 
     def end(self, call: CallRecord, reason: Reason, *told: DeviceAddress, by: DeviceAddress | None = None) -> None:
-        """Let a call be over, and have devices look at it. ``by``: the device that said so, if it was one."""
+        """End a call, and notify devices. ``by``: the device that ended it, if any."""
         self.put_call(call, over(call.state, reason, self.now, by), *told)
 
     def forget(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
-        """Let a record be removed. It must be as it was read."""
+        """Remove a record. It must be as it was read."""
         self._forgotten.append(record)
 
     def notify(self, call: CallRecord, *devices: DeviceAddress) -> None:
-        """Have devices look at a call, in this order, after those already named."""
+        """Notify devices of a call, in this order, after those already named."""
         for device in devices:
             self._told.append((device, call.room))
 
     def require_unchanged(self, *rooms: RoomId | None) -> None:
-        """Decide only if the calls of these rooms, where there are any, are as they were read."""
+        """Commit only if the calls of these rooms, where there are any, are as they were read."""
         self._relied.extend(room for room in rooms if room is not None and room in self.records.calls)
 
     def displace(self, older: DeviceRecord, newer: DeviceRecord) -> None:
@@ -222,7 +222,7 @@ class Transaction(Struct):
         self._displaced.append(Displaced(newer.address, older.node, newer.generation))
 
     def build(self) -> Changes:
-        """The changes, with the times at which their records must be looked at again."""
+        """Return the changes, with the deadlines of their records."""
         for room in self._calls if self.records.seats else ():
             if room not in self._seats and (seats_as_read := self.records.seats.get(room)) is not None:
                 self.put_seats(seats_as_read)
@@ -250,7 +250,7 @@ class Transaction(Struct):
         return replace(device, due=device_due(device, in_call, self.now, self.settings))
 
     def _finish_seats(self, notices: list[Notice | SeatNotice | Displaced]) -> list[SeatsRecord]:
-        """The seats, too; whoever sits there is told."""
+        """Add the changed seats; their pages are notified."""
         finished = [replace(seats, due=seats_due(seats, self.call(seats.room))) for seats in self._seats.values()]
         notices += [
             SeatNotice(seat.key, seats, self.call(seats.room))
@@ -261,7 +261,7 @@ class Transaction(Struct):
         return finished
 
     def _relied_on(self) -> list[CallRecord]:
-        """Calls that are left as they are, though something was decided on them."""
+        """Unchanged calls on which the decision relies."""
         forgotten = (record.room for record in self._forgotten if isinstance(record, SeatsRecord))
         rooms = {*self._seats, *forgotten, *self._relied} - self._calls.keys()
         return [call for room in rooms if (call := self.records.calls.get(room)) is not None]

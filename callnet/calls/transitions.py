@@ -1,8 +1,8 @@
-"""The transitions of a call: what an event comes to in a state (protocol §2.3 to §2.5). Pure.
+"""The transitions of a call: the effect of each event in each state (protocol §2.3 to §2.5). Pure.
 
 Each is named by its state and its event, and stands in the table of :mod:`callnet.calls.machine`. It writes the next
-record into the tx and names who is to look at it: what these are told, in which words, is read off the record
-(``telling``), and so is when something happens by itself (``times``).
+record into the transaction and names the devices to notify: their messages are derived from the record
+(:mod:`callnet.calls.telling`), and so are its deadlines (:mod:`callnet.calls.timeouts`).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _address: Final = attrgetter("address")
 _connected: Final = attrgetter("connected")
 
 UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
-"""Why a call rings nobody that somebody wanted to make."""
+"""Reasons for which a call rings no device."""
 
 
 class Rings(Struct, frozen=True):
-    """The reply to a call that rings: its outcome is to be waited for."""
+    """The reply to a call that rings: its outcome follows."""
 
     room: RoomId
     asleep: tuple[DeviceAddress, ...] = ()
-    """Those who are to be woken."""
+    """The devices to wake."""
 
 
 class TooLate(Struct, frozen=True):
@@ -44,21 +44,21 @@ class TooLate(Struct, frozen=True):
 
 
 class NotYours(Struct, frozen=True):
-    """The reply to a frame that names another's live call (§2.3)."""
+    """The reply to a frame that names a live call of other devices (§2.3)."""
 
 
 class NoSuchCall(Struct, frozen=True):
-    """The reply to who ends a call that nobody knows of, though perhaps only just now."""
+    """The reply to the end of an unknown call, which may still become known."""
 
 
 class NotToBeHad(Struct, frozen=True):
-    """The reply to a device that wants a call which it cannot take over (§2.5)."""
+    """The reply to a device that cannot take over a call (§2.5)."""
 
     reason: Reason | None
-    """Why it is over; ``None``: it rings still, or is no call of its phone."""
+    """The reason of its end; ``None``: it still rings, or is no call of its phone."""
 
 
-# A device places a call: steps 2 to 7 of §2.4. ``call``: the one that it is in itself
+# A device places a call: steps 2 to 7 of §2.4. ``call``: its current one
 
 
 def free_calls(tx: Transaction, _: None, event: events.Place) -> Outcome | Rings:
@@ -107,11 +107,11 @@ def _go_on_to_another(tx: Transaction, call: CallRecord, event: events.Place) ->
 def _require_known(tx: Transaction, target: DeviceAddress) -> None:
     known = (device for device in tx.devices_of(target.phone) if target.covers(device.address))
     if not any(device.connected or device.can_be_woken for device in known):
-        raise Unavailable("only other nodes know this phone")
+        raise Unavailable("callee state unavailable: Redis is down")
 
 
 def _free_devices(tx: Transaction, event: events.Place) -> list[DeviceRecord] | Reason:
-    """Steps 5 to 7: the devices to ring, which may sleep, or why there is none."""
+    """Steps 5 to 7: the devices to ring, possibly asleep, or the reason why there is none."""
     target = event.target
     if target.device_id != EVERY_DEVICE:
         device = tx.device(target)
@@ -128,7 +128,7 @@ def _free_devices(tx: Transaction, event: events.Place) -> list[DeviceRecord] | 
 
 
 def _call_again(tx: Transaction, other: DeviceAddress, event: events.Place) -> Rings | None:
-    """Step 7, call again after a drop: the other party of the call just replaced is waited for in its grace."""
+    """Step 7, call again after a drop: the other party of the call just replaced is awaited in its grace period."""
     device = tx.device(other)
     if device is None or device.lost_at is None or not event.target.covers(other):
         return None
@@ -141,7 +141,7 @@ def _call_again(tx: Transaction, other: DeviceAddress, event: events.Place) -> R
 def _ring(tx: Transaction, rung: list[DeviceRecord], event: events.Place, awaited_until: float | None = None) -> Rings:
     room, caller = event.room, tx.device(event.caller)
     addresses = tuple(map(_address, rung))
-    # An alias that other nodes cannot look up would have a page there wait in a room made up by hand.
+    # A page on another node, which cannot look the alias up, would wait in a room made up by hand.
     has_aliases = len(addresses) > 1 and not tx.records.alone
     call = CallRecord(
         room,
@@ -167,7 +167,7 @@ def _aliases(rung: tuple[DeviceAddress, ...], secret: RoomId) -> tuple[tuple[Dev
 def unreached(
     caller: DeviceAddress, asked: DeviceAddress, room: RoomId, reason: Reason, now: float
 ) -> CallRecord[Over]:
-    """The record of a call that rang nobody, for the history alone."""
+    """The record of a call that rang no device, for the history alone."""
     return CallRecord(room, 0, Over(Ringing(()), reason, now), caller, asked, (), now)
 
 
@@ -184,7 +184,7 @@ def late(call: CallRecord, device: DeviceAddress) -> TooLate | NotYours | None:
 
 
 def _not_yours(call: CallRecord, device: DeviceAddress) -> NotYours | None:
-    """The same for who wants a call to end: that it is over it need not be told."""
+    """The same for a request to end a call: the sender need not be told that it is over."""
     is_late = late(call, device)
     return is_late if isinstance(is_late, NotYours) else None
 
@@ -202,7 +202,7 @@ def unknown_named(tx: Transaction, _: None, event: events.Refuse | events.GaveUp
 
 def _require_complete(tx: Transaction) -> None:
     if not tx.records.complete:
-        raise Unavailable("only other nodes know this room")
+        raise Unavailable("room state unavailable: Redis is down")
 
 
 def ringing_accepted(tx: Transaction, call: CallRecord[Ringing], event: events.Accept) -> TooLate | NotYours | None:
@@ -231,7 +231,7 @@ def answered_accepted(
     call: CallRecord[Active | Over],
     event: events.Accept,
 ) -> TooLate | NotYours | None:
-    """Nothing; who is in it no more is told so."""
+    """Nothing; a device that is no longer in it is told so."""
     return late(call, event.device)
 
 
@@ -253,11 +253,11 @@ def active_refused(tx: Transaction, call: CallRecord[Active], event: events.Refu
     return _not_yours(call, event.device)
 
 
-# Somebody leaves
+# A device leaves
 
 
 def unknown_hung_up(tx: Transaction, _: None, event: events.HangUp) -> NoSuchCall:
-    """Nothing; it is tried again for a while."""
+    """Nothing; it is retried for 15 s."""
     _require_complete(tx)
     return NoSuchCall()
 
@@ -278,7 +278,7 @@ def _leave_ringing(tx: Transaction, call: CallRecord[Ringing], device: DeviceAdd
 
 
 def _cancel(tx: Transaction, call: CallRecord[Ringing], by: DeviceAddress | None) -> None:
-    """End it for its caller, which is named too, though nothing is said to it: it need wait no more."""
+    """End it for its caller, which is notified too, so that it waits no longer, though it is sent nothing."""
     tx.end(call, Reason.CANCELLED, *call.state.devices, call.caller, by=by)
 
 
@@ -292,7 +292,7 @@ def active_hung_up(tx: Transaction, call: CallRecord[Active], event: events.Hang
 
 
 def free_cancels(tx: Transaction, _: None, event: events.Cancel) -> NoSuchCall | None:
-    """Nothing; if it may have called on a node that was apart until a moment ago, it is tried again for a while."""
+    """Nothing; if the call may have been placed on a node that was apart until a moment ago, it is retried for 15 s."""
     device = tx.device(event.device)
     if device is None:
         return None
@@ -365,7 +365,7 @@ def active_meeting_over(tx: Transaction, call: CallRecord[Active], event: events
 
 
 def goes_on(tx: Transaction, call: CallRecord[Any], device: DeviceAddress) -> None:
-    """Let a party leave its call since it goes on to another one."""
+    """Let a party leave its call for another one."""
     state = call.state
     if isinstance(state, Active):
         tx.end(call, Reason.REPLACED, other_in(call, state, device))
@@ -375,7 +375,7 @@ def goes_on(tx: Transaction, call: CallRecord[Any], device: DeviceAddress) -> No
         _refuse(tx, call, device, Reason.BUSY)
 
 
-# Time passes
+# Deadlines
 
 
 def ringing_due(tx: Transaction, call: CallRecord[Ringing], event: events.CallDue) -> None:
@@ -433,7 +433,7 @@ def ringing_not_woken(tx: Transaction, call: CallRecord[Ringing], event: events.
 
 
 def _rings_on_without(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> bool:
-    """Let a rung device stop ringing if others ring on; if not, nothing has changed, and who asks ends the call."""
+    """Let a rung device stop ringing if others ring on; if not, nothing changes, and the caller must end the call."""
     others = without(call.state.devices, device)
     if others:
         tx.put_call(call, replace(call.state, devices=others))
@@ -456,7 +456,7 @@ def ringing_device_back(tx: Transaction, call: CallRecord[Ringing], event: event
 
 
 def active_device_back(tx: Transaction, call: CallRecord[Active], event: events.DeviceBack) -> None:
-    """``peer_state`` to the other, if it knows of the loss; ``call_success`` to who may have missed it."""
+    """``peer_state`` to the other, if it knows of the loss; ``call_success`` to a party that may have missed it."""
     call = _note_dialect(tx, call, event)
     if event.device in call.state.absent:
         state = replace(call.state, absent=without(call.state.absent, event.device))
@@ -464,7 +464,7 @@ def active_device_back(tx: Transaction, call: CallRecord[Active], event: events.
 
 
 def _note_dialect(tx: Transaction, call: CallRecord[S], event: events.DeviceBack) -> CallRecord[S]:
-    """Take note of the dialect that a party speaks on its new connection."""
+    """Record the dialect of a party's new connection."""
     if (event.device in call.extended) == event.extended:
         return call
     others = without(call.extended, event.device)
@@ -482,13 +482,13 @@ def ringing_announced(tx: Transaction, call: CallRecord[Ringing], event: events.
 
 
 def active_signalled(tx: Transaction, call: CallRecord[Active], event: events.Signalled) -> None:
-    """Nobody is expected on the page any more."""
+    """Pages are no longer expected."""
     if not call.state.signalled and event.device in call.parties:
         tx.put_call(call, replace(call.state, signalled=True))
 
 
 def without(devices: tuple[DeviceAddress, ...], device: DeviceAddress) -> tuple[DeviceAddress, ...]:
-    """Devices but one."""
+    """All devices but one."""
     return () if devices == (device,) else tuple([other for other in devices if other != device])
 
 
@@ -498,7 +498,7 @@ def unknown_pulled(tx: Transaction, _: None, event: Pulled) -> NotToBeHad:
 
 
 def ringing_pulled(tx: Transaction, call: CallRecord[Ringing], event: Pulled) -> NotToBeHad:
-    """Nothing; the device is told that it cannot have it."""
+    """Nothing; the device is told that it cannot take it over."""
     return NotToBeHad(None)
 
 
@@ -509,7 +509,7 @@ def over_pulled(tx: Transaction, call: CallRecord[Over], event: Pulled) -> NotTo
 
 
 def active_pulled(tx: Transaction, call: CallRecord[Active], event: Pulled) -> Accepted | NotToBeHad:
-    """The device takes the place of the other one of its phone, which is told."""
+    """The device replaces the other one of its phone, which is told."""
     device, comes = tx.device(event.device), event.device
     if comes in call.parties:
         return Accepted(call.room_for(comes), other_party(call, comes))
@@ -531,12 +531,12 @@ def active_pulled(tx: Transaction, call: CallRecord[Active], event: Pulled) -> A
 def _replace(
     tx: Transaction, call: CallRecord[Active], leaves: DeviceAddress, comes: DeviceAddress, alias: RoomId
 ) -> CallRecord[Active]:
-    """Put one device in the place of another. It knows the call by ``alias``, which the one that leaves does not."""
+    """Replace one device by another. The new one knows the call by ``alias``, which the one that leaves does not."""
     caller, state = call.caller, call.state
     is_caller = leaves == caller
     known = dict(call.aliases)
     common = [(party, call.room_for(party)) for party in (caller, state.callee) if party not in known]
-    # The first alias of a device is kept, it may be the one that both parties had; of its later ones the newest is.
+    # Of a device's aliases the first, which may be the one that both parties had, and the newest are kept.
     superseded = [(device, room) for device, room in call.aliases if device == comes][1:]
     older = [pair for pair in call.aliases if pair not in superseded]
     moved = replace(

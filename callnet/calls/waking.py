@@ -1,4 +1,4 @@
-"""Has devices woken that sleep and are called, and calls end that could wake nobody."""
+"""Wakes called devices that are asleep, and ends calls that could wake none."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_el
 from callnet.util.logger import Logger
 
 log = Logger()
-_log_unless_unavailable = logged_unless_unavailable(log, "waking a device")
+_log_unless_unavailable = logged_unless_unavailable(log, "failed to wake a device")
 
 
 Wake: TypeAlias = Callable[[DeviceAddress, str, str, float], Deferred[Fate]]
 
 
 class Waking:
-    """Nobody waits for it: a device that is woken connects, or does not.
+    """Wakes devices without waiting for them: a woken device connects, or does not.
 
-    :param wake: tells a device to connect: who calls, by the phone and by its name for that, and for how many seconds
-        it rings. Fires with what became of that; it does not fail.
+    :param wake: tells a device to connect, with the caller's phone, the owner's name for it, and the seconds of
+        ringing.
+        Fires with the result; it does not fail.
     """
 
     def __init__(self, decisions: Transactions, preferences: IPreferences, settings: CallSettings, wake: Wake) -> None:
@@ -37,7 +38,7 @@ class Waking:
         self._tell = wake
 
     def wake_all(self, room: RoomId, caller: DeviceAddress, devices: Iterable[DeviceAddress]) -> None:
-        """Wake the devices that a call rings and that sleep."""
+        """Wake the sleeping devices that a call rings."""
         for device in devices:
             or_else(begin(self._wake(room, caller, device)), _log_unless_unavailable)
 
@@ -47,7 +48,7 @@ class Waking:
             await self._transactions.reply_to(events.NotWoken(room, device))
 
     def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[object]:
-        """Let it be known that a device can be woken, if nobody knows of it.
+        """Register a device that can be woken, if it is unknown.
 
         :raises Unavailable: the store cannot be reached.
         """
@@ -55,5 +56,5 @@ class Waking:
 
 
 def nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG001
-    """Wake nobody."""
+    """Wake no device."""
     return succeed(Fate.GONE)

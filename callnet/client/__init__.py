@@ -1,4 +1,4 @@
-"""The client of callnet for programs in Python, on Twisted; :mod:`callnet.client.aio` leads there from asyncio.
+"""The Python client of callnet, on Twisted; for asyncio see :mod:`callnet.client.aio`.
 
 ::
 
@@ -11,12 +11,11 @@
     call = device.place("13800000002")
     await call.until("active")
 
-An :class:`Account` asks the account service, a :class:`Device` calls and is called, and comes back by itself when its
-connection is lost. What waits answers with a Deferred, and whatever goes wrong is a :class:`ClientError`.
-docs/python-client.md is a guide. Below are :meth:`Server.post` and :meth:`Server.connect`, for whoever wants to see and
-send requests and frames as they are.
+An :class:`Account` sends requests to the account service. A :class:`Device` makes and receives calls, and reconnects
+automatically. Methods that wait return a Deferred, and every failure is a :class:`ClientError`.
+docs/python-client.md is a guide. :meth:`Server.post` and :meth:`Server.connect` give access to raw requests and frames.
 
-The client in JavaScript (``static/client``) has the same model, with the same words.
+The JavaScript client (``static/client``) has the same model and the same names.
 """
 
 from callnet.client.account import Account, ContactRow, Credentials, ErrorCode, PastCall, PastCalls, Settings

@@ -1,6 +1,6 @@
-"""The account service (protocol §1) for one device: its identity, contacts and past calls.
+"""The account service (protocol §1) for one device: login, contacts, history and settings.
 
-A token that is no longer valid is replaced by a new login, once a request.
+An invalid token is replaced by a new login with the stored credentials, once for each request.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from callnet.client.server import Server
 from callnet.model import DeviceAddress
 
 RENEW_BEFORE: Final = 24 * 3600.0
-"""Seconds of a token's time that are left when it is renewed."""
+"""Seconds before the expiry of a token at which it is renewed."""
 
 T = TypeVar("T")
 
 
 class ErrorCode(IntEnum):
-    """``errorCode`` of an answer (protocol §1), as far as a client tells one from another."""
+    """``errorCode`` of an answer (protocol §1): the codes that a client distinguishes."""
 
     INTERNAL = 1
     DATA = 2
@@ -36,7 +36,7 @@ class ErrorCode(IntEnum):
 
 
 class Credentials(Struct, frozen=True):
-    """Credentials for a device to store privately. It cannot log in without ``secret``, once it has one."""
+    """The credentials of a device, to be stored in private. Without ``secret`` the device cannot log in again."""
 
     token: str | None = None
     expires_at: float = 0.0
@@ -54,7 +54,7 @@ class ContactRow(Struct, frozen=True):
 
 
 class PastCall(Struct, frozen=True):
-    """A call of the past. Times are seconds since 1970."""
+    """A past call. Times are seconds since 1970."""
 
     room_id: str
     direction: str
@@ -64,12 +64,12 @@ class PastCall(Struct, frozen=True):
     started_at: float
     ended_at: float
     outcome: str
-    """``answered``, ``refused`` or ``missed``; of a call that went out why it failed."""
+    """``answered``, ``refused`` or ``missed``; for an outgoing call that failed, the reason."""
     answered_at: float | None = None
 
 
 class PastCalls(Struct, frozen=True):
-    """A page of them, the newest first. ``next`` leads to the page after it; ``None``: there is none."""
+    """A page of past calls, the newest first. ``next`` leads to the next page; ``None``: this is the last one."""
 
     calls: Sequence[PastCall]
     next: str | None = None
@@ -81,17 +81,17 @@ class Settings(Struct, frozen=True):
     do_not_disturb: Mapping[str, str] | None
     """Quiet hours: ``from`` and ``to`` (``HH:MM``) and ``time_zone``; ``None``: none."""
     auto_answer: Sequence[str]
-    """Phones whose calls are to be answered without anybody touching a device."""
+    """Phones whose calls its devices answer automatically."""
 
 
 class Account:
-    """One device at a server. Whatever asks the server answers with a Deferred, which may fail with a
-    :class:`ClientError`: with :class:`AccountError` if the server refused, else with :class:`Unreachable`.
+    """One device's account at a server. Its requests return Deferreds, which may fail with a :class:`ClientError`: with
+    :class:`AccountError` if the server refused, otherwise with :class:`Unreachable`.
 
-    :param kept: what ``keep`` was given last for this device.
-    :param keep: is called with the credentials whenever they change. The first login claims the device
-        with the secret that it is offered: then nobody logs in without it, so it must not get lost. Where nobody
-        keeps it, it is never shown.
+    :param kept: the last value given to ``keep`` for this device.
+    :param keep: called with the credentials whenever they change. The first login claims the device
+        with the secret that it is offered: then nobody logs in without it, so it must not get lost. Without ``keep``
+        the secret is not used.
     """
 
     def __init__(
@@ -110,18 +110,18 @@ class Account:
 
     @property
     def token(self) -> str | None:
-        """The token, if it has one."""
+        """The token, if there is one."""
         return self.credentials.token
 
     @property
     def is_logged_in(self) -> bool:
-        """True if there is a token that should be valid."""
+        """True if there is a token that has not expired."""
         return self.token is not None and self.server.reactor.seconds() < self.credentials.expires_at
 
     def login(self, code: str = "") -> Deferred[str]:
-        """Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device.
+        """Log in. If ``keep`` is set, an offered secret is used at once, which claims the device.
 
-        :param code: the one-time code that the phone was sent, where one is asked for.
+        :param code: the one-time code sent to the phone, where one is required.
         :return: a Deferred with the token.
         """
         return Deferred.fromCoroutine(self._login(code))
@@ -142,21 +142,19 @@ class Account:
         return self.server.post("/account/login", fields)
 
     def request_code(self) -> Deferred[None]:
-        """Have a one-time code sent to the phone."""
+        """Request a one-time code for the phone."""
         return self.server.post("/account/code", {"phone": self.address.phone}).addCallback(_nothing)
 
     def renew(self) -> Deferred[None]:
-        """See to it that the token is good for another day; to be called now and then, as a Device does."""
+        """Renew the token if it expires within a day. Call this from time to time, as a Device does."""
         return Deferred.fromCoroutine(self._renew())
 
     def logout(self) -> Deferred[None]:
-        """Revoke the token, and with it end the device's call and connection. The secret is kept: it is needed to come
-        back.
-        """
+        """Revoke the token, which ends the device's call and connection. The secret is kept for the next login."""
         return Deferred.fromCoroutine(self._logout())
 
     def forget(self) -> None:
-        """Keep the token no longer."""
+        """Discard the token."""
         self._keep_now(Credentials(secret=self.credentials.secret))
 
     def contacts(self) -> Deferred[Sequence[ContactRow]]:
@@ -165,40 +163,40 @@ class Account:
         return asked.addCallback(_field, "contacts", list[ContactRow])
 
     def add_contact(self, phone: str, name: str = "") -> Deferred[None]:
-        """Put a phone in the contact list, or give it another name there."""
+        """Add a phone to the contact list, or rename it there."""
         named = {"name": name} if name else {}
         return self.ask("/contacts/add", contact_phone=phone, **named).addCallback(_nothing)
 
     def remove_contact(self, phone: str) -> Deferred[None]:
-        """Take a phone off the contact list."""
+        """Remove a phone from the contact list."""
         return self.ask("/contacts/remove", contact_phone=phone).addCallback(_nothing)
 
     def block(self, phone: str) -> Deferred[None]:
-        """Take no calls from a phone any more."""
+        """Block calls from a phone."""
         return self.ask("/contacts/block", contact_phone=phone).addCallback(_nothing)
 
     def unblock(self, phone: str) -> Deferred[None]:
-        """Take calls from it again."""
+        """Unblock a phone."""
         return self.ask("/contacts/unblock", contact_phone=phone).addCallback(_nothing)
 
     def history(self, limit: int | None = None, after: str | None = None) -> Deferred[PastCalls]:
         """The phone's past calls, the newest first.
 
-        :param limit: 1 to 500 of them.
+        :param limit: the maximum number, from 1 to 500.
         :param after: the ``next`` of an earlier page.
         """
         page = {name: value for name, value in (("limit", limit), ("after", after)) if value is not None}
         return self.ask("/calls/history", **page).addCallback(_read, PastCalls)
 
     def settings(self, **changes: Any) -> Deferred[Settings]:
-        """The settings of the phone, after ``changes`` to them.
+        """Return the settings of the phone after applying ``changes``.
 
         :param changes: new values for attributes of :class:`Settings`.
         """
         return self.ask("/account/settings", **changes).addCallback(_read, Settings)
 
     def ask(self, path: str, **fields: Any) -> Deferred[Mapping[str, Any]]:
-        """Send any other request of the account service that wants a token (docs/openapi.json).
+        """Send any other request of the account service that requires a token (docs/openapi.json).
 
         :return: a Deferred with the whole answer.
         """
@@ -226,12 +224,12 @@ class Account:
         try:
             await self.server.post("/account/logout", {"token": token})
         except AccountError as error:
-            if error.code != ErrorCode.TOKEN:  # else it is invalid already
+            if error.code != ErrorCode.TOKEN:  # otherwise it is invalid already
                 raise
 
     def _logged_in(self, answer: Mapping[str, Any]) -> str:
         token: str = _field(answer, "token", str)
-        # A server that knows only the seed says neither.
+        # A server that knows only the seed sends neither.
         expires_in = _field(answer, "expires_in", float | None)
         secret = None if self._keep is None else _field(answer, "device_secret", str | None)
         until = self.server.reactor.seconds() + (RENEW_BEFORE * 7 if expires_in is None else expires_in)
@@ -245,7 +243,7 @@ class Account:
 
 
 def _nothing(_answer: object) -> None:
-    """Nothing is said in the answer."""
+    """Discard the answer."""
 
 
 def _field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:

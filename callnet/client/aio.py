@@ -1,7 +1,6 @@
-"""The client in a program of asyncio's.
+"""The client for asyncio programs.
 
-Twisted brings a reactor that runs on an event loop of asyncio's, TLS included, so there is nothing here but what leads
-from one to the other::
+Twisted has a reactor that runs on an asyncio event loop, with TLS, so this module only converts between the two::
 
     from callnet.client import Account, Device, Server, aio
 
@@ -36,20 +35,20 @@ T = TypeVar("T")
 
 
 class _Reactor(AsyncioSelectorReactor):
-    """A reactor that ends without its event loop, which asyncio still needs: for tasks, generators and threads."""
+    """A reactor that stops without its event loop, which asyncio still needs for tasks, generators and threads."""
 
     def crash(self) -> None:
-        """End."""
+        """Stop the reactor alone."""
         super(AsyncioSelectorReactor, self).crash()
 
 
 @asynccontextmanager
 async def running() -> AsyncIterator[AsyncioSelectorReactor]:
-    """The reactor of this process, on the event loop that runs. At the end it is stopped; close devices before.
+    """The reactor of this process, on the running event loop. It is stopped at the end; close devices before.
 
-    The event loop goes on after it.
+    The event loop continues after it.
 
-    Parts of Twisted, TLS among them, find the reactor by themselves, so there is one for a process, and once.
+    Parts of Twisted, TLS among them, find the reactor by themselves, so a process can have only one, and only once.
 
     :raises twisted.internet.error.ReactorAlreadyInstalledError: there is another one already.
     """
@@ -66,12 +65,12 @@ async def running() -> AsyncIterator[AsyncioSelectorReactor]:
 
 
 def wait(deferred: Deferred[T]) -> asyncio.Future[T]:
-    """Something that asyncio can wait for. If it is cancelled, so is what it waits for."""
+    """Convert a Deferred to a future of asyncio. Cancelling it cancels the Deferred."""
     return deferred.asFuture(asyncio.get_running_loop())
 
 
 def events(device: Device) -> AsyncGenerator[Event, None]:
-    """The events of a device, from now on, without end."""
+    """The events of a device from now on, without end."""
     queue: asyncio.Queue[Event] = asyncio.Queue()
     return _drain(queue, device.listen(queue.put_nowait))
 

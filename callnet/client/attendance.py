@@ -1,6 +1,6 @@
 """The presence of a device: it logs in, connects, and reconnects automatically.
 
-It owns the line. The device interprets the frames.
+It owns the line. The frames are interpreted by the device.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from callnet.client.line import Line, Loss
 from callnet.client.server import EXTENDED
 
 LONGEST_DELAY: Final = 15.0
-"""Seconds, about, the most between two attempts to connect."""
+"""The approximate maximum of seconds between two attempts to connect."""
 TOO_SOON: Final = 5.0
-"""Seconds after its issue within which a refused token will be refused again: the server needs time."""
+"""Seconds after its issue in which a refused token is not replaced: the server needs time."""
 
 TOKEN_INVALID: Final = 4401
 DISPLACED: Final = 4409
 UNAUTHORIZED: Final = 401
 
 HOPELESS: Final = (ErrorCode.PHONE, ErrorCode.DEVICE, ErrorCode.CODE, ErrorCode.DATA)
-"""After these a login with the same words cannot succeed: somebody has to say something else."""
+"""Errors after which the same login cannot succeed: the user has to change something."""
 
 
 class Told(Struct, frozen=True):
-    """The receiver of an attendance's events."""
+    """The callbacks of an attendance."""
 
     opened: Callable[[], object]
-    """There is a connection; of an extended one the welcome is still to come."""
+    """The connection has opened; on an extended one the welcome is still to come."""
     heard: Callable[[bytes], object]
-    """A frame has come."""
+    """A frame was received."""
     became: Callable[[DeviceState], object]
-    """It is in another state."""
+    """The state has changed."""
     logged_out: Callable[[], object]
-    """It has logged out, and is about to be off."""
+    """The device has logged out, and is about to be off."""
 
 
 class Attendance:
-    """Of one device.
+    """The login and connection of one device.
 
-    :param ask_every: tells the seconds between two questions whether the server lives.
+    :param ask_every: returns the seconds between two pings.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Attendance:
         self.loss = Loss()
         self.is_extended = False
         self.reconnect_in: float | None = None
-        """The seconds after which the server wants the device back when it is gone, if it has said so."""
+        """The delay in seconds before the reconnect, if the server has announced one."""
         self._line: Line | None = None
         self._login: Deferred[str] | None = None
         self._login_timer: IDelayedCall | None = None
@@ -78,7 +78,7 @@ class Attendance:
         self._renewal: Deferred[None] = succeed(None)
 
     def connect(self) -> None:
-        """Connect; who has not logged in does so."""
+        """Connect, after a login if necessary."""
         self._leave()
         if not self._become("connecting"):
             return
@@ -88,33 +88,33 @@ class Attendance:
             self._log_in()
 
     def close(self) -> Deferred[None]:
-        """Leave.
+        """Disconnect.
 
-        :return: a Deferred that fires when the connection is gone.
+        :return: a Deferred that fires when the connection is closed.
         """
         gone = self._leave()
         self._become("off")
         return gone
 
     def check(self) -> None:
-        """Find out now whether the server still answers."""
+        """Check now that the server still answers."""
         if self._line is not None:
             self._line.ask()
 
     def admitted(self) -> None:
-        """Know that the server has let the device in."""
+        """Record that the server has admitted the device."""
         if self._line is not None:
             self._line.settle()
         self._become("online")
         self._renewal = self._account.renew().addErrback(_let_be)
 
     def say(self, request: Request) -> bool:
-        """Say something, if it is online, and tell whether that could be done."""
+        """Send a request if the device is online, and return whether it was sent."""
         if self.state != "online" or self._line is None:
             return False
         return self._line.say(request if self.is_extended else replace(request, id=""))
 
-    # What the line asks and tells
+    # Methods for the line
 
     @property
     def ask_every(self) -> float:
@@ -171,7 +171,7 @@ class Attendance:
         return succeed(None) if line is None else line.close()
 
     def _become(self, state: DeviceState) -> bool:
-        """Tell whether it still is so: whoever hears of it may have closed it, or have it connect."""
+        """Change the state, and return whether it holds still: a listener may have closed it or reconnected."""
         if state != self.state:
             self.state = state
             self._told.became(state)
@@ -197,7 +197,7 @@ class Attendance:
         login.addCallbacks(partial(self._logged_in, login), partial(self._not_logged_in, login))
 
     def _logged_in(self, login: Deferred[str], _token: str) -> None:
-        if login is self._login:  # else it was closed, or told to reconnect
+        if login is self._login:  # otherwise it was closed, or connected again
             self._login = None
             self._logged_in_at = self._reactor.seconds()
             self._dial()
@@ -215,11 +215,11 @@ class Attendance:
             self._log_in_later(error.retry_after if isinstance(error, AccountError) else None)
 
     def _log_in_later(self, seconds: float | None) -> None:
-        jitter = 0.5 + random.random()  # noqa: S311  so that not all come at once
+        jitter = 0.5 + random.random()  # noqa: S311  so that not all reconnect together
         delay = LONGEST_DELAY * jitter if seconds is None else seconds + jitter
         self._login_timer = self._reactor.callLater(delay, self._log_in)
 
 
 def _let_be(failure: Failure) -> None:
-    """A token that could not be renewed is good for another day."""
+    """Ignore a failed renewal: the token is valid for another day."""
     failure.trap(ClientError, CancelledError)

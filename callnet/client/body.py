@@ -1,4 +1,4 @@
-"""The body of a request, held in memory."""
+"""A request body in memory."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The state machine of a device's call: the effects of signaling frames.
+"""The call state machine of a device, driven by the frames of the signaling protocol.
 
-A frame that is about another call than the present one changes nothing. What this device has ended stays so:
-should the server speak of it again, because it has not heard of the end, it is told again.
+A frame about another call than the present one changes nothing. A call that this device has ended stays ended: if the
+server, which has not heard of the end, mentions it again, the end is sent again.
 
-The same rules are in ``static/client/calls.js``; tests/client_stories holds both to the same.
+The same rules are in ``static/client/calls.js``; tests/client_stories tests both.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from callnet.client.news import News
 from callnet.model import DeviceAddress
 
 DOUBT: Final = 1.0
-"""Seconds after its welcome in which the server may still say what became of a call that it did not mention there."""
+"""Seconds after its welcome in which the server may still report the outcome of a call missing there."""
 LATE: Final = 3.0
-"""Seconds after which a ring ends that the server does not end in time, because the connection is lost."""
+"""Seconds after the ring time at which a device stops ringing by itself, since the connection is lost."""
 RING_TIME: Final = 60.0
-"""Seconds that a device rings if the server does not say."""
+"""The ring time in seconds if the server does not send one."""
 
 
 class Calls:
     """The calls of one device.
 
     :param say: sends a request, now or as soon as the server is back.
-    :param tell: is told of each change of a call.
-    :param news: by which ``tell`` tells.
+    :param tell: called with each change of a call.
+    :param news: the event queue of ``tell``.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class Calls:
         self._expiry: IDelayedCall | None = None
         self._doubt: IDelayedCall | None = None
         self.present: Call | None = None
-        """The call that the device is in."""
+        """The current call of the device."""
 
-    # What the owner of the device wants
+    # Requests of the owner
 
     def place(self, to: DeviceAddress) -> Call:
-        """Call a device, or all of a phone. The device leaves the call it is in."""
+        """Call a device, or all of a phone. The device leaves its current call."""
         present = self.present
         if present is not None and _is_rung(present) and present.peer.phone == to.phone:
             present.accept()
@@ -74,7 +74,7 @@ class Calls:
         return call
 
     def pull(self, room_id: str) -> Call:
-        """Take over a call of another device of the phone. The device leaves the call it is in."""
+        """Take over a call of another device of the phone. The device leaves its current call."""
         with self._news:
             call = self._begin_own(DeviceAddress("", ""))
             call.room_id = room_id
@@ -83,14 +83,14 @@ class Calls:
         return call
 
     def resume(self, call: PresentCall) -> Call:
-        """Resume a call that this device was in before its program restarted, and that may be over by now."""
+        """Resume a call from before a restart of the program. It may be over by now."""
         with self._news:
             resumed = self._begin(_direction(call), call.peer)
             self._activate(resumed, call.room_id, call.page, call.peer, call.answered_at)
         return resumed
 
     def note_end(self, call: Call) -> None:
-        """The page of a call has seen its end, and the server says nothing: perhaps it has not heard of it."""
+        """Record an end reported by the page of a call, and send it, since the server may not know of it."""
         if not call.is_over:
             self._tell_end(False, call.peer, call.room_id)
             self._end(call, "over")
@@ -120,25 +120,25 @@ class Calls:
             self._say(frames.Signal(room_id=call.room_id, data=data))
 
     def revoked(self) -> None:
-        """The device has logged out, and with that left its call."""
+        """End the current call after a logout."""
         if self.present is not None:
             self._end(self.present, "revoked", is_own=True)
 
     def left(self) -> None:
-        """The device is closed: nothing more will happen to its call."""
+        """Stop after the device was closed: its call does not change any more."""
         self._stop_clocks()
         if self.present is not None:
             self.present.noted(self.present.state, has_left=True)
 
-    # What the server says
+    # Events of the server
 
     def connected(self, is_extended: bool) -> None:
-        """A connection is open. What is asked for on an extended one is answered by its id there."""
+        """Handle a new connection. On an extended one requests are answered by their ids."""
         self._is_extended = is_extended
         self._is_named = False
 
     def welcomed(self, view: PresentCall | None) -> None:
-        """Take what the server says at the beginning of a connection of the call that the device is in."""
+        """Apply the current call of the device from the ``welcome`` frame."""
         with self._news:
             self._welcomed(view, self.present)
 
@@ -156,10 +156,10 @@ class Calls:
             call = self._begin("outgoing", view.peer)
             call.room_id = view.room_id
             self._note(call)
-        # What rings this device is told by `called`.
+        # A call that rings this device follows in `called`.
 
     def hear(self, frame: Frame) -> None:
-        """Take a frame, whatever it is."""
+        """Handle any frame."""
         with self._news:
             self._hear(frame, self.present)
 
@@ -206,9 +206,9 @@ class Calls:
             if present.is_incoming and present.state == "active":  # it has not heard that this device accepted
                 self._tell_accept(present)
         elif present is None or present.is_incoming or present.state == "active":
-            # Who is rung is in no call, as far as the server knows.
+            # A rung device is in no call, as far as the server knows.
             self._be_rung(self._begin("incoming", peer), frame)
-        # Of a device that calls and is called at the same time the server decides.
+        # If a device calls and is called at the same time the server decides.
 
     def _be_rung(self, call: Call, frame: Frame) -> None:
         call.room_id, call.page, call.name = frame.room_id, frame.text("page"), frame.text("from_name")
@@ -233,7 +233,7 @@ class Calls:
         elif present is None and not frame.text("id"):
             self._activate(self._begin("outgoing", peer), room_id, frame.text("page"), peer, None)
 
-    # The server has restarted and knows of no call: media may flow all the same.
+    # The server was restarted and knows of no call, but media may still flow.
     def _begin_to_doubt(self, call: Call) -> None:
         if self._doubt is not None:
             self._doubt.cancel()
@@ -261,16 +261,16 @@ class Calls:
         return call.peer.covers(answered) or (frame.type == "call_failed" and not answered.phone)
 
     def _is_old(self, answer: Frame) -> bool:
-        """Tell whether an answer without an id is to an earlier call.
+        """Return whether an answer without an id is to an earlier call.
 
-        A server that cannot know whether that was heard says so again on the next connection. It gives back no address
-        that it cannot accept, nor perhaps the id.
+        A server that does not know whether the answer was received repeats it on the next connection. It gives back no
+        address that it cannot accept, and perhaps no id.
         """
         if answer.type not in ("call_refuse", "call_failed"):
             return False
         return self._ended.was_told(answer.room_id) or (self._is_named and answer.address("to").phone != "")
 
-    # How a call begins, goes on, and ends
+    # The states of a call
 
     def _begin_own(self, peer: DeviceAddress) -> Call:
         if self.present is not None:
@@ -341,7 +341,7 @@ def _is_rung(call: Call) -> bool:
 
 
 def _is_about(view: PresentCall, call: Call) -> bool:
-    # With the answer an own call may have got another room id: that of the device which accepted.
+    # After the answer an outgoing call may have another room id: that of the device that accepted.
     if call.room_id and (call.is_incoming or call.state == "active"):
         return call.room_id == view.room_id
     return call.direction == view.direction and call.peer.phone == view.peer_phone

@@ -1,6 +1,6 @@
-"""One WebSocket, from when it is open until it is closed: the layer below :class:`~callnet.client.Device`.
+"""One WebSocket, from its opening to its close: the layer below :class:`~callnet.client.Device`.
 
-It is for those who want to see and send frames as they are. Nothing is done by itself: what is lost stays so.
+It gives access to raw requests and frames. It does not reconnect.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from callnet.client.frames import CloseReason
 from callnet.client.socket import ClientSocket, Way, open_socket
 
 Watch = Callable[[bytes, bool], object]
-"""Is told of each message, and whether it was sent (else it was received)."""
+"""Called with each message, and whether it was sent (otherwise it was received)."""
 
 
 def open_connection(
@@ -25,11 +25,11 @@ def open_connection(
 ) -> Deferred[Connection]:
     """Open a WebSocket.
 
-    :param received: is called with every message that comes.
-    :param watch: is told of every message, in either direction, before anything is done with it.
+    :param received: called with every received message.
+    :param watch: called with every message, in either direction, before it is processed.
     :return: a Deferred with the connection.
     :raises UpgradeRefused: (the Deferred) the server did not open it.
-    :raises Unreachable: (the Deferred) there is no way to the server.
+    :raises Unreachable: (the Deferred) the server is unreachable.
     """
     socket = ClientSocket(reactor)
     connection = Connection(socket, received, watch)
@@ -37,7 +37,7 @@ def open_connection(
 
 
 class Connection:
-    """A WebSocket that is open; :meth:`Server.connect` makes it."""
+    """An open WebSocket; :meth:`Server.connect` makes it."""
 
     def __init__(self, socket: ClientSocket, received: Callable[[bytes], object], watch: Watch | None) -> None:
         self._socket: Final = socket
@@ -56,14 +56,14 @@ class Connection:
     def send(self, request: msgspec.Struct) -> None:
         """Send a request, as JSON.
 
-        :raises ConnectionClosed: it cannot be sent any more.
+        :raises ConnectionClosed: the connection is closed.
         """
         self.send_raw(msgspec.json.encode(request))
 
     def send_raw(self, payload: bytes, *, binary: bool = False) -> None:
         """Send any bytes in one message.
 
-        :raises ConnectionClosed: they cannot be sent any more.
+        :raises ConnectionClosed: the connection is closed.
         """
         if not self._socket.send(payload, binary):
             raise ConnectionClosed(self._close or CloseReason(1006, "closing"))
@@ -71,11 +71,11 @@ class Connection:
             self._watch(payload, True)
 
     def ping(self, answered: Callable[[], object]) -> None:
-        """Ask whether the server lives, by a ping of the WebSocket (RFC 6455 §5.5.2)."""
+        """Send a WebSocket ping (RFC 6455 §5.5.2)."""
         self._socket.ask(answered)
 
     def when_closed(self) -> Deferred[CloseReason]:
-        """A Deferred of the caller's own that fires when the connection is gone."""
+        """A new Deferred that fires when the connection is closed."""
         if self._close is not None:
             return succeed(self._close)
         closed = Deferred[CloseReason](lambda _: self._mourners.remove(closed))
@@ -83,7 +83,8 @@ class Connection:
         return closed
 
     def close(self, code: int = 1000, reason: str = "") -> Deferred[CloseReason]:
-        """Close the connection in form, or cut it if the server does not answer within ``CLOSE_TIMEOUT``.
+        """Close the connection with a closing handshake, or abort it if the server does not answer within
+        ``CLOSE_TIMEOUT``.
 
         :param code: 1000 or 3000-4999.
         """
@@ -92,7 +93,7 @@ class Connection:
         return self.when_closed()
 
     def abort(self) -> Deferred[CloseReason]:
-        """Cut the connection without a word."""
+        """Abort the connection without a closing handshake."""
         if self._close is None:
             self._socket.cut()
         return self.when_closed()

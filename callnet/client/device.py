@@ -1,7 +1,7 @@
-"""One device on the signaling socket: reachable for calls while it is connected, and reconnecting automatically.
+"""One device on the signaling socket: it can call and be called while it is connected, and reconnects automatically.
 
-It offers the extended protocol (docs/extended-protocol.md) and makes do with the base protocol, on which nobody
-says who comes and goes, and a device that restarts in a call that it accepted is not told of it.
+It offers the extended protocol (docs/extended-protocol.md) and falls back to the base protocol, which has no presence,
+and does not tell a restarted device of a call that it accepted before.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from callnet.client.waiting import Waiting
 from callnet.model import EVERY_DEVICE, DeviceAddress
 
 ASK_IN_CALL: Final = 2.0
-"""Seconds between two questions whether the server lives, in a call ..."""
+"""Seconds between two pings, in a call ..."""
 ASK_EVERY: Final = 20.0
-"""... and otherwise; the server may name another time for the latter."""
+"""... and otherwise; the server may set another interval for the latter."""
 
 RESTING: Final[Sequence[DeviceState]] = ("off", "elsewhere", "denied")
-"""The states that last until somebody does something."""
+"""The states that last until :meth:`Device.connect` is called."""
 
 
 class Device:
-    """A device, which is to be told to :meth:`connect`.
+    """A device. It is off until :meth:`connect` is called.
 
-    :param extended: whether to offer the extended protocol.
-    :param watch: is told of every frame, as it is, and whether it was sent (else it was received).
+    :param extended: true to offer the extended protocol.
+    :param watch: called with every raw frame, and whether it was sent (otherwise it was received).
     """
 
     def __init__(self, account: Account, *, extended: bool = True, watch: Watch | None = None) -> None:
         self.account: Final = account
         self.calls_of_phone: Sequence[CallOfPhone] = ()
-        """The active calls of other devices of the phone as it connected; :meth:`pull` takes one over."""
+        """The active calls of the phone's other devices at the time of the connection; :meth:`pull` takes one over."""
         self._listeners: list[Listener] = []
         self._news = News()
         self._calls = Calls(self._say, self._tell, self._news, account.server.reactor)
@@ -57,91 +57,91 @@ class Device:
 
     @property
     def state(self) -> DeviceState:
-        """The state of its connection.
+        """The state of the connection.
 
-        ``off`` · ``connecting`` before the first connection · ``online`` · ``offline``: it comes back by itself ·
+        ``off`` · ``connecting`` before the first connection · ``online`` · ``offline``: it reconnects automatically ·
         ``elsewhere``: the same device has connected somewhere else, and this one stays away · ``denied``: the device
-        may not log in any more, :attr:`denial` says why.
+        may not log in any more, for the reason in :attr:`denial`.
         """
         return self._attendance.state
 
     @property
     def denial(self) -> AccountError | None:
-        """Why it is ``denied``."""
+        """The reason why it is ``denied``."""
         return self._attendance.denial
 
     @property
     def loss(self) -> Loss:
-        """The reason why the last connection was lost or failed."""
+        """The loss of the last connection, or the failure to open one."""
         return self._attendance.loss
 
     @property
     def is_extended(self) -> bool:
-        """True if the extended protocol is spoken."""
+        """True if the extended protocol is in use."""
         return self._attendance.is_extended
 
     @property
     def call(self) -> Call | None:
-        """The call that it is in."""
+        """The current call."""
         return self._calls.present
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Have every event told to somebody.
+        """Call ``listener`` with every event.
 
-        :return: ends it.
+        :return: a function that ends it.
         """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def connect(self) -> None:
-        """Connect, or come back from elsewhere; who has not logged in does so."""
+        """Connect, also from ``elsewhere``, after a login if necessary."""
         self._attendance.connect()
 
     def close(self) -> Deferred[None]:
-        """Leave. A call goes on for the time that the server allows.
+        """Disconnect. A call continues for the server's grace period.
 
-        :return: a Deferred that fires when the connection is gone.
+        :return: a Deferred that fires when the connection is closed.
         """
         gone = self._attendance.close()
         self._calls.left()
         return gone
 
     def check(self) -> None:
-        """Find out now whether the server still answers: the person is back, or the machine has slept."""
+        """Check now that the server still answers, such as after the machine was suspended."""
         self._attendance.check()
 
     def until(self, *states: DeviceState) -> Deferred[DeviceState]:
         """Wait for one of these states.
 
-        :return: a Deferred of the caller's own with the state that the device then has: one of these, or ``off``,
-            ``elsewhere`` or ``denied``, which last until somebody does something.
+        :return: a new Deferred with the resulting state of the device: one of these, or ``off``, ``elsewhere`` or
+            ``denied``, which last until :meth:`connect` is called.
         """
         return self._waiting.until(self.state, (*states, *RESTING))
 
     def place(self, phone: str, device_id: str = EVERY_DEVICE) -> Call | None:
-        """Call a device of a phone, or with ``*`` all of them. It leaves the call it is in; if it is just being rung
-        by that phone it accepts.
+        """Call a device of a phone, or with ``*`` all of them. It leaves its current call; if that phone is just
+        ringing it, it accepts.
 
         :return: the call; ``None`` if it is not online: nothing was done.
         """
         return self._calls.place(DeviceAddress(phone, device_id)) if self.state == "online" else None
 
     def pull(self, room_id: str) -> Call | None:
-        """Take over a call that another device of the phone is in (:attr:`calls_of_phone`).
+        """Take over a call from another device of the phone (:attr:`calls_of_phone`).
 
         :return: the call, which is ``calling`` until this device has it; ``None`` if it is not online, or the extended
-            protocol is not spoken: nothing was done.
+            protocol is not in use: nothing was done.
         """
         return self._calls.pull(room_id) if self.state == "online" and self.is_extended else None
 
     def resume(self, call: PresentCall) -> Call:
-        """Be in a call that was remembered while its program began anew, and that may be over by now. On the extended
-        protocol the server tells of it anyway.
+        """Resume a call from before a restart of the program. It may be over by now. With the extended protocol the
+        server reports it anyway.
         """
         return self._calls.resume(call)
 
     def note_end(self, call: Call) -> None:
-        """Take note that the page of a call has seen its end."""
+        """Record that the page of a call has seen its end."""
         self._calls.note_end(call)
 
     def _ask_now(self) -> float:
@@ -170,7 +170,7 @@ class Device:
             case _:
                 self._calls.hear(frame)
 
-    # The extended server has looked at the token only when it says its welcome.
+    # The extended server checks the token before it sends its welcome.
     def _welcomed(self, frame: Frame) -> None:
         self._ask_every = frame.number("ping_every") or ASK_EVERY
         self.calls_of_phone = _list_of(frame, "calls_of_phone", CallOfPhone)
@@ -201,7 +201,7 @@ class Device:
 
 
 def _convert(value: object, kind: Any) -> Any:
-    """The decoded frame, or ``None`` if it is invalid."""
+    """The value of a field, or ``None`` if it is invalid."""
     try:
         return None if value is None else msgspec.convert(value, kind)
     except msgspec.ValidationError:

@@ -1,4 +1,4 @@
-"""The 64 emoji of a code that people compare (docs/verification.md), as ``static/demo/emoji.js`` has them."""
+"""The 64 emoji of a verification code (docs/verification.md), the same as in ``static/demo/emoji.js``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 class Emoji(NamedTuple):
-    """One of them."""
+    """An emoji of the code."""
 
     sign: str
     english: str
@@ -79,5 +79,5 @@ EMOJI: Final = (
     Emoji("🌍", "globe", "地球"),
     Emoji("📕", "book", "书"),
 )
-"""Their order is part of the protocol. All are in Unicode 6.0 and are shown as pictures without a further sign.
-They are told apart at a glance and by ear: no flags, no people, nothing that another one could be taken for."""
+"""Their order is part of the protocol. All are in Unicode 6.0 and are shown as pictures without a further character.
+They can be told apart at a glance and by ear: no flags, no people, no similar ones."""

@@ -1,4 +1,4 @@
-"""The ended calls of a device, and those that it has ended itself."""
+"""The ended calls of a device, and those that it ended itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ REMEMBERED: Final = 50
 
 
 class Ended:
-    """The rooms of the last calls that it ended, and the phone that it took a call back from before it had a room."""
+    """The rooms of the last calls that it ended, and the phone of a call that it cancelled before it had a room."""
 
     def __init__(self) -> None:
         self._rooms: list[str] = []
@@ -16,25 +16,25 @@ class Ended:
         self._told: list[str] = []
 
     def add(self, room_id: str, phone: str) -> None:
-        """Note that a call was ended; ``room_id`` is empty if there was none yet."""
+        """Record that a call was ended; ``room_id`` is empty if there was none yet."""
         if not room_id:
             self._withdrawn = phone
         elif room_id not in self._rooms:
             self._rooms = [room_id, *self._rooms][:REMEMBERED]
 
     def hear(self, room_id: str) -> None:
-        """Note that the device was told the end of a call."""
+        """Record that the device was told the end of a call."""
         if room_id not in self._told:
             self._told = [room_id, *self._told][:REMEMBERED]
 
     def was_told(self, room_id: str) -> bool:
-        """Tell whether it was told the end of the call of that room."""
+        """Return whether it was told the end of the call of that room."""
         return room_id in self._told
 
     def begin_own(self) -> None:
-        """Note that the device calls someone: what is heard from now on is of this call."""
+        """Record that the device places a call, to which later answers belong."""
         self._withdrawn = ""
 
     def has(self, room_id: str, phone: str = "") -> bool:
-        """Tell whether it has ended the call of that room, which may be the one that it took back from ``phone``."""
+        """Return whether it has ended the call of that room, possibly the one to ``phone`` that it cancelled."""
         return room_id in self._rooms or bool(phone and phone == self._withdrawn)

@@ -1,4 +1,4 @@
-"""The errors of the client. ``str`` of each is one line for a person."""
+"""The errors of the client, one class each. ``str`` of each is one line for the user."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from callnet.errors import CallnetError
 
 
 class ClientError(CallnetError):
-    """The server refused, went away, or answered with something that is not the protocol."""
+    """The server refused, went away, or broke the protocol."""
 
 
 class AccountError(ClientError):
     """The account service answered with an error (protocol §1).
 
     ``code`` is the ``errorCode``, or ``None`` if the answer was not in the protocol's envelope. ``retry_after``:
-    seconds after which the server wants to be asked again, or ``None`` if it named none.
+    seconds to wait before the next attempt, or ``None`` if the server named none.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class UpgradeRefused(ClientError):
 
 
 class Unreachable(ClientError):
-    """There is no way to the server: its name, its port, its certificate, or its silence.
+    """The server is unreachable, because of its name, port or certificate, or a timeout.
 
-    ``is_untrusted``: it is the certificate.
+    ``is_untrusted``: the certificate is not trusted.
     """
 
     def __init__(self, cause: BaseException | None) -> None:
@@ -82,14 +82,14 @@ _NETWORK: Final = (
 
 
 def retry_after(header: str | None) -> float | None:
-    """The seconds that a header ``Retry-After`` names; a date, which our servers never say, is not looked at."""
+    """The seconds in a header ``Retry-After``; a date, which callnet never sends, is ignored."""
     return float(header) if header is not None and re.fullmatch("[0-9]{1,6}", header.strip()) else None
 
 
 def unreachable(failure: Failure) -> Failure:
-    """Turn the errors of the network, which come from many layers, into :class:`Unreachable`; an errback.
+    """Convert the various errors of the network to :class:`Unreachable`; an errback.
 
-    A cancellation stays one.
+    A cancellation is not converted.
     """
     failure.trap(*_NETWORK)
     cause = failure.value
@@ -99,6 +99,6 @@ def unreachable(failure: Failure) -> Failure:
 
 
 def in_time(answer: Deferred[T], seconds: float, reactor: IReactorTime) -> Deferred[T]:
-    """Give ``answer`` up after ``seconds``, with :class:`Unreachable`."""
+    """Let ``answer`` fail with :class:`Unreachable` after so many seconds."""
     late = Unreachable(defer.TimeoutError(f"no answer within {seconds:g} s"))
     return answer.addTimeout(seconds, reactor, lambda _result, _seconds: Failure(late))

@@ -15,33 +15,33 @@ DeviceState: TypeAlias = Literal["off", "connecting", "online", "offline", "else
 
 
 class StateEvent(Struct, frozen=True):
-    """The device is in another state (:attr:`Device.state`)."""
+    """The device's state has changed (:attr:`Device.state`)."""
 
     state: DeviceState
 
 
 class CallEvent(Struct, frozen=True):
-    """A call has begun or has changed. ``state`` is what its state then was."""
+    """A call has begun or has changed. ``state`` is its state at that moment."""
 
     call: Call
     state: CallState
 
 
 class PresenceEvent(Struct, frozen=True):
-    """A device of a contact has come or gone. Only the extended protocol tells."""
+    """A device of a contact has come or gone. Extended protocol only."""
 
     peer: DeviceAddress
     online: bool
 
 
 class MissedEvent(Struct, frozen=True):
-    """Calls that nobody answered while the device was away, the latest first. Only the extended protocol tells."""
+    """Calls that nobody answered while the device was away, the latest first. Extended protocol only."""
 
     calls: Sequence[MissedCall]
 
 
 class SignalEvent(Struct, frozen=True):
-    """The other party of a call has said something (:meth:`Call.signal`)."""
+    """A signal of the other party of a call (:meth:`Call.signal`)."""
 
     call: Call
     data: Any

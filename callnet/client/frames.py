@@ -1,7 +1,7 @@
 """The frames of the protocol as devices see them, base and extended.
 
-These are not the server's own structs (:mod:`callnet.frames.base`): a client that shared them would
-share their mistakes, and it must keep the fields that it does not know.
+These are not the server's own structs (:mod:`callnet.frames.base`): a client that shared them would share their errors,
+and it must keep the fields that it does not know.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from callnet.model import DeviceAddress
 
 
 class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The frames of a device. ``id`` is returned in the answer, on the extended protocol only."""
+    """A request of a device. Its answers repeat ``id``, on the extended protocol only."""
 
     id: str = ""
 
@@ -29,17 +29,17 @@ class Call(Request, frozen=True, tag="call"):
 
 
 class CalledSuccess(Request, frozen=True, tag="called_success"):
-    """Accept what rings (protocol §2.2)."""
+    """Accept a ringing call (protocol §2.2)."""
 
     from_phone: str
     from_device_id: str
     room_id: str
     auto_answer: bool = False
-    """True if the device answered automatically. callnet's own; other servers ignore it."""
+    """True if it was answered automatically. callnet's own; other servers ignore it."""
 
 
 class CalledRefuse(Request, frozen=True, tag="called_refuse"):
-    """Refuse what rings (protocol §2.2)."""
+    """Refuse a ringing call (protocol §2.2)."""
 
     from_phone: str
     from_device_id: str
@@ -47,7 +47,7 @@ class CalledRefuse(Request, frozen=True, tag="called_refuse"):
 
 
 class CallingHangup(Request, frozen=True, tag="calling_hangup"):
-    """End a call; with an empty room, one's own ringing (protocol §2.3)."""
+    """End a call; with an empty room, the device's own ringing call (protocol §2.3)."""
 
     notified_phone: str
     notified_device_id: str
@@ -55,7 +55,7 @@ class CallingHangup(Request, frozen=True, tag="calling_hangup"):
 
 
 class Signal(Request, frozen=True, tag="signal"):
-    """Something for the other party of an active call (docs/extended-protocol.md)."""
+    """A message for the other party of an active call (docs/extended-protocol.md)."""
 
     room_id: str
     data: Any
@@ -68,13 +68,13 @@ class Pull(Request, frozen=True, tag="pull"):
 
 
 class Ping(Request, frozen=True, tag="ping"):
-    """Have the server show that it lives (docs/extended-protocol.md)."""
+    """Check the connection (docs/extended-protocol.md)."""
 
 
 class Frame(Struct, frozen=True):
     """One frame from the server.
 
-    ``type`` is empty and ``fields`` are too if it is not a JSON object.
+    ``type`` and ``fields`` are empty if it is not a JSON object.
     """
 
     raw: bytes
@@ -87,7 +87,7 @@ class Frame(Struct, frozen=True):
         return value if isinstance(value, str) else ""
 
     def number(self, name: str) -> float | None:
-        """The field ``name``, or ``None`` if it is absent or not a number from 0 on."""
+        """The field ``name``, or ``None`` if it is absent or not a number of at least 0."""
         value = self.fields.get(name)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
             return None
@@ -95,7 +95,7 @@ class Frame(Struct, frozen=True):
 
     @property
     def room_id(self) -> str:
-        """The room that the frame speaks of, or ``""``."""
+        """The room of the frame, or ``""``."""
         return self.text("room_id")
 
     def address(self, role: str) -> DeviceAddress:
@@ -104,11 +104,11 @@ class Frame(Struct, frozen=True):
 
 
 LONGEST: Final = 1e9
-"""Numbers, all of them seconds, are taken for no more than this: a timer of a hundred years fits nowhere."""
+"""The maximum of all numbers, which are seconds: larger ones are reduced, since timers cannot take them."""
 
 
 class PresentCall(Struct, frozen=True):
-    """The call that a device is in, as ``welcome`` has it (docs/extended-protocol.md)."""
+    """The current call of a device in ``welcome`` (docs/extended-protocol.md)."""
 
     room_id: str
     state: str
@@ -136,26 +136,26 @@ class CallOfPhone(Struct, frozen=True):
 
 
 class MissedCall(Struct, frozen=True):
-    """A call that nobody answered (docs/extended-protocol.md)."""
+    """A missed call (docs/extended-protocol.md)."""
 
     room_id: str
     peer_phone: str
     peer_device_id: str
     device_id: str
-    """Which device was called, or ``*``."""
+    """The called device, or ``*``."""
     started_at: float
     """Seconds since 1970."""
 
 
 class CloseReason(Struct, frozen=True):
-    """Why the WebSocket closed: the server's code and words, or 1006 when it just broke off."""
+    """The close code and reason of the server, or 1006 for a lost connection."""
 
     code: int
     reason: str
 
 
 def parse_frame(payload: bytes) -> Frame:
-    """Read a frame, whatever it is."""
+    """Decode any frame."""
     try:
         fields = msgspec.json.decode(payload, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -165,6 +165,6 @@ def parse_frame(payload: bytes) -> Frame:
 
 
 def printable(payload: bytes) -> str:
-    """A text of anybody's in one line that does nothing to a terminal."""
+    """Return untrusted text as one line without control characters for a terminal."""
     text = payload.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

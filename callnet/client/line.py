@@ -1,5 +1,5 @@
-"""A WebSocket that comes back: what was lost is opened again, later each time, and a path that died without
-a word is found out by questions that nobody answers.
+"""A reconnecting WebSocket: a lost one is opened again with increasing delays, and a dead path is detected by
+unanswered pings.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from callnet.client.errors import ClientError, ConnectionClosed, UpgradeRefused
 from callnet.client.frames import CloseReason
 
 LOOK_EVERY: Final = 2.0
-"""Seconds between two looks at whether an answer is still missing."""
+"""Seconds between two checks for a missing answer."""
 DEAD_AFTER: Final = 6.0
-"""Seconds without an answer after which a socket is given up: one over a dead path stays open for minutes."""
+"""Seconds without an answer after which a socket is given up: over a dead path it would stay open for minutes."""
 FIRST_DELAY: Final = 0.5
-"""Seconds, about, until a socket that was lost is opened again, the first time."""
+"""The approximate delay in seconds of the first attempt to reopen a lost socket."""
 
 
 class Loss(Struct, frozen=True):
-    """The end of a socket."""
+    """The loss of a socket."""
 
     code: int | None = None
-    """The code with which it was closed; ``None``: it never was open, or fell silent."""
+    """The close code; ``None``: it was never open, or timed out."""
     reason: str = ""
-    """The server's words to it."""
+    """The server's close reason."""
     error: ClientError | None = None
-    """Why it could not be opened."""
+    """The error of a failed opening."""
 
     @property
     def refusal(self) -> UpgradeRefused | None:
-        """The refusal of the server to open it."""
+        """The server's refusal to open it, if that was the error."""
         return self.error if isinstance(self.error, UpgradeRefused) else None
 
 
@@ -47,31 +47,31 @@ class Owner(Protocol):
 
     @property
     def ask_every(self) -> float:
-        """Seconds between two questions."""
+        """Seconds between two pings."""
 
     def dial(self, received: Callable[[bytes], object]) -> Deferred[Connection]:
-        """Open a socket, whose messages are to go to ``received``."""
+        """Open a socket that passes its messages to ``received``."""
 
     def question(self) -> Struct | None:
-        """A message that a living server answers; ``None``: use a WebSocket ping."""
+        """A request that the server answers with any message; ``None``: use a WebSocket ping."""
 
     def opened(self, connection: Connection) -> None:
-        """Know that it is open."""
+        """Handle the open connection."""
 
     def heard(self, payload: bytes) -> None:
-        """Take a message."""
+        """Handle a message."""
 
     def lost(self, loss: Loss) -> float | None:
-        """Know that it is lost.
+        """Handle the loss of the connection.
 
-        :return: the seconds until the next attempt, or ``None`` to leave that to the line.
+        :return: the seconds until the next attempt, or ``None`` for the line's own delay.
         """
 
 
 class Line:
-    """One such WebSocket, from :meth:`open` on.
+    """A reconnecting WebSocket, from :meth:`open` on.
 
-    :param longest_delay: seconds, about, the most between two attempts.
+    :param longest_delay: the approximate maximum of seconds between two attempts.
     """
 
     def __init__(self, owner: Owner, reactor: IReactorTime, longest_delay: float) -> None:
@@ -88,11 +88,11 @@ class Line:
         self._is_closed = False
 
     def open(self) -> None:
-        """Begin."""
+        """Start."""
         self._connect()
 
     def say(self, request: Struct) -> bool:
-        """Send something. If it cannot be sent now it is not, and the answer is ``False``."""
+        """Send a request now, and return whether that was possible."""
         if self._connection is None:
             return False
         try:
@@ -102,7 +102,7 @@ class Line:
         return True
 
     def ask(self) -> None:
-        """Find out now whether the server still answers."""
+        """Check now that the server still answers."""
         if self._connection is None:
             return
         self._asked_at = self._reactor.seconds()
@@ -115,13 +115,13 @@ class Line:
             self.say(question)
 
     def settle(self) -> None:
-        """The server let us in: should it be lost, the next attempts come quickly again."""
+        """Reset the delay of the next attempts, since the server has admitted this client."""
         self._delay = FIRST_DELAY
 
     def close(self) -> Deferred[None]:
-        """Close it for good; nothing is reported any more.
+        """Close it for good, without further reports.
 
-        :return: a Deferred that fires when the socket is gone.
+        :return: a Deferred that fires when the socket is closed.
         """
         self._is_closed = True
         connection = self._connection
@@ -144,7 +144,7 @@ class Line:
         connection.when_closed().addCallback(partial(self._closed, attempt))
         self._owner.opened(connection)
         if self._owner.question() is None:
-            self._unanswered_since = None  # nothing was asked that is still to be answered
+            self._unanswered_since = None  # no request is waiting for an answer
 
     def _unopened(self, attempt: int, failure: Failure) -> None:
         if attempt != self._attempt:
@@ -168,8 +168,8 @@ class Line:
         if attempt == self._attempt:
             self._unanswered_since = None
 
-    # What counts is the oldest question without an answer, not when anything was last heard: a machine that
-    # was asleep must not find everybody dead.
+    # The age of the oldest unanswered ping counts, not the time of the last message: after the machine was suspended
+    # the connection must not seem dead.
     def _look(self) -> None:
         now = self._reactor.seconds()
         if self._unanswered_since is not None and now - self._unanswered_since >= DEAD_AFTER:
@@ -188,13 +188,13 @@ class Line:
 
     def _back_off(self, loss: Loss) -> float:
         delay, self._delay = self._delay, min(self._longest_delay, 2 * self._delay)
-        jitter = 0.5 + random.random()  # noqa: S311  so that not all come at once
+        jitter = 0.5 + random.random()  # noqa: S311  so that not all reconnect together
         if loss.refusal is not None and loss.refusal.retry_after is not None:
             return loss.refusal.retry_after + delay * jitter
         return delay * jitter
 
     def _abandon(self, aborts: bool = False) -> None:
-        self._attempt += 1  # what comes of the present one is not heard any more
+        self._attempt += 1  # results of the current attempt are ignored from now on
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""A queue of events that are delivered when the current work is done."""
+"""A queue of events that are delivered at the end of an operation."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ log: Final = Logger(namespace="callnet.client")
 
 
 class News:
-    """Tells things in the order in which they happened, and none while something is going on.
+    """Delivers events in order, and none while an operation is in progress.
 
-    So whoever is told may do what it likes: what it causes is told after. A listener that fails is logged,
-    and keeps nobody from hearing the rest::
+    So listeners may call any method: the resulting events are delivered afterwards. A failing listener is logged, and
+    does not affect the others::
 
         with news:
-            ...  # what is added here is told at the end
+            ...  # events that are added here are delivered at the end
     """
 
     def __init__(self) -> None:
@@ -27,18 +27,18 @@ class News:
         self._depth = 0
 
     def add(self, tell: Callable[[], object]) -> None:
-        """Have this told, at once if nothing is going on."""
+        """Add an event, which is delivered at once if no operation is in progress."""
         with self:
             self._untold.append(tell)
 
     def __enter__(self) -> None:
-        """Something begins."""
+        """Begin an operation."""
         self._depth += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """It is done."""
+        """End an operation."""
         while self._depth == 1 and self._untold:
             try:
                 self._untold.popleft()()

@@ -1,4 +1,4 @@
-"""Messages of two clients in a room on the data channel of their connection (docs/room.md)."""
+"""The notes between two clients in a room, on the data channel of their connection (docs/room.md)."""
 
 from __future__ import annotations
 
@@ -8,54 +8,54 @@ import msgspec
 from msgspec import Meta, Struct
 
 LONGEST_NOTE: Final = 16 * 1024
-"""Bytes."""
+"""The maximum size of a note, in bytes."""
 LONGEST_CHAT: Final = 2000
-"""Characters."""
+"""The maximum length of a chat message, in characters."""
 
 _Hex: TypeAlias = Annotated[str, Meta(min_length=64, max_length=64, pattern="^[0-9a-f]{64}$")]
 
 
 class _Note(Struct, frozen=True, tag_field="kind"):
-    """Every note says in ``kind`` what it is."""
+    """A note. Its ``kind`` names its type."""
 
 
 class Bye(_Note, frozen=True, tag="bye"):
-    """The sender has ended the call. Whoever hears it tells the server too, which the sender may not reach."""
+    """The sender has ended the call. The receiver tells the server too, which the sender may not reach."""
 
 
 class State(_Note, frozen=True, tag="state"):
-    """The media that the sender sends now; sent when the channel opens, and whenever it changes."""
+    """The state of the sender's media; sent when the channel opens, and at each change."""
 
     muted: bool
-    """No sound: it is switched off, or there is no microphone."""
+    """No sound: the microphone is off or missing."""
     camera_off: bool
-    """No picture of a camera: it is switched off, or there is none."""
+    """No camera picture: the camera is off or missing."""
     sharing: bool
-    """There is a picture of a screen."""
+    """The screen is shared."""
     paused: bool = False
-    """The picture waits for a better connection; ``camera_off`` is true then, too."""
+    """The picture is paused until the connection is better; ``camera_off`` is true then, too."""
 
 
 class Chat(_Note, frozen=True, tag="chat"):
-    """Something that a person wrote."""
+    """A chat message."""
 
     text: Annotated[str, Meta(min_length=1, max_length=LONGEST_CHAT)]
 
 
 class Commit(_Note, frozen=True, tag="commit"):
-    """Verification, first: who offers has drawn a nonce."""
+    """Verification, first: the offerer's commitment to its nonce."""
 
     hash: _Hex
 
 
 class Nonce(_Note, frozen=True, tag="nonce"):
-    """Verification, second: the nonce of who answers."""
+    """Verification, second: the answerer's nonce."""
 
     nonce: _Hex
 
 
 class Reveal(_Note, frozen=True, tag="reveal"):
-    """Verification, third: the nonce to which who offers was committed."""
+    """Verification, third: the nonce of the offerer's commitment."""
 
     nonce: _Hex
 
@@ -66,7 +66,7 @@ _decode = msgspec.json.Decoder(Note).decode
 
 
 def parse_note(text: str | bytes) -> Note | None:
-    """Read what came over the data channel, whatever it is. ``None``: it is none of these, and to be ignored."""
+    """Decode a message of the data channel. ``None``: it is no known note, and must be ignored."""
     payload = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(payload) > LONGEST_NOTE:
         return None

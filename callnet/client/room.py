@@ -1,4 +1,4 @@
-"""A seat in a room: the room's socket, which is reopened until the seat is given up (docs/room.md)."""
+"""A seat in a room, with the room's reconnecting socket (docs/room.md)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from callnet.client.room_frames import (
 from callnet.client.socket import Way
 
 PING_EVERY: Final = 2.0
-"""Seconds."""
+"""Seconds between two pings."""
 FULL_AGAIN_AFTER: Final = 5.0
-"""Seconds until a room that was full is tried again."""
+"""Seconds until a full room is tried again."""
 LONGEST_DELAY: Final = 8.0
-"""Seconds, about, the most between two attempts to open its socket."""
+"""The approximate maximum of seconds between two attempts to open its socket."""
 LONGEST_SETUP: Final = 120.0
-"""Seconds. The server takes no more."""
+"""The maximum of a reported setup time, in seconds, that the server accepts."""
 
 BAD_FRAMES: Final = 4400
 NO_SEAT: Final = 4403
@@ -42,20 +42,20 @@ TAKEN: Final = 4409
 
 
 class Visitor(Protocol):
-    """Whoever has the seat, or wants it."""
+    """The client in a seat, or waiting for one."""
 
     def reached(self, is_up: bool) -> None:
-        """Know that the server answers, or no longer does."""
+        """Handle that the server answers, or no longer does."""
 
     def entered(self, room: Room) -> None:
-        """Know how the room now is."""
+        """Handle the current state of the room."""
 
     def told(self, session: str, data: bytes) -> None:
-        """Take what the client with that session said, which is JSON."""
+        """Handle a message, in JSON, of the client with that session."""
 
     def refused(self, reason: str) -> None:
-        """Know that there is no seat: a word of ``refused``, ``taken`` by a newer socket, or ``broken`` by a frame
-        that the server did not understand. Only a ``full`` room is tried again.
+        """Handle a refused seat: a reason of ``refused``, ``taken`` by a newer socket, or ``broken`` by a frame that
+        the server did not understand. Only a ``full`` room is tried again.
         """
 
 
@@ -63,9 +63,9 @@ class RoomSocket:
     """The seat of one client.
 
     :param site: the origin of the site, such as ``https://calls.example.org:8080``.
-    :param join: what is said first, the same on every socket.
-    :param trust: whose certificates to believe; without it, the authorities of this machine.
-    :param endpoint: the way to the server instead of the one that ``site`` names.
+    :param join: the first frame on every socket.
+    :param trust: the trusted certificates; by default the authorities of this machine.
+    :param endpoint: a way to the server instead of the one that ``site`` names.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class RoomSocket:
         self._line.open()
 
     def relay(self, session: str, message: Relayed) -> None:
-        """Say something to the other client. It is lost if the socket is away."""
+        """Send a message to the other client. It is lost if the socket is away."""
         self._line.say(Relay(session, message))
 
     def connected(self, seconds: float) -> None:
-        """Tell the server, for its figures, how long it took until media flowed. It is lost if the socket is away."""
+        """Report the time until media flowed to the server's metrics. It is lost if the socket is away."""
         self._line.say(Ping(MediaSetup("unknown", min(seconds, LONGEST_SETUP))))
 
     def hang_up(self) -> None:
@@ -104,10 +104,10 @@ class RoomSocket:
         self._line.say(Hangup())
 
     def close(self) -> None:
-        """Leave without a word. The seat stays ours for 10 seconds."""
+        """Close the socket. The server keeps the seat for 10 seconds."""
         self._line.close()
 
-    # What its line asks and tells
+    # Methods for the line
 
     @property
     def ask_every(self) -> float:

@@ -1,4 +1,4 @@
-"""The frames of a room's socket as a client of it sees them (docs/room.md).
+"""The frames of a room's socket as a client sees them (docs/room.md).
 
 Like those of devices (:mod:`callnet.client.frames`) these are not the server's own structs.
 """
@@ -19,16 +19,16 @@ class Join(Struct, frozen=True, tag="join"):
 
     room_id: str
     key: str
-    """32 hex digits: whoever shows them again gets the same seat."""
+    """32 hex digits: a client that shows them again gets the same seat."""
     session: str
-    """32 hex digits, others for each start of a client. Of two clients the one with the greater session offers."""
+    """32 hex digits, new at each start of a client. Of two clients the one with the greater session offers."""
 
 
 class Relay(Struct, frozen=True, tag="relay"):
-    """Say something to the other client."""
+    """A message for the other client."""
 
     to: str
-    """Its session."""
+    """The session of the other client."""
     data: Relayed
 
 
@@ -41,21 +41,21 @@ class MediaSetup(Struct, frozen=True):
 
     path: Literal["host", "srflx", "relay", "unknown", "none"]
     seconds: float
-    """Not more than 120."""
+    """At most 120."""
 
 
 class Ping(Struct, frozen=True, tag="ping", omit_defaults=True):
-    """Ask whether the server is there."""
+    """Check the connection."""
 
     media: MediaSetup | None = None
-    """For the operator's figures, once."""
+    """Sent once, for the operator's metrics."""
 
 
 Request: TypeAlias = Join | Relay | Hangup | Ping
 
 
 class IceServer(Struct, frozen=True):
-    """A server that helps to connect: ``RTCIceServer`` of WebRTC."""
+    """A STUN or TURN server: ``RTCIceServer`` of WebRTC."""
 
     urls: Sequence[str]
     username: str = ""
@@ -70,7 +70,7 @@ class Other(Struct, frozen=True):
 
 
 class Room(Struct, frozen=True, tag="room"):
-    """The room as it now is."""
+    """The current state of the room."""
 
     state: Literal["waiting", "meeting", "ended"]
     reason: str
@@ -82,7 +82,7 @@ class Said(Struct, frozen=True, tag="relay"):
     """A message of the other client."""
 
     sender: str = msgspec.field(name="from")
-    """Its session."""
+    """The session of the other client."""
     data: Raw
 
 
@@ -93,7 +93,7 @@ class Refused(Struct, frozen=True, tag="refused"):
 
 
 class Pong(Struct, frozen=True, tag="pong"):
-    """The server is there."""
+    """The server is alive."""
 
 
 Message: TypeAlias = Room | Said | Refused | Pong
@@ -102,7 +102,7 @@ _decode = msgspec.json.Decoder(Message).decode
 
 
 def parse_message(payload: bytes) -> Message | None:
-    """Read what the server says. ``None``: it is none of these; a later server may know more."""
+    """Decode a message of the server. ``None``: it is unknown, such as one of a later server."""
     try:
         message: Message = _decode(payload)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

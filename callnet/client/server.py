@@ -1,4 +1,4 @@
-"""The addresses of a callnet server and requests to it: the layer below :class:`~callnet.client.Account`."""
+"""A callnet server and its requests: the layer below :class:`~callnet.client.Account`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from callnet.client.socket import Way
 from callnet.client.trust import public_trust
 
 TIMEOUT: Final = 30
-"""Seconds for a whole request."""
+"""The timeout of a request, in seconds."""
 
 EXTENDED: Final = "callnet.v2"
 """The subprotocol of the extended protocol (docs/extended-protocol.md)."""
@@ -29,14 +29,14 @@ PAGE: Final = "/static/demo/direct_chat.html?room_id="
 
 
 class Server:
-    """A callnet, at the origin of its site, such as ``https://calls.example.org:8080``.
+    """A callnet server, at the origin of its site, such as ``https://calls.example.org:8080``.
 
-    :param account_url: the account service, where it is to be another than the site's.
+    :param account_url: the account service, if it is not the site's.
     :param signaling_url: the signaling service likewise, ``ws://`` or ``wss://``; without a path it is ``/socket.io``.
-    :param trust: whose certificates to believe; without it, the authorities of this machine.
-    :param agent: sends the requests to the account service, instead of one that this makes.
-    :param endpoint: the way to the signaling service instead of the one that its URL names.
-    :raises ClientError: a URL is none of these.
+    :param trust: the trusted certificates; by default the authorities of this machine.
+    :param agent: sends the requests to the account service; by default a new one.
+    :param endpoint: a way to the signaling service instead of the one that its URL names.
+    :raises ClientError: a URL is invalid.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Server:
     def page_of(self, room_id: str, page: str = "") -> str:
         """The URL of a call's page.
 
-        :param page: where the server said that it is (:attr:`Call.page`); if it did not, it is where it always was.
+        :param page: the path from the server (:attr:`Call.page`); by default the seed's.
         """
         return self.site + (page or f"{PAGE}{room_id}")
 
@@ -69,7 +69,7 @@ class Server:
         """Send any request of the account service (docs/openapi.json).
 
         :return: a Deferred with the whole answer, whose ``errorCode`` is 0.
-        :raises AccountError: (the Deferred) it is not, or the answer is not JSON.
+        :raises AccountError: (the Deferred) it is not 0, or the answer is not JSON.
         :raises Unreachable: (the Deferred) there was no answer.
         """
         answer = Deferred.fromCoroutine(self._post(path, fields)).addErrback(unreachable)
@@ -83,13 +83,13 @@ class Server:
         extended: bool = False,
         watch: Watch | None = None,
     ) -> Deferred[Connection]:
-        """Open the WebSocket of the device that ``token`` was issued for.
+        """Open the WebSocket of a token's device.
 
-        :param received: is called with every message that comes.
-        :param extended: offer ``callnet.v2``; :attr:`Connection.subprotocol` tells whether the server speaks it.
-        :param watch: is told of every message, in either direction.
+        :param received: called with every received message.
+        :param extended: offer ``callnet.v2``; :attr:`Connection.subprotocol` shows whether the server accepted it.
+        :param watch: called with every message, in either direction.
         :raises UpgradeRefused: (the Deferred) the server did not open the WebSocket.
-        :raises Unreachable: (the Deferred) there is no way to the server.
+        :raises Unreachable: (the Deferred) the server is unreachable.
         """
         way = Way(
             f"{self._signaling_url}?token={quote(token, safe='')}",
@@ -122,9 +122,9 @@ def _read_answer(status: int, phrase: bytes, body: bytes, after: float | None) -
 
 
 def socket_url(url: str) -> str:
-    """The URL of the signaling service that somebody means.
+    """Complete the URL of a signaling service.
 
-    :raises ClientError: it is none.
+    :raises ClientError: it is invalid.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname:

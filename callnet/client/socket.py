@@ -1,4 +1,4 @@
-"""A client's WebSocket, on the clock of its reactor: it is opened, written to, and closed."""
+"""A client's WebSocket, with timers on the clock of its reactor."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ OPEN_TIMEOUT: Final = 30
 """Seconds from the TCP connection to the open WebSocket."""
 
 CLOSE_TIMEOUT: Final = 5
-"""Seconds for the other side to close its half, then the connection is cut."""
+"""Seconds for the server to complete the close, before the connection is aborted."""
 
 LARGEST_MESSAGE: Final = 1 << 20
-"""Longest message that is taken from the server, in bytes."""
+"""The maximum size of a message from the server, in bytes."""
 
 
 class Way(Struct, frozen=True):
-    """The URL and options of a connection to a server."""
+    """The address of a server, and the parameters of the handshake."""
 
     url: str
     """``ws://`` or ``wss://``."""
     trust: IPolicyForHTTPS | None = None
-    """The trust policy for certificates; without it, the authorities of this machine."""
+    """The trusted certificates; by default the authorities of this machine."""
     endpoint: IStreamClientEndpoint | None = None
-    """The way to the server instead of the one that ``url`` names."""
+    """A way to the server instead of the one that ``url`` names."""
     subprotocols: tuple[str, ...] = ()
-    """The subprotocols to offer."""
+    """The offered subprotocols."""
     origin: str | None = None
-    """The value of the header ``Origin``; without it there is none."""
+    """The value of the header ``Origin``; by default there is none."""
 
 
 class ClientSocket(WebSocketClientProtocol):
-    """Autobahn's side of whatever speaks to a server: translates, decides nothing.
+    """The Autobahn protocol of a client's socket: translates, decides nothing.
 
     Its owner sets ``received``, for each message, and ``lost``, for the end of a socket that was open.
     """
@@ -68,7 +68,7 @@ class ClientSocket(WebSocketClientProtocol):
         self.opened: Deferred[None] = Deferred(lambda _: self.cut())
 
     def send(self, payload: bytes, binary: bool = False) -> bool:
-        """Send a message; tells whether that can still be done."""
+        """Send a message; return whether that is still possible."""
         try:
             self.sendMessage(payload, binary)
         except Disconnected:
@@ -81,43 +81,43 @@ class ClientSocket(WebSocketClientProtocol):
         self.sendPing()
 
     def onPong(self, payload: bytes) -> None:  # noqa: ARG002, N802
-        """Take the answer."""
+        """Handle a pong."""
         if self._asked is not None:
             self._asked()
 
     def cut(self) -> None:
-        """Drop the connection at once."""
+        """Abort the connection."""
         self.transport.abortConnection()
 
     def connectionMade(self) -> None:  # noqa: N802
-        """Give the handshake its time."""
+        """Start the timeout of the handshake."""
         in_time(self.opened, OPEN_TIMEOUT, self.reactor)
         super().connectionMade()
 
     def onOpen(self) -> None:  # noqa: N802
-        """Begin."""
+        """Handle the open connection."""
         self.subprotocol = self.websocket_protocol_in_use
         self.opened.callback(None)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: ARG002, N802, N803
-        """Hand a message on."""
+        """Deliver a message."""
         self.received(payload)
 
     def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
-        """Give the closing handshake its time."""
+        """Start the timeout of the closing handshake."""
         super().sendCloseFrame(*args, **kwargs)
         if self._cutting is None:
             self._cutting = self.reactor.callLater(CLOSE_TIMEOUT, self.cut)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
-        """Stop."""
+        """Handle the end of the connection."""
         if self._cutting is not None and self._cutting.active():
             self._cutting.cancel()
         self._lost_because = reason
         super().connectionLost(reason)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: ARG002, N802, N803
-        """Say why it is over."""
+        """Report the reason of the end."""
         if self.opened.called:
             self.lost(CloseReason(self.remoteCloseCode or 1006, self.remoteCloseReason or ""))
         else:
@@ -135,7 +135,7 @@ def open_socket(way: Way, socket: ClientSocket) -> Deferred[None]:
 
     :return: a Deferred that fires when it is open.
     :raises UpgradeRefused: (the Deferred) the server did not open it.
-    :raises Unreachable: (the Deferred) there is no way to the server.
+    :raises Unreachable: (the Deferred) the server is unreachable.
     """
     factory = _Factory(way, socket)
     endpoint = way.endpoint or _endpoint(factory, socket.reactor, way.trust or public_trust())

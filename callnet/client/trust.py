@@ -1,4 +1,4 @@
-"""Trust policies for certificates, each for both HTTPS and wss."""
+"""The certificates that a client trusts. Each function makes a policy for both HTTPS and wss."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from zope.interface import implementer
 
 
 def public_trust() -> IPolicyForHTTPS:
-    """Believe the authorities that this machine believes."""
+    """Trust the authorities of this machine."""
     return BrowserLikePolicyForHTTPS()
 
 
 def certificate_trust(pem: bytes) -> IPolicyForHTTPS:
-    """Believe this certificate, or what it has signed, and nothing else. Names must still match."""
+    """Trust this certificate, and certificates that it has signed, and nothing else. Names must still match."""
     return BrowserLikePolicyForHTTPS(trustRoot=Certificate.loadPEM(pem))
 
 
 def no_trust() -> IPolicyForHTTPS:
-    """Believe whoever answers: encrypted, and open to anyone in between."""
+    """Trust any server: encrypted, but open to anyone in between."""
     return _NoTrust()
 
 

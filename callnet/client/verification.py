@@ -1,8 +1,8 @@
-"""The short code that two people compare, so that nobody is between them unseen (docs/verification.md).
+"""The verification code that two people compare to exclude a man in the middle (docs/verification.md).
 
-One run for each WebRTC connection, over the notes of its data channel, a JSON object each. Who made the offer commits
-itself to a nonce, the other answers with its own, the first one reveals. What a run expects, by what it has done; all
-other notes of the three kinds break it:
+One run for each WebRTC connection, over the notes of its data channel, a JSON object each. The offerer commits itself
+to a nonce, the answerer replies with its own, and the offerer reveals. The expected notes in each state; all other
+notes of the three kinds break the run:
 
 ======== ================== ======== ==================================
 side     has                expects  then
@@ -12,7 +12,7 @@ answerer nothing            commit   sends ``nonce``
 answerer sent ``nonce``     reveal   shows the code, if it fits
 ======== ================== ======== ==================================
 
-A run that shows its code, or is broken, expects nothing, and nothing that comes changes it.
+A run that shows its code, or is broken, ignores all further notes.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from callnet.client.emoji import EMOJI, Emoji
 from callnet.errors import CallnetError
 
 NONCE: Final = 32
-"""Bytes, as many as a fingerprint has."""
+"""The size of a nonce in bytes, the same as a fingerprint's."""
 SIGNS: Final = 6
 """The number of emoji in a code."""
 
 _COMMITMENT: Final = b"callnet verification commitment 1"
 _CODE: Final = b"callnet verification 1"
 _BITS: Final = 6
-"""Of one emoji."""
+"""The bits of one emoji."""
 _FINGERPRINT: Final = re.compile(r"a=[ \t]*fingerprint([^\r\n]*)", re.ASCII | re.IGNORECASE)
-"""Whatever any browser could take for one."""
+"""Any text that a browser could take for a fingerprint."""
 _SHA_256: Final = re.compile(r": *sha-256 +([0-9A-F]{2}(?::[0-9A-F]{2}){31}) *", re.ASCII | re.IGNORECASE)
 
 Code: TypeAlias = tuple[int, ...]
@@ -49,7 +49,7 @@ _Hex: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 
 
 class NoFingerprint(CallnetError):
-    """A description does not say by one SHA-256 fingerprint, and no other, whose certificate is to be expected."""
+    """A description does not have exactly one SHA-256 fingerprint."""
 
 
 class State(Enum):
@@ -58,7 +58,7 @@ class State(Enum):
     PENDING = "pending"
     SHOWN = "shown"
     BROKEN = "broken"
-    """The other side did not do what it has to: the people are to be warned."""
+    """The other side broke the protocol: warn the user."""
 
 
 class Fingerprints(Struct, frozen=True):
@@ -69,7 +69,7 @@ class Fingerprints(Struct, frozen=True):
 
 
 class Commit(Struct, frozen=True, tag_field="kind", tag="commit"):
-    """The offerer has drawn a nonce."""
+    """The offerer's commitment to its nonce."""
 
     hash: _Hex
 
@@ -81,7 +81,7 @@ class Nonce(Struct, frozen=True, tag_field="kind", tag="nonce"):
 
 
 class Reveal(Struct, frozen=True, tag_field="kind", tag="reveal"):
-    """The nonce to which the offerer had committed itself."""
+    """The nonce of the offerer's commitment."""
 
     nonce: _Hex
 
@@ -102,7 +102,7 @@ class _Unexpected(CallnetError):
 def fingerprint_of(sdp: str) -> bytes:
     """The one SHA-256 fingerprint of a description (RFC 8122), 32 bytes.
 
-    A second one, or one by another hash, could be the one that a browser goes by.
+    A browser could use a second one, or one by another hash.
 
     :raises NoFingerprint: there is none, there are different ones, or one by another hash.
     """
@@ -115,12 +115,12 @@ def fingerprint_of(sdp: str) -> bytes:
 
 
 def commitment(fingerprints: Fingerprints, nonce: bytes) -> bytes:
-    """The offerer's commitment to its nonce, sent before it has seen the other one, 32 bytes."""
+    """The offerer's commitment to its nonce, sent before it has seen the other one; 32 bytes."""
     return sha256(_COMMITMENT + fingerprints.offerer + fingerprints.answerer + nonce).digest()
 
 
 def code_of(fingerprints: Fingerprints, offerers: bytes, answerers: bytes) -> Code:
-    """The code that comes of both certificates and both nonces."""
+    """The code from both certificates and both nonces."""
     digest = sha256(_CODE + fingerprints.offerer + fingerprints.answerer + offerers + answerers).digest()
     bits = int.from_bytes(digest, "big") >> (256 - SIGNS * _BITS)
     return tuple(bits >> (_BITS * place) & 63 for place in reversed(range(SIGNS)))
@@ -129,34 +129,34 @@ def code_of(fingerprints: Fingerprints, offerers: bytes, answerers: bytes) -> Co
 class Verification:
     """One run of one side.
 
-    :param fingerprints: as both descriptions that are in force have them.
-    :param offers: whether this side made the offer.
+    :param fingerprints: those of both current descriptions.
+    :param offers: true if this side made the offer.
     """
 
     def __init__(self, fingerprints: Fingerprints, *, offers: bool) -> None:
         self.state = State.PENDING
         self.code: Code | None = None
-        """The emoji to show, in the state ``SHOWN``."""
+        """The code to show, in the state ``SHOWN``."""
         self._fingerprints: Final = fingerprints
         self._offers: Final = offers
         self._nonce: Final = secrets.token_bytes(NONCE)
         self._expected: type[Note] = Nonce if offers else Commit
         self._commitment = b""
-        """The other side's."""
+        """The other side's commitment."""
 
     @property
     def emoji(self) -> tuple[Emoji, ...]:
-        """The code as people see it; empty if there is none."""
+        """The code as emoji; empty if there is none."""
         return tuple(EMOJI[number] for number in self.code or ())
 
     def begin(self) -> str | None:
-        """The message to send when the data channel has opened, if any."""
+        """The first note after the data channel has opened, if any."""
         if not self._offers:
             return None
         return _text(Commit(commitment(self._fingerprints, self._nonce).hex()))
 
     def hear(self, text: str | bytes) -> str | None:
-        """Take what came over the data channel, whatever it is. Returns what to answer, if anything."""
+        """Handle any message of the data channel. Return the reply, if any."""
         if self.state is not State.PENDING or _kind_of(text) not in _KINDS:
             return None
         try:
@@ -167,14 +167,14 @@ class Verification:
         return None if answer is None else _text(answer)
 
     def recheck(self, fingerprints: Fingerprints) -> None:
-        """Make sure that what a new description says is what this run is about. If not, the code is taken back."""
+        """Compare a new description with the fingerprints of this run. If they differ, withdraw the code."""
         if fingerprints != self._fingerprints:
             self.state, self.code = State.BROKEN, None
 
     def _take(self, note: Note) -> Note | None:
-        """Take a note, and return the answer.
+        """Handle a note, and return the reply.
 
-        :raises _Unexpected: it is not what is expected, or does not fit.
+        :raises _Unexpected: it is not the expected one, or does not fit.
         """
         if not isinstance(note, self._expected):
             raise _Unexpected
@@ -199,7 +199,7 @@ class Verification:
 
 
 def _kind_of(text: str | bytes) -> str:
-    """The ``kind`` of a note; empty if it is not a note."""
+    """The ``kind`` of a note; empty if it is none."""
     try:
         return msgspec.json.decode(text, type=_Kind).kind
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -207,7 +207,7 @@ def _kind_of(text: str | bytes) -> str:
 
 
 def _read(text: str | bytes) -> Note:
-    """Read a note.
+    """Decode a note.
 
     :raises _Unexpected: it is malformed.
     """

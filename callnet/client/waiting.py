@@ -1,4 +1,4 @@
-"""Waiting for one of several states."""
+"""Waiting for states of an object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ State = TypeVar("State")
 
 
 class Waiting(Generic[State]):
-    """Those who wait. Each has a Deferred of its own, which may be cancelled."""
+    """The waiting callers. Each has a Deferred of its own, which may be cancelled."""
 
     def __init__(self) -> None:
         self._waiting: dict[Deferred[State], Collection[State]] = {}
@@ -28,7 +28,7 @@ class Waiting(Generic[State]):
         del self._waiting[waiting]
 
     def tell(self, state: State, everyone: bool = False) -> None:
-        """Say what the state is now to those who wait for it, or to everyone, since it is the last."""
+        """Report the new state to callers that wait for it, or as the last one to all."""
         for waiting in [waiting for waiting, wanted in self._waiting.items() if everyone or state in wanted]:
-            if self._waiting.pop(waiting, None) is not None:  # else another has cancelled it just now
+            if self._waiting.pop(waiting, None) is not None:  # otherwise another callback has just cancelled it
                 waiting.callback(state)

@@ -1,1 +1,1 @@
-"""The frames of callnet's WebSockets, and how they are read."""
+"""The frames of callnet's WebSockets, and their decoding."""

@@ -1,6 +1,6 @@
-"""The frames of the seed's protocol, one struct each (protocol §2.1-§2.3, §2.6), and how they are written.
+"""The frames of the seed's protocol, one struct each (protocol §2.1-§2.3, §2.6), and their encoding.
 
-How they are read: :mod:`callnet.frames.decode`.
+For their decoding see :mod:`callnet.frames.decode`.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ ENDINGS: Final = (
 
 
 class Frame(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
-    """Every frame says in ``type`` what it is."""
+    """A frame. Its ``type`` names its kind."""
 
 
 class SeedRequest(Frame, frozen=True):
-    """A frame of a base client."""
+    """A request of a base client."""
 
     @property
     def id(self) -> str:
-        """The id of its answer: it has none."""
+        """The id for the answer: always empty."""
         return ""
 
 
@@ -76,7 +76,7 @@ class CalledSuccess(SeedRequest, frozen=True, tag="called_success"):
     from_device_id: Annotated[str, DEVICE_ID]
     room_id: Annotated[str, ROOM]
     auto_answer: bool = False
-    """It was told that it may accept without anybody touching it, and did so."""
+    """The device was permitted to accept automatically, and did so."""
 
 
 class CalledRefuse(SeedRequest, frozen=True, tag="called_refuse"):
@@ -96,7 +96,7 @@ class CallingHangup(SeedRequest, frozen=True, tag="calling_hangup"):
 
 
 Request: TypeAlias = Call | CalledSuccess | CalledRefuse | CallingHangup
-"""The frames that a base client may send."""
+"""The requests of a base client."""
 
 
 class CallSuccess(Frame, frozen=True, tag="call_success"):
@@ -107,7 +107,7 @@ class CallSuccess(Frame, frozen=True, tag="call_success"):
     room_id: Annotated[RoomId, ROOM]
     page: Annotated[str, PAGE]
     id: str = ""
-    """Of the extended client's request that this answers."""
+    """The id of the extended client's request."""
 
 
 class CallRefuse(Frame, frozen=True, tag="call_refuse"):
@@ -118,22 +118,22 @@ class CallRefuse(Frame, frozen=True, tag="call_refuse"):
     room_id: Annotated[RoomId, ROOM]
     reason: Annotated[Reason, one_of(REFUSALS)]
     id: str = ""
-    """Of the extended client's request that this answers."""
+    """The id of the extended client's request."""
 
 
 class CallFailed(Frame, frozen=True, tag="call_failed"):
-    """The call came to nothing (§2.1). It has no ``room_id``."""
+    """The call failed (§2.1). It has no ``room_id``."""
 
     to_phone: Annotated[str, PHONE]
     to_device_id: Annotated[str, DEVICE_ID]
     reason: Annotated[Reason, one_of(FAILURES)]
     message: str
     id: str = ""
-    """Of the extended client's request that this answers."""
+    """The id of the extended client's request."""
 
 
 class Called(Frame, frozen=True, tag="called"):
-    """A device is being rung (§2.2). ``page`` and ``from_name`` may be left out, or the latter be cut."""
+    """A device is being rung (§2.2). ``page`` and ``from_name`` may be omitted, and ``from_name`` may be truncated."""
 
     from_phone: Annotated[str, PHONE]
     from_device_id: Annotated[str, DEVICE_ID]
@@ -142,9 +142,9 @@ class Called(Frame, frozen=True, tag="called"):
     """Seconds of ringing left."""
     page: Annotated[str, PAGE] = ""
     from_name: Annotated[str, NAME] = ""
-    """What the owner of the called phone calls the caller's."""
+    """The name of the caller's phone in the contacts of the called phone."""
     auto_answer: bool = False
-    """The owner wants this caller to be answered without anybody touching the device, if that is to do so."""
+    """The owner allows the device to answer this caller automatically."""
 
 
 class CallingBeHangup(Frame, frozen=True, tag="calling_be_hangup"):
@@ -155,7 +155,7 @@ class CallingBeHangup(Frame, frozen=True, tag="calling_be_hangup"):
     room_id: Annotated[str, ROOM]
     reason: Annotated[Reason, one_of(ENDINGS)]
     id: str = ""
-    """Of the extended client's request that this answers."""
+    """The id of the extended client's request."""
 
 
 class ErrorFrame(Frame, frozen=True, tag="error", omit_defaults=False, kw_only=True):
@@ -171,22 +171,22 @@ class ErrorFrame(Frame, frozen=True, tag="error", omit_defaults=False, kw_only=T
 
 
 Message: TypeAlias = CallSuccess | CallRefuse | CallFailed | Called | CallingBeHangup | ErrorFrame
-"""The frames that a base client may be sent."""
+"""The messages to a base client."""
 
 
 MESSAGE_BYTES: Final = 512
-"""The upper bound of messages to base clients in bytes, exclusive (§2)."""
+"""The size limit of a message to a base client, in bytes; messages are shorter (§2)."""
 
 PAGE_OF: Final = "/static/demo/direct_chat.html?room_id="
-"""The path of the 1-to-1 page of a room (§3), but for the room's id at its end."""
+"""The path of the 1-to-1 page of a room (§3), without the room's id at its end."""
 
 encode: Final = msgspec.json.Encoder().encode
-"""Write a message; ``called`` is written by :func:`encode_called`."""
+"""Encode a message; ``called`` is encoded by :func:`encode_called`."""
 
 
 def encode_called(message: Called) -> bytes:
-    """Write ``called``. Where an address of the greatest length leaves no room for them, it has no page's path, and as
-    much as fits of the caller's name.
+    """Encode ``called``. If a long address leaves too little room, the page's path is omitted and the caller's name is
+    truncated.
     """
     payload = encode(message)
     excess = len(payload) - MESSAGE_BYTES + 1

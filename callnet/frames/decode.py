@@ -1,4 +1,4 @@
-"""Decoding of devices' frames: fast if they are valid, otherwise with an error that names the fault (protocol §2.6)."""
+"""Decoding of devices' frames: fast for valid frames; invalid ones get an error message (protocol §2.6)."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from callnet.model import (
 T = TypeVar("T", bound=Struct)
 
 Complaint: TypeAlias = Callable[[Raw], str | None]
-"""A check of a field's value: the fault, in words that quote nothing of it; ``None`` if it is valid."""
+"""Returns the error of a field's value, in words that quote nothing of it, or ``None`` if it is valid."""
 
 
 class BadFrame(Exception):
-    """A frame that breaks the protocol; ``answer`` is what its sender is told (§2.6)."""
+    """A frame that breaks the protocol; ``answer`` is the reply to its sender (§2.6)."""
 
     def __init__(self, answer: CallFailed | ErrorFrame, unknown_type: bool = False) -> None:
         super().__init__(answer.message)
@@ -43,20 +43,20 @@ class BadFrame(Exception):
 
 
 class Field(Struct, frozen=True):
-    """The allowed values of a field of a frame."""
+    """The valid values of a field."""
 
     complaint: Complaint
     may_be_absent: bool = False
 
 
 Fields: TypeAlias = dict[str, Field]
-"""The fields of a frame of one type, by their names."""
+"""The fields of a frame of one type, by name."""
 
 FLAGS: Final = ("auto_answer",)
-"""Fields that are true, or mean nothing whatever they are."""
+"""Flags that are true, or ignored if they have any other value."""
 
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""The exceptions that msgspec raises for bad input: two of the three are not its own."""
+"""msgspec's exceptions for bad input: two of the three are not its own."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -64,7 +64,7 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 
 class Grammar(Generic[T]):
-    """All frames that some kind of client may send.
+    """All frames that one kind of client may send.
 
     :param requests: the structs, as a union.
     :param fields: by ``type``.
@@ -76,9 +76,9 @@ class Grammar(Generic[T]):
         self._id = next((of_type["id"] for of_type in fields.values() if "id" in of_type), None)
 
     def decode(self, payload: bytes) -> T:
-        """Read one frame.
+        """Decode one frame.
 
-        :param payload: valid UTF-8: the socket has seen to that, and fields that nobody reads are not looked at here.
+        :param payload: valid UTF-8: the socket has checked it, and unused fields are not checked here.
         :raises BadFrame: it is not JSON, not an object, of unknown type, lacks a field, or a field is no
             acceptable value.
         """
@@ -91,10 +91,9 @@ class Grammar(Generic[T]):
         return self._decode_carefully(payload)
 
     def _decode_carefully(self, payload: bytes) -> T:
-        """Read a frame that looks bad, field by field, and say what is wrong in words that quote nothing of it.
+        """Decode an apparently invalid frame field by field, and raise an error that quotes nothing of it.
 
-        It may be right all the same: of duplicate keys the last counts, and the decoder stops at the first that is
-        wrong.
+        It may be valid: of duplicate keys the last counts, but the decoder stops at the first invalid one.
         """
         values = _values(payload)
         asked = self._id_of(values)
@@ -117,7 +116,7 @@ class Grammar(Generic[T]):
         return self._decode(_encode(read | flags))
 
     def _id_of(self, values: Mapping[str, Raw]) -> str:
-        """The id for the answer, if requests of this kind have one and it can be read."""
+        """The id for the answer, if it can be read and requests of this kind have one."""
         if self._id is None or "id" not in values or _complaint(self._id, values["id"]):
             return ""
         return text_of(values["id"]) or ""
@@ -136,7 +135,7 @@ def _values(payload: bytes) -> dict[str, Raw]:
 
 
 def _has_two_types(payload: bytes) -> bool:
-    """Tell whether ``type`` stands twice in the object itself, escaped spellings included."""
+    """Return whether the object itself has two ``type`` keys, escaped spellings included."""
     pairs: list[tuple[str, Any]] = []
 
     def keep(found: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -155,7 +154,7 @@ def _error(message: str, asked: str = "", unknown_type: bool = False) -> BadFram
 
 
 def error_frame(message: str, asked: str) -> ErrorFrame:
-    """An error. ``asked``: the id of the request that it answers, if that has one."""
+    """An error. ``asked``: the id of the failed request, if it has one."""
     return ErrorFrame(message=message, id=asked or UNSET)
 
 
@@ -177,11 +176,11 @@ def _complaint(field: Field, value: Raw | None) -> str | None:
     return field.complaint(value)
 
 
-# What fields may be
+# The valid values of fields
 
 
 def text_of(value: Raw) -> str | None:
-    """The text that a value is, if it is one."""
+    """The text of a value, if it is one."""
     try:
         text: str = _decode_text(value)
     except UNREADABLE:
@@ -190,7 +189,7 @@ def text_of(value: Raw) -> str | None:
 
 
 def name(longest: int, may_be_empty: bool = True) -> Complaint:
-    """A text with a maximum length and without control characters."""
+    """A text of at most ``longest`` characters, without control characters."""
 
     def complaint(value: Raw) -> str | None:
         text = text_of(value)

@@ -1,7 +1,7 @@
-"""STUN and TURN servers for clients behind NATs (RFC 8489, RFC 8656), and TURN credentials.
+"""The servers for connections through NATs (STUN, RFC 8489; TURN, RFC 8656), and TURN credentials.
 
-A TURN server that shares a secret with callnet needs no list of users: a user name contains its expiry, and the
-password is derived from it (draft-uberti-behave-turn-rest-00, ``use-auth-secret`` of coturn).
+A TURN server that shares a secret with callnet needs no list of users: a user name contains its expiry time, and the
+password follows from it (draft-uberti-behave-turn-rest-00, ``use-auth-secret`` of coturn).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Final
 from msgspec import Struct
 
 SECRET_MIN: Final = 32
-"""The shortest secret, in characters: whoever is given a credential may try secrets on it for as long as they like."""
+"""The minimum length of the secret, in characters: whoever has a credential can try secrets offline."""
 SECRET_MAX: Final = 127
-"""The longest that every database of coturn's can keep."""
+"""The maximum length that every database of coturn can store."""
 
 _LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_AND_PORT: Final = (
@@ -37,7 +37,7 @@ _STUNS_PORT: Final = 5349
 
 
 class IceUri(Struct, frozen=True):
-    """The URI of a STUN or TURN server."""
+    """The parsed URI of a STUN or TURN server."""
 
     host: str
     port: int
@@ -48,11 +48,11 @@ class IceUri(Struct, frozen=True):
 
 
 class IceServer(Struct, frozen=True, gc=False, omit_defaults=True):
-    """A server that helps two clients to reach each other: ``RTCIceServer`` of WebRTC."""
+    """A STUN or TURN server: ``RTCIceServer`` of WebRTC."""
 
     urls: Sequence[str]
     username: str = ""
-    """Of TURN alone, as the next: until when both are good, in seconds since 1970, a colon, and a random id."""
+    """For TURN only, like the next field: the expiry time of both in seconds since 1970, a colon, and a random id."""
     credential: str = ""
 
 
@@ -60,8 +60,8 @@ def turn_server(urls: Sequence[str], secret: str, expires_at: int, name: str) ->
     """TURN servers, with credentials.
 
     :param urls: each is an address of a server that knows the secret.
-    :param expires_at: until when they are good, in seconds since 1970.
-    :param name: the user name for the server, which has a quota for each; without a colon.
+    :param expires_at: the expiry time of the credentials, in seconds since 1970.
+    :param name: the user for the server, which has a quota for each; without a colon.
     """
     username = f"{expires_at}:{name}"
     password = hmac.digest(secret.encode("ascii"), username.encode("ascii"), hashlib.sha1)
@@ -69,24 +69,24 @@ def turn_server(urls: Sequence[str], secret: str, expires_at: int, name: str) ->
 
 
 def is_secret(text: str) -> bool:
-    """Tell whether this may be the secret: ASCII without blanks, which means the same in every file."""
+    """Return whether this is a valid secret: ASCII without blanks, so that it means the same in every file."""
     return _SECRET.fullmatch(text) is not None
 
 
 def is_stun_uri(text: str) -> bool:
-    """Tell whether this names a STUN server (RFC 7064): a browser that is given another opens no connection at all."""
+    """Return whether this is a STUN URI (RFC 7064): a browser with an invalid one opens no connection at all."""
     return _names_a_host(_STUN.fullmatch(text))
 
 
 def is_turn_uri(text: str) -> bool:
-    """Tell whether this names a TURN server (RFC 7065)."""
+    """Return whether this is a TURN URI (RFC 7065)."""
     return _names_a_host(_TURN.fullmatch(text))
 
 
 def parse_uri(text: str) -> IceUri:
-    """Take the URI of a STUN or TURN server apart.
+    """Parse the URI of a STUN or TURN server.
 
-    :raises ValueError: it is none.
+    :raises ValueError: it is invalid.
     """
     found = _TURN.fullmatch(text) or _STUN.fullmatch(text)
     if found is None:
@@ -105,15 +105,15 @@ def _names_a_host(found: re.Match[str] | None) -> bool:
         if host.startswith("["):
             return IPv6Address(host[1:-1]).scope_id is None
         if _NUMERIC.fullmatch(host):
-            IPv4Address(host)  # browsers take for one whatever ends in a number
+            IPv4Address(host)  # browsers take a name that ends in a number for an address
     except AddressValueError:
         return False
     return True
 
 
 class PageServers(Struct, frozen=True):
-    """The ICE servers for a page."""
+    """The ICE servers of a page."""
 
     servers: Sequence[IceServer]
     good_for: float
-    """Seconds after which others had better be asked for; infinite: these are good until the end."""
+    """Seconds after which they should be renewed; infinite: they are valid until the end."""

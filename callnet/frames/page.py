@@ -23,31 +23,31 @@ SeatRefusal: TypeAlias = Literal["full", "unknown_room"]
 MediaPath: TypeAlias = Literal["host", "srflx", "relay", "unknown"]
 """The path of media: direct, through a NAT, by a TURN server of either side, or unknown."""
 SETUP_MAX: Final = 120
-"""Seconds. What took longer is told as this."""
+"""The maximum of a reported duration, in seconds; longer ones are reported as this."""
 
 
 class _Frame(Struct, frozen=True, tag_field="type"):
-    """Every frame says in ``type`` what it is."""
+    """A frame. Its ``type`` names its kind."""
 
 
 class Join(_Frame, frozen=True, tag="join"):
     """The page wants a seat."""
 
     room_id: Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": ROOM_ID_MAX}), PLAIN]
-    """Of a call, or made up by hand. Another is answered by ``refused``."""
+    """A call's room or one made up by hand. An invalid one is answered by ``refused``."""
     key: _Id
     session: _Id
 
 
 class RelayTo(_Frame, frozen=True, tag="relay"):
-    """Something for the other page."""
+    """A message for the other page."""
 
     to: _Id
     data: Raw
 
 
 class Hangup(_Frame, frozen=True, tag="hangup"):
-    """Someone pressed hang up."""
+    """The user hung up."""
 
 
 class MediaSetup(Struct, frozen=True):
@@ -56,15 +56,15 @@ class MediaSetup(Struct, frozen=True):
     path: Literal["host", "srflx", "relay", "unknown", "none"]
     """``none``: media never flowed, and the page has given up."""
     seconds: Annotated[float, Meta(ge=0, le=SETUP_MAX)]
-    """From when both were there until media flowed, or until it was given up."""
+    """Seconds from the arrival of both pages until media flowed, or until the page gave up."""
 
 
 class Ping(_Frame, frozen=True, tag="ping"):
-    """The page asks whether the socket lives."""
+    """The page checks the socket."""
 
     media: MediaSetup | None = None
-    """Told once, for the operator's figures. It is here and not in a frame of its own, since servers that do not
-    know it close the socket for a frame that they do not know, and ignore a field."""
+    """Sent once, for the operator's metrics. It is here and not in a frame of its own, since older servers close the
+    socket for an unknown frame, and ignore an unknown field."""
 
 
 PageRequest: TypeAlias = Join | RelayTo | Hangup | Ping
@@ -89,20 +89,20 @@ class Room(_Frame, frozen=True, tag="room"):
 
 
 class RelayFrom(_Frame, frozen=True, tag="relay"):
-    """Something from the other page."""
+    """A message from the other page."""
 
     sender: _Id = msgspec.field(name="from")
     data: Raw
 
 
 class RefusedSeat(_Frame, frozen=True, tag="refused"):
-    """There is no seat."""
+    """The page gets no seat."""
 
     reason: SeatRefusal | Literal["invalid"]
 
 
 class Pong(_Frame, frozen=True, tag="pong"):
-    """The socket lives."""
+    """The socket is alive."""
 
 
 PageMessage: TypeAlias = Room | RelayFrom | RefusedSeat | Pong
@@ -111,11 +111,11 @@ _decode = msgspec.json.Decoder(PageRequest).decode
 
 
 class BadPageFrame(Exception):
-    """A frame that is none of the page's."""
+    """An invalid frame of a page."""
 
 
 def decode_page(payload: bytes) -> PageRequest:
-    """Read one frame of a page.
+    """Decode one frame of a page.
 
     :raises BadPageFrame: it is none of :data:`PageRequest`.
     """
@@ -127,5 +127,5 @@ def decode_page(payload: bytes) -> PageRequest:
 
 
 def is_room_name(text: str) -> bool:
-    """Tell whether a page may ask for a room of this name, of a call or made up by hand."""
+    """Return whether this is a valid name of a room, of a call or made up by hand."""
     return text != "" and is_plain_text(text, ROOM_ID_MAX)

@@ -1,6 +1,6 @@
-"""The frames of the extended protocol, ``callnet.v2``, beside those of the seed (protocol §2.5), and how they are read.
+"""The frames of the extended protocol, ``callnet.v2``, in addition to the seed's (protocol §2.5), and their decoding.
 
-A request may carry an ``id``, which is in what answers it.
+A request may carry an ``id``, which its answers repeat.
 """
 
 from __future__ import annotations
@@ -20,59 +20,59 @@ from callnet.model import RoomId, is_plain_text
 from callnet.util.schema_hints import DEVICE_ID, ID, ID_MAX, PAGE, PHONE, ROOM
 
 SUBPROTOCOL: Final = "callnet.v2"
-"""The subprotocol that an extended client offers in its handshake (RFC 6455 §1.9)."""
+"""The subprotocol of an extended client's handshake (RFC 6455 §1.9)."""
 LONGEST_SIGNAL: Final = 64 * 1024
-"""Bytes in a frame with a ``signal``."""
+"""The maximum size of a frame with a ``signal``, in bytes."""
 PING_EVERY: Final = 20
-"""Seconds of silence after which a client had better ask whether the socket lives."""
+"""Seconds of silence after which a client should check the socket."""
 
 DEEPEST: Final = 64
-"""Levels of arrays and objects in a signal."""
+"""The maximum depth of arrays and objects in a signal."""
 _T_MAX: Final = 64
 
 
 class MissedCall(Struct, frozen=True, gc=False):
-    """A call to a phone that nobody answered."""
+    """An unanswered call to a phone."""
 
     room_id: RoomId
     peer_phone: str
-    """Who called ..."""
+    """The caller ..."""
     peer_device_id: str
     device_id: str
-    """... which device; ``*``: all of them."""
+    """... the called device; ``*``: all of them."""
     started_at: float
     """Seconds since 1970."""
 
 
-# What clients send
+# Requests of clients
 
 
 class ExtendedCall(Call, frozen=True, tag="call"):
-    """As a base client's."""
+    """The same as a base client's."""
 
     id: Annotated[str, ID] = ""
 
 
 class ExtendedCalledSuccess(CalledSuccess, frozen=True, tag="called_success"):
-    """As a base client's."""
+    """The same as a base client's."""
 
     id: Annotated[str, ID] = ""
 
 
 class ExtendedCalledRefuse(CalledRefuse, frozen=True, tag="called_refuse"):
-    """As a base client's."""
+    """The same as a base client's."""
 
     id: Annotated[str, ID] = ""
 
 
 class ExtendedCallingHangup(CallingHangup, frozen=True, tag="calling_hangup"):
-    """As a base client's."""
+    """The same as a base client's."""
 
     id: Annotated[str, ID] = ""
 
 
 class Signal(Frame, frozen=True, tag="signal"):
-    """Something for the other party of an active call, whose media is not arranged by the page."""
+    """A message for the other party of an active call, for clients that do not use the page."""
 
     room_id: Annotated[str, ROOM]
     data: Raw
@@ -81,14 +81,14 @@ class Signal(Frame, frozen=True, tag="signal"):
 
 
 class Pull(Frame, frozen=True, tag="pull"):
-    """A device takes over a call that another one of its phone is in."""
+    """A device takes over a call from another device of its phone."""
 
     room_id: Annotated[str, ROOM]
     id: Annotated[str, ID] = ""
 
 
 class Ping(Frame, frozen=True, tag="ping"):
-    """The client asks whether the socket lives: a browser cannot send the pings of RFC 6455."""
+    """The client checks the socket: a browser cannot send the pings of RFC 6455."""
 
     t: int | float | Annotated[str, Meta(max_length=_T_MAX)] | None = None
     id: Annotated[str, ID] = ""
@@ -97,9 +97,9 @@ class Ping(Frame, frozen=True, tag="ping"):
 ExtendedRequest: TypeAlias = (
     ExtendedCall | ExtendedCalledSuccess | ExtendedCalledRefuse | ExtendedCallingHangup | Signal | Pull | Ping
 )
-"""The frames that an extended client may send."""
+"""The requests of an extended client."""
 
-# What clients are sent
+# Messages to clients
 
 
 class PresentCall(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -142,7 +142,7 @@ class Welcome(Frame, frozen=True, tag="welcome"):
 
 
 class CallRinging(Frame, frozen=True, tag="call_ringing"):
-    """A device that is called has been told so on a live socket."""
+    """A called device was notified on a live socket."""
 
     to_phone: Annotated[str, PHONE]
     to_device_id: Annotated[str, DEVICE_ID]
@@ -150,19 +150,19 @@ class CallRinging(Frame, frozen=True, tag="call_ringing"):
 
 
 class SignalFrom(Frame, frozen=True, tag="signal"):
-    """Something from the other party."""
+    """A message from the other party."""
 
     room_id: Annotated[RoomId, ROOM]
     data: Raw
 
 
 class PeerState(Frame, frozen=True, tag="peer_state"):
-    """The other party has lost its socket, is back, or goes on with another device."""
+    """The other party lost its socket, is back, or continues with another device."""
 
     room_id: Annotated[RoomId, ROOM]
     state: Literal["reconnecting", "back", "moved"]
     device_id: Annotated[str, DEVICE_ID] = ""
-    """The new one."""
+    """The new device."""
 
 
 class PresenceOf(Frame, frozen=True, tag="presence"):
@@ -180,39 +180,39 @@ class MissedCalls(Frame, frozen=True, tag="missed"):
 
 
 class Pong(Frame, frozen=True, tag="pong"):
-    """The socket lives."""
+    """The socket is alive."""
 
     t: int | float | str | None = None
     id: Annotated[str, ID] = ""
 
 
 class GoingAway(Frame, frozen=True, tag="going_away"):
-    """The server stops. Who is in a call is told so at once, and again when the socket is closed."""
+    """The server is stopping. A client in a call is told so at once, and again when the socket is closed."""
 
     reconnect_in: float
-    """Seconds, another number for each client."""
+    """Seconds, different for each client."""
     deadline: float
-    """Seconds from now until it is closed."""
+    """Seconds until the socket is closed."""
 
 
 ExtendedMessage: TypeAlias = (
     Message | Welcome | CallRinging | SignalFrom | PeerState | PresenceOf | MissedCalls | Pong | GoingAway
 )
-"""The frames that an extended client may be sent."""
+"""The messages to an extended client."""
 
-# How they are read
+# Decoding
 
 _STRINGS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _BRACKETS: Final = re.compile(rb"[^][{}]+")
 
 
 def compact(data: Raw) -> bytes:
-    """JSON without the newlines and blanks between its values."""
+    """JSON without insignificant whitespace."""
     return msgspec.json.format(bytes(data), indent=-1)
 
 
 def is_deep(data: bytes) -> bool:
-    """Tell whether JSON has more than :data:`DEEPEST` levels of arrays and objects."""
+    """Return whether JSON has more than :data:`DEEPEST` levels of arrays and objects."""
     depth = 0
     for bracket in _BRACKETS.sub(b"", _STRINGS.sub(b"", data)):
         depth += 1 if bracket in b"[{" else -1

@@ -1,4 +1,4 @@
-"""The short code of a connection: two people compare it to detect an interception (docs/verification.md)."""
+"""The verification code of a connection, which two people compare (docs/verification.md)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from callnet.client.verification import Fingerprints, NoFingerprint, State, Veri
 
 
 class Comparison:
-    """The run of one connection. What comes of it is shown to the person.
+    """The verification run of one connection. The result is shown to the user.
 
-    :param offers: whether this side made the offer.
-    :param descriptions: those in force: this side's, the other side's.
+    :param offers: true if this side made the offer.
+    :param descriptions: the current ones: this side's, the other side's.
     :param send: sends a note.
     :param note: shows a line.
     """
@@ -31,7 +31,7 @@ class Comparison:
         self._state = State.PENDING
 
     def begin(self) -> None:
-        """Begin: the data channel has opened."""
+        """Start the run after the data channel has opened."""
         try:
             self._run = Verification(self._fingerprints(), offers=self._offers)
         except NoFingerprint:
@@ -40,13 +40,13 @@ class Comparison:
         self._answer(self._run.begin())
 
     def hear(self, note: str | bytes) -> None:
-        """Take a note, which may be about something else."""
+        """Handle a note, possibly an unrelated one."""
         if self._run is not None:
             self._answer(self._run.hear(note))
             self._show(self._run.state)
 
     def recheck(self) -> None:
-        """Know that other descriptions are in force."""
+        """Check new descriptions."""
         if self._run is None:
             return
         try:

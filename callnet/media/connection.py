@@ -1,23 +1,23 @@
-"""Picture and sound with one session of the other side: who offers, and what repairs a connection that is lost.
+"""The media connection with one session of the other side: negotiation and repair.
 
-Of the two sides one offers, always the same one; the other asks it to (docs/room.md). This side cannot restart ICE,
-since aiortc cannot. So it begins a new connection wherever a page would restart: who offers builds one when it is
-asked to restart, who answers asks for one when it is offered a restart.
+Of the two sides one offers, always the same one; the other requests an offer (docs/room.md). This side cannot restart
+ICE, since aiortc cannot. So it begins a new connection wherever a page would restart: the offerer builds one on a
+request to restart, the answerer requests one when it is offered a restart.
 
 =========================== =================================== ==============================
 event                       this side offers                    this side answers
 =========================== =================================== ==============================
-it begins                   waits to be asked                   asks
-``negotiate``, ``restart``  builds; just built: says it again   –
+start                       waits for a request                 requests an offer
+``negotiate``, ``restart``  builds; just built: repeats it      –
 ``offer``, of another       –                                   builds, answers
-``offer``, of the present   –                                   answers; asks, if it restarts
-``answer``                  takes it                            –
-``candidate``               takes it                            takes it
-lost                        builds                              asks
-nothing comes of it         builds again                        asks again
+``offer``, of the present   –                                   answers; restart: requests
+``answer``                  applies it                          –
+``candidate``               applies it                          applies it
+lost                        builds                              requests an offer
+no success                  builds again                        requests again
 =========================== =================================== ==============================
 
-What names another connection than the present one is of the past, and ignored.
+Messages about another connection than the present one are old, and ignored.
 """
 
 from __future__ import annotations
@@ -37,82 +37,82 @@ from callnet.util.logger import Logger
 log = Logger()
 
 LOOK_EVERY: Final = 0.5
-"""Seconds."""
+"""Seconds between two checks."""
 FIRST_PATIENCE: Final = 8.0
-"""Seconds that an attempt may take before a new connection is built, the first time ..."""
+"""Seconds for an attempt before a new connection is built, the first time ..."""
 LONGEST_PATIENCE: Final = 20.0
-"""... and at last."""
+"""... and the maximum."""
 ASK_EVERY: Final = 2.0
-"""Seconds until an offer that did not come is asked for again."""
+"""Seconds until a missing offer is requested again."""
 FRESH_FOR: Final = 3.0
-"""Seconds for which a connection is what the other side is just asking for."""
+"""Seconds for which a new connection counts as the answer to a request."""
 FAREWELL: Final = 0.3
-"""Seconds that the last note has to reach the other side."""
+"""Seconds for the last note to reach the other side."""
 
 
 class Peer(Protocol):
-    """One connection of WebRTC. Whatever waits may fail in any way, by what the other side says."""
+    """One WebRTC connection. Its Deferreds may fail with any error, since they process data of the other side."""
 
     @property
     def is_flowing(self) -> bool:
-        """True if media flows in both directions."""
+        """True while media is sent and received."""
 
     @property
     def is_lost(self) -> bool:
-        """True if it was up and has since failed, been closed or been silent for too long."""
+        """True if it was up, and has since failed, been closed or been silent for too long."""
 
     @property
     def descriptions(self) -> tuple[str, str]:
-        """Those in force: this side's, the other side's."""
+        """The current ones: this side's, the other side's."""
 
     def offer(self) -> Deferred[str]:
-        """Describe what this side wants."""
+        """Create an offer."""
 
     def answer(self, sdp: str) -> Deferred[str]:
-        """Describe what this side agrees to."""
+        """Create an answer."""
 
     def take(self, sdp: str) -> Deferred[None]:
-        """Go by what the other side agrees to."""
+        """Apply an answer of the other side."""
 
     def restarts(self, sdp: str) -> bool:
-        """Tell whether an offer restarts ICE on what is connected."""
+        """Return whether an offer restarts ICE on the connection."""
 
     def add(self, candidate: IceCandidate) -> Deferred[None]:
-        """Try an address of the other side."""
+        """Add a candidate of the other side."""
 
     def send(self, note: bytes) -> None:
         """Send a note, if the channel is open."""
 
     def close(self) -> Deferred[None]:
-        """Come to an end; nothing is reported any more."""
+        """Close the connection, without further reports."""
 
 
 class Party(Protocol):
-    """Whoever wants to be connected."""
+    """The owner of a connection."""
 
     def say(self, message: Relayed) -> None:
-        """Say something to the other side through the room."""
+        """Send a message to the other side through the room."""
 
     def flowed(self, is_flowing: bool) -> None:
-        """Know that media has begun, or ceased, to flow."""
+        """Handle that media began or ceased to flow."""
 
     def opened(self) -> None:
-        """Know that notes can be sent."""
+        """Handle that notes can be sent."""
 
     def heard(self, note: str | bytes) -> None:
-        """Take a note of the other side, whatever it is."""
+        """Handle any note of the other side."""
 
     def described(self) -> None:
-        """Know that other descriptions are in force."""
+        """Handle new descriptions."""
 
     def report(self, what: str) -> None:
-        """Know what went wrong, in a few words."""
+        """Report an error, in a few words."""
 
 
 class Connection:
     """The connection with one session of the other side.
 
-    :param offers: whether this side makes the offers.
+    :param offers: true if this side makes the offers.
     :param build: makes a :class:`Peer`, which calls :meth:`changed`, :meth:`opened` and :meth:`heard`.
     """
 
@@ -124,7 +124,7 @@ class Connection:
         self._peer: Peer | None = None
         self._id = ""
         self._described: Offer | Answer | None = None
-        """The last offer or answer of the present connection."""
+        """The last description sent for the present connection."""
         self._steps = DeferredLock()
         self._was_flowing = False
         self._reachable = True
@@ -146,16 +146,16 @@ class Connection:
 
     @property
     def is_flowing(self) -> bool:
-        """True if media flows."""
+        """True while media flows."""
         return self._peer is not None and self._peer.is_flowing
 
     @property
     def descriptions(self) -> tuple[str, str]:
-        """Those in force: this side's, the other side's; empty while there are none."""
+        """The current ones: this side's, the other side's; empty while there are none."""
         return ("", "") if self._peer is None else self._peer.descriptions
 
     def hear(self, message: Relayed) -> None:
-        """Take what the other side said through the room."""
+        """Handle a message of the other side through the room."""
         match message:
             case Negotiate():
                 self._asked()
@@ -171,7 +171,7 @@ class Connection:
                 pass
 
     def reach(self, is_reachable: bool) -> None:
-        """Know whether the room reaches the other side now."""
+        """Handle that the room reaches the other side, or no longer does."""
         is_back = is_reachable and not self._reachable
         self._reachable = is_reachable
         if is_back and not self.is_flowing and (self._peer is not None or not self.offers):
@@ -183,7 +183,7 @@ class Connection:
             self._peer.send(note)
 
     def close(self, farewell: bytes | None = None) -> Deferred[None]:
-        """Come to an end, after a last note.
+        """Close the connection, after a last note.
 
         :return: a Deferred that fires when everything is closed.
         """
@@ -199,7 +199,7 @@ class Connection:
         return gatherResults(self._closing).addCallback(lambda _: None)
 
     def changed(self, peer: Peer) -> None:
-        """Know that something about a peer has changed."""
+        """Handle a change of a peer."""
         if peer is not self._peer:
             return
         if self._is_well:
@@ -210,12 +210,12 @@ class Connection:
             self._party.flowed(self._was_flowing)
 
     def opened(self, peer: Peer) -> None:
-        """Know that a peer's channel has opened."""
+        """Handle that a peer's channel has opened."""
         if peer is self._peer:
             self._party.opened()
 
     def heard(self, peer: Peer, note: str | bytes) -> None:
-        """Take what came over a peer's channel."""
+        """Handle a message of a peer's channel."""
         if peer is self._peer:
             self._party.heard(note)
 
@@ -254,7 +254,7 @@ class Connection:
         if self._peer is None or self._clock.seconds() - self._built_at >= FRESH_FOR:
             self._renew()
         elif self._described is not None and not self._is_answered:
-            self._party.say(self._described)  # it was lost, perhaps
+            self._party.say(self._described)  # it may have been lost
 
     def _attempt(self, is_asking: bool) -> None:
         self._is_asking = is_asking
@@ -265,7 +265,7 @@ class Connection:
     def _begin(self, connection: str) -> None:
         if self._peer is not None:
             self._drop(self._peer)
-        # A step of what is closed may never come to its end: it is left behind.
+        # A step of a closed peer may never finish: it is left behind.
         self._steps = DeferredLock()
         self._id = connection
         self._described = None
@@ -276,7 +276,7 @@ class Connection:
         self.changed(self._peer)
 
     def _drop(self, peer: Peer, after: Deferred[None] | None = None) -> None:
-        """Close a peer, after something else."""
+        """Close a peer, after ``after``."""
         closed = (after or succeed(None)).addCallback(lambda _: peer.close()).addErrback(self._failed)
         self._closing.append(closed)
         closed.addCallback(lambda _: self._closing.remove(closed))
@@ -299,7 +299,7 @@ class Connection:
 
     async def _answer_it(self, peer: Peer, offer: Offer) -> None:
         if self._described is not None and self._described.round == offer.round:
-            self._party.say(self._described)  # it was lost, perhaps
+            self._party.say(self._described)  # it may have been lost
             return
         sdp = await peer.answer(offer.sdp)
         if peer is self._peer:
@@ -323,7 +323,7 @@ class Connection:
         return peer.take(answer.sdp)
 
     def _enqueue(self, step: Callable[[Peer], Deferred[None]]) -> None:
-        """Do something with the present peer, after what is being done with it. What fails the watchdog repairs."""
+        """Run a step with the present peer, after its earlier steps. The watchdog repairs failures."""
         peer = self._peer
         if peer is None:
             return

@@ -1,7 +1,7 @@
 """One WebRTC connection, by aiortc.
 
-aiortc is asyncio's; the reactor runs on an event loop of asyncio (:mod:`callnet.cli.media`), and each step here
-is a coroutine of asyncio that a Deferred stands for.
+aiortc runs on asyncio; the reactor runs on an asyncio event loop (:mod:`callnet.cli.media`), and each step here is an
+asyncio coroutine behind a Deferred.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from callnet.media.reception import PLACES, Reception
 from callnet.media.studio import Studio
 
 SILENT_AFTER: Final = 6.0
-"""Seconds without a packet after which a connection counts as lost: aiortc itself takes half a minute to say so."""
+"""Seconds without a packet after which a connection counts as lost: aiortc itself takes half a minute."""
 LISTEN_EVERY: Final = 0.5
-"""Seconds."""
+"""Seconds between two checks for packets."""
 CLOSE_WITHIN: Final = 5.0
-"""Seconds."""
+"""Seconds for the connection to close."""
 
 _USABLE: Final = re.compile(r"stun:[^?:\s]+(:\d{1,5})?|turns?:[^?:\s]+(:\d{1,5})?(\?transport=(udp|tcp))?", re.ASCII)
-"""The URLs that aiortc reads; others would raise."""
+"""The URLs that aiortc can parse; others would raise."""
 _FRAGMENT: Final = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 _OTHER_HASHES: Final = re.compile(r"^a=fingerprint:(?!sha-256 ).*\r\n", re.MULTILINE)
-"""One fingerprint by one hash is what two people can compare: of several, which one counts?"""
+"""One fingerprint by one hash, so that the code that people compare covers the certificate in use."""
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ T = TypeVar("T")
 class AiortcPeer:
     """A :class:`~callnet.media.connection.Peer`.
 
-    :param connection: what it is for. If that offers, the peer adds the transceivers.
+    :param connection: its owner. If that offers, the peer adds the transceivers.
     """
 
     def __init__(
@@ -78,40 +78,40 @@ class AiortcPeer:
 
     @property
     def is_flowing(self) -> bool:
-        """True if media flows in both directions."""
+        """True while media is sent and received."""
         is_open = self._channel is not None and self._channel.readyState != "closed"
         return self._peer.connectionState == "connected" and is_open and not self._is_silent
 
     @property
     def is_lost(self) -> bool:
-        """True if it was up and has since failed, been closed or been silent for too long."""
+        """True if it was up, and has since failed, been closed or been silent for too long."""
         return self._has_come_up and not self.is_flowing
 
     @property
     def descriptions(self) -> tuple[str, str]:
-        """Those in force: this side's, the other side's."""
+        """The current ones: this side's, the other side's."""
         theirs = self._peer.remoteDescription
         return self._description(), "" if theirs is None else theirs.sdp
 
     def offer(self) -> Deferred[str]:
-        """Describe what this side wants."""
+        """Create an offer."""
         return _begin(self._offer())
 
     def answer(self, sdp: str) -> Deferred[str]:
-        """Describe what this side agrees to."""
+        """Create an answer."""
         return _begin(self._answer(sdp))
 
     def take(self, sdp: str) -> Deferred[None]:
-        """Go by what the other side agrees to."""
+        """Apply an answer of the other side."""
         return _begin(self._peer.setRemoteDescription(RTCSessionDescription(sdp, "answer")))
 
     def restarts(self, sdp: str) -> bool:
-        """Tell whether an offer restarts ICE: its credentials are others than those before (RFC 8839 §4.4.1.1.1)."""
+        """Return whether an offer restarts ICE: its credentials differ from the previous ones (RFC 8839 §4.4.1.1.1)."""
         present = self._peer.remoteDescription
         return present is not None and _FRAGMENT.findall(present.sdp)[:1] != _FRAGMENT.findall(sdp)[:1]
 
     def add(self, candidate: IceCandidate) -> Deferred[None]:
-        """Try an address of the other side."""
+        """Add a candidate of the other side."""
         return _begin(self._add(candidate))
 
     def send(self, note: bytes) -> None:
@@ -120,7 +120,7 @@ class AiortcPeer:
             self._channel.send(note.decode())
 
     def close(self) -> Deferred[None]:
-        """Come to an end; nothing is reported any more."""
+        """Close the connection, without further reports."""
         self._peer.remove_all_listeners()
         if self._channel is not None:
             self._channel.remove_all_listeners()
@@ -147,7 +147,7 @@ class AiortcPeer:
 
     async def _add(self, candidate: IceCandidate) -> None:
         if not candidate.candidate:
-            return  # that there are no more is of no use to who has found one, and is often said too early
+            return  # the end of the candidates is useless after one works, and is often sent too early
         found = candidate_from_sdp(candidate.candidate.removeprefix("candidate:"))
         found.sdpMid = candidate.sdp_mid
         found.sdpMLineIndex = candidate.sdp_m_line_index
@@ -155,7 +155,7 @@ class AiortcPeer:
 
     async def _close(self) -> None:
         try:
-            # aiortc goes on looking for a way as long as more candidates may come, closed or not.
+            # aiortc keeps looking for a path as long as more candidates may come, closed or not.
             await self._peer.addIceCandidate(None)
             await asyncio.wait_for(self._peer.close(), CLOSE_WITHIN)
         finally:
@@ -185,7 +185,7 @@ class AiortcPeer:
         return self._has_come_up and asyncio.get_running_loop().time() - self._packets_at >= SILENT_AFTER
 
     async def _listen(self) -> None:
-        """Notice when packets cease to come."""
+        """Detect that packets cease to come."""
         while True:
             report = await self._peer.getStats()
             packets = sum(stats.packetsReceived for stats in report.values() if isinstance(stats, RTCTransportStats))

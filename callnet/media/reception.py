@@ -1,4 +1,4 @@
-"""Media received on one connection: counted, reported to the person, and recorded."""
+"""The received media of one connection: counted, reported to the user, and recorded."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ SOUND: Final = "sound"
 CAMERA: Final = "camera"
 SCREEN: Final = "screen"
 PLACES: Final[Mapping[str, str]] = {SOUND: "audio", CAMERA: "video", SCREEN: "video"}
-"""The purposes and kinds of a connection's transceivers, in order (docs/room.md)."""
+"""The purposes of a connection's transceivers, in their order, with their kinds (docs/room.md)."""
 
 _MILESTONES: Final = (30, 300, 3_000, 30_000)
-"""The frame counts that are reported: they show that media flows without flooding the terminal."""
+"""Numbers of pictures at which a line is shown: media flows, and the terminal is not flooded."""
 
 
 class Reception:
-    """The receiver of one connection's media.
+    """The receiver of a connection's tracks.
 
-    :param note: shows a line to the person.
+    :param note: shows a line to the user.
     :param recording: gets the sound and the camera's picture.
     """
 
@@ -37,7 +37,7 @@ class Reception:
         self._seconds = 0.0
 
     async def take(self, track: MediaStreamTrack, index: int) -> None:
-        """Take all that comes on a track. What is not taken would pile up.
+        """Consume a track. Unconsumed frames would pile up.
 
         :param index: of the transceiver.
         """

@@ -1,4 +1,4 @@
-"""A recording of received media: WebM with VP8 and Opus, which loses at most a second if the process is killed."""
+"""A file of the received media: WebM with VP8 and Opus. A kill of the process loses at most the last second."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from callnet.client.errors import ClientError
 
 SAMPLE_RATE: Final = 48_000
 LISTEN_ALONE: Final = 3.0
-"""Seconds of sound after which no picture is waited for any more: then the pictures have ``SIZE``."""
+"""Seconds of sound without a picture after which the recording starts: pictures then have ``SIZE``."""
 SIZE: Final = (640, 480)
 GAP: Final = 0.5
-"""Seconds that sound may be behind the clock. If it is more, there was none."""
+"""Seconds that sound may be behind the clock. A larger gap is silence."""
 
 _MILLISECOND: Final = Fraction(1, 1000)
 _AT_ONCE: Final = {"cluster_time_limit": "1000", "flush_packets": "1", "max_interleave_delta": "1000000"}
-"""Has ffmpeg write every second what it has, and wait no longer for sound to go with a picture."""
+"""Makes ffmpeg write its data every second, and not wait longer for sound to go with a picture."""
 
 
 class NoRecording(ClientError):
-    """A file cannot be written."""
+    """The file cannot be written."""
 
 
 class Recording:
-    """One file for all connections. It begins with the first picture, whose size all pictures have in it.
+    """One file for all connections. It begins with the first picture, whose size applies to all pictures in it.
 
     :raises NoRecording: the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         try:
-            path.write_bytes(b"")  # PyAV waits for something to write
+            path.write_bytes(b"")  # PyAV creates the file only when it has data
         except OSError:
             raise NoRecording(f"cannot write {path}") from None
         self._container = av.open(str(path), "w", format="webm", options=_AT_ONCE)
@@ -54,7 +54,7 @@ class Recording:
         self._is_over = False
 
     async def take(self, frame: Frame) -> bool:
-        """Write a frame as one of now. Tells whether the recording goes on."""
+        """Write a frame with the current time. Return whether the recording continues."""
         if self._is_over:
             return False
         loop = asyncio.get_running_loop()
@@ -84,7 +84,7 @@ class Recording:
             frame.pts, frame.time_base = self._last_picture, _MILLISECOND
             self._container.mux(picture.encode(frame))
         elif isinstance(frame, AudioFrame):
-            # Frames come in bursts, and are yet of one piece.
+            # Frames come in bursts, but their sound is continuous.
             begins = round(at * frame.sample_rate)
             if begins - self._sound_until < GAP * frame.sample_rate:
                 begins = self._sound_until

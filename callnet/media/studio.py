@@ -1,4 +1,4 @@
-"""Media to send: a test picture and a tone, or a file in a loop."""
+"""The sent media: a test picture and a tone, or a file in a loop."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from callnet.model import DeviceAddress
 WIDTH: Final = 640
 HEIGHT: Final = 360
 RATE: Final = 15
-"""Pictures a second."""
+"""Pictures per second."""
 SAMPLE_RATE: Final = 48_000
 SAMPLES: Final = SAMPLE_RATE // 50
-"""Of one frame of sound, 20 ms, as Opus has it."""
+"""Samples of a frame of 20 ms, the size of Opus frames."""
 
 _HUES: Final = 12
 _SATURATION: Final = 70
 _BAR: Final = 64
-"""The width of what moves, in pixels."""
+"""The width of the moving bar, in pixels."""
 _STEP: Final = 8
-"""Pixels that it moves from picture to picture."""
+"""The movement of the bar from picture to picture, in pixels."""
 _VOLUME: Final = 6_000
 
 
 class NoMedia(ClientError):
-    """A file that is to be sent holds no picture and no sound, or cannot be read."""
+    """A file has no video and no audio, or cannot be read."""
 
 
 class Studio(Protocol):
-    """A source of pictures and sound."""
+    """A source of video and audio."""
 
     @property
     def has_sound(self) -> bool:
@@ -54,11 +54,11 @@ class Studio(Protocol):
         """True if there is a picture."""
 
     def tracks(self) -> Sequence[MediaStreamTrack | None]:
-        """Tracks of their own for one connection: sound, the camera's picture, a screen's picture."""
+        """New tracks for one connection: sound, the camera's picture, a screen's picture."""
 
 
 class Look(Struct, frozen=True):
-    """The features that distinguish the test picture and tone of one device from others."""
+    """The look and tone of one device's test media, to tell it from others."""
 
     blue: int
     red: int
@@ -83,13 +83,13 @@ class PatternStudio:
         self._look = look
 
     def tracks(self) -> Sequence[MediaStreamTrack | None]:
-        """Tracks of their own for one connection."""
+        """New tracks for one connection."""
         look = self._look
         return _Track("audio", lambda: _tone(look)), _Track("video", lambda: _picture(look)), None
 
 
 class FileStudio:
-    """A file that is played over and over, from its beginning for each connection.
+    """A file in a loop, from its beginning for each connection.
 
     :raises NoMedia: it cannot be played.
     """
@@ -106,7 +106,7 @@ class FileStudio:
             raise NoMedia(f"{path} has neither audio nor video")
 
     def tracks(self) -> Sequence[MediaStreamTrack | None]:
-        """Tracks of their own for one connection."""
+        """New tracks for one connection."""
         path = self._path
         return (
             _Track("audio", lambda: _forever(path, _sound_of)) if self.has_sound else None,
@@ -116,11 +116,11 @@ class FileStudio:
 
 
 TimedFrame: TypeAlias = tuple[float, AudioFrame | VideoFrame]
-"""A frame, and the seconds from the beginning at which it is due."""
+"""A frame, and its time in seconds from the beginning."""
 
 
 class _Track(MediaStreamTrack):
-    """Frames at their times. They are made in a thread."""
+    """A track of frames at their times. They are made in a thread."""
 
     def __init__(self, kind: str, begin: Callable[[], Iterator[TimedFrame]]) -> None:
         super().__init__()
@@ -172,14 +172,14 @@ def _tone(look: Look) -> Iterator[TimedFrame]:
 
 
 def _forever(path: Path, read: Callable[[InputContainer], Iterator[TimedFrame]]) -> Iterator[TimedFrame]:
-    """The frames of a file in a loop; ends when it has none."""
+    """The frames of a file in a loop; it ends if the file has none."""
     begins = last = 0.0
     while True:
         count = 0
         with av.open(str(path)) as container:
             length = container.duration / av.time_base if container.duration else 0.0
-            for count, (time, frame) in enumerate(read(container), 1):  # noqa: B007  it is looked at below
-                # They may not go back, nor stand still: the other side would drop them.
+            for count, (time, frame) in enumerate(read(container), 1):  # noqa: B007  it is used below
+                # Times must increase: the other side would drop the frames otherwise.
                 last = max(begins + time, last + 0.001)
                 rate = SAMPLE_RATE if isinstance(frame, AudioFrame) else 90_000
                 frame.pts, frame.time_base = round(last * rate), Fraction(1, rate)

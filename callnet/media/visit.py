@@ -1,7 +1,7 @@
 """One visit to a room, from joining to the end, as a client without a page (docs/room.md).
 
-It holds the room's socket and the connection to the other side together. What is said by others is shown as text that
-does nothing to a terminal, and is otherwise ignored if it makes no sense.
+It connects the room's socket with the media connection to the other side. Texts of others are shown without control
+characters, and invalid messages are ignored.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Visit:
     :param open_room: makes the socket for a seat and its visitor.
     :param build: makes a peer for a connection, with these ICE servers.
     :param seat: the room, and the key of the seat in it.
-    :param state: what this side sends.
-    :param note: shows a line to the person.
+    :param state: the state of this side's media.
+    :param note: shows a line to the user.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Visit:
         self._socket = open_room(Join(room_id, key, self._session), self)
 
     def leave(self, farewell: bool) -> Deferred[None]:
-        """Come to an end.
+        """Leave the room.
 
         :param farewell: the call is over for both: the other side may not hear it from the server.
         :return: a Deferred that fires when everything is closed.
@@ -87,17 +87,17 @@ class Visit:
         self._disconnect(farewell)
         return gatherResults(self._closing).addCallback(lambda _: None)
 
-    # What the room says
+    # Events of the room
 
     def reached(self, is_up: bool) -> None:
-        """Know that the server answers, or no longer does."""
+        """Handle that the server answers, or no longer does."""
         if self._is_up and not is_up:
             self._note("media: the room's socket was lost; trying again")
         self._is_up = is_up
         self._reach()
 
     def entered(self, room: Room) -> None:
-        """Know how the room now is."""
+        """Handle the current state of the room."""
         if self._is_over:
             return
         self._ice_servers = room.ice_servers
@@ -116,7 +116,7 @@ class Visit:
             self._reach()
 
     def told(self, session: str, data: bytes) -> None:
-        """Take what the other side said through the room."""
+        """Handle a message of the other side through the room."""
         message = parse_relayed(data)
         if message is None:
             self._note("media: unknown message from the other side")
@@ -147,7 +147,7 @@ class Visit:
             connection.hear(early[1])
 
     def _build_peer(self, connection: Connection) -> Peer:
-        self._comparison = None  # it was about the peer before
+        self._comparison = None  # it was about the previous peer
         return self._build(connection, self._ice_servers)
 
     def _disconnect(self, farewell: bool = False) -> None:
@@ -156,10 +156,10 @@ class Visit:
         if connection is not None:
             self._closing.append(connection.close(msgspec.json.encode(Bye()) if farewell else None))
 
-    # What the connection says
+    # Events of the connection
 
     def say(self, message: Relayed) -> None:
-        """Say something to the other side through the room."""
+        """Send a message to the other side through the room."""
         self._socket.relay(self._other, message)
 
     def flowed(self, is_flowing: bool) -> None:
@@ -170,11 +170,11 @@ class Visit:
             self._socket.connected(self._clock.seconds() - self._connecting_at)
 
     def report(self, what: str) -> None:
-        """Know what went wrong."""
+        """Report an error."""
         self._note(f"media: {what}")
 
     def opened(self) -> None:
-        """Tell the other side what this one sends, and begin to verify who it is."""
+        """Send the state of this side's media, and begin the verification."""
         connection = self._connection
         if connection is None:
             return
@@ -193,7 +193,7 @@ class Visit:
             self._comparison.recheck()
 
     def heard(self, note: str | bytes) -> None:
-        """Take what the other side tells on the data channel, whatever it is."""
+        """Handle any message of the data channel."""
         match parse_note(note):
             case Bye():
                 self._note("media: the other side has hung up")
@@ -206,7 +206,7 @@ class Visit:
             case Chat(text):
                 self._note(f"media: chat: {printable(text.encode())}")
             case _ if self._comparison is not None:
-                # One of the verification that is malformed makes it fail.
+                # A malformed note of the verification makes it fail.
                 self._comparison.hear(note)
 
     def _finish(self) -> None:

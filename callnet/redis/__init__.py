@@ -1,1 +1,1 @@
-"""The store that nodes share: records, messages and limits in Redis."""
+"""The shared store of several nodes: records, messages and limits in Redis."""

@@ -1,4 +1,4 @@
-"""Reconciles a node with the shared store after they were apart."""
+"""Reconciles the records of this node with the shared store after they were apart."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _AT_ONCE: Final = 50
 _COMPARED_AT_ONCE: Final = 500
 _TRIES: Final = 20
 _LOOK_AGAIN: Final = 60.0
-"""Seconds until a device is looked at again that could not be forgotten without the shared store."""
+"""Seconds until a device is processed again that could not be forgotten without the shared store."""
 
 
 log = Logger()
 
 
 class Announcer:
-    """Keeps account of what this node changed without the shared store, and announces it.
+    """Collects the changes that this node made without the shared store, and announces them.
 
-    :param deliver: takes what the devices and pages of this node are to be told.
+    :param deliver: takes the messages for the devices and pages of this node.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class Announcer:
         self._devices: dict[DeviceAddress, None] = {}
         self._rooms: dict[RoomId, None] = {}
         self._one_by_one = 0
-        """So many times one device is announced, or one room, and no more."""
+        """The number of devices and rooms to announce one at a time."""
         self._apart_since = inf
 
-    # What is to be announced
+    # The changes to announce
 
     def commit_alone(self, changes: Changes) -> None:
-        """Take over changes that the shared store does not know of yet."""
+        """Apply changes that the shared store does not have yet."""
         devices = [record for record in changes.forgotten if isinstance(record, DeviceRecord)]
         rooms = [record for record in changes.forgotten if not isinstance(record, DeviceRecord)]
-        # A device that is forgotten could not be announced to be gone.
+        # A device that is forgotten could not be announced as lost.
         kept = [replace(device, version=device.version + 1, due=self._time.now() + _LOOK_AGAIN) for device in devices]
         self._copies.apply(replace(changes, devices=[*changes.devices, *kept], forgotten=rooms))
         of_phones = (self._copies.records.devices.get(phone, {}).values() for phone in changes.policies)
@@ -78,7 +78,7 @@ class Announcer:
         self._rooms.update((record.room, None) for record in (*changes.calls, *changes.seats, *rooms))
 
     def add_all(self) -> None:
-        """Let everything that is known here be announced."""
+        """Announce every record of this node."""
         self._devices.update((device.address, None) for device in self._copies.devices())
         self._rooms.update((room, None) for room in self._copies.rooms())
 
@@ -88,9 +88,10 @@ class Announcer:
         return not (self._devices or self._rooms)
 
     async def announce_some(self, node: str, apart_since: float) -> None:
-        """Announce a part of what is left, as a node of that name, and tell this node's own what it lacked.
+        """Announce a part of the rest under the given node name, and tell this node's sessions of the news in the
+        store.
 
-        :param apart_since: what the others did after that was not known here.
+        :param apart_since: the time from which this node lacks the changes of others.
         :raises Unavailable: the shared store did not answer; it may be announced again.
         """
         is_single = self._one_by_one > 0
@@ -128,7 +129,7 @@ class Announcer:
         self._rooms = dict.fromkeys(rooms) | self._rooms
 
     def _take_one(self) -> tuple[list[DeviceAddress], list[RoomId]]:
-        """A device with its rooms, or a room of none of those."""
+        """One device with its rooms, or one other room."""
         devices = list(islice(self._devices, 1))
         return self._taken(devices, [] if devices else islice(self._rooms, 1))
 
@@ -149,7 +150,7 @@ class Announcer:
         return [] if device is None else [room for room in (device.room, device.previous_room) if room is not None]
 
     async def _announce(self, node: str, devices: Collection[DeviceAddress], rooms: Collection[RoomId]) -> bool:
-        """Announce these, and tell whether it was possible."""
+        """Announce these records, and return whether it was possible."""
         for _ in range(_TRIES):
             mine = self._mine(node, devices, rooms)
             phones = mine.phones()
@@ -169,7 +170,7 @@ class Announcer:
         return False
 
     def _believed(self, mine: Mine, records: Records) -> Records:
-        """Give up calls that go on though they are over here; the same records."""
+        """Drop calls that are live in the store though they are over here; return the same records."""
         for call in mine.calls:
             now = records.calls.get(call.room)
             if now is not None and now.age < call.age:
@@ -189,10 +190,10 @@ class Announcer:
         policies = {device.address.phone: known.policy_of(device) for device in held}
         return Mine(names, held, calls, seats, beside, self._apart_since, policies)
 
-    # What this node lacks
+    # Changes that this node lacks
 
     async def compare(self) -> bool:
-        """Look for what has changed unheard, and tell this node's own. Tells whether this node is known still.
+        """Fetch missed changes, and tell this node's sessions. Return whether this node is still known.
 
         :raises Unavailable: the shared store did not answer.
         """
@@ -206,9 +207,9 @@ class Announcer:
         return True
 
     def _adopt(self, records: Records, phones: Collection[str], rooms: Collection[RoomId]) -> None:
-        """Take over what was read or announced, and tell this node's own what is new in it.
+        """Apply records that were read or announced, and tell this node's sessions of changes.
 
-        What this node has yet to say of other rooms and devices it does not forget for what the others say.
+        Records with unannounced changes of this node are kept.
         """
         changed = {address.phone for address in self._devices}
         phones = [phone for phone in phones if phone not in changed]
@@ -220,7 +221,7 @@ class Announcer:
 
 
 def _with(records: Records, changes: Changes) -> Records:
-    """The records as they are after the changes."""
+    """The records after the changes."""
     devices = {phone: dict(of_phone) for phone, of_phone in records.devices.items()}
     for device in changes.devices:
         devices.setdefault(device.address.phone, {})[device.address.device_id] = device

@@ -1,8 +1,8 @@
-"""Batches: the requests of one turn of the reactor go to Redis in one command.
+"""Many small queries in one command: queries of one turn of the reactor go to Redis together.
 
-What is asked while a command is on its way waits for its answer, and goes together then. So the more there is to ask,
-the more goes in one command, whose price is mostly its own; and where there is little, nothing waits. Equal questions
-that wait are asked once.
+Queries made while a command is under way wait for its answer, and go together then. So the more queries there are, the
+more go in one command, which costs little more than one query; and with few queries nothing waits. Equal waiting
+queries are sent once.
 """
 
 from __future__ import annotations
@@ -15,42 +15,42 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 _MOST: Final = 64
-"""Questions in one command: Redis does nothing else while it answers one."""
+"""The maximum number of queries in one command: Redis does nothing else while it runs one."""
 SIZE_MAX: Final = 128
-"""The sizes of the questions in one command, if there is more than one question."""
+"""The maximum total size of the queries in one command, if there are several."""
 
 
 class Link(Protocol):
-    """The connection over which this node sends commands."""
+    """The connection for commands, as a batch needs it."""
 
     @property
     def up(self) -> bool:
-        """True if there is a connection."""
+        """True while there is a connection."""
 
     def start(self) -> None:
         """Begin to connect."""
 
     def stop(self) -> Deferred[None]:
-        """End."""
+        """End the connection."""
 
     def run(self, script: str, *args: bytes) -> Deferred[Any]:
-        """Run a script. Fails with :class:`callnet.errors.Unavailable`; then it is not known whether it ran."""
+        """Run a script. Fails with :class:`callnet.errors.Unavailable` if it is unknown whether it ran."""
 
     def drop(self) -> None:
-        """Reopen the connection: something is wrong with it."""
+        """Replace the connection after a failure."""
 
 
 A = TypeVar("A")
 _Question: TypeAlias = tuple[Sequence[bytes], int, "list[Deferred[A | None]]"]
-"""The words of the question, its size, and who wait for its answer."""
+"""The words of the query, its size, and the Deferreds that wait for its answer."""
 
 
 class Batch(Generic[A]):
-    """Collects questions for one script, and hands out its answers.
+    """Collects queries for one script, and distributes its answers.
 
-    :param head: the arguments that come before the questions.
-    :param decode: makes an answer of what the script says. If it has none for any question all are answered ``None``.
-    :param merges: whether a question that waits already is asked once for all who ask it; then it is one word.
+    :param head: the arguments before the queries.
+    :param decode: decodes the answer to one query. If the script has no answers all queries get ``None``.
+    :param merges: true to send equal waiting queries once; a query is one word then.
     """
 
     def __init__(
@@ -70,17 +70,17 @@ class Batch(Generic[A]):
         self._merges = merges
         self._waiting: list[_Question[A]] = []
         self._same: dict[bytes, list[Deferred[A | None]]] = {}
-        """The callers that wait for the answer to each question, if this merges."""
+        """The Deferreds that wait for each query, if equal ones are merged."""
         self._is_asking = False
         self.unanswered = 0
-        """The number of askers that wait for an answer."""
+        """The number of queries without an answer."""
 
     def ask(self, words: Sequence[bytes], size: int = 1) -> Deferred[A | None]:
-        """Ask. Fires with the script's answer.
+        """Send a query. Fires with the script's answer.
 
-        :param words: the arguments of the script that are the question.
-        :param size: how much it asks for: :data:`SIZE_MAX` limits what one command asks for.
-        :raises callnet.errors.Unavailable: there was no answer; whether the question was looked at is not known.
+        :param words: the arguments of the script for this query.
+        :param size: its size: :data:`SIZE_MAX` limits the sum in one command.
+        :raises callnet.errors.Unavailable: there was no answer; it is unknown whether the query was processed.
         """
         answer: Deferred[A | None] = Deferred()
         if self._merges and words[0] in self._same:
@@ -119,7 +119,7 @@ class Batch(Generic[A]):
             elif answers:
                 try:
                     answer = self._decode(answers[index])
-                except Exception:  # noqa: BLE001  one answer that cannot be read must not cost the others theirs
+                except Exception:  # noqa: BLE001  an undecodable answer must not affect the others
                     answer = Failure()
             for waiting in all_waiting:
                 waiting.callback(answer)

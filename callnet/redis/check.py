@@ -1,4 +1,4 @@
-"""The check of Redis at start, before the reactor runs. It blocks."""
+"""A blocking check of Redis at startup, before the reactor runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from callnet.redis.line import pack
 from callnet.redis.url import Address, Login, RedisTarget
 
 CHECK_TIME: Final = 2.0
-"""Seconds that all of it may take; looking up a name may take more."""
+"""Seconds for the whole check; the resolution of a name may take longer."""
 
 _MEANING: Final = {
     "WRONGPASS": "wrong user or password",
@@ -26,16 +26,16 @@ _MEANING: Final = {
 
 
 class _Unusable(CallnetError):
-    """Not a Redis server, or a Sentinel that does not know the service."""
+    """The server is not Redis, or lacks a feature."""
 
 
 _ERRORS: Final = (OSError, hiredis.ReplyError, _Unusable)
 
 
 def reachable(target: RedisTarget) -> str | None:
-    """Connect, log in and ask whether it is a master.
+    """Connect, log in, and check that the server is a master.
 
-    :returns: in one line why that cannot be done, with the place and without a secret; ``None``: it can.
+    :returns: one line with the reason why not, with the address and without a secret; ``None``: it is usable.
     """
     until = time.monotonic() + CHECK_TIME
     place = str(target)
@@ -74,7 +74,7 @@ def _master(target: RedisTarget, until: float) -> Address:
 
 
 class _Conversation:
-    """A connection on which one question at a time is asked."""
+    """A connection for one command at a time."""
 
     def __init__(self, target: RedisTarget, address: Address | None, until: float) -> None:
         self._until = until
@@ -82,11 +82,11 @@ class _Conversation:
         self._socket = self._connected(target, address)
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         self._socket.close()
 
     def log_in(self, login: Login) -> None:
-        """Say who we are, if that is asked for."""
+        """Log in, if credentials are set."""
         if login.command:
             try:
                 self.ask(*login.command)
@@ -94,11 +94,11 @@ class _Conversation:
                 raise hiredis.ReplyError(f"{_code(error)} at login") from None
 
     def ask(self, *words: str | bytes) -> Any:
-        """Give a command.
+        """Send a command and return the reply.
 
-        :raises OSError: the connection does not hold, or there is no answer in time.
+        :raises OSError: the connection failed, or there is no answer in time.
         :raises hiredis.ReplyError: the answer is an error.
-        :raises _Unusable: this cannot be Redis.
+        :raises _Unusable: the server is not Redis.
         """
         self._socket.settimeout(self._left())
         self._socket.sendall(pack(words))

@@ -1,4 +1,4 @@
-"""The wiring of one node's shared store: two connections to Redis."""
+"""The shared store of one node, composed, with its two connections to Redis."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from callnet.store.membership import Membership
 from callnet.util.histogram import Histogram
 
 NAME_BYTES: Final = 6
-"""Of a node's name: no two of thousands have the same. It is in the record of each of its devices, and of those that
-are longer than 64 bytes Redis needs nearly twice as much."""
+"""The length of a node's random name: no two of thousands are equal. It is in the record of each of its devices, and
+records longer than 64 bytes take nearly twice the memory in Redis."""
 
 
 def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings: CallSettings) -> Membership:
-    """Make the store and the bus of a node that has a name of its own. Nothing is connected before it joins."""
+    """Make the store and the bus of a node with a name of its own. It connects when it joins."""
     name: Final = secrets.token_hex(NAME_BYTES)
     copies = Copies(name)
     bus, round_trips = SharedBus(copies), Histogram()

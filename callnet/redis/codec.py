@@ -1,4 +1,4 @@
-"""The encoding of records and messages in Redis: msgpack, a record behind its version in four bytes."""
+"""The encoding of records and messages in Redis: msgpack, a record after its version in four bytes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from callnet.store.tables import Record
 
 
 class _FlatCall(Struct, frozen=True, array_like=True):
-    """A call with the fields of all its states, in the order in which nodes of earlier revisions know them."""
+    """A call with the fields of all its states, in the field order of earlier releases."""
 
     room: RoomId
     version: int
@@ -179,19 +179,19 @@ def _by_state(flat: _FlatCall) -> CallRecord:
 
 
 def encode_call(call: CallRecord) -> bytes:
-    """The bytes of a call's record."""
+    """Encode a call's record."""
     return encode(_flat(call))
 
 
 def decode_call(data: bytes) -> CallRecord:
-    """The record of a call."""
+    """Decode a call's record."""
     return _by_state(_call(data))
 
 
 def decode_ended(data: bytes) -> CallRecord[Over]:
-    """The record of a call that is over.
+    """Decode the record of an ended call.
 
-    :raises ValueError: it is not.
+    :raises ValueError: the call has not ended.
     """
     call = decode_call(data)
     if not isinstance(call.state, Over):
@@ -200,7 +200,7 @@ def decode_ended(data: bytes) -> CallRecord[Over]:
 
 
 def encode_message(message: BusMessage) -> bytes:
-    """The bytes of a message for other nodes."""
+    """Encode a message to other nodes."""
     if isinstance(message, Notice):
         return encode(_FlatNotice(message.to, _flat(message.call)))
     if isinstance(message, SeatNotice):
@@ -210,7 +210,7 @@ def encode_message(message: BusMessage) -> bytes:
 
 
 def decode_messages(data: bytes) -> list[BusMessage]:
-    """Messages of other nodes."""
+    """Decode messages of other nodes."""
     return [_message(flat) for flat in _messages(data)]
 
 
@@ -222,11 +222,11 @@ def _message(flat: _FlatNotice | _FlatSeatNotice | Relay | DeviceRelay | Displac
     return flat
 
 
-# Reading
+# Decoding
 
 
 def decode_view(data: bytes) -> Records:
-    """The records of a view. What is held by a dead node is shown as gone since then."""
+    """Decode the records of a view. Devices and seats of a dead node are shown as gone since its death."""
     return _records(_view(data))
 
 
@@ -266,7 +266,7 @@ def _emptied(record: SeatsRecord, dead: Mapping[str, float]) -> SeatsRecord:
 
 
 def decode_swept(data: bytes) -> list[Record]:
-    """The records that this node is to look at."""
+    """Decode the records for this node to process."""
     swept = _swept(data)
     records = _records(swept.view)
     return [record for member in swept.members if (record := _named(records, member)) is not None]
@@ -283,11 +283,11 @@ def _named(records: Records, member: str) -> Record | None:
 # Committing
 
 _Key: TypeAlias = tuple[Literal["c", "s"], RoomId]
-"""The record of a call, or that of a room's seats."""
+"""The key of a call's record, or of a room's seats."""
 
 
 def encode_changes(changes: Changes, read: Records | None = None) -> Sequence[bytes]:
-    """A set for ``commit``: what it is to do, and then the values that it writes (scripts/commit.lua).
+    """Encode the arguments of ``commit``: a description, and then the values to write (scripts/commit.lua).
 
     :param read: the records that were read, if the versions of ``changes`` do not just follow theirs.
     """
@@ -310,7 +310,7 @@ def encode_changes(changes: Changes, read: Records | None = None) -> Sequence[by
     written = list(rooms)
     for call in changes.unchanged:
         rooms.setdefault(("c", call.room), ("c", call.room, call.version, False))
-    for _, room in written:  # of such a room both are checked
+    for _, room in written:  # both records of such a room are checked
         rooms.setdefault(("c", room), ("c", room, 0, False))
         rooms.setdefault(("s", room), ("s", room, 0, False))
     notices: list[tuple[Any, ...]] = []
@@ -332,7 +332,7 @@ def _encode_rarer(
     devices: list[tuple[Any, ...]],
     rooms: dict[_Key, tuple[Any, ...]],
 ) -> None:
-    """Add the records that few sets have: those of seats, and those that are to be forgotten."""
+    """Add the less frequent records: those of seats, and those to be forgotten."""
     for seats in changes.seats:
         before = seats.version - 1 if read is None else _version_of(read.seats.get(seats.room))
         rooms["s", seats.room] = "s", seats.room, before, True, *_seats_last(seats, changes)
@@ -348,7 +348,7 @@ def _encode_rarer(
 
 
 def _seats_last(seats: SeatsRecord, changes: Changes) -> tuple[float | None, bool, Sequence[str]]:
-    """The metadata of seats: their due time, whether they ended with their call, and their nodes."""
+    """The time at which seats are due, whether they are over with their call, and the nodes that hold them."""
     for call in (*changes.calls, *changes.unchanged):
         if call.room == seats.room and call.end is not None:
             return call.due, True, ()
@@ -357,7 +357,7 @@ def _seats_last(seats: SeatsRecord, changes: Changes) -> tuple[float | None, boo
 
 
 def _place_of(notice: Notice | SeatNotice | Displaced) -> tuple[str, ...]:
-    """The destination of a notice: a device, wherever that is, or a node."""
+    """The address of a notice: a device, on any node, or a node."""
     if isinstance(notice, Notice):
         return notice.to
     if isinstance(notice, Displaced):
@@ -366,7 +366,7 @@ def _place_of(notice: Notice | SeatNotice | Displaced) -> tuple[str, ...]:
 
 
 def encode_known(devices: Sequence[DeviceRecord], rooms: Sequence[RoomId], records: Records) -> bytes:
-    """The versions that a node knows, for ``compare``."""
+    """Encode the versions of a node's records for ``compare``."""
     return encode(
         (
             [(*device.address, _version_of(device)) for device in devices],

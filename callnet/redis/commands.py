@@ -1,4 +1,4 @@
-"""Requests of a node to the shared store, in terms of the scripts."""
+"""The queries and commands of a node to the shared store, one for each script."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from callnet.redis.batch import Batch, Link
 from callnet.store.tables import Record
 
 DECISION_TIME: Final = 1.5
-"""Seconds after which a commit that reaches Redis has no effect."""
+"""Seconds after which a commit that has not reached Redis has no effect."""
 SWEPT_AT_ONCE: Final = 1000
-"""Records that one beat brings of what nobody else looks at."""
+"""The maximum number of orphaned records in the answer to one heartbeat."""
 _CLOSE_ENOUGH: Final = 0.002
-"""Seconds by which the estimate of Redis' clock may be off before it is corrected: time should not jump about."""
+"""Seconds by which the estimate of Redis' clock may be off before it is corrected: time should not jump."""
 
 
 class Differences(Struct, frozen=True):
-    """Records that are not as this node knows them: all of these phones and rooms."""
+    """Records that differ from those of this node: all of these phones and rooms."""
 
     phones: Sequence[str]
     rooms: Sequence[RoomId]
@@ -34,41 +34,41 @@ class Differences(Struct, frozen=True):
 
 
 class NodeSeen(Struct, frozen=True):
-    """A node, as the shared store knows it."""
+    """A node in the shared store."""
 
     name: str
     lease: float
-    """For how many seconds it is surely alive; less than 0: it is not, since then."""
+    """Seconds for which its lease is valid; negative: seconds since it expired."""
     holds: int
-    """Devices and pages, and what else it looks after."""
+    """The number of its devices, pages and other records."""
 
 
 class Counted(Struct, frozen=True, array_like=True):
-    """The events that this node has let through, of one key of a limit."""
+    """The uses of one key of a limit on this node."""
 
     key: str
     seconds: float
-    """Seconds for which that many may not come again."""
+    """The uses, as seconds of the limit's rate."""
     known_from: float
-    """The lead, in seconds, that every node should know."""
+    """The seconds from which every node is told."""
 
 
 class Exchanged(Struct, frozen=True, array_like=True):
-    """The events that all nodes have let through."""
+    """The uses on all nodes."""
 
     ahead: Sequence[float]
-    """The lead of each key in seconds, in the order in which they were sent."""
+    """The seconds by which each key is ahead, in the order of the request."""
     sockets: Sequence[int]
-    """The number of sockets that other nodes have for each address, in the order in which they were sent."""
+    """The number of sockets on other nodes for each address, in the order of the request."""
     used_up: Sequence[tuple[str, float]]
-    """Keys that every node should know, and how many seconds each is ahead."""
+    """Keys to tell every node, with the seconds by which each is ahead."""
 
 
 _exchanged: Final = Decoder(Exchanged).decode
 
 
 class SharedClock:
-    """The clock that all nodes share: Redis', by the node's own clock and its distance to that one."""
+    """The shared clock of all nodes: Redis' clock, estimated by an offset from the node's own."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -76,7 +76,7 @@ class SharedClock:
 
     @property
     def is_set(self) -> bool:
-        """True if the store has ever answered."""
+        """True once the store has answered."""
         return self._ahead is not None
 
     def now(self) -> float:
@@ -84,16 +84,16 @@ class SharedClock:
         return self._clock.seconds() + (self._ahead or 0.0)
 
     def set(self, now: float, asked_at: float) -> None:
-        """Take note that the store's clock said ``now``, when asked at ``asked_at`` by the node's own clock."""
+        """Set the clock: the store's was ``now`` in the answer to a query at ``asked_at`` on the node's own clock."""
         ahead = now - (asked_at + self._clock.seconds()) / 2
         if self._ahead is None or abs(ahead - self._ahead) > _CLOSE_ENOUGH:
             self._ahead = ahead
 
 
 class Questions:
-    """Asks. Every answer may fail with :class:`callnet.errors.Unavailable`.
+    """The queries to the shared store. Every one may fail with :class:`callnet.errors.Unavailable`.
 
-    :param prefix: what every key and channel begins with.
+    :param prefix: the prefix of every key and channel.
     """
 
     def __init__(self, link: Link, prefix: str, node: str, clock: IReactorTime, time: SharedClock) -> None:
@@ -102,15 +102,15 @@ class Questions:
         self._clock = clock
         self._time = time
         self.node = node
-        """The present name of this node."""
+        """The current name of this node."""
         self.commits: Final = Batch(link, "commit", self._commit_head, clock, bytes)
-        """Takes what :func:`callnet.redis.codec.encode_changes` makes; fires with what ``commit.lua`` answers, or
+        """Takes the result of :func:`callnet.redis.codec.encode_changes`; fires with the answer of ``commit.lua``, or
         ``None``: this node is not known."""
         self._reads = Batch(link, "read", self._head, clock, codec.decode_view, merges=True)
 
     @property
     def unanswered(self) -> int:
-        """The number of reads and commits in flight."""
+        """The number of reads and commits without an answer."""
         return self._reads.unanswered + self.commits.unanswered
 
     def read(self, phones: Collection[str], rooms: Collection[RoomId]) -> Deferred[Records | None]:
@@ -118,9 +118,9 @@ class Questions:
         return self._reads.ask((codec.encode((tuple(phones), tuple(rooms))),), len(phones) + len(rooms))
 
     async def hello(self, old: str, new: str, run: str, knows_run: bool) -> bool:
-        """Introduce the node, which is called ``old``, or ``new`` if that is not known here any more.
+        """Introduce the node by its name ``old``, or by ``new`` if the old one is no longer known.
 
-        Tells whether it keeps the old name.
+        Returns whether it keeps the old name.
         """
         asked_at = self._clock.seconds()
         expected = f"{self._time.now():.6f}" if self._time.is_set else ""
@@ -130,9 +130,9 @@ class Questions:
         return bool(keeps)
 
     async def beat(self, sweeps: bool) -> Sequence[Record] | None:
-        """Renew the lease. Tells what this node is to look at; ``None``: it is not known, or its lease was over.
+        """Renew the lease. Returns records for this node to process; ``None``: it is not known, or its lease was over.
 
-        :param sweeps: whether it can look at anything now.
+        :param sweeps: true if it can process records now.
         """
         asked_at = self._clock.seconds()
         answer = await self._link.run("beat", *self._head(), str(SWEPT_AT_ONCE if sweeps else 0).encode())
@@ -145,7 +145,7 @@ class Questions:
     async def compare(
         self, devices: Sequence[DeviceRecord], rooms: Sequence[RoomId], records: Records
     ) -> Differences | None:
-        """Tell what of these is not as ``records`` have it. ``None``: this node is not known."""
+        """Return the differences from ``records``. ``None``: this node is not known."""
         answer = await self._link.run("compare", *self._head(), codec.encode_known(devices, rooms, records))
         if not answer:
             return None
@@ -154,9 +154,9 @@ class Questions:
         return Differences(codec.decode_names(phones), names, codec.decode_view(view))
 
     def take_ended(self, most: int, kept_max: int) -> Deferred[tuple[int, Sequence[Ended]]]:
-        """Fires with ended calls, up to the given number, that nobody else is about to write.
+        """Fires with at most ``most`` ended calls that no other node has taken.
 
-        Before them comes how many were dropped because more than ``kept_max`` were kept.
+        They follow the number of calls that were dropped because more than ``kept_max`` were kept.
         """
         taken = self._link.run("ended", self._prefix, b"%d" % most, b"%d" % kept_max)
         return taken.addCallback(
@@ -164,38 +164,37 @@ class Questions:
         )
 
     def done_with(self, ended: Sequence[bytes]) -> Deferred[object]:
-        """Have these be handed out no more, as they were."""
+        """Remove these ended calls, given as they were taken."""
         return self._link.run("ended", self._prefix, b"0", b"0", *ended)
 
     def nodes(self) -> Deferred[Sequence[NodeSeen]]:
-        """Fires with the nodes that are known."""
+        """Fires with the known nodes."""
         found = self._link.run("nodes", self._prefix)
         return found.addCallback(
             lambda nodes: [NodeSeen(name.decode(), float(lease), holds) for name, lease, holds in nodes]
         )
 
     def publish(self, node: str, message: BusMessage) -> Deferred[object]:
-        """Hand a message to a node. Whether it came there is not known."""
+        """Send a message to a node. Its arrival is not confirmed."""
         return self._link.run("publish", self._prefix, node.encode(), codec.encode_message(message))
 
     async def take(self, limits: Sequence[tuple[str, float, float]]) -> tuple[int, float] | None:
-        """Count one more for each of these limits, until one has too many: tells which, and how many seconds ahead
-        it is.
+        """Count one use for each of these limits, up to the first that is exceeded; return its index and the seconds by
+        which it is ahead.
 
-        :param limits: of each its key, the seconds after which one more may come, and those in which as many as
-            may come at once.
+        :param limits: for each its key, the seconds between two uses, and those of a burst.
         """
         words = [word for key, spacing, window in limits for word in (key, f"{spacing:.6f}", f"{window:.6f}")]
         answer = await self._link.run("take", self._prefix, *map(str.encode, words))
         return (answer[0], float(answer[1])) if answer else None
 
     async def exchange(self, counted: Sequence[Counted], sockets: Sequence[tuple[str, int]]) -> Exchanged:
-        """Tell what this node has let through, and how many sockets it has from addresses."""
+        """Report this node's uses and its sockets for addresses."""
         said = codec.encode((counted, sockets))
         return _exchanged(await self._link.run("exchange", self._prefix, self._name(), said))
 
     def leave(self) -> Deferred[object]:
-        """Say that this node is gone."""
+        """Report that this node has left."""
         return self._link.run("leave", *self._head())
 
     def _head(self) -> tuple[bytes, bytes]:

@@ -1,8 +1,8 @@
-"""The connection over which a node sends commands to Redis, kept up.
+"""The reconnecting connection for a node's commands to Redis.
 
-This is the only module that imports txredisapi. Its protocol objects are used; its pools are not, since they
-give up forever on some errors and let commands wait without limit. What a command costs was measured, hence:
-replies are neither decoded nor converted, a reply is taken from one deque, and no command has a timer of its own.
+This is the only module that imports txredisapi. Its protocol objects are used; its pools are not, since they give up
+for ever on some errors and let commands wait without limit. The cost of a command was measured, hence: replies are
+neither decoded nor converted, a reply is taken from one deque, and no command has a timer of its own.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from callnet.util.direct_write import write
 from callnet.util.histogram import Histogram
 
 READ_AT_ONCE: Final = 16 * 1024
-"""Bytes: when thousands of devices come or go together the answers are handled in parts."""
+"""Bytes read at once: when thousands of devices come or go together the answers are processed in parts."""
 REPLY_TIME: Final = 1.5
-"""Seconds after which a Redis that has not answered is taken for dead."""
+"""Seconds after which a Redis that has not answered is considered dead."""
 
 _NOT_THE_ONE: Final = frozenset({"READONLY", "LOADING", "MASTERDOWN", "NOAUTH"})
-"""Redis' words for: this server cannot do it, and another, or another connection, may."""
+"""Redis' error codes for a wrong server: another server or connection may work."""
 _NOT_NOW: Final = frozenset({"OOM", "MISCONF", "NOREPLICAS", "BUSY"})
-"""Redis' words for: not now; nothing was done."""
+"""Redis' error codes for a temporary refusal; nothing was done."""
 
 
 class ScriptFailed(CallnetError):
-    """A script did not come to its end: a mistake in it, or a command that it may not give."""
+    """A script failed: a bug in it, or a command that it may not run."""
 
 
 class _Asked(Struct, frozen=True):
-    """A command that was given and not answered yet."""
+    """A command without an answer yet."""
 
     answer: Deferred[Any]
     at: float
     script: bytes = b""
-    """The command that runs a script, to be sent again if Redis has forgotten that."""
+    """The command that runs a script, to be sent again if Redis has forgotten the script."""
     is_last_try: bool = False
 
 
 class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no types
-    """One connection: what is asked is answered in this order. See :class:`callnet.redis.line.Line`."""
+    """One connection: answers come in the order of the commands. See :class:`callnet.redis.line.Line`."""
 
     def __init__(self, reactor: Reactor) -> None:
         super().__init__(charset=None, convertNumbers=False)
@@ -64,11 +64,11 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
         self._cause = ""
 
     def ask(self, *words: bytes) -> Deferred[Any]:
-        """Give a command; see :class:`callnet.redis.line.Line`."""
+        """Send a command; see :class:`callnet.redis.line.Line`."""
         return self._send(pack(words))
 
     def abort(self, cause: str) -> None:
-        """End the connection at once: what was asked fails with :class:`Unavailable`."""
+        """Abort the connection: open commands fail with :class:`Unavailable`."""
         if self.transport is not None and not self._ended:
             self.transport.abortConnection()
         self._end(cause)
@@ -79,29 +79,29 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
             self.abort(f"no answer in {REPLY_TIME:g} s")
 
     def connectionMade(self) -> None:
-        """The base would log in here; :func:`greet` does."""
+        """Do not log in, as the base class would; :func:`greet` does."""
         self.transport.bufferSize = READ_AT_ONCE
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The other end has gone, or we have."""
+        """Handle the end of the connection."""
         self._end("closed by Redis" if reason.check(ConnectionDone) else cause_of(reason.value or reason))
         self.gone.callback(None)
 
     def dataReceived(self, data: bytes, unpause: bool = False) -> None:
-        """Take what came in."""
+        """Process received data."""
         try:
             super().dataReceived(data, unpause)
         except InvalidData:
             self.abort("not a Redis server")
 
     def tryConvertData(self, data: Any) -> Any:
-        """Leave everything as it is."""
+        """Leave the data unconverted."""
         return data
 
     def replyReceived(self, reply: Any) -> None:
-        """Hand one reply to whoever waits for it."""
+        """Give one reply to its command."""
         if not self._asked:
             self.abort(str(reply) if isinstance(reply, RedisError) else "unexpected reply")
             return
@@ -117,7 +117,7 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
             answer.errback(_away(self._cause))
         else:
             self._asked.append(_Asked(answer, self._seconds()))
-            # Not at once: a Redis that takes no more clients says so and closes, and that is to be read first.
+            # Not written at once: a Redis without free clients says so and closes, which must be read first.
             self.transport.write(command)
         return answer
 
@@ -135,7 +135,7 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
 
 
 class Commands(Conversation):
-    """The connection on which scripts are run."""
+    """The connection that runs scripts."""
 
     run_id = ""
 
@@ -161,11 +161,11 @@ class Commands(Conversation):
         return answer
 
     def load(self) -> Deferred[Any]:
-        """Make all scripts known."""
+        """Load all scripts into Redis."""
         return Deferred.fromCoroutine(answers(*(self.ask(b"SCRIPT", b"LOAD", text) for text in self._scripts.texts)))
 
     def replyReceived(self, reply: Any) -> None:
-        """The same; and see :attr:`_forgotten`."""
+        """Give one reply to its command; see also :attr:`_forgotten`."""
         if self._asked:
             self._took.count(self._seconds() - self._asked[0].at)
         super().replyReceived(reply)
@@ -175,7 +175,7 @@ class Commands(Conversation):
     def _run_again(self) -> None:
         again = self._forgotten + self._later
         self._forgotten, self._later = [], []
-        self.load().addErrback(lambda _: None)  # the commands that follow tell
+        self.load().addErrback(lambda _: None)  # the following commands report a failure
         self._asked.extend(again)
         self.transport.writeSequence([asked.script for asked in again])
 
@@ -200,7 +200,7 @@ class Commands(Conversation):
 
 
 class Scripts:
-    """Lua scripts by name, as Redis is to be given them."""
+    """Lua scripts by name, with their hashes."""
 
     def __init__(self, scripts: Mapping[str, str]) -> None:
         self.texts: Final = tuple(text.encode() for text in scripts.values())
@@ -208,12 +208,12 @@ class Scripts:
 
 
 class RedisLink:
-    """The one connection over which this node gives commands, kept up.
+    """The single reconnecting connection for commands of this node.
 
-    :param scripts: what :meth:`run` can run, by name. They take no keys.
+    :param scripts: the scripts for :meth:`run`, by name. They take no keys.
     :param connected: called with Redis' ``run_id`` each time a new connection is ready; that changes when Redis
-        was started anew.
-    :param lost: called when that connection is gone, before whatever was under way on it fails.
+        was restarted.
+    :param lost: called when that connection is lost, before the commands under way on it fail.
     :param took: counts the seconds from each command to its answer.
     """
 
@@ -240,12 +240,12 @@ class RedisLink:
 
     @property
     def up(self) -> bool:
-        """True if commands can be given."""
+        """True if commands can be sent."""
         return self._keeper.line is not None
 
     @property
     def cause(self) -> str:
-        """Why not; empty if they can."""
+        """The reason why not; empty if they can."""
         return self._keeper.cause
 
     def start(self) -> None:
@@ -253,11 +253,11 @@ class RedisLink:
         self._keeper.start()
 
     def stop(self) -> Deferred[None]:
-        """End the connection at once. Fires when nothing is left of it."""
+        """Abort the connection. Fires when it is closed."""
         return self._keeper.stop()
 
     def drop(self) -> None:
-        """Abort the connection: something is wrong with it. It is then reopened."""
+        """Abort the connection after a failure. A new one is made."""
         if self._keeper.line is not None:
             self._keeper.line.abort("given up")
 
@@ -267,8 +267,8 @@ class RedisLink:
         Commands are run in the order in which they are given.
 
         :raises Unavailable: there is no connection; or it was lost before the answer, or gave none in
-            :data:`REPLY_TIME`, and it is not known whether the script has run or will.
-        :raises ScriptFailed: the script did not come to its end.
+            :data:`REPLY_TIME`, and it is unknown whether the script has run or will.
+        :raises ScriptFailed: the script failed.
         """
         line = self._keeper.line
         return fail(_away(self.cause)) if line is None else line.run(script, args)
@@ -287,7 +287,7 @@ def way_to(target: RedisTarget, reactor: Reactor) -> Way:
 
 
 def _away(cause: str) -> Unavailable:
-    """The error of a command that cannot be sent or is not answered; the cause is for the log."""
+    """The failure of commands that cannot be sent or are not answered; the cause is for the log."""
     error = Unavailable("Redis cannot be reached")
     error.__cause__ = NotUsable(cause)
     return error

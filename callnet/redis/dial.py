@@ -1,4 +1,4 @@
-"""Keeps one connection to Redis up, retrying forever."""
+"""A reconnecting connection to Redis. It never gives up, since any failure may be repaired."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from callnet.redis.line import L, Reactor, Way, cause_of, dialled
 from callnet.util.logger import Logger
 
 _RETRY: Final = (0.2, 0.4)
-"""Seconds between two attempts, at least and at most: not all nodes at once."""
+"""The minimum and maximum seconds between two attempts, random so that nodes do not reconnect together."""
 _SETTLED: Final = 1.0
-"""Seconds that a connection must have been up to be reopened without a pause."""
+"""A connection that was up for so many seconds is replaced without a delay."""
 TICK: Final = 0.25
-"""Seconds between two looks at a connection that is up."""
+"""Seconds between two checks of a connection."""
 
 
 log = Logger()
@@ -26,11 +26,11 @@ log = Logger()
 class Keeper(Generic[L]):
     """Keeps one connection up.
 
-    :param name: what it is called in the log.
+    :param name: its name in the log.
     :param make: makes a protocol that is not connected yet.
-    :param greet: says on a new connection what must come first.
-    :param opened: told of each connection that is ready; :attr:`line` is set.
-    :param lost: told when that is gone; :attr:`line` is not set any more.
+    :param greet: sends the first commands on a new connection.
+    :param opened: called with each connection that is ready; :attr:`line` is set.
+    :param lost: called when it is lost; :attr:`line` is ``None`` again.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Keeper(Generic[L]):
         self.line: L | None = None
         """The connection, while it is up."""
         self.cause = "not started"
-        """Why it is not."""
+        """The reason why it is down."""
         self._name = name
         self._reactor = reactor
         self._way = way
@@ -56,7 +56,7 @@ class Keeper(Generic[L]):
         self._lost = lost
         self._attempt: Deferred[None] = succeed(None)
         self._gone: Deferred[None] = succeed(None)
-        """Fires when nothing is left of the connection before."""
+        """Fires when the previous connection is closed."""
         self._timer: IDelayedCall | None = None
         """The next attempt, or the next tick."""
         self._since = 0.0
@@ -65,13 +65,13 @@ class Keeper(Generic[L]):
         self._said = ""
 
     def start(self) -> None:
-        """Begin, unless that has happened."""
+        """Start, unless that has happened."""
         if self._stopped:
             self._stopped = False
             self._try()
 
     def stop(self) -> Deferred[None]:
-        """End the connection, and make no other. Fires when nothing is left."""
+        """End the connection, and make no other. Fires when it is closed."""
         self._stopped = True
         self._cancel_timer()
         line, self.line, self.cause = self.line, None, "stopped"
@@ -92,7 +92,7 @@ class Keeper(Generic[L]):
     async def _try_once(self) -> None:
         try:
             line = await Deferred.fromCoroutine(self._dial()).addTimeout(self._way.patience, self._reactor)
-        except Exception as error:  # noqa: BLE001  whatever it is, it may be mended
+        except Exception as error:  # noqa: BLE001  any failure may be repaired
             self._failed(error)
         else:
             self._up(line)
@@ -112,7 +112,7 @@ class Keeper(Generic[L]):
     def _failed(self, error: Exception) -> None:
         self.cause = cause_of(error)
         if not self._stopped:
-            self._try_again(random.uniform(*_RETRY))  # noqa: S311  it hides nothing
+            self._try_again(random.uniform(*_RETRY))  # noqa: S311  not a secret
             self._say(f"away: {self.cause}")
 
     def _closed(self, cause: str) -> None:
@@ -127,9 +127,9 @@ class Keeper(Generic[L]):
         self._timer = self._reactor.callLater(delay, self._try)
 
     def _look(self) -> None:
-        """Have the owner look after its connection.
+        """Check the connection.
 
-        If this process itself stood still, what has come in meanwhile is read first.
+        If this process itself was suspended, received data is read first.
         """
         now = self._reactor.seconds()
         was_late, self._ticked = now - self._ticked > 2 * TICK, now
@@ -145,11 +145,11 @@ class Keeper(Generic[L]):
         self._timer = None
 
     def _say(self, what: str) -> None:
-        """Write it to the log if it is news."""
+        """Log a change of the state."""
         if what != self._said:
             self._said = what
             log.info("Redis {name}: {what}", name=self._name, what=what)
 
 
 def _ignore(cause: str) -> None:
-    """The end of a connection that was to end."""
+    """Ignore the end of a connection that was stopped."""

@@ -15,7 +15,7 @@ from callnet.store.ended import KEPT_MAX, Dropped, EndedHere
 
 @implementer(IEndedCalls)
 class EndedAnywhere:
-    """Those of all nodes, in Redis, and those that this node could not put there."""
+    """The ended calls of all nodes, in Redis, and those that this node could not put there."""
 
     def __init__(self, member: Member, here: EndedHere) -> None:
         self._member = member
@@ -24,7 +24,7 @@ class EndedAnywhere:
 
     @property
     def dropped(self) -> int:
-        """See :attr:`IEndedCalls.dropped`. Each that Redis drops is counted by the node that had it done."""
+        """See :attr:`IEndedCalls.dropped`. A call that Redis drops is counted by the node whose command dropped it."""
         return self._here.dropped + self._dropped.count
 
     def take(self, most: int) -> Deferred[Sequence[Ended]]:

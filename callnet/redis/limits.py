@@ -1,12 +1,11 @@
-"""Limits that all nodes share over Redis.
+"""Rate limits of all nodes together, shared over Redis.
 
-What may wait asks Redis (:class:`SharedGate`). What must not is decided at once by what this node knows, and once a
-second the nodes tell each other what they have let through (:class:`SharedLimits`). Of a key that is seldom counted
-nothing is told: a tenth of what may come at once is collected first. So everything is charged for in the end, the
-average holds whatever the number of nodes, and a call costs nothing more; at once each node lets through as
-many as one may, until it has heard of the others.
+A limit that may wait queries Redis (:class:`SharedGate`). One that must not is decided at once by this node, and once a
+second the nodes exchange their counts (:class:`SharedLimits`). A seldom used key is not reported until a tenth of its
+burst has been used. So every use is counted in the end, the average holds for any number of nodes, and a call costs
+nothing more; at once each node admits a full burst, until it has the others' counts.
 
-Only times ahead travel, never times: nobody compares the clocks of two nodes.
+The nodes exchange durations and never times, so their clocks are not compared.
 """
 
 from __future__ import annotations
@@ -33,20 +32,20 @@ from callnet.util.net import hidden
 EXCHANGE_EVERY: Final = 1.0
 """Seconds between two exchanges; if there is too much for one, the next follows at once."""
 TAKE_TIME: Final = 0.5
-"""Seconds for which something waits for Redis; then what this node knows decides."""
+"""Seconds to wait for Redis; then this node decides alone."""
 SAID_AGAIN: Final = 2.0
-"""Seconds after which a number of sockets is told again (``SAID`` in exchange.lua is how long it holds)."""
+"""Seconds after which a number of sockets is reported again (``SAID`` in exchange.lua is the time that it is valid)."""
 MOST: Final = 250
-"""Keys, and addresses, in one exchange: Redis does nothing else meanwhile."""
+"""The maximum number of keys, and of addresses, in one exchange: Redis does nothing else meanwhile."""
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "failed to share rate limits with other nodes")
 
 
 class SharedLimiter(Limiter):
-    """Decides by itself, and collects what others are to be told. See :class:`callnet.calls.ports.ILimiter`.
+    """Decides alone, and collects its uses for the other nodes. See :class:`callnet.calls.ports.ILimiter`.
 
-    :param name: by which the others know it.
+    :param name: its name on all nodes.
     """
 
     def __init__(self, name: str, count: int, seconds: float, now: Callable[[], float]) -> None:
@@ -76,19 +75,19 @@ class SharedLimiter(Limiter):
         return waits
 
     def take_counted(self, most: int) -> Iterator[Counted]:
-        """Hand out so much of what is to be told. It is told once."""
+        """Take at most ``most`` counts to report. Each is taken once."""
         for key in list(islice(self._to_tell, most)):
             del self._to_tell[key]
             yield Counted(f"{self.name}:{key}", self._untold.pop(key) * self._spacing, self._window / 2)
 
     def hear(self, key: str, ahead: float) -> None:
-        """Take note that all nodes have let so much through, but for what this one has not told yet."""
+        """Apply the count of all nodes, plus this node's unreported uses."""
         self.learn(key, ahead + self._untold.get(key, 0) * self._spacing)
 
 
 @implementer(IGate)
 class SharedGate:
-    """Asks Redis. See :class:`callnet.calls.ports.IGate`."""
+    """A gate that queries Redis. See :class:`callnet.calls.ports.IGate`."""
 
     def __init__(self, limits: Sequence[tuple[str, int, float]], member: Member, clock: IReactorTime) -> None:
         self._limits = limits
@@ -103,7 +102,7 @@ class SharedGate:
         self._here.allow(counts)
 
     def enter(self, keys: Sequence[str | None]) -> Soon[TooMany | None]:
-        """See :meth:`callnet.calls.ports.IGate.enter`. What is too much for this node is not asked about."""
+        """See :meth:`callnet.calls.ports.IGate.enter`. Redis is not queried if this node's limit is exceeded."""
         here = self._here.enter(keys)
         asked = [
             (which, key)
@@ -123,7 +122,7 @@ class SharedGate:
         try:
             found = await taking.addTimeout(TAKE_TIME, self._clock)
         except (Unavailable, defer.TimeoutError):
-            return None  # this node has let it through
+            return None  # this node has admitted it
         if found is None:
             return None
         place, ahead = found
@@ -135,7 +134,7 @@ class SharedGate:
 
 @implementer(ILimits)
 class SharedLimits:
-    """The limits of a node among others, and what it tells them once a second."""
+    """The shared limits of a node, with an exchange of counts once a second."""
 
     def __init__(self, member: Member, clock: IReactorTime) -> None:
         self._member = member
@@ -155,15 +154,15 @@ class SharedLimits:
         return SharedGate(limits, self._member, self._clock)
 
     def share(self, kind: str, crowds: Crowds) -> None:
-        """Have sockets be counted on all nodes together; every node calls them by the same ``kind``."""
+        """Share the counts of sockets with all nodes; ``kind`` is the same on every node."""
         self._crowds[kind] = SharedCrowds(kind, crowds)
 
     def start(self) -> None:
-        """Begin to tell the others."""
+        """Start the exchanges."""
         self._next = self._clock.callLater(EXCHANGE_EVERY, self._exchange)
 
     def stop(self) -> None:
-        """Tell them no more."""
+        """Stop the exchanges."""
         if self._next is not None:
             self._next.cancel()
             self._next = None
@@ -183,7 +182,7 @@ class SharedLimits:
             self._next.reset(0)
 
     async def _exchange_once(self) -> bool:
-        """Tell and hear. Answers whether that was all."""
+        """Exchange counts. Return whether that was all."""
         counted: list[Counted] = []
         for limiter in self._limiters.values():
             counted.extend(limiter.take_counted(MOST - len(counted)))
@@ -207,7 +206,7 @@ class SharedLimits:
 
 
 class SharedCrowds:
-    """The counts of sockets of one kind to share."""
+    """The shared counts of the sockets of one kind."""
 
     def __init__(self, kind: str, crowds: Crowds) -> None:
         self.kind: Final = kind
@@ -217,7 +216,7 @@ class SharedCrowds:
         crowds.elsewhere = self._elsewhere
 
     def take_said(self, now: float, most: int) -> list[tuple[str, int]]:
-        """Hand out what is to be told: addresses whose count is another than what holds, or does not hold for long."""
+        """Take the addresses to report: their count differs from the one last reported, or that expires soon."""
         large, news = self._crowds.large, []
         for site, count in large.items():
             said, at = self._said.get(site, (0, 0.0))
@@ -234,13 +233,13 @@ class SharedCrowds:
         return news
 
     def hear(self, site: str, others: int) -> None:
-        """Take note of how many the others have."""
+        """Record the count of the other nodes."""
         if others and site in self._said:
             self._elsewhere[site] = others
         else:
             self._elsewhere.pop(site, None)
 
     def forget(self) -> None:
-        """Go by what this node has alone."""
+        """Drop the counts of other nodes."""
         self._said.clear()
         self._elsewhere.clear()

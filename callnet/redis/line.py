@@ -1,4 +1,4 @@
-"""One connection to Redis or to a Sentinel: its endpoint and its first commands."""
+"""A single connection to Redis or a Sentinel: dialling, TLS and login."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Reactor: TypeAlias = Any
 """A reactor with TCP, Unix sockets, name resolution and time."""
 
 pack: Final[Callable[[tuple[str | bytes, ...]], bytes]] = hiredis.pack_command  # type: ignore[assignment]
-"""A command as it is sent. The stub of hiredis takes one word only."""
+"""Encodes a command. The stub of hiredis takes one word only."""
 
 _RUN_ID: Final = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 _IS_MASTER: Final = re.compile(rb"^role:master", re.MULTILINE)
@@ -43,49 +43,49 @@ class NotUsable(CallnetError):
 
 
 class Refused(NotUsable):
-    """The server replied with an error, which is the text."""
+    """The server answered with an error, which is the text."""
 
 
 class Line(Protocol):
-    """A connection to Redis or a Sentinel, which answers in the order in which it was asked."""
+    """A connection to Redis or a Sentinel, which answers in the order of the commands."""
 
     closed: Callable[[str], None]
     """Called once, with the cause, when the connection is lost or aborted."""
     gone: Deferred[None]
-    """Fires when nothing is left of it."""
+    """Fires when it is closed."""
 
     def ask(self, *words: bytes) -> Deferred[Any]:
-        """Give a command.
+        """Send a command.
 
         :raises Refused: the answer is an error.
         :raises callnet.errors.Unavailable: there is no answer.
         """
 
     def abort(self, cause: str) -> None:
-        """End the connection at once: what was asked fails."""
+        """Abort the connection: open commands fail."""
 
     def look(self, now: float) -> None:
-        """Abort the connection if it answers no more. Called again and again while it is up."""
+        """Abort the connection if it does not answer. Called repeatedly while it is up."""
 
 
 class Way(Protocol):
-    """A way to connect to Redis."""
+    """The way to Redis."""
 
     patience: float
-    """Seconds in which a new connection must be ready for use: a Redis that is stopped takes connections and
-    answers nothing."""
+    """Seconds in which a new connection must be ready for use: a suspended Redis accepts connections and answers
+    nothing."""
 
     async def endpoint(self) -> IStreamClientEndpoint:
-        """Its present endpoint.
+        """The current endpoint.
 
-        :raises NotUsable: nobody knows.
+        :raises NotUsable: it is unknown.
         """
 
     def look(self, line: Line, now: float) -> None:
-        """Abort a connection that leads to where Redis is no more. Called again and again."""
+        """Abort a connection to a server that is no longer the right one. Called repeatedly."""
 
     def stop(self) -> Deferred[None]:
-        """End what connections this needed. Fires when nothing is left of them."""
+        """Close the connections of this lookup. Fires when they are closed."""
 
 
 L = TypeVar("L", bound=Line)
@@ -106,7 +106,7 @@ class _Once(Factory):
 async def dialled(
     endpoint: IStreamClientEndpoint, line: L, greet: Callable[[L], Coroutine[Deferred[Any], Any, None]]
 ) -> L:
-    """Connect ``line`` and greet; if that fails or is cancelled nothing is left of it."""
+    """Connect ``line`` and greet; if that fails or is cancelled the connection is closed."""
     await endpoint.connect(_Once(line))
     try:
         await greet(line)
@@ -118,7 +118,7 @@ async def dialled(
 
 
 def endpoint_of(reactor: Reactor, target: RedisTarget, address: Address | None) -> IStreamClientEndpoint:
-    """The endpoint of a server: its address, over TLS if the target says so, or else its socket."""
+    """The endpoint of a server: its address, over TLS if the target says so, or its socket without an address."""
     if address is None:
         return UNIXClientEndpoint(reactor, target.path)
     host, port = address.host, address.port
@@ -133,7 +133,7 @@ def endpoint_of(reactor: Reactor, target: RedisTarget, address: Address | None) 
 
 
 def _trust(target: RedisTarget) -> Any:
-    """The authorities that TLS trusts; ``None``: those of the system."""
+    """The trusted certificates of TLS; ``None``: those of the system."""
     if not target.authorities:
         return None
     found = x509.load_pem_x509_certificates(target.authorities)
@@ -141,18 +141,18 @@ def _trust(target: RedisTarget) -> Any:
 
 
 async def answers(*asked: Deferred[Any]) -> list[Any]:
-    """Wait for what several questions were answered; the first error is raised as it is."""
+    """Wait for the answers to several commands; the first error is raised as it is."""
     try:
         return await gatherResults(asked, consumeErrors=True)
     except FirstError as error:
         first = error.subFailure.value or error
-    raise first  # as it is: its cause is what the log tells
+    raise first  # as it is: its cause is for the log
 
 
 async def log_in(line: Line, login: Login) -> None:
-    """Say who we are, if that is asked for.
+    """Log in, if credentials are set.
 
-    :raises NotUsable: that was refused.
+    :raises NotUsable: the login was refused.
     """
     if login.command:
         try:
@@ -162,14 +162,14 @@ async def log_in(line: Line, login: Login) -> None:
 
 
 async def greet(line: Line, target: RedisTarget) -> str:
-    """Log in, and make sure that this is a master; answers with its ``run_id``."""
+    """Log in, and check that this is a master; return its ``run_id``."""
     login = Deferred.fromCoroutine(log_in(line, target.login))
     _, *told = await answers(login, line.ask(b"INFO", b"replication"), line.ask(b"INFO", b"server"))
     return _run_id(*told)
 
 
 def code_of(error: Refused) -> str:
-    """The first word of an error, which says what kind it is."""
+    """The first word of an error, which is its code."""
     return str(error).partition(" ")[0]
 
 
@@ -183,7 +183,7 @@ def _run_id(replication: bytes, server: bytes) -> str:
 
 
 def cause_of(error: BaseException) -> str:
-    """One line for the log that says what is wrong with a connection; it holds no secret."""
+    """The cause of a connection's failure, in one line for the log without a secret."""
     if isinstance(error, (defer.TimeoutError, CancelledError)):
         return "no answer in time"
     if isinstance(error, VerificationError):

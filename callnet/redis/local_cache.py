@@ -1,7 +1,7 @@
-"""One node's copy of the shared store: its own devices and pages, and the calls that they are in.
+"""One node's copies of records of the shared store: its own devices and pages, and their calls.
 
-A copy may be old, and a commit finds out. The copies are enough to decide what a device of this node
-answers, to act on deadlines punctually, and to go on when the shared store is out of reach.
+A copy may be old, which a commit detects. The copies are enough to decide the answer of a device of this node, to
+process deadlines punctually, and to go on when the shared store is out of reach.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from callnet.store.tables import Record, Tables
 class Copies:
     """Copies of records.
 
-    :param name: what stays of this node's names: they all begin with it and a point.
+    :param name: the constant part of this node's names: they all begin with it and a point.
     """
 
     def __init__(self, name: str) -> None:
@@ -43,22 +43,22 @@ class Copies:
         self.changed: dict[RoomId, None] = {}
         """Rooms of this node's pages whose calls have changed; see :meth:`news_of_pages`."""
         self.records: Final = self._tables.records
-        """All of them, live."""
+        """All copies, live."""
         self.alone: Final = replace(self.records, complete=False, alone=True)
-        """The same, as records that others may know more about."""
+        """The same, as records that may be incomplete."""
 
-    # What they are
+    # Queries
 
     def devices(self) -> list[DeviceRecord]:
         """Every device of this node."""
         return [device for of_phone in self.records.devices.values() for device in of_phone.values()]
 
     def rooms(self) -> list[RoomId]:
-        """Every room of which there is anything."""
+        """Every room with a record."""
         return list({**self.records.calls, **self.records.seats})
 
     def knows(self, rooms: Iterable[RoomId]) -> bool:
-        """Tell whether these rooms are known, and not known to be old."""
+        """Return whether these rooms are known, and not marked as old."""
         for name in rooms:
             room = self.records.aliases.get(name, name)
             if room in self._old or (room not in self.records.calls and room not in self.records.seats):
@@ -66,23 +66,23 @@ class Copies:
         return True
 
     def is_here(self, node: str) -> bool:
-        """Tell whether a node name is, or was, this node's."""
+        """Return whether a node name is, or was, this node's."""
         return node.startswith(self._own)
 
     def was_put_in(self, address: DeviceAddress, room: RoomId) -> bool:
-        """Tell whether a device is this node's, and has had to do with a call while it was."""
+        """Return whether a device is connected to this node, and has been in a call here."""
         device = self.records.device(address)
         return device is not None and room in (device.room, device.previous_room)
 
     def know_better(self, message: BusMessage) -> bool:
-        """Tell whether something later than a message is known here, which was under way for long."""
+        """Return whether a copy is later than a message that was delayed."""
         known = self.records.calls.get(message.call.room) if isinstance(message, Notice) else None
         return known is not None and isinstance(message, Notice) and known.is_later_than(message.call)
 
     def is_wanted(self, call: CallRecord) -> bool:
-        """Tell whether a call concerns a device or a page of this node.
+        """Return whether a call concerns a device or a page of this node.
 
-        Those who rang for a call that somebody else has answered are not told how it goes on.
+        Devices that rang for a call are not concerned once another device has answered it.
         """
         devices = self.records.devices
         phone, device_id = call.caller
@@ -92,7 +92,7 @@ class Copies:
         return any(map(self.records.device, concerned)) or self._has_seat(self.records.seats.get(call.room))
 
     def is_ours(self, record: Record) -> bool:
-        """Tell whether nobody on another node has a say in a record, so that it may be changed without asking."""
+        """Return whether a record concerns this node only, so that it may be changed without the store."""
         if isinstance(record, DeviceRecord):
             return self.is_here(record.node)
         if isinstance(record, CallRecord):
@@ -102,16 +102,16 @@ class Copies:
     def _has_seat(self, seats: SeatsRecord | None) -> bool:
         return seats is not None and any(seat is not None and self.is_here(seat.node) for seat in seats.seats)
 
-    # How they change
+    # Changes
 
     def holds(self, changes: Changes) -> bool:
-        """Tell whether the copies are as ``changes`` were decided on."""
+        """Return whether the copies are in the state that ``changes`` were decided on."""
         return self._tables.holds(changes)
 
     def apply(self, changes: Changes, pages_know: bool = True) -> None:
-        """Take over what was committed.
+        """Apply committed changes.
 
-        :param pages_know: whether the pages of its seats are told anyhow, by whoever committed it.
+        :param pages_know: true if the pages of its seats are notified by the committer.
         """
         for gone in changes.forgotten:
             if isinstance(gone, DeviceRecord):
@@ -133,7 +133,7 @@ class Copies:
                 self.changed.pop(record.room, None)
 
     def distrust(self, changes: Changes) -> None:
-        """Take the rooms of changes that were not committed for old: they are to be read again."""
+        """Mark the rooms of failed changes as old, so that they are read again."""
         for record in (*changes.calls, *changes.seats, *changes.unchanged, *changes.forgotten):
             if not isinstance(record, DeviceRecord) and self._is_known(record.room):
                 self._old.add(record.room)
@@ -142,14 +142,14 @@ class Copies:
         return room in self.records.calls or room in self.records.seats
 
     def drop_room(self, room: RoomId) -> None:
-        """Forget what is known of a room."""
+        """Drop the copies of a room."""
         self._old.discard(room)
         for record in (self.records.calls.get(room), self.records.seats.get(room)):
             if record is not None:
                 self._tables.forget(record)
 
     def see(self, records: Records, phones: Collection[str], rooms: Collection[RoomId]) -> Sequence[BusMessage]:
-        """Take over what was read, all of these phones and rooms; what the node's own are to be told of it."""
+        """Apply a complete read of these phones and rooms; return the messages to this node's own devices and pages."""
         changed, calls = self._not_known(records, phones)
         news: list[BusMessage] = []
         if changed or calls or records.seats:
@@ -170,7 +170,7 @@ class Copies:
         return news
 
     def _not_known(self, records: Records, phones: Iterable[str]) -> tuple[list[str], list[CallRecord]]:
-        """The phones and calls of which something is not known as it was read. Most often there are none.
+        """The phones and calls whose records differ from the copies. Most often there are none.
 
         For a call with pages it is checked again whether it is wanted.
         """
@@ -191,7 +191,7 @@ class Copies:
             self._put_device(self._with_its_socket(device))
 
     def _news(self, records: Records, phones: Iterable[str], calls: Iterable[CallRecord]) -> Iterator[BusMessage]:
-        """Messages that were published and did not arrive, or have not arrived yet."""
+        """Messages for published changes that were lost or are still under way."""
         for phone in phones:
             for mine in self.records.devices.get(phone, {}).values():
                 now = records.device(mine.address)
@@ -208,8 +208,8 @@ class Copies:
 
     def _concerned(self, call: CallRecord, known: CallRecord | None, read: Records) -> Iterator[DeviceRecord]:
         for device in filter(None, map(self.records.device, concerned(call, known))):
-            # What there was before the device came was told, or needed not to be, when it came; but a node that was
-            # apart then may have said since that it had been in this call.
+            # Changes from before the device connected were sent, if necessary, when it connected; but a node that was
+            # apart then may have announced since that it had been in this call.
             now = read.device(device.address)
             was_put_in = now is not None and call.room in {now.room, now.previous_room} - {
                 device.room,
@@ -224,9 +224,9 @@ class Copies:
                 yield SeatNotice(seat.key, seats, call)
 
     def news_of_pages(self) -> Sequence[SeatNotice]:
-        """Notices for this node's pages whose calls have changed; each is returned once.
+        """Notices to this node's pages of changes of their calls; each is returned once.
 
-        Who changed a call may not have known of its pages: the store had lost its memory, or was away.
+        The committer of a change may not have known the pages: the store had lost its records, or was away.
         """
         changed, self.changed = self.changed, {}
         rooms = filter(None, map(self.records.seats.get, changed))
@@ -234,14 +234,14 @@ class Copies:
         return [notice for seats in rooms for notice in self._news_of_seats(seats, seats, calls.get(seats.room))]
 
     def _with_its_socket(self, read: DeviceRecord) -> DeviceRecord:
-        """The record of a device that others took for gone, if its socket is here: nobody knows that better."""
+        """The record of a device that others took for lost, corrected if its socket is here."""
         known = self.records.device(read.address)
         if read.connected or known is None or not known.connected or known.generation != read.generation:
             return read
         return replace(read, node=known.node, connected=True, unheard=None, known=(), lost_at=None, due=None)
 
     def _with_its_pages(self, read: SeatsRecord) -> SeatsRecord:
-        """The same of pages whose sockets are here."""
+        """The seats of pages that others took for lost, corrected if their sockets are here."""
         known = self.records.seats.get(read.room)
         if known is None:
             return read
@@ -257,7 +257,7 @@ class Copies:
         return known if is_here else seat
 
     def hear(self, message: BusMessage) -> None:
-        """Take over what another node published."""
+        """Apply a message of another node."""
         if isinstance(message, Notice):
             self._hear_of_call(message.to, message.call)
         elif isinstance(message, SeatNotice):
@@ -273,12 +273,12 @@ class Copies:
         device = self.records.device(to)
         rings = isinstance(call.state, Ringing) and to in call.state.devices
         if device is not None and device.room != call.room and rings:
-            # What the node that placed the call has written into the device's record.
+            # The node that placed the call has written the same into the device's record.
             new = replace(device, version=device.version + 1, room=call.room, previous_room=device.room)
             self._tables.put_devices(new)
 
     def due(self, now: float) -> Iterator[Record]:
-        """The due records; ended calls are then forgotten."""
+        """Yield due records; ended calls are forgotten when they are due."""
         yield from self._tables.due(now)
         if self._old:
             self._old = set(filter(self._is_known, self._old))

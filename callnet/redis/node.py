@@ -1,17 +1,18 @@
-"""One node as a member of the cluster: it joins, renews its lease, and rejoins.
+"""One node as a member of the cluster: it registers, renews its lease, and reconnects.
 
 ========  ==============================================  ==========================================
-state     means                                           left when
+state     meaning                                         left when
 ========  ==============================================  ==========================================
 away      Redis cannot be reached                         a connection is made: joining
-joining   what this node knows is being announced;        all is announced: joined; the connection
-          beats are sent, for that may take longer        is lost: away
-          than a lease
-joined    the shared store is asked; beats are sent,      the connection is lost: away; this node is
-                                                          not known there any more: joining
+joining   the records of this node are being announced;   all is announced: joined; the connection
+          heartbeats are sent, since this may take        is lost: away
+          longer than a lease
+joined    the shared store is in use; heartbeats are      the connection is lost: away; this node is
+          sent                                            not known there any more: joining
 ========  ==============================================  ==========================================
 
-Only when joined the shared store decides. Else the node goes on with its copies, and remembers what to announce.
+The shared store decides only while the node is joined. Otherwise the node goes on with its copies, and collects changes
+to announce.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ from callnet.util.logger import Logger
 BEAT_EVERY: Final = 1.0
 """Seconds between two heartbeats; a node is dead after three without any (scripts/common.lua)."""
 SETTLING: Final = 1.5
-"""Seconds for which a node that has just come back does not look at what others have not seen to: they may have
-been away as well, and are about to say what they know."""
+"""Seconds for which a node that has just come back does not process orphaned records: their nodes may have been away as
+well, and are about to announce theirs."""
 _JOIN_TIME: Final = 2.0
 """Seconds to wait for a subscription, or until this node has joined."""
 
@@ -47,25 +48,25 @@ log = Logger()
 
 
 class Subscription(Protocol):
-    """The connection that receives messages published for this node."""
+    """The connection for messages to this node, as a member needs it."""
 
     def start(self, channel: str) -> None:
-        """Begin to listen."""
+        """Subscribe to a channel."""
 
     def follow(self, channel: str) -> None:
-        """Listen to another channel instead."""
+        """Change to another channel."""
 
     def stop(self) -> Deferred[None]:
-        """Listen no more."""
+        """End the subscription."""
 
 
 class Member:
     """A node of the cluster.
 
-    :param make_link: makes the connection for commands, of what to call with Redis' run id when it is made, and
-        what when it is lost.
-    :param make_subscription: makes the other one, of what to call when it listens, and what when it does not.
-    :param deliver: takes what the devices and pages of this node are to be told.
+    :param make_link: makes the connection for commands, from callbacks for its start, with Redis' run id, and for its
+        loss.
+    :param make_subscription: makes the other one, from callbacks for the start and the loss of the subscription.
+    :param deliver: takes the messages for the devices and pages of this node.
     """
 
     def __init__(
@@ -89,9 +90,9 @@ class Member:
         self.questions: Final = Questions(self._link, prefix, f"{name}.0", clock, self.time)
         self._announcer = Announcer(copies, self.questions, self.time, settings, deliver)
         self.joined = False
-        """True if the shared store can be asked."""
+        """True if the shared store can be queried."""
         self._is_introduced = False
-        """True if the shared store knows this node, which then has a lease to renew."""
+        """True if the shared store knows this node, which must then renew its lease."""
         self._run: str | None = None
         self._known_run: str | None = None
         self._attempt = 0
@@ -106,7 +107,7 @@ class Member:
 
     @property
     def node(self) -> str:
-        """The present name of this node."""
+        """The current name of this node."""
         return self.questions.node
 
     def start(self) -> None:
@@ -115,7 +116,7 @@ class Member:
         self._beat = self._clock.callLater(BEAT_EVERY, self._beat_now)
 
     def why_away(self) -> str | None:
-        """Say why other nodes cannot be reached, if they cannot."""
+        """The reason why other nodes cannot be reached, if they cannot."""
         if not self._link.up:
             return "Redis cannot be reached"
         if not self.joined:
@@ -123,7 +124,7 @@ class Member:
         return None if self._listens_to is not None else "the subscription to Redis was lost"
 
     async def stop(self) -> None:
-        """Wait for what is on its way, and leave."""
+        """Wait for open commands, and leave."""
         if self._beat is not None:
             self._beat.cancel()
             self._beat = None
@@ -132,7 +133,7 @@ class Member:
             if self.joined:
                 await self.questions.leave()
         except Unavailable:
-            pass  # the others will find out by themselves
+            pass  # the others will notice
         self.joined = self._is_introduced = False
         self._attempt += 1
         await self._subscription.stop()
@@ -149,7 +150,7 @@ class Member:
 
     @property
     def is_joining(self) -> bool:
-        """True if it is worth waiting until this node has joined."""
+        """True if this node may join soon, so that waiting is worthwhile."""
         if self.joined or not self.time.is_set:
             return not self.joined
         return self._link.up and self._clock.seconds() - self._joining_since < _JOIN_TIME
@@ -167,14 +168,14 @@ class Member:
 
         return waiting.addTimeout(_JOIN_TIME, self._clock).addErrback(too_late)
 
-    # The way in
+    # Joining
 
     def commit_alone(self, changes: Changes) -> None:
-        """Take over changes without asking the shared store; they are announced to it later."""
+        """Apply changes without the shared store; they are announced to it later."""
         self._announcer.commit_alone(changes)
 
     def is_unknown(self) -> None:
-        """Take note that the shared store does not know this node any more."""
+        """Handle that the shared store no longer knows this node."""
         if self.joined:
             self._join_again()
 
@@ -231,17 +232,17 @@ class Member:
         await self._compare()
 
     async def _compare(self) -> None:
-        """Find out what was said while nobody listened."""
+        """Fetch changes that were published while this node was not subscribed."""
         if not await self._announcer.compare():
             self.is_unknown()
 
-    # Listening
+    # Subscription
 
     def _channel(self) -> str:
         return channel_of(self._prefix, self.node)
 
     async def _listen(self) -> None:
-        """Listen to the channel of the present name."""
+        """Subscribe to the channel of the current name."""
         channel = self._channel()
         if self._listens_to == channel:
             return
@@ -262,7 +263,7 @@ class Member:
             self.has_missed_something()
 
     def has_missed_something(self) -> None:
-        """Look for what was published and did not come."""
+        """Fetch changes whose messages were lost."""
         if self.joined:
             comparing = Deferred.fromCoroutine(self._compare())
             comparing.addErrback(self._cannot_join, self._attempt)
@@ -273,10 +274,10 @@ class Member:
     # The heartbeat
 
     def take_swept(self) -> list[Record]:
-        """The records of dead nodes that this node must look at; each is returned once."""
+        """The orphaned records for this node to process; each is returned once."""
         swept, self._swept = self._swept, []
         if len(swept) >= SWEPT_AT_ONCE and self._beat is not None:
-            self._beat.reset(0)  # there is more
+            self._beat.reset(0)  # there are more
         return swept
 
     def _beat_now(self) -> None:
@@ -297,5 +298,5 @@ class Member:
 
 
 def channel_of(prefix: str, node: str) -> str:
-    """The channel for messages to a node; ``*``: to all of them."""
+    """The channel of messages to a node; ``*``: to all of them."""
     return f"{prefix}node:{node}"

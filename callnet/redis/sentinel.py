@@ -1,4 +1,4 @@
-"""The location of Redis: its address, or that of the master according to the Sentinels."""
+"""The location of Redis: a fixed address, or the current master of the Sentinels."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from callnet.redis.line import Line, NotUsable, Reactor, answers, cause_of, dial
 from callnet.redis.url import Address, RedisTarget
 
 _ANSWER_TIME: Final = 0.5
-"""Seconds that a Sentinel has to answer, with connecting."""
+"""Seconds for a Sentinel to answer, including the connection."""
 _LOOK_EVERY: Final = 1.0
-"""Seconds between two questions while all is well."""
+"""Seconds between two queries while all is well."""
 
 
 class Direct:
-    """Redis has an address or a socket, and stays there."""
+    """A Redis with a fixed address or socket."""
 
     patience = 1.5
 
@@ -39,19 +39,19 @@ class Direct:
 
 
 class _Master(Struct, frozen=True):
-    """The answer of a Sentinel; the greater epoch knows of a later failover."""
+    """A Sentinel's answer; of two, that with the greater epoch knows of a later failover."""
 
     epoch: int
     address: Address
 
 
 class BySentinels:
-    """Several Sentinels know which Redis is the master. All are asked at once.
+    """The master according to several Sentinels. All are queried at once.
 
     :param make: makes a connection to a Sentinel that is not connected yet.
     """
 
-    patience = 1.0  # then they may know of another master
+    patience = 1.0  # after that they may know of another master
 
     def __init__(self, target: RedisTarget, reactor: Reactor, make: Callable[[], Line]) -> None:
         self._target = target
@@ -69,7 +69,7 @@ class BySentinels:
 
     def look(self, line: Line, now: float) -> None:
         """See :meth:`Way.look`."""
-        if now - self._asked_at >= _LOOK_EVERY:  # the question before has been answered, or given up
+        if now - self._asked_at >= _LOOK_EVERY:  # the previous query was answered, or given up
             self._asked_at = now
             self._question = Deferred.fromCoroutine(self._compare(line))
 
@@ -83,7 +83,7 @@ class BySentinels:
         try:
             master = await self._ask()
         except NotUsable:
-            return  # without Sentinels a connection is as good as it was
+            return  # without Sentinels the connection is kept
         known = self._master
         if known is not None and master.epoch > known.epoch and master.address != known.address:
             line.abort(f"{master.address} is the master now")
@@ -112,7 +112,7 @@ class _Sentinel:
         self._idle: Line | None = None
 
     async def ask(self) -> _Master:
-        """Ask where the master is. Must be given a time limit."""
+        """Query the address of the master. The caller must set a timeout."""
         line, self._idle = self._idle, None
         if line is None:
             line = await dialled(self._endpoint, self._make(), self._greet)
@@ -129,7 +129,7 @@ class _Sentinel:
         return _Master(_epoch(state), Address(where[0].decode(), int(where[1])))
 
     def stop(self) -> Deferred[None]:
-        """End the connection that is kept. Fires when nothing is left of it."""
+        """Close the kept connection. Fires when it is closed."""
         line, self._idle = self._idle, None
         if line is None:
             return succeed(None)
@@ -149,5 +149,5 @@ class _Sentinel:
 
 
 def _epoch(state: Sequence[bytes]) -> int:
-    """The number of the failover that made the master what it is."""
+    """The number of the failover that promoted the master."""
     return int(dict(zip(state[::2], state[1::2], strict=True))[b"config-epoch"])

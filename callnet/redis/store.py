@@ -1,4 +1,4 @@
-"""The store and the bus that nodes share, over Redis."""
+"""The shared store and the bus of several nodes, over Redis."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _NOTHING_KNOWN: Final = Records({}, {}, {})
 
 @implementer(IBus)
 class SharedBus:
-    """Carries messages over Redis to other nodes, and without it within this one."""
+    """Carries messages over Redis to other nodes, and directly within this one."""
 
     def __init__(self, copies: Copies) -> None:
         self._copies = copies
@@ -48,7 +48,7 @@ class SharedBus:
         self._member: Member | None = None
 
     def go_by(self, member: Member) -> None:
-        """Send what is for other nodes by this member of the cluster."""
+        """Use this member of the cluster for messages to other nodes."""
         self._member = member
 
     def subscribe(self, receiver: Callable[[BusMessage], None]) -> None:
@@ -64,12 +64,12 @@ class SharedBus:
             self._member.questions.publish(node, message).addErrback(_log_unless_unavailable)
 
     def deliver(self, message: BusMessage) -> None:
-        """Hand a message to the receivers of this node."""
+        """Deliver a message to the receivers of this node."""
         for receiver in self._receivers:
             receiver(message)
 
     def received(self, payload: bytes) -> None:
-        """Take what came from another node."""
+        """Handle messages of another node."""
         try:
             messages = decode_messages(payload)
         except MsgspecError:
@@ -85,26 +85,26 @@ class SharedBus:
         self.tell_pages()
 
     def tell_pages(self) -> None:
-        """Have pages look at their calls that have changed, should nobody else have told them."""
+        """Notify pages of changes of their calls that nobody has told them of."""
         for notice in self._copies.news_of_pages():
             self.deliver(notice)
 
     def _has_things_to_say(self) -> bool:
-        """True if there may be more to announce about a device that is elsewhere now, above all its calls here."""
+        """Return whether a device that is elsewhere now may have unannounced changes here, above all calls."""
         return self._member is not None and not self._member.joined
 
 
 @implementer(ICallStore, IPresence)
 class SharedCallStore:
-    """Records in Redis, and copies here of those that concern this node."""
+    """Records in Redis, and local copies of those that concern this node."""
 
     def __init__(self, member: Member, copies: Copies, bus: SharedBus) -> None:
         self.now: Final = member.time.now
         """See :meth:`callnet.calls.ports.ICallStore.now`."""
         self.date_of: Final = float
-        """See :meth:`callnet.calls.ports.ICallStore.date_of`. Redis' clock tells the date."""
+        """See :meth:`callnet.calls.ports.ICallStore.date_of`. Redis' clock shows the date."""
         self.ended: Final = EndedHere(self.date_of)
-        """Those that may be forgotten before the shared store hears of them."""
+        """Ended calls that may be forgotten before the shared store has them."""
         self._member = member
         self._copies = copies
         self._bus = bus
@@ -137,7 +137,7 @@ class SharedCallStore:
         return Deferred.fromCoroutine(self._read_when_joined(phones, rooms))
 
     async def _read_when_joined(self, phones: Collection[str], rooms: Collection[RoomId]) -> Records:
-        """Read when it is known what has become of this node's devices meanwhile, or that this cannot be known."""
+        """Read after this node has joined, with its devices' missed changes, or from the copies if it cannot join."""
         try:
             await self._member.when_joined()
         except Unavailable:
@@ -191,7 +191,7 @@ class SharedCallStore:
 
     def _commit_apart(self, changes: Changes) -> Commit:
         if self._member.is_joining:
-            return OVERTAKEN  # what it was decided on may have changed; reading it again takes until it is known
+            return OVERTAKEN  # the records may have changed; reading them again waits until that is known
         if not self._copies.holds(changes):
             return OVERTAKEN
         records: list[Record] = [*changes.devices, *changes.calls, *changes.seats]
@@ -232,7 +232,7 @@ class SharedCallStore:
         for address in addresses:
             by_phone.setdefault(address.phone, []).append(address)
         phones, found = list(by_phone), set[DeviceAddress]()
-        # One part after the other: what others ask meanwhile goes between them.
+        # One part after the other, so that other queries run in between.
         for start in range(0, len(phones), PHONES_AT_ONCE):
             part = phones[start : start + PHONES_AT_ONCE]
             records = await self.read(part, ())

@@ -1,4 +1,4 @@
-"""The connection over which a node receives published messages, kept up."""
+"""The reconnecting connection for messages to a node."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PING: Final = pack((b"PING",))
 
 
 class Messages(Conversation):
-    """The connection on which published messages come in."""
+    """The connection for published messages."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Messages(Conversation):
         self._unanswered_since: float | None = None
 
     def follow(self, channel: bytes) -> None:
-        """Go over to another channel."""
+        """Change to another channel."""
         left, self._channel = self._channel, channel
         commands = pack((b"SUBSCRIBE", channel, self._everyone))
         if left and left != channel:
@@ -45,7 +45,7 @@ class Messages(Conversation):
         self.transport.write(commands)
 
     def look(self, now: float) -> None:
-        """Ping, and abort the connection if nothing has come for too long since."""
+        """Ping, and abort the connection if nothing has come for too long."""
         if self._heard or self._unanswered_since is None:
             self._heard, self._unanswered_since = False, None
         elif now - self._unanswered_since >= REPLY_TIME:
@@ -58,7 +58,7 @@ class Messages(Conversation):
                 self._unanswered_since = now
 
     def replyReceived(self, reply: Any) -> None:
-        """Hand a message over."""
+        """Deliver a message."""
         self._heard = True
         if not isinstance(reply, list):
             super().replyReceived(reply)
@@ -70,13 +70,12 @@ class Messages(Conversation):
 
 
 class RedisSubscription:
-    """A connection of its own that receives what is published on this node's channel and on everyone's, kept up.
+    """A reconnecting connection that receives the messages on this node's channel and on the channel of all nodes.
 
     :param everyone: the channel of all nodes.
     :param received: called with each message. It must not raise.
-    :param subscribed: called each time when Redis has confirmed that messages come from now on: what was
-        published before may be lost.
-    :param lost: called when messages come no more.
+    :param subscribed: called each time when Redis has confirmed the subscription: earlier messages may be lost.
+    :param lost: called when the subscription is lost.
     """
 
     def __init__(
@@ -102,7 +101,7 @@ class RedisSubscription:
 
     @property
     def cause(self) -> str:
-        """Why there is no connection; empty if there is."""
+        """The reason why there is no connection; empty if there is one."""
         return self._keeper.cause
 
     def start(self, channel: str) -> None:
@@ -111,13 +110,13 @@ class RedisSubscription:
         self._keeper.start()
 
     def follow(self, channel: str) -> None:
-        """Go over to another channel; ``subscribed`` is called when that has happened."""
+        """Change to another channel; ``subscribed`` is called when that has happened."""
         self._channel = channel.encode()
         if self._keeper.line is not None:
             self._keeper.line.follow(self._channel)
 
     def stop(self) -> Deferred[None]:
-        """End the connection. Fires when nothing is left of it."""
+        """Close the connection. Fires when it is closed."""
         return self._keeper.stop()
 
     async def _greet(self, line: Messages) -> None:

@@ -1,15 +1,15 @@
-"""The address of Redis, read from the setting ``redis.url``.
+"""The location of Redis, parsed from the setting ``redis.url``.
 
 ======================  ============================================================================
 ``redis://``            ``redis://[[user]:password@]host[:port][/database]``
 ``rediss://``           the same over TLS
 ``unix://``             ``unix://[[user]:password@]/path/of/the/socket[?db=…&user=…&password=…]``
 ``redis+sentinel://``   ``redis+sentinel://[[user]:password@]host[:port],…/service[/database]``, where the
-                        hosts are Sentinels; ``?sentinel_user=…&sentinel_password=…`` is what they ask for
+                        hosts are Sentinels, with their login in ``?sentinel_user=…&sentinel_password=…``
 ``rediss+sentinel://``  the same over TLS, to the Sentinels and to Redis
 ======================  ============================================================================
 
-What is no letter, digit or ``-._~`` in a user, a password, a service or a path is written as ``%XX``.
+Characters other than letters, digits and ``-._~`` in a user, a password, a service or a path are written as ``%XX``.
 """
 
 from __future__ import annotations
@@ -53,20 +53,20 @@ class Login(Struct, frozen=True):
     user: str = ""
     """Empty: the default user."""
     password: str = ""
-    """Empty: the server asks for nothing."""
+    """Empty: the server needs no login."""
 
     def __repr__(self) -> str:
         return "Login(…)"
 
     @property
     def command(self) -> tuple[bytes, ...]:
-        """The command that logs in, or nothing."""
+        """The login command, or nothing."""
         words = ("AUTH", self.user, self.password) if self.user else ("AUTH", self.password)
         return tuple(word.encode() for word in words) if self.password else ()
 
 
 class RedisTarget(Struct, frozen=True):
-    """A Redis, reached at :attr:`address`, by the socket at :attr:`path`, or as the Sentinels say."""
+    """A Redis, reached at :attr:`address`, by the socket at :attr:`path`, or through the Sentinels."""
 
     address: Address | None = None
     path: str = ""
@@ -75,7 +75,7 @@ class RedisTarget(Struct, frozen=True):
     """The name by which the Sentinels know it."""
     tls: bool = False
     authorities: bytes = b""
-    """Certificates in PEM form, and nothing else, of the authorities that TLS trusts; empty: those of the system."""
+    """The certificates that TLS trusts, in PEM form and nothing else; empty: those of the system."""
     login: Login = Login()
     sentinel_login: Login = Login()
     database: int = 0
@@ -86,16 +86,16 @@ class RedisTarget(Struct, frozen=True):
         return bool(self.path) or (self.address is not None and _is_loopback(self.address.host))
 
     def __str__(self) -> str:
-        """Its address, without a secret."""
+        """The location, without a secret."""
         if self.sentinels:
             return f"the master of {self.service} at Sentinel {', '.join(map(str, self.sentinels))}"
         return self.path or str(self.address)
 
 
 def parse(settings: RedisSettings) -> RedisTarget:
-    """Read ``redis.url`` and ``redis.ca``.
+    """Parse ``redis.url`` and ``redis.ca``.
 
-    :raises StartError: one of them is wrong; what they hold is not repeated.
+    :raises StartError: one of them is invalid; their values are not repeated.
     """
     scheme, mark, rest = settings.url.partition("://")
     rest, _, query = rest.partition("?")

@@ -1,4 +1,4 @@
-"""Dates of moments on a clock that is never set."""
+"""Conversion of a monotonic clock's times to dates."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from callnet.calls.records import Active, CallRecord, CallState, Over, S
 
 _CLOSE_ENOUGH: Final = 0.1
-"""Seconds by which the distance of the two clocks may be off: both are not read in the same moment."""
+"""Seconds by which the offset of the two clocks may be off: they are not read in the same moment."""
 
 
 class Dates:
-    """The dates of moments, by a wall clock as it is set when it is asked.
+    """Converts times of a monotonic clock to dates, by the current wall clock.
 
-    :param steady: the clock that the moments are of, in seconds.
+    :param steady: the monotonic clock, in seconds.
     :param wall: the time, in seconds since 1970; it may be set at any time.
     """
 
@@ -26,7 +26,7 @@ class Dates:
         self._ahead = wall() - steady()
 
     def of(self, moment: float) -> float:
-        """The date of a moment, in seconds since 1970."""
+        """The date of a time, in seconds since 1970."""
         ahead = self._wall() - self._steady()
         if abs(ahead - self._ahead) > _CLOSE_ENOUGH:
             self._ahead = ahead
@@ -34,9 +34,9 @@ class Dates:
 
 
 def dated(call: CallRecord[S], zero: float) -> CallRecord[S]:
-    """A call whose times are seconds since 1970.
+    """A call with its times in seconds since 1970.
 
-    :param zero: the date at which the clock that its times are of shows 0.
+    :param zero: the date at which the clock of its times shows 0.
     """
     return replace(call, placed_at=zero + call.placed_at, state=_dated(call.state, zero))
 

@@ -1,4 +1,4 @@
-"""An index of due times, for many keys that mostly change their time before it comes."""
+"""An index of due times, for many keys whose times mostly change before they come."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ K = TypeVar("K", bound=Hashable)
 
 
 class DueIndex(Generic[K]):
-    """Keys in buckets of one second each. Moving a key and finding nothing due are cheap."""
+    """Keys in buckets of one second each. Moving a key is cheap, and so is finding nothing due."""
 
     def __init__(self) -> None:
         self._buckets: dict[int, dict[K, float]] = {}
         self._to_come = 0
         """The first second that has not begun."""
         self._begun: dict[int, None] = {}
-        """The seconds before it of which there are buckets."""
+        """The earlier seconds that have buckets."""
 
     def move(self, key: K, old: float | None, new: float | None) -> None:
-        """Let ``key`` be due at ``new`` (seconds; ``None``: never), and no longer at ``old``."""
+        """Make ``key`` due at ``new`` (seconds; ``None``: never), and no longer at ``old``."""
         if old is not None:
             number = int(old)
             bucket = self._buckets.get(number)

@@ -16,20 +16,20 @@ from callnet.store.dates import dated
 from callnet.util.logger import Logger
 
 KEPT_MAX: Final = 100_000
-"""So many calls are kept while they cannot be written down, on each node and in Redis; then the oldest are dropped."""
+"""The maximum number of calls kept while the database is away, on each node and in Redis; the oldest are dropped."""
 
 log = Logger()
 
 
 class Dropped:
-    """Counts calls that were dropped, and says so once until no call waits any more."""
+    """Counts dropped calls, and logs them once until no call waits any more."""
 
     def __init__(self) -> None:
         self.count = 0
         self._is_said = False
 
     def add(self, count: int) -> None:
-        """Count some."""
+        """Add to the count."""
         self.count += count
         if count and not self._is_said:
             self._is_said = True
@@ -39,13 +39,13 @@ class Dropped:
             )
 
     def none_wait(self) -> None:
-        """Note that the database has caught up."""
+        """Record that the database has caught up."""
         self._is_said = False
 
 
 @implementer(IEndedCalls)
 class EndedHere:
-    """Those that ended on this node, in memory.
+    """The ended calls of this node, in memory.
 
     :param date_of: see :meth:`callnet.calls.ports.ICallStore.date_of`.
     """
@@ -70,7 +70,7 @@ class EndedHere:
             self._dropped.add(1)
 
     def take(self, most: int) -> Deferred[Sequence[Ended]]:
-        """See :meth:`IEndedCalls.take`. There is one who takes."""
+        """See :meth:`IEndedCalls.take`. There is only one taker."""
         zero = self._date_of(0.0)
         taken = [Ended(dated(call, zero)) for call in islice(self._calls, most)]
         self._taken = len(taken)

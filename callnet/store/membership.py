@@ -1,4 +1,4 @@
-"""The parts of a node that connect it with its cluster, or serve it alone."""
+"""A node's handle on its cluster, of many nodes or of one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from callnet.util.histogram import Histogram
 
 
 class Membership(Struct, frozen=True):
-    """The store, the bus, and how to come and go."""
+    """The store, the bus, and the functions to join and leave."""
 
     store: ICallStore
     presence: IPresence
@@ -22,14 +22,14 @@ class Membership(Struct, frozen=True):
     ended: IEndedCalls
     limits: ILimits
     share: Callable[[str, Crowds], None]
-    """Has the sockets of a kind, which is named, be counted on all nodes together."""
+    """Shares the counts of sockets of a named kind with all nodes."""
     start: Callable[[], None]
     """Join."""
     stop: Callable[[], Deferred[None]]
-    """Leave, when the devices and pages of this node are gone."""
+    """Leave, after the devices and pages of this node have gone."""
     why_away: Callable[[], str | None]
-    """Says in a few words why other nodes cannot be reached, if they cannot."""
+    """Returns a short reason if other nodes cannot be reached."""
     nodes: Callable[[], Deferred[Sequence[NodeShown]]]
-    """Tells of all nodes, if there are others. It may fail with :class:`callnet.errors.Unavailable`."""
+    """Lists all nodes, if there are others. It may fail with :class:`callnet.errors.Unavailable`."""
     round_trips: Histogram | None
-    """The response time of Redis in seconds, if there is one."""
+    """Redis' response times in seconds, if it is in use."""

@@ -1,4 +1,4 @@
-"""The records and the bus of a single process, without waiting."""
+"""The records and the bus of a single process. Every result is available at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NODE: Final = "local"
 
 @implementer(IBus)
 class MemoryBus:
-    """Everything is on this node: to publish is to call."""
+    """A bus within this node: publishing calls the receivers."""
 
     def __init__(self) -> None:
         self._receivers: list[Callable[[BusMessage], None]] = []
@@ -33,7 +33,7 @@ class MemoryBus:
         """See :meth:`callnet.calls.ports.IBus.subscribe`."""
         self._receivers.append(receiver)
 
-    def publish(self, node: str, message: BusMessage) -> None:  # noqa: ARG002  there is but one
+    def publish(self, node: str, message: BusMessage) -> None:  # noqa: ARG002  there is only one
         """See :meth:`callnet.calls.ports.IBus.publish`."""
         for receiver in self._receivers:
             receiver(message)
@@ -41,9 +41,9 @@ class MemoryBus:
 
 @implementer(ICallStore, IPresence)
 class MemoryCallStore:
-    """Records in dictionaries. What it hands out to read is the store itself, so nothing is copied.
+    """Records in dictionaries. Reads return the store itself, without a copy.
 
-    :param clock: what all records go by.
+    :param clock: the clock of all records.
     :param wall: the time, in seconds since 1970.
     """
 
@@ -76,7 +76,7 @@ class MemoryCallStore:
         return self._tables.records
 
     def try_commit(self, changes: Changes) -> Commit:
-        """See :meth:`callnet.calls.ports.ICallStore.try_commit`. Nobody can have been faster."""
+        """See :meth:`callnet.calls.ports.ICallStore.try_commit`. No other commit can be faster."""
         self._tables.apply(changes)
         for call in changes.calls:
             if isinstance(call.state, Over):
@@ -103,7 +103,7 @@ class MemoryCallStore:
 
 
 def open_alone(clock: IReactorTime, wall: Callable[[], float]) -> Membership:
-    """Make the store and the bus of a node that is alone."""
+    """Make the store and the bus of a single node."""
     bus = MemoryBus()
     store = MemoryCallStore(clock, wall)
     limits = LimitsAlone(clock.seconds)

@@ -1,4 +1,4 @@
-"""Records in dictionaries, and their due times: a whole store, or one node's copy of a shared one."""
+"""Records in dictionaries with an index of due times: a whole store, or one node's part of a shared one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Record = DeviceRecord | CallRecord | SeatsRecord
 
 
 class Tables:
-    """Devices, calls and seats. ``records`` is a live view of them: nothing is copied to be read."""
+    """Devices, calls and seats. ``records`` is a live view of them, without copies."""
 
     def __init__(self) -> None:
         self.devices: Final[dict[str, dict[str, DeviceRecord]]] = {}
@@ -30,7 +30,7 @@ class Tables:
         self._seats_due: DueIndex[RoomId] = DueIndex()
 
     def holds(self, changes: Changes) -> bool:
-        """Tell whether every record is still as ``changes`` were decided on."""
+        """Return whether every record is still in the state that ``changes`` were decided on."""
         for device in changes.devices:
             if _version(self.records.device(device.address)) != device.version - 1:
                 return False
@@ -50,7 +50,7 @@ class Tables:
         )
 
     def _whole(self, changes: Changes) -> bool:
-        """Tell whether nothing is there that a room named in ``changes`` was decided on without."""
+        """Return whether rooms in ``changes`` have no record that the decision did not see."""
         for call in changes.calls:
             if call.room in self.seats and not _names(call.room, changes.seats, changes.forgotten):
                 return False
@@ -60,7 +60,7 @@ class Tables:
         return True
 
     def apply(self, changes: Changes) -> None:
-        """Write what ``changes`` say."""
+        """Write ``changes``."""
         if changes.devices:
             self.put_devices(*changes.devices)
         for call in changes.calls:
@@ -73,7 +73,7 @@ class Tables:
             self.put_policy(phone, policy)
 
     def present(self, record: Record) -> Record | None:
-        """The record as it now stands, if it is there."""
+        """The current record, if it exists."""
         if isinstance(record, DeviceRecord):
             return self.records.device(record.address)
         return self.calls.get(record.room) if isinstance(record, CallRecord) else self.seats.get(record.room)
@@ -104,7 +104,7 @@ class Tables:
             self._alias(old, new)
 
     def _alias(self, old: CallRecord | None, new: CallRecord | None) -> None:
-        """Keep the index of aliases."""
+        """Update the index of aliases."""
         for _, alias in () if old is None else old.aliases:
             self.aliases.pop(alias, None)
         for _, alias in () if new is None else new.aliases:
@@ -137,9 +137,9 @@ class Tables:
             self._seats_due.move(old.room, old.due, None)
 
     def due(self, now: float) -> Iterator[Record]:
-        """The due records, as they are when their turn comes, without ended calls.
+        """Yield due records, each in its state at that moment, except ended calls.
 
-        Those are forgotten when it is theirs, with the seats of their rooms.
+        Those are forgotten when they are due, with the seats of their rooms.
         """
         found: Iterator[Record | None] = chain(
             map(self.records.device, self._devices_due.until(now)),
@@ -172,6 +172,6 @@ def _names(room: RoomId, *records: object) -> bool:
 def seen_online(
     records: Records, addresses: Collection[DeviceAddress], asker: str | None, date: float
 ) -> frozenset[DeviceAddress]:
-    """Those of these devices that hold a live socket, as a phone that asks may see it (:class:`IPresence`)."""
+    """Those of these devices that hold a live socket, as visible to ``asker`` (:class:`IPresence`)."""
     found = (device for device in map(records.device, addresses) if device is not None and device.connected)
     return frozenset(device.address for device in found if asker is None or records.may_call(asker, device, date))

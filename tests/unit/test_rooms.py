@@ -266,7 +266,7 @@ class TwoNodesTests(RoomsCase):
         with capturedLogs() as events:
             self.wait(45.25)
         [said] = [str(formatEvent(event)) for event in events]
-        self.assertEqual(f"call {sha256(room.encode()).hexdigest()[:12]} ended by itself: no_answer", said)
+        self.assertEqual(f"call {sha256(room.encode()).hexdigest()[:12]} timed out: no_answer", said)
 
     def test_one_node_stops(self) -> None:
         """Any node acts on what is due, whoever began it."""

@@ -69,7 +69,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "CallFailed.to_device_id": "As requested.",
     "CallRefuse.to_device_id": "As requested.",
     "CallSuccess.to_device_id": "The device that answered.",
-    "ErrorFrame.id": "Of the extended client's request that this answers.",
+    "ErrorFrame.id": "The id of the extended client's request.",
     "ErrorFrame.message": "The invalid field.",
     "MissedCall.device_id": "The called device; `*`: all of them.",
     "MissedCall.peer_phone": "The caller.",
