@@ -136,7 +136,7 @@ async def try_token(port: int, token: str) -> str | None:
 
 
 async def _answer_to(port: int, token: str, sent: bytes, patience: float = 10) -> str:
-    """What comes first of an answer, the end of the connection, and the answer to the call that is sent after."""
+    """The beginning of an answer, the end of the connection, and the answer to the call that is sent after."""
     socket = await WebSocket.open(port, token)
     try:
         socket.write(sent + PROBE)

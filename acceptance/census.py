@@ -29,11 +29,11 @@ REMEMBERED = frozenset(
         "callnet.storage.enrolling._Known._since",
     }
 )
-"""What is meant to outlive everyone for a while; that it is bounded is tested for each."""
+"""Objects that are meant to outlive everyone for some time; their bounds are tested for each."""
 
 
 def named(thing: object) -> str | None:
-    """What an object of callnet's is called."""
+    """The name of an object of callnet's."""
     kind = type(thing)
     module = kind.__module__
     is_ours = isinstance(module, str) and module.startswith("callnet.")

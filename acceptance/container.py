@@ -75,7 +75,7 @@ class Engine:
         return done.stdout.decode().strip()
 
     def running(self, container: str, volume: Path, command: Sequence[str]) -> Sequence[str]:
-        """What runs a command in a container."""
+        """The command that runs a command in a container."""
         options = ("--isolation", "chroot", "--volume", f"{volume}:{VOLUME}")
         return (*self._command, "run", *options, container, "--", *command)
 
@@ -87,14 +87,14 @@ def version() -> str:
 
 
 def podman(verb: str) -> Sequence[str]:
-    """What the page has podman do: the words after the verb."""
+    """The page's arguments for podman: the words after the verb."""
     commands = readme.command(PACKAGES, "podman build").replace("\\\n", "").splitlines()
     [words] = [words for words in map(shlex.split, commands) if words[:2] == ["podman", verb]]
     return words[2:]
 
 
 def published(image: Mapping[str, Any]) -> Sequence[str]:
-    """What is wrong with how the page has an image run: its ports, its volume, and its name."""
+    """The faults of the page's command for running an image: its ports, its volume, and its name."""
     *options, name = podman("run")
     given = list(pairwise(options))
     ports = [value.partition(":")[2] for option, value in given if option == "--publish"]
@@ -206,7 +206,7 @@ class Life:
         await call(SIGNALING_PORT, *self._tokens)
 
     def _is_healthy(self, process: subprocess.Popen[bytes]) -> bool:
-        """What the image's own check says.
+        """The result of the image's own check.
 
         :raises ChildProcessError: the container ended.
         """

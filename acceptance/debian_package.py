@@ -61,11 +61,11 @@ NAME: Final = "Mum"
 NOT_OURS: Final = re.compile(r"(proc|dev|sys|tmp|var/(lib/(dpkg|apt)|cache/(apt|debconf)|log))(/.*)?")
 """Where dpkg and apt keep their own books, and what is no file of the system."""
 STAYS: Final = re.compile(r"etc/(passwd|group|shadow|gshadow)-?|etc/\.pwd\.lock")
-"""What docs/packages.md says of a purge: the user of the service stays."""
+"""The remains of a purge as in docs/packages.md: the user of the service stays."""
 
 
 class Entry(Struct, frozen=True):
-    """What is at a path: its mode, and a digest of a file, or where a link leads."""
+    """An entry at a path: its mode, and a digest of a file, or the target of a link."""
 
     mode: int
     content: str
@@ -185,7 +185,7 @@ class Life:
         shutil.rmtree(self._root / BACKUPS)
 
     async def _again(self) -> None:
-        """They call with what they were given before, and once they have logged in anew."""
+        """They call with their earlier tokens, and again after a new login."""
         await self._check(self._tokens)
         port = self._ports["account"]
         await self._check((await login(port, *CALLER), await login(port, *CALLEE)))
@@ -206,7 +206,7 @@ class Life:
 
 
 def _field(package: Path, name: str) -> str:
-    """What a package says of itself."""
+    """A field of a package's metadata."""
     command = ("dpkg-deb", "--field", str(package), name)
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 

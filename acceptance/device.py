@@ -188,7 +188,7 @@ class Device:
 
     @property
     def _just_back(self) -> bool:
-        """Whether this may be told again what an earlier connection was told: one ending, one present call."""
+        """True if this may be told again what an earlier connection was told: one ending, one present call."""
         return self._connections > 1 and self._heard <= 2
 
     def _on_called(self, caller: Address, room: str) -> None:

@@ -60,7 +60,7 @@ class Case(Struct, frozen=True):
     name: str
     plan: Plan
     read_on: bool = False
-    """Whether it must be cut off, and soon."""
+    """True: it must be cut off, and soon."""
 
 
 def cases(ports: dict[str, int], tokens: Sequence[str], brief: bool) -> list[Case]:
@@ -100,7 +100,7 @@ def cases(ports: dict[str, int], tokens: Sequence[str], brief: bool) -> list[Cas
 
 
 class Seen(Struct):
-    """What bystanders see during one flood, in seconds at the most."""
+    """The experience of bystanders during one flood, in seconds at the most."""
 
     ping: float = 0.0
     beat: float = 0.0
@@ -138,7 +138,7 @@ class Bystanders:
         self._beat_at = time.monotonic()
 
     def seen(self) -> Seen:
-        """What was seen. A beat that is overdue counts as if it came now."""
+        """The figures. A beat that is overdue counts as if it came now."""
         if any(task.done() for task in self._tasks):
             raise RuntimeError("a bystander was cut off")
         self._hear_beat(time.monotonic())

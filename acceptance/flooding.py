@@ -25,18 +25,18 @@ _QUIET: Final = 0.5
 
 
 class Plan(Struct, frozen=True):
-    """What these clients do."""
+    """The actions of these clients."""
 
     port: int
     count: int
     seconds: float
-    """How long they do it, unless there is nothing left to do before."""
+    """Their duration, unless there is nothing left to do before."""
     again: bytes
-    """What each sends again and again."""
+    """The bytes that each sends again and again."""
     first: bytes = b""
-    """What it sends once, before that."""
+    """The bytes that it sends once, before that."""
     most: int | None = None
-    """How many bytes of ``again``; ``None``: any number."""
+    """The number of bytes of ``again``; ``None``: any number."""
     tls: bool = False
     reads: bool = True
     upgrades: tuple[str, ...] = ()
@@ -45,14 +45,14 @@ class Plan(Struct, frozen=True):
 
 
 class Done(Struct, frozen=True):
-    """What came of it."""
+    """The result."""
 
     sent: int = 0
     most_sent: int = 0
     """Bytes that one client got rid of."""
     received: int = 0
     cut: int = 0
-    """How many connections the server ended."""
+    """The number of connections that the server ended."""
 
 
 class _Client:

@@ -55,7 +55,7 @@ class Page(Line):
 
     @property
     def states(self) -> list[str]:
-        """How its room was."""
+        """The states of its room."""
         return [frame["state"] for frame in self.heard if frame["type"] == "room"]
 
 
@@ -198,7 +198,7 @@ def node(folder: Path, number: int, redis: str) -> CountedDaemon:
 
 @contextmanager
 def daemons(count: int, redis: str, logged: list[str]) -> Iterator[Sequence[Door]]:
-    """So many daemons; what they complain of is added to ``logged``."""
+    """This number of daemons; their complaints are added to ``logged``."""
     with tempfile.TemporaryDirectory(prefix="callnet-proof-") as name, ExitStack() as running:
         folder = Path(name)
         key = folder / "signing.key"

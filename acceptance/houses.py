@@ -110,7 +110,7 @@ class House:
 
 
 class Street(Struct, frozen=True):
-    """What there is outside."""
+    """The outside network."""
 
     host: Namespace
     address: str

@@ -1,4 +1,4 @@
-"""What a fleet of devices did and saw, and where that breaks the protocol."""
+"""The actions and observations of a fleet of devices, and their violations of the protocol."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Story(Struct):
     """All that was seen of one room."""
 
     callers: set[Address] = field(default_factory=set)
-    """Whom ``called`` frames named."""
+    """The callers that ``called`` frames named."""
     rung: set[Address] = field(default_factory=set)
     accepted: set[Address] = field(default_factory=set)
-    """Who sent ``called_success``."""
+    """The senders of ``called_success``."""
     successes: set[tuple[Address, Address]] = field(default_factory=set)
-    """Who was sent ``call_success``, naming whom."""
+    """The receivers of ``call_success``, and the peers that it named."""
 
 
 class Ledger:

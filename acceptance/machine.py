@@ -1,4 +1,4 @@
-"""What a machine does to the daemon: its clock is set, its database hangs, its power fails, nobody reads its log.
+"""Faults of the machine: the clock is set, the database hangs, the power fails, nobody reads the log.
 
 * The clock is set back and forth by hours and days under a call that goes on and one that rings, and systemd's
   watchdog is listened to. The monotonic clock is a true one.
@@ -50,7 +50,7 @@ OTHER: Final = "13800138000"
 
 
 class Findings:
-    """What was counted, and what was missed."""
+    """The counts, and the misses."""
 
     def __init__(self) -> None:
         self.counts: dict[str, object] = {}

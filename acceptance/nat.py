@@ -121,7 +121,7 @@ class Call:
 
 
 def disturbances(call: Call, house: House) -> dict[str, tuple[Callable[[], None], float]]:
-    """What is done to a house, and how long nothing can pass because of that."""
+    """The disturbances of a house, and the time for which nothing can pass because of each."""
 
     def cut() -> None:
         house.cable.pull()

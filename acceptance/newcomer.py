@@ -32,7 +32,7 @@ PYTHONS: Final = ("python3", "python3.11")
 SERVES_WITHIN: Final = 60.0
 """Seconds from ``make run`` on a fresh clone to the first answer."""
 READY: Final = " is ready."
-"""What the daemon prints when it serves."""
+"""The daemon's output when it serves."""
 README: Final = ROOT / "README.md"
 CLONE: Final = "callnet"
 

@@ -47,7 +47,7 @@ PEOPLE: Final = "people.json"
 """Tokens by phone."""
 DOCUMENT: Final = "openapi.json"
 COUNTS: Final = "counts.json"
-"""What was counted, once all is over."""
+"""The counts, once all is over."""
 _TELLING: Final = re.compile(r"^_+ [A-Z]+ /|^\s*- |^Error")
 """The lines in which schemathesis says what is wrong: where, and what."""
 _EXECUTABLE: Final = Path(sys.executable).parent / "schemathesis"

@@ -1,4 +1,5 @@
-"""What an operator types, as the pages have it, as root in a minimal Debian: from an installation to a restored backup.
+"""An operator's commands, as the pages have them, as root in a minimal Debian: from an installation to a restored
+backup.
 
 A place of somebody's own that a page names (another machine, where the clone comes from, the day of a backup) is given
 one here; nothing else of a block is changed. Everything but the installation happens in a network namespace.
@@ -62,9 +63,9 @@ class Operator:
         self._typed = 0
         self._service: Service | None = None
         self._wanted = False
-        """Whether it was to be started."""
+        """True if it was to be started."""
         self._connected = False
-        """Whether there is a network for it."""
+        """True if there is a network for it."""
         self._orders: list[str] = []
         self._tokens = ("", "")
         self.shell: Final = RootShell(system, self._order)

@@ -1,4 +1,4 @@
-"""How soon the page can be used by whoever opens it, on a machine four times as slow as this one.
+"""The time until a visitor can use the page, on a machine four times as slow as this one.
 
 A short slice says how long it takes and judges nothing: it is run on machines of which nobody knows how fast they are.
 """
@@ -23,7 +23,7 @@ WAYS: Final = {
     "to enter a room": ("", "scene", "idle"),
     "in a room": ("?room_id={room}", "callState", "waiting"),
 }
-"""What is opened, and what the page says of itself when it can be used."""
+"""The ways to open it, and the page's text when it can be used."""
 
 _NOTE: Final = """
     window.usableAfter = 0;

@@ -66,7 +66,7 @@ class Server:
         self._complaints += self._daemon.complaints()
 
     def complaints(self) -> list[str]:
-        """What it has logged above info before it was last stopped."""
+        """The log lines above info from before it was last stopped."""
         return self._complaints
 
 

@@ -47,7 +47,7 @@ FROM_THE_SDIST: Final = "tests.rules"
 def fresh_clone(target: Path) -> str:
     """Clone this project, with news in it. Returns the version that its next release may have.
 
-    Of a clone without its history, which a release needs, the history begins anew.
+    In a clone without its history, which a release needs, a new history begins.
     """
     _do(["git", "clone", "--quiet", "--no-local", str(ROOT), str(target)], target.parent)
     if is_shallow():
@@ -69,7 +69,7 @@ def fresh_clone(target: Path) -> str:
 
 
 def hashes(clone: Path) -> Mapping[str, str]:
-    """What the tool wrote down of the files that it built."""
+    """The tool's record of the hashes of the files that it built."""
     lines = (clone / "dist" / SUMS).read_text().splitlines()
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 

@@ -52,7 +52,7 @@ WAYS: Final = ("revoked", "logged out", "deleted")
 
 
 class Plan(Struct, frozen=True):
-    """How much is done."""
+    """The amounts."""
 
     logouts: int
     """In each of two storms."""
@@ -106,7 +106,7 @@ def longest_event(node: Node, since: float) -> watched.Event:
 
 
 def rows(folder: Path) -> Mapping[str, int]:
-    """How many revocations the table has of each phone."""
+    """The number of revocations of each phone in the table."""
     with closing(sqlite3.connect(folder / "accounts.db")) as database:
         return dict(database.execute("SELECT phone, count(*) FROM revocation GROUP BY phone").fetchall())
 
@@ -138,7 +138,7 @@ async def storms(folder: Path, nodes: Sequence[Node], plan: Plan) -> tuple[dict[
 
 
 class Thief:
-    """Who has a token of a device, and refreshes it wherever it can."""
+    """A thief who has a token of a device, and refreshes it wherever it can."""
 
     def __init__(self, nodes: Sequence[Node], phone: str, random: Random) -> None:
         self.nodes: Final = nodes
@@ -213,7 +213,7 @@ async def thieves(nodes: Sequence[Node], plan: Plan, random: Random) -> tuple[di
 
 
 async def limited(port: int) -> tuple[int, int]:
-    """How many refreshes and logouts the usual limits allow a device at once."""
+    """The number of refreshes and logouts that the usual limits allow a device at once."""
     token = await login(port, "13600000001", "tv")
     allowed = {"refresh": 0, "logout": 0}
     for _ in range(LimitSettings().logins_a_minute_of_a_phone - 2):

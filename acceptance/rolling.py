@@ -43,12 +43,12 @@ RINGS: Final = 0.5, 6.0
 LASTS: Final = 1.0, 15.0
 """A call may outlast the draining of a node, or not."""
 MOVES: Final = 0.5
-"""So many of those in no call go to a node that is back."""
+"""The share of those in no call that go to a node that is back."""
 SHOWN: Final = 5
 
 
 class Plan(Struct, frozen=True):
-    """How much is done."""
+    """The amounts."""
 
     devices: int
     rate: float
@@ -65,7 +65,7 @@ BRIEF: Final = Plan(100, 2.5, 2, 0, 1)
 
 
 class Rolled(Shared):
-    """What the nodes have in common: all settings are the usual ones."""
+    """The common parts of the nodes: all settings are the usual ones."""
 
     def __init__(self, folder: Path, drain_deadline: int) -> None:
         super().__init__(folder)
@@ -127,7 +127,7 @@ class Rolling:
                 device.background(device.connect(node.number))
 
     def counts(self) -> dict[str, object]:
-        """What was done."""
+        """The figures."""
         return {**self._counts, "longest stop, s": round(self._longest_stop, 1)}
 
 
@@ -162,7 +162,7 @@ async def prove_it(plan: Plan, old: Revision, cluster: Cluster, random: Random) 
 
 
 def pauses(when: str, seen: Seen) -> dict[str, object]:
-    """How long something was missing in the middle of a call."""
+    """The length of interruptions in the middle of a call."""
     return {
         f"{when}: longest that a device in a call was without a socket, s": round(seen.longest_away, 2),
         f"{when}: longest that nothing came from the other side of a call, s": round(seen.longest_gap, 2),

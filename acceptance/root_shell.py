@@ -59,12 +59,12 @@ class RootShell:
         os.close(self._asked)
 
     def command(self, script: str) -> list[str]:
-        """What runs a script there, which gives up at the first command that fails."""
+        """The command that runs a script there, which gives up at the first command that fails."""
         return ["chroot", str(self._root), "bash", "-euo", "pipefail", "-c", script]
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What root finds in its environment, and how packages are reached from here."""
+        """The environment of root, and the settings to reach packages from here."""
         passed = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
         return {**passed, **BARE, "PATH": f"/usr/local/bin:{BARE['PATH']}", "LANG": "C.UTF-8"}
 

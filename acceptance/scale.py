@@ -18,7 +18,7 @@ from tests.cluster.page import Page
 from tests.cluster.simulated import World
 
 LIMIT: Final = 1.1
-"""What a call costs among many nodes, at most so many times what it costs on one or between two."""
+"""The cost of a call among many nodes, at most, in multiples of that on one or between two."""
 DEVICES: Final = 20
 """On each node."""
 AT_ONCE: Final = 64
@@ -31,11 +31,11 @@ FIGURES: Final[Mapping[str, str]] = {
     "received": "bytes from Redis",
     "records": "records read",
 }
-"""What is counted, and how the report calls it."""
+"""The figures, and their names in the report."""
 
 
 class Plan(Struct, frozen=True):
-    """How much is done."""
+    """The amounts."""
 
     nodes: Sequence[int]
     calls: int
@@ -109,7 +109,7 @@ class Scale:
             self._weigh(words, crowd, len(left), partial(_act, crowd, what, left), 1)
 
     def bury(self) -> None:
-        """Let a node die that has so many devices that they cannot be seen to at once."""
+        """Let a node die with too many devices to handle at once."""
         devices, in_calls = self._plan.big
         crowd = Crowd(self._server, 2, 0, self._random, SETTINGS)
         big, other = crowd.world.nodes

@@ -69,7 +69,7 @@ class Service:
         self._unit = unit
         self._log = log
         self.heard: Final[list[str]] = []
-        """What it has told systemd."""
+        """The messages that it has sent to systemd."""
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         place = self._root / NOTIFY_SOCKET
         self._notify.bind(str(place))
@@ -86,7 +86,7 @@ class Service:
             )
 
     def tells(self, assignment: str) -> bool:
-        """Whether it has told this to systemd."""
+        """True if it has told this to systemd."""
         while True:
             try:
                 self.heard.extend(self._notify.recv(4096).decode().splitlines())

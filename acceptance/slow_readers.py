@@ -108,7 +108,7 @@ class Silent:
 
 
 class Cost(Struct):
-    """What it has taken at the most, in KiB."""
+    """The most memory that it has taken, in KiB."""
 
     process: int = 0
     sockets: int = 0
@@ -120,7 +120,7 @@ class Cost(Struct):
 
 
 def kernel_memory(port: int) -> int:
-    """What the system has for the server's side of its connections, in KiB: sent and not taken, come and not read."""
+    """The kernel's memory for the server's side of its connections, in KiB: sent and not taken, come and not read."""
     said = subprocess.run(
         ["ss", "--tcp", "--memory", "--numeric", "--no-header", "state", "established", f"sport = :{port}"],
         capture_output=True,
@@ -139,7 +139,7 @@ def kernel_memory(port: int) -> int:
 
 @asynccontextmanager
 async def silent(ports: tuple[int, int], count: int, first: str) -> AsyncIterator[Sequence[Silent]]:
-    """So many devices that do not read; ``first``: what their phones begin with."""
+    """This number of devices that do not read; ``first``: the prefix of their phones."""
     slots = asyncio.Semaphore(AT_ONCE)
     devices: list[Silent] = []
 

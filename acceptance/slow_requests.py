@@ -34,7 +34,7 @@ KINDS: Final = {
     "headers": (HEADERS, b"X-Slow: " + b"x" * 1000),
     "bodies": (HEADERS + b"Content-Length: 10000\r\n\r\n", b'{"phone": "' + b" " * 1000),
 }
-"""What is sent at once, and what drips in."""
+"""The bytes that are sent at once, and those that drip in."""
 
 
 async def drip(port: int, at_once: bytes, rest: bytes) -> float:

@@ -40,7 +40,7 @@ END_FRAMES: Final = {"refused": "call_refuse", "unanswered": "call_failed", "hun
 
 
 class Story(Struct, frozen=True):
-    """What happens to one caller."""
+    """The events of one caller."""
 
     number: int
     end: str

@@ -43,7 +43,7 @@ CALM: Final = 1.0
 
 
 class Plan(Struct, frozen=True):
-    """How much is done."""
+    """The amounts."""
 
     devices: int
     calls: int
@@ -101,7 +101,7 @@ class Storm:
         await asyncio.wait([comes])
 
     async def _break_down(self, kind: str, silently: bool) -> None:
-        """Cut everybody, and wait until all are back; what becomes of handshakes is counted anew."""
+        """Cut everybody, and wait until all are back; handshakes are counted from zero."""
         seen = self._seen
         seen.answers.clear()
         seen.handshakes.clear()

@@ -18,10 +18,10 @@ SUITE: Final = "trixie"
 USER: Final = "nobody:nogroup"
 PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 BARE: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
-"""What root finds in its environment."""
+"""The environment of root."""
 
 PASSED_ON: Final = re.compile(r"PIP_.*|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|.*_proxy|.*_PROXY")
-"""What of this machine's environment says how packages are reached from here."""
+"""The variables of this machine's environment that are needed to reach packages from here."""
 OURS_ALONE: Final = ("sources.list.d/older-defaults-of-debian.sources", "preferences.d/installed-versions")
 """Parts of ``/etc/apt`` that name files of this machine, where it has them."""
 

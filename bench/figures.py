@@ -12,7 +12,7 @@ from msgspec import Struct
 
 
 class Figures(Struct, frozen=True):
-    """What was measured of one server, or what is typical of several times. NaN: that it is not measured.
+    """The figures of one server, or the typical ones of several times. NaN: that it is not measured.
 
     CPU is that of all nodes together, without the store's.
     """
@@ -68,7 +68,7 @@ BESIDE_OTHERS: Final = {
     "beside_many": "CPU of a call beside {many} idle devices, µs",
     "stall": "longest that one event has kept all others waiting, ms of CPU",
 }
-"""What is compared with other servers."""
+"""The comparisons with other servers."""
 
 OVER_TLS: Final = {
     "call": "CPU of a whole call, µs",
@@ -76,7 +76,7 @@ OVER_TLS: Final = {
     "memory": "memory of an idle socket, KiB",
     "saturated_call": "CPU of a call at saturation, µs (callload)",
 }
-"""What is compared between servers that are reached over TLS."""
+"""The comparisons between servers that are reached over TLS."""
 
 MANY_NODES: Final = {
     "call": "CPU of a whole call, all nodes together, µs",
@@ -88,11 +88,11 @@ MANY_NODES: Final = {
     "store_call": "beside it: CPU of Redis for a call, µs",
     "store_connection": "beside it: CPU of Redis for a connection, µs",
 }
-"""What is compared between ways to run callnet."""
+"""The comparisons between ways to run callnet."""
 
 
 class Limit(Struct, frozen=True):
-    """What a figure of one server may be at most: so much, or so many times a figure of another, or of its own."""
+    """The limit of a figure of one server: a value, or a multiple of a figure of another, or of its own."""
 
     text: str
     figure: str
@@ -100,12 +100,12 @@ class Limit(Struct, frozen=True):
     most: float
     reference: str = ""
     goal: float = nan
-    """What it should be at most."""
+    """The goal, at most."""
     compared: str = ""
     """The figure of the reference, if it is another one."""
 
     def verdict(self, measured: Mapping[str, Figures]) -> str:
-        """Whether it is kept."""
+        """The verdict in words."""
         return f"{self.text}: {self._mark(measured)}"
 
     def _mark(self, measured: Mapping[str, Figures]) -> str:

@@ -59,7 +59,7 @@ STEPS: Final[Mapping[str, Callable[[], None]]] = {
     "turns": _turns,
     "garbage": _garbage,
 }
-"""What can be taken back, and how."""
+"""The steps that can be taken back, and the functions that do it."""
 
 
 def main() -> None:

@@ -107,7 +107,7 @@ class Coturn:
             database.execute("DELETE FROM turn_secret WHERE value = ?", (secret,))
 
     def log(self) -> str:
-        """What it has logged."""
+        """Its log."""
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
 
     def stop(self) -> None:
@@ -142,7 +142,7 @@ class Coturn:
 
 
 def _is_bound(pid: int, address: str, port: int) -> bool:
-    """Whether somebody takes UDP and TCP at an address, in the network that a process is in (proc_pid_net(5))."""
+    """True if a process listens on UDP and TCP at an address, in the network of a process (proc_pid_net(5))."""
     packed = ip_address(address).packed
     words = [packed[at : at + 4][::-1] for at in range(0, len(packed), 4)]
     name = f"{b''.join(words).hex().upper()}:{port:04X} "

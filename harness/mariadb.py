@@ -80,7 +80,7 @@ class SeedDatabase:
             connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), given)  # noqa: S608
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """What a statement selects."""
+        """The rows that a statement selects."""
         with self._engine.connect() as connection:
             return [tuple(row) for row in connection.exec_driver_sql(statement)]
 

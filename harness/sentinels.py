@@ -55,7 +55,7 @@ class Sentinels:
         return int(self._sentinels[0].cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE).split()[1])
 
     def told(self) -> str:
-        """What each says of the master and of its replicas, for people to read."""
+        """The Sentinels' view of the master and of its replicas, for people to read."""
         asked = (("SENTINEL", subject, SERVICE) for subject in ("MASTER", "REPLICAS"))
         return "\n\n".join(one.cli(*words) for words in asked for one in self._sentinels)
 

@@ -17,7 +17,7 @@ from bench.devices import KEY
 from bench.load import IN_FLIGHT
 
 LOOKED_AT: Final = 50
-"""Out of so many somebody is picked who is free."""
+"""A free one is picked out of this number."""
 AS_USUAL: Final = f'[tokens]\nsigning_key = "{KEY.decode()}"\n'
 """The settings of a daemon, in TOML, that runs as an operator would run it, and takes the tokens of handsets."""
 Span = tuple[float, float]
@@ -43,7 +43,9 @@ class Crowd:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def call(self, rate: float, until: asyncio.Event) -> None:
-        """Have calls begin at random, so many a second, until told to stop; and wait until all have come to an end."""
+        """Have calls begin at random, at this rate in calls a second, until told to stop; and wait until all have
+        ended.
+        """
         due = time.monotonic()
         while not until.is_set():
             due += self._random.expovariate(rate)

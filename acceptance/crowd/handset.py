@@ -26,9 +26,9 @@ BACK_IN: Final = 0.05, 0.5
 SHUNNED: Final = 1.0
 """For so long a device does not go where its connection was closed, in seconds; unless there is nothing else."""
 LATER: Final = frozenset({429, 503})
-"""Who is refused with one of these comes again when the answer says so."""
+"""A client that is refused with one of these comes again when the answer says so."""
 REMEMBERED: Final = 8
-"""Of so many calls a device knows that they are over: it may be told again."""
+"""The number of ended calls that a device remembers: it may be told of these again."""
 
 
 class Party(Protocol):
@@ -36,13 +36,13 @@ class Party(Protocol):
 
     @property
     def is_talked_in(self) -> bool:
-        """Whether both are in it."""
+        """True if both are in it."""
 
     def hear(self, device: Handset, frame: Frame) -> None:
         """Take what one of the two is told."""
 
     def came_back(self, device: Handset, away: float) -> None:
-        """One of the two has a new connection, and was away for so many seconds."""
+        """One of the two has a new connection, and was away for this number of seconds."""
 
 
 class Link(Client):
@@ -109,12 +109,12 @@ class Handset:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection."""
+        """True if there is a connection."""
         return self.link is not None and self.link.opened.done() and self.link.error is None
 
     @property
     def is_free(self) -> bool:
-        """Whether it is connected, and in no call."""
+        """True if it is connected, and in no call."""
         return self.connected and self.talk is None
 
     @property

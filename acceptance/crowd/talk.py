@@ -25,7 +25,7 @@ AGAIN: Final = 0.3, 0.8
 LATER: Final = frozenset({"shutting_down", "unavailable"})
 """Reasons for which a call is to be tried again."""
 ON_THE_WAY: Final = 1.5
-"""Whoever has had no connection within so many seconds may be said to be offline."""
+"""A party that was without a connection within this number of seconds may be reported as offline."""
 SIGNAL_EVERY: Final = 0.25
 """Seconds between two things that each side of a call says, if both speak ``callnet.v2``."""
 NOTES: Final = 40
@@ -59,12 +59,12 @@ class Talk:
 
     @property
     def in_progress(self) -> bool:
-        """Whether it rings, or is talked in, and nobody has ended it."""
+        """True if it rings, or is talked in, and nobody has ended it."""
         return bool(self.room) and self.ended_by is None and not self.is_lost
 
     @property
     def is_talked_in(self) -> bool:
-        """Whether both are in it: the caller knows that it was answered."""
+        """True if both are in it: the caller knows that it was answered."""
         return self.in_progress and self._answered.done()
 
     async def begin(self) -> bool:

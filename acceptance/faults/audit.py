@@ -1,4 +1,4 @@
-"""What went wrong with a call, read off the books: every problem, whether a fault excuses it or not.
+"""The problems of a call, read off the books: every problem, whether a fault excuses it or not.
 
 A problem says since when the cause must have been, until when it lasted, and for how long it would have
 been in order. Who is to blame is asked later (:mod:`acceptance.faults.excuses`).
@@ -24,7 +24,7 @@ OWN_DOING: Final = frozenset({"hang up", "called another", "away", "undone"})
 
 
 class Wrong(StrEnum):
-    """What can be wrong with a call."""
+    """The possible problems of a call."""
 
     FAILED = "failed without a cause"
     UNANSWERED = "was not answered in time"

@@ -1,4 +1,4 @@
-"""What the devices of a cluster asked for, heard and believed, and when: facts, no judgement.
+"""The requests, messages and beliefs of the devices of a cluster, with their times: facts, no judgement.
 
 All times are seconds on the monotonic clock of the harness. A node is named by its number.
 """
@@ -32,7 +32,7 @@ class Spell(Struct):
 
 
 class Answer(Struct, frozen=True):
-    """What a caller was told of its call."""
+    """The answer that a caller got."""
 
     kind: Literal["call_success", "call_refuse", "call_failed"]
     reason: str
@@ -56,17 +56,17 @@ class Ring(Struct):
     start: float
     end: float = inf
     how: str = ""
-    """What stopped it: what the device did, or ``told`` and the reason."""
+    """Its end: the action of the device, or ``told`` and the reason."""
 
 
 class Part(Struct):
-    """How long a device believed to be in a call."""
+    """The period in which a device believed to be in a call."""
 
     start: float
     end: float = inf
     how: str = ""
-    """How it ended: ``hang up``, ``called another``, ``away``, ``undone`` (its accept never arrived), or
-    ``told`` and the reason."""
+    """Its end: ``hang up``, ``called another``, ``away``, ``undone`` (its accept never arrived), or ``told`` and the
+    reason."""
     instead: Attempt | None = None
     """The call to another by which it ended."""
 
@@ -229,11 +229,11 @@ class Books:
         self._notes[who].append((at, what))
 
     def notes(self, who: Address, since: float, until: float) -> list[str]:
-        """What a device said and heard in between, as far as it is remembered."""
+        """The messages that a device sent and got in between, as far as they are remembered."""
         return [f"{at:.2f} {what}" for at, what in self._notes[who] if since <= at <= until]
 
     def who_names(self, room: str) -> list[Address]:
-        """Who said or heard anything of a room lately."""
+        """The devices that recently sent or got a message about a room."""
         return [who for who, notes in self._notes.items() if any(room in what for _, what in notes)]
 
     def _story(self, room: str, caller: Address, device: Address) -> Story | None:

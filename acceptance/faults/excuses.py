@@ -1,4 +1,5 @@
-"""What the injector did, and which problem a fault of its kind excuses: its own node, link or Redis, in its window.
+"""The injector's faults, and the problems that a fault of a kind excuses: of its own node, link or Redis, in its
+window.
 
 Everything that no fault excuses is lost. So is whoever is stuck for too long after the last fault that concerns it.
 """
@@ -19,7 +20,7 @@ from acceptance.faults.bounds import ANNOUNCED, COMMAND, GRACE, QUIET, RING_TIME
 SEVERING: Final = GRACE - 0.3
 """A node out of reach for longer may be dead to the others: its devices are gone since its last sign of life."""
 JUST_BEFORE: Final = COMMAND + 0.5
-"""What was written so shortly before a loss may be lost: it may not have been carried out yet."""
+"""Writes this shortly before a loss may be lost: they may not have been carried out yet."""
 
 
 class Kind(StrEnum):
@@ -99,7 +100,7 @@ class Fault(Struct):
     start: float
     end: float = inf
     unsettled_from: float = inf
-    """What was written since then may be lost; with a fault that loses nothing, never."""
+    """Writes since then may be lost; with a fault that loses nothing, never."""
 
     def over(self) -> float:
         """When its consequences must be over."""
@@ -146,7 +147,7 @@ def _last_moment(problem: Problem, faults: Sequence[Fault], books: Books) -> flo
 
 
 def _takes(problem: Problem, fault: Fault, books: Books) -> float:
-    """How long after ``fault`` everybody must have been told, in seconds."""
+    """The time after ``fault`` within which everybody must have been told, in seconds."""
     if fault.kind in LOSING or problem.left:
         return STUCK  # what nobody has written down cannot be told by another node
     usual = RECOVERY[fault.kind] + SLACK

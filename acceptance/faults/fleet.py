@@ -21,16 +21,16 @@ from harness.base_protocol import Address
 PAUSE: Final = 1.0
 """A person does something about as often, in seconds."""
 SLOW: Final = 0.2
-"""So many devices take longer than the grace to come back when their node dies."""
+"""The share of devices that take longer than the grace to come back when their node dies."""
 LOOKING: Final = 0.5
-"""So many devices see by themselves that their node does not answer."""
+"""The share of devices that see by themselves that their node does not answer."""
 SETTLED: Final = 16.0
 """A call is judged when nobody has been concerned with it for so long: then every window that it may be in is known."""
 JUDGED_EVERY: Final = 5.0
 BACK: Final = 45.0
 """Everyone is back within this, even who takes long to come back, in seconds."""
 AT_ONCE: Final = 10
-"""How many devices log in at a time."""
+"""The number of devices that log in at a time."""
 LATE_BY: Final = 0.5
 """A harness that is later than this measures wrongly, in seconds."""
 

@@ -1,4 +1,4 @@
-"""How a device stays connected to a cluster: it comes back by itself, on another node if need be."""
+"""The connection of a device to a cluster: it comes back by itself, on another node if necessary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DIAL: Final = 1.5
 DEAF: Final = 2.5
 """A node that does not answer pings for so long is given up by devices that look."""
 SLOWER: Final = 3
-"""Who takes long to come back to a dead node takes so much longer than who goes away for long."""
+"""The factor by which a slow return to a dead node takes longer than a long absence."""
 TRY_AGAIN: Final = 1011
 ARRIVING: Final = 3.0
 """A node that cannot take a device in says so within this, in seconds."""
@@ -216,7 +216,7 @@ class Line:
         await self.connect(node)
 
     def slow(self) -> float:
-        """How long a device stays away that comes back too late, in seconds."""
+        """The absence of a device that comes back too late, in seconds."""
         raise NotImplementedError
 
     def _gone(self, code: int | None, broke: bool = False) -> WebSocket:
@@ -256,7 +256,7 @@ class Line:
 
     @property
     def settled(self) -> bool:
-        """Whether there is a connection, and no other is being made."""
+        """True if there is a connection, and no other is being made."""
         return self.socket is not None and not self._busy
 
     def note(self, what: str) -> None:

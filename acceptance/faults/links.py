@@ -91,7 +91,7 @@ class Link:
             connection.cut()
 
     def kinds(self) -> list[str]:
-        """What it carries at present."""
+        """The kinds of connections that it carries at present."""
         return sorted(connection.kind for connection in self._connections)
 
     def cut(self, kinds: Collection[str] = BOTH) -> None:

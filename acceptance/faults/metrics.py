@@ -1,4 +1,4 @@
-"""What the servers counted, against what the devices know: as exact as it can be.
+"""The servers' counts, against the knowledge of the devices: as exact as it can be.
 
 Some calls the devices cannot be sure of: who cancels does not learn whether it still rang, who changes its
 connection may be told by another node, and a node that is killed takes its last second with it. So for each
@@ -23,11 +23,11 @@ ANSWERED: Final = "callnet_calls_answered_total"
 FAILED: Final = "callnet_calls_failed_total"
 SCRAPED_EVERY: Final = 1.0
 DIED_WITH: Final = 2 * SCRAPED_EVERY
-"""What a node counted so shortly before it was killed may not have been read, in seconds."""
+"""Counts of a node this shortly before it was killed may not have been read, in seconds."""
 
 
 class Expected:
-    """What the numbers of all nodes together must be."""
+    """The required sums of all nodes."""
 
     def __init__(self, books: Books, faults: Sequence[Fault]) -> None:
         self._books = books

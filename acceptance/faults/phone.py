@@ -13,11 +13,11 @@ from acceptance.faults.line import Line
 from harness.base_protocol import EVERY, Address, Frame, answer, call, hang_up, named
 
 IN_DOUBT: Final = 2.0
-"""What was said so shortly before the connection broke may not have been heard, in seconds."""
+"""A message sent this shortly before the connection broke may not have arrived, in seconds."""
 CROSSING: Final = STANDS_STILL + SLACK
-"""What was under way when the device called somebody comes within this, in seconds: its node may stand still."""
+"""Messages in flight when the device placed a call come within this, in seconds: its node may stand still."""
 REMEMBERED: Final = 40
-"""Of so many rooms a device knows that it has heard of them, or left them."""
+"""The number of rooms that a device remembers to have heard of, or left."""
 LEAVING: Final = ("hang up", "called another", "away")
 """Ends of a part in a call that the others have to hear of."""
 
@@ -114,7 +114,7 @@ class Phone(Line):
     # Coming and going
 
     def moving(self) -> None:
-        """What rings on the old connection rings there no more."""
+        """Calls that ring on the old connection ring there no more."""
         now = time.monotonic()
         for room in list(self.rings):
             self._stop(room, "away", now)
@@ -252,7 +252,7 @@ class Phone(Line):
 
     @property
     def _just_back(self) -> bool:
-        """Whether this may be told of what an earlier connection missed, or heard already."""
+        """True if this may be told of events that an earlier connection missed, or heard already."""
         return self.connections > 1 and self.heard_here <= 2
 
     def _know(self, room: str) -> None:
@@ -260,7 +260,7 @@ class Phone(Line):
 
     @property
     def free(self) -> bool:
-        """Whether this device is connected and has nothing to do with any call."""
+        """True if this device is connected and has nothing to do with any call."""
         return self.settled and self.attempt is None and self.room is None and not self.rings
 
 

@@ -20,14 +20,14 @@ from acceptance.faults.tally import Say
 from harness.base_protocol import Address
 
 AT_EACH: Final = 3
-"""So many probes stay at each node."""
+"""The number of probes that stay at each node."""
 NOTICED: Final = COMMAND + SLACK
 """After so long a node knows that it cannot reach Redis."""
 SUCCESS: Final = "success"
 
 
 class Promises:
-    """What was promised, how often it was tried, and when it did not hold."""
+    """The promises, the number of trials, and the failures."""
 
     def __init__(self, say: Say) -> None:
         self._say = say

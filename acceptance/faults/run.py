@@ -40,7 +40,7 @@ AWAY: Final = frozenset(
 """Faults during which a node may be without Redis for long enough to try what works then."""
 PREFIX: Final = "callnet:"
 SHOWN: Final = 10
-"""How many lines of a kind are worth reading."""
+"""The number of lines of a kind that are shown."""
 LOGS: Final = ROOT / "build" / "acceptance" / "nodes"
 """Where the logs of the last run are kept."""
 AT_ONCE: Final = frozenset({Kind.SUBSCRIBERS_KILLED})
@@ -48,7 +48,7 @@ AT_ONCE: Final = frozenset({Kind.SUBSCRIBERS_KILLED})
 
 
 class Plan(Struct, frozen=True):
-    """What is to be done in a run."""
+    """The plan of a run."""
 
     devices: int
     kinds: Sequence[Kind]
@@ -56,13 +56,13 @@ class Plan(Struct, frozen=True):
     calm: float
     """So long nothing goes wrong at first, in seconds."""
     forgets: bool
-    """Whether to wait until Redis has forgotten the calls that are over."""
+    """True: wait until Redis has forgotten the calls that are over."""
     shown: bool = True
-    """Whether to print what is done and lost as it happens."""
+    """True: print actions and losses as they happen."""
 
 
 class Came(Struct):
-    """What came of a run."""
+    """The result of a run."""
 
     counts: dict[str, object] = field(default_factory=dict)
     misses: list[str] = field(default_factory=list)
@@ -106,7 +106,7 @@ class Run:
         return came
 
     async def _left(self, before: Mapping[str, int]) -> list[str]:
-        """What is there still when everyone has left."""
+        """The rest when everyone has left."""
         brief, nodes = not self._plan.forgets, self._cluster.nodes
         in_redis = await leftover.in_redis(self._cluster.store.server, PREFIX, len(nodes), brief)
         in_processes = await leftover.in_processes(nodes, before, brief)

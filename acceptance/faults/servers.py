@@ -30,7 +30,7 @@ async def keys(server: RedisServer) -> Sequence[str]:
 
 
 async def held_for(server: RedisServer, key: str) -> float | None:
-    """How long a key is held yet, in seconds; ``None``: for ever."""
+    """The remaining lifetime of a key, in seconds; ``None``: for ever."""
     left = int(await ask(server, "PTTL", key))
     return None if left == -1 else max(left, 0) / 1000
 

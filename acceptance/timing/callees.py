@@ -64,7 +64,7 @@ def phone_of(kind: Kind, number: int) -> str:
 
 
 async def make(port: int, each: int) -> Sequence[Callee]:
-    """Make so many of each kind, by the account service at ``port``."""
+    """Make this number of each kind, by the account service at ``port``."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def make_one(kind: Kind, phone: str) -> Callee:

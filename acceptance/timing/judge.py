@@ -37,7 +37,7 @@ def compare(times: Times) -> Sequence[Compared]:
 def misses(compared: Sequence[Compared], tolerance: float) -> list[str]:
     """The differences that tell the kinds from each other, in words.
 
-    :param tolerance: by so many milliseconds a median may be off.
+    :param tolerance: the most that a median may be off, in milliseconds.
     """
     early = [f"{one.kind}: an answer came after {one.earliest:.2f} ms" for one in compared if one.earliest < DELAY]
     return early + [f"{one.kind}: the median is {one.off:+.2f} ms off" for one in compared if abs(one.off) > tolerance]

@@ -80,7 +80,7 @@ class Stage:
         return True
 
     def complaints(self) -> Sequence[str]:
-        """What they logged above info when they ran last."""
+        """The log lines above info from when they ran last."""
         return [line for node in self._nodes for line in node.complaints()]
 
     def close(self) -> None:

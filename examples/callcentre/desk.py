@@ -53,7 +53,7 @@ class Desk:
             device.listen(partial(self._heard, device))
 
     def waiting(self) -> list[Call]:
-        """The callers that wait, the first first. That is known again when this program was started anew."""
+        """The waiting callers in order, which is kept when this program is restarted."""
         calls = [line.call for line in self._lines if line.call is not None and line.call.is_incoming]
         return sorted((call for call in calls if call.state == "active"), key=lambda call: call.answered_at or 0)
 
@@ -115,7 +115,7 @@ class Desk:
 
 
 def shown_key() -> Headers:
-    """What shows the operator's key, as it now is."""
+    """The header with the operator's key, as it now is."""
     return Headers({"Authorization": [f"Bearer {KEY_FILE.read_text(encoding='ascii').strip()}"]})
 
 

@@ -1,4 +1,4 @@
-"""A camera at a door: it answers by itself whom its owner has listed, and is in the room of the call without a browser.
+"""A camera at a door: it answers listed callers by itself, and is in the room of the call without a browser.
 
 Its settings come by the environment:
 
@@ -76,7 +76,7 @@ class Eye:
 
 
 class Door:
-    """What is done at a ring, and at what follows."""
+    """The actions at a ring, and at the events that follow."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -113,7 +113,7 @@ class Door:
         return succeed(None) if visit is None else visit.leave(farewell=False)
 
     def _enter(self, call: Call) -> None:
-        """Be in the room of a call: a new one, or the one that this was in before it was started anew."""
+        """Be in the room of a call: a new one, or the one that this was in before a restart."""
         self.leave()
         self._call = call
         server, address = self._device.account.server, self._device.account.address

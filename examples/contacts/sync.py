@@ -32,7 +32,7 @@ GONE_AT_MOST = 0.2
 """The share of all pairs that a run takes out without ``--anyway``: a directory may have come as half a file."""
 
 Pairs = Mapping[tuple[str, str], str]
-"""What somebody calls somebody: the name by (owner, contact)."""
+"""The names on contact lists, by (owner, contact)."""
 
 
 def wanted(directory: Path) -> Pairs:

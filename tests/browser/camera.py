@@ -1,4 +1,4 @@
-"""What the cameras of the browsers in the tests see: one is red, one is blue, and something moves before them."""
+"""The pictures of the test browsers' cameras: one is red, one is blue, and something moves before them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the daemon has counted of pages in browsers."""
+"""The daemon's counts of pages in browsers."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def await_set_up(daemon: Daemon, visitor: Visitor) -> str:
 
 
 def failed_set_ups(daemon: Daemon) -> float:
-    """How often two pages that were to be connected never were, as the daemon was told."""
+    """The number of failed connections between two pages that were reported to the daemon."""
     return Running(daemon.admin_url).numbers()["callnet_media_setup_failed_total", ""]

@@ -176,7 +176,7 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
 
 def word_faults(page: Page) -> Sequence[str]:
-    """What would be wrong with any words that the page has for a state such as the present one.
+    """Layout faults with each text that the page has for a state such as the present one.
 
     Connected these are its notices, before a call what stands in for one's own picture, and where it does not go on
     all its messages; in other states nothing is looked at.

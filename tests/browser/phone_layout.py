@@ -112,7 +112,7 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
 
 def word_faults(page: Page) -> Sequence[str]:
-    """What would be wrong with any sentence that the phone has for a scene such as the present one.
+    """Layout faults with each sentence that the phone has for a scene such as the present one.
 
     It must be the home with a notice, or the form to log in.
     """

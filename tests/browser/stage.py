@@ -192,7 +192,7 @@ class Stage:
         return "\n".join(visitor.report() for visitor in self._visitors)
 
     def complaints(self) -> Sequence[str]:
-        """What went wrong in any page."""
+        """Errors in any page."""
         return [complaint for visitor in self._visitors for complaint in visitor.complaints]
 
 

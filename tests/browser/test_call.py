@@ -153,7 +153,7 @@ class CallTests(BrowserCase):
         return self.play(story)
 
     def test_broken_connection(self) -> Deferred[None]:
-        """A connection that breaks is built anew by the side that offers, whichever side it broke on."""
+        """The offering side restores a broken connection, whichever side it broke on."""
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)

@@ -33,7 +33,7 @@ PLAYED: Final = (
     "pulled",
     "signals",
 )
-"""What depends on the browser: its requests, its sockets, how they are lost, and how each tells."""
+"""The stories that depend on the browser: its requests, its sockets, how they are lost, and how each tells."""
 
 _PLAY: Final = """async ([story, protocol, gates]) => {
     const { play } = await import("/tests/javascript/story.mjs");

@@ -112,7 +112,7 @@ class ConnectionTests(BrowserCase):
         return self.play(story)
 
     def test_tracks_of_a_new_connection(self) -> Deferred[None]:
-        """What a side sends it also sends over the RTCPeerConnection that replaces a broken one."""
+        """Tracks of a broken RTCPeerConnection are also sent over its replacement."""
 
         def story(stage: Stage) -> None:
             visitor = self.connect(stage)

@@ -18,7 +18,7 @@ FIRST: Final = (0, 255)
 
 
 class FirefoxTests(BrowserCase):
-    """Two people, one of whom has Firefox."""
+    """Two people, one of them with Firefox."""
 
     def meet(self, stage: Stage, first: int) -> tuple[Visitor, Visitor]:
         """Let both see each other."""
@@ -30,7 +30,7 @@ class FirefoxTests(BrowserCase):
         return fox, red
 
     def assert_see_each_other(self, fox: Visitor, red: Visitor) -> None:
-        """What each paints moves, and Firefox paints what the other's camera sees."""
+        """Assert that both pictures move, and that Firefox paints the picture of the other's camera."""
         for visitor in (fox, red):
             visitor.await_state("connected")
         fox.await_colour(Camera.RED)

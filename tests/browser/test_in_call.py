@@ -1,4 +1,4 @@
-"""What can be done in a call beside talking: sharing a screen, switching cameras, other windows, figures."""
+"""The features of a call besides talking: sharing a screen, switching cameras, other windows, figures."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _STOP_IN_THE_BROWSER: Final = """() => {
     track.stop();
     track.dispatchEvent(new Event('ended'));
 }"""
-"""What the browser's own bar does: the track ends without the page having stopped it."""
+"""Acts as the browser's own bar: the track ends without the page having stopped it."""
 
 
 def await_change(visitor: Visitor) -> None:
@@ -63,7 +63,7 @@ def await_change(visitor: Visitor) -> None:
 
 
 def area(visitor: Visitor, video: str) -> float:
-    """How much of the page a picture takes, 0 to 1."""
+    """The share of the page that a picture takes, 0 to 1."""
     return float(visitor.page.evaluate(_AREA, video))
 
 
@@ -71,7 +71,7 @@ class ScreenTests(BrowserCase):
     """One shows a screen to the other."""
 
     def share(self, stage: Stage) -> tuple[Visitor, Visitor]:
-        """Two in a call, the first of whom shares a screen, and remembers it."""
+        """Two visitors in a call; the first shares a screen and is marked as doing so."""
         red, blue = stage.pair()
         red.page.add_init_script(_KEEP_SCREENS)
         red.enter(stage.room)
@@ -160,7 +160,7 @@ class CameraTests(BrowserCase):
         return self.play(story)
 
     def test_a_picture_that_waits(self) -> Deferred[None]:
-        """Who sees no picture because the connection is weak reads that, and not that a camera is off."""
+        """Without a picture because of a weak connection, the page says so, and does not report a camera as off."""
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
@@ -283,7 +283,7 @@ class WindowTests(BrowserCase):
 
 
 class PanelTests(BrowserCase):
-    """What opens beside the call."""
+    """Panels beside the call."""
 
     def test_statistics(self) -> Deferred[None]:
         """``s`` opens and closes the figures of the connection, except while somebody types."""

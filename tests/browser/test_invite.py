@@ -1,4 +1,4 @@
-"""How somebody else is invited into a call: by its link, or its QR code."""
+"""Inviting somebody else into a call: by its link, or its QR code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.browser.visitor import PAGE, Visitor
 
 
 class InviteTests(BrowserCase):
-    """How the other one is invited."""
+    """Inviting the other party."""
 
     def link(self, stage: Stage, visitor: Visitor) -> str:
         """Enter a room with a name that needs quoting, ask for its link, and return what it should be."""

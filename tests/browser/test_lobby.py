@@ -64,7 +64,7 @@ class LobbyTests(BrowserCase):
         return self.play(story)
 
     def test_asked_for_a_room(self) -> Deferred[None]:
-        """Who is asked for a room sees themselves meanwhile, and the camera is off again when the call has ended."""
+        """The page asks for a room and shows a preview meanwhile; the camera is off again when the call has ended."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(Camera.BLUE))
@@ -101,7 +101,7 @@ class LobbyTests(BrowserCase):
         return self.play(story)
 
     def test_switched_off_before(self) -> Deferred[None]:
-        """Who joins muted and without picture is so in the call, from its first moment."""
+        """A visitor who joins muted and without picture is so in the call, from its first moment."""
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
@@ -190,7 +190,7 @@ class LobbyTests(BrowserCase):
         return self.play(story)
 
     def test_refused(self) -> Deferred[None]:
-        """Who has refused both reads so before joining, and is not told again."""
+        """A visitor who has refused both permissions is told so before joining, and not again."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None), refuse=True)

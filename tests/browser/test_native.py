@@ -30,7 +30,7 @@ DRAW: Final = """
 
 
 def is_blue(look: Look) -> bool:
-    """Whether a test picture has less red in it than grey, and far more blue."""
+    """True if a test picture has less red in it than grey, and far more blue."""
     return look.blue >= 180 and look.red <= 128
 
 

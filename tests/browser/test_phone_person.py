@@ -1,4 +1,4 @@
-"""What a person does wrong at the web phone, and how they read and press."""
+"""Mistakes that people make at the web phone, and reading and pressing as they do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PersonTests(OwnDaemonCase):
         await account.login()
 
     def test_wrong_entries(self) -> Deferred[None]:
-        """What cannot be is answered by a plain sentence, and can be put right."""
+        """Invalid entries are answered by a plain sentence, and can be corrected."""
 
         def story(stage: Stage) -> None:
             in_reactor(lambda: Deferred.fromCoroutine(self.claim()))

@@ -1,4 +1,4 @@
-"""What happens to a call's network and to its server, while the picture is watched from within both pages."""
+"""Faults of a call's network and of its server, while the picture is watched from within both pages."""
 
 from __future__ import annotations
 

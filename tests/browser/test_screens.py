@@ -57,7 +57,7 @@ _SILENT_PEER: Final = """(room) => new Promise((resolve) => {
 
 
 class ScreenTests(OwnDaemonCase):
-    """How the page looks."""
+    """Appearance of the page."""
 
     timeout = 400
 
@@ -78,7 +78,7 @@ class ScreenTests(OwnDaemonCase):
         return self.play(story)
 
     def test_languages(self) -> Deferred[None]:
-        """What is said in one language is said in the other."""
+        """Each text exists in both languages."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))
@@ -89,7 +89,7 @@ class ScreenTests(OwnDaemonCase):
         return self.play(story)
 
     def test_faults_are_seen(self) -> Deferred[None]:
-        """What is cut, covered, hidden or off the screen is found."""
+        """The check finds elements that are cut off, covered, hidden or off the screen."""
         wrongs = {
             "title.style.marginLeft = '3000px'": "#title leaves the screen",
             "title.style.whiteSpace = 'nowrap'; title.style.width = '3rem'": "the text of #title does not fit",

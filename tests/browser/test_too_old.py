@@ -28,7 +28,7 @@ _WATCH: Final = """
 
 
 class TooOldTests(BrowserCase):
-    """What people read."""
+    """The notice for people with a browser that is too old."""
 
     def assert_told(self, visitor: Visitor) -> None:
         """Nothing is to be seen of the page but one sentence, in both languages."""
@@ -36,7 +36,7 @@ class TooOldTests(BrowserCase):
         self.assert_sentence(visitor)
 
     def assert_sentence(self, visitor: Visitor) -> None:
-        """That is all that there is to be seen."""
+        """Assert that the page shows this sentence and nothing else."""
         visitor.page.wait_for_selector("#too-old")
         text = visitor.text("too-old")
         self.assertIn("This browser is too old for this page", text)

@@ -93,7 +93,7 @@ class TypedIn(ProcessProtocol):
 
 
 class PythonTests(OwnDaemonCase):
-    """What the television of the tutorial in Python does."""
+    """The television of the tutorial in Python."""
 
     def television(self) -> TypedIn:
         """Type it in, and run it. What opens its pages writes down where they are."""
@@ -144,7 +144,9 @@ class PythonTests(OwnDaemonCase):
         return self.play(story)
 
     def test_comes_back(self) -> Deferred[None]:
-        """When the daemon is gone it says so, and is back when that is; then it calls whom it has in its list."""
+        """It reports that the daemon is gone, is back when the daemon is, and then calls the first entry of its
+        list.
+        """
 
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(None))

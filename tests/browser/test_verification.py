@@ -122,7 +122,7 @@ def hexed(fingerprints: Fingerprints) -> dict[str, str]:
 
 
 class RuleTests(BrowserCase):
-    """What the page's script computes, and what it makes of notes: the same as callnet/client/verification.py."""
+    """The rules of the page's script and its reading of notes: the same as callnet/client/verification.py."""
 
     def results(self, stage: Stage, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Play one side of a run for each case. Nothing may break loudly."""
@@ -230,7 +230,7 @@ class RuleTests(BrowserCase):
 
 
 def pair(stage: Stage) -> tuple[Comparing, Comparing]:
-    """Two people who are connected, one of whom reads English and one Chinese."""
+    """Two people who are connected; one reads English and one Chinese."""
     red = stage.visitor(stage.browser(Camera.RED), "en-US")
     blue = stage.visitor(stage.browser(Camera.BLUE), "zh-CN")
     for visitor in (red, blue):

@@ -48,7 +48,7 @@ class AnyNode(Protocol):
 
     @property
     def is_joined(self) -> bool:
-        """Whether it can be reached by other nodes."""
+        """True if other nodes can reach it."""
 
 
 N = TypeVar("N", bound=AnyNode)
@@ -70,7 +70,7 @@ class Node:
 
     @property
     def is_joined(self) -> bool:
-        """Whether it can be reached by other nodes."""
+        """True if other nodes can reach it."""
         return self.member.why_away() is None
 
     async def die(self) -> None:

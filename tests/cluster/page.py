@@ -66,5 +66,5 @@ class Page:
 
     @property
     def states(self) -> list[str]:
-        """How its room was, in order."""
+        """The states of its room, in order."""
         return [frame["state"] for frame in self.frames if frame["type"] == "room"]

@@ -1,6 +1,6 @@
 """Base devices that call each other at random while nodes lose Redis, die and come back, in simulated time.
 
-``python -m tests.cluster.random_faults FIRST COUNT [loses]`` runs the worlds of so many seeds, and prints of each that
+``python -m tests.cluster.random_faults FIRST COUNT [loses]`` runs the worlds of COUNT seeds, and prints of each that
 is wrong in the end everything that its devices said and heard.
 """
 

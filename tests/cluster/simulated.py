@@ -64,7 +64,7 @@ class BlockingRedis:
 
     def __init__(self, server: RedisServer) -> None:
         self.messages: Final[deque[tuple[bytes, bytes]]] = deque()
-        """What was published: channel and message."""
+        """Published messages: channel and message."""
         self.given: Final[Counter[str]] = Counter()
         """Commands that :meth:`ask` gave, by their name."""
         self.sent = self.received = self.published = 0
@@ -147,7 +147,7 @@ class SimulatedWire:
         self._listens = self._is_deaf = self._is_silent = False
         self._unanswered: dict[Deferred[Any], None] = {}
         self._held: list[tuple[Deferred[Any], str, Sequence[bytes]]] = []
-        """What the node has asked since this is silent,"""
+        """Requests of the node since this is silent."""
         self._held_back: list[bytes] = []
         """and what was published for it."""
         self.up = False
@@ -307,7 +307,7 @@ class SimulatedNode:
 
     @property
     def is_joined(self) -> bool:
-        """Whether it can be reached by other nodes."""
+        """True if other nodes can reach it."""
         return self.member.why_away() is None
 
     def die(self) -> None:
@@ -320,7 +320,7 @@ class World:
     """Redis, the nodes, and the time, which only passes when told to.
 
     :param server: one that no other test uses while this lasts.
-    :param roster: who lists whom, as all nodes know.
+    :param roster: the contact list of each phone, known to all nodes.
     :param wake: wakes devices for all of them.
     """
 

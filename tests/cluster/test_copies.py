@@ -1,4 +1,4 @@
-"""What a node knows by itself is not taken from it by those who had lost sight of it."""
+"""A node keeps its own facts when nodes that had lost sight of it announce others."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class AliasTests(SynchronousTestCase):
 
 
 class NewsTests(SynchronousTestCase):
-    """What this node's own are to look at."""
+    """Messages about this node's own registrations and calls."""
 
     def setUp(self) -> None:
         """A page here, and one elsewhere, are in the room of a call of others."""
@@ -172,7 +172,7 @@ class MessagesTests(SynchronousTestCase):
     """A message may have been under way for long."""
 
     def test_late(self) -> None:
-        """What is later than the message is known already: it counts for nothing."""
+        """A message older than the known state is ignored."""
         copies = Copies("here")
         call = CallRecord(RoomId("1" * 32), 2, Active(TV, 2.0), ANN, TV, (TV,), 1.0)
         copies.apply(Changes(devices=[replace(DEVICE, room=call.room)], calls=[call]))

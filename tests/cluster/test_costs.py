@@ -1,4 +1,4 @@
-"""What calls, connections and heartbeats cost Redis is what docs/scaling.md says."""
+"""The costs in Redis of calls, connections and heartbeats are those of docs/scaling.md."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tests.cluster.costs import AT_ONCE, MANY, Cost, bytes_held, costs, table
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "scaling.md"
 TOLERANCE: Final = 0.1
-"""What is measured in bytes may be off by so much of what the document says."""
+"""Relative tolerance of figures in bytes against the document."""
 MEMORY_TOLERANCE: Final = 0.25
-"""What Redis needs for one of many depends on how full its tables happen to be."""
+"""The memory of Redis for one of many depends on how full its tables happen to be."""
 PLACES: Final = ("", ", across nodes")
 
 
@@ -45,12 +45,12 @@ def is_near(told: str, measured: float, tolerance: float = TOLERANCE) -> bool:
 
 @cache
 def counted(flavour: Flavour) -> Mapping[str, Cost]:
-    """What everything costs, counted once."""
+    """The cost of everything, counted once."""
     return costs(shared(flavour))
 
 
 class RedisCostsTests(SynchronousTestCase):
-    """What is counted with nobody racing."""
+    """Costs without races."""
 
     flavour: Flavour = "redis"
 
@@ -94,7 +94,7 @@ class RedisCostsTests(SynchronousTestCase):
         self.assertLess(many.sent / AT_ONCE, 0.6 * one.sent)
 
     def test_relay(self) -> None:
-        """What pages say to each other costs nothing inside a node, and one message across."""
+        """A message between pages costs nothing inside a node, and one published message across nodes."""
         inside, across = (self.found[f"page says something to the other{where}"] for where in PLACES)
         self.assertEqual(Cost({}, 0, 0, 0, 0, 0), inside)
         self.assertEqual({"publish": 1}, across.scripts)
@@ -117,11 +117,11 @@ class ValkeyCostsTests(RedisCostsTests):
 
 
 class MemoryTests(SynchronousTestCase):
-    """What Redis holds."""
+    """Memory of Redis."""
 
     def test_record(self) -> None:
-        """The record of a device with a usual name is short enough for Redis to keep it in little, however often its
-        node has announced itself anew.
+        """The record of a device with a usual name is short enough for Redis to store it compactly, however often
+        its node has re-announced itself.
         """
         node = f"{secrets.token_hex(NAME_BYTES)}.999"
         generation = int(time.time() * 1000)

@@ -1,4 +1,4 @@
-"""What devices see while a node is cut off from the others and comes back, perhaps by a new name."""
+"""Events at devices while a node is cut off from the others and comes back, perhaps by a new name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CutOffTests(SimulatedCase):
         await self.hears(tv, "calling_be_hangup:hangup")
 
     async def test_one_thing_cannot_be_announced(self) -> None:
-        """What cannot be announced, since the store is damaged there, keeps nothing else away."""
+        """A device that cannot be announced, since the store is damaged there, does not keep others from it."""
         here, there = await self.start(), await self.start()
         ann, tv, pad = [await self.phone(device, here) for device in (ANN, TV, PAD)]
         room = await self.talk(ann, tv)
@@ -205,7 +205,7 @@ class CutOffTests(SimulatedCase):
         await self.hears(back, "call_success")
 
     async def check_who_came_before(self, pause: float) -> None:
-        """Let a device whose accept came to nothing be elsewhere for so long, before what its node knows is known."""
+        """Let a device whose accept failed be elsewhere for this time, before the facts of its node are known."""
         here, there = await self.start(), await self.start()
         await self.accepted_in_vain(there)
         await self.pass_time(pause)
@@ -214,7 +214,7 @@ class CutOffTests(SimulatedCase):
         await self.hears(moved, "calling_be_hangup:answered_elsewhere")
 
     async def test_accepted_in_vain(self) -> None:
-        """A device whose accept came to nothing, and that was not told, is told where it has gone."""
+        """A device whose accept failed, and that was not told, is told which device answered."""
         await self.check_who_came_before(0)
 
     async def test_accepted_in_vain_and_given_up(self) -> None:
@@ -235,8 +235,8 @@ class GraceTests(SimulatedCase):
     """The wire of one node is cut until the grace of a device, or of the node, is over."""
 
     async def test_for_too_long(self) -> None:
-        """A node that is cut off for longer than lease and grace is dead to the others; on its return its
-        devices are told which calls are over, and can be called again without connecting anew.
+        """A node that is cut off for longer than lease and grace is dead to the others; on its return its devices
+        are told which calls are over, and can be called again without a reconnect.
         """
         _, there, ann, tv = await self.ann_and_tv()
         await self.talk(ann, tv)

@@ -106,7 +106,7 @@ class EndedTests(SimulatedCase):
         self.assertEqual({room}, set(await self.taken(node)))
 
     async def test_more_here_than_asked_for(self) -> None:
-        """What this node alone knows of comes first."""
+        """Facts that only this node knows come first."""
         room = await self.ended_call()
         rooms = [RoomId(f"{number:032x}") for number in range(3)]
         calls = [unreached(ANN, TV, one, Reason.OFFLINE, 1.0) for one in rooms]

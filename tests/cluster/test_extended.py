@@ -81,7 +81,7 @@ class ExtendedTests(ExtendedCase):
         await self.hears(tv, "calling_be_hangup:hangup")
 
     async def test_welcome(self) -> None:
-        """Who comes back on another node is shown the call that it is in."""
+        """A device that reconnects to another node is shown the call that it is in."""
         ann, tv = await self.two()
         room = await self.talk(ann, tv)
         again = await self.phone(ANN, self.there, extended=True)

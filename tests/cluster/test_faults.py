@@ -1,4 +1,4 @@
-"""What devices see while nodes, wires and Redis die and come back."""
+"""Events at devices while nodes, wires and Redis die and come back."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class WallClockTests(ClusterCase):
     """The same with real connections, on the wall clock."""
 
     async def test_peer_is_told(self) -> None:
-        """Who was in a call with a device of the dead node is told within the grace and five seconds."""
+        """The peer of a device of the dead node is told within the grace and five seconds."""
         _, there, ann, tv = await self.ann_and_tv()
         await self.talk(ann, tv)
         died = reactor.seconds()
@@ -198,7 +198,7 @@ class RedisAwayTests(ClusterCase):
         await self.hears(ann, "calling_be_hangup:hangup")
 
     async def test_ended_while_away(self) -> None:
-        """Who hangs up while Redis is away has hung up: the other is told when it is back."""
+        """A device that hangs up while Redis is away has hung up: the other is told when Redis is back."""
         here, there, ann, tv, room = await self.with_a_call()
         self.server.kill()
         await self.until(lambda: not here.is_joined and not there.is_joined)

@@ -35,12 +35,12 @@ class ManyNodesCase(SynchronousTestCase):
         return crowd
 
     def keys(self) -> list[str]:
-        """What Redis holds."""
+        """All keys in Redis."""
         return self.server.cli("KEYS", f"{PREFIX}*").split()
 
 
 class CostTests(ManyNodesCase):
-    """What something costs does not depend on how many nodes there are."""
+    """Costs do not depend on the number of nodes."""
 
     def test_call(self) -> None:
         """A whole call costs the same among a hundred nodes as among two, inside a node and across."""
@@ -89,7 +89,7 @@ class DeadNodesTests(ManyNodesCase):
         self.assertEqual("95", self.server.cli("ZCARD", f"{PREFIX}nodes"))
 
     def test_big_node(self) -> None:
-        """One dies that has so many devices that they cannot be seen to at once; a tenth of them are in calls."""
+        """A node dies with too many devices to handle at once; a tenth of them are in calls."""
         crowd = self.crowd(2)
         big, other = crowd.world.nodes
         peers = crowd.connect(other, 500)
@@ -109,7 +109,7 @@ class DeadNodesTests(ManyNodesCase):
 
 
 class EmptiedTests(ManyNodesCase):
-    """Redis forgets everything, as when it is started anew."""
+    """Redis loses all data, as after a restart."""
 
     def test_everything_is_announced(self) -> None:
         """Within two heartbeats all nodes have announced their devices and calls, and nobody noticed."""

@@ -1,4 +1,4 @@
-"""What pages see while nodes, wires and Redis die and come back, wherever the devices of their call are."""
+"""Events at pages while nodes, wires and Redis die and come back, wherever the devices of their call are."""
 
 from __future__ import annotations
 

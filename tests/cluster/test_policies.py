@@ -1,4 +1,4 @@
-"""Who may call a phone, on two nodes: policies that name many phones are kept once for their phone."""
+"""Policies of phones on two nodes: policies that name many phones are kept once for their phone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PolicyTests(SimulatedCase):
         return int(self.server.cli("EVAL", f"return #({records} .. {kept_once})", "2", *keys))
 
     async def test_size(self) -> None:
-        """What is kept of it does not grow by the policy with each device."""
+        """The records do not grow by the policy with each device."""
         here, there = await self.start(), await self.start()
         await self.of_one_phone(20, here, there)
         await self.prefers(BLOCKS, here, there)
@@ -67,7 +67,7 @@ class PolicyTests(SimulatedCase):
         await self.hears(ann, "call_failed:offline")
 
     async def test_changed_while_redis_is_away(self) -> None:
-        """What changes meanwhile holds on the node, and is told to the others when it is back."""
+        """A change made meanwhile holds on the node, and reaches the others when Redis is back."""
         here, there = await self.start(), await self.start()
         await self.of_one_phone(1, here)
         ann, carol = await self.phone(ANN, here), await self.phone(CAROL, there)

@@ -22,7 +22,7 @@ class SleepingTests(SimulatedCase):
         return World(self.server, self.prefix, self.settings, wake=self.wake)
 
     def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG002
-        """Take note of whom to wake."""
+        """Record the devices to wake."""
         self.woken.append(device)
         return succeed(self.fate)
 
@@ -39,7 +39,7 @@ class SleepingTests(SimulatedCase):
         return here, there
 
     async def test_in_its_grace_and_after(self) -> None:
-        """It is woken, be it that it has just gone or long ago, and rings when it comes, wherever that is."""
+        """It is woken, whether it left just now or long ago, and rings when it connects, wherever that is."""
         here, there = await self.asleep()
         ann = await self.phone(ANN, here)
         for node in (there, here):

@@ -119,7 +119,7 @@ class InTimeTests(SimulatedCase):
         await self.hears(tv, "calling_be_hangup:no_answer")
 
     async def test_lost(self) -> None:
-        """Who does not come back within the grace has its call ended for the other."""
+        """The call of a device that does not come back within the grace is ended for the other."""
         *_, ann, tv = await self.ann_and_tv()
         await self.talk(ann, tv)
         tv.goes()

@@ -107,7 +107,7 @@ class Receiver:
         self._look()
 
     def first(self, number: int) -> Deferred[list[BusMessage]]:
-        """All that has come, as soon as it is at least so many."""
+        """All messages so far, as soon as there are at least this number."""
         wanted: Deferred[list[BusMessage]] = Deferred()
         self._wanted = (number, wanted)
         self._look()

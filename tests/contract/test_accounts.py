@@ -1,4 +1,4 @@
-"""What every database must do for accounts and contacts."""
+"""The contract of every database for accounts and contacts."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class AccountsContract(DatabaseCase):
         self.assertEqual(contacts.accounts(self.database), [])
 
     def test_errors_show_no_phones(self) -> None:
-        """What the log says of a failed statement does not hold its parameters."""
+        """Logged errors of failed statements do not contain parameters."""
         with self.assertRaises(StatementError) as caught, self.database.write() as connection:
             connection.execute(contact.insert(), {"owner": PHONE, "contact": PHONE, "name": 1j})
         self.assertNotIn(PHONE, str(caught.exception))

@@ -1,4 +1,4 @@
-"""What every store of calls must do: one contract, run against each. What is due: ``test_due_records``."""
+"""The contract of every store of calls, run against each. Due records: ``test_due_records``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CallStoreContract(StoreCase):
         self.assertIsNone((await store.read([ANN.phone], [])).device(ANN))
 
     async def test_all_of_it(self) -> None:
-        """What was committed is read again, every field of it."""
+        """A committed call is read back with every field."""
         store, of = await self.start()
         for record in (of.device(ANN), of.gone(TV), of.gone(PAD)):
             await self.assert_commits(store, Changes(devices=[record]))
@@ -97,7 +97,9 @@ class CallStoreContract(StoreCase):
         self.assertEqual({"pad": of.device(PAD), "tv": of.device(TV)}, dict(records.devices[TV.phone]))
 
     async def test_policies(self) -> None:
-        """What is kept once for a phone is read with its devices, as it was committed last, and goes with the last."""
+        """Data kept once for a phone is read with its devices, as it was last committed, and goes with the last
+        device.
+        """
         store, of = await self.start()
         for number, policy in enumerate((Policy(OTHERS, quiet=QuietHours(1, 2, "UTC")), Policy(only=OTHERS)), 1):
             devices = [of.device(one, number, policy=policy.in_record_of(one.device_id)) for one in (TV, PAD)]
@@ -215,7 +217,7 @@ class CallStoreContract(StoreCase):
         self.assertEqual([of.over(1)], await self.read(store, rooms=[room_number(1)]))
 
     async def test_rooms_are_whole(self) -> None:
-        """Who changes a call and knows of no seats, or seats and knows of no call, is right, or is refused."""
+        """A transaction that reads a call without its seats, or seats without their call, is consistent or refused."""
         store, of = await self.start()
         await self.assert_commits(store, Changes(calls=[of.ringing(1)]))
         await self.assert_refuses(store, Changes([of.device(PAD)], seats=[of.seats(1)]))
@@ -249,7 +251,7 @@ class CallStoreContract(StoreCase):
         await self.assert_commits(store, Changes([of.device(ANN), of.gone(TV)], [of.ringing(1)], notices=notices))
 
     async def test_record_before_the_notice(self) -> None:
-        """Who is told can read what it is told of."""
+        """A notified node can read the record that the notice is about."""
         store, of = await self.start()
         await self.assert_commits(store, Changes([of.device(TV)]))
         await self.assert_commits(store, Changes(calls=[of.ringing(1)], notices=[Notice(TV, of.ringing(1))]))

@@ -1,4 +1,4 @@
-"""What every database must do for one-time codes."""
+"""The contract of every database for one-time codes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CodesContract(DatabaseCase):
         return self.check(test)
 
     def test_tries(self) -> Deferred[None]:
-        """Each look counts, on whichever node; with a new code they begin anew."""
+        """Each attempt counts, on whichever node; a new code resets the count."""
 
         async def test() -> None:
             await self.put()
@@ -94,7 +94,7 @@ class CodesContract(DatabaseCase):
         return self.check(test)
 
     def test_an_hour(self) -> Deferred[None]:
-        """So many codes are kept in an hour, spent or not; each phone has an hour of its own."""
+        """The number of codes in an hour is limited, spent or not; each phone has an hour of its own."""
 
         async def test() -> None:
             self.assertEqual([True, True, False], [await self.put(most=2) for _ in range(3)])

@@ -1,4 +1,4 @@
-"""What every database must do for lists that devices change."""
+"""The contract of every database for lists that devices change."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_add_again(self) -> Deferred[None]:
-        """A name that is given replaces the old one, be it empty; none leaves it."""
+        """A given name replaces the old one, even if empty; without one the old name stays."""
 
         async def test() -> None:
             for given, is_then in (("old", "old"), (None, "old"), ("new", "new"), ("", ""), (None, "")):
@@ -112,7 +112,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_order(self) -> None:
-        """What is blocked is shown by owner, then by phone, in the order of code points."""
+        """Blocked numbers are shown by owner, then by phone, in the order of code points."""
         for owner, phone in (("b", "a"), ("B", "é"), ("a", "z"), ("B", "z")):
             contacts.block(self.database, owner, phone, 1.0)
         blocks = [Block("B", "z"), Block("B", "é"), Block("a", "z"), Block("b", "a")]
@@ -192,7 +192,9 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_full_block_list(self) -> Deferred[None]:
-        """So many phones can be blocked and no more, by the command line neither; with room again they can."""
+        """The block list has a maximum length, for the command line too; once there is room again, more can be
+        blocked.
+        """
 
         async def test() -> None:
             self.fill_block_list(BLOCKED_MAX - 1)
@@ -243,7 +245,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def fill_block_list(self, length: int) -> None:
-        """Have the phone block so many others."""
+        """Fill the phone's block list to this length."""
         with self.database.write() as connection:
             connection.execute(blocked.insert(), [{"owner": PHONE, "phone": str(number)} for number in range(length)])
 

@@ -1,4 +1,4 @@
-"""What every store of calls must do with time: what is due, what is forgotten, who is connected just now."""
+"""The contract of every store of calls for time: due records, forgotten records, present connections."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class DueContract(StoreCase):
     # What is due
 
     async def due(self, store: ICallStore, now: float) -> set[object]:
-        """What is due so many seconds after the start, each once."""
+        """The records due at this number of seconds after the start, each once."""
         found = list(await store.due(self.of.start + now))
         self.assertEqual(len(found), len(set(found)))
         return set(found)

@@ -1,4 +1,4 @@
-"""What every database must do for the history of calls."""
+"""The contract of every database for the history of calls."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class HistoryContract(DatabaseCase):
         await self.history.write([whole(side) for side in sides])
 
     def test_written(self) -> Deferred[None]:
-        """What was written is read again, every field of it, by the phone that it belongs to."""
+        """An entry is read back with every field, by the phone that it belongs to."""
 
         async def test() -> None:
             one = call()
@@ -85,7 +85,7 @@ class HistoryContract(DatabaseCase):
         return self.check(test)
 
     def test_again(self) -> Deferred[None]:
-        """What is written again, or as another node saw it, changes nothing."""
+        """Writing an entry again, or as another node saw it, changes nothing."""
 
         async def test() -> None:
             await self.write(call(1), call(2))
@@ -140,7 +140,7 @@ class HistoryContract(DatabaseCase):
         return self.check(test)
 
     def test_forget(self) -> Deferred[None]:
-        """What began before a time is removed, however much it is."""
+        """All entries from before a time are removed, whatever their number."""
 
         async def test() -> None:
             self.patch(storage, "_FORGOTTEN_AT_ONCE", 4)
@@ -187,7 +187,7 @@ class HistoryContract(DatabaseCase):
         return self.check(test)
 
     def test_release_before(self) -> Deferred[None]:
-        """What the release before has written is seen as it was, also what it writes after the upgrade."""
+        """Entries of the previous release are read unchanged, also those that it writes after the upgrade."""
 
         async def test() -> None:
             database = Database(self.make_url())
@@ -294,7 +294,7 @@ class ContactsOnlyContract(HistoryContract):
     contacts_only = True
 
     def test_no_contact(self) -> Deferred[None]:
-        """Whom the phone does not list has not called it, for all that it is told."""
+        """A phone that is not a contact shows no missed call to the callee, although the history has it."""
 
         async def test() -> None:
             await self.enrolled(TV, ANN)

@@ -1,4 +1,4 @@
-"""What every database must do for events that are to be sent."""
+"""The contract of every database for events that are to be sent."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class OutboxContract(DatabaseCase):
         return list(await self.outbox.take(most, now, now + MINUTE))
 
     def rows(self) -> list[Any]:
-        """What is there, by id."""
+        """All rows, by id."""
         with self.database.read() as connection:
             return list(connection.execute(select(outbox).order_by(outbox.c.id)))
 
@@ -84,7 +84,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_again(self) -> Deferred[None]:
-        """What is written again changes nothing, in whatever state it is: it is not sent anew."""
+        """Writing an event again changes nothing, in whatever state it is: it is not sent again."""
 
         async def test() -> None:
             await self.outbox.write([event(1), event(1), event(2)], 1.0)
@@ -110,7 +110,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_put_off(self) -> Deferred[None]:
-        """What was not taken is handed out again when it is due."""
+        """A postponed event is handed out again when it is due."""
 
         async def test() -> None:
             await self.outbox.write([event()], 1.0)
@@ -139,7 +139,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_late(self) -> Deferred[None]:
-        """Who comes back late, when another has taken the event, is only heard if it was taken by its receiver."""
+        """A late result, when another sender has taken the event, counts only if the receiver took it."""
 
         async def test() -> None:
             await self.outbox.write([event()], 1.0)
@@ -193,7 +193,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_forget_many(self) -> Deferred[None]:
-        """What is old is removed, however much it is."""
+        """Old events are removed, whatever their number."""
 
         async def test() -> None:
             self.patch(storage, "_FORGOTTEN_AT_ONCE", 3)
@@ -243,7 +243,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_letters(self) -> Deferred[None]:
-        """The operator is shown dead letters, and on request what waits; can have them sent anew, or never."""
+        """The operator can list dead letters, and on request waiting events; can have them sent again, or never."""
 
         async def test() -> None:
             await self.outbox.write([event(number) for number in range(4)], 1.0)

@@ -1,4 +1,4 @@
-"""What every database must do for how devices are woken."""
+"""The contract of every database for waking devices."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class PushContract(DatabaseCase):
         self.assertTrue(verifyObject(IPushRegistrations, self.registrations))
 
     def test_kept(self) -> Deferred[None]:
-        """What a device has registered is found by it, and by its phone, in the order of device ids."""
+        """A registration is found by its device, and by its phone, in the order of device ids."""
 
         async def test() -> None:
             web = PushRegistration(PAD, PushKind.WEBPUSH, "码" * PUSH_TARGET_MAX, 1.5)
@@ -127,7 +127,7 @@ class PushContract(DatabaseCase):
         return self.check(test)
 
     def test_with_a_revoked_token(self) -> Deferred[None]:
-        """Who registers with a token that is revoked is not registered, and what was there stays."""
+        """A registration with a revoked token is refused, and the existing one stays."""
 
         async def test() -> None:
             await self.revoke(OTHER)

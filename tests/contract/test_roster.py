@@ -1,4 +1,4 @@
-"""What every database must tell extended devices of others."""
+"""The contract of every database for telling extended devices of others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RosterContract(DatabaseCase):
         await self.history.write([whole(missed)])
 
     def test_contacts(self) -> Deferred[None]:
-        """Those whom the phone lists."""
+        """The contacts of the phone."""
 
         async def test() -> None:
             contacts.add(self.database, [Pair(TV.phone, ANN.phone), Pair(TV.phone, "1"), Pair(ANN.phone, "2")], 1.0)
@@ -103,7 +103,7 @@ class RosterContract(DatabaseCase):
         return self.check(test)
 
     def test_not_told(self) -> Deferred[None]:
-        """Who was not told is told the next time, and nobody forgets what it has heard of."""
+        """A device that was not told is told the next time, and nothing that it was told is forgotten."""
 
         async def test() -> None:
             await self.comes(1000.0)
@@ -128,7 +128,7 @@ class RosterContract(DatabaseCase):
         return self.check(test)
 
     def test_each_device(self) -> Deferred[None]:
-        """What one device of the phone has heard another one has not."""
+        """Each device of the phone has its own state."""
 
         async def test() -> None:
             pad = DeviceAddress(TV.phone, "pad")

@@ -1,4 +1,4 @@
-"""What every database must do for the settings of phones."""
+"""The contract of every database for the settings of phones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SettingsContract(DatabaseCase):
         return self.check(test)
 
     def test_set(self) -> Deferred[None]:
-        """What is named is set, for one phone, and the rest stays."""
+        """The named settings are set, for one phone, and the rest stays."""
 
         async def test() -> None:
             await self.settings.change(FRIEND, ALWAYS, [PHONE], 1.0)

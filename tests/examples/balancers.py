@@ -37,7 +37,7 @@ FAR: Final = (f"203.0.113.{number}" for number in cycle(range(1, 255)))
 """Addresses of clients, each new, as a balancer before the balancer says: limits do not count loopback addresses."""
 MODULES: Final = "/usr/lib/nginx/modules"
 LOGINS: Final = 20
-"""So many are let in a minute from such an address."""
+"""The number of logins a minute from such an address."""
 
 Replacements = Iterable[tuple[str, str]]
 """Patterns that must be in a file of examples/, and what to put in their place."""
@@ -71,7 +71,7 @@ class Balancer(Program):
     schemes: ClassVar[Mapping[str, str]]
     reloaded_by: ClassVar[int]
     reloaded: ClassVar[str]
-    """What it says when it has taken up its settings anew."""
+    """Its log line after it has reloaded its settings."""
 
     def __init__(
         self, command: Sequence[str], folder: str, ports: Mapping[str, int], descriptors: Sequence[int] = ()
@@ -250,7 +250,7 @@ class BehindTestCase(TestCase):
         self.assertEqual(states, [])
 
     async def assert_limits_go_by_clients(self) -> None:
-        """So many logins are let in from an address, told by a balancer before this one; others are let in."""
+        """Assert that the limit of logins applies to the address told by a balancer; others are admitted."""
         url = self.balancer.url("account")
         one, other = next(FAR), next(FAR)
         taken = [await deferToThread(login_from, url, one, self.phone) for _ in range(LOGINS + 1)]

@@ -34,7 +34,7 @@ LINES: Final = 3
 RINGS_FOR: Final = 4
 """Seconds that an agent is rung here."""
 OPENED: Final = r"opened \S+/static/demo/direct_chat\.html\?room_id=([0-9a-f]{32})\n"
-"""What the agents' browser says here."""
+"""The line that stands for the agents' browser here."""
 
 reactor: Any = installed
 
@@ -186,7 +186,7 @@ class QueueTests(TestCase):
         await self.desk.says("0 waiting")
 
     async def test_a_full_queue(self) -> None:
-        """Who comes when all lines are taken is refused soon; a line that was left takes the next."""
+        """A caller who comes when all lines are taken is refused soon; a line that becomes free takes the next."""
         calls = [await self.call(phone) for phone in self.phones[:LINES]]
         self.assertEqual([call.state for call in calls], ["active"] * LINES)
         self.assertEqual((await self.call(self.phones[LINES])).reason, "refused")
@@ -198,7 +198,7 @@ class QueueTests(TestCase):
         self.assertEqual((call.state, call.reason), ("active", ""))
 
     async def test_a_new_start(self) -> None:
-        """Who waits when the desk is started anew waits on, in the same order."""
+        """A caller waiting during a restart of the desk keeps its place in the queue."""
         first, second = [await self.call(phone) for phone in self.phones[:2]]
         await self.desk.stop()
         self.desk = await self.start("desk.py", rf"ready: {LINES} lines\n")

@@ -90,7 +90,7 @@ class SyncTests(SynchronousTestCase):
         self.assertEqual((self.lists(), self.state.exists()), ([], False))
 
     def test_changes(self) -> None:
-        """Who leaves a group goes from its lists, a new name is taken; what people have added themselves stays."""
+        """A person who leaves a group goes from its lists, and a new name is taken; entries that people added stay."""
         contacts.add(self.database, [Pair(LI, OTHER, "Mum"), Pair(OTHER, LI, "Son")], 1.0)
         people = [f"{13_700_000_000 + number},P{number},Office" for number in range(5)]
         self.write(f"{LI},Li,Sales", f"{WANG},Wang,Sales", *people)
@@ -132,7 +132,7 @@ class SyncTests(SynchronousTestCase):
         self.assertEqual(self.run_(), (0, "", ""))
 
     def test_a_run_that_was_cut_off(self) -> None:
-        """What a run has put in that did not come to its end is taken out by a later one, if it is to go."""
+        """Entries of an interrupted run are removed by a later one if they are to go."""
         killing = self.folder / "killing"
         killing.write_text(f'#!/bin/sh\n{BIN}/callnet "$@"\n[ "$2" = export ] || kill -9 $PPID\n', encoding="utf-8")
         killing.chmod(0o700)

@@ -92,7 +92,7 @@ class ReceiverTests(TestCase):
         self.assertNotIn(PHONE.encode(), self.receiver.said)
 
     async def test_again(self) -> None:
-        """What comes twice is taken, and counts once, also if it was started anew in between."""
+        """A repeated event is accepted and counts once, also after a restart in between."""
         self.assertEqual([await self.post(BODY, signed(BODY)) for _ in range(2)], [204, 204])
         await self.receiver.stop()
         await self.start()
@@ -100,7 +100,7 @@ class ReceiverTests(TestCase):
         self.assertEqual(self.missed(), [(FRIEND, PHONE, 1)])
 
     async def test_others(self) -> None:
-        """What callnet has not signed, or not of late, is refused, whatever the signature looks like."""
+        """An event without a recent signature of callnet is refused, whatever the signature looks like."""
         refused = [
             signed(BODY, secret="x" * 36),
             signed(BODY + b" "),
@@ -113,7 +113,7 @@ class ReceiverTests(TestCase):
         self.assertEqual(self.missed(), [])
 
     async def test_nowhere_to_write(self) -> None:
-        """What cannot be written down is not taken: callnet is to send it again, and then it is."""
+        """An event that cannot be stored is refused; callnet sends it again, and then it is accepted."""
         with closing(sqlite3.connect(self.folder / "calls.db")) as database:
             database.execute("ALTER TABLE missed RENAME TO away")
             self.assertEqual(await self.post(BODY, signed(BODY)), 503)

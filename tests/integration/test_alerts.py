@@ -25,18 +25,18 @@ class AlertTests(AdminCase):
     """``promtool``."""
 
     def promtool(self, *words: str, given: bytes = b"") -> str:
-        """What it says, if it finds nothing wrong."""
+        """Its output, if it finds no fault."""
         done = subprocess.run(["promtool", *words], input=given, capture_output=True, check=False)
         self.assertEqual(0, done.returncode, (done.stdout + done.stderr).decode())
         return (done.stdout + done.stderr).decode()
 
     def counted(self) -> bytes:
-        """What a daemon counts, with Redis and a webhook."""
+        """The metrics of a daemon with Redis and a webhook."""
         more = [of_events(0, 0), of_times("callnet_redis_seconds", "How long Redis took to answer.", Histogram())]
         return self.get("/metrics").body + as_text(more)
 
     def test_metrics(self) -> None:
-        """What is counted has the form and the names that Prometheus wants."""
+        """The metrics have the format and the names that Prometheus wants."""
         self.assertEqual("", self.promtool("check", "metrics", given=self.counted()))
 
     def test_rules(self) -> None:
@@ -59,7 +59,7 @@ class AlertTests(AdminCase):
         self.assertEqual(known, self.asked(DASHBOARD))
 
     def test_questions_of_the_dashboard(self) -> None:
-        """What the dashboard asks is understood by Prometheus, once Grafana has put its values in."""
+        """Prometheus accepts the dashboard's queries, once Grafana has filled in its values."""
         rules = []
         for panel in json.loads(DASHBOARD.read_text())["panels"]:
             for target in panel["targets"]:

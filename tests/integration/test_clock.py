@@ -63,7 +63,7 @@ class SetClockTests(TestCase):
         os.replace(fresh, self.clock)
 
     def wait(self, seconds: float) -> Deferred[None]:
-        """Fires after so many seconds."""
+        """Fires after this number of seconds."""
         return deferLater(reactor, seconds, lambda: None)
 
     async def rings_for_its_time(self, step: float) -> None:

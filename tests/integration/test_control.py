@@ -42,7 +42,7 @@ class OperatorMixin:
 
 
 class WorkersTests(OperatorMixin, TestCase):
-    """What the operator sees is of all workers, and an order finds the one that it is for."""
+    """The operator sees all workers, and an order finds the one that it is for."""
 
     async def begin(self, settings: str = "# of the operator, who sees everybody") -> None:
         """Have a daemon on which nobody is any more, and the devices."""

@@ -1,4 +1,4 @@
-"""What the dashboard makes of what callnet counts: its modules that need no browser, run by Node.js."""
+"""The dashboard's reading of callnet's metrics: its modules that need no browser, run by Node.js."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def counted(
     lag: Iterable[float] = (),
     frames: int = 0,
 ) -> bytes:
-    """What ``/metrics`` shows of so much."""
+    """The page ``/metrics`` with these counts."""
     took = Histogram()
     for seconds in lag:
         took.count(seconds)
@@ -92,7 +92,7 @@ class ReadingTests(SynchronousTestCase):
 
 
 class FigureTests(SynchronousTestCase):
-    """What came about of late."""
+    """Recent figures."""
 
     def look(self, *looks: tuple[float, bytes]) -> dict[str, Any]:
         """The figures after looks at these times, in seconds."""
@@ -127,14 +127,14 @@ class FigureTests(SynchronousTestCase):
         self.assertEqual((figures["rang"], figures["answered"]), (280 + 120, 140 / 400))
 
     def test_the_past(self) -> None:
-        """What is drawn are the last five minutes, the oldest first."""
+        """The last five minutes are drawn, the oldest first."""
         looks = [(at, counted(placed=at * 2)) for at in range(0, 601, 20)]
         past: Sequence[tuple[float, float]] = self.look(*looks)["past"]
         self.assertEqual([ago for ago, _ in past], list(range(280, -1, -20)))
         self.assertEqual({value for _, value in past}, {120})
 
     def test_a_restart(self) -> None:
-        """When a counter falls callnet has begun anew, and nothing is told of before."""
+        """A counter that falls means that callnet was restarted; earlier values are not used."""
         figures = self.look((0, counted(100)), (2, counted(101)), (4, counted(1)), (6, counted(2)))
         self.assertEqual((figures["calls"], figures["rang"]), (30, 1))
         self.assertIsNone(self.look((0, counted(100)), (2, counted(1)))["calls"])
@@ -156,10 +156,10 @@ class FigureTests(SynchronousTestCase):
 
 
 class WordTests(SynchronousTestCase):
-    """How numbers and times are written."""
+    """The format of numbers and times."""
 
     def say(self, name: str, *values: float | None) -> list[str]:
-        """What a function of ``format.js`` makes of values."""
+        """The results of a function of ``format.js`` for these values."""
         said: list[str] = run(MODULES / "format.js", _SAY, [name, values])
         return said
 
@@ -186,7 +186,7 @@ class ListTests(SynchronousTestCase):
         return keys
 
     def test_rows_stay_where_they_are(self) -> None:
-        """What is shown keeps its order, whatever the workers' clocks say; newcomers come first."""
+        """Rows keep their order, whatever the workers' clocks say; new ones come first."""
         self.assertEqual(self.order(["c", "a", "b"], ["new", "a", "b"]), ["new", "a", "b"])
         self.assertEqual(self.order(["b", "a"], ["a", "b"]), ["b", "a"])
 

@@ -56,7 +56,7 @@ class AwayTests(TestCase):
         self.assertLess(reactor.seconds() - begin, BUSY)
 
     async def refused(self, longest: float) -> None:
-        """A new device is told to try again, within so many seconds."""
+        """A new device is told to try again, within this number of seconds."""
         begin = reactor.seconds()
         response = await treq.post(
             f"{self.daemon.account_url}/account/login",
@@ -76,7 +76,7 @@ class AwayTests(TestCase):
         return int(response.code)
 
     def threads(self) -> int:
-        """How many threads the daemon has."""
+        """The number of threads of the daemon."""
         return len(list(Path(f"/proc/{self.daemon.pid}/task").iterdir()))
 
     async def test_it_crashes_and_comes_back(self) -> None:

@@ -36,7 +36,7 @@ def shared_network() -> Network:
 
 
 def times(count: int, pattern: str) -> str:
-    """What was shown so many times."""
+    """This pattern, repeated."""
     return f"(?s)(?:{pattern}.*?){{{count}}}"
 
 
@@ -151,7 +151,7 @@ class MediaTests(MediaCase):
         self.assert_quiet(phone, again, tv)
 
     async def test_killed(self) -> None:
-        """One is killed and started anew, first the caller, then the callee: each comes back into the call."""
+        """One is killed and restarted, first the caller, then the callee: each comes back into the call."""
         phone, tv = await self.pair()
         await gatherResults([device.shows(SEEING) for device in (phone, tv)])
         await self.kill(phone)
@@ -168,7 +168,7 @@ class MediaTests(MediaCase):
         self.assert_is_of(path, self.phone)
 
     async def test_path_breaks(self) -> None:
-        """When the path breaks both notice, and when it is whole again they are connected anew, without anybody."""
+        """When the path breaks both notice, and when it is restored they reconnect, without anybody's help."""
         phone, tv = await self.pair()
         await gatherResults([device.shows(SEEING) for device in (phone, tv)])
         self.network.block_media()

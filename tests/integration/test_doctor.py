@@ -64,7 +64,7 @@ class RunningTests(DoctorTestCase):
         self.daemon = await shared_workers(self, turn_of(shared_coturn()))
 
     def found(self, shown: str) -> Mapping[str, list[str]]:
-        """How bad each thing is."""
+        """The severity of each finding."""
         of: dict[str, list[str]] = {}
         for line in shown.splitlines():
             word, _, rest = line.partition(" ")
@@ -107,7 +107,7 @@ class RunningTests(DoctorTestCase):
         self.assertRegex(shown, r"^callnet is not ready: worker \d: it does not answer within 1 s\n")
 
     async def test_top(self) -> None:
-        """What it does is shown again and again."""
+        """It shows the state again and again."""
         shown = await self.run_(self.daemon, "top", "--at", self.daemon.admin_url, "--every", "0.1", "--times", "2")
         self.assertEqual(2, shown.count("callnet is ready."))
 

@@ -1,4 +1,4 @@
-"""Who may log in, on a real daemon: by the command line, and by codes that a program of the operator's is sent."""
+"""Admission to login, on a real daemon: by the command line, and by codes that go to a program of the operator."""
 
 from __future__ import annotations
 

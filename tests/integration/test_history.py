@@ -50,7 +50,7 @@ class OneProcessTests(TestCase):
     """One process, and SQLite."""
 
     async def test_stopped(self) -> None:
-        """What ends just before the daemon is stopped is there when it is started again."""
+        """A call that ends just before the daemon is stopped is there when it is started again."""
         daemon = await shared_daemon(self)
         service = service_of(daemon)
         phones = new_phone(), new_phone()
@@ -68,7 +68,7 @@ class KilledTests(WorkersTestCase):
     """Two workers that meet over Redis."""
 
     async def test_killed(self) -> None:
-        """What has ended on a worker that is killed the moment after is written down by another."""
+        """A call that ended on a worker that is killed the moment after is recorded by another."""
         await self.become_ready()
         phones = new_phone(), new_phone()
         room = await killed_after_a_call(self, self.daemon, *phones)

@@ -28,7 +28,7 @@ declare module "ws" {
     export default WebSocket;
 }
 """
-"""What an example may take for granted."""
+"""The code that surrounds an example."""
 OF_NODE: Final = """
 const WebSocket = /** @type {new (url: string, options: object) => import("callnet-client").Socket} */ (
     /** @type {unknown} */ (globalThis.WebSocket)
@@ -49,7 +49,7 @@ OPTIONS: Final = {
     "paths": {"callnet-client": [str(CLIENT / "types" / "index.d.ts")]},
 }
 ALWAYS: Final = {"package.json", "README.md", "LICENSE"}
-"""What npm puts into every package that has it."""
+"""Files that npm puts into every package that has them."""
 
 IMPORTED: Final = re.compile(r'^(?:import|export) .*"(.+)";$|\bimport\("(.+?)"\)', re.MULTILINE)
 
@@ -64,7 +64,7 @@ class ClientCase(SynchronousTestCase):
     """Programs that judge it."""
 
     def ran(self, *command: str) -> str:
-        """What a program prints that has to succeed."""
+        """The output of a program that has to succeed."""
         done = subprocess.run(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
@@ -88,7 +88,7 @@ class ClientTests(ClientCase):
 
 
 class ExamplesTests(ClientCase):
-    """What README and guide show."""
+    """The examples of README and guide."""
 
     def test_examples(self) -> None:
         """TypeScript finds nothing wrong with any of it."""
@@ -104,7 +104,7 @@ class ExamplesTests(ClientCase):
         self.assertEqual("", self.ran("tsc", "--pretty", "false", "--project", str(folder)))
 
     def test_origin(self) -> None:
-        """What the guide says of the Origin is what is done where a program without a page enters a room."""
+        """A program without a page enters a room with the Origin that the guide says."""
         program = (ROOT / "tests" / "javascript" / "over_tls.mjs").read_text(encoding="utf-8")
         guide = (ROOT / "docs" / "javascript-client.md").read_text(encoding="utf-8")
         for shown in ("super(url, { protocols, headers: { Origin: site } });", "(url, protocols, { origin: site })"):

@@ -41,7 +41,7 @@ class LoginsTests(LimitsTestCase):
         return response.code, code, retry_after[0] if retry_after else None
 
     async def test_used_up(self) -> None:
-        """What one worker has used up is answered 429 by the other, at once; other phones log in."""
+        """A limit used up at one worker is answered 429 by the other, at once; other phones log in."""
         await self.become_ready()
         one, other = workers_of(self.daemon)
         phone = new_phone()
@@ -65,7 +65,7 @@ class CallsTests(LimitsTestCase):
         return call.reason
 
     async def test_used_up(self) -> None:
-        """What a device has used up at one worker it has used up at the other, when it connects there."""
+        """A limit that a device used up at one worker is used up at the other, when it connects there."""
         await self.become_ready()
         one, other = workers_of(self.daemon)
         phone = new_phone()

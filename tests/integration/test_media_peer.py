@@ -107,7 +107,7 @@ class Side:
 
 
 def future(deferred: Deferred[Any]) -> asyncio.Future[Any]:
-    """What asyncio can wait for."""
+    """A future for asyncio."""
     return deferred.asFuture(asyncio.get_running_loop())
 
 
@@ -178,7 +178,7 @@ class PeerTests(PeerCase):
         self.play(story)
 
     def test_never_connected(self) -> None:
-        """What has found no way is closed all the same."""
+        """A connection that found no path is closed all the same."""
 
         async def story() -> None:
             side = Side(True, "a")

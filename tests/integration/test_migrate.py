@@ -20,7 +20,7 @@ WRITTEN_OTHERWISE = "the older server takes it for one that it has, which is wri
 
 
 class StoreMixin(_Base):
-    """What holds for both kinds of databases that callnet has."""
+    """The common tests for both kinds of databases that callnet has."""
 
     def database(self) -> Database:
         """Callnet's own."""
@@ -108,7 +108,7 @@ class StoreMixin(_Base):
         self.assertIn(("13600000001",), self.here()["account"])
 
     def test_given_back(self) -> None:
-        """What has come since goes back, and nothing else is changed there."""
+        """New data are given back, and nothing else is changed there."""
         self.migrate()
         self.run_("account", "add", A, "new tv")
         self.run_("account", "add", "13600000001", "x")
@@ -141,7 +141,7 @@ class PostgresqlTests(StoreMixin, MigrateCase):
 
 
 class BackTests(MigrateCase):
-    """What the older server cannot take back."""
+    """Data that the older server cannot take back."""
 
     def test_refused_there(self) -> None:
         """Each row that the older server refuses is named with the reason, the others go back, and the status is 1."""

@@ -1,4 +1,4 @@
-"""What ``callnet migrate`` is told: the older server's key, where its database is, and what its tables are called."""
+"""The options of ``callnet migrate``: the older server's key, where its database is, and the names of its tables."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class SourceTests(MigrateCase):
         self.assert_one_line(self.fail_("migrate"), "no table account_data", "account_device", "users", "--mapping")
 
     def test_one_moment(self) -> None:
-        """What comes while it is read is not seen, in no table: all of them are as they were at one moment."""
+        """Rows written while it reads are not seen, in any table: all tables are as they were at one moment."""
         with OlderDatabase(self.seed.url(), Mapping()).reading() as snapshot:
             accounts = snapshot.batches(Kind.ACCOUNTS, 1)
             self.assertEqual([row.place for row in next(accounts)], ["id 1"])

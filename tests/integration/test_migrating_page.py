@@ -1,4 +1,4 @@
-"""What docs/migrating.md tells an operator to type, from the first block to the last, typed as it stands there.
+"""The commands of docs/migrating.md, from the first block to the last, typed as they stand there.
 
 Where it names a place or a user that only a machine has to itself, the test's own stands in; ``systemctl`` and
 ``apt-get`` only write down what they were told.

@@ -101,7 +101,7 @@ class CommandCase(TestCase):
 
 
 class DatabaseTests(CommandCase):
-    """What the operator does to contacts, accounts and events."""
+    """The operator's commands for contacts, accounts and events."""
 
     async def test_contacts(self) -> None:
         """Contacts are added, imported, blocked and listed."""
@@ -156,7 +156,7 @@ class DatabaseTests(CommandCase):
 
 
 class SecretTests(CommandCase):
-    """What is made for many machines."""
+    """The commands for many machines."""
 
     async def test_signing_key(self) -> None:
         """The line that is printed is one for the secrets, and callnet takes it."""
@@ -177,7 +177,7 @@ class SecretTests(CommandCase):
 
 
 class DaemonTests(CommandCase):
-    """What is asked of a daemon."""
+    """The commands that ask a daemon."""
 
     async def test_orders(self) -> None:
         """The operator's API is asked with the key, which no process shows."""
@@ -238,7 +238,7 @@ class PythonTests(SynchronousTestCase):
         self.assertIn("call", self.run_block("schemas.md"))
 
     def test_webhooks(self) -> None:
-        """What callnet has signed is known, and nothing else."""
+        """A signature of callnet is accepted, and nothing else."""
         is_from_callnet = self.run_block("webhooks.md")["is_from_callnet"]
         now, body = int(time.time()), b"{}"
         signed = hmac.new(b"secret", f"{now}.".encode() + body, hashlib.sha256).hexdigest()

@@ -107,7 +107,7 @@ class Commands(_Base):
         self.assertEqual(await link.run("list", self.key), [b"1", b"2", b"3"])
 
     async def test_a_killed_connection_comes_back(self) -> None:
-        """It is made anew at once, to the same run of Redis."""
+        """The connection is restored at once, to the same run of Redis."""
         link = self.link(shared(self.flavour).url())
         run = await link.runs.get()
         number = await link.run("echo", b"here")
@@ -143,7 +143,7 @@ class ValkeyCommandsTests(Commands, RedisCase):
 
 
 class Faults(_Base):
-    """What happens to a link when its server does not do well; a class below says which server."""
+    """Faults of a server and their effect on a link; a class below says which server."""
 
     async def test_a_redis_that_stands_still_is_noticed(self) -> None:
         """Commands fail when the first of them has waited for 1.5 s, and all goes on when Redis does."""
@@ -189,7 +189,7 @@ class Faults(_Base):
         self.assertEqual(await link.run("append", b"key", b"2"), 1)
 
     async def test_a_redis_without_memory_left_refuses_and_stays(self) -> None:
-        """What it refuses fails as what is unavailable; the connection holds."""
+        """A refused command fails as unavailable; the connection holds."""
         server = self.server()
         link = self.link(server.url())
         await link.runs.get()

@@ -54,7 +54,7 @@ class OpenWayTests(RedisCase):
         await self.assert_reached(f"redis://:secret@127.0.0.1:{server.port}")
 
     async def test_to_a_database_with_a_number(self) -> None:
-        """What scripts write is written there."""
+        """Scripts write to the database with this number."""
         server = self.server(tcp=True)
         for number, url in ((3, f"{server.url()}/3"), (4, f"{server.socket_url()}?db=4")):
             self.assertIsNone(reachable(target(url)))
@@ -65,7 +65,9 @@ class OpenWayTests(RedisCase):
         self.assertEqual(server.cli("DBSIZE"), "0")
 
     async def test_over_tls(self) -> None:
-        """The certificate is signed by whom ``redis.ca`` names, and is for the name or the address in the URL."""
+        """The certificate is signed by the CA that ``redis.ca`` names, and is for the name or the address in the
+        URL.
+        """
         certificate = self.certificate("localhost", "127.0.0.1", "::1")
         server = self.server(certificate=certificate)
         for host in ("127.0.0.1", "[::1]", "localhost"):
@@ -180,7 +182,7 @@ class ClosedWayTests(RedisCase):
             await self.assert_stuck(server.url(), said, "TLS: certificate verify failed", ca)
 
     async def test_the_certificate_is_for_another_host(self) -> None:
-        """It is signed by whom we trust, and yet not meant for this server."""
+        """The certificate is signed by a trusted CA, but is not for this server."""
         certificate = self.certificate("redis.example.org")
         server = self.server(certificate=certificate)
         said = "its certificate is not trusted: IP address mismatch, certificate is not valid for '127.0.0.1'."

@@ -23,7 +23,7 @@ LATEST: Final = PING_EVERY + REPLY_TIME + 2
 
 
 class Messages(_Base):
-    """What is published comes in; a class below says at which server."""
+    """Delivery of published messages; a class below says at which server."""
 
     def setUp(self) -> None:
         """Names of channels that no other test has."""
@@ -79,7 +79,7 @@ class Messages(_Base):
         self.assertEqual([self.publish(name, "x") for name in (self.channel, self.other)], ["0", "1"])
 
     async def test_following_the_same_channel_is_confirmed_again(self) -> None:
-        """Who asks for the channel that is listened to already loses nothing."""
+        """Subscribing again to the present channel loses nothing."""
         subscription = self.subscription(self.url, self.channel)
         await subscription.confirmed.get()
         subscription.follow(self.channel)

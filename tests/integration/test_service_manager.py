@@ -22,7 +22,7 @@ LIMIT = 30
 
 
 class Systemd(DatagramProtocol):
-    """What systemd hears."""
+    """The notifications to systemd."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []

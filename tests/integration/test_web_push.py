@@ -82,7 +82,7 @@ class WebPushTests(TestCase):
         self.logged.append(f"{formatEvent(event)} {event.get('log_failure', '')}")
 
     def check_log(self) -> None:
-        """Nothing that is logged says who is woken, for whom, or where."""
+        """The log does not say which device is woken, by which caller, or where."""
         for line in self.logged:
             for secret in (*HOSTS, "/send/", TV.phone, ANN):
                 self.assertNotIn(secret, line)
@@ -126,7 +126,7 @@ class WebPushTests(TestCase):
         clock: IReactorTime | None = None,
         authority: Certificate | None = AUTHORITY,
     ) -> Waker:
-        """What wakes it; its time stands still, unless a test says otherwise."""
+        """The waker of the device; its time stands still, unless a test says otherwise."""
         tls = optionsForClientTLS if authority is None else partial(optionsForClientTLS, trustRoot=authority)
         outside = Outside(reactor, self.names, tls, is_allowed)
         hosts = PushHosts([f"{host}:{self.port}" for host in HOSTS])
@@ -140,7 +140,7 @@ class WebPushTests(TestCase):
         return self.waker(**options).wake(TV, ANN, "安", lasts)
 
     def kept(self) -> int:
-        """How many registrations there are."""
+        """The number of registrations."""
         return len(self.successResultOf(self.registrations.of(TV)))
 
     async def check_woken(self) -> None:
@@ -173,7 +173,7 @@ class WebPushTests(TestCase):
         self.assertEqual([HOST], self.names.asked)
 
     def test_woken(self) -> Deferred[None]:
-        """The push service is told how urgent it is, for how long, and by whom; the browser alone can read what."""
+        """The push service is told the urgency, the lifetime and the sender; only the browser can read the content."""
         return Deferred.fromCoroutine(self.check_woken())
 
     async def check_gone(self) -> None:
@@ -248,7 +248,7 @@ class WebPushTests(TestCase):
             await door.left()
 
     def test_endless(self) -> Deferred[None]:
-        """Of an answer without end 4 KiB are read, be it the body or the headers; then the connection is closed."""
+        """Of an endless answer 4 KiB are read, in the body or the headers; then the connection is closed."""
         return Deferred.fromCoroutine(self.check_endless())
 
     async def check_silent(self) -> None:

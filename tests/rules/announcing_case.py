@@ -153,11 +153,11 @@ class AnnouncingCase(SynchronousTestCase):
         return changes
 
     def once(self, mine: Mine) -> Changes:
-        """What the store would be told."""
+        """The changes that the store would get."""
         return announce(read_for(self.tables, mine, not self.lost_its_memory), mine, NODE, NOW, self.settings)
 
     def device(self, address: DeviceAddress) -> DeviceRecord:
-        """What the store now says of a device."""
+        """The present record of a device in the store."""
         record = self.tables.records.device(address)
         assert record is not None
         return record

@@ -1,4 +1,4 @@
-"""What a node says when it comes back to a store that knows less than the node, or more (see ``announcing``)."""
+"""Announcements of a node that comes back to a store that knows less than the node, or more (see ``announcing``)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class EmptyStoreTests(AnnouncingCase):
         self.assert_told(changes, (ANN, FIRST))
 
     def test_who_came_after(self) -> None:
-        """Who came to this node when its call was over, which it was not known to be in, is told of the end."""
+        """A device that came to this node after its call had ended, not known to be in it, is told of the end."""
         call = over(FIRST, TV, ANN, ended_at=NOW - 9)
         for generation, room, told in (
             (NOW * 1000 - 8000, None, [(ANN, FIRST)]),
@@ -102,7 +102,7 @@ class EmptyStoreTests(AnnouncingCase):
             self.assertEqual(told, {notice.to for notice in changes.notices if isinstance(notice, Notice)})
 
     def test_who_went_elsewhere(self) -> None:
-        """Who was gone when its call ended on this node, and came back to another one, is told there."""
+        """A device that was gone when its call ended on this node, and came back to another one, is told there."""
         call = over(FIRST, ANN, TV, reason=Reason.NO_ANSWER, answered_at=None)
         for known, told in (((), [(ANN, FIRST)]), ((Known(FIRST, True),), [])):
             self.setUp()
@@ -111,7 +111,7 @@ class EmptyStoreTests(AnnouncingCase):
             self.assert_told(self.announce([ann, device(TV, room=FIRST)], [call]), *told)
 
     def test_who_is_nowhere(self) -> None:
-        """Who was on another node when a call of its had ended on this one is told when it is back."""
+        """A device that was on another node when its call ended on this one is told when it is back."""
         ended = over(FIRST, ANN, TV, ended_at=NOW - 4)
         for room, known, told in ((FIRST, (), True), (FIRST, (Known(FIRST, True),), False), (None, (), False)):
             for stored in ([active(FIRST, ANN, TV)], []):
@@ -124,7 +124,7 @@ class EmptyStoreTests(AnnouncingCase):
                 self.assertEqual(self.tables.calls[FIRST] if told else None, back.reply.missed.ended)
 
     def test_devices_that_are_gone(self) -> None:
-        """Who is in the grace is waited for still; who was gone for longer is forgotten."""
+        """A device within its grace is still waited for; one that was gone for longer is forgotten."""
         self.announce([gone(ANN, NOW - 20), gone(TV, NOW - 30)])
         ann = self.device(ANN)
         self.assertEqual((False, NOW - 20, NOW + 60), (ann.connected, ann.lost_at, ann.due))
@@ -179,7 +179,7 @@ class CallTests(AnnouncingCase):
     """The store and the node both know a call."""
 
     def believed(self, stored: CallRecord, mine: CallRecord) -> CallRecord:
-        """What the store holds after the node has announced."""
+        """The call in the store after the node has announced."""
         self.stored(device(ANN, node=NODE, room=FIRST), device(TV, node=THERE, room=FIRST), stored)
         changes = self.announce([device(ANN, room=FIRST)], [mine])
         believed = self.tables.calls[FIRST]
@@ -208,7 +208,7 @@ class CallTests(AnnouncingCase):
         self.assertEqual(expected, self.believed(unanswered, over(FIRST, ANN, TV, reason=Reason.TOO_LONG)))
 
     def ended_here(self, reason: Reason, ended_by: DeviceAddress | None = None) -> CallRecord:
-        """What a node knows that had neither caller nor callee, but another device that was rung."""
+        """A call of a node that had neither caller nor callee, but another device that was rung."""
         return over(FIRST, ANN, PAD, version=4, reason=reason, ended_by=ended_by, answered_at=None)
 
     def test_ended_where_the_caller_was_not(self) -> None:
@@ -232,7 +232,7 @@ class CallTests(AnnouncingCase):
             self.assertIsInstance(self.tables.calls[FIRST].state, state)
 
     def lost_here(self) -> CallRecord:
-        """What a node made of an answered call when the grace of a party was over that had left it."""
+        """An answered call at a node, after the grace of a party that had left."""
         return over(FIRST, ANN, TV, version=4, reason=Reason.CONNECTION_LOST)  # a second ago
 
     def test_taken_for_gone(self) -> None:
@@ -318,7 +318,7 @@ class DeviceTests(AnnouncingCase):
     """The store and the node both know a device."""
 
     def believed(self, stored: DeviceRecord, mine: DeviceRecord) -> DeviceRecord:
-        """What the store holds after the node has announced."""
+        """The device in the store after the node has announced."""
         self.stored(stored)
         self.changes = self.announce([mine])
         return self.device(ANN)
@@ -351,7 +351,7 @@ class DeviceTests(AnnouncingCase):
         self.assertEqual(device(ANN, node=NODE, version=5), self.device(ANN))
 
     def test_lost_meanwhile(self) -> None:
-        """One that went away while the store was away is gone since then, be it in its grace or not."""
+        """A device that disconnected while the store was away is gone since then, within its grace or not."""
         for ago in (10, 40):
             self.believed(device(ANN), gone(ANN, NOW - ago))
             self.assertEqual((False, NOW - ago), (self.device(ANN).connected, self.device(ANN).lost_at))

@@ -1,4 +1,4 @@
-"""What devices are told that went from one node to another while these were apart (see ``unheard``)."""
+"""Messages to devices that went from one node to another while these were apart (see ``unheard``)."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class CameUnknownTests(AnnouncingCase):
         self.assertEqual([Notice(ANN, first), Notice(ANN, second)], changes.notices[:2])
 
     def test_beside(self) -> None:
-        """What the node knows of its other calls counts, though it announces them another time."""
+        """The node's other calls count, though it announces them another time."""
         self.stored(device(ANN, node=THERE, room=FIRST), active(FIRST, ANN, TV))
         mine = Mine(
             [BEFORE, NODE],

@@ -68,7 +68,7 @@ class RoomsOfDevicesTests(AnnouncingCase):
         self.assertEqual((FIRST, THIRD), found)
 
     def test_none(self) -> None:
-        """Who was in no call names none."""
+        """A device that was in no call names none."""
         self.assertEqual((None, None), self.rooms(device(ANN), device(ANN)))
 
     def test_came_back_elsewhere(self) -> None:
@@ -215,7 +215,7 @@ class SeatsTests(AnnouncingCase):
     """The store and the node both know a room."""
 
     def believed(self, stored: tuple[Seat | None, Seat | None], mine: tuple[Seat | None, Seat | None]) -> SeatsRecord:
-        """What the store holds after the node has announced."""
+        """The seats in the store after the node has announced."""
         self.stored(SeatsRecord(FIRST, 5, stored, None))
         self.announce(seats=[SeatsRecord(FIRST, 7, mine, None)])
         return self.tables.seats[FIRST]
@@ -225,7 +225,7 @@ class SeatsTests(AnnouncingCase):
         self.assertEqual(seats, record.seats)
 
     def test_same_socket(self) -> None:
-        """What the store shows as empty since the node was taken for dead is taken still."""
+        """A seat that the store shows as empty since the node was taken for dead is still taken."""
         record = self.believed((seat("red", empty_since=NOW - 5), None), (seat("red"), None))
         self.assert_seats(record, seat("red", NODE), None)
         self.assertEqual(8, record.version)
@@ -250,7 +250,7 @@ class SeatsTests(AnnouncingCase):
         self.assert_seats(record, seat("red", NODE), seat("blue", THERE, generation=7001))
 
     def test_others_know_better(self) -> None:
-        """What this node remembers of others' seats counts for nothing, but what pages are told next must be newer."""
+        """This node's memory of others' seats does not count, but the next message to pages must be newer."""
         stored = (seat("red", THERE, empty_since=NOW - 1), None)
         record = self.believed(stored, (seat("red", THERE), seat("blue", THERE)))
         self.assertEqual(SeatsRecord(FIRST, 8, stored, NOW - 1 + SEAT_KEPT), record)

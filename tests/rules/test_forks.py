@@ -66,7 +66,7 @@ class WhoRingsTests(RulesTestCase):
 
 
 class OutcomeTests(RulesTestCase):
-    """How a fork comes out."""
+    """The outcomes of a fork."""
 
     def test_first_to_accept_wins(self) -> None:
         """The first to accept wins, and `call_success` names it; a second acceptance changes nothing."""
@@ -111,7 +111,7 @@ class OutcomeTests(RulesTestCase):
         self.assert_silence()
 
     def test_one_left(self) -> None:
-        """A device that left the ringing hears nothing of how it came out, nor when it connects anew."""
+        """A device that left the ringing is not told the outcome, nor when it reconnects."""
         for end in (self.pad.accepts, self.pad.refuses):
             room = self.ringing(self.ann, self.tv.everywhere())
             second = self.tv.calls(self.carol)

@@ -1,4 +1,4 @@
-"""What the histories of both phones say of a call (protocol §1, §2.4)."""
+"""The entries of a call in the histories of both phones (protocol §1, §2.4)."""
 
 from __future__ import annotations
 

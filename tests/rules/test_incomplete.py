@@ -88,7 +88,7 @@ class PlacingTests(IncompleteCase):
         self.assert_unavailable(self.place(self.carol, STRANGER))
 
     def test_own_call(self) -> None:
-        """What concerns the sender's own call needs nobody else: the same call again, a second tap, glare."""
+        """Frames about the sender's own call need nobody else: the same call again, a second tap, glare."""
         room = self.ringing(self.ann, self.tv)
         self.tv.loses_socket()
         self.assertIsNone(self.ann.calls(self.tv))
@@ -139,7 +139,7 @@ class ComingTests(IncompleteCase):
         self.assertEqual([called(self.ann, room, expires_in=44)], self.comes_from_elsewhere(self.tv))
 
     def test_a_newer_call(self) -> None:
-        """What this node knew of the device before counts for less than the call that it is in."""
+        """This node's older facts about the device count for less than the call that it is in."""
         old = self.active(self.ann, self.tv)
         self.ann.hangs_up(old)
         self.world.wait(1)
@@ -151,7 +151,7 @@ class ComingTests(IncompleteCase):
         self.assertEqual(record.address, self.ann.record.address)
 
     def test_a_stranger(self) -> None:
-        """A device that has no call here is connected, and that is all."""
+        """A device without a call here is connected, and nothing else happens."""
         self.active(self.ann, self.tv)
         self.assertEqual([], self.comes_from_elsewhere(self.carol))
         self.assert_silence()
@@ -162,7 +162,7 @@ class RoomTests(IncompleteCase):
     """Frames and pages that name a room."""
 
     def test_unknown_room(self) -> None:
-        """Who answers or hangs up there may be in a call that only others know."""
+        """A device that answers or hangs up there may be in a call that only others know."""
         for event in (
             events.Accept(UNKNOWN, self.tv.address),
             events.Refuse(UNKNOWN, self.tv.address),
@@ -195,7 +195,7 @@ class RoomTests(IncompleteCase):
         return self.world.happen(event)
 
     def test_cancel(self) -> None:
-        """Who cancels a call that is not known is answered by silence; if it has just come, it may be known soon."""
+        """The cancel of an unknown call is ignored; a call that has just been placed may be known soon."""
         self.assertEqual(NoSuchCall(), self.cancels(self.world.now))
         self.world.wait(self.settings.grace + 1)
         self.assertIsNone(self.cancels(self.world.now))
@@ -275,7 +275,7 @@ class GaveUpTests(RulesTestCase):
             self.assert_heard(self.tv, be_hangup(self.ann, room, "connection_lost"))
 
     def test_stranger(self) -> None:
-        """Who is not in the call has no part in it to give up."""
+        """A device outside the call cannot give up a part in it."""
         room = self.ringing(self.ann, self.tv)
         self.gives_up(self.carol, room)
         self.gives_up(self.carol, UNKNOWN)
@@ -299,7 +299,7 @@ class UnreachedTests(RulesTestCase):
         self.assert_silence()
 
     def test_fails(self) -> None:
-        """In vain: the call has failed; whoever hears of it late hears that it is over."""
+        """The retry fails: the call has failed; a device that hears of it late hears that it is over."""
         room = self.ringing(self.ann, self.tv)
         self.happens(events.Unreachable, room)
         self.assert_call(room, Over, Reason.UNAVAILABLE)

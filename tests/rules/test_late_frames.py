@@ -139,7 +139,7 @@ class CancellingTests(RulesTestCase):
         self.assert_silence()
 
     def test_accepted_by_calling_meanwhile(self) -> None:
-        """Who called and so accepted the other's call is a caller as well, and may cancel before it has heard."""
+        """A device that accepted by calling is a caller as well, and may cancel before it has heard."""
         room = self.ringing(self.ann, self.tv)
         self.tv.calls(self.ann)
         self.forget_heard()
@@ -149,7 +149,9 @@ class CancellingTests(RulesTestCase):
         self.assert_heard(self.tv, be_hangup(self.ann, room, "hangup"))
 
     def test_no_such_call(self) -> None:
-        """No such call: silence, be it of another phone, of nobody, over, or one that the sender did not place."""
+        """No such call: silence, whether it is of another phone, of nobody, over, or one that the sender did not
+        place.
+        """
         over = self.over(self.ann, self.tv)
         room = self.ringing(self.ann, self.tv)
         before = dict(self.world.calls)

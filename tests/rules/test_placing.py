@@ -1,4 +1,4 @@
-"""In which order a `call` is judged (protocol §2.4), and whom it rings."""
+"""The order in which a `call` is judged (protocol §2.4), and the devices that it rings."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class GlareTests(RulesTestCase):
         self.assert_heard(self.tv, called(self.ann, second))
 
     def test_caller_calls_its_callee_everywhere(self) -> None:
-        """Glare is for the rung: the caller of a ringing call that calls `*` instead begins anew."""
+        """Glare is for the rung: the caller of a ringing call that calls `*` instead starts a new call."""
         room = self.ringing(self.ann, self.tv)
         second = self.ann.calls(self.tv.everywhere())
         assert second is not None

@@ -48,7 +48,7 @@ class PullTests(PullingCase):
     """The call changes hands."""
 
     def test_callee(self) -> None:
-        """The pad takes the call: it is told whom it talks to, the television that the call has moved, Ann nothing."""
+        """The pad takes the call: it is told its peer, the television that the call has moved, Ann nothing."""
         self.assertEqual(Accepted(self.room, self.ann.address), self.pulls(self.pad))
         self.assertEqual([be_hangup(self.ann, self.room, "moved")], self.tv.hears())
         self.assertEqual([], self.ann.hears())
@@ -110,7 +110,7 @@ class PullTests(PullingCase):
         self.assertEqual("busy", self.carol.hears()[0]["reason"])
 
     def test_its_own_call(self) -> None:
-        """Who is in the call already is told again whom it talks to, and nothing changes."""
+        """A device that is in the call already is told its peer again, and nothing changes."""
         version = self.world.calls[self.room].version
         self.assertEqual(Accepted(self.room, self.ann.address), self.pulls(self.tv))
         self.assertEqual(version, self.world.calls[self.room].version)
@@ -164,7 +164,7 @@ class NotToBeHadTests(PullingCase):
         self.assert_refused(self.pad, room, None)
 
     def test_older_connection(self) -> None:
-        """A device that has connected anew does not take it over on its older connection."""
+        """A device that has reconnected does not take it over on its older connection."""
         older = self.pad.generation
         self.pad.connects()
         self.assertIsNone(self.world.happen(events.Pulled(self.pad.address, self.room, older)))
@@ -172,7 +172,7 @@ class NotToBeHadTests(PullingCase):
 
 
 class AfterwardsTests(PullingCase):
-    """What comes late, and who comes back."""
+    """Late frames, and devices that come back."""
 
     def setUp(self) -> None:
         """The pad has the call."""
@@ -246,7 +246,7 @@ class DialectTests(RulesTestCase):
     """A device comes back with another client."""
 
     def test_changes(self) -> None:
-        """What it speaks now is what counts."""
+        """The protocol of the present connection counts."""
         room = self.ringing(self.ann, self.tv)
         self.tv.accepts(room)
         for extended in (True, True, False, True):

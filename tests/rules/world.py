@@ -39,7 +39,7 @@ AnyRecord = DeviceRecord | CallRecord | SeatsRecord
 
 
 class World:
-    """What the rules decide is done at once, and told to the devices that are connected."""
+    """A world in which decisions of the rules take effect at once, and connected devices are told."""
 
     def __init__(self, settings: CallSettings) -> None:
         self.settings: Final = settings
@@ -54,9 +54,9 @@ class World:
         """The room of each alias there ever was."""
         self.displaced: list[Displaced] = []
         self.complete = True
-        """Whether nobody knows more than these records."""
+        """True if nobody knows more than these records."""
         self.alone = False
-        """Whether the node cannot reach the shared store."""
+        """True if the node cannot reach the shared store."""
         self._rooms = 0
 
     def new_room(self) -> RoomId:
@@ -153,7 +153,7 @@ class Device:
 
     @property
     def record(self) -> DeviceRecord:
-        """What the store remembers of this device."""
+        """The record of this device in the store."""
         return self._world.devices[self.address.phone][self.address.device_id]
 
     def everywhere(self) -> DeviceAddress:
@@ -181,7 +181,7 @@ class Device:
         return self.hears()
 
     def known(self) -> tuple[Known, ...]:
-        """What the device has shown that it knows."""
+        """The confirmations of the device."""
         return tuple(one for one, told_at in self._told.items() if told_at <= self.last_heard - KNOWN_AFTER)
 
     def loses_socket(self) -> None:
@@ -361,7 +361,7 @@ class RulesTestCase(SynchronousTestCase):
 
 
 def due_event(record: AnyRecord) -> events.Event:
-    """What happens when the time of a record has come."""
+    """The event when a record is due."""
     if isinstance(record, DeviceRecord):
         return events.DeviceDue(record.address)
     return events.CallDue(record.room) if isinstance(record, CallRecord) else events.SeatsDue(record.room)

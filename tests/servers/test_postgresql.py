@@ -89,7 +89,7 @@ class CodesOnPostgresql(OnPostgresql, CodesContract, TestCase):
 
 
 class CompanyOnPostgresql(OnPostgresql, RosterContract, TestCase):
-    """Who is there for a phone."""
+    """The roster of a phone."""
 
 
 class ContactsOnPostgresql(OnPostgresql, ContactsContract, TestCase):
@@ -113,7 +113,7 @@ class OutboxOnPostgresql(OnPostgresql, OutboxContract, TestCase):
 
 
 class PreferencesOnPostgresql(OnPostgresql, PreferencesContract, TestCase):
-    """What the owners of phones want."""
+    """The preferences of phones' owners."""
 
 
 class PushOnPostgresql(OnPostgresql, PushContract, TestCase):

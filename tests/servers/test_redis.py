@@ -50,11 +50,11 @@ class ValkeyCallStoreTests(OfANode, CallStoreContract):
 
 
 class RedisDueTests(OfANode, DueContract, PresenceContract):
-    """What is due, and who is there, on Redis."""
+    """Due and present records, on Redis."""
 
 
 class ValkeyDueTests(OfANode, DueContract, PresenceContract):
-    """What is due, and who is there, on Valkey."""
+    """Due and present records, on Valkey."""
 
     flavour = "valkey"
 

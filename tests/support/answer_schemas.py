@@ -16,7 +16,7 @@ _DOCUMENT: Final = openapi.document()
 
 @cache
 def _responses(path: str, method: str) -> Mapping[str, Any]:
-    """What a call may be answered with, by status: the headers that it must have, and what checks the body."""
+    """The possible answers to a call, by status: the headers that it must have, and the validator of the body."""
     found = {}
     for status, response in _DOCUMENT["paths"][path][method]["responses"].items():
         if "$ref" in response:

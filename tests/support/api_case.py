@@ -26,7 +26,7 @@ BLOCK = "/contacts/block"
 UNBLOCK = "/contacts/unblock"
 CHANGES = (ADD, REMOVE, BLOCK, UNBLOCK)
 MARK = "s3cret-m4rk"
-"""What no answer and no line of the log may repeat."""
+"""A mark that no answer and no line of the log may repeat."""
 
 NAMES = {
     0: "ERROR_CODE_NONE",

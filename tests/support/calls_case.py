@@ -86,12 +86,12 @@ class CallsCase(SynchronousTestCase):
         return call
 
     def take_sent(self) -> list[dict[str, Any]]:
-        """What it has sent since this was last asked."""
+        """The frames that it has sent since the last call."""
         sent, self.sent = self.sent, []
         return sent
 
     def take_told(self) -> list[str]:
-        """What it has told since this was last asked."""
+        """The events that it has reported since the last call."""
         told, self.told = self.told, []
         return told
 
@@ -113,5 +113,5 @@ def hang_up(room: str = ROOM, of: DeviceAddress = FRIEND) -> dict[str, str]:
 
 
 def view(direction: str, state: str, room: str = ROOM, peer: DeviceAddress = FRIEND) -> PresentCall:
-    """What a welcome says of the present call."""
+    """The present call in a welcome."""
     return PresentCall(room, state, direction, *peer, page="/page", answered_at=1.0 if state == "active" else None)

@@ -12,7 +12,7 @@ log = Logger()
 
 
 def checked(extended: bool = False) -> Watch:
-    """What a client is to be watched by. A frame that is not as the schemas say fails the test."""
+    """A watch for a client. A frame that is not as the schemas say fails the test."""
     received, sent = (TO_EXTENDED, FROM_EXTENDED) if extended else (TO_DEVICE, FROM_DEVICE)
     return lambda payload, is_sent: look(sent if is_sent else received, payload)
 

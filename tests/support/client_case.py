@@ -33,9 +33,9 @@ class ScriptedServer(WebSocketServerFactory):
         self.refusal = 0
         """The HTTP status that refuses the next upgrade."""
         self.retry_after: str | None = None
-        """What a refusal says in ``Retry-After``."""
+        """The header ``Retry-After`` of a refusal."""
         self.subprotocol: str | None = None
-        """What it chooses of what the client offers."""
+        """The subprotocol that it chooses from the client's offer."""
         self.answers_close = True
         self.answers_pings = True
         self.requests: list[ConnectionRequest] = []

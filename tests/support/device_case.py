@@ -87,7 +87,7 @@ class DeviceCase(ClientCase):
         return [event.state for event in self.events if isinstance(event, StateEvent)]
 
     def is_trying(self) -> bool:
-        """Whether it wants to reach the server just now."""
+        """True if it wants to reach the server now."""
         return len(self.reactor.tcpClients) > 0
 
     def wait(self, seconds: float) -> None:

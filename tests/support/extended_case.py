@@ -19,7 +19,7 @@ DOB = DeviceAddress("13651884966", "phone")
 
 @implementer(IRoster)
 class Lists:
-    """Who lists whom, and what was missed, as the test says."""
+    """Rosters and missed calls, as the test says."""
 
     def __init__(self) -> None:
         self.lists: dict[str, frozenset[str]] = {}

@@ -27,16 +27,16 @@ from callnet.store.tables import Record, Tables
 
 
 class Cluster:
-    """What nodes share: the records, a clock, and who listens under which name."""
+    """The shared part of nodes: the records, a clock, and the listeners by name."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self.tables: Final = Tables()
         self.clock: Final = clock
         self.shift = 0.0
-        """How far the clock of the store is ahead of that of the nodes, in seconds."""
+        """The lead of the store's clock over that of the nodes, in seconds."""
         self.listening: Final[dict[str, list[Callable[[BusMessage], None]]]] = {}
         self.failed: Final[list[CallRecord]] = []
-        """Calls that came to nothing and have no record."""
+        """Failed calls that have no record."""
         self.displaced: Final[list[Displaced]] = []
         """Those whose nodes could not be told."""
 

@@ -52,7 +52,7 @@ class PeopleCase(QuietTestCase):
         self.world.advance(1.5)
 
     def calls(self, caller: Device, target: DeviceAddress) -> dict[str, object]:
-        """What a caller is told at once, if anything."""
+        """The first answer to a caller, if any."""
         caller.say("call", to_phone=target.phone, to_device_id=target.device_id)
         return next(iter(caller.heard()), {})
 

@@ -22,7 +22,7 @@ OUTCOMES: Final = ("call_success", "call_refuse", "call_failed")
 
 
 class Sent(Struct, frozen=True):
-    """A frame that a device sent after so many frames that it was sent."""
+    """A frame that a device sent after it had received a number of frames."""
 
     after: int
     frame: Frame
@@ -44,9 +44,9 @@ class Connection:
     def __init__(self, address: DeviceAddress, rooms: RoomManager, clock: Clock, extended: bool = False) -> None:
         self.address: Final = address
         self.frames: list[Frame] = []
-        """What the device was sent."""
+        """The frames that the device received."""
         self.sent: list[Sent] = []
-        """What it sent."""
+        """The frames that it sent."""
         self.is_open = True
         self._clock = clock
         self._last_heard = clock.seconds()

@@ -73,7 +73,7 @@ class Player:
         self._sockets[name].say(step.text, **self._fields(name, step))
 
     def _fields(self, name: str, step: Arrow) -> dict[str, Any]:
-        """What is in a message, as far as the diagram says it or it follows from what went before."""
+        """The fields of a message, as far as the diagram has them or they follow from earlier messages."""
         number = str(1 + _PAGES.index(name)) if name in _PAGES else ""
         other = self._address(next(each for each in self._inboxes if each != name))
         if step.text == "call":

@@ -32,7 +32,7 @@ class ProcessEnd(FileDescriptor):
         self.startReading()
 
     def fileno(self) -> int:
-        """What is readable when the process has ended."""
+        """A descriptor that is readable when the process has ended."""
         return self._descriptor
 
     def doRead(self) -> None:

@@ -95,7 +95,7 @@ class Door(WrappingFactory[ProtocolWrapper]):
 
 
 def served_by(make: Callable[[], Protocol]) -> Factory:
-    """What serves every connection by a protocol of its own."""
+    """A factory that serves every connection by a protocol of its own."""
     factory = Factory()
     factory.noisy = False
     factory.protocol = make

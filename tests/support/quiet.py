@@ -18,7 +18,7 @@ class QuietTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Watch the log; start a server."""
         self.secrets: list[str] = []
-        """What no line of the log may hold."""
+        """Secrets that no line of the log may hold."""
         self._expected: tuple[type[Exception], ...] = ()
         self._events = EventLoggingObserver()
         globalLogPublisher.addObserver(self._events)

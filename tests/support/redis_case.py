@@ -115,5 +115,5 @@ class Subscription(RedisSubscription):
 
 
 def target(url: str, ca: str = "") -> RedisTarget:
-    """What the settings name."""
+    """The target that the settings name."""
     return parse(RedisSettings(url=url, ca=ca))

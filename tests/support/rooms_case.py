@@ -40,13 +40,13 @@ class RecordedSession:
         self.generation = 0
         self.preferences = PLAIN
         self.calls: list[CallRecord] = []
-        """What it was told to look at."""
+        """Calls that it was told to look at."""
         self.outcomes: list[Outcome] = []
         """Of calls that were placed on earlier connections."""
         self.closed = 0
-        """How often it was told that it is displaced."""
+        """The number of times that it was told that it is displaced."""
         self.knew: tuple[Known, ...] = ()
-        """What the device has shown that it knows."""
+        """The confirmations of the device."""
         self._rooms = rooms
         self.attached: Final[Deferred[None]] = later(rooms.attach(self))
 

@@ -52,7 +52,7 @@ def read(name: str, run: int = 0) -> Mapping[str, Any]:
 
 
 def expected(name: str, protocol: str, run: int = 0) -> str:
-    """What is to come of it."""
+    """The expected result."""
     return _numbered((STORIES / f"{name}.{protocol}.log").read_text(), run)
 
 
@@ -126,7 +126,7 @@ class _Passing(ProxyServer):
 
 
 class Log:
-    """What one device told, and who waits for it."""
+    """The log of one device, and those that wait for its lines."""
 
     def __init__(self, device: str) -> None:
         self.entries: list[Entry] = []

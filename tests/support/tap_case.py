@@ -47,7 +47,7 @@ class DaemonTestCase(SynchronousTestCase):
         return str(refused.code).removeprefix("callnet: ")
 
     def factory(self, port: int) -> Any:
-        """What serves a port, inside of the TLS if there is any."""
+        """The factory that serves a port, inside of the TLS if there is any."""
         [factory] = [factory for at, factory, _, _ in self.reactor.tcpServers if at == port]
         return factory.wrappedFactory if isinstance(factory, TLSMemoryBIOFactory) else factory
 

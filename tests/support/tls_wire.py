@@ -47,7 +47,7 @@ class TlsWire:
 
     @property
     def closed(self) -> bool:
-        """Whether the server has closed the connection below TLS."""
+        """True if the server has closed the connection below TLS."""
         return self.transport.ended_by is not None
 
     def send(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A client of TURN over UDP, to ask a server whom it serves and what it relays (RFC 8656)."""
+"""A client of TURN over UDP, to test the users that a server accepts and the peers that it relays to (RFC 8656)."""
 
 from __future__ import annotations
 

@@ -47,12 +47,12 @@ class Process:
 
     @property
     def start(self) -> Start:
-        """How it was told to serve."""
+        """The order to start serving."""
         return messages.decode_start(self._orders[0])
 
     @property
     def orders(self) -> list[Any]:
-        """What else it was told."""
+        """The other orders."""
         return [messages.decode_order(line) for line in self._orders[1:]]
 
     def say(self, message: Serving | Answer | LogLine) -> None:

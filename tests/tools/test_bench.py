@@ -36,7 +36,7 @@ class TokenTests(SynchronousTestCase):
 
 
 class FiguresTests(SynchronousTestCase):
-    """What is made of the figures."""
+    """Calculations from the figures."""
 
     def test_percentile_is_the_nearest_rank(self) -> None:
         """The percentile is a value that was measured, whatever their order."""
@@ -64,7 +64,7 @@ class FiguresTests(SynchronousTestCase):
 
 
 class LimitTests(SynchronousTestCase):
-    """Whether limits are kept."""
+    """The check of limits."""
 
     def test_figure(self) -> None:
         """A limit of one figure is met or loudly missed, with the figure."""
@@ -137,7 +137,7 @@ def busy(seconds: float) -> float:
 
 
 class WatchedTests(SynchronousTestCase):
-    """What took long is written down."""
+    """Recording of long events."""
 
     def test_events(self) -> None:
         """Every kind of event is measured, does what it did, and is named if it took long."""

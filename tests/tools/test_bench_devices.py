@@ -70,7 +70,7 @@ class Line(asyncio.Transport):
         ]
 
     def heard(self) -> list[dict[str, Any]]:
-        """What the device has said since this was last asked."""
+        """The frames that the device has sent since the last call."""
         return [json.loads(payload) for _, payload in self.frames()]
 
 
@@ -253,7 +253,7 @@ class PageTests(SynchronousTestCase):
         self.assertEqual([None], self.with_page(talk))
 
     def test_frames_that_should_not_come(self) -> None:
-        """What a stranger says, a room that has ended, a refusal: each is an error."""
+        """A frame from a stranger, a room that has ended, and a refusal are errors."""
         for frame in (
             {"type": "relay", "from": "c" * 32, "data": {}},
             {"type": "room", "state": "ended", "reason": "expired", "peer": None},

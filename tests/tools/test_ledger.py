@@ -52,7 +52,7 @@ class DeviceTests(SynchronousTestCase):
             self.device.hear(frame)
 
     def assert_violations(self, *beginnings: str) -> None:
-        """So many things were noticed that must not be, and these."""
+        """Assert that these violations were noticed, and no others."""
         self.assertEqual(len(beginnings), len(self.ledger.violations), self.ledger.violations)
         for beginning, violation in zip(beginnings, self.ledger.violations, strict=True):
             self.assertIn(beginning, violation)

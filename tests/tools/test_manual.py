@@ -15,11 +15,11 @@ from tests.unit.test_config import EXAMPLE, setting_paths
 from tools.manual import commands, roff, settings
 
 MEANT: Final = re.compile(r"\.(TH|SH|SS|TP|TQ|PP|IP|RS|RE|EX|EE|B|BR|I|IR|br)\b.*")
-"""What lines of a page may begin with, if they begin with a dot."""
+"""The requests with which a line of a page may begin, if it begins with a dot."""
 
 
 def shown(line: str) -> str:
-    """What a line of a page looks like."""
+    """The visible text of a line of a page."""
     line = re.sub(r"\\f[BR]|\\&", "", line)
     for written, character in (("\\-", "-"), ("\\(ti", "~"), ("\\(ga", "`"), ("\\e", "\\")):
         line = line.replace(written, character)
@@ -73,7 +73,7 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(sorted(found), sorted(setting_paths(Settings())))
 
     def test_each_comment_is_there_once(self) -> None:
-        """What the settings' file says in comments is there, line by line."""
+        """Every comment of the settings' file is there once, line by line."""
         text = EXAMPLE.read_text(encoding="utf-8")
         lines = [shown(line) for line in settings.page(text, "1")]
         said = re.findall(r"^# +(.*)", text, re.MULTILINE)
@@ -81,7 +81,7 @@ class SettingsTests(SynchronousTestCase):
 
 
 class RoffTests(SynchronousTestCase):
-    """What text could do to a page."""
+    """Text that could act as markup of a page."""
 
     def test_text_is_no_macro(self) -> None:
         """Whatever text begins with or has in it, it is shown as it is."""

@@ -68,7 +68,7 @@ _FAULTS: Final = """(smallest) => {
 
 
 class ManualScreenTests(TestCase):
-    """How the manual looks."""
+    """Appearance of the manual."""
 
     timeout = 600
 

@@ -19,7 +19,7 @@ RECIPE: Final = re.compile(r"^\t@build/manual/bin/python (-m sphinx .*) docs bui
 
 
 class Loaded(HTMLParser):
-    """What a page has a browser fetch, without being asked."""
+    """The resources that a page has a browser fetch, without being asked."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

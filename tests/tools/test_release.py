@@ -1,4 +1,4 @@
-"""What tools/release makes of a repository: git, towncrier and hatchling do their real work on a small project.
+"""tools/release on a repository: git, towncrier and hatchling do their real work on a small project.
 
 It has callnet's own ``pyproject.toml``, and next to nothing else.
 """
@@ -61,7 +61,7 @@ class ReleaseCase(SynchronousTestCase):
         return folder
 
     def git(self, *words: str) -> str:
-        """What git says."""
+        """The output of git."""
         command = ("git", "-C", str(self.root), *words)
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -207,7 +207,7 @@ class BuildingTests(ReleaseCase):
         self.assertEqual(list(here.values()), digests)
 
     def test_what_is_not_in_them(self) -> None:
-        """What is not committed is not in them, and does not change their version."""
+        """Uncommitted changes are not in the files, and do not change their version."""
         before = self.built()
         self.write("callnet/new.py", "")
         self.write("README.md", "changed\n")
@@ -220,7 +220,7 @@ class BuildingTests(ReleaseCase):
         self.assertEqual([], [name for name in self.built() if "9.9.9" in name])
 
     def test_sdist(self) -> None:
-        """What git has is in the sdist, by which the version is known wherever that is unpacked."""
+        """The sdist has all files of git, and its version is known wherever it is unpacked."""
         self.git("tag", "v1.2.3")
         self.built()
         with tarfile.open(self.target / "callnet-1.2.3.tar.gz") as archive:
@@ -245,7 +245,7 @@ class VersionTests(ReleaseCase):
         self.assertIn(f"callnet-0.1.0.dev1+g{self.repository.commit()[:9]}.tar.gz", hashes)
 
     def exported(self, *words: str) -> Path:
-        """What ``git archive`` writes."""
+        """The tree that ``git archive`` writes."""
         folder = self.empty()
         archive = subprocess.run(["git", "-C", str(self.root), "archive", *words], check=True, capture_output=True)
         subprocess.run(["tar", "--extract", "--directory", str(folder)], check=True, input=archive.stdout)

@@ -23,7 +23,7 @@ RELEASES = some.builds(
 
 
 class VersionTests(SynchronousTestCase):
-    """What a release may be called."""
+    """Valid versions of a release."""
 
     @given(RELEASES)
     def test_releases(self, text: str) -> None:

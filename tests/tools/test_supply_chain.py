@@ -1,4 +1,4 @@
-"""What is made of lock files, bills of materials, licences and reports of an audit (tools/supply_chain)."""
+"""Reading lock files, bills of materials, licences and reports of an audit (tools/supply_chain)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def named(name: str) -> Mapping[str, Any]:
 
 
 class LockTests(SynchronousTestCase):
-    """What is read of lock files."""
+    """Reading lock files."""
 
     def test_pins(self) -> None:
         """Every package has its version and its hashes, whatever the platform that it is for."""
@@ -85,10 +85,10 @@ class LockTests(SynchronousTestCase):
 
 
 class LicenceTests(SynchronousTestCase):
-    """What is found out about licences."""
+    """Finding the licences."""
 
     def faults(self, installed: Mapping[str, Mapping[str, Any]], **stated: str) -> Sequence[str]:
-        """What is wrong with the packages that are installed, each in version 1, and with what is stated."""
+        """The faults of the installed packages, each in version 1, and of the stated licences."""
         found = {(name, "1"): component for name, component in installed.items()}
         names = {*installed, *stated} - {"gone"}
         wanted = [Pin(name, "1", frozenset()) for name in sorted(names)]
@@ -151,12 +151,12 @@ class LicenceTests(SynchronousTestCase):
         self.assertIn("elsewhere 1 has the licence 'AGPL-3.0-only'", fault)
 
     def test_another_version(self) -> None:
-        """What another version of a package declares does not count for this one."""
+        """The declaration of another version of a package does not count for this one."""
         licences = Licences({("three", "3.0"): component(spdx("MIT"))}, Rules(frozenset(("MIT",)), {}))
         self.assertEqual(1, len(list(licences.faults(PINS[1:]))))
 
     def test_stated_in_vain(self) -> None:
-        """What is stated must be of something that is locked, and agree with what a package declares that is here."""
+        """A stated licence must be of a locked package, and agree with the declaration of one that is installed."""
         mit = {"a": component(spdx("MIT"))}
         self.assertEqual(["a licence is stated for gone, which is not locked"], self.faults(mit, gone="MIT"))
         self.assertEqual(["a 1 declares MIT, and BSD-3-Clause is stated for it"], self.faults(mit, a="BSD-3-Clause"))
@@ -192,7 +192,7 @@ class LicenceTests(SynchronousTestCase):
 
 
 class BillTests(SynchronousTestCase):
-    """What a bill of materials must have."""
+    """The required parts of a bill of materials."""
 
     def setUp(self) -> None:
         """One that is complete."""
@@ -251,13 +251,13 @@ class BillTests(SynchronousTestCase):
         self.assert_fault("pkg:pypi/one-two@1.0 has no licence")
 
     def test_what_changes(self) -> None:
-        """What would be another each time is found."""
+        """Anything that would differ each time is found."""
         self.bill["serialNumber"] = self.bill["metadata"]["timestamp"] = "now"
         self.assert_fault("serialNumber would be another each time", "timestamp would be another each time")
 
 
 class AuditTests(SynchronousTestCase):
-    """What is made of pip-audit's reports."""
+    """Reading the reports of pip-audit."""
 
     def report(self, *found: Pin) -> dict[str, Any]:
         """One without vulnerabilities, as pip-audit writes it."""
@@ -267,7 +267,7 @@ class AuditTests(SynchronousTestCase):
         }
 
     def faults(self, report: Mapping[str, Any]) -> Sequence[str]:
-        """What is wrong if this is what it writes."""
+        """The faults in this report."""
         return list(audit.faults(PINS, report))
 
     def test_all_is_well(self) -> None:
@@ -301,10 +301,10 @@ class AuditTests(SynchronousTestCase):
 
 
 class ToldTests(SynchronousTestCase):
-    """What is told, and by which exit status."""
+    """The messages, and the exit status."""
 
     def told_of(self, error: Exception) -> tuple[int, Sequence[str]]:
-        """What is told if this becomes of an audit."""
+        """The message and status after this result of an audit."""
 
         def fail() -> str:
             raise error
@@ -312,7 +312,7 @@ class ToldTests(SynchronousTestCase):
         return told("audit", fail)
 
     def test_well(self) -> None:
-        """What is well is told in a line, with status 0."""
+        """Success is reported in a line, with status 0."""
         self.assertEqual((0, ["audit: 3 packages"]), told("audit", lambda: "3 packages"))
 
     def test_failed(self) -> None:
@@ -320,7 +320,7 @@ class ToldTests(SynchronousTestCase):
         self.assertEqual((1, ["audit: FAILED, a", "audit: FAILED, b"]), self.told_of(Failed("a", "b")))
 
     def test_not_run(self) -> None:
-        """What could not be found out is no pass, and is told in words that nobody takes for one."""
+        """An audit that could not be done does not pass, and its message cannot be taken for success."""
         status, [line] = self.told_of(audit.NotRun("no answer"))
         self.assertEqual((2, "audit: NOT RUN, the database cannot be asked: no answer"), (status, line))
         self.assertIn("'^audit: NOT RUN'", (ROOT / ".ci" / "run").read_text())

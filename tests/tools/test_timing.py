@@ -35,7 +35,7 @@ def answer(**fields: str) -> Frame:
 
 
 class JudgeTests(SynchronousTestCase):
-    """What is found out."""
+    """The findings of the judge."""
 
     def test_the_same(self) -> None:
         """Those that differ by chance alone are not told from each other, neither by many nor by a few."""
@@ -57,7 +57,7 @@ class JudgeTests(SynchronousTestCase):
 
 
 class CalleesTests(SynchronousTestCase):
-    """Who is called, and how that is answered."""
+    """The callees, and their answers."""
 
     def test_phones(self) -> None:
         """All phones are other ones, and of one length, and so are the calls."""

@@ -21,7 +21,7 @@ LICENCE: Final = b"Do with it what you like.\n"
 
 
 def entry(content: bytes, name: str) -> dict[str, str]:
-    """What a manifest says of a file."""
+    """The manifest's entry of a file."""
     return {"from": name, "sha256": sha256(content).hexdigest()}
 
 
@@ -61,7 +61,7 @@ class VendoredTests(SynchronousTestCase):
         self.assertIn(fault, said)
 
     def test_all_is_well(self) -> None:
-        """What is as the manifest says passes without a word."""
+        """Files as in the manifest pass without output."""
         self.assertEqual(self.check(), (0, ""))
 
     def test_changed(self) -> None:

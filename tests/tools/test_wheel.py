@@ -22,7 +22,7 @@ def tracked(folder: str) -> set[str]:
 
 
 class WheelTests(SynchronousTestCase):
-    """What is in the wheel."""
+    """The content of the wheel."""
 
     def setUp(self) -> None:
         """Build it, with what is installed here."""
@@ -40,7 +40,7 @@ class WheelTests(SynchronousTestCase):
         self.assertEqual(tracked("callnet") | tracked("twisted"), held)
 
     def test_metadata(self) -> None:
-        """What it says of itself is well-formed, describes the project by README.md, and has its licence."""
+        """The metadata are well-formed, describe the project by README.md, and have its licence."""
         names = {name.partition(".dist-info/")[2]: name for name in self.archive.namelist()}
         metadata = Metadata.from_email(self.archive.read(names["METADATA"]), validate=True)
         self.assertEqual((ROOT / "README.md").read_text(), metadata.description)

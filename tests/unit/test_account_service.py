@@ -1,4 +1,4 @@
-"""What the account service does, without HTTP."""
+"""The account service without HTTP."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LoginTests(SynchronousTestCase):
         self.logins, self.lists = self.fixture.logins, self.fixture.lists
 
     def accounts(self) -> list[Account]:
-        """What is in the database."""
+        """All accounts in the database."""
         return list(contacts.accounts(self.fixture.database))
 
     def test_first_login(self) -> None:
@@ -114,7 +114,7 @@ class ContactsTests(SynchronousTestCase):
         self.assertEqual([row.device_id for row in rest.contacts], ["pad", "tv"])
 
     def test_bad_cursor(self) -> None:
-        """What is no cursor of an earlier answer is refused."""
+        """A cursor that is not from an earlier answer is refused."""
         for cursor in ("", "x", "é", "\0", "W10=", "WyIxIiwiXHUwMDAwIl0=", "bnVsbA==", "W" * 10_000_000, "\ud800"):
             self.failureResultOf(self.lists.contacts(PHONE, self.token, 1, cursor), DataInvalid)
 
@@ -132,7 +132,7 @@ class ContactsTests(SynchronousTestCase):
 
 
 class CursorProperties(SynchronousTestCase):
-    """What holds for any cursor."""
+    """Properties of any cursor."""
 
     @given(st.text(max_size=60) | st.from_regex(r"[A-Za-z0-9_=-]{0,40}", fullmatch=True))
     def test_any_text(self, cursor: str) -> None:

@@ -92,7 +92,7 @@ class MetricsTests(AdminTestCase):
 
 
 class OtherTests(AdminTestCase):
-    """What there is not."""
+    """Requests for paths that do not exist."""
 
     def test_other_paths(self) -> None:
         """Other paths are answered with 404 in JSON."""
@@ -116,10 +116,10 @@ class OtherTests(AdminTestCase):
 
 
 class LogTests(AdminTestCase):
-    """What is logged of it."""
+    """The log of the administration."""
 
     def logged(self, path: str) -> list[str]:
-        """What is logged of one request."""
+        """The log of one request."""
         with capturedLogs() as events:
             self.get(path)
         return [str(formatEvent(event)) for event in events]
@@ -129,7 +129,7 @@ class LogTests(AdminTestCase):
         self.assertEqual([self.logged(path) for path in ("/healthz", "/readyz", "/metrics")], [[], [], []])
 
     def test_what_is_not_well_does(self) -> None:
-        """What is not well does."""
+        """Checks that fail are shown."""
         self.report = succeed(ILL)
         [line] = self.logged("/readyz")
         self.assertIn("GET /readyz 503", line)

@@ -37,7 +37,7 @@ class AlarmTests(SynchronousTestCase):
         self.assertEqual([1.0, 3.0, 5.0], self.rings)
 
     def test_unset(self) -> None:
-        """What is unset does not go off, and can be set again; unsetting what is not set does nothing."""
+        """An unset alarm does not go off, and can be set again; unsetting it twice does nothing."""
         self.alarm.unset()
         self.alarm.set_in(1.0)
         self.alarm.unset()
@@ -47,7 +47,7 @@ class AlarmTests(SynchronousTestCase):
         self.assertEqual([2.0], self.rings)
 
     def test_stop(self) -> None:
-        """What is stopped never goes off again, whatever it is set to."""
+        """A stopped alarm never goes off again, whatever it is set to."""
         self.alarm.set_in(1.0)
         self.alarm.stop()
         self.alarm.set_in(1.0)

@@ -180,7 +180,7 @@ class FieldTests(ApiTestCase):
 
 
 class BodyProperties(SynchronousTestCase):
-    """What holds for any body."""
+    """Properties of any body."""
 
     def assert_decoded(self, body: bytes, kind: type[msgspec.Struct]) -> None:
         """The body is such a request, or is refused with a short line."""

@@ -54,7 +54,7 @@ class Side(Protocol):
         self.gone.callback(None)
 
     def when_received(self, count: int) -> Deferred[None]:
-        """Fires when so many bytes are there."""
+        """Fires when this number of bytes has arrived."""
         wanted: Deferred[None] = Deferred()
         self.wanted = count, wanted
         if len(self.received) >= count:
@@ -210,7 +210,7 @@ class TlsTests(SocketTests):
 
 
 class GeneralSocketTests(SocketTests):
-    """What holds of any way to write holds of the general one."""
+    """The general writer passes the tests of any writer."""
 
     write = staticmethod(direct_write.choose("26.10.0", False))
 

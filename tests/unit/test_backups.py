@@ -52,7 +52,7 @@ class BackupTestCase(CommandTestCase):
         return other
 
     def content(self) -> Mapping[str, bytes]:
-        """What is in the backup."""
+        """The content of the backup."""
         with tarfile.open(self.file) as archive:
             return {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
 
@@ -83,7 +83,7 @@ class RoundTripTests(BackupTestCase):
             self.assertEqual(0, stat.S_IMODE(path.stat().st_mode) & 0o077, path)
 
     def test_in_place_of_another(self) -> None:
-        """What is there already is replaced only if that is asked for, and then nothing of it is left."""
+        """Existing data are replaced only on request, and then nothing of them is left."""
         self.run_("backup", str(self.file))
         self.run_("contact", "add", B, A)
         self.assert_one_line(self.fail_("restore", str(self.file)), "is there already; with --replace")
@@ -126,7 +126,7 @@ class RoundTripTests(BackupTestCase):
             self.assertEqual(1, len({words[2] for words in listed if words[1] in ("one", "other")}))
 
     def test_what_is_no_key(self) -> None:
-        """What lies beside the keys and is none, such as one that is just being written, is not in it."""
+        """A file beside the keys that is no key, such as one that is just being written, is not in it."""
         (self.directory / "signing.key.d" / "0123abcd.draft").write_text("half of a key")
         self.assertIn("2 files of keys", self.run_("backup", str(self.file)))
         other = self.move()
@@ -182,7 +182,7 @@ class RoundTripTests(BackupTestCase):
 
 
 class RefusalTests(BackupTestCase):
-    """What is not brought back. Nothing is changed then."""
+    """Backups that are not restored. Nothing is changed then."""
 
     def setUp(self) -> None:
         """A backup, and another place."""

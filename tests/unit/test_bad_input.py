@@ -59,7 +59,7 @@ class BadInputCase(QuietTestCase):
         return room
 
     def again(self) -> None:
-        """Connect anew: too many bad frames would close the socket."""
+        """Reconnect: too many bad frames would close the socket."""
         self.bad.leave()
         self.bad = self.world.device(*TV)
 
@@ -175,7 +175,7 @@ class FrameTests(BadInputCase):
     """Something is wrong with the frame as a whole."""
 
     def test_no_json(self) -> None:
-        """What is no JSON is an error."""
+        """A frame that is not JSON is an error."""
         for payload in (
             b"",
             b" ",
@@ -247,7 +247,7 @@ class FrameTests(BadInputCase):
             self.assert_error("type stands twice")
 
     def test_invalid_utf8(self) -> None:
-        """What is no UTF-8 closes the socket with 1007, also in a field that nobody reads."""
+        """Invalid UTF-8 closes the socket with 1007, also in a field that nobody reads."""
         self.bad.say_raw(b'{"type":"call","to_phone":"13651884968","to_device_id":"x","y":"\xc0\xaf"}')
         self.assertEqual(self.bad.close_code, 1007)
         self.assertEqual(self.bad.heard(), [])
@@ -290,7 +290,7 @@ class RoomOfOthersTests(BadInputCase):
         self.assertEqual(self.bad.close_code, 4400)
 
     def test_after_hanging_up(self) -> None:
-        """What is said of a call after its end has no effect; only an acceptance is answered, as often as it comes."""
+        """Frames about a call after its end have no effect; only an acceptance is answered, as often as it comes."""
         phone = self.world.device(*PHONE)
         room = self.talk(self.bad, phone, TV, PHONE)
         self.bad.say("calling_hangup", **{**FRAMES["calling_hangup"], "room_id": room})

@@ -37,7 +37,7 @@ class Commands:
         return answer
 
     def questions(self) -> list[list[bytes]]:
-        """What was asked in each command."""
+        """The requests of each command."""
         return [list(args[2:]) for args, _ in self.given]
 
 

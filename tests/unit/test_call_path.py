@@ -12,7 +12,7 @@ from tests.support.wires import World
 FUNCTIONS: Final = 134
 """Functions of ours that a whole call may take: three frames in, three out."""
 DEPTH: Final = 13
-"""Of them, so many may be on the stack at once."""
+"""The most of them that may be on the stack at once."""
 
 
 class CallPathTests(SynchronousTestCase):

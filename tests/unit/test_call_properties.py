@@ -1,4 +1,4 @@
-"""What holds of calls whatever happens: several devices on two nodes, at random."""
+"""Properties of calls under any events: several devices on two nodes, at random."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ choices = st.integers(0, 1_000_000)
 
 
 def unless_unavailable(failure: Failure) -> None:
-    """What a page's socket is closed for, to try again."""
+    """Ignore the failure that closes a page's socket so that it tries again."""
     failure.trap(Unavailable)
 
 
@@ -250,7 +250,7 @@ class Calls(RuleBasedStateMachine):
 
     @invariant()
     def base_clients_know_the_seed_only(self) -> None:
-        """A base client is sent nothing that the seed does not have, and keeps talking to whom it knows."""
+        """A base client is sent only messages of the seed, and keeps talking to the device that it knows."""
         for connection in self.connections:
             if connection.address not in EXTENDED:
                 assert {str(frame["type"]) for frame in connection.frames} <= SEED

@@ -67,7 +67,7 @@ class SelfSignedTests(SynchronousTestCase):
         self.assertEqual(addresses[:2], [IPv4Address("127.0.0.1"), IPv6Address("::1")])
 
     def test_it_vouches_for_nobody_else(self) -> None:
-        """Who imports it trusts its key for the names of this host, and for no others."""
+        """A client that imports it trusts its key for the names of this host, and for no others."""
         certificate = self_signed(self.state_dir, NOW).chain[0]
         limits = certificate.extensions.get_extension_for_class(x509.NameConstraints)
         self.assertTrue(limits.critical)
@@ -91,7 +91,7 @@ class SelfSignedTests(SynchronousTestCase):
         self.assertEqual(again.chain, first.chain)
 
     def test_it_is_made_anew_when_it_is_about_to_expire(self) -> None:
-        """It is made anew when it is about to expire."""
+        """It is renewed when it is about to expire."""
         first = self_signed(self.state_dir, NOW)
         later = NOW + timedelta(days=810)
         again = self_signed(self.state_dir, later)
@@ -138,7 +138,7 @@ class ConfiguredTests(SynchronousTestCase):
         return str(path)
 
     def refusal(self, certificate: str, key: str) -> str:
-        """What is said of these two files."""
+        """The error about these two files."""
         error = self.assertRaises(StartError, configured, TlsSettings(certificate, key))
         self.assertNotIn("\n", str(error))
         return str(error)
@@ -279,12 +279,12 @@ class HandshakeTests(SynchronousTestCase):
         self.assertRaises(ssl.SSLCertVerificationError, self.shake, self.client(), "example.org")
 
     def test_who_trusts_another_certificate_does_not_trust_this_one(self) -> None:
-        """Who trusts another certificate does not trust this one."""
+        """A client that trusts another certificate does not trust this one."""
         other = sign(["localhost"], [], datetime.now(UTC))
         self.assertRaises(ssl.SSLCertVerificationError, self.shake, self.client(other))
 
     def test_it_may_be_renewed(self) -> None:
-        """Who connects after it was renewed is shown the new one."""
+        """A client that connects after the renewal is shown the new one."""
         new = sign(["localhost"], [], datetime.now(UTC))
         self.tls.renew(new)
         self.shake(self.client(trusted=new))

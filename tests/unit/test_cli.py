@@ -72,7 +72,7 @@ class ContactTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list", B), "")
 
     def test_add_says_what_is_missing(self) -> None:
-        """Who adds a contact is told if its number has no account or no device: it is shown once there is one."""
+        """Adding a contact says if its number has no account or no device: it is shown once there is one."""
         self.assertIn(f"{B} has no account yet", self.run_("contact", "add", A, B))
         self.run_("account", "add", B)
         self.assertIn(f"{B} has no device yet", self.run_("contact", "add", A, B))
@@ -142,7 +142,7 @@ class ContactTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list"), f"{A}  {C}  new\n{B}  {A}\n")
 
     def test_export_and_import(self) -> None:
-        """What was exported can be imported, here and elsewhere, and is the same again."""
+        """An export can be imported, here and elsewhere, without change."""
         names = ("", "plain", 'a "b", c', "'; DROP TABLE contact; --", "  spaces  ", "电视 📺", "=1+1")
         for phone, name in enumerate(names, int(B)):
             self.run_("contact", "add", A, str(phone), "--name", name)
@@ -189,7 +189,7 @@ class ContactTests(CommandTestCase):
         self.assertIn("and 980 more", error)
 
     def test_import_of_something_else(self) -> None:
-        """What is no such file is refused with one line."""
+        """A file that is no export is refused with one line."""
         head = "owner,contact,name\n"
         for wrong in ("", "\n", f"{A},{B},x\n", "owner;contact;name\n", f'{head}{A},{B},"open', f'{head}"a"b,c,d\n'):
             self.assert_one_line(self.fail_("contact", "import", "-", given=wrong), "line")
@@ -290,7 +290,7 @@ def accept_any(text: str) -> bool:
 
 
 class CsvProperties(SynchronousTestCase):
-    """What holds for any contact list."""
+    """Properties of any contact list."""
 
     @given(
         st.dictionaries(

@@ -1,4 +1,4 @@
-"""What frames mean for the call of a device until it is active: the rules of :mod:`callnet.client.calls`."""
+"""The effect of frames on a device's call until it is active: the rules of :mod:`callnet.client.calls`."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class OutgoingTests(CallsCase):
         self.assert_over(call, "busy")
 
     def test_answers_to_another_call(self) -> None:
-        """What answers an earlier call changes nothing, by its address or by its id."""
+        """An answer to an earlier call changes nothing, by its address or by its id."""
         call = self.place()
         self.answer("call_failed", OTHER, reason="busy")
         self.answer("call_failed", reason="busy", id="call-0")
@@ -113,7 +113,7 @@ class OutgoingTests(CallsCase):
         self.assertEqual(("active", []), (call.state, self.take_sent()))
 
     def test_calling_someone_else(self) -> None:
-        """Who calls someone else has ended the call before, which the server is told first."""
+        """Calling another callee ends the call before, which the server is told first."""
         first = self.active()
         second = self.calls.place(OTHER)
         self.assertEqual(["calling_hangup", "call"], [frame["type"] for frame in self.sent])
@@ -121,7 +121,7 @@ class OutgoingTests(CallsCase):
         self.assertIs(second, self.calls.present)
 
     def test_being_called_meanwhile(self) -> None:
-        """Who calls is not rung: if the two call each other, the server joins them."""
+        """A caller is not rung: if the two call each other, the server joins them."""
         call = self.place()
         self.ring(ROOM_2, FRIEND)
         self.ring(ROOM, OTHER)
@@ -130,7 +130,7 @@ class OutgoingTests(CallsCase):
         self.assertEqual(("active", ROOM_2), (call.state, call.room_id))
 
     def test_a_call_that_it_does_not_know(self) -> None:
-        """Who began anew and is told that its call was accepted is in that call."""
+        """A restarted client that is told that its call was accepted is in that call."""
         self.answer("call_success", room_id=ROOM)
         self.assertEqual(("outgoing", "active", ROOM), (*self.states(), self.present().room_id))
         self.calls.left()
@@ -170,20 +170,20 @@ class IncomingTests(CallsCase):
             self.calls = Calls(self.say, lambda _: None, News(), self.clock)
 
     def test_what_is_no_answer(self) -> None:
-        """Who calls neither accepts nor refuses its own call."""
+        """A caller neither accepts nor refuses its own call."""
         call = self.place()
         call.accept()
         call.refuse()
         self.assertEqual(("calling", []), (call.state, self.take_sent()))
 
     def test_calling_who_rings(self) -> None:
-        """Who calls the phone that rings it accepts."""
+        """Calling the phone that rings it accepts the call."""
         call = self.rung()
         self.assertIs(call, self.calls.place(DeviceAddress(FRIEND.phone, "*")))
         self.assertEqual("active", call.state)
 
     def test_calling_someone_else(self) -> None:
-        """Who calls someone else refuses."""
+        """Calling another callee refuses the call."""
         call = self.rung()
         self.calls.place(OTHER)
         self.assertEqual([refusal(), "call"], [self.sent[0], self.sent[1]["type"]])

@@ -139,7 +139,7 @@ class FrameTests(ConnectionCase):
             self.assertEqual(number, parse_frame(b'{"n": %s}' % text.encode()).number("n"), text)
 
     def test_frames_that_are_no_messages(self) -> None:
-        """What is not an object with a ``type`` is a frame of no type; nothing breaks."""
+        """A payload that is not an object with a ``type`` is a frame of no type; nothing breaks."""
         for raw in (b"", b"[1]", b"{", b'{"type":1}', b"\xff", b'{"a":' + b"[" * 100000):
             frame = parse_frame(raw)
             self.assertEqual((raw, ""), (frame.raw, frame.type))

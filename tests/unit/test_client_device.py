@@ -12,7 +12,7 @@ from tests.support.device_case import DeviceCase
 
 
 class ConnectingTests(DeviceCase):
-    """How it connects."""
+    """Connecting."""
 
     def test_extended(self) -> None:
         """It offers the extended protocol, and is online when it is welcomed."""
@@ -50,7 +50,7 @@ class ConnectingTests(DeviceCase):
         self.assertEqual(([], "online"), (self.server.requests[0].protocols, self.device.state))
 
     def test_logging_in(self) -> None:
-        """Who is not logged in logs in first."""
+        """A device that is not logged in logs in first."""
         self.account.forget()
         self.device.connect()
         self.come()
@@ -58,7 +58,7 @@ class ConnectingTests(DeviceCase):
         self.assertEqual("online", self.device.state)
 
     def test_denied(self) -> None:
-        """Who may not log in with these words tries no more, and says why."""
+        """A device whose login is refused tries no more, and says why."""
         for code in (2, 3, 5, 7):
             self.account.forget()
             self.logins.code = code
@@ -91,7 +91,7 @@ class ConnectingTests(DeviceCase):
         self.assertEqual((None, None), (self.device.place(*FRIEND), self.device.pull(ROOM)))
 
     def test_closing(self) -> None:
-        """Who leaves is gone when the socket is, and nothing is left of it."""
+        """A closed device is gone when its socket is, and nothing is left of it."""
         self.connect_device()
         waiting = self.device.until("offline")
         gone = self.device.close()
@@ -108,7 +108,7 @@ class ConnectingTests(DeviceCase):
 
 
 class EventTests(DeviceCase):
-    """What it tells."""
+    """The events that it reports."""
 
     def setUp(self) -> None:
         """Let it be online."""
@@ -117,7 +117,7 @@ class EventTests(DeviceCase):
         self.events.clear()
 
     def test_events(self) -> None:
-        """Who comes and goes, what was missed, and what the other side says is told."""
+        """Devices that come and go, missed calls, and signals of the other side are reported."""
         self.say("presence", phone=FRIEND.phone, device_id=FRIEND.device_id, online=True)
         missed = {"room_id": ROOM, "peer_phone": "1", "peer_device_id": "x", "device_id": "*", "started_at": 1.5}
         self.say("missed", calls=[missed, {"odd": 1}])
@@ -134,7 +134,7 @@ class EventTests(DeviceCase):
         self.assertEqual((call, [1]), (said.call, said.data))
 
     def test_listening_no_longer(self) -> None:
-        """Who listens no longer is told nothing any more."""
+        """A removed listener is no longer called."""
         events: list[Event] = []
         stop = self.device.listen(events.append)
         self.device.place(*FRIEND)

@@ -1,4 +1,4 @@
-"""How sockets end: close codes, keep-alive, stopping, and clients that do not do their part (protocol §2)."""
+"""The end of sockets: close codes, keep-alive, stopping, and clients that do not do their part (protocol §2)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ClosingCase(QuietTestCase):
         return room
 
     def online(self) -> frozenset[DeviceAddress]:
-        """Who is connected."""
+        """The connected devices."""
         return self.successResultOf(self.world.store.online([TV, PHONE]))
 
     def assert_closed(self, device: Device, code: int, rest: int = 1) -> None:
@@ -67,7 +67,7 @@ class CloseCodeTests(ClosingCase):
         self.assert_closed(self.phone, 1009, rest=0)
 
     def back(self, pause: float) -> list[str]:
-        """Connect the television again; what it is told of first, within so many seconds."""
+        """Connect the television again; the first messages to it, within this number of seconds."""
         tv = self.world.device(*TV)
         self.world.advance(pause)
         return [message["type"] for message in tv.heard()]
@@ -120,7 +120,7 @@ class CloseCodeTests(ClosingCase):
             self.tv = self.world.device(*TV)
 
     def test_no_frames(self) -> None:
-        """What is no frame of RFC 6455 closes the socket with 1002; what follows ends it."""
+        """Bytes that are no frame of RFC 6455 close the socket with 1002; the bytes that follow end it."""
         for data in (
             b"\x81\x02{}",  # not masked
             b"\xc1\x80" + bytes(4),  # a reserved bit
@@ -188,7 +188,7 @@ class CloseCodeTests(ClosingCase):
         self.assertLessEqual(len(pings), 3600 / 15)
 
     def test_no_ping_for_who_speaks(self) -> None:
-        """Who speaks is not pinged."""
+        """A client that sends is not pinged."""
         for _ in range(60):
             self.world.advance(5)
             self.tv.say("heartbeat")
@@ -204,7 +204,7 @@ class CloseCodeTests(ClosingCase):
         self.assertEqual(self.online(), {PHONE})
 
     def test_server_that_stood_still(self) -> None:
-        """Who could not be heard since the server stood still is not taken for silent, whenever that was."""
+        """A client that could not be heard since the server stood still is not taken for silent, whenever that was."""
         for ping_answered in (True, False):
             for before in range(0, 40, 2):
                 self.setUp()
@@ -231,7 +231,7 @@ class CloseCodeTests(ClosingCase):
         self.assertLessEqual(most, 7)
 
     def test_dead_path(self) -> None:
-        """A socket behind a dead path is cut soon after it was closed in vain."""
+        """A socket behind a dead path is cut soon after it was closed without an answer."""
         self.tv.wire.answers_ping = self.tv.wire.answers_close = False
         self.world.advance(41)
         self.assertTrue(self.tv.wire.lost)
@@ -300,7 +300,9 @@ class ResourceTests(ClosingCase):
     """Clients that would use up what belongs to all."""
 
     def test_pings_that_nobody_reads(self) -> None:
-        """Who pings without reading is not read from any more, which is counted, and is closed for its silence."""
+        """A client that pings without reading is not read from any more, which is counted, and is closed for its
+        silence.
+        """
         self.assertEqual(0, self.world.signaling.not_reading)
         self.tv.wire.reads = False
         ping = client_frame(PING, b"x" * 125) * 500
@@ -313,7 +315,7 @@ class ResourceTests(ClosingCase):
         self.assertTrue(self.tv.wire.lost)
 
     def test_reading_again(self) -> None:
-        """Who reads again after a while is served as if nothing had been."""
+        """A client that reads again is served as before."""
         self.tv.wire.reads = False
         for _ in range(10):
             self.tv.wire.send(client_frame(PING, b"x" * 125) * 100)
@@ -346,7 +348,7 @@ class ResourceTests(ClosingCase):
             self.tv = self.world.device(*TV)
 
     def test_refused_but_not_gone(self) -> None:
-        """Who was refused and goes on sending is not listened to."""
+        """A refused client that goes on sending is ignored."""
         wire = self.world.ask("/")
         socket = wire.transport.protocol
         for _ in range(100):

@@ -82,7 +82,7 @@ class CodesTests(SynchronousTestCase):
         self.login(second)
 
     def test_five_tries(self) -> None:
-        """After five wrong guesses the right one is refused, too; a new code begins anew."""
+        """After five wrong guesses the right one is refused, too; a new code resets the count."""
         code = self.code()
         wrong = f"{(int(code) + 1) % 1_000_000:06}"
         for _ in range(4):
@@ -96,7 +96,7 @@ class CodesTests(SynchronousTestCase):
         self.login(self.code())
 
     def test_what_is_no_code_is_no_guess(self) -> None:
-        """What cannot be a code does not count as a guess."""
+        """A text that cannot be a code does not count as a guess."""
         code = self.code()
         for _ in range(10):
             self.assert_refused("x")
@@ -175,7 +175,7 @@ class CodesTests(SynchronousTestCase):
 
 
 class CodeProperties(SynchronousTestCase):
-    """What holds for any code."""
+    """Properties of any code."""
 
     @given(st.text(max_size=12))
     def test_any_text(self, text: str) -> None:

@@ -42,7 +42,7 @@ class FileTestCase(SynchronousTestCase):
         return load(self.path, environ)
 
     def refusal(self, text: str) -> str:
-        """What is said of ``text``, without the file's name, which comes first."""
+        """The error about ``text``, without the file's name, which comes first."""
         error = str(self.assertRaises(StartError, self.load, text))
         self.assertNotIn("\n", error)
         file, _, rest = error.partition(": ")
@@ -62,7 +62,7 @@ class ExampleTests(FileTestCase):
         self.assertEqual(self.load(EXAMPLE.read_text(encoding="utf-8")), load(None, ENVIRON))
 
     def test_what_it_shows_are_the_defaults(self) -> None:
-        """What it shows are the defaults."""
+        """It shows the defaults."""
         self.assertEqual(self.load(self.uncommented()), load(None, ENVIRON))
 
     def test_it_shows_every_setting(self) -> None:
@@ -77,7 +77,7 @@ class ExampleTests(FileTestCase):
 
 
 class DefaultTests(SynchronousTestCase):
-    """What holds when nothing is set."""
+    """The defaults."""
 
     def test_it_listens_on_loopback_alone(self) -> None:
         """It listens on loopback alone."""
@@ -257,7 +257,7 @@ class MistakeTests(FileTestCase):
         )
 
     def test_what_is_no_toml(self) -> None:
-        """What is no TOML is told with the place."""
+        """Invalid TOML is reported with the place."""
         self.assertRegex(self.refusal("calls.grace = = 7"), r"^this is not TOML: .*\(at line 1, column 15\)$")
         self.assertRegex(self.refusal("a = " + "[" * 5000), r"^this is not TOML: ")
 

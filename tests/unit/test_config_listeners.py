@@ -9,7 +9,7 @@ class ListenerTests(FileTestCase):
     """Which listeners are taken."""
 
     def refused(self, endpoint: str) -> str:
-        """What is said of an endpoint of the site."""
+        """The error about an endpoint of the site."""
         refusal = self.refusal(f"listeners.site = [{{ endpoint = '{endpoint}' }}]")
         self.assertTrue(refusal.startswith("listeners.site[0].endpoint "), refusal)
         return refusal
@@ -54,7 +54,7 @@ class ListenerTests(FileTestCase):
         self.assertIn("beside it proxy_protocol", self.refused("haproxy:tcp:8080"))
 
     def test_what_is_no_endpoint_is_refused(self) -> None:
-        """What is no endpoint is refused."""
+        """An invalid endpoint is refused."""
         for endpoint in ("", "8080", "tcp", "tcp:", "udp:8080", "stdio:"):
             self.assertIn("must be an endpoint such as", self.refused(endpoint))
 
@@ -113,7 +113,7 @@ class ProxyTests(FileTestCase):
         return f"listeners.signaling = [{first}, {{ endpoint = '{endpoint}', proxy_protocol = {peers} }}]"
 
     def refused(self, endpoint: str, peers: str) -> str:
-        """What is said of the networks of that listener, after their key."""
+        """The error about the networks of that listener, after their key."""
         key, _, said = self.refusal(self.open + self.listener(endpoint, peers)).partition(" must be ")
         self.assertEqual(key, "listeners.signaling[1].proxy_protocol[1]")
         return said
@@ -145,7 +145,7 @@ class ProxyTests(FileTestCase):
             )
 
     def test_with_open_enrolment_the_operator_must_say_so(self) -> None:
-        """What comes through a proxy comes from the network, which the operator must have meant."""
+        """Connections through a proxy come from the network, and the operator must have meant that."""
         for endpoint, peers in (("tcp:8082:interface=127.0.0.1", '["127.0.0.1"]'), ("unix:/s", '["unix"]')):
             self.assertRegex(
                 self.refusal(self.listener(endpoint, peers)),

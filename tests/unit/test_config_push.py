@@ -72,7 +72,7 @@ class PushSettingsTests(FileTestCase):
             )
 
     def test_subject(self) -> None:
-        """Web Push needs somebody whom push services may write to."""
+        """Web Push needs a contact for push services."""
         self.assertIn("push.subject must say whom", self.refusal(HOSTS))
         for subject in ("mailto:ops@example.org", "https://example.org/contact"):
             self.assertEqual(subject, self.load(f'{HOSTS}push.subject = "{subject}"').push.subject)
@@ -103,7 +103,7 @@ class PushDaemonTests(DaemonTestCase):
         self.assertEqual(key, Path(path).read_bytes())
 
     def test_bad_key(self) -> None:
-        """A key that is no good stops the start."""
+        """An invalid key stops the start."""
         self.compose()
         Path(self.state_dir, "vapid.key").write_bytes(b"x")
         os.chmod(os.path.join(self.state_dir, "vapid.key"), 0o600)
@@ -120,7 +120,7 @@ class PushDaemonTests(DaemonTestCase):
         self.assertEqual(["callnet_wakes"], [family.name for family in families if "wake" in family.name])
 
     def test_not_offered(self) -> None:
-        """What the operator has not set up a device cannot register for."""
+        """A device cannot register for a service that the operator has not set up."""
         self.begin(self.compose())
         token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
         for kind in ("webhook", "webpush"):

@@ -1,4 +1,4 @@
-"""What devices may change in the lists of their phone, without HTTP."""
+"""Changes by devices to the lists of their phone, without HTTP."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ContactListsTests(SynchronousTestCase):
         return contacts.pairs_of(self.fixture.database, None)
 
     def blocked(self) -> frozenset[str]:
-        """What the phone blocks."""
+        """The numbers that the phone blocks."""
         return self.successResultOf(self.fixture.contacts.blocked_by(PHONE))
 
     def do(self, *changes: Deferred[None]) -> None:
@@ -67,7 +67,7 @@ class ContactListsTests(SynchronousTestCase):
         self.assertEqual(self.pairs(), [])
 
     def test_contact_is_listed(self) -> None:
-        """What was added is in the list that its owner reads, with its devices."""
+        """An added contact is in the list that its owner reads, with its devices."""
         self.successResultOf(self.fixture.logins.login(FRIEND, "tv"))
         self.do(self.lists.add(self.token, FRIEND, "x"))
         (row,) = self.successResultOf(self.lists.contacts(PHONE, self.token)).contacts

@@ -1,4 +1,4 @@
-"""What ``callnet device`` says of ``--media`` where that cannot be had."""
+"""The error of ``callnet device`` where ``--media`` is not available."""
 
 from __future__ import annotations
 

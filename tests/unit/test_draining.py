@@ -1,4 +1,4 @@
-"""How a process parts with its sockets when it is told to stop."""
+"""Closing the sockets of a process that is told to stop."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class IdleTests(DrainingCase):
             self.assertIn("Retry-After: 5\r\n", wire.head)
 
     def crowd(self, count: int) -> Sequence[Device]:
-        """Connect so many devices."""
+        """Connect this number of devices."""
         wires = [self.world.connect() for _ in range(count)]
         for number, wire in enumerate(wires):
             token = self.world.tokens.issue(DeviceAddress(f"1365{number:07}", "a"))
@@ -133,7 +133,7 @@ class IdleTests(DrainingCase):
         self.world.settle()
 
     def closed_in_each_second(self, devices: Sequence[Device], seconds: int) -> Sequence[int]:
-        """How many of them are closed in each of so many seconds; it may not be done after that."""
+        """The number of devices closed in each of these seconds; closing may take longer."""
         found, before = [], 0
         for _ in range(seconds - 1):
             self.pass_time(1)

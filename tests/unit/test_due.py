@@ -18,7 +18,7 @@ STEPS = st.lists(
     ),
     max_size=40,
 )
-"""So much later, this key is due in so many seconds from then on (before now: it is late already)."""
+"""Steps: the time that passes, and a key with its time from then on in seconds (negative: it is late already)."""
 
 
 class DueIndexTests(SynchronousTestCase):

@@ -51,7 +51,7 @@ class PhoneRuleTests(SynchronousTestCase):
         self.assert_rule(".*", ["1", "é" * 32], ["", "1" * 33])
 
     def test_wrong_regular_expression(self) -> None:
-        """What is no regular expression stops the start with one line that names the setting."""
+        """An invalid regular expression stops the start with one line that names the setting."""
         for wrong in ("(", "[", "*", "(?P<x", "a{99999999999}", "(?<=a+)b"):
             error = self.assertRaises(StartError, phone_rule, wrong)
             self.assertTrue(str(error).startswith("accounts.phone_format: "), str(error))
@@ -65,7 +65,7 @@ class PhoneRuleTests(SynchronousTestCase):
 
 
 class DeviceIdTests(SynchronousTestCase):
-    """What a device may be called."""
+    """Valid device ids."""
 
     def test_good(self) -> None:
         """A device id is any text of 1 to 50 characters."""

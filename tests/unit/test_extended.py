@@ -9,7 +9,7 @@ from tests.support.extended_case import ANN, DOB, PAD, TV, ExtendedCase
 
 
 class HandshakeTests(ExtendedCase):
-    """Who is extended."""
+    """The choice of the extended protocol."""
 
     def offer(self, offered: str, token: str | None = None) -> str:
         """The head of the answer to a handshake that offers subprotocols."""
@@ -17,7 +17,7 @@ class HandshakeTests(ExtendedCase):
         return self.world.ask(f"/socket.io?token={token}", {"Sec-WebSocket-Protocol": offered}).head
 
     def test_chosen(self) -> None:
-        """Whoever offers `callnet.v2`, be it among others, is answered with it."""
+        """A client that offers `callnet.v2`, alone or among others, is answered with it."""
         for offered in ("callnet.v2", "chat, callnet.v2", "callnet.v2,callnet.v1"):
             self.assertIn("Sec-WebSocket-Protocol: callnet.v2\r\n", self.offer(offered))
 
@@ -34,7 +34,7 @@ class HandshakeTests(ExtendedCase):
         self.assertEqual((101, 4401), (wire.status, wire.close_code))
 
     def test_bad_token_that_talks(self) -> None:
-        """What such a client says before it is closed is not looked at."""
+        """Messages of such a client before it is closed are ignored."""
         wire = self.world.connect()
         wire.handshake("/socket.io?token=none", {"Sec-WebSocket-Protocol": "callnet.v2"})
         wire.frame(1, b'{"type":"ping"}')
@@ -100,7 +100,7 @@ class WelcomeTests(ExtendedCase):
 
 
 class IdTests(ExtendedCase):
-    """What answers a request carries its `id`."""
+    """The answer to a request carries its `id`."""
 
     def setUp(self) -> None:
         """Ann is extended."""
@@ -204,7 +204,7 @@ class GoingAwayTests(ExtendedCase):
         self.assertEqual({1001}, {device.close_code for device in [*devices, base]})
 
     def test_in_a_call(self) -> None:
-        """Who is in a call is to come again within half a second: there is somebody on the other side."""
+        """A device in a call is to reconnect within half a second: there is a peer on the other side."""
         ann, tv = devices = self.extended(ANN), self.extended(TV)
         self.talk(ann, tv)
         self.world.signaling.shut_down()

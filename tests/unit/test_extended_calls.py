@@ -43,7 +43,7 @@ class RingingTests(ExtendedCase):
 
 
 class SignalTests(ExtendedCase):
-    """What two extended clients say to each other."""
+    """Signals between two extended clients."""
 
     def setUp(self) -> None:
         """Ann and the television talk."""
@@ -123,7 +123,7 @@ class SignalTests(ExtendedCase):
 
 
 class PeerStateTests(ExtendedCase):
-    """What becomes of the other party's socket."""
+    """The state of the other party's socket."""
 
     def setUp(self) -> None:
         """Ann, who is extended, and a base client talk."""
@@ -229,7 +229,7 @@ class PullTests(ExtendedCase):
         self.assertEqual(("calling_be_hangup", "hangup"), (over["type"], over["reason"]))
 
     def test_seat_passes_on(self) -> None:
-        """The pad's page gets the seat of the television's, be it that this one is still about to go."""
+        """The pad's page gets the seat of the television's, even if that page has not left yet."""
         ann_page, tv_page = self.page("a"), self.page("b")
         self.pad.say("pull", room_id=self.room)
         pad_page = self.page("c", self.pad.hears()["room_id"])

@@ -38,7 +38,7 @@ reactor: Any = installed
 
 
 class GarbageTests(SynchronousTestCase):
-    """What Python is told."""
+    """The instructions to Python."""
 
     def setUp(self) -> None:
         """Begin, with nobody connected."""
@@ -53,7 +53,9 @@ class GarbageTests(SynchronousTestCase):
         self.addCleanup(self.garbage.end)
 
     def settled(self) -> int:
-        """Make and keep so many objects that Python looks at the young ones; how many have settled since."""
+        """Make and keep enough objects that Python looks at the young ones; returns the number that have settled
+        since.
+        """
         before = gc.get_freeze_count()
         self.kept += [[number] for number in range(2 * YOUNG)]
         return gc.get_freeze_count() - before
@@ -82,7 +84,7 @@ class GarbageTests(SynchronousTestCase):
         self.assertEqual([-4, -11, -16], looked)
 
     def test_never_calm(self) -> None:
-        """Who comes and goes all the time puts it off for half an hour at the most."""
+        """A client that comes and goes all the time puts it off for half an hour at the most."""
         looked: list[int] = []
 
         def note(phase: str, found: dict[str, int]) -> None:
@@ -97,7 +99,7 @@ class GarbageTests(SynchronousTestCase):
         self.assertEqual([LONGEST, 2 * LONGEST], looked)
 
     def test_growth(self) -> None:
-        """What there is settles whenever some hundred devices more than ever are connected, and at no other time."""
+        """Objects settle whenever some hundred devices more than ever are connected, and at no other time."""
         self.assertEqual(0, self.settled())
         self.living = SETTLES
         self.assertGreaterEqual(self.settled(), YOUNG)
@@ -144,11 +146,11 @@ class SocketTests(TestCase):
         return port
 
     def served(self, factory: ServerSocketFactory) -> Any:
-        """What takes the connections."""
+        """The listener for these connections."""
         return factory
 
     def client(self, endpoint: TCP4ClientEndpoint) -> Any:
-        """What makes them."""
+        """The maker of these connections."""
         return endpoint
 
     async def connect(self, factory: ServerSocketFactory, target: str, *frames: bytes) -> Side:

@@ -1,4 +1,4 @@
-"""What a start tells: where everything is, and what to try next."""
+"""The messages of a start: all addresses, and the next things to try."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``callnet device`` shows and does, state by state: the table of :mod:`callnet.cli.handset`."""
+"""The output and actions of ``callnet device``, state by state: the table of :mod:`callnet.cli.handset`."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class RungTests(HandsetCase):
         self.assert_done(0)
 
     def test_connection_lost(self) -> None:
-        """What is answered meanwhile is said when it is back."""
+        """An answer given meanwhile is sent when it is back."""
         self.start_rung()
         self.server.socket.sendCloseFrame(1001, b"")
         self.settle()
@@ -256,7 +256,7 @@ class TalkingTests(HandsetCase):
         self.assert_done(0)
 
     def test_interrupted_while_the_connection_closes(self) -> None:
-        """What cannot be said any more is not said, and nothing breaks."""
+        """A message that cannot be sent any more is dropped, and nothing breaks."""
         self.start_talking()
         self.server.answers_close = False
         self.server.socket.sendClose(4409, "connected elsewhere")
@@ -280,7 +280,7 @@ class TalkingTests(HandsetCase):
 
 
 class ShownTests(HandsetCase):
-    """What is shown of frames."""
+    """The display of frames."""
 
     def test_frames_are_shown_with_time_and_direction(self) -> None:
         """Each frame is one line: the time, an arrow, and the JSON as it was sent."""

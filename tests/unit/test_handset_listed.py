@@ -1,4 +1,4 @@
-"""``callnet device --answer listed``: whom the phone's owner has listed is answered after a countdown."""
+"""``callnet device --answer listed``: listed callers are answered after a countdown."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ListedTests(HandsetCase):
         self.assert_said()
 
     def test_stopped(self) -> None:
-        """A call that stops ringing is not answered; one that rings in its place begins anew."""
+        """A call that stops ringing is not answered; one that rings in its place has a new countdown."""
         self.start_counting()
         self.wait(COUNTDOWN - 1)
         self.be_hung_up(reason="cancelled")

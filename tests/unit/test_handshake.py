@@ -1,4 +1,4 @@
-"""How a device's socket is opened, and who may open one (protocol §2)."""
+"""Opening a device's socket, and the devices that may open one (protocol §2)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class HandshakeCase(QuietTestCase):
 
 
 class HandshakeTests(HandshakeCase):
-    """Who may open a socket."""
+    """Admission to a socket."""
 
     def test_accepted(self) -> None:
         """A good token opens a socket by either spelling of the path."""
@@ -128,7 +128,7 @@ class HandshakeTests(HandshakeCase):
         self.assertEqual(self.ask().status, 101)
 
     def test_no_websocket(self) -> None:
-        """What asks for no WebSocket of version 13 is refused by a status."""
+        """A request that is not for a WebSocket of version 13 is refused by a status."""
         self.assert_refused(self.ask(Upgrade=None), 426)
         self.assert_refused(self.ask(Upgrade="h2c"), 400)
         self.assert_refused(self.ask(Connection="close"), 400)
@@ -149,7 +149,7 @@ class HandshakeTests(HandshakeCase):
         self.assertIn("\r\nSec-WebSocket-Version: 13", wire.head)
 
     def test_no_http(self) -> None:
-        """What is no HTTP at all is refused without a word of it in the log."""
+        """Bytes that are not HTTP are refused, and none of them is logged."""
         for text in ("\r\n", "x", "GET / HTTP/1.0", "GET http://[ HTTP/1.1\r\nHost: x", "GET / HTTP/1.1\r\n\xff: \x00"):
             wire = self.world.connect()
             wire.send(text.encode("latin-1") + b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""What has ended is written down, once a second."""
+"""Ended calls are recorded, once a second."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class HistorianTests(SynchronousTestCase):
         return [int(room, 16) for room in self.history.written]
 
     def test_written(self) -> None:
-        """What has ended is written down within a second, both sides, and once."""
+        """An ended call is recorded within a second, both sides, and once."""
         self.ended.committed(Changes(calls=[call(7, Active(TV, 1.5))]))
         self.end(1, 2)
         self.clock.advance(history.WRITE_EVERY)
@@ -147,7 +147,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual(([1, 2, 3], []), (self.rooms(), self.history.target))
 
     def test_ended_meanwhile(self) -> None:
-        """What ends while the database is at work waits for its turn."""
+        """Calls that end while the database is at work wait for their turn."""
         self.end(1)
         self.clock.advance(history.WRITE_EVERY)
         self.end(2)
@@ -159,7 +159,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual([1, 2], self.rooms())
 
     def test_many(self) -> None:
-        """So many are written together; the rest follows at once."""
+        """The number of calls in one write is limited; the rest follows at once."""
         self.patch(history, "AT_ONCE", 3)
         self.end(*range(7))
         self.clock.advance(history.WRITE_EVERY)
@@ -246,7 +246,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_forget(self) -> None:
-        """What is older than it may be is removed at the start, and each hour."""
+        """Entries beyond their maximum age are removed at the start, and each hour."""
         self.clock.advance(history.WRITE_EVERY)
         self.assertEqual([910 * DAY], self.history.forgotten)
         for _ in range(3605):
@@ -274,7 +274,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual([], self.outbox.written)
 
     def begin_again_telling_nobody(self) -> None:
-        """Begin to look anew."""
+        """Start looking again."""
         self.historian.stop()
         HistorianTests.begin(self, 90)
 
@@ -330,7 +330,7 @@ class EventsTests(HistorianTests):
         self.assertEqual(3 + 3, len(self.events_written()))
 
     def test_ended_and_away(self) -> None:
-        """What has ended is done with when both its history and what is told of it are written down."""
+        """An ended call is finished when both its history and its events are recorded."""
         self.end(1)
         self.clock.advance(history.WRITE_EVERY)
         self.outbox.error = Unavailable("away")
@@ -342,7 +342,7 @@ class EventsTests(HistorianTests):
         self.assertEqual(([], 3), (self.history.target, len(self.events_written())))
 
     def test_a_fault_of_what_is_told(self) -> None:
-        """What cannot be told for another reason keeps nothing else from being written down."""
+        """An event that cannot be recorded for another reason does not keep anything else from it."""
         self.outbox.error = KeyError("ours")
         self.notice(1)
         self.end(2)
@@ -352,7 +352,9 @@ class EventsTests(HistorianTests):
         self.assertEqual([], self.successResultOf(self.ended.take(10)))
 
     def test_too_many_that_go_on(self) -> None:
-        """Of too many calls that go on the oldest are told when they end; so many are kept, whatever comes."""
+        """Of too many calls in progress the oldest are reported when they end; the number kept is limited in any
+        case.
+        """
         self.patch(call_events, "NOTICED_MAX", 3)
         self.historian.stop()
         self.begin(0)

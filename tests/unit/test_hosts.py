@@ -47,7 +47,7 @@ class HostTests(SynchronousTestCase):
             self.assertFalse(is_ours(host, NAMES), host)
 
     def test_none(self) -> None:
-        """Who names no host is no browser."""
+        """A client that names no host is no browser."""
         self.assertTrue(is_ours(None, NAMES))
 
     @given(st.text(max_size=60))

@@ -31,7 +31,9 @@ LIMITS = HttpSettings(body_bytes=LIMIT, request_time=15, idle_time=60)
 
 
 class Mirror(Resource):
-    """Answers with the length of the request's body, or with so many bytes; under ``wait`` when it is told to."""
+    """Answers with the length of the request's body, or with this number of bytes; under ``wait`` when it is told
+    to.
+    """
 
     isLeaf = True  # noqa: N815  Twisted's name
 
@@ -136,7 +138,7 @@ class BodyTests(HttpTestCase):
         self.assertEqual([answer.status for answer in self.wire.answers()], [413, 200])
 
     def test_refused_and_silent(self) -> None:
-        """Who is refused and sends no more is cut off after the time of a request."""
+        """A refused client that sends no more is cut off after the time of a request."""
         self.wire.request("POST", "/", b"x" * (LIMIT + 1))
         self.clock.advance(LIMITS.request_time - 1)
         self.assertFalse(self.wire.closed)
@@ -179,7 +181,7 @@ class BodyTests(HttpTestCase):
             wire.leave()
 
     def test_unknown_transfer_encoding(self) -> None:
-        """A transfer encoding that is not ``chunked`` leaves open where the body ends: 400, and that is all."""
+        """A transfer encoding other than ``chunked`` does not show where the body ends: 400, and nothing else."""
         for value in (b"identity", b"Identity", b"gzip", b"chunked, identity", b""):
             wire = HttpWire(self.site)
             head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: " + value + b"\r\nX: y\r\n\r\n"
@@ -243,7 +245,7 @@ class PipelineTests(HttpTestCase):
         self.assertEqual(self.site.answers, {200: 1})
 
     def test_later_answer(self) -> None:
-        """What is sent while an answer is awaited is answered after it."""
+        """A request that is sent while an answer is awaited is answered after it."""
         self.wire.send(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + GET * 2)
         self.wire.send(GET)
         self.assertEqual(self.wire.answers(), [])
@@ -393,7 +395,7 @@ class CrowdTests(HttpTestCase):
         self.site = CappedSite(self.mirror, self.clock, LIMITS, None, self.limits)
 
     def statuses(self, count: int) -> list[int]:
-        """The answers to so many connections that stay open until all have theirs."""
+        """The answers to this number of connections that stay open until all have theirs."""
         wires = [HttpWire(self.site) for _ in range(count)]
         for wire in wires:
             wire.send(GET)
@@ -430,7 +432,7 @@ class CrowdTests(HttpTestCase):
         self.assertEqual(self.statuses(2), [200, 429])
 
     def test_loopback(self) -> None:
-        """Who comes from this machine itself is not counted by address."""
+        """Clients on this machine itself are not counted by address."""
         self.limit(connections_of_an_address=1, requests_a_minute_from_an_address=1)
         transports = []
         for _ in range(3):
@@ -480,7 +482,7 @@ class LogTests(HttpTestCase):
     """The log has one line for each answer, and no secrets."""
 
     def lines(self, *requests: tuple[str, str]) -> list[str]:
-        """What is logged of these requests."""
+        """The log of these requests."""
         with capturedLogs() as events:
             for method, path in requests:
                 self.wire.request(method, path, b"", "Referer: https://x/?room_id=s3cret", "User-Agent: s3cret")
@@ -500,7 +502,7 @@ class LogTests(HttpTestCase):
         self.assertEqual(3, len(set(ids)))
 
     def test_no_control_characters(self) -> None:
-        """What a client sends cannot make up lines of the log, nor fill it."""
+        """A client's request cannot forge lines of the log, nor fill it."""
         (line,) = self.lines(("GET", "/\x7f\xb0" + "x" * 5000))
         self.assertTrue(line.isprintable())
         self.assertLess(len(line), 200)

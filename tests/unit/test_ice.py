@@ -24,12 +24,12 @@ SITE: Final = "192.0.2.7"
 
 
 def as_told(servers: object) -> Any:
-    """What a client reads."""
+    """The servers as a client reads them."""
     return msgspec.json.decode(msgspec.json.encode(servers))
 
 
 class CredentialTests(SynchronousTestCase):
-    """What a TURN server asks for."""
+    """The credentials that a TURN server accepts."""
 
     def test_vector(self) -> None:
         """The user name is the time of expiry and a name, the password its HMAC-SHA1 (this one as OpenSSL makes it)."""
@@ -138,7 +138,7 @@ class UriTests(SynchronousTestCase):
 
 
 class IceServersTests(SynchronousTestCase):
-    """Who is told of which servers. An address gets two credentials a minute."""
+    """The servers for each client. An address gets two credentials a minute."""
 
     def setUp(self) -> None:
         """Begin at some time."""
@@ -148,7 +148,7 @@ class IceServersTests(SynchronousTestCase):
         self.ice = self.servers(TURN)
 
     def servers(self, settings: TurnSettings) -> IceServers:
-        """What hands them out by these settings."""
+        """The source of servers with these settings."""
         limits = LimitSettings(turn_credentials_a_minute_from_an_address=2)
         return IceServers(settings, self.secret, limits, LimitsAlone(self.clock.seconds), self.clock.seconds)
 

@@ -1,4 +1,4 @@
-"""What devices are told of STUN and TURN servers: ``POST /ice``, and ``welcome`` of ``callnet.v2``."""
+"""STUN and TURN servers for devices: ``POST /ice``, and ``welcome`` of ``callnet.v2``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class IceApiTests(ApiTestCase):
         self.assertEqual(HOUR, expiry(said["ice_servers"]))
 
     def test_token(self) -> None:
-        """Without a token it is errorCode 2, with one that is no good errorCode 4, and nobody's share is used up."""
+        """Without a token it is errorCode 2, with an invalid one errorCode 4, and nobody's share is used up."""
         for _ in range(3):
             self.assert_error(2, ICE, {})
             self.assert_error(2, ICE, {"token": 7})
@@ -74,7 +74,7 @@ class IceApiTests(ApiTestCase):
         self.assert_error(4, ICE, {"token": self.token})
 
     def test_what_is_no_request(self) -> None:
-        """What is no JSON object is errorCode 2; there is nothing to look at with ``GET``."""
+        """A body that is not a JSON object is errorCode 2; there is no ``GET``."""
         for body in (b"", b"[]", b"\xff", b"{"):
             self.assert_error(2, ICE, body)
         self.assertEqual(405, self.wire.request("GET", ICE).status)
@@ -121,7 +121,7 @@ class WelcomeTests(ExtendedCase):
         return World(turn=TURN, limits=TWO)
 
     def told(self) -> list[dict[str, Any]]:
-        """What a device is told that connects."""
+        """The servers that a connecting device is told."""
         self.extended(ANN)
         servers = self.welcome["ice_servers"]
         assert isinstance(servers, list)

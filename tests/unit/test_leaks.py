@@ -46,7 +46,7 @@ class LeaksTests(SynchronousTestCase):
             self.assertEqual(leaks(LINE.format(level="info", what=what)), [])
 
     def test_what_is_found_fails_a_test_and_a_proof(self) -> None:
-        """What is found fails a test, stands among the complaints of a proof, and ends the run of all tests badly."""
+        """A leak fails a test, is among the complaints of a proof, and makes the run of all tests fail."""
         log = LINE.format(level="info", what=ROOM)
         self.assertRaises(AssertionError, check, log)
         self.assertEqual(complaints(log), [f"a secret: {log}"])

@@ -105,7 +105,7 @@ class SharedTests(ListeningTestCase):
         return client
 
     async def greeting_of(self, client: socket.socket) -> bytes:
-        """What a connection is sent."""
+        """The bytes that a connection is sent first."""
         return cast(bytes, await deferToThread(client.recv, 5))
 
     async def check_life(self, endpoint: str) -> None:

@@ -47,7 +47,7 @@ class LogQueueTests(SynchronousTestCase):
         return list(map(json.loads, data.splitlines()))
 
     def test_nobody_reads(self) -> None:
-        """Who logs does not wait. What was kept comes when the log is read again, in its order."""
+        """Logging never waits. Kept lines are written when the log is read again, in order."""
         begin = time.monotonic()
         for number in range(1000):
             self.log.info("line {number}", number=number)

@@ -22,7 +22,7 @@ class _Kept:
 
 
 class LevelTests(SynchronousTestCase):
-    """What is logged at which level."""
+    """The levels of log lines."""
 
     def setUp(self) -> None:
         """A logger."""
@@ -39,7 +39,7 @@ class LevelTests(SynchronousTestCase):
         return [event["log_level"].name for event in self.events]
 
     def test_from_the_level_on(self) -> None:
-        """What is below the level is left out; at first that is ``debug``."""
+        """Lines below the level are left out; at first that is ``debug``."""
         self.assertEqual(self.said(), ["info", "warn", "error"])
         for number, name in enumerate(LEVELS):
             threshold.choose(name)

@@ -145,7 +145,9 @@ class SessionTests(LoginsTestCase):
             node.tokens.verify(other)
 
     def test_login_afterwards(self) -> None:
-        """Who logs in right after a revocation is let in, where it is known; where it is not, it holds for them too."""
+        """A login right after a revocation is valid where that is known; where it is not, the revocation covers it
+        too.
+        """
         early = self.login(node=self.other).token
         devices.revoke(self.fixture.database, DeviceAddress(PHONE, EVERY_DEVICE), self.fixture.clock.seconds)
         ignorant = self.login(node=self.other).token
@@ -216,7 +218,7 @@ class ManyTests(SynchronousTestCase):
         self.revocations.know(self.all)
 
     def of_phone(self, phone: str, count: int) -> list[Revocation]:
-        """So many logouts."""
+        """This number of logouts."""
         return [Revocation(DeviceAddress(phone, "tv"), 1e9 + number, sid=str(number)) for number in range(count)]
 
     def token(self, phone: str, sid: str, auth_time: float = 10.0) -> Token:

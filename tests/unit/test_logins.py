@@ -1,4 +1,4 @@
-"""Who may be which device: secrets, what was provisioned, and tokens that are revoked."""
+"""The login of a device: secrets, provisioned devices, and revoked tokens."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class SecretTests(LoginsTestCase):
             self.login(shown, self.other)
 
     def test_claimed(self) -> None:
-        """Who has logged in with the secret needs it from then on, on every node."""
+        """A device that has logged in with the secret needs it from then on, on every node."""
         secret = self.login().device_secret
         self.login(node=self.other)
         self.login(secret)
@@ -130,7 +130,7 @@ class KnownTests(LoginsTestCase):
         self.assertEqual([contacts.Account(PHONE, 1)], contacts.accounts(self.fixture.database))
 
     def test_provisioned_later(self) -> None:
-        """Who was refused is let in as soon as it is provisioned."""
+        """A refused device is admitted as soon as it is provisioned."""
         self.failureResultOf(self.fixture.logins.login(FRIEND, "tv888"), PhoneInvalid)
         devices.provision(self.fixture.database, FRIEND, ["tv888"], 0)
         self.login(address=DeviceAddress(FRIEND, "tv888"))
@@ -206,7 +206,7 @@ class RevocationTests(LoginsTestCase):
         self.assert_valid(friend)
 
     def test_login_in_the_same_second(self) -> None:
-        """Who logs in right after that is let in: the new token counts as issued after it."""
+        """A login right after that is admitted: the new token counts as issued after it."""
         self.pass_time(100.25)
         self.revoke(TV)
         self.assert_valid(self.login().token)
@@ -221,7 +221,7 @@ class RevocationTests(LoginsTestCase):
             (self.assert_refused if is_refused else self.assert_valid)(token)
 
     def test_forgotten_when_expired(self) -> None:
-        """What concerns only tokens that have expired is forgotten, in memory and in the database."""
+        """Revocations that concern only expired tokens are forgotten, in memory and in the database."""
         self.successResultOf(self.fixture.logins.logout(self.login().token))
         self.pass_time(1)
         self.assertEqual({PHONE}, self.other.revocations.phones)

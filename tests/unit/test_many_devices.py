@@ -1,4 +1,4 @@
-"""How many devices logins make of one phone (docs/security.md), and which of them are forgotten."""
+"""The number of devices that logins make of one phone (docs/security.md), and the ones that are forgotten."""
 
 from __future__ import annotations
 

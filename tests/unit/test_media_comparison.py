@@ -1,4 +1,4 @@
-"""Whether somebody is between a device without a browser and the other side (docs/verification.md)."""
+"""Verification that nobody is between a device without a browser and the other side (docs/verification.md)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FAILED = "media: the verification failed: somebody may be in between"
 
 
 class ComparisonTests(VisitCase):
-    """What is said of it, and what the person is shown."""
+    """The result of a comparison, and its display."""
 
     def meet_as(self, session: str, connection: str = KEYS[0]) -> Wire:
         """Let media flow with the other side, which has this session: the greater one offers."""
@@ -89,7 +89,7 @@ class ComparisonTests(VisitCase):
         self.assertEqual(1, self.lines.count(FAILED))
 
     def test_another_connection(self) -> None:
-        """Another connection is verified anew, and by itself."""
+        """Another connection is verified again, and by itself."""
         self.verify(GREATER)
         wire = self.meet_as(GREATER, KEYS[1])
         wire.descriptions = OURS, THEIRS.replace("BB", "CC")

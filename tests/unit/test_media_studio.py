@@ -1,4 +1,4 @@
-"""What is sent and what is recorded: pictures, tones and files."""
+"""Sent and recorded media: pictures, tones and files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class StudioCase(SynchronousTestCase):
 
 
 class StudioTests(StudioCase):
-    """What is sent."""
+    """Sending."""
 
     def test_looks(self) -> None:
         """A device always has the same look, and there are twelve, no two of which are alike."""
@@ -112,7 +112,7 @@ class StudioTests(StudioCase):
         asyncio.run(story())
 
     def test_what_is_no_file(self) -> None:
-        """What holds neither sound nor pictures is refused."""
+        """A file with neither sound nor pictures is refused."""
         for content in (b"", b"not a film at all"):
             path = self.directory / "a.txt"
             path.write_bytes(content)
@@ -120,7 +120,7 @@ class StudioTests(StudioCase):
 
 
 class RecordingTests(StudioCase):
-    """What is recorded."""
+    """Recording."""
 
     def test_sizes(self) -> None:
         """The first picture says how large all are, as long as there is one soon."""
@@ -165,7 +165,7 @@ class RecordingTests(StudioCase):
         asyncio.run(story(Recording(path)))
 
     def test_nowhere(self) -> None:
-        """What cannot be written is refused."""
+        """A path that cannot be written is refused."""
         self.assertRaises(NoRecording, Recording, self.directory / "nowhere" / "a.webm")
 
     def test_full_disk(self) -> None:

@@ -1,4 +1,4 @@
-"""What holds for any bytes that a device or a page may send."""
+"""Properties of any bytes that a device or a page may send."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ def refuse(constant: str) -> None:
 
 
 def is_name(value: object, name: str) -> bool:
-    """Whether this may be a phone or a device id, or nothing."""
+    """True if this may be a phone or a device id, or nothing."""
     if not isinstance(value, str) or len(value) > LONGEST.get(name, 50):
         return False
     return not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value)
 
 
 def model(payload: bytes) -> dict[str, Any] | str:
-    """What a frame says, or how it is answered: ``call_failed`` or ``error``."""
+    """The meaning of a frame, or the answer to it: ``call_failed`` or ``error``."""
     try:
         pairs = json.loads(payload.decode(), object_pairs_hook=Pairs, parse_constant=refuse)
         str(pairs).encode()

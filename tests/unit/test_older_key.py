@@ -43,18 +43,20 @@ class TokensTests(QuietTestCase):
         self.tokens = self.made(KeyRing.of(OWN, [NEW], OlderServer(SHORT, NOW + 3600)))
 
     def made(self, ring: KeyRing) -> Tokens:
-        """What goes by these keys."""
+        """Tokens with these keys."""
         return Tokens(ring, 7200, self.clock.seconds, split_user_name=True)
 
     def accepted(self, key: Key, expires_in: int = 3600, **header: object) -> DeviceAddress | None:
-        """Whose a token is that another server has made."""
+        """The device of a token that another server has made."""
         try:
             return self.tokens.verify(forge({**CLAIMS, "exp": NOW + expires_in}, key.secret, **header)).device
         except TokenInvalid:
             return None
 
     def test_its_tokens(self) -> None:
-        """A token that names no key is checked against the older server's, be it short, and not against the first."""
+        """A token without a key id is checked against the older server's key, even a short one, and not against the
+        first.
+        """
         self.assertEqual(self.accepted(SHORT), TV)
         self.assertIsNone(self.accepted(OWN))
         self.assertIsNone(self.accepted(NEW))
@@ -131,7 +133,7 @@ class FilesTests(KeysTestCase):
         self.assertTrue(self.path.exists())
 
     def test_garbage(self) -> None:
-        """What is no such key stops a start, and nothing of it is repeated."""
+        """An invalid key stops a start, and none of it is repeated."""
         self.file.parent.mkdir(0o700)
         for content in ("", "x", 'secret = "5ec3e7"', 'secret = "5ec3e7x"\nuntil = 1', 'secret = "5ec3e7"\nuntil = 0'):
             self.file.write_text(content)
@@ -146,7 +148,9 @@ class FilesTests(KeysTestCase):
         return TokenSettings(signing_key_file=str(self.path), signing_key=signing_key)
 
     def test_whose_tokens_are_issued(self) -> None:
-        """Where it is not known which key the older server has, it is said which signs here, be it in the settings."""
+        """If it is unknown which key the older server has, the signing key is named, even if it comes from the
+        settings.
+        """
         for settings, kid in ((self.settings(), self.first.kid), (self.settings("o" * 32), OWN.kid)):
             self.assertIn(f"the key {kid} signs; if", migration.about_tokens(settings, NOW))
         self.path.unlink()
@@ -215,7 +219,7 @@ class CommandTests(CommandTestCase):
         take_over(self.path, OlderServer(SHORT, self.until))
 
     def listed(self) -> list[str]:
-        """What ``callnet key list`` shows."""
+        """The output of ``callnet key list``."""
         return self.run_("key", "list").splitlines()
 
     def test_list(self) -> None:

@@ -47,7 +47,7 @@ class UnknownCallsTests(SynchronousTestCase):
         self.assertEqual({}, self.unknown._ends)
 
     def test_until_it_is_known(self) -> None:
-        """Whether the store is away meanwhile or not."""
+        """It waits for the call, with or without a store meanwhile."""
         self.unknown.keep(events.HangUp(BLUE, ANN))
         self.assertEqual([events.HangUp(BLUE, ANN)], self.wait(2))
         self.is_away = True

@@ -1,4 +1,4 @@
-"""What clients get to see, and operators to read, when something is wrong on our side."""
+"""The messages for clients, and the log for operators, on internal errors."""
 
 from __future__ import annotations
 

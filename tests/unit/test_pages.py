@@ -40,7 +40,9 @@ def exact(components: Mapping[str, Schema]) -> dict[str, Schema]:
 
 
 def validators() -> Iterator[Draft202012Validator]:
-    """What checks a block: a frame of any direction, a request or an answer of any call, or one as in the seed."""
+    """The validators of a block: a frame of any direction, a request or an answer of any call, or one as in the
+    seed.
+    """
     for direction in DIRECTIONS:
         found = schema_of(direction)
         yield Draft202012Validator({**found, "components": {"schemas": exact(found["components"]["schemas"])}})
@@ -57,12 +59,12 @@ VALIDATORS: Final = list(validators())
 
 
 def is_valid(value: Any) -> bool:
-    """Whether this is a frame, a request or an answer, or what a program of the operator's is told."""
+    """True if this is a frame, a request or an answer, or an event of a webhook."""
     return is_event(value) or any(validator.is_valid(value) for validator in VALIDATORS)
 
 
 def is_event(value: Any) -> bool:
-    """Whether this is an event of a webhook, with all its fields and no others."""
+    """True if this is an event of a webhook, with all its fields and no others."""
     try:
         event = msgspec.convert(value, EVENT)
     except msgspec.ValidationError:
@@ -104,10 +106,10 @@ class PlaceTests(SynchronousTestCase):
 
 
 class BlockTests(SynchronousTestCase):
-    """What stands in blocks."""
+    """The content of blocks."""
 
     def test_no_block_hides(self) -> None:
-        """What is shell, JSON or TOML is called so, by the one name under which it is looked for."""
+        """A block of shell, JSON or TOML is named so, by the one name under which it is looked for."""
         hiding = {"bash", "shell", "console", "shell-session", "zsh", "json5", "jsonc", "ini"}
         for page in EVERYWHERE:
             for block in blocks(page):
@@ -139,7 +141,7 @@ class ReferenceTests(SynchronousTestCase):
     """docs/protocol.md and docs/zh/protocol.md."""
 
     def test_they_are_what_the_structs_say(self) -> None:
-        """Both are as they would be made now. ``make schemas`` makes them anew."""
+        """Both are as they would be made now. ``make schemas`` updates them."""
         for language, place in handbook.PAGES.items():
             kept = (ROOT / place).read_text()
             self.assertEqual(kept, handbook.page(language), f"{place} is not what the structs say; run: make schemas")
@@ -213,7 +215,7 @@ class FiguresTests(SynchronousTestCase):
 
 
 def figures(text: str) -> dict[str, float]:
-    """What a run of ``make bench`` measured, by the words of docs/sizing.md; of more than one process the most."""
+    """The figures of a run of ``make bench``, by the words of docs/sizing.md; of more than one process the most."""
     alone, tls, shared = (
         text.split("callnet : Autobahn")[1],
         text.split("Node over TLS\n")[1],

@@ -12,7 +12,7 @@ from tests.support.later import later
 
 
 class PerKeyQueueTests(SynchronousTestCase):
-    """What one owner asks for is done in order; the work of others does not wait for it."""
+    """The tasks of one owner are done in order; the tasks of others do not wait for them."""
 
     def setUp(self) -> None:
         """Nobody waits."""
@@ -102,7 +102,7 @@ class RunTests(SynchronousTestCase):
         self.turns.run("owner", work, name)
 
     def test_without_waiting(self) -> None:
-        """What need not wait is done at once, and leaves nothing behind."""
+        """A task that need not wait is done at once, and leaves nothing behind."""
         self.run_one("a", None)
         self.run_one("b", succeed(None))
         self.assertEqual((["a", "b"], {}), (self.log, self.turns._waiting))

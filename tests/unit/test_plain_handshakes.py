@@ -59,7 +59,7 @@ class SlowSocket(AskedSocket):
 
 
 class Came(Struct):
-    """What came of a handshake."""
+    """The result of a handshake."""
 
     asked: tuple[str, dict[str, list[str]], dict[str, str]] | None
     written: bytes
@@ -158,7 +158,7 @@ class PlainHandshakeTests(SynchronousTestCase):
         self.assertEqual(shake(SlowSocket, *pieces), shake(AskedSocket, *pieces))
 
     def test_usual_handshakes_are_plain(self) -> None:
-        """What devices and browsers send is read in one go."""
+        """The usual requests of devices and browsers are read in one go."""
         browser = {**USUAL, "Origin": "https://callnet.example", "Connection": "keep-alive, Upgrade"}
         browser["Sec-WebSocket-Extensions"] = "permessage-deflate; client_max_window_bits"
         for headers in (USUAL, browser, {**USUAL, "Authorization": "Bearer a.b.c"}):

@@ -1,4 +1,4 @@
-"""What the owners of phones want, as a node remembers it."""
+"""The preferences of phones' owners in a node's memory."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class PreferencesTests(SynchronousTestCase):
         return Ready(None)
 
     def known(self, phone: str) -> Preferences:
-        """What is known of a phone without waiting."""
+        """The preferences of a phone that are known without waiting."""
         found = self.preferences.of(phone)
         assert isinstance(found, Ready)
         return found.value
@@ -107,7 +107,7 @@ class PreferencesTests(SynchronousTestCase):
         self.successResultOf(begun)
 
     def test_read_all_again(self) -> None:
-        """Who reads everything again forgets what was known, reads what is in use, and tells of what is new."""
+        """Reading everything again forgets the old preferences, reads those in use, and reports the changed ones."""
         self.records.kept[ANN] = NAMES_TV
         self.begin()
         self.learn(ANN)
@@ -144,7 +144,7 @@ class PreferencesTests(SynchronousTestCase):
         return answers
 
     def test_changed(self) -> None:
-        """What has changed is read again, and told if it is another; what nobody asked for is not read."""
+        """A changed preference is read again, and reported if it differs; one that nobody asked for is not read."""
         self.learn(ANN, TV)
         self.records.kept[ANN] = BLOCKS_TV
         self.preferences.look_again([ANN, TV, "13600000003"])
@@ -155,7 +155,7 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual([], self.records.asked)
 
     def test_changed_while_it_is_read(self) -> None:
-        """What changes while it is being read is read once more."""
+        """A preference that changes while it is being read is read once more."""
         waiting = self.asked(ANN)
         self.preferences.look_again([ANN])
         self.records.answer()
@@ -209,13 +209,13 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual(([(TV, NAMES_TV)], NAMES_TV), (self.changes, self.known(TV)))
 
     def policy_known(self, phone: str) -> Policy:
-        """Who may call a phone, as is known without waiting."""
+        """The policy of a phone that is known without waiting."""
         found = self.preferences.policy_of(phone)
         assert isinstance(found, Ready)
         return found.value
 
     def test_policy(self) -> None:
-        """Of whom it is not known that everybody may call them, it is waited for who may."""
+        """The policy of a phone is waited for, unless it is known that everybody may call it."""
         self.records.kept[ANN] = BLOCKS_TV
         waiting = self.preferences.policy_of(ANN)
         assert isinstance(waiting, Deferred)
@@ -224,7 +224,7 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual(BLOCKS_TV.policy, self.policy_known(ANN))
 
     def test_in_use(self) -> None:
-        """What a session goes by is known for as long as it does, however many others are read meanwhile."""
+        """Preferences used by a session stay known, however many others are read meanwhile."""
         self.patch(preferences, "KNOWN_MAX", 3)
         self.records.kept[ANN] = Preferences(Policy(frozenset([TV])))
         self.learn(ANN)
@@ -287,7 +287,7 @@ class PreferencesTests(SynchronousTestCase):
         self.records.fail()
 
     def test_memory(self) -> None:
-        """So many phones are known, the last that were read."""
+        """The number of known phones is limited: the last that were read."""
         self.patch(preferences, "KNOWN_MAX", 3)
         self.learn("1", "2", "3", "4")
         for phone in "234":
@@ -297,10 +297,10 @@ class PreferencesTests(SynchronousTestCase):
 
 
 class PolicyTests(SynchronousTestCase):
-    """What a policy says."""
+    """The rules of a policy."""
 
     def test_allows(self) -> None:
-        """Who is blocked may not call, nor who is not listed where only contacts may."""
+        """A blocked caller may not call, nor one that is not listed where only contacts may."""
         for policy, allowed in (
             (ANYONE, [ANN, TV]),
             (NOBODY, []),

@@ -21,7 +21,7 @@ _IMPORT: Final = re.compile(r'(?:^import|\bfrom) "([^"]+)";$', re.MULTILINE)
 
 
 class _Names(HTMLParser):
-    """What a page says of its scripts."""
+    """The scripts that a page names."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Who comes and goes, and what was missed, as extended devices are told (protocol §2.5)."""
+"""Presence and missed calls, as extended devices are told (protocol §2.5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.wires import Device, World
 
 
 def presence(device: DeviceAddress, online: bool) -> dict[str, Any]:
-    """What is said of a device."""
+    """The presence message of a device."""
     return {"type": "presence", "phone": device.phone, "device_id": device.device_id, "online": online}
 
 
@@ -43,7 +43,7 @@ class PresenceTests(PresenceCase):
         self.assertEqual([presence(TV, True)], self.comes().heard())
 
     def test_left_before_it_was_looked_at(self) -> None:
-        """Who lists its contacts and is told of them a moment later is told of those that went between, too."""
+        """A device whose contacts are looked up a moment later is told of those that left between, too."""
         tv = self.world.device(*TV)
         ann = self.extended(ANN)
         self.lists.lists[ANN.phone] = frozenset([TV.phone, DOB.phone])
@@ -86,7 +86,7 @@ class PresenceTests(PresenceCase):
         self.assertLessEqual(len(ann.heard()), 11)
 
     def test_nothing_new(self) -> None:
-        """A device that connects anew while it is there is no news."""
+        """A reconnect of a device that is there is not reported."""
         self.world.device(*TV)
         ann = self.comes()
         ann.heard()
@@ -136,7 +136,7 @@ class PresenceTests(PresenceCase):
 
 
 class PolicyTests(PresenceCase):
-    """Who may not call sees no change, ever."""
+    """A caller that may not call sees no change, ever."""
 
     def prefer(self, policy: Policy) -> None:
         """Let the owner of the television want this."""

@@ -35,10 +35,10 @@ def binary_of(command: int, family: int, content: bytes) -> bytes:
 
 
 class HeaderTests(SynchronousTestCase):
-    """What is read of a header."""
+    """Reading a header."""
 
     def client(self, header: bytes) -> IAddress | None:
-        """Whom a header names, wherever it is cut and whatever follows it."""
+        """The client that a header names, wherever it is cut and whatever follows it."""
         for cut in range(1, len(header)):
             self.assertIsNone(read_header(header[:cut]))
         for after in (b"", b"\r\n", b"GET / HTTP/1.1\r\n\r\n", LINE):
@@ -81,7 +81,7 @@ class HeaderTests(SynchronousTestCase):
             self.assertIsNone(self.client(header), header)
 
     def test_what_is_no_header(self) -> None:
-        """What is no header is told as soon as that can be seen."""
+        """Bytes that are no header are reported as soon as that can be seen."""
         for data in (
             b"GET / HTTP/1.1\r\n\r\n",
             b"\x16\x03\x01\x02\x00",

@@ -43,7 +43,7 @@ class Listening(Protocol):
 
 
 class _Factory(Factory):
-    """Makes them, and notes for whom."""
+    """Makes protocols, and records the address of each."""
 
     def __init__(self) -> None:
         self.made: list[Listening] = []
@@ -78,7 +78,7 @@ class ProxiedTestCase(SynchronousTestCase):
         return protocol
 
     def is_closed(self, protocol: Any) -> bool:
-        """Whether the listener has closed a connection."""
+        """True if the listener has closed a connection."""
         return not protocol.transport.connected
 
     def leave(self, protocol: Any) -> None:
@@ -183,7 +183,7 @@ class ConnectionTests(ProxiedTestCase):
         self.leave(protocol)
 
     def test_who_leaves_is_gone(self) -> None:
-        """Who leaves is gone, once, and before the header nobody behind hears of it."""
+        """A client that leaves is gone, once, and before the header nobody behind hears of it."""
         self.leave(self.connect())
         self.assertEqual(self.behind.made, [])
         protocol = self.connect()
@@ -213,7 +213,7 @@ class ConnectionTests(ProxiedTestCase):
         )
 
     def test_behind_it_a_connection_may_be_refused(self) -> None:
-        """What is behind may refuse a client."""
+        """The server behind it may refuse a client."""
         self.listener = Proxied(_Refusing(), ["10.0.0.4"], self.clock)
         protocol = self.connect()
         protocol.dataReceived(LINE)

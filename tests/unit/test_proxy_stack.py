@@ -133,7 +133,7 @@ class PlainTests(ProxiedSiteCase):
             wire.leave()
 
     def test_without_a_header_nobody_is_served(self) -> None:
-        """Who sends no header is not served, on any listener."""
+        """A client that sends no header is not served, on any listener."""
         for factory in (self.site, self.world.signaling):
             wire = self.shake_hands(factory, b"")
             self.assertEqual((wire.status, wire.lost), (None, True))

@@ -62,7 +62,7 @@ class PushTests(ApiTestCase):
         return answer["errorCode"], answer["message"]
 
     def kept(self, device: DeviceAddress = TV) -> list[PushRegistration]:
-        """What is kept of a device."""
+        """The registrations of a device."""
         found: Sequence[PushRegistration] = self.successResultOf(self.fixture.registrations.of(device))
         return list(found)
 
@@ -98,7 +98,7 @@ class PushTests(ApiTestCase):
         self.assertEqual(1, len(self.kept()))
 
     def test_token(self) -> None:
-        """Without a token it is errorCode 2, with one that is no good errorCode 4, and nothing is kept."""
+        """Without a token it is errorCode 2, with an invalid one errorCode 4, and nothing is stored."""
         self.assert_error(2, PUSH, dict(BOX))
         self.assert_error(4, PUSH, BOX | {"token": "x"})
         self.assert_error(0, LOGOUT, self.body)

@@ -1,4 +1,4 @@
-"""What a browser is sent is what it alone can read (RFC 8291, RFC 8188)."""
+"""A push message can be read by its browser alone (RFC 8291, RFC 8188)."""
 
 from __future__ import annotations
 

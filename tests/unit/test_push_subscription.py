@@ -1,4 +1,4 @@
-"""What a client may give as its subscription to Web Push: it says where callnet connects to."""
+"""Valid subscriptions of a client to Web Push, which name the host that callnet connects to."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SubscriptionTests(SynchronousTestCase):
         self.browser = Browser()
 
     def fields(self, **changed: object) -> dict[str, Any]:
-        """What the browser gives, but for something."""
+        """The subscription of the browser, with some changes."""
         fields = self.browser.subscription(URL)
         fields["keys"] |= {name: value for name, value in changed.items() if name in fields["keys"]}
         return fields | {name: value for name, value in changed.items() if name not in fields["keys"]}
@@ -175,7 +175,7 @@ class SubscriptionTests(SynchronousTestCase):
         )
     )
     def test_any_address(self, url: str) -> None:
-        """What is taken begins with https and a host that is allowed, and nothing can be read otherwise."""
+        """An accepted address begins with https and an allowed host, and cannot be read otherwise."""
         try:
             read = read_subscription(json.dumps(self.fields(endpoint=url)), HOSTS)
         except DataInvalid:

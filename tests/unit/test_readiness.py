@@ -1,4 +1,4 @@
-"""Whether devices may be sent here: what is asked, how often, and what is said when nothing is answered."""
+"""Readiness for devices: the questions, their frequency, and the result without an answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ReadinessTestCase(SynchronousTestCase):
         return readiness
 
     def check(self, question: Question) -> Check:
-        """What comes of one question."""
+        """The result of one question."""
         return self.successResultOf(self.readiness(it=question).report()).checks["it"]
 
 

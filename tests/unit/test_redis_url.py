@@ -1,4 +1,4 @@
-"""What ``redis.url`` may say, and what is wrong with it otherwise."""
+"""Valid values of ``redis.url``, and the errors of others."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class RedisUrlTests(SynchronousTestCase):
             self.assertFalse(parse(RedisSettings(url=url)).is_local, url)
 
     def test_no_secret_is_shown(self) -> None:
-        """What is written to a log says where Redis is, and that there is a password."""
+        """A log line has the address of Redis, and only that there is a password."""
         for url, where in (
             (f"redis://u:{SECRET}@127.0.0.1:7000/1", "127.0.0.1:7000"),
             (f"redis://:{SECRET}@[::1]", "[::1]:6379"),

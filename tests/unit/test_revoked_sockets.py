@@ -52,7 +52,7 @@ class RevokedSocketTests(QuietTestCase):
         return ann, tv, room, token
 
     def test_logout(self) -> None:
-        """Who logs out is disconnected, and a new socket with that token is refused."""
+        """A device that logs out is disconnected, and a new socket with that token is refused."""
         tv, token = self.connected(TV)
         self.log_out(token)
         self.assertEqual(4401, tv.close_code)

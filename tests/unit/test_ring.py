@@ -55,7 +55,7 @@ class RingTests(SynchronousTestCase):
 
     @given(st.lists(st.integers(1, 20), min_size=1), st.booleans(), st.integers(0, 25))
     def test_any_ring(self, times: list[int], has_first: bool, now: int) -> None:
-        """Who asks only when the next change has come always has the key that signs."""
+        """A reader that asks only when the next change has come always has the key that signs."""
         others = [Key.of(bytes([number]) * 32, time) for number, time in enumerate(times)]
         ring = KeyRing.of(FIRST if has_first else None, others)
         signing, change = ring.signing(now), ring.next_change(now)
@@ -84,7 +84,7 @@ class ChangingTests(SynchronousTestCase):
         return token
 
     def accepted(self, token: str) -> DeviceAddress | None:
-        """Whose token it is."""
+        """The device of a token."""
         try:
             return self.tokens.verify(token).device
         except TokenInvalid:

@@ -48,7 +48,7 @@ class Guest:
         self.events.append(reason)
 
     def take(self) -> list[Any]:
-        """What has happened since this was last asked."""
+        """The events since the last call."""
         events, self.events = self.events, []
         return events
 
@@ -85,7 +85,7 @@ class RoomSocketTests(ClientCase):
         self.settle()
 
     def heard(self) -> list[dict[str, Any]]:
-        """What the server has heard since this was last asked, each a frame as the schemas say."""
+        """The frames that the server has received since the last call, each as the schemas say."""
         self.settle()
         payloads, self.server.heard = self.server.heard, []
         for payload in payloads:
@@ -99,7 +99,7 @@ class RoomSocketTests(ClientCase):
             self.settle()
 
     def is_trying(self) -> bool:
-        """Whether it wants to reach the server just now."""
+        """True if it wants to reach the server now."""
         return bool(self.reactor.tcpClients)
 
     def test_join(self) -> None:
@@ -148,7 +148,7 @@ class RoomSocketTests(ClientCase):
         )
 
     def test_relay(self) -> None:
-        """What the visitors say goes to the session that it is for, and comes from the one that said it."""
+        """A visitor's message goes to the session that it is for, and comes from its sender."""
         self.heard()
         self.seat.relay(SESSIONS[1], Negotiate())
         self.seat.relay(SESSIONS[1], Restart(KEYS[2]))
@@ -170,7 +170,7 @@ class RoomSocketTests(ClientCase):
         self.assertEqual([True, "waiting"], self.guest.take())
 
     def test_connected(self) -> None:
-        """How long it took until media flowed goes along with a ping, and is never more than the server takes."""
+        """The time until media flowed goes along with a ping, and is never more than the server accepts."""
         self.heard()
         for seconds in (0.5, 500.0):
             self.seat.connected(seconds)
@@ -249,7 +249,7 @@ class RoomSocketTests(ClientCase):
         self.assertEqual([], self.guest.take())
 
     def test_nonsense(self) -> None:
-        """What it does not understand it ignores: a later server may say more."""
+        """A message that it does not understand is ignored: a later server may say more."""
         for payload in (b"", b"[]", b"[" * 5000, b'{"type":"later"}', b'{"type":"room"}', b'{"type":7}'):
             self.server.say_raw(payload)
         self.settle()
@@ -273,11 +273,11 @@ class ReadingTests(ClientCase):
 
     @given(bad_frames(RELAYED))
     def test_what_clients_do_not_say(self, seen: tuple[str, dict[str, Any]]) -> None:
-        """What is wrong in one thing is not."""
+        """An invalid field is ignored."""
         self.assertIsNone(parse_relayed(written(seen[1])))
 
     @given(st.binary(max_size=200))
     def test_anything(self, payload: bytes) -> None:
-        """What is nothing at all raises nothing."""
+        """No payload raises anything."""
         self.assertIsNone(parse_relayed(payload))
         self.assertIsNone(parse_message(payload))

@@ -1,4 +1,4 @@
-"""Who may open the page's room socket, and what closes it (docs/room.md)."""
+"""Admission to the page's room socket, and the reasons to close it (docs/room.md)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def bad_media() -> Iterator[object]:
 
 
 class EdgeTests(RoomCase):
-    """Who may open the socket, and what closes it."""
+    """Admission to the socket, and the reasons to close it."""
 
     def test_origin(self) -> None:
         """Only a page of the site itself may open it, whatever port and case its name has."""

@@ -133,7 +133,7 @@ class CallRoomTests(ServersCase):
         self.assertEqual(HOUR, expiry(self.servers(first)))
 
     def test_ended(self) -> None:
-        """When the call is over nobody is told of a server, be it a page that was there or one that comes."""
+        """After the call no page is told of a server, neither a present nor a new one."""
         first, second = self.meet()
         self.told(first)
         second.say("hangup")
@@ -193,7 +193,7 @@ class LimitTests(CallRoomTests):
     limits = LimitSettings(turn_credentials_a_minute_from_an_address=2, frames_a_minute_of_a_page=0)
 
     def test_the_same_as_before(self) -> None:
-        """What a page has it is told again without a new one."""
+        """A page is told its servers again without a new one."""
         first, second = self.meet()
         servers = self.servers(first)
         second.leave()

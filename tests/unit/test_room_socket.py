@@ -55,7 +55,7 @@ class MeetingTests(RoomCase):
         self.assertEqual(self.first.hears()["data"], 1)
 
     def test_relay_to_nobody(self) -> None:
-        """What is for another session than the other page's is dropped: that page load is over."""
+        """A message for another session than the other page's is dropped: that page load is over."""
         self.meet()
         for to in (SESSIONS[0], SESSIONS[2]):
             self.first.say("relay", to=to, data="x")
@@ -150,10 +150,10 @@ class MeetingTests(RoomCase):
 
 
 class MediaSetupTests(RoomCase):
-    """What pages tell of how they came to be connected."""
+    """The reports of pages on their connection."""
 
     def counted(self) -> tuple[dict[str, tuple[int, float]], int]:
-        """How many pages of each path there were, and their seconds; and how many gave up."""
+        """The number of pages of each path, and their seconds; and the number that gave up."""
         counts = self.world.rooms.counts
         took = {path: (list(times.buckets())[-1][1], times.sum) for path, times in counts.media_setup.items()}
         return {path: seen for path, seen in took.items() if seen[0]}, counts.media_failed
@@ -183,7 +183,7 @@ class MediaSetupTests(RoomCase):
         self.assertEqual(({"srflx": (1, 1.0)}, 0), self.counted())
 
     def test_alone(self) -> None:
-        """Who has nobody to be connected with counts for nothing."""
+        """A page without a peer is not counted."""
         first = self.join(0)
         first.say("ping", media={"path": "host", "seconds": 1})
         self.assertEqual(({}, 0), self.counted())

@@ -15,7 +15,7 @@ from tests.support.rooms_case import ANN, CAROL, PAD, TV, RecordedPage, Recorded
 
 
 class EndingTests(AwayCase):
-    """What takes somebody out of a call or a seat is done when the store is back."""
+    """Requests that leave a call or a seat are done when the store is back."""
 
     def test_hang_up(self) -> None:
         """A hang-up."""
@@ -111,13 +111,13 @@ class EndingTests(AwayCase):
         self.assertEqual({}, self.tables.seats)
 
     def result_of(self, asked: Deferred[Any]) -> object:
-        """What came of it, though the store is away."""
+        """The result, though the store is away."""
         self.pass_turns()
         return self.successResultOf(asked)
 
 
 class ArrivalTests(AwayCase):
-    """Who comes is told that it must come again."""
+    """A device that connects is told to come again."""
 
     def test_device(self) -> None:
         """A connection that cannot be made known is told so, and the older one hears what came meanwhile."""
@@ -187,7 +187,7 @@ class ArrivalTests(AwayCase):
         self.assertFalse(self.tables.devices[TV.phone][TV.device_id].connected)
 
     def test_frames_of_one_that_failed(self) -> None:
-        """What it asks for meanwhile is not done."""
+        """Its requests meanwhile are not done."""
         self.connect(TV)
         self.connect(ANN).goes()
         self.pass_turns()
@@ -235,10 +235,12 @@ class ArrivalTests(AwayCase):
 
 
 class DeadlineTests(AwayCase):
-    """What is due while the store is away."""
+    """Deadlines while the store is away."""
 
     def test_deadlines(self) -> None:
-        """What was due while the store was away is done when it is back; one loss does not hold up the others."""
+        """Deadlines that passed while the store was away are handled when it is back; one loss does not delay the
+        others.
+        """
         self.others.stop()
         for address in (ANN, TV, CAROL, PAD):
             self.connect(address)

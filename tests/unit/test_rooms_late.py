@@ -119,7 +119,7 @@ class RaceTests(LateCase):
         self.assertEqual((True, self.elsewhere_too.generation), (record.connected, record.generation))
 
     def test_cancelled_before_the_answer(self) -> None:
-        """The caller cancels: the answer is decided anew and comes too late."""
+        """The caller cancels: the answer is decided again and comes too late."""
         _, room = self.ringing()
         self.meanwhile(lambda: self.elsewhere(events.Cancel(ANN, TV.phone, NEWEST)))
         answered = self.reply(answer, self.rooms, self.newest(TV), room, True)
@@ -212,7 +212,7 @@ class OvertakingTests(LateCase):
         return new
 
     def test_ring_during_an_arrival(self) -> None:
-        """What comes for a device while its arrival is being committed is handed to the new session, after the rest."""
+        """Messages for a device while its connect is being committed are handed to the new session, after the rest."""
         _, room = self.ringing()
         new = self.arriving(TV)
         self.elsewhere(events.Cancel(ANN, TV.phone, NEWEST))
@@ -230,7 +230,7 @@ class OvertakingTests(LateCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_before_an_arrival(self) -> None:
-        """What happens before its arrival is committed is a part of what it missed."""
+        """Events before its connect is committed are among those that it missed."""
         _, room = self.ringing()
         self.late.before_commit.append(lambda: self.elsewhere(events.Refuse(room, TV)))
         self.assertEqual({(room, Reason.REFUSED)}, set(self.connect(ANN).rooms))
@@ -240,7 +240,7 @@ class OvertakingTests(LateCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_seat(self) -> None:
-        """What comes for a page while its seat is being taken is handed to it, after the rest."""
+        """Messages for a page while its seat is being taken are handed to it, after the rest."""
         page, other = RecordedPage(), RecordedPage()
         taken = later(self.rooms.take_seat(RoomId("r"), "red", "one", page))
         for _ in range(3):

@@ -44,8 +44,8 @@ class MovingTests(RoomsCase):
         self.assertEqual(1, newer.closed)
 
     def test_said_before_it_moved(self) -> None:
-        """What a device had said to a node that stood still, before it went elsewhere, is heard when the node goes on,
-        though it hears first where the device is.
+        """A frame to a node that stood still, from before the device went elsewhere, is handled when the node goes
+        on, though it hears first where the device is.
         """
         self.call(ANN, TV)
         room = self.room_of(self.tv)

@@ -131,7 +131,7 @@ class ClockTests(RoomsCase):
 
 
 class NewestConnectionTests(RoomsCase):
-    """What is asked for on a connection that is not the newest is not done."""
+    """Requests on a connection that is not the newest are not done."""
 
     def test_on_this_node(self) -> None:
         """... though its socket is open still: no call, no answer, no end."""

@@ -1,4 +1,4 @@
-"""What extended devices are told of others is looked up together, and later if the database is away."""
+"""The roster of extended devices is read for several at once, and later if the database is away."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(([ANN, TV], []), (self.records.target[-1], self.records.wrote))
 
     def test_leaving(self) -> None:
-        """Who leaves is written down with those who leave soon after, or before it is looked up when it comes back."""
+        """A leaving device is recorded with those that leave soon after, or before its next lookup if it comes back."""
         self.roster.went(ANN)
         self.roster.went(TV)
         self.clock.advance(GATHERED / 2)
@@ -98,7 +98,9 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(([heard], [[ANN]]), (self.records.wrote, self.records.target))
 
     def test_told(self) -> None:
-        """Who was told of missed calls has heard of them, and who left before the answer came has not."""
+        """A device that was told of missed calls has heard of them, and one that left before the answer came has
+        not.
+        """
         self.records.answer, self.records.late = A_CALL, Deferred()
         ann, tv = self.roster.came(ANN), self.roster.came(TV)
         self.clock.advance(0)

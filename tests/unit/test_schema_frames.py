@@ -40,7 +40,7 @@ GRAMMARS: Final[dict[str, tuple[Direction, Callable[[bytes], Any]]]] = {
     "seed": (FROM_DEVICE, decode.BASE.decode),
     "extended": (FROM_EXTENDED, EXTENDED.decode),
 }
-"""Who reads what devices say."""
+"""The readers of messages of devices."""
 IGNORED: Final = ("auto_answer",)
 """Fields of devices that are not looked at if they are not what they should be."""
 
@@ -65,7 +65,7 @@ def written(frame: Any) -> bytes:
 
 
 class SchemaTests(SynchronousTestCase):
-    """What the schemas of each direction take and refuse."""
+    """The frames that the schemas of each direction accept and refuse."""
 
     @given(st.data(), st.sampled_from(DIRECTIONS))
     def test_good_frames(self, data: st.DataObject, direction: Direction) -> None:
@@ -95,14 +95,14 @@ class SchemaTests(SynchronousTestCase):
             self.assertEqual(direction.by_server, frames.get("additionalProperties") is False)
 
     def test_check(self) -> None:
-        """What tests check frames with names what is wrong."""
+        """The tests' check of frames names the faults."""
         check(TO_PAGE, b'{"type":"pong"}')
         with self.assertRaisesRegex(AssertionError, r"to_device: .*: room_id: "):
             check(TO_DEVICE, b'{"type":"call_success","to_phone":"1","to_device_id":"a","room_id":"x","page":""}')
 
 
 class SeenTests(QuietTestCase):
-    """What the tests' clients see is looked at."""
+    """The frames that the tests' clients see are checked."""
 
     def test_in_memory(self) -> None:
         """A device of :mod:`tests.support.wires` that is told nonsense fails its test."""
@@ -122,7 +122,7 @@ class ServerTests(SynchronousTestCase):
 
     @given(st.data(), st.sampled_from(sorted(GRAMMARS)))
     def test_it_reads_what_a_device_may_say(self, data: st.DataObject, name: str) -> None:
-        """What a device may say is no bad frame, and is read as it stands."""
+        """Every valid message of a device is a good frame, and is read unchanged."""
         direction, decode = GRAMMARS[name]
         frame = data.draw(good_frames(direction))
         request = decode(written(frame))
@@ -152,7 +152,7 @@ class ServerTests(SynchronousTestCase):
 
     @given(good_frames(TO_DEVICE))
     def test_it_writes_what_a_device_may_be_told(self, frame: dict[str, Any]) -> None:
-        """What devices are told is written as the schemas say, also where it had to be cut."""
+        """Every message to devices is written as the schemas say, also where it had to be cut."""
         check(TO_DEVICE, encode(struct_of(TO_DEVICE, frame)))
 
     @given(good_frames(TO_EXTENDED))
@@ -167,7 +167,7 @@ class ServerTests(SynchronousTestCase):
 
 
 def fields_of(request: Struct, frame: dict[str, Any]) -> dict[str, Any]:
-    """What was read of the fields of a frame."""
+    """The fields that were read from a frame."""
     found = {name: getattr(request, name) for name in frame if name != "type"}
     raw = {name: json.loads(bytes(value)) for name, value in found.items() if isinstance(value, msgspec.Raw)}
     return found | raw

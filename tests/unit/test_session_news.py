@@ -54,7 +54,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(2, [number for _, number in self.rooms.counts.rang_after.buckets()][-1])
 
     def test_forgotten(self) -> None:
-        """What it has heard is known of the last three calls that it named or was told of."""
+        """The confirmations are known of the last three calls that it named or was told of."""
         for number in range(6):
             self.tv.hangs_up("", f"{number:032x}")
         self.assertEqual([f"{number:032x}" for number in (3, 4, 5)], list(self.tv.session._heard or ()))
@@ -93,7 +93,9 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["called", "calling_be_hangup"], self.kinds(self.tv))
 
     def test_answered_before_the_call(self) -> None:
-        """Who has placed a call is not told any more that an older one was answered: it would be taken for this one."""
+        """A device that has placed a call is no longer told that an older one was answered: it would be taken for
+        this one.
+        """
         self.clock.advance(5)
         self.ann.calls(TV)
         older = CallRecord(RoomId("b" * 32), 2, Active(PAD, 1.0), ANN, PAD, (PAD,), 0.0)
@@ -109,7 +111,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual([], self.kinds(self.tv))
 
     def test_hung_up_here(self) -> None:
-        """Who has hung up on this connection is told nothing of it."""
+        """A device that has hung up on this connection is not told of it."""
         room = self.ring().room
         self.tv.answers(room, True)
         self.tv.hangs_up("", room)
@@ -188,7 +190,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["call_success", "calling_be_hangup"], self.kinds(self.ann))
 
     def test_hung_up(self) -> None:
-        """Who hung up is told nothing more of that call, though others may have ended it in other words."""
+        """A device that hung up is told nothing more of that call, though others may have ended it in other words."""
         room = self.ring().room
         self.tv.answers(room, True)
         self.ann.hangs_up(TV.phone, room)
@@ -205,7 +207,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["call_success", "calling_be_hangup"], self.kinds(self.ann))
 
     def test_too_late(self) -> None:
-        """Who was answered that it is too late is not told so again."""
+        """A device that was answered that it is too late is not told so again."""
         call = self.ring()
         self.ann.hangs_up(TV.phone)
         del self.tv.frames[:]

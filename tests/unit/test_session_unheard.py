@@ -1,4 +1,4 @@
-"""What a device was told and has not shown that it knows, it is told again on its next connection (§2.4)."""
+"""Messages that a device has not confirmed are sent again on its next connection (§2.4)."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class UnheardTests(RoomsCase):
         self.assertEqual([], self.back(self.tv))
 
     def test_crossing(self) -> None:
-        """What is received right after that may have been sent before it came: it is told again.
+        """A frame that is received right after that may have been sent before it came: the message is repeated.
 
         What comes 2 s later was not, and a frame that names the room, or a close frame, shows at once that it is known.
         """
@@ -97,7 +97,7 @@ class UnheardTests(RoomsCase):
                 self.setUp()
 
     def test_told_after_the_goodbye(self) -> None:
-        """What comes when the device has said goodbye it has not been sent."""
+        """A message after the device's goodbye has not been sent."""
         room = self.ring()
         self.tv.answers(room, True)
         self.wait(2)
@@ -127,7 +127,7 @@ class UnheardTests(RoomsCase):
             self.setUp()
 
     def test_connects_again_and_again(self) -> None:
-        """What a device knows of a call is noted once, however often it connects anew."""
+        """A device's confirmations of a call are recorded once, however often it reconnects."""
         for _ in range(2):
             self.ring()
             self.wait(2)

@@ -76,7 +76,7 @@ def same_as_elsewhere() -> set[str]:
 
 
 def types(module: str, page: str, beginning: str) -> bool:
-    """Whether a module takes this block from this page: it gives both to what looks for them, by their names."""
+    """True if a module types this block of this page: it passes both by name to the function that finds them."""
     tree = ast.parse((ROOT / Path(*module.split("."))).with_suffix(".py").read_text())
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) > 1]
     return any(

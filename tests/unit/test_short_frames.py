@@ -82,7 +82,7 @@ def feed(kind: type[ListeningSocket], pieces: list[bytes]) -> End:
 # What a stream of frames is made of
 
 IN_A_FRAME = client_frame(TEXT, b"no frame", mask=bytes(4))
-"""What looks like a frame if one forgets that it is within one."""
+"""Bytes that look like a frame but are within one."""
 ODD = (
     *(client_frame(CLOSE, payload) for payload in (b"", b"\x03\xe8", b"\x03", b"\x0f\xa0\xff")),
     *(client_frame(TEXT, payload) for payload in (b"\xed\xa0\x80", b"\xc0\xaf", b"x" * (LIMIT + 1), b"x" * 70000)),
@@ -95,7 +95,7 @@ ODD = (
     b"\x81\xff" + (300).to_bytes(8, "big") + bytes(304),
     b"\x81\xff" + b"\xff" * 8 + bytes(4),
 )
-"""What ends a socket."""
+"""Frames that end a socket."""
 
 lengths = st.sampled_from([0, 1, 2, 3, 5, 124, 125, 126, 127, 128, 4095, 4096, 4097, LIMIT])
 texts = (
@@ -183,6 +183,6 @@ class ShortFrameTests(SynchronousTestCase):
             self.assertIsNone(take_text(stream, 0, 4096))
 
     def test_nothing_after_the_end(self) -> None:
-        """What comes with the frame that made the server close the socket is not heard any more."""
+        """Bytes after the frame that made the server close the socket are ignored."""
         stream = b"".join(client_frame(TEXT, text) for text in (b"one", HANG_UP, b"two"))
         self.assertEqual(feed(ListeningSocket, [stream]).heard, [b"one", HANG_UP])

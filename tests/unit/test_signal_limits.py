@@ -1,4 +1,4 @@
-"""How often devices and pages may do what they do on their sockets (protocol §2, §2.1)."""
+"""Rate limits of devices and pages on their sockets (protocol §2, §2.1)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class FramesTests(LimitedCase):
             device.say("calling_hangup", notified_phone=TV.phone, notified_device_id=TV.device_id, room_id="")
 
     def test_too_many(self) -> None:
-        """So many may come at once; one more closes the connection with 4429, and is not looked at."""
+        """A burst is allowed; one more closes the connection with 4429, and is not looked at."""
         ann = self.world.device(*ANN)
         tv = self.world.device(*TV)
         self.send(ann, 10)
@@ -192,7 +192,7 @@ class CallsTests(LimitedCase):
         self.assertEqual("offline", self.calls(devices[2], "13651884901"))
 
     def test_a_new_connection(self) -> None:
-        """To connect anew does not help."""
+        """A reconnect does not help."""
         for number in range(6):
             self.calls(self.ann, f"1365188490{number}")
         self.ann = self.world.device(*ANN)
@@ -205,7 +205,7 @@ class DisplacementTests(LimitedCase):
     limits = replace(UNLIMITED, displacements_a_minute=5)
 
     def test_fight(self) -> None:
-        """After so many displacements in a minute the next connection is refused, and who is there stays."""
+        """After too many displacements in a minute the next connection is refused, and the present one stays."""
         wires = [self.handshake() for _ in range(6)]
         self.assertEqual([4409] * 5, [wire.close_code for wire in wires[:5]])
         self.assert_refused(self.handshake())
@@ -215,7 +215,7 @@ class DisplacementTests(LimitedCase):
         self.assertTrue(self.handshake().open)
 
     def test_reconnecting(self) -> None:
-        """Who leaves before coming again may do so any number of times."""
+        """A device that disconnects before it comes again may do so any number of times."""
         for _ in range(20):
             self.handshake().leave()
             self.world.settle()
@@ -229,7 +229,7 @@ class From:
     address: object
 
     def getPeer(self) -> object:
-        """Who it is."""
+        """The address."""
         return self.address
 
 
@@ -379,7 +379,7 @@ class PaceTests(SynchronousTestCase):
 
     @given(st.integers(1, 100), st.lists(st.floats(0, 100), max_size=300))
     def test_any_pace(self, a_minute: int, pauses: list[float]) -> None:
-        """What is allowed is never more than twice the limit in a minute, and never less than the limit."""
+        """The number allowed is never more than twice the limit in a minute, and never less than the limit."""
         pace, until, now = Pace(a_minute), 0.0, 1000.0
         allowed: list[float] = []
         for pause in pauses:

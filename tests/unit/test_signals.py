@@ -32,7 +32,7 @@ class Reactor:
 
 
 class HangupTests(SynchronousTestCase):
-    """What SIGHUP does."""
+    """The effect of SIGHUP."""
 
     def setUp(self) -> None:
         """Whatever a test changes of this process is changed back."""
@@ -80,7 +80,7 @@ class HangupTests(SynchronousTestCase):
 
 
 class StopTests(SynchronousTestCase):
-    """What further signals do that tell a process to stop."""
+    """The effect of further signals that tell a process to stop."""
 
     def test_each_is_acted_on_in_the_reactor(self) -> None:
         """Each is acted on in the reactor, and none complains that it is stopping already."""

@@ -72,7 +72,7 @@ class SiteTestCase(SynchronousTestCase):
 
 
 class PlacesTests(SiteTestCase):
-    """What is served where."""
+    """The paths of the site."""
 
     def test_the_phone_is_at_the_root(self) -> None:
         """The phone is at the root, whatever its query, and a browser is to ask each time whether it is the same."""
@@ -107,7 +107,7 @@ class PlacesTests(SiteTestCase):
             self.assertNotEqual(answer.status, 404, rule.rule)
 
     def test_what_the_account_service_does_not_know_is_answered_in_its_form(self) -> None:
-        """What the account service does not know is answered in its form."""
+        """A path that the account service does not know is answered in its form."""
         for path in (
             "/account",
             "/account/",

@@ -73,7 +73,7 @@ class SiteTests(SiteCase):
         self.assertTrue(tv.wire.open)
 
     def test_refused(self) -> None:
-        """What is refused is refused with the same statuses, and the connection ends."""
+        """Refused requests have the same statuses, and the connection ends."""
         origin = {"Origin": "https://callnet.test"}
         for path, headers, status in (
             ("/socket.io", {}, 401),
@@ -144,7 +144,7 @@ class SiteTests(SiteCase):
         self.assertTrue(wire.open)
 
     def test_who_does_not_read(self) -> None:
-        """Who pings without reading is not read from any more, here too."""
+        """A client that pings without reading is not read from any more, here too."""
         tv = self.world.device(*TV, self.site)
         tv.wire.reads = False
         for _ in range(50):

@@ -22,7 +22,7 @@ from callnet.util.deferreds import Ready, Soon
 
 @implementer(IPreferenceRecords)
 class Records:
-    """A database with so many phones, each of which has two devices that can be woken."""
+    """A database with this number of phones, each of which has two devices that can be woken."""
 
     def __init__(self, count: int) -> None:
         self.phones = [f"136{number:08d}" for number in range(count)]
@@ -51,7 +51,7 @@ class SleepersTests(SynchronousTestCase):
     """At a start."""
 
     def begin(self, count: int) -> Sleepers:
-        """Begin with so many phones."""
+        """Begin with this number of phones."""
         self.clock, self.records = Clock(), Records(count)
         self.known: list[DeviceAddress] = []
         self.store_is_away = False

@@ -46,7 +46,7 @@ class Stage:
             self.comes(address)
 
     def comes(self, address: DeviceAddress) -> None:
-        """Let a device connect, be it connected already or not."""
+        """Let a device connect, connected already or not."""
         self._listen()
         is_extended = address in self._extended
         self._devices[address] = (
@@ -241,7 +241,7 @@ def does_not_come_back(stage: Stage) -> None:
 
 
 def newer_connection(stage: Stage) -> None:
-    """A device connects anew while it talks."""
+    """A device reconnects while it talks."""
     stage.talk()
     stage.waits(3)
     stage.comes(TV)
@@ -322,7 +322,7 @@ class StoriesTests(QuietTestCase):
                     self.assertEqual(alone[address], heard[address], (story, address, extended))
 
     def test_seed_only(self) -> None:
-        """What they hear has the types and the fields that this page of the contract has, and no others."""
+        """Their messages have the types and the fields that this page of the contract has, and no others."""
         for story in STORIES:
             for messages in self.told(story, frozenset()).heard.values():
                 for message in messages:

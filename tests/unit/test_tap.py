@@ -135,7 +135,7 @@ class RunningTests(DaemonTestCase):
 
 
 class StateTests(DaemonTestCase):
-    """What a start makes, and finds again."""
+    """The files that a start creates, and finds again."""
 
     def mode(self, *path: str) -> int:
         """The permissions of something in the state directory."""
@@ -194,7 +194,7 @@ class StateTests(DaemonTestCase):
 
 
 class RefusalTests(DaemonTestCase):
-    """What stops a start, and what is said of it."""
+    """Errors that stop a start, and their messages."""
 
     def test_a_wrong_key(self) -> None:
         """A wrong key of the settings stops it, and is named."""
@@ -293,7 +293,7 @@ class CommandTests(DaemonTestCase):
         self.assertEqual(IService(service).name, "callnet")
 
     def test_what_stops_the_start_is_one_line_and_exit_status_1(self) -> None:
-        """What stops the start is one line and exit status 1."""
+        """An error that stops the start is one line and exit status 1."""
         options = self.options("--config", "/nowhere")
         refusal = self.assertRaises(SystemExit, makeService, options, self.reactor)
         self.assertEqual(refusal.code, "callnet: /nowhere: the settings cannot be read: No such file or directory")

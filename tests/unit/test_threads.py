@@ -51,7 +51,7 @@ class ThreadsTests(SynchronousTestCase):
             self.threads.stop()
 
     def wait(self, name: str) -> str:
-        """What the thread is to do: wait until the test says so."""
+        """The thread's task: wait until the test says so."""
         self.begun.set()
         assert self.end.wait(PATIENCE)
         self.done.append(name)
@@ -68,7 +68,7 @@ class ThreadsTests(SynchronousTestCase):
         self.reactor.from_threads.get(timeout=PATIENCE)()
 
     def test_what_it_returns(self) -> None:
-        """Who asked is told what the function returned."""
+        """The caller gets the value that the function returned."""
         first, second = self.hold(), self.threads.run(self.wait, name="second")
         self.assertNoResult(first)
         self.end.set()
@@ -87,7 +87,7 @@ class ThreadsTests(SynchronousTestCase):
         self.failureResultOf(failed, ZeroDivisionError)
 
     def test_nobody_waits_long(self) -> None:
-        """Who asked is told after 5 s that it is worth trying again, whether or not it has begun."""
+        """The caller is told after 5 s that it is worth trying again, whether or not the function has started."""
         asked = [self.hold(), self.threads.run(self.wait, "second")]
         self.reactor.advance(LIMIT - 0.1)
         for each in asked:
@@ -97,7 +97,7 @@ class ThreadsTests(SynchronousTestCase):
             self.failureResultOf(each, Unavailable)
 
     def test_what_nobody_waits_for_is_not_begun(self) -> None:
-        """What nobody waits for any more is not begun, so the next need not wait for it."""
+        """A function that nobody waits for any more is not started, so the next need not wait for it."""
         asked = [self.hold(), *(self.threads.run(self.wait, "late") for _ in range(3))]
         self.reactor.advance(LIMIT)
         for each in asked:

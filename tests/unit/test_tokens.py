@@ -124,7 +124,7 @@ class TokensTests(SynchronousTestCase):
             self.assert_refused(forge(CLAIMS, kid=kid))
 
     def test_algorithm_is_pinned(self) -> None:
-        """What the token says of its algorithm is never followed."""
+        """The algorithm that the token names is never followed."""
         for algorithm in ("none", "HS384", "RS256", ["HS256"], *ANY_TYPE):
             self.assert_refused(forge(CLAIMS, alg=algorithm))
             self.assert_refused(forge(CLAIMS, alg=algorithm, kid=self.key.kid))
@@ -230,7 +230,7 @@ class TokensTests(SynchronousTestCase):
 
 
 class TokenProperties(SynchronousTestCase):
-    """What holds for any text."""
+    """Properties of any text."""
 
     tokens = Tokens(KeyRing.of(Key.of(SECRET)), 3600, lambda: NOW, split_user_name=True)
 
@@ -287,7 +287,7 @@ class LibraryTests(SynchronousTestCase):
     """Tokens with a header of ours are checked as PyJWT would have checked them."""
 
     def setUp(self) -> None:
-        """Two who go by the same keys, of whom one leaves everything to PyJWT."""
+        """Two readers with the same keys; one leaves everything to PyJWT."""
         first, other = Key.of(SECRET), Key.of(OLD_SECRET, NOW)
         ring = KeyRing.of(first, [other])
         self.tokens, self.library = Tokens(ring, 3600, lambda: NOW), GeneralTokens(ring)
@@ -301,7 +301,7 @@ class LibraryTests(SynchronousTestCase):
         self.made = [self.tokens.issue(TV), Tokens(KeyRing.of(first), 3600, lambda: NOW).issue(TV), *seeds]
 
     def verdict(self, tokens: Tokens, token: str) -> DeviceAddress | None:
-        """Whose it is, if it is accepted."""
+        """The device of a token, if it is accepted."""
         try:
             return tokens.verify(token).device
         except TokenInvalid:

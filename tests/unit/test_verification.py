@@ -65,7 +65,7 @@ def run(offerer: Verification, answerer: Verification) -> Sequence[str | None]:
 
 
 class CodeTests(SynchronousTestCase):
-    """What is computed."""
+    """The computation."""
 
     def test_vectors(self) -> None:
         """Commitments and codes are those that the page computes, too."""
@@ -166,7 +166,7 @@ class RunTests(SynchronousTestCase):
         self.assertEqual(SIGNS, len(offerer.emoji))
 
     def test_the_code_is_of_both_nonces(self) -> None:
-        """What is shown is computed from what was said."""
+        """The code is computed from the exchanged nonces."""
         offerer, answerer = pair(OURS, OURS)
         _, commit, nonce, reveal, _ = run(offerer, answerer)
         first, second = (bytes.fromhex(said(text)["nonce"]) for text in (reveal, nonce))
@@ -266,7 +266,7 @@ class RunTests(SynchronousTestCase):
             self.assert_broken(answerer)
 
     def test_other_notes(self) -> None:
-        """What is no note of these kinds has nothing to do with it."""
+        """Notes of other kinds are ignored."""
         others = ("", "null", "[]", "{}", "x", '"commit"', '{"kind":1}', '{"kind":"bye"}', '{"kind":"chat","text":"x"}')
         for text in (*others, "[" * 100_000, b"\xff", '{"kind":"\\ud800"}'):
             for offers in (True, False):

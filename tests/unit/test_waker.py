@@ -79,11 +79,11 @@ class WakerTests(SynchronousTestCase):
             self.agent.flush()
 
     def target(self) -> list[str]:
-        """What is kept of the television."""
+        """The registrations of the television."""
         return [one.target for one in self.successResultOf(self.registrations.of(TV))]
 
     def test_what_the_gateway_gets(self) -> None:
-        """The gateway is told which device to wake, as the device named itself, for whom, and until when."""
+        """The gateway is told the device to wake, as the device named itself, the calling phone, and the time limit."""
         self.assertIs(Fate.TAKEN, self.successResultOf(self.wake(202)))
         ((request, body),) = self.receiver.taken
         self.assertEqual(
@@ -102,13 +102,15 @@ class WakerTests(SynchronousTestCase):
         self.assertIsNotNone(request.getHeader("callnet-signature"))
 
     def test_nobody_to_wake(self) -> None:
-        """Who has not registered, or not for what there is here, is not woken."""
+        """A device that has not registered, or not for a service that is there, is not woken."""
         for device in (PAD, DeviceAddress(ANN, "tv")):
             self.assertIs(Fate.GONE, self.successResultOf(self.wake(device=device)))
         self.assertEqual([], self.receiver.taken)
 
     def test_gone(self) -> None:
-        """What the gateway does not know any more is dropped; a device that registers anew is woken at once."""
+        """A target that the gateway does not know any more is dropped; a device that registers again is woken at
+        once.
+        """
         for status in (404, 410):
             self.assertIs(Fate.GONE, self.successResultOf(self.wake(status)))
             self.assertEqual([], self.target())
@@ -125,7 +127,7 @@ class WakerTests(SynchronousTestCase):
         self.assertEqual(["newer"], self.target())
 
     def test_failed(self) -> None:
-        """What a gateway refuses otherwise drops nothing."""
+        """Any other refusal of a gateway drops nothing."""
         for status in (400, 401, 403, 302):
             self.assertIs(Fate.FAILED, self.successResultOf(self.wake(status)))
             self.assertEqual([TARGET], self.target())
@@ -181,7 +183,7 @@ class WakerTests(SynchronousTestCase):
         self.assertIs(Fate.TAKEN, self.successResultOf(second))
 
     def test_many_at_once(self) -> None:
-        """So many are woken at once, and more are not."""
+        """The number of concurrent requests is limited."""
         devices = [DeviceAddress("13651884967", str(number)) for number in range(AT_ONCE + 1)]
         for device in devices:
             self.register(device)
@@ -217,7 +219,7 @@ class WakerTests(SynchronousTestCase):
         self.assertIs(Fate.FAILED, self.successResultOf(pausing))
 
     def test_counts(self) -> None:
-        """What became of them is counted, once for each that was to be woken."""
+        """The results are counted, once for each device that was to be woken."""
         self.wake(200)
         self.wake()
         self.wait(AGAIN)
@@ -233,7 +235,7 @@ class WakerTests(SynchronousTestCase):
                 self.assertNotIn(secret, formatEvent(event))
 
     def test_log(self) -> None:
-        """The log says what went wrong, and nothing of whom it was for."""
+        """The log has the error, and neither device nor phone."""
         with capturedLogs() as events:
             self.wake(400)
             self.wait(AGAIN)

@@ -48,7 +48,7 @@ class WakingTests(QuietTestCase):
         self.ann = self.world.device(*ANN)
 
     def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:
-        """Remember whom to wake."""
+        """Record the device to wake."""
         self.woken.append((device, phone, name, lasts))
         self.waiting.append(Deferred())
         return self.waiting[-1]

@@ -35,7 +35,7 @@ class WebhookCommandTests(CommandTestCase):
         self.successResultOf(self.outbox.write(events[2:], 1.0))
 
     def due(self, now: float) -> list[DueEvent]:
-        """What is due."""
+        """The events that are due."""
         due: Sequence[DueEvent] = self.successResultOf(self.outbox.take(9, now, now + 60))
         return list(due)
 
@@ -50,7 +50,7 @@ class WebhookCommandTests(CommandTestCase):
         self.assertEqual(dead + "".join(waiting), self.run_("webhook", "list", "--waiting"))
 
     def test_retry(self) -> None:
-        """What is named is due again."""
+        """A named event is due again."""
         self.assertEqual("1\n", self.run_("webhook", "retry", DEAD))
         self.assertEqual("", self.run_("webhook", "list"))
         self.assertEqual(2, len(self.due(8e9)))
@@ -61,7 +61,7 @@ class WebhookCommandTests(CommandTestCase):
         self.assertEqual(3, len(self.due(8e9)))
 
     def test_drop(self) -> None:
-        """What is dropped is not sent."""
+        """A dropped event is not sent."""
         self.assertEqual("2\n", self.run_("webhook", "drop", DEAD, NEW))
         self.assertEqual(1, len(self.run_("webhook", "list", "--waiting").splitlines()))
         self.assertEqual("1\n", self.run_("webhook", "drop", "--all"))
@@ -88,7 +88,7 @@ class WebhookCommandTests(CommandTestCase):
         self.assertTrue(re.fullmatch("[0-9a-f]{32}", told.id))
 
     def test_export_and_delete(self) -> None:
-        """What is still to be told of a phone is part of what is kept of it, and is not told when that is removed."""
+        """A phone's waiting events are part of its stored data, and are not sent when these are removed."""
         exported = json.loads(self.run_("account", "export", B))
         self.assertEqual([{}, {}, {}], exported["untold"])
         self.run_("account", "delete", B, "--yes")

@@ -14,7 +14,7 @@ from tests.support.workers_case import SETTINGS, WorkersTestCase
 
 
 class StartTests(WorkersTestCase):
-    """How workers are started."""
+    """Starting workers."""
 
     def test_each_is_told_how_to_serve(self) -> None:
         """Each is told the settings as the parent has them, and where the listening sockets are."""
@@ -63,10 +63,10 @@ class StartTests(WorkersTestCase):
 
 
 class RestartTests(WorkersTestCase):
-    """What comes after a worker that died."""
+    """Restarting a worker that died."""
 
     def pauses(self, lived: float, times: int) -> list[float]:
-        """The pauses after each of so many processes that lived so many seconds."""
+        """The pauses after each of this number of processes, with this lifetime in seconds."""
         found = []
         for _ in range(times):
             self.reactor.advance(lived)
@@ -89,7 +89,7 @@ class RestartTests(WorkersTestCase):
         self.assertEqual(self.second.signals, [])
 
     def test_how_it_died_is_logged_in_one_line(self) -> None:
-        """How it died is logged, in one line for each."""
+        """The cause of death is logged, in one line for each."""
         for end, words in (
             ({"signal": 9}, "worker 1 was ended by SIGKILL; the next starts in 0.1 s"),
             ({"status": 3}, "worker 1 ended with status 3; the next starts in 0.2 s"),
@@ -121,7 +121,7 @@ class RestartTests(WorkersTestCase):
 
 
 class StopTests(WorkersTestCase):
-    """How they come to an end."""
+    """Stopping workers."""
 
     def test_all_are_told_and_waited_for(self) -> None:
         """All are sent SIGTERM, and waited for; none is started again."""
@@ -174,7 +174,7 @@ class StopTests(WorkersTestCase):
 
 
 class ReloadTests(WorkersTestCase):
-    """What SIGHUP comes to."""
+    """The effect of SIGHUP."""
 
     def test_all_are_told(self) -> None:
         """All are told what to read again, those that are starting too."""
@@ -191,7 +191,7 @@ class ReloadTests(WorkersTestCase):
             self.assertEqual(process.orders, [messages.Reload("settings", SETTINGS)])
 
     def test_what_is_no_good_is_not_passed_on(self) -> None:
-        """Nobody is told of what was no good for the parent."""
+        """Settings that are invalid for the parent are not passed on."""
         self.assertFalse(self.workers.renew("certificate", lambda: False))
         self.assertEqual([process.orders for process in self.reactor.processes], [[], []])
 

@@ -1,4 +1,4 @@
-"""What callnet adds to Sphinx.
+"""The additions of callnet to Sphinx.
 
 Blocks of ``sequence`` become diagrams, Chinese pages say that they are Chinese, and types in signatures need not be on
 a page.

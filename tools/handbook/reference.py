@@ -37,7 +37,7 @@ _MARKED: Final = re.compile(r"(#+ |\* |\d+\. )")
 _NAME: Final = re.compile(r"([\d.]+ )?((GET|POST) /\S+|[a-z_]+)")
 """A heading that is the name of something is the same in every language."""
 _SECTION: Final = re.compile(r" \((?:protocol )?§[\d.]+\)")
-"""What docstrings say of where in this very page something is."""
+"""References of docstrings to a section of this very page."""
 
 
 class Untranslated(LookupError):
@@ -55,7 +55,7 @@ class Table:
         self.asked: Final[set[str]] = set()
 
     def __call__(self, text: str) -> str:
-        """What a string is there.
+        """The text of a string there.
 
         :raises Untranslated: nobody has said it.
         """
@@ -107,7 +107,7 @@ def _row(line: str, say: Say) -> str:
 
 
 def _cell(text: str, say: Say) -> str:
-    """What has no letters outside of code is the same in every language."""
+    """Text without letters outside of code is the same in every language."""
     return say(text) if re.search(r"[A-Za-z]", re.sub(r"`[^`]*`", "", text)) else text
 
 
@@ -116,7 +116,7 @@ def _cells(cells: Sequence[str]) -> str:
 
 
 class Reference:
-    """What fills the holes of the template."""
+    """The text that fills the holes of the template."""
 
     def __init__(self, say: Say) -> None:
         self.say: Final = say
@@ -288,7 +288,7 @@ def _references(schema: Any) -> Iterator[str]:
 
 
 def write(root: Path) -> None:
-    """Write both pages anew."""
+    """Write both pages."""
     for language, place in PAGES.items():
         (root / place).write_text(page(language), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""What the seed's interface description names: the messages of the devices that were there before callnet.
+"""The content of the seed's interface description: the messages of the devices that were there before callnet.
 
 It describes two calls over HTTP, eight messages on the WebSocket and a page, and of each the fields. This is all of it;
 whatever else the reference shows is callnet's own.

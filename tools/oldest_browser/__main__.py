@@ -35,7 +35,7 @@ def classic_scripts(folder: Path) -> set[Path]:
 
 
 def complaints_in(folder: Path) -> Iterator[tuple[Path, Complaint]]:
-    """What is too new in a folder, file by file."""
+    """The complaints about a folder, file by file."""
     classic = classic_scripts(folder)
     for path in sorted(folder.rglob("*.js")):
         check = scripts.check_classic if path.resolve() in classic else scripts.check

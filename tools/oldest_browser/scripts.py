@@ -47,7 +47,7 @@ _CALLS: Final[dict[str, tuple[str | None, int]]] = {
     "toSpliced": ("", 110),
     "withResolvers": ("Promise", 119),
 }
-"""Of whom (empty: whoever; ``None``: of nobody), and since when. A call by ``?.()`` is meant for those who have it."""
+"""The object (empty: any; ``None``: none), and the version. A call by ``?.()`` is meant for browsers that have it."""
 
 _NEWER_THAN_ES5: Final = {
     "array_pattern",
@@ -73,7 +73,7 @@ _NEWER_THAN_ES5: Final = {
 
 
 def check(source: bytes) -> Iterator[Complaint]:
-    """What of a script is too new."""
+    """The parts of a script that are too new."""
     for node in _nodes(source):
         rule = _wrong if node.is_missing else _RULES.get(node.type)
         found = rule(node) if rule else None
@@ -82,7 +82,9 @@ def check(source: bytes) -> Iterator[Complaint]:
 
 
 def check_classic(source: bytes) -> Iterator[Complaint]:
-    """What of a script is newer than ES5, in which alone a browser of any age can be told that it is too old."""
+    """The parts of a script newer than ES5, the only language in which a browser of any age can be told that it is
+    too old.
+    """
     yield from check(source)
     for node in _nodes(source):
         if node.type in _NEWER_THAN_ES5:

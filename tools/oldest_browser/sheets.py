@@ -50,13 +50,13 @@ _FUNCTIONS: Final = {
 _SELECTORS: Final = {"is": 88, "where": 88, "has": 105}
 _RULES_AT: Final = {"layer": 99, "container": 105, "property": 85, "scope": 118, "starting-style": 117}
 _SIGNS: Final[Sequence[Sequence[str]]] = ([], ["."], [":"])
-"""What stands before the last token of a simple selector."""
+"""The tokens before the last one of a simple selector."""
 _GROUPS: Final = {"media", "supports"}
 _RANGE: Final = re.compile(r"[<>=]")
 
 
 def check(source: bytes) -> Iterator[Complaint]:
-    """What of a style sheet is too new and has nothing beside it."""
+    """The parts of a style sheet that are too new and have no fallback."""
     rules, _ = tinycss2.parse_stylesheet_bytes(source, skip_comments=True, skip_whitespace=True)
     displays: dict[str, str] = {}
     yield from _rules(rules, displays)
@@ -158,7 +158,7 @@ def _property(item: Any, before: Mapping[str, bool], displays: Sequence[str]) ->
 
 
 def _value(tokens: Iterable[Any]) -> str | None:
-    """What of a value is too new."""
+    """The part of a value that is too new."""
     for token in tokens:
         if token.type == "dimension" and _UNITS.fullmatch(token.lower_unit):
             return _since(f"the unit {token.unit}", 105 if token.lower_unit.startswith("cq") else 108)

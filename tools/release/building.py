@@ -20,9 +20,9 @@ from tools.release.versions import for_npm
 SUMS: Final = "SHA256SUMS"
 """The file with the hashes, as ``sha256sum --check`` reads it."""
 _SCRIPTS: Final = Path("callnet", "static", "client", "package.json")
-"""What makes the client in JavaScript a package, if it is one."""
+"""The file that makes the client in JavaScript a package, if it is one."""
 _TELL_ANOTHER: Final = re.compile("(SETUPTOOLS_SCM|VCS_VERSIONING)_.*")
-"""What in the environment would give a build another version than git does."""
+"""Variables that would give a build another version than git does."""
 
 
 def build(repository: Repository, commit: str, target: Path) -> Mapping[str, str]:

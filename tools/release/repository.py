@@ -1,4 +1,4 @@
-"""What git knows of a clone, and does in it."""
+"""Reading a clone, and changing it, with git."""
 
 from __future__ import annotations
 

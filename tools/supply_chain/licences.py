@@ -14,13 +14,13 @@ from tools.supply_chain.locks import LOCKS, SCRIPTS, Pin, locked, scripts
 
 TABLE: Final = ROOT / "docs" / "licences.md"
 UNNUMBERED: Final = "BSD"
-"""What is not a word of SPDX: one of the licences of that name, but it is not said which."""
+"""Not an SPDX identifier: one of the licences of that name, but it is not said which."""
 _CLASSIFIERS: Final = {
     "License :: OSI Approved :: Apache Software License": "Apache-2.0",
     "License :: OSI Approved :: BSD License": UNNUMBERED,
     "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
-"""What the metadata of older packages says instead of a word of SPDX."""
+"""The classifiers of older packages that stand for an SPDX identifier."""
 _HEAD: Final = """# Licences
 
 Licences of everything in the lock files, and of the scripts for the page, as declared by the packages themselves.
@@ -33,7 +33,7 @@ Licences of everything in the lock files, and of the scripts for the page, as de
 
 
 class Rules(NamedTuple):
-    """What ``pyproject.toml`` says of licences."""
+    """The rules of ``pyproject.toml`` about licences."""
 
     allowed: frozenset[str]
     """The words of SPDX that we take."""
@@ -59,7 +59,7 @@ def rules() -> Rules:
 
 
 def declared(component: Mapping[str, Any]) -> str | None:
-    """What a component of CycloneDX declares as its licence; ``None``: nothing.
+    """The licence that a component of CycloneDX declares; ``None``: none.
 
     An expression or words of SPDX, if there are some; else what its classifiers mean, or whatever it says.
     """

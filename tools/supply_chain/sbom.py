@@ -13,7 +13,7 @@ from tools.supply_chain.locks import LOCKS, Pin, Script, locked, scripts
 
 FILE: Final = BUILD / "sbom.json"
 _CHANGING: Final = ("serialNumber", "timestamp")
-"""What would be another each time."""
+"""The fields that would be another each time."""
 
 
 def completed(bill: dict[str, Any], licences: Licences, kept: Sequence[Script]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class JudgeTests(SynchronousTestCase):
         self.writer = Writer()
 
     def excused(self, wrong: Problem, *faults: Fault) -> bool:
-        """Whether one of the faults excuses a problem."""
+        """True if one of the faults excuses a problem."""
         return judge(wrong, faults, self.writer.books) is not None
 
     def test_its_own_node(self) -> None:
@@ -64,7 +64,7 @@ class JudgeTests(SynchronousTestCase):
                 self.assertFalse(self.excused(problem(wrong, 12), Fault(kind, None, 10, 14)), (wrong, kind))
 
     def test_left_before_the_answer(self) -> None:
-        """Who left a node before its call was written down may wait for as long as it may be stuck."""
+        """A device that left a node before its call was recorded may wait for as long as it may be stuck."""
         fault = Fault(Kind.REDIS_STOPPED, None, 10, 14)
         for left, until, excuses in (
             (False, 14.1 + ANNOUNCED + SLACK, False),
@@ -158,7 +158,7 @@ class JudgeTests(SynchronousTestCase):
         self.assertTrue(self.excused(problem(Wrong.ENDED, 16, settled=5), fault))
 
     def test_a_failover_that_loses_the_last_writes(self) -> None:
-        """What was written since the replica heard nothing more may be lost, and no sooner."""
+        """Writes after the replica lost its connection may be lost, and no earlier ones."""
         fault = Fault(Kind.FAILOVER, None, 12, 16, unsettled_from=10)
         self.assertTrue(self.excused(problem(Wrong.FAILED, 10.5), fault))
         self.assertFalse(self.excused(problem(Wrong.ENDED, 14, settled=5), fault))
@@ -170,7 +170,7 @@ class JudgeTests(SynchronousTestCase):
 
 
 class TallyTests(SynchronousTestCase):
-    """What came of all calls."""
+    """The outcome of all calls."""
 
     def setUp(self) -> None:
         """No faults yet."""
@@ -185,7 +185,7 @@ class TallyTests(SynchronousTestCase):
         return self.tally.counts()
 
     def test_completed(self) -> None:
-        """A call that nothing is wrong with is completed, or came to nothing for its reason."""
+        """A call without problems is completed, or failed for its reason."""
         self.writer.talk(10, 20)
         self.writer.books.place(BERT, ANNE, 40).answer = Answer("call_failed", "busy", 40.1)
         self.writer.call(39).answer = Answer("call_failed", "no_answer", 45)
@@ -205,7 +205,7 @@ class TallyTests(SynchronousTestCase):
         self.assertEqual(1, len(self.said))
 
     def test_what_a_device_saw(self) -> None:
-        """What must not be and is no call's is lost too."""
+        """Violations that belong to no call count as lost, too."""
         self.writer.books.seen("strange", ANNE, 10, "was sent an error")
         self.writer.books.seen("disconnected", ANNE, 10, "1006 by node 0")
         self.faults.append(Fault(Kind.NODE_KILLED, 0, 10, 10))

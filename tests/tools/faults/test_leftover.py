@@ -1,4 +1,4 @@
-"""What Redis may hold when everyone has gone, while the calls that are over are still remembered."""
+"""The keys that Redis may hold when all have gone, while the ended calls are still remembered."""
 
 from __future__ import annotations
 
