@@ -113,7 +113,7 @@ def build(engine: Engine, folder: Path) -> Mapping[str, Any]:
     """Make the image. Returns what it says of itself."""
     archive = folder / "base.tar"
     with minimal_debian("true") as system:
-        # The recipe installs ca-certificates, which makes the list of what is trusted anew, of these too.
+        # The recipe installs ca-certificates, which rebuilds the list of trusted certificates, of these too.
         trusted = system.root / "usr/local/share/ca-certificates"
         trusted.mkdir(parents=True, exist_ok=True)
         shutil.copy("/etc/ssl/certs/ca-certificates.crt", trusted / "as-here.crt")

@@ -93,7 +93,7 @@ class Scale:
         self._weigh_pages(crowd, 10 * self._plan.calls)
         crowd.world.redis.ask(b"FLUSHALL")
         known = sum(len(node.copies.devices()) for node in crowd.world.nodes)
-        self._weigh("a device that is announced anew", crowd, 1, partial(crowd.world.pass_time, 2), known)
+        self._weigh("a device that is announced again", crowd, 1, partial(crowd.world.pass_time, 2), known)
         crowd.world.close()
 
     def _weigh_pages(self, crowd: Crowd, count: int) -> None:

@@ -205,7 +205,7 @@ class Phone(Line):
         if room in self._done_with:
             self.say(hang_up(callee, room))  # it was not heard
         elif attempt is None:
-            self._strange(f"is given {callee}, whom it did not call", at)
+            self._strange(f"is given {callee}, which it did not call", at)
         elif attempt is self.attempt:
             self.attempt = None
             self.rings.pop(room, None)
@@ -224,7 +224,7 @@ class Phone(Line):
     def _on_no(self, kind: Literal["call_refuse", "call_failed"], target: Address, reason: str, at: float) -> None:
         attempt = self._asked.get(target)
         if attempt is None:
-            self._strange(f"is told {kind} {reason} of {target}, whom it did not call", at)
+            self._strange(f"is told {kind} {reason} of {target}, which it did not call", at)
         elif attempt is self.attempt:
             self.attempt = None
             attempt.answer = Answer(kind, reason, at)

@@ -54,7 +54,7 @@ class Tally:
         """Other things that a fault excuses."""
 
     def judge(self, before: float, now: float, say: Say) -> None:
-        """Judge all calls that nobody has been concerned with since ``before``, and say what else was lost."""
+        """Judge all calls that nobody has been concerned with since ``before``, and report those that are newly lost."""
         for _ in self.judging(before, now, say):
             pass
 
@@ -105,7 +105,7 @@ class Tally:
         sums = Counter(self._came_to.values())
         lines: dict[str, object] = {"calls started": self._books.placed, "calls completed": sums.pop("completed", 0)}
         excused, lost = sums.pop(EXCUSED, 0), sums.pop(LOST, 0)
-        lines |= {f"calls that came to nothing, {how}": count for how, count in sorted(sums.items())}
+        lines |= {f"calls not completed, {how}": count for how, count in sorted(sums.items())}
         lines["calls excused by a fault"] = excused
         lines |= {f"  {kind}": count for kind, count in sorted(self.excused.items())}
         lines |= {f"devices excused by a fault, {what}": count for what, count in sorted(self.sights.items())}

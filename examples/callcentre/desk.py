@@ -69,7 +69,7 @@ class Desk:
         elif event.state == "ringing" and call.peer not in {each.peer for each in self.waiting()}:
             call.accept()  # a call to all devices of the phone rings all lines: one is enough
         elif call.is_forgotten:
-            call.hang_up()  # callnet was started anew, and with it the caller
+            call.hang_up()  # callnet was restarted, and the caller with it
         elif event.state in ("active", "over"):
             print(f"{len(self.waiting())} waiting", flush=True)
 

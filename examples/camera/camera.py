@@ -59,7 +59,7 @@ class Eye:
     """
 
     def __init__(self, camera: str, sound: str | None) -> None:
-        self._relay = MediaRelay()  # a connection that is made anew gets what the one before it had
+        self._relay = MediaRelay()  # a new connection gets the tracks of the one before it
         is_film = not camera.startswith("/dev/")
         seen = MediaPlayer(camera, loop=True) if is_film else MediaPlayer(camera, "v4l2", {"framerate": "30"})
         self._sources = seen.audio if sound is None else MediaPlayer(sound, "alsa").audio, seen.video
@@ -153,8 +153,8 @@ def device_at(reactor: Any) -> Device:
 
 async def serve() -> None:
     """Be this device until it is stopped."""
-    # What a browser says can upset aiortc in tasks of its own, of which asyncio would write tracebacks; the connection
-    # is made anew all the same.
+    # A browser's messages can raise errors in aiortc's own tasks, and asyncio would write tracebacks; the connection is
+    # restored all the same.
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     async with aio.running() as reactor:
         device = device_at(reactor)

@@ -71,7 +71,7 @@ class ScreenTests(BrowserCase):
     """One shows a screen to the other."""
 
     def share(self, stage: Stage) -> tuple[Visitor, Visitor]:
-        """Two visitors in a call; the first shares a screen and is marked as doing so."""
+        """Two visitors in a call; the first shares a screen, and keeps its tracks for the test."""
         red, blue = stage.pair()
         red.page.add_init_script(_KEEP_SCREENS)
         red.enter(stage.room)

@@ -116,7 +116,7 @@ class AliasTests(SynchronousTestCase):
 
 
 class NewsTests(SynchronousTestCase):
-    """Messages about this node's own registrations and calls."""
+    """Notices for the devices and pages of this node."""
 
     def setUp(self) -> None:
         """A page here, and one elsewhere, are in the room of a call of others."""

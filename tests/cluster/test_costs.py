@@ -158,9 +158,9 @@ class RealNodesTests(ClusterCase):
 
     def reported(self, monitor: socket.socket) -> Sequence[str]:
         """The commands up to now."""
-        self.server.cli("ECHO", "that is all")
+        self.server.cli("ECHO", "the end")
         text = b""
-        while b'"that is all"' not in text:
+        while b'"the end"' not in text:
             text += monitor.recv(1 << 16)
         return text.decode().splitlines()
 

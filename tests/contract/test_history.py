@@ -294,7 +294,7 @@ class ContactsOnlyContract(HistoryContract):
     contacts_only = True
 
     def test_no_contact(self) -> Deferred[None]:
-        """A phone that is not a contact shows no missed call to the callee, although the history has it."""
+        """A missed call from a phone that is not a contact is not in the callee's history."""
 
         async def test() -> None:
             await self.enrolled(TV, ANN)

@@ -63,9 +63,9 @@ class Messages(_Base):
         subscription.follow(self.other)
         await subscription.confirmed.get()
         for _ in range(2):
-            self.publish(self.channel, "for whom I was")
-            self.publish(self.other, "for whom I am")
-            self.assertEqual(await subscription.messages.get(), b"for whom I am")
+            self.publish(self.channel, "for the old channel")
+            self.publish(self.other, "for the new channel")
+            self.assertEqual(await subscription.messages.get(), b"for the new channel")
             self.assertEqual(subscription.messages.pending, [])
             shared(self.flavour).cli("CLIENT", "KILL", "TYPE", "pubsub")
             await subscription.losses.get()

@@ -98,7 +98,7 @@ class WorkersTestCase(TestCase):
         self.service = service_of(self.daemon)
 
     async def readiness(self) -> tuple[int, dict[str, Any]]:
-        """The answer to the operator."""
+        """Status and body of ``/readyz``."""
         status, body = await get(f"{self.daemon.admin_url}/readyz")
         return status, json.loads(body)
 

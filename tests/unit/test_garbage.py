@@ -198,7 +198,7 @@ class SocketTests(TestCase):
             if side.reason is None:
                 await side.gone
         await self.all_gone()
-        gc.collect()  # of an end that was no good one an error knows where it was found
+        gc.collect()  # the error of an unclean end holds its traceback
         self.assertEqual([], [ref() for ref in refs if ref() is not None])
 
     def end(self, side: Side, how: int) -> None:

@@ -192,7 +192,7 @@ class TallyTests(SynchronousTestCase):
         self.writer.ring(39, 45, "told no_answer", "another room")
         counted = self.counted()
         self.assertEqual((3, 1, 0), (counted["calls started"], counted["calls completed"], counted["calls lost"]))
-        self.assertEqual(1, counted["calls that came to nothing, call_failed busy"])
+        self.assertEqual(1, counted["calls not completed, call_failed busy"])
 
     def test_lost_or_excused(self) -> None:
         """A call that went wrong is lost, unless a fault excuses it."""
