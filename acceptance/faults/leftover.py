@@ -24,8 +24,7 @@ OF_THE_LIVING: Final = frozenset({"nodes"})
 KEPT: Final = ("callnet.calls.records.", "callnet.redis.", "callnet.model.")
 """Classes of what is remembered for a while of those who have gone."""
 COUNTED: Final = ("callnet.calls.counts.", "callnet.storage.")
-"""Modules that only count, a number for each reason that there is; and the database, to which a few connections are
-kept."""
+"""Modules that only count, a number for each known reason; and the database, which keeps a few connections."""
 
 
 async def in_redis(server: RedisServer, prefix: str, nodes: int, brief: bool) -> list[str]:

@@ -37,7 +37,7 @@ def frames(kind: str, optional: dict[str, st.SearchStrategy[Any]], **fields: st.
 
 
 def reasons(*words: str) -> dict[str, st.SearchStrategy[Any]]:
-    """The reasons that an older server leaves out."""
+    """The optional fields, which an older server leaves out."""
     return {"reason": st.sampled_from(words), "id": IDS}
 
 

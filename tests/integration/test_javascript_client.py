@@ -28,7 +28,7 @@ declare module "ws" {
     export default WebSocket;
 }
 """
-"""The code that surrounds an example."""
+"""The declarations that an example relies on."""
 OF_NODE: Final = """
 const WebSocket = /** @type {new (url: string, options: object) => import("callnet-client").Socket} */ (
     /** @type {unknown} */ (globalThis.WebSocket)

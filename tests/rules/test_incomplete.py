@@ -299,7 +299,7 @@ class UnreachedTests(RulesTestCase):
         self.assert_silence()
 
     def test_fails(self) -> None:
-        """The retry fails: the call has failed; a device that hears of it late hears that it is over."""
+        """The callee is unreachable: the call has failed; a device that rings late is told that it is over."""
         room = self.ringing(self.ann, self.tv)
         self.happens(events.Unreachable, room)
         self.assert_call(room, Over, Reason.UNAVAILABLE)

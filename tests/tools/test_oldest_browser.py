@@ -155,7 +155,7 @@ class SheetTests(SynchronousTestCase):
             self.assertIn(f"Chromium {version}", complaints[0].what)
 
     def test_with_something_older_beside_it(self) -> None:
-        """A fallback for older browsers may come first, and a query for a feature guards its use."""
+        """A fallback for older browsers may come first, and ``@supports`` may guard newer properties."""
         for source in (
             "a { top: 0; right: 0; bottom: 0; left: 0; inset: 0; }",
             "a { height: 5rem; aspect-ratio: 1; }",

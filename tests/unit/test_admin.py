@@ -129,7 +129,7 @@ class LogTests(AdminTestCase):
         self.assertEqual([self.logged(path) for path in ("/healthz", "/readyz", "/metrics")], [[], [], []])
 
     def test_what_is_not_well_does(self) -> None:
-        """Checks that fail are shown."""
+        """A probe that fails leaves a line."""
         self.report = succeed(ILL)
         [line] = self.logged("/readyz")
         self.assertIn("GET /readyz 503", line)

@@ -40,7 +40,7 @@ class SetTests(SynchronousTestCase):
         self.assertEqual(self.world.signaling.refused, {408: 1})
 
     def test_silence(self) -> None:
-        """A silent client is pinged, and closed, after other times."""
+        """A silent client is pinged, and closed, after the times of the settings."""
         tv = self.world.device(*TV)
         tv.wire.answers_ping = False
         self.world.advance(10.5)

@@ -79,7 +79,7 @@ class WakerTests(SynchronousTestCase):
             self.agent.flush()
 
     def target(self) -> list[str]:
-        """The registrations of the television."""
+        """The targets that the television has registered."""
         return [one.target for one in self.successResultOf(self.registrations.of(TV))]
 
     def test_what_the_gateway_gets(self) -> None:

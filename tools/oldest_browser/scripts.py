@@ -47,7 +47,7 @@ _CALLS: Final[dict[str, tuple[str | None, int]]] = {
     "toSpliced": ("", 110),
     "withResolvers": ("Promise", 119),
 }
-"""The object (empty: any; ``None``: none), and the version. A call by ``?.()`` is meant for browsers that have it."""
+"""The object of each call (empty: any; ``None``: none), and the first version with it. ``?.()`` is for those that have it."""
 
 _NEWER_THAN_ES5: Final = {
     "array_pattern",
